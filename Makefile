@@ -1,0 +1,59 @@
+# Everything for a developer and for CI. No target needs a virtual
+# environment beforehand; each that needs one makes it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test soak lint docs bench clean constraints mariadb
+
+install: $(STAMP)
+
+$(BIN)/python:
+	@$(PYTHON) tools/check_venv.py
+	$(PYTHON) -m venv $(VENV)
+
+# --compile-bytecode: services start twice as fast on compiled wheels.
+$(STAMP): $(BIN)/python pyproject.toml setup.cfg constraints.txt
+	@test -x $(BIN)/uv || \
+	    $(BIN)/python -m pip install -q -c constraints.txt uv
+	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python \
+	    -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/ironic-accel demo
+
+# MariaDB is for one test of the lab tier, which skips without it.
+mariadb:
+	@$(PYTHON) tools/debian_packages.py mariadbd=mariadb-server
+
+test: install mariadb
+	@$(BIN)/python tools/run_tests.py
+
+soak: install
+	@$(BIN)/python tools/soak.py
+
+lint: install
+	@$(BIN)/python tools/run_tests.py lint
+
+docs: install
+	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html
+	@echo "doc/build/html/index.html"
+
+bench: install
+	@for script in bench/*.py; do \
+	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
+	done
+
+# No registry's name goes into the file.
+constraints: $(BIN)/python
+	$(BIN)/uv pip compile -q --universal --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --extra dev --upgrade \
+	    --python-version 3.11 pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf $(VENV) .demo .tox build dist *.egg-info doc/build \
+	    .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	    .hypothesis .coverage
