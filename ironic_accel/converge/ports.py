@@ -1,0 +1,157 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The ports of the loop: what it needs of the world, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any, Protocol
+
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.record import Record
+
+#: What a backend gives for a write under way; plain JSON, so that it can be
+#: saved in a record and polled by another process. ``way`` names the backend.
+Ticket = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Running:
+    """The write goes on.
+
+    :ivar percent: 0 to 100, or None where it is not told.
+    """
+
+    summary: str
+    percent: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one item; a failed one says why."""
+
+    ref: Ref
+    ok: bool
+    detail: Detail | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """The write is over. It says nothing of activation, nor is it a proof."""
+
+    results: tuple[Result, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows of the write any more: settle by looking."""
+
+    reason: str
+
+
+Poll = Running | Ended | Unknown
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ready:
+    """The image is here, and its digest is the profile's.
+
+    :ivar path: a local file, to be read only.
+    :ivar size: bytes.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fetching:
+    """The image is on its way."""
+
+    summary: str
+    percent: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bad:
+    """The image cannot be had, or is not what the profile says."""
+
+    reason: str
+    expected: str | None = None
+    seen: str | None = None
+
+
+class Backend(Protocol):
+    """One way (or several) to see and change the devices of a box.
+
+    No method blocks longer than one request to the box takes, a push
+    excepted, which takes as long as the image takes to be sent. Host resets
+    are never its business.
+    """
+
+    def observe(self) -> Inventory:
+        """Look at the box.
+
+        :raises: errors.Unreachable where it does not answer.
+        """
+        ...
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What can be done on a box that was just observed. No traffic."""
+        ...
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write; called once per intent, never to try again.
+
+        :param image: the file, for ``burn``.
+        :param spec: what the profile says of the image (its push style).
+        :param force: whether the profile allows a forced write.
+        :raises: errors.Rejected where nothing was written;
+            errors.Unreachable likewise; errors.OutcomeUnknown where nobody
+            can tell.
+        """
+        ...
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write.
+
+        :raises: errors.Unreachable where the box does not answer.
+        """
+        ...
+
+
+class Images(Protocol):
+    """Where images come from."""
+
+    def get(self, image: Image) -> Ready | Fetching | Bad:
+        """The image, or how far its fetching is. Returns at once."""
+        ...
+
+
+class Journal(Protocol):
+    """Where the record is kept."""
+
+    def save(self, record: Record) -> None:
+        """Keep a record; it is durable when this returns.
+
+        :raises: whatever keeps it from being durable: nothing is then done.
+        """
+        ...

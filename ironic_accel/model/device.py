@@ -1,0 +1,244 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a node has: devices, their firmware components and their modes.
+
+The values here are what was *seen*, by whichever way: a device that does not
+tell something has ``None`` there, never a guess. ``model.document`` turns them
+into the JSON that programs read, and back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Literal
+
+#: Kinds of device, and the baseboard that carries them (profile format 1).
+KINDS = ('gpu', 'fpga', 'nic', 'dpu', 'ai', 'crypto', 'storage', 'baseboard')
+
+#: A mode's value: a word, an ordered or unordered list of words, a number.
+Value = str | int | tuple[str, ...]
+
+
+class Effect(enum.StrEnum):
+    """What it takes for a change to become active, weakest first.
+
+    A stronger effect includes every weaker one. The reset of a BMC is not on
+    this ladder: it activates the BMC's own firmware and nothing else.
+    """
+
+    NONE = 'none'
+    DRIVER_RELOAD = 'driver-reload'
+    DEVICE_RESET = 'device-reset'
+    WARM_REBOOT = 'warm-reboot'
+    POWER_CYCLE = 'power-cycle'
+    AUX_CYCLE = 'aux-cycle'
+
+    @property
+    def rank(self) -> int:
+        """The place on the ladder, 0 for none."""
+        return _LADDER.index(self)
+
+    @property
+    def is_host_reset(self) -> bool:
+        """Whether the whole host goes through it, not one device."""
+        return self.rank >= Effect.WARM_REBOOT.rank
+
+    def stronger(self) -> Effect | None:
+        """The next step up the ladder, or None at its top."""
+        up = self.rank + 1
+        return _LADDER[up] if up < len(_LADDER) else None
+
+
+_LADDER = tuple(Effect)
+
+
+def strongest(effects: list[Effect]) -> Effect:
+    """The strongest of some effects; ``none`` of an empty list."""
+    return max(effects, key=lambda e: e.rank, default=Effect.NONE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Component:
+    """One firmware of a device.
+
+    :ivar name: our name, from the catalogue's closed list for the kind.
+    :ivar id: what the BMC or the tool calls it.
+    :ivar running: the version that runs now.
+    :ivar pending: the version that waits for a reset, if any is seen.
+    :ivar shows_pending: whether a waiting version would be visible at all;
+        where it would not, only our own record knows of it.
+    :ivar updateable: False where the device forbids writing.
+    :ivar effect: what activates a written image; None is unproved, and
+        nothing is written then.
+    :ivar lowest: the lowest version that the device accepts.
+    :ivar max_image_bytes: the largest image that the way accepts.
+    """
+
+    name: str
+    id: str
+    running: str | None = None
+    pending: str | None = None
+    shows_pending: bool = False
+    updateable: bool | None = None
+    effect: Effect | None = None
+    uri: str | None = None
+    lowest: str | None = None
+    max_image_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mode:
+    """A whole-device setting.
+
+    :ivar persists: whether the value survives host resets; None is unproved,
+        and no trait says then that it lasts.
+    :ivar unordered: whether a list value is a set.
+    """
+
+    name: str
+    current: Value | None = None
+    pending: Value | None = None
+    allowed: tuple[Value, ...] | None = None
+    effect: Effect | None = None
+    persists: bool | None = None
+    uri: str | None = None
+    unordered: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fit:
+    """What an image is matched against besides model and PCI ids."""
+
+    psid: str | None = None
+    board: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PciIds:
+    """PCI configuration ids: four lower-case hexadecimal digits each."""
+
+    vendor_id: str | None = None
+    device_id: str | None = None
+    subsystem_vendor_id: str | None = None
+    subsystem_id: str | None = None
+
+    @property
+    def pair(self) -> str | None:
+        """``vendor:device``, or None where one of them is unknown."""
+        if self.vendor_id and self.device_id:
+            return f'{self.vendor_id}:{self.device_id}'
+        return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Link:
+    """The PCIe link: lanes, and speed in GT/s as text ("32.0")."""
+
+    width: int | None = None
+    speed: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Device:
+    """One physical accelerator, or the baseboard that carries some.
+
+    :ivar id: stable name of the device within its node (``model.join``).
+    :ivar vendor: the catalogue's short word, or what the device says.
+    :ivar model: as the device reports it.
+    :ivar product: the catalogue's name, or None where it does not know it.
+    :ivar health: OK, Warning or Critical (Redfish Resource.Health), or None.
+    :ivar location: where it sits, in the words of whoever sees it.
+    """
+
+    id: str
+    kind: str
+    vendor: str | None = None
+    model: str | None = None
+    product: str | None = None
+    serial: str | None = None
+    part_number: str | None = None
+    parent: str | None = None
+    fit: Fit = Fit()
+    pci: PciIds | None = None
+    address: str | None = None
+    numa_node: int | None = None
+    link: Link | None = None
+    macs: tuple[str, ...] = ()
+    location: str | None = None
+    uri: str | None = None
+    health: str | None = None
+    components: tuple[Component, ...] = ()
+    modes: tuple[Mode, ...] = ()
+
+    def component(self, name: str) -> Component | None:
+        """The component of our name, or None."""
+        return next((c for c in self.components if c.name == name), None)
+
+    def mode(self, name: str) -> Mode | None:
+        """The mode of our name, or None where it is unsupported."""
+        return next((m for m in self.modes if m.name == name), None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Busy:
+    """Something that is under way on the box, whoever started it.
+
+    :ivar kind: ``task``, ``background-copy`` or ``flash``.
+    :ivar ref: what names it there: a task URI, a process id.
+    :ivar percent: progress, 0 to 100, or None.
+    :ivar targets: (device id, component name) pairs that it writes, as far
+        as they are told.
+    :ivar image: name or digest of what is written, as far as it is told.
+    """
+
+    kind: str
+    ref: str
+    summary: str = ''
+    percent: int | None = None
+    targets: tuple[tuple[str, str], ...] = ()
+    image: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Warned:
+    """What could not be read, and where: the rest is still true."""
+
+    uri: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inventory:
+    """The devices of one node at one moment.
+
+    :ivar complete: False while the host is off or devices still appear:
+        "not there now" is then not "removed".
+    :ivar boot: a mark that changes at a host reset, or None where the box
+        shows none.
+    :ivar requests: requests that the observation took.
+    """
+
+    system: str
+    host: Literal['on', 'off', 'unknown']
+    complete: bool
+    boot: str | None = None
+    busy: tuple[Busy, ...] = ()
+    seen_via: tuple[str, ...] = ()
+    requests: int = 0
+    warnings: tuple[Warned, ...] = ()
+    devices: tuple[Device, ...] = ()
+
+    def device(self, device_id: str) -> Device | None:
+        """The device of that id, or None."""
+        return next((d for d in self.devices if d.id == device_id), None)

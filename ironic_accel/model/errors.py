@@ -1,0 +1,128 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a failure looks like: one type, worded in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+
+class ErrorClass(enum.StrEnum):
+    """Who can do something about it."""
+
+    #: Trying again later may work without anybody doing anything.
+    TRANSIENT = 'transient'
+    #: The same input will fail again.
+    PERMANENT = 'permanent'
+    #: A person has to look at the hardware, the BMC or the configuration.
+    NEEDS_OPERATOR = 'needs-operator'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Detail:
+    """All that is known about a failure; what is unknown is None.
+
+    :ivar summary: what went wrong, in one sentence without a full stop.
+    :ivar message_id: the BMC's or the tool's own code for it.
+    :ivar running: what still runs on the box, whatever became of us.
+    :ivar todo: what to do next.
+    """
+
+    summary: str
+    error_class: ErrorClass = ErrorClass.PERMANENT
+    node: str | None = None
+    device: str | None = None
+    component: str | None = None
+    expected: str | None = None
+    seen: str | None = None
+    message_id: str | None = None
+    running: str | None = None
+    todo: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``error`` of the documents."""
+        out = dataclasses.asdict(self)
+        out['class'] = out.pop('error_class')
+        return out
+
+
+class AccelError(Exception):
+    """The one error type of this project.
+
+    :param detail: what is known, or a sentence.
+    """
+
+    def __init__(self, detail: Detail | str, **known: Any) -> None:
+        if isinstance(detail, str):
+            detail = Detail(detail, **known)
+        elif known:
+            detail = dataclasses.replace(detail, **known)
+        self.detail = detail
+        super().__init__(word(detail))
+
+
+class BadInput(AccelError):
+    """What was given is not valid; nothing has been done.
+
+    The summary names the field's path, the value and what was expected.
+    """
+
+
+class Rejected(AccelError):
+    """A write was turned down before anything was written.
+
+    :ivar retry_after: seconds after which it may be tried again without
+        counting as an attempt (the box is busy), or None.
+    """
+
+    def __init__(self, detail: Detail | str,
+                 retry_after: float | None = None, **known: Any) -> None:
+        super().__init__(detail, **known)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(AccelError):
+    """The connection broke after the first byte of a write had gone.
+
+    Nobody knows whether the box acts on it: it must not be sent again, but
+    settled by looking.
+    """
+
+
+class Unreachable(AccelError):
+    """The box does not answer; nothing was sent that changes it."""
+
+
+def word(detail: Detail) -> str:
+    """Say a failure in one line.
+
+    The same words serve ``last_error``, the node history, the log and the
+    command line.
+    """
+    where = [f'{label} {value}' for label, value in (
+        ('node', detail.node), ('device', detail.device),
+        ('component', detail.component)) if value]
+    text = f"{', '.join(where)}: " if where else ''
+    text += detail.summary
+    facts = [f'{label} {value}' for label, value in (
+        ('expected', detail.expected), ('seen', detail.seen),
+        ('message', detail.message_id)) if value]
+    if facts:
+        text += f" ({', '.join(facts)})"
+    if detail.running:
+        text += f'; still running: {detail.running}'
+    if detail.todo:
+        text += f'; next: {detail.todo}'
+    return f'{text} [{detail.error_class}]'

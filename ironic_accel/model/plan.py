@@ -1,0 +1,232 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What would be done: items, actions, stages, the plan.
+
+A plan is made by ``model.planner`` from an inventory, a profile, the landed
+items and the ways. Its JSON shape is the document ``plan/1``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+import json
+from typing import Any, Literal
+
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Value
+from ironic_accel.model.document import plain
+from ironic_accel.model.document import value_of
+
+SCHEMA = 'plan/1'
+
+#: (device id, component or mode name): what an item is about.
+Ref = tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Item:
+    """The unit that is counted, remembered, proved and refused.
+
+    :ivar device: the device's id.
+    :ivar name: the component's or the mode's name.
+    :ivar kind: ``firmware``, ``mode``, or ``device`` where the device itself
+        is meant (its count, its health).
+    :ivar wanted: the version, the mode's value.
+    :ivar at_least: whether a higher version is as good.
+    """
+
+    device: str
+    name: str
+    kind: Literal['firmware', 'mode', 'device']
+    wanted: Value | None
+    at_least: bool = False
+
+    @property
+    def ref(self) -> Ref:
+        """What the item is about."""
+        return (self.device, self.name)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Burn:
+    """That a way can write one component.
+
+    :ivar lane: components of one lane that take the same image are written
+        by one push. One BMC's update service is one lane; a card that is
+        flashed by itself is a lane of its own.
+    :ivar also_writes: what the same push writes besides, whether it was
+        asked for or not (a service whose push cannot name targets).
+    """
+
+    lane: str
+    also_writes: tuple[Ref, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Way:
+    """What one backend can do on the box as it was just observed.
+
+    :ivar name: redfish, agent or local.
+    :ivar burns: the components that it can write.
+    :ivar sets: the modes that it can set.
+    :ivar resets: the devices that it can reset or whose driver it can
+        reload, each with the strongest of such effects.
+    """
+
+    name: str
+    burns: Mapping[Ref, Burn] = dataclasses.field(default_factory=dict)
+    sets: frozenset[Ref] = frozenset()
+    resets: Mapping[str, Effect] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Change:
+    """An item with what was seen when the plan was made."""
+
+    item: Item
+    seen: Value | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """``device, name, from, to``."""
+        return {'device': self.item.device, 'name': self.item.name,
+                'from': plain(self.seen), 'to': plain(self.item.wanted)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Action:
+    """Items changed by one write.
+
+    :ivar verb: ``burn`` an image, ``set`` modes, or ``reset`` devices
+        (a device reset or driver reload, which is a backend's business; host
+        resets are the caller's).
+    :ivar image: the name of the profile's image, for ``burn``.
+    :ivar effect: what activates what was written.
+    """
+
+    verb: Literal['burn', 'set', 'reset']
+    way: str
+    changes: tuple[Change, ...]
+    effect: Effect
+    image: str | None = None
+    also_writes: tuple[Ref, ...] = ()
+    lane: str = ''
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The items without what was seen."""
+        return tuple(c.item for c in self.changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of a stage's ``actions``."""
+        return {'verb': self.verb, 'way': self.way, 'effect': self.effect,
+                'items': [c.to_dict() for c in self.changes],
+                'image': self.image,
+                'also_writes': [list(r) for r in self.also_writes]}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stage:
+    """Actions and the one reset that activates all of them.
+
+    :ivar landed: items written earlier that the reset is (also) for.
+    """
+
+    actions: tuple[Action, ...]
+    reset: Effect = Effect.NONE
+    landed: tuple[Item, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of a plan's ``stages``."""
+        return {'actions': [a.to_dict() for a in self.actions],
+                'reset': self.reset,
+                'landed': [item_to_dict(i) for i in self.landed]}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item that nothing may or can be done about, and why."""
+
+    item: Item
+    reason: str
+    expected: Value | None = None
+    seen: Value | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of a plan's ``refused``."""
+        return {**item_to_dict(self.item), 'reason': self.reason,
+                'expected': plain(self.expected), 'seen': plain(self.seen)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Proof:
+    """An item read back as wanted.
+
+    :ivar lasts: whether it survives host resets; only proofs that last count
+        towards an IS trait.
+    """
+
+    item: Item
+    seen: Value | None
+    lasts: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of ``satisfied`` and of ``proofs``."""
+        return {**item_to_dict(self.item), 'seen': plain(self.seen),
+                'lasts': self.lasts}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered stages, what is satisfied already, what is refused."""
+
+    stages: tuple[Stage, ...] = ()
+    satisfied: tuple[Proof, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+    @property
+    def converged(self) -> bool:
+        """Whether nothing is left to do and nothing is refused."""
+        return not self.stages and not self.refused
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document ``plan/1``."""
+        return {'schema': SCHEMA, 'converged': self.converged,
+                'stages': [s.to_dict() for s in self.stages],
+                'satisfied': [p.to_dict() for p in self.satisfied],
+                'refused': [r.to_dict() for r in self.refused]}
+
+
+def item_to_dict(item: Item) -> dict[str, Any]:
+    """An item as the documents and the record have it."""
+    out: dict[str, Any] = {
+        'device': item.device, 'name': item.name, 'kind': item.kind,
+        'wanted': plain(item.wanted)}
+    if item.at_least:
+        out['at_least'] = True
+    return out
+
+
+def item_from_dict(raw: Mapping[str, Any]) -> Item:
+    """Read an item back."""
+    return Item(raw['device'], raw['name'], raw['kind'],
+                value_of(raw['wanted']), raw.get('at_least', False))
+
+
+def action_key(action: Action) -> str:
+    """A short name for an action that is the same for the same change."""
+    text = json.dumps([action.verb, action.way, action.image, action.lane,
+                       [item_to_dict(i) for i in action.items]],
+                      sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,236 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The record of a run: what must outlive the process.
+
+A versioned JSON document of at most 8 KiB. It is kept by a journal (the
+node's ``driver_internal_info`` on a conductor, a file elsewhere); an inline
+profile is kept beside it under a key of its own, so that both have their
+8 KiB. What is not in it is found out by looking at the box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import json
+from typing import Any, Literal
+
+from ironic_accel.model import plan as plan_mod
+from ironic_accel.model.device import Effect
+from ironic_accel.model.document import plain
+from ironic_accel.model.document import value_of
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.plan import Item
+
+SCHEMA = 'record/1'
+MAX_BYTES = 8192
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be done, saved before it is done.
+
+    :ivar kind: ``action``, or ``reset`` for a host reset.
+    :ivar key: ``plan.action_key`` of the action, or empty.
+    :ivar items: what the action writes; for a reset, nothing.
+    :ivar effect: what activates the action, or the reset itself.
+    :ivar since: epoch seconds.
+    :ivar deadline: epoch seconds after which we stop waiting for it.
+    :ivar boot: the boot mark that was seen before.
+    :ivar ticket: what the backend gave for it, or None between the save and
+        the act; for a reset, the caller's own notes.
+    :ivar digest: SHA-256 of the image.
+    """
+
+    kind: Literal['action', 'reset']
+    effect: Effect
+    since: float
+    deadline: float
+    key: str = ''
+    verb: str = ''
+    way: str = ''
+    items: tuple[Item, ...] = ()
+    boot: str | None = None
+    ticket: Mapping[str, Any] | None = None
+    digest: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Landed:
+    """An item that is written but not yet active.
+
+    :ivar effect: what is believed to activate it.
+    :ivar resets: resets spent on it.
+    :ivar tried: the strongest reset spent on it, or None.
+    """
+
+    item: Item
+    effect: Effect
+    resets: int = 0
+    tried: Effect | None = None
+    digest: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """All that is remembered of a run.
+
+    :ivar profile: name of the profile.
+    :ivar digest: digest of the normalised profile.
+    :ivar started: epoch seconds at which the run began.
+    :ivar deadline: epoch seconds at which the run fails.
+    :ivar attempts: writes begun, by ``item_key``.
+    :ivar resets: host resets used.
+    :ivar waiting: since when (epoch seconds) an incomplete or busy box is
+        waited for, or None.
+    :ivar identities: (kind, serial, location) by device id, of the devices
+        that items here are about: ids may be told anew after a reboot.
+    """
+
+    profile: str = ''
+    digest: str = ''
+    started: float = 0.0
+    deadline: float = 0.0
+    attempts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    resets: int = 0
+    intent: Intent | None = None
+    landed: tuple[Landed, ...] = ()
+    progress: str = ''
+    waiting: float | None = None
+    identities: Mapping[str, tuple[str, str | None, str | None]] = (
+        dataclasses.field(default_factory=dict))
+
+    def find_landed(self, ref: plan_mod.Ref) -> Landed | None:
+        """The landed entry of a component or mode, or None."""
+        return next((x for x in self.landed if x.item.ref == ref), None)
+
+    def without_landed(self, refs: Iterable[plan_mod.Ref]) -> Record:
+        """The record with those entries forgotten."""
+        gone = set(refs)
+        return dataclasses.replace(self, landed=tuple(
+            x for x in self.landed if x.item.ref not in gone))
+
+    def finished(self) -> Record:
+        """What remains past the end of a run: the next one inherits it."""
+        kept = {x.item.device for x in self.landed}
+        if self.intent:
+            kept |= {i.device for i in self.intent.items}
+        return Record(
+            profile=self.profile, digest=self.digest, intent=self.intent,
+            landed=self.landed, identities={
+                k: v for k, v in self.identities.items() if k in kept})
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing for a next run to inherit."""
+        return self.intent is None and not self.landed
+
+
+def item_key(item: Item) -> str:
+    """The name under which attempts at an item are counted."""
+    wanted = plain(item.wanted)
+    text = ' '.join(wanted) if isinstance(wanted, list) else str(wanted)
+    return f'{item.device}/{item.name}={text}'
+
+
+def _items_out(items: Iterable[Item]) -> list[list[Any]]:
+    """Items grouped over devices: eight GPUs cost one row and eight ids."""
+    rows: dict[tuple[Any, ...], list[str]] = {}
+    for item in items:
+        key = (item.name, item.kind, item.wanted, item.at_least)
+        rows.setdefault(key, []).append(item.device)
+    return [[name, kind, plain(wanted), int(at_least), devices]
+            for (name, kind, wanted, at_least), devices in rows.items()]
+
+
+def _items_in(rows: Iterable[Any]) -> list[Item]:
+    return [Item(device, name, kind, value_of(wanted), bool(at_least))
+            for name, kind, wanted, at_least, devices in rows
+            for device in devices]
+
+
+def _intent_out(intent: Intent) -> dict[str, Any]:
+    out = {f.name: getattr(intent, f.name)
+           for f in dataclasses.fields(intent)}
+    out['items'] = _items_out(intent.items)
+    return out
+
+
+def _landed_out(landed: Iterable[Landed]) -> list[list[Any]]:
+    rows: dict[tuple[Any, ...], list[Item]] = {}
+    for x in landed:
+        key = (x.effect, x.resets, x.tried, x.digest)
+        rows.setdefault(key, []).append(x.item)
+    return [[*key, _items_out(items)] for key, items in rows.items()]
+
+
+def to_dict(record: Record) -> dict[str, Any]:
+    """The document ``record/1``."""
+    return {
+        'schema': SCHEMA, 'profile': record.profile,
+        'digest': record.digest, 'started': record.started,
+        'deadline': record.deadline, 'attempts': dict(record.attempts),
+        'resets': record.resets, 'progress': record.progress,
+        'waiting': record.waiting,
+        'intent': _intent_out(record.intent) if record.intent else None,
+        'landed': _landed_out(record.landed),
+        'identities': {k: list(v) for k, v in record.identities.items()}}
+
+
+def dump(record: Record) -> dict[str, Any]:
+    """``to_dict`` with the size checked, as a journal saves it.
+
+    :raises: AccelError where it would pass 8 KiB: nothing is done then.
+    """
+    out = to_dict(record)
+    size = len(json.dumps(out, separators=(',', ':')).encode())
+    if size > MAX_BYTES:
+        raise AccelError(
+            'the record of the run is too large to be saved',
+            expected=f'at most {MAX_BYTES} bytes', seen=f'{size} bytes',
+            todo='apply the profile in parts')
+    return out
+
+
+def load(raw: Mapping[str, Any] | None) -> Record | None:
+    """Read a record back; None of None.
+
+    :raises: BadInput for a schema that this version does not know: whoever
+        wrote it knows more than we do, so hands off.
+    """
+    if raw is None:
+        return None
+    if raw.get('schema') != SCHEMA:
+        raise BadInput(f"record schema: {raw.get('schema')!r} where "
+                       f'{SCHEMA!r} was expected')
+    intent = None
+    if raw['intent']:
+        src = dict(raw['intent'])
+        src['effect'] = Effect(src['effect'])
+        src['items'] = tuple(_items_in(src['items']))
+        intent = Intent(**src)
+    landed = tuple(
+        Landed(item, Effect(effect), resets,
+               Effect(tried) if tried else None, digest)
+        for effect, resets, tried, digest, rows in raw['landed']
+        for item in _items_in(rows))
+    return Record(
+        profile=raw['profile'], digest=raw['digest'],
+        started=raw['started'], deadline=raw['deadline'],
+        attempts=dict(raw['attempts']), resets=raw['resets'],
+        intent=intent, landed=landed, progress=raw['progress'],
+        waiting=raw.get('waiting'),
+        identities={k: (v[0], v[1], v[2])
+                    for k, v in raw.get('identities', {}).items()})
