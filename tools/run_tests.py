@@ -1,0 +1,151 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Run the test tiers in order and print their seconds and one closing line.
+
+``run_tests.py [TIER...]``: lint, unit, contract, lab, faces; all of them by
+default. Each check of the tier ``lint`` counts as one test in the total.
+A failing tier does not stop the next one. Exit status 0 or 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = pathlib.Path(sys.executable).parent
+
+LINT: dict[str, list[str]] = {
+    "ruff": ["ruff", "check", "--quiet", "."],
+    "hacking": ["flake8"],
+    "mypy": ["mypy", "--no-error-summary"],
+    "import-linter": ["lint-imports", "--no-cache"],
+    "reno": ["reno", "lint"],
+    "docs": ["sphinx-build", "-q", "-W", "--keep-going", "-b", "html",
+             "doc/source", "doc/build/html"],
+}
+
+# Two cores: tiers without processes of their own share them between two
+# workers. The lab is one set of services and runs in one process.
+PYTEST: dict[str, list[str]] = {
+    "unit": ["-n", "2"],
+    "contract": ["-n", "2"],
+    "lab": [],
+    "faces": ["-n", "2"],
+}
+
+TIERS = ("lint", *PYTEST)
+
+
+@dataclasses.dataclass
+class Tally:
+    """What a tier came to: counts of tests, and wall seconds."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        """Return both together."""
+        return Tally(self.passed + other.passed, self.failed + other.failed,
+                     self.skipped + other.skipped,
+                     self.seconds + other.seconds)
+
+    def line(self) -> str:
+        """Return ``N passed, N failed, N skipped``."""
+        return (f"{self.passed} passed, {self.failed} failed, "
+                f"{self.skipped} skipped")
+
+
+def run_lint() -> Tally:
+    """Run each check, show what it says only where it fails."""
+    tally = Tally()
+    for name, command in LINT.items():
+        start = time.monotonic()
+        result = subprocess.run(
+            [str(BIN / command[0]), *command[1:]], cwd=ROOT, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        seconds = time.monotonic() - start
+        good = result.returncode == 0
+        print(f"   {name:<14} {'ok' if good else 'FAILED':<7}"
+              f"{seconds:6.1f} s", flush=True)
+        if not good:
+            print(result.stdout, flush=True)
+        tally += Tally(passed=good, failed=not good)
+    return tally
+
+
+def read_junit(path: pathlib.Path) -> Tally:
+    """Count the cases of pytest's own XML report."""
+    tally = Tally()
+    tree = ElementTree.parse(path)  # noqa: S314 - we had it written
+    for suite in tree.getroot().iter("testsuite"):
+        total = int(suite.get("tests", "0"))
+        bad = int(suite.get("failures", "0")) + int(suite.get("errors", "0"))
+        skipped = int(suite.get("skipped", "0"))
+        tally += Tally(total - bad - skipped, bad, skipped)
+    return tally
+
+
+def run_pytest(tier: str, options: list[str]) -> Tally:
+    """Run one tier with pytest; a tier without tests yet counts nothing."""
+    folder = ROOT / "tests" / tier
+    if not any(folder.rglob("test_*.py")):
+        print("   no tests in this tier", flush=True)
+        return Tally()
+    with tempfile.TemporaryDirectory(prefix="accel-junit-") as temporary:
+        report = pathlib.Path(temporary) / "report.xml"
+        result = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
+             *options, str(folder)],
+            cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
+        tally = read_junit(report) if report.exists() else Tally(failed=1)
+    if result.returncode != 0 and not tally.failed:
+        tally.failed = 1  # an interrupted or misconfigured run is no success
+    return tally
+
+
+def main(names: list[str]) -> int:
+    """Run the named tiers, print the table and the closing line."""
+    unknown = [name for name in names if name not in TIERS]
+    if unknown:
+        print(f"unknown tier {unknown[0]!r}; known: {', '.join(TIERS)}",
+              file=sys.stderr)
+        return 2
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    tallies: dict[str, Tally] = {}
+    for name in names or TIERS:
+        print(f"== {name}", flush=True)
+        start = time.monotonic()
+        tally = (run_lint() if name == "lint"
+                 else run_pytest(name, PYTEST[name]))
+        tally.seconds = time.monotonic() - start
+        tallies[name] = tally
+    print("== seconds")
+    for name, tally in tallies.items():
+        print(f"   {name:<10}{tally.seconds:7.1f} s   {tally.line()}")
+    total = sum(tallies.values(), Tally())
+    print(f"{total.line()} in {total.seconds:.1f}s", flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
