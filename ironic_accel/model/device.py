@@ -19,9 +19,10 @@ into the JSON that programs read, and back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import enum
-from typing import Literal
+from typing import Any, Literal
 
 #: Kinds of device, and the baseboard that carries them (profile format 1).
 KINDS = ('gpu', 'fpga', 'nic', 'dpu', 'ai', 'crypto', 'storage', 'baseboard')
@@ -200,6 +201,8 @@ class Busy:
     :ivar targets: (device id, component name) pairs that it writes, as far
         as they are told.
     :ivar image: name or digest of what is written, as far as it is told.
+    :ivar ticket: what a backend polls it with, so that a write whose starter
+        died can be adopted; None where it cannot be polled.
     """
 
     kind: str
@@ -208,6 +211,7 @@ class Busy:
     percent: int | None = None
     targets: tuple[tuple[str, str], ...] = ()
     image: str | None = None
+    ticket: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

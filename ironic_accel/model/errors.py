@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import enum
 from typing import Any
@@ -56,6 +57,12 @@ class Detail:
         out = dataclasses.asdict(self)
         out['class'] = out.pop('error_class')
         return out
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Detail:
+        """Read ``to_dict`` back."""
+        known = {k: v for k, v in raw.items() if k != 'class'}
+        return cls(**known, error_class=ErrorClass(raw['class']))
 
 
 class AccelError(Exception):

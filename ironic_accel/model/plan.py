@@ -137,6 +137,18 @@ class Action:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Due:
+    """An item that is written and waits for a reset, and for which."""
+
+    item: Item
+    reset: Effect
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of a stage's ``landed``."""
+        return {**item_to_dict(self.item), 'reset': self.reset}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Stage:
     """Actions and the one reset that activates all of them.
 
@@ -145,13 +157,13 @@ class Stage:
 
     actions: tuple[Action, ...]
     reset: Effect = Effect.NONE
-    landed: tuple[Item, ...] = ()
+    landed: tuple[Due, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a plan's ``stages``."""
         return {'actions': [a.to_dict() for a in self.actions],
                 'reset': self.reset,
-                'landed': [item_to_dict(i) for i in self.landed]}
+                'landed': [d.to_dict() for d in self.landed]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -95,6 +95,8 @@ class Record:
     :ivar resets: host resets used.
     :ivar waiting: since when (epoch seconds) an incomplete or busy box is
         waited for, or None.
+    :ivar failure: what the last failed write said (``errors.Detail`` as
+        data), for the case that no attempt is left.
     :ivar identities: (kind, serial, location) by device id, of the devices
         that items here are about: ids may be told anew after a reboot.
     """
@@ -109,6 +111,7 @@ class Record:
     landed: tuple[Landed, ...] = ()
     progress: str = ''
     waiting: float | None = None
+    failure: Mapping[str, Any] | None = None
     identities: Mapping[str, tuple[str, str | None, str | None]] = (
         dataclasses.field(default_factory=dict))
 
@@ -184,6 +187,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         'deadline': record.deadline, 'attempts': dict(record.attempts),
         'resets': record.resets, 'progress': record.progress,
         'waiting': record.waiting,
+        'failure': dict(record.failure) if record.failure else None,
         'intent': _intent_out(record.intent) if record.intent else None,
         'landed': _landed_out(record.landed),
         'identities': {k: list(v) for k, v in record.identities.items()}}
@@ -231,6 +235,6 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         started=raw['started'], deadline=raw['deadline'],
         attempts=dict(raw['attempts']), resets=raw['resets'],
         intent=intent, landed=landed, progress=raw['progress'],
-        waiting=raw.get('waiting'),
+        waiting=raw.get('waiting'), failure=raw.get('failure'),
         identities={k: (v[0], v[1], v[2])
                     for k, v in raw.get('identities', {}).items()})

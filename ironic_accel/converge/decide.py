@@ -1,0 +1,220 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The decision: pure, from what is seen, wanted and remembered.
+
+It is asked only about a complete and idle box with no write in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+
+from ironic_accel.model import checks
+from ironic_accel.model import stages
+from ironic_accel.model.checks import Facts
+from ironic_accel.model.checks import State
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.document import plain
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Due
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Way
+from ironic_accel.model.planner import make_plan
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Record
+from ironic_accel.model.record import item_key
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Act:
+    """Begin this action; ``plan`` is what it is a part of."""
+
+    action: Action
+    plan: Plan
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostReset:
+    """Reset the host, which is to activate what is due."""
+
+    effect: Effect
+    landed: tuple[Due, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Done:
+    """Everything holds; the plan's ``satisfied`` are the proofs."""
+
+    plan: Plan
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refuse:
+    """Something in the plan is refused."""
+
+    plan: Plan
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fail:
+    """Attempts or resets are used up."""
+
+    error: Detail
+
+
+Decision = Act | HostReset | Done | Refuse | Fail
+
+
+def decide(inventory: Inventory, profile: Profile, record: Record,
+           ways: Sequence[Way], facts: Facts) -> tuple[Decision, Record]:
+    """Decide what comes next.
+
+    :param inventory: a complete look at the box, by the record's ids.
+    :param record: its landed items are reviewed; nothing else changes.
+    """
+    record = review(inventory, record, facts)
+    spent = _spent(inventory, profile, record, ways)
+    if spent is not None:
+        entry, error = spent
+        return Fail(error), record.without_landed([entry.item.ref])
+    plan = make_plan(inventory, profile, record.landed, ways, facts)
+    if plan.refused:
+        return Refuse(plan), record
+    if not plan.stages:
+        return Done(plan), record
+    stage = plan.stages[0]
+    if stage.actions:
+        action = stage.actions[0]
+        used_up = _used_up(action, profile, record)
+        return used_up or Act(action, plan), record
+    if stage.reset.is_host_reset:
+        return _host_reset(stage.reset, stage.landed, profile,
+                           record), record
+    return _device_reset(stage.landed, ways, plan), record
+
+
+def review(inventory: Inventory, record: Record, facts: Facts) -> Record:
+    """Forget landed items that are proved, or shown not to have landed.
+
+    A component that can show what waits and shows nothing has nothing
+    waiting: it is as it runs. A device that is gone keeps its entries.
+    """
+    gone = []
+    for entry in record.landed:
+        device = inventory.device(entry.item.device)
+        if device is None:
+            continue
+        state = checks.item_state(device, entry.item, facts)
+        if state is State.HOLDS:
+            gone.append(entry.item.ref)
+        elif state is State.DIFFERS and entry.item.kind == 'firmware':
+            part = device.component(entry.item.name)
+            if part is not None and part.shows_pending:
+                gone.append(entry.item.ref)
+    return record.without_landed(gone) if gone else record
+
+
+def _spent(inventory: Inventory, profile: Profile, record: Record,
+           ways: Sequence[Way]) -> tuple[Landed, Detail] | None:
+    """A landed item whose resets are spent: it was not applied."""
+    for entry in record.landed:
+        if entry.tried is None or not _selected(
+                inventory, profile, entry.item.device):
+            continue
+        up = stages.next_reset(entry)
+        if up is not None:
+            up = stages.real_effect(entry.item.device, up, ways)
+            if up.rank <= profile.limits.reset.rank:
+                continue
+        device = inventory.device(entry.item.device)
+        return entry, Detail(
+            'not applied: it is written, and no reset that the profile '
+            f'allows makes it active ({entry.resets} tried, the strongest '
+            f'{entry.tried})', ErrorClass.NEEDS_OPERATOR,
+            device=entry.item.device, component=entry.item.name,
+            expected=_text(entry.item.wanted),
+            seen=_text(checks.seen_value(device, entry.item)),
+            todo='look at the device, or allow a stronger limits.reset')
+    return None
+
+
+def _selected(inventory: Inventory, profile: Profile, device_id: str
+              ) -> bool:
+    """Whether the profile is about a device at all."""
+    device = inventory.device(device_id)
+    return device is not None and any(
+        checks.matches(g, device) for g in profile.groups)
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return str(plain(value))
+    return str(value)
+
+
+def _used_up(action: Action, profile: Profile, record: Record
+             ) -> Fail | None:
+    """Attempts are counted per item; the first with none left fails."""
+    for change in action.changes:
+        tries = record.attempts.get(item_key(change.item), 0)
+        if tries >= profile.limits.attempts:
+            known = (Detail.from_dict(record.failure) if record.failure
+                     else Detail('it was written and is still not so'))
+            return Fail(dataclasses.replace(
+                known, summary=f'not applied after {tries} attempts: '
+                f'{known.summary}', error_class=ErrorClass.NEEDS_OPERATOR,
+                device=change.item.device, component=change.item.name,
+                expected=_text(change.item.wanted),
+                seen=_text(change.seen)))
+    return None
+
+
+def _host_reset(effect: Effect, landed: tuple[Due, ...],
+                profile: Profile, record: Record) -> HostReset | Fail:
+    if record.resets < profile.limits.resets:
+        return HostReset(effect, landed)
+    first = landed[0].item
+    return Fail(Detail(
+        f'not applied: {record.resets} resets are used, as many as '
+        'limits.resets allows', ErrorClass.NEEDS_OPERATOR,
+        device=first.device, component=first.name,
+        expected=_text(first.wanted)))
+
+
+def _device_reset(landed: tuple[Due, ...], ways: Sequence[Way],
+                  plan: Plan) -> Act:
+    """Reset the devices that wait for it, each by the first way that can.
+
+    One action is of one way and one effect; the others' turn comes next.
+    """
+    first = landed[0]
+    way = _resetter(first, ways)
+    items = [d.item for d in landed if d.reset is first.reset
+             and _resetter(d, ways) == way]
+    return Act(Action('reset', way, tuple(
+        Change(i, None) for i in items), first.reset), plan)
+
+
+def _resetter(due: Due, ways: Sequence[Way]) -> str:
+    """The way that resets a device; ``real_effect`` saw that there is."""
+    return next(w.name for w in ways if w.resets.get(
+        due.item.device, Effect.NONE).rank >= due.reset.rank)

@@ -1,0 +1,144 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What became of a write: from its end, or from what is seen afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model import checks
+from ironic_accel.model.checks import Facts
+from ironic_accel.model.checks import State
+from ironic_accel.model.device import Busy
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Due
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Record
+
+
+def _land(record: Record, items: Iterable[Item], effect: Effect,
+          digest: str | None) -> Record:
+    """Remember items as written, in place of what was remembered."""
+    new = [Landed(i, effect, digest=digest) for i in items]
+    kept = record.without_landed(x.item.ref for x in new)
+    return dataclasses.replace(kept, landed=(*kept.landed, *new))
+
+
+def ended(record: Record, intent: Intent, end: Ended) -> Record:
+    """The record once a backend says that a write is over.
+
+    What it says went well has landed: read back later, not believed. A mode
+    without effect needs no reset that one could wait for, so it is not
+    remembered: the next look tells.
+    """
+    failed = {r.ref: r for r in end.results if not r.ok}
+    record = dataclasses.replace(record, intent=None, waiting=None)
+    for result in failed.values():
+        if result.detail is not None:
+            record = dataclasses.replace(
+                record, failure=result.detail.to_dict())
+    if intent.verb == 'reset':
+        return record
+    well = [i for i in intent.items if i.ref not in failed and not (
+        i.kind == 'mode' and intent.effect is Effect.NONE)]
+    return _land(record, well, intent.effect, intent.digest)
+
+
+def seen(record: Record, intent: Intent, inventory: Inventory,
+         facts: Facts) -> Record:
+    """The record once a look tells what became of an intent.
+
+    A host reset is over. A write is done, landed or not done by what the
+    device shows; firmware that cannot show what waits is taken as landed, as
+    it might be written: it is activated before it is burnt again.
+    """
+    record = dataclasses.replace(record, intent=None)
+    if intent.kind == 'reset' or intent.verb == 'reset':
+        return record
+    landed = [i for i in intent.items
+              if _may_have_landed(inventory.device(i.device), i, facts)]
+    return _land(record, landed, intent.effect, intent.digest)
+
+
+def _may_have_landed(device: Device | None, item: Item, facts: Facts
+                     ) -> bool:
+    state = checks.item_state(device, item, facts)
+    if state in (State.PENDING, State.HOLDS):
+        return state is State.PENDING
+    if item.kind == 'mode':
+        return False
+    part = device.component(item.name) if device else None
+    return part is None or not part.shows_pending
+
+
+def adopt(intent: Intent, busy: Sequence[Busy]) -> Mapping[str, Any] | None:
+    """The ticket of a write under way that is this intent's, or None.
+
+    It is ours where it says that it writes what we meant to write. Somebody
+    else's, and one that does not say, is waited out.
+    """
+    refs = {i.ref for i in intent.items}
+    for work in busy:
+        if work.ticket is not None and work.targets and set(
+                work.targets) <= refs:
+            return work.ticket
+    return None
+
+
+def spend(record: Record, effect: Effect, due: Iterable[Due],
+          landed: Iterable[Landed]) -> Record:
+    """Count a reset on every landed item, and on what is only seen to wait.
+
+    :param due: what the reset is for: some of it may be known from the
+        device alone, and is remembered from now on.
+    """
+    entries = {x.item.ref: x for x in landed}
+    for one in due:
+        entries.setdefault(one.item.ref, Landed(one.item, one.reset))
+    new = [dataclasses.replace(
+        x, resets=x.resets + 1, tried=_stronger(x.tried, effect))
+        for x in entries.values()]
+    kept = record.without_landed(entries)
+    return dataclasses.replace(kept, landed=(*kept.landed, *new))
+
+
+def _stronger(a: Effect | None, b: Effect) -> Effect:
+    return b if a is None or b.rank > a.rank else a
+
+
+def too_large(action: Action, image: Ready, inventory: Inventory
+              ) -> list[Refusal]:
+    """Refusals where an image is larger than the way accepts."""
+    out = []
+    for item in action.items:
+        device = inventory.device(item.device)
+        part = device.component(item.name) if device else None
+        limit = part.max_image_bytes if part else None
+        if limit is not None and image.size > limit:
+            out.append(Refusal(
+                item, f'image {action.image}: larger than the update '
+                'service accepts', f'at most {limit} bytes',
+                f'{image.size} bytes'))
+    return out

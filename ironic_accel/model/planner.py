@@ -1,0 +1,170 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The planner: from what is seen and what is wanted to what would be done.
+
+``make_plan`` is a pure function. It starts nothing; whoever carries a plan
+out does so only where nothing in it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+
+from ironic_accel.model import checks
+from ironic_accel.model import refusals
+from ironic_accel.model import stages
+from ironic_accel.model.checks import Facts
+from ironic_accel.model.checks import State
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Proof
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Group
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Landed
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """An item of the profile, with the device that it is about."""
+
+    item: Item
+    device: Device
+    image: str | None = None
+
+
+def group_items(group: Group, device: Device) -> list[Wanted]:
+    """The items that a group asks of one device."""
+    out = [Wanted(Item(device.id, name, 'firmware', want.version,
+                       want.at_least), device, want.image)
+           for name, want in group.firmware.items()]
+    out += [Wanted(Item(device.id, name, 'mode', value), device)
+            for name, value in group.modes.items()]
+    return out
+
+
+def select(inventory: Inventory, profile: Profile
+           ) -> tuple[list[Wanted], list[Refusal]]:
+    """The items of a profile on a box, and what is wrong with the devices.
+
+    Missing, surplus and unhealthy devices are refusals about the device; so
+    is a device to which two groups say something about the same thing.
+    """
+    wanted: dict[Ref, Wanted] = {}
+    refused: list[Refusal] = []
+    for group in profile.groups:
+        found = [d for d in inventory.devices if checks.matches(group, d)]
+        refused += refusals.count(group, len(found))
+        for device in found:
+            refused += refusals.health(group, device)
+            for want in group_items(group, device):
+                if want.item.ref in wanted:
+                    refused.append(Refusal(
+                        want.item, 'two groups of the profile set it',
+                        wanted[want.item.ref].item.wanted,
+                        want.item.wanted))
+                wanted.setdefault(want.item.ref, want)
+    return list(wanted.values()), refused
+
+
+def _prove(want: Wanted) -> Proof:
+    """The proof of an item that holds: firmware lasts, a mode may not."""
+    lasts = True
+    if want.item.kind == 'mode':
+        mode = want.device.mode(want.item.name)
+        lasts = mode is not None and mode.persists is True
+    return Proof(want.item, checks.seen_value(want.device, want.item), lasts)
+
+
+def _waiting(want: Wanted, state: State, landed: Landed | None
+             ) -> Landed | None:
+    """The landed entry of an item that is written and not active, or None.
+
+    The record's entry counts as long as it is about the same value; what the
+    device itself shows as pending needs no record.
+    """
+    same = landed is not None and landed.item.wanted == want.item.wanted
+    if same and state is not State.HOLDS:
+        return landed
+    if state is State.PENDING:
+        if want.item.kind == 'firmware':
+            part = want.device.component(want.item.name)
+            effect = part.effect if part else None
+        else:
+            mode = want.device.mode(want.item.name)
+            effect = mode.effect if mode else None
+        if effect is not None:
+            return Landed(want.item, effect)
+    return None
+
+
+def make_plan(inventory: Inventory, profile: Profile,
+              landed: Iterable[Landed], ways: Sequence[Way],
+              facts: Facts) -> Plan:
+    """Plan what makes a box as its profile declares.
+
+    :param landed: what the record knows to be written and not yet active.
+    :param ways: what can be done on this box.
+    :param facts: the catalogue.
+    """
+    known = {x.item.ref: x for x in landed}
+    wanted, refused = select(inventory, profile)
+    satisfied: list[Proof] = []
+    waiting: list[Landed] = []
+    todo: list[stages.Todo] = []
+    for want in wanted:
+        state = checks.item_state(want.device, want.item, facts)
+        entry = known.get(want.item.ref)
+        active = _waiting(want, state, entry)
+        if state is State.HOLDS and _stale(entry):
+            active = entry
+        if active is not None:
+            waiting.append(active)
+            refused += refusals.activation(
+                active, want.device, profile, ways)
+        elif state is State.HOLDS:
+            satisfied.append(_prove(want))
+        else:
+            image = profile.images.get(want.image or '')
+            no, made = refusals.change(
+                want.item, want.device, image, profile, ways, facts)
+            refused += no
+            if made is not None:
+                todo.append(dataclasses.replace(
+                    made, after=entry if _stale(entry) else None))
+    alone = frozenset(
+        x.item.device for x in waiting
+        if _alone(inventory.device(x.item.device), x.item, facts))
+    staged, no = stages.build(todo, waiting, profile, ways, alone)
+    return Plan(tuple(staged), tuple(satisfied), tuple(refused + no))
+
+
+def _alone(device: Device | None, item: Item, facts: Facts) -> bool:
+    known = device and facts.component(device.kind, item.name,
+                                       device.product)
+    return bool(known and known.alone)
+
+
+def _stale(entry: Landed | None) -> bool:
+    """Whether firmware of another value waits unseen under an item.
+
+    It has to be activated, and so be seen, before anything is said or
+    written about that component.
+    """
+    return entry is not None and entry.item.kind == 'firmware'

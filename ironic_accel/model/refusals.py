@@ -1,0 +1,198 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Why something is not done: each reason in one place.
+
+Every function gives the refusals of one question; none means go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ironic_accel.model import checks
+from ironic_accel.model import stages
+from ironic_accel.model import version
+from ironic_accel.model.checks import Facts
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Mode
+from ironic_accel.model.document import plain
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Group
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Landed
+
+
+def count(group: Group, found: int) -> list[Refusal]:
+    """Too few or too many devices for a group."""
+    low, high = group.count.minimum, group.count.maximum
+    if found >= low and (high is None or found <= high):
+        return []
+    item = Item(group.name, 'count', 'device', low)
+    expected = str(low) if high == low else (
+        f'at least {low}' if high is None else f'{low} to {high}')
+    return [Refusal(item, 'the number of devices in the group is not as '
+                    'declared', expected, found)]
+
+
+def health(group: Group, device: Device) -> list[Refusal]:
+    """A device that says that it is not well."""
+    if group.health == 'any' or device.health in (None, 'OK'):
+        return []
+    return [Refusal(Item(device.id, 'health', 'device', 'OK'),
+                    'the device is not healthy', 'OK', device.health)]
+
+
+def too_strong(item: Item, effect: Effect, profile: Profile
+               ) -> list[Refusal]:
+    """A reset beyond what the profile allows."""
+    if effect.rank <= profile.limits.reset.rank:
+        return []
+    return [Refusal(item, 'what activates it is stronger than limits.reset '
+                    'allows', profile.limits.reset, effect)]
+
+
+def activation(entry: Landed, device: Device, profile: Profile,
+               ways: Sequence[Way]) -> list[Refusal]:
+    """A landed item whose activation the profile does not allow."""
+    effect = stages.real_effect(device.id, entry.effect, ways)
+    if entry.tried is not None:
+        return []
+    return too_strong(entry.item, effect, profile)
+
+
+def change(item: Item, device: Device, image: Image | None,
+           profile: Profile, ways: Sequence[Way], facts: Facts
+           ) -> tuple[list[Refusal], stages.Todo | None]:
+    """What speaks against changing an item, or the change to be staged."""
+    if item.kind == 'firmware':
+        return _firmware(item, device, image, profile, ways, facts)
+    return _mode(item, device, profile, ways)
+
+
+def _firmware(item: Item, device: Device, image: Image | None,
+              profile: Profile, ways: Sequence[Way], facts: Facts
+              ) -> tuple[list[Refusal], stages.Todo | None]:
+    part = device.component(item.name)
+    wanted, seen = item.wanted, part.running if part else None
+    if part is None or seen is None:
+        return [Refusal(item, 'its running version cannot be seen, so '
+                        'nothing could be proved', wanted, None)], None
+    if image is None:
+        return [Refusal(item, 'it differs, and the profile gives no image '
+                        'for it', wanted, part.pending or seen)], None
+    form = checks.version_form(device, item.name, facts)
+    no = _writable(item, part, profile)
+    fit = checks.misfit(image, device, item)
+    no += [fit] if fit else []
+    no += _direction(item, part, profile, form)
+    way = next((w for w in ways if item.ref in w.burns), None)
+    if way is None:
+        no.append(Refusal(item, 'no way to write it out of '
+                          + _names(ways), wanted, seen))
+    if no or way is None or part.effect is None:
+        return no, None
+    burn = way.burns[item.ref]
+    if burn.also_writes and 'collateral' not in profile.allow:
+        more = ', '.join(f'{d}/{n}' for d, n in burn.also_writes[:4])
+        return [Refusal(
+            item, 'the push cannot name its targets and would write '
+            f'{len(burn.also_writes)} more components ({more}, ...); the '
+            'profile has to allow collateral', wanted, seen)], None
+    known = facts.component(device.kind, item.name, device.product)
+    return [], stages.Todo(
+        item, seen, way.name, part.effect,
+        stages.real_effect(device.id, part.effect, ways),
+        image=image.name, burn=burn,
+        order=stages.order_of(item.name, known, profile),
+        alone=bool(known and known.alone))
+
+
+def _names(ways: Sequence[Way]) -> str:
+    return ', '.join(w.name for w in ways) or 'none'
+
+
+def _writable(item: Item, part: Component, profile: Profile
+              ) -> list[Refusal]:
+    if part.updateable is False:
+        return [Refusal(item, 'the device does not let it be written',
+                        item.wanted, part.running)]
+    if part.effect is None:
+        return [Refusal(item, 'what activates it is not proved (effect '
+                        'null), so it is not written', item.wanted,
+                        part.running)]
+    return too_strong(item, part.effect, profile)
+
+
+def _direction(item: Item, part: Component, profile: Profile, form: str
+               ) -> list[Refusal]:
+    """Downgrades, and orders that cannot be told."""
+    wanted, seen = str(item.wanted), str(part.running)
+    order = version.compare(wanted, seen, form)
+    if item.at_least and order is None:
+        return [Refusal(item, 'at_least: the versions cannot be ordered',
+                        wanted, seen)]
+    if order is not None and order < 0 and 'downgrade' not in profile.allow:
+        return [Refusal(item, 'it would be a downgrade, which the profile '
+                        'does not allow', wanted, seen)]
+    if part.lowest is not None:
+        floor = version.compare(wanted, part.lowest, form)
+        if floor is not None and floor < 0:
+            return [Refusal(item, 'the device accepts nothing below its '
+                            'lowest supported version', part.lowest,
+                            wanted)]
+    return []
+
+
+def _mode(item: Item, device: Device, profile: Profile,
+          ways: Sequence[Way]) -> tuple[list[Refusal], stages.Todo | None]:
+    mode = device.mode(item.name)
+    if mode is None:
+        return [Refusal(item, 'the device does not have this mode',
+                        item.wanted, None)], None
+    no = _settable(item, mode, profile)
+    way = next((w for w in ways if item.ref in w.sets), None)
+    if way is None:
+        no.append(Refusal(item, 'no way to set it out of ' + _names(ways),
+                          item.wanted, mode.current))
+    if no or way is None or mode.effect is None:
+        return no, None
+    real = stages.real_effect(device.id, mode.effect, ways)
+    if mode.persists is False and real.is_host_reset:
+        return [Refusal(item, 'it would be lost at the host reset that '
+                        'activates it, and no way can reset the device '
+                        'alone', mode.effect, real)], None
+    return [], stages.Todo(
+        item, mode.current, way.name, mode.effect, real,
+        late=mode.persists is not True and not real.is_host_reset)
+
+
+def _settable(item: Item, mode: Mode, profile: Profile) -> list[Refusal]:
+    if mode.current is None:
+        return [Refusal(item, 'its value cannot be read, so nothing could '
+                        'be proved', item.wanted, None)]
+    if mode.allowed is not None and not any(
+            checks.same_value(v, item.wanted, mode.unordered)
+            for v in mode.allowed):
+        known = ', '.join(str(plain(v)) for v in mode.allowed)
+        return [Refusal(item, 'the device does not allow this value',
+                        known, item.wanted)]
+    if mode.effect is None:
+        return [Refusal(item, 'what activates it is not proved (effect '
+                        'null), so it is not changed', item.wanted,
+                        mode.current)]
+    return too_strong(item, mode.effect, profile)

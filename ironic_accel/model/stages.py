@@ -1,0 +1,197 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How changes are put into actions and stages.
+
+One stage is closed by one reset, the weakest that activates all of it. What
+can share a reset shares it; what must not ("never both in one cycle") stands
+in stages of its own; what does not survive a host reset stands last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+
+from ironic_accel.model.checks import ComponentFacts
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Value
+from ironic_accel.model.device import strongest
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Due
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.plan import Stage
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Landed
+
+#: Where a component stands that neither profile nor catalogue ranks.
+_LAST = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Todo:
+    """A change that may be made, before it is put into an action.
+
+    :ivar effect: what activates it, as the box or the catalogue says.
+    :ivar real: the same, raised to what can really be done here.
+    :ivar alone: must not share a reset with another such of its device.
+    :ivar late: lost at a host reset, hence last.
+    :ivar after: firmware of another value that waits under it, unseen.
+    """
+
+    item: Item
+    seen: Value | None
+    way: str
+    effect: Effect
+    real: Effect
+    image: str | None = None
+    burn: Burn | None = None
+    order: tuple[int, int] = (1, _LAST)
+    alone: bool = False
+    late: bool = False
+    after: Landed | None = None
+
+
+def order_of(name: str, facts: ComponentFacts | None, profile: Profile
+             ) -> tuple[int, int]:
+    """The rank of a component: the profile's order before the catalogue's.
+
+    Modes come with the last: set when the firmware that they depend on has
+    been written.
+    """
+    if name in profile.order:
+        return (0, profile.order.index(name))
+    return (1, facts.order if facts else _LAST)
+
+
+def real_effect(device: str, effect: Effect, ways: Sequence[Way]) -> Effect:
+    """The effect that can be had: a device that no way can reset goes
+    through a warm reboot of its host, which includes it."""
+    if effect is Effect.NONE or effect.is_host_reset:
+        return effect
+    if any(w.resets.get(device, Effect.NONE).rank >= effect.rank
+           for w in ways):
+        return effect
+    return Effect.WARM_REBOOT
+
+
+def next_reset(entry: Landed) -> Effect | None:
+    """The reset to try next on a landed item; None past the strongest.
+
+    A reset that was tried and did not do is followed by the next stronger
+    one. Where nothing should be needed and it still waits, the weakest.
+    """
+    if entry.tried is None:
+        return (Effect.DRIVER_RELOAD if entry.effect is Effect.NONE
+                else entry.effect)
+    up = entry.tried.stronger()
+    if up is None or up.rank > entry.effect.rank:
+        return up
+    return entry.effect
+
+
+def _actions(todo: Iterable[Todo]) -> list[Action]:
+    """One burn for all that one image writes by one way in one lane; one
+    action for each mode."""
+    groups: dict[tuple[object, ...], list[Todo]] = {}
+    for x in sorted(todo, key=lambda t: t.order):
+        lane = x.burn.lane if x.burn else ''
+        key: tuple[object, ...] = (x.way, lane, x.image)
+        groups.setdefault(key if x.burn else (x.item.ref,), []).append(x)
+    return [_action(members) for members in groups.values()]
+
+
+def _action(members: Sequence[Todo]) -> Action:
+    first = members[0]
+    written = {x.item.ref for x in members}
+    more = {ref for x in members if x.burn for ref in x.burn.also_writes}
+    return Action(
+        'burn' if first.burn else 'set', first.way,
+        tuple(Change(x.item, x.seen) for x in members),
+        strongest([x.effect for x in members]), first.image,
+        tuple(sorted(more - written)),
+        first.burn.lane if first.burn else '')
+
+
+def _rounds(todo: Sequence[Todo], taken: frozenset[str]
+            ) -> list[list[Todo]]:
+    """Split so that no two ``alone`` changes of a device share a round.
+
+    :param taken: devices with such a change landed already: the first round
+        closes with its reset.
+    """
+    rounds: list[list[Todo]] = [[]]
+    alone: list[set[str]] = [set(taken)]
+    for x in sorted(todo, key=lambda t: t.order):
+        at = 0
+        while x.alone and at < len(alone) and x.item.device in alone[at]:
+            at += 1
+        if at == len(rounds):
+            rounds.append([])
+            alone.append(set())
+        rounds[at].append(x)
+        if x.alone:
+            alone[at].add(x.item.device)
+    return rounds
+
+
+def build(todo: Sequence[Todo], landed: Sequence[Landed],
+          profile: Profile, ways: Sequence[Way],
+          alone: frozenset[str] = frozenset()
+          ) -> tuple[list[Stage], list[Refusal]]:
+    """The stages, and what the profile's limits refuse about them.
+
+    :param alone: devices with a landed item that must not share its reset
+        with certain others of the same device.
+    """
+    stages: list[Stage] = []
+    buried = [x.after for x in todo if x.after is not None]
+    if buried:
+        stages.append(_close([], buried, ways))
+    waiting = list(landed)
+    for members in _rounds([x for x in todo if not x.late], alone):
+        if members or waiting:
+            stages.append(_close(members, waiting, ways))
+        waiting = []
+    late = [x for x in todo if x.late]
+    if late:
+        stages.append(_close(late, [], ways))
+    return stages, _too_many(stages, profile)
+
+
+def _close(members: Sequence[Todo], landed: Sequence[Landed],
+           ways: Sequence[Way]) -> Stage:
+    """A stage of some changes, closed by the reset that they need."""
+    due = []
+    for entry in landed:
+        up = next_reset(entry) or entry.effect
+        due.append(Due(entry.item, real_effect(
+            entry.item.device, up, ways)))
+    reset = strongest([x.real for x in members] + [d.reset for d in due])
+    return Stage(tuple(_actions(members)), reset, tuple(due))
+
+
+def _too_many(stages: Sequence[Stage], profile: Profile) -> list[Refusal]:
+    needed = [s for s in stages if s.reset.is_host_reset]
+    if len(needed) <= profile.limits.resets:
+        return []
+    first = needed[profile.limits.resets]
+    items = [i for a in first.actions for i in a.items]
+    items += [d.item for d in first.landed]
+    return [Refusal(i, 'its activation needs more host resets than '
+                    'limits.resets allows', profile.limits.resets,
+                    len(needed)) for i in items]
