@@ -1,0 +1,262 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What is known of real devices before one looks: products, components, modes.
+
+All of it is data in ``catalog_data``, each row with its source. A fact that
+nobody has proved is ``None``: a component or mode whose ``effect`` is None
+is not changed, a mode whose ``persists`` is not True makes no IS trait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import functools
+import re
+from typing import Any
+
+from ironic_accel.model import catalog_source
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import KINDS
+from ironic_accel.model.device import PciIds
+from ironic_accel.model.facts import ComponentFacts as ComponentFacts
+from ironic_accel.model.facts import ModeFacts as ModeFacts
+from ironic_accel.model.facts import pci_id as pci_id
+from ironic_accel.model.facts import Product as Product
+
+#: Kinds that one device may be taken for, depending on who looks.
+_FAMILIES = (frozenset({'nic', 'dpu'}), frozenset({'gpu', 'ai'}),
+             frozenset({'fpga', 'ai', 'crypto'}))
+
+_INSTANCE = re.compile(r'(.+?)-[0-9]+\Z')
+
+
+def _squeeze(text: str) -> str:
+    """Text as names are compared: case, blanks and underscores aside."""
+    return ' '.join(re.split(r'[\s_]+', text.strip().lower()))
+
+
+class Catalog:
+    """The facts, indexed.
+
+    :param vendors: by short word, ``names`` and ``pci`` vendor ids.
+    :param components: rows of components, overrides after general ones.
+    :param modes: rows of modes, overrides after general ones.
+    """
+
+    def __init__(self, products: Iterable[Product],
+                 vendors: Mapping[str, Mapping[str, Any]],
+                 components: Iterable[Mapping[str, Any]],
+                 modes: Iterable[Mapping[str, Any]]) -> None:
+        self.products = {p.name: p for p in products}
+        self._vendors = {_squeeze(str(name)): word
+                         for word, row in vendors.items()
+                         for name in (word, *row['names'], *row['pci'])}
+        self._prefixes = tuple((_squeeze(p), word)
+                               for word, row in vendors.items()
+                               for p in row['names'])
+        self._pci: dict[str, Product] = {}
+        self._models: dict[tuple[str, str], Product] = {}
+        for product in self.products.values():
+            for key in product.pci:
+                if product.variant_of is None:
+                    self._pci[key] = product
+            for model in product.models:
+                self._models[product.vendor, _squeeze(model)] = product
+        self._components = tuple(components)
+        self._modes = tuple(modes)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All kinds of device."""
+        return KINDS
+
+    def product(self, name: str | None) -> Product | None:
+        """The product of our name, or None."""
+        return self.products.get(name) if name else None
+
+    def vendor(self, text: str | int | None) -> str | None:
+        """The short word for what a device or a BMC calls its vendor.
+
+        Takes names ("NVIDIA Corporation", "Mellanox Technologies") and PCI
+        vendor ids ("10de", "0x15B3", a number). None where it is unknown.
+        """
+        if text is None:
+            return None
+        if isinstance(text, int):
+            return self._vendors.get(pci_id(text) or '')
+        name = _squeeze(text.replace('\0', ''))
+        if name in self._vendors:
+            return self._vendors[name]
+        if re.fullmatch('(0x)?[0-9a-f]{1,8}', name):
+            return self._vendors.get(pci_id(name) or '')
+        return next((word for prefix, word in self._prefixes
+                     if re.match(re.escape(prefix) + r'\b', name)), None)
+
+    def by_pci(self, vendor_id: str | int | None,
+               device_id: str | int | None,
+               subsystem_vendor_id: str | int | None = None,
+               subsystem_id: str | int | None = None) -> Product | None:
+        """The product of these PCI ids; rows with subsystem ids come first.
+        """
+        pair = f'{pci_id(vendor_id)}:{pci_id(device_id)}'
+        full = f'{pair}:{pci_id(subsystem_vendor_id)}:{pci_id(subsystem_id)}'
+        return self._pci.get(full) or self._pci.get(pair)
+
+    def by_model(self, vendor: str | None,
+                 model: str | None) -> Product | None:
+        """The product that calls itself so: the whole name, no part of it.
+
+        :param vendor: a short word, or whatever the device says.
+        """
+        if not model:
+            return None
+        word = self.vendor(vendor)
+        name = _squeeze(model.replace('\0', ''))
+        if word:
+            return self._models.get((word, name))
+        found = {p.name: p for (_, m), p in self._models.items()
+                 if m == name}
+        return found.popitem()[1] if len(found) == 1 else None
+
+    def by_part_number(self, vendor: str | None,
+                       part_number: str | None) -> Product | None:
+        """The product whose part numbers begin so, the longest beginning."""
+        if not part_number:
+            return None
+        word, text = self.vendor(vendor), part_number.strip().lower()
+        found = [(len(prefix), p) for p in self.products.values()
+                 for prefix in p.part_numbers
+                 if text.startswith(prefix.lower())
+                 and (word is None or p.vendor == word)]
+        return max(found, key=lambda f: f[0])[1] if found else None
+
+    def identify(self, kind_hint: str | None = None,
+                 vendor: str | None = None, model: str | None = None,
+                 pci: PciIds | None = None,
+                 part_number: str | None = None) -> Product | None:
+        """The product of a device, by PCI ids, then part number, then model.
+
+        A variant that part number or model tells beats the product that the
+        PCI ids tell for the whole family; any other contradiction goes to
+        the PCI ids. A product of a family of kinds that the hint excludes is
+        no answer: the FPGA of a network adapter carries the adapter's ids.
+        """
+        best = None
+        if pci is not None:
+            best = self.by_pci(pci.vendor_id, pci.device_id,
+                               pci.subsystem_vendor_id, pci.subsystem_id)
+        for other in (self.by_part_number(vendor, part_number),
+                      self.by_model(vendor, model)):
+            if other is None:
+                continue
+            if best is None or other.variant_of == best.name:
+                best = other
+        if best is None or not _compatible(kind_hint, best.kind):
+            return None
+        return best
+
+    def components(self, kind: str) -> tuple[str, ...]:
+        """The closed list of component names of a kind, in order."""
+        names = {r['name']: r['order'] for r in self._components
+                 if r['kind'] == kind and 'for' not in r}
+        return tuple(sorted(names, key=lambda n: (names[n], n)))
+
+    def modes(self, kind: str) -> tuple[str, ...]:
+        """The closed list of mode names of a kind."""
+        return tuple(r['name'] for r in self._modes
+                     if kind in r['kinds'] and 'for' not in r)
+
+    def base_name(self, kind: str, name: str) -> str | None:
+        """The listed name of a component: ``fpga`` of ``fpga-1``.
+
+        A board may carry several of one component; the second and further
+        ones have a number behind their name. None for unknown names.
+        """
+        known = self.components(kind)
+        if name in known:
+            return name
+        match = _INSTANCE.match(name)
+        return match[1] if match and match[1] in known else None
+
+    def component(self, kind: str, name: str,
+                  product: Product | str | None = None,
+                  vendor: str | None = None) -> ComponentFacts | None:
+        """The facts of a component; None for names that are not listed.
+
+        :param product: where known, facts of its vendor and architecture
+            and its own replace the general ones.
+        :param vendor: a short word, where the product is not known.
+        """
+        base = self.base_name(kind, name)
+        if base is None:
+            return None
+        row: dict[str, Any] = {}
+        for part in self._components:
+            if (part['kind'], part['name']) == (kind, base):
+                self._lay(row, part, product, vendor)
+        return ComponentFacts(
+            name, kind, _effect(row.get('effect')),
+            row.get('shows_pending', False), row['order'],
+            row.get('alone', False), row.get('form', 'auto'), row['source'])
+
+    def mode(self, kind: str, name: str,
+             product: Product | str | None = None,
+             vendor: str | None = None) -> ModeFacts | None:
+        """The facts of a mode; None for names that are not listed.
+
+        ``product`` and ``vendor`` as for ``component``.
+        """
+        row: dict[str, Any] = {}
+        for part in self._modes:
+            if part['name'] == name and kind in part['kinds']:
+                self._lay(row, part, product, vendor)
+        if not row:
+            return None
+        return ModeFacts(
+            name, kind, row['type'], tuple(row.get('values', ())),
+            row.get('unordered', False), _effect(row.get('effect')),
+            row.get('persists'), row['source'])
+
+    def _lay(self, row: dict[str, Any], part: Mapping[str, Any],
+             product: Product | str | None, vendor: str | None) -> None:
+        """Lay a row over what is gathered, if it is for such a device."""
+        if isinstance(product, str):
+            product = self.product(product)
+        scope = part.get('for')
+        if scope is not None:
+            seen = {'vendor': product.vendor if product else vendor,
+                    'arch': product.arch if product else None,
+                    'product': product.name if product else None}
+            if any(seen[key] not in wanted for key, wanted in scope.items()):
+                return
+        row.update(part)
+
+
+def _effect(text: str | None) -> Effect | None:
+    return None if text is None else Effect(text)
+
+
+def _compatible(hint: str | None, kind: str) -> bool:
+    return hint is None or hint == kind or any(
+        hint in family and kind in family for family in _FAMILIES)
+
+
+@functools.cache
+def load() -> Catalog:
+    """The catalogue that ships with this package, read once.
+
+    :raises: BadInput where its data are not valid.
+    """
+    rows = catalog_source.read()
+    return Catalog(rows.products, rows.vendors, rows.components, rows.modes)

@@ -1,0 +1,162 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Reading the catalogue's own data files, with every mistake named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from importlib import resources
+import json
+from typing import Any
+
+import jsonschema
+
+from ironic_accel.model import strict_yaml
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.facts import Product
+
+_FOLDER = 'catalog_data'
+_SCHEMA = 'schema.json'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rows:
+    """What the data files hold, checked each by itself and together."""
+
+    products: tuple[Product, ...]
+    vendors: Mapping[str, Mapping[str, Any]]
+    components: tuple[Mapping[str, Any], ...]
+    modes: tuple[Mapping[str, Any], ...]
+
+
+def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
+    """Rows out of file texts by file name.
+
+    :raises: BadInput naming file, path and value of every mistake.
+    """
+    products: list[Product] = []
+    vendors: dict[str, Any] = {}
+    components: list[Mapping[str, Any]] = []
+    modes: list[Mapping[str, Any]] = []
+    problems: list[str] = []
+    for name, text in sorted(files.items()):
+        for doc in strict_yaml.documents(text, name):
+            bad = list(_invalid(doc.data, schema, name))
+            problems += bad
+            if bad:
+                continue
+            vendors |= doc.data.get('vendors', {})
+            sourced = _Sourced(name, doc.data.get('sources', {}), problems)
+            products += [sourced.product(doc.data, row)
+                         for row in doc.data.get('products', ())]
+            components += sourced.rows(doc.data.get('components', ()))
+            modes += sourced.rows(doc.data.get('modes', ()))
+    rows = Rows(tuple(products), vendors, _general_first(components),
+                _general_first(modes))
+    problems += _contradictions(rows)
+    if problems:
+        raise BadInput('catalogue: ' + '; '.join(problems))
+    return rows
+
+
+def read() -> Rows:
+    """Rows of the data files that ship with this package."""
+    folder = resources.files(__package__) / _FOLDER
+    files = {f.name: f.read_text('utf-8') for f in folder.iterdir()
+             if f.name.endswith('.yaml')}
+    schema = json.loads((folder / _SCHEMA).read_text('utf-8'))
+    return parse(files, schema)
+
+
+class _Sourced:
+    """Puts the words of the sources in place of their keys."""
+
+    def __init__(self, file: str, sources: Mapping[str, str],
+                 problems: list[str]) -> None:
+        self._file, self._sources = file, sources
+        self._problems = problems
+
+    def _words(self, row: Mapping[str, Any]) -> str:
+        words = []
+        for key in row['source']:
+            if key not in self._sources:
+                self._problems.append(
+                    f"{self._file}: {row['name']}: source: {key!r} is not "
+                    'among the sources of the file')
+            words.append(self._sources.get(key, key))
+        return '; '.join(words)
+
+    def rows(self, rows: Any) -> list[Mapping[str, Any]]:
+        return [{**row, 'source': self._words(row)} for row in rows]
+
+    def product(self, doc: Mapping[str, Any],
+                row: Mapping[str, Any]) -> Product:
+        merged = {**doc.get('defaults', {}), **row,
+                  'source': self._words(row)}
+        return Product(**{k: tuple(v) if isinstance(v, list) else v
+                          for k, v in merged.items()})
+
+
+def _invalid(data: Any, schema: Mapping[str, Any],
+             name: str) -> Iterator[str]:
+    checker = jsonschema.Draft202012Validator(schema)
+    for error in checker.iter_errors(data):
+        path = strict_yaml.dotted(tuple(error.absolute_path))
+        yield f'{name}: {path}: {error.message}'
+
+
+def _general_first(
+        rows: list[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """General rows, then those for vendors, architectures, products."""
+    return tuple(sorted(rows, key=_narrowness))
+
+
+def _narrowness(row: Mapping[str, Any]) -> int:
+    scope = row.get('for', {})
+    return 4 * ('product' in scope) + 2 * ('arch' in scope) + (
+        'vendor' in scope)
+
+
+def _contradictions(rows: Rows) -> Iterator[str]:
+    """What no file shows by itself: names and ids given twice, unknown."""
+    known: dict[str, str] = {}
+    names = {p.name for p in rows.products}
+    listed = {(r['kind'], r['name']) for r in rows.components
+              if 'for' not in r}
+    moded = {(kind, r['name']) for r in rows.modes if 'for' not in r
+             for kind in r['kinds']}
+    for product in rows.products:
+        keys = [f'name {product.name}']
+        keys += [f'model {product.vendor} {m.lower()}'
+                 for m in product.models]
+        if product.variant_of is None:
+            keys += [f'pci {p}' for p in product.pci]
+        elif product.variant_of not in names:
+            yield f'{product.name}: variant_of: {product.variant_of!r}'
+        if product.vendor not in rows.vendors:
+            yield f'{product.name}: vendor: {product.vendor!r} is unknown'
+        for key in keys:
+            if known.setdefault(key, product.name) != product.name:
+                yield f'{key} is claimed by {known[key]} and {product.name}'
+            elif key.startswith('name ') and len(
+                    [p for p in rows.products
+                     if p.name == product.name]) > 1:
+                yield f'{key} is there twice'
+        for what, have, ours in (('component', listed, product.components),
+                                 ('mode', moded, product.modes)):
+            for name in ours:
+                if (product.kind, name) not in have:
+                    yield (f'{product.name}: {name!r} is no {what} of kind '
+                           f'{product.kind}')

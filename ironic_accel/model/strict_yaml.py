@@ -1,0 +1,131 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""YAML read strictly: strings, decimal integers, true, false, null.
+
+What plain YAML 1.1 guesses stays text here: ``on`` and ``yes``, ``1.10``,
+``0x10``, ``0000:17:00.0``, dates. Duplicate keys, anchors, aliases, merge
+keys and tags are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import re
+from typing import Any
+
+import yaml
+
+from ironic_accel.model.errors import BadInput
+
+#: Path of a value in a document: keys and list positions.
+Path = tuple[str | int, ...]
+
+_INTEGER = re.compile(r'(?:0|-?[1-9][0-9]*)\Z')
+_WORDS: dict[str, bool | None] = {
+    'true': True, 'false': False, 'null': None, '~': None, '': None}
+
+
+def dotted(path: Path) -> str:
+    """A path as the messages have it: ``devices.gpus.match.pci[1]``."""
+    text = ''
+    for part in path:
+        if isinstance(part, int):
+            text += f'[{part}]'
+        else:
+            text += f'.{part}' if text else part
+    return text or '(top)'
+
+
+class Document:
+    """One document of a YAML text.
+
+    :ivar data: plain values.
+    :ivar lines: by path, the line where the value begins, from 1.
+    """
+
+    def __init__(self, node: yaml.Node, source: str) -> None:
+        self.lines: dict[Path, int] = {}
+        self._source = source
+        self.data = self._build(node, ())
+
+    def _fail(self, node: yaml.Node, path: Path, what: str) -> BadInput:
+        line = node.start_mark.line + 1
+        return BadInput(
+            f'{self._source}, line {line}: {dotted(path)}: {what}')
+
+    def _build(self, node: yaml.Node, path: Path) -> Any:
+        self.lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._build(child, (*path, i))
+                    for i, child in enumerate(node.value)]
+        return _scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._fail(key_node, path,
+                                 'a key must be a plain word')
+            key = str(key_node.value)
+            if key == '<<' and not key_node.style:
+                raise self._fail(key_node, path,
+                                 'merge keys (<<) are not allowed')
+            if key in out:
+                raise self._fail(key_node, (*path, key),
+                                 'the key is there twice')
+            out[key] = self._build(value_node, (*path, key))
+        return out
+
+
+def _scalar(node: yaml.Node) -> str | int | bool | None:
+    text = str(node.value)
+    if node.style:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    return int(text) if _INTEGER.match(text) else text
+
+
+def _refuse_event(event: yaml.Event, source: str) -> None:
+    what = None
+    if isinstance(event, yaml.AliasEvent) or getattr(event, 'anchor', None):
+        what = 'anchors and aliases are not allowed'
+    elif getattr(event, 'tag', None):
+        what = f'tags are not allowed: {event.tag!r}'
+    if what:
+        line = event.start_mark.line + 1
+        raise BadInput(f'{source}, line {line}: {what}')
+
+
+def documents(text: str, source: str = '<text>') -> Iterator[Document]:
+    """The documents of a YAML text, empty ones left out.
+
+    :raises: BadInput with source and line for whatever is not strict YAML.
+    """
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            _refuse_event(event, source)
+        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        found = [Document(n, source) for n in nodes]
+    except RecursionError:
+        raise BadInput(f'{source}: nested too deeply') from None
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, 'problem_mark', None)
+        where = f', line {mark.line + 1}' if mark else ''
+        problem = getattr(exc, 'problem', None) or str(exc)
+        raise BadInput(f'{source}{where}: not YAML: {problem}') from exc
+    for doc in found:
+        if doc.data is not None:
+            yield doc
