@@ -1,0 +1,268 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Rows and wording that every face shares.
+
+Everything here is made from the documents that programs read (inventory/1,
+plan/1), so that a face needs no more than it gets over an API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any, TextIO
+
+Document = Mapping[str, Any]
+
+#: What stands where nothing is known.
+UNKNOWN = '-'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Table:
+    """A table with its title; every cell is text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def clean(text: str) -> str:
+    """Text without control characters: what a BMC says goes to terminals."""
+    return ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}'
+                   for c in text)
+
+
+def value(raw: object) -> str:
+    """A value of a document as a cell."""
+    if raw is None or raw == '':
+        return UNKNOWN
+    if isinstance(raw, bool):
+        return 'yes' if raw else 'no'
+    if isinstance(raw, list | tuple):
+        return ', '.join(value(part) for part in raw) or UNKNOWN
+    return clean(str(raw))
+
+
+def change(before: object, after: object) -> str:
+    """``96.00 > 97.00``, or the value alone where nothing waits."""
+    if after is None or after == before:
+        return value(before)
+    return f'{value(before)} > {value(after)}'
+
+
+def count(number: int, word: str) -> str:
+    """``1 reset``, ``2 resets``, ``0 resets``."""
+    if number == 1:
+        return f'1 {word}'
+    ending = 'es' if word.endswith('s') else 's'
+    return f'{number} {word}{ending}'
+
+
+def many(names: Sequence[str]) -> str:
+    """``a``, ``a, b``, or ``8: a .. h`` for a row of devices."""
+    shown = [clean(name) for name in names]
+    if len(shown) <= 2:
+        return ', '.join(shown)
+    return f'{len(shown)}: {shown[0]} .. {shown[-1]}'
+
+
+def inventory_headline(doc: Document) -> str:
+    """One line on an inventory as a whole."""
+    whole = 'complete' if doc['complete'] else 'not complete'
+    line = (f"{value(doc['system'])}: host {doc['host']}, "
+            f"{count(len(doc['devices']), 'device')}, {whole}, "
+            f"{count(doc['requests'], 'request')}")
+    for busy in doc['busy']:
+        percent = busy.get('percent')
+        line += (f"; busy: {value(busy['kind'])} {value(busy['ref'])}"
+                 + ('' if percent is None else f' {percent} %'))
+    return line
+
+
+def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
+    """One row for each device."""
+    return Table(title, (
+        'Device', 'Kind', 'Product', 'Serial', 'Location', 'Health',
+        'Firmware', 'Modes'), tuple(
+            (value(dev['id']), dev['kind'],
+             value(dev['product'] or dev['model']), value(dev['serial']),
+             value(dev['location']), value(dev['health']),
+             _firmware(dev['components']), _modes(dev['modes']))
+            for dev in doc['devices']))
+
+
+def _firmware(components: Iterable[Document]) -> str:
+    parts = [f"{value(c['name'])} {change(c['running'], c['pending'])}"
+             for c in components]
+    if len(parts) > 3:
+        parts = [*parts[:2], f'and {len(parts) - 2} more']
+    return ', '.join(parts) or UNKNOWN
+
+
+def _modes(modes: Mapping[str, Document]) -> str:
+    return ', '.join(
+        f"{name} {change(m['current'], m['pending'])}"
+        for name, m in modes.items()) or UNKNOWN
+
+
+def firmware_table(doc: Document, title: str = 'Firmware') -> Table:
+    """One row for each component."""
+    return Table(title, (
+        'Device', 'Component', 'Running', 'Pending', 'Updateable',
+        'Active after'), tuple(
+            (value(dev['id']), value(c['name']), value(c['running']),
+             value(c['pending']) if c['shows_pending'] else 'not shown',
+             value(c['updateable']), value(c['effect']))
+            for dev in doc['devices'] for c in dev['components']))
+
+
+def warning_lines(doc: Document) -> list[str]:
+    """What could not be read."""
+    return [f"not read: {value(w['uri'])}: {value(w['message'])}"
+            for w in doc['warnings']]
+
+
+def plan_headline(doc: Document) -> str:
+    """One line on a plan as a whole."""
+    if doc['refused']:
+        return (f"refused: {count(len(doc['refused']), 'item')}; nothing "
+                'will be started')
+    if doc['converged']:
+        return (f"converged: {count(len(doc['satisfied']), 'item')} as the "
+                'profile says, nothing to do')
+    actions = [a for s in doc['stages'] for a in s['actions']]
+    resets = [s['reset'] for s in doc['stages'] if s['reset'] != 'none']
+    line = (f"{count(len(doc['stages']), 'stage')}, "
+            f"{count(len(actions), 'write')}, "
+            f"{count(len(resets), 'reset')}")
+    if resets:
+        line += f" ({', '.join(resets)})"
+    return f"{line}, {count(len(doc['satisfied']), 'item')} satisfied"
+
+
+def plan_table(doc: Document, title: str = 'Plan') -> Table:
+    """One row for each change that devices share, each stage's reset last."""
+    rows: list[tuple[str, ...]] = []
+    for number, stage in enumerate(doc['stages'], 1):
+        for action in stage['actions']:
+            rows += [(str(number), *row) for row in _action_rows(action)]
+        landed = [f"{i['device']} {i['name']}" for i in stage['landed']]
+        if stage['reset'] != 'none' or landed:
+            rows.append((str(number), 'reset', 'host', UNKNOWN, UNKNOWN,
+                         UNKNOWN, stage['reset'],
+                         f'for written: {many(landed)}' if landed
+                         else UNKNOWN))
+    return Table(title, ('Stage', 'Do', 'Devices', 'What', 'From', 'To',
+                         'By', 'Also written'), tuple(rows))
+
+
+def _action_rows(action: Document) -> Iterable[tuple[str, ...]]:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for item in action['items']:
+        key = (value(item['name']), value(item['from']), value(item['to']))
+        groups.setdefault(key, []).append(item['device'])
+    also = many([f'{device} {name}'
+                 for device, name in action['also_writes']]) or UNKNOWN
+    by = action['way']
+    if action['image']:
+        by += f": {value(action['image'])}"
+    for (name, before, after), devices in groups.items():
+        yield (action['verb'], many(devices), name, before, after, by, also)
+        also = UNKNOWN
+
+
+def items_table(items: Iterable[Document], title: str = 'Proved') -> Table:
+    """Satisfied items or proofs, those that devices share in one row."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for item in items:
+        key = (value(item['name']), _wanted(item), value(item['seen']),
+               value(item['lasts']))
+        groups.setdefault(key, []).append(item['device'])
+    return Table(title, ('Devices', 'What', 'Wanted', 'Seen', 'Lasts'),
+                 tuple((many(devices), *key)
+                       for key, devices in groups.items()))
+
+
+def _wanted(item: Document) -> str:
+    more = ' or later' if item.get('at_least') else ''
+    return value(item['wanted']) + more
+
+
+def refused_table(doc: Document, title: str = 'Refused') -> Table:
+    """One row for each refused item."""
+    return Table(title, ('Device', 'What', 'Expected', 'Seen', 'Why'), tuple(
+        (value(r['device']), value(r['name']), value(r['expected']),
+         value(r['seen']), value(r['reason'])) for r in doc['refused']))
+
+
+def plan_tables(doc: Document) -> list[Table]:
+    """The tables of a plan that are not empty."""
+    tables = (plan_table(doc), items_table(doc['satisfied'], 'Satisfied'),
+              refused_table(doc))
+    return [table for table in tables if table.rows]
+
+
+def traits_table(traits: Mapping[str, Iterable[str]],
+                 title: str = 'Traits') -> Table:
+    """One row for each node: its traits in order of name."""
+    return Table(title, ('Node', 'Traits'), tuple(
+        (clean(node), '\n'.join(sorted(names)) or UNKNOWN)
+        for node, names in traits.items()))
+
+
+def progress(seconds: float, summary: str,
+             percent: int | None = None) -> str:
+    """One line of a timeline: seconds since the start, and what is on."""
+    line = f'{seconds:7.1f} s  {clean(summary)}'
+    return line if percent is None else f'{line} ({percent} %)'
+
+
+def write(table: Table, stream: TextIO) -> None:
+    """Print a table: with lines on a terminal, as plain text otherwise."""
+    if stream.isatty():
+        _write_rich(table, stream)
+    else:
+        stream.write(plain(table))
+
+
+def plain(table: Table) -> str:
+    """A table as text, columns apart by two blanks."""
+    lines = [table.columns]
+    for row in table.rows:
+        cells = [cell.split('\n') for cell in row]
+        lines += [tuple(cell[at] if at < len(cell) else '' for cell in cells)
+                  for at in range(max(map(len, cells)))]
+    widths = [max(len(line[at]) for line in lines)
+              for at in range(len(table.columns))]
+    lines.insert(1, tuple('-' * width for width in widths))
+    body = '\n'.join('  '.join(
+        cell.ljust(width) for cell, width in zip(line, widths, strict=True)
+    ).rstrip() for line in lines)
+    return f'{table.title}\n{body}\n'
+
+
+def _write_rich(table: Table, stream: TextIO) -> None:
+    from rich import console
+    from rich import table as rich_table
+    from rich import text
+    shown = rich_table.Table(title=text.Text(table.title),
+                             title_justify='left')
+    for name in table.columns:
+        shown.add_column(name, overflow='fold')
+    for row in table.rows:
+        # Text, not markup: a model name may hold brackets.
+        shown.add_row(*(text.Text(cell) for cell in row))
+    console.Console(file=stream).print(shown)
