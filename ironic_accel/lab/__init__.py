@@ -15,3 +15,11 @@
 The demo and the lab tests share it. Nothing here imports a room of ours but
 the twin's image builders: the lab drives processes and talks REST.
 """
+
+from ironic_accel.lab.ironic_api import NodeStateError
+from ironic_accel.lab.lab import Lab
+from ironic_accel.lab.process import LabError
+from ironic_accel.lab.process import ProcessDied
+from ironic_accel.lab.rest import RestError
+
+__all__ = ["Lab", "LabError", "NodeStateError", "ProcessDied", "RestError"]

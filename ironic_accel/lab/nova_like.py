@@ -20,7 +20,6 @@ as a whole. No trait is left out or added.
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import os_resource_classes
@@ -43,9 +42,7 @@ def publish(ironic: ironic_api.IronicApi,
     uuid = seen["uuid"]
     if not seen["resource_class"]:
         raise ValueError(f"node {uuid}: resource_class is not set")
-    with contextlib.suppress(_Conflict):
-        _create(placement, "/resource_providers",
-                {"name": uuid, "uuid": uuid})
+    _ensure_provider(placement, uuid)
     _put_inventory(placement, seen)
     _put_traits(placement, uuid, set(seen["traits"]))
     return placement.traits_of(uuid)
@@ -66,18 +63,13 @@ def is_reserved(node: dict[str, Any]) -> bool:
                 or node["provision_state"] not in ("available", None))
 
 
-class _Conflict(Exception):
-    """It exists already."""
-
-
-def _create(placement: placement_api.PlacementApi, path: str,
-            body: dict[str, str]) -> None:
+def _ensure_provider(placement: placement_api.PlacementApi,
+                     uuid: str) -> None:
     try:
-        placement.post(path, body)
+        placement.post("/resource_providers", {"name": uuid, "uuid": uuid})
     except rest.RestError as error:
-        if error.status != 409:
+        if error.status != 409:  # there already
             raise
-        raise _Conflict from error
 
 
 def _generation(placement: placement_api.PlacementApi, uuid: str) -> int:

@@ -39,6 +39,7 @@ def main() -> None:
         sys.argv.remove(CREATE)
         service.prepare_command(sys.argv)
         migration.create_schema()
+        service.CONF.clear()  # the command below parses the same again
     singleprocess.ironic_service.process_launcher = functools.partial(
         service.process_launcher, no_fork=True)
     singleprocess.main()

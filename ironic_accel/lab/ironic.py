@@ -1,0 +1,119 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ironic as a process: API and conductor in one, no Keystone, no broker."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+
+from ironic_accel.lab import ironic_api
+from ironic_accel.lab import services
+
+
+class Ironic(services.Service):
+    """``auth_strategy = noauth``, ``rpc_transport = none``.
+
+    :param settings: laid over the lab's own; None takes an option away.
+    :param database: URL of a database that is not SQLite.
+    """
+
+    name = "ironic"
+
+    def __init__(self, site: services.Site,
+                 settings: services.Settings | None = None,
+                 database: str | None = None) -> None:
+        super().__init__(site)
+        self.port = site.ports.take()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = settings or {}
+        self._database = database or services.sqlite_url(
+            self.folder / "ironic.sqlite")
+
+    @functools.cached_property
+    def api(self) -> ironic_api.IronicApi:
+        """A client of it."""
+        return ironic_api.IronicApi(self.url)
+
+    @property
+    def config(self) -> pathlib.Path:
+        """Its configuration file."""
+        return self.folder / "ironic.conf"
+
+    def start(self) -> None:
+        """Write its configuration and start it on an empty database."""
+        services.write_settings(self.config, self._base(), self._settings)
+        command = services.module_command(
+            "ironic_accel.lab.run_ironic", "--config-file", self.config)
+        self.spawn([*command, "--create-schema"])
+        # What restarts is the command; the tables are there by then.
+        self.running().command = command
+
+    def ready(self) -> bool:
+        """Whether a live conductor serves a hardware type."""
+        return bool(self.api.drivers())
+
+    def _base(self) -> dict[str, dict[str, object]]:
+        return {
+            "DEFAULT": {
+                "auth_strategy": "noauth", "rpc_transport": "none",
+                "host": "lab", "my_ip": "127.0.0.1", "debug": True,
+                "state_path": self.folder, **_INTERFACES},
+            "api": {"host_ip": "127.0.0.1", "port": self.port,
+                    "public_endpoint": self.url, "api_workers": 1},
+            "database": {"connection": self._database},
+            "service_catalog": {"auth_type": "none",
+                                "endpoint_override": self.url},
+            "oslo_concurrency": {"lock_path": self.folder / "locks"},
+            "conductor": _CONDUCTOR,
+            "redfish": {"connection_attempts": 2},
+            "deploy": {"http_root": self.folder / "http",
+                       "http_url": "http://127.0.0.1:9",
+                       "erase_devices_priority": 0,
+                       "erase_devices_metadata_priority": 0},
+            "agent": {"require_tls": False,
+                      "certificates_path": self.folder / "certificates"},
+        }
+
+
+# Every interface is named, so that what a node gets does not depend on the
+# order of a list of Ironic's.
+_INTERFACES: dict[str, object] = {
+    "enabled_hardware_types": "accel-redfish,redfish",
+    "enabled_bios_interfaces": "no-bios",
+    "enabled_boot_interfaces": "accel-null,redfish-virtual-media",
+    "enabled_console_interfaces": "no-console",
+    "enabled_deploy_interfaces": "ramdisk,custom-agent,direct",
+    "enabled_firmware_interfaces": "no-firmware,redfish",
+    "enabled_inspect_interfaces": "redfish,no-inspect",
+    "enabled_management_interfaces": "redfish",
+    "enabled_network_interfaces": "noop",
+    "enabled_power_interfaces": "accel-redfish,redfish",
+    "enabled_raid_interfaces": "no-raid",
+    "enabled_rescue_interfaces": "no-rescue",
+    "enabled_storage_interfaces": "noop",
+    "enabled_vendor_interfaces": "accelerator,redfish,no-vendor",
+    "default_network_interface": "noop",
+}
+
+# Everything that a test may wait for happens within seconds.
+_CONDUCTOR: dict[str, object] = {
+    "automated_clean": False,
+    "sync_power_state_interval": 5,
+    "sync_local_state_interval": 30,
+    "check_provision_state_interval": 5,
+    "power_state_change_timeout": 60,
+    "soft_power_off_timeout": 10,
+    "node_locked_retry_attempts": 10,
+    "node_locked_retry_interval": 1,
+}

@@ -1,0 +1,159 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The lab: a context manager around real services."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pathlib
+import shutil
+import tempfile
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ironic_accel.lab import files
+from ironic_accel.lab import ironic
+from ironic_accel.lab import placement
+from ironic_accel.lab import ports
+from ironic_accel.lab import process
+from ironic_accel.lab import services
+from ironic_accel.lab import twins
+
+RESOURCE_CLASS = "baremetal.accel"
+AnyService = TypeVar("AnyService", bound=services.Service)
+
+
+class Lab:
+    """Ironic and Placement up on loopback, in a fresh folder, on free ports.
+
+    Entering starts them side by side and waits for both; leaving, for
+    whatever reason, ends every process that was started through the lab and
+    removes the folder (kept after a failure, or with ``keep``).
+
+    :param settings: laid over Ironic's configuration.
+    :param keep: leave the folder with logs and databases behind.
+    """
+
+    def __init__(self, settings: services.Settings | None = None,
+                 keep: bool = False) -> None:
+        self._settings = settings or {}
+        self._keep = keep
+        self._stack = contextlib.ExitStack()
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        """Start everything; on failure nothing is left running."""
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """End everything."""
+        self._stack.close()
+        if kind is None and not self._keep:
+            shutil.rmtree(self.folder)
+
+    def _open(self) -> None:
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accel-lab-"))
+        for name in ("images", "profiles", "image-cache"):
+            (self.folder / name).mkdir()
+        port_pool = ports.Ports()
+        self._stack.callback(port_pool.close)
+        reaper = process.Reaper()
+        self._stack.callback(reaper.close)
+        self.site = services.Site(self.folder, port_pool, reaper)
+        self.images = files.FileServer(self.folder / "images")
+        self._stack.callback(self.images.close)
+        self.placement = self.add(placement.Placement(self.site))
+        self.ironic = self.add(ironic.Ironic(
+            self.site, _layered(self._accelerator(), self._settings)))
+        self.wait_ready(self.placement, self.ironic)
+
+    def add(self, service: AnyService) -> AnyService:
+        """Start a service, and end it when the lab ends."""
+        self._stack.callback(service.stop)
+        service.start()
+        return service
+
+    def wait_ready(self, *some: services.Service) -> None:
+        """Wait for services that were added."""
+        for service in some:
+            service.wait_ready()
+
+    @property
+    def profiles(self) -> pathlib.Path:
+        """The conductor's folder of site profiles."""
+        return self.folder / "profiles"
+
+    def twin(self, *arguments: str, name: str | None = None) -> twins.Twin:
+        """Start one more simulated BMC and wait for it.
+
+        :param arguments: of ``python -m ironic_accel.twin``.
+        """
+        name = name or f"twin-{next(self._numbers)}"
+        twin = self.add(twins.Twin(self.site, name, arguments))
+        twin.wait_ready()
+        return twin
+
+    def enroll(self, bmc: str, system: str | None = None,
+               **fields: Any) -> dict[str, Any]:
+        """Enroll a node for a BMC, with the interfaces of the project.
+
+        :param bmc: address of the BMC.
+        :param system: path of the System, where the BMC has several.
+        :param fields: what else ``POST /v1/nodes`` takes; these win.
+        """
+        info = {"redfish_address": bmc, "redfish_auth_type": "basic"}
+        if bmc.startswith("https:"):
+            info["redfish_verify_ca"] = "false"
+        if system is not None:
+            info["redfish_system_id"] = system
+        info.update(fields.pop("driver_info", {}))
+        return self.ironic.api.create_node(**{
+            "name": f"node-{next(self._numbers)}", "driver_info": info,
+            "driver": "accel-redfish", "resource_class": RESOURCE_CLASS,
+            "properties": {"cpu_arch": "x86_64"}, **INTERFACES, **fields})
+
+    def _accelerator(self) -> services.Settings:
+        return {"accelerator": {
+            "profile_path": self.profiles,
+            "image_cache_dir": self.folder / "image-cache",
+            "poll_interval": 1,
+        }}
+
+
+#: What a node of the lab has; see Ironic's API on each.
+INTERFACES = {
+    "boot_interface": "accel-null",
+    "deploy_interface": "ramdisk",
+    "firmware_interface": "no-firmware",
+    "inspect_interface": "redfish",
+    "management_interface": "redfish",
+    "network_interface": "noop",
+    "power_interface": "accel-redfish",
+    "vendor_interface": "accelerator",
+}
+
+
+def _layered(*layers: services.Settings) -> services.Settings:
+    merged: dict[str, dict[str, object]] = {}
+    for layer in layers:
+        for group, options in layer.items():
+            merged.setdefault(group, {}).update(options)
+    return merged
