@@ -103,10 +103,12 @@ class _Sourced:
 
     def product(self, doc: Mapping[str, Any],
                 row: Mapping[str, Any]) -> Product:
-        merged = {**doc.get('defaults', {}), **row,
-                  'source': self._words(row)}
-        return Product(**{k: tuple(v) if isinstance(v, list) else v
-                          for k, v in merged.items()})
+        merged: dict[str, Any] = {
+            **doc.get('defaults', {}), **row, 'source': self._words(row)}
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in merged.items()}
+        return Product(**fields)
 
 
 def _invalid(data: Any, schema: Mapping[str, Any],

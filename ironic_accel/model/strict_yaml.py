@@ -89,7 +89,7 @@ class Document:
         return out
 
 
-def _scalar(node: yaml.Node) -> str | int | bool | None:
+def _scalar(node: Any) -> str | int | bool | None:
     text = str(node.value)
     if node.style:
         return text
@@ -102,11 +102,12 @@ def _refuse_event(event: yaml.Event, source: str) -> None:
     what = None
     if isinstance(event, yaml.AliasEvent) or getattr(event, 'anchor', None):
         what = 'anchors and aliases are not allowed'
-    elif getattr(event, 'tag', None):
-        what = f'tags are not allowed: {event.tag!r}'
+    elif tag := getattr(event, 'tag', None):
+        what = f'tags are not allowed: {tag!r}'
     if what:
-        line = event.start_mark.line + 1
-        raise BadInput(f'{source}, line {line}: {what}')
+        mark = event.start_mark
+        line = f', line {mark.line + 1}' if mark else ''
+        raise BadInput(f'{source}{line}: {what}')
 
 
 def documents(text: str, source: str = '<text>') -> Iterator[Document]:

@@ -1,0 +1,151 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Two inventories of one node, seen by two ways, made into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+from typing import TypeVar
+
+from ironic_accel.model import join
+from ironic_accel.model import version
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
+
+_T = TypeVar('_T')
+
+
+def merge(a: Inventory, b: Inventory) -> Inventory:
+    """One inventory of what two ways see of the same node.
+
+    Devices join on serial, then location, then PCI address. Where both know
+    a value, that of ``a`` stands; what ``a`` does not know is filled from
+    ``b``. Components and modes are united. It is complete where both are.
+    """
+    pairs = _pairs(a.devices, b.devices)
+    names = {other.id: mine.id for mine, other in pairs}
+    taken = {d.id for d in a.devices}
+    extra = []
+    for dev in b.devices:
+        if dev.id not in names:
+            names[dev.id] = join.free_id(dev, taken)
+            extra.append(dev)
+    mine_by_id = {mine.id: other for mine, other in pairs}
+    devices = [_fill_device(d, join.renamed_device(mine_by_id[d.id], names))
+               if d.id in mine_by_id else d for d in a.devices]
+    devices += [join.renamed_device(d, names) for d in extra]
+    b = join.renamed(b, names)
+    return dataclasses.replace(
+        a, host=a.host if a.host != 'unknown' else b.host,
+        complete=a.complete and b.complete,
+        boot=b.boot if a.boot is None else a.boot,
+        busy=a.busy + b.busy, warnings=a.warnings + b.warnings,
+        seen_via=tuple(dict.fromkeys(a.seen_via + b.seen_via)),
+        requests=a.requests + b.requests, devices=tuple(devices))
+
+
+def _pairs(ours: tuple[Device, ...], theirs: tuple[Device, ...]
+           ) -> list[tuple[Device, Device]]:
+    """Which device of one look is which of the other.
+
+    A key joins two devices only where it tells one on either side: two GPUs
+    with one board serial are told apart by the next key, or stay apart.
+    """
+    pairs: list[tuple[Device, Device]] = []
+    for key in (_serial, _location, _address):
+        left = [d for d in ours if all(d is not p[0] for p in pairs)]
+        right = [d for d in theirs if all(d is not p[1] for p in pairs)]
+        for mine in left:
+            # A key that several devices of one look have tells nobody.
+            if key(mine) is None or _count(ours, mine, key) != 1:
+                continue
+            found = [d for d in right if key(d) == key(mine)
+                     and _count(theirs, d, key) == 1 and _alike(mine, d)]
+            if len(found) == 1:
+                pairs.append((mine, found[0]))
+                right.remove(found[0])
+    return pairs
+
+
+def _count(devices: tuple[Device, ...], dev: Device,
+           key: Callable[[Device], str | None]) -> int:
+    return sum(key(d) == key(dev) and _same_kind(d, dev) for d in devices)
+
+
+def _serial(dev: Device) -> str | None:
+    return join.clean_serial(dev.serial)
+
+
+def _location(dev: Device) -> str | None:
+    return version.clean(dev.location)
+
+
+def _address(dev: Device) -> str | None:
+    return dev.address.lower() if dev.address else None
+
+
+def _same_kind(a: Device, b: Device) -> bool:
+    return a.kind == b.kind or {a.kind, b.kind} == {'nic', 'dpu'}
+
+
+def _alike(a: Device, b: Device) -> bool:
+    """Whether nothing that both know tells them apart."""
+    serials = (_serial(a), _serial(b))
+    pairs = (a.pci.pair if a.pci else None, b.pci.pair if b.pci else None)
+    return _same_kind(a, b) and all(
+        x is None or y is None or x == y for x, y in (serials, pairs))
+
+
+def _fill(mine: _T, other: _T) -> _T:
+    """A dataclass with what it does not know taken from another."""
+    known: dict[str, Any] = {}
+    for field in dataclasses.fields(mine):  # type: ignore[arg-type]
+        if getattr(mine, field.name) is None:
+            known[field.name] = getattr(other, field.name)
+    return dataclasses.replace(mine, **known)  # type: ignore[type-var]
+
+
+def _fill_device(mine: Device, other: Device) -> Device:
+    out = _fill(mine, other)
+    return dataclasses.replace(
+        out, fit=_fill(mine.fit, other.fit),
+        pci=(_fill(mine.pci, other.pci) if mine.pci and other.pci
+             else out.pci),
+        link=(_fill(mine.link, other.link) if mine.link and other.link
+              else out.link),
+        macs=tuple(dict.fromkeys(mine.macs + other.macs)),
+        components=_unite(mine.components, other.components, _component),
+        modes=_unite(mine.modes, other.modes, _mode))
+
+
+def _component(mine: Component, other: Component) -> Component:
+    return dataclasses.replace(
+        _fill(mine, other),
+        shows_pending=mine.shows_pending or other.shows_pending)
+
+
+def _mode(mine: Mode, other: Mode) -> Mode:
+    return dataclasses.replace(
+        _fill(mine, other), unordered=mine.unordered or other.unordered)
+
+
+def _unite(mine: tuple[Any, ...], other: tuple[Any, ...],
+           fill: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
+    theirs = {x.name: x for x in other}
+    out = [fill(x, theirs.pop(x.name)) if x.name in theirs else x
+           for x in mine]
+    return (*out, *theirs.values())
