@@ -39,22 +39,27 @@ def install(package: str, why: str) -> bool:
               file=sys.stderr)
         return False
     print(f"{why}: installing the Debian package {package}", flush=True)
-    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    get = ["apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0"]
-    options = ["--no-install-recommends"]
+    command = ["install", "--no-install-recommends", package]
     with forbid_services():
-        first = subprocess.run([*get, "install", *options, package], env=env,
-                               stdin=subprocess.DEVNULL, check=False)
-        if first.returncode == 0:
-            return True
-        subprocess.run([*get, "update"], env=env, check=False,
-                       stdin=subprocess.DEVNULL)
-        again = subprocess.run([*get, "install", *options, package], env=env,
-                               stdin=subprocess.DEVNULL, check=False)
-    if again.returncode != 0:
+        # Lists that are old or were never fetched are the usual reason for
+        # a first failure.
+        good = apt_get(*command) or (apt_get("update") and apt_get(*command))
+    if not good:
         print(f"the Debian package {package} could not be installed",
               file=sys.stderr)
-    return again.returncode == 0
+    return good
+
+
+def apt_get(*arguments: str) -> bool:
+    """Run apt-get without questions; what it says goes to stderr if bad."""
+    result = subprocess.run(
+        ["apt-get", "-q", "-y", "-o", "Dpkg::Use-Pty=0", *arguments],
+        env=dict(os.environ, DEBIAN_FRONTEND="noninteractive"), check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    if result.returncode:
+        print(result.stdout[-2000:], file=sys.stderr)
+    return result.returncode == 0
 
 
 class forbid_services:

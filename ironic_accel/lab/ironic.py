@@ -25,14 +25,15 @@ class Ironic(services.Service):
     """``auth_strategy = noauth``, ``rpc_transport = none``.
 
     :param settings: laid over the lab's own; None takes an option away.
-    :param database: URL of a database that is not SQLite.
+    :param database: URL of an empty database that is not SQLite.
+    :param name: where a lab has a second one.
     """
-
-    name = "ironic"
 
     def __init__(self, site: services.Site,
                  settings: services.Settings | None = None,
-                 database: str | None = None) -> None:
+                 database: str | None = None,
+                 name: str = "ironic") -> None:
+        self.name = name
         super().__init__(site)
         self.port = site.ports.take()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -67,8 +68,8 @@ class Ironic(services.Service):
         return {
             "DEFAULT": {
                 "auth_strategy": "noauth", "rpc_transport": "none",
-                "host": "lab", "my_ip": "127.0.0.1", "debug": True,
-                "state_path": self.folder, **_INTERFACES},
+                "host": f"lab-{self.name}", "my_ip": "127.0.0.1",
+                "debug": True, "state_path": self.folder, **_INTERFACES},
             "api": {"host_ip": "127.0.0.1", "port": self.port,
                     "public_endpoint": self.url, "api_workers": 1},
             "database": {"connection": self._database},

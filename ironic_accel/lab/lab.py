@@ -67,7 +67,11 @@ class Lab:
         """End everything."""
         self._stack.close()
         if kind is None and not self._keep:
-            shutil.rmtree(self.folder)
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the folder of a lab that has ended."""
+        shutil.rmtree(self.folder)
 
     def _open(self) -> None:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accel-lab-"))
@@ -130,11 +134,27 @@ class Lab:
             "driver": "accel-redfish", "resource_class": RESOURCE_CLASS,
             "properties": {"cpu_arch": "x86_64"}, **INTERFACES, **fields})
 
+    def ironic_on(self, database: str, name: str) -> ironic.Ironic:
+        """Start one more Ironic, on an empty database, and wait for it."""
+        more = self.add(ironic.Ironic(
+            self.site, _layered(self._accelerator(), self._settings),
+            database, name))
+        more.wait_ready()
+        return more
+
     def _accelerator(self) -> services.Settings:
+        # The twins' time is scaled; so are the patiences beside it.
         return {"accelerator": {
             "profile_path": self.profiles,
             "image_cache_dir": self.folder / "image-cache",
+            "image_dirs": self.folder / "images",
+            "image_hosts": "127.0.0.1",
             "poll_interval": 1,
+            "stable_timeout": 60,
+            "bmc_timeout": 60,
+            "aux_settle": 2,
+            "soft_power_off_timeout": 10,
+            "void_interval": 2,
         }}
 
 

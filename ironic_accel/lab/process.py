@@ -17,12 +17,14 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import pwd
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 REAPER = pathlib.Path(__file__).with_name("reaper.py")
 PROBE_SECONDS = 0.05
@@ -79,13 +81,13 @@ class Process:
     :param command: program and arguments.
     :param folder: where the log goes and what the child's current folder is.
     :param env: variables on top of ours; ``None`` as a value removes one.
-    :param user: numeric user and group to run as, for a caller who is root.
+    :param user: account to run as, for a caller who is root.
     """
 
     def __init__(self, name: str, command: Sequence[str], *,
                  folder: pathlib.Path, reaper: Reaper | None = None,
                  env: Mapping[str, str | None] | None = None,
-                 user: int | None = None) -> None:
+                 user: pwd.struct_passwd | None = None) -> None:
         self.name = name
         self.command = list(command)
         self.folder = folder
@@ -120,8 +122,7 @@ class Process:
                 self._child = subprocess.Popen(
                     self.command, stdin=subprocess.DEVNULL, stdout=log,
                     stderr=subprocess.STDOUT, cwd=self.folder, env=self._env,
-                    user=self._user, group=self._user,
-                    start_new_session=True)
+                    start_new_session=True, **become(self._user))
             except OSError as error:
                 raise LabError(f"{self.name}: {error}") from error
         self._gone = False
@@ -190,6 +191,13 @@ class Process:
         # The group outlives a leader that left children behind.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
+
+
+def become(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    """Return what makes subprocess run as another account, if any."""
+    if user is None:
+        return {}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:

@@ -18,6 +18,7 @@ import abc
 import configparser
 import dataclasses
 import pathlib
+import pwd
 import sys
 from collections.abc import Mapping
 
@@ -88,7 +89,7 @@ class Service(abc.ABC):
 
     def spawn(self, command: list[str],
               env: Mapping[str, str | None] | None = None,
-              user: int | None = None) -> None:
+              user: pwd.struct_passwd | None = None) -> None:
         """Start ``command`` as this service's process."""
         self.process = process.Process(
             self.name, command, folder=self.folder, env=env, user=user,

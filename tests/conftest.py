@@ -1,0 +1,47 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What every tier shares."""
+
+from __future__ import annotations
+
+import pathlib
+
+import hypothesis
+import pytest
+
+SHARED = pathlib.Path(__file__).resolve().parent.parent.parent / "shared"
+
+# The same examples on every machine and in every run; no deadline, because
+# the machine is shared.
+hypothesis.settings.register_profile(
+    "project", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("project")
+
+
+def _folder(name: str) -> pathlib.Path:
+    path = SHARED / name
+    if not path.is_dir():
+        pytest.skip(f"../shared/{name} is not beside this checkout")
+    return path
+
+
+@pytest.fixture(scope="session")
+def captures() -> pathlib.Path:
+    """Folder of recorded BMCs (tar archives), or a skip."""
+    return _folder("captures")
+
+
+@pytest.fixture(scope="session")
+def schemas() -> pathlib.Path:
+    """Folder of DMTF's schemas (a tar archive), or a skip."""
+    return _folder("schemas")

@@ -1,0 +1,105 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One lab for all lab tests of a run; nodes are made for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ironic_accel.lab import Lab
+from ironic_accel.lab import ironic_api
+from ironic_accel.lab import twins
+
+LOG_LINES = 60
+
+
+@dataclasses.dataclass
+class Machine:
+    """A simulated box and the node that stands for it."""
+
+    twin: twins.Twin
+    node: ironic_api.Node
+
+    @property
+    def uuid(self) -> str:
+        """The node's UUID."""
+        return str(self.node["uuid"])
+
+
+MakeMachine = Callable[..., Machine]
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Ironic and Placement, up; kept on disk where a test has failed."""
+    running = Lab(keep=True)
+    with running:
+        yield running
+    if request.session.testsfailed:
+        print(f"\nthe lab's logs: {running.folder}")
+    else:
+        running.remove()
+
+
+@pytest.fixture
+def ironic(lab: Lab) -> ironic_api.IronicApi:
+    """Ironic's API; the service is brought back where a test ended it."""
+    if not lab.ironic.running().running:
+        lab.ironic.restart()
+    return lab.ironic.api
+
+
+@pytest.fixture
+def machine(lab: Lab, ironic: ironic_api.IronicApi) -> Iterator[MakeMachine]:
+    """``machine('--box', 'hgx-h100', name=..., **fields)``: twin and node.
+
+    The twin's arguments first, then fields of the node; both go at the end
+    of the test, whatever state the node is in.
+    """
+    with contextlib.ExitStack() as stack:
+        def make(*arguments: str, system: str | None = None,
+                 **fields: Any) -> Machine:
+            twin = lab.twin(*arguments)
+            stack.callback(twin.stop)
+            node = lab.enroll(twin.url, system, **fields)
+            stack.callback(_remove, lab, node["uuid"])
+            return Machine(twin, node)
+        yield make
+
+
+def _remove(lab: Lab, uuid: str) -> None:
+    if not lab.ironic.running().running:
+        lab.ironic.restart()
+    api = lab.ironic.api
+    # In maintenance a node can be deleted from every provision state.
+    api.set_maintenance(uuid, True)
+    api.wait_node(uuid, "no reservation",
+                  lambda node: node["reservation"] is None)
+    api.delete_node(uuid)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(
+        item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the end of Ironic's log beside a failure."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    running = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and running is not None:
+        report.sections.append(
+            ("end of Ironic's log", running.ironic.running().tail(LOG_LINES)))
