@@ -32,7 +32,6 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Due
-from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Way
 from ironic_accel.model.planner import make_plan
@@ -90,10 +89,11 @@ def decide(inventory: Inventory, profile: Profile, record: Record,
     :param record: its landed items are reviewed; nothing else changes.
     """
     record = review(inventory, record, facts)
-    spent = _spent(inventory, profile, record, ways)
-    if spent is not None:
-        entry, error = spent
-        return Fail(error), record.without_landed([entry.item.ref])
+    for entry in _spent(inventory, profile, record, ways):
+        record = record.without_landed([entry.item.ref])
+        tries = record.attempts.get(item_key(entry.item), 0)
+        if entry.sure or tries > 1:
+            return Fail(_not_applied(inventory, entry)), record
     plan = make_plan(inventory, profile, record.landed, ways, facts)
     if plan.refused:
         return Refuse(plan), record
@@ -132,8 +132,13 @@ def review(inventory: Inventory, record: Record, facts: Facts) -> Record:
 
 
 def _spent(inventory: Inventory, profile: Profile, record: Record,
-           ways: Sequence[Way]) -> tuple[Landed, Detail] | None:
-    """A landed item whose resets are spent: it was not applied."""
+           ways: Sequence[Way]) -> list[Landed]:
+    """The landed items whose resets are spent.
+
+    What was known to be written was then not applied, and that is the end.
+    What was only assumed to be written may be written once more.
+    """
+    out = []
     for entry in record.landed:
         if entry.tried is None or not _selected(
                 inventory, profile, entry.item.device):
@@ -141,18 +146,21 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
         up = stages.next_reset(entry)
         if up is not None:
             up = stages.real_effect(entry.item.device, up, ways)
-            if up.rank <= profile.limits.reset.rank:
-                continue
-        device = inventory.device(entry.item.device)
-        return entry, Detail(
-            'not applied: it is written, and no reset that the profile '
-            f'allows makes it active ({entry.resets} tried, the strongest '
-            f'{entry.tried})', ErrorClass.NEEDS_OPERATOR,
-            device=entry.item.device, component=entry.item.name,
-            expected=_text(entry.item.wanted),
-            seen=_text(checks.seen_value(device, entry.item)),
-            todo='look at the device, or allow a stronger limits.reset')
-    return None
+        if up is None or up.rank > profile.limits.reset.rank:
+            out.append(entry)
+    return out
+
+
+def _not_applied(inventory: Inventory, entry: Landed) -> Detail:
+    device = inventory.device(entry.item.device)
+    return Detail(
+        'not applied: it is written, and no reset that the profile allows '
+        f'makes it active ({entry.resets} tried, the strongest '
+        f'{entry.tried})', ErrorClass.NEEDS_OPERATOR,
+        device=entry.item.device, component=entry.item.name,
+        expected=_text(entry.item.wanted),
+        seen=_text(checks.seen_value(device, entry.item)),
+        todo='look at the device, or allow a stronger limits.reset')
 
 
 def _selected(inventory: Inventory, profile: Profile, device_id: str

@@ -27,6 +27,8 @@ class Pace:
     :ivar incomplete: how long devices may take to appear after a host reset
         (GPUs vanish for minutes after power-on on real machines).
     :ivar unreachable: how long a box may be silent.
+    :ivar lost: how long a write that nobody can tell of is looked for before
+        it counts as not done: a task that a BMC has forgotten may go on.
     :ivar busy: how long somebody else's work is waited for.
     :ivar action: how long one write may take before we stop waiting; an HGX
         bundle takes about 20 minutes, an Intel FPGA up to 40.
@@ -38,6 +40,7 @@ class Pace:
     fetch: float = 5
     incomplete: float = 1800
     unreachable: float = 900
+    lost: float = 300
     busy: float = 5400
     action: float = 5400
     reset: float = 1800

@@ -39,9 +39,9 @@ from ironic_accel.model.record import Record
 
 
 def _land(record: Record, items: Iterable[Item], effect: Effect,
-          digest: str | None) -> Record:
+          digest: str | None, sure: bool = True) -> Record:
     """Remember items as written, in place of what was remembered."""
-    new = [Landed(i, effect, digest=digest) for i in items]
+    new = [Landed(i, effect, digest=digest, sure=sure) for i in items]
     kept = record.without_landed(x.item.ref for x in new)
     return dataclasses.replace(kept, landed=(*kept.landed, *new))
 
@@ -77,20 +77,28 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
     record = dataclasses.replace(record, intent=None)
     if intent.kind == 'reset' or intent.verb == 'reset':
         return record
-    landed = [i for i in intent.items
-              if _may_have_landed(inventory.device(i.device), i, facts)]
-    return _land(record, landed, intent.effect, intent.digest)
+    for item in intent.items:
+        device = inventory.device(item.device)
+        state = checks.item_state(device, item, facts)
+        if state is State.PENDING or (
+                state is not State.HOLDS and _hides(device, item)):
+            record = _land(record, [item], intent.effect, intent.digest,
+                           sure=state is State.PENDING)
+    return record
 
 
-def _may_have_landed(device: Device | None, item: Item, facts: Facts
-                     ) -> bool:
-    state = checks.item_state(device, item, facts)
-    if state in (State.PENDING, State.HOLDS):
-        return state is State.PENDING
-    if item.kind == 'mode':
-        return False
+def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
+    """Whether a look does not yet show a write as done: it may go on."""
+    return intent.kind == 'action' and intent.verb != 'reset' and not all(
+        checks.item_state(inventory.device(i.device), i, facts)
+        in (State.PENDING, State.HOLDS) for i in intent.items)
+
+
+def _hides(device: Device | None, item: Item) -> bool:
+    """Whether firmware may wait on a device without being seen."""
     part = device.component(item.name) if device else None
-    return part is None or not part.shows_pending
+    return item.kind == 'firmware' and (
+        part is None or not part.shows_pending)
 
 
 def adopt(intent: Intent, busy: Sequence[Busy]) -> Mapping[str, Any] | None:

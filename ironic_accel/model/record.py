@@ -74,6 +74,8 @@ class Landed:
     :ivar effect: what is believed to activate it.
     :ivar resets: resets spent on it.
     :ivar tried: the strongest reset spent on it, or None.
+    :ivar sure: False where it is only assumed to be written: its starter
+        died, or the connection broke, and the device cannot show it.
     """
 
     item: Item
@@ -81,6 +83,7 @@ class Landed:
     resets: int = 0
     tried: Effect | None = None
     digest: str | None = None
+    sure: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ def _intent_out(intent: Intent) -> dict[str, Any]:
 def _landed_out(landed: Iterable[Landed]) -> list[list[Any]]:
     rows: dict[tuple[Any, ...], list[Item]] = {}
     for x in landed:
-        key = (x.effect, x.resets, x.tried, x.digest)
+        key = (x.effect, x.resets, x.tried, x.digest, x.sure)
         rows.setdefault(key, []).append(x.item)
     return [[*key, _items_out(items)] for key, items in rows.items()]
 
@@ -227,8 +230,8 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         intent = Intent(**src)
     landed = tuple(
         Landed(item, Effect(effect), resets,
-               Effect(tried) if tried else None, digest)
-        for effect, resets, tried, digest, rows in raw['landed']
+               Effect(tried) if tried else None, digest, sure)
+        for effect, resets, tried, digest, sure, rows in raw['landed']
         for item in _items_in(rows))
     return Record(
         profile=raw['profile'], digest=raw['digest'],

@@ -1,0 +1,154 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The writes of the loop: each saved as an intent before it is begun."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ironic_accel.converge import settle
+from ironic_accel.converge.decide import Act
+from ironic_accel.converge.decide import HostReset
+from ironic_accel.converge.outcome import Outcome
+from ironic_accel.converge.outcome import Progress
+from ironic_accel.converge.outcome import Refused
+from ironic_accel.converge.outcome import Reset
+from ironic_accel.converge.outcome import Wait
+from ironic_accel.converge.ports import Bad
+from ironic_accel.converge.ports import Fetching
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.run import Run
+from ironic_accel.model import join
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import action_key
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import item_key
+from ironic_accel.model.record import Record
+
+
+def reset_host(run: Run, decision: HostReset, inventory: Inventory) -> Reset:
+    """Save the reset, counted on all that it is for; the caller does it."""
+    run.record = settle.spend(
+        run.record, decision.effect, decision.landed, run.record.landed)
+    run.save(
+        intent=Intent('reset', decision.effect, run.now,
+                      run.now + run.pace.reset, boot=inventory.boot),
+        resets=run.record.resets + 1,
+        progress=f'{decision.effect} of the host',
+        identities=_identities(run.record, inventory))
+    return Reset(decision.effect, Progress(run.record.progress))
+
+
+def act(run: Run, decision: Act, inventory: Inventory) -> Outcome:
+    """Begin an action, once every image of the plan is here and fits."""
+    ready: dict[str, Ready] = {}
+    refused: list[Refusal] = []
+    for action in _burns(decision.plan):
+        image = run.profile.images[action.image or '']
+        got = run.images.get(image)
+        if isinstance(got, Fetching):
+            return run.wait(f'fetching image {image.name}: {got.summary}',
+                            run.pace.fetch, got.percent)
+        if isinstance(got, Bad):
+            refused += [Refusal(i, f'image {image.name}: {got.reason}',
+                                got.expected, got.seen)
+                        for i in action.items]
+        else:
+            ready[image.name] = got
+            refused += settle.too_large(action, got, inventory)
+    if refused:
+        run.finish()
+        return Refused(dataclasses.replace(
+            decision.plan, refused=tuple(refused)))
+    return _start(run, decision.action, ready, inventory)
+
+
+def _burns(plan: Plan) -> list[Action]:
+    return [a for s in plan.stages for a in s.actions if a.verb == 'burn']
+
+
+def _identities(record: Record, inventory: Inventory
+                ) -> dict[str, tuple[str, str | None, str | None]]:
+    """Of every device that the record speaks of."""
+    ids = {x.item.device for x in record.landed}
+    if record.intent:
+        ids |= {i.device for i in record.intent.items}
+    return {**record.identities, **join.identities(inventory, ids)}
+
+
+def _start(run: Run, action: Action, ready: dict[str, Ready],
+           inventory: Inventory) -> Outcome:
+    image = ready.get(action.image or '')
+    before = run.record
+    attempts = dict(before.attempts)
+    if action.verb == 'reset':
+        run.record = settle.spend(before, action.effect, (), [
+            x for x in before.landed if x.item in action.items])
+    else:
+        for item in action.items:
+            attempts[item_key(item)] = attempts.get(item_key(item), 0) + 1
+    intent = Intent(
+        'action', action.effect, run.now, run.now + run.pace.action,
+        action_key(action), action.verb, action.way, action.items,
+        inventory.boot, None, image.sha256 if image else None)
+    run.record = dataclasses.replace(run.record, intent=intent)
+    run.save(attempts=attempts, progress=_words(action),
+             identities=_identities(run.record, inventory))
+    try:
+        ticket = run.backend.start(
+            action, image, run.profile.images.get(action.image or ''),
+            'force' in run.profile.allow)
+    except OutcomeUnknown as exc:
+        run.save(progress=f'lost sight of it: {exc.detail.summary}')
+        return run.wait(run.record.progress, run.pace.look)
+    except (Rejected, Unreachable) as exc:
+        return _not_begun(run, before, exc)
+    run.save(intent=dataclasses.replace(intent, ticket=dict(ticket)))
+    return run.wait(run.record.progress, run.pace.poll)
+
+
+def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
+    """Nothing was written, and the box says why.
+
+    A box that is busy or away is waited for, which is no attempt. What it
+    turned down for good is not tried again; the rest counts.
+    """
+    away = isinstance(exc, Unreachable)
+    later = exc.retry_after if isinstance(exc, Rejected) else None
+    if away or later is not None:
+        run.save(intent=None, attempts=before.attempts,
+                 landed=before.landed)
+        out = run.hold(f'not begun: {exc.detail.summary}',
+                       run.pace.unreachable, exc.detail)
+        if isinstance(out, Wait) and later is not None:
+            return dataclasses.replace(out, until=run.now + later)
+        return out
+    run.save(intent=None, failure=exc.detail.to_dict())
+    if exc.detail.error_class is ErrorClass.TRANSIENT:
+        return run.wait(f'turned down: {exc.detail.summary}', run.pace.look)
+    return run.fail(exc.detail)
+
+
+def _words(action: Action) -> str:
+    names = sorted({i.name for i in action.items})
+    devices = len({i.device for i in action.items})
+    return (f"{action.verb} {', '.join(names)} on {devices} "
+            f"device{'' if devices == 1 else 's'} by way of {action.way}")

@@ -1,0 +1,154 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The loop against random boxes, faults and deaths.
+
+Whatever happens it ends, stays within its bounds, never flashes twice what
+may have been written, never resets during a flash, and does nothing to a box
+that is as it should be.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from hypothesis import event
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from ironic_accel.converge import outcome
+from ironic_accel.model import profile as profile_mod
+from ironic_accel.model.device import Effect
+from tests.unit.converge import drive
+from tests.unit.converge.box import Box
+from tests.unit.converge.box import Part
+
+FAULTS = ['none', 'none', 'none', 'lost', 'cut', 'never-arrived', 'busy',
+          'away', 'turned-down', 'one-fails', 'all-fail', 'no-op']
+HOST = [Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE]
+
+
+@st.composite
+def firmware(draw: st.DrawFn) -> Part:
+    """A firmware that may be current, old, hidden, and weakly reset."""
+    claimed = draw(st.sampled_from([*HOST, Effect.DEVICE_RESET,
+                                    Effect.NONE]))
+    real = draw(st.sampled_from([claimed] * 3 + [Effect.AUX_CYCLE]))
+    current = draw(st.sampled_from(['1', '1', '2']))
+    shows = draw(st.booleans())
+    waiting = draw(st.sampled_from([None, None, None, '2'])) if (
+        current == '1' and real is not Effect.NONE) else None
+    return Part(current, waiting, claimed, real, shows,
+                way=draw(st.sampled_from(['redfish', 'agent'])))
+
+
+@st.composite
+def mode(draw: st.DrawFn) -> Part:
+    """A mode that lasts, or one that every host reset loses."""
+    if draw(st.booleans()):
+        effect = draw(st.sampled_from(HOST))
+        return Part('disabled', None, effect, effect)
+    return Part('disabled', None, Effect.NONE, Effect.NONE, persists=False,
+                default='disabled')
+
+
+@st.composite
+def boxes(draw: st.DrawFn, faults: st.SearchStrategy[list[str]] = (
+        st.lists(st.sampled_from(FAULTS), max_size=6))) -> Box:
+    """One to eight devices, alike or not."""
+    names = [f'd{n}' for n in range(draw(st.sampled_from([1, 2, 8])))]
+    return Box(
+        {n: {'gpu': draw(firmware())} for n in names},
+        {n: {'ecc': draw(mode())} for n in names},
+        draw(faults),
+        draw(st.sampled_from([Effect.NONE, Effect.DEVICE_RESET])),
+        draw(st.sampled_from(['on', 'off'])))
+
+
+def wanted(box: Box, attempts: int, resets: int) -> profile_mod.Profile:
+    """Version 2 and the mode enabled, everywhere."""
+    return drive.profile(
+        {d: {'gpu': '2'} for d in box.parts},
+        {d: {'ecc': 'enabled'} for d in box.parts},
+        limits=profile_mod.Limits(attempts, resets, minutes=1440))
+
+
+def check_true(box: Box) -> None:
+    """What was said to be proved is so."""
+    for parts in box.parts.values():
+        assert parts['gpu'].current == '2'
+    for modes in box.modes.values():
+        assert modes['ecc'].current == 'enabled'
+
+
+def check_bounds(box: Box) -> None:
+    """Nothing that must never happen has happened."""
+    assert not box.sins
+    for key, count in box.pushes.items():
+        if key[0][1] == 'gpu':
+            assert count <= 1 + box.honest[key], key
+
+
+@settings(max_examples=400, deadline=None)
+@given(boxes(), st.integers(1, 3), st.integers(0, 6))
+def test_it_ends_within_its_bounds_and_tells_the_truth(
+        box: Box, attempts: int, resets: int) -> None:
+    asked = wanted(box, attempts, resets)
+    disk = drive.Disk()
+    out = drive.run(box, asked, disk)
+    event(type(out).__name__)
+    check_bounds(box)
+    assert len(box.resets) <= resets
+    if isinstance(out, outcome.Converged):
+        check_true(box)
+        before = (box.writes, len(box.resets))
+        again = drive.run(box, asked, disk)
+        assert isinstance(again, outcome.Converged)
+        assert (box.writes, len(box.resets)) == before
+    elif isinstance(out, outcome.Refused):
+        assert box.writes == 0
+
+
+@settings(max_examples=400, deadline=None)
+@given(boxes(), st.sets(st.integers(1, 30), max_size=3),
+       st.sets(st.integers(1, 30), max_size=3))
+def test_it_survives_death_at_any_save(
+        box: Box, before: set[int], after: set[int]) -> None:
+    disk = drive.Disk()
+    disk.die_before, disk.die_after = before, after
+    out = drive.run(box, wanted(box, 3, 10), disk)
+    event(type(out).__name__)
+    check_bounds(box)
+    if isinstance(out, outcome.Converged):
+        check_true(box)
+
+
+@settings(max_examples=60, deadline=None)
+@given(boxes(faults=st.just([])))
+def test_without_faults_every_save_can_be_the_last(box: Box) -> None:
+    """The same box, once for every save: each death is survived."""
+    def fresh() -> Box:
+        return copy.deepcopy(box)
+
+    calm = fresh()
+    disk = drive.Disk()
+    expected = drive.run(calm, wanted(calm, 2, 10), disk)
+    for save in range(1, disk.saves + 1):
+        for where in ('die_before', 'die_after'):
+            one, other = fresh(), drive.Disk()
+            setattr(other, where, {save})
+            out = drive.run(one, wanted(one, 2, 10), other)
+            assert type(out) is type(expected), (save, where, out)
+            check_bounds(one)
+            if isinstance(out, outcome.Converged):
+                check_true(one)

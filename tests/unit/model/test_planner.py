@@ -1,0 +1,323 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The planner, case by case: what is staged, what is refused and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ironic_accel.model import plan as plan_mod
+from ironic_accel.model import profile as profile_mod
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Fit
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Way
+from ironic_accel.model.planner import make_plan
+from ironic_accel.model.profile import Count
+from ironic_accel.model.profile import Firmware
+from ironic_accel.model.profile import Group
+from ironic_accel.model.profile import Limits
+from ironic_accel.model.record import Landed
+from tests.unit.converge.drive import Catalogue
+from tests.unit.converge.drive import Facts
+
+GPU = Component('gpu', 'FW_GPU', '96.00.01', None, True, True,
+                Effect.AUX_CYCLE)
+ECC = Mode('ecc', 'disabled', None, ('enabled', 'disabled'),
+           Effect.WARM_REBOOT, True)
+
+
+def gpu(number: int, **changes: Any) -> Device:
+    """A GPU, with one firmware and ECC."""
+    base = Device(f'gpu-{number}', 'gpu', 'nvidia', 'H100',
+                  'nvidia-h100-sxm', serial=str(number), health='OK',
+                  fit=Fit(board='HGX'), components=(GPU,), modes=(ECC,))
+    return dataclasses.replace(base, **changes)
+
+
+def box(*devices: Device) -> Inventory:
+    """A complete look."""
+    return Inventory('s', 'on', True, devices=devices)
+
+
+def way(inventory: Inventory, **burn: Any) -> Way:
+    """Redfish: everything in one lane, no device reset."""
+    return Way('redfish', {
+        (d.id, c.name): Burn('bmc', **burn)
+        for d in inventory.devices for c in d.components},
+        frozenset((d.id, m.name) for d in inventory.devices
+                  for m in d.modes))
+
+
+def profile(firmware: dict[str, Firmware] | None = None,
+            modes: dict[str, Any] | None = None, *,
+            fits: dict[str, tuple[str, ...]] | None = None,
+            match: dict[str, tuple[str, ...]] | None = None,
+            count: Count | None = None, health: str = 'ok',
+            **more: Any) -> profile_mod.Profile:
+    """A profile of one group of GPUs with one image."""
+    image = profile_mod.Image('img', 'file:///i', 'a' * 64,
+                              fits or {'board': ('HGX',)})
+    return profile_mod.Profile('p', (Group(
+        'gpus', match or {'kind': ('gpu',)}, count or Count(),
+        firmware or {}, modes or {}, health),), {'img': image}, **more)
+
+
+NEWER = {'gpu': Firmware('96.00.02', image='img')}
+
+
+def plan(inventory: Inventory, wanted: profile_mod.Profile,
+         landed: tuple[Landed, ...] = (), ways: tuple[Way, ...] | None = None,
+         **facts: Facts) -> Plan:
+    """Plan with what the box offers."""
+    return make_plan(inventory, wanted, landed,
+                     (way(inventory),) if ways is None else ways,
+                     Catalogue(**facts))
+
+
+def test_one_push_and_one_reset_for_eight() -> None:
+    seen = box(*(gpu(n) for n in range(8)))
+    made = plan(seen, profile(NEWER, {'ecc': 'enabled'}))
+    assert [s.reset for s in made.stages] == [Effect.AUX_CYCLE]
+    verbs = [a.verb for a in made.stages[0].actions]
+    assert verbs == ['burn'] + ['set'] * 8
+    assert len(made.stages[0].actions[0].items) == 8
+    assert not made.refused
+
+
+def test_what_holds_is_satisfied_and_needs_nothing() -> None:
+    done = dataclasses.replace(GPU, running='96.00.02')
+    on = dataclasses.replace(ECC, current='enabled')
+    made = plan(box(gpu(0, components=(done,), modes=(on,))),
+                profile(NEWER, {'ecc': 'enabled'}))
+    assert made.converged
+    assert [p.lasts for p in made.satisfied] == [True, True]
+
+
+def test_at_least_is_content_with_more() -> None:
+    newer = dataclasses.replace(GPU, running='97.00.00')
+    wanted = {'gpu': Firmware('96.00.02', at_least=True, image='img')}
+    assert plan(box(gpu(0, components=(newer,))), profile(wanted)).converged
+
+
+REFUSED = {
+    'too few': (box(gpu(0)), profile(NEWER, count=Count(8, 8)),
+                'number of devices', '8', 1),
+    'unhealthy': (box(gpu(0, health='Critical')), profile(NEWER),
+                  'not healthy', 'OK', 'Critical'),
+    'misfit': (box(gpu(0)), profile(NEWER, fits={'board': ('OTHER',)}),
+               'does not fit', 'OTHER', 'HGX'),
+    'unseen fit': (box(gpu(0)), profile(NEWER, fits={'psid': ('MT_1',)}),
+                   'not seen', 'MT_1', None),
+    'downgrade': (box(gpu(0)), profile(
+        {'gpu': Firmware('95.00.00', image='img')}),
+        'downgrade', '95.00.00', '96.00.01'),
+    'assertion': (box(gpu(0)), profile({'gpu': Firmware('96.00.02')}),
+                  'no image', '96.00.02', '96.00.01'),
+    'not updateable': (box(gpu(0, components=(dataclasses.replace(
+        GPU, updateable=False),))), profile(NEWER),
+        'does not let it be written', '96.00.02', '96.00.01'),
+    'effect unproved': (box(gpu(0, components=(dataclasses.replace(
+        GPU, effect=None),))), profile(NEWER),
+        'effect null', '96.00.02', '96.00.01'),
+    'lowest': (box(gpu(0, components=(dataclasses.replace(
+        GPU, lowest='96.00.05'),))), profile(NEWER),
+        'lowest supported', '96.00.05', '96.00.02'),
+    'too strong': (box(gpu(0)), profile(
+        NEWER, limits=Limits(reset=Effect.WARM_REBOOT)),
+        'limits.reset', 'warm-reboot', 'aux-cycle'),
+    'no such component': (box(gpu(0)), profile(
+        {'inforom': Firmware('1', image='img')}),
+        'running version cannot be seen', '1', None),
+    'no such mode': (box(gpu(0)), profile(modes={'mig': 'enabled'}),
+                     'does not have this mode', 'enabled', None),
+    'value not allowed': (box(gpu(0)), profile(modes={'ecc': 'maybe'}),
+                          'does not allow this value', 'enabled, disabled',
+                          'maybe'),
+    'mode unread': (box(gpu(0, modes=(dataclasses.replace(
+        ECC, current=None),))), profile(modes={'ecc': 'enabled'}),
+        'cannot be read', 'enabled', None),
+    'mode effect unproved': (box(gpu(0, modes=(dataclasses.replace(
+        ECC, effect=None),))), profile(modes={'ecc': 'enabled'}),
+        'effect null', 'enabled', 'disabled'),
+    'lost at its own reset': (box(gpu(0, modes=(dataclasses.replace(
+        ECC, effect=Effect.DEVICE_RESET, persists=False),))),
+        profile(modes={'ecc': 'enabled'}),
+        'lost at the host reset', 'device-reset', 'warm-reboot'),
+    'too many resets': (box(gpu(0)), profile(NEWER, limits=Limits(resets=0)),
+                        'limits.resets', 0, 1),
+    'another version waits': (box(gpu(0, components=(dataclasses.replace(
+        GPU, running='96.00.02', pending='96.00.09'),))),
+        profile({'gpu': Firmware('96.00.02')}),
+        'no image', '96.00.02', '96.00.09'),
+}
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_refused_with_expected_and_seen(name: str) -> None:
+    seen, wanted, reason, expected, was = REFUSED[name]
+    refused = plan(seen, wanted).refused
+    assert len(refused) == 1
+    assert reason in refused[0].reason
+    assert (refused[0].expected, refused[0].seen) == (expected, was)
+
+
+def test_no_way_is_named() -> None:
+    refused = plan(box(gpu(0)), profile(NEWER), ways=()).refused
+    assert 'no way to write it out of none' in refused[0].reason
+
+
+def test_collateral_wants_leave() -> None:
+    seen = box(gpu(0))
+    wide = way(seen, also_writes=(('cpu-0', 'cpu'),))
+    assert 'collateral' in plan(
+        seen, profile(NEWER), ways=(wide,)).refused[0].reason
+    allowed = plan(seen, profile(NEWER, allow=frozenset(['collateral'])),
+                   ways=(wide,))
+    assert allowed.stages[0].actions[0].also_writes == (('cpu-0', 'cpu'),)
+
+
+def test_two_groups_must_not_set_the_same() -> None:
+    one = profile(NEWER)
+    both = dataclasses.replace(one, groups=(
+        one.groups[0], dataclasses.replace(one.groups[0], name='again')))
+    assert 'two groups' in plan(box(gpu(0)), both).refused[0].reason
+
+
+def test_a_downgrade_that_is_allowed_is_planned() -> None:
+    made = plan(box(gpu(0)), profile(
+        {'gpu': Firmware('95.00.00', image='img')},
+        allow=frozenset(['downgrade'])))
+    assert not made.refused and made.stages
+
+
+def test_pending_as_wanted_is_only_activated() -> None:
+    waits = dataclasses.replace(GPU, pending='96.00.02')
+    made = plan(box(gpu(0, components=(waits,))), profile(NEWER))
+    assert made.stages[0].actions == ()
+    assert made.stages[0].reset is Effect.AUX_CYCLE
+    assert made.stages[0].landed[0].item.name == 'gpu'
+
+
+def test_landed_unseen_is_only_activated_one_step_stronger() -> None:
+    hidden = dataclasses.replace(GPU, shows_pending=False,
+                                 effect=Effect.WARM_REBOOT)
+    item = Item('gpu-0', 'gpu', 'firmware', '96.00.02')
+    seen = box(gpu(0, components=(hidden,)))
+    for tried, reset in ((None, Effect.WARM_REBOOT),
+                         (Effect.WARM_REBOOT, Effect.POWER_CYCLE),
+                         (Effect.POWER_CYCLE, Effect.AUX_CYCLE)):
+        made = plan(seen, profile(NEWER), (Landed(
+            item, Effect.WARM_REBOOT, 0, tried),))
+        assert made.stages[0].actions == ()
+        assert made.stages[0].reset is reset
+
+
+def test_another_landed_version_is_activated_before_it_is_burnt() -> None:
+    hidden = dataclasses.replace(GPU, shows_pending=False)
+    other = Landed(Item('gpu-0', 'gpu', 'firmware', '96.00.09'),
+                   Effect.AUX_CYCLE)
+    made = plan(box(gpu(0, components=(hidden,))), profile(NEWER), (other,))
+    assert [bool(s.actions) for s in made.stages] == [False, True]
+    assert made.stages[0].landed[0].item.wanted == '96.00.09'
+
+
+def test_what_must_not_share_a_cycle_does_not() -> None:
+    shell = Component('shell', 's', 'a', None, False, True,
+                      Effect.POWER_CYCLE)
+    sc = Component('sc', 'c', '1.0', None, False, True, Effect.POWER_CYCLE)
+    seen = box(gpu(0, components=(shell, sc)))
+    wanted = profile({'shell': Firmware('b', image='img'),
+                      'sc': Firmware('2.0', image='img')},
+                     order=('sc', 'shell'))
+    alone = {'shell': Facts(alone=True), 'sc': Facts(alone=True)}
+    made = plan(seen, wanted, **alone)
+    assert [[i.name for a in s.actions for i in a.items]
+            for s in made.stages] == [['sc'], ['shell']]
+    landed = Landed(Item('gpu-0', 'sc', 'firmware', '2.0'),
+                    Effect.POWER_CYCLE)
+    later = plan(seen, wanted, (landed,), **alone)
+    assert later.stages[0].actions == ()
+    assert [i.name for a in later.stages[1].actions
+            for i in a.items] == ['shell']
+    assert len(plan(seen, wanted).stages) == 1
+
+
+def test_the_catalogue_orders_and_the_profile_overrides() -> None:
+    parts = tuple(dataclasses.replace(GPU, name=n) for n in ('gpu', 'bmc'))
+    seen = box(gpu(0, components=parts))
+    lanes = Way('redfish', {('gpu-0', 'gpu'): Burn('a'),
+                            ('gpu-0', 'bmc'): Burn('b')})
+    want = {n: Firmware('96.00.02', image='img') for n in ('gpu', 'bmc')}
+    rank = {'bmc': Facts(order=1), 'gpu': Facts(order=30)}
+
+    def names(made: plan_mod.Plan) -> list[str]:
+        return [a.items[0].name for a in made.stages[0].actions]
+
+    assert names(plan(seen, profile(want), ways=(lanes,), **rank)) == [
+        'bmc', 'gpu']
+    assert names(plan(seen, profile(want, order=('gpu',)), ways=(lanes,),
+                      **rank)) == ['gpu', 'bmc']
+
+
+def test_what_a_reset_loses_stands_last_and_does_not_last() -> None:
+    mig = Mode('mig', 'disabled', None, None, Effect.NONE, False)
+    seen = box(gpu(0, modes=(mig, ECC)))
+    made = plan(seen, profile(NEWER, {'mig': 'enabled', 'ecc': 'enabled'}))
+    assert [i.name for a in made.stages[-1].actions
+            for i in a.items] == ['mig']
+    assert made.stages[-1].reset is Effect.NONE
+    on = dataclasses.replace(mig, current='enabled')
+    proof = plan(box(gpu(0, modes=(on,))),
+                 profile(modes={'mig': 'enabled'})).satisfied[0]
+    assert proof.lasts is False
+
+
+def test_a_device_reset_where_a_way_has_it_else_a_warm_reboot() -> None:
+    mig = Mode('mig', 'disabled', None, None, Effect.DEVICE_RESET, True)
+    seen = box(gpu(0, modes=(mig,)))
+    wanted = profile(modes={'mig': 'enabled'})
+    assert plan(seen, wanted).stages[0].reset is Effect.WARM_REBOOT
+    can = dataclasses.replace(way(seen), resets={
+        'gpu-0': Effect.DEVICE_RESET})
+    assert plan(seen, wanted, ways=(can,)).stages[
+        0].reset is Effect.DEVICE_RESET
+
+
+def test_sets_compare_as_sets_where_the_order_does_not_count() -> None:
+    services = Mode('services', ('asym', 'sym'), None, None,
+                    Effect.DEVICE_RESET, False, unordered=True)
+    seen = box(gpu(0, modes=(services,)))
+    assert plan(seen, profile(modes={'services': ('sym', 'asym')})).converged
+    ordered = dataclasses.replace(services, unordered=False)
+    assert not plan(box(gpu(0, modes=(ordered,))), profile(
+        modes={'services': ('sym', 'asym')})).converged
+
+
+def test_the_document_has_the_keys_that_programs_read() -> None:
+    made = plan(box(gpu(0)), profile(NEWER)).to_dict()
+    assert made['schema'] == 'plan/1'
+    assert made['stages'][0]['actions'][0] == {
+        'verb': 'burn', 'way': 'redfish', 'effect': 'aux-cycle',
+        'items': [{'device': 'gpu-0', 'name': 'gpu', 'from': '96.00.01',
+                   'to': '96.00.02'}],
+        'image': 'img', 'also_writes': []}

@@ -1,0 +1,109 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The record: read back as written, small, and honest about its size."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from ironic_accel.model import errors
+from ironic_accel.model import record as record_mod
+from ironic_accel.model.device import Effect
+from ironic_accel.model.plan import Item
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Record
+
+items = st.builds(
+    Item, st.sampled_from(['gpu-1', 'gpu-2@A/B']),
+    st.sampled_from(['gpu', 'ecc']), st.sampled_from(['firmware', 'mode']),
+    st.one_of(st.text(max_size=8), st.integers(0, 9),
+              st.tuples(st.just('ib'), st.just('eth'))), st.booleans())
+effects = st.sampled_from(list(Effect))
+intents = st.builds(
+    Intent, st.sampled_from(['action', 'reset']), effects,
+    st.floats(0, 1e10), st.floats(0, 1e10), st.just('key'), st.just('burn'),
+    st.just('redfish'), st.lists(items, unique=True, max_size=4).map(tuple),
+    st.none() | st.text(max_size=5),
+    st.none() | st.dictionaries(st.just('job'), st.text(max_size=3)),
+    st.none() | st.just('d' * 64))
+landed = st.builds(Landed, items, effects, st.integers(0, 5),
+                   st.none() | effects, st.none() | st.just('d' * 64),
+                   st.booleans())
+
+
+def _key(record: Record) -> object:
+    return (record.intent and (
+        sorted(map(repr, record.intent.items)),), sorted(
+            map(repr, record.landed)))
+
+
+@given(st.builds(
+    Record, st.just('p'), st.just('d'), st.floats(0, 1e10),
+    st.floats(0, 1e10), st.dictionaries(st.text(max_size=5),
+                                        st.integers(1, 5), max_size=3),
+    st.integers(0, 9), st.none() | intents,
+    st.lists(landed, max_size=5).map(tuple)))
+def test_it_reads_back_as_it_was_written(record: Record) -> None:
+    again = record_mod.load(json.loads(json.dumps(
+        record_mod.to_dict(record))))
+    assert again is not None
+    assert _key(again) == _key(record)
+    assert again.attempts == record.attempts
+    assert (again.resets, again.started, again.deadline) == (
+        record.resets, record.started, record.deadline)
+
+
+def _big(devices: int) -> Record:
+    names = [f'gpu-16530{n:08d}@HGX_Chassis_0/Module_{n}'
+             for n in range(devices)]
+    wrote = [Item(d, c, 'firmware', '96.00.A6.00.01')
+             for d in names for c in ('gpu', 'inforom', 'erot')]
+    wrote += [Item(d, 'ecc', 'mode', 'enabled') for d in names]
+    return Record(
+        'hgx', 'd' * 64, 1.7e9, 1.8e9,
+        {record_mod.item_key(i): 2 for i in wrote[:devices]}, 3,
+        Intent('action', Effect.AUX_CYCLE, 1.7e9, 1.8e9, 'k' * 12, 'burn',
+               'redfish', tuple(wrote[:devices]), 'boot',
+               {'way': 'redfish', 'task': '/redfish/v1/TaskService/7'},
+               'e' * 64),
+        tuple(Landed(i, Effect.AUX_CYCLE, 1, Effect.AUX_CYCLE, 'e' * 64)
+              for i in wrote),
+        identities={d: ('gpu', '1653000000000', 'HGX_Chassis_0/Module')
+                    for d in names})
+
+
+def test_sixteen_devices_with_four_landed_items_each_are_saved() -> None:
+    assert record_mod.load(record_mod.dump(_big(16))) is not None
+
+
+def test_too_large_a_record_is_refused_with_its_size() -> None:
+    with pytest.raises(errors.AccelError, match=r'at most 8192 bytes'):
+        record_mod.dump(_big(100))
+
+
+def test_an_unknown_schema_means_hands_off() -> None:
+    with pytest.raises(errors.BadInput, match="'record/9' where 'record/1'"):
+        record_mod.load({'schema': 'record/9'})
+    assert record_mod.load(None) is None
+
+
+def test_past_the_end_only_intent_and_landed_remain() -> None:
+    left = _big(2).finished()
+    assert left.intent is not None and len(left.landed) == 8
+    assert not left.attempts and not left.resets and not left.started
+    assert set(left.identities) == {i.device for i in left.intent.items}
