@@ -215,6 +215,23 @@ def plan_tables(doc: Document) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
+def outcome_headline(doc: Document) -> str:
+    """One line on what came of a run."""
+    did = (f"{count(doc['writes'], 'write')}, "
+           f"{count(doc['resets'], 'reset')}, "
+           f"{count(doc['requests'], 'request')}")
+    if doc['outcome'] == 'converged':
+        return (f"converged: {count(len(doc['proofs']), 'item')} read back "
+                f'as the profile says; {did}')
+    return f"{value(doc['outcome'])}; {did}"
+
+
+def outcome_tables(doc: Document) -> list[Table]:
+    """What was proved, or what was refused."""
+    tables = (items_table(doc['proofs']), refused_table(doc))
+    return [table for table in tables if table.rows]
+
+
 def traits_table(traits: Mapping[str, Iterable[str]],
                  title: str = 'Traits') -> Table:
     """One row for each node: its traits in order of name."""

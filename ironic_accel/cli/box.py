@@ -1,0 +1,134 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A machine, opened: its backend, its host, and what was seen of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Generator
+import contextlib
+import dataclasses
+
+from ironic_accel.cli import machine
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.model import catalog as catalog_mod
+from ironic_accel.model import join
+from ironic_accel.model import planner
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Record
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.connect import connect
+from ironic_accel.redfish.connect import disconnect
+from ironic_accel.redfish.host import Host
+
+
+@dataclasses.dataclass
+class Watched:
+    """A backend that remembers what was seen through it, and counts.
+
+    :ivar requests: requests of all observations, and one for each write and
+        each poll.
+    """
+
+    backend: Backend
+    seen: Inventory | None = None
+    writes: int = 0
+    requests: int = 0
+
+    def observe(self) -> Inventory:
+        """See ports.Backend."""
+        self.seen = self.backend.observe()
+        self.requests += self.seen.requests
+        return self.seen
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """See ports.Backend."""
+        return self.backend.ways(inventory)
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """See ports.Backend."""
+        self.writes += 1
+        self.requests += 1
+        return self.backend.start(action, image, spec, force)
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See ports.Backend."""
+        self.requests += 1
+        return self.backend.poll(ticket)
+
+
+@dataclasses.dataclass
+class Opened:
+    """One System behind one BMC, as long as the command runs."""
+
+    bmc: str
+    system: str
+    backend: Watched
+    host: Host
+    catalog: Catalog
+
+    def look(self) -> Inventory:
+        """Observe a box that a plan can be made of.
+
+        :raises: AccelError where the host is off or devices still appear.
+        """
+        inventory = self.backend.observe()
+        if inventory.host == 'off':
+            raise AccelError(
+                'the host is off, so its devices are not seen',
+                error_class=ErrorClass.TRANSIENT,
+                todo='power it on; apply does so by itself')
+        if not inventory.complete:
+            raise AccelError(
+                'not all devices of the host have appeared',
+                error_class=ErrorClass.TRANSIENT,
+                todo='wait until the host has booted, then run again')
+        return inventory
+
+    def plan(self, inventory: Inventory, profile: Profile,
+             record: Record | None) -> Plan:
+        """Plan on what was seen and what the record has landed."""
+        record = record or Record()
+        inventory = join.rejoin(inventory, record.identities)
+        return planner.make_plan(inventory, profile, record.landed,
+                                 self.backend.ways(inventory), self.catalog)
+
+
+@contextlib.contextmanager
+def opened(args: argparse.Namespace) -> Generator[Opened, None, None]:
+    """Open the machine that the options name; it is closed in the end.
+
+    :raises: BadInput for bad options; Unreachable where nobody answers.
+    """
+    bmc = machine.url(args)
+    user, password = machine.credentials(args)
+    catalog = catalog_mod.load()
+    connector = connect(bmc, user, password, machine.verify(args))
+    try:
+        backend = RedfishBackend(connector, args.system, catalog=catalog)
+        yield Opened(bmc, backend.system_uri, Watched(backend),
+                     Host(connector, backend.system_uri), catalog)
+    finally:
+        disconnect(connector)

@@ -1,0 +1,52 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``ironic-accel inventory``: list the accelerators of a machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ironic_accel.cli import machine
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    machine.add_arguments(parser)
+    parser.add_argument('--firmware', action='store_true',
+                        help='a row for each component too')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look once, and print what is there.
+
+    A machine whose host is off is no failure: what is seen is printed, and
+    that it is not complete.
+    """
+    from ironic_accel import view
+    from ironic_accel.cli import box
+    from ironic_accel.model import document
+    with box.opened(args) as opened:
+        doc = document.inventory_to_dict(opened.backend.observe())
+    for line in view.warning_lines(doc):
+        machine.say(line)
+    if args.json:
+        print(json.dumps(doc))
+        return 0
+    print(view.inventory_headline(doc))
+    if doc['devices']:
+        view.write(view.inventory_table(doc), sys.stdout)
+    if args.firmware:
+        view.write(view.firmware_table(doc), sys.stdout)
+    return 0

@@ -1,0 +1,226 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A run of the loop by a person: the second caller of ``advance``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from typing import Any
+
+from ironic_accel import images
+from ironic_accel import view
+from ironic_accel.cli import box
+from ironic_accel.cli import journal as journal_mod
+from ironic_accel.cli import machine
+from ironic_accel.cli import resets
+from ironic_accel.converge import advance as loop
+from ironic_accel.converge.outcome import Converged
+from ironic_accel.converge.outcome import Failed
+from ironic_accel.converge.outcome import Outcome
+from ironic_accel.converge.outcome import PowerOn
+from ironic_accel.converge.outcome import Refused
+from ironic_accel.converge.outcome import Reset
+from ironic_accel.converge.outcome import Wait
+from ironic_accel.converge.pace import Pace
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import word
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Record
+
+#: Whoever runs the command may read the files of the machine anyway.
+_SCHEMES = frozenset({'http', 'https', 'file'})
+
+
+def apply(args: argparse.Namespace, profile: Profile,
+          image_cache: str) -> dict[str, Any]:
+    """Run a profile to its end.
+
+    :returns: the document: the plan, and what came of it.
+    :raises: BadInput, Unreachable, AccelError where nothing was begun.
+    """
+    with box.opened(args) as opened, journal_mod.hold_bmc(opened.bmc):
+        journal = journal_mod.of(opened.bmc, opened.system, args.journal)
+        record = _begin(profile, journal.load())
+        store = images.ImageStore(image_cache, images.Policy(
+            schemes=_SCHEMES, folders=('/',),
+            verify=args.image_ca or True))
+        run = Run(opened, journal, store, profile, record,
+                  _pace(args.poll), _pauses(args))
+        try:
+            return run.to_the_end()
+        finally:
+            store.close()
+
+
+def _begin(profile: Profile, earlier: Record | None) -> Record:
+    """The record to go on with: a run that was killed keeps its bounds."""
+    now = time.time()
+    if (earlier is not None and earlier.digest == profile.digest
+            and now < earlier.deadline):
+        machine.say(f'going on with the run of {profile.name} that was left '
+                    f'open: {earlier.progress or "nothing begun"}')
+        return earlier
+    return loop.begin(profile, earlier, now)
+
+
+def _pace(poll: float) -> Pace:
+    return Pace(poll=poll, look=poll, fetch=min(poll, 1.0))
+
+
+def _pauses(args: argparse.Namespace) -> resets.Pauses:
+    return resets.Pauses(look=args.poll, soft=args.soft_off,
+                         settle=2 * args.poll)
+
+
+@dataclasses.dataclass
+class Run:
+    """One run, from its record to its document."""
+
+    opened: box.Opened
+    journal: journal_mod.FileJournal
+    store: images.ImageStore
+    profile: Profile
+    record: Record
+    pace: Pace
+    pauses: resets.Pauses
+    plan: Plan | None = None
+    performed: int = 0
+    said: str = ''
+    began: float = dataclasses.field(default_factory=time.monotonic)
+
+    def to_the_end(self) -> dict[str, Any]:
+        """Call ``advance`` until it is over, and put the power back."""
+        resetter = resets.Resetter(self.opened.host, self.journal.save,
+                                   self.pauses)
+        try:
+            while True:
+                outcome = self._advance()
+                if isinstance(outcome, Wait):
+                    self._say(outcome.progress.summary,
+                              outcome.progress.percent)
+                    _sleep_until(outcome.until)
+                elif isinstance(outcome, PowerOn):
+                    self._power_on()
+                elif isinstance(outcome, Reset):
+                    self._reset(resetter)
+                else:
+                    return self._end(outcome)
+        except KeyboardInterrupt:
+            return self._document('failed', self._interrupted())
+        except AccelError as exc:
+            machine.say(str(exc))
+            return self._document('failed', exc.detail)
+
+    def _advance(self) -> Outcome:
+        backend = self.opened.backend
+        backend.seen = None
+        before = self.record
+        outcome, self.record = loop.advance(
+            backend, self.store, self.journal, self.profile, self.record,
+            time.time(), self.opened.catalog, self.pace)
+        if self.journal.found is None and backend.seen is not None:
+            self.journal.found = backend.seen.host
+            self.journal.save(self.record)
+        if self.plan is None:
+            self._show_plan(before)
+        return outcome
+
+    def _show_plan(self, record: Record) -> None:
+        """The plan of the first whole look, for the document and people."""
+        seen = self.opened.backend.seen
+        if (seen is None or not seen.complete or seen.host == 'off'
+                or seen.busy):
+            return
+        self.plan = self.opened.plan(seen, self.profile, record)
+        doc = self.plan.to_dict()
+        machine.say(view.plan_headline(doc))
+        if doc['stages']:
+            machine.say(view.plain(view.plan_table(doc)))
+
+    def _power_on(self) -> None:
+        self._say('powering the host on: its devices have to be seen')
+        self.opened.host.power_on()
+        time.sleep(self.pace.look)
+
+    def _reset(self, resetter: resets.Resetter) -> None:
+        step = resetter.step(self.record, time.time())
+        self.record = step.record
+        self._say(step.summary)
+        self.performed += step.performed
+        _sleep_until(step.until)
+
+    def _end(self, outcome: Outcome) -> dict[str, Any]:
+        if not (isinstance(outcome, Failed) and outcome.running):
+            self._restore_power()
+        if isinstance(outcome, Converged):
+            return self._document('converged', None, outcome)
+        if isinstance(outcome, Refused):
+            self.plan = outcome.plan
+            return self._document('refused')
+        if not isinstance(outcome, Failed):
+            raise TypeError(f'no end: {outcome!r}')
+        machine.say(word(outcome.error))
+        return self._document('failed', outcome.error)
+
+    def _restore_power(self) -> None:
+        """Put back what was: the host may have been off before the run."""
+        if self.journal.found == 'off':
+            self._say('powering the host off again')
+            try:
+                self.opened.host.power_off(soft=False)
+            except AccelError as exc:
+                # The journal remembers: the next run powers it off.
+                machine.say(f'the host stays on: {exc}')
+                return
+        self.journal.found = None
+        self.journal.save(self.record)
+
+    def _interrupted(self) -> Detail:
+        intent = self.record.intent
+        running = None
+        if intent is not None:
+            running = f'{intent.verb or intent.effect} {intent.kind}'
+        detail = Detail(
+            'interrupted', ErrorClass.TRANSIENT, running=running,
+            todo='run the same command again: it goes on from '
+                 f'{self.journal.path}')
+        machine.say(word(detail))
+        return detail
+
+    def _say(self, summary: str, percent: int | None = None) -> None:
+        line = f'{summary}{percent}'
+        if line != self.said:
+            self.said = line
+            machine.say(view.progress(time.monotonic() - self.began, summary,
+                                      percent))
+
+    def _document(self, outcome: str, error: Detail | None = None,
+                  converged: Converged | None = None) -> dict[str, Any]:
+        backend = self.opened.backend
+        proofs = converged.proofs if converged else ()
+        return {**(self.plan or Plan()).to_dict(), 'outcome': outcome,
+                'proofs': [p.to_dict() for p in proofs],
+                'writes': backend.writes, 'resets': self.performed,
+                'requests': backend.requests,
+                'error': error.to_dict() if error else None}
+
+
+def _sleep_until(until: float) -> None:
+    # At least a moment: a loop that always has something to do at once must
+    # not keep a core busy.
+    time.sleep(max(until - time.time(), 0.01))
