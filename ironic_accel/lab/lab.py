@@ -24,6 +24,7 @@ from typing import Any, Self, TypeVar
 
 from ironic_accel.lab import files
 from ironic_accel.lab import ironic
+from ironic_accel.lab import machines
 from ironic_accel.lab import placement
 from ironic_accel.lab import ports
 from ironic_accel.lab import process
@@ -141,6 +142,18 @@ class Lab:
             database, name))
         more.wait_ready()
         return more
+
+    def machine(self, *arguments: str, system: str | None = None,
+                **fields: Any) -> machines.Machine:
+        """Start a simulated box and enroll a node for it.
+
+        :param arguments: of ``python -m ironic_accel.twin``.
+        :param system: path of the System, where the BMC has several.
+        :param fields: of the node, over the lab's own.
+        """
+        twin = self.twin(*arguments)
+        node = self.enroll(twin.url, system, **fields)
+        return machines.Machine(self.ironic, twin, node)
 
     def _accelerator(self) -> services.Settings:
         # The twins' time is scaled; so are the patiences beside it.

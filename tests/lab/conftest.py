@@ -15,33 +15,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ironic_accel.lab import Lab
 from ironic_accel.lab import ironic_api
-from ironic_accel.lab import twins
+from ironic_accel.lab import machines
 
 LOG_LINES = 60
-
-
-@dataclasses.dataclass
-class Machine:
-    """A simulated box and the node that stands for it."""
-
-    twin: twins.Twin
-    node: ironic_api.Node
-
-    @property
-    def uuid(self) -> str:
-        """The node's UUID."""
-        return str(self.node["uuid"])
-
-
-MakeMachine = Callable[..., Machine]
 
 
 @pytest.fixture(scope="session")
@@ -65,32 +48,19 @@ def ironic(lab: Lab) -> ironic_api.IronicApi:
 
 
 @pytest.fixture
-def machine(lab: Lab, ironic: ironic_api.IronicApi) -> Iterator[MakeMachine]:
+def machine(lab: Lab, ironic: ironic_api.IronicApi,
+            ) -> Iterator[machines.MakeMachine]:
     """``machine('--box', 'hgx-h100', name=..., **fields)``: twin and node.
 
     The twin's arguments first, then fields of the node; both go at the end
     of the test, whatever state the node is in.
     """
     with contextlib.ExitStack() as stack:
-        def make(*arguments: str, system: str | None = None,
-                 **fields: Any) -> Machine:
-            twin = lab.twin(*arguments)
-            stack.callback(twin.stop)
-            node = lab.enroll(twin.url, system, **fields)
-            stack.callback(_remove, lab, node["uuid"])
-            return Machine(twin, node)
+        def make(*arguments: str, **fields: Any) -> machines.Machine:
+            made = lab.machine(*arguments, **fields)
+            stack.callback(made.remove)
+            return made
         yield make
-
-
-def _remove(lab: Lab, uuid: str) -> None:
-    if not lab.ironic.running().running:
-        lab.ironic.restart()
-    api = lab.ironic.api
-    # In maintenance a node can be deleted from every provision state.
-    api.set_maintenance(uuid, True)
-    api.wait_node(uuid, "no reservation",
-                  lambda node: node["reservation"] is None)
-    api.delete_node(uuid)
 
 
 @pytest.hookimpl(hookwrapper=True)
