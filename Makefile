@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Services start twice as fast where byte code may be written.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo test soak lint docs bench clean constraints mariadb
 
 install: $(STAMP)
@@ -43,7 +46,7 @@ docs: install
 	@echo "doc/build/html/index.html"
 
 bench: install
-	@for script in bench/*.py; do \
+	@for script in $(wildcard bench/*.py); do \
 	    echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 

@@ -28,7 +28,7 @@ UV = pathlib.Path(sys.executable).with_name("uv")
 
 def run(*command: object, **options: Any) -> str:
     """Run a command; its standard output, or a failure that shows all."""
-    result = subprocess.run(
+    result: subprocess.CompletedProcess[str] = subprocess.run(
         [str(part) for part in command], stdin=subprocess.DEVNULL,
         capture_output=True, text=True, check=False, **options)
     assert result.returncode == 0, (

@@ -1,0 +1,229 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Host resets of the command line, over a host that can misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+
+import pytest
+
+from ironic_accel.cli.resets import Pauses
+from ironic_accel.cli.resets import Resetter
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Record
+
+PAUSES = Pauses(look=5, soft=60, hard=120, away=600, settle=10)
+
+
+class Clock:
+    """Time that only moves when told."""
+
+    now = 1000.0
+
+
+@dataclasses.dataclass
+class Host:
+    """A host that follows at once, unless it is told otherwise."""
+
+    clock: Clock
+    state: str = 'on'
+    asked: list[str] = dataclasses.field(default_factory=list)
+    deaf: set[str] = dataclasses.field(default_factory=set)
+    away_until: float = 0.0
+    before: Callable[[str], None] = lambda what: None
+
+    def _do(self, what: str, state: str | None = None) -> None:
+        self.before(what)
+        self.asked.append(what)
+        if state and what not in self.deaf:
+            self.state = state
+
+    def power_state(self) -> str:
+        if self.clock.now < self.away_until:
+            raise Unreachable('no answer')
+        return self.state
+
+    def power_on(self) -> None:
+        self._do('on', 'on')
+
+    def power_off(self, soft: bool) -> None:
+        self._do('soft off' if soft else 'hard off', 'off')
+
+    def warm_reboot(self) -> None:
+        self._do('reboot')
+
+    def aux_cycle(self) -> None:
+        assert self.state == 'off'
+        self._do('aux')
+        self.away_until = self.clock.now + 90
+
+
+@dataclasses.dataclass
+class Stage:
+    """A host, a clock, and the records that were saved."""
+
+    effect: Effect
+    clock: Clock = dataclasses.field(default_factory=Clock)
+    saved: list[Record] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.host = Host(self.clock)
+        self.record = Record(intent=Intent(
+            'reset', self.effect, self.clock.now, self.clock.now + 1800))
+
+    def play(self, pauses: Pauses = PAUSES, steps: int = 300) -> None:
+        """Step until the reset is performed, or it fails."""
+        resetter = Resetter(self.host, self.saved.append, pauses)
+        for _ in range(steps):
+            step = resetter.step(self.record, self.clock.now)
+            self.record = step.record
+            self.clock.now = max(step.until, self.clock.now)
+            if step.performed:
+                return
+        raise AssertionError(f'not performed in {steps} steps')
+
+    def performed(self) -> bool:
+        """Whether the last saved record says so."""
+        intent = self.saved[-1].intent
+        return bool(intent and (intent.ticket or {}).get('performed'))
+
+
+@pytest.mark.parametrize('effect, asked', [
+    (Effect.WARM_REBOOT, ['reboot']),
+    (Effect.POWER_CYCLE, ['soft off', 'on']),
+    (Effect.AUX_CYCLE, ['soft off', 'aux', 'on']),
+])
+def test_each_reset_asks_once_for_each_thing(
+        effect: Effect, asked: list[str]) -> None:
+    stage = Stage(effect)
+    stage.play()
+    assert stage.host.asked == asked
+    assert stage.host.state == 'on'
+    assert stage.performed()
+
+
+def test_no_soft_off_where_it_is_not_wanted() -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+    stage.play(dataclasses.replace(PAUSES, soft=0))
+    assert stage.host.asked == ['hard off', 'on']
+
+
+def test_an_operating_system_that_does_not_listen_is_cut() -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+    stage.host.deaf = {'soft off'}
+    stage.play()
+    assert stage.host.asked == ['soft off', 'hard off', 'on']
+    assert stage.clock.now - 1000 >= PAUSES.soft
+
+
+def test_a_host_that_cannot_be_asked_softly_is_cut() -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+
+    def refuse(what: str) -> None:
+        if what == 'soft off':
+            raise Rejected('not supported')
+
+    stage.host.before = refuse
+    stage.play()
+    assert stage.host.asked == ['hard off', 'on']
+
+
+@pytest.mark.parametrize('deaf, words', [
+    ({'soft off', 'hard off'}, 'not off'), ({'on'}, 'not on')])
+def test_a_host_that_does_not_follow_is_an_error(
+        deaf: set[str], words: str) -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+    stage.host.deaf = deaf
+    with pytest.raises(AccelError, match=words):
+        stage.play()
+
+
+def test_a_bmc_that_stays_away_is_an_error() -> None:
+    stage = Stage(Effect.AUX_CYCLE)
+    with pytest.raises(Unreachable):
+        stage.play(dataclasses.replace(PAUSES, away=30))
+
+
+def test_a_request_that_never_left_is_sent_again() -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+    calls: list[str] = []
+
+    def fail_once(what: str) -> None:
+        calls.append(what)
+        if len(calls) == 1:
+            raise Unreachable('no route')
+
+    stage.host.before = fail_once
+    stage.play()
+    assert stage.host.asked == ['reboot']
+
+
+def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+    calls: list[str] = []
+
+    def lose(what: str) -> None:
+        calls.append(what)
+        raise OutcomeUnknown('broke off')
+
+    stage.host.before = lose
+    stage.play()
+    assert calls == ['reboot']
+    assert stage.performed()
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+@pytest.mark.parametrize('effect', [
+    Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE])
+@pytest.mark.parametrize('save', range(8))
+@pytest.mark.parametrize('after', [False, True])
+def test_a_run_killed_at_any_save_goes_on_where_it_was(
+        effect: Effect, save: int, after: bool) -> None:
+    """What may be done once only is never asked for twice."""
+    stage = Stage(effect)
+    kept: list[Record] = []
+
+    def keep(record: Record) -> None:
+        if len(kept) == save and not after:
+            raise Killed
+        kept.append(record)
+        if len(kept) == save + 1:
+            raise Killed
+
+    resetter = Resetter(stage.host, keep, PAUSES)
+    try:
+        for _ in range(300):
+            step = resetter.step(stage.record, stage.clock.now)
+            stage.record = step.record
+            stage.clock.now = max(step.until, stage.clock.now)
+            if step.performed:
+                break
+    except Killed:
+        stage.record = kept[-1] if kept else stage.record
+        intent = stage.record.intent
+        assert intent is not None
+        if not (intent.ticket or {}).get('performed'):
+            stage.play()
+    assert stage.host.state == 'on'
+    for once in ('reboot', 'aux'):
+        assert stage.host.asked.count(once) <= 1
