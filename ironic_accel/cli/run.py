@@ -164,7 +164,8 @@ class Run:
         self.performed += step.performed
         _sleep_until(step.until)
 
-    def _end(self, outcome: Outcome) -> dict[str, Any]:
+    def _end(self, outcome: Converged | Refused | Failed
+             ) -> dict[str, Any]:
         if not (isinstance(outcome, Failed) and outcome.running):
             self._restore_power()
         if isinstance(outcome, Converged):
@@ -172,8 +173,6 @@ class Run:
         if isinstance(outcome, Refused):
             self.plan = outcome.plan
             return self._document('refused')
-        if not isinstance(outcome, Failed):
-            raise TypeError(f'no end: {outcome!r}')
         machine.say(word(outcome.error))
         return self._document('failed', outcome.error)
 
