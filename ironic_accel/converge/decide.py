@@ -38,7 +38,6 @@ from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
 from ironic_accel.model.record import Record
-from ironic_accel.model.record import item_key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def decide(inventory: Inventory, profile: Profile, record: Record,
     record = review(inventory, record, facts)
     for entry in _spent(inventory, profile, record, ways):
         record = record.without_landed([entry.item.ref])
-        tries = record.attempts.get(item_key(entry.item), 0)
+        tries = record.attempts.get(entry.item, 0)
         if entry.sure or tries > 1:
             return Fail(_not_applied(inventory, entry)), record
     plan = make_plan(inventory, profile, record.landed, ways, facts)
@@ -183,7 +182,7 @@ def _used_up(action: Action, profile: Profile, record: Record
              ) -> Fail | None:
     """Attempts are counted per item; the first with none left fails."""
     for change in action.changes:
-        tries = record.attempts.get(item_key(change.item), 0)
+        tries = record.attempts.get(change.item, 0)
         if tries >= profile.limits.attempts:
             known = (Detail.from_dict(record.failure) if record.failure
                      else Detail('it was written and is still not so'))

@@ -40,7 +40,6 @@ from ironic_accel.model.plan import action_key
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.record import Intent
-from ironic_accel.model.record import item_key
 from ironic_accel.model.record import Record
 
 
@@ -104,7 +103,7 @@ def _start(run: Run, action: Action, ready: dict[str, Ready],
             x for x in before.landed if x.item in action.items])
     else:
         for item in action.items:
-            attempts[item_key(item)] = attempts.get(item_key(item), 0) + 1
+            attempts[item] = attempts.get(item, 0) + 1
     intent = Intent(
         'action', action.effect, run.now, run.now + run.pace.action,
         action_key(action), action.verb, action.way, action.items,

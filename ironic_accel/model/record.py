@@ -94,7 +94,7 @@ class Record:
     :ivar digest: digest of the normalised profile.
     :ivar started: epoch seconds at which the run began.
     :ivar deadline: epoch seconds at which the run fails.
-    :ivar attempts: writes begun, by ``item_key``.
+    :ivar attempts: writes begun, by item.
     :ivar resets: host resets used.
     :ivar waiting: since when (epoch seconds) an incomplete or busy box is
         waited for, or None.
@@ -108,7 +108,7 @@ class Record:
     digest: str = ''
     started: float = 0.0
     deadline: float = 0.0
-    attempts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    attempts: Mapping[Item, int] = dataclasses.field(default_factory=dict)
     resets: int = 0
     intent: Intent | None = None
     landed: tuple[Landed, ...] = ()
@@ -144,56 +144,65 @@ class Record:
         return self.intent is None and not self.landed
 
 
-def item_key(item: Item) -> str:
-    """The name under which attempts at an item are counted."""
-    wanted = plain(item.wanted)
-    text = ' '.join(wanted) if isinstance(wanted, list) else str(wanted)
-    return f'{item.device}/{item.name}={text}'
+class _Names:
+    """Device ids by number: each is written out once."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = sorted(set(names))
+        self.number = {name: n for n, name in enumerate(self.names)}
+
+    def out(self, items: Iterable[Item]) -> list[list[Any]]:
+        """Items as rows over devices: eight alike are one row."""
+        rows: dict[tuple[Any, ...], list[int]] = {}
+        for item in items:
+            key = (item.name, item.kind, item.wanted, item.at_least)
+            rows.setdefault(key, []).append(self.number[item.device])
+        return [[name, kind, plain(wanted), int(at_least), devices]
+                for (name, kind, wanted, at_least), devices in rows.items()]
+
+    def read(self, rows: Iterable[Any]) -> tuple[Item, ...]:
+        """Rows as items."""
+        return tuple(Item(self.names[number], name, kind, value_of(wanted),
+                          bool(at_least))
+                     for name, kind, wanted, at_least, numbers in rows
+                     for number in numbers)
+
+    def grouped(self, pairs: Iterable[tuple[tuple[Any, ...], Item]]
+                ) -> list[list[Any]]:
+        """Items that share a key, as rows behind that key."""
+        groups: dict[tuple[Any, ...], list[Item]] = {}
+        for key, item in pairs:
+            groups.setdefault(key, []).append(item)
+        return [[*key, self.out(items)] for key, items in groups.items()]
 
 
-def _items_out(items: Iterable[Item]) -> list[list[Any]]:
-    """Items grouped over devices: eight GPUs cost one row and eight ids."""
-    rows: dict[tuple[Any, ...], list[str]] = {}
-    for item in items:
-        key = (item.name, item.kind, item.wanted, item.at_least)
-        rows.setdefault(key, []).append(item.device)
-    return [[name, kind, plain(wanted), int(at_least), devices]
-            for (name, kind, wanted, at_least), devices in rows.items()]
-
-
-def _items_in(rows: Iterable[Any]) -> list[Item]:
-    return [Item(device, name, kind, value_of(wanted), bool(at_least))
-            for name, kind, wanted, at_least, devices in rows
-            for device in devices]
-
-
-def _intent_out(intent: Intent) -> dict[str, Any]:
+def _intent_out(intent: Intent, names: _Names) -> dict[str, Any]:
     out = {f.name: getattr(intent, f.name)
            for f in dataclasses.fields(intent)}
-    out['items'] = _items_out(intent.items)
+    out['items'] = names.out(intent.items)
     return out
-
-
-def _landed_out(landed: Iterable[Landed]) -> list[list[Any]]:
-    rows: dict[tuple[Any, ...], list[Item]] = {}
-    for x in landed:
-        key = (x.effect, x.resets, x.tried, x.digest, x.sure)
-        rows.setdefault(key, []).append(x.item)
-    return [[*key, _items_out(items)] for key, items in rows.items()]
 
 
 def to_dict(record: Record) -> dict[str, Any]:
     """The document ``record/1``."""
+    items = [*record.attempts, *(x.item for x in record.landed),
+             *(record.intent.items if record.intent else ())]
+    names = _Names([*(i.device for i in items), *record.identities])
     return {
         'schema': SCHEMA, 'profile': record.profile,
         'digest': record.digest, 'started': record.started,
-        'deadline': record.deadline, 'attempts': dict(record.attempts),
-        'resets': record.resets, 'progress': record.progress,
-        'waiting': record.waiting,
+        'deadline': record.deadline, 'resets': record.resets,
+        'progress': record.progress, 'waiting': record.waiting,
         'failure': dict(record.failure) if record.failure else None,
-        'intent': _intent_out(record.intent) if record.intent else None,
-        'landed': _landed_out(record.landed),
-        'identities': {k: list(v) for k, v in record.identities.items()}}
+        'devices': [[n, *record.identities.get(n, ())]
+                    for n in names.names],
+        'attempts': names.grouped(
+            ((n,), i) for i, n in record.attempts.items()),
+        'intent': (_intent_out(record.intent, names)
+                   if record.intent else None),
+        'landed': names.grouped(
+            ((x.effect, x.resets, x.tried, x.digest, x.sure), x.item)
+            for x in record.landed)}
 
 
 def dump(record: Record) -> dict[str, Any]:
@@ -222,22 +231,25 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
     if raw.get('schema') != SCHEMA:
         raise BadInput(f"record schema: {raw.get('schema')!r} where "
                        f'{SCHEMA!r} was expected')
+    names = _Names(row[0] for row in raw['devices'])
     intent = None
     if raw['intent']:
         src = dict(raw['intent'])
         src['effect'] = Effect(src['effect'])
-        src['items'] = tuple(_items_in(src['items']))
+        src['items'] = names.read(src['items'])
         intent = Intent(**src)
     landed = tuple(
         Landed(item, Effect(effect), resets,
                Effect(tried) if tried else None, digest, sure)
         for effect, resets, tried, digest, sure, rows in raw['landed']
-        for item in _items_in(rows))
+        for item in names.read(rows))
     return Record(
         profile=raw['profile'], digest=raw['digest'],
         started=raw['started'], deadline=raw['deadline'],
-        attempts=dict(raw['attempts']), resets=raw['resets'],
-        intent=intent, landed=landed, progress=raw['progress'],
-        waiting=raw.get('waiting'), failure=raw.get('failure'),
-        identities={k: (v[0], v[1], v[2])
-                    for k, v in raw.get('identities', {}).items()})
+        attempts={i: n for n, rows in raw['attempts']
+                  for i in names.read(rows)},
+        resets=raw['resets'], intent=intent, landed=landed,
+        progress=raw['progress'], waiting=raw['waiting'],
+        failure=raw['failure'], identities={
+            row[0]: (row[1], row[2], row[3])
+            for row in raw['devices'] if len(row) > 1})

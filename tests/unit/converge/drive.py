@@ -99,7 +99,7 @@ def run(box: Box, profile: profile_mod.Profile, disk: Disk,
     """
     facts = facts or Catalogue()
     record = loop.begin(profile, disk.load(), box.now)
-    first = record
+    first: record_mod.Record | None = record
     for _ in range(steps):
         try:
             if first is not None:

@@ -87,11 +87,11 @@ NEWER = {'gpu': Firmware('96.00.02', image='img')}
 
 def plan(inventory: Inventory, wanted: profile_mod.Profile,
          landed: tuple[Landed, ...] = (), ways: tuple[Way, ...] | None = None,
-         **facts: Facts) -> Plan:
+         facts: dict[str, Facts] | None = None) -> Plan:
     """Plan with what the box offers."""
     return make_plan(inventory, wanted, landed,
                      (way(inventory),) if ways is None else ways,
-                     Catalogue(**facts))
+                     Catalogue(**(facts or {})))
 
 
 def test_one_push_and_one_reset_for_eight() -> None:
@@ -250,12 +250,12 @@ def test_what_must_not_share_a_cycle_does_not() -> None:
                       'sc': Firmware('2.0', image='img')},
                      order=('sc', 'shell'))
     alone = {'shell': Facts(alone=True), 'sc': Facts(alone=True)}
-    made = plan(seen, wanted, **alone)
+    made = plan(seen, wanted, facts=alone)
     assert [[i.name for a in s.actions for i in a.items]
             for s in made.stages] == [['sc'], ['shell']]
     landed = Landed(Item('gpu-0', 'sc', 'firmware', '2.0'),
                     Effect.POWER_CYCLE)
-    later = plan(seen, wanted, (landed,), **alone)
+    later = plan(seen, wanted, (landed,), facts=alone)
     assert later.stages[0].actions == ()
     assert [i.name for a in later.stages[1].actions
             for i in a.items] == ['shell']
@@ -273,10 +273,10 @@ def test_the_catalogue_orders_and_the_profile_overrides() -> None:
     def names(made: plan_mod.Plan) -> list[str]:
         return [a.items[0].name for a in made.stages[0].actions]
 
-    assert names(plan(seen, profile(want), ways=(lanes,), **rank)) == [
+    assert names(plan(seen, profile(want), ways=(lanes,), facts=rank)) == [
         'bmc', 'gpu']
     assert names(plan(seen, profile(want, order=('gpu',)), ways=(lanes,),
-                      **rank)) == ['gpu', 'bmc']
+                      facts=rank)) == ['gpu', 'bmc']
 
 
 def test_what_a_reset_loses_stands_last_and_does_not_last() -> None:
