@@ -35,6 +35,7 @@ from ironic_accel.model.profile import Profile
 from ironic_accel.model.profile import Push
 from ironic_accel.model.reading import Node
 from ironic_accel.model.reading import Problems
+from ironic_accel.model.reading import shown
 from ironic_accel.model.reading import suggest
 from ironic_accel.model.strict_yaml import Path
 
@@ -271,10 +272,10 @@ class _Reader:
 def _mode_value(node: Node, known: facts.ModeFacts) -> Value:
     data = node.data
     words = ', '.join(known.values)
-    if isinstance(data, bool) and known.type != 'integer':
-        node.fail(f'a word ({words}), not a boolean; '
-                  'write enabled, not true' if 'enabled' in known.values
-                  else f'a word ({words}), not a boolean')
+    if isinstance(data, bool) and known.values:
+        example = known.values[0]
+        node.say(f'{shown(data)} is a boolean where one of {words} was '
+                 f'expected: write {example}, not {shown(data)}')
         return ''
     if known.type == 'integer':
         return node.integer(0)

@@ -142,7 +142,8 @@ class Node:
             else:
                 return data
         elif type(data) is int:
-            self.fail(f'{what}; put it in quotes')
+            self.say(f'{shown(data)} is a number where {what} was '
+                     f'expected: write "{data}"')
         else:
             self.fail(what)
         return ''

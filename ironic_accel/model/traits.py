@@ -1,0 +1,293 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Traits: what a node is said to have, and only what was proved.
+
+We own the prefix ``CUSTOM_ACCEL_`` and touch nothing else. Behind it stand
+
+=======================  ==================================================
+``<KIND>``               at least one healthy device of the kind
+``<KIND>_X<n>``          exactly n healthy ones
+``<KIND>_<PRODUCT>``     at least one healthy one of the product
+``<KIND>_<MODE>``        the mode is enabled on all of them
+``<KIND>_<MODE>_<WORD>`` the mode is that word on all of them
+``IS_<PROFILE>``         the node is in that profile, lastingly
+``CAN_<PROFILE>``        it can be brought there
+``PCI_<VENDOR>_<DEV>``   such a device is there (where configured)
+``DEGRADED``             devices are missing or not healthy
+=======================  ==================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import enum
+import re
+from typing import NamedTuple
+
+from ironic_accel.model import checks
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Value
+from ironic_accel.model.profile import Group
+from ironic_accel.model.profile import Profile
+
+PREFIX = 'CUSTOM_ACCEL_'
+#: Words behind the prefix that no kind may have for a name.
+RESERVED = frozenset({'IS', 'CAN', 'PCI', 'DEGRADED'})
+DEGRADED = f'{PREFIX}DEGRADED'
+#: Traits of a node, everybody's included (Ironic's limit).
+BUDGET = 50
+#: Characters of a trait (Placement's limit).
+LONGEST = 255
+
+#: Words of modes that say that something is not so.
+_NEGATIVE = frozenset({'disabled', 'off'})
+
+
+class Worth(enum.IntEnum):
+    """What is published first where not everything fits."""
+
+    DEGRADED = 0
+    IS = 1
+    CAN = 2
+    KIND = 3
+    PRODUCT = 4
+    COUNT = 5
+    MODE = 6
+    STANDARD = 7
+    PCI = 8
+
+
+class Trait(NamedTuple):
+    """A trait with what it is worth; sorts by worth."""
+
+    worth: Worth
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Change:
+    """What to do about a node's traits.
+
+    :ivar add: in order of worth.
+    :ivar remove: ours, that are no longer true or wanted.
+    :ivar dropped: wanted ones that did not fit; to be complained about.
+    :ivar standard: the standard names that are there because of us: what has
+        to be recorded, and given back as ``recorded`` next time.
+    """
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    standard: tuple[str, ...] = ()
+
+
+def trait_name(*words: str) -> str:
+    """Our trait of some words: ``CUSTOM_ACCEL_GPU_NVIDIA_H100_SXM``.
+
+    :raises: ValueError where it would be longer than a trait may be.
+    """
+    text = re.sub('[^A-Z0-9]+', '_', '_'.join(words).upper()).strip('_')
+    name = PREFIX + text
+    if len(name) > LONGEST:
+        raise ValueError(f'trait {name}: {len(name)} characters where at '
+                         f'most {LONGEST} were expected')
+    return name
+
+
+def is_trait(profile: Profile | str) -> str:
+    """The trait of a node that is in a profile."""
+    return trait_name('IS', _name(profile))
+
+
+def can_trait(profile: Profile | str) -> str:
+    """The trait of a node that can be brought into a profile."""
+    return trait_name('CAN', _name(profile))
+
+
+def _name(profile: Profile | str) -> str:
+    return profile if isinstance(profile, str) else profile.name
+
+
+def counts(device: Device, catalog: Catalog) -> bool:
+    """Whether a device yields traits at all.
+
+    Baseboards carry accelerators and are none; of NICs and DPUs only those
+    that the catalogue knows as smart count.
+    """
+    if device.kind in ('nic', 'dpu'):
+        product = catalog.product(device.product)
+        return product is not None and product.smart
+    return device.kind != 'baseboard'
+
+
+def healthy(device: Device) -> bool:
+    """Whether nothing is said against a device's health."""
+    return device.health in (None, 'OK')
+
+
+def presence(inventory: Inventory, catalog: Catalog,
+             expectations: Iterable[Group] = ()) -> list[Trait]:
+    """Traits of what is there.
+
+    :param expectations: groups of profiles that say how many devices there
+        have to be; where fewer are there and healthy, the kind's count is
+        not published and the node is degraded.
+    :raises: ValueError for an incomplete inventory: what is not seen now may
+        be there all the same.
+    """
+    _complete(inventory)
+    found = [d for d in inventory.devices if counts(d, catalog)]
+    sound = [d for d in found if healthy(d)]
+    short = {kind for group in expectations
+             if _matching(group, inventory) < group.count.minimum
+             for kind in group.match.get('kind', ())}
+    traits: set[Trait] = set()
+    if short or len(sound) < len(found):
+        traits.add(Trait(Worth.DEGRADED, DEGRADED))
+    for kind in {d.kind for d in sound}:
+        number = sum(d.kind == kind for d in sound)
+        traits.add(Trait(Worth.KIND, trait_name(kind)))
+        if kind not in short:
+            traits.add(Trait(Worth.COUNT, trait_name(kind, f'X{number}')))
+    traits |= {Trait(Worth.PRODUCT, trait_name(d.kind, d.product))
+               for d in sound if d.product}
+    return sorted(traits)
+
+
+def _complete(inventory: Inventory) -> None:
+    if not inventory.complete:
+        raise ValueError('no traits out of an incomplete inventory')
+
+
+def _matching(group: Group, inventory: Inventory) -> int:
+    return sum(checks.matches(group, d) and healthy(d)
+               for d in inventory.devices)
+
+
+def modes(inventory: Inventory, catalog: Catalog) -> list[Trait]:
+    """Traits of modes in which all healthy devices of a kind are.
+
+    Only modes that outlast a reset, with nothing pending: the node reboots
+    before anybody uses it.
+
+    :raises: ValueError for an incomplete inventory.
+    """
+    _complete(inventory)
+    kinds: dict[str, list[Device]] = {}
+    for dev in inventory.devices:
+        if counts(dev, catalog) and healthy(dev):
+            kinds.setdefault(dev.kind, []).append(dev)
+    return sorted(
+        Trait(Worth.MODE, trait_name(kind, mode, *word))
+        for kind, devices in kinds.items() for mode in catalog.modes(kind)
+        for word in _agreed(mode, devices))
+
+
+def _agreed(name: str, devices: list[Device]) -> Iterator[tuple[str, ...]]:
+    """The words behind a mode's name that are true of all devices."""
+    found = [d.mode(name) for d in devices]
+    values: list[Value] = []
+    for mode in found:
+        if mode is None or mode.current is None or not mode.persists:
+            return
+        if not (mode.pending is None or checks.same_value(
+                mode.pending, mode.current, mode.unordered)):
+            return
+        values.append(mode.current)
+    sets = [frozenset(v) if isinstance(v, tuple) else frozenset({v})
+            for v in values]
+    unordered = any(m is not None and m.unordered for m in found)
+    words = frozenset.intersection(*sets)
+    if not unordered and any(s != words or len(s) != 1 for s in sets):
+        return
+    for word in words:
+        if isinstance(word, str) and word not in _NEGATIVE:
+            yield () if word == 'enabled' else (word,)
+
+
+def pci(inventory: Inventory, wanted: Collection[str]) -> list[Trait]:
+    """Traits of PCI ids, of those only that are configured.
+
+    :param wanted: ``vendor:device``, lower-case hexadecimal.
+    """
+    found = {d.pci.pair for d in inventory.devices
+             if d.pci and d.pci.pair and healthy(d)}
+    return sorted(Trait(Worth.PCI, trait_name('PCI', *pair.split(':')))
+                  for pair in found if pair in wanted)
+
+
+def profiles(are: Iterable[Profile | str],
+             can: Iterable[Profile | str]) -> list[Trait]:
+    """Traits of the profiles that a node is in and can be brought into."""
+    return sorted(
+        {Trait(Worth.IS, is_trait(p)) for p in are}
+        | {Trait(Worth.CAN, can_trait(p)) for p in can})
+
+
+def wanted(*parts: Iterable[Trait]) -> list[str]:
+    """The names of traits out of all parts, the worthiest first."""
+    found = sorted({trait for part in parts for trait in part})
+    return list(dict.fromkeys(t.name for t in found))
+
+
+def reconcile(existing: Collection[str], ours: Iterable[str],
+              recorded: Collection[str] = (),
+              budget: int = BUDGET) -> Change:
+    """What to add and remove so that a node has our traits, and no less.
+
+    Other people's traits are never touched, and count towards the budget.
+
+    :param existing: the node's traits now.
+    :param ours: what we want there, the worthiest first.
+    :param recorded: standard names that are there because of us.
+    """
+    here = set(existing)
+    mine = {t for t in here if t.startswith(PREFIX) or t in recorded}
+    foreign = here - mine
+    names = [t for t in dict.fromkeys(ours) if t not in foreign]
+    room = max(budget - len(foreign), 0)
+    chosen, dropped = names[:room], names[room:]
+    return Change(
+        add=tuple(t for t in chosen if t not in here),
+        remove=tuple(sorted(mine - set(chosen))),
+        dropped=tuple(dropped),
+        standard=tuple(t for t in chosen if not t.startswith(PREFIX)))
+
+
+def collisions(catalog: Catalog) -> list[str]:
+    """Names of the catalogue that would make one trait say two things."""
+    meanings: dict[str, str] = {trait_name(word): f'reserved word {word}'
+                                for word in RESERVED}
+    bad = []
+    for kind in catalog.kinds:
+        names = [(trait_name(kind), f'kind {kind}')]
+        names += [(trait_name(kind, p.name), f'product {p.name}')
+                  for p in catalog.products.values() if p.kind == kind]
+        for mode in catalog.modes(kind):
+            facts = catalog.mode(kind, mode)
+            words = facts.values if facts else ()
+            names.append((trait_name(kind, mode), f'mode {kind} {mode}'))
+            names += [(trait_name(kind, mode, w), f'mode {kind} {mode} {w}')
+                      for w in words]
+        for name, meaning in names:
+            known = meanings.setdefault(name, meaning)
+            reserved = name.removeprefix(PREFIX).split('_')[0] in RESERVED
+            if known != meaning or reserved or re.fullmatch(
+                    rf'{PREFIX}[A-Z]+_X[0-9]+', name):
+                bad.append(f'{name}: {known}, {meaning}')
+    return bad
