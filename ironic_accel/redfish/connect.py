@@ -1,0 +1,107 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A connector of sushy's, for callers that have no conductor to give one."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+from urllib import parse
+
+import sushy
+from sushy import auth as sushy_auth
+from sushy import connector as sushy_connector
+from sushy import exceptions
+
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.settings import Settings
+
+#: A ``sushy.connector.Connector``; sushy ships no types.
+Connector = Any
+
+
+def connect(url: str, user: str | None = None, password: str | None = None,
+            verify: bool | str = True,
+            settings: Settings | None = None) -> Connector:
+    """Open a way to a BMC.
+
+    :param url: scheme and authority, ``https://192.0.2.1``.
+    :param user: without it no credentials are sent (a twin).
+    :param verify: whether the certificate is checked, or the path of the
+        authorities' certificates.
+    :returns: a connector; give it to ``disconnect`` in the end.
+    :raises: BadInput for what is no such URL; Unreachable where the BMC does
+        not answer or refuses the credentials.
+    """
+    settings = settings or Settings()
+    where = parse.urlsplit(url)
+    if where.scheme not in ('http', 'https') or not where.hostname:
+        raise BadInput(f'bmc: {url!r}: expected http://HOST or https://HOST')
+    if where.username or where.password:
+        raise BadInput('bmc: the URL carries credentials: expected a user '
+                       'and a password file of their own')
+    base = f'{where.scheme}://{where.netloc}'
+    connector = sushy_connector.Connector(
+        base, verify=verify,
+        default_request_timeout=settings.read_timeout,
+        connect_timeout=settings.connect_timeout)
+    if user is None:
+        return connector
+    try:
+        # The connector holds the auth object and that the root object, whose
+        # end would end the session: they live and go together.
+        auth = sushy_auth.SessionOrBasicAuth(user, password)
+        sushy.Sushy(base, auth=auth, connector=connector)
+    except exceptions.AccessError as error:
+        raise Unreachable(
+            f'{base}: the BMC refuses the credentials',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            message_id=str(error.code)) from error
+    except exceptions.SushyError as error:
+        raise Unreachable(f'{base}: the BMC does not answer: {error}',
+                          error_class=ErrorClass.TRANSIENT) from error
+    return connector
+
+
+def disconnect(connector: Connector) -> None:
+    """End the session at the BMC, if there is one, and the connection."""
+    auth = getattr(connector, '_auth', None)
+    try:
+        if auth is not None:
+            auth.close()
+    except exceptions.SushyError:
+        # The BMC is away: it forgets the session by itself.
+        pass
+    finally:
+        connector.close()
+
+
+def reading(connector: Connector) -> Connector:
+    """A connector that shares the session and asks only once.
+
+    Sushy asks again up to ten times, seconds apart, where a server answers
+    500 or not at all; one bad resource of a tree must not cost minutes.
+    """
+    once = copy.copy(connector)
+    once._server_side_retries = 1
+    once._server_side_retries_delay = 0.1
+    return once
+
+
+def address(connector: Connector) -> str:
+    """Host and port of the BMC: what is one BMC, whoever asks."""
+    where = parse.urlsplit(connector._url)
+    port = where.port or {'http': 80}.get(where.scheme, 443)
+    return f'{where.hostname}:{port}'

@@ -1,0 +1,193 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Properties read off a Redfish resource, one by one.
+
+A property that is missing, null, of the wrong type or has an unknown value
+costs that property and no more: the answer is None and, where the property
+matters, a warning says so. Parsing happens here and nowhere further in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
+import re
+from typing import Any
+
+from ironic_accel.model import version
+
+#: Takes the URI of a resource and what is wrong with it.
+Warn = Callable[[str, str], None]
+
+def normal(uri: str) -> str:
+    """A resource's path without query, fragment and closing slash."""
+    path = re.sub(r'^[a-z]+://[^/]+', '', uri.strip())
+    path = path.split('?', 1)[0].split('#', 1)[0]
+    return path.rstrip('/') or '/'
+
+
+def last(uri: str) -> str:
+    """The last segment of a path: a resource's id, mostly."""
+    return normal(uri).rsplit('/', 1)[-1]
+
+
+class Fields:
+    """Typed access to one resource, or to an object in it.
+
+    :param doc: the JSON object.
+    :param warn: told what is wrong.
+    :param uri: the resource, where the object is only a part of it.
+    :param at: the path of that part, for the warnings.
+    """
+
+    def __init__(self, doc: Mapping[str, Any], warn: Warn,
+                 uri: str | None = None, at: str = '') -> None:
+        self.doc = doc
+        self._warn = warn
+        self._at = at
+        own = doc.get('@odata.id')
+        self.uri = uri or (normal(own) if isinstance(own, str) else '')
+
+    def _find(self, path: tuple[str | int, ...]) -> Any:
+        value: Any = self.doc
+        for key in path:
+            if isinstance(key, int):
+                if not isinstance(value, list) or len(value) <= key:
+                    return None
+                value = value[key]
+            elif isinstance(value, Mapping):
+                value = value.get(key)
+            else:
+                return None
+        return value
+
+    def _name(self, path: tuple[str | int, ...]) -> str:
+        return '.'.join([*([self._at] if self._at else []),
+                         *map(str, path)])
+
+    def complain(self, path: tuple[str | int, ...], value: Any,
+                 expected: str) -> None:
+        """Warn of a property: its path, its value, what was expected."""
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = f'{shown[:77]}...'
+        self._warn(self.uri,
+                   f'{self._name(path)}: {shown}: expected {expected}')
+
+    def has(self, *path: str | int) -> bool:
+        """Whether a property is there and not null."""
+        return self._find(path) is not None
+
+    def knows(self, *path: str) -> bool:
+        """Whether a property is there at all, be it null."""
+        parent = self._find(path[:-1]) if len(path) > 1 else self.doc
+        return isinstance(parent, Mapping) and path[-1] in parent
+
+    def text(self, *path: str | int, needed: bool = False) -> str | None:
+        """A text, cleaned.
+
+        :param needed: warn also where it is missing, null or empty.
+        """
+        value = self._find(path)
+        if isinstance(value, str):
+            found = version.clean(value)
+            if found is None and needed:
+                self.complain(path, value, 'a text that says something')
+            return found
+        if value is not None or needed:
+            self.complain(path, value, 'a text')
+        return None
+
+    def flag(self, *path: str | int) -> bool | None:
+        """A boolean."""
+        value = self._find(path)
+        if value is None or isinstance(value, bool):
+            return value
+        self.complain(path, value, 'true or false')
+        return None
+
+    def number(self, *path: str | int) -> int | None:
+        """A whole number."""
+        value = self._find(path)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if value is None or type(value) is int:
+            return value
+        self.complain(path, value, 'a whole number')
+        return None
+
+    def word(self, *path: str | int, known: Collection[str],
+             needed: bool = False) -> str | None:
+        """A value out of an enumeration."""
+        value = self._find(path)
+        if isinstance(value, str) and value in known:
+            return value
+        if needed or value not in (None, ''):
+            self.complain(path, value, f'one of {", ".join(sorted(known))}')
+        return None
+
+    def part(self, *path: str | int) -> Fields:
+        """An object within the resource; an empty one where it is missing."""
+        value = self._find(path)
+        if value is not None and not isinstance(value, Mapping):
+            self.complain(path, value, 'an object')
+        found = value if isinstance(value, Mapping) else {}
+        return Fields(found, self._warn, self.uri, self._name(path))
+
+    def parts(self, *path: str | int) -> list[Fields]:
+        """The objects of an array within the resource."""
+        value = self._find(path)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.complain(path, value, 'an array')
+            return []
+        return [Fields(v, self._warn, self.uri, f'{self._name(path)}.{i}')
+                for i, v in enumerate(value) if isinstance(v, Mapping)]
+
+    def texts(self, *path: str | int) -> list[str]:
+        """The texts of an array."""
+        value = self._find(path)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.complain(path, value, 'an array')
+            return []
+        return [v for v in value if isinstance(v, str)]
+
+    def link(self, *path: str | int) -> str | None:
+        """The path of a linked resource."""
+        value = self._find(path)
+        if value is None:
+            return None
+        found = (value.get('@odata.id') if isinstance(value, Mapping)
+                 else None)
+        if isinstance(found, str) and found:
+            return normal(found)
+        if value != {}:
+            self.complain(path, value, 'a link')
+        return None
+
+    def links(self, *path: str | int) -> list[str]:
+        """The paths of an array of links."""
+        value = self._find(path)
+        if value is None:
+            return []
+        if isinstance(value, Mapping):
+            value = [value]
+        if not isinstance(value, list):
+            self.complain(path, value, 'an array of links')
+            return []
+        found = [v.get('@odata.id') for v in value if isinstance(v, Mapping)]
+        return [normal(f) for f in found if isinstance(f, str) and f]

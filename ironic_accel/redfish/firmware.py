@@ -1,0 +1,283 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The FirmwareInventory, joined to the devices whose firmware it lists.
+
+An entry belongs to the device that its RelatedItem means: the resource of
+the device itself, or the Chassis that holds it. Where it relates to nothing,
+the vendor's table says whose it is by its Id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import dataclasses
+import re
+
+from ironic_accel.model import version
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import PciIds
+from ironic_accel.model.facts import pci_id
+from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.fields import last
+from ironic_accel.redfish.found import Found
+from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.scope import Scope
+from ironic_accel.redfish.vendors.base import FirmwareRule
+from ironic_accel.redfish.vendors.base import Quirks
+
+#: The component that a kind's firmware is, where nothing names it.
+_DEFAULT = {'gpu': 'gpu', 'fpga': 'fpga', 'nic': 'nic', 'dpu': 'nic',
+            'ai': 'firmware', 'crypto': 'firmware', 'storage': 'firmware'}
+
+#: Slot states in which an image waits (NVIDIA bmcweb, FirmwareState). The
+#: first is also told of an empty slot, so its version counts as well.
+_WAITING = frozenset({'PendingActivation', 'Staged'})
+_SLOT_STATES = _WAITING | {
+    'Unknown', 'Activated', 'WriteInProgress', 'Inactive',
+    'FailedAuthentication'}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """A firmware entry and the table row for it."""
+
+    shown: Fields
+    rule: FirmwareRule | None
+    match: re.Match[str] | None
+    quirks: Quirks | None
+
+    def fill(self, template: str) -> str:
+        """A template of the row with the groups of the Id put in."""
+        out = template
+        if self.match is not None:
+            for i, text in enumerate(self.match.groups(), 1):
+                out = out.replace(f'{{{i}}}', text or '')
+        return out
+
+
+def kind_of(found: Found, catalog: Catalog) -> str:
+    """The kind of a device: what the catalogue knows, else what it shows."""
+    product = catalog.identify(found.hint, found.vendor, found.model,
+                               found.pci, found.part_number)
+    return product.kind if product else found.hint or 'ai'
+
+
+def attach(reader: Reader, scope: Scope, devices: list[Found],
+           service: Fields | None, catalog: Catalog) -> list[Fields]:
+    """Give the devices their components.
+
+    :param devices: gets a baseboard more where only firmware shows it.
+    :returns: the whole FirmwareInventory of the BMC.
+    """
+    shown = [] if service is None else reader.members(
+        service.link('FirmwareInventory'))
+    for one in shown:
+        entry = _entry(one, scope.quirks)
+        owner = _owner(entry, scope, devices)
+        if owner is None and entry.rule is not None:
+            owner = _bare_board(entry, scope, devices)
+        if owner is not None:
+            _add(owner, entry, kind_of(owner, catalog), catalog, service)
+    for found in devices:
+        _own_versions(reader, scope, found, kind_of(found, catalog))
+    return shown
+
+
+def _entry(shown: Fields, quirks: Iterable[Quirks]) -> Entry:
+    name = shown.text('Id') or last(shown.uri)
+    for quirk in quirks:
+        for rule in quirk.firmware:
+            match = re.fullmatch(rule.pattern, name)
+            if match:
+                return Entry(shown, rule, match, quirk)
+    return Entry(shown, None, None, None)
+
+
+def _owner(entry: Entry, scope: Scope, devices: list[Found]
+           ) -> Found | None:
+    """The device whose firmware an entry is, if it is one of ours."""
+    related = entry.shown.links('RelatedItem')
+    parts = [d for d in devices if d.hint != 'baseboard']
+    boards = [d for d in devices if d.hint == 'baseboard']
+    for uri in related:
+        for found in parts:
+            if uri in found.own or (
+                    uri == found.chassis and _only_one(uri, parts)):
+                return found
+    rule = entry.rule
+    if rule is None or (rule.system and entry.fill(rule.system)
+                        != last(scope.system.uri)):
+        return None
+    if rule.owner == 'baseboard':
+        for uri in related:
+            for board in boards:
+                if uri in board.own:
+                    return board
+        return boards[0] if boards and not rule.system else None
+    return _by_rule(entry, rule, scope, parts)
+
+
+def _only_one(chassis: str, parts: list[Found]) -> bool:
+    return sum(d.chassis == chassis for d in parts) == 1
+
+
+def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
+             parts: list[Found]) -> Found | None:
+    at = entry.fill(rule.at)
+    if rule.owner == 'system':
+        return next((d for d in parts if d.uri == scope.system.uri), None)
+    wanted = ('/NetworkAdapters/' if rule.owner == 'adapter'
+              else '/Processors/')
+    there = [d for d in parts if wanted in d.uri]
+    if rule.by == 'rot':
+        return _guarded(at, scope, there)
+    if rule.by == 'fqdd':
+        there = [d for d in there if at == last(d.uri)
+                 or at.startswith(f'{last(d.uri)}-')]
+    else:
+        there = [d for d in there if last(d.uri) == at]
+    return there[0] if len(there) == 1 else None
+
+
+def _guarded(rot: str, scope: Scope, adapters: list[Found]) -> Found | None:
+    """The adapter whose card a root of trust guards.
+
+    A card with several adapters has as many roots of trust: they are the
+    adapters' in the order of their names.
+    """
+    guard = next((c for c in scope.chassis.values()
+                  if last(c.uri) == rot), None)
+    card = guard.link('Links', 'ContainedBy') if guard else None
+    if card is None:
+        return None
+    here = sorted((d for d in adapters if d.chassis == card),
+                  key=lambda d: d.uri)
+    guards = sorted(last(c.uri) for c in scope.chassis.values()
+                    if c.link('Links', 'ContainedBy') == card
+                    and c.uri.rsplit('_', 1)[0] == (
+                        guard.uri.rsplit('_', 1)[0] if guard else ''))
+    index = guards.index(rot)
+    return here[index] if index < len(here) else None
+
+
+def _bare_board(entry: Entry, scope: Scope, devices: list[Found]
+                ) -> Found | None:
+    """A baseboard that only its firmware shows."""
+    rule = entry.rule
+    if rule is None or rule.owner != 'baseboard' or not rule.system or (
+            entry.fill(rule.system) != last(scope.system.uri)):
+        return None
+    board = next((d for d in devices if d.hint == 'baseboard'), None)
+    if board is None:
+        board = Found(entry.shown.uri, 'baseboard', entry.shown)
+        fields = (entry.shown.text('SoftwareId') or '').split(':')
+        board.model = version.clean(fields[1]) if len(fields) > 1 else None
+        board.board = board.model
+        board.vendor = (board.model or '').split('.')[0] or None
+        board.location = last(scope.system.uri)
+        devices.append(board)
+    return board
+
+
+def _add(found: Found, entry: Entry, kind: str, catalog: Catalog,
+         service: Fields | None) -> None:
+    """Make an entry a component of its device."""
+    shown, rule = entry.shown, entry.rule
+    name = rule.component if rule else _DEFAULT.get(kind)
+    if name is None or catalog.base_name(kind, name) is None:
+        return
+    if found.component(name) is not None:
+        if kind != 'baseboard' or (rule and rule.once):
+            return
+        name = _next_name(found, name)
+    running = shown.text('Version', needed=True)
+    slots, pending = _pending(shown, running)
+    updateable = shown.flag('Updateable')
+    if shown.flag('WriteProtected'):
+        updateable = False
+    found.components.append(Component(
+        name, shown.text('Id') or last(shown.uri), running, pending, slots,
+        updateable, None, shown.uri,
+        shown.text('LowestSupportedVersion'),
+        service.number('MaxImageSizeBytes') if service else None))
+    _more(found, entry)
+
+
+def _next_name(found: Found, base: str) -> str:
+    """``fpga-1`` for the second FPGA of a board."""
+    number = 1
+    while found.component(f'{base}-{number}') is not None:
+        number += 1
+    return f'{base}-{number}'
+
+
+def _pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
+    """Whether an entry would show a waiting version, and which it shows."""
+    slot = shown.part('Oem', 'Nvidia', 'InactiveFirmwareSlot')
+    if slot.doc:
+        state = slot.word('FirmwareState', known=_SLOT_STATES)
+        waits = slot.text('Version') if state in _WAITING else None
+        return True, None if waits == running else waits
+    if shown.has('Staged'):
+        # SoftwareInventory v1.12 tells that something waits, not what.
+        return False, None
+    return False, None
+
+
+def _more(found: Found, entry: Entry) -> None:
+    """What a vendor's entry tells of the device itself."""
+    quirks = entry.quirks
+    if quirks is None:
+        return
+    if quirks.pci_ids is not None and found.pci is None:
+        path, names = quirks.pci_ids
+        part = entry.shown.part(*path)
+        found.pci = PciIds(*(pci_id(part.text(n)) for n in names))
+        if found.pci.pair is None:
+            found.pci = None
+    if quirks.product_name and found.model is None:
+        match = re.fullmatch(quirks.product_name,
+                             entry.shown.text('Name') or '')
+        found.model = match[1] if match else None
+
+
+def _own_versions(reader: Reader, scope: Scope, found: Found,
+                  kind: str) -> None:
+    """Versions that the device itself tells, where no entry does."""
+    name = _DEFAULT.get(kind)
+    if name is None:
+        return
+    told = found.version
+    if told is None and found.component(name) is None:
+        told = _oem_version(reader, scope, found, name)
+    part = found.component(name)
+    if part is None and told is not None:
+        found.components.append(Component(
+            name, last(found.uri), told, uri=found.uri))
+    elif part is not None and part.running is None and told is not None:
+        found.components[found.components.index(part)] = (
+            dataclasses.replace(part, running=told))
+
+
+def _oem_version(reader: Reader, scope: Scope, found: Found,
+                 name: str) -> str | None:
+    for quirk in scope.quirks:
+        for row in quirk.oem_firmware:
+            if row.component != name:
+                continue
+            uri = scope.system.link(*row.collection)
+            for one in reader.members(uri):
+                if one.text(row.id) == last(found.uri):
+                    return one.text(row.version)
+    return None

@@ -1,0 +1,114 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One look at a box: from the tree to the inventory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ironic_accel.model import join
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Fit
+from ironic_accel.model.device import Inventory
+from ironic_accel.redfish import firmware
+from ironic_accel.redfish import modes
+from ironic_accel.redfish import parts
+from ironic_accel.redfish import pcie
+from ironic_accel.redfish import scope as scopes
+from ironic_accel.redfish import state
+from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.found import Found
+from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.scope import Scope
+from ironic_accel.redfish.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """What an observation learnt besides the inventory.
+
+    :ivar service: the UpdateService.
+    :ivar entries: the BMC's whole FirmwareInventory.
+    """
+
+    scope: Scope
+    service: Fields | None
+    entries: tuple[Fields, ...]
+    inventory: Inventory
+
+
+def look(reader: Reader, system: str | None, catalog: Catalog,
+         settings: Settings) -> Seen:
+    """Observe a box.
+
+    :raises: Unreachable where the BMC does not answer; BadInput where the
+        System is not to be found.
+    """
+    reader.begin()
+    scope = scopes.find(reader, system)
+    found = parts.find(reader, scope)
+    found += pcie.scan(reader, scope, found, catalog)
+    service = _service(reader, scope)
+    entries = firmware.attach(reader, scope, found, service, catalog)
+    tasks_at, tasks = state.tasks(reader, scope)
+    devices = tuple(_device(reader, f, catalog) for f in found)
+    host = state.power(scope.system)
+    age = state.since_reset(tasks_at, scope.system)
+    inventory = Inventory(
+        system=scope.system.uri, host=host,
+        complete=state.is_complete(reader, scope, host, age, settings),
+        boot=state.boot_mark(scope.system),
+        busy=state.busy(scope, tasks, devices), seen_via=('redfish',),
+        devices=devices)
+    inventory = dataclasses.replace(
+        join.identified(inventory), requests=reader.requests,
+        warnings=reader.warnings)
+    return Seen(scope, service, tuple(entries), inventory)
+
+
+def _service(reader: Reader, scope: Scope) -> Fields | None:
+    uri = scope.root.link('UpdateService')
+    if uri is None:
+        return None
+    levels = scope.levels('UpdateService')
+    return reader.deep(uri, levels if levels > 1 else 0)
+
+
+def _device(reader: Reader, found: Found, catalog: Catalog) -> Device:
+    """A device with what the catalogue knows of it; its id is its URI."""
+    kind = firmware.kind_of(found, catalog)
+    product = catalog.identify(found.hint, found.vendor, found.model,
+                               found.pci, found.part_number)
+    name = product.name if product else None
+    vendor = (product.vendor if product
+              else catalog.vendor(found.vendor) or found.vendor)
+    return Device(
+        id=found.uri, kind=kind, vendor=vendor, model=found.model,
+        product=name, serial=found.serial, part_number=found.part_number,
+        parent=found.parent, fit=Fit(found.psid, found.board),
+        pci=found.pci, address=found.address, link=found.link,
+        macs=found.macs, location=found.location, uri=found.uri,
+        health=found.health,
+        components=tuple(_component(c, kind, catalog, name, vendor)
+                         for c in found.components),
+        modes=modes.read(reader, found, kind, catalog, name, vendor))
+
+
+def _component(part: Component, kind: str, catalog: Catalog,
+               product: str | None, vendor: str | None) -> Component:
+    facts = catalog.component(kind, part.name, product, vendor)
+    if facts is None:
+        return part
+    return dataclasses.replace(part, effect=facts.effect)

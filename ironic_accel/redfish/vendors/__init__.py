@@ -1,0 +1,46 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What vendors' Redfish services do their own way: tables, no code.
+
+Each file holds one ``Quirks``; all that recognise a box are used together
+(a Dell host may carry an HGX baseboard).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import re
+
+from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.vendors import bluefield
+from ironic_accel.redfish.vendors import cray
+from ironic_accel.redfish.vendors import dell
+from ironic_accel.redfish.vendors import nvidia
+from ironic_accel.redfish.vendors.base import Quirks
+
+ALL: tuple[Quirks, ...] = (
+    nvidia.QUIRKS, nvidia.STATION, bluefield.QUIRKS, dell.QUIRKS,
+    cray.QUIRKS)
+
+
+def recognise(root: Fields, systems: Iterable[Fields]) -> tuple[Quirks, ...]:
+    """The quirks of a box, by its service root and its Systems."""
+    says = {'root.Vendor': [root.text('Vendor') or ''],
+            'root.Product': [root.text('Product') or ''],
+            'system.Id': [], 'system.Manufacturer': [], 'system.Model': []}
+    for system in systems:
+        for name in ('Id', 'Manufacturer', 'Model'):
+            says[f'system.{name}'].append(system.text(name) or '')
+    return tuple(q for q in ALL if any(
+        re.fullmatch(pattern, text)
+        for key, pattern in q.recognised_by for text in says[key]))

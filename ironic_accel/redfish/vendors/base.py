@@ -1,0 +1,120 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The columns of the vendors' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FirmwareRule:
+    """Whose firmware an entry of the FirmwareInventory is, by its Id.
+
+    The entry's RelatedItem comes first where it says something; the rule
+    names the component in any case.
+
+    :ivar pattern: matches the whole Id.
+    :ivar owner: what kind of resource is meant.
+    :ivar component: our name for the component.
+    :ivar at: the Id of the owner, with the pattern's groups put in:
+        ``GPU{1}``; for ``fqdd`` the beginning of it; for ``rot`` the Id of
+        the Chassis of the root of trust that guards the owner.
+    :ivar system: the Id of the System that it belongs to, likewise.
+    :ivar by: how ``at`` is meant.
+    :ivar once: several entries are about one and the same component (one
+        entry per port).
+    """
+
+    pattern: str
+    owner: Literal['processor', 'adapter', 'baseboard', 'system', 'any']
+    component: str
+    at: str = ''
+    system: str = ''
+    by: Literal['id', 'fqdd', 'rot'] = 'id'
+    once: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OemFirmware:
+    """A running version that only an OEM resource tells.
+
+    :ivar collection: path of the link to it within the System resource.
+    :ivar id: property that equals the Processor's Id.
+    :ivar version: property with the version.
+    :ivar component: our name.
+    """
+
+    collection: tuple[str, ...]
+    id: str
+    version: str
+    component: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PushChoice:
+    """How images are pushed to some components of a box.
+
+    :ivar covers: matches the FirmwareInventory Ids that it is for.
+    :ivar style: name of the push style (``styles.STYLES``).
+    :ivar targets: Ids of the entries to name as targets in place of the
+        component's own, where the box has them.
+    """
+
+    covers: str
+    style: str
+    targets: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Quirks:
+    """What one vendor's services do their own way.
+
+    :ivar recognised_by: (``root.Vendor``, ``root.Product``, ``system.Id``,
+        ``system.Manufacturer`` or ``system.Model``; pattern): any of them.
+    :ivar baseboard: matches the Ids of Systems that are an accelerator
+        baseboard of the host System beside them.
+    :ivar chassis_by_name: a Chassis with the Id of a System is that
+        System's; nothing links them.
+    :ivar ids_are_locations: the Ids of processors and adapters name slots.
+    :ivar levels: how deep to expand, by resource (``Processors``,
+        ``UpdateService``, ``TaskService``), where one is not best.
+    :ivar scan_pcie: whether PCIeDevices that nothing else shows are worth
+        their requests.
+    :ivar firmware: whose firmware is whose.
+    :ivar oem_firmware: versions that stand elsewhere.
+    :ivar pci_ids: path within a firmware entry to the object with the PCI
+        ids of its device, and the names of the four there.
+    :ivar product_name: pattern whose first group, in the Name of a firmware
+        entry, is the product name of its device.
+    :ivar pushes: how images are pushed, the first that covers.
+    :ivar commit: matches the Ids of entries that want to be committed.
+    :ivar satisfied: MessageIds with which an equal version is refused.
+    """
+
+    name: str
+    recognised_by: tuple[tuple[str, str], ...]
+    baseboard: str | None = None
+    chassis_by_name: bool = False
+    ids_are_locations: bool = False
+    levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    scan_pcie: bool = True
+    firmware: tuple[FirmwareRule, ...] = ()
+    oem_firmware: tuple[OemFirmware, ...] = ()
+    pci_ids: tuple[tuple[str | int, ...], tuple[str, ...]] | None = None
+    product_name: str | None = None
+    pushes: tuple[PushChoice, ...] = ()
+    commit: str | None = None
+    satisfied: tuple[str, ...] = ()

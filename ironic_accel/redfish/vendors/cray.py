@@ -1,0 +1,41 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""HPE Cray EX blades: several nodes behind one controller, by name alone.
+
+Source: the EX235n capture: ``Chassis/Node0`` and the firmware entries
+``Node0.*`` are the System ``Node0``'s, and no link says so; the GPU
+``GPU2`` has the firmware ``Node0.Acc2.VBIOS``; ``Node0.AccFPGA0`` is the
+NVIDIA baseboard's FPGA, whose SoftwareId names the board.
+"""
+
+from __future__ import annotations
+
+from ironic_accel.redfish.vendors.base import FirmwareRule
+from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Quirks
+
+QUIRKS = Quirks(
+    name='cray-ex',
+    recognised_by=(('system.Model', r'HPE Cray .*'),),
+    chassis_by_name=True,
+    ids_are_locations=True,
+    firmware=(
+        FirmwareRule(r'(Node\d+)\.Acc(\d+)\.VBIOS', 'processor', 'gpu',
+                     'GPU{2}', '{1}'),
+        FirmwareRule(r'(Node\d+)\.(HPCNet\d+)', 'adapter', 'nic', '{2}',
+                     '{1}'),
+        FirmwareRule(r'(Node\d+)\.AccFPGA\d+', 'baseboard', 'fpga',
+                     system='{1}'),
+    ),
+    pushes=(PushChoice(r'.+', 'simple-targets'),),
+)

@@ -1,0 +1,49 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Dell iDRAC.
+
+Source: the R750 capture (iDRAC 6.00.30): firmware entries are named
+``Installed-COMPONENT-VERSION__FQDD``, with ``Current-`` and ``Previous-``
+ones beside them that do not run; a GPU's firmware stands in the OEM
+collection DellVideo; an FQDD names a slot. SUP029 is iDRAC's answer to a
+version that is there already (Dell message registry).
+"""
+
+from __future__ import annotations
+
+from ironic_accel.redfish.vendors.base import FirmwareRule
+from ironic_accel.redfish.vendors.base import OemFirmware
+from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Quirks
+
+QUIRKS = Quirks(
+    name='dell',
+    recognised_by=(('root.Vendor', r'Dell.*'),
+                   ('system.Manufacturer', r'Dell Inc\.')),
+    ids_are_locations=True,
+    firmware=(
+        FirmwareRule(r'Installed-.*__(Video\..+)', 'processor', 'gpu',
+                     '{1}'),
+        FirmwareRule(r'Installed-.*__((?:NIC|InfiniBand|FC)\..+)',
+                     'adapter', 'nic', '{1}', by='fqdd', once=True),
+    ),
+    oem_firmware=(
+        OemFirmware(('Links', 'Oem', 'Dell', 'DellVideoCollection'),
+                    'FQDD', 'FirmwareVersion', 'gpu'),
+    ),
+    pci_ids=(('Oem', 'Dell', 'DellSoftwareInventory'),
+             ('VendorID', 'DeviceID', 'SubVendorID', 'SubDeviceID')),
+    product_name=r'(.+?)(?: - [0-9A-F:]{17})?',
+    pushes=(PushChoice(r'.+', 'multipart-targets'),),
+    satisfied=('SUP029',),
+)
