@@ -95,7 +95,7 @@ def decide(inventory: Inventory, profile: Profile, record: Record,
             return Fail(_not_applied(inventory, entry)), record
     plan = make_plan(inventory, profile, record.landed, ways, facts)
     if plan.refused:
-        return Refuse(plan), record
+        return refuse(plan, record), record
     if not plan.stages:
         return Done(plan), record
     stage = plan.stages[0]
@@ -168,6 +168,17 @@ def _selected(inventory: Inventory, profile: Profile, device_id: str
     device = inventory.device(device_id)
     return device is not None and any(
         checks.matches(g, device) for g in profile.groups)
+
+
+def refuse(plan: Plan, record: Record) -> Refuse | Fail:
+    """Refused means that nothing was begun: later it is a failure."""
+    if not record.attempts and not record.resets:
+        return Refuse(plan)
+    no = plan.refused[0]
+    return Fail(Detail(
+        f'cannot go on: {no.reason}', ErrorClass.NEEDS_OPERATOR,
+        device=no.item.device, component=no.item.name,
+        expected=_text(no.expected), seen=_text(no.seen)))
 
 
 def _text(value: object) -> str | None:

@@ -18,7 +18,9 @@ import dataclasses
 
 from ironic_accel.converge import settle
 from ironic_accel.converge.decide import Act
+from ironic_accel.converge.decide import Fail
 from ironic_accel.converge.decide import HostReset
+from ironic_accel.converge.decide import refuse
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Refused
@@ -74,9 +76,12 @@ def act(run: Run, decision: Act, inventory: Inventory) -> Outcome:
             ready[image.name] = got
             refused += settle.too_large(action, got, inventory)
     if refused:
+        out = refuse(dataclasses.replace(
+            decision.plan, refused=tuple(refused)), run.record)
+        if isinstance(out, Fail):
+            return run.fail(out.error)
         run.finish()
-        return Refused(dataclasses.replace(
-            decision.plan, refused=tuple(refused)))
+        return Refused(out.plan)
     return _start(run, decision.action, ready, inventory)
 
 

@@ -133,7 +133,7 @@ def test_it_survives_death_at_any_save(
         check_true(box)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(boxes(faults=st.just([])))
 def test_without_faults_every_save_can_be_the_last(box: Box) -> None:
     """The same box, once for every save: each death is survived."""
