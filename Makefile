@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 install: $(STAMP)
 
 $(BIN)/python:
-	@$(PYTHON) tools/check_venv.py
+	@$(PYTHON) -m tools.check_venv
 	$(PYTHON) -m venv $(VENV)
 
 # --compile-bytecode: services start twice as fast on compiled wheels.
@@ -30,16 +30,16 @@ demo: install
 
 # MariaDB is for one test of the lab tier, which skips without it.
 mariadb:
-	@$(PYTHON) tools/debian_packages.py mariadbd=mariadb-server
+	@$(PYTHON) -m tools.debian_packages mariadbd=mariadb-server
 
 test: install mariadb
-	@$(BIN)/python tools/run_tests.py
+	@$(BIN)/python -m tools.run_tests
 
 soak: install
-	@$(BIN)/python tools/soak.py
+	@$(BIN)/python -m tools.soak
 
 lint: install
-	@$(BIN)/python tools/run_tests.py lint
+	@$(BIN)/python -m tools.run_tests lint
 
 docs: install
 	$(BIN)/sphinx-build -q -W --keep-going -b html doc/source doc/build/html

@@ -21,7 +21,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-import debian_packages
+from tools import debian_packages
 
 
 def main() -> int:

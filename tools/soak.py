@@ -40,10 +40,16 @@ def one_run(number: int, folder: pathlib.Path) -> tuple[int, int, float]:
     return number, result.returncode, time.monotonic() - start
 
 
+def numbers_of(arguments: list[str]) -> tuple[int, int]:
+    """Return how many rounds, and how many of them at a time."""
+    given = [int(text) for text in arguments]
+    rounds, abreast = [*given, *(10, 2)[len(given):]]
+    return rounds, abreast
+
+
 def main(arguments: list[str]) -> int:
     """Run all rounds; 1 where any failed."""
-    numbers = [int(text) for text in arguments]
-    rounds, abreast = [*numbers, *(10, 2)[len(numbers):]]
+    rounds, abreast = numbers_of(arguments)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="accel-soak-"))
     print(f"{rounds} runs, {abreast} at a time; output in {folder}",
           flush=True)

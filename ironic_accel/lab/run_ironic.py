@@ -20,7 +20,6 @@ that killing it kills all of it and it starts in half the time.
 
 from __future__ import annotations
 
-import functools
 import sys
 
 from ironic.command import singleprocess
@@ -40,8 +39,10 @@ def main() -> None:
         service.prepare_command(sys.argv)
         migration.create_schema()
         service.CONF.clear()  # the command below parses the same again
-    singleprocess.ironic_service.process_launcher = functools.partial(
-        service.process_launcher, no_fork=True)
+    launcher = service.process_launcher
+    # What the command asks for (no_fork=False) is what changes here.
+    singleprocess.ironic_service.process_launcher = (
+        lambda **options: launcher(**{**options, "no_fork": True}))
     singleprocess.main()
 
 

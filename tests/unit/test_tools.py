@@ -1,0 +1,60 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from tools import run_tests
+from tools import soak
+
+
+def write_tests(folder: pathlib.Path, source: str) -> pathlib.Path:
+    """Run pytest on a file of tests; the path of its XML report."""
+    test = folder / "test_them.py"
+    test.write_text(textwrap.dedent(source))
+    report = folder / "report.xml"
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+         f"--junitxml={report}", f"--rootdir={folder}", "-c",
+         "/dev/null", str(test)], stdout=subprocess.DEVNULL, check=False)
+    return report
+
+
+def test_a_tally_counts_what_pytest_reports(tmp_path: pathlib.Path) -> None:
+    tally = run_tests.read_junit(write_tests(tmp_path, """
+        import pytest
+        def test_good(): pass
+        def test_good_too(): pass
+        def test_bad(): assert False
+        @pytest.fixture
+        def broken(): raise ValueError
+        def test_error(broken): pass
+        def test_skipped(): pytest.skip("why")
+    """))
+    assert tally.line() == "2 passed, 2 failed, 1 skipped"
+
+
+def test_an_unknown_tier_is_bad_usage(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_tests.main(["unit", "units"]) == 2
+    assert "units" in capsys.readouterr().err
+
+
+def test_rounds_and_abreast_have_defaults() -> None:
+    assert soak.numbers_of([]) == (10, 2)
+    assert soak.numbers_of(["3"]) == (3, 2)
+    assert soak.numbers_of(["4", "1"]) == (4, 1)
