@@ -1,0 +1,322 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A box: one server's devices, firmware, power and BMC, in one state.
+
+Every face (the Redfish service; later the host's inside) reads and changes
+this one state, holding ``lock``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ironic_accel.twin.clock import Clock
+from ironic_accel.twin.documents import Document, Documents
+from ironic_accel.twin.faults import Faults
+from ironic_accel.twin.ledger import Ledger, Violation
+from ironic_accel.twin.options import Options
+from ironic_accel.twin.parts import Component, Device, Effect, Mode
+from ironic_accel.twin.power import Host, Power, PowerHook
+from ironic_accel.twin.tasks import Tasks
+from ironic_accel.twin.timeline import Timeline
+from ironic_accel.twin.update import Updates
+
+if TYPE_CHECKING:
+    from ironic_accel.twin.families.base import Family
+
+Overlay = Callable[[Document], None]
+
+
+class Box:
+    """One simulated machine.
+
+    ``hosts``, ``devices``, ``components`` and ``modes`` are its state by
+    id; ``ledger`` is what was done to it; ``on_power(system, state)``
+    callbacks are in ``power.hooks``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        documents: Documents,
+        family: Family,
+        clock: Clock,
+        options: Options,
+    ) -> None:
+        self.name = name
+        self.documents = documents
+        self.family = family
+        self.options = options
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.timeline = Timeline(clock, self.lock)
+        self.epoch = datetime.datetime.now(datetime.UTC)
+        self.ledger = Ledger()
+        self.faults = Faults()
+        self.hosts: dict[str, Host] = {}
+        self.managers: list[str] = []
+        self.devices: dict[str, Device] = {}
+        self.components: dict[str, Component] = {}
+        self.modes: dict[str, Mode] = {}
+        self.sessions: dict[str, str] = {}
+        self.overlays: dict[str, list[Overlay]] = {}
+        self.copying: dict[str, str] = {}
+        self.renamed: dict[str, str] = {}
+        self.tasks = Tasks(self)
+        self.power = Power(self)
+        self.updates = Updates(self)
+        family.grow(self)
+        self._start()
+
+    def _start(self) -> None:
+        for host in self.hosts.values():
+            if self.options.power is not None:
+                host.power = self.options.power
+            if host.power == 'On':
+                host.last_reset = self.timeline.now
+
+    # Time
+
+    def tick(self) -> None:
+        """Let everything that is due by now happen."""
+        with self.lock:
+            self.timeline.run_due()
+
+    def advance(self, seconds: float) -> None:
+        """Move time forward and play what happens meanwhile."""
+        with self.lock:
+            self.clock.advance(seconds)
+            self.timeline.run_due()
+            self.timeline.changed.notify_all()
+
+    def timestamp(self, at: float | None = None) -> str:
+        """A simulated time (now by default) as Redfish writes it."""
+        seconds = self.timeline.now if at is None else at
+        when = self.epoch + datetime.timedelta(seconds=seconds)
+        return when.isoformat(timespec='seconds')
+
+    def on_power(self, hook: PowerHook) -> None:
+        """Call ``hook(system_id, 'On' | 'Off')`` when host power moves.
+
+        A warm reset is told as Off and then On.
+        """
+        self.power.hooks.append(hook)
+
+    # What shows
+
+    def lay(self, path: str, overlay: Overlay) -> None:
+        """Lay a piece of state over the document at ``path``."""
+        self.overlays.setdefault(path, []).append(overlay)
+
+    def shown(self, device: Device) -> bool:
+        """Whether a device answers just now."""
+        if not device.present or device.bricked:
+            return False
+        host = self.hosts.get(device.host)
+        if host is None or device.while_off == 'shown':
+            return True
+        if host.power != 'On':
+            return False
+        ready = device.ready_at
+        return ready is None or self.timeline.now >= ready
+
+    def hidden(self, path: str) -> str | None:
+        """``hidden`` or ``error`` where ``path`` does not answer now."""
+        for device in self.devices.values():
+            for uri in device.uris:
+                below = path.startswith(uri + '/')
+                if (path == uri or below) and not self.shown(device):
+                    gone = not device.present or device.bricked
+                    return 'hidden' if gone else device.while_off
+        return None
+
+    def document(self, path: str) -> Document | None:
+        """Return the resource at ``path`` as it reads just now.
+
+        None where there is none; ``hidden`` tells the two reasons apart.
+        """
+        found = self.tasks.document(path)
+        if found is None:
+            if self.hidden(path):
+                return None
+            found = self.documents.get(path)
+        if found is None:
+            return None
+        for overlay in self.overlays.get(path, ()):
+            overlay(found)
+        self._filter_members(found)
+        return found
+
+    def _filter_members(self, document: Document) -> None:
+        found = document.get('Members')
+        if not isinstance(found, list):
+            return
+        shown = [
+            member
+            for member in found
+            if self.hidden(str(member.get('@odata.id', ''))) != 'hidden'
+        ]
+        if len(shown) != len(found):
+            document['Members'] = shown
+            document['Members@odata.count'] = len(shown)
+
+    # What resets do
+
+    def take_effect(self, host: str | None, effect: Effect) -> None:
+        """Let a reset of one host (None: of all) do what it does."""
+        for component in list(self.components.values()):
+            if host is None or component.host == host:
+                self._component_reset(component, effect)
+        for mode in self.modes.values():
+            owner = self.devices[mode.device].host
+            if host is None or owner == host:
+                self.mode_reset(mode, effect)
+
+    def _component_reset(self, part: Component, effect: Effect) -> None:
+        if part.pending is None or part.staged_only:
+            return
+        if effect < part.effect or self.faults.take('weak-reset', part.id):
+            return
+        self.activate(part)
+
+    def activate(self, part: Component) -> None:
+        """Let the waiting version of a component run."""
+        old = part.running
+        part.activate()
+        if part.running != old:
+            self.family.activated(self, part, old)
+
+    def mode_reset(self, mode: Mode, effect: Effect) -> None:
+        """Let a reset of a mode's device do what it does to the mode."""
+        if mode.lost_at is not None and effect >= mode.lost_at:
+            mode.current, mode.pending = mode.default, None
+        elif mode.pending is not None and effect >= mode.effect:
+            if not self.faults.take('weak-reset', mode.id):
+                mode.current, mode.pending = mode.pending, None
+
+    def device_reset(self, device: Device, effect: Effect) -> None:
+        """Reset one device (or only its driver)."""
+        self._cut_parts(
+            [c for c in self.components.values() if c.device == device.id],
+            'device reset',
+        )
+        for part in list(self.components.values()):
+            if part.device == device.id:
+                self._component_reset(part, effect)
+        for mode in self.modes.values():
+            if mode.device == device.id:
+                self.mode_reset(mode, effect)
+        seconds = self.options.timing.device_reset
+        device.ready_at = self.timeline.now + seconds
+
+    def warm_up(self, host: Host) -> None:
+        """Devices of a host that just started show after a while."""
+        late = self.faults.number('late-devices', 0.0)
+        for device in self.devices.values():
+            if device.host == host.id:
+                wait = max(device.appear_after, late)
+                device.ready_at = self.timeline.now + wait
+        if self.faults.active('renumber'):
+            self.family.renumber(self)
+
+    def activate_manager(self, manager: str) -> None:
+        """A BMC started again: its own firmware is activated."""
+        for part in list(self.components.values()):
+            if part.manager == manager and part.pending is not None:
+                self.activate(part)
+            gone = self.faults.active('vanish-after-bmc', part.id)
+            if gone and part.device in self.devices:
+                self.devices[part.device].present = False
+
+    # What goes wrong
+
+    def violate(self, kind: str, detail: str) -> None:
+        """Record something that would have hurt a real machine."""
+        entry = Violation(self.timeline.now, kind, detail)
+        self.ledger.violations.append(entry)
+
+    def cut(self, host: Host | None, why: str) -> None:
+        """Power or clock goes away under one host (None: the whole box)."""
+        parts = [
+            part
+            for part in self.components.values()
+            if host is None or part.host == host.id
+        ]
+        self._cut_parts(parts, why)
+        if host is None:
+            for path, state in self.copying.items():
+                if state == 'InProgress':
+                    self.violate('cut during background copy', path)
+                    self.copying[path] = 'Failed'
+
+    def cut_manager(self, manager: str) -> None:
+        """A BMC restarts: what it was flashing is lost."""
+        parts = [p for p in self.components.values() if p.flashing]
+        self._cut_parts(parts, f'{manager} reset')
+
+    def _cut_parts(self, parts: list[Component], why: str) -> None:
+        for part in parts:
+            if part.flashing:
+                self.violate('reset during a flash', f'{part.id}: {why}')
+                part.flashing = False
+                self.brick(part)
+
+    def brick(self, part: Component) -> None:
+        """A half-written firmware: the card is gone for good."""
+        device = self.devices.get(part.device or '')
+        if device is None:
+            part.updateable = False
+            part.running = ''
+            return
+        device.bricked = True
+        device.health = 'Critical'
+
+    def forget_sessions(self) -> None:
+        """Let every session end, as a BMC does that restarts."""
+        self.sessions.clear()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The whole state as JSON, for ``/_twin/state``."""
+        return {
+            'name': self.name,
+            'family': self.family.name,
+            'time': self.timeline.now,
+            'bmc_away': self.power.bmc_away,
+            'hosts': {h.id: h.power for h in self.hosts.values()},
+            'devices': {
+                d.id: {
+                    'kind': d.kind, 'host': d.host, 'shown': self.shown(d),
+                    'present': d.present, 'health': d.health,
+                    'bricked': d.bricked,
+                }
+                for d in self.devices.values()
+            },
+            'components': {
+                c.id: {
+                    'running': c.running, 'pending': c.pending,
+                    'device': c.device, 'effect': c.effect.name,
+                    'flashing': c.flashing,
+                }
+                for c in self.components.values()
+            },
+            'modes': {
+                m.id: {'current': m.current, 'pending': m.pending}
+                for m in self.modes.values()
+            },
+            'tasks': {t.id: t.state for t in self.tasks.all.values()},
+            'copying': dict(self.copying),
+            'faults': self.faults.as_dict(),
+        }  # fmt: skip

@@ -1,0 +1,114 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The command that serves one twin until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ironic_accel.twin.bmc import control
+from ironic_accel.twin.bmc.server import TwinServer
+from ironic_accel.twin.box import Box
+from ironic_accel.twin.clock import ScaledClock
+from ironic_accel.twin.faults import KNOWN
+from ironic_accel.twin.load import load_box, shipped
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the twin's arguments to a parser."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        '--box',
+        metavar='NAME',
+        help=f'a shipped box ({", ".join(shipped())}) or a YAML file',
+    )
+    source.add_argument(
+        '--capture',
+        metavar='TARBALL',
+        help='a Redfish capture laid out as a DMTF mockup',
+    )
+    add = parser.add_argument
+    add('--port', type=int, default=0, help='0 (default) takes a free one')
+    add(
+        '--time-scale', type=float, default=1.0, metavar='X',
+        help='simulated seconds per real second',
+    )  # fmt: skip
+    add('--user', help='ask for these credentials')
+    add('--password-file', type=Path, metavar='FILE')
+    add('--tls', action='store_true', help='a self-signed certificate')
+    add('--power', choices=('on', 'off'), help='host power at the start')
+    add(
+        '--fault', action='append', default=[],
+        metavar='NAME[=VALUE][@MATCH][#COUNT]',
+        help=f'let a fault stand: {", ".join(KNOWN)}',
+    )  # fmt: skip
+    add('--cost-per-request', type=float, default=20.0, metavar='MS')
+    add('--cost-per-expanded', type=float, default=10.0, metavar='MS')
+
+
+def make_box(args: argparse.Namespace) -> Box:
+    """Make the box that the arguments ask for; ValueError if they err."""
+    password = None
+    if args.password_file is not None:
+        password = args.password_file.read_text().rstrip('\n')
+    if (args.user is None) != (password is None):
+        raise ValueError('--user and --password-file: expected both or none')
+    box = load_box(
+        args.box or args.capture,
+        clock=ScaledClock(args.time_scale),
+        power=args.power.capitalize() if args.power else None,
+        user=args.user,
+        password=password,
+        cost_per_request=args.cost_per_request,
+        cost_per_expanded=args.cost_per_expanded,
+    )
+    for text in args.fault:
+        fault = box.faults.parse(text)
+        if fault.name == 'foreign-task':
+            control.start_foreign_task(box, float(fault.value or 600))
+        elif fault.name == 'foreign-copy':
+            control.start_foreign_copy(box)
+    return box
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; 2 where the arguments are bad."""
+    try:
+        box = make_box(args)
+        server = TwinServer(box, args.port, args.tls)
+    except (OSError, ValueError) as error:
+        print(f'twin: {error}', file=sys.stderr)
+        return 2
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    url = server.start()
+    if server.certificate is not None:
+        print(f'certificate {server.certificate}', file=sys.stderr)
+    print(f'listening on {url}', flush=True)
+    stop.wait()
+    server.stop()
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog='python -m ironic_accel.twin', description=__doc__
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(argv))

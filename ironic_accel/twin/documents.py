@@ -1,0 +1,141 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The Redfish documents of a box, before its state is laid over them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+ROOT = '/redfish/v1'
+_INDEX = '/index.json'
+
+
+def normal(path: str) -> str:
+    """Return a resource path without fragment and trailing slash."""
+    path = path.partition('#')[0]
+    return path.rstrip('/') or '/'
+
+
+def target(reference: object) -> str | None:
+    """Return the path that a ``{"@odata.id": ...}`` points to."""
+    if isinstance(reference, dict):
+        uri = reference.get('@odata.id')
+        if isinstance(uri, str):
+            return normal(uri)
+    return None
+
+
+def members(document: Document | None) -> list[str]:
+    """Return the member paths of a collection."""
+    found = (document or {}).get('Members') or []
+    return [uri for uri in map(target, found) if uri]
+
+
+class Documents:
+    """Redfish documents by path; captured ones are parsed when asked for.
+
+    ``fits`` has what the hardware at a path is beyond what its documents
+    say (a PSID): images have to match it.
+    """
+
+    def __init__(self) -> None:
+        self.fits: dict[str, dict[str, str]] = {}
+        self._raw: dict[str, bytes] = {}
+        self._parsed: dict[str, Document] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._raw or path in self._parsed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._raw, **self._parsed})
+
+    def __len__(self) -> int:
+        return len({**self._raw, **self._parsed})
+
+    def see(self, path: str) -> Document | None:
+        """Return the stored document itself: look, do not change."""
+        if path not in self._parsed and path in self._raw:
+            self._parsed[path] = json.loads(self._raw[path])
+        return self._parsed.get(path)
+
+    def get(self, path: str) -> Document | None:
+        """Return a copy of the document at ``path``, or None."""
+        return copy.deepcopy(self.see(path))
+
+    def put(self, path: str, document: Document) -> None:
+        """Store a document, replacing one that is there."""
+        self._parsed[path] = document
+
+    def drop(self, path: str) -> None:
+        """Remove a document."""
+        self._parsed.pop(path, None)
+        self._raw.pop(path, None)
+
+    def below(self, prefix: str) -> list[str]:
+        """Return the paths that lie under ``prefix``, sorted."""
+        start = prefix + '/'
+        return sorted(path for path in self if path.startswith(start))
+
+    def collection(self, path: str) -> list[str]:
+        """Return the member paths of the collection at ``path``."""
+        return members(self.see(path))
+
+    def children(self, path: str) -> list[str]:
+        """Return what lies directly under a collection, listed or not."""
+        depth = path.count('/') + 1
+        found = [p for p in self.below(path) if p.count('/') == depth]
+        listed = self.collection(path)
+        return listed + [p for p in found if p not in listed]
+
+    def load_raw(self, name: str, data: bytes) -> None:
+        """Take in one ``.../redfish/v1/.../index.json`` of a mockup."""
+        at = ('/' + name).find('/redfish')
+        if at >= 0 and name.endswith(_INDEX):
+            self._raw[normal(('/' + name)[at : -len(_INDEX)])] = data
+
+
+def from_tarball(path: Path) -> Documents:
+    """Read a capture laid out as a DMTF mockup.
+
+    Raises ValueError where the tarball holds no Redfish service root.
+    """
+    documents = Documents()
+    with tarfile.open(path) as archive:
+        for member in archive:
+            stream = archive.extractfile(member) if member.isfile() else None
+            if stream is not None:
+                documents.load_raw(member.name, stream.read())
+    return _checked(documents, path)
+
+
+def from_folder(path: Path) -> Documents:
+    """Read an unpacked DMTF mockup; errors as ``from_tarball``."""
+    documents = Documents()
+    for file in path.rglob('index.json'):
+        name = (Path(path.name) / file.relative_to(path)).as_posix()
+        documents.load_raw(name, file.read_bytes())
+    return _checked(documents, path)
+
+
+def _checked(documents: Documents, path: Path) -> Documents:
+    if ROOT not in documents:
+        raise ValueError(
+            f'capture: {str(path)!r}: expected NAME{ROOT}/index.json in it'
+        )
+    return documents

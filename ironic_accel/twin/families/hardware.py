@@ -1,0 +1,197 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Hosts and devices, grown from Systems, Chassis and Managers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ironic_accel.twin.documents import ROOT, Document, target
+from ironic_accel.twin.parts import Device
+from ironic_accel.twin.power import Host
+
+if TYPE_CHECKING:
+    from ironic_accel.twin.box import Box
+
+_KINDS = {'GPU': 'gpu', 'FPGA': 'fpga', 'Accelerator': 'ai', 'DSP': 'ai'}
+
+
+def grow_hosts(box: Box) -> None:
+    """Find the Systems that have a power switch, and their satellites."""
+    systems = box.documents.collection(f'{ROOT}/Systems')
+    satellites = []
+    for uri in systems:
+        document = box.documents.see(uri) or {}
+        actions = document.get('Actions') or {}
+        if '#ComputerSystem.Reset' in actions:
+            name = uri.rpartition('/')[2]
+            power = document.get('PowerState')
+            box.hosts[name] = Host(name, uri, power or 'On')
+        else:
+            satellites.append(uri)
+    if not box.hosts and satellites:
+        uri = satellites.pop(0)
+        name = uri.rpartition('/')[2]
+        box.hosts[name] = Host(name, uri)
+    first = next(iter(box.hosts.values()), None)
+    if first is not None:
+        first.satellites = tuple(satellites)
+    for host in box.hosts.values():
+        _lay_power(box, host)
+    box.managers = box.documents.collection(f'{ROOT}/Managers')
+
+
+def _lay_power(box: Box, host: Host) -> None:
+    marked = 'LastResetTime' in (box.documents.see(host.uri) or {})
+    if box.options.boot_mark is not None:
+        marked = box.options.boot_mark
+
+    def overlay(document: Document) -> None:
+        document['PowerState'] = host.power
+        document.pop('LastResetTime', None)
+        if marked and host.last_reset is not None:
+            document['LastResetTime'] = box.timestamp(host.last_reset)
+        if 'BootProgress' in document:
+            on = host.power == 'On'
+            state = 'OSRunning' if on else 'None'
+            document['BootProgress'] = {'LastState': state}
+
+    def follow(document: Document) -> None:
+        document['PowerState'] = host.power
+
+    box.lay(host.uri, overlay)
+    for uri in host.satellites:
+        box.lay(uri, follow)
+
+
+def host_of(box: Box, uri: str) -> str:
+    """The host whose power a resource lives on.
+
+    By the System in its path, by the Systems its chassis names, by a
+    chassis named like a host; else the first host.
+    """
+    for host in box.hosts.values():
+        for system in (host.uri, *host.satellites):
+            if uri == system or uri.startswith(system + '/'):
+                return host.id
+    chassis = '/'.join(uri.split('/')[:5])
+    links = (box.documents.see(chassis) or {}).get('Links') or {}
+    for linked in map(target, links.get('ComputerSystems') or []):
+        if linked is not None and linked != uri:
+            return host_of(box, linked)
+    name = chassis.rpartition('/')[2]
+    return name if name in box.hosts else next(iter(box.hosts), '')
+
+
+def device_name(box: Box, uri: str) -> str:
+    """A short unique name: the id, with the host's where there are many."""
+    name = uri.rpartition('/')[2]
+    if len(box.hosts) > 1:
+        name = f'{host_of(box, uri)}.{name}'
+    if name in box.devices:
+        name = '.'.join(uri.split('/')[4:])
+    return name
+
+
+def grow_devices(box: Box) -> None:
+    """Find accelerators and network adapters."""
+    timing = box.options.timing
+    for uri in _processors(box):
+        document = box.documents.see(uri) or {}
+        kind = _KINDS.get(document.get('ProcessorType') or '')
+        if kind is None:
+            continue
+        uris = (uri, *_belongings(box, uri, document))
+        _add(box, uri, kind, uris, 'hidden', timing.gpu_ready)
+    for chassis in box.documents.children(f'{ROOT}/Chassis'):
+        for uri in box.documents.collection(f'{chassis}/NetworkAdapters'):
+            kind = _adapter_kind(box.documents.see(uri) or {})
+            _add(box, uri, kind, (uri,), 'error', timing.adapter_ready)
+
+
+def _processors(box: Box) -> list[str]:
+    found: list[str] = []
+    for system in box.documents.collection(f'{ROOT}/Systems'):
+        found += box.documents.collection(f'{system}/Processors')
+    for chassis in box.documents.children(f'{ROOT}/Chassis'):
+        for adapter in box.documents.collection(f'{chassis}/NetworkAdapters'):
+            found += box.documents.collection(f'{adapter}/Processors')
+    return found
+
+
+def _add(
+    box: Box,
+    uri: str,
+    kind: str,
+    uris: tuple[str, ...],
+    while_off: str,
+    appear: float,
+) -> None:
+    name = device_name(box, uri)
+    host = host_of(box, uri)
+    device = Device(name, kind, host, uris, while_off, appear)
+    box.devices[name] = device
+
+    def overlay(document: Document) -> None:
+        status = document.get('Status')
+        if device.health != 'OK' and isinstance(status, dict):
+            status['Health'] = device.health
+
+    box.lay(uri, overlay)
+
+
+def _adapter_kind(document: Document) -> str:
+    model = f'{document.get("Model")} {document.get("Id")}'
+    return 'dpu' if 'bluefield' in model.lower() else 'nic'
+
+
+def _belongings(box: Box, uri: str, document: Document) -> list[str]:
+    """Resources that come and go with a processor."""
+    links = document.get('Links') or {}
+    found = [target(links.get('PCIeDevice'))]
+    found += map(target, links.get('Memory') or [])
+    chassis = target(links.get('Chassis'))
+    owned = (box.documents.see(chassis or '') or {}).get('Links') or {}
+    if [target(item) for item in owned.get('Processors') or []] == [uri]:
+        found.append(chassis)
+    return [path for path in found if path is not None]
+
+
+def renumber(box: Box) -> None:
+    """Swap the names of the first two GPUs of each host.
+
+    The hardware stays; only who answers under which URI moves, which is
+    what a different order of enumeration does.
+    """
+    for host in box.hosts:
+        gpus = [
+            device
+            for device in box.devices.values()
+            if device.kind == 'gpu' and device.host == host
+        ]
+        if len(gpus) > 1:
+            first, second = gpus[0].uris[0], gpus[1].uris[0]
+            _swap(box, first, second)
+
+
+def _swap(box: Box, first: str, second: str) -> None:
+    one, two = box.documents.get(first), box.documents.get(second)
+    if one is None or two is None:
+        return
+    for name in ('SerialNumber', 'UUID', 'Location'):
+        values = one.get(name), two.get(name)
+        for document, value in ((one, values[1]), (two, values[0])):
+            if value is not None:
+                document[name] = value
+    box.documents.put(first, one)
+    box.documents.put(second, two)

@@ -1,0 +1,340 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""An NVIDIA HGX H100 8-GPU baseboard behind the host's BMC.
+
+Resource ids are those of bmcweb and of NVIDIA's update tool on this board
+(``HGX_FW_GPU_SXM_1``, ``HGX_FW_ERoT_NVSwitch_0``, ...); the shape of each
+resource is that of a recorded GB300 of the same software.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ironic_accel.twin.documents import ROOT, Document, Documents
+from ironic_accel.twin.templates.base import (
+    GOOD,
+    collection,
+    firmware,
+    link,
+    links,
+    pcie_device,
+    put,
+)
+from ironic_accel.twin.templates.cards import gpu_settings
+from ironic_accel.twin.templates.service import stable_uuid
+
+_SYSTEM = f'{ROOT}/Systems/HGX_Baseboard_0'
+_MANAGER = f'{ROOT}/Managers/HGX_BMC_0'
+_BOARD = f'{ROOT}/Chassis/HGX_Chassis_0'
+_OEM = '#NvidiaSoftwareInventory.v1_2_0.NvidiaSoftwareInventory'
+
+
+@dataclass(frozen=True)
+class _Chip:
+    """One kind of chip: its PLDM component id, and whether it has A/B."""
+
+    software_id: str
+    version: str
+    slots: bool = True
+    erot: bool = True
+    pci: str | None = None
+
+
+def add(documents: Documents, spec: Mapping[str, Any], host: str) -> None:
+    """Add the baseboard; keys: model, part_number, serial, versions."""
+    versions: Mapping[str, str] = spec['versions']
+    _system(documents, spec, versions)
+    chips = {
+        'gpu': _Chip('0x0020', versions['gpu'], pci='10de:2330:10de:16c1'),
+        'nvswitch': _Chip(
+            '0x0070', versions['nvswitch'], pci='10de:22a3:10de:1796'
+        ),
+        'fpga': _Chip('0x0050', versions['fpga']),
+        'bmc': _Chip('0x0010', versions['bmc']),
+        'pcie-switch': _Chip('0x0040', versions['pcie-switch']),
+        'pcie-retimer': _Chip('0x8000', versions['pcie-retimer'], False,
+                              False),
+    }  # fmt: skip
+    for number in range(1, 9):
+        _gpu(documents, spec, chips['gpu'], versions, number)
+    for number in range(4):
+        name = f'NVSwitch_{number}'
+        _part(documents, name, chips['nvswitch'], versions)
+        _inforom(documents, name, versions['nvswitch-inforom'])
+    for name, kind in (
+        ('FPGA_0', 'fpga'), ('BMC_0', 'bmc'), ('PCIeSwitch_0', 'pcie-switch'),
+    ):  # fmt: skip
+        _part(documents, name, chips[kind], versions)
+    for number in range(8):
+        name = f'PCIeRetimer_{number}'
+        _part(documents, name, chips['pcie-retimer'], versions)
+    _fpga(documents, versions['fpga'])
+
+
+def _system(
+    documents: Documents, spec: Mapping[str, Any], versions: Mapping[str, str]
+) -> None:
+    put(
+        documents, _SYSTEM, 'ComputerSystem.v1_22_0', 'HGX_Baseboard_0',
+        SystemType='Physical',
+        Manufacturer='NVIDIA',
+        Model=spec['model'],
+        PartNumber=spec['part_number'],
+        SerialNumber=spec['serial'],
+        UUID=stable_uuid(_SYSTEM),
+        PowerState='On',
+        LastResetTime='1970-01-01T00:00:00+00:00',
+        Status={**GOOD, 'HealthRollup': 'OK'},
+        Processors=link(f'{_SYSTEM}/Processors'),
+        Memory=link(f'{_SYSTEM}/Memory'),
+        Links={
+            'Chassis': links([_BOARD]),
+            'ManagedBy': links([_MANAGER]),
+        },
+    )  # fmt: skip
+    collection(documents, f'{_SYSTEM}/Processors', 'Processor')
+    collection(documents, f'{_SYSTEM}/Memory', 'Memory')
+    _chassis(
+        documents, 'Chassis_0', None,
+        ChassisType='Zone',
+        Model=spec['model'],
+        PartNumber=spec['part_number'],
+        SerialNumber=spec['serial'],
+    )  # fmt: skip
+    image = f'{ROOT}/UpdateService/FirmwareInventory/HGX_FW_BMC_0'
+    put(
+        documents, _MANAGER, 'Manager.v1_15_0', 'HGX Manager',
+        ManagerType='BMC',
+        Model='OpenBmc',
+        FirmwareVersion=versions['bmc'],
+        UUID=stable_uuid(_MANAGER),
+        Status=dict(GOOD),
+        Actions={
+            '#Manager.Reset': {
+                'target': f'{_MANAGER}/Actions/Manager.Reset',
+                'ResetType@Redfish.AllowableValues': ['GracefulRestart'],
+            }
+        },
+        Links={
+            'ActiveSoftwareImage': link(image),
+            'SoftwareImages': links([image]),
+            'ManagerForServers': links([_SYSTEM]),
+            'ManagerForChassis': links([_BOARD]),
+        },
+    )  # fmt: skip
+
+
+def _chassis(
+    documents: Documents, name: str, inside: str | None, **said: Any
+) -> str:
+    path = f'{ROOT}/Chassis/HGX_{name}'
+    related: dict[str, Any] = {
+        'ComputerSystems': links([_SYSTEM]),
+        'ManagedBy': links([_MANAGER]),
+    }
+    if inside is not None:
+        related['ContainedBy'] = link(inside)
+        outer = (documents.see(inside) or {})['Links']
+        outer.setdefault('Contains', []).append(link(path))
+    related.update(said.pop('Links', {}))
+    said.setdefault('ChassisType', 'Component')
+    put(
+        documents, path, 'Chassis.v1_22_0', f'HGX_{name}',
+        Manufacturer='NVIDIA',
+        PowerState='On',
+        Location={
+            'PartLocation': {
+                'LocationType': 'Embedded', 'ServiceLabel': name,
+            },
+        },
+        Status={**GOOD, 'HealthRollup': 'OK'},
+        Links=related,
+        **said,
+    )  # fmt: skip
+    return path
+
+
+def _part(
+    documents: Documents,
+    name: str,
+    chip: _Chip,
+    versions: Mapping[str, str],
+    **said: Any,
+) -> str:
+    """A chip: chassis, firmware and, where it has one, root of trust."""
+    path = f'{ROOT}/Chassis/HGX_{name}'
+    if chip.pci is not None:
+        said['PCIeDevices'] = link(f'{path}/PCIeDevices')
+    said.setdefault('PartNumber', 'NA')
+    said.setdefault('SerialNumber', 'NA')
+    _chassis(documents, name, _BOARD, **said)
+    if chip.pci is not None:
+        collection(documents, f'{path}/PCIeDevices', 'PCIeDevice')
+        bridge = name.startswith('NVSwitch')
+        pcie_device(
+            documents, f'{path}/PCIeDevices/{name}', chip.pci,
+            'Bridge' if bridge else 'ProcessingAccelerators',
+            Manufacturer='NVIDIA',
+        )  # fmt: skip
+    related = _MANAGER if name == 'BMC_0' else path
+    _image(documents, f'HGX_FW_{name}', chip, related)
+    if chip.erot:
+        trust = _chassis(
+            documents, f'ERoT_{name}', _BOARD,
+            SKU='0x49353681',
+            Links={
+                'Oem': {
+                    'Nvidia': {
+                        '@odata.type': '#NvidiaChassis.v1_3_0.NvidiaChassis',
+                        'ComponentsProtected': links([path]),
+                    }
+                }
+            },
+            Oem={
+                'Nvidia': {
+                    '@odata.type': '#NvidiaChassis.v1_3_0.NvidiaRoTChassis',
+                    'AutomaticBackgroundCopyEnabled': True,
+                    'BackgroundCopyStatus': 'Completed',
+                }
+            },
+        )  # fmt: skip
+        erot = _Chip('0xFF00', versions['erot'])
+        _image(documents, f'HGX_FW_ERoT_{name}', erot, trust)
+    return path
+
+
+def _image(
+    documents: Documents, name: str, chip: _Chip, related: str
+) -> None:
+    slot = {'BuildType': 'Release', 'Version': chip.version}
+    oem: Document = {
+        '@odata.type': _OEM,
+        'StageOnlyUpdateOptionSupported': chip.slots,
+    }
+    if chip.slots:
+        oem['ActiveFirmwareSlot'] = {
+            **slot, 'FirmwareState': 'Activated', 'SlotId': 0,
+        }  # fmt: skip
+        oem['InactiveFirmwareSlot'] = {
+            **slot, 'FirmwareState': 'Inactive', 'SlotId': 1,
+        }  # fmt: skip
+    firmware(
+        documents, name, chip.version,
+        related=[related],
+        Manufacturer='NVIDIA',
+        SoftwareId=chip.software_id,
+        WriteProtected=False,
+        Oem={'Nvidia': oem},
+    )  # fmt: skip
+
+
+def _inforom(documents: Documents, name: str, version: str) -> None:
+    oem = {'@odata.type': _OEM, 'StageOnlyUpdateOptionSupported': False}
+    firmware(
+        documents, f'HGX_InfoROM_{name}', version,
+        related=[f'{ROOT}/Chassis/HGX_{name}'],
+        updateable=False,
+        Manufacturer='NVIDIA',
+        Oem={'Nvidia': oem},
+    )  # fmt: skip
+
+
+def _gpu(
+    documents: Documents,
+    spec: Mapping[str, Any],
+    chip: _Chip,
+    versions: Mapping[str, str],
+    number: int,
+) -> None:
+    name = f'GPU_SXM_{number}'
+    path = f'{_SYSTEM}/Processors/{name}'
+    shared = {
+        'Model': spec['gpu']['model'],
+        'PartNumber': spec['gpu']['part_number'],
+        'SerialNumber': spec['gpu']['serial'].replace('{n}', str(number)),
+        'UUID': stable_uuid(path),
+    }
+    chassis = _part(
+        documents, name, chip, versions,
+        Links={'Processors': links([path])}, **shared,
+    )  # fmt: skip
+    _inforom(documents, name, versions['gpu-inforom'])
+    device = f'{chassis}/PCIeDevices/{name}'
+    memory = _memory(documents, name, spec['gpu']['memory_mib'])
+    kind = '#NvidiaProcessor.v1_6_0.NvidiaGPU'
+    pending = {
+        '@odata.type': kind, 'CCModeEnabled': False, 'CCDevModeEnabled': False,
+    }  # fmt: skip
+    settings = gpu_settings(documents, path, pending)
+    put(
+        documents, path, 'Processor.v1_20_0', 'Processor',
+        ProcessorType='GPU',
+        Manufacturer='NVIDIA',
+        FirmwareVersion=versions['gpu'],
+        SystemInterface={'InterfaceType': 'PCIe'},
+        MemorySummary={
+            'ECCModeEnabled': True,
+            'TotalMemorySizeMiB': spec['gpu']['memory_mib'],
+        },
+        Location={
+            'PartLocation': {
+                'LocationType': 'Embedded', 'ServiceLabel': name,
+            },
+        },
+        Status={**GOOD, 'HealthRollup': 'OK'},
+        Links={
+            'Chassis': link(chassis),
+            'Memory': links([memory]),
+            'PCIeDevice': link(device),
+            'PCIeFunctions': links([f'{device}/PCIeFunctions/0']),
+        },
+        Oem={
+            'Nvidia': {
+                **pending,
+                'MIGModeEnabled': False,
+                'TotalNumberNVLinks': 18,
+            }
+        },
+        **shared,
+        **settings,
+    )  # fmt: skip
+
+
+def _memory(documents: Documents, name: str, size: int) -> str:
+    path = f'{_SYSTEM}/Memory/{name}_DRAM_0'
+    put(
+        documents, path, 'Memory.v1_20_0', f'{name} DRAM',
+        MemoryType='DRAM',
+        MemoryDeviceType='HBM3',
+        CapacityMiB=size,
+        Status=dict(GOOD),
+    )  # fmt: skip
+    return path
+
+
+def _fpga(documents: Documents, version: str) -> None:
+    """The baseboard's FPGA is a Processor too, as bmcweb shows it."""
+    put(
+        documents, f'{_SYSTEM}/Processors/FPGA_0', 'Processor.v1_20_0',
+        'Processor',
+        ProcessorType='FPGA',
+        Manufacturer='NVIDIA',
+        Model='NA',
+        FirmwareVersion=version,
+        FPGA={'FpgaType': 'Discrete', 'FirmwareVersion': version},
+        Status=dict(GOOD),
+        Links={'Chassis': link(f'{ROOT}/Chassis/HGX_FPGA_0')},
+    )  # fmt: skip

@@ -1,0 +1,297 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a BMC does with a firmware image once it has the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ironic_accel.twin.documents import normal
+from ironic_accel.twin.errors import RedfishError
+from ironic_accel.twin.images import (
+    BadPackage,
+    FirmwareImage,
+    ImagePart,
+    parse_image,
+)
+from ironic_accel.twin.ledger import Push, Write
+from ironic_accel.twin.parts import Component
+from ironic_accel.twin.tasks import Task
+
+if TYPE_CHECKING:
+    from ironic_accel.twin.box import Box
+
+STEPS = 20
+
+
+@dataclass(frozen=True)
+class Order:
+    """An update that was asked for.
+
+    ``targets`` None means that the request named none; ``stage_only`` is
+    NVIDIA's UpdateOption; ``apply_time`` the Redfish OperationApplyTime.
+    """
+
+    file: Path
+    digest: str
+    size: int
+    way: str
+    targets: tuple[str, ...] | None = None
+    force: bool = False
+    stage_only: bool = False
+    apply_time: str = 'Immediate'
+
+
+@dataclass
+class Job:
+    """One component that an update writes."""
+
+    part: Component
+    version: str
+
+
+class Updates:
+    """The update service's physics."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self.waiting: list[tuple[Task, Order]] = []
+
+    def start(self, order: Order) -> Task:
+        """Take in an image that has arrived whole; return its task.
+
+        Raises RedfishError 503 while another update runs, which also goes
+        down in the ledger as a violation.
+        """
+        box = self._box
+        running = [t for t in box.tasks.running if t.name == 'Update']
+        push = (
+            box.timeline.now, order.digest, order.size, order.way,
+            order.targets,
+        )  # fmt: skip
+        if running and not box.family.parallel_updates:
+            box.violate('two pushes at once', f'during {running[0].uri}')
+            box.ledger.pushes.append(Push(*push, None))
+            order.file.unlink(missing_ok=True)
+            raise RedfishError.busy(60)
+        task = box.tasks.new('Update')
+        box.ledger.pushes.append(Push(*push, task.id))
+        box.faults.task_started(box, task)
+        if order.apply_time == 'OnStartUpdateRequest':
+            task.state = 'Pending'
+            self.waiting.append((task, order))
+        else:
+            self._begin(task, order)
+        return task
+
+    def start_waiting(self) -> list[Task]:
+        """Begin what waited for UpdateService.StartUpdate."""
+        waiting, self.waiting = self.waiting, []
+        for task, order in waiting:
+            task.state = 'Running'
+            self._begin(task, order)
+        return [task for task, _ in waiting]
+
+    def _begin(self, task: Task, order: Order) -> None:
+        self._box.timeline.after(
+            self._box.options.timing.verify,
+            lambda: self._verify(task, order),
+            'image verified',
+        )
+
+    def _fail(self, task: Task, message: str, text: str) -> None:
+        task.say(message, (), text, 'Critical')
+        self._box.tasks.end(task, 'Exception', 'Critical')
+
+    def _verify(self, task: Task, order: Order) -> None:
+        if not task.running:
+            order.file.unlink(missing_ok=True)
+            return
+        family = self._box.family
+        try:
+            image = parse_image(order.file)
+        except BadPackage as error:
+            self._fail(task, family.bad_image, str(error))
+            return
+        finally:
+            order.file.unlink(missing_ok=True)
+        jobs = self.select(image, order.targets)
+        if not jobs:
+            self._fail(
+                task,
+                family.misfit,
+                f'The image {image.version} matches no component of this '
+                'system.',
+            )
+            return
+        jobs = [job for job in jobs if self._wanted(task, job, order)]
+        if not jobs:
+            self._box.tasks.end(task, 'Completed')
+            return
+        self._write(task, jobs, order)
+
+    def select(
+        self, image: FirmwareImage, targets: Sequence[str] | None
+    ) -> list[Job]:
+        """The components that an image is for, within the targets."""
+        jobs: dict[str, Job] = {}
+        for part in image.parts:
+            for component in self._box.components.values():
+                if self._matches(part, component) and self._targeted(
+                    component, targets
+                ):
+                    jobs[component.id] = Job(component, part.version)
+        return list(jobs.values())
+
+    def _matches(self, part: ImagePart, component: Component) -> bool:
+        if not component.updateable:
+            return False
+        device = self._box.devices.get(component.device or '')
+        if device is not None and (device.bricked or not device.present):
+            return False
+        if part.software_id is not None:
+            if part.software_id != component.software_id:
+                return False
+        elif part.key != component.key:
+            return False
+        return all(
+            component.fits.get(name, text).lower() == text.lower()
+            for name, text in part.fits.items()
+        )
+
+    def _targeted(
+        self, component: Component, targets: Sequence[str] | None
+    ) -> bool:
+        if not targets:
+            return True
+        device = self._box.devices.get(component.device or '')
+        own = {component.uri, *(device.uris if device else ())}
+        for name in map(normal, targets):
+            if name in own or self._box.family.covers(name, component):
+                return True
+        return False
+
+    def _wanted(self, task: Task, job: Job, order: Order) -> bool:
+        box, part = self._box, job.part
+        device = box.devices.get(part.device or '')
+        if device is not None and not box.shown(device):
+            if not box.family.flash_while_off:
+                self._failed(task, part, 'the device does not answer')
+                return False
+        lowest = (box.documents.see(part.uri) or {}).get(
+            'LowestSupportedVersion'
+        )
+        if lowest and job.version < lowest:
+            self._failed(task, part, f'lower than {lowest}')
+            return False
+        if box.faults.take('fail-component', part.id):
+            self._failed(task, part, 'the device did not take the image')
+            return False
+        same = job.version in (part.running, part.pending)
+        if same and not order.force:
+            task.say(
+                box.family.skipped,
+                (part.id,),
+                f'The update of {part.id} is skipped: it has {job.version}.',
+                'OK',
+            )
+            return False
+        task.say(
+            'Update.1.0.TransferringToComponent',
+            (job.version, part.id),
+            f"Image '{job.version}' is being transferred to '{part.id}'.",
+            'OK',
+        )
+        return True
+
+    def _failed(self, task: Task, part: Component, why: str) -> None:
+        task.status = 'Critical'
+        task.say(
+            'Update.1.0.ApplyFailed',
+            ('', part.id),
+            f"Installation of the image to '{part.id}' failed: {why}.",
+            'Critical',
+        )
+
+    def _write(self, task: Task, jobs: list[Job], order: Order) -> None:
+        for job in jobs:
+            job.part.flashing = True
+        seconds = self._box.options.timing.flash
+        for step in range(1, STEPS):
+            self._box.timeline.after(
+                seconds * step / STEPS,
+                lambda done=step: self._progress(task, done),  # type: ignore[misc]
+                'flash progress',
+            )
+        self._box.timeline.after(
+            seconds, lambda: self._written(task, jobs, order), 'flashed'
+        )
+
+    def _progress(self, task: Task, step: int) -> None:
+        if task.running:
+            task.percent = 100 * step // STEPS
+
+    def _written(self, task: Task, jobs: list[Job], order: Order) -> None:
+        for job in jobs:
+            if job.part.flashing:
+                job.part.flashing = False
+                self._land(task, job, order)
+        if task.status == 'Critical':
+            self._box.tasks.end(task, 'Exception', 'Critical')
+        elif self._box.faults.take('task-warning'):
+            self._box.tasks.end(task, 'Completed', 'Warning')
+        else:
+            self._box.tasks.end(task, 'Completed')
+
+    def _land(self, task: Task, job: Job, order: Order) -> None:
+        box, part = self._box, job.part
+        entry = Write(box.timeline.now, part.id, job.version, order.digest)
+        box.ledger.writes.append(entry)
+        if not box.faults.take('silent-noop', part.id):
+            part.land(job.version, order.digest)
+            part.staged_only = order.stage_only
+            if part.effect == 0:
+                box.activate(part)
+        task.say(
+            'Update.1.0.UpdateSuccessful',
+            (part.id, job.version),
+            f"Device '{part.id}' successfully updated with image "
+            f"'{job.version}'.",
+            'OK',
+        )
+        if part.pending is not None:
+            task.say(
+                'Update.1.0.AwaitToActivate',
+                (job.version, part.id),
+                f"Awaiting for an action to proceed with activating image "
+                f"'{job.version}' on '{part.id}'.",
+                'OK',
+            )
+        if part.copies is not None:
+            self.copy(part.copies)
+
+    def copy(self, path: str) -> None:
+        """Start the background copy of one root of trust."""
+        self._box.copying[path] = 'InProgress'
+        self._box.timeline.after(
+            self._box.options.timing.background_copy,
+            lambda: self._copied(path),
+            'background copy',
+        )
+
+    def _copied(self, path: str) -> None:
+        if self._box.copying.get(path) == 'InProgress':
+            self._box.copying[path] = 'Completed'
