@@ -1,0 +1,74 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ways to a node's BMC, over the session that Ironic keeps itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.drivers.modules.redfish import utils as redfish_utils
+
+from ironic_accel.model import catalog
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.settings import Settings
+
+
+def session(node: Any) -> tuple[Any, str]:
+    """The connector of Ironic's cached session, and the System's URI.
+
+    The one place that knows how Ironic keeps its sessions. Without
+    ``redfish_system_id`` Ironic takes the only System of a BMC, and so do
+    we, by asking it.
+
+    :raises: Unreachable where the BMC does not answer or the System is not
+        there.
+    """
+    info = redfish_utils.parse_driver_info(node)
+    sushy_error = redfish_utils.sushy.exceptions.SushyError
+    try:
+        with redfish_utils.SessionCache(info) as root:
+            uri = info.get('system_id')
+            if not uri:
+                uri = root.get_system(None).path
+            return root._conn, str(uri)
+    except (sushy_error, AttributeError) as exc:
+        # An AttributeError is how sushy tells of a session that is gone
+        # (ironic, SessionCache.__exit__).
+        raise Unreachable(
+            f'the BMC does not answer: {type(exc).__name__}',
+            error_class=ErrorClass.TRANSIENT, node=node.uuid,
+            seen=str(exc)) from exc
+
+
+def backend(node: Any) -> Any:
+    """The out-of-band backend of a node.
+
+    :raises: Unreachable.
+    """
+    from ironic_accel.redfish.backend import RedfishBackend
+    connector, uri = session(node)
+    return RedfishBackend(connector, uri, catalog=catalog.load(),
+                          settings=Settings())
+
+
+def host(node: Any) -> Any:
+    """The host's power as the BMC has it, for the auxiliary cycle.
+
+    :raises: Unreachable.
+    """
+    from ironic_accel.redfish.host import Host
+    connector, uri = session(node)
+    return Host(connector, uri)
+
+

@@ -1,0 +1,110 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a tick works with."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from ironic_accel.conductor import connection
+from ironic_accel.conductor import imagestore
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import sites
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.journal import NodeJournal
+from ironic_accel.conductor.operation import Operation
+from ironic_accel.conductor.watched import Watched
+from ironic_accel.converge.pace import Pace
+from ironic_accel.converge.ports import Images
+from ironic_accel.model import catalog
+from ironic_accel.model import loader
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.profile import Profile
+
+
+@dataclasses.dataclass
+class Context:
+    """One tick: the node, the operation as it changes, and the ports.
+
+    :ivar operation: the operation; ``change`` replaces it.
+    :ivar now: epoch seconds at the beginning of the tick.
+    """
+
+    task: Any
+    operation: Operation
+    now: float
+    backend: Watched
+    journal: NodeJournal
+    images: Images
+    facts: catalog.Catalog
+    pace: Pace
+
+    @property
+    def node(self) -> Any:
+        """The node."""
+        return self.task.node
+
+    def change(self, **changes: Any) -> None:
+        """Change the operation; it is saved with the node."""
+        self.operation = self.operation.but(**changes)
+        operation.store(self.node, self.operation)
+
+
+def pace() -> Pace:
+    """The times of the loop, as the options say."""
+    step = float(CONF.accelerator.poll_interval)
+    return Pace(poll=step, look=step, fetch=step,
+                incomplete=CONF.accelerator.stable_timeout,
+                unreachable=CONF.accelerator.bmc_timeout)
+
+
+def make(task: Any, current: Operation, now: float | None = None) -> Context:
+    """The context of a tick.
+
+    :raises: Unreachable where the BMC does not answer.
+    """
+    burns = True
+    if current.kind == 'deploy' and current.work == 'apply':
+        burns = 'burn_at_deploy' in profile_of(task.node, current).allow
+    return Context(
+        task, current, time.time() if now is None else now,
+        Watched(task, current, connection.backend(task.node), burns),
+        NodeJournal(task, current), imagestore.images(), catalog.load(),
+        pace())
+
+
+def profile_of(node: Any, current: Operation) -> Profile:
+    """The profile of an operation, as its step may apply it.
+
+    :raises: BadInput where it is gone or is no longer valid.
+    """
+    if current.inline:
+        raw = (node.driver_internal_info or {}).get(operation.PROFILE_KEY)
+        if raw is None:
+            raise BadInput('profile: the inline profile of the step is gone')
+        return loader.load_data(raw)
+    return sites.site_profiles().get(current.profile)
+
+
+def limited(profile: Profile, current: Operation) -> Profile:
+    """The profile with its strongest reset cut to what the step allows."""
+    if current.effect is None:
+        return profile
+    strongest = Effect(current.effect)
+    if profile.limits.reset.rank <= strongest.rank:
+        return profile
+    limits = dataclasses.replace(profile.limits, reset=strongest)
+    return dataclasses.replace(profile, limits=limits)

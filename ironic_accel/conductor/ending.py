@@ -1,0 +1,211 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How an operation ends: its result, the traits, Ironic's next step.
+
+What counts as done is the result record that is written here, never the
+provision state alone: Ironic may call a clean done whose step never ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import time
+from typing import Any
+
+from ironic.common import async_steps
+from ironic.common import states
+from ironic.conductor import utils as manager_utils
+from ironic.drivers.modules import deploy_utils
+from oslo_log import log
+
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import publish
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.context import Context
+from ironic_accel.conductor.context import profile_of
+from ironic_accel.conductor.operation import Operation
+from ironic_accel.converge.outcome import Converged
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import word
+
+LOG = log.getLogger(__name__)
+
+#: Refusals kept in the result; the whole plan is in the inventory data.
+SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of an operation that still has to be carried out.
+
+    :ivar error: why it failed, or None.
+    :ivar plan: the document of the last plan, or None.
+    :ivar facts: more for the result.
+    """
+
+    operation: Operation
+    error: Detail | None = None
+    plan: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
+
+    @classmethod
+    def restored(cls, current: Operation) -> Ending:
+        """The end of an operation whose restore is over."""
+        result = dict(current.outcome or {})
+        raw = result.get('error')
+        return cls(current, Detail.from_dict(raw) if raw else None,
+                   result=result)
+
+    def finish(self, task: Any) -> None:
+        """Restore the power, write the result, hand back to Ironic.
+
+        It releases the task: nothing may be done with it afterwards.
+        """
+        current = operation.load(task.node) or self.operation
+        result = self.result or _result(task, current, self)
+        if current.phase != 'restore' and current.restore \
+                and not guard.stands(task.node):
+            operation.store(task.node, current.but(
+                phase='restore', outcome=result, due=time.time(),
+                failures=0, progress=f'back to {current.restore}'))
+            task.node.touch_provisioning()
+            task.node.save()
+            return
+        _close(task, current, result)
+        if self.error is None:
+            _resume(task, current)
+        else:
+            _give_up(task, current, self.error)
+
+
+def converged(ctx: Context, outcome: Converged) -> Ending:
+    """Publish what was proved."""
+    profile = profile_of(ctx.node, ctx.operation)
+    seen = ctx.backend.last
+    facts: dict[str, Any] = {
+        'profile': profile.name, 'digest': profile.digest,
+        'proved': len(outcome.proofs),
+        'volatile': sorted({f'{p.item.device}/{p.item.name}'
+                            for p in outcome.proofs if not p.lasts})[:SHOWN]}
+    if seen is not None:
+        facts.update(publish.take(ctx, seen, outcome.plan, profile))
+    return Ending(ctx.operation, None, outcome.plan.to_dict(), facts)
+
+
+def fail(task: Any, current: Operation, error: Detail) -> None:
+    """End an operation that failed; it releases the task."""
+    Ending(current, error).finish(task)
+
+
+def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
+    refused = list((end.plan or {}).get('refused') or ())
+    outcome = 'done'
+    if end.error is not None:
+        outcome = 'refused' if refused else 'failed'
+    elif current.work == 'apply':
+        outcome = 'converged'
+    now = time.time()
+    result: dict[str, Any] = {
+        'id': current.id, 'operation': current.kind, 'step': current.step,
+        'outcome': outcome, 'profile': current.profile or None,
+        'started': current.started, 'finished': now,
+        'seconds': round(now - current.started, 1),
+        'writes': current.writes, 'resets': current.resets,
+        'requests': current.requests, 'error': None}
+    result.update(end.facts)
+    if refused:
+        result['refused'] = refused[:SHOWN]
+        result['refused_count'] = len(refused)
+    if end.error is not None:
+        error = dataclasses.replace(end.error, node=task.node.uuid)
+        result['error'] = error.to_dict()
+    return result
+
+
+def _close(task: Any, current: Operation,
+           result: Mapping[str, Any]) -> None:
+    """Forget the operation, keep its result and what the next inherits."""
+    node = task.node
+    node.set_driver_internal_info(operation.RESULT_KEY, dict(result))
+    node.del_driver_internal_info(operation.KEY)
+    node.del_driver_internal_info(operation.PROFILE_KEY)
+    record = operation.load_record(node)
+    if record is not None:
+        record = record.finished()
+        if record.is_empty:
+            node.del_driver_internal_info(operation.RECORD_KEY)
+        else:
+            operation.store_record(node, record)
+    if result['error'] is None:
+        guard.drop(node)
+        manager_utils.node_history_record(
+            node, event=_words(current, result), event_type='accelerator')
+    node.save()
+
+
+def _words(current: Operation, result: Mapping[str, Any]) -> str:
+    what = f'{current.step} {current.profile}'.strip()
+    return (f"{what}: {result['outcome']} in {result['seconds']} s, "
+            f"{result['writes']} writes, {result['resets']} host resets, "
+            f"{result['requests']} requests to look")
+
+
+def _resume(task: Any, current: Operation) -> None:
+    if current.kind != 'idle':
+        manager_utils.notify_conductor_resume_operation(task, current.kind)
+
+
+def _give_up(task: Any, current: Operation, error: Detail) -> None:
+    node = task.node
+    text = word(dataclasses.replace(error, node=node.uuid))
+    if current.kind == 'idle':
+        manager_utils.node_history_record(
+            node, event=text, event_type='accelerator', error=True)
+        node.save()
+        return
+    if current.step == 'apply_baseline' and current.kind == 'clean' \
+            and CONF.accelerator.baseline_on_failure == 'quarantine':
+        _quarantine(task, text)
+        _resume(task, current)
+        return
+    try:
+        deploy_utils.step_error_handler(
+            task, f'Step {current.step} failed: {text}', text)
+    except Exception:
+        # The handler powers nodes off where it is told to, and the guard
+        # refuses that while something is still written: the node has to
+        # leave the wait state all the same.
+        LOG.exception('Ending step %s of node %s', current.step, node.uuid)
+        async_steps.remove_node_flags(node)
+        setattr(node, operation.STEP_FIELDS[current.kind], {})
+        manager_utils.node_history_record(
+            node, event=text, event_type='accelerator', error=True)
+        node.save()
+        if node.provision_state == operation.WAIT_STATES[current.kind]:
+            target = (states.MANAGEABLE if node.target_provision_state
+                      == states.MANAGEABLE else None)
+            task.process_event('fail', target_state=target)
+
+
+def _quarantine(task: Any, text: str) -> None:
+    """Let cleaning go on, and nobody on the node."""
+    node = task.node
+    publish.distrust(task)
+    node.maintenance = True
+    node.maintenance_reason = f'accelerator baseline: {text}'
+    manager_utils.node_history_record(
+        node, event=text, event_type='accelerator', error=True)
+    node.save()

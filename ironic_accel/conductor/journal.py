@@ -1,0 +1,136 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The node as journal of the loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic import objects
+
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import neighbours
+from ironic_accel.conductor import nodetraits
+from ironic_accel.conductor import operation
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Record
+
+
+class NotOurs(AccelError):
+    """The node was taken from us: nothing may be written any more."""
+
+
+class BmcBusy(AccelError):
+    """Another node writes through the same BMC: later.
+
+    Nothing was saved and nothing was begun, so it is no attempt.
+    """
+
+
+class NodeJournal:
+    """Keeps the record in ``driver_internal_info`` of a locked node.
+
+    :param task: a task that holds the node exclusively.
+    :param current: the operation that the record belongs to.
+    """
+
+    def __init__(self, task: Any, current: operation.Operation) -> None:
+        self._task = task
+        self._current = current
+
+    def save(self, record: Record) -> None:
+        """Keep the record; with an intent in it, first what goes with it.
+
+        The traits of what is about to change are withdrawn before the
+        intent is durable, and the guard is set in the same save.
+
+        :raises: NotOurs, BmcBusy, or AccelError where the record is too
+            large; nothing is saved then.
+        """
+        node = self._task.node
+        check_ours(self._task, self._current)
+        intent = record.intent
+        fresh = intent is not None and _is_new(node, intent)
+        if fresh and intent is not None and intent.kind == 'action':
+            self._check_bmc()
+        operation.store_record(node, record)
+        if intent is not None and fresh:
+            _withdraw(self._task, record, intent)
+        if intent is None:
+            guard.drop(node)
+        else:
+            guard.put(node, intent.deadline, describe(intent))
+        node.save()
+
+    def _check_bmc(self) -> None:
+        other = neighbours.writing(self._task)
+        if other:
+            raise BmcBusy(
+                f'waiting for node {other}, which writes through the same '
+                'BMC', error_class=ErrorClass.TRANSIENT,
+                node=self._task.node.uuid)
+
+
+def check_ours(task: Any, current: operation.Operation) -> None:
+    """Make sure that the node is still ours to write.
+
+    A conductor that was cut off from the database for long may have lost
+    its reservation to another one.
+
+    :raises: NotOurs.
+    """
+    held = task.node
+    there = objects.Node.get(task.context, held.id)
+    in_it = (there.driver_internal_info or {}).get(operation.KEY) or {}
+    if (there.reservation != held.reservation
+            or there.provision_state != held.provision_state
+            or in_it.get('id') != current.id):
+        raise NotOurs(
+            'the node is no longer ours', node=held.uuid,
+            error_class=ErrorClass.TRANSIENT,
+            expected=f'reserved by {held.reservation} in '
+                     f'{held.provision_state}',
+            seen=f'reserved by {there.reservation} in '
+                 f'{there.provision_state}')
+
+
+def describe(intent: Intent) -> str:
+    """What an intent is about, in a few words."""
+    if intent.kind == 'reset':
+        return f'the host ({intent.effect})'
+    devices = sorted({i.device for i in intent.items})
+    if not devices:
+        return 'an accelerator'
+    more = f' and {len(devices) - 3} more' if len(devices) > 3 else ''
+    return ', '.join(devices[:3]) + more
+
+
+def _is_new(node: Any, intent: Intent) -> bool:
+    """Whether this intent was not saved before (its ticket may be new)."""
+    raw = node.driver_internal_info.get(operation.RECORD_KEY) or {}
+    old = raw.get('intent')
+    return not old or (old['since'], old['key'], old['kind']) != (
+        intent.since, intent.key, intent.kind)
+
+
+def _withdraw(task: Any, record: Record, intent: Intent) -> None:
+    """Take back what is no longer certain once this intent is acted on."""
+    if intent.kind == 'reset':
+        devices = {x.item.device for x in record.landed}
+    else:
+        devices = {i.device for i in intent.items}
+    kinds = {record.identities[d][0] for d in devices
+             if d in record.identities}
+    nodetraits.withdraw_changing(task, devices, kinds)

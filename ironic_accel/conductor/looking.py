@@ -1,0 +1,130 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Work that is no convergence: a look at the box, and device resets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import types
+from typing import Any
+
+from ironic_accel.conductor import publish
+from ironic_accel.conductor import store
+from ironic_accel.conductor import wake
+from ironic_accel.conductor.context import Context
+from ironic_accel.conductor.ending import Ending
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Running
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
+
+
+def look(ctx: Context) -> Ending | None:
+    """Inventory the box, power it on for that if need be, and publish."""
+    seen = ctx.backend.observe()
+    if seen.host == 'off':
+        if ctx.operation.power_on:
+            return wake.power_on(ctx)
+        return Ending(ctx.operation, facts={
+            'note': 'host off: not inventoried', **_counts(seen)})
+    if seen.busy or not seen.complete:
+        return _wait(ctx, seen)
+    return Ending(ctx.operation, facts={
+        **_counts(seen), **publish.take(ctx, seen)})
+
+
+def reset(ctx: Context) -> Ending | None:
+    """Reset devices: begin it, and on later ticks see what became of it."""
+    if ctx.operation.ticket is not None:
+        return _poll(ctx, ctx.operation.ticket)
+    seen = ctx.backend.observe()
+    if seen.host == 'off':
+        return wake.power_on(ctx)
+    if seen.busy or not seen.complete:
+        return _wait(ctx, seen)
+    seen = store.known_ids(ctx.task, seen)
+    way, devices = _resettable(ctx, seen)
+    if not devices:
+        return Ending(ctx.operation, Detail(
+            'none of the devices can be reset by itself',
+            ErrorClass.NEEDS_OPERATOR,
+            expected=', '.join(ctx.operation.devices) or 'any device',
+            seen=', '.join(d.id for d in seen.devices) or 'no device'))
+    action = Action('reset', way, tuple(
+        Change(Item(d.id, d.kind, 'device', None), None) for d in devices),
+        Effect.DEVICE_RESET)
+    # Saved as begun before it is: a reset is not made twice.
+    ctx.change(ticket={}, progress='resetting devices')
+    ctx.node.save()
+    ticket = ctx.backend.start(action)
+    ctx.change(ticket=dict(ticket), due=ctx.now + ctx.pace.poll)
+    return None
+
+
+def _resettable(ctx: Context, seen: Inventory) -> tuple[str, list[Device]]:
+    wanted = set(ctx.operation.devices)
+    for way in ctx.backend.ways(seen):
+        found = [d for d in seen.devices if d.id in way.resets
+                 and (not wanted or d.id in wanted)]
+        if found:
+            return way.name, found
+    return '', []
+
+
+def _poll(ctx: Context, ticket: Mapping[str, Any]) -> Ending | None:
+    if ticket:
+        state = ctx.backend.poll(ticket)
+        if isinstance(state, Running):
+            if ctx.now > ctx.operation.deadline:
+                return Ending(ctx.operation, Detail(
+                    'the devices did not come back from their reset',
+                    ErrorClass.NEEDS_OPERATOR, running=state.summary))
+            ctx.change(due=ctx.now + ctx.pace.poll, progress=state.summary,
+                       percent=state.percent)
+            return None
+        if isinstance(state, Ended):
+            bad = [r for r in state.results if not r.ok]
+            if bad:
+                return Ending(ctx.operation, bad[0].detail or Detail(
+                    'the device was not reset', device=bad[0].ref[0]))
+    ctx.change(work='look', ticket=None, due=ctx.now)
+    return None
+
+
+def _wait(ctx: Context, seen: Inventory) -> Ending | None:
+    what = 'devices still appear'
+    if seen.busy:
+        what = f'waiting for {seen.busy[0].kind} {seen.busy[0].summary}'
+    if ctx.now > ctx.operation.deadline:
+        return Ending(ctx.operation, Detail(
+            f'no stable look at the box in time: {what}',
+            ErrorClass.TRANSIENT, todo='try again'))
+    ctx.change(due=ctx.now + ctx.pace.look, progress=what, percent=None,
+               failures=0)
+    return None
+
+
+def _counts(seen: Inventory) -> dict[str, Any]:
+    return {'host': seen.host, 'complete': seen.complete,
+            'found': len(seen.devices)}
+
+
+WORK: Mapping[str, Callable[[Context], Ending | None]] = (
+    types.MappingProxyType({'look': look, 'reset': reset}))

@@ -1,0 +1,106 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The periodics: they pick what is due and hand it to workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from ironic.common import states
+from ironic.conductor import periodics
+from oslo_log import log
+
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import reaper
+from ironic_accel.conductor import runner
+from ironic_accel.conductor.conf import CONF
+
+LOG = log.getLogger(__name__)
+
+WORK_STATES = [*operation.WAIT_STATES.values(), states.ENROLL,
+               states.MANAGEABLE, states.AVAILABLE, states.ACTIVE]
+
+_workers: threading.BoundedSemaphore | None = None
+_workers_lock = threading.Lock()
+
+
+def workers() -> threading.BoundedSemaphore:
+    """Places for nodes that are worked on at a time."""
+    global _workers
+    with _workers_lock:
+        if _workers is None:
+            _workers = threading.BoundedSemaphore(
+                CONF.accelerator.max_workers)
+        return _workers
+
+
+def due(node: Any) -> bool:
+    """Whether a node has an operation that is due."""
+    current = operation.load(node)
+    return (current is not None and current.due <= time.time()
+            and operation.is_current(node, current))
+
+
+class Loop:
+    """The periodics of every vendor interface of ours.
+
+    One pass goes over all nodes, one after another, so a pass only looks at
+    the database; whatever asks a BMC is done by a worker.
+    """
+
+    @periodics.node_periodic(
+        purpose='picking due accelerator operations',
+        spacing=lambda: CONF.accelerator.poll_interval,
+        filters={'reserved': False, 'maintenance': False,
+                 'provision_state_in': WORK_STATES},
+        predicate_extra_fields=['driver_internal_info', 'provision_state'],
+        predicate=due)
+    def pick_due_operations(self, task: Any, manager: Any,
+                            context: Any) -> None:
+        """Hand one node to a worker, if one is free."""
+        places = workers()
+        if not places.acquire(blocking=False):
+            raise periodics.Stop()
+        handed = False
+        try:
+            task.upgrade_lock(retry=False)
+            if due(task.node):
+                task.set_spawn_error_hook(lambda _exc: places.release())
+                task.spawn_after(manager._spawn_worker, _work, task, places)
+                handed = True
+        finally:
+            if not handed:
+                places.release()
+
+    @periodics.node_periodic(
+        purpose='clearing away what killed accelerator operations left',
+        spacing=lambda: CONF.accelerator.void_interval,
+        filters={'reserved': False},
+        predicate_extra_fields=[
+            'driver_internal_info', 'provision_state', 'clean_step',
+            'deploy_step', 'service_step', 'instance_uuid'],
+        predicate=reaper.wanted)
+    def clear_leftovers(self, task: Any, manager: Any, context: Any) -> None:
+        """Clear away leftovers and void proofs of one node."""
+        task.upgrade_lock(retry=False)
+        if reaper.wanted(task.node):
+            reaper.reap(task)
+
+
+def _work(task: Any, places: threading.BoundedSemaphore) -> None:
+    try:
+        runner.tick(task)
+    finally:
+        places.release()

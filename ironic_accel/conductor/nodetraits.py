@@ -1,0 +1,148 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Traits of a node: added and removed one by one, never replaced as a list.
+
+What was published is remembered with what it stands for, so that exactly
+what a change puts in doubt can be taken back before the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from ironic import objects
+from oslo_log import log
+
+from ironic_accel.conductor import proofs
+from ironic_accel.model import traits as grammar
+
+LOG = log.getLogger(__name__)
+
+#: Published traits by name, with what each stands for: ``is PROFILE``,
+#: ``can PROFILE``, ``mode KIND``, ``here`` or ``degraded``.
+KEY = 'accel_traits'
+#: Traits that are void and could not be removed yet: an instance names them.
+VOID_KEY = 'accel_void'
+
+DEGRADED = grammar.DEGRADED
+
+#: States in which a node has an instance that may be rebuilt.
+HAS_INSTANCE = frozenset({
+    states.ACTIVE, states.SERVICING, states.SERVICEWAIT, states.SERVICEFAIL,
+    states.RESCUE, states.RESCUEFAIL, states.UNRESCUEFAIL})
+
+
+def of(task: Any) -> set[str]:
+    """The names of all traits of a node, whoever owns them."""
+    found = objects.TraitList.get_by_node_id(task.context, task.node.id)
+    return set(found.get_trait_names())
+
+
+def published(node: Any) -> dict[str, str]:
+    """What we published, by name."""
+    return dict((node.driver_internal_info or {}).get(KEY) or {})
+
+
+def change(task: Any, add: Mapping[str, str],
+           remove: Collection[str]) -> None:
+    """Add and remove traits; the caller saves the node.
+
+    Removal goes first, so that a node never shows more than is true. What
+    an instance of the node needs for a rebuild is marked void instead, and
+    the node degraded.
+
+    :param add: what to add, with what each stands for.
+    """
+    node = task.node
+    there = of(task)
+    ours = published(node)
+    needed = _needed(node)
+    void = set((node.driver_internal_info or {}).get(VOID_KEY) or ())
+    for name in sorted(remove):
+        if name in needed and name in there:
+            void.add(name)
+            LOG.warning(
+                'Trait %(trait)s of node %(node)s is void, and stays until '
+                'its instance is gone', {'trait': name, 'node': node.uuid})
+            continue
+        _destroy(task, name)
+        ours.pop(name, None)
+        there.discard(name)
+    void = {n for n in void if n in there and n not in add}
+    wanted = dict(add)
+    if void:
+        wanted[DEGRADED] = 'degraded'
+    for name, meaning in wanted.items():
+        if name not in there:
+            objects.Trait(task.context, node_id=node.id, trait=name).create()
+        ours[name] = meaning
+    _remember(task, ours, void)
+
+
+def withdraw(task: Any, doubtful: Callable[[str], bool]) -> list[str]:
+    """Remove the published traits whose meaning is in doubt.
+
+    :param doubtful: says so of a meaning (``is PROFILE`` and so on).
+    :returns: their names; the caller saves the node.
+    """
+    names = [n for n, meaning in published(task.node).items()
+             if doubtful(meaning)]
+    if names:
+        change(task, {}, names)
+    return names
+
+
+def withdraw_changing(task: Any, devices: Collection[str],
+                      kinds: Collection[str]) -> None:
+    """Take back what is in doubt once these devices are being changed.
+
+    A profile is proved of all its devices together, so every proof that
+    has one of these in it is void, and with it the profile's trait; the
+    traits of modes stand for all devices of a kind.
+    """
+    void = proofs.drop_of_devices(task.node, devices)
+    modes = {f'mode {k}' for k in kinds}
+    withdraw(task, lambda meaning: meaning in modes or (
+        meaning.startswith('is ') and meaning[3:] in void))
+
+
+def _needed(node: Any) -> set[str]:
+    """Traits that an instance of the node names (a rebuild checks them)."""
+    if node.provision_state not in HAS_INSTANCE:
+        return set()
+    return set((node.instance_info or {}).get('traits') or ())
+
+
+def _destroy(task: Any, name: str) -> None:
+    try:
+        objects.Trait.destroy(task.context, task.node.id, name)
+    except exception.NodeTraitNotFound:
+        # Somebody was faster: it is gone, which is what was wanted.
+        LOG.debug('Trait %s was gone already', name)
+
+
+def _remember(task: Any, ours: Mapping[str, str],
+              void: Collection[str]) -> None:
+    node = task.node
+    node.set_driver_internal_info(KEY, dict(sorted(ours.items())))
+    if void:
+        node.set_driver_internal_info(VOID_KEY, sorted(void))
+    else:
+        node.del_driver_internal_info(VOID_KEY)
+    node.traits = objects.TraitList.get_by_node_id(task.context, node.id)
+    node.obj_reset_changes(['traits'])

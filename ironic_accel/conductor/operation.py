@@ -1,0 +1,195 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the conductor remembers of a step that it works on.
+
+The loop's own memory is the record (``model.record``); this is the
+conductor's: which of Ironic's operations the record belongs to, when it is
+due, and what has to be restored at the end. Both live in
+``driver_internal_info``, under keys of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import json
+from typing import Any
+import uuid
+
+from ironic.common import async_steps
+from ironic.common import states
+
+from ironic_accel.model import record as record_mod
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.record import Record
+
+KEY = 'accel_operation'
+RECORD_KEY = 'accel_record'
+PROFILE_KEY = 'accel_profile'
+RESULT_KEY = 'accel_result'
+
+#: ``driver_internal_info`` is 65,535 bytes of TEXT on MySQL, and others
+#: write to it too (ironic/db/sqlalchemy/models.py, Node).
+MAX_INFO_BYTES = 60000
+
+#: The operation of Ironic by provision state. The state alone tells: which
+#: of the step fields is set does not, a stale one is left behind often.
+OPERATIONS = {
+    states.CLEANING: 'clean', states.CLEANWAIT: 'clean',
+    states.DEPLOYING: 'deploy', states.DEPLOYWAIT: 'deploy',
+    states.SERVICING: 'service', states.SERVICEWAIT: 'service',
+    states.ENROLL: 'idle', states.MANAGEABLE: 'idle',
+    states.AVAILABLE: 'idle', states.ACTIVE: 'idle',
+}
+WAIT_STATES = {
+    'clean': states.CLEANWAIT, 'deploy': states.DEPLOYWAIT,
+    'service': states.SERVICEWAIT,
+}
+POLLING = {
+    'clean': async_steps.CLEANING_POLLING,
+    'deploy': async_steps.DEPLOYMENT_POLLING,
+    'service': async_steps.SERVICING_POLLING,
+}
+STEP_FIELDS = {'clean': 'clean_step', 'deploy': 'deploy_step',
+               'service': 'service_step'}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Operation:
+    """One step, or one refresh, under way on a node.
+
+    :ivar kind: ``clean``, ``deploy``, ``service``, or ``idle`` for a refresh
+        that is no step of Ironic's.
+    :ivar work: ``apply``, ``look`` or ``reset``.
+    :ivar state: the provision state of an ``idle`` one: it ends where that
+        changes.
+    :ivar phase: ``run``, or ``restore`` once the outcome is known.
+    :ivar profile: the name of the profile.
+    :ivar inline: whether the profile lies in the node, not on the conductor.
+    :ivar effect: the strongest reset that the step and the node allow, or
+        None to leave that to the profile.
+    :ivar why: why it is no stronger, or empty.
+    :ivar disruption: whether an instance may be interrupted.
+    :ivar power_on: whether a host that is off may be powered on.
+    :ivar due: epoch seconds of the next tick.
+    :ivar started: epoch seconds.
+    :ivar deadline: epoch seconds at which a ``look`` or ``reset`` gives up.
+    :ivar restore: the power state to restore at the end, or None.
+    :ivar failures: looks in a row that failed.
+    :ivar writes: writes begun to the BMC, host resets apart.
+    :ivar resets: host resets performed.
+    :ivar requests: requests that the observations took.
+    :ivar ticket: a device reset under way (``reset``).
+    :ivar outcome: the result, once ``phase`` is ``restore``.
+    """
+
+    kind: str
+    step: str
+    work: str = 'apply'
+    id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+    state: str | None = None
+    phase: str = 'run'
+    profile: str = ''
+    inline: bool = False
+    effect: str | None = None
+    why: str = ''
+    disruption: bool = False
+    power_on: bool = True
+    due: float = 0.0
+    started: float = 0.0
+    deadline: float = 0.0
+    restore: str | None = None
+    failures: int = 0
+    writes: int = 0
+    resets: int = 0
+    requests: int = 0
+    progress: str = ''
+    percent: int | None = None
+    ticket: Mapping[str, Any] | None = None
+    devices: tuple[str, ...] = ()
+    outcome: Mapping[str, Any] | None = None
+
+    def but(self, **changes: Any) -> Operation:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def kind_of(node: Any) -> str | None:
+    """The operation that a node is in, or None."""
+    return OPERATIONS.get(node.provision_state)
+
+
+def load(node: Any) -> Operation | None:
+    """The operation of a node, or None.
+
+    Whatever a later version added is left out, so that a conductor that was
+    downgraded goes on.
+    """
+    raw = (node.driver_internal_info or {}).get(KEY)
+    if not raw:
+        return None
+    known = {f.name for f in dataclasses.fields(Operation)}
+    values = {k: v for k, v in raw.items() if k in known}
+    values['devices'] = tuple(values.get('devices') or ())
+    return Operation(**values)
+
+
+def store(node: Any, operation: Operation) -> None:
+    """Put the operation onto the node; the caller saves."""
+    node.set_driver_internal_info(KEY, dataclasses.asdict(operation))
+
+
+def load_record(node: Any) -> Record | None:
+    """The record of a node, or None.
+
+    :raises: BadInput where a later version wrote it.
+    """
+    return record_mod.load((node.driver_internal_info or {}).get(RECORD_KEY))
+
+
+def store_record(node: Any, record: Record) -> None:
+    """Put the record onto the node; the caller saves.
+
+    :raises: AccelError where it, or all that the node remembers, is too
+        large to be saved.
+    """
+    raw = record_mod.dump(record)
+    info = {**node.driver_internal_info, RECORD_KEY: raw}
+    check_size(info)
+    node.set_driver_internal_info(RECORD_KEY, raw)
+
+
+def check_size(info: Mapping[str, Any]) -> None:
+    """Make sure that ``driver_internal_info`` fits its column.
+
+    :raises: AccelError where it does not: nothing is done then.
+    """
+    size = len(json.dumps(info, default=str).encode())
+    if size > MAX_INFO_BYTES:
+        raise AccelError(
+            'driver_internal_info of the node is too full for the record',
+            expected=f'at most {MAX_INFO_BYTES} bytes', seen=f'{size} bytes',
+            todo='apply the profile in parts')
+
+
+def is_current(node: Any, operation: Operation) -> bool:
+    """Whether the node is still in the operation that this belongs to.
+
+    A record that survived a delete must not be picked up by the next deploy:
+    it is ticked only while Ironic's own polling flag stands.
+    """
+    if operation.kind == 'idle':
+        return bool(node.provision_state == operation.state)
+    return bool(
+        node.provision_state == WAIT_STATES[operation.kind]
+        and node.driver_internal_info.get(POLLING[operation.kind]))

@@ -1,0 +1,176 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Vendor passthru: reading answers from what is stored, with its age.
+
+A passthru runs inside an RPC call of 60 s: none of these talks to a BMC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import time
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers import base
+
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import publish
+from ironic_accel.conductor import sites
+from ironic_accel.conductor import store
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.operation import Operation
+from ironic_accel.model import catalog
+from ironic_accel.model import document
+from ironic_accel.model import loader
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.planner import make_plan
+
+OURS = frozenset({'accel_inventory', 'accel_progress', 'accel_refresh',
+                  'accel_plan'})
+_KNOWN = {'accel_inventory': frozenset[str](),
+          'accel_progress': frozenset[str](),
+          'accel_refresh': frozenset({'power_on'}),
+          'accel_plan': frozenset({'profile'})}
+
+
+class Passthru:
+    """The passthru methods of every vendor interface of ours."""
+
+    def validate(self, task: Any, method: str | None = None,
+                 **kwargs: Any) -> None:
+        """Check a passthru call before anything is done.
+
+        :raises: InvalidParameterValue; InvalidState for a refresh of a node
+            that something is done to.
+        """
+        if method not in OURS:
+            super().validate(task, method, **kwargs)  # type: ignore[misc]
+            return
+        unknown = set(kwargs) - _KNOWN[method] - {'http_method'}
+        if unknown:
+            known = ', '.join(sorted(_KNOWN[method])) or 'none'
+            raise exception.InvalidParameterValue(
+                f"{method}: {', '.join(sorted(unknown))}: expected {known}")
+        if method == 'accel_refresh':
+            _check_refresh(task, kwargs.get('power_on'))
+
+    @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
+                   description='The stored inventory of the accelerators, '
+                               'with its age in seconds.')
+    def accel_inventory(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """The stored inventory.
+
+        :raises: NodeInventoryNotFound where nothing was stored yet.
+        """
+        stored = _stored(task)
+        return {'age': _age(stored.at),
+                'inventory': document.inventory_to_dict(stored.inventory)}
+
+    @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
+                   description='What is under way on the accelerators, and '
+                               'what became of the last thing that was.')
+    def accel_progress(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """What is under way, the last result, and the guard."""
+        node = task.node
+        info = node.driver_internal_info or {}
+        current = operation.load(node)
+        stored = store.load(task)
+        return {
+            'operation': _progress(current) if current else None,
+            'record': info.get(operation.RECORD_KEY),
+            'result': info.get(operation.RESULT_KEY),
+            'guard': guard.stands(node),
+            'summary': info.get(store.SUMMARY_KEY),
+            'plan': dict(stored.plan) if stored and stored.plan else None,
+            'age': _age(stored.at) if stored else None}
+
+    @base.passthru(['POST'], async_call=True, require_exclusive_lock=True,
+                   description='Look at the accelerators and publish what '
+                               'is there. Optional argument: power_on '
+                               '(default true on a node without an '
+                               'instance).')
+    def accel_refresh(self, task: Any, **kwargs: Any) -> None:
+        """Begin a refresh; the periodic takes it up from there."""
+        node = task.node
+        power_on = kwargs.get('power_on')
+        free = node.provision_state != 'active'
+        now = time.time()
+        operation.store(node, Operation(
+            kind='idle', step='accel_refresh', work='look',
+            state=node.provision_state, due=now, started=now,
+            deadline=now + CONF.accelerator.stable_timeout,
+            power_on=free if power_on is None else power_on))
+        node.del_driver_internal_info(operation.RESULT_KEY)
+        node.save()
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
+                   description='Plan a profile from the stored inventory. '
+                               'Required argument: profile, the name of a '
+                               'site profile or a whole profile.')
+    def accel_plan(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """Plan a profile from what is stored.
+
+        :raises: InvalidParameterValue; NodeInventoryNotFound where nothing
+            was stored yet.
+        """
+        given = kwargs.get('profile')
+        try:
+            if isinstance(given, Mapping):
+                profile = loader.load_data(given)
+            else:
+                profile = sites.site_profiles().get(str(given))
+        except AccelError as exc:
+            raise exception.InvalidParameterValue(str(exc)) from exc
+        stored = _stored(task)
+        record = operation.load_record(task.node)
+        plan = make_plan(
+            stored.inventory, publish.possible(task.node, profile),
+            record.landed if record else (), stored.ways, catalog.load())
+        return {'age': _age(stored.at), 'profile': profile.name,
+                'digest': profile.digest, 'plan': plan.to_dict()}
+
+
+def _check_refresh(task: Any, power_on: object) -> None:
+    node = task.node
+    if power_on is not None and not isinstance(power_on, bool):
+        raise exception.InvalidParameterValue(
+            f'power_on: {power_on!r}: expected true or false')
+    if operation.kind_of(node) != 'idle':
+        raise exception.InvalidState(
+            f'node {node.uuid} is {node.provision_state}: a refresh wants it '
+            'enroll, manageable, available or active')
+    current = operation.load(node)
+    if current is not None and operation.is_current(node, current):
+        raise exception.InvalidState(
+            f'node {node.uuid}: {current.step} is under way')
+
+
+def _progress(current: Operation) -> dict[str, Any]:
+    return {'id': current.id, 'step': current.step, 'kind': current.kind,
+            'profile': current.profile or None, 'phase': current.phase,
+            'progress': current.progress, 'percent': current.percent,
+            'writes': current.writes, 'resets': current.resets,
+            'seconds': round(time.time() - current.started, 1)}
+
+
+def _stored(task: Any) -> store.Stored:
+    stored = store.load(task)
+    if stored is None:
+        raise exception.NodeInventoryNotFound(node=task.node.uuid)
+    return stored
+
+
+def _age(at: float) -> float:
+    return round(max(0.0, time.time() - at), 1)

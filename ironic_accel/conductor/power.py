@@ -1,0 +1,91 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Power interfaces that do not cut a flash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from ironic.drivers.modules.redfish import power as redfish_power
+
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import tenancy
+
+
+class GuardedPower:
+    """What every power interface of ours has in front of Ironic's own.
+
+    ``validate`` is the first line: the power API and delete call it before
+    they change anything, and InvalidState is a 409. ``set_power_state`` and
+    ``reboot`` are the second: whoever does not validate is refused there,
+    and what Ironic wiped by then is given back.
+    """
+
+    def validate(self, task: Any) -> None:
+        """Refuse while something is being written.
+
+        :raises: InvalidState with the time until which.
+        """
+        super().validate(task)  # type: ignore[misc]
+        standing = guard.stands(task.node)
+        if standing and not guard.passes(task):
+            guard.remember(task.node)
+            raise exception.InvalidState(guard.word(standing, task.node))
+
+    def get_power_state(self, task: Any) -> str | None:
+        """The power state; while the guard stands, the recorded one.
+
+        The real one may differ for a while then, and whoever would correct
+        it would cut the flash.
+        """
+        if guard.stands(task.node) and not guard.passes(task):
+            recorded: str | None = task.node.power_state
+            if recorded is not None:
+                return recorded
+        seen: str | None = super(  # type: ignore[misc]
+            ).get_power_state(task)
+        return seen
+
+    def set_power_state(self, task: Any, power_state: str,
+                        timeout: int | None = None) -> None:
+        """Set the power state, unless something is being written.
+
+        :raises: DriverOperationError while the guard stands.
+        """
+        _refuse(task)
+        if task.node.provision_state == states.DELETING:
+            tenancy.ended(task)
+        super().set_power_state(  # type: ignore[misc]
+            task, power_state, timeout=timeout)
+
+    def reboot(self, task: Any, timeout: int | None = None) -> None:
+        """Reboot, unless something is being written.
+
+        :raises: DriverOperationError while the guard stands.
+        """
+        _refuse(task)
+        super().reboot(task, timeout=timeout)  # type: ignore[misc]
+
+
+def _refuse(task: Any) -> None:
+    standing = guard.stands(task.node)
+    if standing and not guard.passes(task):
+        guard.give_back(task.node)
+        raise exception.DriverOperationError(
+            guard.word(standing, task.node))
+
+
+class AccelRedfishPower(GuardedPower, redfish_power.RedfishPower):
+    """Ironic's Redfish power with the guard."""

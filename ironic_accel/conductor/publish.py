@@ -1,0 +1,198 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Publishing what an inventory proves, and only that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from oslo_log import log
+
+from ironic_accel.conductor import nodetraits
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import proofs
+from ironic_accel.conductor import sites
+from ironic_accel.conductor import store
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.context import Context
+from ironic_accel.model import traits
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Way
+from ironic_accel.model.planner import make_plan
+from ironic_accel.model.profile import Group
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Landed
+from ironic_accel.model.traits import Worth
+
+LOG = log.getLogger(__name__)
+
+#: The site profile that the node was last brought to: what it says about
+#: counts is what the node is held to.
+APPLIED_KEY = 'accel_applied'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """How a node stands towards the site profiles.
+
+    :ivar plans: the plan for each, by name.
+    :ivar are: those that it is in, lastingly.
+    :ivar can: the offered ones that it can be brought into.
+    """
+
+    plans: Mapping[str, Plan]
+    are: tuple[Profile, ...]
+    can: tuple[Profile, ...]
+
+
+def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
+         applied: Profile | None = None) -> dict[str, Any]:
+    """Store a complete inventory and publish what follows from it.
+
+    The caller saves the node.
+
+    :param plan: the plan that was made of it, to be stored with it.
+    :param applied: the profile that the node was just brought to.
+    :returns: what is worth a line in the result.
+    """
+    seen = store.known_ids(ctx.task, seen)
+    ways = ctx.backend.all_ways(seen)
+    store.save(ctx.task, seen, ways, plan.to_dict() if plan else None,
+               ctx.now)
+    store.sync_firmware(ctx.task, seen)
+    profiles = sites.site_profiles().all()
+    record = operation.load_record(ctx.node)
+    stand = standing(ctx, seen, ways, profiles,
+                     record.landed if record else ())
+    _keep_proofs(ctx, stand)
+    if applied is not None and not ctx.operation.inline:
+        ctx.node.set_driver_internal_info(APPLIED_KEY, applied.name)
+    facts = _publish(ctx, seen, stand, _expected(ctx.node, profiles))
+    if applied is not None and not ctx.operation.inline \
+            and applied.name not in {p.name for p in stand.are}:
+        facts['no_is'] = _why_not(stand.plans.get(applied.name))
+    return facts
+
+
+def standing(ctx: Context, seen: Inventory, ways: Sequence[Way],
+             profiles: Mapping[str, Profile],
+             landed: Iterable[Landed]) -> Standing:
+    """Plan every site profile for what was seen."""
+    landed = tuple(landed)
+    plans = {}
+    for name, profile in profiles.items():
+        plans[name] = make_plan(seen, possible(ctx.node, profile), landed,
+                                ways, ctx.facts)
+    are = tuple(profiles[n] for n, p in plans.items()
+                if p.converged and p.satisfied
+                and all(x.lasts for x in p.satisfied))
+    can = tuple(profiles[n] for n, p in plans.items()
+                if profiles[n].offered and not p.refused)
+    return Standing(plans, are, can)
+
+
+def possible(node: Any, profile: Profile) -> Profile:
+    """The profile as far as the node's own settings let it go."""
+    if not node.disable_power_off \
+            or profile.limits.reset.rank <= Effect.WARM_REBOOT.rank:
+        return profile
+    return dataclasses.replace(profile, limits=dataclasses.replace(
+        profile.limits, reset=Effect.WARM_REBOOT))
+
+
+def distrust(task: Any) -> None:
+    """Take everything back that we said of a node but that it is degraded.
+
+    The caller saves the node.
+    """
+    proofs.drop(task.node, set(proofs.of(task.node)))
+    nodetraits.change(task, {nodetraits.DEGRADED: 'degraded'}, [
+        n for n in nodetraits.published(task.node)
+        if n != nodetraits.DEGRADED])
+
+
+def _keep_proofs(ctx: Context, stand: Standing) -> None:
+    names = {p.name for p in stand.are}
+    proofs.drop(ctx.node, set(proofs.of(ctx.node)) - names)
+    for profile in stand.are:
+        proofs.keep(ctx.node, profile, (
+            x.item.device for x in stand.plans[profile.name].satisfied),
+            ctx.now)
+    ctx.node.del_driver_internal_info(proofs.TENANT_KEY)
+    if ctx.operation.kind == 'deploy' or ctx.node.instance_uuid:
+        ctx.node.set_driver_internal_info(proofs.TENANT_KEY, True)
+
+
+def _expected(node: Any, profiles: Mapping[str, Profile]) -> list[Group]:
+    """Groups that say how many devices the node has to have."""
+    names = {(node.driver_internal_info or {}).get(APPLIED_KEY),
+             node.driver_info.get('accel_baseline'),
+             CONF.accelerator.baseline_profile}
+    return [g for n in names if n in profiles for g in profiles[n].groups]
+
+
+def _publish(ctx: Context, seen: Inventory, stand: Standing,
+             expected: list[Group]) -> dict[str, Any]:
+    meanings: dict[str, str] = {}
+    for profile in stand.are:
+        meanings[traits.is_trait(profile)] = f'is {profile.name}'
+    for profile in stand.can:
+        meanings[traits.can_trait(profile)] = f'can {profile.name}'
+    found = [*traits.presence(seen, ctx.facts, expected),
+             *traits.modes(seen, ctx.facts),
+             *traits.pci(seen, CONF.accelerator.pci_traits),
+             *traits.profiles(stand.are, stand.can)]
+    for worth, name in found:
+        meanings.setdefault(name, _meaning(worth, name, ctx.facts.kinds))
+    change = traits.reconcile(nodetraits.of(ctx.task), traits.wanted(found))
+    nodetraits.change(
+        ctx.task, {n: meanings[n] for n in meanings
+                   if n not in change.dropped}, change.remove)
+    if change.dropped:
+        LOG.error('Node %(node)s has no room for these traits (%(limit)d a '
+                  'node, everybody\'s included): %(traits)s', {
+                      'node': ctx.node.uuid, 'limit': traits.BUDGET,
+                      'traits': ', '.join(change.dropped)})
+    facts: dict[str, Any] = {
+        'traits': sorted(nodetraits.published(ctx.node))}
+    if change.dropped:
+        facts['dropped_traits'] = list(change.dropped)
+    return facts
+
+
+def _meaning(worth: Worth, name: str, kinds: Iterable[str]) -> str:
+    if worth is Worth.DEGRADED:
+        return 'degraded'
+    if worth is not Worth.MODE:
+        return 'here'
+    return next(f'mode {k}' for k in sorted(kinds, key=len, reverse=True)
+                if name.startswith(traits.trait_name(k) + '_'))
+
+
+def _why_not(plan: Plan | None) -> str:
+    """Why there is no IS trait although the profile was applied."""
+    if plan is None:
+        return 'the profile is no longer there'
+    if plan.refused:
+        return f'refused: {plan.refused[0].reason}'
+    if plan.stages:
+        return 'not everything was read back as wanted'
+    volatile = sorted({x.item.name for x in plan.satisfied if not x.lasts})
+    return (f"{', '.join(volatile)} does not survive a reboot, as far as is "
+            'known')

@@ -1,0 +1,219 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Host resets, performed by the conductor in steps that survive it.
+
+Every step is saved before it is done, in the notes that the loop keeps for
+its caller (the ticket of the reset's intent): a conductor that dies in the
+middle goes on with the same reset, it does not begin another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from ironic.conductor import utils as manager_utils
+from oslo_log import log
+
+from ironic_accel.conductor import connection
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import neighbours
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.journal import NodeJournal
+from ironic_accel.converge import advance as converge
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.record import Record
+
+LOG = log.getLogger(__name__)
+
+#: What a reset consists of. Ironic has no warm reboot of its own: its
+#: reboot is off and on, or a forced restart where powering off is disabled
+#: (ironic/drivers/modules/redfish/power.py).
+SEQUENCES: Mapping[Effect, tuple[str, ...]] = {
+    Effect.WARM_REBOOT: ('reboot',),
+    Effect.POWER_CYCLE: ('off', 'on'),
+    Effect.AUX_CYCLE: ('off', 'aux', 'bmc', 'on'),
+}
+
+#: Seconds between two looks for a BMC that is away.
+BMC_LOOK = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """How far a reset is.
+
+    :ivar due: epoch seconds at which to go on.
+    :ivar done: whether the reset has been performed.
+    """
+
+    record: Record
+    due: float
+    summary: str
+    done: bool = False
+
+
+def strongest_allowed(task: Any) -> tuple[Effect, str | None]:
+    """The strongest reset that this node may be given, and why no stronger.
+
+    It is told to the planner, so that what needs more is refused before
+    anything is begun.
+    """
+    if task.node.disable_power_off:
+        return Effect.WARM_REBOOT, 'disable_power_off is set on the node'
+    why = neighbours.in_use(task)
+    if why:
+        return Effect.POWER_CYCLE, why
+    return Effect.AUX_CYCLE, None
+
+
+def power(task: Any, state: str, timeout: int | None = None) -> None:
+    """A power action of our own, through Ironic.
+
+    :raises: whatever Ironic's power interface raises.
+    """
+    with guard.passing(task):
+        manager_utils.node_power_action(task, state, timeout=timeout)
+
+
+def power_state(task: Any) -> str | None:
+    """The real power state, whatever the guard says to others."""
+    with guard.passing(task):
+        seen: str | None = task.driver.power.get_power_state(task)
+        return seen
+
+
+def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
+            now: float, soft: bool) -> Step:
+    """Go one step on with a host reset.
+
+    :param soft: whether an operating system is asked to shut down first.
+    :raises: AccelError where the reset may not be performed; Ironic's own
+        exceptions where the power does not do what it is told.
+    """
+    intent = record.intent
+    if intent is None:
+        raise ValueError('no reset is asked for')
+    notes = dict(intent.ticket or {})
+    sequence = SEQUENCES[effect]
+    phase = notes.get('phase', sequence[0])
+    if 'phase' not in notes:
+        _check(task, effect)
+        record = _note(journal, record, {'phase': phase, 'at': now})
+        notes = dict(_ticket(record))
+    if phase == 'bmc':
+        waiting = _await_bmc(task, notes, now)
+        if waiting is not None:
+            return Step(record, waiting, 'waiting for the BMC')
+    elif phase == 'aux':
+        # Saved as gone on before it is asked for: whether a request got out
+        # before a crash cannot be told, and it is not made twice.
+        record = _note(journal, record, {'phase': 'bmc', 'at': now})
+        _aux_cycle(task)
+        return Step(record, now + BMC_LOOK, 'auxiliary power cycle')
+    else:
+        _power_phase(task, phase, soft)
+    place = sequence.index(phase) + 1
+    if place < len(sequence):
+        record = _note(journal, record,
+                       {'phase': sequence[place], 'at': now})
+        return Step(record, now, f'{effect}: {sequence[place]}')
+    record = converge.reset_performed(record)
+    journal.save(record)
+    return Step(record, now, f'{effect} performed', done=True)
+
+
+def _ticket(record: Record) -> Mapping[str, Any]:
+    return (record.intent.ticket if record.intent else None) or {}
+
+
+def _note(journal: NodeJournal, record: Record,
+          notes: Mapping[str, Any]) -> Record:
+    if record.intent is None:
+        raise ValueError('no reset is asked for')
+    record = dataclasses.replace(record, intent=dataclasses.replace(
+        record.intent, ticket=dict(notes)))
+    journal.save(record)
+    return record
+
+
+def _check(task: Any, effect: Effect) -> None:
+    """The last look before the first step; the planner was told before."""
+    strongest, why = strongest_allowed(task)
+    if effect.rank > strongest.rank:
+        raise AccelError(
+            f'{effect} of the host is not possible: {why}',
+            error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
+            expected=f'{strongest} or weaker', seen=str(effect),
+            todo='free the node for it, then run again')
+
+
+def _power_phase(task: Any, phase: str, soft: bool) -> None:
+    if phase == 'on':
+        power(task, states.POWER_ON)
+        return
+    if soft and not task.node.disable_power_off:
+        _soft_off(task)
+    if phase == 'reboot':
+        power(task, states.REBOOT)
+    else:
+        power(task, states.POWER_OFF)
+
+
+def _soft_off(task: Any) -> None:
+    """Let the operating system go down by itself, for a bounded time."""
+    if power_state(task) != states.POWER_ON:
+        return
+    try:
+        power(task, states.SOFT_POWER_OFF,
+              timeout=CONF.accelerator.soft_power_off_timeout)
+    except exception.IronicException as exc:
+        LOG.warning('Node %(node)s did not shut down by itself and is '
+                    'powered off: %(why)s',
+                    {'node': task.node.uuid, 'why': exc})
+
+
+def _aux_cycle(task: Any) -> None:
+    try:
+        connection.host(task.node).aux_cycle()
+    except OutcomeUnknown as exc:
+        # A BMC that cuts its own power need not answer.
+        LOG.info('Node %(node)s: no answer to the auxiliary power cycle '
+                 '(%(why)s), looking', {'node': task.node.uuid, 'why': exc})
+
+
+def _await_bmc(task: Any, notes: Mapping[str, Any],
+               now: float) -> float | None:
+    """When to look for the BMC again, or None where it is back."""
+    since = float(notes['at'])
+    if now < since + CONF.accelerator.aux_settle:
+        return float(min(now + BMC_LOOK,
+                         since + CONF.accelerator.aux_settle))
+    if now > since + CONF.accelerator.bmc_timeout:
+        raise AccelError(
+            'the BMC did not come back after an auxiliary power cycle',
+            error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
+            expected=f'an answer within {CONF.accelerator.bmc_timeout} s',
+            todo='look at the BMC')
+    try:
+        connection.host(task.node).power_state()
+    except Unreachable:
+        return now + BMC_LOOK
+    return None

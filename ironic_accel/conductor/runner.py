@@ -1,0 +1,234 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One tick of an operation, and its end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from oslo_log import log
+
+from ironic_accel.conductor import context
+from ironic_accel.conductor import ending
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import journal
+from ironic_accel.conductor import looking
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import publish
+from ironic_accel.conductor import resets
+from ironic_accel.conductor import wake
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.context import Context
+from ironic_accel.conductor.ending import Ending
+from ironic_accel.converge import advance as converge
+from ironic_accel.converge.outcome import Converged
+from ironic_accel.converge.outcome import Failed
+from ironic_accel.converge.outcome import PowerOn
+from ironic_accel.converge.outcome import Refused
+from ironic_accel.converge.outcome import Reset
+from ironic_accel.converge.outcome import Wait
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.record import Record
+
+LOG = log.getLogger(__name__)
+
+#: Seconds until another look after somebody else was in the way.
+RETRY = 10.0
+
+
+def tick(task: Any) -> None:
+    """Go one step on with what is under way on a node.
+
+    It runs in a worker that holds the node exclusively. It never raises:
+    what goes wrong is the end of the operation or another look.
+    """
+    current = operation.load(task.node)
+    if current is None:
+        return
+    guard.remember(task.node)
+    try:
+        _tick(task, current)
+    except journal.NotOurs as exc:
+        LOG.warning('%s: nothing more is written to it', exc)
+    except Exception as exc:
+        # Whatever it is, the node must not wait for ever. The text of an
+        # unknown exception may hold secrets: it goes to the log alone.
+        LOG.exception('Working on node %s failed', task.node.uuid)
+        ending.fail(task, operation.load(task.node) or current, Detail(
+            f'unexpected {type(exc).__name__}, see the conductor\'s log',
+            ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
+
+
+def _tick(task: Any, current: operation.Operation) -> None:
+    try:
+        if current.phase == 'restore':
+            end: Ending | None = _restore(task, current)
+        else:
+            ctx = context.make(task, current)
+            end = _work(ctx)
+    except journal.BmcBusy as exc:
+        _again(task, RETRY, str(exc.detail.summary))
+        return
+    except Unreachable as exc:
+        _failed_look(task, exc.detail)
+        return
+    except journal.NotOurs:
+        raise
+    except AccelError as exc:
+        ending.fail(task, operation.load(task.node) or current, exc.detail)
+        return
+    except exception.IronicException as exc:
+        # Power actions and sessions fail for a while on BMCs that were just
+        # reset; Ironic's words carry no secrets of the agent here.
+        _failed_look(task, Detail(
+            f'{type(exc).__name__}: {exc}', ErrorClass.TRANSIENT))
+        return
+    if end is not None:
+        end.finish(task)
+
+
+def _work(ctx: Context) -> Ending | None:
+    if ctx.operation.work == 'apply':
+        end = _apply(ctx)
+    else:
+        end = looking.WORK[ctx.operation.work](ctx)
+    ctx.change(writes=ctx.operation.writes + ctx.backend.writes,
+               requests=ctx.operation.requests + ctx.backend.requests)
+    _hold_guard(ctx)
+    if end is None:
+        ctx.node.touch_provisioning()
+        ctx.node.save()
+        return None
+    return end
+
+
+def _hold_guard(ctx: Context) -> None:
+    """Guard what goes on in the box without an intent of ours.
+
+    A background copy begins when the task of a push is over.
+    """
+    seen = ctx.backend.last
+    if seen is None or not seen.busy or guard.stands(ctx.node):
+        return
+    what = seen.busy[0]
+    guard.put(ctx.node, ctx.now + 12 * CONF.accelerator.poll_interval,
+              f'{what.kind} {what.summary or what.ref}'.strip())
+
+
+def _apply(ctx: Context) -> Ending | None:
+    profile = context.limited(
+        context.profile_of(ctx.node, ctx.operation), ctx.operation)
+    record = operation.load_record(ctx.node)
+    if record is None or not record.started:
+        # A run that was over when the conductor died before it could say
+        # so: looking again costs nothing where all is as it should be.
+        record = converge.begin(profile, record, ctx.now)
+    outcome, record = converge.advance(
+        ctx.backend, ctx.images, ctx.journal, profile, record, ctx.now,
+        ctx.facts, ctx.pace)
+    operation.store_record(ctx.node, record)
+    if isinstance(outcome, Wait):
+        ctx.change(due=outcome.until, failures=0,
+                   progress=outcome.progress.summary,
+                   percent=outcome.progress.percent)
+        return None
+    if isinstance(outcome, PowerOn):
+        return wake.power_on(ctx)
+    if isinstance(outcome, Reset):
+        return _reset(ctx, outcome, record)
+    return _over(ctx, outcome)
+
+
+def _over(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
+    """The end of a run; whatever it is, what was seen last is published."""
+    if isinstance(outcome, Converged):
+        return ending.converged(ctx, outcome)
+    plan = outcome.plan if isinstance(outcome, Refused) else None
+    error = (_refusal(ctx, plan) if plan
+             else outcome.error if isinstance(outcome, Failed) else None)
+    facts = {}
+    seen = ctx.backend.last
+    if seen is not None and seen.complete and not seen.busy:
+        facts = publish.take(ctx, seen, plan)
+    return Ending(ctx.operation, error, plan.to_dict() if plan else None,
+                  facts)
+
+
+def _refusal(ctx: Context, plan: Plan) -> Detail:
+    """A plan's refusals in one detail: the first, and how many more."""
+    first = plan.refused[0]
+    more = len(plan.refused) - 1
+    summary = f'refused, nothing was begun: {first.reason}'
+    if ctx.operation.why:
+        summary += f' ({ctx.operation.why})'
+    if not ctx.backend.burns:
+        summary += ('; writing firmware in a deploy step wants allow: '
+                    '[burn_at_deploy] in the profile')
+    if more:
+        summary += f'; {more} more refused'
+    return Detail(
+        summary, ErrorClass.NEEDS_OPERATOR,
+        device=first.item.device or None, component=first.item.name or None,
+        expected=None if first.expected is None else str(first.expected),
+        seen=None if first.seen is None else str(first.seen),
+        todo='see accel_progress for the whole plan')
+
+
+def _reset(ctx: Context, outcome: Reset, record: Record) -> Ending | None:
+    soft = ctx.operation.disruption and bool(ctx.node.instance_uuid)
+    step = resets.perform(ctx.task, ctx.journal, record, outcome.effect,
+                          ctx.now, soft)
+    operation.store_record(ctx.node, step.record)
+    ctx.change(due=step.due, progress=step.summary, percent=None, failures=0,
+               resets=ctx.operation.resets + int(step.done))
+    return None
+
+
+def _restore(task: Any, current: operation.Operation) -> Ending:
+    """Give the host the power state back that it had."""
+    if current.restore == states.POWER_OFF:
+        resets.power(task, states.POWER_OFF)
+    return Ending.restored(current)
+
+
+def _again(task: Any, seconds: float, why: str) -> None:
+    """Look again later; nothing was begun."""
+    current = operation.load(task.node)
+    if current is None:
+        return
+    operation.store(task.node, current.but(
+        due=time.time() + seconds, progress=why, percent=None))
+    task.node.touch_provisioning()
+    task.node.save()
+
+
+def _failed_look(task: Any, detail: Detail) -> None:
+    """Count a look that failed; too many in a row end the operation."""
+    current = operation.load(task.node)
+    if current is None:
+        return
+    failures = current.failures + 1
+    if failures >= CONF.accelerator.failures:
+        ending.fail(task, current, detail)
+        return
+    LOG.warning('Node %(node)s, look %(n)d: %(why)s', {
+        'node': task.node.uuid, 'n': failures, 'why': detail.summary})
+    operation.store(task.node, current.but(failures=failures))
+    _again(task, RETRY, detail.summary)

@@ -1,0 +1,239 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The steps: each begins an operation and returns at once.
+
+A step body validates, writes the operation and the record, and returns the
+wait state, without a word to the BMC: a conductor restart fails what is in
+CLEANING, DEPLOYING or SERVICING, and resumes what waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import time
+from typing import Any
+
+from ironic.common import async_steps
+from ironic.common import exception
+from ironic.drivers import base
+
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import resets
+from ironic_accel.conductor import sites
+from ironic_accel.conductor import tenancy
+from ironic_accel.conductor import verify
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.operation import Operation
+from ironic_accel.converge import advance as converge
+from ironic_accel.model import loader
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.profile import Profile
+
+_PROFILE = {
+    'description': 'The name of a site profile, or a whole profile as a '
+                   'mapping (at most 8 KiB). Only site profiles make IS '
+                   'traits.',
+    'required': True}
+_EFFECT = {
+    'description': 'The strongest reset that this step may cause: '
+                   + ', '.join(Effect) + '. The profile\'s own limit holds '
+                   'besides; in a service step the default is none.'}
+_DISRUPTION = {
+    'description': 'true where an instance on the node may be interrupted; '
+                   'a service step needs it for any reset at all.'}
+_APPLY = {'profile': _PROFILE, 'max_effect': _EFFECT,
+          'allow_disruption': _DISRUPTION}
+_DEVICES = {
+    'devices': {'description': 'Ids of the devices (as in accel_inventory); '
+                               'without it every device that can be.'},
+    'allow_disruption': _DISRUPTION}
+
+#: Before the agent is booted (ironic/drivers/modules/agent.py: 100). It is
+#: what a deploy template for an out-of-band profile gives its step.
+OUT_OF_BAND_PRIORITY = 150
+
+
+class Steps:
+    """The steps of every vendor interface of ours."""
+
+    @base.clean_step(priority=0, abortable=False, argsinfo=_APPLY,
+                     requires_ramdisk=False)
+    @base.deploy_step(priority=0, abortable=False, argsinfo=_APPLY)
+    @base.service_step(priority=0, abortable=False, argsinfo=_APPLY,
+                       requires_ramdisk=False)
+    def apply_profile(self, task: Any,
+                      profile: str | Mapping[str, Any],
+                      max_effect: str | None = None,
+                      allow_disruption: bool = False) -> str:
+        """Bring the accelerators to a profile, out of band.
+
+        :raises: InvalidParameterValue.
+        """
+        found, inline = _profile(profile)
+        return _begin_apply(task, 'apply_profile', found, inline,
+                            max_effect, _truth(allow_disruption))
+
+    @base.clean_step(priority=0, abortable=False, requires_ramdisk=False)
+    def apply_baseline(self, task: Any) -> str | None:
+        """Bring the accelerators to the node's baseline profile.
+
+        ``driver_info/accel_baseline`` names it, or
+        ``[accelerator]baseline_profile``; without either there is nothing
+        to do.
+
+        :raises: InvalidParameterValue.
+        """
+        name = (task.node.driver_info.get('accel_baseline')
+                or CONF.accelerator.baseline_profile)
+        if not name:
+            return None
+        found, inline = _profile(name)
+        return _begin_apply(task, 'apply_baseline', found, inline, None,
+                            False)
+
+    @base.clean_step(priority=0, abortable=False, argsinfo=_DEVICES,
+                     requires_ramdisk=False)
+    @base.service_step(priority=0, abortable=False, argsinfo=_DEVICES,
+                       requires_ramdisk=False)
+    def reset_devices(self, task: Any, devices: list[str] | None = None,
+                      allow_disruption: bool = False) -> str:
+        """Reset devices by themselves, with the host on.
+
+        :raises: InvalidParameterValue.
+        """
+        if devices is not None and not (
+                isinstance(devices, list)
+                and all(isinstance(d, str) for d in devices)):
+            raise _bad(f'devices: {devices!r}: expected a list of ids')
+        kind = operation.kind_of(task.node)
+        if kind == 'service' and not _truth(allow_disruption):
+            raise _bad('allow_disruption: a device that is in use is not '
+                       'reset; expected true')
+        return begin(task, Operation(
+            kind=str(kind), step='reset_devices', work='reset',
+            devices=tuple(devices or ())))
+
+    @base.clean_step(priority=0, abortable=False, requires_ramdisk=False)
+    @base.deploy_step(priority=0, abortable=False)
+    @base.service_step(priority=0, abortable=False, requires_ramdisk=False)
+    def refresh_traits(self, task: Any) -> str:
+        """Look at the accelerators and publish what is there."""
+        kind = str(operation.kind_of(task.node))
+        return begin(task, Operation(
+            kind=kind, step='refresh_traits', work='look',
+            power_on=kind != 'service'))
+
+    @base.deploy_step(priority=200, abortable=False)
+    def note_tenant(self, task: Any) -> None:
+        """Note that a tenant gets the node: its proofs end with it."""
+        tenancy.begun(task.node)
+        task.node.save()
+
+    @base.verify_step(priority=10)
+    def verify_accelerators(self, task: Any) -> None:
+        """Look once, if the host is on; nothing found fails nothing."""
+        verify.look_once(task)
+
+    def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
+        """The clean steps, with the baseline's priority as configured."""
+        steps = super().get_clean_steps(task)  # type: ignore[misc]
+        return [{**s, 'priority': CONF.accelerator.baseline_priority}
+                if s['step'] == 'apply_baseline' else dict(s) for s in steps]
+
+
+def begin(task: Any, current: Operation) -> str:
+    """Write an operation down; the periodic takes it up from there.
+
+    Everything is saved at once, so that a kill leaves all of it or nothing.
+
+    :returns: the wait state to return from the step.
+    :raises: InvalidState where the node is in no operation that has steps.
+    """
+    node = task.node
+    if current.kind not in operation.WAIT_STATES:
+        raise exception.InvalidState(
+            f'a step cannot run in provision state {node.provision_state}')
+    now = time.time()
+    operation.store(node, current.but(
+        due=now, started=now,
+        deadline=now + CONF.accelerator.stable_timeout))
+    node.del_driver_internal_info(operation.RESULT_KEY)
+    async_steps.set_node_flags(
+        node, polling=True, skip_current_step=True, step_type=current.kind)
+    return str(operation.WAIT_STATES[current.kind])
+
+
+def _begin_apply(task: Any, step: str, profile: Profile, inline: bool,
+                 max_effect: str | None, disruption: bool) -> str:
+    node = task.node
+    kind = str(operation.kind_of(node))
+    effect, why = _effect(task, kind, max_effect, disruption)
+    try:
+        record = converge.begin(
+            profile, operation.load_record(node), time.time())
+        operation.store_record(node, record)
+    except AccelError as exc:
+        raise exception.InvalidParameterValue(str(exc)) from exc
+    node.del_driver_internal_info(operation.PROFILE_KEY)
+    if inline:
+        node.set_driver_internal_info(
+            operation.PROFILE_KEY, loader.normalise(profile))
+    return begin(task, Operation(
+        kind=kind, step=step, profile=profile.name, inline=inline,
+        effect=str(effect), why=why, disruption=disruption,
+        power_on=kind != 'service' or disruption))
+
+
+def _effect(task: Any, kind: str, asked: str | None,
+            disruption: bool) -> tuple[Effect, str]:
+    """The strongest reset that step and node allow, and why no stronger."""
+    strongest, why = resets.strongest_allowed(task)
+    if asked is None:
+        if kind != 'service':
+            return strongest, why or ''
+        asked = 'none'
+    try:
+        effect = Effect(asked)
+    except ValueError:
+        raise _bad(f'max_effect: {asked!r}: expected one of '
+                   + ', '.join(Effect)) from None
+    if kind == 'service' and effect is not Effect.NONE and not disruption:
+        raise _bad(f'allow_disruption: max_effect {effect} in a service '
+                   'step: expected allow_disruption true')
+    if effect.rank <= strongest.rank:
+        return effect, f'the step allows {effect} at most'
+    return strongest, why or ''
+
+
+def _profile(given: object) -> tuple[Profile, bool]:
+    """The profile of a step's argument, and whether it is an inline one."""
+    try:
+        if isinstance(given, str):
+            return sites.site_profiles().get(given), False
+        if isinstance(given, Mapping):
+            return loader.load_data(given), True
+    except AccelError as exc:
+        raise exception.InvalidParameterValue(str(exc)) from exc
+    raise _bad(f'profile: {type(given).__name__}: expected the name of a '
+               'site profile, or a mapping')
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _bad(f'allow_disruption: {value!r}: expected true or false')
+
+
+def _bad(text: str) -> exception.InvalidParameterValue:
+    return exception.InvalidParameterValue(text)

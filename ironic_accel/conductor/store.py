@@ -1,0 +1,186 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What was seen, kept where Ironic keeps such things.
+
+The whole inventory goes to the node's inspection data (LONGTEXT), beside
+what an inspection put there; a summary to ``driver_internal_info``; firmware
+to the node's firmware components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import time
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers.modules import inspect_utils
+from ironic import objects
+from oslo_log import log
+
+from ironic_accel.model import document
+from ironic_accel.model import join
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Way
+
+LOG = log.getLogger(__name__)
+
+SUMMARY_KEY = 'accel_summary'
+#: Our part of the node's ``plugin_data``.
+PLUGIN_KEY = 'accelerators'
+#: Firmware components of ours; all others are somebody else's.
+ROW_PREFIX = 'accel:'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """What was stored, and when (epoch seconds)."""
+
+    inventory: Inventory
+    at: float
+    ways: tuple[Way, ...] = ()
+    plan: Mapping[str, Any] | None = None
+
+
+def load(task: Any) -> Stored | None:
+    """What was stored last, or None."""
+    data = _data(task)
+    raw = (data.get('plugin_data') or {}).get(PLUGIN_KEY)
+    if not isinstance(raw, dict) or 'inventory' not in raw:
+        # The inspection hook of upstream puts a list under that name.
+        return None
+    try:
+        seen = document.inventory_from_dict(raw['inventory'])
+    except (KeyError, TypeError, ValueError) as exc:
+        LOG.warning('The stored inventory of node %(node)s is not read: '
+                    '%(why)s', {'node': task.node.uuid, 'why': exc})
+        return None
+    return Stored(seen, raw['at'], tuple(
+        _way_from(w) for w in raw.get('ways') or ()), raw.get('plan'))
+
+
+def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
+         plan: Mapping[str, Any] | None = None,
+         now: float | None = None) -> None:
+    """Store an inventory; the caller saves the node (the summary).
+
+    :param ways: what could be done on it, so that it can be planned from.
+    :param plan: the document of the plan that was made of it.
+    """
+    at = time.time() if now is None else now
+    data = _data(task)
+    plugin = dict(data.get('plugin_data') or {})
+    plugin[PLUGIN_KEY] = {
+        'inventory': document.inventory_to_dict(inventory), 'at': at,
+        'ways': [_way_to(w) for w in ways],
+        'plan': dict(plan) if plan else None}
+    inspect_utils.store_inspection_data(
+        task.node, data.get('inventory') or {}, plugin, task.context)
+    task.node.set_driver_internal_info(
+        SUMMARY_KEY, summary(inventory, at))
+
+
+def _way_to(way: Way) -> dict[str, Any]:
+    return {'name': way.name,
+            'burns': [[*ref, burn.lane, [list(r) for r in burn.also_writes]]
+                      for ref, burn in way.burns.items()],
+            'sets': sorted(list(ref) for ref in way.sets),
+            'resets': dict(way.resets)}
+
+
+def _way_from(raw: Mapping[str, Any]) -> Way:
+    return Way(
+        raw['name'],
+        {(device, name): Burn(lane, tuple((a, b) for a, b in also))
+         for device, name, lane, also in raw['burns']},
+        frozenset((a, b) for a, b in raw['sets']),
+        {k: Effect(v) for k, v in raw['resets'].items()})
+
+
+def summary(inventory: Inventory, at: float) -> dict[str, Any]:
+    """What fits ``driver_internal_info``: counts, not devices."""
+    kinds: dict[str, int] = {}
+    for device in inventory.devices:
+        kinds[device.kind] = kinds.get(device.kind, 0) + 1
+    return {'at': at, 'host': inventory.host, 'complete': inventory.complete,
+            'devices': dict(sorted(kinds.items())),
+            'warnings': len(inventory.warnings)}
+
+
+def known_ids(task: Any, inventory: Inventory) -> Inventory:
+    """The inventory with the ids that devices had in the stored one."""
+    stored = load(task)
+    if stored is None:
+        return inventory
+    return join.rejoin(inventory, join.identities(stored.inventory))
+
+
+def sync_firmware(task: Any, inventory: Inventory) -> None:
+    """Bring the node's firmware components up to what was seen.
+
+    A component that does not tell its version leaves its row as it was:
+    unknown is not a version. Rows of ours whose hardware is gone are
+    removed; Ironic itself never does.
+    """
+    rows = {r.component: r for r in objects.FirmwareComponentList
+            .get_by_node_id(task.context, task.node.id)}
+    seen: set[str] = set()
+    for device in inventory.devices:
+        for part in device.components:
+            name = f'{ROW_PREFIX}{device.id}/{part.name}'[:255]
+            seen.add(name)
+            if part.running is None:
+                continue
+            values = {'current_version': part.running[:255],
+                      'vendor': device.vendor, 'model': device.model,
+                      'serial_number': device.serial}
+            _put_row(task, rows.get(name), name, values)
+    for name in set(rows) - seen:
+        if name.startswith(ROW_PREFIX):
+            _drop_row(rows[name])
+
+
+def _put_row(task: Any, row: Any, name: str,
+             values: Mapping[str, Any]) -> None:
+    if row is None:
+        objects.FirmwareComponent(
+            task.context, node_id=task.node.id, component=name,
+            **values).create()
+        return
+    changed = {k: v for k, v in values.items() if getattr(row, k) != v}
+    if changed:
+        for key, value in changed.items():
+            setattr(row, key, value)
+        row.save()
+
+
+def _drop_row(row: Any) -> None:
+    """Remove a row. Ironic has no call for it: its objects only add."""
+    from ironic.db.sqlalchemy import api as db_api
+    from ironic.db.sqlalchemy import models
+    with db_api._session_for_write() as session:
+        session.query(models.FirmwareComponent).filter_by(
+            id=row.id).delete()
+
+
+def _data(task: Any) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = inspect_utils.get_inspection_data(
+            task.node, task.context)
+    except exception.NodeInventoryNotFound:
+        return {}
+    return found

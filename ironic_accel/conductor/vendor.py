@@ -1,0 +1,41 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The vendor interfaces: one mixin in front of Ironic's own.
+
+Ironic has no interface type for accelerators, and no hook to add one; the
+vendor slot has clean, deploy, service and verify steps, and passthru.
+"""
+
+from __future__ import annotations
+
+from ironic.drivers.modules.redfish import vendor as redfish_vendor
+
+from ironic_accel.conductor.loop import Loop
+from ironic_accel.conductor.passthru import Passthru
+from ironic_accel.conductor.steps import Steps
+
+
+class Accelerator(Passthru, Steps, Loop):
+    """What every vendor interface of ours has besides the one it replaces."""
+
+    def get_properties(self) -> dict[str, str]:
+        """Properties of a node that matter here."""
+        upstream: dict[str, str] = super(  # type: ignore[misc]
+            ).get_properties()
+        return {**upstream, 'accel_baseline':
+                'Site profile that the clean step apply_baseline brings '
+                'this node to. Optional.'}
+
+
+class RedfishAccelerator(Accelerator, redfish_vendor.RedfishVendorPassthru):
+    """The life cycle of accelerators, with all of Redfish's passthru."""

@@ -1,0 +1,77 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The look of the verify step: short, and never a reason to fail."""
+
+from __future__ import annotations
+
+from concurrent import futures
+from typing import Any
+
+from oslo_log import log
+
+from ironic_accel.conductor import context
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import publish
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+
+LOG = log.getLogger(__name__)
+
+
+def look_once(task: Any) -> None:
+    """Look at the BMC for a bounded time, and publish what is there.
+
+    The node is never powered on for it. What it did, or why it did nothing,
+    is in the result record.
+    """
+    node = task.node
+    current = operation.Operation(
+        kind='verify', step='verify_accelerators', work='look')
+    note = 'inventoried'
+    try:
+        ctx = context.make(task, current)
+        seen = _bounded(ctx, CONF.accelerator.verify_timeout)
+        if seen is None:
+            note = (f'no answer within {CONF.accelerator.verify_timeout} s: '
+                    'not inventoried')
+        elif seen.host == 'off':
+            note = 'host off: not inventoried'
+        elif not seen.complete or seen.busy:
+            note = 'devices still appear: not inventoried'
+        else:
+            publish.take(ctx, seen)
+    except AccelError as exc:
+        note = f'not inventoried: {exc}'
+    except Exception as exc:
+        # A node becomes manageable whatever its accelerators do.
+        LOG.exception('Verifying the accelerators of node %s', node.uuid)
+        note = f'not inventoried: {type(exc).__name__}'
+    LOG.info('Accelerators of node %(node)s: %(note)s',
+             {'node': node.uuid, 'note': note})
+    node.set_driver_internal_info(operation.RESULT_KEY, {
+        'operation': 'verify', 'step': current.step, 'outcome': 'done',
+        'note': note, 'error': None})
+    node.save()
+
+
+def _bounded(ctx: context.Context, seconds: float) -> Inventory | None:
+    """What was seen within a time, or None; reads left over do no harm."""
+    pool = futures.ThreadPoolExecutor(
+        max_workers=1, thread_name_prefix='accel-verify')
+    try:
+        return pool.submit(ctx.backend.observe).result(timeout=seconds)
+    except futures.TimeoutError:
+        return None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,105 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A backend as the conductor lends it to the loop.
+
+It counts what goes to the BMC, keeps what was seen last, and stands between
+two nodes that share a BMC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+import zlib
+
+from ironic_accel.conductor import neighbours
+from ironic_accel.conductor.journal import check_ours
+from ironic_accel.conductor.operation import Operation
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+
+
+class Watched:
+    """The backend of one tick.
+
+    :param task: a task that holds the node exclusively.
+    :param current: the operation that it works for.
+    :param inner: the backend that does the work.
+    :param burns: whether images may be written at all; without it no way
+        can, and a plan that needs it is refused before anything is begun.
+    :ivar burns: as given.
+    :ivar last: what was seen last, or None.
+    :ivar writes: writes begun.
+    :ivar requests: requests that observations took.
+    """
+
+    def __init__(self, task: Any, current: Operation, inner: Backend,
+                 burns: bool = True) -> None:
+        self._task = task
+        self._current = current
+        self._inner = inner
+        self.burns = burns
+        self.last: Inventory | None = None
+        self.writes = 0
+        self.requests = 0
+
+    def observe(self) -> Inventory:
+        """Look at the box; see ports.Backend."""
+        self.last = None
+        seen = self._inner.observe()
+        self.last = seen
+        self.requests += seen.requests
+        return seen
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What can be done, and may be; see ports.Backend."""
+        ways = self._inner.ways(inventory)
+        if self.burns:
+            return ways
+        return tuple(dataclasses.replace(w, burns={}) for w in ways)
+
+    def all_ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What can be done at all, whatever this operation may do."""
+        return self._inner.ways(inventory)
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write, if the node and its BMC are still ours.
+
+        :raises: NotOurs; Rejected where another node has just begun to
+            write through the same BMC: the journal looked before our intent
+            was saved, this is the look after it.
+        """
+        check_ours(self._task, self._current)
+        other = neighbours.writing(self._task)
+        if other:
+            raise Rejected(
+                f'node {other} writes through the same BMC',
+                retry_after=5 + zlib.crc32(
+                    self._task.node.uuid.encode()) % 11,
+                error_class=ErrorClass.TRANSIENT)
+        self.writes += 1
+        return self._inner.start(action, image, spec, force)
+
+    def poll(self, ticket: Mapping[str, Any]) -> Poll:
+        """See what became of a write; see ports.Backend."""
+        return self._inner.poll(ticket)
