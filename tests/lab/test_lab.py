@@ -70,20 +70,18 @@ def test_the_database_is_never_locked(
             one.uuid, f"CUSTOM_LAB_{number}")
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(add, range(40)))
-    assert len(ironic.traits(one.uuid)) == 40
+        list(pool.map(add, range(24)))
+    assert len(ironic.traits(one.uuid)) == 24
     assert "database is locked" not in lab.ironic.running().log.read_text()
 
 
 def test_a_refused_state_says_what_happened(
         ironic: ironic_api.IronicApi, machine: MakeMachine) -> None:
-    one = machine("--box", "plain")
-    one.twin.stop()
+    one = machine("--box", "plain", system="/redfish/v1/Systems/absent")
     with pytest.raises(ironic_api.NodeStateError) as caught:
         ironic.manage(one.uuid)
     assert caught.value.node["provision_state"] == "enroll"
     assert str(caught.value.node["last_error"]) in str(caught.value)
-    assert "verifying" in str(caught.value) or "enroll" in str(caught.value)
 
 
 @pytest.mark.skipif(mariadb.find_server() is None,

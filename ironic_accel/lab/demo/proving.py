@@ -1,0 +1,180 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Chapters 4 to 6: burnt, proved, scheduled, and done again for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic_accel.lab import nova_like
+from ironic_accel.lab.demo import cast as cast_mod
+from ironic_accel.lab.demo import profiles
+from ironic_accel.lab.demo import watch
+from ironic_accel.lab.demo.cast import apply_step
+from ironic_accel.lab.demo.cast import Cast
+from ironic_accel.lab.demo.show import Document
+from ironic_accel.lab.demo.show import Show
+
+IS_SECURE = 'CUSTOM_ACCEL_IS_HGX_SECURE'
+IS_MIG = 'CUSTOM_ACCEL_IS_HGX_MIG'
+IS_A100 = 'CUSTOM_ACCEL_IS_A100_MIG'
+
+
+def four_burn(show: Show, crew: Cast) -> None:
+    """A manual clean brings the profile about, and proves it."""
+    show.chapter(4, f'A manual clean brings {cast_mod.HGX} to '
+                    f'{profiles.SECURE}')
+    before = crew[cast_mod.HGX].twin.state()
+    watch.forget(crew[cast_mod.HGX])
+    result = clean(show, crew, cast_mod.HGX, profiles.SECURE)
+    told = watch.ledger(crew[cast_mod.HGX])
+    _what_reached(show, told)
+    show.expect(len(told['pushes']) == 1, 'one push', told['pushes'])
+    show.expect(_kinds(told) == ['aux-cycle'],
+                'the only reset of more than the host\'s own power is one '
+                'auxiliary cycle', told['resets'])
+    show.expect(told['violations'] == [],
+                'nothing was done that hurts a machine', told['violations'])
+    _burnt(show, before, crew[cast_mod.HGX].twin.state())
+    show.expect(result['proved'] == 17,
+                '17 items were read back: 8 GPUs, 8 ECC modes, the FPGA',
+                result)
+    show.expect(IS_SECURE in crew.traits(cast_mod.HGX),
+                f'{IS_SECURE} is published')
+    _volatile(show, crew)
+    _lasting(show, crew)
+
+
+def _burnt(show: Show, before: Document, after: Document) -> None:
+    """The truth of the simulated machine, not what was read of it."""
+    rows = [(name, was['running'], after['components'][name]['running'])
+            for name, was in before['components'].items()
+            if was['running'] != after['components'][name]['running']]
+    show.rows('Components that run another version now',
+              ('Component', 'Before', 'After'), rows)
+    show.expect(len(rows) == 9, 'nine components run what the bundle brought',
+                rows)
+    off = [name for name, mode in after['modes'].items()
+           if name.endswith('/ecc') and mode['current'] is not True]
+    show.expect(off == [], 'ECC is on in all eight GPUs', off)
+
+
+def _volatile(show: Show, crew: Cast) -> None:
+    show.line()
+    show.line('MIG on the H100s: what Hopper keeps is lost at a reboot.')
+    result = clean(show, crew, cast_mod.HGX, profiles.HGX_MIG)
+    volatile = result['volatile']
+    show.line(f"  {profiles.HGX_MIG}: {result['proved']} items proved, of "
+              f"which these do not survive a reboot: {', '.join(volatile)}")
+    traits = crew.traits(cast_mod.HGX)
+    show.expect(bool(volatile) and IS_MIG not in traits
+                and 'CUSTOM_ACCEL_CAN_HGX_MIG' in traits,
+                'so it gets CUSTOM_ACCEL_CAN_HGX_MIG and no IS trait',
+                sorted(traits))
+
+
+def _lasting(show: Show, crew: Cast) -> None:
+    show.line()
+    show.line('MIG on the A100s: Ampere keeps it.')
+    result = clean(show, crew, cast_mod.PCIE, profiles.A100_MIG)
+    traits = crew.traits(cast_mod.PCIE)
+    show.expect(result['volatile'] == [] and IS_A100 in traits,
+                f'it gets {IS_A100}', sorted(traits))
+    show.table(show.faces.traits_table(crew.all_traits()))
+
+
+def five_placement(show: Show, crew: Cast) -> None:
+    """Placement schedules by what was proved."""
+    show.chapter(5, 'Placement chooses by what was proved')
+    lab = crew.lab
+    node: dict[str, Any] = {}
+    for name, machine in crew.machines.items():
+        node = lab.ironic.api.provide(machine.uuid)
+        traits = nova_like.publish(lab.ironic.api, lab.placement.api,
+                                   machine.uuid)
+        show.expect(traits == crew.traits(name),
+                    f'{name}: the provider has the node\'s {len(traits)} '
+                    'traits', sorted(traits))
+    by_uuid = {m.uuid: name for name, m in crew.machines.items()}
+    resources = {nova_like.resource_class(node): 1}
+    rows = []
+    for trait, expected in ((IS_SECURE, {cast_mod.HGX}),
+                            (IS_A100, {cast_mod.PCIE}), (IS_MIG, set())):
+        if trait == IS_MIG:
+            # Nobody has it, so Placement does not even know the name.
+            continue
+        found = {by_uuid[u] for u in lab.placement.api.candidates(
+            resources, [trait])}
+        rows.append((trait, ', '.join(sorted(found))))
+        show.expect(found == expected,
+                    f'{trait}: that node and no other', found)
+    show.rows('GET /allocation_candidates', ('required', 'Candidates'), rows)
+
+
+def six_again(show: Show, crew: Cast) -> None:
+    """The same clean again does nothing."""
+    show.chapter(6, 'The same clean again')
+    machine = crew[cast_mod.HGX]
+    machine.ironic.api.manage(machine.uuid)
+    watch.forget(machine)
+    result = clean(show, crew, cast_mod.HGX, profiles.SECURE)
+    told = watch.ledger(machine)
+    _what_reached(show, told)
+    writes = _changing(told)
+    show.line(f"  {told['requests']} requests reached the BMC in the whole "
+              f"clean, {told['by_method'].get('GET', 0)} of them GET")
+    show.expect(result['outcome'] == 'converged'
+                and (result['writes'], result['resets']) == (0, 0),
+                'converged without a write and without a reset', result)
+    show.expect(told['pushes'] == [] and writes == []
+                and _kinds(told) == [],
+                'the machine itself saw no push, no write and no reset',
+                writes)
+
+
+def _changing(told: Document) -> list[Document]:
+    """Requests that change firmware or modes; power and sessions apart."""
+    return [r for r in told['last_requests']
+            if r['method'] not in ('GET', 'HEAD')
+            and 'ComputerSystem.Reset' not in r['path']
+            and 'SessionService' not in r['path']]
+
+
+def _kinds(told: Document) -> list[str]:
+    """Resets that activate firmware or modes, in the order of time."""
+    kinds = [str(r['kind']) for r in told['resets']]
+    return [kind for kind in kinds if kind not in ('power-on', 'power-off')]
+
+
+def _what_reached(show: Show, told: Document) -> None:
+    show.rows('What reached the machine, counted by itself',
+              ('Requests', 'Pushes', 'Writes', 'Resets', 'Violations'),
+              [(told['requests'], len(told['pushes']), len(told['writes']),
+                ', '.join(r['kind'] for r in told['resets']),
+                len(told['violations']))])
+
+
+def clean(show: Show, crew: Cast, name: str, profile: Any,
+          **args: Any) -> dict[str, Any]:
+    """Clean a manageable node by hand with one step; its result record."""
+    machine = crew[name]
+    machine.ironic.api.set_provision(
+        machine.uuid, 'clean', clean_steps=[apply_step(profile, **args)])
+    node = watch.follow(show, machine)
+    result = dict(watch.progress(machine)['result'] or {})
+    show.expect(node['provision_state'] == 'manageable'
+                and result.get('outcome') == 'converged'
+                and result.get('profile') == profile,
+                f'the clean step brought {name} to {profile}',
+                node['last_error'] or result)
+    return result
