@@ -32,7 +32,8 @@ all: ``compare`` is None then, and whoever asks has to refuse.
 ``text``
     anything; only equality is known.
 ``auto``
-    whichever of the above both texts have; texts that are spelled
+    whichever of the above both texts have (also where neither has the form
+    that was asked for); texts that are spelled
     differently are never the same, case of hexadecimal digits aside.
 """
 
@@ -147,10 +148,12 @@ def compare(a: str | None, b: str | None,
         return None
     if a == b:
         return 0
-    if form == 'auto':
-        return _auto(a, b)
+    if form == 'text':
+        return None
     parse = _PARSERS.get(form)
-    return _ordered(parse(a), parse(b)) if parse else None
+    if parse and (parse(a) or parse(b)):
+        return _ordered(parse(a), parse(b))
+    return _auto(a, b)
 
 
 def _auto(a: str, b: str) -> int | None:
