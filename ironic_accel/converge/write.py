@@ -39,6 +39,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import action_key
+from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.record import Intent
@@ -104,8 +105,10 @@ def _start(run: Run, action: Action, ready: dict[str, Ready],
     before = run.record
     attempts = dict(before.attempts)
     if action.verb == 'reset':
-        run.record = settle.spend(before, action.effect, (), [
-            x for x in before.landed if x.item in action.items])
+        run.record = settle.spend(
+            before, action.effect,
+            [Due(i, action.effect) for i in action.items],
+            [x for x in before.landed if x.item in action.items])
     else:
         for item in action.items:
             attempts[item] = attempts.get(item, 0) + 1

@@ -277,6 +277,14 @@ def test_a_device_reset_is_an_action_and_no_host_reset() -> None:
     assert (box.writes, box.resets) == (2, [])
 
 
+def test_a_device_reset_too_weak_for_what_is_seen_to_wait() -> None:
+    box = Box({'d0': {'gpu': old(waiting='2', claimed=Effect.DEVICE_RESET)}},
+              {}, [], Effect.DEVICE_RESET)
+    assert isinstance(run(box), outcome.Converged)
+    assert (box.writes, box.resets) == (1, [
+        Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE])
+
+
 def test_a_landed_item_of_an_earlier_run_is_activated_not_burnt() -> None:
     box, disk = one(shows=False), drive.Disk()
     limited = dataclasses.replace(WANTED, limits=profile_mod.Limits(
