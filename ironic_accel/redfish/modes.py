@@ -146,7 +146,8 @@ def _dpu(reader: Reader, found: Found) -> list[Mode]:
     if bios is None or not bios.knows('Attributes', 'NicMode'):
         return []
     waiting = reader.read(settings_uri(bios))
-    now, soon = _nic_mode(bios), waiting and _nic_mode(waiting)
+    now = _nic_mode(bios)
+    soon = _nic_mode(waiting) if waiting else None
     return [Mode('mode', now, None if soon == now else soon, uri=bios.uri)]
 
 
@@ -164,6 +165,37 @@ def _with_facts(mode: Mode, kind: str, catalog: Catalog,
     return dataclasses.replace(
         mode, effect=facts.effect, persists=facts.persists,
         unordered=facts.unordered, allowed=facts.values or None)
+
+
+def shown_now(reader: Reader, uri: str, name: str
+              ) -> tuple[Value | None, Value | None, bool]:
+    """A mode as it reads now: current, pending, and whether a waiting value
+    would be seen.
+
+    :param uri: ``Mode.uri``.
+    :raises: Unreachable where the BMC does not answer.
+    """
+    doc = reader.fresh(uri)
+    if doc is None:
+        return None, None, False
+    shown = reader.fields(doc)
+    settings = settings_uri(shown)
+    waits = reader.fresh(settings) if settings else None
+    waiting = reader.fields(waits) if waits else None
+    if name == 'mode':
+        if not shown.knows('Mode'):
+            return (_nic_mode(shown),
+                    _nic_mode(waiting) if waiting else None,
+                    waiting is not None)
+        word = shown.word('Mode', known=_DPU_WORDS)
+        return _DPU_WORDS[word] if word else None, None, False
+    if name == 'cc':
+        return (_cc(shown), _cc(waiting) if waiting else None,
+                waiting is not None)
+    row = next(r for r in ROWS if r.name == name)
+    hides = waiting is None or not row.settings
+    soon = None if hides or waiting is None else _value(waiting, row)
+    return _value(shown, row), soon, not hides
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

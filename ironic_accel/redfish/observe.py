@@ -63,7 +63,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     service = _service(reader, scope)
     entries = firmware.attach(reader, scope, found, service, catalog)
     tasks_at, tasks = state.tasks(reader, scope)
-    devices = tuple(_device(reader, f, catalog) for f in found)
+    devices = join.identify(_device(reader, f, catalog) for f in found)
     host = state.power(scope.system)
     age = state.since_reset(tasks_at, scope.system)
     inventory = Inventory(
@@ -73,8 +73,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
         busy=state.busy(scope, tasks, devices), seen_via=('redfish',),
         devices=devices)
     inventory = dataclasses.replace(
-        join.identified(inventory), requests=reader.requests,
-        warnings=reader.warnings)
+        inventory, requests=reader.requests, warnings=reader.warnings)
     return Seen(scope, service, tuple(entries), inventory)
 
 

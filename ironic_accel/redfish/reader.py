@@ -125,6 +125,11 @@ class Reader:
             self._docs[uri] = doc
         return doc
 
+    def known(self, uri: str) -> Fields | None:
+        """A resource that was read before; no traffic."""
+        doc = self._docs.get(normal(uri))
+        return None if doc is None else self.fields(doc)
+
     def fresh(self, uri: str) -> Doc | None:
         """One resource, read again whatever was read before."""
         self._docs.pop(normal(uri), None)

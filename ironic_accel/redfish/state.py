@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
@@ -152,12 +152,13 @@ def _alive(task: Fields) -> bool:
     What names another service as its target (a log collection) does not.
     """
     target = task.text('Payload', 'TargetUri')
-    if target and 'Update' not in target:
+    if target and target.startswith('/') and 'Update' not in target:
         return False
     return task.doc.get('TaskState') in ALIVE
 
 
 def _task(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
+    """A task, what it names of the node's, and the ticket to poll it."""
     percent = task.number('PercentComplete')
     named: dict[tuple[str, str], None] = {}
     for message in task.parts('Messages'):
@@ -166,6 +167,10 @@ def _task(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
             if ref is not None:
                 named[ref] = None
     name = task.text('Name') or 'task'
+    ticket: dict[str, Any] = {'kind': 'task', 'task': task.uri, 'parts': [
+        [*ref, key] for key, ref in known.items() if ref in named]}
+    if isinstance(task.doc.get('StartTime'), str):
+        ticket['start'] = task.doc['StartTime']
     return Busy('task', task.uri,
                 f'{name} {task.doc.get("TaskState")}', percent,
-                tuple(named))
+                tuple(named), ticket=ticket)

@@ -28,8 +28,10 @@ from ironic_accel.redfish.vendors import dell
 from ironic_accel.redfish.vendors import nvidia
 from ironic_accel.redfish.vendors.base import Quirks
 
+#: The more special a table, the earlier: the first that says something of
+#: how to push counts.
 ALL: tuple[Quirks, ...] = (
-    nvidia.QUIRKS, nvidia.STATION, bluefield.QUIRKS, dell.QUIRKS,
+    nvidia.STATION, nvidia.QUIRKS, bluefield.QUIRKS, dell.QUIRKS,
     cray.QUIRKS)
 
 

@@ -52,7 +52,6 @@ _FIRMWARE = (
 #: components' own.
 _PUSHES = (
     PushChoice(r'HGX_.+', 'multipart-targets', ('HGX_0',)),
-    PushChoice(r'.+', 'multipart-targets'),
 )
 
 QUIRKS = Quirks(
@@ -71,10 +70,11 @@ QUIRKS = Quirks(
 )
 
 #: GB200/GB300: ``Targets`` has to be empty, naming a component is answered
-#: with 400, and ``ForceUpdate`` has to be true or an equal version fails.
+#: with 400. Without ``ForceUpdate`` components that have the version already
+#: are turned down; it goes along only where the profile allows force.
 STATION = Quirks(
     name='nvidia-gb',
     recognised_by=(('root.Product', r'GB\d* NVL.*'),
                    ('system.Model', r'GB\d+ NVL.*')),
-    pushes=(PushChoice(r'.+', 'multipart-all-forced'),),
+    pushes=(PushChoice(r'.+', 'multipart-all'),),
 )

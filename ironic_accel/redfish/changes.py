@@ -1,0 +1,230 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Modes set and devices reset: small writes, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import re
+import time
+from typing import Any
+
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Result
+from ironic_accel.converge.ports import Running
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.document import plain
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Item
+from ironic_accel.redfish import connect
+from ironic_accel.redfish import modes
+from ironic_accel.redfish import tasks
+from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.push import Writer
+from ironic_accel.redfish.reader import Reader
+
+#: How long a value that was taken may stay unseen, seconds.
+_SHOWS_WITHIN = 30.0
+
+#: NVIDIA bmcweb's text for a setting whose fate it does not know.
+_MAYBE = re.compile(r'may\s*/?\s*may\s?not have (been )?applied', re.I)
+
+#: Actions that reset a device (Processor v1.6, NetworkAdapter v1.12).
+_RESETS = ('#Processor.Reset', '#NetworkAdapter.Reset')
+_RESET_TYPES = ('ForceRestart', 'GracefulRestart', 'PowerCycle')
+
+
+def set_modes(reader: Reader, writer: Writer, inventory: Inventory,
+              action: Action) -> dict[str, Any]:
+    """Set modes, one request each; returns the ticket.
+
+    :raises: Rejected, Unreachable where nothing at all was set;
+        OutcomeUnknown where the first one's fate is not known.
+    """
+    done: list[dict[str, Any]] = []
+    for change in action.changes:
+        try:
+            entry = _set_one(reader, writer, inventory, change.item)
+        except (Rejected, Unreachable, OutcomeUnknown) as error:
+            if not done:
+                raise
+            # Others are set already: this one's failure is its own.
+            entry = {'failed': error.detail.summary,
+                     'message_id': error.detail.message_id}
+        done.append({'ref': list(change.item.ref),
+                     'wanted': plain(change.item.wanted), **entry})
+    return {'kind': 'set', 'at': time.time(), 'items': done}
+
+
+def _set_one(reader: Reader, writer: Writer, inventory: Inventory,
+             item: Item) -> dict[str, Any]:
+    device = inventory.device(item.device)
+    mode = device.mode(item.name) if device else None
+    if mode is None or mode.uri is None or item.wanted is None:
+        raise Rejected(f'{item.name} cannot be set on {item.device}: it is '
+                       'not seen out of band', device=item.device)
+    doc = reader.fresh(mode.uri)
+    if doc is None:
+        raise Unreachable(f'{mode.uri} cannot be read before it is set',
+                          error_class=ErrorClass.TRANSIENT)
+    made = modes.writes(reader.fields(doc), item.name, item.wanted)
+    if isinstance(made, str):
+        raise Rejected(made, device=item.device, component=item.name)
+    entry: dict[str, Any] = {'uri': mode.uri}
+    for write in made:
+        try:
+            answer = writer.send(write.method, write.uri, write.body)
+        except Rejected as error:
+            if _MAYBE.search(error.detail.summary):
+                continue
+            raise
+        told = tasks.ticket(answer, [])
+        if told['kind'] == 'task' and answer.status == 202:
+            entry['task'] = told
+    if any(w.method == 'POST' for w in made):
+        # An action is taken or not; what it set shows after a reset alone.
+        entry['taken'] = True
+    elif mode.effect is Effect.NONE:
+        entry['shows'] = True
+    return entry
+
+
+def poll_modes(connector: connect.Connector, reader: Reader,
+               ticket: Mapping[str, Any]) -> Poll:
+    """See whether the modes read as they were set."""
+    young = time.time() - float(ticket.get('at', 0)) < _SHOWS_WITHIN
+    results: list[Result] = []
+    for entry in ticket.get('items', ()):
+        ref = (str(entry['ref'][0]), str(entry['ref'][1]))
+        if 'failed' in entry:
+            results.append(Result(ref, False, Detail(
+                entry['failed'], device=ref[0], component=ref[1],
+                message_id=entry.get('message_id'))))
+            continue
+        if entry.get('task'):
+            poll = tasks.poll(connector, entry['task'])
+            if isinstance(poll, Running):
+                return poll
+        problem = _unseen(reader, entry, ref)
+        if problem is not None and young:
+            return Running(problem.summary)
+        results.append(Result(ref, problem is None, problem))
+    return Ended(tuple(results))
+
+
+def _unseen(reader: Reader, entry: Mapping[str, Any],
+            ref: tuple[str, str]) -> Detail | None:
+    """What is wrong with a mode that was set, or None."""
+    if entry.get('taken'):
+        return None
+    wanted = entry['wanted']
+    now, soon, would_show = modes.shown_now(reader, entry['uri'], ref[1])
+    if wanted in (plain(now), plain(soon)):
+        return None
+    if not would_show and not entry.get('shows'):
+        return None
+    return Detail(
+        f'{ref[1]} was taken and does not show', ErrorClass.TRANSIENT,
+        device=ref[0], component=ref[1], expected=str(wanted),
+        seen=str(plain(soon if soon is not None else now)))
+
+
+def resets(reader: Reader, devices: tuple[Device, ...]
+           ) -> dict[str, Effect]:
+    """The devices that the service can reset."""
+    out = {}
+    for device in devices:
+        shown = reader.known(device.uri) if device.uri else None
+        if shown is not None and _reset_action(shown) is not None:
+            out[device.id] = Effect.DEVICE_RESET
+    return out
+
+
+def _reset_action(shown: Fields) -> Fields | None:
+    for name in _RESETS:
+        action = shown.part('Actions', name)
+        if action.has('target'):
+            return action
+    return None
+
+
+def reset(reader: Reader, writer: Writer, inventory: Inventory,
+          action: Action) -> dict[str, Any]:
+    """Reset devices, one request each; returns the ticket.
+
+    :raises: as ``set_modes``.
+    """
+    done: list[dict[str, Any]] = []
+    names = dict.fromkeys(i.device for i in action.items)
+    for name in names:
+        refs = [list(i.ref) for i in action.items if i.device == name]
+        try:
+            entry = _reset_one(reader, writer, inventory, name)
+        except AccelError as error:
+            if not done:
+                raise
+            entry = {'failed': error.detail.summary,
+                     'message_id': error.detail.message_id}
+        done.append({'refs': refs, **entry})
+    return {'kind': 'reset', 'items': done}
+
+
+def _reset_one(reader: Reader, writer: Writer, inventory: Inventory,
+               name: str) -> dict[str, Any]:
+    device = inventory.device(name)
+    doc = reader.fresh(device.uri) if device and device.uri else None
+    shown = _reset_action(reader.fields(doc)) if doc is not None else None
+    target = shown.text('target') if shown else None
+    if shown is None or target is None:
+        raise Rejected(f'{name} offers no reset', device=name)
+    allowed = shown.texts('ResetType@Redfish.AllowableValues')
+    kind = next((t for t in _RESET_TYPES if t in allowed), None)
+    if allowed and kind is None:
+        raise Rejected(f'{name} offers no reset that restarts it',
+                       device=name, expected=', '.join(_RESET_TYPES),
+                       seen=', '.join(allowed))
+    answer = writer.send('POST', target,
+                         {'ResetType': kind or 'ForceRestart'})
+    told = tasks.ticket(answer, [])
+    return {'task': told} if told['kind'] == 'task' else {}
+
+
+def poll_reset(connector: connect.Connector,
+               ticket: Mapping[str, Any]) -> Poll:
+    """See whether the resets are over."""
+    results: list[Result] = []
+    for entry in ticket.get('items', ()):
+        problem = None
+        if 'failed' in entry:
+            problem = Detail(entry['failed'],
+                             message_id=entry.get('message_id'))
+        elif entry.get('task'):
+            poll = tasks.poll(connector, {
+                **entry['task'], 'parts': [[*r, ''] for r in entry['refs']]})
+            if isinstance(poll, Running):
+                return poll
+            if isinstance(poll, Ended):
+                results += poll.results
+                continue
+        results += [Result((r[0], r[1]), problem is None, problem)
+                    for r in entry['refs']]
+    return Ended(tuple(results))

@@ -1,0 +1,339 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Writes that must not be repeated: one attempt each, and no other path.
+
+Sushy's connector sends a request again on timeouts and after it had to
+authenticate anew, which would flash twice. Here a request goes out once, on
+a connection of its own, with its length known. What became of it is told
+apart: turned down, never left, or unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import email.utils
+import hashlib
+import json
+import os
+import time
+from typing import Any, BinaryIO
+from urllib import parse
+
+import requests
+from requests import adapters
+from requests import exceptions as requests_errors
+import requests_toolbelt
+from sushy import connector as sushy_connector
+from sushy import exceptions
+import urllib3
+
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import connect
+from ironic_accel.redfish.settings import Settings
+
+#: What a busy service is left alone for where it does not say, seconds.
+_BUSY = 60.0
+#: What a write waits that met an expired session, seconds.
+_AGAIN = 2.0
+_PIECE = 1024 * 1024
+_ANSWER_LIMIT = 256 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said to a write that it took.
+
+    :ivar location: of the task monitor, or None.
+    :ivar doc: the body, where it is a JSON object.
+    """
+
+    status: int
+    location: str | None
+    doc: Mapping[str, Any]
+    retry_after: float | None = None
+
+
+class Writer:
+    """Sends writes to one BMC, each once.
+
+    :param connector: sushy's; its session and credentials are used.
+    """
+
+    def __init__(self, connector: connect.Connector,
+                 settings: Settings) -> None:
+        self._connector = connector
+        self._settings = settings
+
+    def refresh(self, uri: str) -> None:
+        """Read something that needs a session, so that a stale one is made
+        anew before a write and never during one.
+
+        :raises: Unreachable where that fails.
+        """
+        try:
+            connect.reading(self._connector).get(
+                uri, server_side_retries_left=0)
+        except exceptions.AccessError as error:
+            raise Unreachable(
+                'the BMC refuses the credentials',
+                error_class=ErrorClass.NEEDS_OPERATOR,
+                message_id=str(error.code)) from error
+        except exceptions.HTTPError:
+            # The session is good; the resource is not what matters here.
+            return
+        except exceptions.SushyError as error:
+            raise Unreachable(f'the BMC does not answer: {error}',
+                              error_class=ErrorClass.TRANSIENT) from error
+
+    def send(self, method: str, uri: str,
+             body: Mapping[str, Any] | None = None) -> Answer:
+        """One small request with a JSON body.
+
+        A PATCH that is turned down for want of a precondition (428) is sent
+        once more with it: nothing was changed.
+
+        :raises: Rejected, Unreachable, OutcomeUnknown.
+        """
+        data = json.dumps(body or {}).encode()
+        headers = {'Content-Type': 'application/json'}
+        timeout = self._settings.write_timeout
+        try:
+            return self._once(method, uri, data, headers, timeout, None)
+        except Rejected as error:
+            if method != 'PATCH' or error.detail.seen not in (
+                    'HTTP 428', 'HTTP 412'):
+                raise
+        etag = self._etag(uri)
+        if etag is None:
+            raise Rejected(f'{uri}: the service wants an ETag and gives none')
+        headers['If-Match'] = etag
+        return self._once(method, uri, data, headers, timeout, None)
+
+    def _etag(self, uri: str) -> str | None:
+        try:
+            response = connect.reading(self._connector).get(
+                uri, server_side_retries_left=0)
+            found = response.headers.get('ETag') or response.json().get(
+                '@odata.etag')
+        except (exceptions.SushyError, ValueError):
+            return None
+        return found if isinstance(found, str) else None
+
+    def push_multipart(self, uri: str, parameters: Mapping[str, Any],
+                       path: str, size: int, sha256: str) -> Answer:
+        """Push an image to a MultipartHttpPushUri (DSP0266).
+
+        :param path: the file; its size and SHA-256 are checked once more.
+        :raises: Rejected, Unreachable, OutcomeUnknown.
+        """
+        with open(path, 'rb') as image:
+            _check(image, path, size, sha256)
+            form = requests_toolbelt.MultipartEncoder(fields=[
+                ('UpdateParameters', (None, json.dumps(parameters),
+                                      'application/json')),
+                ('UpdateFile', (os.path.basename(path), image,
+                                'application/octet-stream'))])
+            sent = _Sent(form, form.len)
+            return self._once(
+                'POST', uri, sent, {'Content-Type': form.content_type},
+                self._settings.push_timeout, sent)
+
+    def push_plain(self, uri: str, path: str, size: int, sha256: str
+                   ) -> Answer:
+        """Push an image as the whole body, to a HttpPushUri.
+
+        :raises: Rejected, Unreachable, OutcomeUnknown.
+        """
+        with open(path, 'rb') as image:
+            _check(image, path, size, sha256)
+            sent = _Sent(image, size)
+            return self._once(
+                'POST', uri, sent,
+                {'Content-Type': 'application/octet-stream'},
+                self._settings.push_timeout, sent)
+
+    def _once(self, method: str, uri: str, data: Any,
+              headers: dict[str, str], timeout: float,
+              sent: _Sent | None) -> Answer:
+        url = parse.urljoin(self._connector._url, uri)
+        with self._session(url) as session:
+            try:
+                response = session.request(
+                    method, url, data=data, allow_redirects=False,
+                    headers={'OData-Version': '4.0', **headers},
+                    timeout=(self._settings.connect_timeout, timeout))
+            except (requests_errors.RequestException, OSError) as error:
+                raise _lost(method, uri, error, sent) from error
+            return _judge(method, uri, response)
+
+    def _session(self, url: str) -> requests.Session:
+        """A session with the connector's credentials and nothing kept."""
+        theirs = self._connector._session
+        session = requests.Session()
+        session.trust_env = theirs.trust_env
+        session.verify = self._connector._verify
+        session.auth = theirs.auth
+        session.headers['Connection'] = 'close'
+        session.headers['Accept-Encoding'] = 'identity'
+        token = theirs.headers.get('X-Auth-Token')
+        if token:
+            session.headers['X-Auth-Token'] = token
+        adapter = theirs.get_adapter(url)
+        if isinstance(adapter, sushy_connector.TLSHttpAdapter):
+            session.mount('https://', sushy_connector.TLSHttpAdapter(
+                adapter.tls_min_version, adapter.tls_ciphers,
+                adapter.verify))
+        else:
+            session.mount(parse.urlsplit(url).scheme + '://',
+                          adapters.HTTPAdapter(max_retries=0))
+        return session
+
+
+class _Sent:
+    """A body that knows its length and how much of it has gone out."""
+
+    def __init__(self, source: Any, length: int) -> None:
+        self._source = source
+        self.len = length
+        self.gone = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece."""
+        piece: bytes = self._source.read(size)
+        self.gone += len(piece)
+        return piece
+
+
+def _check(image: BinaryIO, path: str, size: int, sha256: str) -> None:
+    """Check a file that is about to be sent; rewinds it.
+
+    :raises: Rejected where it is not what it was when it was fetched.
+    """
+    digest, length = hashlib.sha256(), 0
+    while piece := image.read(_PIECE):
+        digest.update(piece)
+        length += len(piece)
+    image.seek(0)
+    if length != size or digest.hexdigest() != sha256:
+        raise Rejected(
+            f'{path}: the image is not the one that was checked',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            expected=f'{size} bytes, sha256 {sha256}',
+            seen=f'{length} bytes, sha256 {digest.hexdigest()}')
+
+
+def _lost(method: str, uri: str, error: BaseException,
+          sent: _Sent | None) -> OutcomeUnknown | Unreachable:
+    """What a transport error means: did anything go out?"""
+    text = f'{method} {uri}: {type(error).__name__}: {error}'
+    never = isinstance(error, requests_errors.ConnectTimeout
+                       | requests_errors.SSLError
+                       | requests_errors.ProxyError)
+    seen: BaseException | None = error
+    while seen is not None and not never:
+        inner = seen.args[0] if seen.args else None
+        reason = getattr(inner, 'reason', None)
+        never = isinstance(
+            reason, urllib3.exceptions.NewConnectionError
+            | urllib3.exceptions.ConnectTimeoutError)
+        seen = seen.__context__
+    if never or (sent is not None and not sent.gone):
+        return Unreachable(text, error_class=ErrorClass.TRANSIENT)
+    gone = f'{sent.gone} of {sent.len} bytes' if sent else 'the request'
+    return OutcomeUnknown(
+        f'{text}: {gone} had gone out', error_class=ErrorClass.TRANSIENT,
+        todo='look at the box: it may act on it')
+
+
+def _judge(method: str, uri: str, response: requests.Response) -> Answer:
+    """Tell a taken write from one that was turned down.
+
+    :raises: Rejected; OutcomeUnknown for a gateway's answers, which say
+        nothing of what the BMC did.
+    """
+    status = response.status_code
+    doc = _body(response)
+    after = retry_after(response.headers.get('Retry-After'))
+    if status < 300:
+        return Answer(status, response.headers.get('Location'), doc, after)
+    message_id, text = message(doc)
+    summary = f'{method} {uri}: {text or response.reason or "turned down"}'
+    detail = Detail(summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
+                    message_id=message_id)
+    if status in (502, 504):
+        raise OutcomeUnknown(detail, error_class=ErrorClass.TRANSIENT)
+    if status in (429, 503):
+        raise Rejected(detail, _BUSY if after is None else after,
+                       error_class=ErrorClass.TRANSIENT)
+    if status == 401:
+        raise Rejected(detail, _AGAIN, error_class=ErrorClass.TRANSIENT)
+    if status >= 500:
+        raise Rejected(detail, error_class=ErrorClass.TRANSIENT)
+    raise Rejected(detail, busy_wait(message_id))
+
+
+#: MessageIds (without registry and version) of a service that is busy now.
+_BUSY_IDS = frozenset({
+    'ResourceInUse', 'ServiceTemporarilyUnavailable', 'UpdateInProgress',
+    'ResourceInStandby', 'ServiceInUnknownState', 'SYS518', 'RED016'})
+
+
+def busy_wait(message_id: str | None) -> float | None:
+    """How long to wait where a MessageId says that the service is busy."""
+    name = (message_id or '').rsplit('.', 1)[-1]
+    return _BUSY if name in _BUSY_IDS else None
+
+
+def retry_after(text: str | None) -> float | None:
+    """A Retry-After header: seconds, or a date."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, when.timestamp() - time.time())
+
+
+def _body(response: requests.Response) -> Mapping[str, Any]:
+    if len(response.content) > _ANSWER_LIMIT:
+        return {}
+    try:
+        doc = response.json()
+    except ValueError:
+        return {}
+    return doc if isinstance(doc, dict) else {}
+
+
+def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """MessageId and text of an error answer, the gravest first."""
+    error = doc.get('error')
+    error = error if isinstance(error, dict) else {}
+    told = error.get('@Message.ExtendedInfo')
+    told = told if isinstance(told, list) else [told]
+    told = [m for m in told if isinstance(m, dict)]
+    order = {'Critical': 0, 'Warning': 1}
+    told.sort(key=lambda m: order.get(
+        str(m.get('MessageSeverity') or m.get('Severity')), 2))
+    first: Mapping[str, Any] = told[0] if told else {}
+    message_id = first.get('MessageId') or error.get('code')
+    text = first.get('Message') or error.get('message')
+    return (message_id if isinstance(message_id, str) else None,
+            text if isinstance(text, str) else None)
