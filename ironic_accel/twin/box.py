@@ -74,7 +74,7 @@ class Box:
         self.sessions: dict[str, str] = {}
         self.overlays: dict[str, list[Overlay]] = {}
         self.copying: dict[str, str] = {}
-        self.renamed: dict[str, str] = {}
+        self.children: list[Box] = []
         self.tasks = Tasks(self)
         self.power = Power(self)
         self.updates = Updates(self)
@@ -114,6 +114,10 @@ class Box:
         A warm reset is told as Off and then On.
         """
         self.power.hooks.append(hook)
+
+    def attach(self, child: Box) -> None:
+        """Let another box (a DPU with its own BMC) live on our power."""
+        self.children.append(child)
 
     # What shows
 
@@ -180,6 +184,11 @@ class Box:
         for component in list(self.components.values()):
             if host is None or component.host == host:
                 self._component_reset(component, effect)
+        if effect >= Effect.WARM_REBOOT:
+            self.updates.start_on_reset()
+        for child in self.children:
+            with child.lock:
+                child.take_effect(None, effect)
         for mode in self.modes.values():
             owner = self.devices[mode.device].host
             if host is None or owner == host:
@@ -188,9 +197,23 @@ class Box:
     def _component_reset(self, part: Component, effect: Effect) -> None:
         if part.pending is None or part.staged_only:
             return
-        if effect < part.effect or self.faults.take('weak-reset', part.id):
-            return
-        self.activate(part)
+        part.resets_seen += effect >= part.effect
+        if self._strong_enough(part, effect):
+            self.activate(part)
+
+    def _strong_enough(self, item: Component | Mode, effect: Effect) -> bool:
+        """Whether a reset activates something.
+
+        The fault ``weak-reset`` asks for one step more than documented,
+        and where there is no stronger one, for a second time.
+        """
+        if effect < item.effect:
+            return False
+        if not self.faults.active('weak-reset', item.id):
+            return True
+        return effect > item.effect or (
+            item.effect == Effect.AUX_CYCLE and item.resets_seen > 1
+        )
 
     def activate(self, part: Component) -> None:
         """Let the waiting version of a component run."""
@@ -203,9 +226,8 @@ class Box:
         """Let a reset of a mode's device do what it does to the mode."""
         if mode.lost_at is not None and effect >= mode.lost_at:
             mode.current, mode.pending = mode.default, None
-        elif mode.pending is not None and effect >= mode.effect:
-            if not self.faults.take('weak-reset', mode.id):
-                mode.current, mode.pending = mode.pending, None
+        elif mode.pending is not None and self._strong_enough(mode, effect):
+            mode.current, mode.pending = mode.pending, None
 
     def device_reset(self, device: Device, effect: Effect) -> None:
         """Reset one device (or only its driver)."""

@@ -181,8 +181,8 @@ class Faults:
             box.timeline.after(
                 float(fault.value or 30), lambda: _run(task), 'task runs'
             )
-        if self.take('task-purged'):
-            task.hidden = True
+        task.hidden = self.take('task-purged') is not None
+        task.fast = self.take('task-done') is not None
 
     def as_dict(self) -> list[dict[str, Any]]:
         """The standing faults as JSON."""

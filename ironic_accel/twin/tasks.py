@@ -42,6 +42,7 @@ class Task:
     messages: list[dict[str, Any]] = field(default_factory=list)
     told_end: bool = False
     hidden: bool = False
+    fast: bool = False
 
     @property
     def uri(self) -> str:
@@ -83,6 +84,9 @@ class Tasks:
     def end(self, task: Task, state: str, status: str = 'OK') -> None:
         """End a task; it is kept for ``task_kept`` seconds."""
         if not task.running:
+            return
+        if self._box.faults.take('task-stuck'):
+            task.percent = 100
             return
         task.state, task.status = state, status
         task.ended = self._box.timeline.now

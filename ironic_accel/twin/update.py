@@ -14,21 +14,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ironic_accel.twin.documents import normal
 from ironic_accel.twin.errors import RedfishError
-from ironic_accel.twin.images import (
-    BadPackage,
-    FirmwareImage,
-    ImagePart,
-    parse_image,
-)
+from ironic_accel.twin.images import BadPackage, parse_image
 from ironic_accel.twin.ledger import Push, Write
 from ironic_accel.twin.parts import Component
+from ironic_accel.twin.selection import Job, select
 from ironic_accel.twin.tasks import Task
 
 if TYPE_CHECKING:
@@ -55,14 +49,6 @@ class Order:
     apply_time: str = 'Immediate'
 
 
-@dataclass
-class Job:
-    """One component that an update writes."""
-
-    part: Component
-    version: str
-
-
 class Updates:
     """The update service's physics."""
 
@@ -77,6 +63,7 @@ class Updates:
         down in the ledger as a violation.
         """
         box = self._box
+        self._refuse_equal(order)
         running = [t for t in box.tasks.running if t.name == 'Update']
         push = (
             box.timeline.now, order.digest, order.size, order.way,
@@ -90,24 +77,54 @@ class Updates:
         task = box.tasks.new('Update')
         box.ledger.pushes.append(Push(*push, task.id))
         box.faults.task_started(box, task)
-        if order.apply_time == 'OnStartUpdateRequest':
+        if order.apply_time in ('OnStartUpdateRequest', 'OnReset'):
             task.state = 'Pending'
             self.waiting.append((task, order))
         else:
             self._begin(task, order)
+            box.timeline.run_due()
         return task
+
+    def _refuse_equal(self, order: Order) -> None:
+        """Some makers refuse what runs already before any task."""
+        box = self._box
+        refuses = box.family.refuses_equal or box.faults.active(
+            'equal-refused'
+        )
+        if order.force or not refuses:
+            return
+        try:
+            image = parse_image(order.file)
+        except BadPackage:
+            return
+        jobs = select(self._box, image, order.targets)
+        if jobs and all(job.version == job.part.running for job in jobs):
+            order.file.unlink(missing_ok=True)
+            raise RedfishError(
+                400,
+                'IDRAC.2.8.SUP029',
+                text='Unable to update: the version is already installed.',
+            )
 
     def start_waiting(self) -> list[Task]:
         """Begin what waited for UpdateService.StartUpdate."""
-        waiting, self.waiting = self.waiting, []
-        for task, order in waiting:
+        return self._start_waiting('OnStartUpdateRequest')
+
+    def start_on_reset(self) -> None:
+        """Begin what waited for a host reset."""
+        self._start_waiting('OnReset')
+
+    def _start_waiting(self, when: str) -> list[Task]:
+        due = [one for one in self.waiting if one[1].apply_time == when]
+        self.waiting = [one for one in self.waiting if one not in due]
+        for task, order in due:
             task.state = 'Running'
             self._begin(task, order)
-        return [task for task, _ in waiting]
+        return [task for task, _ in due]
 
     def _begin(self, task: Task, order: Order) -> None:
         self._box.timeline.after(
-            self._box.options.timing.verify,
+            0.0 if task.fast else self._box.options.timing.verify,
             lambda: self._verify(task, order),
             'image verified',
         )
@@ -128,7 +145,7 @@ class Updates:
             return
         finally:
             order.file.unlink(missing_ok=True)
-        jobs = self.select(image, order.targets)
+        jobs = select(self._box, image, order.targets)
         if not jobs:
             self._fail(
                 task,
@@ -139,58 +156,17 @@ class Updates:
             return
         jobs = [job for job in jobs if self._wanted(task, job, order)]
         if not jobs:
-            self._box.tasks.end(task, 'Completed')
+            self._end(task)
             return
         self._write(task, jobs, order)
-
-    def select(
-        self, image: FirmwareImage, targets: Sequence[str] | None
-    ) -> list[Job]:
-        """The components that an image is for, within the targets."""
-        jobs: dict[str, Job] = {}
-        for part in image.parts:
-            for component in self._box.components.values():
-                if self._matches(part, component) and self._targeted(
-                    component, targets
-                ):
-                    jobs[component.id] = Job(component, part.version)
-        return list(jobs.values())
-
-    def _matches(self, part: ImagePart, component: Component) -> bool:
-        if not component.updateable:
-            return False
-        device = self._box.devices.get(component.device or '')
-        if device is not None and (device.bricked or not device.present):
-            return False
-        if part.software_id is not None:
-            if part.software_id != component.software_id:
-                return False
-        elif part.key != component.key:
-            return False
-        return all(
-            component.fits.get(name, text).lower() == text.lower()
-            for name, text in part.fits.items()
-        )
-
-    def _targeted(
-        self, component: Component, targets: Sequence[str] | None
-    ) -> bool:
-        if not targets:
-            return True
-        device = self._box.devices.get(component.device or '')
-        own = {component.uri, *(device.uris if device else ())}
-        for name in map(normal, targets):
-            if name in own or self._box.family.covers(name, component):
-                return True
-        return False
 
     def _wanted(self, task: Task, job: Job, order: Order) -> bool:
         box, part = self._box, job.part
         device = box.devices.get(part.device or '')
-        if device is not None and not box.shown(device):
-            if not box.family.flash_while_off:
-                self._failed(task, part, 'the device does not answer')
-                return False
+        off = device is not None and not box.shown(device)
+        if off and not box.family.flash_while_off:
+            self._failed(task, part, 'the device does not answer')
+            return False
         lowest = (box.documents.see(part.uri) or {}).get(
             'LowestSupportedVersion'
         )
@@ -202,6 +178,9 @@ class Updates:
             return False
         same = job.version in (part.running, part.pending)
         if same and not order.force:
+            if box.family.rejects_equal:
+                self._failed(task, part, f'it has {job.version}')
+                return False
             task.say(
                 box.family.skipped,
                 (part.id,),
@@ -229,7 +208,7 @@ class Updates:
     def _write(self, task: Task, jobs: list[Job], order: Order) -> None:
         for job in jobs:
             job.part.flashing = True
-        seconds = self._box.options.timing.flash
+        seconds = 0.0 if task.fast else self._box.options.timing.flash
         for step in range(1, STEPS):
             self._box.timeline.after(
                 seconds * step / STEPS,
@@ -242,13 +221,17 @@ class Updates:
 
     def _progress(self, task: Task, step: int) -> None:
         if task.running:
-            task.percent = 100 * step // STEPS
+            early = self._box.faults.active('task-early')
+            task.percent = 100 if early else 100 * step // STEPS
 
     def _written(self, task: Task, jobs: list[Job], order: Order) -> None:
         for job in jobs:
             if job.part.flashing:
                 job.part.flashing = False
                 self._land(task, job, order)
+        self._end(task)
+
+    def _end(self, task: Task) -> None:
         if task.status == 'Critical':
             self._box.tasks.end(task, 'Exception', 'Critical')
         elif self._box.faults.take('task-warning'):

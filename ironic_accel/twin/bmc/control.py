@@ -22,6 +22,7 @@ from typing import Any
 from ironic_accel.twin.bmc.messages import Reply, Request
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.errors import RedfishError
+from ironic_accel.twin.parts import Effect
 
 
 def handle(box: Box, request: Request) -> Reply:
@@ -56,10 +57,15 @@ def _change(box: Box, path: str, body: dict[str, Any]) -> Any:
     if path == '/_twin/device':
         change_device(box, body)
         return box.as_dict()['devices']
+    if path == '/_twin/effect':
+        box.take_effect(body.get('host'), Effect.named(body['effect']))
+        return box.as_dict()['modes']
     if path == '/_twin/ledger':
         box.ledger.clear()
         return box.ledger.as_dict()
-    raise ValueError(f'{path}: expected clock, fault, device or ledger')
+    raise ValueError(
+        f'{path}: expected clock, fault, device, effect or ledger'
+    )
 
 
 def _fault(box: Box, body: dict[str, Any]) -> Any:

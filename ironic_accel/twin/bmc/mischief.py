@@ -52,9 +52,9 @@ def instead(box: Box, request: Request) -> Reply | None:
         return Reply(0, drop=True)
     if fault := faults.take('busy', path, method):
         raise RedfishError.busy(int(fault.value or 5))
-    if 'x-auth-token' in request.headers:
-        if faults.take('expire-session', path, method):
-            box.sessions.clear()
+    token = 'x-auth-token' in request.headers
+    if token and faults.take('expire-session', path, method):
+        box.sessions.clear()
     if fault := faults.take('status', path, method):
         raise RedfishError(int(fault.value or 500), 'InternalError')
     if faults.take('garbage', path, method):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -94,8 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(reply, body)
 
-    do_GET = do_HEAD = do_POST = do_PATCH = _serve  # noqa: N815
-    do_PUT = do_DELETE = do_OPTIONS = _serve  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PATCH = _serve
+    do_PUT = do_DELETE = do_OPTIONS = _serve
 
     def _send(self, reply: Reply, body: _Body | None) -> None:
         unread = body is not None and body.left > 0
@@ -156,7 +157,8 @@ class _HTTPServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what broke a connection; clients that left are normal."""
-        LOG.debug('connection from %s broke', client_address, exc_info=True)
+        error = sys.exception()
+        LOG.debug('connection from %s broke: %r', client_address, error)
 
 
 class TwinServer:
@@ -198,7 +200,7 @@ class TwinServer:
     def url(self) -> str:
         """Where the service answers."""
         host, port = self._http.server_address[:2]
-        return f'{self._scheme}://{str(host)}:{port}'
+        return f'{self._scheme}://{host!s}:{port}'
 
     def start(self) -> str:
         """Begin to answer; return the URL."""

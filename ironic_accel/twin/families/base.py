@@ -44,8 +44,8 @@ class Family:
     bad_image = 'Update.1.0.VerificationFailed'
     misfit = 'Update.1.0.NoTargetsDetermined'
     skipped = 'Update.1.0.UpdateNotApplicable'
-    equal_version = 'Update.1.0.UpdateNotApplicable'
-    slotted = False
+    refuses_equal = False
+    rejects_equal = False
     keys: tuple[tuple[str, str, Effect], ...] = (
         (r'(?<!V)BIOS', 'bios', Effect.WARM_REBOOT),
         (r'BMC|HMC|iDRAC', 'bmc', Effect.AUX_CYCLE),

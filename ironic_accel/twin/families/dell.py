@@ -37,7 +37,7 @@ class Dell(Family):
     name = 'dell'
     bad_image = 'IDRAC.2.8.RED007'
     misfit = 'IDRAC.2.8.RED096'
-    equal_version = 'IDRAC.2.8.SUP029'
+    refuses_equal = True
     keys = (
         (r'^Previous', 'other', Effect.POWER_CYCLE),
         (r'BIOS', 'bios', Effect.WARM_REBOOT),

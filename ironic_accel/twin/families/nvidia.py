@@ -64,6 +64,7 @@ class Nvidia(Family):
         super().grow(box)
         root = box.documents.see(ROOT) or {}
         self.targets_empty = 'GB' in str(root.get('Product'))
+        self.rejects_equal = self.targets_empty
         for chassis in box.documents.collection(f'{ROOT}/Chassis'):
             document = box.documents.see(chassis) or {}
             status = pointers.get(document, _STATUS)
