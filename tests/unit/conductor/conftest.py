@@ -1,0 +1,123 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ironic's own objects on a database in a file: nothing of it is mocked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import pathlib
+from typing import Any
+
+from oslo_service import backend as oslo_backend
+
+# What Ironic's own commands do first; nothing else of Ironic may be imported
+# before (ironic/command/__init__.py).
+oslo_backend.init_backend(oslo_backend.BackendType.THREADING)
+
+# ruff: noqa: E402
+from ironic.common import context as ironic_context
+from ironic.common import service
+from ironic.conductor import task_manager
+from ironic.conf import CONF
+from ironic.db.sqlalchemy import models
+from ironic import objects
+from oslo_db.sqlalchemy import enginefacade
+from oslo_utils import uuidutils
+import pytest
+
+from ironic_accel.conductor import sites
+
+INTERFACES = {
+    'bios': 'no-bios', 'boot': 'accel-null', 'console': 'no-console',
+    'deploy': 'ramdisk', 'firmware': 'no-firmware', 'inspect': 'no-inspect',
+    'management': 'redfish', 'network': 'noop', 'power': 'accel-redfish',
+    'raid': 'no-raid', 'rescue': 'no-rescue', 'storage': 'noop',
+    'vendor': 'accelerator'}
+
+
+@pytest.fixture(scope='session')
+def database(tmp_path_factory: pytest.TempPathFactory
+             ) -> Iterator[pathlib.Path]:
+    """A database with Ironic's tables, and Ironic's configuration."""
+    path = tmp_path_factory.mktemp('ironic') / 'ironic.sqlite'
+    service.prepare_command(['tests'])
+    CONF.set_override('connection', f'sqlite:///{path}', group='database')
+    CONF.set_override('enabled_hardware_types', ['accel-redfish'])
+    CONF.set_override('host', 'this-conductor')
+    for kind, name in INTERFACES.items():
+        CONF.set_override(f'enabled_{kind}_interfaces', [name])
+    objects.register_all()
+    models.Base.metadata.create_all(enginefacade.writer.get_engine())
+    yield path
+    enginefacade.writer.get_engine().dispose()
+
+
+@pytest.fixture
+def context(database: pathlib.Path) -> Any:
+    """An admin's context."""
+    return ironic_context.get_admin_context()
+
+
+@pytest.fixture
+def profiles(tmp_path: pathlib.Path, database: pathlib.Path,
+             monkeypatch: pytest.MonkeyPatch) -> Iterator[pathlib.Path]:
+    """The conductor's folder of site profiles, empty."""
+    folder = tmp_path / 'profiles'
+    folder.mkdir()
+    CONF.set_override('profile_path', str(folder), group='accelerator')
+    monkeypatch.setattr(sites, '_instance', None)
+    yield folder
+    CONF.clear_override('profile_path', group='accelerator')
+
+
+@pytest.fixture
+def make_node(context: Any) -> Iterator[Callable[..., Any]]:
+    """Makes nodes, and takes them away again."""
+    made = []
+
+    def make(**fields: Any) -> Any:
+        values = {
+            'uuid': uuidutils.generate_uuid(), 'driver': 'accel-redfish',
+            'driver_info': {'redfish_address': 'http://192.0.2.1',
+                            'redfish_system_id': '/redfish/v1/Systems/1'},
+            'provision_state': 'manageable', 'power_state': 'power on',
+            **{f'{k}_interface': v for k, v in INTERFACES.items()},
+            **fields}
+        node = objects.Node(context, **values)
+        node.create()
+        made.append(node.id)
+        return objects.Node.get_by_id(context, node.id)
+
+    yield make
+    for number in made:
+        found = objects.Node.get_by_id(context, number)
+        found.reservation = None
+        found.destroy()
+
+
+@pytest.fixture
+def acquire(context: Any) -> Iterator[Callable[..., Any]]:
+    """Locks nodes as the conductor does, until the end of the test."""
+    tasks = []
+
+    def lock(node: Any, shared: bool = False) -> Any:
+        task = task_manager.acquire(context, node.uuid, shared=shared,
+                                    purpose='testing')
+        tasks.append(task)
+        return task
+
+    yield lock
+    for task in tasks:
+        if task.node is not None:
+            task.release_resources()

@@ -1,0 +1,165 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Traits on a node, and the proofs that they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import pathlib
+from typing import Any
+
+from ironic.common import states
+from ironic.conf import CONF
+from ironic import objects
+import pytest
+
+from ironic_accel.conductor import nodetraits
+from ironic_accel.conductor import proofs
+from ironic_accel.conductor import reaper
+from ironic_accel.conductor import tenancy
+from tests.unit.conductor import sample
+
+Make = Callable[..., Any]
+IS_ECC = 'CUSTOM_ACCEL_IS_ECC_ON'
+IS_MIG = 'CUSTOM_ACCEL_IS_MIG_ON'
+MODE = 'CUSTOM_ACCEL_GPU_ECC'
+FOREIGN = {'CUSTOM_FOREIGN', 'HW_CPU_X86_VMX', 'CUSTOM_FPGA_XILINX'}
+PUBLISHED = {IS_ECC: 'is ecc-on', IS_MIG: 'is mig-on', MODE: 'mode gpu',
+             'CUSTOM_ACCEL_GPU': 'here'}
+
+
+@pytest.fixture
+def task(make_node: Make, acquire: Make) -> Any:
+    """A locked node with traits of others and of ours."""
+    return published(make_node, acquire)
+
+
+def published(make_node: Make, acquire: Make, **fields: Any) -> Any:
+    task = acquire(make_node(**fields))
+    for name in FOREIGN:
+        objects.Trait(task.context, node_id=task.node.id,
+                      trait=name).create()
+    nodetraits.change(task, PUBLISHED, ())
+    proofs.keep(task.node, sample.profile(
+        sample.mode_profile('ecc-on', ecc='enabled')), ['gpu-0', 'gpu-1'])
+    proofs.keep(task.node, sample.profile(
+        sample.mode_profile('mig-on', mig='enabled')), ['gpu-9'])
+    task.node.save()
+    return task
+
+
+def names(task: Any) -> set[str]:
+    return set(objects.TraitList.get_by_node_id(
+        task.context, task.node.id).get_trait_names())
+
+
+def test_others_traits_are_left_alone(task: Any) -> None:
+    assert names(task) == FOREIGN | set(PUBLISHED)
+    nodetraits.change(task, {}, list(PUBLISHED))
+    assert names(task) == FOREIGN
+    assert nodetraits.published(task.node) == {}
+
+
+def test_the_node_object_shows_what_the_database_has(task: Any) -> None:
+    nodetraits.change(task, {}, [MODE])
+    assert set(task.node.traits.get_trait_names()) == names(task)
+    assert 'traits' not in task.node.obj_what_changed()
+
+
+def test_a_trait_that_somebody_else_removed_is_no_error(task: Any) -> None:
+    objects.Trait.destroy(task.context, task.node.id, MODE)
+    nodetraits.change(task, {}, [MODE])
+    assert MODE not in names(task)
+
+
+def test_a_change_takes_back_what_it_puts_in_doubt(task: Any) -> None:
+    nodetraits.withdraw_changing(task, {'gpu-0'}, {'gpu'})
+    assert names(task) == FOREIGN | {IS_MIG, 'CUSTOM_ACCEL_GPU'}
+    assert set(proofs.of(task.node)) == {'mig-on'}
+
+
+def test_a_change_of_another_kind_leaves_the_modes(task: Any) -> None:
+    nodetraits.withdraw_changing(task, {'dpu-1'}, {'dpu'})
+    assert names(task) == FOREIGN | set(PUBLISHED)
+
+
+def test_what_an_instance_names_stays_and_is_void(
+        make_node: Make, acquire: Make) -> None:
+    task = published(make_node, acquire, provision_state=states.ACTIVE,
+                     instance_info={'traits': [IS_ECC]})
+    nodetraits.withdraw_changing(task, {'gpu-0'}, {'gpu'})
+    assert IS_ECC in names(task)
+    assert nodetraits.DEGRADED in names(task)
+    assert task.node.driver_internal_info[nodetraits.VOID_KEY] == [IS_ECC]
+    nodetraits.change(task, {IS_ECC: 'is ecc-on'}, [nodetraits.DEGRADED])
+    assert nodetraits.DEGRADED not in names(task)
+    assert nodetraits.VOID_KEY not in task.node.driver_internal_info
+
+
+def write_profiles(folder: pathlib.Path, **modes: str) -> None:
+    folder.joinpath('site.yaml').write_text(sample.yaml_of(
+        sample.mode_profile('ecc-on', ecc=modes.get('ecc', 'enabled')),
+        sample.mode_profile('mig-on', mig='enabled')))
+
+
+def test_proofs_hold_while_nothing_changes(
+        task: Any, profiles: pathlib.Path) -> None:
+    write_profiles(profiles)
+    assert not reaper.wanted(task.node)
+    reaper.reap(task)
+    assert names(task) == FOREIGN | set(PUBLISHED)
+
+
+def test_a_changed_profile_voids_its_proof(
+        task: Any, profiles: pathlib.Path) -> None:
+    write_profiles(profiles, ecc='disabled')
+    assert reaper.wanted(task.node)
+    reaper.reap(task)
+    assert names(task) == (FOREIGN | set(PUBLISHED)) - {IS_ECC}
+    assert not reaper.wanted(task.node)
+
+
+def test_a_proof_ages(task: Any, profiles: pathlib.Path) -> None:
+    write_profiles(profiles)
+    at = proofs.of(task.node)['ecc-on']['at']
+    known = {p: sample.profile(sample.mode_profile(p, **{m: 'enabled'}))
+             for p, m in (('ecc-on', 'ecc'), ('mig-on', 'mig'))}
+    CONF.set_override('proof_max_age', 100, group='accelerator')
+    try:
+        assert proofs.void(task.node, known, at + 99) == {}
+        assert set(proofs.void(task.node, known, at + 200)) == {
+            'ecc-on', 'mig-on'}
+    finally:
+        CONF.clear_override('proof_max_age', group='accelerator')
+
+
+def test_a_tenant_voids_what_was_proved_before(
+        task: Any, profiles: pathlib.Path) -> None:
+    write_profiles(profiles)
+    node = task.node
+    tenancy.begun(node)
+    node.provision_state = states.ACTIVE
+    assert not reaper.wanted(node)
+    node.provision_state = states.AVAILABLE
+    assert reaper.wanted(node)
+    reaper.reap(task)
+    assert names(task) == FOREIGN | {'CUSTOM_ACCEL_GPU'}
+    assert proofs.of(node) == {}
+    assert not reaper.wanted(node)
+
+
+def test_the_end_of_a_tenancy_withdraws_at_once(task: Any) -> None:
+    tenancy.begun(task.node)
+    tenancy.ended(task)
+    assert names(task) == FOREIGN | {'CUSTOM_ACCEL_GPU'}
+    assert proofs.TENANT_KEY not in task.node.driver_internal_info
