@@ -247,6 +247,13 @@ def progress(seconds: float, summary: str,
     return line if percent is None else f'{line} ({percent} %)'
 
 
+def table(title: str, columns: Iterable[str],
+          rows: Iterable[Iterable[object]]) -> Table:
+    """A table of values of any kind."""
+    return Table(title, tuple(columns), tuple(
+        tuple(value(cell) for cell in row) for row in rows))
+
+
 def write(table: Table, stream: TextIO) -> None:
     """Print a table: with lines on a terminal, as plain text otherwise."""
     if stream.isatty():

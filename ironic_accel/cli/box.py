@@ -18,6 +18,7 @@ import argparse
 from collections.abc import Generator
 import contextlib
 import dataclasses
+import functools
 
 from ironic_accel.cli import machine
 from ironic_accel.converge.ports import Backend
@@ -37,10 +38,14 @@ from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
+from ironic_accel.redfish import scope
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.connect import connect
+from ironic_accel.redfish.connect import Connector
 from ironic_accel.redfish.connect import disconnect
 from ironic_accel.redfish.host import Host
+from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.settings import Settings
 
 
 @dataclasses.dataclass
@@ -61,6 +66,11 @@ class Watched:
         self.seen = self.backend.observe()
         self.requests += self.seen.requests
         return self.seen
+
+    def take(self) -> Inventory | None:
+        """What was seen since the last time that this was asked."""
+        seen, self.seen = self.seen, None
+        return seen
 
     def ways(self, inventory: Inventory) -> tuple[Way, ...]:
         """See ports.Backend."""
@@ -84,10 +94,27 @@ class Opened:
     """One System behind one BMC, as long as the command runs."""
 
     bmc: str
-    system: str
+    wanted: str | None
+    connector: Connector
     backend: Watched
-    host: Host
     catalog: Catalog
+
+    @functools.cached_property
+    def system(self) -> str:
+        """The path of the System, whatever the options call it.
+
+        :raises: BadInput where it is not there; Unreachable.
+        """
+        reader = Reader(self.connector, Settings())
+        reader.begin()
+        uri = scope.find(reader, self.wanted).system.uri
+        self.backend.requests += reader.requests
+        return uri
+
+    @functools.cached_property
+    def host(self) -> Host:
+        """What resets the host."""
+        return Host(self.connector, self.system)
 
     def look(self) -> Inventory:
         """Observe a box that a plan can be made of.
@@ -128,7 +155,6 @@ def opened(args: argparse.Namespace) -> Generator[Opened, None, None]:
     connector = connect(bmc, user, password, machine.verify(args))
     try:
         backend = RedfishBackend(connector, args.system, catalog=catalog)
-        yield Opened(bmc, backend.system_uri, Watched(backend),
-                     Host(connector, backend.system_uri), catalog)
+        yield Opened(bmc, args.system, connector, Watched(backend), catalog)
     finally:
         disconnect(connector)

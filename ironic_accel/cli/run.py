@@ -34,6 +34,7 @@ from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
 from ironic_accel.converge.pace import Pace
+from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -128,23 +129,21 @@ class Run:
 
     def _advance(self) -> Outcome:
         backend = self.opened.backend
-        backend.seen = None
         before = self.record
         outcome, self.record = loop.advance(
             backend, self.store, self.journal, self.profile, self.record,
             time.time(), self.opened.catalog, self.pace)
-        if self.journal.found is None and backend.seen is not None:
-            self.journal.found = backend.seen.host
+        seen = backend.take()
+        if self.journal.found is None and seen is not None:
+            self.journal.found = seen.host
             self.journal.save(self.record)
-        if self.plan is None:
-            self._show_plan(before)
+        if self.plan is None and seen is not None:
+            self._show_plan(seen, before)
         return outcome
 
-    def _show_plan(self, record: Record) -> None:
+    def _show_plan(self, seen: Inventory, record: Record) -> None:
         """The plan of the first whole look, for the document and people."""
-        seen = self.opened.backend.seen
-        if (seen is None or not seen.complete or seen.host == 'off'
-                or seen.busy):
+        if not seen.complete or seen.host == 'off' or seen.busy:
             return
         self.plan = self.opened.plan(seen, self.profile, record)
         doc = self.plan.to_dict()

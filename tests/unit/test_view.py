@@ -31,6 +31,7 @@ from ironic_accel.model.device import Warned
 from ironic_accel.model.document import inventory_to_dict
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Proof
@@ -108,8 +109,8 @@ def test_a_plan_groups_devices_that_change_alike() -> None:
 
 
 def test_a_stage_for_landed_items_says_so() -> None:
-    item = Change(Item('gpu-0', 'gpu', 'firmware', '97.00'), '96.00')
-    doc = Plan((Stage((), Effect.AUX_CYCLE, (item,)),)).to_dict()
+    due = Due(Item('gpu-0', 'gpu', 'firmware', '97.00'), Effect.AUX_CYCLE)
+    doc = Plan((Stage((), Effect.AUX_CYCLE, (due,)),)).to_dict()
     assert view.plan_table(doc).rows[0][-1] == 'for written: gpu-0 gpu'
 
 

@@ -21,7 +21,7 @@ import pathlib
 from typing import Any
 
 from ironic_accel.lab import Lab
-from ironic_accel.lab import machines
+from ironic_accel.lab.machines import Machine
 from ironic_accel.twin import images
 
 #: Simulated seconds in a real one: a bundle takes twenty simulated minutes.
@@ -36,9 +36,9 @@ class Cast:
     """The lab, its machines by name, and the steps that they are asked."""
 
     lab: Lab
-    machines: dict[str, machines.Machine]
+    machines: dict[str, Machine]
 
-    def __getitem__(self, name: str) -> machines.Machine:
+    def __getitem__(self, name: str) -> Machine:
         return self.machines[name]
 
     def traits(self, name: str) -> set[str]:
@@ -59,19 +59,24 @@ def apply_step(profile: str | dict[str, Any], **args: Any) -> dict[str, Any]:
 def gather(lab: Lab, captures: pathlib.Path) -> Cast:
     """Start the machines, powered off, and enroll a node for each."""
     found = {}
-    for name, arguments in _boxes(captures):
+    for name, arguments, system in _boxes(captures):
         found[name] = lab.machine(
             *arguments, '--power', 'off', '--time-scale', TIME_SCALE,
-            name=name)
+            system=system, name=name)
     return Cast(lab, found)
 
 
-def _boxes(captures: pathlib.Path) -> Iterable[tuple[str, list[str]]]:
-    for name in (HGX, PCIE, PLAIN):
-        yield name, ['--box', name]
+def _boxes(captures: pathlib.Path
+           ) -> Iterable[tuple[str, list[str], str | None]]:
+    """Name, the twin's arguments, and the System where there are several."""
+    host = '/redfish/v1/Systems/System_0'
+    yield HGX, ['--box', HGX], host
+    yield PCIE, ['--box', PCIE], None
+    yield PLAIN, ['--box', PLAIN], None
     capture = captures / CAPTURE_FILE
     if capture.is_file():
-        yield CAPTURED, ['--capture', str(capture)]
+        # The lab's processes run in folders of their own.
+        yield CAPTURED, ['--capture', str(capture.resolve())], host
 
 
 def write_profile(lab: Lab, profile: dict[str, Any]) -> None:

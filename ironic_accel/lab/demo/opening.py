@@ -69,7 +69,9 @@ def two_inventory(show: Show, crew: Cast) -> None:
     show.chapter(2, 'Nodes are enrolled and looked at')
     api = crew.lab.ironic.api
     for machine in crew.machines.values():
-        node = api.manage(machine.uuid)
+        api.set_provision(machine.uuid, 'manage')
+    for machine in crew.machines.values():
+        node = api.wait_state(machine.uuid, 'manageable')
         show.moment(f"{node['name']}: driver {node['driver']}, vendor "
                     f"interface {node['vendor_interface']}, "
                     f"{node['provision_state']}")

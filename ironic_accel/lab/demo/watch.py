@@ -19,11 +19,11 @@ from collections.abc import Collection
 import time
 from typing import Any
 
-from ironic_accel.lab import machines
 from ironic_accel.lab.demo.show import Document
 from ironic_accel.lab.demo.show import NotAsTold
 from ironic_accel.lab.demo.show import Show
 from ironic_accel.lab.ironic_api import POLL_SECONDS
+from ironic_accel.lab.machines import Machine
 
 #: A node in one of these does nothing of its own accord.
 RESTING = frozenset({
@@ -31,13 +31,13 @@ RESTING = frozenset({
     'service failed', 'error'})
 
 
-def progress(machine: machines.Machine) -> Document:
+def progress(machine: Machine) -> Document:
     """What the conductor says is under way, and what came of the last."""
     told = machine.ironic.api.passthru(machine.uuid, 'accel_progress')
     return dict(told)
 
 
-def refresh(crew: Collection[machines.Machine], seconds: float = 60
+def refresh(crew: Collection[Machine], seconds: float = 60
             ) -> dict[str, Document]:
     """Have machines looked at, side by side.
 
@@ -65,7 +65,7 @@ def refresh(crew: Collection[machines.Machine], seconds: float = 60
     return done
 
 
-def follow(show: Show, machine: machines.Machine, seconds: float = 120,
+def follow(show: Show, machine: Machine, seconds: float = 120,
            each: Callable[[], None] | None = None) -> dict[str, Any]:
     """Print what happens to a node until it rests.
 
@@ -90,7 +90,7 @@ def follow(show: Show, machine: machines.Machine, seconds: float = 120,
         time.sleep(POLL_SECONDS)
 
 
-def _tell(show: Show, node: Document, machine: machines.Machine,
+def _tell(show: Show, node: Document, machine: Machine,
           said: str) -> str:
     """One line where something is new; what was said last."""
     text, percent = str(node['provision_state']), None
@@ -105,11 +105,11 @@ def _tell(show: Show, node: Document, machine: machines.Machine,
     return line
 
 
-def ledger(machine: machines.Machine) -> Document:
+def ledger(machine: Machine) -> Document:
     """What has reached the simulated machine, counted by itself."""
     return dict(machine.twin.control.get('/ledger'))
 
 
-def forget(machine: machines.Machine) -> None:
+def forget(machine: Machine) -> None:
     """Count from here."""
     machine.twin.control.post('/ledger', {})
