@@ -14,10 +14,11 @@
 
 from __future__ import annotations
 
-from concurrent import futures
+import collections
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import threading
 import time
 
@@ -31,6 +32,8 @@ from ironic_accel.images.policy import no_credentials
 from ironic_accel.images.policy import Policy
 from ironic_accel.images.policy import Refused
 from ironic_accel.model.profile import Image
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(slots=True)
@@ -73,8 +76,12 @@ class ImageStore:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._jobs: dict[tuple[str, str], _Job] = {}
-        self._pool = futures.ThreadPoolExecutor(
-            max_workers=workers, thread_name_prefix='accel-image')
+        self._waiting: collections.deque[tuple[_Job, Image]] = (
+            collections.deque())
+        # Plain daemon threads: an executor refuses work where the main
+        # thread of a service has ended, and keeps a process from ending.
+        self._threads: set[threading.Thread] = set()
+        self._workers = workers
 
     def get(self, image: Image) -> Ready | Fetching | Bad:
         """The image, or how far its fetching is; see ports.Images."""
@@ -91,7 +98,8 @@ class ImageStore:
             if job is None or self._is_stale(job):
                 job = self._jobs[key] = _Job(
                     image.name, f'image {image.name}: waiting for a worker')
-                self._pool.submit(self._work, job, image)
+                self._waiting.append((job, image))
+                self._hire()
             if job.outcome is not None:
                 job.told = True
                 return job.outcome
@@ -107,7 +115,29 @@ class ImageStore:
     def close(self) -> None:
         """End the workers: transfers under way are given up."""
         self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            self._waiting.clear()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+
+    def _hire(self) -> None:
+        """Start a worker where fewer than allowed run. The lock is held."""
+        if len(self._threads) < self._workers:
+            thread = threading.Thread(
+                target=self._drain, name='accel-image', daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+    def _drain(self) -> None:
+        """Work until nothing waits."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._threads.discard(threading.current_thread())
+                    return
+                job, image = self._waiting.popleft()
+            self._work(job, image)
 
     def _work(self, job: _Job, image: Image) -> None:
         outcome: Ready | Bad
@@ -120,12 +150,11 @@ class ImageStore:
         except OSError as exc:
             outcome = Bad(f'the image cache failed: {exc.strerror or exc}')
         except Exception as exc:  # a worker must never leave a job open
+            LOG.exception('Fetching image %s', image.name)
             outcome = Bad(f'image {image.name}: {type(exc).__name__} '
                           'in the worker')
-            raise
-        finally:
-            with self._lock:
-                job.outcome, job.ended = outcome, time.monotonic()
+        with self._lock:
+            job.outcome, job.ended = outcome, time.monotonic()
 
     def _obtain(self, job: _Job, image: Image) -> Ready:
         job.summary = f'image {image.name}: checking the cache'
