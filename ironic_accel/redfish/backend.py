@@ -35,7 +35,9 @@ from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.redfish import changes
 from ironic_accel.redfish import connect
+from ironic_accel.redfish import fields
 from ironic_accel.redfish import observe
+from ironic_accel.redfish import scope
 from ironic_accel.redfish import styles
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish.fields import Fields
@@ -80,6 +82,20 @@ class RedfishBackend:
     def address(self) -> str:
         """Host and port of the BMC: one push at a time goes there."""
         return connect.address(self._connector)
+
+    @property
+    def system_uri(self) -> str:
+        """Path of the node's System; asks the BMC unless one was given.
+
+        :raises: Unreachable; BadInput where it is not to be found.
+        """
+        if self._seen is not None:
+            return self._seen.scope.system.uri
+        if self._system and self._system.startswith('/'):
+            return fields.normal(self._system)
+        self._reader.begin()
+        self._system = scope.own_uri(self._reader, self._system)
+        return self._system
 
     def observe(self) -> Inventory:
         """Look at the box.

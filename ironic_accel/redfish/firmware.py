@@ -82,6 +82,8 @@ def attach(reader: Reader, scope: Scope, devices: list[Found],
     """
     shown = [] if service is None else reader.members(
         service.link('FirmwareInventory'))
+    # In the order of their Ids, so that numbered components stay the same.
+    shown.sort(key=lambda one: _natural(one.uri))
     for one in shown:
         entry = _entry(one, scope.quirks)
         owner = _owner(entry, scope, devices)
@@ -92,6 +94,12 @@ def attach(reader: Reader, scope: Scope, devices: list[Found],
     for found in devices:
         _own_versions(reader, scope, found, kind_of(found, catalog))
     return shown
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """A key that puts 2 before 10."""
+    return [(int(t), '') if t.isdigit() else (-1, t)
+            for t in re.split(r'([0-9]+)', text)]
 
 
 def _entry(shown: Fields, quirks: Iterable[Quirks]) -> Entry:

@@ -97,6 +97,15 @@ def find(reader: Reader, system: str | None) -> Scope:
         ours, alone, quirks)
 
 
+def own_uri(reader: Reader, system: str | None) -> str:
+    """Path of the node's own System.
+
+    :raises: as ``find``.
+    """
+    systems = reader.members(reader.root().link('Systems'))
+    return _own(reader, systems, system).uri
+
+
 def is_dpu(system: Fields) -> bool:
     """Whether a System is a DPU's own (SystemType, ComputerSystem v1.14)."""
     return system.doc.get('SystemType') == 'DPU'

@@ -1,0 +1,198 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Power and resets of one host, for callers without a conductor.
+
+Each method is one request, or one look and one request; none waits for what
+it asked for. Writes go out once (``push``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import connect
+from ironic_accel.redfish import state
+from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.push import Writer
+from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.settings import Settings
+
+_RESET = '#ComputerSystem.Reset'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuxAction:
+    """An action that cuts the auxiliary power of a box.
+
+    :ivar target: where it is posted.
+    :ivar body: what is posted; with the plain form the host has to be off.
+    :ivar forced: what is posted to cut the power of a host that is on, or
+        None where there is no such form.
+    """
+
+    target: str
+    body: Mapping[str, Any]
+    forced: Mapping[str, Any] | None = None
+
+
+#: Name of the action, path to it, plain body, forced body. Sources: NVIDIA
+#: bmcweb and GB200/GB300 firmware update guides (AuxPowerReset of the BMC's
+#: Chassis); HPE iLO 5 and 6 data model (HpeComputerSystemExt.SystemReset).
+_CHASSIS_ACTIONS: tuple[tuple[str, dict[str, str], dict[str, str] | None],
+                        ...] = (
+    ('#NvidiaChassis.AuxPowerReset', {'ResetType': 'AuxPowerCycle'},
+     {'ResetType': 'AuxPowerCycleForce'}),
+)
+_SYSTEM_ACTIONS: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
+    (('Oem', 'Hpe', 'Actions', '#HpeComputerSystemExt.SystemReset'),
+     {'ResetType': 'AuxCycle'}),
+)
+
+
+class Host:
+    """The host of one System.
+
+    :param connector: sushy's.
+    :param system: path of the System.
+    """
+
+    def __init__(self, connector: connect.Connector, system: str,
+                 settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        self._reader = Reader(connector, settings)
+        self._writer = Writer(connector, settings)
+        self._uri = system
+
+    def power_state(self) -> state.Power:
+        """``on``, ``off``, or ``unknown`` for what is between.
+
+        :raises: Unreachable where the BMC does not answer.
+        """
+        return state.power(self._system())
+
+    def power_on(self) -> None:
+        """Ask for it.
+
+        :raises: Rejected, Unreachable, OutcomeUnknown; so do the others.
+        """
+        self._reset('On', 'ForceOn')
+
+    def power_off(self, soft: bool) -> None:
+        """Ask for it; softly is by way of the operating system."""
+        self._reset('GracefulShutdown' if soft else 'ForceOff')
+
+    def warm_reboot(self, soft: bool = False) -> None:
+        """Restart the host without a cut of its power."""
+        if soft:
+            self._reset('GracefulRestart', 'ForceRestart')
+        else:
+            self._reset('ForceRestart', 'GracefulRestart')
+
+    def power_cycle(self) -> None:
+        """Cut and restore the host's power in one action.
+
+        Rejected where there is no such action: off and on do the same.
+        """
+        self._reset('PowerCycle', 'FullPowerCycle')
+
+    def aux_cycle_action(self) -> AuxAction | None:
+        """The action that cuts the auxiliary power, or None.
+
+        :raises: Unreachable where the BMC does not answer.
+        """
+        system = self._system()
+        for path, body in _SYSTEM_ACTIONS:
+            target = system.text(*path, 'target')
+            if target:
+                return AuxAction(target, body)
+        for chassis in self._chassis(system):
+            for name, plain, forced in _CHASSIS_ACTIONS:
+                target = chassis.text('Actions', 'Oem', name, 'target')
+                if target:
+                    return AuxAction(target, plain, forced)
+        return None
+
+    def aux_cycle(self, force: bool = False) -> None:
+        """Cut the auxiliary power; the BMC goes away for a while.
+
+        :param force: also where the host is on.
+        """
+        action = self.aux_cycle_action()
+        if action is None:
+            raise Rejected(
+                'the BMC has no action that cuts the auxiliary power',
+                error_class=ErrorClass.NEEDS_OPERATOR,
+                todo='cut and restore the power of the machine by hand')
+        body = action.forced if force else action.body
+        if body is None:
+            raise Rejected('the auxiliary power can be cut only while the '
+                           'host is off', expected='off', seen='on')
+        self._writer.send('POST', action.target, body)
+
+    def _system(self) -> Fields:
+        self._reader.begin()
+        doc = self._reader.fresh(self._uri)
+        if doc is None:
+            reasons = [w.message for w in self._reader.warnings]
+            raise Unreachable(f'{self._uri}: {"; ".join(reasons)}',
+                              error_class=ErrorClass.TRANSIENT)
+        return self._reader.fields(doc)
+
+    def _chassis(self, system: Fields) -> Iterator[Fields]:
+        """The System's own chassis, then the others of the BMC."""
+        seen = set()
+        for uri in system.links('Links', 'Chassis'):
+            seen.add(uri)
+            shown = self._reader.read(uri)
+            if shown is not None:
+                yield shown
+        root = self._reader.root()
+        for shown in self._reader.members(root.link('Chassis')):
+            if shown.uri not in seen:
+                yield shown
+
+    def _reset(self, *kinds: str) -> None:
+        """Post the first kind of reset that the System allows."""
+        system = self._system()
+        action = system.part('Actions', _RESET)
+        target = action.text('target')
+        if target is None:
+            raise Rejected(f'{self._uri} has no action {_RESET}',
+                           error_class=ErrorClass.NEEDS_OPERATOR)
+        allowed = self._allowed(action)
+        kind = next((k for k in kinds if not allowed or k in allowed), None)
+        if kind is None:
+            raise Rejected(
+                f'{self._uri} does not offer the reset',
+                expected=' or '.join(kinds), seen=', '.join(allowed))
+        self._writer.send('POST', target, {'ResetType': kind})
+
+    def _allowed(self, action: Fields) -> list[str]:
+        """Allowed types of reset; empty where the BMC does not say."""
+        told = action.texts('ResetType@Redfish.AllowableValues')
+        if told:
+            return told
+        info = action.doc.get('@Redfish.ActionInfo')
+        shown = self._reader.read(info) if isinstance(info, str) else None
+        if shown is None:
+            return []
+        for parameter in shown.parts('Parameters'):
+            if parameter.text('Name') == 'ResetType':
+                return parameter.texts('AllowableValues')
+        return []
