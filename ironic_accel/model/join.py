@@ -54,17 +54,21 @@ def clean_serial(text: object) -> str | None:
 def identify(devices: Iterable[Device]) -> tuple[Device, ...]:
     """The devices with stable ids; their ``parent`` follows.
 
+    Serials and locations that say nothing ("NA", zeros) become None.
+
     ``<kind>-<serial>`` where no other device of the kind has that serial,
     ``<kind>-<serial>@<location>`` where one has, ``<kind>@<location>``
     without a serial, then the PCI address, then the end of the URI.
     """
-    found = tuple(devices)
-    shared = Counter((d.kind, clean_serial(d.serial)) for d in found)
+    found = tuple(dataclasses.replace(
+        d, serial=clean_serial(d.serial), location=version.clean(d.location))
+        for d in devices)
+    shared = Counter((d.kind, d.serial) for d in found)
     taken: set[str] = set()
     names: dict[str, str] = {}
     out = []
     for dev in found:
-        alone = shared[dev.kind, clean_serial(dev.serial)] == 1
+        alone = shared[dev.kind, dev.serial] == 1
         new = _free(_candidates(dev, alone), taken)
         names.setdefault(dev.id, new)
         out.append(dataclasses.replace(dev, id=new))
@@ -85,7 +89,8 @@ def _candidates(dev: Device, alone: bool) -> Iterator[str]:
     if dev.uri:
         tail = '/'.join(dev.uri.rstrip('/').split('/')[-2:])
         yield f'{base}@{tail}'
-    yield f'{base}@{location or dev.address or "?"}'
+    place = location or dev.address
+    yield f'{base}@{place}' if place else base
 
 
 def _free(candidates: Iterable[str], taken: set[str]) -> str:

@@ -32,9 +32,10 @@ _T = TypeVar('_T')
 def merge(a: Inventory, b: Inventory) -> Inventory:
     """One inventory of what two ways see of the same node.
 
-    Devices join on serial, then location, then PCI address. Where both know
-    a value, that of ``a`` stands; what ``a`` does not know is filled from
-    ``b``. Components and modes are united. It is complete where both are.
+    Devices (with ids of ``join.identify``) join on serial, then location,
+    then PCI address. Where both know a value, that of ``a`` stands; what
+    ``a`` does not know is filled from ``b``. Components and modes are
+    united. It is complete where both are.
     """
     pairs = _pairs(a.devices, b.devices)
     names = {other.id: mine.id for mine, other in pairs}
