@@ -96,24 +96,31 @@ class Passthru:
             'plan': dict(stored.plan) if stored and stored.plan else None,
             'age': _age(stored.at) if stored else None}
 
-    @base.passthru(['POST'], async_call=True, require_exclusive_lock=True,
-                   description='Look at the accelerators and publish what '
-                               'is there. Optional argument: power_on '
-                               '(default true on a node without an '
-                               'instance).')
-    def accel_refresh(self, task: Any, **kwargs: Any) -> None:
-        """Begin a refresh; the periodic takes it up from there."""
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='Begin to look at the accelerators and to '
+                               'publish what is there; answers at once with '
+                               'the id that accel_progress will show. '
+                               'Optional argument: power_on (default true '
+                               'on a node without an instance).')
+    def accel_refresh(self, task: Any, **kwargs: Any) -> dict[str, str]:
+        """Begin a refresh; the periodic takes it up from there.
+
+        The look is asynchronous, not the call: whoever asks for progress
+        next shall find this refresh and not the result of an earlier one.
+        """
         node = task.node
         power_on = kwargs.get('power_on')
         free = node.provision_state != 'active'
         now = time.time()
-        operation.store(node, Operation(
+        current = Operation(
             kind='idle', step='accel_refresh', work='look',
             state=node.provision_state, due=now, started=now,
             deadline=now + CONF.accelerator.stable_timeout,
-            power_on=free if power_on is None else power_on))
+            power_on=free if power_on is None else power_on)
+        operation.store(node, current)
         node.del_driver_internal_info(operation.RESULT_KEY)
         node.save()
+        return {'id': current.id}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
                    description='Plan a profile from the stored inventory. '

@@ -135,7 +135,7 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
         record = _note(journal, record,
                        {'phase': sequence[place], 'at': now})
         return Step(record, now, f'{effect}: {sequence[place]}')
-    record = converge.reset_performed(record)
+    record = converge.reset_performed(record, now)
     journal.save(record)
     return Step(record, now, f'{effect} performed', done=True)
 

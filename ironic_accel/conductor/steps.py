@@ -212,7 +212,7 @@ def _effect(task: Any, kind: str, asked: str | None,
         raise _bad(f'allow_disruption: max_effect {effect} in a service '
                    'step: expected allow_disruption true')
     if effect.rank <= strongest.rank:
-        return effect, f'the step allows {effect} at most'
+        return effect, f'max_effect of the step is {effect}'
     return strongest, why or ''
 
 

@@ -21,6 +21,8 @@ that killing it kills all of it and it starts in half the time.
 from __future__ import annotations
 
 import sys
+import threading
+from typing import Any
 
 from ironic.command import singleprocess
 from ironic.common import service
@@ -39,10 +41,20 @@ def main() -> None:
         service.prepare_command(sys.argv)
         migration.create_schema()
         service.CONF.clear()  # the command below parses the same again
-    launcher = service.process_launcher
-    # What the command asks for (no_fork=False) is what changes here.
-    singleprocess.ironic_service.process_launcher = (
-        lambda **options: launcher(**{**options, "no_fork": True}))
+    make = service.process_launcher
+
+    def launcher(**options: Any) -> Any:
+        """What the command asks for (no_fork=False) is what changes here.
+
+        Without a fork upstream's wait returns at once, the main thread ends
+        and no executor takes work any more (the interpreter shuts down), so
+        it waits; the signal handlers end the process.
+        """
+        made = make(**{**options, "no_fork": True})
+        made.wait = threading.Event().wait
+        return made
+
+    singleprocess.ironic_service.process_launcher = launcher
     singleprocess.main()
 
 
