@@ -32,7 +32,6 @@ from ironic_accel.converge.outcome import Converged
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Progress
-from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Backend
@@ -41,6 +40,7 @@ from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.run import Run
+from ironic_accel.model import checks
 from ironic_accel.model import join
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.device import Inventory
@@ -76,16 +76,19 @@ def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
         started=now, deadline=now + 60 * profile.limits.minutes)
 
 
-def reset_performed(record: Record) -> Record:
+def reset_performed(record: Record, now: float) -> Record:
     """Note that the host reset which was asked for has been performed.
 
     The caller saves the record. Without an open reset it stays as it is.
+
+    :param now: epoch seconds: devices may take a while from here on.
     """
     if record.intent is None or record.intent.kind != 'reset':
         return record
     ticket = {**(record.intent.ticket or {}), PERFORMED: True}
     return dataclasses.replace(
-        record, intent=dataclasses.replace(record.intent, ticket=ticket))
+        record, booted=now,
+        intent=dataclasses.replace(record.intent, ticket=ticket))
 
 
 def advance(backend: Backend, images: Images, journal: Journal,
@@ -171,6 +174,7 @@ def _look(run: Run) -> Outcome:
     if inventory.busy:
         return _busy(run, inventory)
     if inventory.host == 'off':
+        run.save(booted=run.now)
         return PowerOn(Progress('the host is off, its devices are unseen'))
     if not inventory.complete:
         return run.hold('devices still appear', run.pace.incomplete, Detail(
@@ -179,6 +183,9 @@ def _look(run: Run) -> Outcome:
             todo='look at the BMC and at the host\'s boot'))
     if run.record.waiting is not None:
         run.save(waiting=None)
+    if _missing(run, inventory):
+        return run.wait('the host is on, devices are still missing',
+                        run.pace.look)
     intent = run.record.intent
     if intent is not None:
         if run.now < intent.since + run.pace.lost and settle.in_doubt(
@@ -205,6 +212,28 @@ def _busy(run: Run, inventory: Inventory) -> Outcome:
         ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
 
 
+def _booting(run: Run) -> bool:
+    """Whether the host was powered on or reset a short while ago."""
+    since = run.record.booted
+    return since is not None and run.now - since <= run.pace.appear
+
+
+def _missing(run: Run, inventory: Inventory) -> bool:
+    """Whether a device may still be on its way after the last host reset.
+
+    Boxes say that they are ready while GPUs are not in the tree yet: as long
+    as fewer are there than before, or than the profile asks for, a bounded
+    wait comes before they count as gone.
+    """
+    if not _booting(run):
+        return False
+    if len(inventory.devices) < run.record.devices:
+        return True
+    return any(
+        sum(checks.matches(g, d) for d in inventory.devices)
+        < g.count.minimum for g in run.profile.groups)
+
+
 def _do(run: Run, inventory: Inventory) -> Outcome:
     ways = run.backend.ways(inventory)
     decision, run.record = decide(
@@ -215,7 +244,10 @@ def _do(run: Run, inventory: Inventory) -> Outcome:
         return write.reset_host(run, decision, inventory)
     if isinstance(decision, Fail):
         return run.fail(decision.error)
-    run.finish()
     if isinstance(decision, Done):
+        run.finish()
         return Converged(decision.plan.satisfied, decision.plan)
-    return Refused(decision.plan)
+    if _booting(run) and any(r.seen is None for r in decision.plan.refused):
+        return run.wait('the host is on, not everything is seen yet',
+                        run.pace.look)
+    return run.refuse(decision.plan)

@@ -95,7 +95,7 @@ def decide(inventory: Inventory, profile: Profile, record: Record,
             return Fail(_not_applied(inventory, entry)), record
     plan = make_plan(inventory, profile, record.landed, ways, facts)
     if plan.refused:
-        return refuse(plan, record), record
+        return Refuse(plan), record
     if not plan.stages:
         return Done(plan), record
     stage = plan.stages[0]
@@ -170,15 +170,18 @@ def _selected(inventory: Inventory, profile: Profile, device_id: str
         checks.matches(g, device) for g in profile.groups)
 
 
-def refuse(plan: Plan, record: Record) -> Refuse | Fail:
+def begun(record: Record) -> bool:
+    """Whether anything was done to the box in this run."""
+    return bool(record.attempts or record.resets)
+
+
+def cannot_go_on(plan: Plan) -> Detail:
     """Refused means that nothing was begun: later it is a failure."""
-    if not record.attempts and not record.resets:
-        return Refuse(plan)
     no = plan.refused[0]
-    return Fail(Detail(
+    return Detail(
         f'cannot go on: {no.reason}', ErrorClass.NEEDS_OPERATOR,
         device=no.item.device, component=no.item.name,
-        expected=_text(no.expected), seen=_text(no.seen)))
+        expected=_text(no.expected), seen=_text(no.seen))
 
 
 def _text(value: object) -> str | None:

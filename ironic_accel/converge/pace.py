@@ -26,6 +26,8 @@ class Pace:
     :ivar fetch: between two questions for an image.
     :ivar incomplete: how long devices may take to appear after a host reset
         (GPUs vanish for minutes after power-on on real machines).
+    :ivar appear: how long after a host reset a device that is missing may
+        still come, on a box that says that it is ready.
     :ivar unreachable: how long a box may be silent.
     :ivar lost: how long a write that nobody can tell of is looked for before
         it counts as not done: a task that a BMC has forgotten may go on.
@@ -39,6 +41,7 @@ class Pace:
     look: float = 10
     fetch: float = 5
     incomplete: float = 1800
+    appear: float = 600
     unreachable: float = 900
     lost: float = 300
     busy: float = 5400

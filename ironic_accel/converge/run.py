@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from ironic_accel.converge.decide import begun
+from ironic_accel.converge.decide import cannot_go_on
 from ironic_accel.converge.outcome import Failed
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import Progress
+from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Wait
 from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Backend
@@ -26,6 +29,7 @@ from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.errors import Detail
+from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
 
@@ -77,6 +81,13 @@ class Run:
                 detail, running=f'{intent.verb} by way of {intent.way}')
         self.finish()
         return Failed(detail, running)
+
+    def refuse(self, plan: Plan) -> Refused | Failed:
+        """End the run because of what the plan refuses."""
+        if begun(self.record):
+            return self.fail(cannot_go_on(plan))
+        self.finish()
+        return Refused(plan)
 
     def finish(self) -> None:
         """Keep what a next run inherits, and nothing else."""

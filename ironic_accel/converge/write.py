@@ -18,12 +18,9 @@ import dataclasses
 
 from ironic_accel.converge import settle
 from ironic_accel.converge.decide import Act
-from ironic_accel.converge.decide import Fail
 from ironic_accel.converge.decide import HostReset
-from ironic_accel.converge.decide import refuse
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import Progress
-from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
 from ironic_accel.converge.ports import Bad
@@ -53,7 +50,7 @@ def reset_host(run: Run, decision: HostReset, inventory: Inventory) -> Reset:
     run.save(
         intent=Intent('reset', decision.effect, run.now,
                       run.now + run.pace.reset, boot=inventory.boot),
-        resets=run.record.resets + 1,
+        resets=run.record.resets + 1, devices=len(inventory.devices),
         progress=f'{decision.effect} of the host',
         identities=_identities(run.record, inventory))
     return Reset(decision.effect, Progress(run.record.progress))
@@ -77,12 +74,8 @@ def act(run: Run, decision: Act, inventory: Inventory) -> Outcome:
             ready[image.name] = got
             refused += settle.too_large(action, got, inventory)
     if refused:
-        out = refuse(dataclasses.replace(
-            decision.plan, refused=tuple(refused)), run.record)
-        if isinstance(out, Fail):
-            return run.fail(out.error)
-        run.finish()
-        return Refused(out.plan)
+        return run.refuse(dataclasses.replace(
+            decision.plan, refused=tuple(refused)))
     return _start(run, decision.action, ready, inventory)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 import enum
 from typing import Protocol
 
-from ironic_accel.model import version
+from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
@@ -30,6 +30,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
+from ironic_accel.model import version
 
 
 class ComponentFacts(Protocol):
@@ -71,7 +72,7 @@ class State(enum.Enum):
 
 def version_form(device: Device, name: str, facts: Facts) -> str:
     """The form in which a component's versions compare."""
-    known = facts.component(device.kind, name, device.product)
+    known = facts.component(device.kind, base_name(name), device.product)
     return known.form if known else 'auto'
 
 

@@ -19,9 +19,9 @@ into the JSON that programs read, and back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import dataclasses
 import enum
+from collections.abc import Mapping
 from typing import Any, Literal
 
 #: Kinds of device, and the baseboard that carries them (profile format 1).
@@ -69,11 +69,18 @@ def strongest(effects: list[Effect]) -> Effect:
     return max(effects, key=lambda e: e.rank, default=Effect.NONE)
 
 
+def base_name(name: str) -> str:
+    """The catalogue's name of a component: ``erot`` for ``erot-3``."""
+    stem, dash, number = name.rpartition('-')
+    return stem if dash and number.isdigit() else name
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Component:
     """One firmware of a device.
 
-    :ivar name: our name, from the catalogue's closed list for the kind.
+    :ivar name: our name, from the catalogue's closed list for the kind; the
+        second and further ones of a kind carry a number (``erot-1``).
     :ivar id: what the BMC or the tool calls it.
     :ivar running: the version that runs now.
     :ivar pending: the version that waits for a reset, if any is seen.

@@ -23,10 +23,9 @@ from collections.abc import Sequence
 import dataclasses
 
 from ironic_accel.model import checks
-from ironic_accel.model import refusals
-from ironic_accel.model import stages
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.checks import State
+from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Item
@@ -38,6 +37,8 @@ from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
+from ironic_accel.model import refusals
+from ironic_accel.model import stages
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,13 +51,24 @@ class Wanted:
 
 
 def group_items(group: Group, device: Device) -> list[Wanted]:
-    """The items that a group asks of one device."""
-    out = [Wanted(Item(device.id, name, 'firmware', want.version,
+    """The items that a group asks of one device.
+
+    A component that a device has several of (a baseboard's switches) is
+    meant with all of them.
+    """
+    out = [Wanted(Item(device.id, each, 'firmware', want.version,
                        want.at_least), device, want.image)
-           for name, want in group.firmware.items()]
+           for name, want in group.firmware.items()
+           for each in _instances(device, name)]
     out += [Wanted(Item(device.id, name, 'mode', value), device)
             for name, value in group.modes.items()]
     return out
+
+
+def _instances(device: Device, name: str) -> list[str]:
+    """The components meant by a name; the name itself where none is seen."""
+    return [c.name for c in device.components
+            if base_name(c.name) == name] or [name]
 
 
 def select(inventory: Inventory, profile: Profile
@@ -156,7 +168,7 @@ def make_plan(inventory: Inventory, profile: Profile,
 
 
 def _alone(device: Device | None, item: Item, facts: Facts) -> bool:
-    known = device and facts.component(device.kind, item.name,
+    known = device and facts.component(device.kind, base_name(item.name),
                                        device.product)
     return bool(known and known.alone)
 

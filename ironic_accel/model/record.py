@@ -98,6 +98,9 @@ class Record:
     :ivar resets: host resets used.
     :ivar waiting: since when (epoch seconds) an incomplete or busy box is
         waited for, or None.
+    :ivar booted: when (epoch seconds) the host was last powered on or reset
+        in this run, or None: devices may be long in coming then.
+    :ivar devices: how many were seen before that.
     :ivar failure: what the last failed write said (``errors.Detail`` as
         data), for the case that no attempt is left.
     :ivar identities: (kind, serial, location) by device id, of the devices
@@ -114,6 +117,8 @@ class Record:
     landed: tuple[Landed, ...] = ()
     progress: str = ''
     waiting: float | None = None
+    booted: float | None = None
+    devices: int = 0
     failure: Mapping[str, Any] | None = None
     identities: Mapping[str, tuple[str, str | None, str | None]] = (
         dataclasses.field(default_factory=dict))
@@ -193,6 +198,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         'digest': record.digest, 'started': record.started,
         'deadline': record.deadline, 'resets': record.resets,
         'progress': record.progress, 'waiting': record.waiting,
+        'booted': record.booted, 'seen': record.devices,
         'failure': dict(record.failure) if record.failure else None,
         'devices': [[n, *record.identities.get(n, ())]
                     for n in names.names],
@@ -248,7 +254,8 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         started=raw['started'], deadline=raw['deadline'],
         attempts={i: n for n, rows in raw['attempts']
                   for i in names.read(rows)},
-        resets=raw['resets'], intent=intent, landed=landed,
+        resets=raw['resets'], booted=raw['booted'], devices=raw['seen'],
+        intent=intent, landed=landed,
         progress=raw['progress'], waiting=raw['waiting'],
         failure=raw['failure'], identities={
             row[0]: (row[1], row[2], row[3])

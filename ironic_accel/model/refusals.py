@@ -20,9 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ironic_accel.model import checks
-from ironic_accel.model import stages
-from ironic_accel.model import version
 from ironic_accel.model.checks import Facts
+from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -35,6 +34,8 @@ from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
+from ironic_accel.model import stages
+from ironic_accel.model import version
 
 
 def count(group: Group, found: int) -> list[Refusal]:
@@ -113,12 +114,13 @@ def _firmware(item: Item, device: Device, image: Image | None,
             item, 'the push cannot name its targets and would write '
             f'{len(burn.also_writes)} more components ({more}, ...); the '
             'profile has to allow collateral', wanted, seen)], None
-    known = facts.component(device.kind, item.name, device.product)
+    name = base_name(item.name)
+    known = facts.component(device.kind, name, device.product)
     return [], stages.Todo(
         item, seen, way.name, part.effect,
         stages.real_effect(device.id, part.effect, ways),
         image=image.name, burn=burn,
-        order=stages.order_of(item.name, known, profile),
+        order=stages.order_of(name, known, profile),
         alone=bool(known and known.alone))
 
 

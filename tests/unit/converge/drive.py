@@ -113,7 +113,7 @@ def run(box: Box, profile: profile_mod.Profile, disk: Disk,
                 box.power_on()
             elif isinstance(out, outcome.Reset):
                 box.host_reset(out.effect)
-                record = loop.reset_performed(record)
+                record = loop.reset_performed(record, box.now)
                 disk.save(record)
             else:
                 return out

@@ -292,6 +292,15 @@ def test_what_a_reset_loses_stands_last_and_does_not_last() -> None:
     assert proof.lasts is False
 
 
+def test_a_name_means_every_component_of_that_name() -> None:
+    parts = tuple(dataclasses.replace(GPU, name=n)
+                  for n in ('erot', 'erot-1', 'gpu'))
+    made = plan(box(gpu(0, components=parts)), profile(
+        {'erot': Firmware('96.00.02', image='img')}))
+    assert [i.name for i in made.stages[0].actions[0].items] == [
+        'erot', 'erot-1']
+
+
 def test_a_device_reset_where_a_way_has_it_else_a_warm_reboot() -> None:
     mig = Mode('mig', 'disabled', None, None, Effect.DEVICE_RESET, True)
     seen = box(gpu(0, modes=(mig,)))
