@@ -127,7 +127,8 @@ class Query:
         self, name: str, value: Any, how: str, levels: int, linked: bool
     ) -> Any:
         linked = linked or name == 'Links'
-        if name.startswith('@'):
+        # DSP0266: payload annotations expand too, Settings among them.
+        if name.startswith('@') and name != '@Redfish.Settings':
             return value
         if isinstance(value, list):
             return [

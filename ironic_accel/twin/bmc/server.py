@@ -113,7 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers.pop('Content-Type')
         else:
             headers['Content-Length'] = str(length)
-        if reply.close or unread or reply.truncate:
+        closing = reply.close or unread or reply.truncate
+        if closing or self.close_connection:
             headers['Connection'] = 'close'
             self.close_connection = True
         for name, value in headers.items():
