@@ -194,6 +194,16 @@ def test_facts_of_a_vendor_hold_without_a_product(catalog: Catalog) -> None:
     assert general.effect is None
 
 
+def test_a_board_whose_activation_nobody_proved(catalog: Catalog) -> None:
+    board = catalog.identify('baseboard', 'NVIDIA', 'NVIDIA.HGX.A100.4.GPU')
+    assert board is not None and board.name == 'nvidia-hgx-a100-4gpu'
+    facts = catalog.component('baseboard', 'fpga', board)
+    assert facts is not None and facts.effect is None
+    grace = catalog.identify('baseboard', 'NVIDIA', 'GB200 NVL')
+    facts = catalog.component('baseboard', 'fpga', grace)
+    assert facts is not None and facts.effect is Effect.AUX_CYCLE
+
+
 def test_the_order_is_bmc_baseboard_gpu_nic(catalog: Catalog) -> None:
     order = []
     for kind, name in (('baseboard', 'bmc'), ('baseboard', 'fpga'),
