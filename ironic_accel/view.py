@@ -157,8 +157,7 @@ def plan_table(doc: Document, title: str = 'Plan') -> Table:
     """One row for each change that devices share, each stage's reset last."""
     rows: list[tuple[str, ...]] = []
     for number, stage in enumerate(doc['stages'], 1):
-        for action in stage['actions']:
-            rows += [(str(number), *row) for row in _action_rows(action)]
+        rows += [(str(number), *row) for row in _action_rows(stage)]
         landed = [f"{i['device']} {i['name']}" for i in stage['landed']]
         if stage['reset'] != 'none' or landed:
             rows.append((str(number), 'reset', 'host', UNKNOWN, UNKNOWN,
@@ -169,19 +168,21 @@ def plan_table(doc: Document, title: str = 'Plan') -> Table:
                          'By', 'Also written'), tuple(rows))
 
 
-def _action_rows(action: Document) -> Iterable[tuple[str, ...]]:
+def _action_rows(stage: Document) -> Iterable[tuple[str, ...]]:
+    """The changes of a stage; devices that change alike share a row."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for item in action['items']:
-        key = (value(item['name']), value(item['from']), value(item['to']))
-        groups.setdefault(key, []).append(item['device'])
-    also = many([f'{device} {name}'
-                 for device, name in action['also_writes']]) or UNKNOWN
-    by = action['way']
-    if action['image']:
-        by += f": {value(action['image'])}"
-    for (name, before, after), devices in groups.items():
-        yield (action['verb'], many(devices), name, before, after, by, also)
-        also = UNKNOWN
+    for action in stage['actions']:
+        also = many([f'{device} {name}'
+                     for device, name in action['also_writes']]) or UNKNOWN
+        by = action['way']
+        if action['image']:
+            by += f": {value(action['image'])}"
+        for item in action['items']:
+            key = (action['verb'], value(item['name']), value(item['from']),
+                   value(item['to']), by, also)
+            groups.setdefault(key, []).append(item['device'])
+    for (verb, *rest), devices in groups.items():
+        yield (verb, many(devices), *rest)
 
 
 def items_table(items: Iterable[Document], title: str = 'Proved') -> Table:

@@ -236,7 +236,7 @@ class Resetter:
         if following:
             record = self._keep(record, _Notes(following[0], now))
             return Step(record, now, f'{notes.phase} is done')
-        record = reset_performed(record)
+        record = reset_performed(record, now)
         self._save(record)
         return Step(record, now + self._pauses.settle, f'{effect} is done',
                     performed=True)

@@ -35,7 +35,7 @@ EXPECTED = {
         'CUSTOM_ACCEL_FPGA_X1', 'CUSTOM_ACCEL_FPGA_AMD_ALVEO_U55C',
         'CUSTOM_ACCEL_DPU', 'CUSTOM_ACCEL_DPU_X1',
         'CUSTOM_ACCEL_DPU_NVIDIA_BLUEFIELD_3',
-        'CUSTOM_ACCEL_CAN_A100_MIG'},
+        'CUSTOM_ACCEL_GPU_ECC', 'CUSTOM_ACCEL_CAN_A100_MIG'},
     cast_mod.PLAIN: set(),
 }
 
@@ -75,7 +75,7 @@ def two_inventory(show: Show, crew: Cast) -> None:
         show.moment(f"{node['name']}: driver {node['driver']}, vendor "
                     f"interface {node['vendor_interface']}, "
                     f"{node['provision_state']}")
-    watch.refresh(list(crew.machines.values()))
+    watch.refresh(show, list(crew.machines.values()))
     for name, machine in crew.machines.items():
         told = api.passthru(machine.uuid, 'accel_inventory')
         show.line(f"{name}: "

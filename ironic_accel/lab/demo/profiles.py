@@ -35,19 +35,15 @@ _BOARD = 'HGX H100 8-GPU'
 def write(lab: Lab) -> None:
     """Build the images of the site profiles, and make the profiles."""
     bundle = cast.bundle(lab, 'hgx-bundle', NEW)
+    images = {'hgx-bundle': {**bundle, 'fits': {'board': _BOARD}}}
     for profile in (
-            {'name': SECURE, 'offered': True,
+            {'name': SECURE, 'offered': True, 'images': images,
              'summary': 'current firmware, ECC on',
-             'images': {'hgx-bundle': {**bundle, 'fits': {'board': _BOARD}}},
-             'devices': {
-                 'gpus': {**_HGX_GPUS, 'firmware': {'gpu': _from_bundle(
-                     'gpu')}, 'modes': {'ecc': 'enabled'}},
-                 'tray': {'match': {'kind': 'baseboard'}, 'count': 1,
-                          'firmware': {'fpga': _from_bundle('fpga')}}},
+             'devices': _current('enabled'),
              'limits': {'reset': 'aux-cycle', 'minutes': 90}},
-            {'name': RAW, 'offered': True, 'summary': 'ECC off',
-             'devices': {'gpus': {**_HGX_GPUS,
-                                  'modes': {'ecc': 'disabled'}}}},
+            {'name': RAW, 'offered': True, 'images': images,
+             'summary': 'current firmware, ECC off',
+             'devices': _current('disabled')},
             {'name': HGX_MIG, 'offered': True, 'summary': 'MIG on Hopper',
              'devices': {'gpus': {**_HGX_GPUS,
                                   'modes': {'mig': 'enabled'}}}},
@@ -56,6 +52,15 @@ def write(lab: Lab) -> None:
                  'match': {'kind': 'gpu', 'product': 'nvidia-a100-pcie-80gb'},
                  'count': 4, 'modes': {'mig': 'enabled'}}}}):
         cast.write_profile(lab, profile)
+
+
+def _current(ecc: str) -> dict[str, Any]:
+    """The devices of an HGX H100 with what the bundle brings."""
+    return {
+        'gpus': {**_HGX_GPUS, 'firmware': {'gpu': _from_bundle('gpu')},
+                 'modes': {'ecc': ecc}},
+        'tray': {'match': {'kind': 'baseboard'}, 'count': 1,
+                 'firmware': {'fpga': _from_bundle('fpga')}}}
 
 
 def _from_bundle(component: str) -> dict[str, str]:

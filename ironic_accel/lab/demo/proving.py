@@ -40,7 +40,7 @@ def four_burn(show: Show, crew: Cast) -> None:
     told = watch.ledger(crew[cast_mod.HGX])
     _what_reached(show, told)
     show.expect(len(told['pushes']) == 1, 'one push', told['pushes'])
-    show.expect(_kinds(told) == ['aux-cycle'],
+    show.expect(_kinds(told) == ['AuxPowerCycle'],
                 'the only reset of more than the host\'s own power is one '
                 'auxiliary cycle', told['resets'])
     show.expect(told['violations'] == [],
@@ -151,9 +151,10 @@ def _changing(told: Document) -> list[Document]:
 
 
 def _kinds(told: Document) -> list[str]:
-    """Resets that activate firmware or modes, in the order of time."""
-    kinds = [str(r['kind']) for r in told['resets']]
-    return [kind for kind in kinds if kind not in ('power-on', 'power-off')]
+    """Resets beyond the host's own power, in the order of time."""
+    power = ('On', 'ForceOn', 'ForceOff', 'GracefulShutdown')
+    return [str(r['kind']) for r in told['resets']
+            if r['kind'] not in power]
 
 
 def _what_reached(show: Show, told: Document) -> None:

@@ -37,7 +37,7 @@ def progress(machine: Machine) -> Document:
     return dict(told)
 
 
-def refresh(crew: Collection[Machine], seconds: float = 60
+def refresh(show: Show, crew: Collection[Machine], seconds: float = 90
             ) -> dict[str, Document]:
     """Have machines looked at, side by side.
 
@@ -52,8 +52,10 @@ def refresh(crew: Collection[Machine], seconds: float = 60
     while len(done) < len(crew):
         for machine in crew:
             told = progress(machine)
-            if told['result'] and not told['operation']:
+            if (machine.uuid not in done and told['result']
+                    and not told['operation']):
                 done[machine.uuid] = told['result']
+                show.moment(f"{machine.node['name']}: looked at")
         if time.monotonic() > until:
             raise NotAsTold(f'{len(done)} of {len(crew)} machines were '
                             f'looked at in {seconds:.0f} s')
