@@ -73,17 +73,19 @@ def kind_of(found: Found, catalog: Catalog) -> str:
     return product.kind if product else found.hint or 'ai'
 
 
-def attach(reader: Reader, scope: Scope, devices: list[Found],
-           service: Fields | None, catalog: Catalog) -> list[Fields]:
-    """Give the devices their components.
-
-    :param devices: gets a baseboard more where only firmware shows it.
-    :returns: the whole FirmwareInventory of the BMC.
-    """
+def entries(reader: Reader, service: Fields | None) -> list[Fields]:
+    """The whole FirmwareInventory of the BMC, in the order of the Ids."""
     shown = [] if service is None else reader.members(
         service.link('FirmwareInventory'))
-    # In the order of their Ids, so that numbered components stay the same.
-    shown.sort(key=lambda one: _natural(one.uri))
+    return sorted(shown, key=lambda one: _natural(one.uri))
+
+
+def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],
+           service: Fields | None, catalog: Catalog) -> None:
+    """Give devices the components that entries show.
+
+    :param devices: gets a baseboard more where only firmware shows it.
+    """
     for one in shown:
         entry = _entry(one, scope.quirks)
         owner = _owner(entry, scope, devices)
@@ -91,9 +93,6 @@ def attach(reader: Reader, scope: Scope, devices: list[Found],
             owner = _bare_board(entry, scope, devices)
         if owner is not None:
             _add(owner, entry, kind_of(owner, catalog), catalog, service)
-    for found in devices:
-        _own_versions(reader, scope, found, kind_of(found, catalog))
-    return shown
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -260,10 +259,10 @@ def _more(found: Found, entry: Entry) -> None:
         found.model = match[1] if match else None
 
 
-def _own_versions(reader: Reader, scope: Scope, found: Found,
-                  kind: str) -> None:
+def own_versions(reader: Reader, scope: Scope, found: Found,
+                 catalog: Catalog) -> None:
     """Versions that the device itself tells, where no entry does."""
-    name = _DEFAULT.get(kind)
+    name = _DEFAULT.get(kind_of(found, catalog))
     if name is None:
         return
     told = found.version

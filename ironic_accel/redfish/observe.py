@@ -59,9 +59,14 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     reader.begin()
     scope = scopes.find(reader, system)
     found = parts.find(reader, scope)
-    found += pcie.scan(reader, scope, found, catalog)
     service = _service(reader, scope)
-    entries = firmware.attach(reader, scope, found, service, catalog)
+    entries = firmware.entries(reader, service)
+    firmware.attach(scope, found, entries, service, catalog)
+    bare = pcie.scan(reader, scope, found, catalog)
+    firmware.attach(scope, bare, entries, service, catalog)
+    found += [f for f in bare if f.hint != 'baseboard']
+    for one in found:
+        firmware.own_versions(reader, scope, one, catalog)
     tasks_at, tasks = state.tasks(reader, scope)
     devices = join.identify(_device(reader, f, catalog) for f in found)
     host = state.power(scope.system)

@@ -270,7 +270,6 @@ class Reader:
                     and 'Connection aborted' in str(cause))
                 if last_try or not closed:
                     raise
-                self.requests += 1
         raise AssertionError('unreachable')
 
     def _take(self, uri: str, response: Any,

@@ -1,0 +1,83 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Twins behind real HTTP, and backends that look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ironic_accel.redfish import connect
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.settings import Settings
+from ironic_accel.twin import Box
+from ironic_accel.twin import FakeClock
+from ironic_accel.twin import load_box
+from ironic_accel.twin import TwinServer
+
+#: Nothing here needs patience: the twin is beside us.
+QUICK = Settings(connect_timeout=5.0, read_timeout=2.0, write_timeout=5.0,
+                 push_timeout=10.0, warm_up=0.0)
+
+
+@dataclasses.dataclass
+class Rig:
+    """A twin, what moves its time, and a backend for one System of it."""
+
+    box: Box
+    clock: FakeClock
+    url: str
+    connector: Any
+    backend: RedfishBackend
+    settings: Settings
+
+    def again(self, system: str | None = None, **settings: Any
+              ) -> RedfishBackend:
+        """Another backend for the same twin."""
+        return RedfishBackend(
+            self.connector, system,
+            settings=dataclasses.replace(self.settings, **settings))
+
+
+Start = Callable[..., Rig]
+
+
+@pytest.fixture
+def rig() -> Iterator[Start]:
+    """Starts a twin: ``rig('hgx-h100', system=..., expand=False)``."""
+    with contextlib.ExitStack() as stack:
+
+        def start(source: str | Path, system: str | None = None,
+                  user: str | None = None, password: str | None = None,
+                  options: dict[str, Any] | None = None,
+                  **settings: Any) -> Rig:
+            clock = FakeClock()
+            given = dict(options or {})
+            if user is not None:
+                given |= {'user': user, 'password': password}
+            box = load_box(source, clock=clock, **given)
+            url = stack.enter_context(TwinServer(box))
+            chosen = dataclasses.replace(QUICK, **settings)
+            connector = connect.connect(url, user, password,
+                                        settings=chosen)
+            stack.callback(connect.disconnect, connector)
+            return Rig(box, clock, url, connector, RedfishBackend(
+                connector, system, settings=chosen), chosen)
+
+        yield start
