@@ -1,0 +1,224 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What all families share: how they say what went well and what did not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import json
+from typing import Any
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.host import Ran
+from ironic_accel.model import version
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.facts import Product
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+
+#: Seconds for a tool that only asks its device something.
+ASK = 60.0
+#: Seconds for a tool that changes a setting.
+CHANGE = 120.0
+#: Seconds for a tool that resets a device and waits for it.
+RESET = 300.0
+#: Seconds after which a flash is reported as still running. It is not ended.
+FLASH = 3600.0
+
+_LONGEST = 300
+
+
+class BaseFamily:
+    """A family that can do nothing yet; others override what they can."""
+
+    name = ''
+    generic = False
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """None: a family says which devices are its own."""
+        return False
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """Nothing more than sysfs tells."""
+        return Seen()
+
+    def burns(self, host: Host, device: Device) -> frozenset[str]:
+        """No component."""
+        return frozenset()
+
+    def sets(self, host: Host, device: Device) -> frozenset[str]:
+        """No mode."""
+        return frozenset()
+
+    def resets(self, host: Host, device: Device) -> Effect:
+        """No reset."""
+        return Effect.NONE
+
+    def burn(self, host: Host, device: Device, items: Sequence[Item],
+             image: Ready, spec: Image | None, force: bool,
+             progress: Progress) -> tuple[Result, ...]:
+        """Refuse each item."""
+        return failures(device, items, f'{self.name} writes no firmware')
+
+    def set(self, host: Host, device: Device, items: Sequence[Item],
+            progress: Progress) -> tuple[Result, ...]:
+        """Refuse each item."""
+        return failures(device, items, f'{self.name} sets no modes')
+
+    def reset(self, host: Host, device: Device, effect: Effect,
+              progress: Progress) -> tuple[Result, ...]:
+        """Refuse."""
+        return reset_failed(device, f'{self.name} resets no devices')
+
+
+def tell(text: str) -> str:
+    """What a tool said, on one line that is short enough to be repeated."""
+    line = ' '.join(text.split())
+    return line if len(line) <= _LONGEST else f'{line[:_LONGEST - 3]}...'
+
+
+def said(tool: str, ran: Ran) -> str:
+    """Why a tool is not believed, in its own words: the last of them."""
+    if ran.timed_out:
+        return f'{tool} did not end in time'
+    lines = [x.strip() for x in (*ran.out.splitlines(),
+                                 *ran.err.splitlines()) if x.strip()]
+    last = tell(lines[-1]) if lines else 'nothing'
+    return f'{tool} ended with status {ran.rc} and said: {last}'
+
+
+def warned(tool: str, address: str | None, message: str) -> Warned:
+    """A warning of a tool, about one device or about all of them."""
+    return Warned(f'{tool} {address}' if address else tool, message)
+
+
+def missing(tool: str) -> Warned:
+    """The one warning about a tool that is not installed."""
+    return warned(tool, None, f'{tool} is not installed: what only it can '
+                  'tell is not known, and what only it can do is not done')
+
+
+def ok(device: Device, items: Iterable[Item]) -> tuple[Result, ...]:
+    """Each item went well, as the device was read afterwards."""
+    return tuple(Result((device.id, i.name), True) for i in items)
+
+
+def failure(device: Device, item: Item, summary: str,
+            **known: Any) -> Result:
+    """One item did not go well."""
+    return Result((device.id, item.name), False, Detail(
+        summary, device=device.id, component=item.name, **known))
+
+
+def failures(device: Device, items: Iterable[Item], summary: str,
+             **known: Any) -> tuple[Result, ...]:
+    """None of the items went well, and for one reason."""
+    return tuple(failure(device, i, summary, **known) for i in items)
+
+
+def reset_failed(device: Device, summary: str,
+                 **known: Any) -> tuple[Result, ...]:
+    """A device was not reset."""
+    known.setdefault('error_class', ErrorClass.NEEDS_OPERATOR)
+    return (Result((device.id, 'reset'), False, Detail(
+        summary, device=device.id, **known)),)
+
+
+def still_running(device: Device, items: Iterable[Item], tool: str,
+                  ran: Ran) -> tuple[Result, ...]:
+    """A flash that outlived its deadline: it goes on, and is to be left."""
+    return failures(
+        device, items, f'{tool} did not end in {FLASH / 60:.0f} minutes',
+        error_class=ErrorClass.NEEDS_OPERATOR,
+        running=f'{tool}, process {ran.pid}, which writes {device.address}',
+        todo='let it end, and look again')
+
+
+def misfit(device: Device, items: Iterable[Item], what: str,
+           expected: str | None, seen: str | None) -> tuple[Result, ...]:
+    """An image that is not for the device; nothing was written."""
+    return failures(device, items, f'the image is for another {what}: '
+                    'nothing was written', expected=expected,
+                    seen=seen or 'unknown')
+
+
+def json_in(text: str) -> Any:
+    """The JSON value of a tool's output, or None where there is none.
+
+    Some tools print lines of their own before it.
+    """
+    starts = [i for i in (text.find('{'), text.find('[')) if i >= 0]
+    for start in sorted(starts):
+        try:
+            return json.JSONDecoder().raw_decode(text, start)[0]
+        except ValueError:
+            continue
+    return None
+
+
+def rows(value: object) -> list[dict[str, Any]]:
+    """The objects in a list; what is none is left out."""
+    if not isinstance(value, list):
+        return []
+    return [x for x in value if isinstance(x, dict)]
+
+
+def table(value: object) -> dict[str, Any]:
+    """An object, or an empty one where it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(value: object) -> str | None:
+    """A text or number as text, without placeholders; else None."""
+    if isinstance(value, bool) or value is None:
+        return None
+    return version.clean(str(value))
+
+
+def bdf(text: object) -> str | None:
+    """A PCI address as sysfs spells it: ``0000:17:00.0``, or None.
+
+    Takes addresses without domain, with one of eight digits, and in
+    capitals.
+    """
+    bare = text_of(text)
+    if bare is None:
+        return None
+    fields = bare.lower().split(':')
+    if len(fields) == 2:
+        fields.insert(0, '0000')
+    slot, dot, function = fields[-1].partition('.')
+    try:
+        domain, bus, dev = (int(x, 16) for x in (*fields[:-1], slot))
+        number = int(function, 16) if dot else 0
+    except ValueError:
+        return None
+    return f'{domain:04x}:{bus:02x}:{dev:02x}.{number}'
+
+
+def first_functions(functions: Sequence[Function]) -> list[Function]:
+    """One function of each card, the lowest: tools speak to the card."""
+    first: dict[str, Function] = {}
+    for function in sorted(functions, key=lambda f: f.address):
+        first.setdefault(function.card, function)
+    return list(first.values())

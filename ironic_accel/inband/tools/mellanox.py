@@ -1,0 +1,256 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""NVIDIA's (Mellanox) adapters and BlueField, by the mstflint tools.
+
+Sources, all of mstflint 4.36 (github.com/Mellanox/mstflint):
+``flint/subcommands.cpp``, QuerySubCommand::printInfo, for the lines of a
+query; ``mlxconfig/mlxcfg_ui.cpp``, writeParamToJson and WriteSingleParam,
+for the JSON of a configuration; ``small_utils/mstfwreset.py`` for the reset.
+BlueField's modes: NVIDIA BlueField Modes of Operation (DOCA documentation).
+
+A BFB (the image of BlueField's Arm side) is not written here: rshim does not
+tell the host which version runs, so a burn could never be proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import json
+import os
+import re
+import tempfile
+from typing import Any
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools import mellanox_modes as modes
+from ironic_accel.model import version
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Fit
+from ironic_accel.model.device import Warned
+from ironic_accel.model.facts import Product
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+
+FLINT = 'mstflint'
+CONFIG = 'mstconfig'
+FWRESET = 'mstfwreset'
+
+#: PCI reset of the network device and driver restart (mstfwreset --level).
+_PCI_RESET = '3'
+_LOADED = 'FW was loaded successfully'
+_LINE = re.compile(r'(?P<key>[A-Z][^:\n]*?):[ \t]+(?P<value>\S.*?)\s*$',
+                   re.MULTILINE)
+
+
+def parse_query(text: str) -> Mapping[str, str]:
+    """The ``Key:   value`` lines of ``mstflint query``, first ones."""
+    found: dict[str, str] = {}
+    for match in _LINE.finditer(text):
+        found.setdefault(match['key'], match['value'])
+    return found
+
+
+def firmware(query: Mapping[str, str]) -> Component | None:
+    """The firmware component of a query; None where it shows no version.
+
+    ``FW Version`` is the image in flash. Only where another one runs there
+    is a line ``FW Version(Running)``, and the one in flash waits.
+    """
+    stored = version.clean(query.get('FW Version'))
+    running = version.clean(query.get('FW Version(Running)'))
+    if stored is None:
+        return None
+    return Component('nic', 'FW', running or stored,
+                     stored if running else None, shows_pending=True)
+
+
+class Mellanox(common.BaseFamily):
+    """ConnectX and BlueField cards."""
+
+    name = 'mellanox'
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """Network functions of PCI vendor 15b3."""
+        return (function.vendor_id == '15b3'
+                and function.class_code.startswith('02'))
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """Firmware and PSID by mstflint, modes by mstconfig."""
+        told: dict[str, Told] = {}
+        warnings: list[Warned] = [common.missing(tool) for tool in (
+            FLINT, CONFIG) if host.which(tool) is None]
+        for function in common.first_functions(functions):
+            at = function.address
+            query = self._query(host, at, warnings)
+            config = self._config(host, at, warnings)
+            part = firmware(query)
+            told[at] = Told(
+                fit=Fit(psid=version.clean(query.get('PSID'))),
+                components=(part,) if part else (),
+                modes=modes.read(config, at, warnings))
+        return Seen(told, tuple(warnings))
+
+    def _query(self, host: Host, address: str,
+               warnings: list[Warned]) -> Mapping[str, str]:
+        """What the device says of its flash; empty with a warning."""
+        if host.which(FLINT) is None:
+            return {}
+        ran = host.run((FLINT, '-d', address, '-qq', 'query'), common.ASK)
+        found = parse_query(ran.out)
+        if ran.ok and 'FW Version' in found and 'PSID' in found:
+            return found
+        warnings.append(common.warned(
+            FLINT, address, common.said(FLINT, ran) if not ran.ok else
+            'its query shows no FW Version and PSID'))
+        return {}
+
+    def _config(self, host: Host, address: str,
+                warnings: list[Warned]) -> Mapping[str, Any] | None:
+        """The configuration parameters; None with a warning."""
+        if host.which(CONFIG) is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix='mstconfig-') as folder:
+            path = os.path.join(folder, 'query.json')
+            ran = host.run((CONFIG, '-d', address, '-j', path, '-e',
+                            'query'), common.ASK)
+            raw: object = None
+            with contextlib.suppress(OSError, ValueError), \
+                    open(path, encoding='utf-8') as file:
+                raw = json.load(file)
+        for entry in common.table(raw).values():
+            found = common.table(entry).get('tlv_configuration')
+            if ran.ok and isinstance(found, dict) and found:
+                return found
+        warnings.append(common.warned(
+            CONFIG, address, common.said(CONFIG, ran) if not ran.ok else
+            'its JSON has no tlv_configuration'))
+        return None
+
+    def burns(self, host: Host, device: Device) -> frozenset[str]:
+        """The firmware, where mstflint is there and has told the PSID."""
+        if (host.which(FLINT) is None or device.address is None
+                or device.component('nic') is None
+                or device.fit.psid is None):
+            return frozenset()
+        return frozenset({'nic'})
+
+    def sets(self, host: Host, device: Device) -> frozenset[str]:
+        """The modes that mstconfig has told."""
+        if host.which(CONFIG) is None or device.address is None:
+            return frozenset()
+        return frozenset(m.name for m in device.modes
+                         if m.name in modes.NAMES)
+
+    def resets(self, host: Host, device: Device) -> Effect:
+        """A PCI reset of a ConnectX. A BlueField cannot be reset so while
+        its Arm side is up: left to the host's power cycle."""
+        if (host.which(FWRESET) is None or device.address is None
+                or device.kind != 'nic'):
+            return Effect.NONE
+        return Effect.DEVICE_RESET
+
+    def burn(self, host: Host, device: Device, items: Sequence[Item],
+             image: Ready, spec: Image | None, force: bool,
+             progress: Progress) -> tuple[Result, ...]:
+        """Write the image, if its PSID is the device's, and read it back.
+
+        ``-allow_psid_change`` is never given, forced or not.
+        """
+        assert device.address is not None  # noqa: S101 - see burns
+        warnings: list[Warned] = []
+        before = self._query(host, device.address, warnings)
+        if not before:
+            return common.failures(device, items, warnings[0].message)
+        ran = host.run((FLINT, '-i', image.path, '-qq', 'query'), common.ASK)
+        inside = parse_query(ran.out)
+        if inside.get('PSID') != before['PSID']:
+            return common.misfit(device, items, 'PSID', before['PSID'],
+                                 inside.get('PSID')
+                                 or common.said(FLINT, ran))
+        for item in items:
+            if not version.same(inside.get('FW Version'), str(item.wanted),
+                                'dotted'):
+                return common.misfit(device, items, 'version',
+                                     str(item.wanted),
+                                     inside.get('FW Version'))
+        progress(f'writing {device.address}', None)
+        ran = host.run((FLINT, '-d', device.address, '-i', image.path, '-y',
+                        'burn'), common.FLASH, flash=True)
+        if ran.timed_out:
+            return common.still_running(device, items, FLINT, ran)
+        return self._check(host, device, items, ran_said=common.said(
+            FLINT, ran), wanted=inside['FW Version'])
+
+    def _check(self, host: Host, device: Device, items: Sequence[Item], *,
+               ran_said: str, wanted: str) -> tuple[Result, ...]:
+        """Whether the flash now holds what was written."""
+        warnings: list[Warned] = []
+        after = self._query(host, device.address or '', warnings)
+        if after.get('FW Version') == wanted:
+            return common.ok(device, items)
+        return common.failures(
+            device, items, ran_said, expected=wanted,
+            seen=after.get('FW Version') or warnings[0].message)
+
+    def set(self, host: Host, device: Device, items: Sequence[Item],
+            progress: Progress) -> tuple[Result, ...]:
+        """Set parameters for the next boot, and read them back."""
+        assert device.address is not None  # noqa: S101 - see sets
+        warnings: list[Warned] = []
+        before = self._config(host, device.address, warnings)
+        if before is None:
+            return common.failures(device, items, warnings[0].message)
+        wanted: dict[str, int] = {}
+        for item in items:
+            try:
+                wanted |= modes.parameters(item.name, item.wanted, before)
+            except ValueError as exc:
+                return common.failures(device, items, str(exc))
+        progress(f'setting {", ".join(sorted(wanted))}', None)
+        ran = host.run((CONFIG, '-d', device.address, '-y', 'set', *(
+            f'{name}={value}' for name, value in sorted(wanted.items()))),
+            common.CHANGE)
+        after = self._config(host, device.address, warnings) or {}
+        wrong = [name for name, value in wanted.items() if modes.number(
+            common.table(after.get(name)).get('next_value')) != value]
+        if not wrong:
+            return common.ok(device, items)
+        name = wrong[0]
+        return common.failures(
+            device, items, common.said(CONFIG, ran),
+            expected=f'{name}={wanted[name]}', seen=str(common.table(
+                after.get(name)).get('next_value', 'unknown')))
+
+    def reset(self, host: Host, device: Device, effect: Effect,
+              progress: Progress) -> tuple[Result, ...]:
+        """Reset the card; loaded is what it says of itself afterwards."""
+        if device.address is None or device.kind != 'nic':
+            return common.reset_failed(device, 'it is not a ConnectX with '
+                                       'a PCI address')
+        progress(f'resetting {device.address}', None)
+        ran = host.run((FWRESET, '-d', device.address, '-l', _PCI_RESET,
+                        '-y', 'reset'), common.RESET)
+        if ran.ok and _LOADED in ran.out:
+            return ()
+        return common.reset_failed(device, common.said(FWRESET, ran))

@@ -1,0 +1,149 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the contract of the tool families is tried on: one case for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from ironic_accel.inband.family import Family
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.tools import mellanox
+from ironic_accel.model.device import Value
+from ironic_accel.twin import images
+from ironic_accel.twin.inside.tools.state import part
+from ironic_accel.twin.inside.tools.state import setting
+
+Document = dict[str, Any]
+#: Writes an image into a file, and returns its digest.
+MakeImage = Callable[[Path], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Burnt:
+    """A burn that a family must be able to do.
+
+    :ivar wanted: the version in the image that fits.
+    :ivar reset: what activates it.
+    :ivar tool: the tool that writes.
+    """
+
+    component: str
+    wanted: str
+    good: MakeImage
+    bad: MakeImage
+    reset: str
+    tool: str
+    #: Among the arguments of the writing call only.
+    word: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Moded:
+    """A mode that a family must be able to set.
+
+    :ivar tool: the tool that writes, None for sysfs.
+    :ivar look: whether it is read back by its family's look at once.
+    """
+
+    name: str
+    value: Value
+    tool: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One family and a card for it.
+
+    :ivar asks: the tools that ``look`` runs.
+    :ivar tree: makes what the family reads of sysfs below a root.
+    :ivar versions: what ``look`` must say of components.
+    :ivar modes: what ``look`` must say of modes.
+    """
+
+    name: str
+    family: Callable[[], Family]
+    kind: str
+    function: Function
+    card: Document
+    asks: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    tree: Callable[[Path], None] = lambda root: None
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    modes: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+    psid: str | None = None
+    serial: str | None = None
+    burn: Burnt | None = None
+    mode: Moded | None = None
+    resets: str | None = None
+
+
+def function(address: str, ids: str, class_code: str,
+             **more: Any) -> Function:
+    """A PCI function with ``vendor:device`` ids."""
+    vendor, device = ids.split(':')
+    return Function(address, vendor, device, vendor, '0001', class_code,
+                    path=f'/sys/bus/pci/devices/{address}', **more)
+
+
+def _mlnx(version: str, psid: str) -> MakeImage:
+    return lambda path: images.mlnx_image(path, version, psid)
+
+
+MELLANOX = Case(
+    'mellanox', mellanox.Mellanox, 'nic',
+    function('0000:17:00.0', '15b3:1021', '020000'),
+    {'facts': {'psid': 'MT_0000000838'},
+     'parts': {'nic': part('28.39.1002', 'device-reset')},
+     'settings': {
+         'SRIOV_EN': setting(0, 'device-reset', default=0),
+         'NUM_OF_VFS': setting(8, 'device-reset', default=0),
+         'LINK_TYPE_P1': setting(1, 'device-reset', default=1),
+         'LINK_TYPE_P2': setting(2, 'device-reset', default=1)}},
+    asks=('mstflint', 'mstconfig'),
+    tools=('mstflint', 'mstconfig', 'mstfwreset'),
+    versions={'nic': '28.39.1002'},
+    modes={'sriov': 'disabled', 'vf-limit': 8, 'link-type': ('ib', 'eth')},
+    psid='MT_0000000838',
+    burn=Burnt('nic', '28.43.1014', _mlnx('28.43.1014', 'MT_0000000838'),
+               _mlnx('28.43.1014', 'MT_0000000001'), 'device-reset',
+               'mstflint', 'burn'),
+    mode=Moded('link-type', ('eth', 'eth'), 'mstconfig'),
+    resets='mstfwreset')
+
+BLUEFIELD = Case(
+    'bluefield', mellanox.Mellanox, 'dpu',
+    function('0000:ca:00.0', '15b3:a2dc', '020000'),
+    {'facts': {'psid': 'MT_0000000884'},
+     'parts': {'nic': part('32.39.1002')},
+     'settings': {
+         'SRIOV_EN': setting(1, 'power-cycle', default=1),
+         'NUM_OF_VFS': setting(16, 'power-cycle', default=0),
+         'INTERNAL_CPU_MODEL': setting(1, 'power-cycle', default=1),
+         'INTERNAL_CPU_OFFLOAD_ENGINE': setting(0, 'power-cycle',
+                                                default=0)}},
+    asks=('mstflint', 'mstconfig'),
+    tools=('mstflint', 'mstconfig', 'mstfwreset'),
+    versions={'nic': '32.39.1002'},
+    modes={'sriov': 'enabled', 'vf-limit': 16, 'mode': 'dpu'},
+    psid='MT_0000000884',
+    burn=Burnt('nic', '32.43.1014', _mlnx('32.43.1014', 'MT_0000000884'),
+               _mlnx('32.43.1014', 'MT_0000000838'), 'power-cycle',
+               'mstflint', 'burn'),
+    mode=Moded('mode', 'nic', 'mstconfig'))
+
+CASES = (MELLANOX, BLUEFIELD)

@@ -1,0 +1,268 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The contract of every tool family, each on its own simulated tools."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from pathlib import Path
+import signal
+
+import pytest
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Family
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import FlashNote
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Value
+from ironic_accel.model.plan import Item
+from ironic_accel.twin.inside import tools
+from ironic_accel.twin.inside.tools.state import State
+from tests.contract.inband import families
+from tests.contract.inband.families import Case
+from tests.contract.inband.families import MakeImage
+
+ALL = [pytest.param(c, id=c.name) for c in families.CASES]
+BURNING = [pytest.param(c, id=c.name) for c in families.CASES if c.burn]
+SETTING = [pytest.param(c, id=c.name) for c in families.CASES if c.mode]
+RESETTING = [pytest.param(c, id=c.name) for c in families.CASES if c.resets]
+ASKING = [pytest.param(c, tool, id=f'{c.name}-{tool}')
+          for c in families.CASES for tool in c.asks]
+
+
+@dataclasses.dataclass
+class Bench:
+    """A case set up: its family, the host, the cards' state."""
+
+    case: Case
+    family: Family
+    host: Host
+    state: State
+    folder: Path
+    flashes: list[FlashNote]
+    told: list[str]
+
+    def look(self) -> Seen:
+        return self.family.look(self.host, [self.case.function])
+
+    def seen(self) -> Told:
+        return self.look().told.get(self.case.function.address, Told())
+
+    def device(self) -> Device:
+        told = self.seen()
+        return Device(
+            'card', self.case.kind, address=self.case.function.address,
+            pci=self.case.function.pci, serial=told.serial, fit=told.fit,
+            model=told.model, part_number=told.part_number,
+            components=told.components, modes=told.modes)
+
+    def image(self, make: MakeImage) -> Ready:
+        path = self.folder / 'image.bin'
+        digest = make(path)
+        return Ready(str(path), path.stat().st_size, digest)
+
+    def burn(self, make: MakeImage, wanted: str | None = None
+             ) -> tuple[Result, ...]:
+        assert self.case.burn is not None
+        item = Item('card', self.case.burn.component, 'firmware',
+                    wanted or self.case.burn.wanted)
+        return self.family.burn(self.host, self.device(), [item],
+                                self.image(make), None, False, self.progress)
+
+    def set(self, value: Value | None = None) -> tuple[Result, ...]:
+        assert self.case.mode is not None
+        item = Item('card', self.case.mode.name, 'mode',
+                    self.case.mode.value if value is None else value)
+        return self.family.set(self.host, self.device(), [item],
+                               self.progress)
+
+    def progress(self, summary: str, percent: int | None) -> None:
+        self.told.append(summary)
+
+
+def _bench(case: Case, folder: Path) -> Bench:
+    state = State(folder / 'state.json')
+    state.create({case.function.address: case.card})
+    tools.install(folder / 'bin', state.path, case.tools)
+    (folder / 'root').mkdir()
+    case.tree(folder / 'root')
+    flashes: list[FlashNote] = []
+    host = Host(str(folder / 'root'), str(folder / 'bin'),
+                nvml=lambda: None).watched(str(folder), flashes.append)
+    return Bench(case, case.family(), host, state, folder, flashes, [])
+
+
+@pytest.fixture
+def bench(case: Case, tmp_path: Path) -> Bench:
+    return _bench(case, tmp_path)
+
+
+@pytest.mark.parametrize('case', ALL)
+def test_look(bench: Bench) -> None:
+    seen = bench.look()
+    assert seen.warnings == ()
+    told = seen.told[bench.case.function.address]
+    assert {c.name: c.running for c in told.components} == \
+        bench.case.versions
+    assert {m.name: m.current for m in told.modes} == bench.case.modes
+    assert all(c.pending is None for c in told.components)
+    assert told.fit.psid == bench.case.psid
+    assert told.serial == bench.case.serial
+
+
+@pytest.mark.parametrize('case', ALL)
+def test_claims_its_own_and_no_other(bench: Bench) -> None:
+    mine = bench.case.function
+    assert bench.family.claims(mine, None)
+    other = dataclasses.replace(mine, vendor_id='1af4', device_id='1000',
+                                class_code='010000', totalvfs=None)
+    assert not bench.family.claims(other, None)
+
+
+@pytest.mark.parametrize('case', BURNING)
+def test_burn_is_seen_at_once_and_active_after_the_reset(
+        bench: Bench) -> None:
+    burn = bench.case.burn
+    assert burn is not None
+    assert burn.component in bench.family.burns(bench.host, bench.device())
+    assert all(r.ok for r in bench.burn(burn.good))
+    assert bench.state.read()['burns'] == [
+        [bench.case.function.address, burn.component, burn.wanted]]
+    assert len(bench.flashes) == 1
+    assert bench.flashes[0].argv[0] == burn.tool
+    bench.state.reset(burn.reset)
+    running = {c.name: c.running for c in bench.seen().components}
+    assert running == {**bench.case.versions, burn.component: burn.wanted}
+
+
+@pytest.mark.parametrize('case', BURNING)
+def test_misfit_is_refused_and_nothing_written(bench: Bench) -> None:
+    assert bench.case.burn is not None
+    results = bench.burn(bench.case.burn.bad)
+    assert [r.ok for r in results] == [False]
+    assert results[0].detail is not None
+    assert results[0].detail.device == 'card'
+    assert bench.state.read()['burns'] == []
+
+
+@pytest.mark.parametrize('case', BURNING)
+@pytest.mark.parametrize('kind', ['lie', 'fail', 'garble'])
+def test_a_burn_is_not_believed(bench: Bench, kind: str) -> None:
+    burn = bench.case.burn
+    assert burn is not None
+    bench.state.fault(burn.tool, kind, on=burn.word)
+    results = bench.burn(burn.good)
+    assert [r.ok for r in results] == [False]
+    assert bench.state.read()['burns'] == []
+
+
+@pytest.mark.parametrize('case', BURNING)
+def test_a_flash_past_its_deadline_goes_on(
+        bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    burn = bench.case.burn
+    assert burn is not None
+    monkeypatch.setattr(common, 'FLASH', 0.5)
+    device = bench.device()
+    item = Item('card', burn.component, 'firmware', burn.wanted)
+    image = bench.image(burn.good)
+    bench.state.fault(burn.tool, 'hang', on=burn.word)
+    try:
+        results = bench.family.burn(bench.host, device, [item], image, None,
+                                    False, bench.progress)
+        assert [r.ok for r in results] == [False]
+        detail = results[0].detail
+        assert detail is not None and detail.running is not None
+        pid = bench.flashes[0].pid
+        assert str(pid) in detail.running
+        os.kill(pid, 0)
+    finally:
+        for note in bench.flashes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(note.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(note.pid, 0)
+
+
+@pytest.mark.parametrize('case', SETTING)
+def test_mode_is_set_and_read_back(bench: Bench) -> None:
+    mode = bench.case.mode
+    assert mode is not None
+    assert mode.name in bench.family.sets(bench.host, bench.device())
+    assert all(r.ok for r in bench.set())
+    found = next(m for m in bench.seen().modes if m.name == mode.name)
+    assert mode.value in (found.current, found.pending)
+    bench.state.reset('power-cycle')
+
+
+@pytest.mark.parametrize('case', SETTING)
+def test_a_mode_that_was_not_taken_is_not_believed(bench: Bench) -> None:
+    mode = bench.case.mode
+    assert mode is not None
+    if mode.tool is None:
+        pytest.skip('sysfs does not lie: it answers with an error')
+    bench.state.fault(mode.tool, 'lie')
+    assert [r.ok for r in bench.set()] == [False]
+
+
+@pytest.mark.parametrize('case', RESETTING)
+def test_reset(bench: Bench) -> None:
+    device = bench.device()
+    assert bench.family.resets(bench.host, device) is Effect.DEVICE_RESET
+    assert bench.family.reset(bench.host, device, Effect.DEVICE_RESET,
+                              bench.progress) == ()
+    assert bench.case.resets is not None
+    bench.state.fault(bench.case.resets, 'fail')
+    results = bench.family.reset(bench.host, device, Effect.DEVICE_RESET,
+                                 bench.progress)
+    assert [(r.ref, r.ok) for r in results] == [(('card', 'reset'), False)]
+
+
+@pytest.mark.parametrize(('case', 'tool'), ASKING)
+def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
+    (bench.folder / 'bin' / tool).unlink()
+    seen = bench.look()
+    assert [w.uri for w in seen.warnings] == [tool]
+    assert 'not installed' in seen.warnings[0].message
+    device = bench.device()
+    if bench.case.burn is not None and bench.case.burn.tool == tool:
+        assert bench.family.burns(bench.host, device) == frozenset()
+    if bench.case.mode is not None and bench.case.mode.tool == tool:
+        assert bench.family.sets(bench.host, device) == frozenset()
+
+
+@pytest.mark.parametrize(('case', 'tool'), ASKING)
+def test_a_hanging_tool_is_ended(
+        bench: Bench, tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, 'ASK', 0.5)
+    bench.state.fault(tool, 'hang')
+    seen = bench.look()
+    assert any(w.uri.startswith(tool) and 'in time' in w.message
+               for w in seen.warnings)
+
+
+@pytest.mark.parametrize(('case', 'tool'), ASKING)
+def test_garbled_output_is_a_warning(bench: Bench, tool: str) -> None:
+    bench.state.fault(tool, 'garble')
+    seen = bench.look()
+    assert any(w.uri.startswith(tool) for w in seen.warnings)
+    told = seen.told.get(bench.case.function.address, Told())
+    assert len(told.components) + len(told.modes) < \
+        len(bench.case.versions) + len(bench.case.modes)
