@@ -1,0 +1,53 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Actions as the planner makes them, in few words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Value
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
+from ironic_accel.twin import images
+
+
+def bundle(folder: Path, board: str = 'hgx-h100', **versions: str) -> Ready:
+    """A firmware bundle of the twin's, ready to be pushed."""
+    path = folder / 'bundle.fwpkg'
+    digest = images.pldm_bundle(path, versions, board=board)
+    return Ready(str(path), path.stat().st_size, digest)
+
+
+def burn(inventory: Inventory, wanted: dict[tuple[str, str], str]) -> Action:
+    """Burn versions to (device id, component)s by one push."""
+    return Action('burn', 'redfish', tuple(
+        Change(Item(d, c, 'firmware', v), None)
+        for (d, c), v in wanted.items()), Effect.AUX_CYCLE, 'bundle')
+
+
+def set_mode(wanted: dict[str, Value], name: str,
+             effect: Effect = Effect.WARM_REBOOT) -> Action:
+    """Set one mode on devices."""
+    return Action('set', 'redfish', tuple(
+        Change(Item(d, name, 'mode', v), None)
+        for d, v in wanted.items()), effect)
+
+
+def gpus(inventory: Inventory) -> list[str]:
+    """Ids of the GPUs."""
+    return [d.id for d in inventory.devices if d.kind == 'gpu']
