@@ -28,6 +28,7 @@ from ironic_accel.twin.bmc.certificate import make_certificate
 from ironic_accel.twin.bmc.messages import Reply, Request
 from ironic_accel.twin.bmc.service import Service
 from ironic_accel.twin.box import Box
+from ironic_accel.twin.errors import RedfishError
 
 LOG = logging.getLogger(__name__)
 _IDLE_SECONDS = 60
@@ -93,6 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
             LOG.info('%s %s: %s', self.command, self.path, error)
             self.close_connection = True
             return
+        except Exception:
+            LOG.exception('%s %s', self.command, self.path)
+            reply = Reply.of_error(RedfishError(500, 'InternalError'))
         self._send(reply, body)
 
     do_GET = do_HEAD = do_POST = do_PATCH = _serve
@@ -159,7 +163,9 @@ class _HTTPServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what broke a connection; clients that left are normal."""
         error = sys.exception()
-        LOG.debug('connection from %s broke: %r', client_address, error)
+        usual = isinstance(error, ConnectionError | TimeoutError)
+        level = logging.DEBUG if usual else logging.ERROR
+        LOG.log(level, 'connection from %s: %r', client_address, error)
 
 
 class TwinServer:
