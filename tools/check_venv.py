@@ -23,13 +23,15 @@ import sys
 
 from tools import debian_packages
 
+MODULE = "ensurepip"
+
 
 def main() -> int:
     """Return 0 where a virtual environment can be made, else 1."""
-    if importlib.util.find_spec("ensurepip") is not None:
+    if importlib.util.find_spec(MODULE) is not None:
         return 0
     name = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-    why = "a virtual environment needs the module ensurepip"
+    why = f"a virtual environment needs the module {MODULE}"
     return 0 if debian_packages.install(name, why) else 1
 
 

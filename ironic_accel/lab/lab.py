@@ -144,14 +144,16 @@ class Lab:
         return more
 
     def machine(self, *arguments: str, system: str | None = None,
+                twin: twins.Twin | None = None,
                 **fields: Any) -> machines.Machine:
         """Start a simulated box and enroll a node for it.
 
         :param arguments: of ``python -m ironic_accel.twin``.
         :param system: path of the System, where the BMC has several.
+        :param twin: a box that runs already: one more node behind its BMC.
         :param fields: of the node, over the lab's own.
         """
-        twin = self.twin(*arguments)
+        twin = twin or self.twin(*arguments)
         node = self.enroll(twin.url, system, **fields)
         return machines.Machine(self.ironic, twin, node)
 

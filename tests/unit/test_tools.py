@@ -12,12 +12,15 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 import sys
 import textwrap
 
 import pytest
+from tools import check_venv
+from tools import debian_packages
 from tools import run_tests
 from tools import soak
 
@@ -58,3 +61,30 @@ def test_rounds_and_abreast_have_defaults() -> None:
     assert soak.numbers_of([]) == (10, 2)
     assert soak.numbers_of(["3"]) == (3, 2)
     assert soak.numbers_of(["4", "1"]) == (4, 1)
+
+
+def test_a_missing_venv_module_names_the_debian_package(
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(check_venv, "MODULE", "no_such_module_here")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert check_venv.main() == 1
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"Debian package python{version}-venv" in capsys.readouterr().err
+
+
+def test_a_machine_that_can_make_one_needs_nothing() -> None:
+    assert check_venv.main() == 0
+
+
+def test_a_program_that_is_there_installs_nothing(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(debian_packages, "install",
+                        lambda package, why: asked.append(package))
+    assert debian_packages.main(["sh=dash", "no-such-one=some-package"]) == 0
+    assert asked == ["some-package"]
+
+
+def test_a_pair_without_a_package_is_bad_usage() -> None:
+    assert debian_packages.main(["sh"]) == 2
