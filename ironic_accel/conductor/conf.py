@@ -52,6 +52,11 @@ _RUN = [
              'which an answer of the BMC does not count: it may be one from '
              'before the cycle.'),
     cfg.IntOpt(
+        'lost_timeout', default=300, min=1,
+        help='Seconds for which a write that nobody can tell of any more is '
+             'looked for on the box before it counts as not done: a task '
+             'that a BMC has forgotten may go on.'),
+    cfg.IntOpt(
         'soft_power_off_timeout', default=300, min=1,
         help='Seconds that the operating system of an instance gets to shut '
              'down before a disruptive service step resets the host.'),

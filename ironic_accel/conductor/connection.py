@@ -21,6 +21,8 @@ from ironic.drivers.modules.redfish import utils as redfish_utils
 from ironic_accel.model import catalog
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.host import Host
 from ironic_accel.redfish.settings import Settings
 
 
@@ -51,23 +53,21 @@ def session(node: Any) -> tuple[Any, str]:
             seen=str(exc)) from exc
 
 
-def backend(node: Any) -> Any:
+def backend(node: Any) -> RedfishBackend:
     """The out-of-band backend of a node.
 
     :raises: Unreachable.
     """
-    from ironic_accel.redfish.backend import RedfishBackend
     connector, uri = session(node)
     return RedfishBackend(connector, uri, catalog=catalog.load(),
                           settings=Settings())
 
 
-def host(node: Any) -> Any:
+def host(node: Any) -> Host:
     """The host's power as the BMC has it, for the auxiliary cycle.
 
     :raises: Unreachable.
     """
-    from ironic_accel.redfish.host import Host
     connector, uri = session(node)
     return Host(connector, uri)
 

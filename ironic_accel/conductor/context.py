@@ -68,7 +68,8 @@ def pace() -> Pace:
     step = float(CONF.accelerator.poll_interval)
     return Pace(poll=step, look=step, fetch=step,
                 incomplete=CONF.accelerator.stable_timeout,
-                unreachable=CONF.accelerator.bmc_timeout)
+                unreachable=CONF.accelerator.bmc_timeout,
+                lost=CONF.accelerator.lost_timeout)
 
 
 def make(task: Any, current: Operation, now: float | None = None) -> Context:

@@ -76,7 +76,9 @@ class Ending:
         """
         current = operation.load(task.node) or self.operation
         result = self.result or _result(task, current, self)
-        if current.phase != 'restore' and current.restore \
+        _forget_reset(task.node)
+        done = self.error is None and current.restore == states.POWER_ON
+        if current.phase != 'restore' and current.restore and not done \
                 and not guard.stands(task.node):
             operation.store(task.node, current.but(
                 phase='restore', outcome=result, due=time.time(),
@@ -133,6 +135,18 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         error = dataclasses.replace(end.error, node=task.node.uuid)
         result['error'] = error.to_dict()
     return result
+
+
+def _forget_reset(node: Any) -> None:
+    """A reset that did not come about is not guarded any longer.
+
+    It writes nothing: the next run decides anew what is to be activated.
+    """
+    record = operation.load_record(node)
+    if record and record.intent and record.intent.kind == 'reset':
+        operation.store_record(
+            node, dataclasses.replace(record, intent=None))
+        guard.drop(node)
 
 
 def _close(task: Any, current: Operation,

@@ -38,6 +38,7 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.record import Record
 
@@ -126,7 +127,10 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
         # Saved as gone on before it is asked for: whether a request got out
         # before a crash cannot be told, and it is not made twice.
         record = _note(journal, record, {'phase': 'bmc', 'at': now})
-        _aux_cycle(task)
+        later = _aux_cycle(task)
+        if later is not None:
+            record = _note(journal, record, {'phase': 'aux', 'at': now})
+            return Step(record, now + later, 'the BMC is busy')
         return Step(record, now + BMC_LOOK, 'auxiliary power cycle')
     else:
         _power_phase(task, phase, soft)
@@ -190,13 +194,22 @@ def _soft_off(task: Any) -> None:
                     {'node': task.node.uuid, 'why': exc})
 
 
-def _aux_cycle(task: Any) -> None:
+def _aux_cycle(task: Any) -> float | None:
+    """Ask for it; seconds to wait where the BMC says "later", else None.
+
+    :raises: Rejected where it is refused for good.
+    """
     try:
         connection.host(task.node).aux_cycle()
     except OutcomeUnknown as exc:
         # A BMC that cuts its own power need not answer.
         LOG.info('Node %(node)s: no answer to the auxiliary power cycle '
                  '(%(why)s), looking', {'node': task.node.uuid, 'why': exc})
+    except Rejected as exc:
+        if exc.retry_after is None:
+            raise
+        return exc.retry_after
+    return None
 
 
 def _await_bmc(task: Any, notes: Mapping[str, Any],

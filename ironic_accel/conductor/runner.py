@@ -152,7 +152,8 @@ def _apply(ctx: Context) -> Ending | None:
     if isinstance(outcome, PowerOn):
         return wake.power_on(ctx)
     if isinstance(outcome, Reset):
-        return _reset(ctx, outcome, record)
+        _reset(ctx, outcome, record)
+        return None
     return _over(ctx, outcome)
 
 
@@ -191,20 +192,25 @@ def _refusal(ctx: Context, plan: Plan) -> Detail:
         todo='see accel_progress for the whole plan')
 
 
-def _reset(ctx: Context, outcome: Reset, record: Record) -> Ending | None:
-    soft = ctx.operation.disruption and bool(ctx.node.instance_uuid)
+def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
+    """Go one step on with a host reset.
+
+    A host that was on is on again at the end, whatever becomes of the reset.
+    """
+    if ctx.operation.restore is None:
+        ctx.change(restore=states.POWER_ON)
+    soft = ctx.operation.disruption and (
+        ctx.operation.kind == 'service' or bool(ctx.node.instance_uuid))
     step = resets.perform(ctx.task, ctx.journal, record, outcome.effect,
                           ctx.now, soft)
     operation.store_record(ctx.node, step.record)
     ctx.change(due=step.due, progress=step.summary, percent=None, failures=0,
                resets=ctx.operation.resets + int(step.done))
-    return None
 
 
 def _restore(task: Any, current: operation.Operation) -> Ending:
     """Give the host the power state back that it had."""
-    if current.restore == states.POWER_OFF:
-        resets.power(task, states.POWER_OFF)
+    resets.power(task, str(current.restore))
     return Ending.restored(current)
 
 
@@ -226,7 +232,15 @@ def _failed_look(task: Any, detail: Detail) -> None:
         return
     failures = current.failures + 1
     if failures >= CONF.accelerator.failures:
-        ending.fail(task, current, detail)
+        if current.phase == 'restore':
+            # What the operation came to is known; only the power is not as
+            # it was, and whoever reads the log or the node sees that.
+            LOG.error('Node %(node)s is not back to %(state)s: %(why)s', {
+                'node': task.node.uuid, 'state': current.restore,
+                'why': detail.summary})
+            Ending.restored(current).finish(task)
+        else:
+            ending.fail(task, current, detail)
         return
     LOG.warning('Node %(node)s, look %(n)d: %(why)s', {
         'node': task.node.uuid, 'n': failures, 'why': detail.summary})

@@ -168,6 +168,7 @@ class Lab:
             "stable_timeout": 60,
             "bmc_timeout": 60,
             "aux_settle": 2,
+            "lost_timeout": 5,
             "soft_power_off_timeout": 10,
             "void_interval": 2,
         }}
