@@ -21,11 +21,11 @@ from typing import Any
 
 from ironic_accel.model import facts
 from ironic_accel.model import image_url
+from ironic_accel.model import profile_values
 from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
-from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import FORMAT
 from ironic_accel.model.profile import Group
@@ -35,7 +35,6 @@ from ironic_accel.model.profile import Profile
 from ironic_accel.model.profile import Push
 from ironic_accel.model.reading import Node
 from ironic_accel.model.reading import Problems
-from ironic_accel.model.reading import shown
 from ironic_accel.model.reading import suggest
 from ironic_accel.model.strict_yaml import Path
 
@@ -202,7 +201,7 @@ class _Reader:
         firmware = fields.get('firmware')
         modes = fields.get('modes')
         return Group(
-            name, match, _count(fields.get('count')),
+            name, match, profile_values.count(fields.get('count')),
             {n: self._firmware(n, entry, kinds, images) for n, entry in (
                 firmware.entries().items() if firmware else ())},
             {n: self._mode(n, entry, kinds) for n, entry in (
@@ -260,53 +259,10 @@ class _Reader:
                 node.say(f'{name!r} is no mode of kind {kind} '
                          f'({suggest(name, names)})')
             else:
-                value = _mode_value(node, known)
+                value = profile_values.mode(node, known)
         return value
 
     def order(self, node: Node | None) -> tuple[str, ...]:
         known = {name for kind in self._catalog.kinds
                  for name in self._catalog.components(kind)}
         return _words(node, tuple(sorted(known)))
-
-
-def _mode_value(node: Node, known: facts.ModeFacts) -> Value:
-    data = node.data
-    words = ', '.join(known.values)
-    if isinstance(data, bool) and known.values:
-        example = known.values[0]
-        node.say(f'{shown(data)} is a boolean where one of {words} was '
-                 f'expected: write {example}, not {shown(data)}')
-        return ''
-    if known.type == 'integer':
-        return node.integer(0)
-    if known.type == 'word':
-        return node.word(known.values)
-    if not isinstance(data, list):
-        node.fail(f'a list of words ({words})')
-        return ()
-    value = tuple(n.word(known.values) for n in node.items())
-    if not value:
-        node.fail(f'at least one of {words}')
-    if known.unordered:
-        if len(set(value)) < len(value):
-            node.say('the same word is there twice')
-        value = tuple(sorted(value))
-    return value
-
-
-def _count(node: Node | None) -> Count:
-    if node is None:
-        return Count()
-    if not isinstance(node.data, dict):
-        if type(node.data) is not int or node.data < 0:
-            node.fail('a whole number, or {min, max}')
-            return Count()
-        return Count(node.data, node.data)
-    fields = node.fields(('min', 'max'))
-    if not fields:
-        node.fail('min, max or both')
-    low = fields['min'].integer(0) if 'min' in fields else 1
-    high = fields['max'].integer(0) if 'max' in fields else None
-    if high is not None and high < low:
-        node.fail(f'max not below min ({low})')
-    return Count(low, high)
