@@ -23,6 +23,7 @@ from typing import Any
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.tools import mellanox
+from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Value
 from ironic_accel.twin import images
 from ironic_accel.twin.inside.tools.state import part
@@ -146,4 +147,41 @@ BLUEFIELD = Case(
                'mstflint', 'burn'),
     mode=Moded('mode', 'nic', 'mstconfig'))
 
-CASES = (MELLANOX, BLUEFIELD)
+
+def driver(address: str, name: str) -> Callable[[Path], None]:
+    """Makes a root in which a driver holds a function."""
+    def make(root: Path) -> None:
+        folder = root / 'sys/bus/pci/devices' / address
+        folder.mkdir(parents=True)
+        (folder / 'driver').symlink_to(f'../../../bus/pci/drivers/{name}')
+    return make
+
+
+A100 = Case(
+    'a100', nvidia_gpu.NvidiaGpu, 'gpu',
+    function('0000:31:00.0', '10de:20b0', '030200'),
+    {'facts': {'name': 'NVIDIA A100-SXM4-40GB', 'serial': '1320620000001',
+               'part_number': '692-2G506-0200-002',
+               'remapped': [0, 0, 0, 0], 'recovery': 0},
+     'parts': {'gpu': part('92.00.45.00.03'),
+               'inforom': part('G506.0200.00.04')},
+     'settings': {'mig': setting(0, 'device-reset', default=0),
+                  'ecc': setting(1, 'warm-reboot', default=1)}},
+    asks=('nvml',), tools=('nvml', 'nvidia-smi'),
+    tree=driver('0000:31:00.0', 'nvidia'),
+    versions={'gpu': '92.00.45.00.03', 'inforom': 'G506.0200.00.04'},
+    modes={'mig': 'disabled', 'ecc': 'enabled'}, serial='1320620000001',
+    mode=Moded('mig', 'enabled', 'nvml'), resets='nvidia-smi')
+
+H100_CC = Case(
+    'h100-cc', nvidia_gpu.NvidiaGpu, 'gpu',
+    function('0000:45:00.0', '10de:2330', '030200'),
+    {'facts': {'name': 'H100-SXM'}, 'parts': {},
+     'settings': {'cc': setting('off', 'device-reset', default='off'),
+                  'ppcie': setting('off', 'device-reset', default='off')}},
+    asks=('nvidia_gpu_tools.py',), tools=('nvidia_gpu_tools.py',),
+    modes={'cc': 'off', 'ppcie': 'disabled'},
+    mode=Moded('cc', 'on', 'nvidia_gpu_tools.py'),
+    resets='nvidia_gpu_tools.py')
+
+CASES = (MELLANOX, BLUEFIELD, A100, H100_CC)

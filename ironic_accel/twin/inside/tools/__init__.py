@@ -33,6 +33,8 @@ TOOLS: dict[str, tuple[str, str]] = {
     'mstflint': ('mellanox', 'flint'),
     'mstconfig': ('mellanox', 'config'),
     'mstfwreset': ('mellanox', 'fwreset'),
+    'nvidia-smi': ('nvidia', 'smi'),
+    'nvidia_gpu_tools.py': ('nvidia', 'admin'),
 }
 
 # A tool is started many times: the parents are entered without running

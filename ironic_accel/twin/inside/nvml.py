@@ -1,0 +1,200 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A simulated NVML: pynvml's functions over the state of the tools.
+
+Names, values, return types and errors as in nvidia-ml-py 13. The state file
+is named by the environment variable ``TWIN_INSIDE_STATE``; a copy of this
+file named ``pynvml.py`` on a PYTHONPATH stands for the real binding.
+
+A card has ``facts`` (name, serial, part_number, remapped, recovery), the
+parts ``gpu`` and ``inforom``, and the settings ``mig`` and ``ecc`` (0, 1).
+The fault ``nvml`` of kind ``lie`` takes settings and keeps none, ``fail``
+answers that the GPU is in use, ``hang`` and ``garble`` that the driver is not
+loaded (a library cannot hang and be ended), ``lost`` that the GPU is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from pathlib import Path
+from typing import Any
+
+from ironic_accel.twin.inside.tools.state import Document, State, after
+
+NVML_SUCCESS = 0
+NVML_ERROR_NOT_SUPPORTED = 3
+NVML_ERROR_NOT_FOUND = 6
+NVML_ERROR_DRIVER_NOT_LOADED = 9
+NVML_ERROR_FUNCTION_NOT_FOUND = 13
+NVML_ERROR_GPU_IS_LOST = 15
+NVML_ERROR_RESET_REQUIRED = 16
+NVML_ERROR_IN_USE = 19
+NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
+
+_TEXTS = {
+    NVML_ERROR_NOT_SUPPORTED: 'Not Supported',
+    NVML_ERROR_NOT_FOUND: 'Not Found',
+    NVML_ERROR_DRIVER_NOT_LOADED: 'Driver Not Loaded',
+    NVML_ERROR_FUNCTION_NOT_FOUND: 'Function Not Found',
+    NVML_ERROR_GPU_IS_LOST: 'GPU is lost',
+    NVML_ERROR_RESET_REQUIRED: 'GPU requires restart',
+}
+
+
+class NVMLError(Exception):
+    """An error with NVML's number in ``value``."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+        self.value = value
+
+    def __str__(self) -> str:
+        """NVML's words for it."""
+        return _TEXTS.get(self.value, f'NVML Error with code {self.value}')
+
+
+def _box() -> State:
+    return State(Path(os.environ['TWIN_INSIDE_STATE']))
+
+
+def nvmlInit() -> None:
+    """Begin; fails where the driver is not loaded."""
+    if _box().called('nvml', ['init']) in ('hang', 'garble'):
+        raise NVMLError(NVML_ERROR_DRIVER_NOT_LOADED)
+
+
+def nvmlShutdown() -> None:
+    """End."""
+
+
+def nvmlDeviceGetHandleByPciBusId(bus_id: bytes) -> str:
+    """The handle of a GPU: here its address."""
+    address = bus_id.decode().lower()
+    fault = _box().called('nvml', ['handle', address])
+    if fault == 'lost':
+        raise NVMLError(NVML_ERROR_GPU_IS_LOST)
+    if _box().card(address) is None:
+        raise NVMLError(NVML_ERROR_NOT_FOUND)
+    return address
+
+
+def _card(handle: str) -> Document:
+    found = _box().card(handle)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_FOUND)
+    return found
+
+
+def _fact(handle: str, name: str) -> str:
+    found = _card(handle)['facts'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return str(found)
+
+
+def _running(handle: str, name: str) -> str:
+    found = _card(handle)['parts'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return str(found['running'])
+
+
+def nvmlDeviceGetName(handle: str) -> str:
+    """The product's name."""
+    return _fact(handle, 'name')
+
+
+def nvmlDeviceGetSerial(handle: str) -> str:
+    """The serial number of the board."""
+    return _fact(handle, 'serial')
+
+
+def nvmlDeviceGetBoardPartNumber(handle: str) -> str:
+    """The part number of the board."""
+    return _fact(handle, 'part_number')
+
+
+def nvmlDeviceGetVbiosVersion(handle: str) -> str:
+    """The version of the VBIOS."""
+    return _running(handle, 'gpu')
+
+
+def nvmlDeviceGetInforomImageVersion(handle: str) -> str:
+    """The version of the InfoROM image."""
+    return _running(handle, 'inforom')
+
+
+def nvmlDeviceGetRemappedRows(handle: str) -> tuple[int, int, int, int]:
+    """Corrected, uncorrected, pending, failure."""
+    found = _card(handle)['facts'].get('remapped')
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return (found[0], found[1], found[2], found[3])
+
+
+def nvmlDeviceGetFieldValues(handle: str, fields: list[int]) -> list[Any]:
+    """Field values; the recovery action is the one that is known here."""
+    action = _card(handle)['facts'].get('recovery')
+    out = []
+    for field in fields:
+        known = (
+            field == NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
+            and action is not None
+        )
+        out.append(
+            types.SimpleNamespace(
+                fieldId=field,
+                nvmlReturn=NVML_SUCCESS if known else NVML_ERROR_NOT_SUPPORTED,
+                value=types.SimpleNamespace(uiVal=action if known else 0),
+            )
+        )
+    return out
+
+
+def _pair(handle: str, name: str) -> list[int]:
+    found = _card(handle)['settings'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return [int(found['current']), int(after(found))]
+
+
+def _put(handle: str, name: str, value: int) -> None:
+    _pair(handle, name)
+    fault = _box().called('nvml', ['set', name, str(value)])
+    if fault == 'fail':
+        raise NVMLError(NVML_ERROR_IN_USE)
+    if fault != 'lie':
+        _box().put(handle, {name: value})
+
+
+def nvmlDeviceGetMigMode(handle: str) -> list[int]:
+    """The current and the pending MIG mode."""
+    return _pair(handle, 'mig')
+
+
+def nvmlDeviceSetMigMode(handle: str, mode: int) -> int:
+    """Set the MIG mode; the activation status comes back."""
+    _put(handle, 'mig', mode)
+    waits = _pair(handle, 'mig')
+    return NVML_SUCCESS if waits[0] == waits[1] else NVML_ERROR_RESET_REQUIRED
+
+
+def nvmlDeviceGetEccMode(handle: str) -> list[int]:
+    """The current and the pending ECC mode."""
+    return _pair(handle, 'ecc')
+
+
+def nvmlDeviceSetEccMode(handle: str, mode: int) -> None:
+    """Set the ECC mode for the next boot."""
+    _put(handle, 'ecc', mode)

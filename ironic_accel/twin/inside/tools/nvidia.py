@@ -1,0 +1,100 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""nvidia-smi (its reset alone) and nvidia_gpu_tools.py.
+
+Output of the latter after NVIDIA gpu-admin-tools v2025.10.20:
+``cli/main.py`` (what it prints first, the form of its log) and
+``cli/per_gpu.py``, ``cli/per_gpu_nvswitch.py``. Of nvidia-smi nothing but
+the exit status is to be relied on (nvidia-smi(1)).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ironic_accel.twin.inside.tools.state import Document, State, option
+
+
+def smi(box: State, argv: list[str], trouble: str | None) -> int:
+    """Reset one GPU."""
+    address = option(argv, '-i', '--id')
+    if box.card(address) is None or '-r' not in argv:
+        print('No devices were found')
+        return 6
+    if trouble == 'fail':
+        print(f'GPU {address} is currently being used by one or more '
+              'other processes.')
+        return 19
+    if trouble != 'lie':
+        box.reset('device-reset', address)
+    print(f'GPU {address} was successfully reset.\nAll done.')
+    return 0
+
+
+def _log(level: str, message: str) -> None:
+    print(f'2026-01-01,00:00:00.000 {level:<8} {message}', file=sys.stderr)
+
+
+def admin(box: State, argv: list[str], trouble: str | None) -> int:
+    """Query and set the confidential computing modes of one GPU."""
+    print('NVIDIA GPU Tools version v2025.10.20o')
+    print(f'Command line arguments: {["nvidia_gpu_tools.py", *argv]}')
+    address = option(argv, '--devices')
+    card = box.card(address)
+    if card is None or address is None:
+        _log('WARNING', f'No device found at BDF {address}')
+        _log('ERROR', f'No devices found matching: {address}')
+        return 1
+    name = f'GPU {address} {card["facts"]["name"]} 0x2330 BAR0 0x2b042000000'
+    _log('INFO', f'Selected {name}')
+    if '--reset-with-os' in argv and trouble == 'fail':
+        _log('ERROR', f'{name} reset failed')
+        return 1
+    if '--reset-with-os' in argv:
+        box.reset('device-reset', address)
+    wanted = option(argv, '--set-cc-mode')
+    if wanted is not None:
+        _set(box, argv, address, name, wanted, trouble)
+    return _query(box.card(address) or {}, argv, name)
+
+
+def _set(
+    box: State,
+    argv: list[str],
+    address: str,
+    name: str,
+    wanted: str,
+    trouble: str | None,
+) -> None:
+    if trouble != 'lie':
+        box.put(address, {'cc': wanted})
+    _log('INFO', f'{name} CC mode set to {wanted}. It will be active after '
+         'GPU reset.')  # fmt: skip
+    if '--reset-after-cc-mode-switch' in argv:
+        box.reset('device-reset', address)
+        _log('INFO', f'{name} was reset to apply the new CC mode.')
+
+
+def _query(card: Document, argv: list[str], name: str) -> int:
+    for option_name, key, title in (
+        ('--query-cc-mode', 'cc', 'CC'),
+        ('--query-ppcie-mode', 'ppcie', 'PPCIe'),
+    ):
+        if option_name not in argv:
+            continue
+        found = card['settings'].get(key)
+        if found is None:
+            _log('ERROR', f'Querying {title} mode is not supported on {name}')
+            return 1
+        _log('INFO', f'{name} {title} mode is {found["current"]}')
+    return 0
