@@ -64,6 +64,9 @@ def connect(url: str, user: str | None = None, password: str | None = None,
         # end would end the session: they live and go together.
         auth = sushy_auth.SessionOrBasicAuth(user, password)
         sushy.Sushy(base, auth=auth, connector=connector)
+        # Sushy falls back to basic authentication without trying it.
+        reading(connector).get('/redfish/v1/Systems',
+                               server_side_retries_left=0)
     except exceptions.AccessError as error:
         raise Unreachable(
             f'{base}: the BMC refuses the credentials',

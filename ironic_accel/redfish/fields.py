@@ -61,15 +61,17 @@ class Fields:
 
     def _find(self, path: tuple[str | int, ...]) -> Any:
         value: Any = self.doc
-        for key in path:
-            if isinstance(key, int):
-                if not isinstance(value, list) or len(value) <= key:
-                    return None
-                value = value[key]
-            elif isinstance(value, Mapping):
-                value = value.get(key)
-            else:
+        for depth, key in enumerate(path):
+            wanted = list if isinstance(key, int) else Mapping
+            if not isinstance(value, wanted):
+                if value is not None:
+                    self.complain(path[:depth], value, 'an array' if
+                                  isinstance(key, int) else 'an object')
                 return None
+            if isinstance(key, int):
+                value = value[key] if len(value) > key else None
+            else:
+                value = value.get(key)
         return value
 
     def _name(self, path: tuple[str | int, ...]) -> str:

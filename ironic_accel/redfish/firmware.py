@@ -33,6 +33,7 @@ from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
+from ironic_accel.redfish.vendors import generic
 from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import Quirks
 
@@ -201,7 +202,7 @@ def _add(found: Found, entry: Entry, kind: str, catalog: Catalog,
          service: Fields | None) -> None:
     """Make an entry a component of its device."""
     shown, rule = entry.shown, entry.rule
-    name = rule.component if rule else _DEFAULT.get(kind)
+    name = rule.component if rule else _by_words(found, shown, kind)
     if name is None or catalog.base_name(kind, name) is None:
         return
     if found.component(name) is not None:
@@ -219,6 +220,22 @@ def _add(found: Found, entry: Entry, kind: str, catalog: Catalog,
         shown.text('LowestSupportedVersion'),
         service.number('MaxImageSizeBytes') if service else None))
     _more(found, entry)
+
+
+def _by_words(found: Found, shown: Fields, kind: str) -> str | None:
+    """The component that an entry's own words tell, else the kind's own.
+
+    What relates to a whole System is that System's BIOS and the like, not
+    the one firmware that its kind is about.
+    """
+    text = shown.text('Id') or last(shown.uri)
+    for of, pattern, name in generic.WORDS:
+        if of == kind and re.search(pattern, text, re.I):
+            return name
+    if '/Systems/' in found.uri and '/Processors/' not in found.uri and (
+            '/PCIeDevices/' not in found.uri):
+        return None
+    return _DEFAULT.get(kind)
 
 
 def _next_name(found: Found, base: str) -> str:
@@ -244,6 +261,9 @@ def _pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
 
 def _more(found: Found, entry: Entry) -> None:
     """What a vendor's entry tells of the device itself."""
+    software = entry.shown.text('SoftwareId')
+    if software and re.fullmatch(generic.PSID, software):
+        found.psid = software
     quirks = entry.quirks
     if quirks is None:
         return

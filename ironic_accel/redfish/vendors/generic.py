@@ -1,0 +1,35 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What entries of any vendor's FirmwareInventory say of themselves.
+
+Words in an entry's Id tell which firmware of its device it is, where no
+vendor's table does: names of components as the vendors' own tools have them
+(AMD XRT: shell, SC; NVIDIA: InfoROM, ERoT).
+"""
+
+from __future__ import annotations
+
+#: Kind, pattern found in the Id, our name for the component.
+WORDS: tuple[tuple[str, str, str], ...] = (
+    ('gpu', r'InfoROM', 'inforom'),
+    ('gpu', r'[EI]RoT', 'erot'),
+    ('fpga', r'(?:^|[ _.-])shell(?:$|[ _.-])', 'shell'),
+    ('fpga', r'(?:^|[ _.-])sc(?:$|[ _.-])', 'sc'),
+    ('fpga', r'golden', 'golden'),
+    ('dpu', r'ERoT|CEC', 'erot'),
+    ('dpu', r'(?:^|[ _.-])BMC(?:$|[ _.-])', 'bmc'),
+)
+
+#: A board's parameter-set id, as NVIDIA's network cards have it, where a
+#: service gives it as SoftwareId (NVIDIA MFT documentation, PSID).
+PSID = r'[A-Z]{2,4}_[0-9]{10}'
