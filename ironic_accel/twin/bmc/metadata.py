@@ -18,7 +18,7 @@ from xml.sax.saxutils import quoteattr
 
 from ironic_accel.twin.bmc.messages import Reply
 from ironic_accel.twin.box import Box
-from ironic_accel.twin.documents import ROOT
+from ironic_accel.twin.documents import ROOT, Document
 
 _EDMX = 'http://docs.oasis-open.org/odata/ns/edmx'
 _SCHEMAS = 'http://redfish.dmtf.org/schemas/v1/'
@@ -34,6 +34,12 @@ def special(box: Box, path: str) -> Reply | None:
         text = _metadata(box).encode()
         return Reply(200, text, {'Content-Type': 'application/xml'})
     return None
+
+
+def described_by(document: Document) -> str:
+    """The Link header of a resource: where its schema is published."""
+    name = str(document.get('@odata.type', '')).lstrip('#')
+    return f'<{_SCHEMAS}{name.rpartition(".")[0]}.json>; rel=describedby'
 
 
 def _service_document(box: Box) -> dict[str, object]:
@@ -81,8 +87,6 @@ def _metadata(box: Box) -> str:
 def _reference(schema: str, spaces: set[str]) -> str:
     if schema.startswith('Nvidia') or schema.startswith('Dell'):
         uri = f'/schemas/{schema}_v1.xml'
-    elif schema.endswith('Collection') or schema == 'RedfishExtensions':
-        uri = f'{_SCHEMAS}{schema}_v1.xml'
     else:
         uri = f'{_SCHEMAS}{schema}_v1.xml'
     includes = [schema] if schema != 'RedfishExtensions' else []

@@ -32,10 +32,7 @@ _FREE = (
     (r'/Systems/[^/]+/Bios/Settings', r'/Attributes/.*'),
     (r'/Systems/[^/]+/SecureBoot', r'/SecureBootEnable'),
     (r'/SessionService', r'/SessionTimeout'),
-    (r'/AccountService', r'/(AccountLockoutThreshold|MinPasswordLength)'),
-    (r'/AccountService/Accounts/[^/]+', r'/(Password|RoleId|Enabled)'),
     (r'/UpdateService', r'/HttpPushUriTargets(Busy)?'),
-    (r'.*', r'/@Redfish\.SettingsApplyTime/.*'),
 )
 
 
@@ -71,9 +68,21 @@ def patch(box: Box, path: str, body: dict[str, Any]) -> None:
         box.documents.put(path, stored)
 
 
+def writable(box: Box, path: str) -> bool:
+    """Whether anything at a path can be changed."""
+    place = path.removeprefix('/redfish/v1')
+    if any(re.fullmatch(where, place) for where, _ in _FREE):
+        return True
+    return any(mode.write[0] == path for mode in box.modes.values())
+
+
 def _ignored(pointer: str, value: Any) -> bool:
-    """An empty object in an array stands for an unchanged element."""
-    return value == {} and '/Controllers/' in pointer
+    """Whether a part of a PATCH asks for nothing.
+
+    An empty object in an array stands for an unchanged element.
+    """
+    apply_time = pointer.startswith('/@Redfish.SettingsApplyTime/')
+    return apply_time or (value == {} and '/Controllers/' in pointer)
 
 
 def _mode_at(box: Box, path: str, pointer: str) -> Mode | None:

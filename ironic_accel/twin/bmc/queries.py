@@ -75,6 +75,9 @@ class Query:
             self._unsupported('only')
         if len(self._items) > 1:
             raise RedfishError(400, 'QueryCombinationInvalid')
+        if self._items['only']:
+            args = (self._items['only'], 'only')
+            raise RedfishError(400, 'QueryParameterValueFormatError', args)
         found = document.get('Members')
         if not isinstance(found, list):
             raise RedfishError(400, 'QueryNotSupportedOnResource')

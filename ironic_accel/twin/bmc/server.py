@@ -163,7 +163,7 @@ class _HTTPServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what broke a connection; clients that left are normal."""
         error = sys.exception()
-        usual = isinstance(error, ConnectionError | TimeoutError)
+        usual = isinstance(error, OSError)
         level = logging.DEBUG if usual else logging.ERROR
         LOG.log(level, 'connection from %s: %r', client_address, error)
 

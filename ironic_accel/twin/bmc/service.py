@@ -81,6 +81,8 @@ class Service:
         if early is not None:
             return early
         auth.check(self.box, request)
+        if request.headers.get('odata-version', '4.0') != '4.0':
+            raise RedfishError(412, 'PreconditionFailed')
         method = request.method
         if method in ('GET', 'HEAD'):
             with self.box.lock:
@@ -129,6 +131,7 @@ class Service:
         tag = self._tag(found, reply)
         reply.headers['ETag'] = tag
         reply.headers['Allow'] = self._allowed(request.path)
+        reply.headers['Link'] = metadata.described_by(found)
         if request.headers.get('if-none-match') in (tag, '*'):
             reply.status, reply.body = 304, None
         return reply
@@ -166,9 +169,7 @@ class Service:
             return 'GET, HEAD, POST'
         if path.startswith(auth.SESSIONS + '/'):
             return 'GET, HEAD, DELETE'
-        writable = any(m.write[0] == path for m in self.box.modes.values())
-        free = path.count('/') == 4 and path.startswith(f'{ROOT}/Systems/')
-        if writable or free or path.endswith('/Settings'):
+        if patching.writable(self.box, path):
             return 'GET, HEAD, PATCH'
         return 'GET, HEAD'
 
@@ -202,6 +203,10 @@ class Service:
 
     def _patch(self, request: Request) -> Reply:
         self._precondition(request)
+        known = self.box.document(request.path) is not None
+        if known and not patching.writable(self.box, request.path):
+            allow = {'Allow': self._allowed(request.path)}
+            raise RedfishError(405, 'OperationNotAllowed', headers=allow)
         if self.box.hidden(request.path) == 'error':
             raise RedfishError(400, 'ServiceTemporarilyUnavailable', ('60',))
         patching.patch(self.box, request.path, request.json())

@@ -136,6 +136,7 @@ def _accounts(documents: Documents) -> None:
             'Login', 'ConfigureManager', 'ConfigureUsers',
             'ConfigureSelf', 'ConfigureComponents',
         ],
+        'Operator': ['Login', 'ConfigureSelf', 'ConfigureComponents'],
         'ReadOnly': ['Login', 'ConfigureSelf'],
     }  # fmt: skip
     for role, granted in privileges.items():
