@@ -1,0 +1,293 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The command ``ironic-accel`` against simulated machines."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.faces.conftest import Boot
+from tests.faces.conftest import MakeProfile
+from tests.faces.conftest import NEW
+from tests.faces.conftest import OLD
+from tests.faces.conftest import Run
+
+CAPTURES = (pathlib.Path(__file__).resolve().parents[3] / 'shared'
+            / 'captures')
+QUICK = ('--poll', '0.02', '--soft-off', '0')
+
+
+def test_inventory_as_a_document(boot: Boot, run: Run) -> None:
+    said = run('inventory', '--bmc', boot('hgx-h100').url, '--json')
+    assert said.code == 0
+    assert said.document['schema'] == 'inventory/1'
+    kinds = collections.Counter(
+        d['kind'] for d in said.document['devices'])
+    assert kinds == {'gpu': 8, 'baseboard': 1}
+    assert {d['product'] for d in said.document['devices']
+            if d['kind'] == 'gpu'} == {'nvidia-h100-sxm'}
+
+
+def test_inventory_for_people(boot: Boot, run: Run) -> None:
+    said = run('inventory', '--bmc', boot('pcie-a100').url, '--firmware')
+    assert said.code == 0
+    assert 'amd-alveo-u55c' in said.out
+    assert '32.38.1002' in said.out
+
+
+def test_a_machine_that_is_off_is_not_complete(
+        boot: Boot, run: Run) -> None:
+    machine = boot('hgx-h100', power='Off')
+    said = run('inventory', '--bmc', machine.url, '--json')
+    assert said.code == 0
+    assert (said.document['host'], said.document['complete']) == (
+        'off', False)
+
+
+@pytest.mark.parametrize('capture, system, expected', [
+    ('gb300-supermicro', 'System_0', {'gpu': 4, 'nic': 4, 'dpu': 1}),
+    ('a100x4-cray-ex235n', 'Node0', {'gpu': 4}),
+    ('a100x4-cray-ex235n', '/redfish/v1/Systems/Node1', {'gpu': 4}),
+    ('dmtf-smartnic', None, {'fpga': 1}),
+])
+def test_captures_of_real_machines(
+        boot: Boot, run: Run, capture: str, system: str | None,
+        expected: dict[str, int]) -> None:
+    path = CAPTURES / f'{capture}.tar.gz'
+    if not path.is_file():
+        pytest.skip(f'{path} is not there')
+    more = ('--system', system) if system else ()
+    said = run('inventory', '--bmc', boot(str(path)).url, '--json', *more)
+    assert said.code == 0, said.err
+    kinds = collections.Counter(
+        d['kind'] for d in said.document['devices'])
+    assert expected.items() <= kinds.items()
+
+
+def test_a_plan_with_something_to_do_is_no_failure(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    said = run('plan', '--bmc', machine.url, '--profile', profile(),
+               '--json')
+    assert said.code == 0, said.err
+    assert said.document['schema'] == 'plan/1'
+    assert not said.document['converged']
+    assert [s['reset'] for s in said.document['stages']] == ['aux-cycle']
+    assert machine.box.ledger.count('POST', 'PATCH') == 0
+
+
+def test_a_refused_plan(boot: Boot, run: Run, profile: MakeProfile) -> None:
+    said = run('plan', '--bmc', boot('hgx-h100').url, '--profile',
+               profile(OLD), '--json')
+    assert said.code == 3
+    refused = said.document['refused']
+    assert len(refused) == 8
+    assert 'downgrade' in refused[0]['reason']
+    assert (refused[0]['expected'], refused[0]['seen']) == (
+        OLD, '96.00.68.00.01')
+
+
+def test_no_more_than_the_wanted_effect(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    said = run('plan', '--bmc', boot('hgx-h100').url, '--profile',
+               profile(), '--json', '--max-effect', 'warm-reboot')
+    assert said.code == 3
+    assert {r['name'] for r in said.document['refused']} == {'gpu'}
+
+
+def test_there_is_no_plan_of_a_machine_that_is_off(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    said = run('plan', '--bmc', boot('hgx-h100', power='Off').url,
+               '--profile', profile(), '--json')
+    assert (said.code, said.out) == (4, '')
+    assert 'the host is off' in said.err
+
+
+def test_apply_proves_what_it_did_and_does_it_once(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    words = ('apply', '--bmc', machine.url, '--profile', profile(),
+             '--json', *QUICK)
+    said = run(*words)
+    assert said.code == 0, said.err
+    document = said.document
+    assert document['outcome'] == 'converged'
+    assert len(document['proofs']) == 16
+    planned = [a for s in document['stages'] for a in s['actions']]
+    assert (document['writes'], document['resets']) == (len(planned), 1)
+    assert document['error'] is None
+    assert [s['reset'] for s in document['stages']] == ['aux-cycle']
+    assert {c.running for name, c in machine.box.components.items()
+            if name.startswith('HGX_FW_GPU')} == {NEW}
+    assert machine.resets() == ['ForceOff', 'AuxPowerCycle', 'On']
+    assert machine.box.ledger.violations == []
+    machine.box.ledger.clear()
+    again = run(*words)
+    assert again.code == 0
+    assert (again.document['writes'], again.document['resets']) == (0, 0)
+    assert again.document['converged']
+    assert machine.box.ledger.count('POST', 'PATCH') == 0
+
+
+def test_apply_puts_the_power_back(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100', power='Off')
+    said = run('apply', '--bmc', machine.url, '--profile', profile(),
+               *QUICK)
+    assert said.code == 0, said.err
+    assert '16 items read back' in said.out
+    assert machine.resets() == [
+        'On', 'ForceOff', 'AuxPowerCycle', 'On', 'ForceOff']
+
+
+def test_a_dry_run_changes_nothing(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    said = run('apply', '--dry-run', '--bmc', machine.url, '--profile',
+               profile())
+    assert said.code == 0
+    assert 'aux-cycle' in said.out
+    assert machine.box.ledger.count('POST', 'PATCH') == 0
+
+
+@pytest.mark.parametrize('image, reason', [
+    ({'sha256': '0' * 64}, 'SHA-256'),
+    ({'fits': {'board': 'HGX H200 8-GPU'}}, 'fit'),
+])
+def test_an_image_that_is_not_right_is_refused(
+        boot: Boot, run: Run, profile: MakeProfile,
+        image: dict[str, object], reason: str) -> None:
+    machine = boot('hgx-h100')
+    said = run('apply', '--bmc', machine.url, '--profile',
+               profile(**image), '--json', *QUICK)
+    assert said.code == 3, said.err
+    assert said.document['outcome'] == 'refused'
+    assert reason in said.document['refused'][0]['reason']
+    assert machine.box.ledger.count('POST', 'PATCH') == 0
+
+
+def test_a_push_that_the_bmc_fails_is_a_failure(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    machine.box.faults.parse('fail-component=HGX_FW_GPU_SXM_3')
+    said = run('apply', '--bmc', machine.url, '--profile', profile(),
+               '--json', *QUICK)
+    assert said.code == 4
+    assert said.document['outcome'] == 'failed'
+    assert 'gpu' in said.document['error']['component']
+
+
+@pytest.mark.parametrize('words, field', [
+    (('--bmc', 'ftp://host'), '--bmc'),
+    (('--bmc', 'http://user:secret@host'), '--bmc'),
+    (('--bmc', 'http://host:port'), '--bmc'),
+    (('--bmc', 'http://127.0.0.1:1', '--user', 'u'), '--password-file'),
+    (('--bmc', 'http://127.0.0.1:1', '--password-file', 'f'), '--user'),
+    (('--bmc', 'https://127.0.0.1:1', '--ca', '/no/file'), '--ca'),
+    ((), '--bmc'),
+])
+def test_bad_options_name_the_option(
+        run: Run, words: tuple[str, ...], field: str) -> None:
+    said = run('inventory', *words)
+    assert (said.code, said.out) == (2, '')
+    assert field in said.err
+    assert 'secret' not in said.err
+
+
+def test_a_bmc_that_is_not_there(run: Run) -> None:
+    said = run('inventory', '--bmc', 'http://127.0.0.1:1', '--json')
+    assert (said.code, said.out) == (4, '')
+    assert '127.0.0.1:1' in said.err
+
+
+def test_a_system_that_is_not_there(boot: Boot, run: Run) -> None:
+    said = run('inventory', '--bmc', boot('two-nodes').url, '--system',
+               'Node7')
+    assert (said.code, said.out) == (2, '')
+    assert 'Node7' in said.err
+    assert 'Node0' in said.err
+
+
+def test_a_password_opens_a_bmc_and_is_never_told(
+        boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
+    url = boot('plain', user='root', password='s3cret').url
+    good, bad = tmp_path / 'good', tmp_path / 'bad'
+    good.write_text('s3cret\n')
+    bad.write_text('s3cret-not\n')
+    said = run('inventory', '--bmc', url, '--user', 'root',
+               '--password-file', good)
+    assert said.code == 0, said.err
+    for words in ((), ('--user', 'root', '--password-file', bad)):
+        said = run('inventory', '--bmc', url, *words)
+        assert said.code == 4
+        assert 's3cret' not in said.out + said.err
+
+
+def test_certificates_are_checked(boot: Boot, run: Run) -> None:
+    url = boot('plain', tls=True).url
+    assert run('inventory', '--bmc', url).code == 4
+    assert run('inventory', '--bmc', url, '--insecure').code == 0
+
+
+def test_a_bad_profile_names_the_path(
+        run: Run, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / 'bad.yaml'
+    file.write_text('profile: 1\nname: x\ndevices:\n  gpus:\n'
+                    '    match: {kind: gpu}\n    modes: {ecc: true}\n')
+    for words in (('validate', file),
+                  ('plan', '--bmc', 'http://127.0.0.1:1', '--profile',
+                   file)):
+        said = run(*words)
+        assert (said.code, said.out) == (2, '')
+        assert 'devices.gpus.modes.ecc' in said.err
+
+
+def test_one_of_several_profiles_has_to_be_named(
+        run: Run, tmp_path: pathlib.Path) -> None:
+    one = ('profile: 1\nname: {}\ndevices:\n  g:\n'
+           '    match: {{kind: gpu}}\n    modes: {{ecc: enabled}}\n')
+    file = tmp_path / 'two.yaml'
+    file.write_text(one.format('first') + '---\n' + one.format('second'))
+    words = ('plan', '--bmc', 'http://127.0.0.1:1', '--profile', file)
+    said = run(*words)
+    assert said.code == 2
+    assert 'first, second' in said.err
+    assert run(*words, '--name', 'third').code == 2
+    assert run(*words, '--name', 'second').code == 4  # nobody answers
+    assert run('validate', file).out.count('is valid') == 2
+    document = run('validate', '--json', file).document
+    assert [p['name'] for p in document['profiles']] == ['first', 'second']
+
+
+def test_help_is_light() -> None:
+    """It imports nothing that takes time, or that an extra brings."""
+    code = ('import sys\nfrom ironic_accel.cli.main import main\n'
+            'assert main(["--help"]) == 0\n'
+            'print(*(m.partition(".")[0] for m in sys.modules), '
+            'file=sys.stderr)')
+    result = subprocess.run([sys.executable, '-c', code], text=True,
+                            capture_output=True, check=True)
+    assert 'inventory' in result.stdout
+    assert set(result.stderr.split()).isdisjoint(
+        {'ironic', 'jsonschema', 'requests', 'rich', 'sushy', 'yaml'})
+
+
+@pytest.mark.parametrize('words, code', [
+    ((), 2), (('nonsense',), 2), (('plan', '--help'), 0)])
+def test_usage(run: Run, words: tuple[str, ...], code: int) -> None:
+    assert run(*words).code == code

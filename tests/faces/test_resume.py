@@ -1,0 +1,152 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A run that is killed or interrupted goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.faces.conftest import Boot
+from tests.faces.conftest import Machine
+from tests.faces.conftest import MakeProfile
+from tests.faces.conftest import Run
+
+QUICK = ('--poll', '0.02', '--soft-off', '0', '--json')
+
+
+def words(machine: Machine, profile: pathlib.Path) -> tuple[str, ...]:
+    return ('apply', '--bmc', machine.url, '--profile', str(profile), *QUICK)
+
+
+def started(machine: Machine, profile: pathlib.Path
+            ) -> subprocess.Popen[str]:
+    """The command as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, '-m', 'ironic_accel.cli.main',
+         *words(machine, profile)], text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for(child: subprocess.Popen[str], line: str) -> None:
+    """Read what it says until a line has these words."""
+    assert child.stderr is not None
+    timer = threading.Timer(60, child.kill)
+    timer.start()
+    said = []
+    try:
+        for text in child.stderr:
+            said.append(text)
+            if line in text:
+                return
+    finally:
+        timer.cancel()
+    raise AssertionError(f'{line!r} was not said: {"".join(said)}')
+
+
+@pytest.mark.parametrize('number, moment', [
+    # Time stands still in the machine, so each moment lasts.
+    (signal.SIGKILL, 'Update'),
+    (signal.SIGINT, 'Update'),
+    (signal.SIGTERM, 'Update'),
+])
+def test_one_push_however_a_run_ends(
+        boot: Boot, run: Run, profile: MakeProfile,
+        number: signal.Signals, moment: str) -> None:
+    machine, file = boot('hgx-h100'), profile()
+    machine.going.clear()
+    child = started(machine, file)
+    try:
+        wait_for(child, moment)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
+        child.wait()
+    if number == signal.SIGKILL:
+        assert child.returncode == -signal.SIGKILL
+    else:
+        assert child.returncode == 4, err
+        document = json.loads(out)
+        assert document['outcome'] == 'failed'
+        assert 'burn' in document['error']['running']
+        assert 'run the same command again' in err
+    assert len(machine.box.ledger.pushes) == 1
+    machine.going.set()
+    said = run(*words(machine, file))
+    assert said.code == 0, said.err
+    assert said.document['outcome'] == 'converged'
+    assert 'going on with the run' in said.err
+    assert len(machine.box.ledger.pushes) == 1
+    assert machine.resets() == ['ForceOff', 'AuxPowerCycle', 'On']
+    assert machine.box.ledger.violations == []
+
+
+def test_killed_in_the_middle_of_a_reset(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    """The host is off then, and was on before: it is on in the end."""
+    machine, file = boot('hgx-h100'), profile()
+    child = started(machine, file)
+    try:
+        wait_for(child, 'auxiliary power cycle')
+        child.kill()
+        child.communicate(timeout=60)
+    finally:
+        child.kill()
+        child.wait()
+    until = time.monotonic() + 60
+    while machine.box.as_dict()['bmc_away']:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    said = run(*words(machine, file))
+    assert said.code == 0, said.err
+    assert said.document['outcome'] == 'converged'
+    assert machine.resets().count('AuxPowerCycle') == 1
+    assert machine.box.as_dict()['hosts'] == {'System_0': 'On'}
+    assert len(machine.box.ledger.pushes) == 1
+
+
+def test_two_runs_on_one_bmc_are_one_too_many(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine, file = boot('hgx-h100'), profile()
+    machine.going.clear()
+    child = started(machine, file)
+    try:
+        wait_for(child, 'Update')
+        said = run(*words(machine, file))
+        assert (said.code, said.out) == (4, '')
+        assert 'another run' in said.err
+    finally:
+        child.kill()
+        child.communicate(timeout=60)
+
+
+def test_the_twin_verb_serves_until_it_is_ended() -> None:
+    child = subprocess.Popen(
+        [sys.executable, '-m', 'ironic_accel.cli.main', 'twin', '--box',
+         'plain', '--port', '0'], text=True, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        assert 'listening on http://127.0.0.1:' in child.stdout.readline()
+        child.terminate()
+        assert child.wait(timeout=30) == 0
+    finally:
+        child.kill()
+        child.communicate()
