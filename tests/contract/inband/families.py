@@ -22,6 +22,7 @@ from typing import Any
 
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Function
+from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Value
@@ -58,12 +59,13 @@ class Moded:
     """A mode that a family must be able to set.
 
     :ivar tool: the tool that writes, None for sysfs.
-    :ivar look: whether it is read back by its family's look at once.
+    :ivar word: among the arguments of the writing call only.
     """
 
     name: str
     value: Value
     tool: str | None
+    word: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,4 +186,26 @@ H100_CC = Case(
     mode=Moded('cc', 'on', 'nvidia_gpu_tools.py'),
     resets='nvidia_gpu_tools.py')
 
-CASES = (MELLANOX, BLUEFIELD, A100, H100_CC)
+
+def _plain(component: str, version: str, **fits: str) -> MakeImage:
+    return lambda path: images.plain_image(path, component, version, fits)
+
+
+FLEX = Case(
+    'flex-170', intel_gpu.IntelGpu, 'gpu',
+    function('0000:4d:00.0', '8086:56c0', '038000'),
+    {'facts': {'name': 'Intel(R) Data Center GPU Flex 170',
+               'serial': 'LQAC20305316', 'board': 'flex-170'},
+     'parts': {'gpu': part('DG02_1.3170', 'none'),
+               'gfx-data': part('0x53c', 'warm-reboot')},
+     'settings': {'ecc': setting(1, 'warm-reboot', default=1)}},
+    asks=('xpu-smi',), tools=('xpu-smi',),
+    versions={'gpu': 'DG02_1.3170', 'gfx-data': '0x53c'},
+    modes={'ecc': 'enabled'}, serial='LQAC20305316',
+    burn=Burnt('gpu', 'DG02_1.3260',
+               _plain('gpu', 'DG02_1.3260', board='flex-170'),
+               _plain('gpu', 'DG02_1.3260', board='max-1550'), 'none',
+               'xpu-smi', 'updatefw'),
+    mode=Moded('ecc', 'disabled', 'xpu-smi', '--memoryecc'))
+
+CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, FLEX)

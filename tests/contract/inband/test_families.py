@@ -31,6 +31,7 @@ from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import FlashNote
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
+from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
@@ -143,7 +144,8 @@ def test_look(bench: Bench) -> None:
 @pytest.mark.parametrize('case', ALL)
 def test_claims_its_own_and_no_other(bench: Bench) -> None:
     mine = bench.case.function
-    assert bench.family.claims(mine, None)
+    product = catalog.load().by_pci(mine.vendor_id, mine.device_id)
+    assert bench.family.claims(mine, product)
     other = dataclasses.replace(mine, vendor_id='1af4', device_id='1000',
                                 class_code='010000', totalvfs=None)
     assert not bench.family.claims(other, None)
@@ -230,7 +232,7 @@ def test_a_mode_that_was_not_taken_is_not_believed(bench: Bench) -> None:
     assert mode is not None
     if mode.tool is None:
         pytest.skip('sysfs does not lie: it answers with an error')
-    bench.state.fault(mode.tool, 'lie')
+    bench.state.fault(mode.tool, 'lie', on=mode.word)
     assert [r.ok for r in bench.set()] == [False]
 
 

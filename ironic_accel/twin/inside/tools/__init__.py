@@ -35,6 +35,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     'mstfwreset': ('mellanox', 'fwreset'),
     'nvidia-smi': ('nvidia', 'smi'),
     'nvidia_gpu_tools.py': ('nvidia', 'admin'),
+    'xpu-smi': ('intel', 'xpu_smi'),
 }
 
 # A tool is started many times: the parents are entered without running

@@ -1,0 +1,199 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Intel's data centre GPUs, by xpu-smi.
+
+Sources: Intel XPU Manager (github.com/intel/xpumanager), branch v1.3.x and
+v2.0: ``cli/src/comlet_firmware.cpp`` and ``ial/cmn/cmd_updatefw.cpp``
+(updatefw), ``ial/cmn/cmd_discovery.cpp`` (keys of the JSON, the same in
+both), ``cli/src/core_stub/lib_core_stub.cpp`` (memory_ecc_* of config), and
+its user guide.
+
+Written are GFX and GFX_DATA. The names of the option ROM's types differ
+between the versions, AMC firmware is taken by all cards at once only ("not
+supported on single device"), FDO has no version to be read back: those are
+left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Mode
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.facts import Product
+from ironic_accel.model.join import clean_serial
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+
+TOOL = 'xpu-smi'
+
+#: By our name: what the tool calls it, and its version's key.
+_PARTS = {'gpu': ('GFX', 'gfx_firmware_version'),
+          'gfx-data': ('GFX_DATA', 'gfx_data_firmware_version'),
+          'amc': ('AMC', 'amc_firmware_version'),
+          'oprom-code': ('OPROM_CODE', 'oprom_code_firmware_version'),
+          'oprom-data': ('OPROM_DATA', 'oprom_data_firmware_version')}
+_WRITTEN = frozenset({'gpu', 'gfx-data'})
+#: The last words of a write that went well, by major version.
+_DONE = ('Firmware update successful.',
+         'Firmware update operation completed successfully.')
+_SWITCH = ('enabled', 'disabled')
+
+
+class IntelGpu(common.BaseFamily):
+    """Data Center GPU Flex and Max."""
+
+    name = 'intel_gpu'
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """Display controllers of Intel that the catalogue knows as GPUs of
+        servers: the graphics of a processor is none."""
+        return (function.vendor_id == '8086'
+                and function.class_code.startswith('03')
+                and product is not None and product.kind == 'gpu')
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """One discovery and one configuration per GPU."""
+        if host.which(TOOL) is None:
+            return Seen(warnings=(common.missing(TOOL),))
+        told: dict[str, Told] = {}
+        warnings: list[Warned] = []
+        for function in functions:
+            at = function.address
+            found = self._ask(host, at, 'discovery', warnings)
+            if not found:
+                continue
+            config = self._ask(host, at, 'config', warnings)
+            told[at] = Told(
+                serial=clean_serial(common.text_of(
+                    found.get('serial_number'))),
+                model=common.text_of(found.get('device_name')),
+                components=_components(found), modes=_modes(found, config))
+        return Seen(told, tuple(warnings))
+
+    def _ask(self, host: Host, address: str, verb: str,
+             warnings: list[Warned]) -> Mapping[str, Any]:
+        """What the tool says of one GPU; empty with a warning."""
+        ran = host.run((TOOL, verb, '-d', address, '-j'), common.ASK)
+        found = common.table(common.json_in(ran.out))
+        if ran.ok and found and 'error' not in found:
+            return found
+        error = common.text_of(found.get('error'))
+        warnings.append(common.warned(
+            TOOL, address, error or common.said(TOOL, ran)))
+        return {}
+
+    def burns(self, host: Host, device: Device) -> frozenset[str]:
+        """Components with a version that can be read back."""
+        if host.which(TOOL) is None or device.address is None:
+            return frozenset()
+        return _WRITTEN & {c.name for c in device.components}
+
+    def sets(self, host: Host, device: Device) -> frozenset[str]:
+        """Memory ECC, where the GPU tells it."""
+        if host.which(TOOL) is None or device.address is None:
+            return frozenset()
+        return frozenset({'ecc'} & {m.name for m in device.modes})
+
+    def burn(self, host: Host, device: Device, items: Sequence[Item],
+             image: Ready, spec: Image | None, force: bool,
+             progress: Progress) -> tuple[Result, ...]:
+        """Write to one GPU: without -d the tool writes to all of them.
+
+        The tool checks the image against the device itself. What it wrote
+        is seen once it runs, so its own last words count until then, and
+        that the GPU still answers.
+        """
+        out: list[Result] = []
+        for item in items:
+            out += self._burn(host, device, item, image, force, progress)
+        return tuple(out)
+
+    def _burn(self, host: Host, device: Device, item: Item, image: Ready,
+              force: bool, progress: Progress) -> tuple[Result, ...]:
+        if item.name not in _WRITTEN or device.address is None:
+            return common.failures(device, [item], f'{TOOL} does not write '
+                                   f'{item.name} of one GPU')
+        progress(f'writing {item.name} of {device.address}', None)
+        more = ('--force',) if force and item.name == 'gpu' else ()
+        ran = host.run((TOOL, 'updatefw', '-d', device.address, '-t',
+                        _PARTS[item.name][0], '-f', image.path, '-y', *more),
+                       common.FLASH, flash=True)
+        if ran.timed_out:
+            return common.still_running(device, [item], TOOL, ran)
+        warnings: list[Warned] = []
+        found = self._ask(host, device.address, 'discovery', warnings)
+        if found and ran.ok and any(words in ran.out for words in _DONE):
+            return common.ok(device, [item])
+        return common.failures(
+            device, [item], common.said(TOOL, ran),
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            expected=str(item.wanted), seen=common.text_of(
+                found.get(_PARTS[item.name][1])))
+
+    def set(self, host: Host, device: Device, items: Sequence[Item],
+            progress: Progress) -> tuple[Result, ...]:
+        """Set memory ECC, and read what waits for the reboot."""
+        out: list[Result] = []
+        for item in items:
+            if item.name != 'ecc' or item.wanted not in _SWITCH \
+                    or device.address is None:
+                out += common.failures(device, [item], f'{TOOL} does not '
+                                       f'set {item.name} to {item.wanted!r}')
+                continue
+            progress(f'setting ecc of {device.address}', None)
+            ran = host.run((TOOL, 'config', '-d', device.address,
+                            '--memoryecc', str(int(
+                                item.wanted == 'enabled'))), common.CHANGE)
+            warnings: list[Warned] = []
+            mode = _modes({}, self._ask(host, device.address, 'config',
+                                        warnings))
+            if mode and item.wanted in (mode[0].pending or mode[0].current,):
+                out += common.ok(device, [item])
+            else:
+                out += common.failures(
+                    device, [item], common.said(TOOL, ran),
+                    expected=str(item.wanted),
+                    seen=str(mode[0].current) if mode else None)
+        return tuple(out)
+
+
+def _components(found: Mapping[str, Any]) -> tuple[Component, ...]:
+    return tuple(Component(name, key, running)
+                 for name, (key, where) in _PARTS.items()
+                 if (running := common.text_of(found.get(where))))
+
+
+def _modes(found: Mapping[str, Any],
+           config: Mapping[str, Any]) -> tuple[Mode, ...]:
+    """Memory ECC: of the configuration, else of the discovery."""
+    now = config.get('memory_ecc_current_state',
+                     found.get('memory_ecc_state'))
+    then = config.get('memory_ecc_pending_state')
+    if now not in _SWITCH:
+        return ()
+    waits = then if then in _SWITCH and then != now else None
+    return (Mode('ecc', now, waits),)
