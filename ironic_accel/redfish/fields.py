@@ -62,16 +62,15 @@ class Fields:
     def _find(self, path: tuple[str | int, ...]) -> Any:
         value: Any = self.doc
         for depth, key in enumerate(path):
-            wanted = list if isinstance(key, int) else Mapping
-            if not isinstance(value, wanted):
+            if isinstance(key, int) and isinstance(value, list):
+                value = value[key] if len(value) > key else None
+            elif not isinstance(key, int) and isinstance(value, Mapping):
+                value = value.get(key)
+            else:
                 if value is not None:
                     self.complain(path[:depth], value, 'an array' if
                                   isinstance(key, int) else 'an object')
                 return None
-            if isinstance(key, int):
-                value = value[key] if len(value) > key else None
-            else:
-                value = value.get(key)
         return value
 
     def _name(self, path: tuple[str | int, ...]) -> str:

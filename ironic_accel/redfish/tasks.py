@@ -126,13 +126,16 @@ def _judge(doc: Mapping[str, Any], told: Mapping[str, Any],
         return Unknown(f'{task.uri} is another task by now')
     state = doc.get('TaskState')
     percent = task.number('PercentComplete')
+    if not isinstance(state, str):
+        return Running('task under way, in a state that it does not tell',
+                       percent)
     if state in _OVER:
-        return Ended(tuple(_results(task, str(state), parts)))
+        return Ended(tuple(_results(task, state, parts)))
     if doc.get('EndTime') and percent == 100:
         return Unknown(f'{task.uri} says {state}, and that it has ended')
-    if state in _GOING or state is None:
+    if state in _GOING:
         name = task.text('Name') or 'task'
-        return Running(f'{name} {state or "under way"}', percent)
+        return Running(f'{name} {state}', percent)
     return Running(f'task in an unknown state {state!r}', percent)
 
 

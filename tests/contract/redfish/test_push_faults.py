@@ -1,0 +1,299 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Pushes that go wrong: nothing is sent twice, nothing is taken for done."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from tests.contract.redfish import burning
+
+NEW = '96.00.A6.00.01'
+PUSH = '/redfish/v1/UpdateService/update-multipart'
+
+
+class Flash:
+    """Eight GPUs to burn."""
+
+    def __init__(self, rig, folder: Path, **given) -> None:
+        self.at = rig('hgx-h100', 'System_0', **given)
+        self.inventory = self.at.backend.observe()
+        self.gpus = burning.gpus(self.inventory)
+        self.image = burning.bundle(folder, gpu=NEW)
+
+    def start(self):
+        return self.at.backend.start(burning.burn(
+            self.inventory, {(g, 'gpu'): NEW for g in self.gpus}),
+            self.image)
+
+    def poll(self, ticket):
+        return self.at.backend.poll(ticket)
+
+    @property
+    def posts(self) -> int:
+        return len([e for e in self.at.box.ledger.requests
+                    if e.method == 'POST' and e.path == PUSH])
+
+
+@pytest.fixture
+def flash(rig, tmp_path: Path) -> Flash:
+    return Flash(rig, tmp_path)
+
+
+def test_a_busy_service_says_when_to_come_back(flash: Flash) -> None:
+    flash.at.box.faults.add('busy', '42', PUSH, 'POST')
+    with pytest.raises(Rejected) as error:
+        flash.start()
+    assert error.value.retry_after == 42
+    assert error.value.detail.error_class is ErrorClass.TRANSIENT
+    assert error.value.detail.seen == 'HTTP 503'
+    assert flash.posts == 1
+    assert flash.at.box.ledger.pushes == []
+
+
+def test_a_body_taken_and_a_connection_dropped_is_unknown(
+        flash: Flash) -> None:
+    flash.at.box.faults.add('drop', None, PUSH, 'POST')
+    with pytest.raises(OutcomeUnknown):
+        flash.start()
+    assert flash.posts == 1
+    # The box acts on it, and whoever looks sees that.
+    task, = flash.at.backend.observe().busy
+    flash.at.clock.advance(60)
+    task, = flash.at.backend.observe().busy
+    assert set(task.targets) == {(g, 'gpu') for g in flash.gpus}
+    assert task.ticket is not None
+    assert isinstance(flash.poll(task.ticket), Running)
+    flash.at.clock.advance(3000)
+    poll = flash.poll(task.ticket)
+    assert isinstance(poll, Ended)
+    assert {r.ref for r in poll.results if r.ok} == set(task.targets)
+
+
+def test_an_answer_that_does_not_come_is_unknown(
+        rig, tmp_path: Path) -> None:
+    flash = Flash(rig, tmp_path, push_timeout=0.3)
+    flash.at.box.faults.add('hang', '2', PUSH, 'POST')
+    with pytest.raises(OutcomeUnknown):
+        flash.start()
+
+
+def test_a_bmc_that_is_away_got_nothing(rig, tmp_path: Path) -> None:
+    flash = Flash(rig, tmp_path)
+    flash.at.box.faults.add('refuse', None, '/redfish/v1')
+    with pytest.raises(Unreachable):
+        flash.start()
+    assert flash.posts == 0
+
+
+def test_an_expired_session_is_made_anew_before_the_push(
+        rig, tmp_path: Path) -> None:
+    flash = Flash(rig, tmp_path, user='admin', password='secret')
+    flash.at.box.sessions.clear()
+    ticket = flash.start()
+    assert isinstance(flash.poll(ticket), Running)
+    assert flash.posts == 1
+    assert len(flash.at.box.ledger.pushes) == 1
+
+
+def test_a_session_that_ends_under_the_push_is_no_attempt(
+        rig, tmp_path: Path) -> None:
+    flash = Flash(rig, tmp_path, user='admin', password='secret')
+    flash.at.box.faults.add('expire-session', None, PUSH, 'POST', count=1)
+    with pytest.raises(Rejected) as error:
+        flash.start()
+    assert error.value.retry_after is not None
+    assert flash.posts == 1
+    assert flash.at.box.ledger.pushes == []
+    # Once more, with a session that the read before it has made.
+    assert isinstance(flash.poll(flash.start()), Running)
+    assert len(flash.at.box.ledger.pushes) == 1
+
+
+def test_secrets_stay_out_of_errors_and_logs(
+        rig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level('DEBUG')
+    flash = Flash(rig, tmp_path, user='admin', password='sesame')
+    token = flash.at.connector._session.headers['X-Auth-Token']
+    flash.at.box.faults.add('drop', None, PUSH, 'POST')
+    with pytest.raises(OutcomeUnknown) as error:
+        flash.start()
+    for secret in ('sesame', token):
+        assert secret not in str(error.value)
+        assert secret not in caplog.text
+
+
+def test_an_image_that_changed_on_disk_is_not_sent(flash: Flash) -> None:
+    Path(flash.image.path).write_bytes(b'something else')
+    with pytest.raises(Rejected) as error:
+        flash.start()
+    assert 'sha256' in (error.value.detail.expected or '')
+    assert flash.posts == 0
+
+
+def test_an_image_too_large_is_turned_down(
+        rig, tmp_path: Path) -> None:
+    flash = Flash(rig, tmp_path)
+    service = flash.at.box.documents.get('/redfish/v1/UpdateService')
+    service['MaxImageSizeBytes'] = 1000
+    flash.at.box.documents.put('/redfish/v1/UpdateService', service)
+    flash.inventory = flash.at.backend.observe()
+    part = flash.inventory.devices[1].component('gpu')
+    assert part is not None
+    assert part.max_image_bytes == 1000
+    with pytest.raises((Rejected, OutcomeUnknown)):
+        flash.start()
+    assert flash.at.box.ledger.pushes == []
+
+
+def test_a_second_push_is_waited_out(flash: Flash) -> None:
+    flash.start()
+    with pytest.raises(Rejected) as error:
+        flash.start()
+    assert error.value.retry_after == 60
+
+
+def test_a_bad_image_says_so(flash: Flash, tmp_path: Path) -> None:
+    path = tmp_path / 'junk.fwpkg'
+    path.write_bytes(b'no package at all' * 100)
+    flash.image = Ready(str(path), path.stat().st_size, hashlib.sha256(
+        path.read_bytes()).hexdigest())
+    ticket = flash.start()
+    flash.at.clock.advance(60)
+    poll = flash.poll(ticket)
+    assert isinstance(poll, Ended)
+    assert not any(r.ok for r in poll.results)
+    detail = poll.results[0].detail
+    assert detail is not None
+    assert 'ResourceErrorsDetected' in (detail.message_id or '')
+    assert detail.device == flash.gpus[0]
+
+
+# The known faults of upstream's Redfish firmware code, one by one.
+
+def test_a_new_task_is_under_way(flash: Flash) -> None:
+    flash.at.box.faults.add('task-new', '30')
+    poll = flash.poll(flash.start())
+    assert isinstance(poll, Running)
+    assert 'New' in poll.summary
+
+
+def test_a_task_purged_before_the_first_poll_is_unknown(
+        flash: Flash) -> None:
+    flash.at.box.faults.add('task-purged')
+    assert isinstance(flash.poll(flash.start()), Unknown)
+
+
+def test_a_task_done_before_the_first_poll_is_done(flash: Flash) -> None:
+    flash.at.box.faults.add('task-done')
+    ticket = flash.start()
+    flash.at.clock.advance(60)
+    poll = flash.poll(ticket)
+    assert isinstance(poll, Ended)
+    assert all(r.ok for r in poll.results)
+
+
+def test_a_task_that_ends_with_a_warning_has_written(
+        flash: Flash) -> None:
+    flash.at.box.faults.add('task-warning')
+    ticket = flash.start()
+    flash.at.clock.advance(3000)
+    poll = flash.poll(ticket)
+    assert isinstance(poll, Ended)
+    assert all(r.ok for r in poll.results)
+
+
+def test_a_hundred_percent_of_a_running_task_is_running(
+        flash: Flash) -> None:
+    flash.at.box.faults.add('task-early')
+    ticket = flash.start()
+    flash.at.clock.advance(60)
+    assert isinstance(flash.poll(ticket), Running)
+
+
+def test_a_bmc_reset_forgets_tasks(flash: Flash) -> None:
+    ticket = flash.start()
+    flash.at.clock.advance(3000)
+    flash.at.box.power.bmc_reset(flash.at.box.managers[0])
+    flash.at.clock.advance(200)
+    assert isinstance(flash.poll(ticket), Unknown)
+
+
+def test_another_task_under_the_same_name_is_unknown(
+        flash: Flash) -> None:
+    ticket = dict(flash.start())
+    assert isinstance(flash.poll(ticket), Running)
+    ticket['start'] = '2001-01-01T00:00:00+00:00'
+    assert isinstance(flash.poll(ticket), Unknown)
+
+
+def test_one_of_eight_fails_and_is_named(flash: Flash) -> None:
+    flash.at.box.faults.add('fail-component', None, 'GPU_SXM_5')
+    ticket = flash.start()
+    flash.at.clock.advance(3000)
+    poll = flash.poll(ticket)
+    assert isinstance(poll, Ended)
+    bad, = [r for r in poll.results if not r.ok]
+    assert bad.ref == (flash.gpus[4], 'gpu')
+    assert bad.detail is not None
+    assert bad.detail.message_id == 'Update.1.0.ApplyFailed'
+    flash.at.clock.advance(600)
+    pending = {d.id for d in flash.at.backend.observe().devices
+               if d.component('gpu') and d.component('gpu').pending == NEW}
+    assert pending == set(flash.gpus) - {flash.gpus[4]}
+
+
+def test_an_image_taken_that_changes_nothing_shows_nothing(
+        flash: Flash) -> None:
+    flash.at.box.faults.add('silent-noop')
+    ticket = flash.start()
+    flash.at.clock.advance(3600)
+    assert isinstance(flash.poll(ticket), Ended)
+    assert all(d.component('gpu').pending is None
+               for d in flash.at.backend.observe().devices
+               if d.kind == 'gpu')
+
+
+def test_a_bmc_that_is_away_is_asked_again(flash: Flash) -> None:
+    ticket = flash.start()
+    flash.at.box.faults.add('refuse', None, '/redfish/v1')
+    with pytest.raises(Unreachable):
+        flash.poll(ticket)
+    flash.at.box.faults.clear()
+    assert isinstance(flash.poll(ticket), Running)
+
+
+def test_a_task_that_answers_errors_is_not_over(flash: Flash) -> None:
+    ticket = flash.start()
+    flash.at.box.faults.add('status', '500', '/TaskService/Tasks')
+    assert isinstance(flash.poll(ticket), Running)
+
+
+@pytest.mark.parametrize('name', ['null', 'absent', 'wrong-type',
+                                  'unknown-enum'])
+def test_a_task_without_a_state_is_not_over(
+        flash: Flash, name: str) -> None:
+    ticket = flash.start()
+    flash.at.box.faults.add(name, '/TaskState', '/TaskService/Tasks')
+    assert isinstance(flash.poll(ticket), Running)
