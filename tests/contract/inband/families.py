@@ -22,6 +22,8 @@ from typing import Any
 
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Function
+from ironic_accel.inband.tools import alveo
+from ironic_accel.inband.tools import amd_gpu
 from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import nvidia_gpu
@@ -208,4 +210,35 @@ FLEX = Case(
                'xpu-smi', 'updatefw'),
     mode=Moded('ecc', 'disabled', 'xpu-smi', '--memoryecc'))
 
-CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, FLEX)
+MI300X = Case(
+    'mi300x', amd_gpu.AmdGpu, 'gpu',
+    function('0000:0c:00.0', '1002:74a1', '120000'),
+    {'facts': {'name': 'AMD Instinct MI300X OAM', 'serial': '692251001124'},
+     'parts': {'gpu': part('022.040.003.041.000001')},
+     'settings': {'compute': setting('SPX', 'none'),
+                  'memory': setting('NPS1', 'driver-reload')}},
+    asks=('amd-smi',), tools=('amd-smi',),
+    versions={'gpu': '022.040.003.041.000001'},
+    modes={'compute-partition': 'spx', 'memory-partition': 'nps1'},
+    serial='692251001124',
+    mode=Moded('compute-partition', 'cpx', 'amd-smi', 'set'))
+
+_U55C = 'xilinx_u55c_gen3x16_xdma_base_{}'
+ALVEO = Case(
+    'alveo', alveo.Alveo, 'fpga',
+    function('0000:d8:00.0', '10ee:505c', '120000'),
+    {'facts': {'name': 'ALVEO U55C', 'serial': 'XFL1R2CVG2QP',
+               'board': 'u55c'},
+     'parts': {'shell': part(_U55C.format(2)),
+               'sc': part('7.1.22', 'warm-reboot')},
+     'settings': {}},
+    asks=('xbmgmt',), tools=('xbmgmt',),
+    versions={'shell': _U55C.format(2), 'sc': '7.1.22'},
+    serial='XFL1R2CVG2QP',
+    burn=Burnt('shell', _U55C.format(3),
+               lambda path: images.xsabin_image(path, _U55C.format(3)),
+               lambda path: images.xsabin_image(
+                   path, 'xilinx_u280_gen3x16_xdma_base_1'),
+               'power-cycle', 'xbmgmt', 'program'))
+
+CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, FLEX, MI300X, ALVEO)

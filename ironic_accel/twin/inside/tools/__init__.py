@@ -36,6 +36,8 @@ TOOLS: dict[str, tuple[str, str]] = {
     'nvidia-smi': ('nvidia', 'smi'),
     'nvidia_gpu_tools.py': ('nvidia', 'admin'),
     'xpu-smi': ('intel', 'xpu_smi'),
+    'amd-smi': ('amd', 'smi'),
+    'xbmgmt': ('amd', 'xbmgmt'),
 }
 
 # A tool is started many times: the parents are entered without running

@@ -98,7 +98,7 @@ def _update(
     ) != card['facts']['board']:
         print(f'Error: The image file is not a right {kind} firmware image '
               'file.')  # fmt: skip
-        return 21
+        return 29
     print(f'Device 0 FW version: {card["parts"][part]["running"]}')
     print(f'Image FW version: {image.version}')
     print('Do you want to continue? (y/n) ')
@@ -106,7 +106,7 @@ def _update(
     print(f'Firmware Name: {kind}\nImage path: {path}')
     if trouble == 'fail':
         print('[                    ] 0 %\r\nUpdate firmware failed')
-        return 18
+        return 41
     if trouble == 'lie':
         return 0
     print(f'[{"=" * 60}] 100 %\r\nFirmware update successful.')

@@ -1,0 +1,188 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""AMD (Xilinx) Alveo and Versal cards, by xbmgmt.
+
+Sources: XRT (github.com/Xilinx/XRT), ``xbmgmt2/ReportPlatform.cpp`` (JSON of
+examine -r platform), ``common/XBHelpMenus.cpp`` (the object around it),
+``xbmgmt2/OO_UpdateBase.cpp`` (program --base), and struct axlf of
+``xclbin.h`` (the header of an xsabin).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import json
+import os
+import tempfile
+from typing import Any
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Fit
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.facts import Product
+from ironic_accel.model.join import clean_serial
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+
+TOOL = 'xbmgmt'
+
+#: By component, what a write says that went well.
+_DONE = {'shell': 'Base flash image has been programmed successfully.',
+         'sc': 'SC firmware image has been programmed successfully.'}
+_MAGIC = b'xclbin2\0'
+#: Of m_platformVBNV in struct axlf.
+_VBNV_AT, _VBNV_SIZE = 352, 64
+#: What a satellite controller without a version says (flasher.cpp).
+_NO_VERSION = ('INACTIVE', 'UNKNOWN')
+
+
+def platform_of(path: str) -> str | None:
+    """The platform (VBNV) that an xsabin is for, None where it is none."""
+    try:
+        with open(path, 'rb') as file:
+            header = file.read(_VBNV_AT + _VBNV_SIZE)
+    except OSError:
+        return None
+    if not header.startswith(_MAGIC):
+        return None
+    raw = header[_VBNV_AT:].partition(b'\0')[0]
+    return common.text_of(raw.decode('ascii', errors='replace'))
+
+
+def board_of(platform: str | None) -> str | None:
+    """``u55c`` of ``xilinx_u55c_gen3x16_xdma_base_3``."""
+    fields = (platform or '').split('_')
+    return fields[1] if len(fields) > 2 and fields[0] == 'xilinx' else None
+
+
+class Alveo(common.BaseFamily):
+    """Cards with a management function that XRT drives."""
+
+    name = 'alveo'
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """Functions of PCI vendor 10ee that the catalogue knows."""
+        return (function.vendor_id == '10ee' and product is not None
+                and product.kind == 'fpga')
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """One report per card, of its first (management) function."""
+        if host.which(TOOL) is None:
+            return Seen(warnings=(common.missing(TOOL),))
+        told: dict[str, Told] = {}
+        warnings: list[Warned] = []
+        for function in common.first_functions(functions):
+            found = self._examine(host, function.address, warnings)
+            if found:
+                told[function.address] = _told(found)
+        return Seen(told, tuple(warnings))
+
+    def _examine(self, host: Host, address: str,
+                 warnings: list[Warned]) -> Mapping[str, Any]:
+        """The platform report; empty with a warning."""
+        with tempfile.TemporaryDirectory(prefix='xbmgmt-') as folder:
+            path = os.path.join(folder, 'platform.json')
+            ran = host.run((TOOL, 'examine', '-d', address, '-r', 'platform',
+                            '-f', 'JSON', '-o', path), common.ASK)
+            raw: object = None
+            with contextlib.suppress(OSError, ValueError), \
+                    open(path, encoding='utf-8') as file:
+                raw = json.load(file)
+        for device in common.rows(common.table(raw).get('devices')):
+            found = common.table(device.get('platform'))
+            if ran.ok and common.bdf(found.get('bdf')) == address:
+                return found
+        warnings.append(common.warned(
+            TOOL, address, common.said(TOOL, ran) if not ran.ok
+            else 'its report shows no such card'))
+        return {}
+
+    def burns(self, host: Host, device: Device) -> frozenset[str]:
+        """Shell and satellite controller, unless the latter is fixed."""
+        if host.which(TOOL) is None or device.address is None:
+            return frozenset()
+        return frozenset(c.name for c in device.components
+                         if c.name in _DONE and c.updateable is not False)
+
+    def burn(self, host: Host, device: Device, items: Sequence[Item],
+             image: Ready, spec: Image | None, force: bool,
+             progress: Progress) -> tuple[Result, ...]:
+        """Write to one card. What it writes is not seen before the reset:
+        until then its own words count, and that the card still answers.
+
+        Only the named image is written: ``--base all`` would write both,
+        and does nothing, with status 0, where it thinks that it need not.
+        """
+        assert device.address is not None  # noqa: S101 - see burns
+        inside = platform_of(image.path)
+        if board_of(inside) is None or board_of(inside) != device.fit.board:
+            return common.misfit(device, items, 'board', device.fit.board,
+                                 inside)
+        out: list[Result] = []
+        with tempfile.TemporaryDirectory(prefix='xbmgmt-') as folder:
+            # Files that are not called so are taken for development's.
+            path = os.path.join(folder, 'image.xsabin')
+            os.symlink(image.path, path)
+            for item in items:
+                if item.name == 'shell' and inside != item.wanted:
+                    out += common.misfit(device, [item], 'version',
+                                         str(item.wanted), inside)
+                else:
+                    out += self._burn(host, device, item, path, progress)
+        return tuple(out)
+
+    def _burn(self, host: Host, device: Device, item: Item, path: str,
+              progress: Progress) -> tuple[Result, ...]:
+        progress(f'writing {item.name} of {device.address}', None)
+        ran = host.run((TOOL, 'program', '-d', device.address or '',
+                        '--base', item.name, '--image', path),
+                       common.FLASH, flash=True)
+        if ran.timed_out:
+            return common.still_running(device, [item], TOOL, ran)
+        warnings: list[Warned] = []
+        after = self._examine(host, device.address or '', warnings)
+        if ran.ok and _DONE.get(item.name, '\0') in ran.out and after:
+            return common.ok(device, [item])
+        return common.failures(
+            device, [item], common.said(TOOL, ran) if after
+            else warnings[0].message, error_class=ErrorClass.NEEDS_OPERATOR)
+
+
+def _told(found: Mapping[str, Any]) -> Told:
+    hardware = common.table(found.get('hardware'))
+    properties = common.table(found.get('device_properties'))
+    shell = common.table(found.get('current_shell'))
+    vbnv = common.text_of(shell.get('vbnv'))
+    version = common.text_of(shell.get('sc_version'))
+    parts = [Component('shell', 'base', vbnv)] if vbnv else []
+    if version is not None and version not in _NO_VERSION:
+        fixed = 'FIXED' in version
+        parts.append(Component('sc', 'SC', version.partition('(')[0],
+                               updateable=False if fixed else None))
+    return Told(
+        serial=clean_serial(common.text_of(hardware.get('serial_num'))),
+        model=common.text_of(properties.get('board_name')),
+        fit=Fit(board=common.text_of(properties.get('board_type'))),
+        components=tuple(parts))
