@@ -1,0 +1,149 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A conductor that is killed goes on with what it had begun."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+import pytest
+
+from ironic_accel.lab import ironic_api
+from ironic_accel.lab import Lab
+from ironic_accel.lab.machines import MakeMachine
+from ironic_accel.lab.machines import Machine
+from tests.lab import stage
+
+#: Real seconds for which a simulated BMC holds a request back: longer than
+#: it takes to see that it does and to kill the conductor.
+HELD = 15
+#: An image that fits into the buffers of a socket, so that it is all sent
+#: while the BMC holds the request back; and one that does not.
+SMALL, LARGE = 64 << 10, 48 << 20
+
+
+def hold_before(machine: Machine) -> None:
+    """Hold the last look before the push: the intent is saved by then."""
+    stage.forget(machine)
+    stage.refresh(machine)
+    looks = [r for r in stage.ledger(machine)['last_requests']
+             if r['method'] == 'GET' and 'UpdateService' in r['path']]
+    stage.fault(machine, 'hang', value=str(HELD), match='UpdateService',
+                method='GET', count=1, skip=len(looks))
+
+
+def hold_push(machine: Machine) -> None:
+    """Hold the push itself."""
+    stage.fault(machine, 'hang', value=str(HELD), match='pdate',
+                method='POST', count=1)
+
+
+def let_go(machine: Machine) -> None:
+    """Hold nothing."""
+
+
+#: The first one has its image fetched; the others find it in the cache, so
+#: that they look at their box exactly once before they push. With each, what holds
+#: it, the size of its image, and the scale of its time.
+MOMENTS = {
+    'while the task runs': (let_go, SMALL, 60),
+    'before the push': (hold_before, SMALL, 400),
+    'during the push': (hold_push, LARGE, 400),
+    'right after the push': (hold_push, SMALL, 400),
+}
+
+
+def begun(machine: Machine, moment: str) -> bool:
+    """Whether a machine has come to its moment."""
+    intent = (stage.progress(machine)['record'] or {}).get('intent')
+    if intent is None:
+        return False
+    return bool(intent['ticket']) or moment != 'while the task runs'
+
+
+def test_one_push_whenever_the_conductor_is_killed(
+        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
+        ) -> None:
+    images = {size: stage.burning(lab, size) for size in (SMALL, LARGE)}
+    crew = dict(zip(MOMENTS, stage.hgxs(
+        machine, *(scale for *_, scale in MOMENTS.values())), strict=True))
+    with contextlib.ExitStack() as stack:
+        for moment, (hold, size, _scale) in MOMENTS.items():
+            one = crew[moment]
+            profile = stack.enter_context(stage.site_profile(
+                lab, 'killed', **images[size]))
+            hold(one)
+            stage.forget(one)
+            ironic.set_provision(one.uuid, 'clean',
+                                 clean_steps=[stage.step(profile)])
+            stage.wait(one, moment, lambda _told, m=moment, o=one: begun(
+                o, m))
+        pushes = {m: len(stage.ledger(o)['pushes'])
+                  for m, o in crew.items()}
+        lab.ironic.kill()
+        assert pushes == {'before the push': 0, 'during the push': 0,
+                          'right after the push': 0,
+                          'while the task runs': 1}
+        wait_let_go(crew['right after the push'])
+        lab.ironic.restart()
+        for one in crew.values():
+            ironic.wait_state(one.uuid, 'manageable', 180)
+    for moment, one in crew.items():
+        told = stage.ledger(one)
+        assert (moment, len(told['pushes'])) == (moment, 1)
+        assert (moment, told['violations']) == (moment, [])
+        assert stage.running(one) == {stage.NEW['gpu']}
+        assert stage.result(one)['outcome'] == 'converged'
+
+
+def wait_let_go(machine: Machine) -> None:
+    """Wait until the simulated BMC has acted on the push that it held."""
+    end = time.monotonic() + HELD + 10
+    while not stage.ledger(machine)['pushes']:
+        assert time.monotonic() < end, 'the push was not acted on'
+        time.sleep(stage.POLL)
+
+
+def test_a_kill_in_the_step_body_leaves_nothing_behind(
+        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
+        ) -> None:
+    one = stage.hgx(machine)
+    pipe = lab.profiles / 'blocking.yaml'
+    with stage.site_profile(lab, 'body', **stage.modes(ecc='disabled')
+                            ) as profile:
+        # The step body reads the profiles, and hangs on this one.
+        os.mkfifo(pipe)
+        try:
+            ironic.set_provision(one.uuid, 'clean',
+                                 clean_steps=[stage.step(profile)])
+            ironic.wait_node(one.uuid, 'the step to run', lambda node: (
+                node['clean_step'].get('step') == 'apply_profile'))
+            lab.ironic.kill()
+        finally:
+            pipe.unlink()
+        lab.ironic.restart()
+        with pytest.raises(ironic_api.NodeStateError):
+            ironic.wait_state(one.uuid, 'manageable')
+        assert ironic.node(one.uuid)['provision_state'] == 'clean failed'
+        cleared = ironic.wait_node(
+            one.uuid, 'no stale step', lambda node: not node['clean_step'])
+        assert not [k for k in cleared['driver_internal_info']
+                    if k.endswith('_polling') or k == 'accel_operation']
+        stage.forget(one)
+        stage.clean_up(one)
+        ironic.clean(one.uuid, [stage.step(profile)])
+    assert stage.result(one)['outcome'] == 'converged'
+    assert stage.result(one)['writes'] > 0
+    assert 'CUSTOM_ACCEL_GPU_ECC' not in ironic.traits(one.uuid)
