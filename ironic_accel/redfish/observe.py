@@ -62,18 +62,18 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     service = _service(reader, scope)
     entries = firmware.entries(reader, service)
     firmware.attach(scope, found, entries, service, catalog)
-    bare = pcie.scan(reader, scope, found, catalog)
+    tasks_at, tasks = state.tasks(reader, scope)
+    host = state.power(scope.system)
+    age = state.since_reset(tasks_at, scope.system)
+    complete = state.is_complete(reader, scope, host, age, settings)
+    bare = pcie.scan(reader, scope, found, catalog, complete)
     firmware.attach(scope, bare, entries, service, catalog)
     found += [f for f in bare if f.hint != 'baseboard']
     for one in found:
         firmware.own_versions(reader, scope, one, catalog)
-    tasks_at, tasks = state.tasks(reader, scope)
     devices = join.identify(_device(reader, f, catalog) for f in found)
-    host = state.power(scope.system)
-    age = state.since_reset(tasks_at, scope.system)
     inventory = Inventory(
-        system=scope.system.uri, host=host,
-        complete=state.is_complete(reader, scope, host, age, settings),
+        system=scope.system.uri, host=host, complete=complete,
         boot=state.boot_mark(scope.system),
         busy=state.busy(scope, tasks, devices), seen_via=('redfish',),
         devices=devices)

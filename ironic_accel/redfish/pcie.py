@@ -90,11 +90,16 @@ def _functions(reader: Reader, device: Fields) -> list[str]:
 
 
 def scan(reader: Reader, scope: Scope, known: list[Found],
-         catalog: Catalog) -> list[Found]:
+         catalog: Catalog, complete: bool) -> list[Found]:
     """Accelerators that nothing but a PCIeDevice shows.
 
     A card that is known already is only learned from. What the catalogue
     does not know is no device of ours: bridges, disks, display chips.
+
+    :param complete: whether every other resource that is there was seen.
+        Otherwise a PCIeDevice without a serial number may be a card whose
+        own resource hides while the host is off (iDRAC), and under another
+        identity the card would be there twice.
     """
     if not all(q.scan_pcie for q in scope.quirks):
         return []
@@ -108,7 +113,7 @@ def scan(reader: Reader, scope: Scope, known: list[Found],
         shown = _found(reader, device)
         if shown.pci is None or shown.pci.pair is None:
             continue
-        if _same(shown, known):
+        if _same(shown, known) or not (complete or shown.serial):
             continue
         product = catalog.identify(None, shown.vendor, shown.model,
                                    shown.pci, shown.part_number)

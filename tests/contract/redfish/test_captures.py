@@ -223,6 +223,15 @@ def test_dell_reads_the_gpu_where_it_stands(rig, captures: Path) -> None:
         'Installed-0-20.31.10.14__InfiniBand.Slot.7-1')
 
 
+def test_dell_card_that_hides_while_off_gets_no_second_identity(
+        rig, captures: Path) -> None:
+    """Its adapter answers 400 then, and its PCIeDevice has no serial."""
+    at = rig(captures / 'dell-r750-h100.tar.gz', options={'power': 'Off'})
+    inventory = at.backend.observe()
+    assert not inventory.complete
+    assert [d.id for d in inventory.devices] == ['dpu-MT2242XZ00QA']
+
+
 def test_smartnic_parts_hang_on_their_cards(rig, captures: Path) -> None:
     at = rig(captures / 'dmtf-smartnic.tar.gz', '437XR1138R2')
     inventory = at.backend.observe()
