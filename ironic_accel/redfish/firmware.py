@@ -289,6 +289,9 @@ def own_versions(reader: Reader, scope: Scope, found: Found,
     if told is None and found.component(name) is None:
         told = _oem_version(reader, scope, found, name)
     part = found.component(name)
+    if part is None and any(c.running == told for c in found.components):
+        # The device tells the version of a component of another name.
+        return
     if part is None and told is not None:
         found.components.append(Component(
             name, last(found.uri), told, uri=found.uri))

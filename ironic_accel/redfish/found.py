@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Link
@@ -74,12 +75,18 @@ def common(found: Found, shown: Fields, needed: bool = True) -> None:
 
     :param needed: warn where model or serial number are missing.
     """
-    found.vendor = shown.text('Manufacturer')
+    found.vendor = maker(shown.text('Manufacturer'))
     found.model = shown.text('Model', needed=needed)
     found.serial = clean_serial(shown.text('SerialNumber', needed=needed))
     found.part_number = shown.text('PartNumber')
     found.location = location(shown)
     found.health = health(shown)
+
+
+def maker(text: str | None) -> str | None:
+    """A manufacturer; some give the address of their web site."""
+    match = re.match(r'https?://(?:www\.)?([^./]+)', text or '')
+    return match[1] if match else text
 
 
 def health(shown: Fields) -> str | None:

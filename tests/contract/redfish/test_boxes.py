@@ -1,0 +1,317 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Other boxes' ways: SimpleUpdate, empty targets, DPU modes, resets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+from ironic_accel.redfish.host import Host
+from ironic_accel.twin import images
+from tests.contract.redfish import burning
+
+
+def local(image: Ready, spec: Image | None) -> str:
+    """A place where the twin can fetch an image."""
+    return f'file://{image.path}'
+
+
+def ended(backend, ticket) -> dict[tuple[str, str], bool]:
+    poll = backend.poll(ticket)
+    assert isinstance(poll, Ended), poll
+    return {r.ref: r.ok for r in poll.results}
+
+
+def nic_image(folder: Path, version: str, psid: str) -> Ready:
+    path = folder / f'{psid}.bin'
+    digest = images.mlnx_image(path, version, psid)
+    return Ready(str(path), path.stat().st_size, digest)
+
+
+def one(inventory, kind: str):
+    return next(d for d in inventory.devices if d.kind == kind)
+
+
+def test_pcie_box_lists_parts_by_their_words(rig) -> None:
+    at = rig('pcie-a100')
+    inventory = at.backend.observe()
+    fpga = one(inventory, 'fpga')
+    assert [(c.name, c.running) for c in fpga.components] == [
+        ('sc', '7.1.20'), ('shell', 'xilinx_u55c_gen3x16_xdma_base_2')]
+    assert one(inventory, 'dpu').fit.psid == 'MT_0000000884'
+    assert one(inventory, 'nic').fit.psid == 'MT_0000000834'
+
+
+@pytest.mark.parametrize('style', [
+    'multipart-targets', 'multipart-all', 'multipart-plain',
+    'multipart-targets-forced', 'simple-targets', 'simple-plain',
+    'http-push'])
+def test_every_style_writes_what_it_was_asked(
+        rig, tmp_path: Path, style: str) -> None:
+    at = rig('pcie-a100', image_uri=local)
+    dpu = one(at.backend.observe(), 'dpu')
+    image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
+    spec = Image('fw', 'file:///fw', image.sha256, {}, Push(style))
+    ticket = at.backend.start(burning.burn(
+        at.backend.observe(), {(dpu.id, 'nic'): '32.43.1014'}),
+        image, spec, force=True)
+    at.clock.advance(3000)
+    assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
+    push, = at.box.ledger.pushes
+    assert push.digest == image.sha256
+    Host(at.connector, at.backend.system_uri).power_cycle()
+    at.clock.advance(200)
+    after = at.backend.observe().device(dpu.id)
+    assert after.component('nic').running == '32.43.1014'
+
+
+def test_a_style_that_forces_wants_consent(rig, tmp_path: Path) -> None:
+    at = rig('pcie-a100')
+    dpu = one(at.backend.observe(), 'dpu')
+    image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
+    for style, said in (('multipart-targets-forced', 'force'),
+                        ('simple-targets', 'does not offer'),
+                        ('pigeon', 'expected one of')):
+        spec = Image('fw', 'file:///fw', image.sha256, {}, Push(style))
+        with pytest.raises(Rejected, match=said):
+            at.backend.start(burning.burn(
+                at.backend.observe(), {(dpu.id, 'nic'): '32.43.1014'}),
+                image, spec)
+    assert at.box.ledger.pushes == []
+
+
+def test_ways_follow_the_service(rig) -> None:
+    at = rig('pcie-a100')
+    inventory = at.backend.observe()
+    way, = at.backend.ways(inventory)
+    gpus = burning.gpus(inventory)
+    assert way.burns[gpus[0], 'gpu'].lane == (
+        f'{at.backend.address}/multipart-targets')
+    assert {way.burns[ref].lane for ref in way.burns} == {
+        way.burns[gpus[0], 'gpu'].lane}
+    assert way.resets == dict.fromkeys(gpus, Effect.DEVICE_RESET) | {
+        d: e for d, e in way.resets.items() if d not in gpus}
+    service = at.box.documents.get('/redfish/v1/UpdateService')
+    service['ServiceEnabled'] = False
+    at.box.documents.put('/redfish/v1/UpdateService', service)
+    assert at.backend.ways(at.backend.observe())[0].burns == {}
+
+
+def test_mig_of_ampere_waits_for_a_device_reset(rig) -> None:
+    at = rig('pcie-a100')
+    gpu = burning.gpus(at.backend.observe())[0]
+    ended(at.backend, at.backend.start(burning.set_mode(
+        {gpu: 'enabled'}, 'mig', Effect.DEVICE_RESET)))
+    item = Item(gpu, 'mig', 'mode', 'enabled')
+    ticket = at.backend.start(Action(
+        'reset', 'redfish', (Change(item, 'disabled'),),
+        Effect.DEVICE_RESET))
+    at.clock.advance(60)
+    assert ended(at.backend, ticket) == {(gpu, 'mig'): True}
+    mode = at.backend.observe().device(gpu).mode('mig')
+    assert (mode.current, mode.persists) == ('enabled', True)
+    # It outlives a power cycle.
+    Host(at.connector, at.backend.system_uri).power_cycle()
+    at.clock.advance(200)
+    assert at.backend.observe().device(gpu).mode('mig').current == 'enabled'
+
+
+@pytest.mark.parametrize(('kind', 'name', 'value'), [
+    ('nic', 'sriov', 'disabled'), ('dpu', 'sriov', 'enabled'),
+    ('fpga', 'virtual-functions', 4),
+    ('fpga', 'host-programming', 'disabled')])
+def test_the_modes_of_cards(rig, kind: str, name: str, value) -> None:
+    at = rig('pcie-a100')
+    dev = one(at.backend.observe(), kind)
+    assert dev.mode(name).current not in (value, None)
+    results = ended(at.backend, at.backend.start(burning.set_mode(
+        {dev.id: value}, name, Effect.POWER_CYCLE)))
+    assert results == {(dev.id, name): True}
+    Host(at.connector, at.backend.system_uri).power_cycle()
+    at.clock.advance(200)
+    assert at.backend.observe().device(dev.id).mode(name).current == value
+
+
+def test_a_value_that_is_none_is_turned_down_before_it_is_sent(rig) -> None:
+    at = rig('pcie-a100')
+    fpga = one(at.backend.observe(), 'fpga')
+    with pytest.raises(Rejected):
+        at.backend.start(burning.set_mode(
+            {fpga.id: 'many'}, 'virtual-functions'))
+    with pytest.raises(Rejected):
+        at.backend.start(burning.set_mode({fpga.id: 'enabled'}, 'ecc'))
+    assert at.box.ledger.writes == []
+
+
+def test_a_mode_that_is_taken_and_does_not_show(rig) -> None:
+    at = rig('pcie-a100')
+    gpu = burning.gpus(at.backend.observe())[0]
+    at.box.faults.add('silent-noop')
+    ticket = dict(at.backend.start(burning.set_mode(
+        {gpu: 'disabled'}, 'ecc')))
+    ticket['at'] = 0.0
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Ended)
+    result, = poll.results
+    assert not result.ok
+    assert result.detail is not None
+    assert (result.detail.expected, result.detail.seen) == (
+        'disabled', 'enabled')
+
+
+def test_one_mode_of_several_that_fails_is_its_own(rig) -> None:
+    at = rig('pcie-a100')
+    gpus = burning.gpus(at.backend.observe())
+    at.box.faults.add('status', '400', 'GPU3/Settings', 'PATCH')
+    results = ended(at.backend, at.backend.start(burning.set_mode(
+        dict.fromkeys(gpus, 'disabled'), 'ecc')))
+    assert [ok for _, ok in results.items()] == [True, True, False, True]
+    at.box.faults.clear()
+    at.box.faults.add('status', '400', 'GPU1/Settings', 'PATCH')
+    with pytest.raises(Rejected):
+        at.backend.start(burning.set_mode(
+            dict.fromkeys(gpus, 'enabled'), 'ecc'))
+
+
+@pytest.mark.parametrize('box', ['bluefield-2', 'bluefield-3'])
+def test_the_mode_of_a_dpu_on_its_own_bmc(rig, box: str) -> None:
+    at = rig(box)
+    inventory = at.backend.observe()
+    dpu = one(inventory, 'dpu')
+    assert dpu.vendor == 'nvidia'
+    mode = dpu.mode('mode')
+    assert (mode.current, mode.effect) == ('dpu', Effect.POWER_CYCLE)
+    results = ended(at.backend, at.backend.start(burning.set_mode(
+        {dpu.id: 'nic'}, 'mode', Effect.POWER_CYCLE)))
+    assert results == {(dpu.id, 'mode'): True}
+    assert at.backend.observe().device(dpu.id).mode('mode').current == 'dpu'
+    Host(at.connector, at.backend.system_uri).power_cycle()
+    at.clock.advance(200)
+    assert at.backend.observe().device(dpu.id).mode('mode').current == 'nic'
+
+
+def test_cray_fetches_for_one_node(rig, captures: Path,
+                                   tmp_path: Path) -> None:
+    at = rig(captures / 'a100x4-cray-ex235n.tar.gz', 'Node0',
+             image_uri=local)
+    inventory = at.backend.observe()
+    way, = at.backend.ways(inventory)
+    board = one(inventory, 'baseboard')
+    assert list(way.burns) == [(board.id, 'fpga')]
+    path = tmp_path / 'fpga.bin'
+    digest = images.plain_image(path, 'fpga', '2.8')
+    ticket = at.backend.start(
+        burning.burn(inventory, {(board.id, 'fpga'): '2.8'}),
+        Ready(str(path), path.stat().st_size, digest))
+    at.clock.advance(3000)
+    assert ended(at.backend, ticket) == {(board.id, 'fpga'): True}
+    push, = at.box.ledger.pushes
+    assert push.way == 'simple-update'
+    assert [t.rsplit('/', 1)[-1] for t in push.targets] == ['Node0.AccFPGA0']
+
+
+def test_gb300_takes_no_targets(rig, captures: Path,
+                                tmp_path: Path) -> None:
+    at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
+    inventory = at.backend.observe()
+    gpus = burning.gpus(inventory)
+    path = tmp_path / 'gpu.bin'
+    digest = images.plain_image(path, 'gpu', '97.10.55.00.01')
+    ticket = at.backend.start(
+        burning.burn(inventory, {(g, 'gpu'): '97.10.55.00.01'
+                                 for g in gpus}),
+        Ready(str(path), path.stat().st_size, digest))
+    at.clock.advance(4000)
+    assert set(ended(at.backend, ticket).values()) == {True}
+    push, = at.box.ledger.pushes
+    assert push.targets == ()
+    after = at.backend.observe()
+    assert {after.device(g).component('gpu').pending for g in gpus} == {
+        '97.10.55.00.01'}
+
+
+def test_dells_equal_version_is_satisfied(
+        rig, captures: Path, tmp_path: Path) -> None:
+    at = rig(captures / 'dell-r750-h100.tar.gz')
+    at.box.faults.add('equal-refused')
+    inventory = at.backend.observe()
+    dpu = one(inventory, 'dpu')
+    path = tmp_path / 'nic.bin'
+    digest = images.plain_image(path, 'nic', '24.40.10.00')
+    ticket = at.backend.start(
+        burning.burn(inventory, {(dpu.id, 'nic'): '24.40.10.00'}),
+        Ready(str(path), path.stat().st_size, digest))
+    at.clock.advance(3000)
+    assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
+
+
+def test_dells_firmware_moves_with_its_version(
+        rig, captures: Path, tmp_path: Path) -> None:
+    at = rig(captures / 'dell-r750-h100.tar.gz')
+    inventory = at.backend.observe()
+    dpu = one(inventory, 'dpu')
+    path = tmp_path / 'nic.bin'
+    digest = images.plain_image(path, 'nic', '24.43.2026')
+    ticket = at.backend.start(
+        burning.burn(inventory, {(dpu.id, 'nic'): '24.43.2026'}),
+        Ready(str(path), path.stat().st_size, digest))
+    at.clock.advance(3000)
+    assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
+    Host(at.connector, at.backend.system_uri).warm_reboot()
+    at.clock.advance(200)
+    part = at.backend.observe().device(dpu.id).component('nic')
+    assert (part.running, part.id) == (
+        '24.43.2026', 'Installed-0-24.43.2026__NIC.Slot.5-1')
+
+
+def test_a_host_without_an_auxiliary_cycle_says_so(rig) -> None:
+    at = rig('plain')
+    host = Host(at.connector, at.backend.system_uri)
+    assert host.aux_cycle_action() is None
+    with pytest.raises(Rejected, match='auxiliary'):
+        host.aux_cycle()
+
+
+def test_an_auxiliary_cycle_by_force(rig) -> None:
+    at = rig('hgx-h100', 'System_0')
+    host = Host(at.connector, at.backend.system_uri)
+    action = host.aux_cycle_action()
+    assert action is not None
+    assert action.target.endswith('NvidiaChassis.AuxPowerReset')
+    host.aux_cycle(force=True)
+    assert [r.kind for r in at.box.ledger.resets] == ['AuxPowerCycleForce']
+
+
+def test_power_of_two_nodes_behind_one_bmc(rig) -> None:
+    at = rig('two-nodes', 'Node0')
+    one_, two = (Host(at.connector, f'/redfish/v1/Systems/{n}')
+                 for n in ('Node0', 'Node1'))
+    one_.power_off(soft=False)
+    at.clock.advance(30)
+    assert (one_.power_state(), two.power_state()) == ('off', 'on')
+    one_.power_on()
+    at.clock.advance(30)
+    assert one_.power_state() == 'on'
+
+
