@@ -37,6 +37,7 @@ class Timing:
     adapter_ready: float = 30.0
     device_reset: float = 5.0
     task_kept: float = 86400.0
+    retry_after: float = 30.0
 
     def changed(self, given: Mapping[str, Any], where: str) -> Timing:
         """Return a copy with some values replaced.

@@ -176,6 +176,8 @@ class Updates:
         if box.faults.take('fail-component', part.id):
             self._failed(task, part, 'the device did not take the image')
             return False
+        if job.version == part.pending and part.staged_only:
+            part.staged_only = order.stage_only
         same = job.version in (part.running, part.pending)
         if same and not order.force:
             if box.family.rejects_equal:

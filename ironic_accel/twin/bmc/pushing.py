@@ -299,5 +299,6 @@ def _order(
         )
         task = box.updates.start(order)
         document = box.tasks.document(task.uri)
-    headers = {'Location': task.monitor, 'Retry-After': '30'}
+    wait = str(round(box.options.timing.retry_after))
+    headers = {'Location': task.monitor, 'Retry-After': wait}
     return Reply(202, document, headers)

@@ -84,6 +84,7 @@ def add(documents: Documents, spec: Mapping[str, Any]) -> None:
             }
         },
         Processors=link(f'{system}/Processors'),
+        EthernetInterfaces=link(f'{system}/EthernetInterfaces'),
         Links={
             'Chassis': links([chassis]),
             'ManagedBy': links([manager]),
@@ -104,11 +105,33 @@ def add(documents: Documents, spec: Mapping[str, Any]) -> None:
             Model=spec.get('cpu_model', 'CPU'),
             Status=dict(GOOD),
         )  # fmt: skip
+    _ethernet(documents, system, spec)
     prefix = spec.get('firmware_prefix', '')
     firmware(
         documents, f'{prefix}BIOS', spec.get('bios', '1.0'),
         related=[system], description='BIOS image',
     )  # fmt: skip
+
+
+def _ethernet(
+    documents: Documents, system: str, spec: Mapping[str, Any]
+) -> None:
+    """Host interfaces: those of its adapters, or one made-up one."""
+    macs = [m for a in spec.get('adapters') or [] for m in a.get('macs', [])]
+    if not macs:
+        tail = stable_uuid(system).replace('-', '')[:10]
+        pairs = [tail[i : i + 2] for i in range(0, 10, 2)]
+        macs = [':'.join(['02', *pairs])]
+    place = f'{system}/EthernetInterfaces'
+    collection(documents, place, 'EthernetInterface')
+    for number, mac in enumerate(macs, 1):
+        put(
+            documents, f'{place}/{number}', 'EthernetInterface.v1_9_0',
+            'Host Interface',
+            MACAddress=mac,
+            PermanentMACAddress=mac,
+            Status=dict(GOOD),
+        )  # fmt: skip
 
 
 def _chassis(

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,18 @@ def test_refuse_does_nothing(hgx: Client, image: Path) -> None:
     hgx.box.faults.parse('refuse@update-multipart#1')
     assert hgx.push(image, {'Targets': []}).drop
     assert hgx.box.ledger.pushes == []
+
+
+def test_slow_and_hang_take_real_time(hgx: Client) -> None:
+    hgx.box.faults.parse('slow=0.05#1')
+    hgx.box.faults.parse('hang=0.1@GPU_SXM_1#1')
+    spent = []
+    for _ in range(3):
+        start = time.monotonic()
+        assert hgx.send('GET', GPU).status == 200
+        spent.append(time.monotonic() - start)
+    assert spent[0] >= 0.1
+    assert spent[1] >= 0.05
 
 
 def test_status_and_garbage_hit_one_resource(hgx: Client) -> None:

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import signal
 import subprocess
 import sys
@@ -63,15 +62,13 @@ def test_push_with_expect_and_keep_alive(
     with requests.Session() as session, image.open('rb') as stream:
         reply = session.post(
             hgx.url + f'{UPDATE}/update-multipart',
-            files={
-                'UpdateParameters': (
-                    None, json.dumps({'Targets': []}), 'application/json',
-                ),
-                'UpdateFile': ('fw', stream, 'application/octet-stream'),
-            },
+            files=[
+                ('UpdateParameters', (None, '{}', 'application/json')),
+                ('UpdateFile', ('fw', stream, 'application/octet-stream')),
+            ],
             headers={'Expect': '100-continue'},
             timeout=30,
-        )  # fmt: skip
+        )
         assert reply.status_code == 202
         assert session.get(hgx.url + '/redfish/v1', timeout=30).ok
     assert [push.digest for push in hgx.box.ledger.pushes] == [digest]

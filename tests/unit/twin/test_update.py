@@ -295,6 +295,45 @@ def test_simple_update_that_finds_nothing_ends_its_task(
     assert found['Messages'][1]['MessageId'] == 'Update.1.0.TransferFailed'
 
 
+def test_cray_takes_simple_update_for_one_node(
+    client: MakeClient, tmp_path: Path, capture: Any
+) -> None:
+    blade = client(capture('a100x4-cray-ex235n'))
+    image = tmp_path / 'vbios.bin'
+    plain_image(image, 'bios', 'ex235n.bios-1.3.0')
+    target = f'{UPDATE}/FirmwareInventory/Node0.BIOS'
+    action = f'{UPDATE}/Actions/SimpleUpdate'
+    body = {'ImageURI': f'file://{image}', 'Targets': [target]}
+    assert blade.post(action, body).status == 202
+    blade.box.advance(1300)
+    for system, expected in (('Node1', False), ('Node0', True)):
+        blade.reset('PowerCycle', system)
+        blade.box.advance(60)
+        found = blade.version('Node0.BIOS') == 'ex235n.bios-1.3.0'
+        assert found is expected
+
+
+def test_a_staged_image_waits_until_it_is_asked_to_activate(
+    client: MakeClient, tmp_path: Path
+) -> None:
+    hgx = client('hgx-h100')
+    image = tmp_path / 'bundle.fwpkg'
+    pldm_bundle(image, {'gpu': NEW})
+    option = {'Oem': {'Nvidia': {'UpdateOption': 'StageOnly'}}}
+    hgx.push(image, {'Targets': [], **option})
+    hgx.box.advance(1500)
+    assert slots(hgx)[1] == (NEW, 'Staged')
+    hgx.post(AUX, {'ResetType': 'AuxPowerCycleForce'})
+    hgx.box.advance(200)
+    assert hgx.version(GPU) != NEW
+    option['Oem']['Nvidia']['UpdateOption'] = 'StageAndActivate'
+    hgx.push(image, {'Targets': [], **option})
+    hgx.box.advance(1500)
+    hgx.post(AUX, {'ResetType': 'AuxPowerCycleForce'})
+    hgx.box.advance(200)
+    assert hgx.version(GPU) == NEW
+
+
 def test_psid_decides_between_cards(
     client: MakeClient, tmp_path: Path
 ) -> None:
