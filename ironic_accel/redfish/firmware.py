@@ -282,7 +282,17 @@ def _more(found: Found, entry: Entry) -> None:
 def own_versions(reader: Reader, scope: Scope, found: Found,
                  catalog: Catalog) -> None:
     """Versions that the device itself tells, where no entry does."""
-    name = _DEFAULT.get(kind_of(found, catalog))
+    kind = kind_of(found, catalog)
+    for key, text in found.more_versions.items():
+        name = key.lower()
+        if catalog.base_name(kind, name) and found.component(name) is None:
+            found.components.append(Component(
+                name, f'{last(found.uri)}#{key}', text, uri=found.uri))
+    _own_version(reader, scope, found, _DEFAULT.get(kind))
+
+
+def _own_version(reader: Reader, scope: Scope, found: Found,
+                 name: str | None) -> None:
     if name is None:
         return
     told = found.version

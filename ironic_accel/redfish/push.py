@@ -290,7 +290,7 @@ def _judge(method: str, uri: str, response: requests.Response) -> Answer:
 #: MessageIds (without registry and version) of a service that is busy now.
 _BUSY_IDS = frozenset({
     'ResourceInUse', 'ServiceTemporarilyUnavailable', 'UpdateInProgress',
-    'ResourceInStandby', 'ServiceInUnknownState', 'SYS518', 'RED016'})
+    'ResourceInStandby', 'ServiceInUnknownState', 'SYS518'})
 
 
 def busy_wait(message_id: str | None) -> float | None:

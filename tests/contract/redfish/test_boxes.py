@@ -262,8 +262,10 @@ def test_dells_equal_version_is_satisfied(
     ticket = at.backend.start(
         burning.burn(inventory, {(dpu.id, 'nic'): '24.40.10.00'}),
         Ready(str(path), path.stat().st_size, digest))
-    at.clock.advance(3000)
     assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
+    last = at.box.ledger.requests[-1]
+    assert (last.method, last.status) == ('POST', 400)
+    assert at.box.ledger.pushes == []
 
 
 def test_dells_firmware_moves_with_its_version(
