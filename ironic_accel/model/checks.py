@@ -55,8 +55,8 @@ class ComponentFacts(Protocol):
 class Facts(Protocol):
     """What the planner asks of the catalogue."""
 
-    def component(self, kind: str, name: str, product: str | None = None
-                  ) -> ComponentFacts | None:
+    def component(self, kind: str, name: str, product: str | None = None,
+                  vendor: str | None = None) -> ComponentFacts | None:
         """The facts about a component, or None."""
         ...
 
@@ -70,9 +70,16 @@ class State(enum.Enum):
     UNSEEN = 'unseen'
 
 
+def component_facts(device: Device, name: str, facts: Facts
+                    ) -> ComponentFacts | None:
+    """What is known of one of a device's components, or None."""
+    return facts.component(device.kind, base_name(name), device.product,
+                           device.vendor)
+
+
 def version_form(device: Device, name: str, facts: Facts) -> str:
     """The form in which a component's versions compare."""
-    known = facts.component(device.kind, base_name(name), device.product)
+    known = component_facts(device, name, facts)
     return known.form if known else 'auto'
 
 

@@ -168,8 +168,7 @@ def make_plan(inventory: Inventory, profile: Profile,
 
 
 def _alone(device: Device | None, item: Item, facts: Facts) -> bool:
-    known = device and facts.component(device.kind, base_name(item.name),
-                                       device.product)
+    known = device and checks.component_facts(device, item.name, facts)
     return bool(known and known.alone)
 
 

@@ -114,13 +114,12 @@ def _firmware(item: Item, device: Device, image: Image | None,
             item, 'the push cannot name its targets and would write '
             f'{len(burn.also_writes)} more components ({more}, ...); the '
             'profile has to allow collateral', wanted, seen)], None
-    name = base_name(item.name)
-    known = facts.component(device.kind, name, device.product)
+    known = checks.component_facts(device, item.name, facts)
     return [], stages.Todo(
         item, seen, way.name, part.effect,
         stages.real_effect(device.id, part.effect, ways),
         image=image.name, burn=burn,
-        order=stages.order_of(name, known, profile),
+        order=stages.order_of(base_name(item.name), known, profile),
         alone=bool(known and known.alone))
 
 

@@ -45,8 +45,8 @@ class Catalogue:
     def __init__(self, **known: Facts) -> None:
         self.known = known
 
-    def component(self, kind: str, name: str, product: str | None = None
-                  ) -> Facts | None:
+    def component(self, kind: str, name: str, product: str | None = None,
+                  vendor: str | None = None) -> Facts | None:
         """The facts of a component."""
         return self.known.get(name, Facts())
 

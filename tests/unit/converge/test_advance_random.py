@@ -35,6 +35,7 @@ from tests.unit.converge.box import Part
 
 FAULTS = ['none', 'none', 'none', 'lost', 'cut', 'never-arrived', 'busy',
           'away', 'turned-down', 'one-fails', 'all-fail', 'no-op']
+ANY_FAULTS = st.lists(st.sampled_from(FAULTS), max_size=6)
 HOST = [Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE]
 
 
@@ -63,8 +64,8 @@ def mode(draw: st.DrawFn) -> Part:
 
 
 @st.composite
-def boxes(draw: st.DrawFn, faults: st.SearchStrategy[list[str]] = (
-        st.lists(st.sampled_from(FAULTS), max_size=6))) -> Box:
+def boxes(draw: st.DrawFn, faults: st.SearchStrategy[list[str]] = ANY_FAULTS
+          ) -> Box:
     """One to eight devices, alike or not."""
     names = [f'd{n}' for n in range(draw(st.sampled_from([1, 2, 8])))]
     return Box(
