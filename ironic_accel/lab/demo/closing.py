@@ -47,7 +47,7 @@ def seven_deploy(show: Show, crew: Cast) -> None:
             overlaps.append('the old IS trait stood beside a write')
 
     api.set_provision(machine.uuid, 'active')
-    node = watch.follow(show, machine, each=both_at_once)
+    [node] = watch.follow(show, machine, each=both_at_once)
     show.expect(node['provision_state'] == 'active',
                 'the node is active', node['last_error'])
     show.expect(bool(watch.ledger(machine)['writes']) and overlaps == [],
@@ -74,6 +74,8 @@ def _service(show: Show, crew: Cast) -> None:
     told = watch.ledger(machine)
     show.expect(told['writes'] == [] and told['resets'] == [],
                 'nothing was written, nothing was reset', told['writes'])
+    # A failed step puts a node into maintenance; somebody has looked at it.
+    machine.ironic.api.set_maintenance(machine.uuid, False)
     node = _serve(show, crew, profiles.HGX_MIG)
     told = watch.ledger(machine)
     show.expect(node['provision_state'] == 'active'
@@ -88,7 +90,8 @@ def _serve(show: Show, crew: Cast, profile: str) -> dict[str, Any]:
     machine = crew[cast_mod.HGX]
     machine.ironic.api.set_provision(
         machine.uuid, 'service', service_steps=[apply_step(profile)])
-    return watch.follow(show, machine)
+    [node] = watch.follow(show, machine)
+    return node
 
 
 def eight_refused(show: Show, crew: Cast) -> None:
@@ -109,7 +112,7 @@ def eight_refused(show: Show, crew: Cast) -> None:
              (profiles.OLD['gpu'], running))):
         api.set_provision(machine.uuid, 'clean',
                           clean_steps=[apply_step(profile)])
-        node = watch.follow(show, machine)
+        [node] = watch.follow(show, machine)
         error = str(node['last_error'])
         show.line(f'  {error}')
         show.expect(node['provision_state'] == 'clean failed',

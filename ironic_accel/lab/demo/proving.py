@@ -51,8 +51,7 @@ def four_burn(show: Show, crew: Cast) -> None:
                 result)
     show.expect(IS_SECURE in crew.traits(cast_mod.HGX),
                 f'{IS_SECURE} is published')
-    _volatile(show, crew)
-    _lasting(show, crew)
+    _mig(show, crew)
 
 
 def _burnt(show: Show, before: Document, after: Document) -> None:
@@ -69,27 +68,24 @@ def _burnt(show: Show, before: Document, after: Document) -> None:
     show.expect(off == [], 'ECC is on in all eight GPUs', off)
 
 
-def _volatile(show: Show, crew: Cast) -> None:
+def _mig(show: Show, crew: Cast) -> None:
+    """What a reboot takes away makes no trait that says that it is so."""
     show.line()
-    show.line('MIG on the H100s: what Hopper keeps is lost at a reboot.')
-    result = clean(show, crew, cast_mod.HGX, profiles.HGX_MIG)
-    volatile = result['volatile']
-    show.line(f"  {profiles.HGX_MIG}: {result['proved']} items proved, of "
-              f"which these do not survive a reboot: {', '.join(volatile)}")
+    show.line('MIG on the H100s and on the A100s, side by side:')
+    hopper, ampere = clean_all(show, crew, {
+        cast_mod.HGX: profiles.HGX_MIG, cast_mod.PCIE: profiles.A100_MIG})
+    volatile = hopper['volatile']
+    show.line(f"  {profiles.HGX_MIG}: {hopper['proved']} items proved, of "
+              'which these do not survive a reboot: '
+              + ', '.join(volatile))
     traits = crew.traits(cast_mod.HGX)
     show.expect(bool(volatile) and IS_MIG not in traits
                 and 'CUSTOM_ACCEL_CAN_HGX_MIG' in traits,
-                'so it gets CUSTOM_ACCEL_CAN_HGX_MIG and no IS trait',
-                sorted(traits))
-
-
-def _lasting(show: Show, crew: Cast) -> None:
-    show.line()
-    show.line('MIG on the A100s: Ampere keeps it.')
-    result = clean(show, crew, cast_mod.PCIE, profiles.A100_MIG)
+                'Hopper loses MIG at a reboot: CUSTOM_ACCEL_CAN_HGX_MIG and '
+                'no IS trait', sorted(traits))
     traits = crew.traits(cast_mod.PCIE)
-    show.expect(result['volatile'] == [] and IS_A100 in traits,
-                f'it gets {IS_A100}', sorted(traits))
+    show.expect(ampere['volatile'] == [] and IS_A100 in traits,
+                f'Ampere keeps MIG: {IS_A100}', sorted(traits))
     show.table(show.faces.traits_table(crew.all_traits()))
 
 
@@ -109,10 +105,7 @@ def five_placement(show: Show, crew: Cast) -> None:
     resources = {nova_like.resource_class(node): 1}
     rows = []
     for trait, expected in ((IS_SECURE, {cast_mod.HGX}),
-                            (IS_A100, {cast_mod.PCIE}), (IS_MIG, set())):
-        if trait == IS_MIG:
-            # Nobody has it, so Placement does not even know the name.
-            continue
+                            (IS_A100, {cast_mod.PCIE})):
         found = {by_uuid[u] for u in lab.placement.api.candidates(
             resources, [trait])}
         rows.append((trait, ', '.join(sorted(found))))
@@ -165,17 +158,29 @@ def _what_reached(show: Show, told: Document) -> None:
                 len(told['violations']))])
 
 
-def clean(show: Show, crew: Cast, name: str, profile: Any,
-          **args: Any) -> dict[str, Any]:
+def clean(show: Show, crew: Cast, name: str,
+          profile: str) -> dict[str, Any]:
     """Clean a manageable node by hand with one step; its result record."""
-    machine = crew[name]
-    machine.ironic.api.set_provision(
-        machine.uuid, 'clean', clean_steps=[apply_step(profile, **args)])
-    node = watch.follow(show, machine)
-    result = dict(watch.progress(machine)['result'] or {})
-    show.expect(node['provision_state'] == 'manageable'
-                and result.get('outcome') == 'converged'
-                and result.get('profile') == profile,
-                f'the clean step brought {name} to {profile}',
-                node['last_error'] or result)
+    [result] = clean_all(show, crew, {name: profile})
     return result
+
+
+def clean_all(show: Show, crew: Cast, profiles_of: dict[str, str]
+              ) -> list[dict[str, Any]]:
+    """Clean some nodes side by side; their result records."""
+    machines = [crew[name] for name in profiles_of]
+    for machine, profile in zip(machines, profiles_of.values(), strict=True):
+        machine.ironic.api.set_provision(
+            machine.uuid, 'clean', clean_steps=[apply_step(profile)])
+    nodes = watch.follow(show, *machines)
+    results = []
+    for node, machine in zip(nodes, machines, strict=True):
+        result = dict(watch.progress(machine)['result'] or {})
+        profile = profiles_of[node['name']]
+        show.expect(node['provision_state'] == 'manageable'
+                    and result.get('outcome') == 'converged'
+                    and result.get('profile') == profile,
+                    f"the clean step brought {node['name']} to {profile}",
+                    node['last_error'] or result)
+        results.append(result)
+    return results

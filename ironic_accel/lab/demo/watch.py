@@ -67,36 +67,34 @@ def refresh(show: Show, crew: Collection[Machine], seconds: float = 90
     return done
 
 
-def follow(show: Show, machine: Machine, seconds: float = 120,
-           each: Callable[[], None] | None = None) -> dict[str, Any]:
-    """Print what happens to a node until it rests.
+def follow(show: Show, *crew: Machine, seconds: float = 180,
+           each: Callable[[], None] | None = None) -> list[dict[str, Any]]:
+    """Print what happens to nodes, side by side, until all of them rest.
 
     :param each: called at every look, while something is under way.
-    :returns: the node as it then is.
-    :raises: NotAsTold where it does not rest in time.
+    :returns: the nodes as they then are.
+    :raises: NotAsTold where one does not rest in time.
     """
     until = time.monotonic() + seconds
-    said = ''
+    said = [''] * len(crew)
     while True:
-        node = machine.ironic.api.node(machine.uuid)
-        said = _tell(show, node, machine, said)
+        nodes = [m.ironic.api.node(m.uuid) for m in crew]
+        said = [_tell(show, node, machine, last) for node, machine, last
+                in zip(nodes, crew, said, strict=True)]
         if each is not None:
             each()
-        if (node['provision_state'] in RESTING
-                and not node['reservation']):
-            return dict(node)
+        if all(node['provision_state'] in RESTING
+               and not node['reservation'] for node in nodes):
+            return nodes
         if time.monotonic() > until:
-            raise NotAsTold(
-                f"{node['name']} is still {node['provision_state']} after "
-                f'{seconds:.0f} s: {said}')
+            raise NotAsTold(f"after {seconds:.0f} s: {'; '.join(said)}")
         time.sleep(POLL_SECONDS)
 
 
-def _tell(show: Show, node: Document, machine: Machine,
-          said: str) -> str:
+def _tell(show: Show, node: Document, machine: Machine, said: str) -> str:
     """One line where something is new; what was said last."""
-    text, percent = str(node['provision_state']), None
-    if text not in RESTING:
+    text, percent = f"{node['name']}: {node['provision_state']}", None
+    if node['provision_state'] not in RESTING:
         under_way = progress(machine)['operation']
         if under_way and under_way['progress']:
             text += f": {under_way['progress']}"
