@@ -1,0 +1,216 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The local backend: looks, and writes that go on in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import logging
+import threading
+
+from ironic_accel.converge import wire
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Images
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.inband import foreign
+from ironic_accel.inband import loader
+from ironic_accel.inband.family import Family
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.jobs import Job
+from ironic_accel.inband.jobs import Jobs
+from ironic_accel.inband.look import boot_mark
+from ironic_accel.inband.look import Look
+from ironic_accel.inband.look import PATIENCE
+from ironic_accel.inband.work import Work
+from ironic_accel.model import catalog as catalogs
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Busy
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+
+LOG = logging.getLogger(__name__)
+
+RUN_FOLDER = '/run/ironic-accel/jobs'
+
+#: Seconds after which a card that is being flashed is asked for again.
+_LATER = 30.0
+
+
+class LocalBackend:
+    """The devices of the machine on which this runs; see ports.Backend.
+
+    :param host: the machine.
+    :param families: tool families; None for those that are installed.
+    :param name: the name of the way: ``local``, or ``agent`` in the agent.
+    :param folder: where jobs are kept: they must not outlive a reboot.
+    :param images: where an image comes from that ``start`` is not given.
+    :param patience: seconds for which one look waits for tools.
+    """
+
+    def __init__(self, host: Host | None = None,
+                 families: Sequence[Family] | None = None,
+                 catalog: Catalog | None = None, name: str = 'local',
+                 folder: str = RUN_FOLDER,
+                 images: Images | None = None,
+                 patience: float = PATIENCE) -> None:
+        self._host = host or Host()
+        self._catalog = catalog or catalogs.load()
+        self._name = name
+        self._jobs = Jobs(folder)
+        self._images = images
+        if families is None:
+            families, warnings = loader.load()
+        else:
+            families, warnings = loader.ordered(families), ()
+        self._look = Look(self._host, families, self._catalog, name,
+                          warnings, patience)
+
+    def observe(self) -> Inventory:
+        """Look at the machine; bounded by the families' own deadlines."""
+        under_way = self._jobs.under_way()
+        busy = [job.busy() for job in under_way]
+        busy += [_foreign(f) for f in self._foreign()]
+        cards = {c for job in under_way for c in job.cards}
+        return self._look.observe(busy, cards)
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What can be done here and now on what was just observed."""
+        burns: dict[Ref, Burn] = {}
+        sets: set[Ref] = set()
+        resets: dict[str, Effect] = {}
+        for device in inventory.devices:
+            for family in self._look.families_of(device):
+                for name in family.burns(self._host, device):
+                    burns.setdefault((device.id, name), Burn(
+                        f'{family.name}:{device.address}'))
+                sets |= {(device.id, name)
+                         for name in family.sets(self._host, device)}
+                effect = family.resets(self._host, device)
+                if effect.rank > resets.get(device.id, Effect.NONE).rank:
+                    resets[device.id] = effect
+        return (Way(self._name, burns, frozenset(sets), resets),)
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write in the background; see ports.Backend."""
+        return self.begin(action, image, spec, force)
+
+    def begin(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False,
+              names: Mapping[str, str] | None = None,
+              images: Images | None = None) -> Ticket:
+        """``start``, for a caller that calls the devices otherwise.
+
+        :param names: by our device id, the caller's: results carry his.
+        :param images: where the image comes from, where it is not here.
+        :raises: Rejected where nothing was written.
+        """
+        devices = [self._device(i.device) for i in action.items]
+        cards = tuple(dict.fromkeys(d.address or '' for d in devices))
+        source = images or self._images
+        if action.verb == 'burn' and image is None and (
+                spec is None or source is None):
+            raise Rejected(f'image {action.image}: there is no way to it')
+        work = Work(self._host, self._look, self._jobs, action, image, spec,
+                    force, source)
+        with self._jobs.alone():
+            self._check_free(cards)
+            job = self._jobs.new(
+                way=self._name, verb=action.verb, cards=cards,
+                refs=tuple(i.ref for i in action.items),
+                boot=boot_mark(self._host), names=dict(names or {}),
+                image=spec.sha256 if spec else None,
+                summary=f'{action.verb} begins')
+            self._jobs.run(job, threading.Thread(
+                target=work.run, args=(job,), daemon=True,
+                name=f'accel-{action.verb}-{job.id[:8]}'))
+        return job.ticket
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write; any process may ask."""
+        job = self._jobs.load(str(ticket.get('job', '')))
+        if job is None:
+            return Unknown('nobody here knows of this write: the machine '
+                           'was started anew since')
+        if job.boot != boot_mark(self._host):
+            return Unknown('the machine was started anew during the write')
+        if self._jobs.goes_on(job):
+            return Running(_summary(job, self._jobs), job.percent)
+        # It may have ended between the two looks at it.
+        job = self._jobs.load(job.id) or job
+        if job.lost is not None:
+            return Unknown(job.lost)
+        if job.results is None:
+            return Unknown('who did the write died during it')
+        return Ended(tuple(_renamed(wire.result_from_dict(r), job.names)
+                           for r in job.results))
+
+    def _device(self, device_id: str) -> Device:
+        device = self._look.device(device_id)
+        if device is None:
+            raise Rejected('the device is not here',
+                           error_class=ErrorClass.TRANSIENT,
+                           device=device_id)
+        return device
+
+    def _foreign(self) -> tuple[foreign.Flash, ...]:
+        ours = {pid for job in self._jobs.all() for pid, _ in job.flashes}
+        return foreign.flashes(self._host, ours)
+
+    def _check_free(self, cards: Sequence[str]) -> None:
+        """Refuse a second write on a card, whoever does the first."""
+        for job in self._jobs.under_way():
+            if set(job.cards) & set(cards):
+                raise Rejected(
+                    f'a {job.verb} is under way on this card',
+                    retry_after=_LATER, error_class=ErrorClass.TRANSIENT,
+                    running=job.summary or job.verb)
+        for flash in self._foreign():
+            if flash.address is None or flash.address in cards:
+                raise Rejected(
+                    f'{flash.program} of somebody else writes firmware',
+                    retry_after=_LATER, error_class=ErrorClass.TRANSIENT,
+                    running=f'process {flash.pid}')
+
+
+def _foreign(flash: foreign.Flash) -> Busy:
+    where = f' of {flash.address}' if flash.address else ''
+    return Busy('flash', f'process {flash.pid}',
+                f'{flash.program}{where}, begun by somebody else')
+
+
+def _summary(job: Job, jobs: Jobs) -> str:
+    if jobs.has_worker(job) and job.results is None:
+        return job.summary
+    return f'{job.summary}; the flash goes on without who began it'
+
+
+def _renamed(result: Result, names: Mapping[str, str]) -> Result:
+    device, name = result.ref
+    return Result((names.get(device, device), name), result.ok,
+                  result.detail)
