@@ -1,0 +1,37 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Our own reader."""
+
+from __future__ import annotations
+
+from ironic_accel.redfish import connect
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.settings import Settings
+from bench.measure.facts import Facts
+
+
+def read(url: str, system: str, expand: bool) -> Facts:
+    """One observation, and what it found."""
+    connector = connect.connect(url)
+    try:
+        backend = RedfishBackend(connector, system,
+                                 settings=Settings(expand=expand))
+        inventory = backend.observe()
+    finally:
+        connect.disconnect(connector)
+    return Facts(
+        devices=len(inventory.devices),
+        versions=sum(c.running is not None for d in inventory.devices
+                     for c in d.components),
+        modes=sum(len(d.modes) for d in inventory.devices),
+        note='' if inventory.complete else 'incomplete')
