@@ -24,11 +24,17 @@ from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools import amd_gpu
+from ironic_accel.inband.tools import fwupd
+from ironic_accel.inband.tools import gaudi
 from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.inband.tools import opae
+from ironic_accel.inband.tools import qat
+from ironic_accel.inband.tools import sriov
 from ironic_accel.model.device import Value
 from ironic_accel.twin import images
+from ironic_accel.twin.inside.tools import generic
 from ironic_accel.twin.inside.tools.state import part
 from ironic_accel.twin.inside.tools.state import setting
 
@@ -241,4 +247,76 @@ ALVEO = Case(
                    path, 'xilinx_u280_gen3x16_xdma_base_1'),
                'power-cycle', 'xbmgmt', 'program'))
 
-CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, FLEX, MI300X, ALVEO)
+def _files(below: str, **content: str) -> Callable[[Path], None]:
+    def make(root: Path) -> None:
+        folder = root / below
+        folder.mkdir(parents=True)
+        for name, text in content.items():
+            (folder / name).write_text(f'{text}\n')
+    return make
+
+
+QAT = Case(
+    'qat', qat.Qat, 'crypto', function('0000:6b:00.0', '8086:4940', '0b4000'),
+    {'facts': {}, 'parts': {}, 'settings': {}},
+    tree=_files('sys/bus/pci/devices/0000:6b:00.0/qat', state='up',
+                cfg_services='asym;sym'),
+    modes={'services': ('sym', 'asym')},
+    mode=Moded('services', ('asym', 'dc'), None))
+
+SRIOV = Case(
+    'sriov', sriov.Sriov, 'nic',
+    function('0000:17:00.1', '15b3:1021', '020000', totalvfs=16),
+    {'facts': {}, 'parts': {}, 'settings': {}},
+    tree=_files('sys/bus/pci/devices/0000:17:00.1', sriov_totalvfs='16',
+                sriov_numvfs='4'),
+    modes={'vfs': 4}, mode=Moded('vfs', 8, None))
+
+
+def _signed(kind: int, board: str = 'd5005') -> MakeImage:
+    return lambda path: generic.signed(path, kind, '2.0.2', board)
+
+
+OPAE = Case(
+    'opae', opae.Opae, 'fpga',
+    function('0000:3b:00.0', '8086:0b2b', '120000'),
+    {'facts': {'board': 'd5005'},
+     'parts': {'fim': part('2.0.1', 'device-reset'),
+               'bmc': part('2.0.13', 'device-reset')}, 'settings': {}},
+    asks=('fpgainfo',), tools=('fpgainfo', 'fpgasupdate', 'rsu'),
+    versions={'fim': '2.0.1', 'bmc': '2.0.13'},
+    burn=Burnt('fim', '2.0.2', _signed(0), _signed(1), 'device-reset',
+               'fpgasupdate', '--yes'),
+    resets='rsu')
+
+GAUDI = Case(
+    'gaudi', gaudi.Gaudi, 'ai',
+    function('0000:4d:00.0', '1da3:1020', '120000'),
+    {'facts': {'name': 'HL-225', 'serial': 'AN38174412'}, 'parts': {},
+     'settings': {}},
+    asks=('hl-smi',), tools=('hl-smi',),
+    tree=_files('sys/class/accel/accel0/device', pci_addr='0000:4d:00.0',
+                status='Operational', cpld_ver='0x00000010',
+                preboot_btl_ver='Preboot version hl-gaudi2-1.22.0-fw-61.3.2'
+                ' (Dec 10 2024 - 14:18:12)',
+                cpucp_ver='hl-gaudi2-1.22.0-fw-61.3.2-sec-9'),
+    versions={'spi': 'hl-gaudi2-1.22.0-fw-61.3.2',
+              'cpld': '0x00000010',
+              'firmware': 'hl-gaudi2-1.22.0-fw-61.3.2-sec-9'},
+    serial='AN38174412', resets='hl-smi')
+
+_CX7 = 'PCI\\VEN_15B3&DEV_1021&COMPONENT_fw'
+FWUPD = Case(
+    'fwupd', fwupd.Fwupd, 'nic',
+    function('0000:17:00.0', '15b3:1021', '020000'),
+    {'facts': {'name': 'ConnectX-7', 'serial': 'MT2228X00001',
+               'vendor': 'NVIDIA', 'instance': _CX7},
+     'parts': {'nic': part('28.39.1002', 'warm-reboot')}, 'settings': {}},
+    asks=('fwupdmgr',), tools=('fwupdmgr',),
+    versions={'nic': '28.39.1002'}, serial='MT2228X00001',
+    burn=Burnt('nic', '28.43.1014', _plain('nic', '28.43.1014', pci=_CX7),
+               _plain('nic', '28.43.1014', pci=_CX7.replace('1021', '1023')),
+               'warm-reboot', 'fwupdmgr', 'local-install'))
+
+CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, FLEX, MI300X, ALVEO, QAT, SRIOV,
+         OPAE, GAUDI, FWUPD)

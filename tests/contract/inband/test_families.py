@@ -46,6 +46,9 @@ from tests.contract.inband.families import MakeImage
 ALL = [pytest.param(c, id=c.name) for c in families.CASES]
 BURNING = [pytest.param(c, id=c.name) for c in families.CASES if c.burn]
 SETTING = [pytest.param(c, id=c.name) for c in families.CASES if c.mode]
+#: sysfs does not lie: it answers with an error.
+LYING = [pytest.param(c, id=c.name) for c in families.CASES
+         if c.mode and c.mode.tool]
 RESETTING = [pytest.param(c, id=c.name) for c in families.CASES if c.resets]
 ASKING = [pytest.param(c, tool, id=f'{c.name}-{tool}')
           for c in families.CASES for tool in c.asks]
@@ -226,12 +229,10 @@ def test_mode_is_set_and_read_back(bench: Bench) -> None:
     bench.state.reset('power-cycle')
 
 
-@pytest.mark.parametrize('case', SETTING)
+@pytest.mark.parametrize('case', LYING)
 def test_a_mode_that_was_not_taken_is_not_believed(bench: Bench) -> None:
     mode = bench.case.mode
-    assert mode is not None
-    if mode.tool is None:
-        pytest.skip('sysfs does not lie: it answers with an error')
+    assert mode is not None and mode.tool is not None
     bench.state.fault(mode.tool, 'lie', on=mode.word)
     assert [r.ok for r in bench.set()] == [False]
 
@@ -253,8 +254,10 @@ def test_reset(bench: Bench) -> None:
 def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
     (bench.folder / 'bin' / tool).unlink()
     seen = bench.look()
-    assert [w.uri for w in seen.warnings] == [tool]
-    assert 'not installed' in seen.warnings[0].message
+    # A tool for devices of any vendor need not be on every machine.
+    assert [w.uri for w in seen.warnings] == (
+        [] if bench.family.generic else [tool])
+    assert all('not installed' in w.message for w in seen.warnings)
     device = bench.device()
     if bench.case.burn is not None and bench.case.burn.tool == tool:
         assert bench.family.burns(bench.host, device) == frozenset()
@@ -279,5 +282,6 @@ def test_garbled_output_is_a_warning(bench: Bench, tool: str) -> None:
     seen = bench.look()
     assert any(w.uri.startswith(tool) for w in seen.warnings)
     told = seen.told.get(bench.case.function.address, Told())
-    assert len(told.components) + len(told.modes) < \
-        len(bench.case.versions) + len(bench.case.modes)
+    case = bench.case
+    assert (len(told.components), len(told.modes), told.serial) != (
+        len(case.versions), len(case.modes), case.serial)

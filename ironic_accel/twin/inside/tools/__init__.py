@@ -38,6 +38,11 @@ TOOLS: dict[str, tuple[str, str]] = {
     'xpu-smi': ('intel', 'xpu_smi'),
     'amd-smi': ('amd', 'smi'),
     'xbmgmt': ('amd', 'xbmgmt'),
+    'fwupdmgr': ('generic', 'fwupdmgr'),
+    'fpgainfo': ('generic', 'fpgainfo'),
+    'fpgasupdate': ('generic', 'fpgasupdate'),
+    'rsu': ('generic', 'rsu'),
+    'hl-smi': ('generic', 'hl_smi'),
 }
 
 # A tool is started many times: the parents are entered without running

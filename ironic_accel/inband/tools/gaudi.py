@@ -1,0 +1,150 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Intel Gaudi: versions and state by the driver's sysfs, serials by hl-smi.
+
+Sources: Linux Documentation/ABI/testing/sysfs-driver-habanalabs (class
+habanalabs; from 6.2 on class accel, with the same files below ``device``);
+Intel Gaudi documentation, System Management Interface Tool (-Q, -i, -r).
+
+The SPI firmware is not written here: hl-fw-loader writes to all cards unless
+told otherwise, and the form in which it is told is not in its published
+documentation; it also takes the drivers of all cards away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import csv
+import re
+
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Warned
+from ironic_accel.model.facts import Product
+from ironic_accel.model.join import clean_serial
+
+TOOL = 'hl-smi'
+
+_QUERY = ('bus_id', 'name', 'serial')
+#: Where the kernel's class has its devices, and their files.
+_CLASSES = (('/sys/class/accel', '/device'), ('/sys/class/habanalabs', ''))
+#: By our name, the files that hold its version, the newer name first.
+_PARTS = {'spi': ('preboot_btl_ver',), 'cpld': ('cpld_ver',),
+          'firmware': ('cpucp_ver', 'armcp_ver')}
+#: ``Preboot version hl-gaudi3-1.22.0-fw-61.3.2-sec-9 (Dec 10 2024 - ...)``
+#: (Intel Gaudi documentation, Firmware Upgrade): the version alone counts.
+_VERSION = re.compile(r'hl-[a-z0-9]+-\S+')
+#: Of the file ``status``, as far as the kernel's documentation names them.
+_HEALTH = {'operational': 'OK', 'malfunction': 'Critical',
+           'in reset': 'Warning'}
+
+
+def folders(host: Host) -> Iterator[tuple[str, str]]:
+    """PCI address and sysfs folder of each device that the driver holds."""
+    for parent, below in _CLASSES:
+        for name in host.names(parent):
+            folder = f'{parent}/{name}{below}'
+            address = common.bdf(host.read(f'{folder}/pci_addr'))
+            if address is not None:
+                yield address, folder
+
+
+class Gaudi(common.BaseFamily):
+    """Accelerators that habanalabs drives."""
+
+    name = 'gaudi'
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """Functions of PCI vendor 1da3."""
+        return function.vendor_id == '1da3'
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """The driver's files; names and serial numbers of the tool."""
+        held = dict(folders(host))
+        warnings: list[Warned] = []
+        names = self._query(host, warnings) if held else {}
+        told: dict[str, Told] = {}
+        for function in functions:
+            folder = held.get(function.address)
+            if folder is None:
+                warnings.append(common.warned(
+                    'habanalabs', function.address, 'no driver holds it: '
+                    'its versions are not known'))
+                continue
+            name, serial = names.get(function.address, (None, None))
+            status = host.read(f'{folder}/status')
+            told[function.address] = Told(
+                serial=serial, model=name,
+                health=_HEALTH.get((status or '').lower()),
+                components=_components(host, folder))
+        return Seen(told, tuple(warnings))
+
+    def _query(self, host: Host, warnings: list[Warned]
+               ) -> dict[str, tuple[str | None, str | None]]:
+        """Name and serial number by address; empty with a warning."""
+        if host.which(TOOL) is None:
+            warnings.append(common.missing(TOOL))
+            return {}
+        ran = host.run((TOOL, '-Q', ','.join(_QUERY), '-f', 'csv,noheader'),
+                       common.ASK)
+        found: dict[str, tuple[str | None, str | None]] = {}
+        for row in csv.reader(ran.out.splitlines()):
+            address = common.bdf(row[0]) if len(row) == len(_QUERY) else None
+            if address is not None:
+                found[address] = (common.text_of(row[1]),
+                                  clean_serial(row[2]))
+        if not ran.ok or not found:
+            warnings.append(common.warned(TOOL, None,
+                                          common.said(TOOL, ran)))
+        return found
+
+    def resets(self, host: Host, device: Device) -> Effect:
+        """A reset of one card, where the driver holds it."""
+        if host.which(TOOL) is None or device.address not in dict(
+                folders(host)):
+            return Effect.NONE
+        return Effect.DEVICE_RESET
+
+    def reset(self, host: Host, device: Device, effect: Effect,
+              progress: Progress) -> tuple[Result, ...]:
+        """Reset one card; it has to be operational afterwards."""
+        progress(f'resetting {device.address}', None)
+        ran = host.run((TOOL, '-i', device.address or '', '-r'),
+                       common.RESET)
+        folder = dict(folders(host)).get(device.address or '')
+        status = host.read(f'{folder}/status') if folder else None
+        if ran.ok and (status or '').lower() == 'operational':
+            return ()
+        return common.reset_failed(device, common.said(TOOL, ran),
+                                   expected='Operational', seen=status)
+
+
+def _components(host: Host, folder: str) -> tuple[Component, ...]:
+    found = []
+    for name, files in _PARTS.items():
+        text = next((t for t in (common.text_of(host.read(f'{folder}/{f}'))
+                                 for f in files) if t), None)
+        if text is not None:
+            match = _VERSION.search(text)
+            found.append(Component(name, files[0],
+                                   match[0] if match else text))
+    return tuple(found)

@@ -1,0 +1,183 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Intel FPGA cards, by the tools of OPAE.
+
+Sources: OPAE SDK (github.com/OFS/opae-sdk): ``tools/fpgainfo/fpgainfo.c``
+(fpgainfo_print_common), ``tools/libboard/board_*`` (the lines of the board's
+controller), ``python/opae.admin/opae/admin/tools/fpgasupdate.py`` (block 0 of
+a signed file; what it says) and ``doc/src/fpga_tools/rsu/rsu.md``.
+
+A signed file may also cancel keys or program a root hash, which cannot be
+undone, and which ``--yes`` allows: such files are refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import re
+import struct
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.facts import Product
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+
+INFO = 'fpgainfo'
+UPDATE = 'fpgasupdate'
+RSU = 'rsu'
+
+_LINE = re.compile(r'^(?P<key>[A-Za-z][\w:. ]*?)\s*:\s+(?P<value>\S.*?)\s*$',
+                   re.MULTILINE)
+_ADDRESS = re.compile(r'^PCIe s:b:d\.f\s*:\s*(\S+)\s*$', re.MULTILINE)
+_BMC = re.compile(r'^Board Management Controller,.*FW version:\s*(\S+)',
+                  re.MULTILINE)
+_DONE = 'Secure update OK'
+#: Block 0: magic, length, type; of the type, the kind and what it is for.
+_MAGIC = 0xb6eafd19
+_KINDS = {0: 'fim', 1: 'bmc', 2: 'afu'}
+#: What loads a written component: command and page of rsu.
+_LOADS = {'fim': ('fpga', '--page=user1'), 'bmc': ('bmc', '--page=user')}
+
+
+def kind_of(path: str) -> str | None:
+    """``fim``, ``bmc`` or ``afu``; None for what is no signed update."""
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(12)
+    except OSError:
+        return None
+    if len(head) < 12:
+        return None
+    magic, _, kind = struct.unpack('<III', head)
+    if magic != _MAGIC or kind & 0xff00:
+        return None
+    return _KINDS.get(kind & 0xff)
+
+
+def parse_fme(text: str) -> tuple[Component, ...]:
+    """The components in what fpgainfo says of one card."""
+    values = {m['key']: m['value'] for m in _LINE.finditer(text)}
+    parts = []
+    fim = common.text_of(values.get('Bitstream Version'))
+    if fim is not None:
+        parts.append(Component('fim', 'Bitstream', fim))
+    bmc = _BMC.search(text)
+    if bmc is not None:
+        parts.append(Component('bmc', 'Board Management Controller', bmc[1]))
+    return tuple(parts)
+
+
+class Opae(common.BaseFamily):
+    """PAC, N6000 and C6100 cards with the dfl or intel-fpga driver."""
+
+    name = 'opae'
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """Intel devices that the catalogue knows as FPGA cards."""
+        return (function.vendor_id == '8086' and product is not None
+                and product.kind == 'fpga')
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """One report per card."""
+        if host.which(INFO) is None:
+            return Seen(warnings=(common.missing(INFO),))
+        told: dict[str, Told] = {}
+        warnings: list[Warned] = []
+        for function in common.first_functions(functions):
+            parts = self._ask(host, function.address, warnings)
+            if parts:
+                told[function.address] = Told(components=parts)
+        return Seen(told, tuple(warnings))
+
+    def _ask(self, host: Host, address: str,
+             warnings: list[Warned]) -> tuple[Component, ...]:
+        domain, bus, rest = address.split(':')
+        slot, _, function = rest.partition('.')
+        ran = host.run((INFO, 'fme', '-S', f'0x{domain}', '-B', f'0x{bus}',
+                        '-D', f'0x{slot}', '-F', f'0x{function}'),
+                       common.ASK)
+        seen = [common.bdf(a) for a in _ADDRESS.findall(ran.out)]
+        parts = parse_fme(ran.out) if seen == [address] else ()
+        if not ran.ok or not parts:
+            warnings.append(common.warned(INFO, address,
+                                          common.said(INFO, ran)))
+            return ()
+        return parts
+
+    def burns(self, host: Host, device: Device) -> frozenset[str]:
+        """FIM and board controller, with versions that can be read back."""
+        if host.which(UPDATE) is None or device.address is None:
+            return frozenset()
+        return frozenset(_LOADS) & {c.name for c in device.components}
+
+    def burn(self, host: Host, device: Device, items: Sequence[Item],
+             image: Ready, spec: Image | None, force: bool,
+             progress: Progress) -> tuple[Result, ...]:
+        """Write a signed file to one card. What it writes is seen once rsu
+        or a power cycle has loaded it; until then the tool's words count.
+        """
+        kind = kind_of(image.path)
+        wrong = [i for i in items if i.name != kind]
+        if wrong or device.address is None:
+            return common.misfit(device, items, 'component',
+                                 items[0].name, kind)
+        progress(f'writing {kind} of {device.address}', None)
+        ran = host.run((UPDATE, '--yes', image.path, device.address),
+                       common.FLASH, flash=True)
+        if ran.timed_out:
+            return common.still_running(device, items, UPDATE, ran)
+        warnings: list[Warned] = []
+        after = self._ask(host, device.address, warnings)
+        if ran.ok and _DONE in ran.out and after:
+            return common.ok(device, items)
+        return common.failures(
+            device, items, common.said(UPDATE, ran) if after
+            else warnings[0].message, error_class=ErrorClass.NEEDS_OPERATOR)
+
+    def resets(self, host: Host, device: Device) -> Effect:
+        """A power cycle of the card alone."""
+        if host.which(RSU) is None or device.address is None \
+                or device.component('fim') is None:
+            return Effect.NONE
+        return Effect.DEVICE_RESET
+
+    def reset(self, host: Host, device: Device, effect: Effect,
+              progress: Progress) -> tuple[Result, ...]:
+        """Load what was written: the controller first, then the FPGA.
+
+        ``--force``, which does not ask the driver, is never given.
+        """
+        names = [n for n in ('bmc', 'fim') if device.component(n)]
+        for name in names:
+            command, page = _LOADS[name]
+            progress(f'loading {name} of {device.address}', None)
+            ran = host.run((RSU, command, page, device.address or ''),
+                           common.RESET)
+            if not ran.ok:
+                return common.reset_failed(device, common.said(RSU, ran))
+        warnings: list[Warned] = []
+        if self._ask(host, device.address or '', warnings):
+            return ()
+        return common.reset_failed(device, warnings[0].message)

@@ -1,0 +1,145 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Services of Intel QuickAssist devices, by sysfs.
+
+Source: Linux Documentation/ABI/testing/sysfs-driver-qat: ``qat/state`` (up,
+down; a device in use cannot be put down) and ``qat/cfg_services`` (written
+while it is down; ``asym;sym`` is the same as ``sym;asym``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Mode
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.facts import Product
+from ironic_accel.model.plan import Item
+
+#: In the order in which the kernel's documentation writes them.
+_ORDER = ('sym', 'asym', 'dc')
+
+
+def _file(address: str, name: str) -> str:
+    return f'/sys/bus/pci/devices/{address}/qat/{name}'
+
+
+def services(host: Host, address: str) -> tuple[str, ...] | None:
+    """The configured services, in our order; None where none is told."""
+    text = host.read(_file(address, 'cfg_services'))
+    if not text:
+        return None
+    words = [w.strip() for w in text.split(';') if w.strip()]
+    return tuple(sorted(words, key=lambda w: (
+        _ORDER.index(w) if w in _ORDER else len(_ORDER), w)))
+
+
+class Qat(common.BaseFamily):
+    """4xxx, 420xx and 6xxx devices: others have no configurable services."""
+
+    name = 'qat'
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """Intel devices of which the catalogue knows the mode."""
+        return (function.vendor_id == '8086' and product is not None
+                and product.kind == 'crypto' and 'services' in product.modes)
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """The services, where the kernel's driver holds the device."""
+        told: dict[str, Told] = {}
+        warnings: list[Warned] = []
+        for function in functions:
+            at = function.address
+            found = services(host, at)
+            if found is None:
+                warnings.append(common.warned(
+                    'qat', at, 'the driver shows no qat/cfg_services'))
+            else:
+                told[at] = Told(modes=(Mode('services', found),))
+        return Seen(told, tuple(warnings))
+
+    def sets(self, host: Host, device: Device) -> frozenset[str]:
+        """Services, where the driver takes them."""
+        if device.address is None or not host.exists(
+                _file(device.address, 'cfg_services')):
+            return frozenset()
+        return frozenset({'services'} & {m.name for m in device.modes})
+
+    def set(self, host: Host, device: Device, items: Sequence[Item],
+            progress: Progress) -> tuple[Result, ...]:
+        """Down, write, up again whatever happened, and read back."""
+        out: list[Result] = []
+        for item in items:
+            wanted = item.wanted
+            if item.name != 'services' or not isinstance(wanted, tuple) \
+                    or not wanted or not set(wanted) <= set(_ORDER):
+                out += common.failures(device, [item], 'the driver takes no '
+                                       f'{item.name} {wanted!r}')
+                continue
+            progress(f'setting services of {device.address}', None)
+            text = ';'.join(w for w in _ORDER if w in wanted)
+            out += self._set(host, device, item, text)
+        return tuple(out)
+
+    def _set(self, host: Host, device: Device, item: Item,
+             text: str) -> tuple[Result, ...]:
+        at = device.address or ''
+        said = 'the driver took it and shows another'
+        try:
+            host.write(_file(at, 'state'), 'down')
+            try:
+                host.write(_file(at, 'cfg_services'), text)
+            finally:
+                host.write(_file(at, 'state'), 'up')
+        except AccelError as exc:
+            said = exc.detail.summary
+            if exc.detail.seen:
+                said = f'{said}: {exc.detail.seen}'
+        after = services(host, at)
+        if after is not None and set(after) == set(text.split(';')) \
+                and host.read(_file(at, 'state')) == 'up':
+            return common.ok(device, [item])
+        return common.failures(
+            device, [item], said, expected=text,
+            seen=';'.join(after or ()) or None)
+
+    def resets(self, host: Host, device: Device) -> Effect:
+        """Down and up again: the driver resets the device."""
+        if device.address is None or not host.exists(
+                _file(device.address, 'state')):
+            return Effect.NONE
+        return Effect.DEVICE_RESET
+
+    def reset(self, host: Host, device: Device, effect: Effect,
+              progress: Progress) -> tuple[Result, ...]:
+        """Put the device down and up; one in use refuses."""
+        at = device.address or ''
+        try:
+            host.write(_file(at, 'state'), 'down')
+            host.write(_file(at, 'state'), 'up')
+        except AccelError as exc:
+            return common.reset_failed(device, exc.detail.summary,
+                                       seen=exc.detail.seen)
+        if host.read(_file(at, 'state')) == 'up':
+            return ()
+        return common.reset_failed(device, 'it did not come up again')

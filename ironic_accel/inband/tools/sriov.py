@@ -1,0 +1,166 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Virtual functions and slot power of any PCI device, by sysfs.
+
+Source: Linux Documentation/ABI/testing/sysfs-bus-pci: ``sriov_totalvfs`` and
+``sriov_numvfs`` (a number can only be changed to and from zero), ``slots/N/
+address`` and ``power`` (of a hot-plug driver).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import time
+
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Mode
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.facts import Product
+from ironic_accel.model.plan import Item
+
+_DEVICES = '/sys/bus/pci/devices'
+_SLOTS = '/sys/bus/pci/slots'
+#: Seconds for a card to come back after its slot has power again.
+BACK = 30.0
+_PAUSE = 0.2
+
+
+def _count(host: Host, address: str, name: str) -> int | None:
+    text = host.read(f'{_DEVICES}/{address}/{name}')
+    return int(text) if text is not None and text.isdecimal() else None
+
+
+def power_file(host: Host, address: str) -> str | None:
+    """The file that switches a card's slot, None where there is none."""
+    card = address.rpartition('.')[0]
+    for name in host.names(_SLOTS):
+        if host.read(f'{_SLOTS}/{name}/address') == card:
+            path = f'{_SLOTS}/{name}/power'
+            return path if host.exists(path) else None
+    return None
+
+
+def users(host: Host, address: str) -> list[str]:
+    """What holds functions of a card: ``0000:17:00.1 (mlx5_core)``."""
+    card = address.rpartition('.')[0]
+    found = []
+    for name in host.names(_DEVICES):
+        driver = host.link(f'{_DEVICES}/{name}/driver')
+        if name.startswith(f'{card}.') and driver is not None:
+            found.append(f'{name} ({driver})')
+    return found
+
+
+class Sriov(common.BaseFamily):
+    """Whatever has virtual functions; whatever has a switched slot."""
+
+    name = 'sriov'
+    generic = True
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """Functions with SR-IOV, and first functions in a slot."""
+        return bool(function.totalvfs) or function.slot is not None
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """The number of virtual functions now."""
+        told = {}
+        for function in functions:
+            now = _count(host, function.address, 'sriov_numvfs')
+            if now is not None:
+                told[function.address] = Told(modes=(Mode('vfs', now),))
+        return Seen(told)
+
+    def sets(self, host: Host, device: Device) -> frozenset[str]:
+        """The number of virtual functions."""
+        if device.address is None or _count(
+                host, device.address, 'sriov_numvfs') is None:
+            return frozenset()
+        return frozenset({'vfs'})
+
+    def set(self, host: Host, device: Device, items: Sequence[Item],
+            progress: Progress) -> tuple[Result, ...]:
+        """To zero first, then to the wanted number, and read back."""
+        out: list[Result] = []
+        for item in items:
+            most = _count(host, device.address or '', 'sriov_totalvfs')
+            if item.name != 'vfs' or not isinstance(item.wanted, int) \
+                    or most is None:
+                out += common.failures(device, [item], 'sysfs takes no '
+                                       f'{item.name} {item.wanted!r}')
+            elif item.wanted > most:
+                out += common.failures(
+                    device, [item], 'the device has not so many virtual '
+                    'functions', expected=str(item.wanted), seen=str(most))
+            else:
+                progress(f'setting vfs of {device.address}', None)
+                out += self._set(host, device, item, item.wanted)
+        return tuple(out)
+
+    def _set(self, host: Host, device: Device, item: Item,
+             wanted: int) -> tuple[Result, ...]:
+        path = f'{_DEVICES}/{device.address}/sriov_numvfs'
+        said = 'sysfs took it and shows another'
+        try:
+            if _count(host, device.address or '', 'sriov_numvfs') != 0:
+                host.write(path, '0')
+            if wanted:
+                host.write(path, str(wanted))
+        except AccelError as exc:
+            said = f'{exc.detail.summary}: {exc.detail.seen}'
+        now = _count(host, device.address or '', 'sriov_numvfs')
+        if now == wanted:
+            return common.ok(device, [item])
+        return common.failures(device, [item], said, expected=str(wanted),
+                               seen=str(now))
+
+    def resets(self, host: Host, device: Device) -> Effect:
+        """Slot power, of a card that no driver holds."""
+        if device.address is None or power_file(
+                host, device.address) is None or users(host, device.address):
+            return Effect.NONE
+        return Effect.DEVICE_RESET
+
+    def reset(self, host: Host, device: Device, effect: Effect,
+              progress: Progress) -> tuple[Result, ...]:
+        """Switch the slot off and on, and wait for the card."""
+        at = device.address or ''
+        path = power_file(host, at)
+        if path is None:
+            return common.reset_failed(device, 'its slot cannot be switched')
+        held = users(host, at)
+        if held:
+            return common.reset_failed(device, 'the card is in use',
+                                       seen=', '.join(held))
+        progress(f'switching the slot of {at} off and on', None)
+        try:
+            host.write(path, '0')
+            host.write(path, '1')
+        except AccelError as exc:
+            return common.reset_failed(device, exc.detail.summary,
+                                       seen=exc.detail.seen)
+        until = time.monotonic() + BACK
+        while not host.exists(f'{_DEVICES}/{at}/vendor'):
+            if time.monotonic() > until:
+                return common.reset_failed(
+                    device, 'the card did not come back after its slot was '
+                    'switched off and on')
+            time.sleep(_PAUSE)
+        return ()
