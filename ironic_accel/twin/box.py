@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ironic_accel.twin import damage
 from ironic_accel.twin.clock import Clock
 from ironic_accel.twin.documents import Document, Documents
 from ironic_accel.twin.faults import Faults
@@ -30,6 +31,7 @@ from ironic_accel.twin.ledger import Ledger, Violation
 from ironic_accel.twin.options import Options
 from ironic_accel.twin.parts import Component, Device, Effect, Mode
 from ironic_accel.twin.power import Host, Power, PowerHook
+from ironic_accel.twin.report import describe
 from ironic_accel.twin.tasks import Tasks
 from ironic_accel.twin.timeline import Timeline
 from ironic_accel.twin.update import Updates
@@ -161,21 +163,8 @@ class Box:
             return None
         for overlay in self.overlays.get(path, ()):
             overlay(found)
-        self._filter_members(found)
+        _keep_members(found, self.hidden)
         return found
-
-    def _filter_members(self, document: Document) -> None:
-        found = document.get('Members')
-        if not isinstance(found, list):
-            return
-        shown = [
-            member
-            for member in found
-            if self.hidden(str(member.get('@odata.id', ''))) != 'hidden'
-        ]
-        if len(shown) != len(found):
-            document['Members'] = shown
-            document['Members@odata.count'] = len(shown)
 
     # What resets do
 
@@ -231,10 +220,8 @@ class Box:
 
     def device_reset(self, device: Device, effect: Effect) -> None:
         """Reset one device (or only its driver)."""
-        self._cut_parts(
-            [c for c in self.components.values() if c.device == device.id],
-            'device reset',
-        )
+        own = [c for c in self.components.values() if c.device == device.id]
+        damage.cut_parts(self, own, 'device reset')
         for part in list(self.components.values()):
             if part.device == device.id:
                 self._component_reset(part, effect)
@@ -270,75 +257,27 @@ class Box:
         entry = Violation(self.timeline.now, kind, detail)
         self.ledger.violations.append(entry)
 
-    def cut(self, host: Host | None, why: str) -> None:
-        """Power or clock goes away under one host (None: the whole box)."""
-        parts = [
-            part
-            for part in self.components.values()
-            if host is None or part.host == host.id
-        ]
-        self._cut_parts(parts, why)
-        if host is None:
-            for path, state in self.copying.items():
-                if state == 'InProgress':
-                    self.violate('cut during background copy', path)
-                    self.copying[path] = 'Failed'
-
-    def cut_manager(self, manager: str) -> None:
-        """A BMC restarts: what it was flashing is lost."""
-        parts = [p for p in self.components.values() if p.flashing]
-        self._cut_parts(parts, f'{manager} reset')
-
-    def _cut_parts(self, parts: list[Component], why: str) -> None:
-        for part in parts:
-            if part.flashing:
-                self.violate('reset during a flash', f'{part.id}: {why}')
-                part.flashing = False
-                self.brick(part)
-
-    def brick(self, part: Component) -> None:
-        """A half-written firmware: the card is gone for good."""
-        device = self.devices.get(part.device or '')
-        if device is None:
-            part.updateable = False
-            part.running = ''
-            return
-        device.bricked = True
-        device.health = 'Critical'
-
     def forget_sessions(self) -> None:
         """Let every session end, as a BMC does that restarts."""
         self.sessions.clear()
 
     def as_dict(self) -> dict[str, Any]:
-        """The whole state as JSON, for ``/_twin/state``."""
-        return {
-            'name': self.name,
-            'family': self.family.name,
-            'time': self.timeline.now,
-            'bmc_away': self.power.bmc_away,
-            'hosts': {h.id: h.power for h in self.hosts.values()},
-            'devices': {
-                d.id: {
-                    'kind': d.kind, 'host': d.host, 'shown': self.shown(d),
-                    'present': d.present, 'health': d.health,
-                    'bricked': d.bricked,
-                }
-                for d in self.devices.values()
-            },
-            'components': {
-                c.id: {
-                    'running': c.running, 'pending': c.pending,
-                    'device': c.device, 'effect': c.effect.name,
-                    'flashing': c.flashing,
-                }
-                for c in self.components.values()
-            },
-            'modes': {
-                m.id: {'current': m.current, 'pending': m.pending}
-                for m in self.modes.values()
-            },
-            'tasks': {t.id: t.state for t in self.tasks.all.values()},
-            'copying': dict(self.copying),
-            'faults': self.faults.as_dict(),
-        }  # fmt: skip
+        """The whole state as JSON; see ``report``."""
+        return describe(self)
+
+
+def _keep_members(
+    document: Document, hidden: Callable[[str], str | None]
+) -> None:
+    """Drop the members of a collection that are hidden."""
+    found = document.get('Members')
+    if not isinstance(found, list):
+        return
+    shown = [
+        member
+        for member in found
+        if hidden(str(member.get('@odata.id', ''))) != 'hidden'
+    ]
+    if len(shown) != len(found):
+        document['Members'] = shown
+        document['Members@odata.count'] = len(shown)

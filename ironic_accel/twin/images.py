@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ironic_accel.twin import pldm
+from ironic_accel.twin.boards import BOARDS
 from ironic_accel.twin.pldm import BadPackage
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     'sha256_of', 'xsabin_image',
 ]  # fmt: skip
 
-_EROT_UUID = '162023c9-3ec5-4115-95f4-48701d49d675'
 _PLAIN_MAGIC = b'TWINFW01'
 # First 16 bytes of FS4 images (github.com/Mellanox/mstflint, mlxfwops).
 _MLNX_MAGIC = bytes.fromhex('4d544657abcdef00fade12345678dead')
@@ -48,95 +48,6 @@ _VBNV_AT, _VBNV_SIZE = 352, 64
 _CHUNK = 1 << 20
 
 
-def _record(
-    glacier: str, vendor: str, device: str, subsystem: str, sku: str
-) -> dict[str, str]:
-    return {
-        'iana': '00001647',
-        'uuid': _EROT_UUID,
-        'GLACIERDSD': glacier,
-        'pci_vendor': vendor,
-        'pci_device': device,
-        'pci_subsystem_vendor': '10de',
-        'pci_subsystem': subsystem,
-        'APSKU': sku,
-        'ECSKU': '49353681',
-    }
-
-
-@dataclass(frozen=True)
-class Board:
-    """What a bundle for one kind of baseboard looks like.
-
-    ``parts`` maps a component to its PLDM component identifier, the name
-    that NVIDIA gives it, and the descriptors of its device.
-    """
-
-    package: str
-    parts: Mapping[str, tuple[int, str, dict[str, str]]]
-
-
-BOARDS: dict[str, Board] = {
-    'hgx-h100': Board(
-        'HGX-H100x8_0002_230517.3.0',
-        {
-            'bmc': (
-                0x10, 'HMC',
-                _record('10', '1a03', '2600', '1643', '0d2452'),
-            ),
-            'fpga': (
-                0x50, 'FPGA',
-                _record('50', '1172', '0021', '1643', '543210'),
-            ),
-            'gpu': (
-                0x20, 'GPU:GH100_HBM3-80GB-885_0200',
-                _record('20', '10de', '2330', '16c1', '000437'),
-            ),
-            'nvswitch': (
-                0x70, 'NVSwitch:LS10_0002_890_B00',
-                _record('70', '10de', '22a3', '1796', '0003b7'),
-            ),
-            'pcie-switch': (
-                0x40, 'PCIeSwitch',
-                _record('40', '11f8', '4028', '1643', '000001'),
-            ),
-        },
-    ),
-    # Another baseboard, so that a test has a bundle that does not fit:
-    # 10de:2335 is the H200 SXM (pci.ids); the SKUs are made up.
-    'hgx-h200': Board(
-        'HGX-H200x8_0001_240601.1.0',
-        {
-            'gpu': (
-                0x20, 'GPU:GH100_HBM3e-141GB',
-                _record('20', '10de', '2335', '18be', '000438'),
-            ),
-        },
-    ),
-    # Blackwell: identifiers are the SoftwareId of a GB300's inventory;
-    # the PCI ids are the capture's.
-    'gb300': Board(
-        'GB300-P4978_0004_250701.1.0',
-        {
-            'gpu': (
-                0xC000, 'GPU',
-                _record('20', '10de', '31c2', '21f1', '000500'),
-            ),
-            'fpga': (
-                0x50, 'FPGA',
-                _record('50', '1172', '0021', '1643', '543210'),
-            ),
-            'bmc': (
-                0x10, 'HMC',
-                _record('10', '1a03', '2600', '1643', '0d2452'),
-            ),
-            'cpu': (
-                0x38, 'CPU',
-                _record('38', '10de', '2342', '1643', '000501'),
-            ),
-        },
-    ),
-}  # fmt: skip
 _EROT = 0xFF00
 
 
@@ -189,30 +100,28 @@ def pldm_bundle(
     known = BOARDS.get(board)
     if known is None:
         raise ValueError(f'board: {board!r}: expected one of {list(BOARDS)}')
-    images: list[pldm.NewImage] = []
-    records: list[pldm.DeviceRecord] = []
-    erot = versions.get('erot')
-    if erot is not None:
-        images.append(_filler(_EROT, erot, size))
     unknown = set(versions) - set(known.parts) - {'erot'}
     if unknown:
         raise ValueError(
             f'versions: {sorted(unknown)}: expected some of '
             f'{[*known.parts, "erot"]}'
         )
+    images: list[pldm.NewImage] = []
+    records: list[pldm.DeviceRecord] = []
+    shared = []
+    if 'erot' in versions:
+        shared = [0]
+        images.append(_filler(_EROT, versions['erot'], size))
     for name, (identifier, title, descriptors) in known.parts.items():
-        chosen = [0] if erot is not None else []
+        chosen = list(shared)
         if name in versions:
             chosen.append(len(images))
             images.append(_filler(identifier, versions[name], size))
         if chosen:
-            set_name = f'ERoT,{title}:'[:255]
-            records.append(
-                pldm.DeviceRecord(set_name, descriptors, tuple(chosen))
-            )
-    header = pldm.build_header(
-        package_version or known.package, records, images
-    )
+            record = f'ERoT,{title}:', descriptors, tuple(chosen)
+            records.append(pldm.DeviceRecord(*record))
+    package = package_version or known.package
+    header = pldm.build_header(package, records, images)
     return _write(path, header, images)
 
 

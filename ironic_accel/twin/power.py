@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ironic_accel.twin import damage
 from ironic_accel.twin.errors import RedfishError
 from ironic_accel.twin.ledger import ResetRecord
 from ironic_accel.twin.parts import Effect
@@ -125,7 +126,7 @@ class Power:
         self._tell(host, 'On')
 
     def _off(self, host: Host) -> None:
-        self._box.cut(host, 'host power off')
+        damage.cut(self._box, host, 'host power off')
         host.power = 'Off'
         host.change = None
         self._tell(host, 'Off')
@@ -137,7 +138,7 @@ class Power:
 
     def _warm(self, host: Host) -> None:
         host.change = None
-        self._box.cut(host, 'host reset')
+        damage.cut(self._box, host, 'host reset')
         self._tell(host, 'Off')
         self._started(host, Effect.WARM_REBOOT)
         self._tell(host, 'On')
@@ -166,7 +167,7 @@ class Power:
             if host.change is not None:
                 host.change.cancelled = True
             self._off(host)
-        self._box.cut(None, 'auxiliary power cut')
+        damage.cut(self._box, None, 'auxiliary power cut')
         self._leave(
             self._box.options.timing.aux_away,
             lambda: self._aux_back(on),
@@ -183,7 +184,7 @@ class Power:
     def bmc_reset(self, manager: str) -> None:
         """Perform Manager.Reset: the BMC goes away and comes back."""
         self._record('ManagerReset', manager)
-        self._box.cut_manager(manager)
+        damage.cut_manager(self._box, manager)
         self._leave(
             self._box.options.timing.bmc_away,
             lambda: self._box.activate_manager(manager),

@@ -72,18 +72,11 @@ def _processor(
     pcie_device(
         documents, device, card['pci'], 'ProcessingAccelerators', **shared
     )
-    slot = card.get('slot', 0) + number
     put(
         documents, path, 'Processor.v1_20_0', 'Processor',
         UUID=stable_uuid(path),
         Status=dict(GOOD),
-        Location={
-            'PartLocation': {
-                'LocationType': 'Slot',
-                'ServiceLabel': f'PCIe Slot {slot}',
-                'LocationOrdinalValue': slot,
-            }
-        },
+        Location=_slot(card.get('slot', 0) + number),
         Links={
             'Chassis': link(chassis),
             'PCIeDevice': link(device),
@@ -93,6 +86,16 @@ def _processor(
         **said,
     )  # fmt: skip
     return path
+
+
+def _slot(number: int) -> Document:
+    return {
+        'PartLocation': {
+            'LocationType': 'Slot',
+            'ServiceLabel': f'PCIe Slot {number}',
+            'LocationOrdinalValue': number,
+        }
+    }
 
 
 def gpu_settings(documents: Documents, path: str, oem: Document) -> Document:
@@ -203,22 +206,7 @@ def _adapter(
     pcie_device(
         documents, device, card['pci'], 'NetworkController', **shared
     )
-    offload = {
-        'SRIOV': {
-            'SRIOVVEPACapable': True,
-            'SRIOVEnabled': bool(card.get('sriov')),
-        }
-    }
-    controller = {
-        'FirmwarePackageVersion': card['version'],
-        'ControllerCapabilities': {
-            'NetworkPortCount': 2,
-            'VirtualizationOffload': offload,
-        },
-        'Links': {'PCIeDevices': links([device])},
-    }
-    if 'sriov' not in card:
-        del controller['ControllerCapabilities']
+    controller = _controller(card, device)
     put(
         documents, path, 'NetworkAdapter.v1_12_0', 'Network Adapter',
         Controllers=[controller],
@@ -233,6 +221,23 @@ def _adapter(
     )
     if 'psid' in card:
         documents.fits[path] = {'psid': card['psid']}
+
+
+def _controller(card: Mapping[str, Any], device: str) -> Document:
+    controller: Document = {
+        'FirmwarePackageVersion': card['version'],
+        'Links': {'PCIeDevices': links([device])},
+    }
+    if 'sriov' in card:
+        sriov = {
+            'SRIOVVEPACapable': True,
+            'SRIOVEnabled': bool(card['sriov']),
+        }
+        controller['ControllerCapabilities'] = {
+            'NetworkPortCount': 2,
+            'VirtualizationOffload': {'SRIOV': sriov},
+        }
+    return controller
 
 
 def _ports(

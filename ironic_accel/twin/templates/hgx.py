@@ -33,12 +33,16 @@ from ironic_accel.twin.templates.base import (
     pcie_device,
     put,
 )
+from ironic_accel.twin.templates.baseboard import (
+    BOARD,
+    MANAGER,
+    SYSTEM,
+    add_board,
+    chassis,
+)
 from ironic_accel.twin.templates.cards import gpu_settings
 from ironic_accel.twin.templates.service import stable_uuid
 
-_SYSTEM = f'{ROOT}/Systems/HGX_Baseboard_0'
-_MANAGER = f'{ROOT}/Managers/HGX_BMC_0'
-_BOARD = f'{ROOT}/Chassis/HGX_Chassis_0'
 _OEM = '#NvidiaSoftwareInventory.v1_2_0.NvidiaSoftwareInventory'
 
 
@@ -56,7 +60,7 @@ class _Chip:
 def add(documents: Documents, spec: Mapping[str, Any], host: str) -> None:
     """Add the baseboard; keys: model, part_number, serial, versions."""
     versions: Mapping[str, str] = spec['versions']
-    _system(documents, spec, versions)
+    add_board(documents, spec, versions)
     chips = {
         'gpu': _Chip('0x0020', versions['gpu'], pci='10de:2330:10de:16c1'),
         'nvswitch': _Chip(
@@ -84,89 +88,6 @@ def add(documents: Documents, spec: Mapping[str, Any], host: str) -> None:
     _fpga(documents, versions['fpga'])
 
 
-def _system(
-    documents: Documents, spec: Mapping[str, Any], versions: Mapping[str, str]
-) -> None:
-    put(
-        documents, _SYSTEM, 'ComputerSystem.v1_22_0', 'HGX_Baseboard_0',
-        SystemType='Physical',
-        Manufacturer='NVIDIA',
-        Model=spec['model'],
-        PartNumber=spec['part_number'],
-        SerialNumber=spec['serial'],
-        UUID=stable_uuid(_SYSTEM),
-        PowerState='On',
-        LastResetTime='1970-01-01T00:00:00+00:00',
-        Status={**GOOD, 'HealthRollup': 'OK'},
-        Processors=link(f'{_SYSTEM}/Processors'),
-        Memory=link(f'{_SYSTEM}/Memory'),
-        Links={
-            'Chassis': links([_BOARD]),
-            'ManagedBy': links([_MANAGER]),
-        },
-    )  # fmt: skip
-    collection(documents, f'{_SYSTEM}/Processors', 'Processor')
-    collection(documents, f'{_SYSTEM}/Memory', 'Memory')
-    _chassis(
-        documents, 'Chassis_0', None,
-        ChassisType='Zone',
-        Model=spec['model'],
-        PartNumber=spec['part_number'],
-        SerialNumber=spec['serial'],
-    )  # fmt: skip
-    image = f'{ROOT}/UpdateService/FirmwareInventory/HGX_FW_BMC_0'
-    put(
-        documents, _MANAGER, 'Manager.v1_15_0', 'HGX Manager',
-        ManagerType='BMC',
-        Model='OpenBmc',
-        FirmwareVersion=versions['bmc'],
-        UUID=stable_uuid(_MANAGER),
-        Status=dict(GOOD),
-        Actions={
-            '#Manager.Reset': {
-                'target': f'{_MANAGER}/Actions/Manager.Reset',
-                'ResetType@Redfish.AllowableValues': ['GracefulRestart'],
-            }
-        },
-        Links={
-            'ActiveSoftwareImage': link(image),
-            'SoftwareImages': links([image]),
-            'ManagerForServers': links([_SYSTEM]),
-            'ManagerForChassis': links([_BOARD]),
-        },
-    )  # fmt: skip
-
-
-def _chassis(
-    documents: Documents, name: str, inside: str | None, **said: Any
-) -> str:
-    path = f'{ROOT}/Chassis/HGX_{name}'
-    related: dict[str, Any] = {
-        'ComputerSystems': links([_SYSTEM]),
-        'ManagedBy': links([_MANAGER]),
-    }
-    if inside is not None:
-        related['ContainedBy'] = link(inside)
-        outer = (documents.see(inside) or {})['Links']
-        outer.setdefault('Contains', []).append(link(path))
-    related.update(said.pop('Links', {}))
-    said.setdefault('ChassisType', 'Component')
-    put(
-        documents, path, 'Chassis.v1_22_0', f'HGX_{name}',
-        Manufacturer='NVIDIA',
-        PowerState='On',
-        Location={
-            'PartLocation': {
-                'LocationType': 'Embedded', 'ServiceLabel': name,
-            },
-        },
-        Status={**GOOD, 'HealthRollup': 'OK'},
-        Links=related,
-        **said,
-    )  # fmt: skip
-    return path
-
-
 def _part(
     documents: Documents,
     name: str,
@@ -180,7 +101,7 @@ def _part(
         said['PCIeDevices'] = link(f'{path}/PCIeDevices')
     said.setdefault('PartNumber', 'NA')
     said.setdefault('SerialNumber', 'NA')
-    _chassis(documents, name, _BOARD, **said)
+    chassis(documents, name, BOARD, **said)
     if chip.pci is not None:
         collection(documents, f'{path}/PCIeDevices', 'PCIeDevice')
         bridge = name.startswith('NVSwitch')
@@ -189,31 +110,37 @@ def _part(
             'Bridge' if bridge else 'ProcessingAccelerators',
             Manufacturer='NVIDIA',
         )  # fmt: skip
-    related = _MANAGER if name == 'BMC_0' else path
+    related = MANAGER if name == 'BMC_0' else path
     _image(documents, f'HGX_FW_{name}', chip, related)
     if chip.erot:
-        trust = _chassis(
-            documents, f'ERoT_{name}', _BOARD,
-            SKU='0x49353681',
-            Links={
-                'Oem': {
-                    'Nvidia': {
-                        '@odata.type': '#NvidiaChassis.v1_3_0.NvidiaChassis',
-                        'ComponentsProtected': links([path]),
-                    }
-                }
-            },
-            Oem={
-                'Nvidia': {
-                    '@odata.type': '#NvidiaChassis.v1_3_0.NvidiaRoTChassis',
-                    'AutomaticBackgroundCopyEnabled': True,
-                    'BackgroundCopyStatus': 'Completed',
-                }
-            },
-        )  # fmt: skip
-        erot = _Chip('0xFF00', versions['erot'])
-        _image(documents, f'HGX_FW_ERoT_{name}', erot, trust)
+        _root_of_trust(documents, name, path, versions['erot'])
     return path
+
+
+def _root_of_trust(
+    documents: Documents, name: str, path: str, version: str
+) -> None:
+    trust = chassis(
+        documents, f'ERoT_{name}', BOARD,
+        SKU='0x49353681',
+        Links={
+            'Oem': {
+                'Nvidia': {
+                    '@odata.type': '#NvidiaChassis.v1_3_0.NvidiaChassis',
+                    'ComponentsProtected': links([path]),
+                }
+            }
+        },
+        Oem={
+            'Nvidia': {
+                '@odata.type': '#NvidiaChassis.v1_3_0.NvidiaRoTChassis',
+                'AutomaticBackgroundCopyEnabled': True,
+                'BackgroundCopyStatus': 'Completed',
+            }
+        },
+    )  # fmt: skip
+    erot = _Chip('0xFF00', version)
+    _image(documents, f'HGX_FW_ERoT_{name}', erot, trust)
 
 
 def _image(
@@ -260,61 +187,64 @@ def _gpu(
     number: int,
 ) -> None:
     name = f'GPU_SXM_{number}'
-    path = f'{_SYSTEM}/Processors/{name}'
+    path = f'{SYSTEM}/Processors/{name}'
     shared = {
         'Model': spec['gpu']['model'],
         'PartNumber': spec['gpu']['part_number'],
         'SerialNumber': spec['gpu']['serial'].replace('{n}', str(number)),
         'UUID': stable_uuid(path),
     }
-    chassis = _part(
+    place = _part(
         documents, name, chip, versions,
         Links={'Processors': links([path])}, **shared,
     )  # fmt: skip
     _inforom(documents, name, versions['gpu-inforom'])
-    device = f'{chassis}/PCIeDevices/{name}'
-    memory = _memory(documents, name, spec['gpu']['memory_mib'])
-    kind = '#NvidiaProcessor.v1_6_0.NvidiaGPU'
-    pending = {
-        '@odata.type': kind, 'CCModeEnabled': False, 'CCDevModeEnabled': False,
-    }  # fmt: skip
-    settings = gpu_settings(documents, path, pending)
+    _processor(documents, spec, place, number, versions['gpu'], shared)
+
+
+def _processor(
+    documents: Documents,
+    spec: Mapping[str, Any],
+    place: str,
+    number: int,
+    version: str,
+    shared: Mapping[str, str],
+) -> None:
+    name = f'GPU_SXM_{number}'
+    path = f'{SYSTEM}/Processors/{name}'
+    device = f'{place}/PCIeDevices/{name}'
+    size = spec['gpu']['memory_mib']
+    oem = {
+        '@odata.type': '#NvidiaProcessor.v1_6_0.NvidiaGPU',
+        'CCModeEnabled': False,
+        'CCDevModeEnabled': False,
+    }
+    settings = gpu_settings(documents, path, oem)
+    label = {'LocationType': 'Embedded', 'ServiceLabel': name}
+    more = {'MIGModeEnabled': False, 'TotalNumberNVLinks': 18}
     put(
         documents, path, 'Processor.v1_20_0', 'Processor',
         ProcessorType='GPU',
         Manufacturer='NVIDIA',
-        FirmwareVersion=versions['gpu'],
+        FirmwareVersion=version,
         SystemInterface={'InterfaceType': 'PCIe'},
-        MemorySummary={
-            'ECCModeEnabled': True,
-            'TotalMemorySizeMiB': spec['gpu']['memory_mib'],
-        },
-        Location={
-            'PartLocation': {
-                'LocationType': 'Embedded', 'ServiceLabel': name,
-            },
-        },
+        MemorySummary={'ECCModeEnabled': True, 'TotalMemorySizeMiB': size},
+        Location={'PartLocation': label},
         Status={**GOOD, 'HealthRollup': 'OK'},
         Links={
-            'Chassis': link(chassis),
-            'Memory': links([memory]),
+            'Chassis': link(place),
+            'Memory': links([_memory(documents, name, size)]),
             'PCIeDevice': link(device),
             'PCIeFunctions': links([f'{device}/PCIeFunctions/0']),
         },
-        Oem={
-            'Nvidia': {
-                **pending,
-                'MIGModeEnabled': False,
-                'TotalNumberNVLinks': 18,
-            }
-        },
+        Oem={'Nvidia': {**oem, **more}},
         **shared,
         **settings,
     )  # fmt: skip
 
 
 def _memory(documents: Documents, name: str, size: int) -> str:
-    path = f'{_SYSTEM}/Memory/{name}_DRAM_0'
+    path = f'{SYSTEM}/Memory/{name}_DRAM_0'
     put(
         documents, path, 'Memory.v1_20_0', f'{name} DRAM',
         MemoryType='DRAM',
@@ -328,7 +258,7 @@ def _memory(documents: Documents, name: str, size: int) -> str:
 def _fpga(documents: Documents, version: str) -> None:
     """The baseboard's FPGA is a Processor too, as bmcweb shows it."""
     put(
-        documents, f'{_SYSTEM}/Processors/FPGA_0', 'Processor.v1_20_0',
+        documents, f'{SYSTEM}/Processors/FPGA_0', 'Processor.v1_20_0',
         'Processor',
         ProcessorType='FPGA',
         Manufacturer='NVIDIA',

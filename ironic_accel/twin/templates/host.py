@@ -32,7 +32,14 @@ RESETS = [
     'On', 'ForceOff', 'GracefulShutdown', 'GracefulRestart', 'ForceRestart',
     'PowerCycle', 'ForceOn', 'Nmi',
 ]  # fmt: skip
-_TARGETS = ['None', 'Pxe', 'Hdd', 'Cd', 'BiosSetup', 'Usb']
+_BOOT = {
+    'BootSourceOverrideEnabled': 'Disabled',
+    'BootSourceOverrideMode': 'UEFI',
+    'BootSourceOverrideTarget': 'None',
+    'BootSourceOverrideTarget@Redfish.AllowableValues': [
+        'None', 'Pxe', 'Hdd', 'Cd', 'BiosSetup', 'Usb',
+    ],
+}  # fmt: skip
 
 
 def manager_of(documents: Documents) -> str:
@@ -49,18 +56,33 @@ def add(documents: Documents, spec: Mapping[str, Any]) -> None:
     """
     system = f'{ROOT}/Systems/{spec["id"]}'
     chassis = f'{ROOT}/Chassis/{spec.get("chassis", spec["id"])}'
+    manager = manager_of(documents)
+    _system(documents, system, chassis, manager, spec)
+    _chassis(documents, chassis, system, manager, spec)
+    managed = (documents.see(manager) or {})['Links']
+    managed['ManagerForServers'].append(link(system))
+    _processors(documents, system, spec)
+    _ethernet(documents, system, spec)
+    prefix = spec.get('firmware_prefix', '')
+    firmware(
+        documents, f'{prefix}BIOS', spec.get('bios', '1.0'),
+        related=[system], description='BIOS image',
+    )  # fmt: skip
+
+
+def _system(
+    documents: Documents,
+    system: str,
+    chassis: str,
+    manager: str,
+    spec: Mapping[str, Any],
+) -> None:
     said: dict[str, Any] = {}
     if spec.get('boot_mark', True):
         said['LastResetTime'] = '2026-01-01T00:00:00+00:00'
-    manager = manager_of(documents)
-    reset = f'{system}/Actions/ComputerSystem.Reset'
     put(
         documents, system, 'ComputerSystem.v1_22_0', str(spec['id']),
         SystemType='Physical',
-        Manufacturer=spec.get('manufacturer', 'Twin'),
-        Model=spec.get('model', 'Server'),
-        PartNumber=spec.get('part_number', 'TWIN-SERVER'),
-        SerialNumber=spec.get('serial', f'TWIN-{spec["id"]}'),
         UUID=stable_uuid(system),
         PowerState='On',
         BiosVersion=spec.get('bios', '1.0'),
@@ -71,15 +93,10 @@ def add(documents: Documents, spec: Mapping[str, Any]) -> None:
             'Model': spec.get('cpu_model', 'CPU'),
         },
         MemorySummary={'TotalSystemMemoryGiB': spec.get('memory_gib', 512)},
-        Boot={
-            'BootSourceOverrideEnabled': 'Disabled',
-            'BootSourceOverrideMode': 'UEFI',
-            'BootSourceOverrideTarget': 'None',
-            'BootSourceOverrideTarget@Redfish.AllowableValues': _TARGETS,
-        },
+        Boot=dict(_BOOT),
         Actions={
             '#ComputerSystem.Reset': {
-                'target': reset,
+                'target': f'{system}/Actions/ComputerSystem.Reset',
                 'ResetType@Redfish.AllowableValues': RESETS,
             }
         },
@@ -89,11 +106,23 @@ def add(documents: Documents, spec: Mapping[str, Any]) -> None:
             'Chassis': links([chassis]),
             'ManagedBy': links([manager]),
         },
+        **_identity(spec),
         **said,
     )  # fmt: skip
-    _chassis(documents, chassis, system, manager, spec)
-    managed = (documents.see(manager) or {})['Links']
-    managed['ManagerForServers'].append(link(system))
+
+
+def _identity(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        'Manufacturer': spec.get('manufacturer', 'Twin'),
+        'Model': spec.get('model', 'Server'),
+        'PartNumber': spec.get('part_number', 'TWIN-SERVER'),
+        'SerialNumber': spec.get('serial', f'TWIN-{spec["id"]}'),
+    }
+
+
+def _processors(
+    documents: Documents, system: str, spec: Mapping[str, Any]
+) -> None:
     collection(documents, f'{system}/Processors', 'Processor')
     for number in range(1, spec.get('cpus', 2) + 1):
         put(
@@ -105,12 +134,6 @@ def add(documents: Documents, spec: Mapping[str, Any]) -> None:
             Model=spec.get('cpu_model', 'CPU'),
             Status=dict(GOOD),
         )  # fmt: skip
-    _ethernet(documents, system, spec)
-    prefix = spec.get('firmware_prefix', '')
-    firmware(
-        documents, f'{prefix}BIOS', spec.get('bios', '1.0'),
-        related=[system], description='BIOS image',
-    )  # fmt: skip
 
 
 def _ethernet(
@@ -154,10 +177,6 @@ def _chassis(
     put(
         documents, chassis, 'Chassis.v1_22_0', chassis.rpartition('/')[2],
         ChassisType='RackMount',
-        Manufacturer=spec.get('manufacturer', 'Twin'),
-        Model=spec.get('model', 'Server'),
-        SerialNumber=spec.get('serial', f'TWIN-{spec["id"]}'),
-        PartNumber=spec.get('part_number', 'TWIN-SERVER'),
         PowerState='On',
         Status=dict(GOOD),
         Actions=actions,
@@ -167,6 +186,7 @@ def _chassis(
             'ComputerSystems': links([system]),
             'ManagedBy': links([manager]),
         },
+        **_identity(spec),
     )  # fmt: skip
     collection(documents, f'{chassis}/NetworkAdapters', 'NetworkAdapter')
     collection(documents, f'{chassis}/PCIeDevices', 'PCIeDevice')
@@ -181,39 +201,46 @@ def add_dpu(documents: Documents, spec: Mapping[str, Any]) -> None:
     system = f'{ROOT}/Systems/{spec["id"]}'
     (documents.see(system) or {})['SystemType'] = 'DPU'
     if spec.get('generation', 3) >= 3:
-        oem = f'{system}/Oem/Nvidia'
-        put(
-            documents, oem, 'NvidiaComputerSystem.v1_0_0',
-            'Nvidia Computer System',
-            Mode=spec.get('mode', 'DpuMode'),
-            Actions={
-                '#Mode.Set': {
-                    'target': f'{oem}/Actions/Mode.Set',
-                    'Parameters': [
-                        {
-                            'Name': 'Mode',
-                            'AllowableValues': ['DpuMode', 'NicMode'],
-                        }
-                    ],
-                }
-            },
-        )  # fmt: skip
-        (documents.see(system) or {})['Oem'] = {'Nvidia': link(oem)}
-        return
-    bios = f'{system}/Bios'
-    mode = {'NicMode': spec.get('mode', 'DpuMode')}
+        _mode_resource(documents, system, spec.get('mode', 'DpuMode'))
+    else:
+        _mode_attribute(documents, system, spec.get('mode', 'DpuMode'))
+
+
+def _mode_resource(documents: Documents, system: str, mode: str) -> None:
+    oem = f'{system}/Oem/Nvidia'
     put(
-        documents, bios, 'Bios.v1_2_0', 'BIOS Configuration',
-        Attributes=dict(mode),
-        **{
-            '@Redfish.Settings': {
-                '@odata.type': '#Settings.v1_3_5.Settings',
-                'SettingsObject': link(f'{bios}/Settings'),
+        documents, oem, 'NvidiaComputerSystem.v1_0_0',
+        'Nvidia Computer System',
+        Mode=mode,
+        Actions={
+            '#Mode.Set': {
+                'target': f'{oem}/Actions/Mode.Set',
+                'Parameters': [
+                    {
+                        'Name': 'Mode',
+                        'AllowableValues': ['DpuMode', 'NicMode'],
+                    }
+                ],
             }
         },
     )  # fmt: skip
+    (documents.see(system) or {})['Oem'] = {'Nvidia': link(oem)}
+
+
+def _mode_attribute(documents: Documents, system: str, mode: str) -> None:
+    bios = f'{system}/Bios'
+    settings = {
+        '@Redfish.Settings': {
+            '@odata.type': '#Settings.v1_3_5.Settings',
+            'SettingsObject': link(f'{bios}/Settings'),
+        }
+    }
+    put(
+        documents, bios, 'Bios.v1_2_0', 'BIOS Configuration',
+        Attributes={'NicMode': mode}, **settings,
+    )  # fmt: skip
     put(
         documents, f'{bios}/Settings', 'Bios.v1_2_0', 'Pending BIOS',
-        Attributes=dict(mode),
+        Attributes={'NicMode': mode},
     )  # fmt: skip
     (documents.see(system) or {})['Bios'] = link(bios)

@@ -31,6 +31,15 @@ from ironic_accel.twin.templates.base import (
 _UPDATE = f'{ROOT}/UpdateService'
 _NAMESPACE = uuid.UUID('5f1cf000-643d-11f0-8000-7cc25590513a')
 
+_PRIVILEGES = {
+    'Administrator': [
+        'Login', 'ConfigureManager', 'ConfigureUsers', 'ConfigureSelf',
+        'ConfigureComponents',
+    ],
+    'Operator': ['Login', 'ConfigureSelf', 'ConfigureComponents'],
+    'ReadOnly': ['Login', 'ConfigureSelf'],
+}  # fmt: skip
+
 
 def stable_uuid(name: str) -> str:
     """A UUID that is the same in every run."""
@@ -131,15 +140,7 @@ def _accounts(documents: Documents) -> None:
     )  # fmt: skip
     collection(documents, f'{service}/Accounts', 'ManagerAccount')
     collection(documents, f'{service}/Roles', 'Role')
-    privileges = {
-        'Administrator': [
-            'Login', 'ConfigureManager', 'ConfigureUsers',
-            'ConfigureSelf', 'ConfigureComponents',
-        ],
-        'Operator': ['Login', 'ConfigureSelf', 'ConfigureComponents'],
-        'ReadOnly': ['Login', 'ConfigureSelf'],
-    }  # fmt: skip
-    for role, granted in privileges.items():
+    for role, granted in _PRIVILEGES.items():
         put(
             documents, f'{service}/Roles/{role}', 'Role.v1_3_0', 'User Role',
             RoleId=role,
