@@ -55,8 +55,8 @@ def let_go(machine: Machine) -> None:
 
 
 #: The first one has its image fetched; the others find it in the cache, so
-#: that they look at their box exactly once before they push. With each, what holds
-#: it, the size of its image, and the scale of its time.
+#: that they look at their box exactly once before they push. With each, what
+#: holds it, the size of its image, and the scale of its time.
 MOMENTS = {
     'while the task runs': (let_go, SMALL, 60),
     'before the push': (hold_before, SMALL, 400),

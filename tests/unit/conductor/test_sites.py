@@ -74,7 +74,8 @@ def test_an_unknown_name_is_told_with_the_known_ones(
         tmp_path: pathlib.Path) -> None:
     write(tmp_path, 'a.yaml', sample.yaml_of(
         sample.mode_profile('one', ecc='enabled')))
-    with pytest.raises(BadInput, match=r"'two' is no site profile.*known: one"):
+    with pytest.raises(
+            BadInput, match=r"'two' is no site profile.*known: one"):
         sites.SiteProfiles(str(tmp_path)).get('two')
 
 
