@@ -49,10 +49,10 @@ from bench.measure.facts import Facts
 
 INTERFACES = {
     'bios': 'no-bios', 'boot': 'redfish-virtual-media',
-    'console': 'no-console', 'deploy': 'ramdisk', 'firmware': 'redfish', 'inspect': 'redfish',
-    'management': 'redfish', 'network': 'noop', 'power': 'redfish',
-    'raid': 'no-raid', 'rescue': 'no-rescue', 'storage': 'noop',
-    'vendor': 'redfish'}
+    'console': 'no-console', 'deploy': 'ramdisk', 'firmware': 'redfish',
+    'inspect': 'redfish', 'management': 'redfish', 'network': 'noop',
+    'power': 'redfish', 'raid': 'no-raid', 'rescue': 'no-rescue',
+    'storage': 'noop', 'vendor': 'redfish'}
 
 
 def begin(folder: Path) -> None:
