@@ -25,7 +25,6 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
-from ironic_accel.model.device import Inventory
 from ironic_accel.model.document import plain
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
@@ -42,6 +41,9 @@ from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reader import Reader
 
+#: Devices by the ids that the caller has for them.
+Devices = Mapping[str, Device]
+
 #: How long a value that was taken may stay unseen, seconds.
 _SHOWS_WITHIN = 30.0
 
@@ -53,17 +55,18 @@ _RESETS = ('#Processor.Reset', '#NetworkAdapter.Reset')
 _RESET_TYPES = ('ForceRestart', 'GracefulRestart', 'PowerCycle')
 
 
-def set_modes(reader: Reader, writer: Writer, inventory: Inventory,
+def set_modes(reader: Reader, writer: Writer, devices: Devices,
               action: Action) -> dict[str, Any]:
     """Set modes, one request each; returns the ticket.
 
+    :param devices: the devices of the service, by the ids of the action.
     :raises: Rejected, Unreachable where nothing at all was set;
         OutcomeUnknown where the first one's fate is not known.
     """
     done: list[dict[str, Any]] = []
     for change in action.changes:
         try:
-            entry = _set_one(reader, writer, inventory, change.item)
+            entry = _set_one(reader, writer, devices, change.item)
         except (Rejected, Unreachable, OutcomeUnknown) as error:
             if not done:
                 raise
@@ -75,9 +78,9 @@ def set_modes(reader: Reader, writer: Writer, inventory: Inventory,
     return {'kind': 'set', 'at': time.time(), 'items': done}
 
 
-def _set_one(reader: Reader, writer: Writer, inventory: Inventory,
+def _set_one(reader: Reader, writer: Writer, devices: Devices,
              item: Item) -> dict[str, Any]:
-    device = inventory.device(item.device)
+    device = devices.get(item.device)
     mode = device.mode(item.name) if device else None
     if mode is None or mode.uri is None or item.wanted is None:
         raise Rejected(f'{item.name} cannot be set on {item.device}: it is '
@@ -148,14 +151,13 @@ def _unseen(reader: Reader, entry: Mapping[str, Any],
         seen=str(plain(soon if soon is not None else now)))
 
 
-def resets(reader: Reader, devices: tuple[Device, ...]
-           ) -> dict[str, Effect]:
+def resets(reader: Reader, devices: Devices) -> dict[str, Effect]:
     """The devices that the service can reset."""
     out = {}
-    for device in devices:
+    for name, device in devices.items():
         shown = reader.known(device.uri) if device.uri else None
         if shown is not None and _reset_action(shown) is not None:
-            out[device.id] = Effect.DEVICE_RESET
+            out[name] = Effect.DEVICE_RESET
     return out
 
 
@@ -167,7 +169,7 @@ def _reset_action(shown: Fields) -> Fields | None:
     return None
 
 
-def reset(reader: Reader, writer: Writer, inventory: Inventory,
+def reset(reader: Reader, writer: Writer, devices: Devices,
           action: Action) -> dict[str, Any]:
     """Reset devices, one request each; returns the ticket.
 
@@ -178,7 +180,7 @@ def reset(reader: Reader, writer: Writer, inventory: Inventory,
     for name in names:
         refs = [list(i.ref) for i in action.items if i.device == name]
         try:
-            entry = _reset_one(reader, writer, inventory, name)
+            entry = _reset_one(reader, writer, devices, name)
         except AccelError as error:
             if not done:
                 raise
@@ -188,9 +190,9 @@ def reset(reader: Reader, writer: Writer, inventory: Inventory,
     return {'kind': 'reset', 'items': done}
 
 
-def _reset_one(reader: Reader, writer: Writer, inventory: Inventory,
+def _reset_one(reader: Reader, writer: Writer, devices: Devices,
                name: str) -> dict[str, Any]:
-    device = inventory.device(name)
+    device = devices.get(name)
     doc = reader.fresh(device.uri) if device and device.uri else None
     shown = _reset_action(reader.fields(doc)) if doc is not None else None
     target = shown.text('target') if shown else None

@@ -47,11 +47,11 @@ class Rig:
     backend: RedfishBackend
     settings: Settings
 
-    def again(self, system: str | None = None, **settings: Any
-              ) -> RedfishBackend:
+    def again(self, system: str | None = None, name: str = 'redfish',
+              **settings: Any) -> RedfishBackend:
         """Another backend for the same twin."""
         return RedfishBackend(
-            self.connector, system,
+            self.connector, system, name=name,
             settings=dataclasses.replace(self.settings, **settings))
 
 

@@ -22,6 +22,7 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.merge import merge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
@@ -209,6 +210,28 @@ def test_the_mode_of_a_dpu_on_its_own_bmc(rig, box: str) -> None:
     Host(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
     assert at.backend.observe().device(dpu.id).mode('mode').current == 'nic'
+
+
+def test_a_dpu_is_seen_by_its_host_and_by_itself(
+        rig, tmp_path: Path) -> None:
+    """One plan on the parent spans both BMCs; each does what it showed."""
+    parent = rig('pcie-a100')
+    child = rig('bluefield-3')
+    own = child.again(name='redfish-dpu')
+    told = merge(parent.backend.observe(), own.observe())
+    dpu = one(told, 'dpu')
+    assert dpu.mode('mode').current == 'dpu'
+    outer, = parent.backend.ways(told)
+    inner, = own.ways(told)
+    assert (outer.name, inner.name) == ('redfish', 'redfish-dpu')
+    assert (dpu.id, 'nic') in outer.burns
+    assert (dpu.id, 'mode') in inner.sets
+    assert (dpu.id, 'mode') not in outer.sets
+    assert not {r for r in inner.sets if r[0] != dpu.id}
+    assert ended(own, own.start(burning.set_mode(
+        {dpu.id: 'nic'}, 'mode', Effect.POWER_CYCLE))) == {
+        (dpu.id, 'mode'): True}
+    assert parent.box.ledger.writes == []
 
 
 def test_cray_fetches_for_one_node(rig, captures: Path,
