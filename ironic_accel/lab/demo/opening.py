@@ -148,5 +148,9 @@ def three_plan(show: Show, crew: Cast) -> None:
     show.expect(len(refused['refused']) == 8 and not refused['stages'],
                 'a downgrade is refused on all eight GPUs, and says why',
                 refused)
-    show.expect(watch.ledger(machine)['requests'] == 0,
-                'neither plan asked the BMC anything')
+    # Ironic's power sync goes on asking for the System itself.
+    asked = [r['path'] for r in watch.ledger(machine)['last_requests']
+             if any(part in r['path'] for part in (
+                 'UpdateService', 'Chassis', 'Processors', 'Settings'))]
+    show.expect(asked == [], 'neither plan asked the BMC about a device',
+                asked)

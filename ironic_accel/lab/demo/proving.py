@@ -74,18 +74,18 @@ def _mig(show: Show, crew: Cast) -> None:
     show.line('MIG on the H100s and on the A100s, side by side:')
     hopper, ampere = clean_all(show, crew, {
         cast_mod.HGX: profiles.HGX_MIG, cast_mod.PCIE: profiles.A100_MIG})
-    volatile = hopper['volatile']
-    show.line(f"  {profiles.HGX_MIG}: {hopper['proved']} items proved, of "
-              'which these do not survive a reboot: '
-              + ', '.join(volatile))
+    show.line(f"  {profiles.HGX_MIG}: {hopper['proved']} items proved, and "
+              f"no IS trait: {hopper.get('no_is')}")
     traits = crew.traits(cast_mod.HGX)
-    show.expect(bool(volatile) and IS_MIG not in traits
+    show.expect('does not survive' in hopper.get('no_is', ''),
+                'the reason is that it does not survive a reboot', hopper)
+    show.expect(IS_MIG not in traits
                 and 'CUSTOM_ACCEL_CAN_HGX_MIG' in traits,
-                'Hopper loses MIG at a reboot: CUSTOM_ACCEL_CAN_HGX_MIG and '
-                'no IS trait', sorted(traits))
+                'the H100s get CUSTOM_ACCEL_CAN_HGX_MIG and no IS trait',
+                sorted(traits))
     traits = crew.traits(cast_mod.PCIE)
     show.expect(ampere['volatile'] == [] and IS_A100 in traits,
-                f'Ampere keeps MIG: {IS_A100}', sorted(traits))
+                f'Ampere keeps MIG: the A100s get {IS_A100}', sorted(traits))
     show.table(show.faces.traits_table(crew.all_traits()))
 
 
