@@ -119,10 +119,14 @@ class Host:
         self._spool = spool
         self._on_flash = on_flash
 
-    def watched(self, spool: str, on_flash: OnFlash) -> Host:
-        """The same machine, for one write whose flashes are to be known."""
-        return Host(self.root, self.path, self._nvml, self._env, spool,
-                    on_flash)
+    def watched(self, spool: str, on_flash: OnFlash,
+                mark: Mapping[str, str] | None = None) -> Host:
+        """The same machine, for one write whose flashes are to be known.
+
+        :param mark: what they carry in their environment.
+        """
+        return Host(self.root, self.path, self._nvml,
+                    {**self._env, **(mark or {})}, spool, on_flash)
 
     def nvml(self) -> ModuleType | None:
         """The NVML module; the caller initialises it. None without it."""

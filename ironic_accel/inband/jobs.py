@@ -44,6 +44,9 @@ SCHEMA = 'job/1'
 #: Ended jobs that are kept for whoever asks late.
 _KEPT = 64
 
+#: The variable in the environment of a job's flashes.
+_MARK = 'IRONIC_ACCEL_JOB'
+
 #: Jobs that have a worker in this process, by their folder.
 _WORKERS: dict[str, threading.Thread] = {}
 
@@ -101,8 +104,14 @@ class Job:
 
     @property
     def is_flashing(self) -> bool:
-        """Whether a flash of it goes on."""
+        """Whether a flash of it, as far as noted, goes on."""
         return any(_lives(pid, start) for pid, start in self.flashes)
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """The environment by which its flashes are known: one that began
+        just before its starter died has not been noted."""
+        return {_MARK: self.id}
 
     def busy(self) -> Busy:
         """The job as something that is under way."""
@@ -114,6 +123,16 @@ class Job:
 def _lives(pid: int, start: int | None) -> bool:
     now = start_time(pid)
     return now is not None and (start is None or now == start)
+
+
+def _is_marked(job: Job) -> bool:
+    """Whether a process carries the job's mark (proc(5), environ)."""
+    mark = f'{_MARK}={job.id}'.encode()
+    for folder in pathlib.Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if mark in (folder / 'environ').read_bytes().split(b'\0'):
+                return True
+    return False
 
 
 class Jobs:
@@ -199,9 +218,11 @@ class Jobs:
 
     def goes_on(self, job: Job) -> bool:
         """Whether a job may still write."""
-        return job.is_flashing or (
-            job.results is None and job.lost is None
-            and self.has_worker(job))
+        if job.is_flashing:
+            return True
+        if job.results is not None or job.lost is not None:
+            return False
+        return self.has_worker(job) or _is_marked(job)
 
     def has_worker(self, job: Job) -> bool:
         """Whether who does the job still lives."""

@@ -64,7 +64,7 @@ class Work:
         """Do the work and keep its end, whatever it is."""
         host = self._host.watched(
             str(self._jobs.folder(job.id)),
-            lambda note: self._noted(job, note))
+            lambda note: self._noted(job, note), job.mark)
         results: tuple[Result, ...] | None = None
         try:
             results = self._do(job, host)
