@@ -113,7 +113,8 @@ class Box:
     def on_power(self, hook: PowerHook) -> None:
         """Call ``hook(system_id, 'On' | 'Off')`` when host power moves.
 
-        A warm reset is told as Off and then On.
+        A warm reset is told as Off and then On. Hooks run while the box
+        is locked: a hook that starts something does so without waiting.
         """
         self.power.hooks.append(hook)
 
@@ -251,6 +252,19 @@ class Box:
                 self.devices[part.device].present = False
 
     # What goes wrong
+
+    def misbehave(self, text: str) -> None:
+        """Let a fault stand, as ``--fault`` writes it, and begin it.
+
+        Raises ValueError for a fault that is not known.
+        """
+        with self.lock:
+            fault = self.faults.parse(text)
+            if fault.name == 'foreign-task':
+                self.updates.start_foreign(float(fault.value or 600))
+            elif fault.name == 'foreign-copy':
+                for path in self.copying:
+                    self.updates.copy(path)
 
     def violate(self, kind: str, detail: str) -> None:
         """Record something that would have hurt a real machine."""

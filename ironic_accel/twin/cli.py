@@ -21,7 +21,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironic_accel.twin.bmc import control
 from ironic_accel.twin.bmc.server import TwinServer
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.clock import ScaledClock
@@ -77,11 +76,7 @@ def make_box(args: argparse.Namespace) -> Box:
         cost_per_expanded=args.cost_per_expanded,
     )
     for text in args.fault:
-        fault = box.faults.parse(text)
-        if fault.name == 'foreign-task':
-            control.start_foreign_task(box, float(fault.value or 600))
-        elif fault.name == 'foreign-copy':
-            control.start_foreign_copy(box)
+        box.misbehave(text)
     return box
 
 

@@ -268,6 +268,16 @@ class Updates:
         if part.copies is not None:
             self.copy(part.copies)
 
+    def start_foreign(self, seconds: float) -> Task:
+        """Someone else updates something for so many seconds."""
+        task = self._box.tasks.new('Update')
+        self._box.timeline.after(
+            seconds,
+            lambda: self._box.tasks.end(task, 'Completed'),
+            'foreign task',
+        )
+        return task
+
     def copy(self, path: str) -> None:
         """Start the background copy of one root of trust."""
         self._box.copying[path] = 'InProgress'

@@ -72,10 +72,9 @@ def _fault(box: Box, body: dict[str, Any]) -> Any:
     if 'clear' in body:
         name = body['clear']
         box.faults.clear(None if name is True else name)
-    elif body.get('name') == 'foreign-task':
-        start_foreign_task(box, float(body.get('value') or 600))
-    elif body.get('name') == 'foreign-copy':
-        start_foreign_copy(box)
+    elif str(body.get('name')).startswith('foreign-'):
+        value = f'={body["value"]}' if body.get('value') else ''
+        box.misbehave(f'{body["name"]}{value}')
     else:
         box.faults.add(**body)
     return box.faults.as_dict()
@@ -83,11 +82,7 @@ def _fault(box: Box, body: dict[str, Any]) -> Any:
 
 def start_foreign_task(box: Box, seconds: float = 600.0) -> str:
     """Someone else starts an update; return its task's URI."""
-    task = box.tasks.new('Update')
-    box.timeline.after(
-        seconds, lambda: box.tasks.end(task, 'Completed'), 'foreign task'
-    )
-    return task.uri
+    return box.updates.start_foreign(seconds).uri
 
 
 def start_foreign_copy(box: Box) -> None:

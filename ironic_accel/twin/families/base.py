@@ -24,7 +24,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ironic_accel.twin.documents import ROOT, Document
-from ironic_accel.twin.families import firmware, hardware, settings
+from ironic_accel.twin.families import (
+    firmware,
+    hardware,
+    renumber,
+    settings,
+)
 from ironic_accel.twin.parts import Component, Effect
 
 if TYPE_CHECKING:
@@ -85,7 +90,7 @@ class Family:
 
     def renumber(self, box: Box) -> None:
         """Move resource ids, as some machines do at a reset."""
-        hardware.renumber(box)
+        renumber.renumber(box)
 
 
 def inventory(box: Box) -> list[str]:

@@ -165,33 +165,3 @@ def _belongings(box: Box, uri: str, document: Document) -> list[str]:
     if [target(item) for item in owned.get('Processors') or []] == [uri]:
         found.append(chassis)
     return [path for path in found if path is not None]
-
-
-def renumber(box: Box) -> None:
-    """Swap the names of the first two GPUs of each host.
-
-    The hardware stays; only who answers under which URI moves, which is
-    what a different order of enumeration does.
-    """
-    for host in box.hosts:
-        gpus = [
-            device
-            for device in box.devices.values()
-            if device.kind == 'gpu' and device.host == host
-        ]
-        if len(gpus) > 1:
-            first, second = gpus[0].uris[0], gpus[1].uris[0]
-            _swap(box, first, second)
-
-
-def _swap(box: Box, first: str, second: str) -> None:
-    one, two = box.documents.get(first), box.documents.get(second)
-    if one is None or two is None:
-        return
-    for name in ('SerialNumber', 'UUID', 'Location'):
-        values = one.get(name), two.get(name)
-        for document, value in ((one, values[1]), (two, values[0])):
-            if value is not None:
-                document[name] = value
-    box.documents.put(first, one)
-    box.documents.put(second, two)

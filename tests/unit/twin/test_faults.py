@@ -265,12 +265,19 @@ def test_late_devices(hgx: Client) -> None:
     assert len(hgx.get(GPUS)['Members']) == 9
 
 
-def test_renumber_moves_serials(hgx: Client) -> None:
+def test_renumber_moves_cards_with_their_state(hgx: Client) -> None:
     first = hgx.get(GPU)['SerialNumber']
-    hgx.box.faults.parse('renumber')
+    change = {'MemorySummary': {'ECCModeEnabled': False}}
+    hgx.patch(f'{GPU}/Settings', change)
+    hgx.box.misbehave('renumber')
     hgx.reset('ForceRestart')
     hgx.box.advance(60)
-    assert hgx.get(f'{GPUS}/GPU_SXM_2')['SerialNumber'] == first
+    moved = hgx.get(f'{GPUS}/GPU_SXM_2')
+    assert moved['SerialNumber'] == first
+    assert not moved['MemorySummary']['ECCModeEnabled']
+    assert hgx.get(GPU)['MemorySummary']['ECCModeEnabled']
+    chassis = hgx.get('/redfish/v1/Chassis/HGX_GPU_SXM_2')
+    assert chassis['SerialNumber'] == first
 
 
 def test_vanish_after_bmc(hgx: Client) -> None:
