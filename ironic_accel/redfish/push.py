@@ -175,6 +175,9 @@ class Writer:
             try:
                 response = session.request(
                     method, url, data=data, allow_redirects=False,
+                    # Given here, as the environment would override the
+                    # session's.
+                    verify=self._connector._verify,
                     headers={'OData-Version': '4.0', **headers},
                     timeout=(self._settings.connect_timeout, timeout))
             except (requests_errors.RequestException, OSError) as error:
@@ -186,7 +189,6 @@ class Writer:
         theirs = self._connector._session
         session = requests.Session()
         session.trust_env = theirs.trust_env
-        session.verify = self._connector._verify
         session.auth = theirs.auth
         session.headers['Connection'] = 'close'
         session.headers['Accept-Encoding'] = 'identity'

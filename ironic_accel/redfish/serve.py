@@ -1,0 +1,147 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Images served to BMCs that fetch them (SimpleUpdate), over plain HTTP.
+
+For callers without a web server of their own. Only files that were asked to
+be served are, each under a path that nobody can guess; an image's digest is
+checked again at every fetch, before its first byte goes out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import secrets
+import shutil
+import socket
+import threading
+from types import TracebackType
+from typing import BinaryIO
+from urllib import parse
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.profile import Image
+
+_PIECE = 1024 * 1024
+_IDLE = 60.0
+
+
+class ImageServer:
+    """Serves images as long as it is entered.
+
+    ``Settings.image_uri`` takes its ``uri``.
+
+    :param bmc: URL of the BMC: the local address that leads there is the one
+        that is listened on and told.
+    :param port: to listen on; 0 is any free one.
+    """
+
+    def __init__(self, bmc: str, port: int = 0) -> None:
+        self._host = _address_towards(bmc)
+        self._port = port
+        self._files: dict[str, Ready] = {}
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> ImageServer:
+        family = socket.AF_INET6 if ':' in self._host else socket.AF_INET
+        kind = type('_Bound', (_Server,), {'address_family': family})
+        self._server = kind((self._host, self._port), self._files)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name='images', daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+    def uri(self, image: Ready, spec: Image | None = None) -> str | None:
+        """Serve an image from now on; the URI at which it is."""
+        if self._server is None:
+            return None
+        path = f'/{secrets.token_urlsafe(16)}/{os.path.basename(image.path)}'
+        self._files[parse.quote(path)] = image
+        host = f'[{self._host}]' if ':' in self._host else self._host
+        port = self._server.server_address[1]
+        return f'http://{host}:{port}{parse.quote(path)}'
+
+
+def _address_towards(bmc: str) -> str:
+    """The local address from which a BMC is reached; nothing is sent."""
+    where = parse.urlsplit(bmc)
+    port = where.port or 443
+    family, _, _, _, target = socket.getaddrinfo(
+        where.hostname, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(target)
+        return str(probe.getsockname()[0])
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int],
+                 files: dict[str, Ready]) -> None:
+        self.files = files
+        super().__init__(address, _Handler)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """GET and HEAD of the images, nothing else."""
+
+    protocol_version = 'HTTP/1.1'
+    server: _Server
+    timeout = _IDLE
+
+    def do_GET(self) -> None:
+        """Send an image."""
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        """Tell an image's length."""
+        self._answer(body=False)
+
+    def _answer(self, body: bool) -> None:
+        image = self.server.files.get(self.path)
+        if image is None:
+            self.send_error(404)
+            return
+        with open(image.path, 'rb') as file:
+            if not _is(file, image):
+                # Whoever replaced it, it is not what was approved.
+                self.send_error(410)
+                return
+            self.send_response(200)
+            self.send_header('Content-Type', 'application/octet-stream')
+            self.send_header('Content-Length', str(image.size))
+            self.end_headers()
+            if body:
+                shutil.copyfileobj(file, self.wfile, _PIECE)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Paths are secrets: they are not logged."""
+
+
+def _is(file: BinaryIO, image: Ready) -> bool:
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    size = file.tell()
+    file.seek(0)
+    return size == image.size and digest.hexdigest() == image.sha256
