@@ -35,7 +35,8 @@ from ironic_accel.model.plan import Item
 
 TOOL = 'nvidia_gpu_tools.py'
 
-_CC = re.compile(r' CC mode is (off|on|devtools)\s*$', re.MULTILINE)
+#: Besides off, on and devtools it may be a state that only setting ends.
+_CC = re.compile(r' CC mode is (\S+)\s*$', re.MULTILINE)
 _PPCIE = re.compile(r' PPCIe mode is (off|on)\s*$', re.MULTILINE)
 _PPCIE_WORDS = {'off': 'disabled', 'on': 'enabled'}
 
