@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence
 import json
+import re
 from typing import Any
 
 from ironic_accel.converge.ports import Ready
@@ -46,6 +47,8 @@ RESET = 300.0
 FLASH = 3600.0
 
 _LONGEST = 300
+_ADDRESS = re.compile(r'(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})'
+                      r'\.([0-7])')
 
 
 class BaseFamily:
@@ -201,19 +204,11 @@ def bdf(text: object) -> str | None:
     Takes addresses without domain, with one of eight digits, and in
     capitals.
     """
-    bare = text_of(text)
-    if bare is None:
+    match = _ADDRESS.fullmatch((text_of(text) or '').lower())
+    if match is None:
         return None
-    fields = bare.lower().split(':')
-    if len(fields) == 2:
-        fields.insert(0, '0000')
-    slot, dot, function = fields[-1].partition('.')
-    try:
-        domain, bus, dev = (int(x, 16) for x in (*fields[:-1], slot))
-        number = int(function, 16) if dot else 0
-    except ValueError:
-        return None
-    return f'{domain:04x}:{bus:02x}:{dev:02x}.{number}'
+    domain, bus, slot, function = match.groups()
+    return f'{int(domain or "0", 16):04x}:{bus}:{slot}.{function}'
 
 
 def first_functions(functions: Sequence[Function]) -> list[Function]:

@@ -1,0 +1,292 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What families do beyond their common contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+import struct
+from types import ModuleType
+from typing import Any
+
+import hypothesis
+from hypothesis import strategies as st
+import pytest
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import alveo
+from ironic_accel.inband.tools import amd_gpu
+from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools import fwupd
+from ironic_accel.inband.tools import mellanox
+from ironic_accel.inband.tools import mellanox_modes
+from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.inband.tools import opae
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Value
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Item
+from ironic_accel.twin import images
+from ironic_accel.twin.inside import nvml
+from ironic_accel.twin.inside import tools
+from ironic_accel.twin.inside.tools import generic
+from ironic_accel.twin.inside.tools.state import part
+from ironic_accel.twin.inside.tools.state import setting
+from ironic_accel.twin.inside.tools.state import State
+from tests.unit.inband.tools import bench
+
+A100 = '0000:31:00.0'
+
+
+def _config(**values: object) -> dict[str, Any]:
+    return {name: {'current_value': value, 'next_value': value}
+            for name, value in values.items()}
+
+
+@pytest.mark.parametrize(('value', 'number'), [
+    (16, 16), ('16', 16), ('True(1)', 1), ('SEPARATED_HOST(0)', 0),
+    ('N/A', None), (True, None), (None, None), ('Array[0..7]', None)])
+def test_numbers_of_mlxconfig(value: object, number: int | None) -> None:
+    assert mellanox_modes.number(value) == number
+
+
+@pytest.mark.parametrize(('config', 'mode'), [
+    ({'INTERNAL_CPU_MODEL': 'EMBEDDED_CPU(1)',
+      'INTERNAL_CPU_OFFLOAD_ENGINE': 'ENABLED(0)'}, 'dpu'),
+    ({'INTERNAL_CPU_MODEL': 'EMBEDDED_CPU(1)',
+      'INTERNAL_CPU_OFFLOAD_ENGINE': 'DISABLED(1)'}, 'nic'),
+    ({'INTERNAL_CPU_MODEL': 'SEPARATED_HOST(0)',
+      'INTERNAL_CPU_OFFLOAD_ENGINE': 'ENABLED(0)'}, 'separated-host')])
+def test_modes_of_bluefield(config: dict[str, str], mode: str) -> None:
+    found = mellanox_modes.read(_config(**config), 'x', [])
+    assert [(m.name, m.current) for m in found] == [('mode', mode)]
+
+
+def test_nic_mode_of_bluefield_2_sets_the_owners_too() -> None:
+    config = _config(
+        INTERNAL_CPU_MODEL='EMBEDDED_CPU(1)',
+        INTERNAL_CPU_OFFLOAD_ENGINE='ENABLED(0)',
+        INTERNAL_CPU_PAGE_SUPPLIER='ECPF(0)',
+        INTERNAL_CPU_ESWITCH_MANAGER='ECPF(0)',
+        INTERNAL_CPU_IB_VPORT0='ECPF(0)')
+    assert mellanox_modes.parameters('mode', 'nic', config) == {
+        'INTERNAL_CPU_OFFLOAD_ENGINE': 1, 'INTERNAL_CPU_PAGE_SUPPLIER': 1,
+        'INTERNAL_CPU_ESWITCH_MANAGER': 1, 'INTERNAL_CPU_IB_VPORT0': 1}
+
+
+@pytest.mark.parametrize(('name', 'value', 'names'), [
+    ('link-type', ('eth',), '2 ports'), ('link-type', ('eth', 'vpi'), 'vpi'),
+    ('sriov', 'maybe', 'maybe'), ('unheard', 1, 'unheard')])
+def test_values_that_a_card_cannot_have(name: str, value: Value,
+                                        names: str) -> None:
+    config = _config(LINK_TYPE_P1='ETH(2)', LINK_TYPE_P2='ETH(2)')
+    with pytest.raises(ValueError, match=names):
+        mellanox_modes.parameters(name, value, config)
+
+
+def test_a_port_that_is_neither_is_not_guessed() -> None:
+    warnings: list[Warned] = []
+    found = mellanox_modes.read(_config(LINK_TYPE_P1='VPI(3)'), 'x', warnings)
+    assert [(m.name, m.current) for m in found] == [('link-type', None)]
+    assert 'VPI(3)' in warnings[0].message
+
+
+def test_a_bluefield_is_not_reset_from_its_host(tmp_path: Path) -> None:
+    host = bench.host(tmp_path)
+    tools.install(tmp_path / 'bin', tmp_path / 'state', ['mstfwreset'])
+    card = bench.device('dpu', '0000:ca:00.0')
+    assert mellanox.Mellanox().resets(host, card) is Effect.NONE
+
+
+def _gpu(folder: Path, monkeypatch: pytest.MonkeyPatch,
+         **facts: object) -> tuple[Host, State]:
+    bench.host(folder)
+    state = State(folder / 'state.json')
+    state.create({A100: {
+        'facts': {'name': 'NVIDIA A100-SXM4-40GB', **facts},
+        'parts': {'gpu': part('92.00.45.00.03')},
+        'settings': {'mig': setting(0, 'device-reset', default=0)}}})
+    monkeypatch.setenv('TWIN_INSIDE_STATE', str(state.path))
+    where = bench.files(folder, f'sys/bus/pci/devices/{A100}')
+    (where / 'driver').symlink_to('../../../bus/pci/drivers/nvidia')
+    tools.install(folder / 'bin', state.path, ['nvidia-smi'])
+
+    def module() -> ModuleType:
+        return nvml
+    return Host(str(folder / 'root'), str(folder / 'bin'), module), state
+
+
+FUNCTION = Function(A100, '10de', '20b0', '10de', '134f', '030200')
+
+
+@pytest.mark.parametrize(('facts', 'health'), [
+    ({}, None),
+    ({'remapped': [0, 0, 0, 0]}, 'OK'),
+    ({'remapped': [3, 0, 0, 0], 'recovery': 0}, 'OK'),
+    ({'remapped': [0, 1, 1, 0], 'recovery': 0}, 'Warning'),
+    ({'remapped': [0, 0, 0, 1]}, 'Critical'),
+    ({'recovery': 2}, 'Warning')])
+def test_health_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                         facts: dict[str, Any], health: str | None) -> None:
+    host, _ = _gpu(tmp_path, monkeypatch, **facts)
+    seen = nvidia_gpu.NvidiaGpu().look(host, [FUNCTION])
+    assert seen.told[A100].health == health
+    assert seen.warnings == ()
+
+
+def test_a_lost_gpu_is_critical(tmp_path: Path,
+                                monkeypatch: pytest.MonkeyPatch) -> None:
+    host, state = _gpu(tmp_path, monkeypatch)
+    state.fault('nvml', 'lost', on='handle')
+    seen = nvidia_gpu.NvidiaGpu().look(host, [FUNCTION])
+    assert seen.told[A100].health == 'Critical'
+    assert [w.message for w in seen.warnings] == ['GPU is lost']
+
+
+def test_a_gpu_in_use_may_be_set_later(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, state = _gpu(tmp_path, monkeypatch)
+    state.fault('nvml', 'fail', on='set')
+    results = nvidia_gpu.NvidiaGpu().set(
+        host, bench.device('gpu', A100),
+        [Item('card', 'mig', 'mode', 'enabled')], bench.quiet)
+    assert results[0].detail is not None
+    assert results[0].detail.error_class is ErrorClass.TRANSIENT
+
+
+def test_a_reset_after_which_mig_still_waits_is_none(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, state = _gpu(tmp_path, monkeypatch)
+    family, card = nvidia_gpu.NvidiaGpu(), bench.device('gpu', A100)
+    state.put(A100, {'mig': 1})
+    state.fault('nvidia-smi', 'lie')
+    results = family.reset(host, card, Effect.DEVICE_RESET, bench.quiet)
+    assert results[0].detail is not None
+    assert results[0].detail.expected == 'enabled'
+    state.fault('nvidia-smi', None)
+    assert family.reset(host, card, Effect.DEVICE_RESET, bench.quiet) == ()
+
+
+def test_cc_is_not_touched_while_the_driver_holds_the_gpu(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, _ = _gpu(tmp_path, monkeypatch)
+    results = nvidia_gpu.NvidiaGpu().set(
+        host, bench.device('gpu', A100), [Item('card', 'cc', 'mode', 'on')],
+        bench.quiet)
+    assert results[0].detail is not None
+    assert 'driver' in results[0].detail.summary
+
+
+@pytest.mark.parametrize('wrap', [False, True])
+def test_amd_smi_before_and_from_rocm_7(tmp_path: Path, wrap: bool) -> None:
+    host = bench.host(tmp_path)
+    gpus = [{'gpu': n, 'bus': {'bdf': f'0000:05:00.{n}'},
+             'asic': {'market_name': 'AMD Instinct MI300X'},
+             'ifwi' if wrap else 'vbios': {'version': f'022.{n}'},
+             'partition': {'compute_partition': 'N/A' if n else 'DPX',
+                           'memory_partition': 'NPS1'}} for n in (0, 1)]
+    text = json.dumps({'gpu_data': gpus} if wrap else gpus)
+    (tmp_path / 'static.json').write_text(text)
+    bench.prints(tmp_path, 'amd-smi', str(tmp_path / 'static.json'))
+    function = Function('0000:05:00.0', '1002', '74a1', '1002', '74a1',
+                        '120000')
+    told = amd_gpu.AmdGpu().look(host, [function]).told['0000:05:00.0']
+    assert {m.name: m.current for m in told.modes} == {
+        'compute-partition': 'dpx', 'memory-partition': 'nps1'}
+    assert [c.running for c in told.components] == ['022.0']
+    assert told.serial is None
+
+
+def test_platform_of_an_xsabin(tmp_path: Path) -> None:
+    path = tmp_path / 'image'
+    images.xsabin_image(path, 'xilinx_u55c_gen3x16_xdma_base_3')
+    platform = alveo.platform_of(str(path))
+    assert platform == 'xilinx_u55c_gen3x16_xdma_base_3'
+    assert alveo.board_of(platform) == 'u55c'
+    path.write_bytes(b'something else')
+    assert alveo.platform_of(str(path)) is None
+    assert alveo.platform_of(str(tmp_path / 'missing')) is None
+
+
+@pytest.mark.parametrize(('head', 'kind'), [
+    (struct.pack('<III', 0xb6eafd19, 0, 0), 'fim'),
+    (struct.pack('<III', 0xb6eafd19, 0, 1), 'bmc'),
+    # Key cancellation and root hashes cannot be undone.
+    (struct.pack('<III', 0xb6eafd19, 0, 0x0100), None),
+    (struct.pack('<III', 0xb6eafd19, 0, 0x0301), None),
+    (struct.pack('<III', 0xb6eafd18, 0, 0), None), (b'short', None)])
+def test_kinds_of_signed_updates(tmp_path: Path, head: bytes,
+                                 kind: str | None) -> None:
+    (tmp_path / 'image').write_bytes(head)
+    assert opae.kind_of(str(tmp_path / 'image')) == kind
+
+
+def test_a_key_cancellation_is_never_written(tmp_path: Path) -> None:
+    host = bench.host(tmp_path)
+    state = State(tmp_path / 'state.json')
+    state.create({'0000:3b:00.0': {'facts': {'board': 'd5005'}, 'parts': {
+        'fim': part('1.0.0')}, 'settings': {}}})
+    tools.install(tmp_path / 'bin', state.path, ['fpgasupdate'])
+    path = tmp_path / 'image'
+    digest = generic.signed(path, 0, '2.0.0', 'd5005', subtype=1)
+    card = bench.device('fpga', '0000:3b:00.0',
+                        components=(Component('fim', 'x', '1.0.0'),))
+    results = opae.Opae().burn(
+        host, card, [Item('card', 'fim', 'firmware', '2.0.0')],
+        Ready(str(path), path.stat().st_size, digest), None, True,
+        bench.quiet)
+    assert [r.ok for r in results] == [False]
+    assert state.read()['calls'] == []
+
+
+def test_fwupd_does_not_guess_between_two_cards(tmp_path: Path) -> None:
+    host = bench.host(tmp_path)
+    card = {'facts': {'name': 'x', 'serial': 'y', 'vendor': 'z',
+                      'instance': 'PCI\\VEN_15B3&DEV_1021'},
+            'parts': {'nic': part('28.39.1002')}, 'settings': {}}
+    state = State(tmp_path / 'state.json')
+    state.create({'0000:17:00.0': card})
+    tools.install(tmp_path / 'bin', state.path, ['fwupdmgr'])
+    cards = [Function(f'0000:{bus}:00.0', '15b3', '1021', '15b3', '0001',
+                      '020000') for bus in ('17', '18')]
+    assert set(fwupd.Fwupd().look(host, cards[:1]).told) == {'0000:17:00.0'}
+    assert fwupd.Fwupd().look(host, cards).told == {}
+
+
+@pytest.mark.parametrize(('text', 'address'), [
+    ('0000:17:00.0', '0000:17:00.0'), ('17:00.0', '0000:17:00.0'),
+    ('00000000:CA:00.1', '0000:ca:00.1'), ('0000:B1:00.0', '0000:b1:00.0'),
+    ('N/A', None), ('', None), (None, None), ('x:y:z.0', None), (17, None)])
+def test_addresses(text: object, address: str | None) -> None:
+    assert common.bdf(text) == address
+
+
+@hypothesis.given(st.text())
+def test_no_output_makes_a_parser_fail(text: str) -> None:
+    mellanox.firmware(mellanox.parse_query(text))
+    opae.parse_fme(text)
+    common.json_in(text)
+    common.bdf(text)
+    mellanox_modes.number(text)
+
+
+@pytest.mark.parametrize(('text', 'value'), [
+    ('warning: old\n{"a": 1}\n', {'a': 1}), ('[1, {"a": 2}] x', [1, {'a': 2}]),
+    ('{broken [1]', [1]), ('nothing', None), ('', None)])
+def test_json_after_other_lines(text: str, value: object) -> None:
+    assert common.json_in(text) == value
