@@ -95,6 +95,7 @@ class Machine:
     system: str
     backend: RedfishBackend
     folder: Path
+    known: catalog.Catalog
     journal: Memory = dataclasses.field(default_factory=Memory)
     pace: Pace = dataclasses.field(default_factory=Pace)
     progress: list[str] = dataclasses.field(default_factory=list)
@@ -113,7 +114,7 @@ class Machine:
         for _ in range(steps):
             out, record = loop.advance(
                 self.backend, Local(self.folder), self.journal, profile,
-                record, self.clock.now(), catalog.load(), self.pace)
+                record, self.clock.now(), self.known, self.pace)
             if isinstance(out, outcome.Wait):
                 if self.progress[-1:] != [out.progress.summary]:
                     self.progress.append(out.progress.summary)
@@ -142,19 +143,26 @@ class Machine:
 
 
 @contextlib.contextmanager
-def machine(name: str, folder: Path, system: str | None = None,
+def machine(name: str | Path, folder: Path, system: str | None = None,
+            known: catalog.Catalog | None = None,
             **options: Any) -> Iterator[Machine]:
-    """A machine grown from a shipped box or a capture."""
+    """A machine grown from a shipped box or a capture.
+
+    :param known: another catalogue than the package's own.
+    """
+    known = known or catalog.load()
     clock = FakeClock()
     box = load_box(name, clock=clock, **options)
     server = TwinServer(box)
     url = server.start()
     connector = connect.connect(url)
     try:
-        backend = RedfishBackend(connector, system, settings=Settings(
-            image_uri=lambda ready, spec: f'file://{ready.path}'))
-        path = system or f'/redfish/v1/Systems/{next(iter(box.hosts))}'
-        yield Machine(box, clock, url, path, backend, folder)
+        settings = Settings(
+            image_uri=lambda ready, spec: f'file://{ready.path}')
+        backend = RedfishBackend(connector, system, catalog=known,
+                                 settings=settings)
+        path = f'/redfish/v1/Systems/{system or next(iter(box.hosts))}'
+        yield Machine(box, clock, url, path, backend, folder, known)
     finally:
         connect.disconnect(connector)
         server.stop()

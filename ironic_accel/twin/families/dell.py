@@ -53,6 +53,13 @@ class Dell(Family):
             if not component.id.startswith('Installed-'):
                 component.updateable = False
 
+    def covers(self, target: str, component: Component) -> bool:
+        """One entry for each port: a card's own are one firmware."""
+        ports = [re.search(r'__(\w+\.\w+\.\d+)-\d', name)
+                 for name in (target, component.id)]
+        first, second = (found and found[1] for found in ports)
+        return first is not None and first == second
+
     def activated(self, box: Box, component: Component, old: str) -> None:
         """The installed version is part of the id: the resource moves."""
         found = re.match(r'(Installed-[^-]*-).*(__.*)', component.id)
