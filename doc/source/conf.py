@@ -13,8 +13,13 @@
 """Sphinx's configuration."""
 
 import importlib.util
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "ext"))
 
 extensions = [
+    "accel_tables",
     "openstackdocstheme",
     "reno.sphinxext",
 ]

@@ -1,0 +1,167 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Directives that print the steps and the catalogue from the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import inspect
+from typing import Any
+
+from docutils import nodes
+from docutils import statemachine
+from sphinx.util import docutils as sphinx_docutils
+
+_KINDS = ('clean', 'deploy', 'service', 'verify')
+
+
+class _Generated(sphinx_docutils.SphinxDirective):
+    """Prints the reStructuredText that ``text`` gives."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        """Parse what was generated."""
+        return list(self.parse_text_to_nodes(
+            statemachine.StringList(list(self.text()))))
+
+
+def _summary(method: Any) -> str:
+    doc = inspect.getdoc(method) or ''
+    return ' '.join(doc.partition('\n\n')[0].split())
+
+
+def _table(header: Iterable[str],
+           rows: Iterable[Iterable[object]]) -> Iterable[str]:
+    yield from ('.. list-table::', '   :header-rows: 1', '')
+    for row in (header, *rows):
+        for number, cell in enumerate(row):
+            yield f"   {'  -' if number else '* -'} {cell}"
+    yield ''
+
+
+def _words(raw: object) -> str:
+    if raw is None:
+        return 'unproved'
+    if isinstance(raw, bool):
+        return 'yes' if raw else 'no'
+    if isinstance(raw, tuple | list | frozenset):
+        return ', '.join(str(part) for part in raw)
+    return str(raw)
+
+
+class Steps(_Generated):
+    """Every step of the vendor interface, and its arguments."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.conductor.steps import Steps as source
+        for name, method in inspect.getmembers(source, inspect.isfunction):
+            kinds = [kind for kind in _KINDS
+                     if getattr(method, f'_is_{kind}_step', False)]
+            if not kinds:
+                continue
+            told = ', '.join(
+                f"{kind} (priority {getattr(method, f'_{kind}_step_priority')}"
+                ')' for kind in kinds)
+            yield from (f'``{name}``', f'    {_summary(method)} {told}.', '')
+            arguments: dict[str, Any] = {}
+            for kind in kinds:
+                arguments |= getattr(
+                    method, f'_{kind}_step_argsinfo', None) or {}
+            for argument, info in arguments.items():
+                yield f"    * ``{argument}``: {info['description']}"
+            yield ''
+
+
+class Catalogue(_Generated):
+    """Every product: its kind, components and modes."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.model import catalog
+        products = sorted(catalog.load().products.values(), key=lambda p: (
+            p.kind, p.name))
+        yield from _table(
+            ('Product', 'Kind', 'PCI ids', 'Components', 'Modes'),
+            ((f'``{p.name}``', p.kind, _words(p.pci), _words(p.components),
+              _words(p.modes)) for p in products))
+
+
+def _by_products(kind: str, names: Iterable[str], ask: Any
+                 ) -> Iterable[tuple[str, str, str, Any]]:
+    """(name, products, their facts), those with the same facts together.
+
+    Facts hang on the vendor and on the product's architecture as well.
+    """
+    from ironic_accel.model import catalog
+    known = catalog.load()
+    for name in names:
+        groups: dict[Any, set[str]] = {}
+        for product in known.products.values():
+            if product.kind != kind or name not in (
+                    *product.components, *product.modes):
+                continue
+            facts = ask(kind, name, product.name, product.vendor)
+            if facts is not None:
+                words = f'{product.vendor} {product.arch or ""}'.strip()
+                groups.setdefault(facts, set()).add(words)
+        for facts, words_of in groups.items():
+            yield name, kind, ', '.join(sorted(words_of)), facts
+        if not groups and ask(kind, name) is not None:
+            yield name, kind, 'any', ask(kind, name)
+
+
+class Modes(_Generated):
+    """Every mode: its values, effect, and whether it lasts."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.model import catalog
+        known = catalog.load()
+        yield from _table(
+            ('Kind', 'Mode', 'Values', 'Products', 'Active after', 'Lasts'),
+            ((kind, f'``{name}``', _words(mode.values or mode.type), who,
+              _words(mode.effect), _words(mode.persists))
+             for each in known.kinds for name, kind, who, mode
+             in _by_products(each, known.modes(each), known.mode)))
+
+
+class Components(_Generated):
+    """Every component name: what activates it."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.model import catalog
+        known = catalog.load()
+        yield from _table(
+            ('Kind', 'Component', 'Products', 'Active after',
+             'Shows what waits'),
+            ((kind, f'``{name}``', who, _words(part.effect),
+              _words(part.shows_pending))
+             for each in known.kinds for name, kind, who, part
+             in _by_products(each, known.components(each),
+                             known.component)))
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the directives."""
+    for name, directive in (
+            ('accelerator-steps', Steps),
+            ('accelerator-catalogue', Catalogue),
+            ('accelerator-modes', Modes),
+            ('accelerator-components', Components)):
+        app.add_directive(name, directive)
+    return {'version': '1', 'parallel_read_safe': True}
