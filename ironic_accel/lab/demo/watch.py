@@ -22,9 +22,10 @@ from typing import Any
 from ironic_accel.lab.demo.show import Document
 from ironic_accel.lab.demo.show import NotAsTold
 from ironic_accel.lab.demo.show import Show
-from ironic_accel.lab.ironic_api import POLL_SECONDS
 from ironic_accel.lab.machines import Machine
 
+#: Between two questions: each costs the conductor a little.
+POLL_SECONDS = 0.5
 #: A node in one of these does nothing of its own accord.
 RESTING = frozenset({
     'manageable', 'available', 'active', 'clean failed', 'deploy failed',
