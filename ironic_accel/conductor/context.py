@@ -15,9 +15,9 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import Any
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import imagestore
 from ironic_accel.conductor import operation
@@ -81,7 +81,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
     if current.kind == 'deploy' and current.work == 'apply':
         burns = 'burn_at_deploy' in profile_of(task.node, current).allow
     return Context(
-        task, current, time.time() if now is None else now,
+        task, current, clock.now() if now is None else now,
         Watched(task, current, connection.backend(task.node), burns),
         NodeJournal(task, current), imagestore.images(), catalog.load(),
         pace())

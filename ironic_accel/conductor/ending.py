@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
-import time
 from typing import Any
 
 from ironic.common import async_steps
@@ -29,6 +28,7 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
@@ -81,7 +81,7 @@ class Ending:
         if current.phase != 'restore' and current.restore and not done \
                 and not guard.stands(task.node):
             operation.store(task.node, current.but(
-                phase='restore', outcome=result, due=time.time(),
+                phase='restore', outcome=result, due=clock.now(),
                 failures=0, progress=f'back to {current.restore}'))
             task.node.touch_provisioning()
             task.node.save()
@@ -119,7 +119,7 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         outcome = 'refused' if refused else 'failed'
     elif current.work == 'apply':
         outcome = 'converged'
-    now = time.time()
+    now = clock.now()
     result: dict[str, Any] = {
         'id': current.id, 'operation': current.kind, 'step': current.step,
         'outcome': outcome, 'profile': current.profile or None,

@@ -22,9 +22,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import datetime
-import time
 from typing import Any
 import weakref
+
+from ironic_accel.conductor import clock
 
 KEY = 'accel_guard'
 
@@ -48,7 +49,7 @@ def stands(node: Any, now: float | None = None) -> dict[str, Any] | None:
     """
     guard: dict[str, Any] | None = (
         node.driver_internal_info or {}).get(KEY)
-    if guard and guard['until'] > (time.time() if now is None else now):
+    if guard and guard['until'] > (clock.now() if now is None else now):
         return guard
     return None
 

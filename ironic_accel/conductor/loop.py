@@ -15,13 +15,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 from ironic.common import states
 from ironic.conductor import periodics
 from oslo_log import log
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import reaper
 from ironic_accel.conductor import runner
@@ -49,7 +49,7 @@ def workers() -> threading.BoundedSemaphore:
 def due(node: Any) -> bool:
     """Whether a node has an operation that is due."""
     current = operation.load(node)
-    return (current is not None and current.due <= time.time()
+    return (current is not None and current.due <= clock.now()
             and operation.is_current(node, current))
 
 

@@ -18,13 +18,13 @@ node card). What is pushed into it and what resets it concerns all of them.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from urllib import parse
 
 from ironic.common import states
 from ironic import objects
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
 
 #: States in which a node is nobody's: a reset of the BMC hurts nobody.
@@ -73,7 +73,7 @@ def writing(task: Any, now: float | None = None) -> str | None:
     An intent past its deadline does not count: whoever saved it has given
     up, and what it left is seen on the box itself.
     """
-    now = time.time() if now is None else now
+    now = clock.now() if now is None else now
     for node in others(task):
         raw = (node.driver_internal_info or {}).get(operation.RECORD_KEY)
         intent = (raw or {}).get('intent')

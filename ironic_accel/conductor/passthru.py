@@ -18,12 +18,12 @@ A passthru runs inside an RPC call of 60 s: none of these talks to a BMC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import time
 from typing import Any
 
 from ironic.common import exception
 from ironic.drivers import base
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
@@ -111,7 +111,7 @@ class Passthru:
         node = task.node
         power_on = kwargs.get('power_on')
         free = node.provision_state != 'active'
-        now = time.time()
+        now = clock.now()
         current = Operation(
             kind='idle', step='accel_refresh', work='look',
             state=node.provision_state, due=now, started=now,
@@ -169,7 +169,7 @@ def _progress(current: Operation) -> dict[str, Any]:
             'profile': current.profile or None, 'phase': current.phase,
             'progress': current.progress, 'percent': current.percent,
             'writes': current.writes, 'resets': current.resets,
-            'seconds': round(time.time() - current.started, 1)}
+            'seconds': round(clock.now() - current.started, 1)}
 
 
 def _stored(task: Any) -> store.Stored:
@@ -180,4 +180,4 @@ def _stored(task: Any) -> store.Stored:
 
 
 def _age(at: float) -> float:
-    return round(max(0.0, time.time() - at), 1)
+    return round(max(0.0, clock.now() - at), 1)

@@ -21,11 +21,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
-import time
 from typing import Any
 
 from ironic.common import states
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.profile import Profile
 
@@ -51,7 +51,7 @@ def keep(node: Any, profile: Profile, devices: Iterable[str],
     found = of(node)
     found[profile.name] = {
         'digest': profile.digest, 'devices': sorted(set(devices)),
-        'at': time.time() if now is None else now}
+        'at': clock.now() if now is None else now}
     node.set_driver_internal_info(KEY, found)
 
 
@@ -94,7 +94,7 @@ def void(node: Any, profiles: Mapping[str, Profile],
 
     :param profiles: the site profiles as they are now.
     """
-    now = time.time() if now is None else now
+    now = clock.now() if now is None else now
     oldest = CONF.accelerator.proof_max_age
     out = {}
     for name, proof in of(node).items():

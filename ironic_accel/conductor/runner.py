@@ -14,13 +14,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ironic.common import exception
 from ironic.common import states
 from oslo_log import log
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import context
 from ironic_accel.conductor import ending
 from ironic_accel.conductor import guard
@@ -220,7 +220,7 @@ def _again(task: Any, seconds: float, why: str) -> None:
     if current is None:
         return
     operation.store(task.node, current.but(
-        due=time.time() + seconds, progress=why, percent=None))
+        due=clock.now() + seconds, progress=why, percent=None))
     task.node.touch_provisioning()
     task.node.save()
 

@@ -20,13 +20,13 @@ CLEANING, DEPLOYING or SERVICING, and resumes what waits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import time
 from typing import Any
 
 from ironic.common import async_steps
 from ironic.common import exception
 from ironic.drivers import base
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import resets
 from ironic_accel.conductor import sites
@@ -164,7 +164,7 @@ def begin(task: Any, current: Operation) -> str:
     if current.kind not in operation.WAIT_STATES:
         raise exception.InvalidState(
             f'a step cannot run in provision state {node.provision_state}')
-    now = time.time()
+    now = clock.now()
     operation.store(node, current.but(
         due=now, started=now,
         deadline=now + CONF.accelerator.stable_timeout))
@@ -181,7 +181,7 @@ def _begin_apply(task: Any, step: str, profile: Profile, inline: bool,
     effect, why = _effect(task, kind, max_effect, disruption)
     try:
         record = converge.begin(
-            profile, operation.load_record(node), time.time())
+            profile, operation.load_record(node), clock.now())
         operation.store_record(node, record)
     except AccelError as exc:
         raise exception.InvalidParameterValue(str(exc)) from exc

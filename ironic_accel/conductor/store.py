@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
-import time
 from typing import Any
 
 from ironic.common import exception
@@ -30,6 +29,7 @@ from ironic.drivers.modules import inspect_utils
 from ironic import objects
 from oslo_log import log
 
+from ironic_accel.conductor import clock
 from ironic_accel.model import document
 from ironic_accel.model import join
 from ironic_accel.model.device import Effect
@@ -81,7 +81,7 @@ def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
     :param ways: what could be done on it, so that it can be planned from.
     :param plan: the document of the plan that was made of it.
     """
-    at = time.time() if now is None else now
+    at = clock.now() if now is None else now
     data = _data(task)
     plugin = dict(data.get('plugin_data') or {})
     plugin[PLUGIN_KEY] = {

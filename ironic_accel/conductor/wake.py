@@ -14,10 +14,10 @@
 
 from __future__ import annotations
 
-import time
 
 from ironic.common import states
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import resets
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.ending import Ending
@@ -40,6 +40,6 @@ def power_on(ctx: Context) -> Ending | None:
         ctx.change(restore=states.POWER_OFF)
         ctx.node.save()
     resets.power(ctx.task, states.POWER_ON)
-    ctx.change(due=time.time() + ctx.pace.look, failures=0,
+    ctx.change(due=clock.now() + ctx.pace.look, failures=0,
                progress='powered on, its devices appear', percent=None)
     return None

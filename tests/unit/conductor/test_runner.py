@@ -1,0 +1,518 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ticks of an operation, on Ironic's objects and a box that is simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import pathlib
+from typing import Any
+from unittest import mock
+
+from ironic.common import states
+from ironic.conductor import utils as manager_utils
+from ironic.drivers.modules.redfish import power as redfish_power
+from ironic import objects
+import pytest
+
+from ironic_accel.conductor import clock
+from ironic_accel.conductor import connection
+from ironic_accel.conductor import context
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import imagestore
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import reaper
+from ironic_accel.conductor import runner
+from ironic_accel.conductor import store
+from ironic_accel.converge import ports
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.host import Host
+from tests.unit.conductor import sample
+from tests.unit.converge.box import Box
+from tests.unit.converge.box import Part
+
+Make = Callable[..., Any]
+
+
+class Images:
+    """Every image is here."""
+
+    def get(self, image: Any) -> ports.Ready:
+        """At once."""
+        return ports.Ready('/nowhere', 10, image.sha256)
+
+
+class Stage:
+    """A node, its box, and the world between them."""
+
+    def __init__(self, make_node: Make, acquire: Make, box: Box) -> None:
+        self.make_node = make_node
+        self.acquire = acquire
+        self.box = box
+        self.resumed: list[str] = []
+        self.seconds = 40.0
+        self.aux: Any = None
+        self.node: Any = None
+
+    def begin(self, kind: str = 'clean', step: str = 'apply_profile',
+              node: Any = None, **args: Any) -> None:
+        """Run a step body, as Ironic does."""
+        self.node = node or self.make_node()
+        self.node.provision_state = {
+            'clean': states.CLEANING, 'deploy': states.DEPLOYING,
+            'service': states.SERVICING}[kind]
+        self.node.target_provision_state = states.MANAGEABLE
+        self.node.save()
+        task = self.acquire(self.node)
+        state = getattr(task.driver.vendor, f'execute_{kind}_step')(
+            task, {'step': step, 'args': args})
+        task.node.provision_state = state
+        setattr(task.node, f'{kind}_step', {'step': step,
+                                            'interface': 'vendor'})
+        task.node.save()
+        task.release_resources()
+
+    def tick(self) -> Any:
+        """One tick; gives the operation that is left."""
+        task = self.acquire(self.node)
+        runner.tick(task)
+        if task.node is not None:
+            task.release_resources()
+        self.node.refresh()
+        self.box.now += self.seconds
+        return operation.load(self.node)
+
+    def run(self, most: int = 60) -> dict[str, Any]:
+        """Tick until it is over; gives the result."""
+        for _ in range(most):
+            if self.tick() is None:
+                return dict(self.result)
+        raise AssertionError(f'not over after {most} ticks: {self.info}')
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the node remembers."""
+        return dict(self.node.driver_internal_info)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The result record."""
+        return dict(self.info[operation.RESULT_KEY])
+
+    @property
+    def traits(self) -> set[str]:
+        """The node's traits."""
+        return set(objects.TraitList.get_by_node_id(
+            None, self.node.id).get_trait_names())
+
+
+def make_box(**fields: Any) -> Box:
+    """Two GPUs with old firmware, activated by a power cycle."""
+    return Box(
+        {f'gpu-{n}': {'gpu': Part(sample.OLD, claimed=Effect.POWER_CYCLE,
+                                  real=Effect.POWER_CYCLE)}
+         for n in range(2)},
+        {f'gpu-{n}': {'ecc': Part('disabled', claimed=Effect.WARM_REBOOT,
+                                  real=Effect.WARM_REBOOT)}
+         for n in range(2)}, [], **fields)
+
+
+@pytest.fixture
+def stage(make_node: Make, acquire: Make, profiles: pathlib.Path
+          ) -> Iterator[Stage]:
+    """A box behind the ports: BMC, Ironic's power, images, the RPC."""
+    profiles.joinpath('site.yaml').write_text(sample.yaml_of(
+        site_profile('h100-new', allow=['burn_at_deploy']),
+        site_profile('h100-strict')))
+    made = Stage(make_node, acquire, make_box())
+
+    def power_state(_self: Any, _task: Any) -> str:
+        return states.POWER_ON if made.box.host == 'on' else (
+            states.POWER_OFF)
+
+    def set_power(_self: Any, _task: Any, state: str,
+                  timeout: int | None = None) -> None:
+        if state == states.POWER_ON and made.box.host == 'off':
+            made.box.host_reset(Effect.POWER_CYCLE)
+        elif state != states.POWER_ON:
+            made.box.host = 'off'
+
+    def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
+        made.box.host_reset(Effect.WARM_REBOOT)
+
+    def resume(task: Any, kind: str) -> None:
+        made.resumed.append(kind)
+        task.release_resources()
+
+    host = mock.create_autospec(Host, instance=True)
+    host.aux_cycle.side_effect = lambda: made.box.host_reset(
+        Effect.AUX_CYCLE)
+    made.aux = host
+    with mock.patch.object(clock, 'now', autospec=True,
+                           side_effect=lambda: made.box.now), \
+        mock.patch.multiple(
+            redfish_power.RedfishPower, get_power_state=power_state,
+            set_power_state=set_power, reboot=reboot), \
+        mock.patch.object(connection, 'backend', autospec=True,
+                          side_effect=lambda _node: made.box), \
+        mock.patch.object(connection, 'host', autospec=True,
+                          return_value=host), \
+        mock.patch.object(imagestore, 'images', autospec=True,
+                          return_value=Images()), \
+        mock.patch.object(manager_utils,
+                          'notify_conductor_resume_operation',
+                          autospec=True, side_effect=resume):
+        yield made
+
+
+def site_profile(name: str, **fields: Any) -> dict[str, Any]:
+    """A profile that fits the simulated box."""
+    data = sample.profile_data(name, **fields)
+    data['images']['bundle']['fits'] = {'model': '*'}
+    return data
+
+
+def test_a_profile_is_brought_about_and_published(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'converged'
+    assert (told['writes'], told['resets'], told['proved']) == (3, 1, 4)
+    assert stage.box.sins == []
+    assert stage.resumed == ['clean']
+    assert {'CUSTOM_ACCEL_IS_H100_NEW', 'CUSTOM_ACCEL_CAN_H100_NEW',
+            'CUSTOM_ACCEL_GPU_X2', 'CUSTOM_ACCEL_GPU_ECC'} <= stage.traits
+    assert guard.stands(stage.node) is None
+    left = set(stage.info) & {operation.KEY, operation.RECORD_KEY,
+                              operation.PROFILE_KEY, guard.KEY}
+    assert left == set()
+    rows = objects.FirmwareComponentList.get_by_node_id(None, stage.node.id)
+    assert {r.current_version for r in rows} == {sample.NEW}
+
+
+def test_doing_it_again_changes_nothing(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    stage.begin(node=stage.node, profile='h100-new')
+    told = stage.run()
+    assert (told['outcome'], told['writes'], told['resets']) == (
+        'converged', 0, 0)
+
+
+def test_traits_go_before_the_first_write(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    for device in stage.box.parts.values():
+        device['gpu'].current = sample.OLD
+    seen = []
+    start = stage.box.start
+
+    def watched(*args: Any, **more: Any) -> Any:
+        seen.append(stage.traits)
+        return start(*args, **more)
+
+    stage.begin(node=stage.node, profile='h100-new')
+    with mock.patch.object(stage.box, 'start', autospec=True,
+                           side_effect=watched):
+        stage.run()
+    assert seen
+    for traits in seen:
+        assert not {'CUSTOM_ACCEL_IS_H100_NEW',
+                    'CUSTOM_ACCEL_GPU_ECC'} & traits
+
+
+def test_the_guard_stands_while_it_is_written(stage: Stage) -> None:
+    stage.seconds = 1.0
+    stage.begin(profile='h100-new')
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    standing = guard.stands(stage.node)
+    assert standing is not None
+    assert standing['what'] == 'gpu-0, gpu-1'
+    record = operation.load_record(stage.node)
+    assert record is not None
+    assert record.intent is not None
+    assert record.intent.ticket
+
+
+def test_a_host_that_was_off_is_off_again(stage: Stage) -> None:
+    stage.box.host = 'off'
+    stage.begin(profile='h100-new', node=stage.make_node(
+        power_state=states.POWER_OFF))
+    told = stage.run()
+    assert told['outcome'] == 'converged'
+    assert stage.box.host == 'off'
+    assert stage.node.power_state == states.POWER_OFF
+    assert stage.resumed == ['clean']
+
+
+def test_a_service_step_powers_nothing_on(stage: Stage) -> None:
+    stage.box.host = 'off'
+    stage.begin('service', profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'failed'
+    assert 'may not power it on' in told['error']['summary']
+    assert stage.box.host == 'off'
+    assert stage.node.provision_state == states.SERVICEFAIL
+
+
+def test_a_service_step_is_refused_what_it_does_not_allow(
+        stage: Stage) -> None:
+    stage.begin('service', profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'refused'
+    assert stage.box.writes == 0
+    assert 'max_effect of the step is none' in stage.node.last_error
+
+
+def test_a_deploy_step_burns_only_with_consent(stage: Stage) -> None:
+    stage.begin('deploy', profile='h100-strict')
+    told = stage.run()
+    assert told['outcome'] == 'refused'
+    assert stage.box.writes == 0
+    assert 'allow: [burn_at_deploy]' in stage.node.last_error
+    assert stage.node.provision_state == states.DEPLOYFAIL
+
+
+def test_with_consent_a_deploy_step_burns(stage: Stage) -> None:
+    stage.begin('deploy', profile='h100-new')
+    assert stage.run()['outcome'] == 'converged'
+    assert stage.resumed == ['deploy']
+
+
+@pytest.mark.parametrize('dies_after', range(1, 14))
+def test_a_conductor_may_die_after_any_save(
+        stage: Stage, dies_after: int) -> None:
+    class Died(BaseException):
+        """The process is gone."""
+
+    saves = 0
+    real = objects.Node.save
+
+    def save(node: Any, *args: Any, **more: Any) -> None:
+        nonlocal saves
+        real(node, *args, **more)
+        saves += 1
+        if saves == dies_after:
+            raise Died
+
+    stage.box.host = 'off'
+    stage.begin(profile='h100-new')
+    with mock.patch.object(objects.Node, 'save', autospec=True,
+                           side_effect=save):
+        try:
+            stage.run()
+        except Died:
+            # What a restart does with the locks of its own host.
+            objects.Node.release(None, 'this-conductor', stage.node.id)
+    stage.node.refresh()
+    told = stage.run() if operation.load(stage.node) else stage.result
+    assert told['outcome'] == 'converged'
+    assert max(stage.box.pushes.values()) == 1
+    assert stage.box.sins == []
+    assert stage.resumed == ['clean']
+    assert stage.box.host == 'off'
+
+
+def test_a_bmc_that_is_away_is_waited_for(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with mock.patch.object(stage.box, 'observe', autospec=True,
+                           side_effect=Unreachable('no answer')):
+        for _ in range(3):
+            current = stage.tick()
+            assert 'no answer' in current.progress
+    assert stage.run()['outcome'] == 'converged'
+
+
+def test_no_session_in_a_row_of_looks_fails(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with mock.patch.object(context, 'make', autospec=True,
+                           side_effect=Unreachable('no session')):
+        told = stage.run(20)
+    assert told['error']['summary'] == 'no session'
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert 'no session' in stage.node.last_error
+    assert stage.node.clean_step == {}
+
+
+def test_an_unknown_exception_ends_it_and_tells_no_secrets(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with mock.patch.object(stage.box, 'observe', autospec=True,
+                           side_effect=KeyError('s3cret')):
+        told = stage.run(2)
+    assert told['outcome'] == 'failed'
+    assert 'unexpected KeyError' in stage.node.last_error
+    assert 's3cret' not in stage.node.last_error
+    assert stage.node.provision_state == states.CLEANFAIL
+
+
+def test_a_node_that_was_taken_is_left_alone(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    task = stage.acquire(stage.node)
+    with mock.patch.object(stage.box, 'start', autospec=True) as start:
+        objects.Node.release(None, 'this-conductor', stage.node.id)
+        objects.Node.reserve(None, 'another-conductor', stage.node.id)
+        runner.tick(task)
+        objects.Node.release(None, 'another-conductor', stage.node.id)
+    start.assert_not_called()
+    stage.node.refresh()
+    assert operation.load_record(stage.node).intent is None
+
+
+def test_an_open_write_of_a_neighbour_is_waited_for(stage: Stage) -> None:
+    neighbour = stage.make_node(driver_internal_info={
+        operation.RECORD_KEY: {'intent': {
+            'kind': 'action', 'deadline': stage.box.now + 1e6}}})
+    stage.begin(profile='h100-new')
+    for _ in range(3):
+        current = stage.tick()
+    assert stage.box.writes == 0
+    assert neighbour.uuid in current.progress
+    neighbour.driver_internal_info = {}
+    neighbour.save()
+    assert stage.run()['outcome'] == 'converged'
+
+
+def test_the_auxiliary_cycle_is_asked_for_once(stage: Stage) -> None:
+    want_aux(stage)
+    stage.begin(profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'converged'
+    stage.aux.aux_cycle.assert_called_once_with()
+    assert stage.box.resets[-1] is Effect.AUX_CYCLE
+    assert stage.box.host == 'on'
+
+
+def test_a_busy_bmc_is_asked_for_the_cycle_again(stage: Stage) -> None:
+    want_aux(stage)
+    real = stage.aux.aux_cycle.side_effect
+    stage.aux.aux_cycle.side_effect = [
+        Rejected('busy', retry_after=1), None]
+    stage.begin(profile='h100-new')
+    while stage.aux.aux_cycle.call_count < 2:
+        assert stage.tick() is not None
+    real()
+    assert stage.run()['outcome'] == 'converged'
+
+
+def test_a_refused_cycle_ends_and_the_host_is_on_again(
+        stage: Stage) -> None:
+    want_aux(stage)
+    stage.aux.aux_cycle.side_effect = Rejected('no such action')
+    stage.begin(profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'failed'
+    assert told['error']['summary'] == 'no such action'
+    stage.aux.aux_cycle.assert_called_once_with()
+    assert stage.box.host == 'on'
+    assert guard.stands(stage.node) is None
+    record = operation.load_record(stage.node)
+    assert record is not None
+    assert record.intent is None
+    assert {x.item.name for x in record.landed} >= {'gpu'}
+
+
+def want_aux(stage: Stage) -> None:
+    for device in stage.box.parts.values():
+        device['gpu'].claimed = device['gpu'].real = Effect.AUX_CYCLE
+
+
+def test_what_failed_is_quarantined_where_that_is_configured(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    for device in stage.box.parts.values():
+        device['gpu'].current = '99.00.00.00.01'
+    conf = context.CONF
+    conf.set_override('baseline_profile', 'h100-new', group='accelerator')
+    conf.set_override('baseline_on_failure', 'quarantine',
+                      group='accelerator')
+    try:
+        stage.begin(step='apply_baseline', node=stage.node)
+        told = stage.run()
+    finally:
+        conf.clear_override('baseline_profile', group='accelerator')
+        conf.clear_override('baseline_on_failure', group='accelerator')
+    assert told['outcome'] == 'refused'
+    assert stage.resumed == ['clean', 'clean']
+    assert stage.node.maintenance
+    assert stage.traits == {'CUSTOM_ACCEL_DEGRADED'}
+
+
+def test_devices_are_reset_and_looked_at(stage: Stage) -> None:
+    stage.box.resettable = Effect.DEVICE_RESET
+    stage.begin(step='reset_devices')
+    told = stage.run()
+    assert (told['outcome'], told['writes'], told['found']) == ('done', 1, 2)
+    assert stage.resumed == ['clean']
+
+
+def test_devices_that_cannot_be_reset_are_told(stage: Stage) -> None:
+    stage.begin(step='reset_devices', devices=['gpu-0'])
+    told = stage.run()
+    assert told['outcome'] == 'failed'
+    assert 'gpu-0' in stage.node.last_error
+
+
+def test_a_refresh_publishes_and_restores(stage: Stage) -> None:
+    stage.box.host = 'off'
+    node = stage.make_node(power_state=states.POWER_OFF)
+    task = stage.acquire(node)
+    vendor = task.driver.vendor
+    vendor.validate(task, 'accel_refresh', http_method='POST')
+    asked = vendor.accel_refresh(task, http_method='POST')
+    task.release_resources()
+    stage.node = node
+    told = stage.run()
+    assert (told['id'], told['operation']) == (asked['id'], 'idle')
+    assert 'CUSTOM_ACCEL_GPU_X2' in stage.traits
+    assert 'CUSTOM_ACCEL_CAN_H100_NEW' in stage.traits
+    assert stage.box.host == 'off'
+    assert stage.resumed == []
+    task = stage.acquire(node)
+    shown = task.driver.vendor.accel_inventory(task, http_method='GET')
+    assert [d['id'] for d in shown['inventory']['devices']] == [
+        'gpu-0', 'gpu-1']
+    assert shown['age'] == stage.seconds * 2
+    planned = task.driver.vendor.accel_plan(
+        task, http_method='POST', profile='h100-new')
+    assert [s['reset'] for s in planned['plan']['stages']] == ['power-cycle']
+    assert store.load(task) is not None
+
+
+def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.seconds = 1.0
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    node = stage.node
+    node.provision_state = states.CLEANFAIL
+    node.maintenance = True
+    node.save()
+    assert reaper.wanted(node)
+    task = stage.acquire(node)
+    reaper.reap(task)
+    task.release_resources()
+    node.refresh()
+    assert operation.load(node) is None
+    assert node.clean_step == {}
+    assert not [k for k in node.driver_internal_info
+                if k.endswith('_polling')]
+    # What is being written goes on, and the next run waits for it.
+    assert guard.stands(node) is not None
+    assert operation.load_record(node).intent is not None
+    assert not reaper.wanted(node)
