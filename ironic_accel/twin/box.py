@@ -25,7 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 from ironic_accel.twin import damage
 from ironic_accel.twin.clock import Clock
-from ironic_accel.twin.documents import Document, Documents
+from ironic_accel.twin.documents import (
+    Document,
+    Documents,
+    keep_members,
+)
 from ironic_accel.twin.faults import Faults
 from ironic_accel.twin.ledger import Ledger, Violation
 from ironic_accel.twin.options import Options
@@ -110,6 +114,11 @@ class Box:
         when = self.epoch + datetime.timedelta(seconds=seconds)
         return when.isoformat(timespec='seconds')
 
+    def retry_after(self, seconds: float) -> int:
+        """Whole real seconds for a Retry-After, 1 at least."""
+        real = self.clock.real_delay(seconds)
+        return max(1, round(seconds if real is None else real))
+
     def on_power(self, hook: PowerHook) -> None:
         """Call ``hook(system_id, 'On' | 'Off')`` when host power moves.
 
@@ -164,7 +173,7 @@ class Box:
             return None
         for overlay in self.overlays.get(path, ()):
             overlay(found)
-        _keep_members(found, self.hidden)
+        keep_members(found, self.hidden)
         return found
 
     # What resets do
@@ -278,20 +287,3 @@ class Box:
     def as_dict(self) -> dict[str, Any]:
         """The whole state as JSON; see ``report``."""
         return describe(self)
-
-
-def _keep_members(
-    document: Document, hidden: Callable[[str], str | None]
-) -> None:
-    """Drop the members of a collection that are hidden."""
-    found = document.get('Members')
-    if not isinstance(found, list):
-        return
-    shown = [
-        member
-        for member in found
-        if hidden(str(member.get('@odata.id', ''))) != 'hidden'
-    ]
-    if len(shown) != len(found):
-        document['Members'] = shown
-        document['Members@odata.count'] = len(shown)

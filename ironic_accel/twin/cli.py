@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import signal
 import sys
 import threading
@@ -26,6 +27,10 @@ from ironic_accel.twin.box import Box
 from ironic_accel.twin.clock import ScaledClock
 from ironic_accel.twin.faults import KNOWN
 from ironic_accel.twin.load import load_box, shipped
+from ironic_accel.twin.options import Timing
+
+_TIMES = [item.name for item in dataclasses.fields(Timing)]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the twin's arguments to a parser."""
@@ -55,8 +60,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME[=VALUE][@MATCH][#COUNT]',
         help=f'let a fault stand: {", ".join(KNOWN)}',
     )  # fmt: skip
+    add(
+        '--timing', action='append', default=[], metavar='NAME=SECONDS',
+        help=f'simulated seconds of: {", ".join(_TIMES)}',
+    )  # fmt: skip
     add('--cost-per-request', type=float, default=20.0, metavar='MS')
     add('--cost-per-expanded', type=float, default=10.0, metavar='MS')
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, _, seconds = text.partition('=')
+    try:
+        return name, float(seconds)
+    except ValueError:
+        raise ValueError(
+            f'--timing: {text!r}: expected NAME=SECONDS'
+        ) from None
 
 
 def make_box(args: argparse.Namespace) -> Box:
@@ -72,6 +91,7 @@ def make_box(args: argparse.Namespace) -> Box:
         power=args.power.capitalize() if args.power else None,
         user=args.user,
         password=password,
+        timing=dict(map(_pair, args.timing)),
         cost_per_request=args.cost_per_request,
         cost_per_expanded=args.cost_per_expanded,
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,23 @@ def members(document: Document | None) -> list[str]:
     """Return the member paths of a collection."""
     found = (document or {}).get('Members') or []
     return [uri for uri in map(target, found) if uri]
+
+
+def keep_members(
+    document: Document, hidden: Callable[[str], str | None]
+) -> None:
+    """Drop the members of a collection that are hidden."""
+    found = document.get('Members')
+    if not isinstance(found, list):
+        return
+    shown = [
+        member
+        for member in found
+        if hidden(str(member.get('@odata.id', ''))) != 'hidden'
+    ]
+    if len(shown) != len(found):
+        document['Members'] = shown
+        document['Members@odata.count'] = len(shown)
 
 
 class Documents:

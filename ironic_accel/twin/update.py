@@ -73,7 +73,7 @@ class Updates:
             box.violate('two pushes at once', f'during {running[0].uri}')
             box.ledger.pushes.append(Push(*push, None))
             order.file.unlink(missing_ok=True)
-            raise RedfishError.busy(60)
+            raise RedfishError.busy(box.retry_after(60))
         task = box.tasks.new('Update')
         box.ledger.pushes.append(Push(*push, task.id))
         box.faults.task_started(box, task)

@@ -299,6 +299,6 @@ def _order(
         )
         task = box.updates.start(order)
         document = box.tasks.document(task.uri)
-    wait = str(round(box.options.timing.retry_after))
+    wait = str(box.retry_after(box.options.timing.retry_after))
     headers = {'Location': task.monitor, 'Retry-After': wait}
     return Reply(202, document, headers)

@@ -155,7 +155,8 @@ class Service:
         document = self.box.tasks.document(task.uri) or {}
         if task.running:
             document['PercentComplete'] = 0
-            wait = str(round(self.box.options.timing.retry_after))
+            timing = self.box.options.timing
+            wait = str(self.box.retry_after(timing.retry_after))
             headers = {'Location': task.monitor, 'Retry-After': wait}
             return Reply(202, document, headers)
         task.told_end = True

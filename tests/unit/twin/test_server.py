@@ -171,6 +171,14 @@ def test_passwords_and_sessions_over_tls() -> None:
     assert not server.certificate.exists()
 
 
+def test_retry_after_is_in_real_seconds() -> None:
+    slow = load_box('plain', clock=FakeClock())
+    fast = load_box('plain', clock=ScaledClock(60.0))
+    assert slow.retry_after(30) == 30
+    assert fast.retry_after(120) == 2
+    assert fast.retry_after(1) == 1
+
+
 def test_events_play_without_anybody_asking() -> None:
     box = load_box('plain', clock=ScaledClock(100.0))
     told: list[str] = []
@@ -210,6 +218,8 @@ def test_command_serves_until_it_is_told_to_stop() -> None:
         (['--box', 'plain', '--fault', 'x'], "fault: 'x'"),
         (['--box', 'plain', '--user', 'me'], 'expected both or none'),
         (['--box', 'plain', '--time-scale', '0'], 'time scale: 0.0'),
+        (['--box', 'plain', '--timing', 'flash'], "--timing: 'flash'"),
+        (['--box', 'plain', '--timing', 'x=1'], 'options.timing.x: 1.0'),
     ],
 )
 def test_command_says_what_is_wrong(
