@@ -32,8 +32,12 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Effect
 from ironic_accel.model.document import plain
 from ironic_accel.model.document import value_of
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Change
@@ -219,3 +223,24 @@ def start_from_dict(raw: Mapping[str, Any]) -> Start:
             bool(raw.get('force', False)), dict(raw.get('sources') or {}))
     except (KeyError, TypeError, ValueError) as exc:
         raise BadInput(f'{START}: {type(exc).__name__}: {exc}') from exc
+
+
+def error_to_dict(error: AccelError) -> dict[str, Any]:
+    """An error of a backend as JSON: it is told, not raised, so that it
+    comes through whatever lies between as it is."""
+    kinds = (OutcomeUnknown, Rejected, Unreachable, BadInput)
+    kind = next((k.__name__ for k in kinds if isinstance(error, k)),
+                AccelError.__name__)
+    later = error.retry_after if isinstance(error, Rejected) else None
+    return {'kind': kind, 'detail': error.detail.to_dict(),
+            'retry_after': later}
+
+
+def error_from_dict(raw: Mapping[str, Any]) -> AccelError:
+    """Read an error back, to be raised."""
+    detail = Detail.from_dict(raw['detail'])
+    if raw['kind'] == Rejected.__name__:
+        return Rejected(detail, retry_after=raw.get('retry_after'))
+    kinds: dict[str, type[AccelError]] = {
+        k.__name__: k for k in (OutcomeUnknown, Unreachable, BadInput)}
+    return kinds.get(raw['kind'], AccelError)(detail)

@@ -98,6 +98,10 @@ class LocalBackend:
         cards = {c for job in under_way for c in job.cards}
         return self._look.observe(busy, cards)
 
+    def devices(self) -> tuple[Device, ...]:
+        """The devices as they were last seen."""
+        return self._look.devices()
+
     def ways(self, inventory: Inventory) -> tuple[Way, ...]:
         """What can be done here and now on what was just observed."""
         burns: dict[Ref, Burn] = {}

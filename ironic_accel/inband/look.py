@@ -76,11 +76,15 @@ class Look:
         self._claims: dict[str, tuple[Family, ...]] = {}
         self._devices: dict[str, Device] = {}
 
-    def device(self, device_id: str) -> Device | None:
-        """A device as it was last seen; looks where nothing was yet."""
+    def devices(self) -> tuple[Device, ...]:
+        """The devices as last seen; looks where nothing was yet."""
         if not self._devices:
             self.observe((), ())
-        return self._devices.get(device_id)
+        return tuple(self._devices.values())
+
+    def device(self, device_id: str) -> Device | None:
+        """A device as it was last seen."""
+        return next((d for d in self.devices() if d.id == device_id), None)
 
     def forget(self) -> None:
         """Something was written: answers to earlier questions are void."""

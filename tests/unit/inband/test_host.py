@@ -106,3 +106,21 @@ def test_a_setting_that_is_not_there_names_itself(host: Host) -> None:
     with pytest.raises(AccelError, match=r'sriov_numvfs.*16'):
         host.write(path, '16')
     assert not host.exists(path)
+
+
+@pytest.mark.parametrize(('works', 'scope'), [('exec', 'yes'), ('exit 1 ;',
+                                                              '')])
+def test_a_flash_leaves_the_unit_that_began_it(
+        tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+        works: str, scope: str) -> None:
+    tree, host = sample.machine(tmp_path)
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    sample.tool(tmp_path, 'systemd-run', f"""
+        while [ "$1" != -- ]; do shift; done
+        shift
+        SCOPE=yes {works} "$@" """)
+    sample.tool(tmp_path, 'flash', 'echo "$SCOPE"')
+    assert host.run(['flash'], 10, flash=True).out == '\n'
+    tree.at('/run/systemd/system').mkdir(parents=True)
+    assert host.run(['flash'], 10, flash=True).out == f'{scope}\n'
+    assert host.run(['flash'], 10).out == '\n'

@@ -1,0 +1,58 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Commands for the conductor's loop: short, synchronous, JSON both ways.
+
+Each answers while the agent's command lock is held: a write goes on in the
+background, and a look waits no longer for tools than its patience.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic_python_agent.extensions import base
+
+from ipa_hardware_manager import backend
+
+
+class AccelExtension(base.BaseAgentExtension):
+    """``accel.accel_observe``, ``accel.accel_start``, ``accel.accel_poll``.
+
+    What goes wrong is in the answer's ``error`` (``converge.wire``), so that
+    it reaches the loop as it is.
+    """
+
+    @base.sync_command('accel_observe')
+    def accel_observe(self) -> dict[str, Any]:
+        """``inventory`` (a document inventory/1) and ``ways``."""
+        from ironic_accel.inband import serve
+
+        return serve.observe(backend.get())
+
+    @base.sync_command('accel_start')
+    def accel_start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Begin an action; ``ticket``.
+
+        :param request: a document accel-start/1.
+        """
+        from ironic_accel.inband import serve
+
+        return serve.start(backend.get(), request, backend.images)
+
+    @base.sync_command('accel_poll')
+    def accel_poll(self, ticket: dict[str, Any]) -> dict[str, Any]:
+        """``poll``: what became of a write."""
+        from ironic_accel.inband import serve
+
+        return serve.poll(backend.get(), ticket)

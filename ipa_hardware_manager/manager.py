@@ -1,0 +1,100 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The agent's hardware manager: it says that the in-band step is there.
+
+The step itself runs on the conductor, which asks this agent through its
+extension (``ipa_hardware_manager.extension``). Declared by the agent alone,
+it is what makes a service boot the ramdisk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic_python_agent import errors
+from ironic_python_agent import hardware
+from oslo_log import log
+
+from ipa_hardware_manager import backend
+from ironic_accel.inband import probe
+
+LOG = log.getLogger(__name__)
+
+STEP = 'apply_profile_in_band'
+
+_ARGSINFO = {
+    'profile': {
+        'description': 'The name of a site profile, or a whole profile as a '
+                       'mapping (at most 8 KiB).',
+        'required': True},
+    'max_effect': {
+        'description': 'The strongest reset that this step may cause; in a '
+                       'service step the default is none.',
+        'required': False},
+    'allow_disruption': {
+        'description': 'true where an instance on the node may be '
+                       'interrupted; a service step needs it for any reset '
+                       'at all.',
+        'required': False},
+}
+
+
+class AccelHardwareManager(hardware.HardwareManager):
+    """Accelerators in band; present only where there is one."""
+
+    HARDWARE_MANAGER_NAME = 'AccelHardwareManager'
+    # A constant: a version that changes between two boots of one cleaning
+    # starts the cleaning anew (ironic/drivers/modules/agent_base.py).
+    HARDWARE_MANAGER_VERSION = '1'
+
+    def evaluate_hardware_support(self) -> int:
+        """SERVICE_PROVIDER where a device of the catalogue is there.
+
+        Reads ids from sysfs and nothing else; whatever goes wrong is logged
+        and never stops the agent.
+        """
+        try:
+            there = probe.has_accelerator(backend.host())
+        except Exception:
+            LOG.exception('cannot look for accelerators')
+            there = False
+        support = hardware.HardwareSupport
+        return int(support.SERVICE_PROVIDER if there else support.NONE)
+
+    def get_clean_steps(self, node: Any, ports: Any) -> list[dict[str, Any]]:
+        """The one step, which an operator asks for."""
+        return [{'step': STEP, 'interface': 'vendor', 'priority': 0,
+                 'reboot_requested': False, 'abortable': False,
+                 'argsinfo': _ARGSINFO}]
+
+    def get_deploy_steps(self, node: Any, ports: Any
+                         ) -> list[dict[str, Any]]:
+        """The same; a deploy template gives it its priority (99 to 81)."""
+        return self.get_clean_steps(node, ports)
+
+    def get_service_steps(self, node: Any, ports: Any
+                          ) -> list[dict[str, Any]]:
+        """The same."""
+        return self.get_clean_steps(node, ports)
+
+    def apply_profile_in_band(self, node: Any, ports: Any,
+                              **args: Any) -> None:
+        """Refuse: the conductor's vendor interface runs this step.
+
+        :raises: CommandExecutionError always.
+        """
+        raise errors.CommandExecutionError(
+            f'{STEP} runs on the conductor, with this agent as its hand: '
+            'set the node\'s vendor_interface to one of accelerator, '
+            'accelerator-idrac, accelerator-ipmi')

@@ -1,0 +1,242 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The agent's plug-in, over its real base classes and no agent process.
+
+Run by ``test_core_agent`` in a process of its own: the agent and Ironic each
+take oslo.config's one global CONF for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+from typing import Any
+from unittest import mock
+
+from ironic_python_agent import config
+from ironic_python_agent import encoding
+from ironic_python_agent import errors
+from ironic_python_agent import hardware
+import pytest
+
+from ipa_hardware_manager import backend
+from ipa_hardware_manager import collector
+from ipa_hardware_manager import conf
+from ipa_hardware_manager import extension
+from ipa_hardware_manager import manager
+from ironic_accel.converge import wire
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.inband import functions
+from ironic_accel.inband import loader
+from ironic_accel.inband import probe
+from ironic_accel.model import document
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.profile import Image
+from ironic_accel.twin.inside.tree import Card
+from ironic_accel.twin.inside.tree import Tree
+from tests.unit.inband import sample
+
+NIC = 'nic-MT2049X00001'
+
+# Importing it registers the options that the other modules read.
+assert config.CONF is conf.CONF
+
+
+@pytest.fixture(name='tree')
+def _tree(tmp_path: pathlib.Path) -> Iterator[Tree]:
+    """The sample host, and an agent configured to be on it."""
+    tree, host = sample.machine(tmp_path)
+    conf.register()
+    for name, value in (
+            ('root', host.root), ('tool_path', host.path),
+            ('run_dir', str(tmp_path / 'run')),
+            ('image_cache_dir', str(tmp_path / 'cache')),
+            ('image_dirs', [str(tmp_path)])):
+        conf.CONF.set_override(name, value, group='accelerator')
+    backend.get.cache_clear()
+    backend._store.cache_clear()
+    with mock.patch.object(
+            loader, 'load', autospec=True,
+            return_value=((sample.Burner(tmp_path),), ())):
+        yield tree
+    for name in ('root', 'tool_path', 'run_dir', 'image_cache_dir',
+                 'image_dirs'):
+        conf.CONF.clear_override(name, group='accelerator')
+
+
+def _run(command: str, **args: Any) -> Any:
+    """A command's result as the conductor gets it."""
+    result = extension.AccelExtension().execute(command, **args)
+    text = encoding.RESTJSONEncoder().encode(result)
+    raw = json.loads(text)
+    assert raw['command_status'] == 'SUCCEEDED'
+    return raw['command_result']
+
+
+def _ended(ticket: dict[str, Any]) -> Any:
+    for thread in threading.enumerate():
+        if thread.name.endswith(str(ticket['job'])[:8]):
+            thread.join(60)
+    return wire.poll_from_dict(_run('accel_poll', ticket=ticket)['poll'])
+
+
+def test_it_is_there_only_where_an_accelerator_is(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    plug = manager.AccelHardwareManager()
+    support = hardware.HardwareSupport
+    assert plug.evaluate_hardware_support() == support.SERVICE_PROVIDER
+    plain = Tree(tmp_path / 'plain')
+    plain.add(Card('0000:00:1f.0', ('8086', '7a84', '1028', '0000')))
+    conf.CONF.set_override('root', str(plain.root), group='accelerator')
+    assert plug.evaluate_hardware_support() == support.NONE
+
+
+def test_its_failure_never_stops_the_agent(tree: Tree) -> None:
+    with mock.patch.object(probe, 'has_accelerator', autospec=True,
+                           side_effect=ZeroDivisionError):
+        plug = manager.AccelHardwareManager()
+        assert plug.evaluate_hardware_support() == (
+            hardware.HardwareSupport.NONE)
+
+
+@pytest.mark.parametrize('kind', ['clean', 'deploy', 'service'])
+def test_the_step_is_declared(kind: str) -> None:
+    plug = manager.AccelHardwareManager()
+    (step,) = getattr(plug, f'get_{kind}_steps')({}, [])
+    assert (step['step'], step['interface'], step['priority']) == (
+        'apply_profile_in_band', 'vendor', 0)
+    assert (step['abortable'], step['reboot_requested']) == (False, False)
+    assert callable(getattr(plug, step['step']))
+    assert plug.get_version() == {
+        'name': 'AccelHardwareManager', 'version': '1'}
+
+
+def test_the_step_itself_is_not_run_here() -> None:
+    with pytest.raises(errors.CommandExecutionError,
+                       match='vendor_interface'):
+        manager.AccelHardwareManager().apply_profile_in_band({}, [])
+
+
+def test_the_conductor_sees_devices_and_ways(tree: Tree) -> None:
+    seen = _run('accel_observe')
+    inventory = document.inventory_from_dict(seen['inventory'])
+    assert inventory.seen_via == ('agent',)
+    assert inventory.device(NIC) is not None
+    (way,) = [wire.way_from_dict(w) for w in seen['ways']]
+    assert way.name == 'agent'
+    assert way.sets == {(NIC, 'sriov')}
+
+
+def _request(known: wire.Whose, burn: Image | None = None) -> dict[str, Any]:
+    action = (sample.burn('nic-theirs') if burn
+              else sample.set_sriov('nic-theirs'))
+    return wire.Start(action, (known,), burn, False,
+                      {'schemes': ['file', 'https']}).to_dict()
+
+
+@pytest.mark.parametrize('known', [
+    wire.Whose('nic-theirs', 'nic', 'mt2049x00001', None),
+    wire.Whose('nic-theirs', 'nic', None, '0000:17:00.0'),
+    wire.Whose('nic-theirs', 'dpu', None, None, 'PCIe Slot 7'),
+])
+def test_a_device_is_found_by_what_it_is_known_by(
+        tree: Tree, known: wire.Whose, tmp_path: pathlib.Path) -> None:
+    answer = _run('accel_start', request=_request(known))
+    end = _ended(answer['ticket'])
+    assert isinstance(end, Ended)
+    assert [(r.ref, r.ok) for r in end.results] == [
+        (('nic-theirs', 'sriov'), True)]
+    assert (tmp_path / 'state-sriov').read_text() == 'enabled'
+
+
+@pytest.mark.parametrize('known', [
+    wire.Whose('nic-theirs', 'nic', 'MT-other', '0000:17:00.0'),
+    wire.Whose('nic-theirs', 'gpu', None, '0000:17:00.0'),
+    wire.Whose('nic-theirs', 'nic'),
+])
+def test_another_device_is_never_taken_for_it(
+        tree: Tree, known: wire.Whose, tmp_path: pathlib.Path) -> None:
+    answer = _run('accel_start', request=_request(known))
+    error = wire.error_from_dict(answer['error'])
+    assert isinstance(error, Rejected)
+    assert error.detail.device == 'nic-theirs'
+    assert not (tmp_path / 'state-sriov').exists()
+
+
+@pytest.mark.parametrize(('digest', 'ok'), [
+    ('8b5a4ea6a0a2f4d2', False), (None, True)])
+def test_the_image_is_fetched_here_and_its_digest_checked(
+        tree: Tree, tmp_path: pathlib.Path, digest: str | None,
+        ok: bool) -> None:
+    sample.tool(tmp_path, 'burner', 'echo done')
+    ready = sample.image(tmp_path)
+    right = hashlib.sha256(b'firmware').hexdigest()
+    spec = Image('image', f'file://{ready.path}',
+                 right if digest is None else digest * 4, {'psid': ('X',)})
+    answer = _run('accel_start', request=_request(wire.Whose(
+        'nic-theirs', 'nic', 'MT2049X00001'), spec))
+    end = _ended(answer['ticket'])
+    assert isinstance(end, Ended)
+    (result,) = end.results
+    assert result.ok is ok
+    if not ok:
+        assert result.detail is not None
+        assert 'SHA-256' in result.detail.summary
+
+
+def test_a_lost_ticket_is_unknown(tree: Tree) -> None:
+    poll = wire.poll_from_dict(
+        _run('accel_poll', ticket={'job': 'gone'})['poll'])
+    assert isinstance(poll, Unknown)
+
+
+def test_inspection_carries_the_inventory(tree: Tree) -> None:
+    data: dict[str, Any] = {}
+    collector.collect(data, mock.sentinel.failures)
+    inventory = document.inventory_from_dict(
+        json.loads(json.dumps(data))['accelerators'])
+    assert inventory.device(NIC) is not None
+
+
+def test_inspection_goes_on_without_us(tree: Tree) -> None:
+    data: dict[str, Any] = {}
+    with mock.patch.object(functions, 'scan', autospec=True,
+                           side_effect=OSError('no sysfs')):
+        collector.collect(data, mock.sentinel.failures)
+    assert data == {'accelerators_error': 'OSError: no sysfs'}
+
+
+def test_the_agents_start_loads_no_catalogue() -> None:
+    code = ('import sys\n'
+            'import ironic_python_agent.config\n'
+            'import ipa_hardware_manager.extension\n'
+            'import ipa_hardware_manager.manager as m\n'
+            'm.AccelHardwareManager().evaluate_hardware_support()\n'
+            'print(sorted(n for n in sys.modules if n.startswith(("ironic_acc'
+            'el", "jsonschema"))))\n')
+    ran = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True,
+        check=True, timeout=120, env={**os.environ, 'PYTHONPATH': str(
+            pathlib.Path(__file__).parents[3])})
+    assert 'ironic_accel.inband.probe' in ran.stdout
+    for heavy in ('model.catalog', 'inband.backend', 'images'):
+        assert f"'ironic_accel.{heavy}'" not in ran.stdout
+    assert "'jsonschema'" not in ran.stdout
