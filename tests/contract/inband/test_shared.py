@@ -1,0 +1,159 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One box seen both ways: by Redfish outside, by the tools inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.inband import functions
+from ironic_accel.inband.family import Family
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.tools import alveo
+from ironic_accel.inband.tools import mellanox
+from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.plan import Item
+from ironic_accel.twin import Box
+from ironic_accel.twin import FakeClock
+from ironic_accel.twin import images
+from ironic_accel.twin import load_box
+from ironic_accel.twin.inside import nvml
+from ironic_accel.twin.inside.shared import Inside
+
+
+def _quiet(summary: str, percent: int | None) -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture
+def box() -> Box:
+    return load_box('pcie-a100', clock=FakeClock())
+
+
+@pytest.fixture
+def inside(box: Box, tmp_path: Path,
+           monkeypatch: pytest.MonkeyPatch) -> Inside:
+    found = Inside(box, '1', tmp_path)
+    monkeypatch.setenv('TWIN_INSIDE_STATE', str(found.state.path))
+    return found
+
+
+@pytest.fixture
+def host(inside: Inside) -> Host:
+    return Host(str(inside.root), str(inside.path), lambda: nvml)
+
+
+def _told(host: Host, family: Family, address: str) -> Told:
+    found = [f for f in functions.scan(host)
+             if f.address == address]
+    seen = family.look(host, found)
+    return seen.told[address]
+
+
+def _device(host: Host, family: Family, kind: str, address: str) -> Device:
+    told = _told(host, family, address)
+    return Device('card', kind, address=address, fit=told.fit,
+                  components=told.components, modes=told.modes)
+
+
+def _restart(box: Box, kind: str = 'GracefulRestart') -> None:
+    box.power.reset(box.hosts['1'], kind)
+    box.advance(600)
+    box.advance(600)
+
+
+def test_serials_are_the_same_on_both_sides(inside: Inside,
+                                            host: Host) -> None:
+    gpu = _told(host, nvidia_gpu.NvidiaGpu(), inside.addresses['GPU2'])
+    card = _told(host, alveo.Alveo(), inside.addresses['FPGA1'])
+    assert gpu.serial == '1324521000002'
+    assert card.serial == 'XFL1ABCDEFG1'
+    nic = next(f for f in functions.scan(host)
+               if f.address == inside.addresses['NIC6'])
+    assert nic.serial == 'MT2245X00002'
+
+
+def test_what_is_burnt_inside_is_seen_outside_after_the_reset(
+        box: Box, inside: Inside, host: Host, tmp_path: Path) -> None:
+    family = mellanox.Mellanox()
+    card = _device(host, family, 'nic', inside.addresses['NIC6'])
+    path = tmp_path / 'image'
+    digest = images.mlnx_image(path, '28.43.1014', 'MT_0000000834')
+    results = family.burn(
+        host, card, [Item('card', 'nic', 'firmware', '28.43.1014')],
+        Ready(str(path), path.stat().st_size, digest), None, False, _quiet)
+    assert [r.ok for r in results] == [True]
+    part = box.components['NIC6_ConnectX-7']
+    before = box.document(part.uri)
+    assert before is not None and before['Version'] == '28.38.1002'
+    assert part.pending == '28.43.1014'
+    _restart(box)
+    after = box.document(part.uri)
+    assert after is not None and after['Version'] == '28.43.1014'
+    told = _told(host, family, card.address or '')
+    assert [(c.running, c.pending) for c in told.components] == [
+        ('28.43.1014', None)]
+
+
+def test_a_reset_inside_is_one_outside(box: Box, inside: Inside,
+                                       host: Host, tmp_path: Path) -> None:
+    family = mellanox.Mellanox()
+    card = _device(host, family, 'nic', inside.addresses['NIC6'])
+    inside.state.land(card.address or '', 'nic', '28.43.1014')
+    assert family.reset(host, card, Effect.DEVICE_RESET, _quiet) == ()
+    inside.sync()
+    assert box.components['NIC6_ConnectX-7'].running == '28.43.1014'
+
+
+def test_mig_that_is_set_inside_is_seen_outside(
+        box: Box, inside: Inside, host: Host) -> None:
+    family = nvidia_gpu.NvidiaGpu()
+    card = _device(host, family, 'gpu', inside.addresses['GPU1'])
+    item = Item('card', 'mig', 'mode', 'enabled')
+    assert [r.ok for r in family.set(host, card, [item], _quiet)] == [True]
+    inside.sync()
+    assert box.modes['GPU1/mig'].pending is True
+    assert family.reset(host, card, Effect.DEVICE_RESET, _quiet) == ()
+    inside.sync()
+    after = {m: (box.modes[m].current, box.modes[m].pending)
+             for m in ('GPU1/mig', 'GPU2/mig')}
+    assert after == {'GPU1/mig': (True, None), 'GPU2/mig': (False, None)}
+
+
+def test_what_is_burnt_outside_is_seen_inside(box: Box, inside: Inside,
+                                              host: Host) -> None:
+    box.components['Alveo_FPGA1_SHELL'].land(
+        'xilinx_u55c_gen3x16_xdma_base_3', '')
+    _restart(box, 'PowerCycle')
+    told = _told(host, alveo.Alveo(), inside.addresses['FPGA1'])
+    assert {c.name: c.running for c in told.components} == {
+        'shell': 'xilinx_u55c_gen3x16_xdma_base_3', 'sc': '7.1.20'}
+
+
+def test_settings_that_no_bmc_shows_wait_for_the_power_cycle(
+        box: Box, inside: Inside, host: Host) -> None:
+    family = mellanox.Mellanox()
+    card = _device(host, family, 'dpu', inside.addresses['NIC5'])
+    item = Item('card', 'mode', 'mode', 'nic')
+    assert [r.ok for r in family.set(host, card, [item], _quiet)] == [True]
+    for kind, mode in (('GracefulRestart', 'dpu'), ('PowerCycle', 'nic')):
+        _restart(box, kind)
+        told = _told(host, family, card.address or '')
+        assert next(m.current for m in told.modes
+                    if m.name == 'mode') == mode
