@@ -107,7 +107,7 @@ class Opened:
         """
         reader = Reader(self.connector, Settings())
         reader.begin()
-        uri = scope.find(reader, self.wanted).system.uri
+        uri = scope.own_uri(reader, self.wanted)
         self.backend.requests += reader.requests
         return uri
 

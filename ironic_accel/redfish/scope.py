@@ -25,6 +25,8 @@ import dataclasses
 import re
 
 from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
@@ -121,6 +123,14 @@ def _own(reader: Reader, systems: list[Fields], wanted: str | None
          ) -> Fields:
     """The node's own System."""
     quirks = vendors.ALL
+    if not systems and reader.failures and not (wanted or '').startswith('/'):
+        # It is not the caller's input that is wrong.
+        refused = {401, 403} & set(reader.failures.values())
+        said = '; '.join(w.message for w in reader.warnings)
+        raise Unreachable(
+            f'the BMC shows no System: {said}',
+            error_class=(ErrorClass.NEEDS_OPERATOR if refused
+                         else ErrorClass.TRANSIENT))
     if wanted is None:
         hosts = [s for s in systems if not is_dpu(s)
                  and not _is_baseboard(s, quirks)] or systems
