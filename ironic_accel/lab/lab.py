@@ -25,6 +25,8 @@ from typing import Any, Self, TypeVar
 from ironic_accel.lab import files
 from ironic_accel.lab import ironic
 from ironic_accel.lab import machines
+from ironic_accel.lab import nova
+from ironic_accel.lab import nova_stands
 from ironic_accel.lab import placement
 from ironic_accel.lab import ports
 from ironic_accel.lab import process
@@ -85,9 +87,13 @@ class Lab:
         self.site = services.Site(self.folder, port_pool, reaper)
         self.images = files.FileServer(self.folder / "images")
         self._stack.callback(self.images.close)
+        # Ironic is told of Nova's address before there is a Nova.
+        self._nova_port = port_pool.take()
+        self._stands = nova_stands.StandIns()
+        self._stack.callback(self._stands.close)
         self.placement = self.add(placement.Placement(self.site))
-        self.ironic = self.add(ironic.Ironic(
-            self.site, _layered(self._accelerator(), self._settings)))
+        self.ironic = self.add(ironic.Ironic(self.site, _layered(
+            self._accelerator(), self._neighbours(), self._settings)))
         self.wait_ready(self.placement, self.ironic)
 
     def add(self, service: AnyService) -> AnyService:
@@ -143,6 +149,16 @@ class Lab:
         more.wait_ready()
         return more
 
+    def start_nova(self) -> nova.Nova:
+        """Start Nova over this lab's Ironic and Placement, and wait for it."""
+        started = self.add(nova.Nova(
+            self.site, self._nova_port, {
+                "ironic": self.ironic.url, "placement": self.placement.url,
+                "glance": self._stands.glance,
+                "neutron": self._stands.neutron}))
+        started.wait_ready()
+        return started
+
     def machine(self, *arguments: str, system: str | None = None,
                 twin: twins.Twin | None = None,
                 **fields: Any) -> machines.Machine:
@@ -156,6 +172,16 @@ class Lab:
         twin = twin or self.twin(*arguments)
         node = self.enroll(twin.url, system, **fields)
         return machines.Machine(self.ironic, twin, node)
+
+    def _neighbours(self) -> services.Settings:
+        # Ironic asks for images and tells of power changes only where Nova
+        # has put an instance on a node.
+        return {
+            "nova": {"auth_type": "none", "send_power_notifications": True,
+                     "endpoint_override":
+                         f"http://127.0.0.1:{self._nova_port}/v2.1"},
+            "glance": {"auth_type": "none",
+                       "endpoint_override": self._stands.glance}}
 
     def _accelerator(self) -> services.Settings:
         # The twins' time is scaled; so are the patiences beside it.
