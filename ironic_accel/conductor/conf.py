@@ -95,6 +95,18 @@ _IMAGES = [
         'image_cache_mib', default=20480, min=1,
         help='The disk that the image cache may take, in MiB.'),
     cfg.StrOpt(
+        'image_serve_dir', default='${deploy.http_root}',
+        help='Folder from which a web server serves images to BMCs that can '
+             'only fetch (SimpleUpdate).'),
+    cfg.StrOpt(
+        'image_serve_url', default='${deploy.http_url}',
+        help='URL of image_serve_dir as BMCs reach it. Empty: no image is '
+             'served, and such a BMC is refused.'),
+    cfg.IntOpt(
+        'push_timeout', default=600, min=1,
+        help='Seconds that a BMC gets to answer once an image was sent to '
+             'it whole, and for each piece of it to go out.'),
+    cfg.StrOpt(
         'image_ca',
         help='Bundle of certificate authorities for image servers; without '
              'it those of the system.'),
@@ -141,7 +153,7 @@ HARDWARE_OPTIONS = [
         help='The default of redfish_verify_ca where a node of this hardware '
              'type has none in driver_info.'),
 ]
-HARDWARE_TYPES = ('accel-redfish',)
+HARDWARE_TYPES = ('accel-redfish', 'accel-idrac')
 
 
 def register(conf: Any = CONF) -> None:

@@ -18,6 +18,8 @@ from typing import Any
 
 from ironic.drivers.modules.redfish import utils as redfish_utils
 
+from ironic_accel.conductor import serving
+from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import catalog
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
@@ -60,7 +62,9 @@ def backend(node: Any) -> RedfishBackend:
     """
     connector, uri = session(node)
     return RedfishBackend(connector, uri, catalog=catalog.load(),
-                          settings=Settings())
+                          settings=Settings(
+                              push_timeout=CONF.accelerator.push_timeout,
+                              image_uri=serving.serve))
 
 
 def host(node: Any) -> Host:

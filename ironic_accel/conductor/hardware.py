@@ -17,6 +17,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
+from ironic.drivers import drac
 from ironic.drivers import redfish
 from oslo_log import log
 
@@ -65,6 +66,27 @@ class AccelRedfishHardware(redfish.RedfishHardware):
         """Ours first: it is the default where it is enabled."""
         upstream: list[Any] = super().supported_vendor_interfaces
         return [vendor.RedfishAccelerator, *upstream]
+
+    @property
+    def supported_boot_interfaces(self) -> list[Any]:
+        """Ironic's, and those installed to go with this hardware type."""
+        upstream: list[Any] = super().supported_boot_interfaces
+        return [*upstream, *_companions('boot')]
+
+
+class AccelIdracHardware(drac.IDRACHardware):
+    """Dell hardware whose accelerators are looked after."""
+
+    @property
+    def supported_power_interfaces(self) -> list[Any]:
+        """The guarded power interface."""
+        return [power.AccelIdracPower]
+
+    @property
+    def supported_vendor_interfaces(self) -> list[Any]:
+        """Ours first: it is the default where it is enabled."""
+        upstream: list[Any] = super().supported_vendor_interfaces
+        return [vendor.IdracAccelerator, *upstream]
 
     @property
     def supported_boot_interfaces(self) -> list[Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ironic.common import exception
 from ironic.common import states
+from ironic.drivers.modules.drac import power as drac_power
 from ironic.drivers.modules.redfish import power as redfish_power
 
 from ironic_accel.conductor import guard
@@ -89,3 +90,11 @@ def _refuse(task: Any) -> None:
 
 class AccelRedfishPower(GuardedPower, redfish_power.RedfishPower):
     """Ironic's Redfish power with the guard."""
+
+
+class AccelIdracPower(GuardedPower, drac_power.DracRedfishPower):
+    """Ironic's iDRAC power with the guard."""
+
+    # Upstream discourages its own iDRAC class in favour of plain Redfish;
+    # nodes of the idrac hardware type have to have one all the same.
+    supported = True

@@ -18,6 +18,7 @@ vendor slot has clean, deploy, service and verify steps, and passthru.
 
 from __future__ import annotations
 
+from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
 from ironic_accel.conductor.loop import Loop
@@ -39,3 +40,9 @@ class Accelerator(Passthru, Steps, Loop):
 
 class RedfishAccelerator(Accelerator, redfish_vendor.RedfishVendorPassthru):
     """The life cycle of accelerators, with all of Redfish's passthru."""
+
+
+class IdracAccelerator(Accelerator, drac_vendor.DracRedfishVendorPassthru):
+    """The life cycle of accelerators, with all of the iDRAC's passthru."""
+
+    supported = True

@@ -190,6 +190,8 @@ class Lab:
             "image_cache_dir": self.folder / "image-cache",
             "image_dirs": self.folder / "images",
             "image_hosts": "127.0.0.1",
+            "image_serve_dir": self.folder / "images",
+            "image_serve_url": self.images.url,
             "poll_interval": 1,
             "stable_timeout": 60,
             "bmc_timeout": 60,

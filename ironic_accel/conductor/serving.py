@@ -1,0 +1,90 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Images for BMCs that can only fetch: beside Ironic's own, over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import posixpath
+import shutil
+import tempfile
+from urllib import parse
+
+from oslo_log import log
+
+from ironic_accel.conductor import clock
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.profile import Image
+
+LOG = log.getLogger(__name__)
+
+FOLDER = 'accel-images'
+#: Seconds after which an image that nobody asked for again is taken away.
+KEPT = 24 * 3600
+
+
+def serve(ready: Ready, image: Image | None) -> str | None:
+    """Put an image where BMCs can fetch it.
+
+    Its name has the digest in it, so that two images are never one.
+
+    :param image: what the profile says of it; some BMCs go by the ending of
+        a name, so that of its URL is kept.
+    :returns: the URL, or None where no web server is configured.
+    """
+    base, root = (CONF.accelerator.image_serve_url,
+                  CONF.accelerator.image_serve_dir)
+    if not base or not root:
+        return None
+    folder = pathlib.Path(root) / FOLDER
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = folder / (ready.sha256[:32] + _ending(image))
+    if not path.exists() or path.stat().st_size != ready.size:
+        _put(ready.path, path)
+    os.utime(path, (clock.now(), clock.now()))
+    _forget_old(folder)
+    return f"{base.rstrip('/')}/{FOLDER}/{path.name}"
+
+
+def _ending(image: Image | None) -> str:
+    if image is None:
+        return ''
+    ending = posixpath.splitext(parse.urlsplit(image.url).path)[1]
+    return ending if ending[1:].isalnum() else ''
+
+
+def _put(source: str, path: pathlib.Path) -> None:
+    """Copy by way of another name: what is served is there whole."""
+    handle, new = tempfile.mkstemp(dir=path.parent, prefix='.new-')
+    os.close(handle)
+    try:
+        shutil.copyfile(source, new)
+        # The web server is another user.
+        os.chmod(new, 0o644)
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        raise
+
+
+def _forget_old(folder: pathlib.Path) -> None:
+    for path in folder.iterdir():
+        try:
+            if clock.now() - path.stat().st_mtime > KEPT:
+                path.unlink()
+        except FileNotFoundError:
+            LOG.debug('%s is gone already', path)
