@@ -49,6 +49,8 @@ from ironic_accel.twin import images as twin_images
 RESETS = {Effect.WARM_REBOOT: ('ForceRestart',),
           Effect.POWER_CYCLE: ('ForceOff', 'On'),
           Effect.AUX_CYCLE: ('ForceOff', 'aux', 'On')}
+#: Twenty minutes of flashing need not be asked about every five seconds.
+PACE = Pace(poll=60, look=30)
 AUX = '/redfish/v1/Chassis/BMC_0/Actions/Oem/NvidiaChassis.AuxPowerReset'
 
 End = outcome.Converged | outcome.Refused | outcome.Failed
@@ -97,7 +99,7 @@ class Machine:
     folder: Path
     known: catalog.Catalog
     journal: Memory = dataclasses.field(default_factory=Memory)
-    pace: Pace = dataclasses.field(default_factory=Pace)
+    pace: Pace = PACE
     progress: list[str] = dataclasses.field(default_factory=list)
 
     def image(self, versions: dict[str, str], name: str = 'bundle',
