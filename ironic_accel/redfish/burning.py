@@ -26,10 +26,10 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
 from ironic_accel.redfish import styles
+from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.observe import Seen
-from ironic_accel.redfish.push import Answer
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.settings import Settings
 from ironic_accel.redfish.styles import Choice

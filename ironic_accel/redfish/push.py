@@ -21,12 +21,9 @@ apart: turned down, never left, or unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import dataclasses
-import email.utils
 import hashlib
 import json
 import os
-import time
 from typing import Any, BinaryIO
 from urllib import parse
 
@@ -38,34 +35,16 @@ from sushy import connector as sushy_connector
 from sushy import exceptions
 import urllib3
 
-from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import answers
 from ironic_accel.redfish import connect
+from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.settings import Settings
 
-#: What a busy service is left alone for where it does not say, seconds.
-_BUSY = 60.0
-#: What a write waits that met an expired session, seconds.
-_AGAIN = 2.0
 _PIECE = 1024 * 1024
-_ANSWER_LIMIT = 256 * 1024
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """What a service said to a write that it took.
-
-    :ivar location: of the task monitor, or None.
-    :ivar doc: the body, where it is a JSON object.
-    """
-
-    status: int
-    location: str | None
-    doc: Mapping[str, Any]
-    retry_after: float | None = None
 
 
 class Writer:
@@ -182,7 +161,7 @@ class Writer:
                     timeout=(self._settings.connect_timeout, timeout))
             except (requests_errors.RequestException, OSError) as error:
                 raise _lost(method, uri, error, sent) from error
-            return _judge(method, uri, response)
+            return answers.judge(method, uri, response)
 
     def _session(self, url: str) -> requests.Session:
         """A session with the connector's credentials and nothing kept."""
@@ -260,82 +239,3 @@ def _lost(method: str, uri: str, error: BaseException,
     return OutcomeUnknown(
         f'{text}: {gone} had gone out', error_class=ErrorClass.TRANSIENT,
         todo='look at the box: it may act on it')
-
-
-def _judge(method: str, uri: str, response: requests.Response) -> Answer:
-    """Tell a taken write from one that was turned down.
-
-    :raises: Rejected; OutcomeUnknown for a gateway's answers, which say
-        nothing of what the BMC did.
-    """
-    status = response.status_code
-    doc = _body(response)
-    after = retry_after(response.headers.get('Retry-After'))
-    if status < 300:
-        return Answer(status, response.headers.get('Location'), doc, after)
-    message_id, text = message(doc)
-    summary = f'{method} {uri}: {text or response.reason or "turned down"}'
-    detail = Detail(summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
-                    message_id=message_id)
-    if status in (502, 504):
-        raise OutcomeUnknown(detail, error_class=ErrorClass.TRANSIENT)
-    if status in (429, 503):
-        raise Rejected(detail, _BUSY if after is None else after,
-                       error_class=ErrorClass.TRANSIENT)
-    if status == 401:
-        raise Rejected(detail, _AGAIN, error_class=ErrorClass.TRANSIENT)
-    if status >= 500:
-        raise Rejected(detail, error_class=ErrorClass.TRANSIENT)
-    raise Rejected(detail, busy_wait(message_id))
-
-
-#: MessageIds (without registry and version) of a service that is busy now.
-_BUSY_IDS = frozenset({
-    'ResourceInUse', 'ServiceTemporarilyUnavailable', 'UpdateInProgress',
-    'ResourceInStandby', 'ServiceInUnknownState', 'SYS518'})
-
-
-def busy_wait(message_id: str | None) -> float | None:
-    """How long to wait where a MessageId says that the service is busy."""
-    name = (message_id or '').rsplit('.', 1)[-1]
-    return _BUSY if name in _BUSY_IDS else None
-
-
-def retry_after(text: str | None) -> float | None:
-    """A Retry-After header: seconds, or a date."""
-    if not text:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, when.timestamp() - time.time())
-
-
-def _body(response: requests.Response) -> Mapping[str, Any]:
-    if len(response.content) > _ANSWER_LIMIT:
-        return {}
-    try:
-        doc = response.json()
-    except ValueError:
-        return {}
-    return doc if isinstance(doc, dict) else {}
-
-
-def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """MessageId and text of an error answer, the gravest first."""
-    error = doc.get('error')
-    error = error if isinstance(error, dict) else {}
-    told = error.get('@Message.ExtendedInfo')
-    told = told if isinstance(told, list) else [told]
-    told = [m for m in told if isinstance(m, dict)]
-    order = {'Critical': 0, 'Warning': 1}
-    told.sort(key=lambda m: order.get(
-        str(m.get('MessageSeverity') or m.get('Severity')), 2))
-    first: Mapping[str, Any] = told[0] if told else {}
-    message_id = first.get('MessageId') or error.get('code')
-    text = first.get('Message') or error.get('message')
-    return (message_id if isinstance(message_id, str) else None,
-            text if isinstance(text, str) else None)

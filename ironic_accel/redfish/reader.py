@@ -32,6 +32,7 @@ from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
+from ironic_accel.redfish import expand
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import normal
 from ironic_accel.redfish.settings import Settings
@@ -200,7 +201,7 @@ class Reader:
             query += f'($levels={levels})'
         before = dict(self._warned)
         doc = self._ask(uri, uri + query, None)
-        wrong = 'no answer' if doc is None else _misexpanded(uri, doc)
+        wrong = 'no answer' if doc is None else expand.wrong(uri, doc)
         if doc is None or wrong:
             gone_missing = self.failures.get(uri) == 404
             self.failures.pop(uri, None)
@@ -310,35 +311,3 @@ class Reader:
         if self._gone >= _GONE_AFTER or uri == ROOT:
             raise Unreachable(f'the BMC does not answer: {message}',
                               error_class=ErrorClass.TRANSIENT)
-
-
-def _misexpanded(uri: str, doc: Doc) -> str | None:
-    """What is wrong with an expanded answer, or None.
-
-    A service may advertise ``$expand`` and answer with something else, with
-    less, or with bare links: all of that was seen.
-    """
-    own = doc.get('@odata.id')
-    if not isinstance(own, str) or normal(own) != uri:
-        return f'answered for {own!r}'
-    if 'Members' not in doc:
-        return None
-    members = doc['Members']
-    if not isinstance(members, list):
-        return 'Members is no array'
-    count = doc.get('Members@odata.count')
-    paged = 'Members@odata.nextLink' in doc
-    if type(count) is int and count != len(members) and not paged:
-        return f'{len(members)} members of {count}'
-    wanted = str(doc.get('@odata.type', '')).split('.')[0]
-    wanted = wanted.removeprefix('#').removesuffix('Collection')
-    for member in members:
-        if not isinstance(member, Mapping) or not isinstance(
-                member.get('@odata.id'), str):
-            return 'a member without an @odata.id'
-        if len(member) == 1:
-            return f'{member["@odata.id"]} is not expanded'
-        kind = str(member.get('@odata.type', '')).split('.')[0]
-        if wanted and kind.removeprefix('#') != wanted:
-            return f'{member["@odata.id"]} is of type {kind!r}'
-    return None

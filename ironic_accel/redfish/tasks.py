@@ -36,9 +36,9 @@ from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
+from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import normal
-from ironic_accel.redfish.push import Answer
 from ironic_accel.redfish.state import ALIVE
 
 #: Task.TaskState (v1.7) of tasks that may go on by themselves.

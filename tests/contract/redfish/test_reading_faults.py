@@ -275,3 +275,19 @@ def test_credentials_that_are_refused(rig) -> None:
     with pytest.raises(Unreachable) as refused:
         connect.connect(at.url, 'admin', 'wrong')
     assert 'wrong' not in str(refused.value)
+
+
+def test_what_proves_nothing_is_not_sent_again(rig) -> None:
+    at = rig('pcie-a100', expand=False)
+    first = at.backend.observe()
+    before = len(at.box.ledger.requests)
+    again = at.backend.observe()
+    assert again.devices == first.devices
+    answers = at.box.ledger.requests[before:]
+    kept = [e.path for e in answers if e.status == 304]
+    assert kept
+    assert all('/PCIe' in path for path in kept)
+    # What is proved is always read.
+    fresh = [e.path for e in answers if e.status == 200]
+    assert any('/FirmwareInventory/' in path for path in fresh)
+    assert any(path.endswith('/Processors/GPU1') for path in fresh)

@@ -26,9 +26,9 @@ from sushy import connector as sushy_connector
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.redfish import push
+from ironic_accel.redfish import answers
 from ironic_accel.redfish import tasks
-from ironic_accel.redfish.push import Answer
+from ironic_accel.redfish.answers import Answer
 
 TASK = '/redfish/v1/TaskService/Tasks/7'
 PARTS = [['gpu-1', 'gpu', 'HGX_FW_GPU_1'], ['gpu-2', 'gpu', 'HGX_FW_GPU_2']]
@@ -141,29 +141,29 @@ def test_tickets(location: str | None, doc: dict[str, Any],
 
 
 def test_the_gravest_message_of_an_error_counts() -> None:
-    assert push.message({'error': {
+    assert answers.message({'error': {
         'code': 'Base.1.0.GeneralError', '@Message.ExtendedInfo': [
             {'MessageId': 'A', 'Message': 'a', 'Severity': 'OK'},
             {'MessageId': 'B', 'Message': 'b',
              'MessageSeverity': 'Critical'}]}}) == ('B', 'b')
-    assert push.message({'error': {'code': 'C', 'message': 'c'}}) == (
+    assert answers.message({'error': {'code': 'C', 'message': 'c'}}) == (
         'C', 'c')
-    assert push.message({'error': 3}) == (None, None)
-    assert push.message({}) == (None, None)
+    assert answers.message({'error': 3}) == (None, None)
+    assert answers.message({}) == (None, None)
 
 
 def test_retry_after() -> None:
-    assert push.retry_after('17') == 17.0
-    assert push.retry_after(None) is None
-    assert push.retry_after('soon') is None
+    assert answers.retry_after('17') == 17.0
+    assert answers.retry_after(None) is None
+    assert answers.retry_after('soon') is None
     later = email.utils.formatdate(time.time() + 100, usegmt=True)
-    assert 90 < (push.retry_after(later) or 0) < 101
+    assert 90 < (answers.retry_after(later) or 0) < 101
     past = email.utils.formatdate(time.time() - 100, usegmt=True)
-    assert push.retry_after(past) == 0.0
+    assert answers.retry_after(past) == 0.0
 
 
 @pytest.mark.parametrize(('name', 'busy'), [
     ('Base.1.8.ResourceInUse', True), ('IDRAC.2.8.SYS518', True),
     ('IDRAC.2.8.SUP029', False), (None, False)])
 def test_messages_of_a_busy_service(name: str | None, busy: bool) -> None:
-    assert (push.busy_wait(name) is not None) is busy
+    assert (answers.busy_wait(name) is not None) is busy
