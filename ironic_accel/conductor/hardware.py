@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib import metadata
 from typing import Any
 
@@ -32,8 +33,13 @@ LOG = log.getLogger(__name__)
 _PREFIX = 'accel-'
 
 
-def _companions(interface: str) -> list[Any]:
-    """Interfaces of one kind that were installed to go with ours."""
+@functools.cache
+def _companions(interface: str) -> tuple[Any, ...]:
+    """Interfaces of one kind that were installed to go with ours.
+
+    Every task asks: the entry points of a whole environment are read once,
+    and an upgrade beside a running conductor takes nothing away from it.
+    """
     found = []
     for point in metadata.entry_points(
             group=f'ironic.hardware.interfaces.{interface}'):
@@ -46,7 +52,7 @@ def _companions(interface: str) -> list[Any]:
             # whoever enables it is told by Ironic's own loader.
             LOG.exception('The %s interface %s cannot be loaded',
                           interface, point.name)
-    return found
+    return tuple(found)
 
 
 class AccelRedfishHardware(redfish.RedfishHardware):

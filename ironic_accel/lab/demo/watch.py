@@ -68,7 +68,7 @@ def refresh(show: Show, crew: Collection[Machine], seconds: float = 90
     return done
 
 
-def follow(show: Show, *crew: Machine, seconds: float = 180,
+def follow(show: Show, *crew: Machine, seconds: float = 300,
            each: Callable[[], None] | None = None) -> list[dict[str, Any]]:
     """Print what happens to nodes, side by side, until all of them rest.
 
