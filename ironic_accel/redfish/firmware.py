@@ -38,7 +38,7 @@ from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import Quirks
 
 #: The component that a kind's firmware is, where nothing names it.
-_DEFAULT = {'gpu': 'gpu', 'fpga': 'fpga', 'nic': 'nic', 'dpu': 'nic',
+DEFAULT = {'gpu': 'gpu', 'fpga': 'fpga', 'nic': 'nic', 'dpu': 'nic',
             'ai': 'firmware', 'crypto': 'firmware', 'storage': 'firmware'}
 
 #: Slot states in which an image waits (NVIDIA bmcweb, FirmwareState). The
@@ -235,7 +235,7 @@ def _by_words(found: Found, shown: Fields, kind: str) -> str | None:
     if '/Systems/' in found.uri and '/Processors/' not in found.uri and (
             '/PCIeDevices/' not in found.uri):
         return None
-    return _DEFAULT.get(kind)
+    return DEFAULT.get(kind)
 
 
 def _next_name(found: Found, base: str) -> str:
@@ -277,47 +277,3 @@ def _more(found: Found, entry: Entry) -> None:
         match = re.fullmatch(quirks.product_name,
                              entry.shown.text('Name') or '')
         found.model = match[1] if match else None
-
-
-def own_versions(reader: Reader, scope: Scope, found: Found,
-                 catalog: Catalog) -> None:
-    """Versions that the device itself tells, where no entry does."""
-    kind = kind_of(found, catalog)
-    for key, text in found.more_versions.items():
-        name = key.lower()
-        if catalog.base_name(kind, name) and found.component(name) is None:
-            found.components.append(Component(
-                name, f'{last(found.uri)}#{key}', text, uri=found.uri))
-    _own_version(reader, scope, found, _DEFAULT.get(kind))
-
-
-def _own_version(reader: Reader, scope: Scope, found: Found,
-                 name: str | None) -> None:
-    if name is None:
-        return
-    told = found.version
-    if told is None and found.component(name) is None:
-        told = _oem_version(reader, scope, found, name)
-    part = found.component(name)
-    if part is None and any(c.running == told for c in found.components):
-        # The device tells the version of a component of another name.
-        return
-    if part is None and told is not None:
-        found.components.append(Component(
-            name, last(found.uri), told, uri=found.uri))
-    elif part is not None and part.running is None and told is not None:
-        found.components[found.components.index(part)] = (
-            dataclasses.replace(part, running=told))
-
-
-def _oem_version(reader: Reader, scope: Scope, found: Found,
-                 name: str) -> str | None:
-    for quirk in scope.quirks:
-        for row in quirk.oem_firmware:
-            if row.component != name:
-                continue
-            uri = scope.system.link(*row.collection)
-            for one in reader.members(uri):
-                if one.text(row.id) == last(found.uri):
-                    return one.text(row.version)
-    return None

@@ -28,6 +28,7 @@ from ironic_accel.redfish import parts
 from ironic_accel.redfish import pcie
 from ironic_accel.redfish import scope as scopes
 from ironic_accel.redfish import state
+from ironic_accel.redfish import versions
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
@@ -70,7 +71,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     firmware.attach(scope, bare, entries, service, catalog)
     found += [f for f in bare if f.hint != 'baseboard']
     for one in found:
-        firmware.own_versions(reader, scope, one, catalog)
+        versions.learn(reader, scope, one, catalog)
     devices = join.identify(_device(reader, f, catalog) for f in found)
     inventory = Inventory(
         system=scope.system.uri, host=host, complete=complete,
