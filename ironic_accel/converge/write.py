@@ -122,7 +122,10 @@ def _start(run: Run, action: Action, ready: dict[str, Ready],
     except (Rejected, Unreachable) as exc:
         return _not_begun(run, before, exc)
     run.save(intent=dataclasses.replace(intent, ticket=dict(ticket)))
-    return run.wait(run.record.progress, run.pace.poll)
+    # A setting is taken when its request is answered: eight GPUs are eight
+    # of them, and a pause after each would be for nothing.
+    pause = 0 if action.verb == 'set' else run.pace.poll
+    return run.wait(run.record.progress, pause)
 
 
 def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
