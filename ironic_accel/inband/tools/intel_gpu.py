@@ -61,6 +61,9 @@ _WRITTEN = frozenset({'gpu', 'gfx-data'})
 _DONE = ('Firmware update successful.',
          'Firmware update operation completed successfully.')
 _SWITCH = ('enabled', 'disabled')
+#: Cards of two GPUs: a write to one is a write to both ("This operation will
+#: update all firmware", comlet_firmware.cpp), which one device's is not.
+_PAIRED = frozenset({'intel-flex-140'})
 
 
 class IntelGpu(common.BaseFamily):
@@ -108,7 +111,8 @@ class IntelGpu(common.BaseFamily):
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:
         """Components with a version that can be read back."""
-        if host.which(TOOL) is None or device.address is None:
+        if (host.which(TOOL) is None or device.address is None
+                or device.product in _PAIRED):
             return frozenset()
         return _WRITTEN & {c.name for c in device.components}
 
@@ -134,7 +138,8 @@ class IntelGpu(common.BaseFamily):
 
     def _burn(self, host: Host, device: Device, item: Item, image: Ready,
               force: bool, progress: Progress) -> tuple[Result, ...]:
-        if item.name not in _WRITTEN or device.address is None:
+        if (item.name not in _WRITTEN or device.address is None
+                or device.product in _PAIRED):
             return common.failures(device, [item], f'{TOOL} does not write '
                                    f'{item.name} of one GPU')
         progress(f'writing {item.name} of {device.address}', None)

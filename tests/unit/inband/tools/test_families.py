@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 from pathlib import Path
 import struct
@@ -31,6 +33,7 @@ from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools import amd_gpu
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import fwupd
+from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import mellanox_modes
 from ironic_accel.inband.tools import nvidia_gpu
@@ -190,6 +193,36 @@ def test_cc_is_not_touched_while_the_driver_holds_the_gpu(
         bench.quiet)
     assert results[0].detail is not None
     assert 'driver' in results[0].detail.summary
+
+
+def test_a_card_of_two_gpus_is_not_written_through_one(
+        tmp_path: Path) -> None:
+    host = bench.host(tmp_path)
+    tools.install(tmp_path / 'bin', tmp_path / 'state', ['xpu-smi'])
+    card = dataclasses.replace(
+        bench.device('gpu', '0000:4d:00.0',
+                     components=(Component('gpu', 'GFX', 'DG02_1.3170'),)),
+        product='intel-flex-140')
+    family = intel_gpu.IntelGpu()
+    assert family.burns(host, card) == frozenset()
+    results = family.burn(
+        host, card, [Item('card', 'gpu', 'firmware', 'DG02_1.3260')],
+        Ready('/none', 0, ''), None, True, bench.quiet)
+    assert [r.ok for r in results] == [False]
+    one = dataclasses.replace(card, product='intel-flex-170')
+    assert family.burns(host, one) == {'gpu'}
+
+
+@pytest.mark.parametrize('name', [n for n in vars(nvml)
+                                  if n.startswith(('nvml', 'NVML_'))])
+def test_the_simulated_nvml_is_like_the_real_binding(name: str) -> None:
+    real = pytest.importorskip('pynvml')
+    if name.startswith('NVML_'):
+        assert getattr(nvml, name) == getattr(real, name)
+    else:
+        mine, its = (inspect.signature(getattr(module, name)).parameters
+                     for module in (nvml, real))
+        assert len(mine) == len(its)
 
 
 @pytest.mark.parametrize('wrap', [False, True])
