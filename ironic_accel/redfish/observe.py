@@ -59,11 +59,13 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     """
     reader.begin()
     scope = scopes.find(reader, system)
+    # Before any version: a task that ends in between must not leave both an
+    # old version and an idle box to be seen.
+    tasks_at, tasks = state.tasks(reader, scope)
     found = parts.find(reader, scope)
     service = _service(reader, scope)
     entries = firmware.entries(reader, service)
     firmware.attach(scope, found, entries, service, catalog)
-    tasks_at, tasks = state.tasks(reader, scope)
     host = state.power(scope.system)
     age = state.since_reset(tasks_at, scope.system)
     complete = state.is_complete(reader, scope, host, age, settings)

@@ -126,6 +126,18 @@ def test_gb300_takes_few_requests_with_expand(
     assert plain >= 5 * expanded
 
 
+def test_tasks_are_read_before_what_they_change(
+        rig, captures: Path) -> None:
+    """Else a flash that ends in between is an old version on an idle box."""
+    at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
+    at.backend.observe()
+    paths = [r.path.partition('?')[0] for r in at.box.ledger.requests]
+    tasks = next(i for i, p in enumerate(paths) if 'TaskService' in p)
+    assert all(i > tasks for i, p in enumerate(paths)
+               if 'UpdateService' in p or '/Processors' in p
+               or '/NetworkAdapters' in p)
+
+
 def test_gb300_details(rig, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
