@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ironic.drivers.modules.redfish import utils as redfish_utils
@@ -41,7 +42,7 @@ def session(node: Any) -> tuple[Any, str]:
     info = redfish_utils.parse_driver_info(node)
     sushy_error = redfish_utils.sushy.exceptions.SushyError
     try:
-        with redfish_utils.SessionCache(info) as root:
+        with _cache(tuple(sorted(info.items()))) as root:
             uri = info.get('system_id')
             if not uri:
                 uri = root.get_system(None).path
@@ -53,6 +54,17 @@ def session(node: Any) -> tuple[Any, str]:
             f'the BMC does not answer: {type(exc).__name__}',
             error_class=ErrorClass.TRANSIENT, node=node.uuid,
             seen=str(exc)) from exc
+
+
+@functools.lru_cache(maxsize=1024)
+def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
+    """Ironic's session cache as one node uses it, made once.
+
+    Making one hashes the password with 600,000 rounds of PBKDF2 (ironic,
+    SessionCache.__init__): a third of a second of a core, too much for every
+    look. The sessions themselves stay in Ironic's hands.
+    """
+    return redfish_utils.SessionCache(dict(info))
 
 
 def backend(node: Any) -> RedfishBackend:
