@@ -12,9 +12,8 @@
 
 """NVIDIA's data centre GPUs, through NVML and gpu-admin-tools.
 
-Sources: NVML API reference and its binding ``nvidia-ml-py`` (names, values,
-errors); NVIDIA MIG User Guide (activation); nvidia-smi(1) for the reset. For
-confidential computing: ``nvidia_cc``.
+Sources: ``nvidia_nvml`` and ``nvidia_cc``; NVIDIA MIG User Guide (activation);
+nvidia-smi(1) for the reset.
 
 NVIDIA publishes no tool that writes a GPU's firmware from its host, so none
 is written here: that is its board's BMC.
@@ -24,9 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import contextlib
-from types import ModuleType
-from typing import Any
 
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.family import Function
@@ -36,129 +32,23 @@ from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import nvidia_cc
+from ironic_accel.inband.tools import nvidia_nvml
+from ironic_accel.inband.tools.nvidia_nvml import MODES
+from ironic_accel.inband.tools.nvidia_nvml import Nvml
+from ironic_accel.inband.tools.nvidia_nvml import SWITCH
 from ironic_accel.model import catalog
-from ironic_accel.model import version
-from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
-from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
-from ironic_accel.model.join import clean_serial
 from ironic_accel.model.plan import Item
 
 NVML = 'nvml'
 SMI = 'nvidia-smi'
 
-_SWITCH = {0: 'disabled', 1: 'enabled'}
-#: Modes that NVML reads and writes as (current, pending).
-_MODES = {'mig': ('nvmlDeviceGetMigMode', 'nvmlDeviceSetMigMode'),
-          'ecc': ('nvmlDeviceGetEccMode', 'nvmlDeviceSetEccMode')}
 #: GPUs: VGA and 3D controllers.
 _CLASSES = ('0300', '0302')
-
-
-class Nvml:
-    """NVML while it is initialised."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self.module: Any = module
-
-    def __enter__(self) -> Nvml:
-        self.module.nvmlInit()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(self.module.NVMLError):
-            self.module.nvmlShutdown()
-
-    def handle(self, address: str) -> Any:
-        """The handle of a GPU.
-
-        :raises: NVMLError where it has none (another driver, lost).
-        """
-        return self.module.nvmlDeviceGetHandleByPciBusId(address.encode())
-
-    def ask(self, name: str, handle: Any) -> Any:
-        """What a query tells; None where the GPU does not support it.
-
-        :raises: NVMLError for any other trouble.
-        """
-        try:
-            return getattr(self.module, name)(handle)
-        except self.module.NVMLError as exc:
-            if exc.value in (self.module.NVML_ERROR_NOT_SUPPORTED,
-                             self.module.NVML_ERROR_FUNCTION_NOT_FOUND):
-                return None
-            raise
-
-    def text(self, name: str, handle: Any) -> str | None:
-        """What a query tells as text, without placeholders."""
-        found = self.ask(name, handle)
-        return version.clean(found.decode(errors='replace')
-                             if isinstance(found, bytes) else found)
-
-
-def health(nvml: Nvml, handle: Any) -> str | None:
-    """Critical: a row could not be remapped. Warning: a remapping waits for
-    a reset, or the GPU asks for a recovery action. OK where the GPU says
-    that there is none of it; None where it says nothing.
-
-    Sources: NVML, nvmlDeviceGetRemappedRows (corrected, uncorrected,
-    pending, failure) and NVML_FI_DEV_GET_GPU_RECOVERY_ACTION (0 is none).
-    """
-    said = []
-    found = nvml.ask('nvmlDeviceGetRemappedRows', handle)
-    if found is not None:
-        said.append('Critical' if found[3] else
-                    'Warning' if found[2] else 'OK')
-    action = recovery_action(nvml, handle)
-    if action is not None:
-        said.append('Warning' if action else 'OK')
-    return next((h for h in ('Critical', 'Warning', 'OK') if h in said),
-                None)
-
-
-def recovery_action(nvml: Nvml, handle: Any) -> int | None:
-    """The number of the recovery action; None where it is not told."""
-    field = getattr(nvml.module, 'NVML_FI_DEV_GET_GPU_RECOVERY_ACTION', None)
-    if field is None:
-        return None
-    values = nvml.module.nvmlDeviceGetFieldValues(handle, [field])
-    if values[0].nvmlReturn != nvml.module.NVML_SUCCESS:
-        return None
-    return int(values[0].value.uiVal)
-
-
-def _modes(nvml: Nvml, handle: Any) -> tuple[Mode, ...]:
-    found = []
-    for name, (getter, _) in _MODES.items():
-        pair = nvml.ask(getter, handle)
-        if pair is None:
-            continue
-        now, then = (_SWITCH.get(x) for x in pair)
-        found.append(Mode(name, now, None if then == now else then))
-    return tuple(found)
-
-
-def _told(nvml: Nvml, address: str) -> Told:
-    """All that NVML says of a GPU.
-
-    :raises: NVMLError.
-    """
-    handle = nvml.handle(address)
-    parts = (('gpu', 'VBIOS', nvml.text('nvmlDeviceGetVbiosVersion', handle)),
-             ('inforom', 'InfoROM', nvml.text(
-                 'nvmlDeviceGetInforomImageVersion', handle)))
-    return Told(
-        serial=clean_serial(nvml.text('nvmlDeviceGetSerial', handle)),
-        model=nvml.text('nvmlDeviceGetName', handle),
-        part_number=nvml.text('nvmlDeviceGetBoardPartNumber', handle),
-        health=health(nvml, handle),
-        components=tuple(Component(name, key, running)
-                         for name, key, running in parts if running),
-        modes=_modes(nvml, handle))
 
 
 def has_mode(function: Function, name: str) -> bool:
@@ -208,7 +98,7 @@ class NvidiaGpu(common.BaseFamily):
                 for function in driven:
                     at = function.address
                     try:
-                        told[at] = _told(nvml, at)
+                        told[at] = nvidia_nvml.told(nvml, at)
                     except module.NVMLError as exc:
                         warnings.append(common.warned(NVML, at, str(exc)))
                         if exc.value == module.NVML_ERROR_GPU_IS_LOST:
@@ -226,7 +116,7 @@ class NvidiaGpu(common.BaseFamily):
         if device.address is None:
             return frozenset()
         if nvidia_cc.driven(host, device.address):
-            names = set(_MODES) if host.nvml() is not None else set()
+            names = set(MODES) if host.nvml() is not None else set()
         else:
             names = {'cc'} if host.which(nvidia_cc.TOOL) else set()
         return frozenset(m.name for m in device.modes if m.name in names)
@@ -239,7 +129,7 @@ class NvidiaGpu(common.BaseFamily):
             progress(f'setting {item.name} of {device.address}', None)
             if item.name == 'cc':
                 out += nvidia_cc.set_mode(host, device, item)
-            elif item.name in _MODES and item.wanted in _SWITCH.values():
+            elif item.name in MODES and item.wanted in SWITCH.values():
                 out += self._set(host, device, item)
             else:
                 out += common.failures(
@@ -253,7 +143,7 @@ class NvidiaGpu(common.BaseFamily):
         if module is None:
             return common.failures(device, [item],
                                    common.missing(NVML).message)
-        getter, setter = _MODES[item.name]
+        getter, setter = MODES[item.name]
         said = 'not taken by the GPU'
         try:
             with Nvml(module) as nvml:
@@ -269,11 +159,11 @@ class NvidiaGpu(common.BaseFamily):
                 device, [item], f'NVML: {exc}', error_class=(
                     ErrorClass.TRANSIENT if exc.value ==
                     module.NVML_ERROR_IN_USE else ErrorClass.PERMANENT))
-        if pair is not None and _SWITCH.get(pair[1]) == item.wanted:
+        if pair is not None and SWITCH.get(pair[1]) == item.wanted:
             return common.ok(device, [item])
         return common.failures(
             device, [item], said, expected=str(item.wanted),
-            seen=str(_SWITCH.get(pair[1]) if pair else None))
+            seen=str(SWITCH.get(pair[1]) if pair else None))
 
     def resets(self, host: Host, device: Device) -> Effect:
         """A GPU reset, by whichever of the two tools can do it."""

@@ -63,6 +63,7 @@ class Inside:
 
     :ivar root: the folder of its /sys and /proc.
     :ivar path: the folder of its tools, for PATH.
+    :ivar library: a folder for PYTHONPATH, with a ``pynvml``.
     :ivar state: what the tools share.
     :ivar addresses: the PCI address of each device of the box that is here.
     """
@@ -72,6 +73,7 @@ class Inside:
         self.host = host
         self.root = folder / 'root'
         self.path = folder / 'bin'
+        self.library = folder / 'lib'
         self.tree = Tree(self.root)
         self.state = State(folder / 'state.json')
         self.addresses: dict[str, str] = {}
@@ -94,7 +96,19 @@ class Inside:
             names.update(_MAKERS[ids[0]][0])
         self.state.create(cards)
         tools.install(self.path, self.state.path, sorted(names))
+        self.library.mkdir(exist_ok=True)
+        (self.library / 'pynvml.py').write_text(
+            'from ironic_accel.twin.inside.nvml import *\n'
+        )
         self._remember()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to be inside, besides root and PATH."""
+        return {
+            'TWIN_INSIDE_STATE': str(self.state.path),
+            'PYTHONPATH': str(self.library),
+        }
 
     def _ids(self, device: Device) -> tuple[str, str, str, str]:
         """The PCI ids of a device, of its first PCIe function."""

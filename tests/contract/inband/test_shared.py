@@ -14,7 +14,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
@@ -157,3 +160,13 @@ def test_settings_that_no_bmc_shows_wait_for_the_power_cycle(
         told = _told(host, family, card.address or '')
         assert next(m.current for m in told.modes
                     if m.name == 'mode') == mode
+
+
+def test_another_process_finds_the_library(inside: Inside) -> None:
+    code = ('import pynvml as p; p.nvmlInit(); print(p.nvmlDeviceGetSerial('
+            f'p.nvmlDeviceGetHandleByPciBusId(b"{inside.addresses["GPU1"]}"'
+            ')))')
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True,
+        env={**os.environ, **inside.environment}, timeout=60, check=True)
+    assert done.stdout.strip() == '1324521000001'
