@@ -40,7 +40,6 @@ LOG = logging.getLogger(__name__)
 class _Job:
     """One image on its way: what its worker tells everybody who asks."""
 
-    name: str
     summary: str
     percent: int | None = None
     outcome: Ready | Bad | None = None
@@ -96,8 +95,7 @@ class ImageStore:
                 return known
             job = self._jobs.get(key)
             if job is None or self._is_stale(job):
-                job = self._jobs[key] = _Job(
-                    image.name, f'image {image.name}: waiting for a worker')
+                job = self._jobs[key] = _Job('waiting for a worker')
                 self._waiting.append((job, image))
                 self._hire()
             if job.outcome is not None:
@@ -151,13 +149,12 @@ class ImageStore:
             outcome = Bad(f'the image cache failed: {exc.strerror or exc}')
         except Exception as exc:  # a worker must never leave a job open
             LOG.exception('Fetching image %s', image.name)
-            outcome = Bad(f'image {image.name}: {type(exc).__name__} '
-                          'in the worker')
+            outcome = Bad(f'{type(exc).__name__} in the worker')
         with self._lock:
             job.outcome, job.ended = outcome, time.monotonic()
 
     def _obtain(self, job: _Job, image: Image) -> Ready:
-        job.summary = f'image {image.name}: checking the cache'
+        job.summary = 'checking the cache'
         ready = self._cache.verify(image.sha256, self._check_stop)
         if ready is not None:
             return ready
@@ -175,31 +172,31 @@ class ImageStore:
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(sources.open_stream(
                 image.url, self._policy, self._credentials))
-            self._check_size(image, stream.size or 0)
+            self._check_size(stream.size or 0)
             self._cache.make_room(stream.size or 0)
             part = stack.enter_context(self._cache.part())
             seen = 0
             for chunk in stream.chunks:
                 self._check_stop()
                 seen += len(chunk)
-                self._check_size(image, seen)
+                self._check_size(seen)
                 if time.monotonic() > until:
                     raise sources.Interrupted(
-                        f'image {image.name} took longer than '
+                        'it took longer than '
                         f'{self._policy.total_timeout:.0f} s')
                 digest.update(chunk)
                 part.write(chunk)
                 _tell(job, seen, stream.size)
             if digest.hexdigest() != image.sha256:
-                raise Refused(f'image {image.name} is not the one that the '
-                              'profile names: its SHA-256 differs',
+                raise Refused('it is not the one that the profile names: its '
+                              'SHA-256 differs',
                               image.sha256, digest.hexdigest())
             self._cache.make_room(0)
             return part.keep(image.sha256)
 
-    def _check_size(self, image: Image, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         if size > self._policy.max_bytes:
-            raise Refused(f'image {image.name} is too large',
+            raise Refused('it is too large',
                           f'at most {self._policy.max_bytes} bytes',
                           f'{size} bytes or more')
 
@@ -210,4 +207,4 @@ class ImageStore:
 
 def _tell(job: _Job, seen: int, size: int | None) -> None:
     job.percent = min(100, seen * 100 // size) if size else None
-    job.summary = f'image {job.name}: {seen / 1e6:.1f} MB fetched'
+    job.summary = f'{seen / 1e6:.1f} MB fetched'
