@@ -108,6 +108,20 @@ def own_uri(reader: Reader, system: str | None) -> str:
     return _own(reader, systems, system).uri
 
 
+def _not_given(reader: Reader, uri: str) -> None:
+    """Raise where a resource was there to be read and was not given.
+
+    :raises: Unreachable.
+    """
+    status = reader.failures.get(uri)
+    if status is None or status == 404:
+        return
+    said = next((w.message for w in reader.warnings if w.uri == uri), '')
+    raise Unreachable(
+        f'{uri}: {said}', error_class=ErrorClass.NEEDS_OPERATOR
+        if status in (401, 403) else ErrorClass.TRANSIENT)
+
+
 def is_dpu(system: Fields) -> bool:
     """Whether a System is a DPU's own (SystemType, ComputerSystem v1.14)."""
     return system.doc.get('SystemType') == 'DPU'
@@ -147,6 +161,9 @@ def _own(reader: Reader, systems: list[Fields], wanted: str | None
     known = ', '.join(sorted(s.uri for s in systems)) or 'none'
     found = reader.read(wanted) if wanted.startswith('/') else None
     if found is None:
+        for uri in reader.failures:
+            if wanted in (uri, last(uri)) or normal(wanted) == uri:
+                _not_given(reader, uri)
         raise BadInput(f'system: {wanted!r}: expected one of those that the '
                        f'BMC has: {known}')
     return found

@@ -291,3 +291,18 @@ def test_what_proves_nothing_is_not_sent_again(rig) -> None:
     fresh = [e.path for e in answers if e.status == 200]
     assert any('/FirmwareInventory/' in path for path in fresh)
     assert any(path.endswith('/Processors/GPU1') for path in fresh)
+
+
+@pytest.mark.parametrize('path', [
+    '/redfish/v1/Systems', '/redfish/v1/Systems/System_0'])
+@pytest.mark.parametrize('system', [
+    'System_0', '/redfish/v1/Systems/System_0'])
+@pytest.mark.parametrize(('value', 'kind'), [
+    ('500', 'transient'), ('503', 'transient'), ('403', 'needs-operator')])
+def test_a_system_that_is_not_given_is_not_a_wrong_name(
+        rig, path: str, system: str, value: str, kind: str) -> None:
+    at = rig('hgx-h100', system, expand=False)
+    at.box.faults.add('status', value, path)
+    with pytest.raises(Unreachable) as error:
+        at.backend.observe()
+    assert error.value.detail.error_class == kind
