@@ -1,0 +1,216 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Sets accelerator modes inside an instance, at every boot.
+
+It is delivered as this one file: nothing but the standard library of Python
+3.7. It reads what is there, changes only what differs, reads it back, and
+says so on its output, which the unit sends to the journal.
+
+Sources: Linux Documentation/ABI/testing/sysfs-driver-qat (state,
+cfg_services) and sysfs-bus-pci (sriov_numvfs); NVIDIA System Management
+Interface documentation (``--query-gpu=mig.mode.current``, ``-mig``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+SCHEMA = 'first-boot/1'
+DEVICES = 'sys/bus/pci/devices'
+#: Seconds for drivers to come up, and between two looks.
+PATIENCE = 60.0
+PAUSE = 1.0
+#: Seconds for one call of nvidia-smi.
+TOOL = 120.0
+#: Services come before virtual functions: a device that goes down and up
+#: loses those.
+ORDER = ('mig', 'services', 'vfs')
+
+
+class Failed(Exception):
+    """A mode that could not be set, and why."""
+
+
+class Card:
+    """One PCI device below a root folder."""
+
+    def __init__(self, root: str, address: str) -> None:
+        self.folder = os.path.join(root, DEVICES, address)
+        self.address = address
+
+    def read(self, name: str) -> str | None:
+        try:
+            with open(os.path.join(self.folder, name),
+                      encoding='ascii') as file:
+                return file.read().strip()
+        except OSError:
+            return None
+
+    def write(self, name: str, text: str) -> None:
+        try:
+            with open(os.path.join(self.folder, name), 'w',
+                      encoding='ascii') as file:
+                file.write(text)
+        except OSError as exc:
+            raise Failed(f'{name} does not take {text!r}: '
+                         f'{exc.strerror}') from exc
+
+    def await_file(self, name: str, patience: float) -> None:
+        """Wait until the driver has put a file there."""
+        until = time.monotonic() + patience
+        while self.read(name) is None:
+            if time.monotonic() >= until:
+                raise Failed(f'{name} is not there: is its driver loaded?')
+            time.sleep(PAUSE)
+
+
+def find(root: str, address: str, pci: str) -> Card:
+    """The card at its address, or the only one of its PCI ids."""
+    folder = os.path.join(root, DEVICES)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    alike = [n for n in names if _ids(Card(root, n)) == pci
+             and not os.path.exists(os.path.join(folder, n, 'physfn'))]
+    if address in alike:
+        return Card(root, address)
+    if len(alike) == 1:
+        return Card(root, alike[0])
+    seen = ', '.join(alike) or 'none of these ids'
+    raise Failed(f'no device {pci} at {address}, but {seen}')
+
+
+def _ids(card: Card) -> str:
+    return ':'.join((card.read(n) or '').replace('0x', '', 1).lower()
+                    for n in ('vendor', 'device'))
+
+
+def vfs(card: Card, wanted: int, patience: float) -> bool:
+    """The number of virtual functions; whether it was changed."""
+    card.await_file('sriov_numvfs', patience)
+    if card.read('sriov_numvfs') == str(wanted):
+        return False
+    if card.read('sriov_numvfs') != '0':
+        card.write('sriov_numvfs', '0')
+    if wanted:
+        card.write('sriov_numvfs', str(wanted))
+    _check(card.read('sriov_numvfs'), str(wanted))
+    return True
+
+
+def services(card: Card, wanted: list[str], patience: float) -> bool:
+    """The services of an Intel QAT device: a set; down, write, up."""
+    card.await_file('qat/cfg_services', patience)
+    up = card.read('qat/state') == 'up'
+    same = _set(card.read('qat/cfg_services')) == set(wanted)
+    if same and up:
+        return False
+    if up:
+        card.write('qat/state', 'down')
+    if not same:
+        card.write('qat/cfg_services', ';'.join(sorted(wanted)))
+    card.write('qat/state', 'up')
+    if _set(card.read('qat/cfg_services')) != set(wanted):
+        _check(card.read('qat/cfg_services'), ';'.join(sorted(wanted)))
+    _check(card.read('qat/state'), 'up')
+    return True
+
+
+def _set(text: str | None) -> set[str]:
+    return {part for part in (text or '').split(';') if part}
+
+
+def mig(card: Card, wanted: str, patience: float) -> bool:
+    """The MIG mode of an NVIDIA GPU, by its driver's own tool."""
+    until = time.monotonic() + patience
+    query = ('--query-gpu=mig.mode.current', '--format=csv,noheader')
+    while True:
+        now = _smi(card, *query)
+        if now in ('enabled', 'disabled') or time.monotonic() >= until:
+            break
+        time.sleep(PAUSE)
+    if now == wanted:
+        return False
+    _smi(card, '-mig', '1' if wanted == 'enabled' else '0')
+    _check(_smi(card, *query), wanted)
+    return True
+
+
+def _smi(card: Card, *words: str) -> str:
+    """What nvidia-smi says of one GPU; its exit status is no proof."""
+    program = shutil.which('nvidia-smi')
+    if program is None:
+        raise Failed('nvidia-smi is not installed')
+    try:
+        ran = subprocess.run(  # noqa: S603 - fixed words and an address
+            [program, '-i', card.address, *words], timeout=TOOL,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, check=False)
+    except subprocess.TimeoutExpired as exc:
+        raise Failed(f'nvidia-smi did not answer in {TOOL:.0f} s') from exc
+    return ran.stdout.decode(errors='replace').strip().lower()
+
+
+def _check(seen: str | None, wanted: str) -> None:
+    if seen != wanted:
+        raise Failed(f'{wanted!r} was set, and {seen!r} is read back')
+
+
+SETTERS: dict[str, Callable[[Card, Any, float], bool]] = {
+    'mig': mig, 'services': services, 'vfs': vfs}
+
+
+def apply(document: dict[str, Any], root: str = '/',
+          patience: float = PATIENCE) -> bool:
+    """Set all items of a document; whether all hold now.
+
+    Each is tried whatever became of the others. ``<3>`` and ``<5>`` are the
+    priorities that the journal reads (sd-daemon(3)).
+    """
+    if document.get('schema') != SCHEMA:
+        print(f"<3>schema: {document.get('schema')!r} where {SCHEMA!r} was "
+              'expected')
+        return False
+    well = True
+    for item in sorted(document['items'],
+                       key=lambda i: ORDER.index(i['mode'])):
+        name = f"{item['mode']} of {item['device']}"
+        try:
+            card = find(root, item['address'], item['pci'])
+            done = SETTERS[item['mode']](card, item['wanted'], patience)
+        except Failed as exc:
+            well = False
+            print(f'<3>{name}: not set: {exc}')
+        else:
+            became = 'set to' if done else 'is already'
+            print(f"<5>{name}: {became} {item['wanted']}")
+    said = '<5>{}: all modes hold' if well else '<3>{}: not all modes hold'
+    print(said.format(f"profile {document['profile']}"))
+    return well
+
+
+def main(argv: list[str]) -> int:
+    """``first-boot.py DOCUMENT``: 0 where all modes hold, else 1."""
+    with open(argv[1], encoding='utf-8') as file:
+        document = json.load(file)
+    return 0 if apply(document) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv))

@@ -1,0 +1,173 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""What is brought into an instance, and the two ways of bringing it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+from importlib import resources
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+from ironic_accel.model.errors import AccelError
+
+UNIT = 'ironic-accel-first-boot.service'
+APPLIER = 'usr/local/lib/ironic-accel/first-boot.py'
+DOCUMENT = 'etc/ironic-accel/first-boot.json'
+UNIT_FILE = f'etc/systemd/system/{UNIT}'
+WANTS = f'etc/systemd/system/multi-user.target.wants/{UNIT}'
+
+#: After the services that mig-parted's own unit comes after (NVIDIA/
+#: mig-parted, deployments/systemd); before whatever uses the devices.
+UNIT_TEXT = f"""\
+[Unit]
+Description=Accelerator modes that no reboot survives
+After=systemd-modules-load.service systemd-udev-trigger.service
+After=nvidia-persistenced.service nvidia-fabricmanager.service
+Before=containerd.service docker.service kubelet.service slurmd.service
+ConditionPathExists=/{DOCUMENT}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/python3 /{APPLIER} /{DOCUMENT}
+TimeoutStartSec=15min
+SyslogIdentifier=ironic-accel
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+#: Types of the files in the targeted policy of SELinux (its file_contexts);
+#: a file without a label could not be read by what starts at boot.
+_LABELS = (('etc/systemd/system/', 'systemd_unit_file_t'),
+           ('etc/', 'etc_t'), ('usr/local/lib/', 'lib_t'),
+           ('usr/', 'usr_t'))
+
+#: Puts a label on a file: path, label.
+Label = Callable[[pathlib.Path, str], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class File:
+    """A file, or a symbolic link where ``target`` is given."""
+
+    path: str
+    content: str = ''
+    target: str | None = None
+    mode: int = 0o644
+
+    @property
+    def label(self) -> str:
+        """Its SELinux label."""
+        kind = next(t for prefix, t in _LABELS
+                    if self.path.startswith(prefix))
+        return f'system_u:object_r:{kind}:s0'
+
+
+def files(document: Mapping[str, Any]) -> tuple[File, ...]:
+    """All that is delivered, for a document ``first-boot/1``."""
+    applier = resources.files(__package__) / 'applier.py'
+    return (File(DOCUMENT, json.dumps(document, indent=1) + '\n'),
+            File(APPLIER, applier.read_text('utf-8'), mode=0o755),
+            File(UNIT_FILE, UNIT_TEXT),
+            File(WANTS, target=f'/{UNIT_FILE}'))
+
+
+def cloud_config(delivered: Iterable[File]) -> str:
+    """The same for cloud-init: vendor data of a config drive.
+
+    cloud-init's modules write_files and runcmd; JSON is YAML. cloud-init
+    runs it at the first boot, from then on the unit is enabled.
+    """
+    written = [{'path': f'/{f.path}', 'encoding': 'b64',
+                'content': base64.b64encode(f.content.encode()).decode(),
+                'owner': 'root:root', 'permissions': f'0{f.mode:o}'}
+               for f in delivered if f.target is None]
+    config = {'write_files': written, 'runcmd': [
+        ['systemctl', 'daemon-reload'],
+        ['systemctl', 'enable', '--now', '--no-block', UNIT]]}
+    return f'#cloud-config\n{json.dumps(config, indent=1)}\n'
+
+
+def set_label(path: pathlib.Path, label: str) -> None:
+    """Put an SELinux label on a file (xattr(7), security.selinux)."""
+    os.setxattr(path, 'security.selinux', label.encode() + b'\0',
+                follow_symlinks=False)
+
+
+def inject(root: pathlib.Path, delivered: Iterable[File],
+           selinux: bool = False, label: Label = set_label) -> None:
+    """Write the files into a mounted root file system; again is the same.
+
+    :raises: AccelError where a folder on the way is a symbolic link, which
+        would lead out of the tree, or nothing can be written.
+    """
+    for file in delivered:
+        try:
+            made = _folder(root, pathlib.PurePosixPath(file.path).parent)
+            if selinux:
+                for folder in made:
+                    label(folder, dataclasses.replace(
+                        file, path=f'{folder.relative_to(root)}/').label)
+            _put(root / file.path, file, label if selinux else None)
+        except OSError as exc:
+            raise AccelError(
+                f'/{file.path} cannot be written into the instance',
+                seen=exc.strerror or str(exc)) from exc
+
+
+def _folder(root: pathlib.Path, path: pathlib.PurePosixPath
+            ) -> list[pathlib.Path]:
+    """Make the folders of a path; those that were not there."""
+    made = []
+    here = root
+    for part in path.parts:
+        here = here / part
+        if here.is_symlink():
+            raise AccelError(
+                f'/{here.relative_to(root)} of the instance is a symbolic '
+                'link: nothing is written through it')
+        if not here.exists():
+            here.mkdir(mode=0o755)
+            here.chmod(0o755)
+            made.append(here)
+    return made
+
+
+def _put(path: pathlib.Path, file: File, label: Label | None) -> None:
+    """Put a file in its place as a whole, whatever was there."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='.accel-', dir=path.parent))
+    part = folder / 'part'
+    try:
+        if file.target is not None:
+            part.symlink_to(file.target)
+        else:
+            part.write_text(file.content, 'utf-8')
+            part.chmod(file.mode)
+        if label is not None:
+            label(part, file.label)
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+        folder.rmdir()

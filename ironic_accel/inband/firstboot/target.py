@@ -1,0 +1,175 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Whether an instance can take a first boot, and how it is to be brought.
+
+Looks at a mounted root file system (a directory tree) and at what the
+partitions of its disk hold; every reason against is told, not the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterator
+import dataclasses
+import pathlib
+import re
+from typing import Any, Literal
+
+#: What blkid calls what cannot be written into.
+_SEALED = {
+    'crypto_LUKS': 'the disk is encrypted with LUKS',
+    'DM_verity_hash': 'the root is protected by dm-verity',
+    'squashfs': 'the root file system is read-only (squashfs)',
+    'erofs': 'the root file system is read-only (erofs)',
+}
+#: Kernel parameters of a verity root (systemd-veritysetup-generator(8);
+#: Linux Documentation/admin-guide/device-mapper/dm-init.rst).
+_VERITY = re.compile(
+    r'\b(?:roothash=|systemd\.verity(?:_root_[a-z]+)?=|dm-mod\.create=[^\n]*'
+    r'verity)')
+_CMDLINES = ('etc/kernel/cmdline', 'etc/default/grub', 'boot/grub/grub.cfg',
+             'boot/grub2/grub.cfg', 'boot/loader/entries/*.conf',
+             'boot/cmdline.txt')
+_SYSTEMD = ('usr/lib/systemd/systemd', 'lib/systemd/systemd')
+_INIT = ('sbin/init', 'usr/sbin/init')
+_OLDEST = 7
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """A root file system as far as it matters.
+
+    :ivar reasons: why nothing can be delivered; empty where it can.
+    :ivar way: ``configdrive`` where cloud-init reads one, else ``files``.
+    :ivar selinux: whether files need SELinux labels.
+    """
+
+    reasons: tuple[str, ...] = ()
+    way: Literal['configdrive', 'files'] = 'files'
+    selinux: bool = False
+
+
+def node_reasons(deploy_interface: str, boots_from_volume: bool
+                 ) -> tuple[str, ...]:
+    """Reasons against that the node alone tells."""
+    out = []
+    if deploy_interface == 'ramdisk':
+        out.append('a ramdisk deploy has no disk to bring anything to')
+    if boots_from_volume:
+        out.append('the instance boots from a volume, which is not here')
+    return tuple(out)
+
+
+def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
+            ) -> Target:
+    """Look at an instance's root file system.
+
+    :param root: where it is mounted, None where none could be.
+    :param partitions: types of what the disk's partitions hold, as blkid
+        names them.
+    """
+    if root is None:
+        sealed = [_SEALED[p] for p in partitions if p in _SEALED]
+        return Target(tuple(sealed) or (
+            'no root file system was found on the disk',))
+    reasons = [*(_SEALED[p] for p in partitions if p == 'DM_verity_hash'),
+               *_sealed(root), *_init(root), *_python(root)]
+    return Target(tuple(dict.fromkeys(reasons)),
+                  'configdrive' if _cloud_init(root) else 'files',
+                  _selinux(root))
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text('utf-8', errors='replace')
+    except OSError:
+        return ''
+
+
+def _sealed(root: pathlib.Path) -> Iterator[str]:
+    for line in _text(root / 'etc/fstab').splitlines():
+        words = line.split('#')[0].split()
+        if len(words) >= 4 and words[1] == '/' and (
+                'ro' in words[3].split(',')):
+            yield 'the root file system is mounted read-only (etc/fstab)'
+    if any(_VERITY.search(_text(p)) for pattern in _CMDLINES
+           for p in root.glob(pattern)):
+        yield 'the root is protected by dm-verity'
+    if (root / 'ostree').is_dir() or (root / 'sysroot/ostree').exists():
+        yield 'the root is an image of its own (ostree)'
+    if re.search(r'^\s*(?!#)\S+\s+\S+', _text(
+            root / 'etc/crypttab'), re.MULTILINE) and _mapped(root):
+        yield 'the disk is encrypted with LUKS'
+
+
+def _mapped(root: pathlib.Path) -> bool:
+    """Whether the root stands on a mapping that crypttab makes."""
+    names = {line.split()[0] for line in _text(
+        root / 'etc/crypttab').splitlines()
+        if line.strip() and not line.lstrip().startswith('#')}
+    return any(
+        words[0] == f'/dev/mapper/{name}' for line in _text(
+            root / 'etc/fstab').splitlines()
+        if len(words := line.split()) > 1 and words[1] == '/'
+        for name in names)
+
+
+def _init(root: pathlib.Path) -> Iterator[str]:
+    """Whether systemd is there, and is what the kernel starts."""
+    there = any((root / p).is_file() for p in _SYSTEMD)
+    starts = [p for p in _INIT if (root / p).is_symlink()
+              and (root / p).readlink().name == 'systemd']
+    if not there or not starts:
+        yield 'it does not start by systemd'
+
+
+def _python(root: pathlib.Path) -> Iterator[str]:
+    minors = [int(p.name[len('python3.'):])
+              for lib in ('usr/lib', 'usr/lib64')
+              for p in (root / lib).glob('python3.*')
+              if p.name[len('python3.'):].isdecimal()]
+    python = root / 'usr/bin/python3'
+    if not (python.is_symlink() or python.is_file()) or max(
+            minors, default=0) < _OLDEST:
+        yield f'it has no Python 3.{_OLDEST} or later'
+
+
+def _cloud_init(root: pathlib.Path) -> bool:
+    """Whether cloud-init is there, on, and reads config drives."""
+    if not (root / 'usr/bin/cloud-init').exists() or (
+            root / 'etc/cloud/cloud-init.disabled').exists():
+        return False
+    sources = None
+    for path in (root / 'etc/cloud/cloud.cfg',
+                 *sorted((root / 'etc/cloud/cloud.cfg.d').glob('*.cfg'))):
+        told = _mapping(path).get('datasource_list')
+        if isinstance(told, list):
+            sources = told
+    return sources is None or 'ConfigDrive' in sources
+
+
+def _mapping(path: pathlib.Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(_text(path))
+    except yaml.YAMLError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _selinux(root: pathlib.Path) -> bool:
+    return re.search(r'^\s*SELINUX\s*=\s*enforcing\b',
+                     _text(root / 'etc/selinux/config'),
+                     re.MULTILINE) is not None

@@ -1,0 +1,388 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""First boot: what is refused, what is brought, and what it then does."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from ironic_accel.inband.firstboot import applier
+from ironic_accel.inband.firstboot import deliver
+from ironic_accel.inband.firstboot import items
+from ironic_accel.inband.firstboot import target
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import PciIds
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Proof
+from ironic_accel.model.profile import Profile
+from ironic_accel.twin.inside.tree import Card
+from ironic_accel.twin.inside.tree import Tree
+from tests.unit.inband import sample
+
+GPU, QAT = sample.GPU, sample.QAT
+
+
+def _document(*wanted: tuple[str, str, Any]) -> dict[str, Any]:
+    pci = {GPU: '10de:20b0', QAT: '8086:4940'}
+    return {'schema': 'first-boot/1', 'profile': 'p', 'digest': 'd',
+            'items': [{'device': f'at-{a}', 'address': a, 'pci': pci[a],
+                       'mode': m, 'wanted': w} for a, m, w in wanted]}
+
+
+# Layouts: what matters of the root file systems of released images.
+
+_MERGED = {'bin': 'usr/bin', 'sbin': 'usr/sbin', 'lib': 'usr/lib'}
+_SYSTEMD = {'usr/lib/systemd/systemd': '', 'usr/bin/python3.11': '',
+            'usr/lib/python3.11/os.py': ''}
+_CLOUD = {'usr/bin/cloud-init': '', 'etc/cloud/cloud.cfg': 'users: []\n'}
+
+
+def _layout(root: pathlib.Path, files: dict[str, str],
+            links: dict[str, str]) -> pathlib.Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for name, to in links.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(to)
+    return root
+
+
+def _debian(root: pathlib.Path, **more: str) -> pathlib.Path:
+    """Debian 12: merged /usr, the real layout of its genericcloud image."""
+    return _layout(root, {
+        **_SYSTEMD, 'etc/fstab': 'PARTUUID=1 / ext4 rw,discard 0 1\n',
+        'etc/default/grub': 'GRUB_CMDLINE_LINUX="console=ttyS0"\n',
+        'etc/systemd/system/.keep': '', **more}, {
+        **_MERGED, 'usr/sbin/init': '/lib/systemd/systemd',
+        'usr/bin/python3': 'python3.11'})
+
+
+def test_debian_takes_files(tmp_path: pathlib.Path) -> None:
+    assert target.examine(_debian(tmp_path)) == target.Target()
+
+
+def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
+    found = target.examine(_debian(tmp_path, **_CLOUD))
+    assert (found.reasons, found.way) == ((), 'configdrive')
+
+
+@pytest.mark.parametrize('more', [
+    {'etc/cloud/cloud-init.disabled': ''},
+    {'etc/cloud/cloud.cfg.d/90.cfg': 'datasource_list: [Ec2, None]\n'},
+    {'etc/cloud/cloud.cfg.d/90.cfg': 'datasource_list:\n  - NoCloud\n',
+     'etc/cloud/cloud.cfg.d/10.cfg': 'datasource_list: [ConfigDrive]\n'},
+])
+def test_cloud_init_that_reads_none_is_not_counted_on(
+        tmp_path: pathlib.Path, more: dict[str, str]) -> None:
+    assert target.examine(
+        _debian(tmp_path, **_CLOUD, **more)).way == 'files'
+
+
+def test_rhel_takes_files_with_labels(tmp_path: pathlib.Path) -> None:
+    root = _layout(tmp_path, {
+        'usr/lib/systemd/systemd': '', 'usr/bin/python3.9': '',
+        'usr/lib64/python3.9/os.py': '',
+        'etc/selinux/config': '# x\nSELINUX=enforcing\n',
+        'boot/loader/entries/a.conf': 'options root=UUID=1 ro\n',
+        'etc/fstab': 'UUID=1 / xfs defaults 0 0\n'},
+        {**_MERGED, 'usr/sbin/init': '../lib/systemd/systemd',
+         'usr/bin/python3': 'python3.9'})
+    assert target.examine(root) == target.Target(selinux=True)
+
+
+_REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
+    'alpine': ({'sbin/openrc': '', 'usr/lib/python3.11/os.py': '',
+                'usr/bin/python3': ''},
+               {'sbin/init': '/bin/busybox'}, 'systemd'),
+    'devuan': ({**_SYSTEMD, 'sbin/init': 'ELF', 'usr/bin/python3': ''}, {},
+               'systemd'),
+    'no-python': ({'usr/lib/systemd/systemd': ''},
+                  {'usr/sbin/init': '../lib/systemd/systemd'}, 'Python'),
+    'rhel-8': ({'usr/lib/systemd/systemd': '', 'usr/bin/python3': '',
+                'usr/lib64/python3.6/os.py': ''},
+               {'usr/sbin/init': '../lib/systemd/systemd'}, 'Python 3.7'),
+    'silverblue': ({'ostree/repo/config': ''}, {}, 'ostree'),
+    'verity-entry': ({'boot/loader/entries/a.conf':
+                      'options roothash=ab systemd.verity=1\n'}, {},
+                     'dm-verity'),
+    'verity-grub': ({'boot/grub/grub.cfg': 'linux /k dm-mod.create="root,,'
+                     ',ro,0 9 verity 1"\n'}, {}, 'dm-verity'),
+    'read-only': ({'etc/fstab': '/dev/sda1 / ext4 ro,noatime 0 1\n'}, {},
+                  'read-only'),
+    'luks': ({'etc/crypttab': 'root UUID=1 none luks\n',
+              'etc/fstab': '/dev/mapper/root / ext4 rw 0 1\n'}, {}, 'LUKS'),
+}
+
+
+@pytest.mark.parametrize('name', _REFUSED)
+def test_what_cannot_take_it_is_refused_with_its_reason(
+        tmp_path: pathlib.Path, name: str) -> None:
+    files, links, words = _REFUSED[name]
+    reasons = target.examine(_layout(tmp_path, files, links)).reasons
+    assert any(words in r for r in reasons), reasons
+
+
+def test_an_encrypted_data_disk_is_no_reason(tmp_path: pathlib.Path) -> None:
+    root = _debian(tmp_path, **{
+        'etc/crypttab': '# <name> <device>\ndata UUID=1 none luks\n'})
+    assert target.examine(root).reasons == ()
+
+
+@pytest.mark.parametrize(('partitions', 'words'), [
+    (['vfat', 'crypto_LUKS'], 'LUKS'), (['erofs'], 'erofs'),
+    (['vfat'], 'no root file system')])
+def test_a_disk_without_a_root_is_refused(
+        partitions: list[str], words: str) -> None:
+    (reason,) = target.examine(None, partitions).reasons
+    assert words in reason
+
+
+def test_the_node_may_be_reason_enough() -> None:
+    assert target.node_reasons('direct', False) == ()
+    assert len(target.node_reasons('ramdisk', True)) == 2
+
+
+def test_files_are_injected_and_again(tmp_path: pathlib.Path) -> None:
+    root = _debian(tmp_path)
+    for vfs in (4, 8):
+        deliver.inject(root, deliver.files(_document((QAT, 'vfs', vfs))))
+    document = json.loads((root / deliver.DOCUMENT).read_text())
+    assert document['items'][0]['wanted'] == 8
+    assert (root / deliver.UNIT_FILE).read_text() == deliver.UNIT_TEXT
+    assert os.readlink(root / deliver.WANTS) == f'/{deliver.UNIT_FILE}'
+    assert (root / deliver.APPLIER).stat().st_mode & 0o777 == 0o755
+    assert not list(root.glob('**/.accel-*'))
+
+
+def test_nothing_is_written_through_a_link(tmp_path: pathlib.Path) -> None:
+    outside = tmp_path / 'outside'
+    outside.mkdir()
+    root = _layout(tmp_path / 'root', {}, {'etc': str(outside)})
+    with pytest.raises(AccelError, match='symbolic link'):
+        deliver.inject(root, deliver.files(_document()))
+    assert not list(outside.iterdir())
+
+
+def test_what_is_written_is_labelled(tmp_path: pathlib.Path) -> None:
+    labels: list[tuple[str, str]] = []
+
+    def label(path: pathlib.Path, text: str) -> None:
+        labels.append((path.name, text.split(':')[2]))
+
+    deliver.inject(_debian(tmp_path), deliver.files(_document()), True,
+                   label)
+    # A file has its label before it has its name ("part").
+    assert labels == [
+        ('ironic-accel', 'etc_t'), ('part', 'etc_t'),
+        ('local', 'usr_t'), ('lib', 'lib_t'), ('ironic-accel', 'lib_t'),
+        ('part', 'lib_t'), ('part', 'systemd_unit_file_t'),
+        ('multi-user.target.wants', 'systemd_unit_file_t'),
+        ('part', 'systemd_unit_file_t')]
+
+
+def test_cloud_init_gets_the_same(tmp_path: pathlib.Path) -> None:
+    delivered = deliver.files(_document((QAT, 'vfs', 4)))
+    text = deliver.cloud_config(delivered)
+    assert text.startswith('#cloud-config\n')
+    config = yaml.safe_load(text)
+    written = {f['path']: base64.b64decode(f['content']).decode()
+               for f in config['write_files']}
+    assert written == {f'/{f.path}': f.content for f in delivered
+                       if f.target is None}
+    assert config['runcmd'][-1][-1] == deliver.UNIT
+
+
+@pytest.mark.skipif(shutil.which('systemd-analyze') is None
+                    or not os.path.exists('/usr/bin/python3'),
+                    reason='no systemd-analyze or /usr/bin/python3 here')
+def test_systemd_takes_the_unit(tmp_path: pathlib.Path) -> None:
+    unit = tmp_path / deliver.UNIT
+    unit.write_text(deliver.UNIT_TEXT)
+    ran = subprocess.run(
+        ['systemd-analyze', 'verify', '--man=no', str(unit)],
+        capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, '')
+
+
+# The document.
+
+def _inventory(**known: Any) -> Inventory:
+    device = Device(**{
+        'id': 'crypto-1', 'kind': 'crypto', 'vendor': 'intel',
+        'address': QAT, 'pci': PciIds('8086', '4940'), **known})
+    return Inventory('s', 'on', True, devices=(device,))
+
+
+def _profile(*allow: str) -> Profile:
+    return Profile('p', (), allow=frozenset(allow), digest='d')
+
+
+SERVICES = Item('crypto-1', 'services', 'mode', ('sym', 'asym'))
+
+
+def test_the_document_names_devices_and_modes() -> None:
+    document = items.build(_profile('first_boot'), [SERVICES], _inventory())
+    assert document == {
+        'schema': 'first-boot/1', 'profile': 'p', 'digest': 'd', 'items': [{
+            'device': 'crypto-1', 'address': QAT, 'pci': '8086:4940',
+            'mode': 'services', 'wanted': ['sym', 'asym']}]}
+
+
+def test_only_what_does_not_last_is_delivered() -> None:
+    firmware = Item('crypto-1', 'firmware', 'firmware', '1')
+    ecc = Item('gpu-1', 'ecc', 'mode', 'enabled')
+    assert items.volatile([
+        Proof(SERVICES, SERVICES.wanted, False), Proof(firmware, '1', True),
+        Proof(ecc, 'enabled', True)]) == (SERVICES,)
+
+
+@pytest.mark.parametrize(('allow', 'item', 'known', 'words'), [
+    ((), SERVICES, {}, 'first_boot'),
+    (('first_boot',), SERVICES, {'address': None}, 'PCI address'),
+    (('first_boot',), SERVICES, {'vendor': 'amd'}, 'services'),
+    (('first_boot',), Item('crypto-1', 'ecc', 'mode', 'enabled'), {},
+     'ecc'),
+])
+def test_what_cannot_be_delivered_is_refused_by_name(
+        allow: tuple[str, ...], item: Item, known: dict[str, Any],
+        words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        items.build(_profile(*allow), [item], _inventory(**known))
+
+
+# The applier, inside the instance.
+
+@pytest.fixture(name='tree')
+def _tree(tmp_path: pathlib.Path) -> Tree:
+    tree, _ = sample.machine(tmp_path)
+    for name, text in (('state', 'up'), ('cfg_services', 'dc')):
+        tree.put(f'/sys/bus/pci/devices/{QAT}/qat/{name}', text)
+    return tree
+
+
+def _apply(tree: Tree, document: dict[str, Any]) -> bool:
+    return applier.apply(document, str(tree.root), 0.0)
+
+
+def test_modes_are_set_once(
+        tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    document = _document((QAT, 'vfs', 4),
+                         (QAT, 'services', ['sym', 'asym']))
+    assert _apply(tree, document)
+    folder = f'/sys/bus/pci/devices/{QAT}'
+    assert tree.get(f'{folder}/qat/cfg_services') == 'asym;sym'
+    assert tree.get(f'{folder}/qat/state') == 'up'
+    assert tree.get(f'{folder}/sriov_numvfs') == '4'
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == (
+        f"<5>services of at-{QAT}: set to ['sym', 'asym']")
+    assert said[-1] == '<5>profile p: all modes hold'
+    # Order of services is nothing; again changes nothing.
+    tree.put(f'{folder}/qat/cfg_services', 'sym;asym')
+    assert _apply(tree, document)
+    assert tree.get(f'{folder}/qat/cfg_services') == 'sym;asym'
+    assert capsys.readouterr().out.count('is already') == 2
+
+
+def test_a_device_that_moved_is_found_by_its_ids(tree: Tree) -> None:
+    document = _document((QAT, 'vfs', 4))
+    document['items'][0]['address'] = '0000:ff:00.0'
+    assert _apply(tree, document)
+    assert tree.get(f'/sys/bus/pci/devices/{QAT}/sriov_numvfs') == '4'
+
+
+def test_what_fails_is_told_and_the_rest_is_done(
+        tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    tree.add(Card('0000:6c:00.0', ('8086', '4940', '8086', '0')))
+    document = _document((QAT, 'vfs', 4), (GPU, 'vfs', 2))
+    document['items'].append({
+        **document['items'][0], 'address': '0000:ff:00.0'})
+    assert not _apply(tree, document)
+    assert tree.get(f'/sys/bus/pci/devices/{QAT}/sriov_numvfs') == '4'
+    said = capsys.readouterr().out
+    assert f'<3>vfs of at-{GPU}: not set: sriov_numvfs is not there' in said
+    assert 'no device 8086:4940 at 0000:ff:00.0' in said
+    assert said.endswith('<3>profile p: not all modes hold\n')
+
+
+def test_mig_is_set_by_the_drivers_own_tool(
+        tree: Tree, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    # Output as in NVIDIA's nvidia-smi documentation, csv,noheader.
+    sample.tool(tmp_path, 'nvidia-smi', f'''
+        test "$2" = {GPU} || exit 6
+        case "$3" in
+        -mig) test $4 = 1 && echo Enabled > {tmp_path}/mig
+              echo "Enabled MIG Mode for GPU 00000000:CA:00.0";;
+        *) cat {tmp_path}/mig;;
+        esac''')
+    monkeypatch.setenv('PATH', f'{tmp_path}/bin:/usr/bin:/bin')
+    (tmp_path / 'mig').write_text('Disabled\n')
+    document = _document((GPU, 'mig', 'enabled'))
+    assert _apply(tree, document)
+    assert (tmp_path / 'mig').read_text() == 'Enabled\n'
+    # A tool that says that all is well is not believed.
+    document = _document((GPU, 'mig', 'disabled'))
+    assert not _apply(tree, document)
+
+
+def test_without_the_driver_mig_is_told(
+        tree: Tree, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('PATH', str(tmp_path / 'bin'))
+    assert not _apply(tree, _document((GPU, 'mig', 'enabled')))
+    assert 'nvidia-smi is not installed' in capsys.readouterr().out
+
+
+def test_another_schema_is_refused(
+        tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not _apply(tree, {**_document(), 'schema': 'first-boot/2'})
+    assert 'first-boot/2' in capsys.readouterr().out
+
+
+def test_the_applier_stands_alone(tmp_path: pathlib.Path) -> None:
+    """It runs where nothing of ours is, by the Python of old releases."""
+    (text,) = [f.content for f in deliver.files(_document())
+               if f.path == deliver.APPLIER]
+    tree = ast.parse(text, feature_version=(3, 7))
+    names = {n.module if isinstance(n, ast.ImportFrom) else n.names[0].name
+             for n in ast.walk(tree)
+             if isinstance(n, ast.Import | ast.ImportFrom)}
+    assert {str(n).split('.')[0] for n in names} <= sys.stdlib_module_names
+    (tmp_path / 'a.py').write_text(text)
+    (tmp_path / 'd.json').write_text(json.dumps(_document()))
+    ran = subprocess.run(
+        [sys.executable, '-I', '-S', str(tmp_path / 'a.py'),
+         str(tmp_path / 'd.json')], capture_output=True, text=True,
+        timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, '')
+    assert ran.stdout == '<5>profile p: all modes hold\n'
