@@ -78,6 +78,7 @@ class Inside:
         self.state = State(folder / 'state.json')
         self.addresses: dict[str, str] = {}
         self._warm = False
+        self._told = 0
         self._last: dict[str, _Seen] = {}
         self._build()
         self._watch()
@@ -217,6 +218,7 @@ class Inside:
         if host != self.host:
             return
         if state == 'Off':
+            self._cut()
             self.sync()
             self._warm = self.box.hosts[host].power == 'On'
             return
@@ -225,6 +227,19 @@ class Inside:
         self.state.reset('warm-reboot' if self._warm else 'power-cycle')
         self._push()
         self.tree.reboot()
+
+    def _cut(self) -> None:
+        """What a tool is writing just now is lost, and its card with it."""
+        self.state.cut('host reset or power cut')
+        found = self.state.read()
+        for detail in found['violations'][self._told :]:
+            self.box.violate('reset during a flash', detail)
+        self._told = len(found['violations'])
+        for name, address in self.addresses.items():
+            device = self.box.devices[name]
+            if found['cards'][address].get('bricked') and not device.bricked:
+                device.bricked = True
+                device.health = 'Critical'
 
     def sync(self) -> None:
         """Let each side have what changed on the other."""

@@ -18,6 +18,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -170,3 +171,44 @@ def test_another_process_finds_the_library(inside: Inside) -> None:
         [sys.executable, '-c', code], capture_output=True, text=True,
         env={**os.environ, **inside.environment}, timeout=60, check=True)
     assert done.stdout.strip() == '1324521000001'
+
+
+def _slow_burn(inside: Inside, folder: Path, pace: float
+               ) -> subprocess.Popen[bytes]:
+    with inside.state.change() as document:
+        document['pace'] = pace
+    images.mlnx_image(folder / 'image', '28.43.1014', 'MT_0000000834')
+    running = subprocess.Popen(
+        [inside.path / 'mstflint', '-d', inside.addresses['NIC6'], '-i',
+         folder / 'image', '-y', 'burn'], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not inside.state.read()['cards'][inside.addresses['NIC6']][
+            'parts']['nic'].get('flashing'):
+        assert time.monotonic() < until and running.poll() is None
+        time.sleep(0.01)
+    return running
+
+
+def test_a_reset_during_a_flash_costs_the_card(
+        box: Box, inside: Inside, host: Host, tmp_path: Path) -> None:
+    running = _slow_burn(inside, tmp_path, 60.0)
+    _restart(box)
+    running.kill()
+    running.wait()
+    assert [v.kind for v in box.ledger.violations] == [
+        'reset during a flash']
+    assert box.devices['NIC6'].bricked
+    assert not box.devices['NIC5'].bricked
+    seen = mellanox.Mellanox().look(host, [
+        f for f in functions.scan(host)
+        if f.address == inside.addresses['NIC6']])
+    assert seen.told[inside.addresses['NIC6']].components == ()
+    assert any('Cannot open Device' in w.message for w in seen.warnings)
+
+
+def test_a_flash_that_is_left_alone_ends_well(
+        box: Box, inside: Inside, tmp_path: Path) -> None:
+    assert _slow_burn(inside, tmp_path, 0.2).wait(60) == 0
+    _restart(box)
+    assert box.components['NIC6_ConnectX-7'].running == '28.43.1014'
+    assert box.ledger.violations == []

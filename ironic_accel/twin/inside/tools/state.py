@@ -26,7 +26,8 @@ firmware) and ``settings`` (its modes, as its tool names them)::
 status of 0), ``lie`` (says that all is well and changes nothing), ``fail``
 (changes nothing and says so); ``on`` limits one to calls that have a word
 among their arguments. ``calls`` is what was called, ``burns`` what was
-written.
+written. ``pace`` is how many real seconds a burn takes: a reset or power cut
+meanwhile is a violation, and the card is gone for good (``bricked``).
 """
 
 from __future__ import annotations
@@ -53,7 +54,16 @@ class State:
 
     def create(self, cards: Document) -> None:
         """Begin with some cards."""
-        self._save({'cards': cards, 'faults': {}, 'calls': [], 'burns': []})
+        self._save(
+            {
+                'cards': cards,
+                'faults': {},
+                'calls': [],
+                'burns': [],
+                'pace': 0.0,
+                'violations': [],
+            }
+        )
 
     def read(self) -> Document:
         """The whole state, as it is now."""
@@ -77,7 +87,9 @@ class State:
     def card(self, address: str | None) -> Document | None:
         """The card at a PCI address, or None."""
         found = self.read()['cards'].get(address)
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, dict) or found.get('bricked'):
+            return None
+        return found
 
     def called(self, tool: str, argv: Sequence[str]) -> str | None:
         """Note a call; the fault that it meets, or None."""
@@ -108,14 +120,35 @@ class State:
 
     def land(self, address: str, part: str, version: str) -> None:
         """Write firmware: at once where nothing activates it, else pending.
+
+        Takes ``pace`` seconds, and ends the tool where the card went
+        meanwhile.
         """
         with self.change() as document:
+            document['cards'][address]['parts'][part]['flashing'] = True
+        time.sleep(self.read()['pace'])
+        with self.change() as document:
             found = document['cards'][address]['parts'][part]
+            if not found.pop('flashing', False):
+                raise SystemExit(1)
             if Effect.named(found['effect']) is Effect.NONE:
                 found['running'] = version
             else:
                 found['pending'] = version
             document['burns'].append([address, part, version])
+
+    def cut(self, why: str, address: str | None = None) -> None:
+        """Power or clock goes away: what is half written bricks its card."""
+        with self.change() as document:
+            for at, card in document['cards'].items():
+                if address is not None and at != address:
+                    continue
+                for name, part in card.get('parts', {}).items():
+                    if part.pop('flashing', False):
+                        card['bricked'] = True
+                        document['violations'].append(
+                            f'{why} during a flash of {name} of {at}'
+                        )
 
     def put(self, address: str, values: Document) -> None:
         """Write settings of a card, by the tool's names."""
@@ -130,6 +163,7 @@ class State:
     def reset(self, effect: str, address: str | None = None) -> None:
         """Let a reset of one card, or of the host, do what it does."""
         level = Effect.named(effect)
+        self.cut(effect, address)
         with self.change() as document:
             for at, card in document['cards'].items():
                 if address is None or at == address:
