@@ -261,3 +261,10 @@ class Box:
             ref, ref not in job.fails,
             errors.Detail('verification failed') if ref in job.fails
             else None) for ref in job.refs))
+
+
+def burn_of(device: str) -> Action:
+    """The action that burns version 2 of a device's firmware."""
+    item = plan.Item(device, 'gpu', 'firmware', '2')
+    return Action('burn', 'redfish', (plan.Change(item, '1'),),
+                  Effect.AUX_CYCLE, 'img')

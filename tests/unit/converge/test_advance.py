@@ -26,9 +26,9 @@ from ironic_accel.model import errors
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.device import Effect
-from ironic_accel.model.plan import Item
 from tests.unit.converge import drive
 from tests.unit.converge.box import Box
+from tests.unit.converge.box import burn_of
 from tests.unit.converge.box import Part
 from tests.unit.converge.box import WARM_UP
 
@@ -252,7 +252,7 @@ def test_a_write_whose_starter_died_is_adopted() -> None:
 
 def test_somebody_elses_work_is_waited_out_and_not_adopted() -> None:
     box = one()
-    box.start(_burn_of('other'))
+    box.start(burn_of('other'))
     box.parts['other'] = {'gpu': old()}
     box.jobs['job-1'].ends = box.now + 500
     started = box.now
@@ -260,13 +260,6 @@ def test_somebody_elses_work_is_waited_out_and_not_adopted() -> None:
     assert box.writes == 2
     assert box.now - started > 500
     assert not box.sins
-
-
-def _burn_of(device: str) -> Any:
-    from ironic_accel.model.plan import Action
-    from ironic_accel.model.plan import Change
-    return Action('burn', 'redfish', (Change(Item(
-        device, 'gpu', 'firmware', '2'), '1'),), Effect.AUX_CYCLE, 'img')
 
 
 def test_a_device_reset_is_an_action_and_no_host_reset() -> None:

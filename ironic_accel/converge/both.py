@@ -1,0 +1,114 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Several ways to one box, as one backend.
+
+The conductor's Redfish beside the agent in the ramdisk; a host's BMC beside
+that of the DPU in it. What each sees is joined, and an action goes to the
+way that the plan names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model import errors
+from ironic_accel.model import merge
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Warned
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+
+#: The key of a ticket that names the backend which gave it.
+WAY = 'way'
+
+
+def _named(inventory: Inventory, name: str) -> Inventory:
+    """The inventory with the way in the tickets of what is under way."""
+    return dataclasses.replace(inventory, busy=tuple(
+        b if b.ticket is None else dataclasses.replace(
+            b, ticket={**b.ticket, WAY: name}) for b in inventory.busy))
+
+
+class Both:
+    """Backends under names; the first one is the box's own.
+
+    :param backends: by the name that their ``Way`` has, in the order in
+        which they are preferred.
+    """
+
+    def __init__(self, backends: Mapping[str, Backend]) -> None:
+        if not backends:
+            raise ValueError('backends: none given, expected at least one')
+        self._backends = dict(backends)
+
+    def observe(self) -> Inventory:
+        """Look by every way, and join what is seen.
+
+        A way that does not answer now (the agent while the host boots)
+        leaves the look incomplete: nothing is decided on half a view.
+
+        :raises: Unreachable where the first one does not answer.
+        """
+        seen: list[Inventory] = []
+        silent: list[Warned] = []
+        for name, backend in self._backends.items():
+            try:
+                seen.append(_named(backend.observe(), name))
+            except errors.Unreachable as error:
+                if not seen:
+                    raise
+                silent.append(Warned(name, error.detail.summary))
+        whole = functools.reduce(merge.merge, seen)
+        if not silent:
+            return whole
+        return dataclasses.replace(
+            whole, complete=False, warnings=(*whole.warnings, *silent))
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What each of them can do; no traffic."""
+        return tuple(way for backend in self._backends.values()
+                     for way in backend.ways(inventory))
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write by the way that the action names.
+
+        :raises: what that backend raises; Rejected where there is no such
+            way any more.
+        """
+        backend = self._backends.get(action.way)
+        if backend is None:
+            raise errors.Rejected(
+                f'there is no way {action.way!r} to this box now',
+                expected=' or '.join(self._backends), seen=action.way)
+        return {**backend.start(action, image, spec, force),
+                WAY: action.way}
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """Ask the backend that gave the ticket.
+
+        :raises: Unreachable where it does not answer.
+        """
+        name = str(ticket.get(WAY))
+        backend = self._backends.get(name)
+        if backend is None:
+            return Unknown(f'no way {name!r} to ask')
+        return backend.poll(ticket)
