@@ -27,7 +27,7 @@ from ipa_hardware_manager import backend
 
 
 class AccelExtension(base.BaseAgentExtension):
-    """``accel.accel_observe``, ``accel.accel_start``, ``accel.accel_poll``.
+    """``accel.accel_observe`` and so on.
 
     What goes wrong is in the answer's ``error`` (``converge.wire``), so that
     it reaches the loop as it is.
@@ -56,3 +56,19 @@ class AccelExtension(base.BaseAgentExtension):
         from ironic_accel.inband import serve
 
         return serve.poll(backend.get(), ticket)
+
+    @base.sync_command('accel_first_boot')
+    def accel_first_boot(self, document: dict[str, Any],
+                         look_only: bool = False,
+                         configdrive: str | None = None,
+                         node: str = '') -> dict[str, Any]:
+        """Bring a first boot into the instance; ``first_boot``.
+
+        :param document: a document first-boot/1; the rest as in
+            ``firstboot.bring``.
+        """
+        from ipa_hardware_manager import firstboot
+        from ironic_accel.inband import serve
+
+        return serve.told(lambda: {'first_boot': firstboot.bring(
+            document, look_only, configdrive, node)})

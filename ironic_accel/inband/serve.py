@@ -41,7 +41,7 @@ from ironic_accel.model.plan import Ref
 ImagesFor = Callable[[Mapping[str, Any]], Images]
 
 
-def _told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The answer, or the error in its place."""
     try:
         return work()
@@ -56,7 +56,7 @@ def observe(backend: LocalBackend) -> dict[str, Any]:
         return {'inventory': document.inventory_to_dict(seen),
                 'ways': [wire.way_to_dict(w) for w in backend.ways(seen)]}
 
-    return _told(work)
+    return told(work)
 
 
 def start(backend: LocalBackend, request: Mapping[str, Any],
@@ -70,13 +70,13 @@ def start(backend: LocalBackend, request: Mapping[str, Any],
             action, None, asked.image, asked.force,
             {v: k for k, v in ours.items()}, images(asked.sources)))}
 
-    return _told(work)
+    return told(work)
 
 
 def poll(backend: LocalBackend, ticket: Mapping[str, Any]
          ) -> dict[str, Any]:
     """``poll``: what became of a write."""
-    return _told(lambda: {'poll': wire.poll_to_dict(backend.poll(ticket))})
+    return told(lambda: {'poll': wire.poll_to_dict(backend.poll(ticket))})
 
 
 def _find(whose: wire.Whose, devices: tuple[Device, ...]) -> Device:

@@ -20,6 +20,7 @@ take oslo.config's one global CONF for themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator
+import contextlib
 import hashlib
 import json
 import os
@@ -34,6 +35,8 @@ from ironic_python_agent import config
 from ironic_python_agent import encoding
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
+from ironic_python_agent import inject_files
+from ironic_python_agent import partition_utils
 import pytest
 
 from ipa_hardware_manager import backend
@@ -47,6 +50,7 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband import functions
 from ironic_accel.inband import loader
 from ironic_accel.inband import probe
+from ironic_accel.inband.firstboot import deliver
 from ironic_accel.model import document
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
@@ -240,3 +244,76 @@ def test_the_agents_start_loads_no_catalogue() -> None:
     for heavy in ('model.catalog', 'inband.backend', 'images'):
         assert f"'ironic_accel.{heavy}'" not in ran.stdout
     assert "'jsonschema'" not in ran.stdout
+
+
+@contextlib.contextmanager
+def _mounted(path: str, device: str) -> Iterator[str]:
+    yield f'{device}/{path}'
+
+
+def _instance(tmp_path: pathlib.Path, **more: str) -> pathlib.Path:
+    """A small Debian, where ``get_os_install_device`` says that it is."""
+    root = tmp_path / 'instance'
+    for name, text in {'usr/lib/systemd/systemd': '', 'etc/hostname': '',
+                       'usr/bin/python3': '', 'sbin/.keep': '',
+                       'usr/lib/python3.11/os.py': '', **more}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / 'sbin/init').symlink_to('/lib/systemd/systemd')
+    return root
+
+
+def _bring(root: pathlib.Path, found: Any = _mounted,
+           **args: Any) -> Any:
+    with (mock.patch.object(hardware, 'dispatch_to_managers', autospec=True,
+                            return_value=str(root)),
+          mock.patch.object(inject_files, 'find_partition_with_path',
+                            autospec=True, side_effect=found),
+          mock.patch.object(partition_utils, 'create_config_drive_partition',
+                            autospec=True) as drive):
+        answer = _run('accel_first_boot', **{
+            'document': {'schema': 'first-boot/1', 'items': []}, **args})
+    return answer, drive
+
+
+def test_a_first_boot_is_brought_as_files(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    root = _instance(tmp_path)
+    looked, _ = _bring(root, look_only=True)
+    assert looked['first_boot'] == {
+        'reasons': [], 'way': 'files', 'delivered': None}
+    assert not (root / deliver.DOCUMENT).exists()
+    brought, drive = _bring(root)
+    assert brought['first_boot']['delivered'] == 'files'
+    assert json.loads((root / deliver.DOCUMENT).read_text())['items'] == []
+    drive.assert_not_called()
+
+
+def test_a_first_boot_is_brought_by_config_drive(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    root = _instance(tmp_path, **{'usr/bin/cloud-init': ''})
+    brought, drive = _bring(root, configdrive='H4sI', node='u')
+    assert brought['first_boot']['delivered'] == 'configdrive'
+    drive.assert_called_once_with('u', str(root), 'H4sI')
+    assert not (root / deliver.DOCUMENT).exists()
+
+
+def test_an_instance_that_reads_no_config_drive_gets_none(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    answer, drive = _bring(_instance(tmp_path), configdrive='H4sI')
+    assert 'no config drive' in str(wire.error_from_dict(answer['error']))
+    drive.assert_not_called()
+
+
+def test_an_encrypted_disk_is_refused(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    sample.tool(tmp_path, 'lsblk', 'printf "vfat\\ncrypto_LUKS\\n"')
+    answer, _ = _bring(tmp_path, errors.DeviceNotFound('no etc'))
+    assert answer['first_boot'] == {
+        'reasons': ['the disk is encrypted with LUKS'], 'way': 'files',
+        'delivered': None}
+
+
+def test_another_first_boot_document_is_refused(tree: Tree) -> None:
+    answer, _ = _bring(pathlib.Path('/'), document={'schema': 'x'})
+    assert "'x'" in str(wire.error_from_dict(answer['error']))
