@@ -211,6 +211,16 @@ def bdf(text: object) -> str | None:
     return f'{int(domain or "0", 16):04x}:{bus}:{slot}.{function}'
 
 
+def product_of(function: Function) -> Product | None:
+    """The catalogue's product of a function's PCI ids."""
+    # Late: the catalogue's reader is slow to import, and a host without
+    # any device of ours never gets here.
+    from ironic_accel.model import catalog
+    return catalog.load().by_pci(
+        function.vendor_id, function.device_id,
+        function.subsystem_vendor_id, function.subsystem_id)
+
+
 def first_functions(functions: Sequence[Function]) -> list[Function]:
     """One function of each card, the lowest: tools speak to the card."""
     first: dict[str, Function] = {}

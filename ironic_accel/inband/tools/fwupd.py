@@ -38,7 +38,6 @@ from ironic_accel.inband.family import Seen
 from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
-from ironic_accel.model import catalog
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Warned
@@ -181,9 +180,7 @@ def _is_id(text: str) -> bool:
 
 
 def _name(function: Function) -> str | None:
-    product = catalog.load().by_pci(
-        function.vendor_id, function.device_id,
-        function.subsystem_vendor_id, function.subsystem_id)
+    product = common.product_of(function)
     return _NAMES.get(product.kind) if product else None
 
 

@@ -36,7 +36,6 @@ from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.inband.tools.nvidia_nvml import MODES
 from ironic_accel.inband.tools.nvidia_nvml import Nvml
 from ironic_accel.inband.tools.nvidia_nvml import SWITCH
-from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Warned
@@ -53,9 +52,7 @@ _CLASSES = ('0300', '0302')
 
 def has_mode(function: Function, name: str) -> bool:
     """Whether the catalogue knows such a mode of such a GPU."""
-    product = catalog.load().by_pci(
-        function.vendor_id, function.device_id,
-        function.subsystem_vendor_id, function.subsystem_id)
+    product = common.product_of(function)
     return product is not None and name in product.modes
 
 

@@ -27,33 +27,16 @@ their own, and nobody tells the box that one has run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.documents import Document
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools.state import State, part, setting
-from ironic_accel.twin.inside.tree import Card, Tree
-from ironic_accel.twin.parts import Component, Device, Effect, Mode
-
-_WORD = {e: e.name.lower().replace('_', '-') for e in Effect}
-#: By the PCI vendor: the tools' executables, driver, class of a function.
-_MAKERS: dict[str, tuple[tuple[str, ...], str, str]] = {
-    '10de': (('nvidia-smi',), 'nvidia', '030200'),
-    '15b3': (('mstflint', 'mstconfig', 'mstfwreset'), 'mlx5_core', '020000'),
-    '10ee': (('xbmgmt',), 'xclmgmt', '120000'),
-}
-#: What a card's tool has besides, that no BMC shows.
-_MORE: dict[str, dict[str, Any]] = {
-    'nic': {'SRIOV_EN': 0, 'NUM_OF_VFS': 8,
-            'LINK_TYPE_P1': 2, 'LINK_TYPE_P2': 2},
-    'dpu': {'SRIOV_EN': 0, 'NUM_OF_VFS': 16, 'INTERNAL_CPU_MODEL': 1,
-            'INTERNAL_CPU_OFFLOAD_ENGINE': 0},
-}  # fmt: skip
-#: Modes of the box, and what the tools call them.
-_SETTINGS = {'mig': 'mig', 'ecc': 'ecc', 'sriov': 'SRIOV_EN'}
+from ironic_accel.twin.inside import plugged, tools
+from ironic_accel.twin.inside.plugged import MAKERS, SETTINGS
+from ironic_accel.twin.inside.tools.state import State
+from ironic_accel.twin.inside.tree import Tree
+from ironic_accel.twin.parts import Component, Mode
 
 _Seen = tuple[Any, Any]
 
@@ -87,14 +70,14 @@ class Inside:
         cards: Document = {}
         names: set[str] = set()
         for device in self.box.devices.values():
-            ids = self._ids(device)
-            if device.host != self.host or ids[0] not in _MAKERS:
+            ids = plugged.ids_of(self.box, device)
+            if device.host != self.host or ids[0] not in MAKERS:
                 continue
             address = f'0000:{0x10 + len(cards):02x}:00.0'
             self.addresses[device.id] = address
-            cards[address] = self._card(device)
-            self.tree.add(self._function(device, address, ids))
-            names.update(_MAKERS[ids[0]][0])
+            cards[address] = plugged.card_of(self.box, device)
+            self.tree.add(plugged.function_of(self.box, device, address, ids))
+            names.update(MAKERS[ids[0]][0])
         self.state.create(cards)
         tools.install(self.path, self.state.path, sorted(names))
         self.library.mkdir(exist_ok=True)
@@ -111,96 +94,6 @@ class Inside:
             'PYTHONPATH': str(self.library),
         }
 
-    def _ids(self, device: Device) -> tuple[str, str, str, str]:
-        """The PCI ids of a device, of its first PCIe function."""
-        for uri in device.uris:
-            document = self.box.documents.get(uri) or {}
-            for inner in document.get('Controllers', ()):
-                found = self._function_ids(
-                    inner['Links']['PCIeDevices'][0]['@odata.id']
-                )
-                if found:
-                    return found
-            found = self._function_ids(uri)
-            if found:
-                return found
-        return ('', '', '', '')
-
-    def _function_ids(self, uri: str) -> tuple[str, str, str, str] | None:
-        found = self.box.documents.get(f'{uri}/PCIeFunctions/0')
-        if found is None:
-            return None
-        keys = ('VendorId', 'DeviceId', 'SubsystemVendorId', 'SubsystemId')
-        vendor, dev, subvendor, subdevice = (
-            str(found.get(k, '0x0000')).removeprefix('0x').lower()
-            for k in keys
-        )
-        return (vendor, dev, subvendor, subdevice)
-
-    def _said(self, device: Device) -> Mapping[str, Any]:
-        return self.box.documents.get(device.uris[0]) or {}
-
-    def _function(
-        self, device: Device, address: str, ids: tuple[str, str, str, str]
-    ) -> Card:
-        _, driver, class_code = _MAKERS[ids[0]]
-        said = self._said(device)
-        vpd = {'PN': said['PartNumber'], 'SN': said['SerialNumber']}
-        place = said.get('Location', {}).get('PartLocation', {})
-        return Card(
-            address,
-            ids,
-            class_code,
-            name=said['Model'],
-            # NVIDIA's GPUs and Xilinx's cards have no VPD.
-            vpd=vpd if ids[0] == '15b3' else {},
-            driver=driver,
-            totalvfs=16 if ids[0] == '15b3' else None,
-            designation=place.get('ServiceLabel'),
-        )
-
-    def _card(self, device: Device) -> Document:
-        said = self._said(device)
-        facts = {
-            'name': said['Model'],
-            'serial': said['SerialNumber'],
-            'part_number': said['PartNumber'],
-            'remapped': [0, 0, 0, 0],
-            'recovery': 0,
-        }
-        parts = {}
-        for component in self._components(device):
-            facts.update(component.fits)
-            effect = _WORD[component.effect]
-            if device.kind == 'nic':
-                # mstfwreset loads what any stronger reset loads too.
-                effect = 'device-reset'
-            parts[component.key] = part(component.running, effect)
-        settings = {
-            name: setting(value, 'device-reset' if device.kind == 'nic'
-                          else 'power-cycle', default=value)
-            for name, value in _MORE.get(device.kind, {}).items()
-        }  # fmt: skip
-        for mode in self._modes(device):
-            settings[_SETTINGS[mode.name]] = setting(
-                int(mode.current), _WORD[mode.effect],
-                _WORD[mode.lost_at] if mode.lost_at is not None else None,
-                int(mode.default),
-            )  # fmt: skip
-        return {'facts': facts, 'parts': parts, 'settings': settings}
-
-    def _components(self, device: Device) -> list[Component]:
-        return [
-            c for c in self.box.components.values() if c.device == device.id
-        ]
-
-    def _modes(self, device: Device) -> list[Mode]:
-        return [
-            m
-            for m in self.box.modes.values()
-            if m.device == device.id and m.name in _SETTINGS
-        ]
-
     # One state
 
     def _watch(self) -> None:
@@ -208,7 +101,7 @@ class Inside:
         for name in self.addresses:
             device = self.box.devices[name]
             uris = [*device.uris]
-            uris += [c.uri for c in self._components(device)]
+            uris += [c.uri for c in plugged.components_of(self.box, device)]
             for uri in uris:
                 # Before the overlays that show the state.
                 found = self.box.overlays.setdefault(uri, [])
@@ -264,7 +157,7 @@ class Inside:
             else:
                 component.pending = None
         for mode, address in self._shared_modes():
-            found = cards[address]['settings'][_SETTINGS[mode.name]]
+            found = cards[address]['settings'][SETTINGS[mode.name]]
             seen = (found['current'], found['pending'])
             if seen != self._last[mode.id]:
                 mode.current = _value(seen[0], mode)
@@ -279,7 +172,7 @@ class Inside:
                 found['running'] = component.running
                 found['pending'] = component.pending
             for mode, address in self._shared_modes():
-                found = cards[address]['settings'][_SETTINGS[mode.name]]
+                found = cards[address]['settings'][SETTINGS[mode.name]]
                 found['current'] = int(mode.current)
                 found['pending'] = (
                     None if mode.pending is None else int(mode.pending)
@@ -299,14 +192,14 @@ class Inside:
         return [
             (c, a)
             for name, a in self.addresses.items()
-            for c in self._components(self.box.devices[name])
+            for c in plugged.components_of(self.box, self.box.devices[name])
         ]
 
     def _shared_modes(self) -> list[tuple[Mode, str]]:
         return [
             (m, a)
             for name, a in self.addresses.items()
-            for m in self._modes(self.box.devices[name])
+            for m in plugged.modes_of(self.box, self.box.devices[name])
         ]
 
 

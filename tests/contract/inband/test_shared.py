@@ -212,3 +212,17 @@ def test_a_flash_that_is_left_alone_ends_well(
     _restart(box)
     assert box.components['NIC6_ConnectX-7'].running == '28.43.1014'
     assert box.ledger.violations == []
+
+
+@pytest.mark.parametrize(('name', 'host_id', 'gpus'), [
+    ('hgx-h100', 'System_0', 8), ('two-nodes', 'Node1', 2),
+    ('plain', '1', 0)])
+def test_the_boxes_that_are_shipped_have_insides(
+        name: str, host_id: str, gpus: int, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = Inside(load_box(name, clock=FakeClock()), host_id, tmp_path)
+    monkeypatch.setenv('TWIN_INSIDE_STATE', str(inside.state.path))
+    host = Host(str(inside.root), str(inside.path), lambda: nvml)
+    seen = nvidia_gpu.NvidiaGpu().look(
+        host, [f for f in functions.scan(host) if f.vendor_id == '10de'])
+    assert len({t.serial for t in seen.told.values()} - {None}) == gpus
