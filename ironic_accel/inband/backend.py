@@ -31,6 +31,7 @@ from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband import foreign
 from ironic_accel.inband import loader
+from ironic_accel.inband import whose
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.jobs import Job
@@ -83,6 +84,7 @@ class LocalBackend:
         self._name = name
         self._jobs = Jobs(folder)
         self._images = images
+        self._called: dict[str, str] = {}
         if families is None:
             families, warnings = loader.load()
         else:
@@ -103,26 +105,38 @@ class LocalBackend:
         return self._look.devices()
 
     def ways(self, inventory: Inventory) -> tuple[Way, ...]:
-        """What can be done here and now on what was just observed."""
+        """What can be done here and now on what was just observed.
+
+        The inventory may be joined with others, and call devices otherwise
+        than ``observe`` did: what is then started uses its ids.
+        """
         burns: dict[Ref, Burn] = {}
         sets: set[Ref] = set()
         resets: dict[str, Effect] = {}
-        for device in inventory.devices:
+        self._called = {}
+        for theirs in inventory.devices:
+            device = whose.find(whose.known(theirs), self._look.devices())
+            if device is None:
+                continue
+            name = theirs.id
+            self._called[name] = device.id
             for family in self._look.families_of(device):
-                for name in family.burns(self._host, device):
-                    burns.setdefault((device.id, name), Burn(
+                for part in family.burns(self._host, device):
+                    burns.setdefault((name, part), Burn(
                         f'{family.name}:{device.address}'))
-                sets |= {(device.id, name)
-                         for name in family.sets(self._host, device)}
+                sets |= {(name, mode)
+                         for mode in family.sets(self._host, device)}
                 effect = family.resets(self._host, device)
-                if effect.rank > resets.get(device.id, Effect.NONE).rank:
-                    resets[device.id] = effect
+                if effect.rank > resets.get(name, Effect.NONE).rank:
+                    resets[name] = effect
         return (Way(self._name, burns, frozenset(sets), resets),)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin a write in the background; see ports.Backend."""
-        return self.begin(action, image, spec, force)
+        ours = self._called
+        return self.begin(whose.renamed(action, ours), image, spec, force,
+                          {v: k for k, v in ours.items()})
 
     def begin(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False,

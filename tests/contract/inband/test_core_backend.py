@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import pathlib
@@ -211,6 +212,26 @@ def test_the_callers_names_come_back(tmp_path: pathlib.Path) -> None:
     end = _wait(backend, ticket)
     assert isinstance(end, Ended)
     assert end.results[0].ref == ('nic-theirs', 'sriov')
+
+
+def test_a_joined_inventory_keeps_its_own_names(
+        tmp_path: pathlib.Path) -> None:
+    """As where Redfish and this way are joined, or an earlier look."""
+    backend = _backend(tmp_path)
+    seen = backend.observe()
+    theirs = tuple(dataclasses.replace(
+        d, id=f'{d.kind}-theirs', address=None if d.serial else d.address)
+        for d in seen.devices)
+    (way,) = backend.ways(dataclasses.replace(seen, devices=theirs))
+    assert way.sets == {('nic-theirs', 'sriov')}
+    end = _wait(backend, backend.start(sample.set_sriov('nic-theirs')))
+    assert isinstance(end, Ended)
+    assert [(r.ref, r.ok) for r in end.results] == [
+        (('nic-theirs', 'sriov'), True)]
+    # A device of that name with another serial number is another device.
+    other = dataclasses.replace(theirs[0], serial='MT-other')
+    (way,) = backend.ways(dataclasses.replace(seen, devices=(other,)))
+    assert way.sets == set()
 
 
 def test_a_ticket_of_an_earlier_boot_is_unknown(
