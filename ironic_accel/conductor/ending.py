@@ -30,6 +30,7 @@ from oslo_log import log
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import journal
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor.conf import CONF
@@ -86,8 +87,12 @@ class Ending:
             task.node.touch_provisioning()
             task.node.save()
             return
+        if current.work == 'watch':
+            # The result is that of the step which this one outlived.
+            result = task.node.driver_internal_info.get(
+                operation.RESULT_KEY) or result
         _close(task, current, result)
-        if self.error is None:
+        if self.error is None or current.work == 'watch':
             _resume(task, current)
         else:
             _give_up(task, current, self.error)
@@ -149,6 +154,24 @@ def _forget_reset(node: Any) -> None:
         guard.drop(node)
 
 
+def watch_on(task: Any) -> None:
+    """Go on watching what a failed step leaves running on the box.
+
+    The guard stands as long as it may run; whoever watches lifts it as soon
+    as it is over, so that nobody is refused for longer than need be.
+    """
+    node = task.node
+    record = operation.load_record(node)
+    if record is None or record.intent is None or not guard.stands(node):
+        return
+    now = clock.now()
+    operation.store(node, Operation(
+        kind='idle', step='watch', work='watch', state=node.provision_state,
+        due=now, started=now, deadline=record.intent.deadline,
+        power_on=False, progress=journal.describe(record.intent)))
+    node.save()
+
+
 def _close(task: Any, current: Operation,
            result: Mapping[str, Any]) -> None:
     """Forget the operation, keep its result and what the next inherits."""
@@ -183,6 +206,12 @@ def _resume(task: Any, current: Operation) -> None:
 
 
 def _give_up(task: Any, current: Operation, error: Detail) -> None:
+    _end_in_failure(task, current, error)
+    if task.node is not None:
+        watch_on(task)
+
+
+def _end_in_failure(task: Any, current: Operation, error: Detail) -> None:
     node = task.node
     text = word(dataclasses.replace(error, node=node.uuid))
     if current.kind == 'idle':

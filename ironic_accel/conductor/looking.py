@@ -19,11 +19,14 @@ from collections.abc import Mapping
 import types
 from typing import Any
 
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import store
 from ironic_accel.conductor import wake
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.ending import Ending
+from ironic_accel.converge import settle
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.model.device import Device
@@ -108,6 +111,42 @@ def _poll(ctx: Context, ticket: Mapping[str, Any]) -> Ending | None:
     return None
 
 
+def watch(ctx: Context) -> Ending | None:
+    """Watch a write that outlived its step, and lift the guard after it.
+
+    The node may be in any state by now; nothing is begun here. What it came
+    to is for the next run to find out.
+    """
+    record = operation.load_record(ctx.node)
+    intent = record.intent if record else None
+    if record is None or intent is None or ctx.now > intent.deadline:
+        return _watched(ctx)
+    if intent.ticket:
+        state = ctx.backend.poll(intent.ticket)
+        if isinstance(state, Running):
+            _still(ctx, state.summary, state.percent)
+            return None
+        if isinstance(state, Ended):
+            record = settle.ended(record, intent, state)
+        operation.store_record(ctx.node, record)
+    seen = ctx.backend.observe()
+    if seen.busy:
+        _still(ctx, seen.busy[0].summary, seen.busy[0].percent)
+        return None
+    return _watched(ctx)
+
+
+def _still(ctx: Context, summary: str, percent: int | None) -> None:
+    ctx.change(due=ctx.now + ctx.pace.poll, progress=summary,
+               percent=percent, failures=0)
+
+
+def _watched(ctx: Context) -> Ending:
+    guard.drop(ctx.node)
+    return Ending(ctx.operation, facts={'note': 'nothing is written any '
+                                                'more; run again'})
+
+
 def _wait(ctx: Context, seen: Inventory) -> Ending | None:
     what = 'devices still appear'
     if seen.busy:
@@ -127,4 +166,4 @@ def _counts(seen: Inventory) -> dict[str, Any]:
 
 
 WORK: Mapping[str, Callable[[Context], Ending | None]] = (
-    types.MappingProxyType({'look': look, 'reset': reset}))
+    types.MappingProxyType({'look': look, 'reset': reset, 'watch': watch}))

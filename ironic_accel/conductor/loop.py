@@ -30,7 +30,8 @@ from ironic_accel.conductor.conf import CONF
 LOG = log.getLogger(__name__)
 
 WORK_STATES = [*operation.WAIT_STATES.values(), states.ENROLL,
-               states.MANAGEABLE, states.AVAILABLE, states.ACTIVE]
+               states.MANAGEABLE, states.AVAILABLE, states.ACTIVE,
+               states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL]
 
 _workers: threading.BoundedSemaphore | None = None
 _workers_lock = threading.Lock()
@@ -47,10 +48,15 @@ def workers() -> threading.BoundedSemaphore:
 
 
 def due(node: Any) -> bool:
-    """Whether a node has an operation that is due."""
+    """Whether a node has an operation that is due.
+
+    In maintenance hands are off; what is being written is watched all the
+    same, because Ironic puts a node whose step failed into maintenance.
+    """
     current = operation.load(node)
     return (current is not None and current.due <= clock.now()
-            and operation.is_current(node, current))
+            and operation.is_current(node, current)
+            and (current.work == 'watch' or not node.maintenance))
 
 
 class Loop:
@@ -63,9 +69,9 @@ class Loop:
     @periodics.node_periodic(
         purpose='picking due accelerator operations',
         spacing=lambda: CONF.accelerator.poll_interval,
-        filters={'reserved': False, 'maintenance': False,
-                 'provision_state_in': WORK_STATES},
-        predicate_extra_fields=['driver_internal_info', 'provision_state'],
+        filters={'reserved': False, 'provision_state_in': WORK_STATES},
+        predicate_extra_fields=['driver_internal_info', 'provision_state',
+                                'maintenance'],
         predicate=due)
     def pick_due_operations(self, task: Any, manager: Any,
                             context: Any) -> None:

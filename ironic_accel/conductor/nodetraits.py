@@ -25,6 +25,7 @@ from typing import Any
 
 from ironic.common import exception
 from ironic.common import states
+from ironic.conductor import utils as manager_utils
 from ironic import objects
 from oslo_log import log
 
@@ -75,10 +76,9 @@ def change(task: Any, add: Mapping[str, str],
     void = set((node.driver_internal_info or {}).get(VOID_KEY) or ())
     for name in sorted(remove):
         if name in needed and name in there:
+            if name not in void:
+                _alert(node, name)
             void.add(name)
-            LOG.warning(
-                'Trait %(trait)s of node %(node)s is void, and stays until '
-                'its instance is gone', {'trait': name, 'node': node.uuid})
             continue
         _destroy(task, name)
         ours.pop(name, None)
@@ -119,6 +119,13 @@ def withdraw_changing(task: Any, devices: Collection[str],
     modes = {f'mode {k}' for k in kinds}
     withdraw(task, lambda meaning: meaning in modes or (
         meaning.startswith('is ') and meaning[3:] in void))
+
+
+def _alert(node: Any, name: str) -> None:
+    text = f'trait {name} is void, and stays until the instance is gone'
+    LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    manager_utils.node_history_record(
+        node, event=text, event_type='accelerator')
 
 
 def _needed(node: Any) -> set[str]:

@@ -70,7 +70,8 @@ class Operation:
 
     :ivar kind: ``clean``, ``deploy``, ``service``, or ``idle`` for a refresh
         that is no step of Ironic's.
-    :ivar work: ``apply``, ``look`` or ``reset``.
+    :ivar work: ``apply``, ``look``, ``reset``, or ``watch`` for a write
+        that outlived its step.
     :ivar state: the provision state of an ``idle`` one: it ends where that
         changes.
     :ivar phase: ``run``, or ``restore`` once the outcome is known.
@@ -188,6 +189,8 @@ def is_current(node: Any, operation: Operation) -> bool:
     A record that survived a delete must not be picked up by the next deploy:
     it is ticked only while Ironic's own polling flag stands.
     """
+    if operation.work == 'watch':
+        return OPERATIONS.get(node.provision_state, 'idle') == 'idle'
     if operation.kind == 'idle':
         return bool(node.provision_state == operation.state)
     return bool(

@@ -25,6 +25,7 @@ from ironic.common import async_steps
 from ironic.common import states
 from oslo_log import log
 
+from ironic_accel.conductor import ending
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
@@ -65,6 +66,7 @@ def reap(task: Any) -> None:
     node = task.node
     if _stale_operation(node):
         _drop_operation(node)
+        ending.watch_on(task)
     if _stale_guard(node):
         guard.drop(node)
     if node.provision_state in SETTLED:

@@ -38,19 +38,13 @@ def look_once(task: Any) -> None:
     node = task.node
     current = operation.Operation(
         kind='verify', step='verify_accelerators', work='look')
-    note = 'inventoried'
     try:
-        ctx = context.make(task, current)
-        seen = _bounded(ctx, CONF.accelerator.verify_timeout)
-        if seen is None:
+        found = _bounded(task, current, CONF.accelerator.verify_timeout)
+        if found is None:
             note = (f'no answer within {CONF.accelerator.verify_timeout} s: '
                     'not inventoried')
-        elif seen.host == 'off':
-            note = 'host off: not inventoried'
-        elif not seen.complete or seen.busy:
-            note = 'devices still appear: not inventoried'
         else:
-            publish.take(ctx, seen)
+            note = _take(*found)
     except AccelError as exc:
         note = f'not inventoried: {exc}'
     except Exception as exc:
@@ -65,12 +59,26 @@ def look_once(task: Any) -> None:
     node.save()
 
 
-def _bounded(ctx: context.Context, seconds: float) -> Inventory | None:
+def _take(ctx: context.Context, seen: Inventory) -> str:
+    if seen.host == 'off':
+        return 'host off: not inventoried'
+    if not seen.complete or seen.busy:
+        return 'devices still appear: not inventoried'
+    publish.take(ctx, seen)
+    return 'inventoried'
+
+
+def _bounded(task: Any, current: operation.Operation, seconds: float
+             ) -> tuple[context.Context, Inventory] | None:
     """What was seen within a time, or None; reads left over do no harm."""
+    def look() -> tuple[context.Context, Inventory]:
+        ctx = context.make(task, current)
+        return ctx, ctx.backend.observe()
+
     pool = futures.ThreadPoolExecutor(
         max_workers=1, thread_name_prefix='accel-verify')
     try:
-        return pool.submit(ctx.backend.observe).result(timeout=seconds)
+        return pool.submit(look).result(timeout=seconds)
     except futures.TimeoutError:
         return None
     finally:

@@ -19,10 +19,12 @@ two nodes that share a BMC.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 import zlib
 
+from ironic_accel.conductor import evidence
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor.journal import check_ours
 from ironic_accel.conductor.operation import Operation
@@ -34,6 +36,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 
@@ -98,7 +101,16 @@ class Watched:
                     self._task.node.uuid.encode()) % 11,
                 error_class=ErrorClass.TRANSIENT)
         self.writes += 1
+        evidence.note(self._task.node, self._current, action, image)
         return self._inner.start(action, image, spec, force)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Make running firmware the fallback too; see ports.Backend.
+
+        :raises: NotOurs.
+        """
+        check_ours(self._task, self._current)
+        return self._inner.commit(refs)
 
     def poll(self, ticket: Mapping[str, Any]) -> Poll:
         """See what became of a write; see ports.Backend."""

@@ -31,6 +31,7 @@ from ironic_accel.conductor import connection
 from ironic_accel.conductor import context
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import imagestore
+from ironic_accel.conductor import loop
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import reaper
 from ironic_accel.conductor import runner
@@ -508,11 +509,56 @@ def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
     reaper.reap(task)
     task.release_resources()
     node.refresh()
-    assert operation.load(node) is None
     assert node.clean_step == {}
     assert not [k for k in node.driver_internal_info
                 if k.endswith('_polling')]
-    # What is being written goes on, and the next run waits for it.
+    # What is being written goes on, guarded and watched to its end.
     assert guard.stands(node) is not None
-    assert operation.load_record(node).intent is not None
+    assert operation.load(node).work == 'watch'
+    assert loop.due(node)
     assert not reaper.wanted(node)
+    stage.seconds = 40.0
+    while stage.tick() is not None:
+        assert guard.stands(node) is not None
+    assert not stage.box.flashing()
+    assert guard.stands(node) is None
+    record = operation.load_record(node)
+    assert record.intent is None
+    assert {x.item.name for x in record.landed} == {'gpu'}
+
+
+def test_a_write_that_outlives_its_step_is_watched_to_its_end(
+        stage: Stage) -> None:
+    stage.begin(profile=site_profile('brief', limits={'minutes': 1}))
+    stage.seconds = 1.0
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    stage.seconds = 30.0
+    for job in stage.box.jobs.values():
+        job.ends = stage.box.now + 200
+    while stage.node.provision_state == states.CLEANWAIT:
+        stage.tick()
+    told = stage.result
+    assert told['outcome'] == 'failed'
+    assert 'still running' in stage.node.last_error
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert stage.box.flashing()
+    assert guard.stands(stage.node) is not None
+    while stage.tick() is not None:
+        pass
+    assert not stage.box.flashing()
+    assert guard.stands(stage.node) is None
+    assert stage.result == told
+    assert stage.box.sins == []
+
+
+def test_what_was_written_is_in_the_history(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    events = [e.event for e in objects.NodeHistory.list_by_node_id(
+        None, stage.node.id)]
+    assert [e for e in events if e.startswith(
+        f'burn gpu {sample.OLD} > {sample.NEW} on gpu-0, gpu-1; image '
+        f'bundle sha256 {sample.DIGEST} (apply_profile h100-new, clean)')]
+    assert [e for e in events if 'set ecc disabled > enabled on' in e]
+    assert [e for e in events if 'apply_profile h100-new: converged' in e]
