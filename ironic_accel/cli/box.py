@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Generator
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
@@ -34,6 +35,7 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
@@ -82,6 +84,13 @@ class Watched:
         self.writes += 1
         self.requests += 1
         return self.backend.start(action, image, spec, force)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """See ports.Backend."""
+        named = self.backend.commit(refs)
+        self.writes += bool(named)
+        self.requests += bool(named)
+        return named
 
     def poll(self, ticket: Ticket) -> Poll:
         """See ports.Backend."""

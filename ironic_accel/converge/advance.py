@@ -28,7 +28,6 @@ from ironic_accel.converge.decide import decide
 from ironic_accel.converge.decide import Done
 from ironic_accel.converge.decide import Fail
 from ironic_accel.converge.decide import HostReset
-from ironic_accel.converge.outcome import Converged
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Progress
@@ -245,8 +244,7 @@ def _do(run: Run, inventory: Inventory) -> Outcome:
     if isinstance(decision, Fail):
         return run.fail(decision.error)
     if isinstance(decision, Done):
-        run.finish()
-        return Converged(decision.plan.satisfied, decision.plan)
+        return write.finish(run, decision.plan)
     if _booting(run) and any(r.seen is None for r in decision.plan.refused):
         return run.wait('the host is on, not everything is seen yet',
                         run.pace.look)

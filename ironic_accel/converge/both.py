@@ -20,6 +20,7 @@ way that the plan names.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import functools
 
@@ -33,6 +34,7 @@ from ironic_accel.model import merge
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
 from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 
@@ -101,6 +103,11 @@ class Both:
                 expected=' or '.join(self._backends), seen=action.way)
         return {**backend.start(action, image, spec, force),
                 WAY: action.way}
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Have each of them commit what it can; see ports.Backend."""
+        return tuple(what for backend in self._backends.values()
+                     for what in backend.commit(refs))
 
     def poll(self, ticket: Ticket) -> Poll:
         """Ask the backend that gave the ticket.

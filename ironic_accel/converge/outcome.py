@@ -59,10 +59,14 @@ class Reset:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Converged:
-    """Every item was read back as wanted."""
+    """Every item was read back as wanted.
+
+    :ivar notes: what did not go well on the way and changes nothing of it.
+    """
 
     proofs: tuple[Proof, ...]
     plan: Plan
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

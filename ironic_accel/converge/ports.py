@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any, Protocol
 
@@ -127,6 +128,19 @@ class Backend(Protocol):
         :raises: errors.Rejected where nothing was written;
             errors.Unreachable likewise; errors.OutcomeUnknown where nobody
             can tell.
+        """
+        ...
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Make running firmware the one that the box falls back to, too.
+
+        Asked once at the end of a run that wrote it, about components that
+        were proved. Where the box does it by itself, or has no second slot,
+        there is nothing to do.
+
+        :returns: what is copied now; the box is busy with it for a while.
+        :raises: errors.Rejected; errors.Unreachable; errors.OutcomeUnknown.
+            It can be asked again.
         """
         ...
 

@@ -19,6 +19,7 @@ import dataclasses
 from ironic_accel.converge import settle
 from ironic_accel.converge.decide import Act
 from ironic_accel.converge.decide import HostReset
+from ironic_accel.converge.outcome import Converged
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Reset
@@ -41,6 +42,28 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
+
+
+def finish(run: Run, plan: Plan) -> Outcome:
+    """End a run that converged; firmware that it wrote is committed first.
+
+    That a box could not be made to is told, and is no failure: what was
+    asked for runs.
+    """
+    burnt = [p.item.ref for p in plan.satisfied
+             if p.item.kind == 'firmware' and p.item in run.record.attempts]
+    notes: tuple[str, ...] = ()
+    if burnt and not run.record.committed:
+        run.save(committed=True)
+        try:
+            named = run.backend.commit(burnt)
+        except (Rejected, Unreachable, OutcomeUnknown) as exc:
+            named, notes = (), (f'not committed: {exc.detail.summary}',)
+        if named:
+            return run.wait(f'committed {len(named)} images to the slots '
+                            'that the box falls back to', run.pace.look)
+    run.finish()
+    return Converged(plan.satisfied, plan, notes)
 
 
 def reset_host(run: Run, decision: HostReset, inventory: Inventory) -> Reset:

@@ -92,6 +92,10 @@ class LocalBackend:
         self._look = Look(self._host, families, self._catalog, name,
                           warnings, patience)
 
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Nothing: no tool here has a second slot to be written by hand."""
+        return ()
+
     def observe(self) -> Inventory:
         """Look at the machine; bounded by the families' own deadlines."""
         under_way = self._jobs.under_way()

@@ -101,6 +101,7 @@ class Record:
     :ivar booted: when (epoch seconds) the host was last powered on or reset
         in this run, or None: devices may be long in coming then.
     :ivar devices: how many were seen before that.
+    :ivar committed: whether the box was asked to commit what was burnt.
     :ivar failure: what the last failed write said (``errors.Detail`` as
         data), for the case that no attempt is left.
     :ivar identities: (kind, serial, location) by device id, of the devices
@@ -119,6 +120,7 @@ class Record:
     waiting: float | None = None
     booted: float | None = None
     devices: int = 0
+    committed: bool = False
     failure: Mapping[str, Any] | None = None
     identities: Mapping[str, tuple[str, str | None, str | None]] = (
         dataclasses.field(default_factory=dict))
@@ -199,6 +201,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         'deadline': record.deadline, 'resets': record.resets,
         'progress': record.progress, 'waiting': record.waiting,
         'booted': record.booted, 'seen': record.devices,
+        'committed': record.committed,
         'failure': dict(record.failure) if record.failure else None,
         'devices': [[n, *record.identities.get(n, ())]
                     for n in names.names],
@@ -255,6 +258,7 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         attempts={i: n for n, rows in raw['attempts']
                   for i in names.read(rows)},
         resets=raw['resets'], booted=raw['booted'], devices=raw['seen'],
+        committed=raw['committed'],
         intent=intent, landed=landed,
         progress=raw['progress'], waiting=raw['waiting'],
         failure=raw['failure'], identities={

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from ironic_accel.converge.ports import Ended
@@ -191,14 +192,22 @@ class RedfishBackend:
             return tasks.poll(self._connector, told)
         return Unknown(f'a ticket of kind {kind!r}')
 
-    def commit(self) -> tuple[str, ...]:
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Commit images that run, where the vendor has such an action.
 
+        :param refs: the components that are meant.
         :returns: the paths of the entries that were named; empty where there
             is nothing to commit.
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
-        return burning.commit(self._need(), self._writer)
+        seen = self._need()
+        uris = set()
+        for device, name in refs:
+            mine = self._devices.get(device)
+            part = mine.component(name) if mine else None
+            if part is not None and part.uri is not None:
+                uris.add(part.uri)
+        return burning.commit(seen, self._writer, uris)
 
 
 def _mine(own: Inventory, told: Inventory) -> dict[str, Device]:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -138,12 +139,14 @@ def has_it(seen: Seen, error: Rejected) -> bool:
     return any(name in q.satisfied for q in seen.scope.quirks)
 
 
-def commit(seen: Seen, writer: Writer) -> tuple[str, ...]:
+def commit(seen: Seen, writer: Writer, uris: Container[str]
+           ) -> tuple[str, ...]:
     """Commit images that run (``#NvidiaUpdateService.CommitImage``).
 
     A root of trust that does not copy the running image to its other slot
-    by itself does so then.
+    by itself does so then. What has the same version in both needs none.
 
+    :param uris: the entries that are meant.
     :returns: the paths of the entries that were named.
     :raises: Rejected, Unreachable, OutcomeUnknown.
     """
@@ -153,9 +156,17 @@ def commit(seen: Seen, writer: Writer) -> tuple[str, ...]:
     patterns = [q.commit for q in seen.scope.quirks if q.commit]
     targets = tuple(
         e.uri for e in seen.entries if styles.matches(patterns, last(e.uri))
-        and e.has('Oem', 'Nvidia', 'InactiveFirmwareSlot'))
+        and e.uri in uris and _slots_differ(e))
     if action is None or not targets:
         return ()
     writer.refresh(seen.service.uri)
     writer.send('POST', action, {'Targets': list(targets)})
     return targets
+
+
+def _slots_differ(entry: Fields) -> bool:
+    """Whether the other slot holds another version than the one that runs."""
+    running, other = (
+        entry.text('Oem', 'Nvidia', slot, 'Version')
+        for slot in ('ActiveFirmwareSlot', 'InactiveFirmwareSlot'))
+    return running is not None and other is not None and running != other

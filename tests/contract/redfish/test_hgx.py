@@ -24,12 +24,13 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.host import Host
 from tests.contract.redfish import burning
+from tests.contract.redfish.conftest import Start
 
 NEW = '96.00.A6.00.01'
 
 
 def test_one_push_burns_eight_gpus_and_the_board(
-        rig, tmp_path: Path) -> None:
+        rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
     gpus = burning.gpus(inventory)
@@ -72,7 +73,7 @@ def test_one_push_burns_eight_gpus_and_the_board(
     assert at.box.ledger.violations == []
 
 
-def test_the_auxiliary_cycle_activates(rig, tmp_path: Path) -> None:
+def test_the_auxiliary_cycle_activates(rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
     gpus = burning.gpus(inventory)
@@ -104,7 +105,7 @@ def test_the_auxiliary_cycle_activates(rig, tmp_path: Path) -> None:
         'ForceOff', 'AuxPowerCycle', 'On']
 
 
-def test_ecc_waits_for_a_warm_reboot(rig) -> None:
+def test_ecc_waits_for_a_warm_reboot(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
     gpus = burning.gpus(inventory)
@@ -125,7 +126,7 @@ def test_ecc_waits_for_a_warm_reboot(rig) -> None:
     assert len(at.box.ledger.writes) == 8
 
 
-def test_mig_is_patched_on_the_processor(rig) -> None:
+def test_mig_is_patched_on_the_processor(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     gpu = burning.gpus(at.backend.observe())[0]
     ticket = at.backend.start(burning.set_mode(
@@ -142,7 +143,7 @@ def test_mig_is_patched_on_the_processor(rig) -> None:
     ('on', 'off'), ('devtools', 'on'), ('devtools', 'off'),
     ('on', 'devtools')])
 def test_confidential_computing_takes_one_property_at_a_time(
-        rig, first: str, then: str) -> None:
+        rig: Start, first: str, then: str) -> None:
     at = rig('hgx-h100', 'System_0')
     gpu = burning.gpus(at.backend.observe())[0]
     for value in (first, then):
@@ -160,9 +161,17 @@ def test_confidential_computing_takes_one_property_at_a_time(
         assert (mode.current, mode.pending) == (value, None)
 
 
-def test_commit_names_what_has_slots(rig) -> None:
+def test_commit_names_what_has_slots(rig: Start) -> None:
+    """Only of what is meant, and only where the slots differ."""
     at = rig('hgx-h100', 'System_0')
+    seen = at.backend.observe()
+    at.backend.ways(seen)
+    refs = [(d.id, c.name) for d in seen.devices for c in d.components]
+    assert at.backend.commit(refs) == ()
+    for part in at.box.components.values():
+        if part.id == 'HGX_FW_GPU_SXM_1':
+            part.inactive = '96.00.00.00.00'
     at.backend.observe()
-    named = at.backend.commit()
-    assert any(t.endswith('HGX_FW_GPU_SXM_1') for t in named)
-    assert not any('InfoROM' in t for t in named)
+    assert at.backend.commit([('gpu-none', 'gpu')]) == ()
+    assert [t.rsplit('/', 1)[-1] for t in at.backend.commit(refs)] == [
+        'HGX_FW_GPU_SXM_1']

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -98,6 +99,8 @@ class Box:
         self.writes = 0
         self.resets: list[Effect] = []
         self.sins: list[str] = []
+        self.commits: list[tuple[Ref, ...]] = []
+        self.copies: tuple[str, ...] | Exception = ()
 
     # physics
 
@@ -248,6 +251,13 @@ class Box:
         if fault == 'never-arrived':
             self._honest(action)
         return Job(refs, self.now + FLASH, fails, fault == 'lost')
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """What a test says that the box copies."""
+        self.commits.append(tuple(refs))
+        if isinstance(self.copies, Exception):
+            raise self.copies
+        return self.copies
 
     def poll(self, ticket: Mapping[str, Any]) -> ports.Poll:
         """How far a write is."""

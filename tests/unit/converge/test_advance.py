@@ -312,3 +312,20 @@ def test_the_last_run_leaves_nothing_but_intent_and_landed() -> None:
     assert left is not None
     assert left.is_empty
     assert left.attempts == {} and left.resets == 0
+
+
+def test_what_was_burnt_is_committed_once_and_waited_for() -> None:
+    box = one()
+    box.copies = ('slot-1',)
+    assert isinstance(run(box), outcome.Converged)
+    assert box.commits == [(('d0', 'gpu'),)]
+    assert isinstance(run(box), outcome.Converged)
+    assert len(box.commits) == 1
+
+
+def test_a_commit_that_is_turned_down_is_told_and_no_failure() -> None:
+    box = one()
+    box.copies = errors.Rejected('not now')
+    out = run(box)
+    assert isinstance(out, outcome.Converged)
+    assert out.notes == ('not committed: not now',)

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -74,6 +75,10 @@ class Host(Box):
         self._sync()
         return dict(self.both.start(action, image, spec, force))
 
+    def commit(self, refs: Sequence[plan.Ref]) -> tuple[str, ...]:
+        """By both."""
+        return self.both.commit(refs)
+
     def poll(self, ticket: Mapping[str, Any]) -> ports.Poll:
         """Ask whom the ticket names."""
         self._sync()
@@ -109,6 +114,8 @@ def test_one_plan_spans_both_ways_and_shares_the_reset(silent: int) -> None:
     assert (box.outside.writes, box.inside.writes) == (1, 1)
     assert box.resets == [Effect.AUX_CYCLE]
     assert not box.outside.sins + box.inside.sins
+    assert box.outside.commits == box.inside.commits
+    assert len(box.outside.commits) == 1
 
 
 def test_a_silent_second_way_leaves_the_look_incomplete() -> None:
