@@ -31,6 +31,7 @@ COMMANDS = {
     'plan': 'say what would make a machine as a profile declares',
     'apply': 'make a machine as a profile declares, and prove it',
     'validate': 'check profiles without any machine',
+    'templates': 'print deploy template and runbook of profiles',
     'twin': 'run a simulated BMC',
     'demo': 'play the whole story on simulated machines',
 }

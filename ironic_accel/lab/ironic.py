@@ -111,6 +111,9 @@ _INTERFACES: dict[str, object] = {
 # Everything that a test may wait for happens within seconds.
 _CONDUCTOR: dict[str, object] = {
     "automated_clean": False,
+    # A node that wants automated cleaning names the runbook of it.
+    "automated_cleaning_step_source": "hybrid",
+    "automated_cleaning_runbook_from_node": True,
     "sync_power_state_interval": 5,
     "sync_local_state_interval": 30,
     "check_provision_state_interval": 5,

@@ -111,6 +111,17 @@ class IronicApi(rest.RestClient):
         self.post("/v1/deploy_templates",
                   {"name": name, "steps": list(steps)})
 
+    def create_runbook(self, runbook: Mapping[str, Any],
+                       traits: Sequence[str]) -> None:
+        """Create a runbook for nodes that have one of some traits."""
+        self.post("/v1/runbooks", dict(runbook))
+        self.put(f"/v1/runbooks/{runbook['name']}/traits",
+                 {"traits": list(traits)})
+
+    def delete_runbook(self, name: str) -> None:
+        """Remove a runbook."""
+        self.delete(f"/v1/runbooks/{name}")
+
     def delete_deploy_template(self, name: str) -> None:
         """Remove a deploy template."""
         self.delete(f"/v1/deploy_templates/{name}")

@@ -51,12 +51,16 @@ class Machine:
         if not self.ironic.running().running:
             self.ironic.restart()
         api = self.ironic.api
+        self._wait_unlocked()
         api.set_maintenance(self.uuid, True)
-        # While its conductor works on it, the node is locked.
-        api.wait_node(self.uuid, "no reservation",
-                      lambda node: node["reservation"] is None)
+        self._wait_unlocked()
         api.delete_node(self.uuid)
         self.twin.stop()
+
+    def _wait_unlocked(self) -> None:
+        """While its conductor works on it, a node is locked."""
+        self.ironic.api.wait_node(self.uuid, "no reservation",
+                                  lambda node: node["reservation"] is None)
 
 
 #: What the lab tests' fixture ``machine`` gives.

@@ -117,17 +117,27 @@ class NovaApi(rest.RestClient):
                     f"{server.get('fault')}", server)
             time.sleep(POLL_SECONDS)
 
-    def delete_server(self, uuid: str, seconds: float = 120) -> None:
-        """Delete a server, and wait until it is gone."""
-        self.delete(f"/servers/{uuid}")
+    def ask_delete(self, uuid: str) -> None:
+        """Ask for a server to be deleted; it may be gone already."""
+        self._unless_gone("DELETE", uuid)
+
+    def wait_gone(self, uuid: str, seconds: float = 120) -> None:
+        """Wait until there is no such server.
+
+        :raises: ServerStateError where ``seconds`` pass.
+        """
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            try:
-                server = self.server(uuid)
-            except rest.RestError as error:
-                if error.status == 404:
-                    return
-                raise
+        while (found := self._unless_gone("GET", uuid)) is not None:
+            if time.monotonic() > end:
+                raise ServerStateError(
+                    f"server {uuid}: not gone after {seconds:.0f} s",
+                    found["server"])
             time.sleep(POLL_SECONDS)
-        raise ServerStateError(
-            f"server {uuid}: not gone after {seconds:.0f} s", server)
+
+    def _unless_gone(self, method: str, uuid: str) -> rest.Json:
+        try:
+            return self.request(method, f"/servers/{uuid}")
+        except rest.RestError as error:
+            if error.status == 404:
+                return None
+            raise

@@ -149,6 +149,10 @@ class Faults:
             return fault
         return None
 
+    def stands(self, fault: Fault) -> bool:
+        """Whether this very fault has not been lifted, used up or not."""
+        return any(one is fault for one in self._standing)
+
     def active(self, name: str, what: str = '') -> bool:
         """Whether such a fault stands; it is not used up."""
         return self.find(name, what) is not None

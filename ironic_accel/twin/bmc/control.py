@@ -45,7 +45,10 @@ def _read(box: Box, path: str) -> Reply:
         return Reply(200, box.as_dict())
     if path == '/_twin/ledger':
         return Reply(200, box.ledger.as_dict())
-    return Reply(404, {'error': f'{path}: expected /_twin/state or ledger'})
+    if path == '/_twin/fault':
+        return Reply(200, box.faults.as_dict())
+    return Reply(404, {'error': f'{path}: expected /_twin/state, ledger or '
+                                'fault'})
 
 
 def _change(box: Box, path: str, body: dict[str, Any]) -> Any:

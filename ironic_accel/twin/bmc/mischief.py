@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from ironic_accel.twin import pointers
@@ -33,13 +34,15 @@ _TWISTS: dict[str, Any] = {
 }
 
 
-def pause(box: Box, request: Request) -> float:
-    """Real seconds that this request has to wait."""
+def pause(box: Box, request: Request) -> None:
+    """Let this request wait, unless its fault is lifted meanwhile."""
     for name, default in (('hang', 60.0), ('slow', 0.5)):
         fault = box.faults.take(name, request.path, request.method)
         if fault is not None:
-            return float(fault.value or default)
-    return 0.0
+            end = time.monotonic() + float(fault.value or default)
+            while box.faults.stands(fault) and time.monotonic() < end:
+                time.sleep(min(0.05, max(0.0, end - time.monotonic())))
+            return
 
 
 def instead(box: Box, request: Request) -> Reply | None:
