@@ -43,7 +43,7 @@ class Rig:
     box: Box
     clock: FakeClock
     url: str
-    connector: Any
+    connector: connect.Connector
     backend: RedfishBackend
     settings: Settings
 

@@ -20,7 +20,9 @@ import pytest
 
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
 from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Value
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.merge import merge
 from ironic_accel.model.plan import Action
@@ -28,9 +30,12 @@ from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
+from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.host import Host
 from ironic_accel.twin import images
 from tests.contract.redfish import burning
+from tests.contract.redfish import look
+from tests.contract.redfish.conftest import Start
 
 
 def local(image: Ready, spec: Image | None) -> str:
@@ -38,7 +43,8 @@ def local(image: Ready, spec: Image | None) -> str:
     return f'file://{image.path}'
 
 
-def ended(backend, ticket) -> dict[tuple[str, str], bool]:
+def ended(backend: RedfishBackend, ticket: Ticket
+          ) -> dict[tuple[str, str], bool]:
     poll = backend.poll(ticket)
     assert isinstance(poll, Ended), poll
     return {r.ref: r.ok for r in poll.results}
@@ -50,18 +56,14 @@ def nic_image(folder: Path, version: str, psid: str) -> Ready:
     return Ready(str(path), path.stat().st_size, digest)
 
 
-def one(inventory, kind: str):
-    return next(d for d in inventory.devices if d.kind == kind)
-
-
-def test_pcie_box_lists_parts_by_their_words(rig) -> None:
+def test_pcie_box_lists_parts_by_their_words(rig: Start) -> None:
     at = rig('pcie-a100')
     inventory = at.backend.observe()
-    fpga = one(inventory, 'fpga')
+    fpga = look.one(inventory, 'fpga')
     assert [(c.name, c.running) for c in fpga.components] == [
         ('sc', '7.1.20'), ('shell', 'xilinx_u55c_gen3x16_xdma_base_2')]
-    assert one(inventory, 'dpu').fit.psid == 'MT_0000000884'
-    assert one(inventory, 'nic').fit.psid == 'MT_0000000834'
+    assert look.one(inventory, 'dpu').fit.psid == 'MT_0000000884'
+    assert look.one(inventory, 'nic').fit.psid == 'MT_0000000834'
 
 
 @pytest.mark.parametrize('style', [
@@ -69,9 +71,9 @@ def test_pcie_box_lists_parts_by_their_words(rig) -> None:
     'multipart-targets-forced', 'simple-targets', 'simple-plain',
     'http-push'])
 def test_every_style_writes_what_it_was_asked(
-        rig, tmp_path: Path, style: str) -> None:
+        rig: Start, tmp_path: Path, style: str) -> None:
     at = rig('pcie-a100', image_uri=local)
-    dpu = one(at.backend.observe(), 'dpu')
+    dpu = look.one(at.backend.observe(), 'dpu')
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
     spec = Image('fw', 'file:///fw', image.sha256, {}, Push(style))
     ticket = at.backend.start(burning.burn(
@@ -83,13 +85,13 @@ def test_every_style_writes_what_it_was_asked(
     assert push.digest == image.sha256
     Host(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    after = at.backend.observe().device(dpu.id)
-    assert after.component('nic').running == '32.43.1014'
+    after = look.device(at.backend.observe(), dpu.id)
+    assert look.part(after, 'nic').running == '32.43.1014'
 
 
-def test_a_style_that_forces_wants_consent(rig, tmp_path: Path) -> None:
+def test_a_style_that_forces_wants_consent(rig: Start, tmp_path: Path) -> None:
     at = rig('pcie-a100')
-    dpu = one(at.backend.observe(), 'dpu')
+    dpu = look.one(at.backend.observe(), 'dpu')
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
     for style, said in (('multipart-targets-forced', 'force'),
                         ('simple-targets', 'does not offer'),
@@ -102,7 +104,7 @@ def test_a_style_that_forces_wants_consent(rig, tmp_path: Path) -> None:
     assert at.box.ledger.pushes == []
 
 
-def test_ways_follow_the_service(rig) -> None:
+def test_ways_follow_the_service(rig: Start) -> None:
     at = rig('pcie-a100')
     inventory = at.backend.observe()
     way, = at.backend.ways(inventory)
@@ -113,13 +115,13 @@ def test_ways_follow_the_service(rig) -> None:
         way.burns[gpus[0], 'gpu'].lane}
     assert way.resets == dict.fromkeys(gpus, Effect.DEVICE_RESET) | {
         d: e for d, e in way.resets.items() if d not in gpus}
-    service = at.box.documents.get('/redfish/v1/UpdateService')
+    service = look.document(at.box, '/redfish/v1/UpdateService')
     service['ServiceEnabled'] = False
     at.box.documents.put('/redfish/v1/UpdateService', service)
     assert at.backend.ways(at.backend.observe())[0].burns == {}
 
 
-def test_mig_of_ampere_waits_for_a_device_reset(rig) -> None:
+def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
     ended(at.backend, at.backend.start(burning.set_mode(
@@ -130,33 +132,35 @@ def test_mig_of_ampere_waits_for_a_device_reset(rig) -> None:
         Effect.DEVICE_RESET))
     at.clock.advance(60)
     assert ended(at.backend, ticket) == {(gpu, 'mig'): True}
-    mode = at.backend.observe().device(gpu).mode('mig')
+    mode = look.mode_at(at.backend.observe(), gpu, 'mig')
     assert (mode.current, mode.persists) == ('enabled', True)
     # It outlives a power cycle.
     Host(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    assert at.backend.observe().device(gpu).mode('mig').current == 'enabled'
+    assert look.mode_at(at.backend.observe(), gpu, 'mig').current == 'enabled'
 
 
 @pytest.mark.parametrize(('kind', 'name', 'value'), [
     ('nic', 'sriov', 'disabled'), ('dpu', 'sriov', 'enabled'),
     ('fpga', 'virtual-functions', 4),
     ('fpga', 'host-programming', 'disabled')])
-def test_the_modes_of_cards(rig, kind: str, name: str, value) -> None:
+def test_the_modes_of_cards(
+        rig: Start, kind: str, name: str, value: Value) -> None:
     at = rig('pcie-a100')
-    dev = one(at.backend.observe(), kind)
-    assert dev.mode(name).current not in (value, None)
+    dev = look.one(at.backend.observe(), kind)
+    assert look.mode(dev, name).current not in (value, None)
     results = ended(at.backend, at.backend.start(burning.set_mode(
         {dev.id: value}, name, Effect.POWER_CYCLE)))
     assert results == {(dev.id, name): True}
     Host(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    assert at.backend.observe().device(dev.id).mode(name).current == value
+    assert look.mode_at(at.backend.observe(), dev.id, name).current == value
 
 
-def test_a_value_that_is_none_is_turned_down_before_it_is_sent(rig) -> None:
+def test_a_value_that_is_none_is_turned_down_before_it_is_sent(
+        rig: Start) -> None:
     at = rig('pcie-a100')
-    fpga = one(at.backend.observe(), 'fpga')
+    fpga = look.one(at.backend.observe(), 'fpga')
     with pytest.raises(Rejected):
         at.backend.start(burning.set_mode(
             {fpga.id: 'many'}, 'virtual-functions'))
@@ -165,7 +169,7 @@ def test_a_value_that_is_none_is_turned_down_before_it_is_sent(rig) -> None:
     assert at.box.ledger.writes == []
 
 
-def test_a_mode_that_is_taken_and_does_not_show(rig) -> None:
+def test_a_mode_that_is_taken_and_does_not_show(rig: Start) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
     at.box.faults.add('silent-noop')
@@ -181,7 +185,7 @@ def test_a_mode_that_is_taken_and_does_not_show(rig) -> None:
         'disabled', 'enabled')
 
 
-def test_one_mode_of_several_that_fails_is_its_own(rig) -> None:
+def test_one_mode_of_several_that_fails_is_its_own(rig: Start) -> None:
     at = rig('pcie-a100')
     gpus = burning.gpus(at.backend.observe())
     at.box.faults.add('status', '400', 'GPU3/Settings', 'PATCH')
@@ -196,31 +200,31 @@ def test_one_mode_of_several_that_fails_is_its_own(rig) -> None:
 
 
 @pytest.mark.parametrize('box', ['bluefield-2', 'bluefield-3'])
-def test_the_mode_of_a_dpu_on_its_own_bmc(rig, box: str) -> None:
+def test_the_mode_of_a_dpu_on_its_own_bmc(rig: Start, box: str) -> None:
     at = rig(box)
     inventory = at.backend.observe()
-    dpu = one(inventory, 'dpu')
+    dpu = look.one(inventory, 'dpu')
     assert dpu.vendor == 'nvidia'
-    mode = dpu.mode('mode')
+    mode = look.mode(dpu, 'mode')
     assert (mode.current, mode.effect) == ('dpu', Effect.POWER_CYCLE)
     results = ended(at.backend, at.backend.start(burning.set_mode(
         {dpu.id: 'nic'}, 'mode', Effect.POWER_CYCLE)))
     assert results == {(dpu.id, 'mode'): True}
-    assert at.backend.observe().device(dpu.id).mode('mode').current == 'dpu'
+    assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'dpu'
     Host(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    assert at.backend.observe().device(dpu.id).mode('mode').current == 'nic'
+    assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'nic'
 
 
 def test_a_dpu_is_seen_by_its_host_and_by_itself(
-        rig, tmp_path: Path) -> None:
+        rig: Start, tmp_path: Path) -> None:
     """One plan on the parent spans both BMCs; each does what it showed."""
     parent = rig('pcie-a100')
     child = rig('bluefield-3')
     own = child.again(name='redfish-dpu')
     told = merge(parent.backend.observe(), own.observe())
-    dpu = one(told, 'dpu')
-    assert dpu.mode('mode').current == 'dpu'
+    dpu = look.one(told, 'dpu')
+    assert look.mode(dpu, 'mode').current == 'dpu'
     outer, = parent.backend.ways(told)
     inner, = own.ways(told)
     assert (outer.name, inner.name) == ('redfish', 'redfish-dpu')
@@ -234,13 +238,13 @@ def test_a_dpu_is_seen_by_its_host_and_by_itself(
     assert parent.box.ledger.writes == []
 
 
-def test_cray_fetches_for_one_node(rig, captures: Path,
-                                   tmp_path: Path) -> None:
+def test_cray_fetches_for_one_node(
+        rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'a100x4-cray-ex235n.tar.gz', 'Node0',
              image_uri=local)
     inventory = at.backend.observe()
     way, = at.backend.ways(inventory)
-    board = one(inventory, 'baseboard')
+    board = look.one(inventory, 'baseboard')
     assert list(way.burns) == [(board.id, 'fpga')]
     path = tmp_path / 'fpga.bin'
     digest = images.plain_image(path, 'fpga', '2.8')
@@ -251,11 +255,12 @@ def test_cray_fetches_for_one_node(rig, captures: Path,
     assert ended(at.backend, ticket) == {(board.id, 'fpga'): True}
     push, = at.box.ledger.pushes
     assert push.way == 'simple-update'
+    assert push.targets is not None
     assert [t.rsplit('/', 1)[-1] for t in push.targets] == ['Node0.AccFPGA0']
 
 
-def test_gb300_takes_no_targets(rig, captures: Path,
-                                tmp_path: Path) -> None:
+def test_gb300_takes_no_targets(
+        rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
     gpus = burning.gpus(inventory)
@@ -270,16 +275,16 @@ def test_gb300_takes_no_targets(rig, captures: Path,
     push, = at.box.ledger.pushes
     assert push.targets == ()
     after = at.backend.observe()
-    assert {after.device(g).component('gpu').pending for g in gpus} == {
+    assert {look.part_at(after, g, 'gpu').pending for g in gpus} == {
         '97.10.55.00.01'}
 
 
 def test_dells_equal_version_is_satisfied(
-        rig, captures: Path, tmp_path: Path) -> None:
+        rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     at.box.faults.add('equal-refused')
     inventory = at.backend.observe()
-    dpu = one(inventory, 'dpu')
+    dpu = look.one(inventory, 'dpu')
     path = tmp_path / 'nic.bin'
     digest = images.plain_image(path, 'nic', '24.40.10.00')
     ticket = at.backend.start(
@@ -292,10 +297,10 @@ def test_dells_equal_version_is_satisfied(
 
 
 def test_dells_firmware_moves_with_its_version(
-        rig, captures: Path, tmp_path: Path) -> None:
+        rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
-    dpu = one(inventory, 'dpu')
+    dpu = look.one(inventory, 'dpu')
     path = tmp_path / 'nic.bin'
     digest = images.plain_image(path, 'nic', '24.43.2026')
     ticket = at.backend.start(
@@ -305,12 +310,12 @@ def test_dells_firmware_moves_with_its_version(
     assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
     Host(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(200)
-    part = at.backend.observe().device(dpu.id).component('nic')
+    part = look.part_at(at.backend.observe(), dpu.id, 'nic')
     assert (part.running, part.id) == (
         '24.43.2026', 'Installed-0-24.43.2026__NIC.Slot.5-1')
 
 
-def test_a_host_without_an_auxiliary_cycle_says_so(rig) -> None:
+def test_a_host_without_an_auxiliary_cycle_says_so(rig: Start) -> None:
     at = rig('plain')
     host = Host(at.connector, at.backend.system_uri)
     assert host.aux_cycle_action() is None
@@ -318,7 +323,7 @@ def test_a_host_without_an_auxiliary_cycle_says_so(rig) -> None:
         host.aux_cycle()
 
 
-def test_an_auxiliary_cycle_by_force(rig) -> None:
+def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     host = Host(at.connector, at.backend.system_uri)
     action = host.aux_cycle_action()
@@ -328,7 +333,7 @@ def test_an_auxiliary_cycle_by_force(rig) -> None:
     assert [r.kind for r in at.box.ledger.resets] == ['AuxPowerCycleForce']
 
 
-def test_power_of_two_nodes_behind_one_bmc(rig) -> None:
+def test_power_of_two_nodes_behind_one_bmc(rig: Start) -> None:
     at = rig('two-nodes', 'Node0')
     one_, two = (Host(at.connector, f'/redfish/v1/Systems/{n}')
                  for n in ('Node0', 'Node1'))
@@ -338,5 +343,3 @@ def test_power_of_two_nodes_behind_one_bmc(rig) -> None:
     one_.power_on()
     at.clock.advance(30)
     assert one_.power_state() == 'on'
-
-

@@ -19,6 +19,10 @@ from pathlib import Path
 import pytest
 
 from ironic_accel.model.device import Inventory
+from tests.contract.redfish import look
+from tests.contract.redfish.conftest import Start
+
+Row = tuple[str | None, ...]
 
 # (kind, model, serial, component, running)
 GB300 = [
@@ -90,8 +94,8 @@ BOXES = [
 ]
 
 
-def rows(inventory: Inventory) -> list[tuple[str | None, ...]]:
-    out: list[tuple[str | None, ...]] = []
+def rows(inventory: Inventory) -> list[Row]:
+    out: list[Row] = []
     for device in inventory.devices:
         part = device.components[0] if device.components else None
         out.append((device.kind, device.model, device.serial,
@@ -103,8 +107,8 @@ def rows(inventory: Inventory) -> list[tuple[str | None, ...]]:
 @pytest.mark.parametrize('expand', [True, False], ids=['expand', 'plain'])
 @pytest.mark.parametrize(('name', 'system', 'expected'), BOXES)
 def test_every_device_is_listed(
-        rig, captures: Path, name: str, system: str | None, expected,
-        expand: bool) -> None:
+        rig: Start, captures: Path, name: str, system: str | None,
+        expected: list[Row], expand: bool) -> None:
     at = rig(captures / f'{name}.tar.gz', system, expand=expand)
     inventory = at.backend.observe()
     assert rows(inventory) == expected
@@ -118,7 +122,7 @@ def test_every_device_is_listed(
 
 
 def test_gb300_takes_few_requests_with_expand(
-        rig, captures: Path) -> None:
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     expanded = at.backend.observe().requests
     plain = at.again('System_0', expand=False).observe().requests
@@ -127,7 +131,7 @@ def test_gb300_takes_few_requests_with_expand(
 
 
 def test_tasks_are_read_before_what_they_change(
-        rig, captures: Path) -> None:
+        rig: Start, captures: Path) -> None:
     """Else a flash that ends in between is an old version on an idle box."""
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     at.backend.observe()
@@ -138,7 +142,7 @@ def test_tasks_are_read_before_what_they_change(
                or '/NetworkAdapters' in p)
 
 
-def test_gb300_details(rig, captures: Path) -> None:
+def test_gb300_details(rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
     assert inventory.boot is not None
@@ -170,11 +174,11 @@ def test_gb300_details(rig, captures: Path) -> None:
     assert [c.name for c in board.components] == [
         'bmc', 'cpld', 'cpu', 'cpu-1', 'erot', 'erot-1', 'erot-2',
         'erot-3', 'erot-4', 'fpga', 'fpga-1', 'pcie-switch-config']
-    assert board.component('pcie-switch-config').updateable is False
+    assert look.part(board, 'pcie-switch-config').updateable is False
 
 
 def test_gb300_cards_of_one_board_keep_their_own_firmware(
-        rig, captures: Path) -> None:
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     nics = {d.location: d.components[0].id
             for d in at.backend.observe().devices if d.kind == 'nic'}
@@ -182,7 +186,8 @@ def test_gb300_cards_of_one_board_keep_their_own_firmware(
                     'IO_Board_1_CX8_0': 'CX8_2', 'IO_Board_1_CX8_1': 'CX8_3'}
 
 
-def test_gb300_push_says_what_else_it_writes(rig, captures: Path) -> None:
+def test_gb300_push_says_what_else_it_writes(
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
     way, = at.backend.ways(inventory)
@@ -199,7 +204,7 @@ def test_gb300_push_says_what_else_it_writes(rig, captures: Path) -> None:
         'nic', 'dpu'}
 
 
-def test_cray_nodes_do_not_share(rig, captures: Path) -> None:
+def test_cray_nodes_do_not_share(rig: Start, captures: Path) -> None:
     at = rig(captures / 'a100x4-cray-ex235n.tar.gz', 'Node0')
     here = at.backend.observe()
     there = at.again('Node1').observe()
@@ -215,7 +220,8 @@ def test_cray_nodes_do_not_share(rig, captures: Path) -> None:
     assert at.again('Node0').ways(here)[0].burns == {}
 
 
-def test_dell_reads_the_gpu_where_it_stands(rig, captures: Path) -> None:
+def test_dell_reads_the_gpu_where_it_stands(
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
     assert inventory.system == '/redfish/v1/Systems/System.Embedded.1'
@@ -236,7 +242,7 @@ def test_dell_reads_the_gpu_where_it_stands(rig, captures: Path) -> None:
 
 
 def test_dell_card_that_hides_while_off_gets_no_second_identity(
-        rig, captures: Path) -> None:
+        rig: Start, captures: Path) -> None:
     """Its adapter answers 400 then, and its PCIeDevice has no serial."""
     at = rig(captures / 'dell-r750-h100.tar.gz', options={'power': 'Off'})
     inventory = at.backend.observe()
@@ -244,7 +250,8 @@ def test_dell_card_that_hides_while_off_gets_no_second_identity(
     assert [d.id for d in inventory.devices] == ['dpu-MT2242XZ00QA']
 
 
-def test_smartnic_parts_hang_on_their_cards(rig, captures: Path) -> None:
+def test_smartnic_parts_hang_on_their_cards(
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'dmtf-smartnic.tar.gz', '437XR1138R2')
     inventory = at.backend.observe()
     fpga = next(d for d in inventory.devices if d.kind == 'fpga')
@@ -256,7 +263,7 @@ def test_smartnic_parts_hang_on_their_cards(rig, captures: Path) -> None:
 
 
 def test_plain_adapter_firmware_of_the_dpus_own_system(
-        rig, captures: Path) -> None:
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'dmtf-smartnic.tar.gz', 'Card1-SoC')
     inventory = at.backend.observe()
     assert inventory.system == '/redfish/v1/Systems/Card1-SoC'

@@ -24,6 +24,7 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.host import Host
 from tests.contract.redfish import burning
+from tests.contract.redfish import look
 from tests.contract.redfish.conftest import Start
 
 NEW = '96.00.A6.00.01'
@@ -64,11 +65,11 @@ def test_one_push_burns_eight_gpus_and_the_board(
     after = at.backend.observe()
     assert after.busy == ()
     for gpu in gpus:
-        part = after.device(gpu).component('gpu')
+        part = look.part_at(after, gpu, 'gpu')
         assert (part.running, part.pending) == ('96.00.68.00.01', NEW)
-    assert after.device(board.id).component('fpga').pending == '3.11'
+    assert look.part_at(after, board.id, 'fpga').pending == '3.11'
     # Named targets: the bundle's BMC image was not asked for.
-    assert after.device(board.id).component('bmc').pending is None
+    assert look.part_at(after, board.id, 'bmc').pending is None
     assert len(at.box.ledger.pushes) == 1
     assert at.box.ledger.violations == []
 
@@ -99,7 +100,7 @@ def test_the_auxiliary_cycle_activates(rig: Start, tmp_path: Path) -> None:
     after = at.backend.observe()
     assert after.complete
     assert after.boot != inventory.boot
-    assert [after.device(g).component('gpu').running for g in gpus] == (
+    assert [look.part_at(after, g, 'gpu').running for g in gpus] == (
         [NEW] * 8)
     assert [r.kind for r in at.box.ledger.resets] == [
         'ForceOff', 'AuxPowerCycle', 'On']
@@ -116,12 +117,12 @@ def test_ecc_waits_for_a_warm_reboot(rig: Start) -> None:
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     assert [r.ok for r in poll.results] == [True] * 8
-    seen = at.backend.observe().device(gpus[0]).mode('ecc')
+    seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending, seen.effect) == (
         'enabled', 'disabled', Effect.WARM_REBOOT)
     Host(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(120)
-    seen = at.backend.observe().device(gpus[0]).mode('ecc')
+    seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending) == ('disabled', None)
     assert len(at.box.ledger.writes) == 8
 
@@ -134,7 +135,7 @@ def test_mig_is_patched_on_the_processor(rig: Start) -> None:
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     assert poll.results[0].ok
-    mode = at.backend.observe().device(gpu).mode('mig')
+    mode = look.mode_at(at.backend.observe(), gpu, 'mig')
     assert (mode.current, mode.pending, mode.persists) == (
         'enabled', None, False)
 
@@ -153,11 +154,11 @@ def test_confidential_computing_takes_one_property_at_a_time(
         assert isinstance(poll, Ended)
         assert poll.results[0].ok, poll.results[0].detail
         inventory = at.backend.observe()
-        assert inventory.device(gpu).mode('cc').pending == value
+        assert look.mode_at(inventory, gpu, 'cc').pending == value
         Host(at.connector, at.backend.system_uri).warm_reboot()
         at.clock.advance(120)
         at.backend.ways(at.backend.observe())
-        mode = at.backend.observe().device(gpu).mode('cc')
+        mode = look.mode_at(at.backend.observe(), gpu, 'cc')
         assert (mode.current, mode.pending) == (value, None)
 
 

@@ -28,6 +28,8 @@ from ironic_accel.twin import FakeClock
 from ironic_accel.twin import load_box
 from ironic_accel.twin import TwinServer
 from tests.contract.redfish import burning
+from tests.contract.redfish import look
+from tests.contract.redfish.conftest import Start
 
 STORAGE = """\
 family: generic
@@ -89,7 +91,7 @@ def test_what_is_no_bmc(url: str) -> None:
 
 
 @pytest.mark.parametrize('system', ['Node7', '/redfish/v1/Systems/7', None])
-def test_a_system_that_is_not_there(rig, system: str | None) -> None:
+def test_a_system_that_is_not_there(rig: Start, system: str | None) -> None:
     at = rig('two-nodes', system)
     with pytest.raises(BadInput, match='/redfish/v1/Systems/Node1'):
         at.backend.observe()
@@ -97,7 +99,7 @@ def test_a_system_that_is_not_there(rig, system: str | None) -> None:
 
 @pytest.mark.parametrize('system', [
     'Node1', '/redfish/v1/Systems/Node1', '/redfish/v1/Systems/Node1/'])
-def test_the_forms_of_a_systems_name(rig, system: str) -> None:
+def test_the_forms_of_a_systems_name(rig: Start, system: str) -> None:
     at = rig('two-nodes', system)
     assert at.backend.system_uri == '/redfish/v1/Systems/Node1'
     assert at.backend.observe().system == '/redfish/v1/Systems/Node1'
@@ -105,11 +107,11 @@ def test_the_forms_of_a_systems_name(rig, system: str) -> None:
 
 @pytest.mark.parametrize('kind', ['Physical', 'OS', 'Composed'])
 def test_a_storage_box_with_accelerators_works_the_same(
-        rig, tmp_path: Path, kind: str) -> None:
+        rig: Start, tmp_path: Path, kind: str) -> None:
     path = tmp_path / 'shelf.yaml'
     path.write_text(textwrap.dedent(STORAGE))
     at = rig(path)
-    system = at.box.documents.get('/redfish/v1/Systems/shelf')
+    system = look.document(at.box, '/redfish/v1/Systems/shelf')
     system['SystemType'] = kind
     system['HostingRoles'] = ['StorageServer']
     at.box.documents.put('/redfish/v1/Systems/shelf', system)

@@ -16,18 +16,23 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from tests.contract.redfish import burning
+from tests.contract.redfish import look
+from tests.contract.redfish.conftest import Start
 
 NEW = '96.00.A6.00.01'
 PUSH = '/redfish/v1/UpdateService/update-multipart'
@@ -36,18 +41,18 @@ PUSH = '/redfish/v1/UpdateService/update-multipart'
 class Flash:
     """Eight GPUs to burn."""
 
-    def __init__(self, rig, folder: Path, **given) -> None:
+    def __init__(self, rig: Start, folder: Path, **given: Any) -> None:
         self.at = rig('hgx-h100', 'System_0', **given)
         self.inventory = self.at.backend.observe()
         self.gpus = burning.gpus(self.inventory)
         self.image = burning.bundle(folder, gpu=NEW)
 
-    def start(self):
+    def start(self) -> Ticket:
         return self.at.backend.start(burning.burn(
             self.inventory, {(g, 'gpu'): NEW for g in self.gpus}),
             self.image)
 
-    def poll(self, ticket):
+    def poll(self, ticket: Ticket) -> Poll:
         return self.at.backend.poll(ticket)
 
     @property
@@ -57,7 +62,7 @@ class Flash:
 
 
 @pytest.fixture
-def flash(rig, tmp_path: Path) -> Flash:
+def flash(rig: Start, tmp_path: Path) -> Flash:
     return Flash(rig, tmp_path)
 
 
@@ -92,14 +97,14 @@ def test_a_body_taken_and_a_connection_dropped_is_unknown(
 
 
 def test_an_answer_that_does_not_come_is_unknown(
-        rig, tmp_path: Path) -> None:
+        rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path, push_timeout=0.3)
     flash.at.box.faults.add('hang', '2', PUSH, 'POST')
     with pytest.raises(OutcomeUnknown):
         flash.start()
 
 
-def test_a_bmc_that_is_away_got_nothing(rig, tmp_path: Path) -> None:
+def test_a_bmc_that_is_away_got_nothing(rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path)
     flash.at.box.faults.add('refuse', None, '/redfish/v1')
     with pytest.raises(Unreachable):
@@ -108,7 +113,7 @@ def test_a_bmc_that_is_away_got_nothing(rig, tmp_path: Path) -> None:
 
 
 def test_an_expired_session_is_made_anew_before_the_push(
-        rig, tmp_path: Path) -> None:
+        rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path, user='admin', password='secret')
     flash.at.box.sessions.clear()
     ticket = flash.start()
@@ -118,7 +123,7 @@ def test_an_expired_session_is_made_anew_before_the_push(
 
 
 def test_a_session_that_ends_under_the_push_is_no_attempt(
-        rig, tmp_path: Path) -> None:
+        rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path, user='admin', password='secret')
     flash.at.box.faults.add('expire-session', None, PUSH, 'POST', count=1)
     with pytest.raises(Rejected) as error:
@@ -132,7 +137,7 @@ def test_a_session_that_ends_under_the_push_is_no_attempt(
 
 
 def test_secrets_stay_out_of_errors_and_logs(
-        rig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        rig: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level('DEBUG')
     flash = Flash(rig, tmp_path, user='admin', password='sesame')
     token = flash.at.connector._session.headers['X-Auth-Token']
@@ -153,9 +158,9 @@ def test_an_image_that_changed_on_disk_is_not_sent(flash: Flash) -> None:
 
 
 def test_an_image_too_large_is_turned_down(
-        rig, tmp_path: Path) -> None:
+        rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path)
-    service = flash.at.box.documents.get('/redfish/v1/UpdateService')
+    service = look.document(flash.at.box, '/redfish/v1/UpdateService')
     service['MaxImageSizeBytes'] = 1000
     flash.at.box.documents.put('/redfish/v1/UpdateService', service)
     flash.inventory = flash.at.backend.observe()
@@ -260,7 +265,7 @@ def test_one_of_eight_fails_and_is_named(flash: Flash) -> None:
     assert bad.detail.message_id == 'Update.1.0.ApplyFailed'
     flash.at.clock.advance(600)
     pending = {d.id for d in flash.at.backend.observe().devices
-               if d.component('gpu') and d.component('gpu').pending == NEW}
+               if (part := d.component('gpu')) and part.pending == NEW}
     assert pending == set(flash.gpus) - {flash.gpus[4]}
 
 
@@ -270,7 +275,7 @@ def test_an_image_taken_that_changes_nothing_shows_nothing(
     ticket = flash.start()
     flash.at.clock.advance(3600)
     assert isinstance(flash.poll(ticket), Ended)
-    assert all(d.component('gpu').pending is None
+    assert all(look.part(d, 'gpu').pending is None
                for d in flash.at.backend.observe().devices
                if d.kind == 'gpu')
 

@@ -22,11 +22,13 @@ from ironic_accel.model import join
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
 from ironic_accel.twin.bmc import control
+from tests.contract.redfish.conftest import Rig
+from tests.contract.redfish.conftest import Start
 
 GPU3 = '/redfish/v1/Systems/HGX_Baseboard_0/Processors/GPU_SXM_3'
 
 
-def keep_time(at) -> None:
+def keep_time(at: Rig) -> None:
     """Let the twin tell its time, as real BMCs do."""
     def overlay(document: dict[str, object]) -> None:
         document['DateTime'] = at.box.timestamp()
@@ -34,7 +36,7 @@ def keep_time(at) -> None:
     at.box.lay('/redfish/v1/TaskService', overlay)
 
 
-def expected(at) -> int:
+def expected(at: Rig) -> int:
     return len(at.backend.observe().devices)
 
 
@@ -47,7 +49,7 @@ def expected(at) -> int:
         ('/Location', 'location'), ('/Manufacturer', 'vendor'))
 ])
 def test_a_bad_property_costs_itself(
-        rig, name: str, pointer: str, field: str) -> None:
+        rig: Start, name: str, pointer: str, field: str) -> None:
     at = rig('hgx-h100', 'System_0')
     before = at.backend.observe()
     at.box.faults.add(name, pointer, GPU3)
@@ -75,7 +77,7 @@ def test_a_bad_property_costs_itself(
 
 @pytest.mark.parametrize('pointer', ['/Status/Health', '/ProcessorType'])
 def test_an_unknown_word_costs_itself_and_is_named(
-        rig, pointer: str) -> None:
+        rig: Start, pointer: str) -> None:
     at = rig('hgx-h100', 'System_0')
     count = expected(at)
     at.box.faults.add('unknown-enum', pointer, GPU3)
@@ -91,7 +93,7 @@ def test_an_unknown_word_costs_itself_and_is_named(
     '/Oem/Nvidia/InactiveFirmwareSlot'])
 @pytest.mark.parametrize('name', ['null', 'wrong-type', 'unknown-enum'])
 def test_a_bad_property_of_a_firmware_entry(
-        rig, name: str, pointer: str) -> None:
+        rig: Start, name: str, pointer: str) -> None:
     at = rig('hgx-h100', 'System_0')
     at.box.faults.add(name, pointer, 'HGX_FW_GPU_SXM_2')
     inventory = at.backend.observe()
@@ -113,7 +115,7 @@ def test_a_bad_property_of_a_firmware_entry(
     ('status', '400'), ('status', '404'), ('status', '500'),
     ('garbage', None)])
 def test_a_bad_resource_costs_itself(
-        rig, name: str, value: str | None, expand: bool) -> None:
+        rig: Start, name: str, value: str | None, expand: bool) -> None:
     at = rig('hgx-h100', 'System_0', expand=expand)
     count = expected(at)
     at.box.faults.add(name, value, f'{GPU3}', 'GET')
@@ -129,7 +131,7 @@ def test_a_bad_resource_costs_itself(
     '/redfish/v1/Systems/HGX_Baseboard_0/Processors'])
 @pytest.mark.parametrize('value', ['404', '500'])
 def test_no_service_is_needed_for_a_look(
-        rig, path: str, value: str) -> None:
+        rig: Start, path: str, value: str) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
     at.box.faults.add('status', value, path)
     inventory = at.backend.observe()
@@ -139,7 +141,7 @@ def test_no_service_is_needed_for_a_look(
     at.backend.ways(inventory)
 
 
-def test_a_hanging_resource_costs_its_time_once(rig) -> None:
+def test_a_hanging_resource_costs_its_time_once(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0', expand=False, read_timeout=0.3)
     count = expected(at)
     at.box.faults.add('hang', '2', GPU3, 'GET')
@@ -149,7 +151,7 @@ def test_a_hanging_resource_costs_its_time_once(rig) -> None:
     assert len(after.devices) == count - 1
 
 
-def test_a_bmc_that_is_gone_is_unreachable(rig) -> None:
+def test_a_bmc_that_is_gone_is_unreachable(rig: Start) -> None:
     at = rig('plain')
     at.backend.observe()
     at.box.faults.add('refuse', None, '/redfish/v1')
@@ -160,7 +162,7 @@ def test_a_bmc_that_is_gone_is_unreachable(rig) -> None:
 @pytest.mark.parametrize('fault', [
     'expand-error', 'expand-truncated', 'expand-wrong'])
 def test_expand_that_is_answered_badly_is_done_without(
-        rig, fault: str) -> None:
+        rig: Start, fault: str) -> None:
     at = rig('hgx-h100', 'System_0')
     good = at.backend.observe()
     at.box.faults.add(fault)
@@ -170,7 +172,7 @@ def test_expand_that_is_answered_badly_is_done_without(
     assert any('$expand' in w.message for w in after.warnings)
 
 
-def test_an_answer_too_large_is_not_read(rig) -> None:
+def test_an_answer_too_large_is_not_read(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     whole = at.backend.observe()
     small = at.again('System_0', body_limit=16000).observe()
@@ -179,7 +181,7 @@ def test_an_answer_too_large_is_not_read(rig) -> None:
     assert small.requests > whole.requests
 
 
-def test_eight_serials_of_zeros_are_eight_devices(rig) -> None:
+def test_eight_serials_of_zeros_are_eight_devices(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     at.box.faults.add('serial-zeros')
     inventory = at.backend.observe()
@@ -191,7 +193,7 @@ def test_eight_serials_of_zeros_are_eight_devices(rig) -> None:
 
 
 @pytest.mark.parametrize('zeros', [False, True])
-def test_ids_hold_when_uris_move(rig, zeros: bool) -> None:
+def test_ids_hold_when_uris_move(rig: Start, zeros: bool) -> None:
     at = rig('hgx-h100', 'System_0')
     if zeros:
         at.box.faults.add('serial-zeros')
@@ -206,7 +208,7 @@ def test_ids_hold_when_uris_move(rig, zeros: bool) -> None:
     assert any(moved[d.id] != d.uri for d in after.devices)
 
 
-def test_off_and_warming_up_is_not_removed(rig) -> None:
+def test_off_and_warming_up_is_not_removed(rig: Start) -> None:
     at = rig('pcie-a100')
     keep_time(at)
     on = at.backend.observe()
@@ -226,7 +228,7 @@ def test_off_and_warming_up_is_not_removed(rig) -> None:
     assert [d.id for d in back.devices] == [d.id for d in on.devices]
 
 
-def test_adapters_that_answer_400_are_on_their_way(rig) -> None:
+def test_adapters_that_answer_400_are_on_their_way(rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     on = at.backend.observe()
     at.box.faults.add('status', '400', '/NetworkAdapters/NIC5')
@@ -241,7 +243,7 @@ def test_adapters_that_answer_400_are_on_their_way(rig) -> None:
 
 @pytest.mark.parametrize('value', ['404', '500'])
 def test_other_errors_count_soon_after_a_reset_only(
-        rig, value: str) -> None:
+        rig: Start, value: str) -> None:
     at = rig('pcie-a100', expand=False)
     keep_time(at)
     at.clock.advance(3600)
@@ -254,7 +256,7 @@ def test_other_errors_count_soon_after_a_reset_only(
     assert at.backend.observe().complete
 
 
-def test_what_somebody_else_runs_is_busy(rig) -> None:
+def test_what_somebody_else_runs_is_busy(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     assert at.backend.observe().busy == ()
     uri = control.start_foreign_task(at.box, 600)
@@ -269,7 +271,7 @@ def test_what_somebody_else_runs_is_busy(rig) -> None:
     assert at.backend.observe().busy == ()
 
 
-def test_credentials_that_are_refused(rig) -> None:
+def test_credentials_that_are_refused(rig: Start) -> None:
     at = rig('plain', user='admin', password='secret')
     assert at.backend.observe().host == 'on'
     with pytest.raises(Unreachable) as refused:
@@ -277,7 +279,7 @@ def test_credentials_that_are_refused(rig) -> None:
     assert 'wrong' not in str(refused.value)
 
 
-def test_what_proves_nothing_is_not_sent_again(rig) -> None:
+def test_what_proves_nothing_is_not_sent_again(rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     first = at.backend.observe()
     before = len(at.box.ledger.requests)
@@ -300,7 +302,7 @@ def test_what_proves_nothing_is_not_sent_again(rig) -> None:
 @pytest.mark.parametrize(('value', 'kind'), [
     ('500', 'transient'), ('503', 'transient'), ('403', 'needs-operator')])
 def test_a_system_that_is_not_given_is_not_a_wrong_name(
-        rig, path: str, system: str, value: str, kind: str) -> None:
+        rig: Start, path: str, system: str, value: str, kind: str) -> None:
     at = rig('hgx-h100', system, expand=False)
     at.box.faults.add('status', value, path)
     with pytest.raises(Unreachable) as error:

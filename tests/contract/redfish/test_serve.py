@@ -25,6 +25,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.redfish.serve import ImageServer
 from ironic_accel.twin import images
 from tests.contract.redfish import burning
+from tests.contract.redfish.conftest import Start
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_server_that_is_not_entered_serves_nothing(image: Ready) -> None:
     assert ImageServer('http://127.0.0.1:1').uri(image) is None
 
 
-def test_simple_update_fetches_from_it(rig, tmp_path: Path) -> None:
+def test_simple_update_fetches_from_it(rig: Start, tmp_path: Path) -> None:
     with ImageServer('http://127.0.0.1:1') as server:
         at = rig('two-nodes', 'Node0', image_uri=server.uri)
         inventory = at.backend.observe()

@@ -35,8 +35,8 @@ PARTS = [['gpu-1', 'gpu', 'HGX_FW_GPU_1'], ['gpu-2', 'gpu', 'HGX_FW_GPU_2']]
 
 
 def answer(doc: dict[str, Any] | None, status: int = 200) -> mock.Mock:
-    connector = mock.create_autospec(sushy_connector.Connector,
-                                     instance=True)
+    connector: mock.Mock = mock.create_autospec(
+        sushy_connector.Connector, instance=True)
     response = mock.Mock(status_code=status)
     response.content = json.dumps(doc or {}).encode()
     connector.get.return_value = response

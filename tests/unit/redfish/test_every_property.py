@@ -47,7 +47,8 @@ class Answer:
 
     def __init__(self, doc: Any) -> None:
         self.status_code = 200
-        self.headers = structures.CaseInsensitiveDict()
+        self.headers: structures.CaseInsensitiveDict[str] = (
+            structures.CaseInsensitiveDict())
         self.content = json.dumps(doc).encode()
         self.text = self.content.decode()
 

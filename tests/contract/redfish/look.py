@@ -1,0 +1,65 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What has to be there: its absence is the test's failure, said plainly."""
+
+from __future__ import annotations
+
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
+from ironic_accel.twin import Box
+from ironic_accel.twin.documents import Document
+
+
+def one(inventory: Inventory, kind: str) -> Device:
+    """The first device of a kind."""
+    return next(d for d in inventory.devices if d.kind == kind)
+
+
+def device(inventory: Inventory, device_id: str) -> Device:
+    """The device of that id."""
+    found = inventory.device(device_id)
+    assert found is not None, f'no {device_id} in the inventory'
+    return found
+
+
+def part(of: Device, name: str) -> Component:
+    """The component of that name."""
+    found = of.component(name)
+    assert found is not None, f'{of.id} has no component {name}'
+    return found
+
+
+def mode(of: Device, name: str) -> Mode:
+    """The mode of that name."""
+    found = of.mode(name)
+    assert found is not None, f'{of.id} has no mode {name}'
+    return found
+
+
+def part_at(inventory: Inventory, device_id: str, name: str) -> Component:
+    """The component of that name, of the device of that id."""
+    return part(device(inventory, device_id), name)
+
+
+def mode_at(inventory: Inventory, device_id: str, name: str) -> Mode:
+    """The mode of that name, of the device of that id."""
+    return mode(device(inventory, device_id), name)
+
+
+def document(box: Box, path: str) -> Document:
+    """A copy of the twin's document at a path."""
+    found = box.documents.get(path)
+    assert found is not None, f'the twin has no {path}'
+    return found
