@@ -167,6 +167,13 @@ def fault(machine: Machine, name: str, **fields: Any) -> None:
     machine.twin.control.post('/fault', {'name': name, **fields})
 
 
+def held(machine: Machine) -> bool:
+    """Whether a request was met by the one fault that stands."""
+    state = machine.twin.state()
+    assert isinstance(state, dict)
+    return [f['count'] for f in state['faults']] == [0]
+
+
 def lift(machine: Machine) -> None:
     """Lift all faults."""
     machine.twin.control.post('/fault', {'clear': True})
