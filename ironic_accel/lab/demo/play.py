@@ -54,14 +54,16 @@ def play(faces: Faces, options: Options, stream: TextIO) -> int:
     :returns: 0 where everything came as it is told, 4 otherwise.
     """
     show = Show(faces, stream)
+    lab = Lab(_SETTINGS, options.keep)
     try:
-        with Lab(_SETTINGS, options.keep) as lab:
+        with lab:
             _story(show, lab, options)
             if options.keep:
                 show.line(f'logs and databases: {lab.folder}')
     except LabError as error:
         show.line()
         show.line(f'FAILED after {show.seconds:.0f} s: {error}')
+        show.line(f'logs and databases: {lab.folder}')
         return 4
     show.line()
     show.line(f'All of it came as it is told: {show.held} expectations held '
