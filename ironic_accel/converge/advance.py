@@ -19,6 +19,7 @@ resumes by looking.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 
 from ironic_accel.converge import settle
@@ -42,6 +43,7 @@ from ironic_accel.converge.run import Run
 from ironic_accel.model import checks
 from ironic_accel.model import join
 from ironic_accel.model.checks import Facts
+from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -187,6 +189,9 @@ def _look(run: Run) -> Outcome:
                         run.pace.look)
     intent = run.record.intent
     if intent is not None:
+        left = settle.halfway(intent, inventory)
+        if left:
+            return _finish(run, intent, left)
         if run.now < intent.since + run.pace.lost and settle.in_doubt(
                 intent, inventory, run.facts):
             return run.wait('in doubt about the last write, looking',
@@ -209,6 +214,23 @@ def _busy(run: Run, inventory: Inventory) -> Outcome:
     return run.hold(f'waiting for {summary}', run.pace.busy, Detail(
         f'the box is still busy after {int(run.pace.busy)} s',
         ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
+
+
+def _finish(run: Run, intent: Intent, left: Sequence[Busy]) -> Outcome:
+    """Bring a write of ours that broke off in the middle to its end."""
+    if run.now > intent.deadline:
+        return run.fail(Detail(
+            f'{intent.verb} broke off and cannot be brought to its end',
+            ErrorClass.NEEDS_OPERATOR, running=left[0].summary,
+            todo='look at the device'))
+    try:
+        for work in left:
+            run.backend.poll(dict(work.ticket or {}))
+    except Unreachable as exc:
+        return run.hold(f'the box does not answer: {exc.detail.summary}',
+                        run.pace.unreachable, exc.detail)
+    return run.wait(f'{intent.verb} broke off, going on with it: '
+                    f'{left[0].summary}', run.pace.look)
 
 
 def _booting(run: Run) -> bool:

@@ -44,9 +44,11 @@ WAY = 'way'
 
 def _named(inventory: Inventory, name: str) -> Inventory:
     """The inventory with the way in the tickets of what is under way."""
-    return dataclasses.replace(inventory, busy=tuple(
+    busy, halfway = (tuple(
         b if b.ticket is None else dataclasses.replace(
-            b, ticket={**b.ticket, WAY: name}) for b in inventory.busy))
+            b, ticket={**b.ticket, WAY: name}) for b in work)
+        for work in (inventory.busy, inventory.halfway))
+    return dataclasses.replace(inventory, busy=busy, halfway=halfway)
 
 
 class Both:

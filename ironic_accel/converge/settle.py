@@ -94,6 +94,19 @@ def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
         in (State.PENDING, State.HOLDS) for i in intent.items)
 
 
+def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
+    """What a device reset of ours, broken off, has left to be finished.
+
+    A device that is disabled and that no reset of ours was about is left
+    alone: somebody may have meant it.
+    """
+    devices = {i.device for i in intent.items}
+    if intent.verb != 'reset':
+        return []
+    return [work for work in inventory.halfway if work.ticket is not None
+            and {d for d, _ in work.targets} <= devices]
+
+
 def _hides(device: Device | None, item: Item) -> bool:
     """Whether firmware may wait on a device without being seen."""
     part = device.component(item.name) if device else None

@@ -238,6 +238,10 @@ class Inventory:
     :ivar boot: a mark that changes at a host reset, or None where the box
         shows none.
     :ivar requests: requests that the observation took.
+    :ivar halfway: what a write that was broken off may have left behind (a
+        device disabled), each with the ticket by which a backend finishes
+        it. Whether it is ours, a run's own intent tells. Not in the
+        document that ``inventory`` prints.
     """
 
     system: str
@@ -249,6 +253,7 @@ class Inventory:
     requests: int = 0
     warnings: tuple[Warned, ...] = ()
     devices: tuple[Device, ...] = ()
+    halfway: tuple[Busy, ...] = ()
 
     def device(self, device_id: str) -> Device | None:
         """The device of that id, or None."""

@@ -144,10 +144,11 @@ def identified(inventory: Inventory) -> Inventory:
 
 def renamed(inventory: Inventory, names: Mapping[str, str]) -> Inventory:
     """The inventory with device ids in ``busy`` replaced."""
-    return dataclasses.replace(inventory, busy=tuple(
+    busy, halfway = (tuple(
         dataclasses.replace(b, targets=tuple(
             (names.get(d, d), c) for d, c in b.targets))
-        for b in inventory.busy))
+        for b in work) for work in (inventory.busy, inventory.halfway))
+    return dataclasses.replace(inventory, busy=busy, halfway=halfway)
 
 
 def identities(inventory: Inventory, ids: Iterable[str] | None = None

@@ -54,7 +54,8 @@ def merge(a: Inventory, b: Inventory) -> Inventory:
         a, host=a.host if a.host != 'unknown' else b.host,
         complete=a.complete and b.complete,
         boot=b.boot if a.boot is None else a.boot,
-        busy=a.busy + b.busy, warnings=a.warnings + b.warnings,
+        busy=a.busy + b.busy, halfway=a.halfway + b.halfway,
+        warnings=a.warnings + b.warnings,
         seen_via=tuple(dict.fromkeys(a.seen_via + b.seen_via)),
         requests=a.requests + b.requests, devices=tuple(devices))
 

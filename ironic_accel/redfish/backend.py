@@ -39,6 +39,7 @@ from ironic_accel.redfish import changes
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import fields
 from ironic_accel.redfish import observe
+from ironic_accel.redfish import resets
 from ironic_accel.redfish import scope
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish.observe import Seen
@@ -127,7 +128,7 @@ class RedfishBackend:
                             seen, self._devices, choice,
                             (name, part.name)))
             sets |= {(name, m.name) for m in device.modes if m.uri}
-        return (Way(self._name, burns, frozenset(sets), changes.resets(
+        return (Way(self._name, burns, frozenset(sets), resets.offered(
             self._reader, self._devices)),)
 
     def _need(self) -> Seen:
@@ -149,8 +150,8 @@ class RedfishBackend:
             return changes.set_modes(self._reader, self._writer,
                                      self._devices, action)
         if action.verb == 'reset':
-            return changes.reset(self._reader, self._writer,
-                                 self._devices, action)
+            return resets.start(self._reader, self._writer,
+                                self._devices, action)
         if image is None:
             raise Rejected('there is no image to burn')
         parts = [self._part(ref) for ref in (i.ref for i in action.items)]
@@ -177,6 +178,8 @@ class RedfishBackend:
     def poll(self, ticket: Ticket) -> Poll:
         """See what became of a write.
 
+        A device that a reset of ours has disabled is enabled by it.
+
         :raises: Unreachable where the BMC does not answer.
         """
         told: Mapping[str, Any] = dict(ticket)
@@ -184,7 +187,8 @@ class RedfishBackend:
         if kind == 'set':
             return changes.poll_modes(self._connector, self._reader, told)
         if kind == 'reset':
-            return changes.poll_reset(self._connector, told)
+            return resets.poll(self._connector, self._reader, self._writer,
+                               told)
         if kind == 'done':
             return Ended(tuple(Result((p[0], p[1]), True)
                                for p in told.get('parts', ())))

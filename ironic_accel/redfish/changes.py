@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Modes set and devices reset: small writes, and what became of them."""
+"""Modes set: small writes, and what became of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.document import plain
-from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
@@ -37,7 +36,6 @@ from ironic_accel.model.plan import Item
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import modes
 from ironic_accel.redfish import tasks
-from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reader import Reader
 
@@ -49,10 +47,6 @@ _SHOWS_WITHIN = 30.0
 
 #: NVIDIA bmcweb's text for a setting whose fate it does not know.
 _MAYBE = re.compile(r'may\s*/?\s*may\s?not have (been )?applied', re.I)
-
-#: Actions that reset a device (Processor v1.6, NetworkAdapter v1.12).
-_RESETS = ('#Processor.Reset', '#NetworkAdapter.Reset')
-_RESET_TYPES = ('ForceRestart', 'GracefulRestart', 'PowerCycle')
 
 
 def set_modes(reader: Reader, writer: Writer, devices: Devices,
@@ -149,84 +143,3 @@ def _unseen(reader: Reader, entry: Mapping[str, Any],
         f'{ref[1]} was taken and does not show', ErrorClass.TRANSIENT,
         device=ref[0], component=ref[1], expected=str(wanted),
         seen=str(plain(soon if soon is not None else now)))
-
-
-def resets(reader: Reader, devices: Devices) -> dict[str, Effect]:
-    """The devices that the service can reset."""
-    out = {}
-    for name, device in devices.items():
-        shown = reader.known(device.uri) if device.uri else None
-        if shown is not None and _reset_action(shown) is not None:
-            out[name] = Effect.DEVICE_RESET
-    return out
-
-
-def _reset_action(shown: Fields) -> Fields | None:
-    for name in _RESETS:
-        action = shown.part('Actions', name)
-        if action.has('target'):
-            return action
-    return None
-
-
-def reset(reader: Reader, writer: Writer, devices: Devices,
-          action: Action) -> dict[str, Any]:
-    """Reset devices, one request each; returns the ticket.
-
-    :raises: as ``set_modes``.
-    """
-    done: list[dict[str, Any]] = []
-    names = dict.fromkeys(i.device for i in action.items)
-    for name in names:
-        refs = [list(i.ref) for i in action.items if i.device == name]
-        try:
-            entry = _reset_one(reader, writer, devices, name)
-        except AccelError as error:
-            if not done:
-                raise
-            entry = {'failed': error.detail.summary,
-                     'message_id': error.detail.message_id}
-        done.append({'refs': refs, **entry})
-    return {'kind': 'reset', 'items': done}
-
-
-def _reset_one(reader: Reader, writer: Writer, devices: Devices,
-               name: str) -> dict[str, Any]:
-    device = devices.get(name)
-    doc = reader.fresh(device.uri) if device and device.uri else None
-    shown = _reset_action(reader.fields(doc)) if doc is not None else None
-    target = shown.text('target') if shown else None
-    if shown is None or target is None:
-        raise Rejected(f'{name} offers no reset', device=name)
-    allowed = shown.texts('ResetType@Redfish.AllowableValues')
-    kind = next((t for t in _RESET_TYPES if t in allowed), None)
-    if allowed and kind is None:
-        raise Rejected(f'{name} offers no reset that restarts it',
-                       device=name, expected=', '.join(_RESET_TYPES),
-                       seen=', '.join(allowed))
-    answer = writer.send('POST', target,
-                         {'ResetType': kind or 'ForceRestart'})
-    told = tasks.ticket(answer, [])
-    return {'task': told} if told['kind'] == 'task' else {}
-
-
-def poll_reset(connector: connect.Connector,
-               ticket: Mapping[str, Any]) -> Poll:
-    """See whether the resets are over."""
-    results: list[Result] = []
-    for entry in ticket.get('items', ()):
-        problem = None
-        if 'failed' in entry:
-            problem = Detail(entry['failed'],
-                             message_id=entry.get('message_id'))
-        elif entry.get('task'):
-            poll = tasks.poll(connector, {
-                **entry['task'], 'parts': [[*r, ''] for r in entry['refs']]})
-            if isinstance(poll, Running):
-                return poll
-            if isinstance(poll, Ended):
-                results += poll.results
-                continue
-        results += [Result((r[0], r[1]), problem is None, problem)
-                    for r in entry['refs']]
-    return Ended(tuple(results))

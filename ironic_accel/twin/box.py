@@ -157,6 +157,9 @@ class Box:
                 if (path == uri or below) and not self.shown(device):
                     gone = not device.present or device.bricked
                     return 'hidden' if gone else device.while_off
+                off = device.enabled is False and path != device.uris[0]
+                if off and (path == uri or below):
+                    return 'hidden'
         return None
 
     def document(self, path: str) -> Document | None:
@@ -240,6 +243,21 @@ class Box:
                 self.mode_reset(mode, effect)
         seconds = self.options.timing.device_reset
         device.ready_at = self.timeline.now + seconds
+
+    def switch(self, device: Device, on: bool) -> None:
+        """Disable or enable a device, while its host runs.
+
+        Disabled, it falls off the host's bus; enabled again it starts as
+        after a reset. Written as it is, nothing happens.
+        """
+        if device.enabled is None or device.enabled is on:
+            return
+        device.enabled = on
+        if on:
+            self.device_reset(device, Effect.DEVICE_RESET)
+            return
+        own = [c for c in self.components.values() if c.device == device.id]
+        damage.cut_parts(self, own, 'device disabled')
 
     def warm_up(self, host: Host) -> None:
         """Devices of a host that just started show after a while."""

@@ -48,6 +48,9 @@ class Device:
     them). ``while_off`` says how they answer while the host is off or the
     device still starts: ``hidden`` (404 and not in collections), ``error``
     (400 on the resource) or ``shown``.
+    ``enabled`` is None where the BMC has no such switch; a device that is
+    disabled keeps its first resource, which has the switch, and is not on
+    the host's bus.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Device:
     health: str = 'OK'
     bricked: bool = False
     ready_at: float | None = None
+    enabled: bool | None = None
 
 
 @dataclass

@@ -65,7 +65,16 @@ def _system_reset(box: Box, owner: str, body: dict[str, Any]) -> None:
 
 
 def _chassis_reset(box: Box, owner: str, body: dict[str, Any]) -> None:
-    _system_reset(box, owner, body)
+    card = (box.document(owner) or {}).get('ChassisType') == 'Card'
+    if not card:
+        _system_reset(box, owner, body)
+        return
+    kind = _parameter(body, 'ResetType', 'Reset')
+    if kind != 'PowerCycle':
+        raise RedfishError.bad_parameter('ResetType', kind)
+    for device in box.devices.values():
+        if owner in device.uris:
+            box.device_reset(device, Effect.POWER_CYCLE)
 
 
 def _manager_reset(box: Box, owner: str, body: dict[str, Any]) -> None:

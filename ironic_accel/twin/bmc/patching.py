@@ -22,7 +22,7 @@ from ironic_accel.twin.box import Box
 from ironic_accel.twin.documents import Document
 from ironic_accel.twin.errors import RedfishError
 from ironic_accel.twin.ledger import Write
-from ironic_accel.twin.parts import Mode
+from ironic_accel.twin.parts import Device, Mode
 
 # What any service lets a client write besides modes: (path, pointer).
 _FREE = (
@@ -49,7 +49,15 @@ def patch(box: Box, path: str, body: dict[str, Any]) -> None:
         raise RedfishError(400, 'UnrecognizedRequestBody')
     modes: list[tuple[Mode, Any]] = []
     free: list[tuple[str, Any]] = []
+    switched: list[tuple[Device, bool]] = []
     for pointer, value in pointers.leaves(body):
+        device = _switch_at(box, path, pointer)
+        if device is not None:
+            if not isinstance(value, bool):
+                args = (str(value), 'Enabled')
+                raise RedfishError(400, 'PropertyValueTypeError', args)
+            switched.append((device, value))
+            continue
         mode = _mode_at(box, path, pointer)
         if mode is not None:
             _check(mode, pointer, value)
@@ -61,6 +69,8 @@ def patch(box: Box, path: str, body: dict[str, Any]) -> None:
     _check_together(modes)
     for mode, value in modes:
         set_mode(box, mode, value)
+    for device, value in switched:
+        _switch(box, device, value)
     if free:
         stored = box.documents.get(path) or document
         for pointer, value in free:
@@ -73,7 +83,25 @@ def writable(box: Box, path: str) -> bool:
     place = path.removeprefix('/redfish/v1')
     if any(re.fullmatch(where, place) for where, _ in _FREE):
         return True
+    if _switch_at(box, path, '/Enabled') is not None:
+        return True
     return any(mode.write[0] == path for mode in box.modes.values())
+
+
+def _switch_at(box: Box, path: str, pointer: str) -> Device | None:
+    """The device that a property disables (Processor.Enabled, v1.12)."""
+    for device in box.devices.values():
+        there = pointer == '/Enabled' and device.uris[0] == path
+        if there and device.enabled is not None:
+            return device
+    return None
+
+
+def _switch(box: Box, device: Device, on: bool) -> None:
+    name = f'{device.id}/enabled'
+    box.ledger.writes.append(Write(box.timeline.now, name, str(on)))
+    if not box.faults.take('silent-noop', name):
+        box.switch(device, on)
 
 
 def _ignored(pointer: str, value: Any) -> bool:

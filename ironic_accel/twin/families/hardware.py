@@ -141,11 +141,17 @@ def _add(
     host = host_of(box, uri)
     device = Device(name, kind, host, uris, while_off, appear)
     box.devices[name] = device
+    switch = (box.documents.see(uri) or {}).get('Enabled')
+    device.enabled = switch if isinstance(switch, bool) else None
 
     def overlay(document: Document) -> None:
         status = document.get('Status')
         if device.health != 'OK' and isinstance(status, dict):
             status['Health'] = device.health
+        if device.enabled is not None:
+            document['Enabled'] = device.enabled
+            if isinstance(status, dict) and not device.enabled:
+                status['State'] = 'Disabled'
 
     box.lay(uri, overlay)
 

@@ -60,6 +60,7 @@ class Inside:
         self.tree = Tree(self.root)
         self.state = State(folder / 'state.json')
         self.addresses: dict[str, str] = {}
+        self._off: set[str] = set()
         self._warm = False
         self._told = 0
         self._last: dict[str, _Seen] = {}
@@ -139,6 +140,18 @@ class Inside:
         with self.box.lock:
             self._pull()
             self._push()
+            self._bus()
+
+    def _bus(self) -> None:
+        """What the BMC has disabled is not on the host's bus."""
+        for name, address in self.addresses.items():
+            off = self.box.devices[name].enabled is False
+            if off and address not in self._off:
+                self._off.add(address)
+                self.tree.remove(address)
+            elif not off and address in self._off:
+                self._off.remove(address)
+                self.tree.restore(address)
 
     def _pull(self) -> None:
         """Into the box: what tools changed since the last time."""

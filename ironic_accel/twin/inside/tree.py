@@ -105,6 +105,11 @@ class Tree:
         link = self.at(f'/sys/bus/pci/devices/{address}')
         link.rename(self.at(f'/sys/gone-{address}-{uuid.uuid4()}'))
 
+    def restore(self, address: str) -> None:
+        """Let a function that was taken away be on the bus again."""
+        self._link(f'/sys/bus/pci/devices/{address}',
+                   f'../../../devices/pci{address[:7]}/{address}')
+
     def reboot(self) -> None:
         """Forget what a boot of the kernel forgets."""
         for name in self.at('/sys/bus/pci/devices').iterdir():

@@ -63,6 +63,9 @@ def _processor(
     name = card['id'].replace('{n}', _index(card, number))
     path = f'{system}/Processors/{name}'
     device = f'{chassis}/PCIeDevices/{name}'
+    place = chassis
+    if card.get('reset') == 'card':
+        place = _card_chassis(documents, chassis, name, path)
     shared = {
         'Manufacturer': card['manufacturer'],
         'Model': card['model'],
@@ -78,12 +81,36 @@ def _processor(
         Status=dict(GOOD),
         Location=_slot(card.get('slot', 0) + number),
         Links={
-            'Chassis': link(chassis),
+            'Chassis': link(place),
             'PCIeDevice': link(device),
             'PCIeFunctions': links([f'{device}/PCIeFunctions/0']),
         },
         **shared,
         **said,
+    )  # fmt: skip
+    return path
+
+
+def _card_chassis(
+    documents: Documents, chassis: str, name: str, processor: str
+) -> str:
+    """A Chassis that is one card, with a power of its own; its path."""
+    path = f'{ROOT}/Chassis/{name}'
+    put(
+        documents, path, 'Chassis.v1_22_0', name,
+        ChassisType='Card',
+        PowerState='On',
+        Status=dict(GOOD),
+        Actions={
+            '#Chassis.Reset': {
+                'target': f'{path}/Actions/Chassis.Reset',
+                'ResetType@Redfish.AllowableValues': ['PowerCycle'],
+            }
+        },
+        Links={
+            'ContainedBy': link(chassis),
+            'Processors': links([processor]),
+        },
     )  # fmt: skip
     return path
 
@@ -124,7 +151,8 @@ def _gpu(
 ) -> None:
     """Keys: count, first, id, manufacturer, model, part_number, serial,
     pci, slot, memory_mib, bare (as little as a Cray tells), firmware
-    (inventory id), version.
+    (inventory id), version, reset (``enabled``: by that property and no
+    action; ``card``: by the power of a chassis of its own; ``none``).
     """
     said: dict[str, Any] = {'ProcessorType': 'GPU'}
     name = card['id'].replace('{n}', _index(card, number))
@@ -136,12 +164,7 @@ def _gpu(
             'ECCModeEnabled': True,
             'TotalMemorySizeMiB': card['memory_mib'],
         }
-        said['Actions'] = {
-            '#Processor.Reset': {
-                'target': f'{path}/Actions/Processor.Reset',
-                'ResetType@Redfish.AllowableValues': ['ForceRestart'],
-            }
-        }
+        said.update(_way_to_reset(path, card.get('reset', 'action')))
         said['Oem'] = {
             'Nvidia': {
                 '@odata.type': '#NvidiaProcessor.v1_6_0.NvidiaGPU',
@@ -157,6 +180,22 @@ def _gpu(
     documents.fits[path] = {'model': card['model']}
 
 
+def _way_to_reset(path: str, way: str) -> Document:
+    """What a Processor has for being reset."""
+    if way == 'enabled':
+        return {'Enabled': True}
+    if way != 'action':
+        return {}
+    return {
+        'Actions': {
+            '#Processor.Reset': {
+                'target': f'{path}/Actions/Processor.Reset',
+                'ResetType@Redfish.AllowableValues': ['ForceRestart'],
+            }
+        }
+    }
+
+
 def _fpga(
     documents: Documents,
     system: str,
@@ -169,6 +208,7 @@ def _fpga(
         documents, system, chassis, card, number,
         ProcessorType='FPGA',
         FirmwareVersion=card['shell'],
+        Enabled=True,
         FPGA={
             'FpgaType': 'Discrete',
             'Model': card['model'],

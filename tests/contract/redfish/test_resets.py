@@ -1,0 +1,287 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Devices reset by what their BMC has for it, and left as they were found.
+
+The A100s of these boxes have, in place of the action, the property
+``Enabled``, or the power of a card's own chassis, or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ironic_accel import twin
+from ironic_accel.converge import outcome
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Running
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
+from ironic_accel.twin import Box
+from ironic_accel.twin.inside.shared import Inside
+from tests.contract import machine as machines
+from tests.contract.redfish import burning
+from tests.contract.redfish import look
+from tests.contract.redfish.conftest import Rig
+from tests.contract.redfish.conftest import Start
+
+GPU = '/redfish/v1/Systems/1/Processors/GPU1'
+PROFILE = """
+profile: 1
+name: sliced
+devices:
+  gpus: {match: {kind: gpu}, count: 2, modes: {mig: enabled}}
+limits: {reset: device-reset}
+"""
+
+
+def box_with(folder: Path, reset: str) -> Path:
+    """The shipped PCIe box with two A100s that are reset another way."""
+    shipped = Path(twin.__file__).parent / 'boxes' / 'pcie-a100.yaml'
+    spec = yaml.safe_load(shipped.read_text())
+    gpus, = spec['hosts'][0]['gpus']
+    gpus.update(count=2, reset=reset)
+    path = folder / 'box.yaml'
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def reset(gpu: str) -> Action:
+    """Reset one GPU, for what waits on it."""
+    item = Item(gpu, 'mig', 'mode', 'enabled')
+    return Action('reset', 'redfish', (Change(item, None),),
+                  Effect.DEVICE_RESET)
+
+
+def sent(at: Rig) -> list[tuple[str, str]]:
+    """What was written: method and path."""
+    return [(r.method, r.path) for r in at.box.ledger.requests
+            if r.method != 'GET']
+
+
+def switches(box: Box) -> list[bool | None]:
+    """Whether each GPU is enabled."""
+    return [d.enabled for d in box.devices.values() if d.kind == 'gpu']
+
+
+def first(inventory: Inventory) -> str:
+    """Id of the first GPU."""
+    return burning.gpus(inventory)[0]
+
+
+def test_disabling_and_enabling_is_a_reset(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig(box_with(tmp_path, 'enabled'))
+    inventory = at.backend.observe()
+    gpu = first(inventory)
+    way, = at.backend.ways(inventory)
+    assert way.resets[gpu] is Effect.DEVICE_RESET
+    at.backend.start(burning.set_mode(
+        {gpu: 'enabled'}, 'mig', Effect.DEVICE_RESET))
+    ticket = at.backend.start(reset(gpu))
+    assert switches(at.box) == [False, True]
+    assert at.box.modes['GPU1/mig'].current is False
+    # Enabled again by the poll; it starts, and is over when it shows.
+    assert isinstance(at.backend.poll(ticket), Running)
+    assert switches(at.box) == [True, True]
+    at.clock.advance(60)
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Ended)
+    assert [(r.ref, r.ok) for r in poll.results] == [((gpu, 'mig'), True)]
+    assert [(w.item, w.value) for w in at.box.ledger.writes[1:]] == [
+        ('GPU1/enabled', 'False'), ('GPU1/enabled', 'True')]
+    after = at.backend.observe()
+    assert look.mode_at(after, gpu, 'mig').current == 'enabled'
+    assert after.halfway == ()
+
+
+def test_a_disabled_card_is_off_the_bus_of_its_host(
+        rig: Start, tmp_path: Path) -> None:
+    """The Alveo of the shipped box has the property."""
+    at = rig('pcie-a100')
+    inside = Inside(at.box, '1', tmp_path)
+    fpga = look.one(at.backend.observe(), 'fpga')
+    bus = inside.tree.at('/sys/bus/pci/devices')
+    there = {p.name for p in bus.iterdir()}
+    item = Item(fpga.id, 'shell', 'firmware', '2')
+    ticket = at.backend.start(Action(
+        'reset', 'redfish', (Change(item, None),), Effect.DEVICE_RESET))
+    inside.sync()
+    gone, = there - {p.name for p in bus.iterdir()}
+    assert gone == inside.addresses['FPGA1']
+    at.backend.poll(ticket)
+    at.clock.advance(60)
+    assert isinstance(at.backend.poll(ticket), Ended)
+    assert {p.name for p in bus.iterdir()} == there
+    assert look.one(at.backend.observe(), 'fpga') == fpga
+
+
+def test_a_whole_run_needs_no_reset_of_the_host(tmp_path: Path) -> None:
+    with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
+        out = at.run(PROFILE)
+        assert isinstance(out, outcome.Converged), out
+        assert at.box.ledger.resets == []
+        assert switches(at.box) == [True, True]
+        assert [w.item for w in at.box.ledger.writes].count(
+            'GPU1/enabled') == 2
+
+
+@pytest.mark.parametrize('skip', [0, 1, 2, 3])
+def test_a_reset_that_breaks_off_is_brought_to_its_end(
+        tmp_path: Path, skip: int) -> None:
+    """The connection is lost at the first or second half of either."""
+    with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
+        # Two PATCHes for MIG itself, then two for each device.
+        at.box.faults.add('drop', None, 'Processors/', 'PATCH', count=1,
+                          skip=2 + skip)
+        out = at.run(PROFILE)
+        assert isinstance(out, outcome.Converged), out
+        assert at.box.ledger.resets == []
+        assert switches(at.box) == [True, True]
+
+
+def test_a_caller_that_dies_with_a_device_disabled_enables_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
+        start = type(at.backend).start
+
+        def dies(backend: object, action: Action, *more: object) -> object:
+            ticket = start(at.backend, action, *more)  # type: ignore[arg-type]
+            if action.verb == 'reset':
+                raise KeyboardInterrupt
+            return ticket
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(at.backend), 'start', dies)
+            with pytest.raises(KeyboardInterrupt):
+                at.run(PROFILE)
+        assert switches(at.box) == [False, False]
+        saved = json.loads(at.journal.saved[-1])
+        assert (saved['intent']['verb'], saved['intent']['ticket']) == (
+            'reset', None)
+        out = at.run(PROFILE)
+        assert isinstance(out, outcome.Converged), out
+        assert at.box.ledger.resets == []
+        assert [w.value for w in at.box.ledger.writes
+                if w.item == 'GPU1/enabled'] == ['False', 'True']
+
+
+def test_what_somebody_else_disabled_stays_disabled(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig(box_with(tmp_path, 'enabled'))
+    at.box.switch(at.box.devices['GPU1'], False)
+    inventory = at.backend.observe()
+    gpu, other = burning.gpus(inventory)
+    left, = inventory.halfway
+    assert (left.kind, left.targets) == ('disabled', ((gpu, 'enabled'),))
+    assert inventory.busy == ()
+    way, = at.backend.ways(inventory)
+    assert gpu not in way.resets
+    assert other in way.resets
+    assert sent(at) == []
+
+
+def test_a_service_that_does_not_let_it_be_written(
+        tmp_path: Path) -> None:
+    """It counts as a reset that did nothing: the stronger one is next."""
+    with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
+        at.box.faults.add('status', '405', 'Processors/', 'PATCH', skip=2)
+        out = at.run(PROFILE.replace('device-reset', 'warm-reboot'))
+        assert isinstance(out, outcome.Converged), out
+        assert [r.kind for r in at.box.ledger.resets] == ['ForceRestart']
+
+
+def test_what_never_shows_as_disabled_is_written_back(
+        rig: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service may keep the value for the next boot."""
+    at = rig(box_with(tmp_path, 'enabled'))
+    gpu = first(at.backend.observe())
+    at.box.faults.add('silent-noop', None, 'GPU1/enabled')
+    ticket = dict(at.backend.start(reset(gpu)))
+    assert isinstance(at.backend.poll(ticket), Running)
+    ticket['items'] = [{**i, 'at': 0} for i in ticket['items']]
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Ended)
+    bad, = poll.results
+    assert not bad.ok
+    assert bad.detail is not None
+    assert 'not seen to be disabled' in bad.detail.summary
+    assert [w.value for w in at.box.ledger.writes] == ['False', 'True']
+
+
+def test_a_service_that_lists_what_can_be_written_is_believed(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig(box_with(tmp_path, 'enabled'))
+    doc = look.document(at.box, GPU)
+    at.box.documents.put(GPU, {
+        **doc, '@Redfish.WriteableProperties': ['AssetTag']})
+    inventory = at.backend.observe()
+    mine, other = burning.gpus(inventory)
+    way, = at.backend.ways(inventory)
+    assert (mine in way.resets, other in way.resets) == (False, True)
+
+
+def test_the_power_of_a_card_of_its_own(tmp_path: Path) -> None:
+    with machines.machine(box_with(tmp_path, 'card'), tmp_path) as at:
+        out = at.run(PROFILE)
+        assert isinstance(out, outcome.Converged), out
+        assert at.box.ledger.resets == []
+        posts = [r.path for r in at.box.ledger.requests
+                 if r.method == 'POST']
+        assert posts == [
+            f'/redfish/v1/Chassis/GPU{n}/Actions/Chassis.Reset'
+            for n in (1, 2)]
+
+
+@pytest.mark.parametrize(('pointer', 'value'), [
+    ('ChassisType', 'Module'), ('ChassisType', None),
+    ('Processors', [GPU, f'{GPU}0']),
+    ('ComputerSystems', ['/redfish/v1/Systems/1']),
+    ('Contains', ['/redfish/v1/Chassis/1']),
+    ('ResetType@Redfish.AllowableValues', ['ForceOff', 'On']),
+    ('ResetType@Redfish.AllowableValues', None)])
+def test_a_chassis_that_is_more_than_the_card_is_left_alone(
+        rig: Start, tmp_path: Path, pointer: str, value: object) -> None:
+    at = rig(box_with(tmp_path, 'card'))
+    path = '/redfish/v1/Chassis/GPU1'
+    doc = look.document(at.box, path)
+    if pointer == 'ChassisType':
+        doc[pointer] = value
+    elif pointer.startswith('ResetType'):
+        doc['Actions']['#Chassis.Reset'][pointer] = value
+    else:
+        assert isinstance(value, list)
+        doc['Links'][pointer] = [{'@odata.id': v} for v in value]
+    at.box.documents.put(path, doc)
+    inventory = at.backend.observe()
+    way, = at.backend.ways(inventory)
+    assert [g in way.resets for g in burning.gpus(inventory)] == [
+        False, True]
+
+
+def test_a_device_without_any_of_it_is_not_reset(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig(box_with(tmp_path, 'none'))
+    inventory = at.backend.observe()
+    way, = at.backend.ways(inventory)
+    assert not set(burning.gpus(inventory)) & set(way.resets)
+    with pytest.raises(Rejected, match='offers no reset'):
+        at.backend.start(reset(first(inventory)))
+    assert sent(at) == []
