@@ -126,6 +126,15 @@ _TRAITS = [
         help='Seconds between two looks for void proofs and for leftovers of '
              'runs that were killed.'),
     cfg.StrOpt(
+        'claim_scope', default='all',
+        choices=[('all', 'Any node.'),
+                 ('bmc', 'Nodes behind the same BMC, where a fabric manager '
+                         'or an enclosure has several Systems.'),
+                 ('none', 'No node.')],
+        help='Which nodes a device may have come from. What is new to a node '
+             'and still claimed by another one is not published until that '
+             'one was looked at.'),
+    cfg.StrOpt(
         'baseline_profile',
         help='Site profile that the clean step apply_baseline brings nodes '
              'to; driver_info/accel_baseline of a node names another.'),

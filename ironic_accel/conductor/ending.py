@@ -87,11 +87,15 @@ class Ending:
             task.node.touch_provisioning()
             task.node.save()
             return
+        kept = task.node.driver_internal_info.get(operation.RESULT_KEY)
         if current.work == 'watch':
             # The result is that of the step which this one outlived.
-            result = task.node.driver_internal_info.get(
-                operation.RESULT_KEY) or result
+            result = kept or result
         _close(task, current, result)
+        if current.step == operation.BY_ITSELF and kept:
+            # Nobody asked for this look: the result is what was asked for.
+            task.node.set_driver_internal_info(operation.RESULT_KEY, kept)
+            task.node.save()
         if self.error is None or current.work == 'watch':
             _resume(task, current)
         else:

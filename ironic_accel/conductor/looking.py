@@ -20,6 +20,7 @@ import types
 from typing import Any
 
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import store
@@ -49,8 +50,10 @@ def look(ctx: Context) -> Ending | None:
             'note': 'host off: not inventoried', **_counts(seen)})
     if seen.busy or not seen.complete:
         return _wait(ctx, seen)
-    return Ending(ctx.operation, facts={
-        **_counts(seen), **publish.take(ctx, seen)})
+    facts = publish.take(ctx, seen)
+    if 'withheld' in facts and moving.may_wait(ctx):
+        return None
+    return Ending(ctx.operation, facts={**_counts(seen), **facts})
 
 
 def reset(ctx: Context) -> Ending | None:

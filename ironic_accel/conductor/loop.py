@@ -22,6 +22,7 @@ from ironic.conductor import periodics
 from oslo_log import log
 
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import reaper
 from ironic_accel.conductor import runner
@@ -89,6 +90,11 @@ class Loop:
         finally:
             if not handed:
                 places.release()
+
+    @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
+    def look_where_devices_moved(self, manager: Any, context: Any) -> None:
+        """Begin looks at nodes that others wait for, then at those."""
+        moving.begin_looks(manager, context, type(self))
 
     @periodics.node_periodic(
         purpose='clearing away what killed accelerator operations left',

@@ -37,6 +37,8 @@ KEY = 'accel_operation'
 RECORD_KEY = 'accel_record'
 PROFILE_KEY = 'accel_profile'
 RESULT_KEY = 'accel_result'
+#: The step of a look that nobody asked for.
+BY_ITSELF = 'look_for_moved'
 
 #: ``driver_internal_info`` is 65,535 bytes of TEXT on MySQL, and others
 #: write to it too (ironic/db/sqlalchemy/models.py, Node).

@@ -22,13 +22,16 @@ from typing import Any
 
 from oslo_log import log
 
+from ironic_accel.conductor import claims
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import sites
 from ironic_accel.conductor import store
+from ironic_accel.conductor.claims import Doubt
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
+from ironic_accel.model import checks
 from ironic_accel.model import traits
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
@@ -78,16 +81,52 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     store.sync_firmware(ctx.task, seen)
     profiles = sites.site_profiles().all()
     record = operation.load_record(ctx.node)
-    stand = standing(ctx, seen, ways, profiles,
-                     record.landed if record else ())
+    doubt = claims.settle(ctx.task, seen, ctx.now)
+    stand = _certain(standing(ctx, seen, ways, profiles,
+                              record.landed if record else ()), seen, doubt)
     _keep_proofs(ctx, stand)
     if applied is not None and not ctx.operation.inline:
         ctx.node.set_driver_internal_info(APPLIED_KEY, applied.name)
-    facts = _publish(ctx, seen, stand, _expected(ctx.node, profiles))
+    facts = _publish(ctx, _found(ctx, seen, doubt, profiles), stand)
+    if doubt.waits:
+        facts['withheld'] = doubt.words
     if applied is not None and not ctx.operation.inline \
             and applied.name not in {p.name for p in stand.are}:
-        facts['no_is'] = _why_not(stand.plans.get(applied.name))
+        facts['no_is'] = (doubt.words if doubt.waits else
+                          _why_not(stand.plans.get(applied.name)))
     return facts
+
+
+def _certain(stand: Standing, seen: Inventory, doubt: Doubt) -> Standing:
+    """Without the profiles that a device in doubt would have a part in."""
+    doubtful = [d for d in seen.devices if d.id in doubt.devices]
+
+    def certain(profile: Profile) -> bool:
+        return not any(checks.matches(group, device)
+                       for group in profile.groups for device in doubtful)
+
+    return dataclasses.replace(
+        stand, are=tuple(filter(certain, stand.are)),
+        can=tuple(filter(certain, stand.can)))
+
+
+def _found(ctx: Context, seen: Inventory, doubt: Doubt,
+           profiles: Mapping[str, Profile]) -> list[traits.Trait]:
+    """Traits of what is there, whosever the devices in doubt are."""
+    expected = _expected(ctx.node, profiles)
+
+    def found(inventory: Inventory) -> list[traits.Trait]:
+        return [*traits.presence(inventory, ctx.facts, expected),
+                *traits.modes(inventory, ctx.facts),
+                *traits.pci(inventory, CONF.accelerator.pci_traits)]
+
+    every = found(seen)
+    if not doubt.waits:
+        return every
+    fewer = found(dataclasses.replace(seen, devices=tuple(
+        d for d in seen.devices if d.id not in doubt.devices)))
+    return [t for t in {*every, *fewer} if t.worth is Worth.DEGRADED
+            or (t in every and t in fewer)]
 
 
 def standing(ctx: Context, seen: Inventory, ways: Sequence[Way],
@@ -122,6 +161,7 @@ def distrust(task: Any) -> None:
     The caller saves the node.
     """
     proofs.drop(task.node, set(proofs.of(task.node)))
+    claims.drop(task.node)
     nodetraits.change(task, {nodetraits.DEGRADED: 'degraded'}, [
         n for n in nodetraits.published(task.node)
         if n != nodetraits.DEGRADED])
@@ -147,17 +187,14 @@ def _expected(node: Any, profiles: Mapping[str, Profile]) -> list[Group]:
     return [g for n in names if n in profiles for g in profiles[n].groups]
 
 
-def _publish(ctx: Context, seen: Inventory, stand: Standing,
-             expected: list[Group]) -> dict[str, Any]:
+def _publish(ctx: Context, there: list[traits.Trait],
+             stand: Standing) -> dict[str, Any]:
     meanings: dict[str, str] = {}
     for profile in stand.are:
         meanings[traits.is_trait(profile)] = f'is {profile.name}'
     for profile in stand.can:
         meanings[traits.can_trait(profile)] = f'can {profile.name}'
-    found = [*traits.presence(seen, ctx.facts, expected),
-             *traits.modes(seen, ctx.facts),
-             *traits.pci(seen, CONF.accelerator.pci_traits),
-             *traits.profiles(stand.are, stand.can)]
+    found = [*there, *traits.profiles(stand.are, stand.can)]
     for worth, name in found:
         meanings.setdefault(name, _meaning(worth, name, ctx.facts.kinds))
     change = traits.reconcile(nodetraits.of(ctx.task), traits.wanted(found))

@@ -199,6 +199,8 @@ class Lab:
             "lost_timeout": 5,
             "soft_power_off_timeout": 10,
             "void_interval": 2,
+            # Twins of one box have the same serial numbers.
+            "claim_scope": "bmc",
         }}
 
 
