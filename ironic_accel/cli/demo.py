@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             'IRONIC_ACCEL_CAPTURES', '../shared/captures')),
         help='captures of real machines; without them the demo goes on '
              'with its own ($IRONIC_ACCEL_CAPTURES, ../shared/captures)')
+    parser.add_argument('--nova', action='store_true',
+                        help='start Nova too, and let it schedule a server')
     parser.add_argument('--keep', action='store_true',
                         help='leave logs and databases behind')
 
@@ -45,5 +47,6 @@ def run(args: argparse.Namespace) -> int:
         raise errors.BadInput(
             f'demo: {exc.name} is not installed: expected '
             'ironic-accel[lab]') from exc
-    return demo.play(view, demo.Options(args.captures, args.keep),
+    return demo.play(view, demo.Options(
+        args.captures, args.keep, args.nova),
                      sys.stdout)

@@ -107,12 +107,23 @@ def set_ecc(box: Machine, on: bool) -> None:
 def hgx(make: MakeMachine, on: bool = True, scale: int = SCALE,
         **fields: Any) -> Machine:
     """An available HGX node that was looked at with ECC on or off."""
-    box = make('--box', 'hgx-h100', '--power', 'on', '--time-scale',
-               str(scale), system=stage.SYSTEM, **fields)
-    set_ecc(box, on)
-    box.ironic.api.manage(box.uuid)
-    box.ironic.api.provide(box.uuid)
-    return box
+    return hgxs(make, on, scale=scale, **fields)[0]
+
+
+def hgxs(make: MakeMachine, *modes: bool, scale: int = SCALE,
+         **fields: Any) -> list[Machine]:
+    """Available HGX nodes, one for each ECC, made ready side by side."""
+    boxes = [make('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+                  str(scale), system=stage.SYSTEM, **fields) for _ in modes]
+    for target, state in (('manage', 'manageable'),
+                          ('provide', 'available')):
+        for box, on in zip(boxes, modes, strict=True):
+            set_ecc(box, on)
+            box.ironic.api.set_provision(box.uuid, target)
+        for box in boxes:
+            box.ironic.api.wait_node(box.uuid, state, lambda node, s=state: (
+                node['provision_state'] == s and not node['reservation']))
+    return boxes
 
 
 def templates(lab: Lab, profile: str) -> dict[str, Any]:
@@ -157,7 +168,8 @@ def no_valid_host(chain: Chain, server: str) -> None:
 def test_servers_land_on_the_nodes_whose_proof_they_ask_for(
         lab: Lab, chain: Chain, machine: MakeMachine, boot: Boot) -> None:
     with ecc_profiles(lab) as (on, off):
-        nodes = {on: hgx(machine), off: hgx(machine, on=False)}
+        nodes = dict(zip((on, off), hgxs(machine, True, False),
+                         strict=True))
         for name, box in nodes.items():
             chain.wait_offered(box.uuid, trait('IS', name))
             assert chain.candidates(trait('IS', name)) == {box.uuid}
@@ -278,7 +290,7 @@ def snapshot(lab: Lab, provider: str) -> list[Any]:
 def test_a_trait_that_lapses_before_the_deploy_makes_nova_reschedule(
         lab: Lab, chain: Chain, machine: MakeMachine, boot: Boot) -> None:
     with ecc_profiles(lab) as (on, _off):
-        boxes = {box.uuid: box for box in (hgx(machine), hgx(machine))}
+        boxes = {box.uuid: box for box in hgxs(machine, True, True)}
         for box in boxes.values():
             chain.wait_offered(box.uuid, trait('IS', on))
         flavor = chain.flavor([trait('IS', on)], [chain_mod.DEGRADED])

@@ -25,6 +25,7 @@ from ironic_accel.lab.demo import closing
 from ironic_accel.lab.demo import opening
 from ironic_accel.lab.demo import profiles
 from ironic_accel.lab.demo import proving
+from ironic_accel.lab.demo import scheduling
 from ironic_accel.lab.demo.show import Faces
 from ironic_accel.lab.demo.show import Show
 
@@ -42,10 +43,12 @@ class Options:
 
     :ivar captures: folder with captures of real machines.
     :ivar keep: leave logs and databases behind.
+    :ivar nova: play the chapter with Nova as well.
     """
 
     captures: pathlib.Path
     keep: bool = False
+    nova: bool = False
 
 
 def play(faces: Faces, options: Options, stream: TextIO) -> int:
@@ -85,3 +88,5 @@ def _story(show: Show, lab: Lab, options: Options) -> None:
     proving.six_again(show, crew)
     closing.seven_deploy(show, crew)
     closing.eight_refused(show, crew)
+    if options.nova:
+        scheduling.nine_nova(show, crew)
