@@ -20,7 +20,6 @@ import pytest
 
 from ironic_accel.lab import Lab
 from ironic_accel.lab import ironic_api
-from ironic_accel.lab import mariadb
 from ironic_accel.lab import nova_like
 from ironic_accel.lab.machines import MakeMachine
 
@@ -82,16 +81,3 @@ def test_a_refused_state_says_what_happened(
         ironic.manage(one.uuid)
     assert caught.value.node["provision_state"] == "enroll"
     assert str(caught.value.node["last_error"]) in str(caught.value)
-
-
-@pytest.mark.skipif(mariadb.find_server() is None,
-                    reason="Debian's package mariadb-server is missing")
-def test_ironic_runs_on_mariadb(lab: Lab) -> None:
-    database = lab.add(mariadb.MariaDB(lab.site))
-    database.wait_ready()
-    second = lab.ironic_on(database.create("ironic"), "ironic-on-mariadb")
-    try:
-        assert "accel-redfish" in second.api.drivers()
-    finally:
-        second.stop()
-        database.stop()
