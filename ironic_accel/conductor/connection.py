@@ -24,6 +24,7 @@ from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import catalog
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.backend import NAME
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.host import Host
 from ironic_accel.redfish.settings import Settings
@@ -67,16 +68,17 @@ def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
     return redfish_utils.SessionCache(dict(info))
 
 
-def backend(node: Any) -> RedfishBackend:
+def backend(node: Any, name: str = NAME) -> RedfishBackend:
     """The out-of-band backend of a node.
 
+    :param name: of the way, where a plan spans several BMCs.
     :raises: Unreachable.
     """
     connector, uri = session(node)
     return RedfishBackend(connector, uri, catalog=catalog.load(),
                           settings=Settings(
                               push_timeout=CONF.accelerator.push_timeout,
-                              image_uri=serving.serve))
+                              image_uri=serving.serve), name=name)
 
 
 def host(node: Any) -> Host:

@@ -18,7 +18,7 @@ import dataclasses
 from typing import Any
 
 from ironic_accel.conductor import clock
-from ironic_accel.conductor import connection
+from ironic_accel.conductor import endpoints
 from ironic_accel.conductor import imagestore
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import sites
@@ -82,7 +82,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
         burns = 'burn_at_deploy' in profile_of(task.node, current).allow
     return Context(
         task, current, clock.now() if now is None else now,
-        Watched(task, current, connection.backend(task.node), burns),
+        Watched(task, current, endpoints.backend(task, current), burns),
         NodeJournal(task, current), imagestore.images(), catalog.load(),
         pace())
 

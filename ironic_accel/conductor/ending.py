@@ -28,6 +28,7 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
+from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import journal
@@ -96,6 +97,8 @@ class Ending:
             # Nobody asked for this look: the result is what was asked for.
             task.node.set_driver_internal_info(operation.RESULT_KEY, kept)
             task.node.save()
+        if current.writes:
+            children.look_again(task)
         if self.error is None or current.work == 'watch':
             _resume(task, current)
         else:

@@ -22,8 +22,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import datetime
+import threading
 from typing import Any
 import weakref
+
+from ironic.common import exception
+from ironic import objects
 
 from ironic_accel.conductor import clock
 
@@ -39,6 +43,7 @@ AGENT_KEYS = ('agent_url', 'agent_secret_token', 'agent_verify_ca',
 
 _remembered: dict[str, dict[str, Any]] = {}
 _ours: weakref.WeakSet[Any] = weakref.WeakSet()
+_ours_lock = threading.Lock()
 
 
 def stands(node: Any, now: float | None = None) -> dict[str, Any] | None:
@@ -52,6 +57,23 @@ def stands(node: Any, now: float | None = None) -> dict[str, Any] | None:
     if guard and guard['until'] > (clock.now() if now is None else now):
         return guard
     return None
+
+
+def over(task: Any) -> tuple[dict[str, Any], Any] | None:
+    """The guard that a task's node stands under, and whose it is.
+
+    A child node (a DPU) stands under its parent's too: what is written to
+    it is written by its parent, and it lives in the parent's power.
+    """
+    node = task.node
+    standing = stands(node)
+    if standing is None and node.parent_node:
+        try:
+            node = objects.Node.get_by_uuid(task.context, node.parent_node)
+        except exception.NodeNotFound:
+            return None
+        standing = stands(node)
+    return (standing, node) if standing else None
 
 
 def put(node: Any, until: float, what: str) -> None:
@@ -100,13 +122,23 @@ def passing(task: Any) -> Iterator[None]:
     The task itself is marked, not the thread: Ironic waits for a power state
     in another one.
     """
-    _ours.add(task)
+    with _ours_lock:
+        _ours.add(task)
     try:
         yield
     finally:
-        _ours.discard(task)
+        with _ours_lock:
+            _ours.discard(task)
 
 
 def passes(task: Any) -> bool:
-    """Whether this task is our own."""
-    return task in _ours
+    """Whether this task is our own, or its parent is reset by one.
+
+    Ironic powers child nodes off with their parent, by tasks of its own.
+    """
+    with _ours_lock:
+        if task in _ours:
+            return True
+        parent = task.node.parent_node
+        return parent is not None and any(
+            t.node is not None and t.node.uuid == parent for t in _ours)

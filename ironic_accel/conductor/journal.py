@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ironic.common import exception
 from ironic import objects
 
+from ironic_accel.conductor import children
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import nodetraits
@@ -65,9 +67,13 @@ class NodeJournal:
         fresh = intent is not None and _is_new(node, intent)
         if fresh and intent is not None and intent.kind == 'action':
             self._check_bmc()
+        devices, kinds = (_changing(record, intent)
+                          if intent is not None and fresh
+                          else (set(), set()))
+        _withdraw_children(self._task, kinds)
         operation.store_record(node, record)
-        if intent is not None and fresh:
-            _withdraw(self._task, record, intent)
+        if fresh:
+            nodetraits.withdraw_changing(self._task, devices, kinds)
         if intent is None:
             guard.drop(node)
         else:
@@ -125,12 +131,24 @@ def _is_new(node: Any, intent: Intent) -> bool:
         intent.since, intent.key, intent.kind)
 
 
-def _withdraw(task: Any, record: Record, intent: Intent) -> None:
-    """Take back what is no longer certain once this intent is acted on."""
+def _changing(record: Record, intent: Intent) -> tuple[set[str], set[str]]:
+    """The devices that an intent changes, and their kinds."""
     if intent.kind == 'reset':
         devices = {x.item.device for x in record.landed}
     else:
         devices = {i.device for i in intent.items}
-    kinds = {record.identities[d][0] for d in devices
-             if d in record.identities}
-    nodetraits.withdraw_changing(task, devices, kinds)
+    return devices, {record.identities[d][0] for d in devices
+                     if d in record.identities}
+
+
+def _withdraw_children(task: Any, kinds: set[str]) -> None:
+    """Take back what child nodes say of what is about to change.
+
+    :raises: BmcBusy where one of them is worked on: nothing is saved then.
+    """
+    try:
+        children.withdraw(task, kinds)
+    except exception.NodeLocked as exc:
+        raise BmcBusy(f'waiting for a child node: {exc}',
+                      error_class=ErrorClass.TRANSIENT,
+                      node=task.node.uuid) from exc

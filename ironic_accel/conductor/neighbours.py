@@ -60,11 +60,24 @@ def others(task: Any) -> list[Any]:
     mine = address(task.node)
     if mine is None:
         return []
-    fields = ['uuid', 'provision_state', 'instance_uuid', 'driver_info',
-              'driver_internal_info', 'reservation']
-    nodes = objects.Node.list(task.context, fields=fields)
-    return [n for n in nodes
+    return [n for n in _all(task)
             if n.uuid != task.node.uuid and address(n) == mine]
+
+
+def _all(task: Any) -> list[Any]:
+    """All nodes, child nodes too, with what matters here."""
+    nodes: list[Any] = objects.Node.list(
+        task.context, filters={'include_children': True}, fields=[
+            'uuid', 'provision_state', 'instance_uuid', 'driver_info',
+            'driver_internal_info', 'reservation', 'parent_node'])
+    return nodes
+
+
+def _addresses(node: Any, nodes: list[Any]) -> set[str | None]:
+    """The BMCs that a node's steps write through: its own, its children's.
+    """
+    return {address(n) for n in nodes
+            if node.uuid in (n.uuid, n.parent_node)} - {None}
 
 
 def writing(task: Any, now: float | None = None) -> str | None:
@@ -74,7 +87,12 @@ def writing(task: Any, now: float | None = None) -> str | None:
     up, and what it left is seen on the box itself.
     """
     now = clock.now() if now is None else now
-    for node in others(task):
+    nodes = _all(task)
+    mine = _addresses(task.node, nodes)
+    for node in nodes:
+        if node.uuid == task.node.uuid \
+                or not mine & _addresses(node, nodes):
+            continue
         raw = (node.driver_internal_info or {}).get(operation.RECORD_KEY)
         intent = (raw or {}).get('intent')
         if intent and intent.get('kind') == 'action' \

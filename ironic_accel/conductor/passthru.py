@@ -110,7 +110,8 @@ class Passthru:
         """
         node = task.node
         power_on = kwargs.get('power_on')
-        free = node.provision_state != 'active'
+        # Powering a child on would power its parent on.
+        free = node.provision_state != 'active' and not node.parent_node
         now = clock.now()
         current = Operation(
             kind='idle', step='accel_refresh', work='look',

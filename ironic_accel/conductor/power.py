@@ -40,10 +40,10 @@ class GuardedPower:
         :raises: InvalidState with the time until which.
         """
         super().validate(task)  # type: ignore[misc]
-        standing = guard.stands(task.node)
+        standing = guard.over(task)
         if standing and not guard.passes(task):
             guard.remember(task.node)
-            raise exception.InvalidState(guard.word(standing, task.node))
+            raise exception.InvalidState(guard.word(*standing))
 
     def get_power_state(self, task: Any) -> str | None:
         """The power state; while the guard stands, the recorded one.
@@ -51,7 +51,7 @@ class GuardedPower:
         The real one may differ for a while then, and whoever would correct
         it would cut the flash.
         """
-        if guard.stands(task.node) and not guard.passes(task):
+        if guard.over(task) and not guard.passes(task):
             recorded: str | None = task.node.power_state
             if recorded is not None:
                 return recorded
@@ -81,11 +81,10 @@ class GuardedPower:
 
 
 def _refuse(task: Any) -> None:
-    standing = guard.stands(task.node)
+    standing = guard.over(task)
     if standing and not guard.passes(task):
         guard.give_back(task.node)
-        raise exception.DriverOperationError(
-            guard.word(standing, task.node))
+        raise exception.DriverOperationError(guard.word(*standing))
 
 
 class AccelRedfishPower(GuardedPower, redfish_power.RedfishPower):

@@ -19,6 +19,7 @@ middle goes on with the same reset, it does not begin another.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
@@ -28,10 +29,13 @@ from ironic.common import states
 from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
+from ironic_accel.conductor import children
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import neighbours
+from ironic_accel.conductor import operation
 from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.journal import BmcBusy
 from ironic_accel.conductor.journal import NodeJournal
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Effect
@@ -53,6 +57,9 @@ SEQUENCES: Mapping[Effect, tuple[str, ...]] = {
     Effect.AUX_CYCLE: ('off', 'aux', 'bmc', 'on'),
 }
 
+#: The note of child nodes that are to be on again at the end.
+CHILDREN = 'children'
+
 #: Seconds between two looks for a BMC that is away.
 BMC_LOOK = 5.0
 
@@ -71,12 +78,16 @@ class Step:
     done: bool = False
 
 
-def strongest_allowed(task: Any) -> tuple[Effect, str | None]:
+def strongest_allowed(task: Any, disruption: bool = False
+                      ) -> tuple[Effect, str | None]:
     """The strongest reset that this node may be given, and why no stronger.
 
     It is told to the planner, so that what needs more is refused before
     anything is begun.
     """
+    why = children.any_at_work(task, disruption)
+    if why:
+        return Effect.DEVICE_RESET, why
     if task.node.disable_power_off:
         return Effect.WARM_REBOOT, 'disable_power_off is set on the node'
     why = neighbours.in_use(task)
@@ -117,7 +128,8 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
     phase = notes.get('phase', sequence[0])
     if 'phase' not in notes:
         _check(task, effect)
-        record = _note(journal, record, {'phase': phase, 'at': now})
+        record = _note(journal, record, {
+            'phase': phase, 'at': now, CHILDREN: children.powered(task)})
         notes = dict(_ticket(record))
     if phase == 'bmc':
         waiting = _await_bmc(task, notes, now)
@@ -133,7 +145,7 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
             return Step(record, now + later, 'the BMC is busy')
         return Step(record, now + BMC_LOOK, 'auxiliary power cycle')
     else:
-        _power_phase(task, phase, soft)
+        _power_phase(task, phase, soft, notes.get(CHILDREN) or ())
     place = sequence.index(phase) + 1
     if place < len(sequence):
         record = _note(journal, record,
@@ -152,15 +164,22 @@ def _note(journal: NodeJournal, record: Record,
           notes: Mapping[str, Any]) -> Record:
     if record.intent is None:
         raise ValueError('no reset is asked for')
+    kept = {k: v for k, v in _ticket(record).items() if k == CHILDREN}
     record = dataclasses.replace(record, intent=dataclasses.replace(
-        record.intent, ticket=dict(notes)))
+        record.intent, ticket={**kept, **notes}))
     journal.save(record)
     return record
 
 
 def _check(task: Any, effect: Effect) -> None:
     """The last look before the first step; the planner was told before."""
-    strongest, why = strongest_allowed(task)
+    held = children.waited_for(task)
+    if held:
+        raise BmcBusy(held, error_class=ErrorClass.TRANSIENT,
+                      node=task.node.uuid)
+    current = operation.load(task.node)
+    strongest, why = strongest_allowed(
+        task, bool(current and current.disruption))
     if effect.rank > strongest.rank:
         raise AccelError(
             f'{effect} of the host is not possible: {why}',
@@ -169,9 +188,12 @@ def _check(task: Any, effect: Effect) -> None:
             todo='free the node for it, then run again')
 
 
-def _power_phase(task: Any, phase: str, soft: bool) -> None:
+def _power_phase(task: Any, phase: str, soft: bool,
+                 went_off: Iterable[str]) -> None:
     if phase == 'on':
         power(task, states.POWER_ON)
+        with guard.passing(task):
+            children.power_on(task, went_off)
         return
     if soft and not task.node.disable_power_off:
         _soft_off(task)

@@ -26,6 +26,7 @@ from ironic.common import async_steps
 from ironic.common import exception
 from ironic.drivers import base
 
+from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import resets
@@ -94,8 +95,10 @@ class Steps:
 
         :raises: InvalidParameterValue.
         """
-        name = (task.node.driver_info.get('accel_baseline')
-                or CONF.accelerator.baseline_profile)
+        name = task.node.driver_info.get('accel_baseline')
+        if not name and not task.node.parent_node:
+            # The general baseline of a child is its parent's business.
+            name = CONF.accelerator.baseline_profile
         if not name:
             return None
         found, inline = _profile(name)
@@ -112,6 +115,7 @@ class Steps:
 
         :raises: InvalidParameterValue.
         """
+        children.refuse(task.node)
         if devices is not None and not (
                 isinstance(devices, list)
                 and all(isinstance(d, str) for d in devices)):
@@ -130,9 +134,10 @@ class Steps:
     def refresh_traits(self, task: Any) -> str:
         """Look at the accelerators and publish what is there."""
         kind = str(operation.kind_of(task.node))
+        # Powering a child on would power its parent on.
         return begin(task, Operation(
             kind=kind, step='refresh_traits', work='look',
-            power_on=kind != 'service'))
+            power_on=kind != 'service' and not task.node.parent_node))
 
     @base.deploy_step(priority=200, abortable=False)
     def note_tenant(self, task: Any) -> None:
@@ -177,6 +182,7 @@ def begin(task: Any, current: Operation) -> str:
 def _begin_apply(task: Any, step: str, profile: Profile, inline: bool,
                  max_effect: str | None, disruption: bool) -> str:
     node = task.node
+    children.refuse(node)
     kind = str(operation.kind_of(node))
     effect, why = _effect(task, kind, max_effect, disruption)
     try:
@@ -198,7 +204,7 @@ def _begin_apply(task: Any, step: str, profile: Profile, inline: bool,
 def _effect(task: Any, kind: str, asked: str | None,
             disruption: bool) -> tuple[Effect, str]:
     """The strongest reset that step and node allow, and why no stronger."""
-    strongest, why = resets.strongest_allowed(task)
+    strongest, why = resets.strongest_allowed(task, disruption)
     if asked is None:
         if kind != 'service':
             return strongest, why or ''

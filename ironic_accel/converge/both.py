@@ -114,9 +114,11 @@ class Both:
     def poll(self, ticket: Ticket) -> Poll:
         """Ask the backend that gave the ticket.
 
+        One that names none is of the time when there was but the first.
+
         :raises: Unreachable where it does not answer.
         """
-        name = str(ticket.get(WAY))
+        name = str(ticket.get(WAY, next(iter(self._backends))))
         backend = self._backends.get(name)
         if backend is None:
             return Unknown(f'no way {name!r} to ask')

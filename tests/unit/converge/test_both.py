@@ -146,6 +146,8 @@ def test_a_ticket_goes_back_to_who_gave_it() -> None:
     assert ticket['way'] == 'redfish'
     assert both.observe().busy[0].ticket == ticket
     assert isinstance(both.poll(ticket), ports.Running)
+    nameless = {k: v for k, v in ticket.items() if k != 'way'}
+    assert isinstance(both.poll(nameless), ports.Running)
 
 
 def test_an_action_of_a_way_that_is_gone_is_turned_down() -> None:

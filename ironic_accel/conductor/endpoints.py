@@ -1,0 +1,166 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Where a node is observed and written to: its BMC, and its children's.
+
+One plan spans them: a DPU's mode is set through its own BMC, and the reset
+that activates it is the host's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from ironic.common import exception
+
+from ironic_accel.conductor import children
+from ironic_accel.conductor import connection
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import neighbours
+from ironic_accel.conductor.operation import Operation
+from ironic_accel.converge.both import Both
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.redfish.backend import NAME
+
+
+def backend(task: Any, current: Operation) -> Backend:
+    """The backend of a node, with those of its children in it.
+
+    A child in maintenance is left out: hands are off it, and a DPU whose
+    BMC is dead does not keep its host's other devices from anything.
+
+    :raises: Unreachable where the node's own BMC does not answer.
+    """
+    own = connection.backend(task.node)
+    if task.node.parent_node:
+        standing = guard.over(task)
+        return ReadOnly(own, 'a child node is changed by steps of its '
+                        'parent', standing is not None)
+    ways: dict[str, Backend] = {NAME: own}
+    for child in children.of(task):
+        if child.maintenance or neighbours.address(child) is None:
+            continue
+        name = way_name(child)
+        inner: Backend = Endpoint(child, name)
+        why = children.at_work(child, current.disruption)
+        if why:
+            inner = ReadOnly(inner, why)
+        ways[name] = inner
+    return Both(ways)
+
+
+def way_name(child: Any) -> str:
+    """The name of the way through a child's BMC."""
+    return f'{NAME}-{child.name or child.uuid[:8]}'
+
+
+class Endpoint:
+    """The BMC of a child, connected to when it is first needed.
+
+    One that does not answer makes a look incomplete; it is the host's BMC
+    alone without which there is no look at all.
+    """
+
+    def __init__(self, node: Any, name: str) -> None:
+        self._node = node
+        self._name = name
+        self._inner: Backend | None = None
+
+    def _there(self) -> Backend:
+        if self._inner is None:
+            try:
+                self._inner = connection.backend(self._node, self._name)
+            except exception.IronicException as exc:
+                raise Unreachable(
+                    f'child node {self._node.uuid}: {exc}',
+                    error_class=ErrorClass.NEEDS_OPERATOR,
+                    node=self._node.uuid) from exc
+        return self._inner
+
+    def observe(self) -> Inventory:
+        """Look at the child; see ports.Backend."""
+        return self._there().observe()
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What can be done on it; see ports.Backend."""
+        return self._there().ways(inventory)
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write; see ports.Backend."""
+        return self._there().start(action, image, spec, force)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Make running firmware the fallback too; see ports.Backend."""
+        return self._there().commit(refs)
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write; see ports.Backend."""
+        return self._there().poll(ticket)
+
+
+class ReadOnly:
+    """A backend that is only looked through.
+
+    :param why: why nothing is written, in a few words.
+    :param changing: whether somebody else changes the box just now: what is
+        seen then is no basis for anything.
+    """
+
+    def __init__(self, inner: Backend, why: str,
+                 changing: bool = False) -> None:
+        self._inner = inner
+        self._why = why
+        self._changing = changing
+
+    def observe(self) -> Inventory:
+        """Look; see ports.Backend."""
+        seen = self._inner.observe()
+        if not self._changing:
+            return seen
+        return dataclasses.replace(seen, complete=False, warnings=(
+            *seen.warnings, Warned('parent', 'the parent node is changing '
+                                   'it')))
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """None."""
+        return ()
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin nothing.
+
+        :raises: Rejected.
+        """
+        raise Rejected(self._why)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Commit nothing."""
+        return ()
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write begun before; see ports.Backend."""
+        return self._inner.poll(ticket)
