@@ -25,6 +25,7 @@ from ironic.common import states
 from ironic.conductor import base_manager
 from ironic.conf import CONF
 from ironic import objects
+from oslo_utils import uuidutils
 import pytest
 
 from ironic_accel.conductor import claims
@@ -62,7 +63,7 @@ class World:
     """Nodes, what is in them, and the time."""
 
     def __init__(self, make_node: Make, acquire: Make, context: Any) -> None:
-        self._make_node, self._acquire = make_node, acquire
+        self._make_node, self.acquire = make_node, acquire
         self._context = context
         self.inside: dict[str, Inventory] = {}
         self.now = 1_000_000.0
@@ -97,7 +98,7 @@ class World:
 
     def look(self, node: Any) -> Any:
         """Look at a node as accel_refresh does; gives what is left."""
-        task = self._acquire(node)
+        task = self.acquire(node)
         passthru.Passthru.accel_refresh(task.driver.vendor, task)
         task.release_resources()
         return self.tick(node)
@@ -105,7 +106,7 @@ class World:
     def tick(self, node: Any) -> Any:
         """One tick of what is under way; gives what is left of it."""
         self.now += 100
-        task = self._acquire(node)
+        task = self.acquire(node)
         runner.tick(task)
         task.release_resources()
         node.refresh()
@@ -265,7 +266,7 @@ def test_a_node_is_not_looked_at_for_ever(
             world.now += CONF.accelerator.stable_timeout
             continue
         looks += 1
-        task = world._acquire(first)
+        task = world.acquire(first)
         task.node.del_driver_internal_info(operation.KEY)
         task.node.save()
         task.release_resources()
@@ -284,18 +285,23 @@ def test_a_node_that_is_worked_on_is_left_alone(
     assert world.under_way(first) == mine
 
 
-def test_a_node_that_is_gone_claims_nothing(
+def test_a_node_that_is_gone_is_not_waited_for(
         world: World, moved: tuple[Any, Any]) -> None:
     first, second = moved
+    first.maintenance = True
+    first.save()
     world.look(second)
-    with mock.patch.object(claims, 'nodes', autospec=True,
-                           return_value={}):
-        assert moving.called_for(claims.waiting()) == {
-            second.uuid: claims.waits_of(second)[0].since}
+    (wait,) = claims.waits_of(second)
+    second.set_driver_internal_info(claims.WAITS_KEY, {wait.key: {
+        'node': uuidutils.generate_uuid(), 'device': wait.device,
+        'since': wait.since}})
+    second.save()
     first.del_driver_internal_info(claims.KEY)
     first.save()
+    world.begin()
     assert world.tick(second) is None
     assert counts(second) == {'CUSTOM_ACCEL_GPU_X2'}
+    assert claims.waits_of(second) == ()
 
 
 def test_two_devices_with_one_serial_both_count(world: World) -> None:
