@@ -36,6 +36,7 @@ from ironic_accel.conductor import operation
 from ironic_accel.conductor import reaper
 from ironic_accel.conductor import runner
 from ironic_accel.conductor import store
+from ironic_accel.conductor.conf import CONF
 from ironic_accel.converge import ports
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Rejected
@@ -141,8 +142,8 @@ def stage(make_node: Make, acquire: Make, profiles: pathlib.Path
     made = Stage(make_node, acquire, make_box())
 
     def power_state(_self: Any, _task: Any) -> str:
-        return states.POWER_ON if made.box.host == 'on' else (
-            states.POWER_OFF)
+        return str(states.POWER_ON if made.box.host == 'on'
+                   else states.POWER_OFF)
 
     def set_power(_self: Any, _task: Any, state: str,
                   timeout: int | None = None) -> None:
@@ -370,7 +371,8 @@ def test_a_node_that_was_taken_is_left_alone(stage: Stage) -> None:
         objects.Node.release(None, 'another-conductor', stage.node.id)
     start.assert_not_called()
     stage.node.refresh()
-    assert operation.load_record(stage.node).intent is None
+    left = operation.load_record(stage.node)
+    assert left is not None and left.intent is None
 
 
 def test_an_open_write_of_a_neighbour_is_waited_for(stage: Stage) -> None:
@@ -437,7 +439,7 @@ def test_what_failed_is_quarantined_where_that_is_configured(
     stage.run()
     for device in stage.box.parts.values():
         device['gpu'].current = '99.00.00.00.01'
-    conf = context.CONF
+    conf = CONF
     conf.set_override('baseline_profile', 'h100-new', group='accelerator')
     conf.set_override('baseline_on_failure', 'quarantine',
                       group='accelerator')
@@ -514,7 +516,8 @@ def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
                 if k.endswith('_polling')]
     # What is being written goes on, guarded and watched to its end.
     assert guard.stands(node) is not None
-    assert operation.load(node).work == 'watch'
+    watched = operation.load(node)
+    assert watched is not None and watched.work == 'watch'
     assert loop.due(node)
     assert not reaper.wanted(node)
     stage.seconds = 40.0
@@ -523,7 +526,7 @@ def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
     assert not stage.box.flashing()
     assert guard.stands(node) is None
     record = operation.load_record(node)
-    assert record.intent is None
+    assert record is not None and record.intent is None
     assert {x.item.name for x in record.landed} == {'gpu'}
 
 

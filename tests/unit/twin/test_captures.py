@@ -24,7 +24,7 @@ import pytest
 
 from ironic_accel.twin import FakeClock, load_box
 
-from .conftest import MakeClient
+from tests.unit.twin.conftest import MakeClient
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ import pytest
 from ironic_accel.twin.faults import KNOWN, Faults
 from ironic_accel.twin.images import pldm_bundle
 
-from .conftest import UPDATE, Client, MakeClient
-from .test_power import AUX, GPUS
+from tests.unit.twin.conftest import UPDATE, Client, MakeClient
+from tests.unit.twin.test_power import AUX, GPUS
 
 NEW = '96.00.A6.00.01'
 GPU = f'{GPUS}/GPU_SXM_1'

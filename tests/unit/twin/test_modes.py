@@ -18,7 +18,7 @@ import pytest
 
 from ironic_accel.twin import FakeClock, load_box
 
-from .conftest import Client, MakeClient
+from tests.unit.twin.conftest import Client, MakeClient
 
 H100 = '/redfish/v1/Systems/HGX_Baseboard_0/Processors/GPU_SXM_1'
 A100 = '/redfish/v1/Systems/1/Processors/GPU1'

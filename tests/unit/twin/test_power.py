@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import MakeClient
+from tests.unit.twin.conftest import MakeClient
 
 GPUS = '/redfish/v1/Systems/HGX_Baseboard_0/Processors'
 HOST = '/redfish/v1/Systems/System_0'

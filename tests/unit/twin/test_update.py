@@ -28,8 +28,8 @@ from ironic_accel.twin.images import (
     xsabin_image,
 )
 
-from .conftest import UPDATE, Client, MakeClient
-from .test_power import AUX
+from tests.unit.twin.conftest import UPDATE, Client, MakeClient
+from tests.unit.twin.test_power import AUX
 
 GPU = 'HGX_FW_GPU_SXM_1'
 NEW = '96.00.A6.00.01'
