@@ -55,6 +55,9 @@ from ironic_accel.model.record import Record
 #: The caller's note in the ticket of a reset intent: it has been performed.
 PERFORMED = 'performed'
 
+#: What is left of the ticket of a write that may go on unseen.
+_GONE = 'gone'
+
 
 def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
     """The record of a new run.
@@ -134,7 +137,7 @@ def _intent(run: Run, intent: Intent) -> Outcome | None:
                 f'{int(intent.deadline - intent.since)} s',
                 ErrorClass.NEEDS_OPERATOR, todo='look at the host\'s power'))
         return Reset(intent.effect, Progress(f'{intent.effect} of the host'))
-    if intent.ticket is None:
+    if intent.ticket is None or intent.ticket.get(_GONE):
         return None
     return _poll(run, intent)
 
@@ -159,7 +162,8 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
         run.record = settle.ended(run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
     else:
-        run.save(intent=dataclasses.replace(intent, ticket=None),
+        run.save(intent=dataclasses.replace(intent, ticket={
+            _GONE: True} if poll.hidden else None),
                  progress=f'{intent.verb} is lost ({poll.reason}), looking')
     return run.wait(run.record.progress, 0)
 
@@ -192,8 +196,8 @@ def _look(run: Run) -> Outcome:
         left = settle.halfway(intent, inventory)
         if left:
             return _finish(run, intent, left)
-        if run.now < intent.since + run.pace.lost and settle.in_doubt(
-                intent, inventory, run.facts):
+        if run.now < intent.since + _patience(run, intent) and (
+                settle.in_doubt(intent, inventory, run.facts)):
             return run.wait('in doubt about the last write, looking',
                             run.pace.look)
         run.record = settle.seen(run.record, intent, inventory, run.facts)
@@ -214,6 +218,13 @@ def _busy(run: Run, inventory: Inventory) -> Outcome:
     return run.hold(f'waiting for {summary}', run.pace.busy, Detail(
         f'the box is still busy after {int(run.pace.busy)} s',
         ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
+
+
+def _patience(run: Run, intent: Intent) -> float:
+    """How long to look for a write that nobody can tell of."""
+    hidden = bool((intent.ticket or {}).get(_GONE))
+    return run.pace.gone if hidden and intent.verb == 'burn' else (
+        run.pace.lost)
 
 
 def _finish(run: Run, intent: Intent, left: Sequence[Busy]) -> Outcome:

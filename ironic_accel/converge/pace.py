@@ -31,6 +31,9 @@ class Pace:
     :ivar unreachable: how long a box may be silent.
     :ivar lost: how long a write that nobody can tell of is looked for before
         it counts as not done: a task that a BMC has forgotten may go on.
+    :ivar gone: the same for a burn that was taken and whose task the BMC
+        has forgotten: as long as the longest ones take, since neither a
+        second push nor a reset may meet the first one.
     :ivar busy: how long somebody else's work is waited for.
     :ivar action: how long one write may take before we stop waiting; an HGX
         bundle takes about 20 minutes, an Intel FPGA up to 40.
@@ -44,6 +47,7 @@ class Pace:
     appear: float = 600
     unreachable: float = 900
     lost: float = 300
+    gone: float = 2700
     busy: float = 5400
     action: float = 5400
     reset: float = 1800

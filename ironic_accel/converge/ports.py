@@ -61,9 +61,14 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows of the write any more: settle by looking."""
+    """Nobody knows of the write any more: settle by looking.
+
+    :ivar hidden: whether it may well go on, unseen, as the box took it and
+        has forgotten its task since.
+    """
 
     reason: str
+    hidden: bool = False
 
 
 Poll = Running | Ended | Unknown

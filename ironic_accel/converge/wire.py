@@ -114,7 +114,8 @@ def poll_to_dict(poll: Poll) -> dict[str, Any]:
     if isinstance(poll, Ended):
         return {'state': 'ended',
                 'results': [result_to_dict(r) for r in poll.results]}
-    return {'state': 'unknown', 'reason': poll.reason}
+    return {'state': 'unknown', 'reason': poll.reason,
+            'hidden': poll.hidden}
 
 
 def poll_from_dict(raw: Mapping[str, Any]) -> Poll:
@@ -128,7 +129,7 @@ def poll_from_dict(raw: Mapping[str, Any]) -> Poll:
     if state == 'ended':
         return Ended(tuple(result_from_dict(r) for r in raw['results']))
     if state == 'unknown':
-        return Unknown(raw['reason'])
+        return Unknown(raw['reason'], raw.get('hidden', False))
     raise BadInput(f'state: {state!r} where running, ended or unknown was '
                    'expected')
 

@@ -98,7 +98,7 @@ def poll(connector: connect.Connector, told: Mapping[str, Any]) -> Poll:
             # A monitor that is done answers with the operation's result.
             return Ended(tuple(Result((d, c), True) for d, c, _ in parts))
         return _judge(doc, told, parts)
-    return Unknown('its task is gone')
+    return Unknown('its task is gone', hidden=True)
 
 
 def _get(connector: connect.Connector, uri: str
@@ -123,7 +123,7 @@ def _judge(doc: Mapping[str, Any], told: Mapping[str, Any],
     task = Fields(doc, lambda uri, message: None)
     start, now = told.get('start'), doc.get('StartTime')
     if start and isinstance(now, str) and now != start:
-        return Unknown(f'{task.uri} is another task by now')
+        return Unknown(f'{task.uri} is another task by now', hidden=True)
     state = doc.get('TaskState')
     percent = task.number('PercentComplete')
     if not isinstance(state, str):
