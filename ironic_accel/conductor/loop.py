@@ -70,7 +70,8 @@ class Loop:
     @periodics.node_periodic(
         purpose='picking due accelerator operations',
         spacing=lambda: CONF.accelerator.poll_interval,
-        filters={'reserved': False, 'provision_state_in': WORK_STATES},
+        filters={'reserved': False, 'provision_state_in': WORK_STATES,
+                 'include_children': True},
         predicate_extra_fields=['driver_internal_info', 'provision_state',
                                 'maintenance'],
         predicate=due)
@@ -99,7 +100,7 @@ class Loop:
     @periodics.node_periodic(
         purpose='clearing away what killed accelerator operations left',
         spacing=lambda: CONF.accelerator.void_interval,
-        filters={'reserved': False},
+        filters={'reserved': False, 'include_children': True},
         predicate_extra_fields=[
             'driver_internal_info', 'provision_state', 'clean_step',
             'deploy_step', 'service_step', 'instance_uuid'],

@@ -76,6 +76,7 @@ def begin_looks(manager: Any, context: Any, interface: type) -> None:
     wanted = called_for(waiting)
     mine = manager.iter_nodes(
         filters={'uuid_in': sorted(wanted), 'reserved': False,
+                 'include_children': True,
                  'maintenance': False,
                  'provision_state_in': sorted(claims.LOOKED_AT)})
     for uuid, *_rest in mine if wanted else ():

@@ -91,20 +91,21 @@ class Ironic(services.Service):
 # Every interface is named, so that what a node gets does not depend on the
 # order of a list of Ironic's.
 _INTERFACES: dict[str, object] = {
-    "enabled_hardware_types": "accel-redfish,redfish",
+    "enabled_hardware_types": "accel-redfish,accel-idrac,redfish",
     "enabled_bios_interfaces": "no-bios",
     "enabled_boot_interfaces": "accel-null,redfish-virtual-media",
     "enabled_console_interfaces": "no-console",
     "enabled_deploy_interfaces": "ramdisk,custom-agent,direct",
     "enabled_firmware_interfaces": "no-firmware,redfish",
     "enabled_inspect_interfaces": "redfish,no-inspect",
-    "enabled_management_interfaces": "redfish",
+    "enabled_management_interfaces": "redfish,idrac-redfish",
     "enabled_network_interfaces": "noop",
-    "enabled_power_interfaces": "accel-redfish,redfish",
+    "enabled_power_interfaces": "accel-redfish,accel-idrac,redfish",
     "enabled_raid_interfaces": "no-raid",
     "enabled_rescue_interfaces": "no-rescue",
     "enabled_storage_interfaces": "noop",
-    "enabled_vendor_interfaces": "accelerator,redfish,no-vendor",
+    "enabled_vendor_interfaces":
+        "accelerator,accelerator-idrac,redfish,no-vendor",
     "default_network_interface": "noop",
 }
 
