@@ -150,7 +150,8 @@ def main(names: list[str]) -> int:
     for name, tally in tallies.items():
         print(f"   {name:<10}{tally.seconds:7.1f} s   {tally.line()}")
     total = sum(tallies.values(), Tally())
-    print(f"{total.line()} in {total.seconds:.1f}s", flush=True)
+    print(f"   {'all':<10}{total.seconds:7.1f} s")
+    print(total.line(), flush=True)
     return 1 if total.failed else 0
 
 
