@@ -102,7 +102,8 @@ def _firmware(item: Item, device: Device, image: Image | None,
     no += [fit] if fit else []
     no += _direction(item, part, profile, form)
     way = next((w for w in ways if item.ref in w.burns), None)
-    if way is None:
+    if way is None and part.updateable is not False:
+        # Of what is locked that has been said already.
         no.append(Refusal(item, 'no way to write it out of '
                           + _names(ways), wanted, seen))
     if no or way is None or part.effect is None:

@@ -61,7 +61,8 @@ class Found:
     own: set[str] = dataclasses.field(default_factory=set)
     claimed: set[str] = dataclasses.field(default_factory=set)
     components: list[Component] = dataclasses.field(default_factory=list)
-    # The version that the resource itself tells, and those beside it.
+    # The version that the resource itself tells, and those beside it by the
+    # name of their component.
     version: str | None = None
     more_versions: dict[str, str] = dataclasses.field(default_factory=dict)
 

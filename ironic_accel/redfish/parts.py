@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ironic_accel.redfish import pcie
+from ironic_accel.redfish import versions
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.found import absent
@@ -92,11 +93,8 @@ def _processor(reader: Reader, shown: Fields, hint: str) -> Found:
     found.chassis = shown.link('Links', 'Chassis')
     found.version = (shown.text('FirmwareVersion')
                      or shown.text('FPGA', 'FirmwareVersion'))
-    more = shown.part('AdditionalFirmwareVersions')
-    for key in more.doc:
-        text = None if key.startswith('@') else more.text(key)
-        if text:
-            found.more_versions[key] = text
+    found.more_versions = versions.additional(
+        shown.part('AdditionalFirmwareVersions'))
     found.link = pcie.link(shown.part('SystemInterface', 'PCIe'))
     found.own.add(shown.uri)
     device = shown.link('Links', 'PCIeDevice')

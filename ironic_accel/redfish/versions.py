@@ -18,6 +18,7 @@ import dataclasses
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
+from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.firmware import DEFAULT
 from ironic_accel.redfish.firmware import kind_of
@@ -26,16 +27,39 @@ from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
 
 
+#: Processor.AdditionalFirmwareVersions (Processor v1.15) to our names. Its
+#: type is SoftwareInventory's AdditionalVersions: the first three are of
+#: v1.7, OSDistribution of v1.8, the last two of v1.11.
+ADDITIONAL = {
+    'Bootloader': 'bootloader', 'Kernel': 'kernel',
+    'Microcode': 'microcode', 'OSDistribution': 'os-distribution',
+    'BootParameters': 'boot-parameters',
+    'FactoryConfiguration': 'factory-configuration'}
+
+
+def additional(shown: Fields) -> dict[str, str]:
+    """Versions beside the firmware's own, by our names for them.
+
+    :param shown: an object AdditionalFirmwareVersions.
+    """
+    found = {name: shown.text(key) for key, name in ADDITIONAL.items()}
+    return {name: text for name, text in found.items() if text}
+
+
 def learn(reader: Reader, scope: Scope, found: Found, catalog: Catalog
           ) -> None:
-    """Versions that the device itself tells, where no entry does."""
+    """Versions that the device itself tells, where no entry does.
+
+    Those beside its firmware's own are to be read only: there is nothing
+    that an image of one could be written to.
+    """
     kind = kind_of(found, catalog)
-    for key, text in found.more_versions.items():
-        name = key.lower()
+    _own_version(reader, scope, found, DEFAULT.get(kind))
+    for name, text in found.more_versions.items():
         if catalog.base_name(kind, name) and found.component(name) is None:
             found.components.append(Component(
-                name, f'{last(found.uri)}#{key}', text, uri=found.uri))
-    _own_version(reader, scope, found, DEFAULT.get(kind))
+                name, f'{last(found.uri)}#{name}', text, updateable=False,
+                uri=found.uri))
 
 
 def _own_version(reader: Reader, scope: Scope, found: Found,
