@@ -20,6 +20,8 @@ from typing import Any
 from ironic.conf import CONF
 from oslo_config import cfg
 
+from ironic_accel.conductor import conf_truth
+
 __all__ = ['CONF', 'list_opts', 'register']
 
 GROUP = cfg.OptGroup('accelerator', title='Accelerator life cycle')
@@ -31,6 +33,13 @@ _RUN = [
              'read again when it has changed. A file that is not valid is '
              'named in the log and the others still work. Without it there '
              'are only inline profiles, which publish no trait.'),
+    cfg.StrOpt(
+        'catalogue_path',
+        help='Folder of a site\'s own rows of the catalogue: every .yaml file '
+             'in it is laid over what ships with the package, when the '
+             'conductor starts. A file that is not valid keeps it from '
+             'starting: what it says of effects and products decides what '
+             'is reset and published. All conductors need the same.'),
     cfg.IntOpt(
         'max_workers', default=8, min=1,
         help='How many nodes are worked on at a time by one conductor. Keep '
@@ -63,6 +72,12 @@ _RUN = [
     cfg.IntOpt(
         'verify_timeout', default=30, min=1, max=30,
         help='Seconds that the verify step looks at a BMC at most.'),
+    cfg.BoolOpt(
+        'sensors', default=True,
+        help='Whether the accelerators of a node with one of the management '
+             'interfaces accel-redfish and accel-idrac are read when Ironic '
+             'asks for its sensors ([sensor_data]): one request for each '
+             'device where the BMC expands, up to four otherwise.'),
     cfg.IntOpt(
         'failures', default=10, min=1,
         help='How many looks in a row may fail because the BMC does not '
@@ -151,7 +166,7 @@ _TRAITS = [
              'baseline.'),
 ]
 
-OPTIONS = [*_RUN, *_IMAGES, *_TRAITS]
+OPTIONS = [*_RUN, *_IMAGES, *_TRAITS, *conf_truth.OPTIONS]
 
 #: Ironic reads ``CONF[node.driver].verify_ca``
 #: (ironic/drivers/utils.py get_verify_ca): a hardware type without a group

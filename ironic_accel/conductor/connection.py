@@ -19,9 +19,9 @@ from typing import Any
 
 from ironic.drivers.modules.redfish import utils as redfish_utils
 
+from ironic_accel.conductor import known
 from ironic_accel.conductor import serving
 from ironic_accel.conductor.conf import CONF
-from ironic_accel.model import catalog
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.backend import NAME
@@ -75,7 +75,7 @@ def backend(node: Any, name: str = NAME) -> RedfishBackend:
     :raises: Unreachable.
     """
     connector, uri = session(node)
-    return RedfishBackend(connector, uri, catalog=catalog.load(),
+    return RedfishBackend(connector, uri, catalog=known.catalogue(),
                           settings=Settings(
                               push_timeout=CONF.accelerator.push_timeout,
                               image_uri=serving.serve), name=name)

@@ -20,6 +20,7 @@ from typing import Any
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import endpoints
 from ironic_accel.conductor import imagestore
+from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import sites
 from ironic_accel.conductor.conf import CONF
@@ -83,7 +84,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
     return Context(
         task, current, clock.now() if now is None else now,
         Watched(task, current, endpoints.backend(task, current), burns),
-        NodeJournal(task, current), imagestore.images(), catalog.load(),
+        NodeJournal(task, current), imagestore.images(), known.catalogue(),
         pace())
 
 
@@ -96,7 +97,7 @@ def profile_of(node: Any, current: Operation) -> Profile:
         raw = (node.driver_internal_info or {}).get(operation.PROFILE_KEY)
         if raw is None:
             raise BadInput('profile: the inline profile of the step is gone')
-        return loader.load_data(raw)
+        return loader.load_data(raw, catalog=known.catalogue())
     return sites.site_profiles().get(current.profile)
 
 

@@ -25,13 +25,13 @@ from ironic.drivers import base
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import sites
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.operation import Operation
-from ironic_accel.model import catalog
 from ironic_accel.model import document
 from ironic_accel.model import loader
 from ironic_accel.model.errors import AccelError
@@ -136,7 +136,8 @@ class Passthru:
         given = kwargs.get('profile')
         try:
             if isinstance(given, Mapping):
-                profile = loader.load_data(given)
+                profile = loader.load_data(
+                    given, catalog=known.catalogue())
             else:
                 profile = sites.site_profiles().get(str(given))
         except AccelError as exc:
@@ -145,7 +146,8 @@ class Passthru:
         record = operation.load_record(task.node)
         plan = make_plan(
             stored.inventory, publish.possible(task.node, profile),
-            record.landed if record else (), stored.ways, catalog.load())
+            record.landed if record else (), stored.ways,
+            known.catalogue())
         return {'age': _age(stored.at), 'profile': profile.name,
                 'digest': profile.digest, 'plan': plan.to_dict()}
 

@@ -21,6 +21,7 @@ import threading
 
 from oslo_log import log
 
+from ironic_accel.conductor import known
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import loader
 from ironic_accel.model.errors import AccelError
@@ -102,7 +103,8 @@ class SiteProfiles:
 def _read(path: pathlib.Path) -> tuple[Profile, ...]:
     try:
         text = path.read_text(encoding='utf-8')
-        return tuple(loader.load_text(text, source=str(path)))
+        return tuple(loader.load_text(text, source=str(path),
+                                      catalog=known.catalogue()))
     except (AccelError, OSError, UnicodeDecodeError) as exc:
         LOG.error('Site profiles of %(path)s are not used: %(why)s',
                   {'path': path, 'why': exc})

@@ -28,6 +28,7 @@ from ironic.drivers import base
 
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import resets
 from ironic_accel.conductor import sites
@@ -228,7 +229,8 @@ def _profile(given: object) -> tuple[Profile, bool]:
         if isinstance(given, str):
             return sites.site_profiles().get(given), False
         if isinstance(given, Mapping):
-            return loader.load_data(given), True
+            return loader.load_data(
+                given, catalog=known.catalogue()), True
     except AccelError as exc:
         raise exception.InvalidParameterValue(str(exc)) from exc
     raise _bad(f'profile: {type(given).__name__}: expected the name of a '

@@ -21,6 +21,7 @@ from __future__ import annotations
 from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
+from ironic_accel.conductor import known
 from ironic_accel.conductor.loop import Loop
 from ironic_accel.conductor.passthru import Passthru
 from ironic_accel.conductor.steps import Steps
@@ -28,6 +29,15 @@ from ironic_accel.conductor.steps import Steps
 
 class Accelerator(Passthru, Steps, Loop):
     """What every vendor interface of ours has besides the one it replaces."""
+
+    def __init__(self) -> None:
+        """Read the catalogue: a conductor whose files are not valid says so
+        when it starts, and not in the middle of a run.
+
+        :raises: BadInput, which Ironic words as a driver that cannot load.
+        """
+        super().__init__()
+        known.catalogue()
 
     def get_properties(self) -> dict[str, str]:
         """Properties of a node that matter here."""

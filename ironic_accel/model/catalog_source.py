@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
@@ -42,7 +43,7 @@ class Rows:
 
 
 def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
-    """Rows out of file texts by file name.
+    """Rows out of file texts by file name, later ones over earlier ones.
 
     :raises: BadInput naming file, path and value of every mistake.
     """
@@ -51,7 +52,7 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
     components: list[Mapping[str, Any]] = []
     modes: list[Mapping[str, Any]] = []
     problems: list[str] = []
-    for name, text in sorted(files.items()):
+    for name, text in files.items():
         for doc in strict_yaml.documents(text, name):
             bad = list(_invalid(doc.data, schema, name))
             problems += bad
@@ -71,13 +72,19 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def read() -> Rows:
-    """Rows of the data files that ship with this package."""
+def read(more: Mapping[str, str] | None = None) -> Rows:
+    """Rows of the data files that ship with this package.
+
+    :param more: texts of a site's own files by name, laid over ours: among
+        rows of one scope (kind, vendor, architecture, product) theirs win.
+    :raises: BadInput as ``parse``.
+    """
     folder = resources.files(__package__) / _FOLDER
-    files = {f.name: f.read_text('utf-8') for f in folder.iterdir()
+    files = {f.name: f.read_text('utf-8')
+             for f in sorted(folder.iterdir(), key=lambda f: f.name)
              if f.name.endswith('.yaml')}
     schema = json.loads((folder / _SCHEMA).read_text('utf-8'))
-    return parse(files, schema)
+    return parse({**files, **(more or {})}, schema)
 
 
 class _Sourced:
@@ -162,3 +169,25 @@ def _contradictions(rows: Rows) -> Iterator[str]:
                 if (product.kind, name) not in have:
                     yield (f'{product.name}: {name!r} is no {what} of kind '
                            f'{product.kind}')
+    for row in rows.components:
+        yield from _astray(row, rows, (row['kind'],), listed)
+    for row in rows.modes:
+        yield from _astray(row, rows, row['kinds'], moded)
+
+
+def _astray(row: Mapping[str, Any], rows: Rows, kinds: Iterable[str],
+            listed: set[tuple[str, str]]) -> Iterator[str]:
+    """What a row for some devices names that nothing else knows: it would
+    be read and never hold.
+    """
+    scope = row.get('for', {})
+    known = {'vendor': set(rows.vendors),
+             'arch': {p.arch for p in rows.products},
+             'product': {p.name for p in rows.products}}
+    for key, wanted in scope.items():
+        for word in wanted:
+            if word not in known[key]:
+                yield f"{row['name']}: for.{key}: {word!r} is unknown"
+    for kind in kinds:
+        if (kind, row['name']) not in listed:
+            yield f"{row['name']}: {kind} has none of this name"
