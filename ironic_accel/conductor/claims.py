@@ -36,10 +36,10 @@ from typing import Any
 from ironic.common import states
 from ironic.conductor import utils as manager_utils
 from oslo_log import log
-import sqlalchemy
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import neighbours
+from ironic_accel.conductor import rows
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import join
 from ironic_accel.model.device import Device
@@ -56,6 +56,9 @@ WAITS_KEY = 'accel_waits'
 LOOKED_AT = frozenset({states.ENROLL, states.MANAGEABLE, states.AVAILABLE,
                        states.ACTIVE})
 
+#: What is read of a node that has a part in it.
+_COLUMNS = ('uuid', 'provision_state', 'maintenance', 'reservation',
+            'parent_node', 'driver_info')
 _SHORTEST = 6
 _PLACEHOLDERS = frozenset({'0123456789', '1234567890', '123456789'})
 
@@ -202,14 +205,15 @@ def obstacle(row: Any) -> str | None:
 
 def waiting() -> list[Any]:
     """The nodes that wait for others: one query, mostly without a row."""
-    found = _rows(_contains([f'"{WAITS_KEY}"']))
+    found = rows.containing([f'"{WAITS_KEY}"'], _COLUMNS)
     return [r for r in found if waits_of(r)]
 
 
 def nodes(uuids: Collection[str]) -> dict[str, Any]:
     """Nodes by uuid, as far as they are there."""
     from ironic.db.sqlalchemy import models
-    return {r.uuid: r for r in _rows(models.Node.uuid.in_(uuids))}
+    return {r.uuid: r for r in rows.having(
+        models.Node.uuid.in_(uuids), _COLUMNS)}
 
 
 def _claimed(node: Any) -> set[str]:
@@ -226,12 +230,12 @@ def _holders(task: Any, seen: Inventory,
     scope = CONF.accelerator.claim_scope
     if not keys or scope == 'none':
         return {}
-    rows = [r for r in _rows(_contains(keys))
-            if not _same_host(task.node, seen, r)
-            and (scope == 'all' or _same_bmc(task.node, r))]
+    others = [r for r in rows.containing(keys, _COLUMNS)
+              if not _same_host(task.node, seen, r)
+              and (scope == 'all' or _same_bmc(task.node, r))]
     found = {}
     for key in keys:
-        having = [r for r in rows if key in _claimed(r)]
+        having = [r for r in others if key in _claimed(r)]
         if len(having) > 1:
             LOG.warning('A serial number of node %(node)s is that of devices '
                         'of %(many)d other nodes: it is not gone by',
@@ -253,30 +257,6 @@ def _same_host(node: Any, seen: Inventory, row: Any) -> bool:
 def _same_bmc(node: Any, row: Any) -> bool:
     mine = neighbours.address(node)
     return mine is not None and mine == neighbours.address(row)
-
-
-def _contains(words: Iterable[str]) -> Any:
-    """Nodes whose internal info has one of some words in it."""
-    from ironic.db.sqlalchemy import models
-    column = sqlalchemy.type_coerce(
-        models.Node.driver_internal_info, sqlalchemy.Text)
-    return sqlalchemy.or_(*(
-        column.contains(w, autoescape=True) for w in words))
-
-
-def _rows(condition: Any) -> list[Any]:
-    """Nodes out of the database. Ironic has no filter for what is needed.
-
-    Left to it, every look would read the internal info of a whole cloud.
-    """
-    from ironic.db.sqlalchemy import api as db_api
-    from ironic.db.sqlalchemy import models
-    columns = [getattr(models.Node, c) for c in (
-        'uuid', 'provision_state', 'maintenance', 'reservation',
-        'parent_node', 'driver_info', 'driver_internal_info')]
-    with db_api._session_for_read() as session:
-        return list(session.execute(
-            sqlalchemy.select(*columns).where(condition)))
 
 
 def _remember(node: Any, waits: Iterable[Wait]) -> None:
