@@ -56,6 +56,11 @@ _RUN = [
         help='Seconds that a BMC gets to answer again after an auxiliary '
              'power cycle.'),
     cfg.IntOpt(
+        'agent_timeout', default=900, min=1,
+        help='Seconds that the agent of the ramdisk gets to call again after '
+             'a reset of the host in the middle of a step, and for which it '
+             'may be silent.'),
+    cfg.IntOpt(
         'aux_settle', default=30, min=0,
         help='Seconds after an auxiliary power cycle was asked for during '
              'which an answer of the BMC does not count: it may be one from '
@@ -78,6 +83,12 @@ _RUN = [
              'interfaces accel-redfish and accel-idrac are read when Ironic '
              'asks for its sensors ([sensor_data]): one request for each '
              'device where the BMC expands, up to four otherwise.'),
+    cfg.BoolOpt(
+        'first_boot_injection', default=False,
+        help='Whether the deploy step deliver_first_boot may bring a unit '
+             'into instances that sets modes which no reboot survives, where '
+             'a profile allows first_boot: by the config drive, or as files '
+             'in the root file system.'),
     cfg.IntOpt(
         'failures', default=10, min=1,
         help='How many looks in a row may fail because the BMC does not '

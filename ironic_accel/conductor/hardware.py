@@ -23,6 +23,7 @@ from ironic.drivers import redfish
 from oslo_log import log
 
 from ironic_accel.conductor import conf  # noqa: F401 - registers options
+from ironic_accel.conductor import management
 from ironic_accel.conductor import power
 from ironic_accel.conductor import vendor
 
@@ -74,6 +75,12 @@ class AccelRedfishHardware(redfish.RedfishHardware):
         return [vendor.RedfishAccelerator, *upstream]
 
     @property
+    def supported_management_interfaces(self) -> list[Any]:
+        """Ours, whose sensors know accelerators, and Ironic's."""
+        upstream: list[Any] = super().supported_management_interfaces
+        return [management.AccelRedfishManagement, *upstream]
+
+    @property
     def supported_boot_interfaces(self) -> list[Any]:
         """Ironic's, and those installed to go with this hardware type."""
         upstream: list[Any] = super().supported_boot_interfaces
@@ -93,6 +100,12 @@ class AccelIdracHardware(drac.IDRACHardware):
         """Ours first: it is the default where it is enabled."""
         upstream: list[Any] = super().supported_vendor_interfaces
         return [vendor.IdracAccelerator, *upstream]
+
+    @property
+    def supported_management_interfaces(self) -> list[Any]:
+        """Ours, whose sensors know accelerators, and Ironic's."""
+        upstream: list[Any] = super().supported_management_interfaces
+        return [management.AccelIdracManagement, *upstream]
 
     @property
     def supported_boot_interfaces(self) -> list[Any]:

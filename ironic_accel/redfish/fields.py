@@ -128,6 +128,14 @@ class Fields:
         self.complain(path, value, 'a whole number')
         return None
 
+    def reading(self, *path: str | int) -> float | None:
+        """A measured number, whole or not."""
+        value = self._find(path)
+        if value is None or type(value) in (int, float):
+            return None if value is None else float(value)
+        self.complain(path, value, 'a number')
+        return None
+
     def word(self, *path: str | int, known: Collection[str],
              needed: bool = False) -> str | None:
         """A value out of an enumeration."""

@@ -228,7 +228,13 @@ def _processor(
         Manufacturer='NVIDIA',
         FirmwareVersion=version,
         SystemInterface={'InterfaceType': 'PCIe'},
-        MemorySummary={'ECCModeEnabled': True, 'TotalMemorySizeMiB': size},
+        MemorySummary={
+            'ECCModeEnabled': True,
+            'TotalMemorySizeMiB': size,
+            'Metrics': link(f'{path}/MemorySummary/MemoryMetrics'),
+        },
+        EnvironmentMetrics=link(f'{path}/EnvironmentMetrics'),
+        Metrics=link(f'{path}/ProcessorMetrics'),
         Location={'PartLocation': label},
         Status={**GOOD, 'HealthRollup': 'OK'},
         Links={
@@ -240,6 +246,28 @@ def _processor(
         Oem={'Nvidia': {**oem, **more}},
         **shared,
         **settings,
+    )  # fmt: skip
+    _metrics(documents, path, number)
+
+
+def _metrics(documents: Documents, path: str, number: int) -> None:
+    """What an idle GPU measures; the resources are those of the GB300."""
+    put(
+        documents, f'{path}/EnvironmentMetrics',
+        'EnvironmentMetrics.v1_3_0', 'Environment Metrics',
+        PowerWatts={'Reading': 70.0 + number},
+        TemperatureCelsius={'Reading': 30.0 + number},
+    )  # fmt: skip
+    count = {'CorrectableECCErrorCount': 0, 'UncorrectableECCErrorCount': 0}
+    put(
+        documents, f'{path}/ProcessorMetrics', 'ProcessorMetrics.v1_6_1',
+        'Processor Metrics',
+        CacheMetricsTotal={'LifeTime': dict(count)},
+    )  # fmt: skip
+    put(
+        documents, f'{path}/MemorySummary/MemoryMetrics',
+        'MemoryMetrics.v1_7_0', 'Memory Summary Metrics',
+        LifeTime=dict(count),
     )  # fmt: skip
 
 
