@@ -64,12 +64,14 @@ class Context:
         operation.store(self.node, self.operation)
 
 
-def pace() -> Pace:
-    """The times of the loop, as the options say."""
+def pace(current: Operation) -> Pace:
+    """The times of the loop for an operation, as the options say."""
     step = float(CONF.accelerator.poll_interval)
     return Pace(poll=step, look=step, fetch=step,
                 incomplete=CONF.accelerator.stable_timeout,
-                unreachable=CONF.accelerator.bmc_timeout,
+                unreachable=(CONF.accelerator.agent_timeout
+                             if current.in_band
+                             else CONF.accelerator.bmc_timeout),
                 lost=CONF.accelerator.lost_timeout)
 
 
@@ -85,7 +87,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
         task, current, clock.now() if now is None else now,
         Watched(task, current, endpoints.backend(task, current), burns),
         NodeJournal(task, current), imagestore.images(), known.catalogue(),
-        pace())
+        pace(current))
 
 
 def profile_of(node: Any, current: Operation) -> Profile:

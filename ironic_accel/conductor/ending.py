@@ -28,6 +28,7 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
+from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
@@ -172,10 +173,15 @@ def watch_on(task: Any) -> None:
     if record is None or record.intent is None or not guard.stands(node):
         return
     now = clock.now()
+    in_band = record.intent.way == agent_backend.NAME
+    if in_band:
+        # Ironic has forgotten the agent with the step; it is still there.
+        guard.give_back(node)
     operation.store(node, Operation(
         kind='idle', step='watch', work='watch', state=node.provision_state,
         due=now, started=now, deadline=record.intent.deadline,
-        power_on=False, progress=journal.describe(record.intent)))
+        power_on=False, in_band=in_band,
+        progress=journal.describe(record.intent)))
     node.save()
 
 

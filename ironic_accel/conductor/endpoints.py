@@ -24,10 +24,13 @@ from typing import Any
 
 from ironic.common import exception
 
+from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import neighbours
+from ironic_accel.conductor.agent_backend import AgentBackend
+from ironic_accel.conductor.agent_calls import AgentCalls
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.converge.both import Both
 from ironic_accel.converge.ports import Backend
@@ -36,6 +39,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -52,8 +56,17 @@ def backend(task: Any, current: Operation) -> Backend:
     A child in maintenance is left out: hands are off it, and a DPU whose
     BMC is dead does not keep its host's other devices from anything.
 
-    :raises: Unreachable where the node's own BMC does not answer.
+    :raises: Unreachable where the node's own BMC does not answer; AccelError
+        where there is no way to the node.
     """
+    agent = AgentBackend(AgentCalls(task)) if current.in_band else None
+    if neighbours.address(task.node) is None:
+        if agent is None:
+            raise AccelError(
+                'there is no way to the accelerators of this node',
+                error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
+                expected='a redfish_address, or a step in band')
+        return Both({agent_backend.NAME: agent})
     own = connection.backend(task.node)
     if task.node.parent_node:
         standing = guard.over(task)
@@ -69,7 +82,13 @@ def backend(task: Any, current: Operation) -> Backend:
         if why:
             inner = ReadOnly(inner, why)
         ways[name] = inner
-    return Both(ways)
+    if agent is None:
+        return Both(ways)
+    return Both({**ways, agent_backend.NAME: agent},
+                # Whoever only watches learns from the BMC, too, that the
+                # host was cut off.
+                needed=() if current.work == 'watch' else (
+                    agent_backend.NAME,))
 
 
 def way_name(child: Any) -> str:

@@ -100,6 +100,11 @@ def remember(node: Any) -> None:
         _remembered[node.uuid] = found
 
 
+def forget(node: Any) -> None:
+    """Keep nothing of an agent whose power we are about to cut."""
+    _remembered.pop(node.uuid, None)
+
+
 def give_back(node: Any) -> None:
     """Restore what Ironic wiped before it asked; the caller saves."""
     for key, value in _remembered.get(node.uuid, {}).items():

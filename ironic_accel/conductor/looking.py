@@ -19,6 +19,9 @@ from collections.abc import Mapping
 import types
 from typing import Any
 
+from ironic.conductor import utils as manager_utils
+
+from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
@@ -35,9 +38,11 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
+from ironic_accel.model.record import Intent
 
 
 def look(ctx: Context) -> Ending | None:
@@ -49,7 +54,7 @@ def look(ctx: Context) -> Ending | None:
         return Ending(ctx.operation, facts={
             'note': 'host off: not inventoried', **_counts(seen)})
     if seen.busy or not seen.complete:
-        return _wait(ctx, seen)
+        return wait(ctx, seen)
     facts = publish.take(ctx, seen)
     if 'withheld' in facts and moving.may_wait(ctx):
         return None
@@ -64,7 +69,7 @@ def reset(ctx: Context) -> Ending | None:
     if seen.host == 'off':
         return wake.power_on(ctx)
     if seen.busy or not seen.complete:
-        return _wait(ctx, seen)
+        return wait(ctx, seen)
     seen = store.known_ids(ctx.task, seen)
     way, devices = _resettable(ctx, seen)
     if not devices:
@@ -125,7 +130,10 @@ def watch(ctx: Context) -> Ending | None:
     if record is None or intent is None or ctx.now > intent.deadline:
         return _watched(ctx)
     if intent.ticket:
-        state = ctx.backend.poll(intent.ticket)
+        try:
+            state = ctx.backend.poll(intent.ticket)
+        except Unreachable as exc:
+            return _silent(ctx, intent, exc)
         if isinstance(state, Running):
             _still(ctx, state.summary, state.percent)
             return None
@@ -136,7 +144,38 @@ def watch(ctx: Context) -> Ending | None:
     if seen.busy:
         _still(ctx, seen.busy[0].summary, seen.busy[0].percent)
         return None
+    if intent.way == agent_backend.NAME and not _cut(intent, seen) and (
+            agent_backend.NAME not in seen.seen_via):
+        return _silent(ctx, intent, Unreachable('the agent is silent'))
     return _watched(ctx)
+
+
+def _silent(ctx: Context, intent: Intent, exc: Unreachable
+            ) -> Ending | None:
+    """Nobody tells of a write in the ramdisk: wait until it must be over.
+
+    It is over where the host was cut off since, as the BMC can tell; else
+    after as long as the longest ones take.
+
+    :raises: Unreachable where the write goes by way of the BMC.
+    """
+    if intent.way != agent_backend.NAME:
+        raise exc
+    try:
+        seen = ctx.backend.observe()
+    except Unreachable:
+        seen = None
+    if ctx.now > intent.since + ctx.pace.gone or (
+            seen is not None and _cut(intent, seen)):
+        return _watched(ctx)
+    _still(ctx, exc.detail.summary, None)
+    return None
+
+
+def _cut(intent: Intent, seen: Inventory) -> bool:
+    """Whether the host was powered off or reset since."""
+    return seen.host == 'off' or (
+        None not in (seen.boot, intent.boot) and seen.boot != intent.boot)
 
 
 def _still(ctx: Context, summary: str, percent: int | None) -> None:
@@ -146,11 +185,15 @@ def _still(ctx: Context, summary: str, percent: int | None) -> None:
 
 def _watched(ctx: Context) -> Ending:
     guard.drop(ctx.node)
+    if ctx.operation.in_band:
+        manager_utils.wipe_token_and_url(ctx.task)
     return Ending(ctx.operation, facts={'note': 'nothing is written any '
                                                 'more; run again'})
 
 
-def _wait(ctx: Context, seen: Inventory) -> Ending | None:
+def wait(ctx: Context, seen: Inventory) -> Ending | None:
+    """Look again later at a box that is not stable; the end, past the
+    deadline."""
     what = 'devices still appear'
     if seen.busy:
         what = f'waiting for {seen.busy[0].kind} {seen.busy[0].summary}'

@@ -21,6 +21,7 @@ from ironic.common import states
 from ironic.conductor import periodics
 from oslo_log import log
 
+from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
@@ -55,7 +56,8 @@ def due(node: Any) -> bool:
     same, because Ironic puts a node whose step failed into maintenance.
     """
     current = operation.load(node)
-    return (current is not None and current.due <= clock.now()
+    return (current is not None
+            and (current.due <= clock.now() or agent_boot.came(node, current))
             and operation.is_current(node, current)
             and (current.work == 'watch' or not node.maintenance))
 

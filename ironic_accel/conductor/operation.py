@@ -84,6 +84,11 @@ class Operation:
     :ivar why: why it is no stronger, or empty.
     :ivar disruption: whether an instance may be interrupted.
     :ivar power_on: whether a host that is off may be powered on.
+    :ivar in_band: whether the agent is one of the ways.
+    :ivar ramdisk: whether an agent ran when it began: one has to be there
+        again after each host reset.
+    :ivar awaits: epoch seconds until which an agent is waited for, or None
+        where none is.
     :ivar due: epoch seconds of the next tick.
     :ivar started: epoch seconds.
     :ivar deadline: epoch seconds at which a ``look`` or ``reset`` gives up.
@@ -108,6 +113,9 @@ class Operation:
     why: str = ''
     disruption: bool = False
     power_on: bool = True
+    in_band: bool = False
+    ramdisk: bool = False
+    awaits: float | None = None
     due: float = 0.0
     started: float = 0.0
     deadline: float = 0.0

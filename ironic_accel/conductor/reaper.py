@@ -25,6 +25,7 @@ from ironic.common import async_steps
 from ironic.common import states
 from oslo_log import log
 
+from ironic_accel.conductor import agent_steps
 from ironic_accel.conductor import ending
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import nodetraits
@@ -41,8 +42,8 @@ SETTLED = frozenset({
     states.INSPECTFAIL, states.ADOPTFAIL, states.RESCUE, states.RESCUEFAIL})
 
 #: Names of our steps: a stale step field that names another is not ours.
-STEPS = frozenset({'apply_profile', 'apply_baseline', 'reset_devices',
-                   'refresh_traits', 'note_tenant'})
+STEPS = frozenset({'apply_profile', agent_steps.STEP, 'apply_baseline',
+                   'reset_devices', 'refresh_traits', 'note_tenant'})
 
 
 def wanted(node: Any) -> bool:

@@ -29,6 +29,7 @@ from ironic.common import states
 from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
+from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import children
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
@@ -91,6 +92,8 @@ def strongest_allowed(task: Any, disruption: bool = False
     if task.node.disable_power_off:
         return Effect.WARM_REBOOT, 'disable_power_off is set on the node'
     why = neighbours.in_use(task)
+    if neighbours.address(task.node) is None:
+        why = 'without Redfish there is no auxiliary power cycle'
     if why:
         return Effect.POWER_CYCLE, why
     return Effect.AUX_CYCLE, None
@@ -101,6 +104,8 @@ def power(task: Any, state: str, timeout: int | None = None) -> None:
 
     :raises: whatever Ironic's power interface raises.
     """
+    if state != states.POWER_ON:
+        guard.forget(task.node)
     with guard.passing(task):
         manager_utils.node_power_action(task, state, timeout=timeout)
 
@@ -190,7 +195,13 @@ def _check(task: Any, effect: Effect) -> None:
 
 def _power_phase(task: Any, phase: str, soft: bool,
                  went_off: Iterable[str]) -> None:
+    current = operation.load(task.node)
+    ramdisk = current if current is not None and current.ramdisk else None
     if phase == 'on':
+        # One that is on already was powered on by us before a crash: its
+        # agent may have called, and would be made a stranger.
+        if ramdisk and power_state(task) != states.POWER_ON:
+            agent_boot.prepare(task, ramdisk)
         power(task, states.POWER_ON)
         with guard.passing(task):
             children.power_on(task, went_off)
@@ -198,6 +209,8 @@ def _power_phase(task: Any, phase: str, soft: bool,
     if soft and not task.node.disable_power_off:
         _soft_off(task)
     if phase == 'reboot':
+        if ramdisk:
+            agent_boot.prepare(task, ramdisk)
         power(task, states.REBOOT)
     else:
         power(task, states.POWER_OFF)

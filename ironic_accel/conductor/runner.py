@@ -20,9 +20,11 @@ from ironic.common import exception
 from ironic.common import states
 from oslo_log import log
 
+from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import context
 from ironic_accel.conductor import ending
+from ironic_accel.conductor import firstboot
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import journal
 from ironic_accel.conductor import looking
@@ -84,8 +86,10 @@ def _tick(task: Any, current: operation.Operation) -> None:
     try:
         if current.phase == 'restore':
             end: Ending | None = _restore(task, current)
+        elif agent_boot.wait(task, current):
+            return
         else:
-            ctx = context.make(task, current)
+            ctx = context.make(task, operation.load(task.node) or current)
             end = _work(ctx)
     except journal.BmcBusy as exc:
         _again(task, RETRY, str(exc.detail.summary))
@@ -111,6 +115,8 @@ def _tick(task: Any, current: operation.Operation) -> None:
 def _work(ctx: Context) -> Ending | None:
     if ctx.operation.work == 'apply':
         end = _apply(ctx)
+    elif ctx.operation.work == firstboot.WORK:
+        end = firstboot.work(ctx)
     else:
         end = looking.WORK[ctx.operation.work](ctx)
     ctx.change(writes=ctx.operation.writes + ctx.backend.writes,
@@ -209,7 +215,7 @@ def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
     """
     if ctx.operation.restore is None:
         ctx.change(restore=states.POWER_ON)
-    soft = ctx.operation.disruption and (
+    soft = ctx.operation.disruption and not ctx.operation.ramdisk and (
         ctx.operation.kind == 'service' or bool(ctx.node.instance_uuid))
     step = resets.perform(ctx.task, ctx.journal, record, outcome.effect,
                           ctx.now, soft)

@@ -25,10 +25,13 @@ from typing import Any
 from ironic.common import async_steps
 from ironic.common import exception
 from ironic.drivers import base
+from ironic.drivers.modules import deploy_utils
 
+from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import known
+from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import resets
 from ironic_accel.conductor import sites
@@ -42,7 +45,7 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.profile import Profile
 
-_PROFILE = {
+PROFILE = {
     'description': 'The name of a site profile, or a whole profile as a '
                    'mapping (at most 8 KiB). Only site profiles make IS '
                    'traits.',
@@ -54,7 +57,7 @@ _EFFECT = {
 _DISRUPTION = {
     'description': 'true where an instance on the node may be interrupted; '
                    'a service step needs it for any reset at all.'}
-_APPLY = {'profile': _PROFILE, 'max_effect': _EFFECT,
+_APPLY = {'profile': PROFILE, 'max_effect': _EFFECT,
           'allow_disruption': _DISRUPTION}
 _DEVICES = {
     'devices': {'description': 'Ids of the devices (as in accel_inventory); '
@@ -82,9 +85,11 @@ class Steps:
 
         :raises: InvalidParameterValue.
         """
-        found, inline = _profile(profile)
-        return _begin_apply(task, 'apply_profile', found, inline,
-                            max_effect, _truth(allow_disruption))
+        if without_redfish(task.node):
+            raise bad('apply_profile works out of band, and the node has no '
+                      'redfish_address: use apply_profile_in_band')
+        return begin_apply(task, 'apply_profile', profile, max_effect,
+                           allow_disruption)
 
     @base.clean_step(priority=0, abortable=False, requires_ramdisk=False)
     def apply_baseline(self, task: Any) -> str | None:
@@ -102,9 +107,11 @@ class Steps:
             name = CONF.accelerator.baseline_profile
         if not name:
             return None
-        found, inline = _profile(name)
-        return _begin_apply(task, 'apply_baseline', found, inline, None,
-                            False)
+        in_band = without_redfish(task.node)
+        if in_band and deploy_utils.is_ramdisk_disabled(task.node):
+            raise bad('the node has no redfish_address, so its baseline '
+                      'needs the ramdisk (disable_ramdisk is set)')
+        return begin_apply(task, 'apply_baseline', name, in_band=in_band)
 
     @base.clean_step(priority=0, abortable=False, argsinfo=_DEVICES,
                      requires_ramdisk=False)
@@ -120,10 +127,10 @@ class Steps:
         if devices is not None and not (
                 isinstance(devices, list)
                 and all(isinstance(d, str) for d in devices)):
-            raise _bad(f'devices: {devices!r}: expected a list of ids')
+            raise bad(f'devices: {devices!r}: expected a list of ids')
         kind = operation.kind_of(task.node)
         if kind == 'service' and not _truth(allow_disruption):
-            raise _bad('allow_disruption: a device that is in use is not '
+            raise bad('allow_disruption: a device that is in use is not '
                        'reset; expected true')
         return begin(task, Operation(
             kind=str(kind), step='reset_devices', work='reset',
@@ -171,8 +178,9 @@ def begin(task: Any, current: Operation) -> str:
         raise exception.InvalidState(
             f'a step cannot run in provision state {node.provision_state}')
     now = clock.now()
+    ramdisk = current.in_band or agent_boot.has_ramdisk(node, current.kind)
     operation.store(node, current.but(
-        due=now, started=now,
+        due=now, started=now, ramdisk=ramdisk,
         deadline=now + CONF.accelerator.stable_timeout))
     node.del_driver_internal_info(operation.RESULT_KEY)
     async_steps.set_node_flags(
@@ -180,10 +188,22 @@ def begin(task: Any, current: Operation) -> str:
     return str(operation.WAIT_STATES[current.kind])
 
 
-def _begin_apply(task: Any, step: str, profile: Profile, inline: bool,
-                 max_effect: str | None, disruption: bool) -> str:
+def begin_apply(task: Any, step: str, given: object,
+                max_effect: str | None = None,
+                allow_disruption: object = False,
+                in_band: bool = False) -> str:
+    """Begin to bring a node to a profile.
+
+    :param given: the step's ``profile``; the next two are its arguments
+        of those names.
+    :param in_band: whether the agent in the ramdisk is one of the ways.
+    :returns: the wait state to return from the step.
+    :raises: InvalidParameterValue.
+    """
     node = task.node
     children.refuse(node)
+    disruption = _truth(allow_disruption)
+    profile, inline = given_profile(given)
     kind = str(operation.kind_of(node))
     effect, why = _effect(task, kind, max_effect, disruption)
     try:
@@ -199,6 +219,7 @@ def _begin_apply(task: Any, step: str, profile: Profile, inline: bool,
     return begin(task, Operation(
         kind=kind, step=step, profile=profile.name, inline=inline,
         effect=str(effect), why=why, disruption=disruption,
+        in_band=in_band,
         power_on=kind != 'service' or disruption))
 
 
@@ -213,18 +234,21 @@ def _effect(task: Any, kind: str, asked: str | None,
     try:
         effect = Effect(asked)
     except ValueError:
-        raise _bad(f'max_effect: {asked!r}: expected one of '
+        raise bad(f'max_effect: {asked!r}: expected one of '
                    + ', '.join(Effect)) from None
     if kind == 'service' and effect is not Effect.NONE and not disruption:
-        raise _bad(f'allow_disruption: max_effect {effect} in a service '
+        raise bad(f'allow_disruption: max_effect {effect} in a service '
                    'step: expected allow_disruption true')
     if effect.rank <= strongest.rank:
         return effect, f'max_effect of the step is {effect}'
     return strongest, why or ''
 
 
-def _profile(given: object) -> tuple[Profile, bool]:
-    """The profile of a step's argument, and whether it is an inline one."""
+def given_profile(given: object) -> tuple[Profile, bool]:
+    """The profile of a step's argument, and whether it is an inline one.
+
+    :raises: InvalidParameterValue.
+    """
     try:
         if isinstance(given, str):
             return sites.site_profiles().get(given), False
@@ -233,15 +257,21 @@ def _profile(given: object) -> tuple[Profile, bool]:
                 given, catalog=known.catalogue()), True
     except AccelError as exc:
         raise exception.InvalidParameterValue(str(exc)) from exc
-    raise _bad(f'profile: {type(given).__name__}: expected the name of a '
+    raise bad(f'profile: {type(given).__name__}: expected the name of a '
                'site profile, or a mapping')
 
 
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise _bad(f'allow_disruption: {value!r}: expected true or false')
+    raise bad(f'allow_disruption: {value!r}: expected true or false')
 
 
-def _bad(text: str) -> exception.InvalidParameterValue:
+def without_redfish(node: Any) -> bool:
+    """Whether the agent is the only way that changes a node."""
+    return neighbours.address(node) is None
+
+
+def bad(text: str) -> exception.InvalidParameterValue:
+    """What a step says of an argument that is not right."""
     return exception.InvalidParameterValue(text)

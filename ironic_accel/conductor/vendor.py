@@ -22,12 +22,14 @@ from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
 from ironic_accel.conductor import known
+from ironic_accel.conductor.agent_steps import AgentSteps
+from ironic_accel.conductor.firstboot import FirstBoot
 from ironic_accel.conductor.loop import Loop
 from ironic_accel.conductor.passthru import Passthru
 from ironic_accel.conductor.steps import Steps
 
 
-class Accelerator(Passthru, Steps, Loop):
+class Accelerator(Passthru, AgentSteps, Steps, FirstBoot, Loop):
     """What every vendor interface of ours has besides the one it replaces."""
 
     def __init__(self) -> None:

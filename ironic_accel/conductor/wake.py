@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from ironic.common import states
 
+from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import resets
 from ironic_accel.conductor.context import Context
@@ -39,6 +40,8 @@ def power_on(ctx: Context) -> Ending | None:
     if current.restore is None:
         ctx.change(restore=states.POWER_OFF)
         ctx.node.save()
+    if current.ramdisk:
+        agent_boot.prepare(ctx.task, current)
     resets.power(ctx.task, states.POWER_ON)
     ctx.change(due=clock.now() + ctx.pace.look, failures=0,
                progress='powered on, its devices appear', percent=None)

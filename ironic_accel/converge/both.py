@@ -19,6 +19,7 @@ way that the plan names.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -56,12 +57,16 @@ class Both:
 
     :param backends: by the name that their ``Way`` has, in the order in
         which they are preferred.
+    :param needed: those without which there is no look at a host that is
+        on, as there is none without the first.
     """
 
-    def __init__(self, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, backends: Mapping[str, Backend],
+                 needed: Collection[str] = ()) -> None:
         if not backends:
             raise ValueError('backends: none given, expected at least one')
         self._backends = dict(backends)
+        self._needed = frozenset(needed)
 
     def observe(self) -> Inventory:
         """Look by every way, and join what is seen.
@@ -69,7 +74,8 @@ class Both:
         A way that does not answer now (the agent while the host boots)
         leaves the look incomplete: nothing is decided on half a view.
 
-        :raises: Unreachable where the first one does not answer.
+        :raises: Unreachable where the first or a needed one does not
+            answer.
         """
         seen: list[Inventory] = []
         silent: list[Warned] = []
@@ -77,7 +83,8 @@ class Both:
             try:
                 seen.append(_named(backend.observe(), name))
             except errors.Unreachable as error:
-                if not seen:
+                off = any(s.host == 'off' for s in seen)
+                if not seen or (name in self._needed and not off):
                     raise
                 silent.append(Warned(name, error.detail.summary))
         whole = functools.reduce(merge.merge, seen)
