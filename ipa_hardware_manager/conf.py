@@ -38,6 +38,11 @@ OPTS = [
     cfg.ListOpt('image_dirs', default=[],
                 help='Folders of the ramdisk from which "file" URLs may be '
                      'read. Without any, images come over the network.'),
+    cfg.StrOpt('instance_root',
+               help='A folder that stands for the root file system of the '
+                    'instance: only where a simulated machine is tried. '
+                    'Without it, that of the disk that the image was '
+                    'written to.'),
     cfg.StrOpt('nvml', default='pynvml',
                help='The Python module that talks to NVIDIA GPUs.'),
 ]

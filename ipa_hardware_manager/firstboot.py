@@ -21,37 +21,28 @@ import contextlib
 import pathlib
 from typing import Any
 
+from ironic_python_agent import disk_utils
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
-from ironic_python_agent import inject_files
 from ironic_python_agent import partition_utils
+from ironic_python_agent import utils
+from oslo_concurrency import processutils
+from oslo_log import log
 
 from ipa_hardware_manager import backend
+from ipa_hardware_manager import conf
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import target
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
+
+LOG = log.getLogger(__name__)
 
 #: Seconds for lsblk.
 _PATIENCE = 10.0
-
-
-@contextlib.contextmanager
-def _root(device: str) -> Iterator[pathlib.Path | None]:
-    """The instance's root file system, or None where none can be mounted."""
-    with contextlib.ExitStack() as stack:
-        try:
-            found = stack.enter_context(
-                inject_files.find_partition_with_path('etc', device))
-        except errors.DeviceNotFound:
-            found = None
-        yield None if found is None else pathlib.Path(found).parent
-
-
-def _partitions(device: str) -> list[str]:
-    """File system types on a disk (lsblk(8), FSTYPE)."""
-    ran = backend.host().run(['lsblk', '-rno', 'FSTYPE', device], _PATIENCE)
-    return ran.out.split() if ran.ok else []
+#: What is on the root file system of any Linux.
+_ROOT_HAS = ('etc', 'usr')
 
 
 def bring(document: Mapping[str, Any], look_only: bool = False,
@@ -71,17 +62,78 @@ def bring(document: Mapping[str, Any], look_only: bool = False,
     if document.get('schema') != 'first-boot/1':
         raise BadInput(f"schema: {document.get('schema')!r} where "
                        "'first-boot/1' was expected")
-    device = hardware.dispatch_to_managers('get_os_install_device')
-    with _root(device) as root:
-        found = target.examine(root, _partitions(device))
-        answer = {'reasons': list(found.reasons), 'way': found.way,
-                  'delivered': None}
-        if found.reasons or look_only or root is None:
-            return answer
-        if configdrive is None:
+    try:
+        return _bring(document, look_only, configdrive, node)
+    except (errors.RESTError, processutils.ProcessExecutionError) as exc:
+        LOG.exception('cannot deliver a first boot')
+        raise AccelError(
+            'the disk of the instance cannot be worked on',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            seen=type(exc).__name__, todo='see the log of the ramdisk'
+            ) from exc
+
+
+def _bring(document: Mapping[str, Any], look_only: bool,
+           configdrive: str | None, node: str) -> dict[str, Any]:
+    device = _device()
+    found = _examine(device)
+    answer = {'reasons': list(found.reasons), 'way': found.way,
+              'delivered': None}
+    if found.reasons or look_only:
+        return answer
+    if configdrive is None:
+        with _root(device) as root:
+            if root is None:
+                raise AccelError('the root file system was there a moment '
+                                 'ago, and cannot be written into')
             deliver.inject(root, deliver.files(document), found.selinux)
-            return {**answer, 'delivered': 'files'}
+        return {**answer, 'delivered': 'files'}
     if found.way != 'configdrive':
         raise AccelError('the instance reads no config drive')
     partition_utils.create_config_drive_partition(node, device, configdrive)
     return {**answer, 'delivered': 'configdrive'}
+
+
+def _device() -> str:
+    """The disk, or the folder that stands for its root file system."""
+    folder = conf.register().instance_root
+    return str(folder or hardware.dispatch_to_managers(
+        'get_os_install_device'))
+
+
+def _examine(device: str) -> target.Target:
+    """What stands on the disk. It is not mounted to be written to: that
+    alone would break a root that dm-verity watches over."""
+    partitions = _partitions(device)
+    if target.sealed(partitions):
+        return target.examine(None, partitions)
+    with _root(device, 'ro') as root:
+        return target.examine(root, partitions)
+
+
+@contextlib.contextmanager
+def _root(device: str, *options: str) -> Iterator[pathlib.Path | None]:
+    """The instance's root file system, mounted; None where there is none."""
+    if conf.register().instance_root:
+        yield pathlib.Path(device)
+        return
+    with contextlib.ExitStack() as stack:
+        for part in disk_utils.list_partitions(device):
+            path = disk_utils.partition_index_to_path(device, part['number'])
+            try:
+                folder = pathlib.Path(stack.enter_context(
+                    utils.mounted(path, opts=list(options) or None)))
+            except processutils.ProcessExecutionError:
+                LOG.info('%s holds nothing that can be mounted', path)
+                continue
+            if all((folder / name).is_dir() for name in _ROOT_HAS):
+                yield folder
+                return
+            stack.close()
+        yield None
+
+
+def _partitions(device: str) -> list[str]:
+    """File system types on a disk (lsblk(8), FSTYPE)."""
+    ran = backend.host().run(['lsblk', '-rno', 'FSTYPE', device], _PATIENCE)
+    return ran.out.split() if ran.ok else []

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+from email.mime import nonmultipart
 from importlib import resources
 import json
 import os
@@ -34,6 +35,8 @@ UNIT = 'ironic-accel-first-boot.service'
 APPLIER = 'usr/local/lib/ironic-accel/first-boot.py'
 DOCUMENT = 'etc/ironic-accel/first-boot.json'
 UNIT_FILE = f'etc/systemd/system/{UNIT}'
+#: What cloud-init calls the script that brings all this.
+SCRIPT = 'ironic-accel-first-boot'
 WANTS = f'etc/systemd/system/multi-user.target.wants/{UNIT}'
 
 #: After the services that mig-parted's own unit comes after (NVIDIA/
@@ -93,20 +96,37 @@ def files(document: Mapping[str, Any]) -> tuple[File, ...]:
             File(WANTS, target=f'/{UNIT_FILE}'))
 
 
-def cloud_config(delivered: Iterable[File]) -> str:
-    """The same for cloud-init: vendor data of a config drive.
+def vendor_part(delivered: Iterable[File]) -> str:
+    """The same as a script for cloud-init: a part of vendor data.
 
-    cloud-init's modules write_files and runcmd; JSON is YAML. cloud-init
-    runs it at the first boot, from then on the unit is enabled.
+    A script, because a tenant's own ``write_files`` or ``runcmd`` would take
+    the place of a vendor's; with a name, because parts of both files of
+    vendor data are otherwise called alike and overwrite each other
+    (cloud-init 26.2, cloudinit/stages.py, cloudinit/user_data.py,
+    config/cc_scripts_vendor.py). It runs once for an instance; from then on
+    the unit is enabled.
     """
-    written = [{'path': f'/{f.path}', 'encoding': 'b64',
-                'content': base64.b64encode(f.content.encode()).decode(),
-                'owner': 'root:root', 'permissions': f'0{f.mode:o}'}
-               for f in delivered if f.target is None]
-    config = {'write_files': written, 'runcmd': [
-        ['systemctl', 'daemon-reload'],
-        ['systemctl', 'enable', '--now', '--no-block', UNIT]]}
-    return f'#cloud-config\n{json.dumps(config, indent=1)}\n'
+    lines = ['#!/bin/sh', 'set -e', 'umask 022']
+    paths = []
+    for file in delivered:
+        if file.target is not None:
+            continue
+        path = f'/{file.path}'
+        paths.append(path)
+        content = base64.encodebytes(file.content.encode()).decode()
+        lines += [f'mkdir -p {os.path.dirname(path)}',
+                  f"base64 -d > {path} << 'END'", content + 'END',
+                  f'chmod {file.mode:o} {path}']
+    lines += ['if command -v restorecon > /dev/null; then',
+              f"  restorecon -F {' '.join(paths)} || true", 'fi',
+              'systemctl daemon-reload',
+              f'systemctl enable --now --no-block {UNIT}', '']
+    part = nonmultipart.MIMENonMultipart('text', 'x-shellscript',
+                                         charset='us-ascii')
+    part.add_header('Content-Disposition', 'attachment',
+                    filename=SCRIPT)
+    part.set_payload('\n'.join(lines))
+    return part.as_string()
 
 
 def set_label(path: pathlib.Path, label: str) -> None:

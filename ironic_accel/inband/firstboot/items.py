@@ -18,12 +18,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ironic_accel.model import planner
+from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.document import plain
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import Proof
+from ironic_accel.model.plan import Refusal
 from ironic_accel.model.profile import Profile
 
 SCHEMA = 'first-boot/1'
@@ -34,10 +36,45 @@ DELIVERABLE: dict[str, str | None] = {
     'mig': 'nvidia', 'services': 'intel', 'vfs': None}
 
 
-def volatile(proofs: Iterable[Proof]) -> tuple[Item, ...]:
-    """The modes of a proved profile that the next reboot takes away."""
-    return tuple(p.item for p in proofs
-                 if p.item.kind == 'mode' and not p.lasts)
+def volatile(profile: Profile, inventory: Inventory, catalog: Catalog
+             ) -> tuple[tuple[Item, ...], tuple[Refusal, ...]]:
+    """The modes of a profile that the next reboot takes away.
+
+    The ramdisk need not have set them, nor be able to: the instance has the
+    driver. Where no tool has shown a mode, the catalogue says whether the
+    product has it and whether it lasts.
+
+    :returns: the items, and what is wrong with devices or modes.
+    """
+    wanted, refused = planner.select(inventory, profile)
+    out = []
+    for want in wanted:
+        name = want.item.name
+        if want.item.kind != 'mode':
+            continue
+        lasts, known = _lasts(want.device, name, catalog)
+        if lasts is True or (lasts is None and name not in DELIVERABLE):
+            continue
+        if known:
+            out.append(want.item)
+        else:
+            refused.append(Refusal(
+                want.item, 'the device is not known to have this mode',
+                want.item.wanted))
+    return tuple(out), tuple(refused)
+
+
+def _lasts(device: Device, name: str, catalog: Catalog
+           ) -> tuple[bool | None, bool]:
+    """Whether a mode survives a reboot, and whether the device has it."""
+    mode = device.mode(name)
+    if mode is not None and mode.persists is not None:
+        return mode.persists, True
+    product = catalog.product(device.product)
+    facts = catalog.mode(device.kind, name, product, device.vendor)
+    has = mode is not None or (
+        product is not None and name in product.modes)
+    return facts.persists if facts else None, has
 
 
 def build(profile: Profile, items: Iterable[Item], inventory: Inventory

@@ -71,6 +71,12 @@ def node_reasons(deploy_interface: str, boots_from_volume: bool
     return tuple(out)
 
 
+def sealed(partitions: Collection[str]) -> bool:
+    """Whether a disk must not even be mounted: a hash tree tells that
+    dm-verity checks every block of the root."""
+    return 'DM_verity_hash' in partitions
+
+
 def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
             ) -> Target:
     """Look at an instance's root file system.
@@ -150,13 +156,16 @@ def _cloud_init(root: pathlib.Path) -> bool:
     if not (root / 'usr/bin/cloud-init').exists() or (
             root / 'etc/cloud/cloud-init.disabled').exists():
         return False
-    sources = None
+    sources, vendor = None, True
     for path in (root / 'etc/cloud/cloud.cfg',
                  *sorted((root / 'etc/cloud/cloud.cfg.d').glob('*.cfg'))):
-        told = _mapping(path).get('datasource_list')
-        if isinstance(told, list):
-            sources = told
-    return sources is None or 'ConfigDrive' in sources
+        told = _mapping(path)
+        if isinstance(told.get('datasource_list'), list):
+            sources = told['datasource_list']
+        part = told.get('vendor_data2')
+        if isinstance(part, dict):
+            vendor = part.get('enabled') not in (False, 'false', 'no', 'off')
+    return vendor and (sources is None or 'ConfigDrive' in sources)
 
 
 def _mapping(path: pathlib.Path) -> dict[str, Any]:

@@ -32,11 +32,13 @@ from typing import Any
 from unittest import mock
 
 from ironic_python_agent import config
+from ironic_python_agent import disk_utils
 from ironic_python_agent import encoding
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
-from ironic_python_agent import inject_files
 from ironic_python_agent import partition_utils
+from ironic_python_agent import utils
+from oslo_concurrency import processutils
 import pytest
 
 from ipa_hardware_manager import backend
@@ -246,9 +248,27 @@ def test_the_agents_start_loads_no_catalogue() -> None:
     assert "'jsonschema'" not in ran.stdout
 
 
-@contextlib.contextmanager
-def _mounted(path: str, device: str) -> Iterator[str]:
-    yield f'{device}/{path}'
+class Disk:
+    """Stands for the disk of the instance behind the agent's own functions.
+
+    :ivar mounts: the options of each mount.
+    """
+
+    def __init__(self, *roots: pathlib.Path | None) -> None:
+        self.roots = roots
+        self.mounts: list[Any] = []
+
+    def partitions(self, device: str) -> list[dict[str, Any]]:
+        return [{'number': n} for n in range(len(self.roots))]
+
+    @contextlib.contextmanager
+    def mounted(self, path: str, dest: Any = None, opts: Any = None,
+                **more: Any) -> Iterator[str]:
+        root = self.roots[int(path[-1])]
+        if root is None:
+            raise processutils.ProcessExecutionError('no file system')
+        self.mounts.append(opts)
+        yield str(root)
 
 
 def _instance(tmp_path: pathlib.Path, **more: str) -> pathlib.Path:
@@ -263,12 +283,15 @@ def _instance(tmp_path: pathlib.Path, **more: str) -> pathlib.Path:
     return root
 
 
-def _bring(root: pathlib.Path, found: Any = _mounted,
+def _bring(*roots: pathlib.Path | None, disk: Disk | None = None,
            **args: Any) -> Any:
+    disk = disk or Disk(None, *roots)
     with (mock.patch.object(hardware, 'dispatch_to_managers', autospec=True,
-                            return_value=str(root)),
-          mock.patch.object(inject_files, 'find_partition_with_path',
-                            autospec=True, side_effect=found),
+                            return_value='/dev/sda'),
+          mock.patch.object(disk_utils, 'list_partitions', autospec=True,
+                            side_effect=disk.partitions),
+          mock.patch.object(utils, 'mounted', autospec=True,
+                            side_effect=disk.mounted),
           mock.patch.object(partition_utils, 'create_config_drive_partition',
                             autospec=True) as drive):
         answer = _run('accel_first_boot', **{
@@ -294,7 +317,7 @@ def test_a_first_boot_is_brought_by_config_drive(
     root = _instance(tmp_path, **{'usr/bin/cloud-init': ''})
     brought, drive = _bring(root, configdrive='H4sI', node='u')
     assert brought['first_boot']['delivered'] == 'configdrive'
-    drive.assert_called_once_with('u', str(root), 'H4sI')
+    drive.assert_called_once_with('u', '/dev/sda', 'H4sI')
     assert not (root / deliver.DOCUMENT).exists()
 
 
@@ -308,12 +331,57 @@ def test_an_instance_that_reads_no_config_drive_gets_none(
 def test_an_encrypted_disk_is_refused(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     sample.tool(tmp_path, 'lsblk', 'printf "vfat\\ncrypto_LUKS\\n"')
-    answer, _ = _bring(tmp_path, errors.DeviceNotFound('no etc'))
+    answer, _ = _bring()
     assert answer['first_boot'] == {
         'reasons': ['the disk is encrypted with LUKS'], 'way': 'files',
         'delivered': None}
 
 
+def test_a_root_under_dm_verity_is_not_even_mounted(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    sample.tool(tmp_path, 'lsblk', 'printf "ext4\\nDM_verity_hash\\n"')
+    disk = Disk(_instance(tmp_path))
+    answer, _ = _bring(disk=disk)
+    assert answer['first_boot']['reasons'] == [
+        'the root is protected by dm-verity']
+    assert disk.mounts == []
+
+
+def test_a_look_mounts_to_read_alone(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    (tmp_path / 'boot/etc').mkdir(parents=True)
+    disk = Disk(tmp_path / 'boot', _instance(tmp_path))
+    _bring(disk=disk, look_only=True)
+    assert disk.mounts == [['ro'], ['ro']]
+    answer, _ = _bring(disk=disk)
+    assert answer['first_boot']['delivered'] == 'files'
+    assert disk.mounts[2:] == [['ro'], ['ro'], None, None]
+
+
+def test_a_disk_that_fails_is_told(tree: Tree) -> None:
+    with mock.patch.object(
+            hardware, 'dispatch_to_managers', autospec=True,
+            side_effect=errors.DeviceNotFound('no disk')):
+        answer = _run('accel_first_boot', document={
+            'schema': 'first-boot/1', 'items': []})
+    error = wire.error_from_dict(answer['error'])
+    assert error.detail.seen == 'DeviceNotFound'
+
+
+def test_a_folder_may_stand_for_the_disk(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    """The lab's machines have no disks."""
+    root = _instance(tmp_path)
+    conf.CONF.set_override('instance_root', str(root), group='accelerator')
+    try:
+        answer = _run('accel_first_boot', document={
+            'schema': 'first-boot/1', 'items': []})
+    finally:
+        conf.CONF.clear_override('instance_root', group='accelerator')
+    assert answer['first_boot']['delivered'] == 'files'
+    assert (root / deliver.UNIT_FILE).exists()
+
+
 def test_another_first_boot_document_is_refused(tree: Tree) -> None:
-    answer, _ = _bring(pathlib.Path('/'), document={'schema': 'x'})
+    answer, _ = _bring(document={'schema': 'x'})
     assert "'x'" in str(wire.error_from_dict(answer['error']))

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import ast
-import base64
+import email
 import json
 import os
 import pathlib
@@ -26,19 +26,20 @@ import sys
 from typing import Any
 
 import pytest
-import yaml
 
 from ironic_accel.inband.firstboot import applier
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import items
 from ironic_accel.inband.firstboot import target
+from ironic_accel.model import catalog
+from ironic_accel.model import loader
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import Proof
 from ironic_accel.model.profile import Profile
 from ironic_accel.twin.inside.tree import Card
 from ironic_accel.twin.inside.tree import Tree
@@ -96,6 +97,7 @@ def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize('more', [
     {'etc/cloud/cloud-init.disabled': ''},
+    {'etc/cloud/cloud.cfg.d/90.cfg': 'vendor_data2: {enabled: false}\n'},
     {'etc/cloud/cloud.cfg.d/90.cfg': 'datasource_list: [Ec2, None]\n'},
     {'etc/cloud/cloud.cfg.d/90.cfg': 'datasource_list:\n  - NoCloud\n',
      'etc/cloud/cloud.cfg.d/10.cfg': 'datasource_list: [ConfigDrive]\n'},
@@ -209,15 +211,31 @@ def test_what_is_written_is_labelled(tmp_path: pathlib.Path) -> None:
 
 
 def test_cloud_init_gets_the_same(tmp_path: pathlib.Path) -> None:
+    """The part is what cloud-init takes for a script with a name, and the
+    script makes the same files."""
     delivered = deliver.files(_document((QAT, 'vfs', 4)))
-    text = deliver.cloud_config(delivered)
-    assert text.startswith('#cloud-config\n')
-    config = yaml.safe_load(text)
-    written = {f['path']: base64.b64decode(f['content']).decode()
-               for f in config['write_files']}
-    assert written == {f'/{f.path}': f.content for f in delivered
-                       if f.target is None}
-    assert config['runcmd'][-1][-1] == deliver.UNIT
+    message = email.message_from_string(deliver.vendor_part(delivered))
+    assert message.get_content_type() == 'text/x-shellscript'
+    assert message.get_filename() == 'ironic-accel-first-boot'
+    script = str(message.get_payload())
+    root = tmp_path / 'root'
+    (tmp_path / 'bin').mkdir()
+    sample.tool(tmp_path, 'systemctl', f'echo "$*" >> {tmp_path}/said')
+    sample.tool(tmp_path, 'restorecon', f'echo "$*" >> {tmp_path}/labels')
+    # Below a folder, as no test may write to /etc.
+    script = script.replace(' /etc/', f' {root}/etc/').replace(
+        ' /usr/', f' {root}/usr/')
+    for _ in range(2):
+        subprocess.run(['/bin/sh', '-c', script], check=True, timeout=60,
+                       env={'PATH': f'{tmp_path}/bin:/usr/bin:/bin'})
+    made = {str(p.relative_to(root)): p.read_text()
+            for p in root.rglob('*') if p.is_file()}
+    assert made == {f.path: f.content for f in delivered
+                    if f.target is None}
+    assert (root / deliver.APPLIER).stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / 'said').read_text().splitlines() == 2 * [
+        'daemon-reload', f'enable --now --no-block {deliver.UNIT}']
+    assert (tmp_path / 'labels').read_text().count(deliver.UNIT) == 2
 
 
 @pytest.mark.skipif(shutil.which('systemd-analyze') is None
@@ -256,12 +274,52 @@ def test_the_document_names_devices_and_modes() -> None:
             'mode': 'services', 'wanted': ['sym', 'asym']}]}
 
 
-def test_only_what_does_not_last_is_delivered() -> None:
-    firmware = Item('crypto-1', 'firmware', 'firmware', '1')
-    ecc = Item('gpu-1', 'ecc', 'mode', 'enabled')
-    assert items.volatile([
-        Proof(SERVICES, SERVICES.wanted, False), Proof(firmware, '1', True),
-        Proof(ecc, 'enabled', True)]) == (SERVICES,)
+def _wanted(kind: str, product: str, **modes: Any) -> Profile:
+    return loader.load_data({
+        'profile': 1, 'name': 'p', 'allow': ['first_boot'], 'devices': {
+            'd': {'match': {'kind': kind, 'product': product},
+                  'modes': modes}}})
+
+
+@pytest.mark.parametrize(('device', 'modes', 'names'), [
+    (Device('gpu-1', 'gpu', 'nvidia', product='nvidia-h100-sxm', modes=(
+        Mode('ecc', 'enabled', persists=True),
+        Mode('mig', 'disabled', persists=False))),
+     {'ecc': 'enabled', 'mig': 'enabled'}, ['mig']),
+    # No driver in the ramdisk: the catalogue knows.
+    (Device('gpu-1', 'gpu', 'nvidia', product='nvidia-h100-sxm'),
+     {'ecc': 'enabled', 'mig': 'enabled'}, ['mig']),
+    (Device('gpu-1', 'gpu', 'nvidia', product='nvidia-a100-sxm4-40gb'),
+     {'mig': 'enabled'}, []),
+    (Device('crypto-1', 'crypto', 'intel', product='intel-qat-4xxx'),
+     {'services': ['sym', 'dc'], 'vfs': 4}, ['services', 'vfs']),
+])
+def test_only_what_does_not_last_is_delivered(
+        device: Device, modes: dict[str, Any], names: list[str]) -> None:
+    assert device.product in catalog.load().products
+    found, refused = items.volatile(
+        _wanted(device.kind, str(device.product), **modes),
+        Inventory('s', 'on', True, devices=(device,)), catalog.load())
+    assert [i.name for i in found] == names
+    assert refused == ()
+
+
+def test_a_mode_that_a_product_has_not_is_refused() -> None:
+    device = Device('crypto-1', 'crypto', 'intel', product='intel-qat-c62x')
+    _, refused = items.volatile(
+        _wanted('crypto', 'intel-qat-c62x', services=['sym']),
+        Inventory('s', 'on', True, devices=(device,)), catalog.load())
+    assert [(r.item.ref, r.reason) for r in refused] == [(
+        ('crypto-1', 'services'),
+        'the device is not known to have this mode')]
+
+
+def test_a_missing_device_is_refused() -> None:
+    found, refused = items.volatile(
+        _wanted('crypto', 'intel-qat-4xxx', services=['sym']),
+        Inventory('s', 'on', True), catalog.load())
+    assert found == ()
+    assert refused[0].expected is not None
 
 
 @pytest.mark.parametrize(('allow', 'item', 'known', 'words'), [
