@@ -100,11 +100,12 @@ def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
             (value(dev['id']), dev['kind'],
              value(dev['product'] or dev['model']), value(dev['serial']),
              value(dev['location']), value(dev['health']),
-             _firmware(dev['components']), _modes(dev['modes']))
+             firmware(dev['components']), modes(dev['modes']))
             for dev in doc['devices']))
 
 
-def _firmware(components: Iterable[Document]) -> str:
+def firmware(components: Iterable[Document]) -> str:
+    """The components of a device as one cell."""
     parts = [f"{value(c['name'])} {change(c['running'], c['pending'])}"
              for c in components]
     if len(parts) > 3:
@@ -112,7 +113,8 @@ def _firmware(components: Iterable[Document]) -> str:
     return ', '.join(parts) or UNKNOWN
 
 
-def _modes(modes: Mapping[str, Document]) -> str:
+def modes(modes: Mapping[str, Document]) -> str:
+    """The modes of a device as one cell."""
     return ', '.join(
         f"{name} {change(m['current'], m['pending'])}"
         for name, m in modes.items()) or UNKNOWN

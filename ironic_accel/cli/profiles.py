@@ -10,15 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Profiles of the command line: files of one or more documents."""
+"""Profiles of the command line: which file, and which one of it."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 
-from ironic_accel.model import errors
-from ironic_accel.model import loader
+from ironic_accel import profile_file
 from ironic_accel.model.profile import Profile
 
 
@@ -31,39 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                        'there are several')
 
 
-def read(file: str) -> list[Profile]:
-    """Every profile of a file.
-
-    :raises: BadInput naming what is wrong, and where.
-    """
-    try:
-        if file == '-':
-            text = sys.stdin.read()
-        else:
-            with open(file, encoding='utf-8') as stream:
-                text = stream.read()
-    except OSError as exc:
-        raise errors.BadInput(f'{file}: {exc.strerror}') from exc
-    except UnicodeDecodeError as exc:
-        raise errors.BadInput(f'{file}: not UTF-8 text') from exc
-    return loader.load_text(text, file)
-
-
 def choose(args: argparse.Namespace) -> Profile:
     """The one profile that the options name.
 
     :raises: BadInput where they name none, or leave it open.
     """
-    found = read(args.profile)
-    names = ', '.join(p.name for p in found)
-    if args.name is None:
-        if len(found) == 1:
-            return found[0]
-        raise errors.BadInput(
-            f'--name: not given, and {args.profile} has {len(found)} '
-            f'profiles; one of: {names}')
-    for profile in found:
-        if profile.name == args.name:
-            return profile
-    raise errors.BadInput(
-        f'--name: {args.name!r} is not in {args.profile}; one of: {names}')
+    return profile_file.choose(args.profile, args.name)

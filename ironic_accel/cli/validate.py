@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 
-from ironic_accel.cli import profiles
+from ironic_accel import profile_file
 from ironic_accel.model import errors
 
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     bad: list[dict[str, object]] = []
     for file in args.files:
         try:
-            for profile in profiles.read(file):
+            for profile in profile_file.read(file):
                 good.append({'file': file, 'name': profile.name,
                              'digest': profile.digest,
                              'offered': profile.offered})

@@ -1,0 +1,104 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator traits``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ironic_accel.model import traits as grammar
+from ironic_accel.osc import base
+from ironic_accel.osc import cells
+from ironic_accel.osc import keys
+from ironic_accel.osc import seen as seeing
+from ironic_accel.osc.cells import NOT_PERMITTED
+from ironic_accel.osc.problems import Denied
+from ironic_accel.osc.seen import Seen
+
+COLUMNS = ('Trait', 'Says', 'Standing', 'Proved at')
+
+
+class Traits(base.Lister):
+    """List the traits of a node that are about its accelerators."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_node(parser)
+        parser.add_argument('--all', action='store_true',
+                            help="Other people's traits too.")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """List them."""
+        seen = seeing.of(self.ironic, parsed_args.node)
+        if seen.traits is None:
+            raise Denied('; '.join(seen.denied))
+        if seen.info is None:
+            self.say('not permitted to read driver_internal_info: standing '
+                     'and time of proof are not shown')
+        rows = [row(seen, name) for name in seen.ours]
+        if not rows:
+            self.say(f'node {parsed_args.node}: no traits of accelerators '
+                     'are published; baremetal accelerator list says what '
+                     'was seen')
+        if parsed_args.all:
+            rows += [cells.row(n, 'not ours', 'left alone', None)
+                     for n in seen.traits or () if n not in seen.ours]
+        return COLUMNS, rows
+
+
+def row(seen: Seen, name: str) -> tuple[Any, ...]:
+    """A trait of ours as a row."""
+    if seen.info is None:
+        return cells.row(name, says(name, None), NOT_PERMITTED,
+                         NOT_PERMITTED)
+    meaning = (seen.info.get(keys.TRAITS) or {}).get(name)
+    proof: dict[str, Any] = {}
+    if meaning and meaning.startswith('is '):
+        proof = (seen.info.get(keys.PROOFS) or {}).get(meaning[3:]) or {}
+    standing = 'published'
+    if name in (seen.info.get(keys.VOID) or ()):
+        standing = 'void: kept for the instance, which names it'
+    elif meaning is None:
+        standing = 'not of this conductor: somebody else set it'
+    return cells.row(name, says(name, meaning), standing,
+                     cells.moment(proof.get('at')))
+
+
+def says(name: str, meaning: str | None) -> str:
+    """What a trait says, in words.
+
+    :param meaning: what the conductor noted of it, or None.
+    """
+    word, _, rest = (meaning or '').partition(' ')
+    tail = name.removeprefix(grammar.PREFIX)
+    if name == grammar.DEGRADED:
+        return 'devices are missing, unhealthy or in doubt'
+    if word == 'is' or tail.startswith('IS_'):
+        return f'in profile {rest or _profile(tail)}, every item read back'
+    if word == 'can' or tail.startswith('CAN_'):
+        return f'can be brought to profile {rest or _profile(tail)}'
+    if tail.startswith('PCI_'):
+        return 'a device of these PCI ids is there'
+    if word == 'mode':
+        return f'mode of every {rest}'
+    kind, _, number = tail.partition('_X')
+    if number.isdecimal():
+        return f'exactly {number} healthy of kind {kind.lower()}'
+    return 'there, and healthy'
+
+
+def _profile(tail: str) -> str:
+    return tail.partition('_')[2].lower().replace('_', '-')

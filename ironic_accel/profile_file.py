@@ -1,0 +1,62 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Files of one or more profiles, as every face takes them."""
+
+from __future__ import annotations
+
+import sys
+
+from ironic_accel.model import errors
+from ironic_accel.model import loader
+from ironic_accel.model.profile import Profile
+
+
+def read(file: str) -> list[Profile]:
+    """Every profile of a file; ``-`` is standard input.
+
+    :raises: BadInput naming what is wrong, and where.
+    """
+    try:
+        if file == '-':
+            text = sys.stdin.read()
+        else:
+            with open(file, encoding='utf-8') as stream:
+                text = stream.read()
+    except OSError as exc:
+        raise errors.BadInput(f'{file}: {exc.strerror}') from exc
+    except UnicodeDecodeError as exc:
+        raise errors.BadInput(f'{file}: not UTF-8 text') from exc
+    return loader.load_text(text, file)
+
+
+def choose(file: str, name: str | None,
+           option: str = '--name') -> Profile:
+    """One profile of a file.
+
+    :param name: which one; may be None where there is only one.
+    :param option: what the caller's option for the name is called.
+    :raises: BadInput where there is none of that name, or it is left open.
+    """
+    found = read(file)
+    names = ', '.join(p.name for p in found)
+    if name is None:
+        if len(found) == 1:
+            return found[0]
+        raise errors.BadInput(
+            f'{option}: not given, and {file} has {len(found)} profiles; '
+            f'one of: {names}')
+    for profile in found:
+        if profile.name == name:
+            return profile
+    raise errors.BadInput(
+        f'{option}: {name!r} is not in {file}; one of: {names}')
