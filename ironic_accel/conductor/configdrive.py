@@ -62,7 +62,7 @@ def with_part(node: Any, part: str) -> str:
     if isinstance(drive, Mapping):
         files = _of_data(node, drive)
     elif isinstance(drive, str) and '://' not in drive[:16]:
-        files = _of_image(drive)
+        files = read(drive)
     else:
         raise Unfit('the config drive is given by a URL')
     folders = sorted({posixpath.dirname(p) for p in files
@@ -95,7 +95,11 @@ def _of_data(node: Any, drive: Mapping[str, Any]) -> Files:
                 for p in root.rglob('*') if p.is_file()}
 
 
-def _of_image(drive: str) -> Files:
+def read(drive: str) -> Files:
+    """The files of a drive, as Ironic has them.
+
+    :raises: Unfit where it is no such image.
+    """
     files: Files = {}
     iso = pycdlib.PyCdlib()
     try:

@@ -48,6 +48,9 @@ INTERFACES = {
     'raid': 'no-raid', 'rescue': 'no-rescue', 'storage': 'noop',
     'vendor': 'accelerator'}
 
+#: What nodes may have instead.
+MORE = {'deploy': ('direct',)}
+
 
 @pytest.fixture(scope='session')
 def database(tmp_path_factory: pytest.TempPathFactory
@@ -59,7 +62,8 @@ def database(tmp_path_factory: pytest.TempPathFactory
     CONF.set_override('enabled_hardware_types', ['accel-redfish'])
     CONF.set_override('host', 'this-conductor')
     for kind, name in INTERFACES.items():
-        CONF.set_override(f'enabled_{kind}_interfaces', [name])
+        CONF.set_override(f'enabled_{kind}_interfaces', [
+            name, *MORE.get(kind, ())])
     objects.register_all()
     engine = enginefacade.writer.get_engine()
     # What is written need not outlive the machine, only the test.
