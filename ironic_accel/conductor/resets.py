@@ -61,7 +61,7 @@ SEQUENCES: Mapping[Effect, tuple[str, ...]] = {
 #: The note of child nodes that are to be on again at the end.
 CHILDREN = 'children'
 
-#: Seconds between two looks for a BMC that is away.
+#: Seconds between two looks for a BMC that is away, at most.
 BMC_LOOK = 5.0
 
 
@@ -148,7 +148,7 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
         if later is not None:
             record = _note(journal, record, {'phase': 'aux', 'at': now})
             return Step(record, now + later, 'the BMC is busy')
-        return Step(record, now + BMC_LOOK, 'auxiliary power cycle')
+        return Step(record, now + _look(), 'auxiliary power cycle')
     else:
         _power_phase(task, phase, soft, notes.get(CHILDREN) or ())
     place = sequence.index(phase) + 1
@@ -247,12 +247,16 @@ def _aux_cycle(task: Any) -> float | None:
     return None
 
 
+def _look() -> float:
+    return min(BMC_LOOK, float(CONF.accelerator.poll_interval))
+
+
 def _await_bmc(task: Any, notes: Mapping[str, Any],
                now: float) -> float | None:
     """When to look for the BMC again, or None where it is back."""
     since = float(notes['at'])
     if now < since + CONF.accelerator.aux_settle:
-        return float(min(now + BMC_LOOK,
+        return float(min(now + _look(),
                          since + CONF.accelerator.aux_settle))
     if now > since + CONF.accelerator.bmc_timeout:
         raise AccelError(
@@ -263,5 +267,5 @@ def _await_bmc(task: Any, notes: Mapping[str, Any],
     try:
         connection.host(task.node).power_state()
     except Unreachable:
-        return now + BMC_LOOK
+        return now + _look()
     return None

@@ -55,8 +55,8 @@ LOG = log.getLogger(__name__)
 #: eight GPUs are eight settings, and need not be eight passes.
 CHAIN = 10.0
 
-#: Seconds until another look after somebody else was in the way.
-RETRY = 10.0
+#: Poll intervals until another look after somebody else was in the way.
+RETRY = 2
 
 
 def tick(task: Any) -> None:
@@ -92,7 +92,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
             ctx = context.make(task, operation.load(task.node) or current)
             end = _work(ctx)
     except journal.BmcBusy as exc:
-        _again(task, RETRY, str(exc.detail.summary))
+        _again(task, str(exc.detail.summary))
         return
     except Unreachable as exc:
         _failed_look(task, exc.detail)
@@ -230,13 +230,14 @@ def _restore(task: Any, current: operation.Operation) -> Ending:
     return Ending.restored(current)
 
 
-def _again(task: Any, seconds: float, why: str) -> None:
+def _again(task: Any, why: str) -> None:
     """Look again later; nothing was begun."""
     current = operation.load(task.node)
     if current is None:
         return
     operation.store(task.node, current.but(
-        due=clock.now() + seconds, progress=why, percent=None))
+        due=clock.now() + RETRY * CONF.accelerator.poll_interval,
+        progress=why, percent=None))
     task.node.touch_provisioning()
     task.node.save()
 
@@ -261,4 +262,4 @@ def _failed_look(task: Any, detail: Detail) -> None:
     LOG.warning('Node %(node)s, look %(n)d: %(why)s', {
         'node': task.node.uuid, 'n': failures, 'why': detail.summary})
     operation.store(task.node, current.but(failures=failures))
-    _again(task, RETRY, detail.summary)
+    _again(task, detail.summary)

@@ -28,6 +28,7 @@ from ironic.conf import CONF
 from ironic import objects
 import pytest
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import loop
 from ironic_accel.conductor import operation
@@ -117,6 +118,20 @@ def test_only_what_is_due_and_current_is_picked(
         node.save()
     pick(acquire, later, manager, context)
     manager._spawn_worker.assert_not_called()
+
+
+@pytest.mark.parametrize(('share', 'taken'), [
+    (0.0, True), (0.4, True), (0.6, False), (1.0, False)])
+def test_the_pass_nearest_to_what_is_due_takes_it(
+        make_node: Make, monkeypatch: pytest.MonkeyPatch, share: float,
+        taken: bool) -> None:
+    """Otherwise what is due just after a pass waits for a whole one more."""
+    node = waiting(make_node)
+    monkeypatch.setattr(clock, 'now', lambda: 1000.0)
+    operation.store(node, operation.Operation(
+        'clean', 'apply_profile',
+        due=1000.0 + share * CONF.accelerator.poll_interval))
+    assert loop.due(node) is taken
 
 
 def test_a_full_pool_gives_the_place_back(
