@@ -51,6 +51,11 @@ class Ironic(services.Service):
         """Its configuration file."""
         return self.folder / "ironic.conf"
 
+    @property
+    def boot_server(self) -> pathlib.Path:
+        """Where the boot interface of the lab puts ramdisks' parameters."""
+        return self.folder / "boot"
+
     def start(self) -> None:
         """Write its configuration and start it on an empty database."""
         services.write_settings(self.config, self._base(), self._settings)
@@ -84,7 +89,12 @@ class Ironic(services.Service):
                        "erase_devices_priority": 0,
                        "erase_devices_metadata_priority": 0},
             "agent": {"require_tls": False,
-                      "certificates_path": self.folder / "certificates"},
+                      "certificates_path": self.folder / "certificates",
+                      "deploy_logs_collect": "never",
+                      "post_deploy_get_power_state_retry_interval": 1},
+            "pxe": {"tftp_root": self.boot_server},
+            "inspector": {"extra_kernel_params":
+                          "ipa-inspection-collectors=default,accel"},
         }
 
 
@@ -97,7 +107,7 @@ _INTERFACES: dict[str, object] = {
     "enabled_console_interfaces": "no-console",
     "enabled_deploy_interfaces": "ramdisk,custom-agent,direct",
     "enabled_firmware_interfaces": "no-firmware,redfish",
-    "enabled_inspect_interfaces": "redfish,no-inspect",
+    "enabled_inspect_interfaces": "agent,redfish,no-inspect",
     "enabled_management_interfaces": "redfish,idrac-redfish",
     "enabled_network_interfaces": "noop",
     "enabled_power_interfaces": "accel-redfish,accel-idrac,redfish",

@@ -52,6 +52,10 @@ class IronicApi(rest.RestClient):
         """Enroll a node: ``driver`` and whatever the API takes."""
         return dict(self.post("/v1/nodes", fields))
 
+    def create_port(self, uuid: str, mac: str) -> None:
+        """Tell of a network card of a node."""
+        self.post("/v1/ports", {"node_uuid": uuid, "address": mac})
+
     def node(self, ref: str) -> Node:
         """Return a node by UUID or name."""
         return dict(self.get(f"/v1/nodes/{ref}"))
@@ -196,6 +200,11 @@ class IronicApi(rest.RestClient):
               seconds: float = 120, **options: Any) -> Node:
         """Clean a manageable node by hand, and wait for the end."""
         self.set_provision(ref, "clean", clean_steps=list(steps), **options)
+        return self.wait_state(ref, "manageable", seconds)
+
+    def inspect(self, ref: str, seconds: float = 120) -> Node:
+        """Inspect a manageable node, and wait for the end."""
+        self.set_provision(ref, "inspect")
         return self.wait_state(ref, "manageable", seconds)
 
     def deploy(self, ref: str, seconds: float = 180, **options: Any) -> Node:

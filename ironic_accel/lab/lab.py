@@ -18,10 +18,13 @@ import contextlib
 import itertools
 import pathlib
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from ironic_accel.lab import agent
 from ironic_accel.lab import files
 from ironic_accel.lab import ironic
 from ironic_accel.lab import machines
@@ -78,6 +81,7 @@ class Lab:
 
     def _open(self) -> None:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accel-lab-"))
+        self.folder.chmod(0o711)  # simulated hosts run as somebody else
         for name in ("images", "profiles", "image-cache"):
             (self.folder / name).mkdir()
         port_pool = ports.Ports()
@@ -112,13 +116,15 @@ class Lab:
         """The conductor's folder of site profiles."""
         return self.folder / "profiles"
 
-    def twin(self, *arguments: str, name: str | None = None) -> twins.Twin:
+    def twin(self, *arguments: str, name: str | None = None,
+             python: Sequence[str] = (sys.executable,)) -> twins.Twin:
         """Start one more simulated BMC and wait for it.
 
         :param arguments: of ``python -m ironic_accel.twin``.
+        :param python: what runs a Python module.
         """
         name = name or f"twin-{next(self._numbers)}"
-        twin = self.add(twins.Twin(self.site, name, arguments))
+        twin = self.add(twins.Twin(self.site, name, arguments, python))
         twin.wait_ready()
         return twin
 
@@ -173,6 +179,25 @@ class Lab:
         node = self.enroll(twin.url, system, **fields)
         return machines.Machine(self.ironic, twin, node)
 
+    def host_machine(self, *arguments: str,
+                     **fields: Any) -> machines.Machine:
+        """Start a simulated box whose host boots, and enroll a node for it.
+
+        Booted from the network it runs a real ironic-python-agent, over the
+        inside of the box; from elsewhere, nothing.
+
+        :param arguments: of ``python -m ironic_accel.twin``.
+        :param fields: of the node, over the lab's own.
+        :raises: LabError where we cannot become nobody.
+        """
+        host = agent.Host(self.site, f"host-{next(self._numbers)}",
+                          self.ironic.boot_server)
+        twin = self.twin(*arguments, *host.twin_arguments,
+                         python=host.python)
+        node = self.enroll(twin.url, **{**agent.INTERFACES, **fields})
+        self.ironic.api.create_port(node["uuid"], host.mac)
+        return machines.Machine(self.ironic, twin, node, host)
+
     def _neighbours(self) -> services.Settings:
         # Ironic asks for images and tells of power changes only where Nova
         # has put an instance on a node.
@@ -197,6 +222,7 @@ class Lab:
             "bmc_timeout": 60,
             "aux_settle": 2,
             "lost_timeout": 5,
+            "agent_timeout": 30,
             "soft_power_off_timeout": 10,
             "void_interval": 2,
             # Twins of one box have the same serial numbers.

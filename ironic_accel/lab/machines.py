@@ -18,6 +18,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from ironic_accel.lab import agent
 from ironic_accel.lab import ironic as ironic_service
 from ironic_accel.lab import ironic_api
 from ironic_accel.lab import twins
@@ -25,11 +26,15 @@ from ironic_accel.lab import twins
 
 @dataclasses.dataclass
 class Machine:
-    """One box: its simulated BMC, and its node as it was enrolled."""
+    """One box: its simulated BMC, and its node as it was enrolled.
+
+    :ivar host: where it has one: what its host boots.
+    """
 
     ironic: ironic_service.Ironic
     twin: twins.Twin
     node: ironic_api.Node
+    host: agent.Host | None = None
 
     @property
     def uuid(self) -> str:

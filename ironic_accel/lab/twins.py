@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Sequence
 
 from ironic_accel.lab import process
@@ -29,14 +30,18 @@ class Twin(services.Service):
     """One simulated BMC: ``python -m ironic_accel.twin`` with arguments.
 
     The port stays the same over a restart, so that a node keeps its address.
+
+    :param python: what runs a Python module, where not this interpreter.
     """
 
     def __init__(self, site: services.Site, name: str,
-                 arguments: Sequence[str]) -> None:
+                 arguments: Sequence[str],
+                 python: Sequence[str] = (sys.executable,)) -> None:
         self.name = name
         super().__init__(site)
         self.port = site.ports.take()
         self._arguments = list(arguments)
+        self._python = list(python)
 
     @property
     def url(self) -> str:
@@ -57,8 +62,8 @@ class Twin(services.Service):
 
     def start(self) -> None:
         """Start it."""
-        self.spawn(services.module_command(
-            "ironic_accel.twin", "--port", self.port, *self._arguments))
+        self.spawn([*self._python, "-m", "ironic_accel.twin",
+                    "--port", str(self.port), *self._arguments])
 
     def ready(self) -> bool:
         """Whether it has said where it listens."""

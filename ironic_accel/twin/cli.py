@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import signal
 import sys
 import threading
@@ -26,6 +27,8 @@ from ironic_accel.twin.bmc.server import TwinServer
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.clock import ScaledClock
 from ironic_accel.twin.faults import KNOWN
+from ironic_accel.twin.guest import Guest
+from ironic_accel.twin.inside.shared import Inside
 from ironic_accel.twin.load import load_box, shipped
 from ironic_accel.twin.options import Timing
 
@@ -64,6 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--timing', action='append', default=[], metavar='NAME=SECONDS',
         help=f'simulated seconds of: {", ".join(_TIMES)}',
     )  # fmt: skip
+    add(
+        '--inside', type=Path, metavar='FOLDER',
+        help='put what the first host shows inside there: root/ (/sys and '
+        '/proc), bin/ (tools), lib/ (pynvml) and state.json',
+    )  # fmt: skip
+    add(
+        '--guest', metavar='COMMAND',
+        help='what runs on that host while it is on; TWIN_BOOT says from '
+        'where it was booted (Pxe, Hdd and so on)',
+    )  # fmt: skip
     add('--cost-per-request', type=float, default=20.0, metavar='MS')
     add('--cost-per-expanded', type=float, default=10.0, metavar='MS')
 
@@ -97,7 +110,20 @@ def make_box(args: argparse.Namespace) -> Box:
     )
     for text in args.fault:
         box.misbehave(text)
+    if args.inside is not None:
+        _furnish(box, args.inside, args.guest)
+    elif args.guest is not None:
+        raise ValueError('--guest: expected --inside beside it')
     return box
+
+
+def _furnish(box: Box, folder: Path, command: str | None) -> None:
+    host = next(iter(box.hosts))
+    inside = Inside(box, host, folder)
+    if command is not None:
+        Guest(box, host, shlex.split(command), {
+            **inside.environment, 'TWIN_ROOT': str(inside.root),
+            'TWIN_PATH': str(inside.path)})
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ class Timing:
     power_off: float = 2.0
     graceful_off: float = 15.0
     restart: float = 2.0
+    boot: float = 60.0
     cycle_gap: float = 5.0
     bmc_away: float = 90.0
     aux_away: float = 120.0
