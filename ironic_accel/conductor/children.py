@@ -32,6 +32,7 @@ from oslo_log import log
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import neighbours
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
@@ -111,6 +112,7 @@ def withdraw(task: Any, kinds: Collection[str]) -> None:
             proofs.drop(locked.node, set(proofs.of(locked.node)))
             nodetraits.withdraw(locked, lambda meaning: meaning.startswith(
                 ('is ', 'can ', 'mode ')))
+            netports.withdraw(locked, kinds)
             locked.node.save()
 
 

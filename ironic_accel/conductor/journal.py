@@ -22,6 +22,7 @@ from ironic import objects
 from ironic_accel.conductor import children
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import neighbours
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.model.errors import AccelError
@@ -74,6 +75,7 @@ class NodeJournal:
         operation.store_record(node, record)
         if fresh:
             nodetraits.withdraw_changing(self._task, devices, kinds)
+            netports.withdraw(self._task, kinds)
         if intent is None:
             guard.drop(node)
         else:

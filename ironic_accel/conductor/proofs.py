@@ -13,7 +13,8 @@
 """Proofs: that a node was read back as a site profile declares.
 
 A proof is what an IS trait stands on. It is void when the profile has
-changed, when a tenant had the node since, or when it is too old.
+changed, when conductors differ about it, when a tenant had the node since,
+or when it is too old.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 from ironic.common import states
 
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import digests
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.profile import Profile
 
@@ -96,6 +98,7 @@ def void(node: Any, profiles: Mapping[str, Profile],
     """
     now = clock.now() if now is None else now
     oldest = CONF.accelerator.proof_max_age
+    differing = digests.differing() if of(node) else {}
     out = {}
     for name, proof in of(node).items():
         profile = profiles.get(name)
@@ -103,6 +106,8 @@ def void(node: Any, profiles: Mapping[str, Profile],
             out[name] = 'the profile is gone'
         elif profile.digest != proof['digest']:
             out[name] = 'the profile has changed'
+        elif name in differing:
+            out[name] = f'conductor {differing[name]} has it otherwise'
         elif oldest and now - proof['at'] > oldest:
             out[name] = 'the proof is too old'
         elif had_tenant(node):

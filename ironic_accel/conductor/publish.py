@@ -23,6 +23,9 @@ from typing import Any
 from oslo_log import log
 
 from ironic_accel.conductor import claims
+from ironic_accel.conductor import classes
+from ironic_accel.conductor import digests
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
@@ -48,6 +51,9 @@ LOG = log.getLogger(__name__)
 #: The site profile that the node was last brought to: what it says about
 #: counts is what the node is held to.
 APPLIED_KEY = 'accel_applied'
+#: Profiles that are not published because conductors have them differently;
+#: the node is looked at again once they agree.
+DIFFERING_KEY = 'accel_differing'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,24 +82,33 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     """
     seen = store.known_ids(ctx.task, seen)
     ways = ctx.backend.all_ways(seen)
-    store.save(ctx.task, seen, ways, plan.to_dict() if plan else None,
-               ctx.now)
-    store.sync_firmware(ctx.task, seen)
     profiles = sites.site_profiles().all()
     record = operation.load_record(ctx.node)
     doubt = claims.settle(ctx.task, seen, ctx.now)
     stand = _certain(standing(ctx, seen, ways, profiles,
                               record.landed if record else ()), seen, doubt)
+    stand, differing = _agreed(ctx.node, stand)
     _keep_proofs(ctx, stand)
     if applied is not None and not ctx.operation.inline:
         ctx.node.set_driver_internal_info(APPLIED_KEY, applied.name)
+    # What is no longer true goes before anything else is written.
     facts = _publish(ctx, _found(ctx, seen, doubt, profiles), stand)
+    store.save(ctx.task, seen, ways, plan.to_dict() if plan else None,
+               ctx.now)
+    store.sync_firmware(ctx.task, seen)
+    classes.suggest(ctx.task, seen, ctx.facts)
+    netports.follow(ctx.task, seen, ctx.facts, doubt.devices)
+    if differing:
+        facts['differing'] = differing
     if doubt.waits:
         facts['withheld'] = doubt.words
     if applied is not None and not ctx.operation.inline \
             and applied.name not in {p.name for p in stand.are}:
-        facts['no_is'] = (doubt.words if doubt.waits else
-                          _why_not(stand.plans.get(applied.name)))
+        facts['no_is'] = (
+            doubt.words if doubt.waits else
+            f'conductor {differing[applied.name]} has another profile of '
+            'this name' if applied.name in differing else
+            _why_not(stand.plans.get(applied.name)))
     return facts
 
 
@@ -108,6 +123,23 @@ def _certain(stand: Standing, seen: Inventory, doubt: Doubt) -> Standing:
     return dataclasses.replace(
         stand, are=tuple(filter(certain, stand.are)),
         can=tuple(filter(certain, stand.can)))
+
+
+def _agreed(node: Any, stand: Standing) -> tuple[Standing, dict[str, str]]:
+    """Without the profiles that another conductor has differently.
+
+    :returns: with, by name, the conductors that have them so.
+    """
+    found = digests.differing()
+    held = {p.name: found[p.name] for p in (*stand.are, *stand.can)
+            if p.name in found}
+    if held:
+        node.set_driver_internal_info(DIFFERING_KEY, sorted(held))
+    else:
+        node.del_driver_internal_info(DIFFERING_KEY)
+    return dataclasses.replace(
+        stand, are=tuple(p for p in stand.are if p.name not in found),
+        can=tuple(p for p in stand.can if p.name not in found)), held
 
 
 def _found(ctx: Context, seen: Inventory, doubt: Doubt,
@@ -162,6 +194,7 @@ def distrust(task: Any) -> None:
     """
     proofs.drop(task.node, set(proofs.of(task.node)))
     claims.drop(task.node)
+    netports.withdraw(task)
     nodetraits.change(task, {nodetraits.DEGRADED: 'degraded'}, [
         n for n in nodetraits.published(task.node)
         if n != nodetraits.DEGRADED])
@@ -175,7 +208,8 @@ def _keep_proofs(ctx: Context, stand: Standing) -> None:
             x.item.device for x in stand.plans[profile.name].satisfied),
             ctx.now)
     ctx.node.del_driver_internal_info(proofs.TENANT_KEY)
-    if ctx.operation.kind == 'deploy' or ctx.node.instance_uuid:
+    if ctx.operation.kind == 'deploy' or ctx.node.instance_uuid \
+            or ctx.node.provision_state in nodetraits.HAS_INSTANCE:
         ctx.node.set_driver_internal_info(proofs.TENANT_KEY, True)
 
 

@@ -26,12 +26,17 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor import agent_steps
+from ironic_accel.conductor import clock
+from ironic_accel.conductor import digests
 from ironic_accel.conductor import ending
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
+from ironic_accel.conductor import publish
 from ironic_accel.conductor import sites
+from ironic_accel.conductor.conf import CONF
 
 LOG = log.getLogger(__name__)
 
@@ -56,6 +61,8 @@ def wanted(node: Any) -> bool:
     if any(_is_ours(getattr(node, f))
            for f in operation.STEP_FIELDS.values()):
         return True
+    if _differs(node) or _agrees_again(node):
+        return True
     if not info.get(proofs.KEY) and not proofs.had_tenant(node):
         return False
     return (proofs.had_tenant(node)
@@ -73,6 +80,8 @@ def reap(task: Any) -> None:
     if node.provision_state in SETTLED:
         _drop_steps(node)
         _withdraw_void(task)
+        if _agrees_again(node):
+            _look_again(node)
     node.save()
 
 
@@ -129,19 +138,61 @@ def _drop_steps(node: Any) -> None:
                     {'node': node.uuid, 'fields': ', '.join(stale)})
 
 
+def _differs(node: Any) -> dict[str, str]:
+    """The published profiles that another conductor has differently."""
+    names = {meaning.partition(' ')[2]
+             for meaning in nodetraits.published(node).values()
+             if meaning.startswith(('is ', 'can '))} - set(_held(node))
+    found = digests.differing() if names else {}
+    return {n: found[n] for n in names if n in found}
+
+
+def _held(node: Any) -> list[str]:
+    """What is not published because conductors differ about it."""
+    info = node.driver_internal_info or {}
+    return list(info.get(publish.DIFFERING_KEY) or ())
+
+
+def _agrees_again(node: Any) -> bool:
+    """Whether what was withheld may be published again after a look."""
+    held = _held(node)
+    return (bool(held) and operation.kind_of(node) == 'idle'
+            and operation.load(node) is None
+            and not set(held) & set(digests.differing()))
+
+
+def _look_again(node: Any) -> None:
+    """Look at a node by ourselves; nothing is powered on for it."""
+    node.del_driver_internal_info(publish.DIFFERING_KEY)
+    now = clock.now()
+    operation.store(node, operation.Operation(
+        kind='idle', step=operation.BY_ITSELF, work='look',
+        state=node.provision_state, due=now, started=now, power_on=False,
+        deadline=now + CONF.accelerator.stable_timeout))
+
+
 def _withdraw_void(task: Any) -> None:
     node = task.node
     void = proofs.void(node, sites.site_profiles().all())
+    differs = _differs(node)
     gone = proofs.had_tenant(node)
-    if not void and not gone:
+    if not void and not gone and not differs:
         return
     proofs.drop(node, set(void))
+    if differs:
+        node.set_driver_internal_info(
+            publish.DIFFERING_KEY, sorted({*_held(node), *differs}))
     if gone:
         node.del_driver_internal_info(proofs.TENANT_KEY)
+        netports.withdraw(task)
     names = nodetraits.withdraw(task, lambda meaning: (
         meaning.startswith('is ') and meaning[3:] in void)
+        or (meaning.startswith(('is ', 'can '))
+            and meaning.partition(' ')[2] in differs)
         or (gone and meaning.startswith('mode ')))
     LOG.info('Node %(node)s: withdrawn %(names)s (%(why)s)', {
         'node': node.uuid, 'names': ', '.join(names) or 'nothing',
-        'why': '; '.join(f'{k}: {v}' for k, v in void.items())
+        'why': '; '.join(f'{k}: {v}' for k, v in {
+            **{n: f'conductor {h} has it otherwise'
+               for n, h in differs.items()}, **void}.items())
         or 'a tenant had the node'})

@@ -18,6 +18,7 @@ from typing import Any
 
 from oslo_log import log
 
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import proofs
 
@@ -40,6 +41,7 @@ def ended(task: Any) -> None:
     if not info.get(proofs.TENANT_KEY) and not info.get(proofs.KEY):
         return
     proofs.drop(node, set(proofs.of(node)))
+    netports.withdraw(task)
     names = nodetraits.withdraw(
         task, lambda meaning: meaning.startswith(('is ', 'mode ')))
     node.del_driver_internal_info(proofs.TENANT_KEY)

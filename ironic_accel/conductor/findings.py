@@ -1,0 +1,101 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What an audit found: first the traits follow, then it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from typing import Any
+
+from ironic.common import metrics_utils
+from ironic.conductor import utils as manager_utils
+from oslo_log import log
+
+from ironic_accel.conductor import nodetraits
+from ironic_accel.conductor import proofs
+from ironic_accel.conductor import publish
+from ironic_accel.conductor import store
+from ironic_accel.conductor.context import Context
+from ironic_accel.model import drift
+from ironic_accel.model.device import Inventory
+
+LOG = log.getLogger(__name__)
+METRICS = metrics_utils.get_metrics_logger('accelerator.drift')
+
+#: Differences that are named; a text of a thousand is read by nobody.
+SHOWN = 8
+
+
+def settle(ctx: Context, seen: Inventory) -> bool:
+    """Publish what an audit saw of a locked node, and tell what changed.
+
+    :returns: whether anything is not as it was.
+    """
+    node = ctx.node
+    stored = store.load(ctx.task)
+    before = _held(node)
+    publish.take(ctx, seen)
+    node.save()
+    lost, gained = before - _held(node), _held(node) - before
+    known = store.load(ctx.task)
+    found: tuple[drift.Difference, ...] = ()
+    if stored is not None and known is not None:
+        found = drift.differences(stored.inventory, known.inventory)
+    if not (found or lost or (gained and stored is not None)):
+        return False
+    for one in found:
+        METRICS.send_counter(one.what, 1)
+    METRICS.send_counter('withdrawn', len(lost))
+    _tell(node, found, lost, gained)
+    return True
+
+
+def void(task: Any, why: str) -> None:
+    """Take back what nobody can vouch for any more; the node is locked.
+
+    That devices are there stays: they were, and nobody saw them go.
+    """
+    node = task.node
+    before = _held(node)
+    proofs.drop(node, set(proofs.of(node)))
+    gone = {n for n, m in nodetraits.published(node).items()
+            if m.startswith(('is ', 'can ', 'mode '))}
+    nodetraits.change(task, {nodetraits.DEGRADED: 'degraded'}, gone)
+    node.save()
+    if _held(node) == before:
+        return
+    METRICS.send_counter('void', 1)
+    _tell(node, [why], before - _held(node), _held(node) - before)
+
+
+def _held(node: Any) -> set[str]:
+    """What a node says that is not void."""
+    info = node.driver_internal_info or {}
+    return set(nodetraits.published(node)) - set(
+        info.get(nodetraits.VOID_KEY) or ())
+
+
+def _tell(node: Any, found: Collection[object], lost: Iterable[str],
+          gained: Iterable[str]) -> None:
+    """Say it in the node's history and in the log."""
+    parts = [str(f) for f in list(found)[:SHOWN]]
+    if len(found) > SHOWN:
+        parts.append(f'and {len(found) - SHOWN} more')
+    text = 'audit: ' + ('; '.join(parts) or 'the traits were not as seen')
+    for word, names in (('withdrawn', lost), ('published', gained)):
+        if names:
+            text += f'; {word}: ' + ', '.join(sorted(names))
+    LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    manager_utils.node_history_record(
+        node, event=text, event_type='accelerator')
