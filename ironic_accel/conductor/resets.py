@@ -198,11 +198,10 @@ def _power_phase(task: Any, phase: str, soft: bool,
     current = operation.load(task.node)
     ramdisk = current if current is not None and current.ramdisk else None
     if phase == 'on':
-        # One that is on already was powered on by us before a crash: its
-        # agent may have called, and would be made a stranger.
-        if ramdisk and power_state(task) != states.POWER_ON:
-            agent_boot.prepare(task, ramdisk)
-        power(task, states.POWER_ON)
+        if ramdisk:
+            _boot_ramdisk(task, ramdisk)
+        else:
+            power(task, states.POWER_ON)
         with guard.passing(task):
             children.power_on(task, went_off)
         return
@@ -214,6 +213,17 @@ def _power_phase(task: Any, phase: str, soft: bool,
         power(task, states.REBOOT)
     else:
         power(task, states.POWER_OFF)
+
+
+def _boot_ramdisk(task: Any, current: operation.Operation) -> None:
+    """Power a host on into the ramdisk.
+
+    One that came on by itself, as its BMC is told to after an auxiliary
+    cycle, boots whatever it boots, and is rebooted.
+    """
+    on = power_state(task) == states.POWER_ON
+    agent_boot.prepare(task, current)
+    power(task, states.REBOOT if on else states.POWER_ON)
 
 
 def _soft_off(task: Any) -> None:

@@ -1,0 +1,224 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One box seen both ways: by its BMC, and by the agent in its ramdisk.
+
+The agent stands behind the HTTP session of Ironic's client: what travels is
+JSON, told by the room that the agent's extension uses (``inband.serve``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import json
+from typing import Any
+from unittest import mock
+
+from ironic.common import states
+from ironic.drivers.modules import deploy_utils
+import requests
+from urllib3 import exceptions as urllib3_errors
+
+from ironic_accel.conductor import connection
+from ironic_accel.conductor import serving
+from ironic_accel.converge import ports
+from ironic_accel.inband import serve
+from ironic_accel.inband import whose
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from tests.unit.conductor.test_runner import Stage
+from tests.unit.converge.box import Box
+
+#: Seconds that the ramdisk takes to boot.
+BOOT = 100.0
+
+
+class View:
+    """What one way sees of a box, and does to it."""
+
+    def __init__(self, box: Box, name: str) -> None:
+        self.box = box
+        self.name = name
+        self.jobs: set[str] = set()
+        self.looks = 0
+
+    def observe(self) -> Inventory:
+        """The box, with only those parts that are of this way."""
+        self.looks += 1
+        seen = self.box.observe()
+        return dataclasses.replace(
+            seen, seen_via=(self.name,),
+            busy=tuple(b for b in seen.busy if b.ref in self.jobs),
+            devices=tuple(self._own(d) for d in seen.devices))
+
+    def _own(self, device: Device) -> Device:
+        parts = self.box.parts[device.id]
+        modes = self.box.modes.get(device.id, {})
+        return dataclasses.replace(
+            device, components=tuple(
+                c for c in device.components
+                if parts[c.name].way == self.name),
+            modes=tuple(m for m in device.modes
+                        if modes[m.name].way == self.name))
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What this way can do."""
+        return tuple(w for w in self.box.ways(inventory)
+                     if w.name == self.name)
+
+    def start(self, action: Action, *args: Any) -> dict[str, Any]:
+        """Begin a write."""
+        ticket = self.box.start(action, *args)
+        self.jobs.add(str(ticket['job']))
+        return ticket
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def poll(self, ticket: Mapping[str, Any]) -> ports.Poll:
+        """How far a write is."""
+        return self.box.poll(ticket)
+
+    # what the agent's backend has besides
+
+    def devices(self) -> tuple[Device, ...]:
+        """The devices as they were last seen."""
+        return self.box.observe().devices
+
+    def begin(self, action: Action, image: Any, spec: Any, force: bool,
+              names: Mapping[str, str], images: Any) -> Mapping[str, Any]:
+        """Begin a write for a caller elsewhere."""
+        return self.start(whose.renamed(action, {}), image, spec, force)
+
+
+class Ramdisk:
+    """The agent: there or not, with a token for each boot."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.redfish = View(stage.box, 'redfish')
+        self.agent = View(stage.box, 'agent')
+        self.prepared = 0
+        self.boot_at: float | None = None
+        self.boots = 0
+        self.token: str | None = None
+        self.never_again = False
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._seen = stage.box.boots
+
+    def prepare(self, task: Any) -> None:
+        """What Ironic does before it boots the ramdisk."""
+        self.prepared += 1
+        self.boot_at = None if self.never_again else 0
+
+    def world(self) -> None:
+        """Let a reset end the agent, and a boot that is over begin one."""
+        box = self.stage.box
+        if box.boots != self._seen or box.host == 'off':
+            self._seen = box.boots
+            self.token = None
+            if self.boot_at == 0 and box.host == 'on':
+                self.boot_at = box.now + BOOT
+        if self.boot_at and box.now >= self.boot_at:
+            self.boot_at = None
+            self.call()
+
+    def call(self) -> None:
+        """Look up and call, as the agent does when it has booted."""
+        self.boots += 1
+        node = self.stage.node
+        node.refresh()
+        info = node.driver_internal_info
+        if not info.get('agent_secret_token'):
+            self.token = f'token-{self.boots}'
+            node.set_driver_internal_info('agent_secret_token', self.token)
+        if self.token is not None:
+            node.set_driver_internal_info('agent_url', 'http://192.0.2.9:9')
+        node.save()
+
+    def post(self, _session: Any, url: str, *, params: Mapping[str, str],
+             data: str, verify: Any, timeout: Any) -> requests.Response:
+        """Answer a command, as the agent's API does."""
+        self.world()
+        if self.token is None or self.stage.box.host == 'off':
+            reason = urllib3_errors.NewConnectionError(
+                mock.sentinel.connection, 'refused')
+            raise requests.ConnectionError(urllib3_errors.MaxRetryError(
+                mock.sentinel.pool, f'{url}?agent_token=SECRET', reason))
+        if params.get('agent_token') != self.token:
+            return answer(401, {'faultstring': 'Token invalid.'})
+        body = json.loads(data)
+        self.calls.append((body['name'], body['params']))
+        commands: dict[str, Callable[..., dict[str, Any]]] = {
+            'accel.accel_observe': lambda: serve.observe(
+                self.agent),  # type: ignore[arg-type]
+            'accel.accel_start': lambda request: serve.start(
+                self.agent,  # type: ignore[arg-type]
+                request, lambda _sources: mock.sentinel.images),
+            'accel.accel_poll': lambda ticket: serve.poll(
+                self.agent, ticket),  # type: ignore[arg-type]
+        }
+        return answer(200, {
+            'command_status': 'SUCCEEDED',
+            'command_result': commands[body['name']](**body['params'])})
+
+    def asked(self, name: str) -> list[dict[str, Any]]:
+        """The parameters of the commands of that name."""
+        return [p for n, p in self.calls if n == f'accel.accel_{name}']
+
+
+def answer(status: int, body: Mapping[str, Any]) -> requests.Response:
+    """An HTTP answer with JSON in it."""
+    response = requests.Response()
+    response.status_code = status
+    response._content = json.dumps(body).encode()
+    return response
+
+
+@contextlib.contextmanager
+def staged(stage: Stage, make_node: Callable[..., Any],
+           **fields: Any) -> Iterator[Ramdisk]:
+    """A node with a ramdisk up, its box behind both ways."""
+    stage.node = make_node(**fields)
+    made = Ramdisk(stage)
+    made.call()
+    tick = stage.tick
+
+    def ticked() -> Any:
+        made.world()
+        return tick()
+
+    stage.tick = ticked  # type: ignore[method-assign]
+    # The stage has put a mock there.
+    patched: Any = connection.backend
+    patched.side_effect = lambda _node: made.redfish
+    with mock.patch.object(deploy_utils, 'prepare_agent_boot', autospec=True,
+                          side_effect=made.prepare), \
+        mock.patch.object(serving, 'serve', autospec=True,
+                          return_value=None), \
+        mock.patch.object(requests.Session, 'post', autospec=True,
+                          side_effect=made.post):
+        yield made
+
+
+def fail_states() -> tuple[str, ...]:
+    """Where a step that failed leaves a node."""
+    return (states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL)
