@@ -30,6 +30,8 @@ from ironic import objects
 from oslo_log import log
 
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import proofs
+from ironic_accel.model import carry
 from ironic_accel.model import document
 from ironic_accel.model import join
 from ironic_accel.model.device import Effect
@@ -40,6 +42,9 @@ from ironic_accel.model.plan import Way
 LOG = log.getLogger(__name__)
 
 SUMMARY_KEY = 'accel_summary'
+#: Set once a tenant is gone: what was last seen from inside of the host may
+#: be otherwise now, and a BMC cannot tell.
+INSIDE_KEY = 'accel_inside_void'
 #: Our part of the node's ``plugin_data``.
 PLUGIN_KEY = 'accelerators'
 #: Firmware components of ours; all others are somebody else's.
@@ -60,17 +65,34 @@ def load(task: Any) -> Stored | None:
     """What was stored last, or None."""
     data = _data(task)
     raw = (data.get('plugin_data') or {}).get(PLUGIN_KEY)
-    if not isinstance(raw, dict) or 'inventory' not in raw:
-        # The inspection hook of upstream puts a list under that name.
+    if raw is None:
         return None
     try:
-        seen = document.inventory_from_dict(raw['inventory'])
-    except (KeyError, TypeError, ValueError) as exc:
+        return read(raw)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
         LOG.warning('The stored inventory of node %(node)s is not read: '
-                    '%(why)s', {'node': task.node.uuid, 'why': exc})
+                    '%(why)s', {'node': task.node.uuid, 'why': repr(exc)})
         return None
-    return Stored(seen, raw['at'], tuple(
-        _way_from(w) for w in raw.get('ways') or ()), raw.get('plan'))
+
+
+def read(raw: Mapping[str, Any]) -> Stored:
+    """What was stored, out of our part of the plugin data.
+
+    :raises: KeyError, TypeError, ValueError or AttributeError for anything
+        else that an inspection put under that name.
+    """
+    if 'at' not in raw or 'inventory' not in raw:
+        raise ValueError("expected 'inventory' and 'at'")
+    return Stored(
+        document.inventory_from_dict(raw['inventory']), raw['at'], tuple(
+            way_from(w) for w in raw.get('ways') or ()), raw.get('plan'))
+
+
+def written(stored: Stored) -> dict[str, Any]:
+    """Our part of the plugin data; ``read`` reads it back."""
+    return {'inventory': document.inventory_to_dict(stored.inventory),
+            'at': stored.at, 'ways': [_way_to(w) for w in stored.ways],
+            'plan': dict(stored.plan) if stored.plan else None}
 
 
 def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
@@ -84,10 +106,7 @@ def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
     at = clock.now() if now is None else now
     data = _data(task)
     plugin = dict(data.get('plugin_data') or {})
-    plugin[PLUGIN_KEY] = {
-        'inventory': document.inventory_to_dict(inventory), 'at': at,
-        'ways': [_way_to(w) for w in ways],
-        'plan': dict(plan) if plan else None}
+    plugin[PLUGIN_KEY] = written(Stored(inventory, at, tuple(ways), plan))
     inspect_utils.store_inspection_data(
         task.node, data.get('inventory') or {}, plugin, task.context)
     task.node.set_driver_internal_info(
@@ -102,7 +121,7 @@ def _way_to(way: Way) -> dict[str, Any]:
             'resets': dict(way.resets)}
 
 
-def _way_from(raw: Mapping[str, Any]) -> Way:
+def way_from(raw: Mapping[str, Any]) -> Way:
     return Way(
         raw['name'],
         {(device, name): Burn(lane, tuple((a, b) for a, b in also))
@@ -129,6 +148,33 @@ def known_ids(task: Any, inventory: Inventory) -> Inventory:
     return join.rejoin(inventory, join.identities(stored.inventory))
 
 
+def whole(task: Any, inventory: Inventory, ways: Iterable[Way] = ()
+          ) -> tuple[Inventory, tuple[Way, ...]]:
+    """A complete look, with what only another way can see.
+
+    What state that is in is kept only where no tenant can have changed it.
+
+    :returns: the inventory, with the ids that devices had, and the ways,
+        with those that were not open to this look.
+    """
+    node, ways = task.node, tuple(ways)
+    state = not proofs.had_tenant(node) and not (
+        node.driver_internal_info or {}).get(INSIDE_KEY)
+    if carry.INSIDE & set(inventory.seen_via):
+        node.del_driver_internal_info(INSIDE_KEY)
+    stored = load(task)
+    if stored is None:
+        return inventory, ways
+    seen = join.rejoin(inventory, join.identities(stored.inventory))
+    seen = carry.carried(seen, stored.inventory, state)
+    return seen, carry.ways(ways, stored.ways, seen)
+
+
+def tenant_gone(node: Any) -> None:
+    """Do not vouch any more for what was seen inside; the caller saves."""
+    node.set_driver_internal_info(INSIDE_KEY, True)
+
+
 def sync_firmware(task: Any, inventory: Inventory) -> None:
     """Bring the node's firmware components up to what was seen.
 
@@ -152,6 +198,27 @@ def sync_firmware(task: Any, inventory: Inventory) -> None:
     for name in set(rows) - seen:
         if name.startswith(ROW_PREFIX):
             _drop_row(rows[name])
+
+
+def forget(task: Any) -> int:
+    """Remove the stored inventory and our firmware components.
+
+    What an inspection stored beside it stays; the caller saves the node.
+
+    :returns: how many firmware components were removed.
+    """
+    data = _data(task)
+    plugin = dict(data.get('plugin_data') or {})
+    if isinstance(plugin.get(PLUGIN_KEY), dict):
+        # A list is upstream's.
+        del plugin[PLUGIN_KEY]
+        inspect_utils.store_inspection_data(
+            task.node, data.get('inventory') or {}, plugin, task.context)
+    ours = [r for r in objects.FirmwareComponentList.get_by_node_id(
+        task.context, task.node.id) if r.component.startswith(ROW_PREFIX)]
+    for row in ours:
+        _drop_row(row)
+    return len(ours)
 
 
 def _put_row(task: Any, row: Any, name: str,

@@ -37,7 +37,7 @@ def merge(a: Inventory, b: Inventory) -> Inventory:
     ``a`` does not know is filled from ``b``. Components and modes are
     united. It is complete where both are.
     """
-    pairs = _pairs(a.devices, b.devices)
+    pairs = counterparts(a.devices, b.devices)
     names = {other.id: mine.id for mine, other in pairs}
     taken = {d.id for d in a.devices}
     extra = []
@@ -60,8 +60,8 @@ def merge(a: Inventory, b: Inventory) -> Inventory:
         requests=a.requests + b.requests, devices=tuple(devices))
 
 
-def _pairs(ours: tuple[Device, ...], theirs: tuple[Device, ...]
-           ) -> list[tuple[Device, Device]]:
+def counterparts(ours: tuple[Device, ...], theirs: tuple[Device, ...]
+                 ) -> list[tuple[Device, Device]]:
     """Which device of one look is which of the other.
 
     A key joins two devices only where it tells one on either side: two GPUs
@@ -76,7 +76,7 @@ def _pairs(ours: tuple[Device, ...], theirs: tuple[Device, ...]
             if key(mine) is None or _count(ours, mine, key) != 1:
                 continue
             found = [d for d in right if key(d) == key(mine)
-                     and _count(theirs, d, key) == 1 and _alike(mine, d)]
+                     and _count(theirs, d, key) == 1 and alike(mine, d)]
             if len(found) == 1:
                 pairs.append((mine, found[0]))
                 right.remove(found[0])
@@ -104,7 +104,7 @@ def _same_kind(a: Device, b: Device) -> bool:
     return a.kind == b.kind or {a.kind, b.kind} == {'nic', 'dpu'}
 
 
-def _alike(a: Device, b: Device) -> bool:
+def alike(a: Device, b: Device) -> bool:
     """Whether nothing that both know tells them apart."""
     serials = (_serial(a), _serial(b))
     pairs = (a.pci.pair if a.pci else None, b.pci.pair if b.pci else None)

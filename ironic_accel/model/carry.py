@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What one way alone can see, kept while another way looks.
+
+An agent sees devices that a BMC knows nothing of, and the other way round.
+A look by one of them must not make the other's vanish: they are kept from
+the last look that could see them. What has a URI was seen by a BMC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import dataclasses
+from typing import TypeVar
+
+from ironic_accel.model import merge
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
+from ironic_accel.model.device import Warned
+from ironic_accel.model.plan import Way
+
+#: Ways that look from inside of the host.
+INSIDE = frozenset({'agent', 'local'})
+
+_T = TypeVar('_T', Device, Component, Mode)
+
+
+def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
+    """A look with what it could not see, as it was stored.
+
+    :param seen: with the ids of ``stored``, where a device is in both.
+    :param state: whether versions, modes and health are kept too, or only
+        who is there: whoever had the host since may have changed the rest.
+    """
+    inside = bool(INSIDE & set(seen.seen_via))
+    outside = bool(set(seen.seen_via) - INSIDE)
+    if inside == outside:
+        return seen
+
+    def hidden(part: Device | Component | Mode) -> bool:
+        return (part.uri is not None) == inside
+
+    kept = [_part(d, hidden, state) for d in stored.devices
+            if hidden(d) or _detailed(d, hidden)]
+    last = dataclasses.replace(
+        stored, host='unknown', complete=True, boot=None, busy=(),
+        halfway=(), requests=0, warnings=(), devices=tuple(kept))
+    whole = joined(seen, last, hidden)
+    return dataclasses.replace(whole, seen_via=seen.seen_via)
+
+
+def joined(a: Inventory, b: Inventory,
+           may_add: Callable[[Device], bool] = lambda _: True) -> Inventory:
+    """Two looks as one, without counting a device twice.
+
+    ``merge.merge`` keeps apart what it cannot tell to be one. Here a device
+    of ``b`` is left out where it may be one of ``a`` that has no other
+    counterpart.
+
+    :param may_add: whether a device of ``b`` that is not in ``a`` counts.
+    """
+    pairs = merge.counterparts(a.devices, b.devices)
+    taken = {id(mine) for mine, _ in pairs}
+    found = {id(other) for _, other in pairs}
+    alone = [d for d in a.devices if id(d) not in taken]
+    kept, doubtful = [], []
+    for device in b.devices:
+        if id(device) in found:
+            kept.append(device)
+        elif may_add(device):
+            same = any(_may_be(device, d) for d in alone)
+            (doubtful if same else kept).append(device)
+    whole = merge.merge(a, dataclasses.replace(b, devices=tuple(kept)))
+    return dataclasses.replace(whole, warnings=(*whole.warnings, *(
+        Warned(d.id, 'left out: it cannot be told from another device of '
+               'its kind') for d in doubtful)))
+
+
+def ways(now: Iterable[Way], stored: Iterable[Way],
+         seen: Inventory) -> tuple[Way, ...]:
+    """The ways of a look, and those that were not open to it."""
+    now = tuple(now)
+    names = {w.name for w in now} | set(seen.seen_via)
+    there = {d.id for d in seen.devices}
+    return (*now, *(_only(w, there) for w in stored if w.name not in names))
+
+
+def _only(way: Way, there: set[str]) -> Way:
+    return dataclasses.replace(
+        way, burns={r: b for r, b in way.burns.items() if r[0] in there},
+        sets=frozenset(r for r in way.sets if r[0] in there),
+        resets={d: e for d, e in way.resets.items() if d in there})
+
+
+def _detailed(device: Device,
+              hidden: Callable[[Component | Mode], bool]) -> bool:
+    return any(map(hidden, (*device.components, *device.modes))) \
+        or device.address is not None
+
+
+def _part(device: Device,
+          hidden: Callable[[Device | Component | Mode], bool],
+          state: bool) -> Device:
+    """A device as far as only the other way knows it."""
+    if not state:
+        return dataclasses.replace(
+            device, health=None, components=(), modes=())
+    return dataclasses.replace(
+        device, health=device.health if hidden(device) else None,
+        components=_which(device.components, hidden),
+        modes=_which(device.modes, hidden))
+
+
+def _which(parts: tuple[_T, ...],
+           hidden: Callable[[_T], bool]) -> tuple[_T, ...]:
+    return tuple(p for p in parts if hidden(p))
+
+
+def _may_be(one: Device, other: Device) -> bool:
+    """Whether nothing tells two devices apart."""
+    return merge.alike(one, other) and not (
+        one.address and other.address
+        and one.address.lower() != other.address.lower())
