@@ -61,10 +61,15 @@ def due(node: Any) -> bool:
     """
     current = operation.load(node)
     until = clock.now() + CONF.accelerator.poll_interval / 2
-    return (current is not None
+    return (current is not None and operation.foreign(node) is None
             and (current.due <= until or agent_boot.came(node, current))
             and operation.is_current(node, current)
             and (current.work == 'watch' or not node.maintenance))
+
+
+def littered(node: Any) -> bool:
+    """Whether there is anything of ours to clear away on a node."""
+    return operation.foreign(node) is None and reaper.wanted(node)
 
 
 class Loop:
@@ -111,11 +116,11 @@ class Loop:
         predicate_extra_fields=[
             'driver_internal_info', 'provision_state', 'clean_step',
             'deploy_step', 'service_step', 'instance_uuid'],
-        predicate=reaper.wanted)
+        predicate=littered)
     def clear_leftovers(self, task: Any, manager: Any, context: Any) -> None:
         """Clear away leftovers and void proofs of one node."""
         task.upgrade_lock(retry=False)
-        if reaper.wanted(task.node):
+        if littered(task.node):
             reaper.reap(task)
 
 

@@ -113,7 +113,8 @@ def _begin(task: Any, since: float) -> None:
     """Begin a look at a locked node, if none is under way or just was."""
     node = task.node
     current = operation.load(node)
-    if operation.kind_of(node) != 'idle' or current is not None:
+    if operation.kind_of(node) != 'idle' or current is not None \
+            or operation.foreign(node):
         return
     now = clock.now()
     looks = (node.driver_internal_info or {}).get(LOOKS_KEY) or {}

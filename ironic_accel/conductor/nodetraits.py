@@ -121,6 +121,23 @@ def withdraw_changing(task: Any, devices: Collection[str],
         meaning.startswith('is ') and meaning[3:] in void))
 
 
+def remove_all(task: Any) -> tuple[list[str], list[str]]:
+    """Remove all traits of ours; the caller saves the node.
+
+    :returns: the names of those removed, and of those that stay because an
+        instance of the node names them.
+    """
+    node = task.node
+    ours = {n for n in of(task) if n.startswith(grammar.PREFIX)
+            or n in published(node)}
+    kept = ours & _needed(node)
+    for name in sorted(ours - kept):
+        _destroy(task, name)
+    node.traits = objects.TraitList.get_by_node_id(task.context, node.id)
+    node.obj_reset_changes(['traits'])
+    return sorted(ours - kept), sorted(kept)
+
+
 def _alert(node: Any, name: str) -> None:
     text = f'trait {name} is void, and stays until the instance is gone'
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})

@@ -160,6 +160,23 @@ def store(node: Any, operation: Operation) -> None:
     node.set_driver_internal_info(KEY, dataclasses.asdict(operation))
 
 
+def foreign(node: Any) -> str | None:
+    """Why a node is not ours to touch, or None.
+
+    During an upgrade conductors of two versions run side by side, and a
+    node may come to the older one: what a later version wrote is neither
+    ticked, nor cleared away, nor overwritten here.
+
+    :param node: a node, or anything with ``driver_internal_info``.
+    """
+    raw = (node.driver_internal_info or {}).get(RECORD_KEY)
+    if not raw or raw.get('schema') == record_mod.SCHEMA:
+        return None
+    return (f"its record is {raw.get('schema')!r} where this conductor knows "
+            f'{record_mod.SCHEMA!r}: a later version works on it, hands off '
+            'until this conductor is upgraded')
+
+
 def load_record(node: Any) -> Record | None:
     """The record of a node, or None.
 

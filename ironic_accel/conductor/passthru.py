@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Vendor passthru: reading answers from what is stored, with its age.
+"""Vendor passthru: what is stored, with its age; and the ways in and out.
 
 A passthru runs inside an RPC call of 60 s: none of these talks to a BMC.
 """
@@ -25,6 +25,7 @@ from ironic.drivers import base
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import leaving
 from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
@@ -38,11 +39,13 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.planner import make_plan
 
 OURS = frozenset({'accel_inventory', 'accel_progress', 'accel_refresh',
-                  'accel_plan'})
+                  'accel_plan', 'accel_profiles', 'accel_release'})
 _KNOWN = {'accel_inventory': frozenset[str](),
           'accel_progress': frozenset[str](),
           'accel_refresh': frozenset({'power_on'}),
-          'accel_plan': frozenset({'profile'})}
+          'accel_plan': frozenset({'profile'}),
+          'accel_profiles': frozenset[str](),
+          'accel_release': frozenset[str]()}
 
 
 class Passthru:
@@ -65,6 +68,8 @@ class Passthru:
                 f"{method}: {', '.join(sorted(unknown))}: expected {known}")
         if method == 'accel_refresh':
             _check_refresh(task, kwargs.get('power_on'))
+        if method == 'accel_release':
+            leaving.check(task)
 
     @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
                    description='The stored inventory of the accelerators, '
@@ -123,6 +128,24 @@ class Passthru:
         node.save()
         return {'id': current.id}
 
+    @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
+                   description='The site profiles of the conductor that the '
+                               'node belongs to, with their digests.')
+    def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """The site profiles of this conductor."""
+        return {'conductor': CONF.host, 'profiles': [
+            {'digest': p.digest, 'profile': loader.normalise(p)}
+            for _, p in sorted(sites.site_profiles().all().items())]}
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='Take the node out of our care: remove our '
+                               'traits, firmware components, stored '
+                               'inventory and keys. Driver and interfaces '
+                               'are changed by the API afterwards.')
+    def accel_release(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """Remove what we put on the node."""
+        return leaving.leave(task)
+
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
                    description='Plan a profile from the stored inventory. '
                                'Required argument: profile, the name of a '
@@ -165,6 +188,9 @@ def _check_refresh(task: Any, power_on: object) -> None:
     if current is not None and operation.is_current(node, current):
         raise exception.InvalidState(
             f'node {node.uuid}: {current.step} is under way')
+    foreign = operation.foreign(node)
+    if foreign:
+        raise exception.InvalidState(f'node {node.uuid}: {foreign}')
 
 
 def _progress(current: Operation) -> dict[str, Any]:

@@ -171,12 +171,14 @@ def begin(task: Any, current: Operation) -> str:
     Everything is saved at once, so that a kill leaves all of it or nothing.
 
     :returns: the wait state to return from the step.
-    :raises: InvalidState where the node is in no operation that has steps.
+    :raises: InvalidState where the node is in no operation that has steps,
+        or a later version works on it.
     """
     node = task.node
     if current.kind not in operation.WAIT_STATES:
         raise exception.InvalidState(
             f'a step cannot run in provision state {node.provision_state}')
+    _check_known(node)
     now = clock.now()
     ramdisk = current.in_band or agent_boot.has_ramdisk(node, current.kind)
     operation.store(node, current.but(
@@ -186,6 +188,12 @@ def begin(task: Any, current: Operation) -> str:
     async_steps.set_node_flags(
         node, polling=True, skip_current_step=True, step_type=current.kind)
     return str(operation.WAIT_STATES[current.kind])
+
+
+def _check_known(node: Any) -> None:
+    foreign = operation.foreign(node)
+    if foreign:
+        raise exception.InvalidState(f'node {node.uuid}: {foreign}')
 
 
 def begin_apply(task: Any, step: str, given: object,

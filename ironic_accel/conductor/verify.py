@@ -36,6 +36,11 @@ def look_once(task: Any) -> None:
     is in the result record.
     """
     node = task.node
+    foreign = operation.foreign(node)
+    if foreign:
+        LOG.warning('Node %(node)s is not looked at: %(why)s',
+                    {'node': node.uuid, 'why': foreign})
+        return
     current = operation.Operation(
         kind='verify', step='verify_accelerators', work='look')
     try:

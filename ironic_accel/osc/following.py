@@ -78,13 +78,14 @@ def look(ironic: api.Ironic, uuid: str, before: str | None,
     current = info.get(keys.OPERATION)
     result = info.get(keys.RESULT)
     fresh = result is not None and (
-        result['id'] == wanted if wanted else result['id'] != before)
+        result.get('id') == wanted if wanted else result.get('id') != before)
     # What is watched after a step has failed is no part of the run.
-    working = bool(current) and current.get('work') != 'watch'
-    if working or state in MOVING or (node.get('reservation')
+    current = {} if current is None or current.get('work') == 'watch' \
+        else current
+    if current or state in MOVING or (node.get('reservation')
                                       and not fresh):
-        return Status(state, (current or {}).get('progress') or state,
-                      (current or {}).get('percent'),
+        return Status(state, current.get('progress') or state,
+                      current.get('percent'),
                       _devices(info.get(keys.RECORD)))
     if fresh and result is not None:
         return _over(state, result)
@@ -96,7 +97,8 @@ def look(ironic: api.Ironic, uuid: str, before: str | None,
 def result_id(node: Document) -> str | None:
     """The id of the result that a node has, or None."""
     result = (api.info(node) or {}).get(keys.RESULT)
-    return None if result is None else str(result['id'])
+    found: str | None = None if result is None else result.get('id')
+    return found
 
 
 def _blind(node: Document, state: str) -> Status:

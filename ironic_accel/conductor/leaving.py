@@ -1,0 +1,79 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Taking a node out of our care: all that we put on it goes.
+
+What Ironic itself keeps of a node (driver, interfaces) the API changes; what
+the API cannot remove is removed here: traits, firmware components, the
+stored inventory and our keys in ``driver_internal_info``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.common import exception
+from ironic.conductor import utils as manager_utils
+
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import nodetraits
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import store
+
+#: What all our keys in ``driver_internal_info`` begin with.
+KEY_PREFIX = 'accel_'
+
+
+def check(task: Any) -> None:
+    """Make sure that a node can be let go.
+
+    :raises: InvalidState while anything of ours is under way or written.
+    """
+    node = task.node
+    standing = guard.over(task)
+    if standing is not None:
+        raise exception.InvalidState(guard.word(*standing))
+    current = operation.load(node)
+    if current is not None and operation.is_current(node, current):
+        raise exception.InvalidState(
+            f'node {node.uuid}: {current.step} is under way')
+    foreign = operation.foreign(node)
+    if foreign:
+        raise exception.InvalidState(f'node {node.uuid}: {foreign}')
+
+
+def leave(task: Any) -> dict[str, Any]:
+    """Remove what we put on a node, and save it.
+
+    A trait that the node's instance names stays: a rebuild needs it, and
+    whoever releases the node has to remove it later. Doing it twice changes
+    nothing.
+
+    :returns: ``traits`` and ``kept_traits`` (names), ``firmware`` (number
+        of rows) and ``keys`` (names).
+    """
+    node = task.node
+    removed, kept = nodetraits.remove_all(task)
+    rows = store.forget(task)
+    keys = sorted(k for k in node.driver_internal_info or {}
+                  if k.startswith(KEY_PREFIX))
+    for key in keys:
+        node.del_driver_internal_info(key)
+    text = (f"released: {len(removed)} traits, {rows} firmware components "
+            f'and {len(keys)} keys removed')
+    if kept:
+        text += f"; kept for the instance: {', '.join(kept)}"
+    manager_utils.node_history_record(
+        node, event=text, event_type='accelerator')
+    node.save()
+    return {'traits': removed, 'kept_traits': kept, 'firmware': rows,
+            'keys': keys}

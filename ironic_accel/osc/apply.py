@@ -1,0 +1,244 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator apply``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel import view
+from ironic_accel.model.device import Effect
+from ironic_accel.osc import api
+from ironic_accel.osc import base
+from ironic_accel.osc import board
+from ironic_accel.osc import cells
+from ironic_accel.osc import fleet
+from ironic_accel.osc import following
+from ironic_accel.osc import given
+from ironic_accel.osc import planning
+from ironic_accel.osc import refreshing
+from ironic_accel.osc.following import Status
+from ironic_accel.osc.problems import Denied
+
+COLUMNS = ('Node', 'Operation', 'Outcome', 'Seconds', 'Writes', 'Resets',
+           'Proved', 'Note')
+
+#: The step of each way; the agent's is declared by its hardware manager.
+STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
+#: The operation of Ironic by the provision state that it begins in.
+OPERATIONS = {'manageable': 'clean', 'active': 'service'}
+_NEXT = {
+    'available': 'baremetal node manage {ref}, and provide it afterwards',
+    'enroll': 'baremetal node manage {ref}',
+    'clean failed': 'see its last_error, then baremetal node maintenance '
+                    'unset {ref} and baremetal node manage {ref}',
+    'service failed': 'see its last_error, then baremetal node abort {ref}',
+}
+
+
+class Apply(base.Lister):
+    """Bring nodes to a profile, as a manual clean or a service step.
+
+    A manageable node is cleaned, an active one serviced. All nodes are
+    checked before anything is begun on any of them. The exit code is 3
+    where a profile was refused, 4 where a node failed.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_nodes(parser)
+        given.add_profile(parser)
+        parser.add_argument(
+            '--via', choices=sorted(STEPS), default='redfish',
+            help='Out of band by the BMC (default), or with the ramdisk '
+                 'booted, by BMC and agent.')
+        kind = parser.add_mutually_exclusive_group()
+        for name, state in (('clean', 'manageable'), ('service', 'active')):
+            kind.add_argument(
+                f'--{name}', action='store_const', const=name, dest='kind',
+                help=f'Only by {name}: every node has to be {state}.')
+        parser.add_argument(
+            '--max-effect', choices=[e.value for e in Effect],
+            help='The strongest reset that may be used; a service step '
+                 'uses none unless it is told to.')
+        parser.add_argument(
+            '--allow-disruption', action='store_true',
+            help='Let a service step interrupt the instance.')
+        _add_waiting(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Bring them there."""
+        profile = given.profile(parsed_args)
+        jobs = [self._job(ref, profile, parsed_args)
+                for ref in dict.fromkeys(parsed_args.nodes)]
+        refused = [j for j in jobs if j.refused is not None]
+        if refused:
+            self.status = base.REFUSED
+            return COLUMNS, [row_refused(j) if j in refused
+                             else row(fleet.Run(j)) for j in jobs]
+        if parsed_args.wait or parsed_args.max_in_flight:
+            runs = fleet.run(jobs, board.of(self.app.stderr),
+                             parsed_args.max_in_flight,
+                             parsed_args.keep_going, parsed_args.interval)
+        else:
+            runs = fleet.begin_all(jobs)
+        self.status = status(runs)
+        return COLUMNS, [row(r) for r in runs]
+
+    def _job(self, ref: str, profile: Any,
+             args: argparse.Namespace) -> Job:
+        node = self.ironic.node(ref)
+        api.check_ours(node, ref)
+        refreshing.check_idle(node, ref)
+        job = Job(self.ironic, ref, operation(node, ref, args.kind), {
+            'interface': 'vendor', 'step': STEPS[args.via],
+            'args': _args(profile, args)})
+        try:
+            plan = planning.ask(self.ironic, ref, profile)['plan']
+        except Denied as error:
+            # Whoever may clean may not always call the passthru.
+            self.say(f'{error}; the conductor plans when the step runs')
+            return job
+        job.planned(plan, args.via)
+        self.say(f'node {ref}: {view.plan_headline(plan)}')
+        return job
+
+
+def _add_waiting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--wait', action='store_true',
+        help='Wait for the end, and show how it goes.')
+    parser.add_argument(
+        '--max-in-flight', type=_positive, default=0, metavar='<n>',
+        help='Nodes at a time; the command waits for all of them. No '
+             'further node is begun after one has failed.')
+    parser.add_argument(
+        '--keep-going', action='store_true',
+        help='With --max-in-flight: begin further nodes also after one has '
+             'failed.')
+    parser.add_argument(
+        '--interval', type=float, default=fleet.INTERVAL,
+        metavar='<seconds>', help='Seconds between two looks at a node '
+                                  '(default: 2).')
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text}: expected a number of nodes, at least 1')
+    return number
+
+
+class Job:
+    """One node that is brought to a profile; a job of ``fleet``.
+
+    :ivar refused: what the conductor refuses to do, or None.
+    """
+
+    def __init__(self, ironic: api.Ironic, ref: str, kind: str,
+                 step: dict[str, Any]) -> None:
+        self.ref = ref
+        self.kind = kind
+        self.devices: Sequence[str] = ()
+        self.refused: Sequence[Any] | None = None
+        self._ironic = ironic
+        self._step = step
+        self._before: str | None = None
+
+    def planned(self, plan: api.Document, via: str) -> None:
+        """Take note of what was planned.
+
+        What only the agent can do is refused in a plan from stored ways, so
+        that a refusal counts only for the way out of band.
+        """
+        if plan['refused'] and via == 'redfish':
+            self.refused = plan['refused']
+        self.devices = list(dict.fromkeys(
+            i['device'] for stage in plan['stages']
+            for action in stage['actions'] for i in action['items']))
+
+    def begin(self) -> None:
+        """Begin the clean or the service."""
+        self._before = following.result_id(self._ironic.node(self.ref))
+        steps = {f'{self.kind}steps': [self._step]}
+        self._ironic.provision(self.ref, self.kind, **steps)
+
+    def look(self) -> Status:
+        """See how it goes."""
+        return following.look(self._ironic, self.ref, self._before)
+
+
+def operation(node: api.Document, ref: str, asked: str | None) -> str:
+    """``clean`` or ``service``, by the state that a node is in.
+
+    :raises: CommandError for a state in which neither can be begun, and for
+        one in which what was asked for cannot.
+    """
+    state = node['provision_state']
+    kind = OPERATIONS.get(state)
+    if kind is not None and asked in (None, kind):
+        return kind
+    wanted = [s for s, k in OPERATIONS.items() if asked in (None, k)]
+    hint = _NEXT.get(state)
+    raise CommandError(
+        f"node {ref} is {state}: {asked or 'apply'} wants it "
+        f"{' or '.join(wanted)}"
+        + (f'; next: {hint.format(ref=ref)}' if hint and kind is None
+           else '') + '; nothing was begun on any node')
+
+
+def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {'profile': profile}
+    if args.max_effect is not None:
+        found['max_effect'] = args.max_effect
+    if args.allow_disruption:
+        found['allow_disruption'] = True
+    return found
+
+
+def status(runs: Sequence[fleet.Run]) -> int:
+    """The exit code of some runs."""
+    outcomes = {r.outcome for r in runs}
+    if outcomes <= following.GOOD | {'running'}:
+        return 0
+    return base.REFUSED if 'refused' in outcomes else base.FAILED
+
+
+def row(run: fleet.Run) -> tuple[Any, ...]:
+    """How a run has ended, or that it was begun."""
+    job: Any = run.job
+    found = (run.status.result if run.status else None) or {}
+    note = (run.status.error if run.status else None) or found.get(
+        'no_is') or found.get('withheld')
+    outcome = 'begun' if run.outcome == 'running' else run.outcome
+    return cells.row(
+        job.ref, job.kind, outcome, found.get('seconds'),
+        found.get('writes'), found.get('resets'), found.get('proved'), note)
+
+
+def row_refused(job: Job) -> tuple[Any, ...]:
+    """What the conductor refuses, before anything was begun."""
+    first, *more = job.refused or ()
+    text = (f"{first['device']} {first['name']}: {first['reason']} "
+            f"(expected {view.value(first['expected'])}, seen "
+            f"{view.value(first['seen'])})")
+    if more:
+        text += f'; {len(more)} more: baremetal accelerator plan {job.ref}'
+    return cells.row(job.ref, job.kind, 'refused', None, 0, 0, None, text)

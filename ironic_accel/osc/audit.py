@@ -1,0 +1,85 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator audit``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ironic_accel.osc import base
+from ironic_accel.osc import board
+from ironic_accel.osc import cells
+from ironic_accel.osc import fleet
+from ironic_accel.osc import following
+from ironic_accel.osc import seen as seeing
+from ironic_accel.osc.refreshing import Refresh
+
+COLUMNS = ('Node', 'Outcome', 'Host', 'Devices', 'Traits added',
+           'Traits removed', 'Seconds', 'Note')
+
+
+class Audit(base.Lister):
+    """Look at nodes now, and publish or take back what follows from it.
+
+    Nothing is written to any device. A host that is off is powered on only
+    where that is asked for.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_nodes(parser)
+        parser.add_argument(
+            '--power-on', action='store_true',
+            help='Power hosts on that are off, and off again afterwards.')
+        parser.add_argument(
+            '--max-in-flight', type=int, default=10, metavar='<n>',
+            help='Nodes that are looked at at a time (default: 10).')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Look at them."""
+        ironic = self.ironic
+        before = {ref: seeing.of(ironic, ref).ours
+                  for ref in parsed_args.nodes}
+        runs = fleet.run(
+            [Refresh(ironic, ref, parsed_args.power_on)
+             for ref in parsed_args.nodes],
+            board.of(self.app.stderr), parsed_args.max_in_flight,
+            keep_going=True)
+        found = []
+        for run in runs:
+            ref = run.job.ref
+            after = seeing.of(ironic, ref).ours
+            if run.outcome not in following.GOOD:
+                self.status = base.FAILED
+            found.append(row(run, before[ref], after))
+        return COLUMNS, found
+
+
+def row(run: fleet.Run, before: tuple[str, ...],
+        after: tuple[str, ...]) -> tuple[Any, ...]:
+    """What a look has come to."""
+    result = (run.status.result if run.status else None) or {}
+    note = (run.status.error if run.status else None) or '; '.join(
+        str(result[k]) for k in ('note', 'withheld', 'no_is')
+        if result.get(k))
+    return cells.row(
+        run.job.ref, run.outcome, result.get('host'), result.get('found'),
+        _names(set(after) - set(before)), _names(set(before) - set(after)),
+        result.get('seconds'), note or None)
+
+
+def _names(names: set[str]) -> cells.Cell:
+    return cells.Cell(sorted(names), '\n'.join(sorted(names)) or '-')
