@@ -86,7 +86,7 @@ def _bring(document: Mapping[str, Any], look_only: bool,
             if root is None:
                 raise AccelError('the root file system was there a moment '
                                  'ago, and cannot be written into')
-            deliver.inject(root, deliver.files(document), found.selinux)
+            deliver.inject(root, deliver.files(document))
         return {**answer, 'delivered': 'files'}
     if found.way != 'configdrive':
         raise AccelError('the instance reads no config drive')

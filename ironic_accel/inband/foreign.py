@@ -14,9 +14,7 @@
 """Flashes that somebody else runs: seen in /proc, waited for, never ended.
 
 A row is a program and the words of which one makes it write; a program
-without words writes whenever it runs. Source of each: the tool's own manual
-page or usage text (mstflint, mstfwmanager, XRT xbmgmt, OPAE fpgasupdate and
-rsu, xpu-smi, hl-fw-loader, bfb-install, fwupdmgr and fwupdtool).
+without words writes whenever it runs.
 """
 
 from __future__ import annotations
@@ -29,25 +27,45 @@ import re
 
 from ironic_accel.inband.host import Host
 
+_FLINT = frozenset({
+    'b', 'burn', 'bb', 'brom', 'drom', 'e', 'erase', 'fi', 'sg', 'smg', 'sv',
+    'set_vpd', 'set_key', 'set_public_keys', 'set_forbidden_versions',
+    'reset_cfg', 'ww', 'wwne', 'wb', 'wbne', 'ir', 'image_reactivation'})
+_FWUPD = frozenset({'install', 'update', 'upgrade', 'reinstall',
+                    'switch-branch', 'activate'})
+_NVME = frozenset({'fw-download', 'fw-commit', 'fw-activate'})
+
 _WRITES: dict[str, frozenset[str]] = {
-    'mstflint': frozenset({'burn', 'b', 'bb', 'br'}),
-    'flint': frozenset({'burn', 'b', 'bb', 'br'}),
-    'mstfwmanager': frozenset({'-u', '--update', '-i', '--image-file'}),
-    'mlxfwmanager': frozenset({'-u', '--update', '-i', '--image-file'}),
-    'xbmgmt': frozenset({'program'}),
-    'fpgasupdate': frozenset(),
-    'rsu': frozenset(),
-    'xpu-smi': frozenset({'updatefw'}),
-    'xpumcli': frozenset({'updatefw'}),
-    'hl-fw-loader': frozenset(),
+    # mstflint 4.36, flint/cmd_line_parser.cpp, SubCmdMetaData
+    'mstflint': _FLINT, 'flint': _FLINT,
+    # mstflint 4.36, mlxfwupdate/cmd_line_parser.cpp: an image file alone
+    # (-i) is only looked into
+    'mstfwmanager': frozenset({'-u', '--update'}),
+    'mlxfwmanager': frozenset({'-u', '--update'}),
+    # rshim-user-space, man/bfb-install.8
     'bfb-install': frozenset(),
-    'fwupdmgr': frozenset({'install', 'local-install', 'update', 'upgrade'}),
-    'fwupdtool': frozenset({'install', 'install-blob', 'update'}),
+    # XRT, tools/xbmgmt2/xbmgmt.cpp and tools/xbflash2
+    'xbmgmt': frozenset({'program'}), 'xbflash2': frozenset({'program'}),
+    # OPAE SDK, python/opae.admin/setup.py; rsu loads what was written
+    'fpgasupdate': frozenset(), 'fpgaflash': frozenset(),
+    'fpgaotsu': frozenset(), 'super-rsu': frozenset(), 'rsu': frozenset(),
+    # Intel XPU Manager, ial/cmn/cmd_updatefw.cpp; xpumcli until 1.3
+    'xpu-smi': frozenset({'updatefw'}), 'xpumcli': frozenset({'updatefw'}),
+    # Intel Gaudi documentation, Firmware Upgrade
+    'hl-fw-loader': frozenset(),
+    # fwupd 2.1, src/fu-cli.c and data/bash-completion/fwupdtool
+    'fwupdmgr': _FWUPD | {'local-install', 'downgrade', 'sync', 'sync-bkc'},
+    'fwupdtool': _FWUPD | {'install-blob'},
+    # devlink-dev(8), ethtool(8), nvme(1)
+    'devlink': frozenset({'flash'}),
+    'ethtool': frozenset({'-f', '--flash'}),
+    'nvme': _NVME,
 }
 
 _INTERPRETER = re.compile(r'(?:ba|da)?sh|python[0-9.]*|perl')
 _ADDRESS = re.compile(
-    r'(?:([0-9a-f]{4}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])', re.IGNORECASE)
+    r'(?:pci/)?(?:([0-9a-f]{4}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])',
+    re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

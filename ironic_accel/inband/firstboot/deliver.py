@@ -18,15 +18,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
 from email.mime import nonmultipart
+import errno
 from importlib import resources
 import json
 import os
 import pathlib
-import tempfile
 from typing import Any
 
 from ironic_accel.model.errors import AccelError
@@ -60,14 +61,8 @@ SyslogIdentifier=ironic-accel
 WantedBy=multi-user.target
 """
 
-#: Types of the files in the targeted policy of SELinux (its file_contexts);
-#: a file without a label could not be read by what starts at boot.
-_LABELS = (('etc/systemd/system/', 'systemd_unit_file_t'),
-           ('etc/', 'etc_t'), ('usr/local/lib/', 'lib_t'),
-           ('usr/', 'usr_t'))
-
-#: Puts a label on a file: path, label.
-Label = Callable[[pathlib.Path, str], None]
+#: Puts a label on a file that is in its folder already.
+Label = Callable[[pathlib.Path], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,13 +73,6 @@ class File:
     content: str = ''
     target: str | None = None
     mode: int = 0o644
-
-    @property
-    def label(self) -> str:
-        """Its SELinux label."""
-        kind = next(t for prefix, t in _LABELS
-                    if self.path.startswith(prefix))
-        return f'system_u:object_r:{kind}:s0'
 
 
 def files(document: Mapping[str, Any]) -> tuple[File, ...]:
@@ -129,14 +117,26 @@ def vendor_part(delivered: Iterable[File]) -> str:
     return part.as_string()
 
 
-def set_label(path: pathlib.Path, label: str) -> None:
-    """Put an SELinux label on a file (xattr(7), security.selinux)."""
-    os.setxattr(path, 'security.selinux', label.encode() + b'\0',
-                follow_symlinks=False)
+def copy_label(path: pathlib.Path,
+               name: str = 'security.selinux') -> None:
+    """Give a file the SELinux label of its folder (xattr(7)).
+
+    It is what the kernel would give it there; a file without a label could
+    not be read by what starts at boot. Which type that is depends on the
+    policy of the image, so none is named here. Where the folder has none,
+    the image is not labelled, or will be as a whole.
+    """
+    try:
+        label = os.getxattr(path.parent, name, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno in (errno.ENODATA, errno.ENOTSUP):
+            return
+        raise
+    os.setxattr(path, name, label, follow_symlinks=False)
 
 
 def inject(root: pathlib.Path, delivered: Iterable[File],
-           selinux: bool = False, label: Label = set_label) -> None:
+           label: Label = copy_label) -> None:
     """Write the files into a mounted root file system; again is the same.
 
     :raises: AccelError where a folder on the way is a symbolic link, which
@@ -144,12 +144,10 @@ def inject(root: pathlib.Path, delivered: Iterable[File],
     """
     for file in delivered:
         try:
-            made = _folder(root, pathlib.PurePosixPath(file.path).parent)
-            if selinux:
-                for folder in made:
-                    label(folder, dataclasses.replace(
-                        file, path=f'{folder.relative_to(root)}/').label)
-            _put(root / file.path, file, label if selinux else None)
+            folder = pathlib.PurePosixPath(file.path).parent
+            for made in _folder(root, folder):
+                label(made)
+            _put(root / file.path, file, label)
         except OSError as exc:
             raise AccelError(
                 f'/{file.path} cannot be written into the instance',
@@ -157,9 +155,8 @@ def inject(root: pathlib.Path, delivered: Iterable[File],
 
 
 def _folder(root: pathlib.Path, path: pathlib.PurePosixPath
-            ) -> list[pathlib.Path]:
-    """Make the folders of a path; those that were not there."""
-    made = []
+            ) -> Iterator[pathlib.Path]:
+    """Make the folders of a path one by one; those that were not there."""
     here = root
     for part in path.parts:
         here = here / part
@@ -170,24 +167,20 @@ def _folder(root: pathlib.Path, path: pathlib.PurePosixPath
         if not here.exists():
             here.mkdir(mode=0o755)
             here.chmod(0o755)
-            made.append(here)
-    return made
+            yield here
 
 
-def _put(path: pathlib.Path, file: File, label: Label | None) -> None:
+def _put(path: pathlib.Path, file: File, label: Label) -> None:
     """Put a file in its place as a whole, whatever was there."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix='.accel-', dir=path.parent))
-    part = folder / 'part'
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         if file.target is not None:
             part.symlink_to(file.target)
         else:
             part.write_text(file.content, 'utf-8')
             part.chmod(file.mode)
-        if label is not None:
-            label(part, file.label)
+        label(part)
         os.replace(part, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()
-        folder.rmdir()

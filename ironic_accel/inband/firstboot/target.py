@@ -52,12 +52,10 @@ class Target:
 
     :ivar reasons: why nothing can be delivered; empty where it can.
     :ivar way: ``configdrive`` where cloud-init reads one, else ``files``.
-    :ivar selinux: whether files need SELinux labels.
     """
 
     reasons: tuple[str, ...] = ()
     way: Literal['configdrive', 'files'] = 'files'
-    selinux: bool = False
 
 
 def node_reasons(deploy_interface: str, boots_from_volume: bool
@@ -92,8 +90,7 @@ def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
     reasons = [*(_SEALED[p] for p in partitions if p == 'DM_verity_hash'),
                *_sealed(root), *_init(root), *_python(root)]
     return Target(tuple(dict.fromkeys(reasons)),
-                  'configdrive' if _cloud_init(root) else 'files',
-                  _selinux(root))
+                  'configdrive' if _cloud_init(root) else 'files')
 
 
 def _text(path: pathlib.Path) -> str:
@@ -177,8 +174,3 @@ def _mapping(path: pathlib.Path) -> dict[str, Any]:
         return {}
     return data if isinstance(data, dict) else {}
 
-
-def _selinux(root: pathlib.Path) -> bool:
-    return re.search(r'^\s*SELINUX\s*=\s*enforcing\b',
-                     _text(root / 'etc/selinux/config'),
-                     re.MULTILINE) is not None
