@@ -1,0 +1,70 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How long the report's page of a large fleet takes to open.
+
+    bench/report_page.py [NODES...]
+
+Prints, for each number of nodes with eight devices each: the size of the
+page in MiB, the seconds to make it, the milliseconds until headless Chromium
+has it ready for use (from the start of the navigation), and those until a
+search over all of it is drawn. The bar is 2,000 nodes in 2,000 ms.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from ironic_accel.export import page
+from tests.faces import browser
+from tests.faces import fleet
+
+SEARCH = ("{ const start = performance.now(); query = 'critical'; choose(); "
+          'canvas.getContext("2d").getImageData(0, 0, 1, 1); '
+          'performance.now() - start }')
+
+
+def measure(nodes: int, folder: pathlib.Path) -> str:
+    """One line of the table."""
+    report = fleet.report(nodes)
+    start = time.monotonic()
+    text = page.render(report)
+    made = time.monotonic() - start
+    path = folder / f'{nodes}.html'
+    path.write_text(text, 'utf-8')
+    with browser.browser() as opened:
+        opened.open(path.as_uri(), 1280, 1000)
+        ready = float(opened.run('document.body.dataset.ready'))
+        search = float(opened.run(SEARCH))
+    return (f'{nodes:>6} {path.stat().st_size / 2**20:>8.1f} {made:>8.2f} '
+            f'{ready:>9.0f} {search:>9.0f}')
+
+
+def main(numbers: list[int]) -> int:
+    """Print the table; 1 where there is no browser."""
+    if browser.find() is None:
+        print("Debian's package chromium is not installed")
+        return 1
+    print(' nodes      MiB   made s  ready ms search ms')
+    with tempfile.TemporaryDirectory() as folder:
+        for nodes in numbers:
+            print(measure(nodes, pathlib.Path(folder)), flush=True)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main([int(n) for n in sys.argv[1:]] or [100, 500, 2000]))
