@@ -18,12 +18,14 @@ import sys
 
 from ironic_accel.model import errors
 from ironic_accel.model import loader
+from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.profile import Profile
 
 
-def read(file: str) -> list[Profile]:
+def read(file: str, catalog: Catalog | None = None) -> list[Profile]:
     """Every profile of a file; ``-`` is standard input.
 
+    :param catalog: what is known of devices; the package's own by default.
     :raises: BadInput naming what is wrong, and where.
     """
     try:
@@ -36,18 +38,19 @@ def read(file: str) -> list[Profile]:
         raise errors.BadInput(f'{file}: {exc.strerror}') from exc
     except UnicodeDecodeError as exc:
         raise errors.BadInput(f'{file}: not UTF-8 text') from exc
-    return loader.load_text(text, file)
+    return loader.load_text(text, file, catalog)
 
 
-def choose(file: str, name: str | None,
-           option: str = '--name') -> Profile:
+def choose(file: str, name: str | None, option: str = '--name',
+           catalog: Catalog | None = None) -> Profile:
     """One profile of a file.
 
     :param name: which one; may be None where there is only one.
     :param option: what the caller's option for the name is called.
+    :param catalog: what is known of devices; the package's own by default.
     :raises: BadInput where there is none of that name, or it is left open.
     """
-    found = read(file)
+    found = read(file, catalog)
     names = ', '.join(p.name for p in found)
     if name is None:
         if len(found) == 1:

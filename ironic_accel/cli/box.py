@@ -21,12 +21,12 @@ import contextlib
 import dataclasses
 import functools
 
+from ironic_accel.cli import catalogue
 from ironic_accel.cli import machine
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
-from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model import join
 from ironic_accel.model import planner
 from ironic_accel.model.catalog import Catalog
@@ -47,6 +47,7 @@ from ironic_accel.redfish.connect import Connector
 from ironic_accel.redfish.connect import disconnect
 from ironic_accel.redfish.host import Host
 from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.settings import ImageUri
 from ironic_accel.redfish.settings import Settings
 
 
@@ -153,17 +154,20 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(args: argparse.Namespace) -> Generator[Opened, None, None]:
+def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
+           ) -> Generator[Opened, None, None]:
     """Open the machine that the options name; it is closed in the end.
 
+    :param image_uri: where a BMC that can only fetch finds an image.
     :raises: BadInput for bad options; Unreachable where nobody answers.
     """
     bmc = machine.url(args)
     user, password = machine.credentials(args)
-    catalog = catalog_mod.load()
+    catalog = catalogue.of(args)
     connector = connect(bmc, user, password, machine.verify(args))
     try:
-        backend = RedfishBackend(connector, args.system, catalog=catalog)
+        backend = RedfishBackend(connector, args.system, catalog=catalog,
+                                 settings=Settings(image_uri=image_uri))
         yield Opened(bmc, args.system, connector, Watched(backend), catalog)
     finally:
         disconnect(connector)

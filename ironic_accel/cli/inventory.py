@@ -18,12 +18,14 @@ import argparse
 import json
 import sys
 
+from ironic_accel.cli import catalogue
 from ironic_accel.cli import machine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     machine.add_arguments(parser)
+    catalogue.add_argument(parser)
     parser.add_argument('--firmware', action='store_true',
                         help='a row for each component too')
 

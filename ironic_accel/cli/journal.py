@@ -27,6 +27,7 @@ from typing import Any
 
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
+from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
 
 SCHEMA = 'journal/1'
@@ -141,6 +142,35 @@ class FileJournal:
 def of(bmc: str, system: str, path: str | None = None) -> FileJournal:
     """The journal of a machine, at its default place or a given one."""
     return FileJournal(path or default_path(bmc, system), bmc, system)
+
+
+def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
+    """Whether a run of a profile was left open on a machine behind a BMC.
+
+    It is asked before the BMC answers, so without knowing which System is
+    meant.
+
+    :param path: of the journal; those at the default place otherwise.
+    """
+    folder = default_folder()
+    paths = [path] if path else [
+        os.path.join(folder, name) for name in (
+            os.listdir(folder) if os.path.isdir(folder) else ())
+        if name.endswith('.json')]
+    for one in paths:
+        try:
+            with open(one, encoding='utf-8') as file:
+                raw = json.load(file)
+            record = record_mod.load(raw['record'])
+        except (OSError, ValueError, LookupError, TypeError,
+                errors.BadInput):
+            # Whoever needs this one is told what is wrong with it.
+            continue
+        if raw.get('bmc') == bmc and record is not None and (
+                record.digest == profile.digest
+                and record.intent is not None):
+            return True
+    return False
 
 
 def _sync(folder: str) -> None:

@@ -21,6 +21,7 @@ import sys
 
 from ironic_accel.cli import machine
 from ironic_accel.cli import profiles
+from ironic_accel.cli import served
 from ironic_accel.model.device import Effect
 from ironic_accel.model.profile import Profile
 
@@ -42,6 +43,7 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-effect', choices=[e.value for e in Effect],
         help='the strongest reset that may be used, where it is weaker than '
              'the profile\'s limits.reset')
+    served.add_arguments(parser)
 
 
 def profile_of(args: argparse.Namespace) -> Profile:
@@ -68,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     from ironic_accel.cli import box
     from ironic_accel.cli import journal
     profile = profile_of(args)
-    with box.opened(args) as opened:
+    with served.Served(args, machine.url(args)) as images, box.opened(
+            args, images.uri) as opened:
         record = journal.of(opened.bmc, opened.system, args.journal).load()
         inventory = opened.look()
         plan = opened.plan(inventory, profile, record)

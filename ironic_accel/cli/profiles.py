@@ -17,16 +17,18 @@ from __future__ import annotations
 import argparse
 
 from ironic_accel import profile_file
+from ironic_accel.cli import catalogue
 from ironic_accel.model.profile import Profile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--profile`` and ``--name``."""
+    """``--profile``, ``--name`` and ``--catalogue``."""
     parser.add_argument('--profile', required=True, metavar='FILE',
                         help='a file of one or more profiles; - is standard '
                              'input')
     parser.add_argument('--name', help='which profile of the file, where '
                                        'there are several')
+    catalogue.add_argument(parser)
 
 
 def choose(args: argparse.Namespace) -> Profile:
@@ -34,4 +36,5 @@ def choose(args: argparse.Namespace) -> Profile:
 
     :raises: BadInput where they name none, or leave it open.
     """
-    return profile_file.choose(args.profile, args.name)
+    return profile_file.choose(args.profile, args.name,
+                               catalog=catalogue.of(args))

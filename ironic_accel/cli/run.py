@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Generator
+import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -25,6 +27,7 @@ from ironic_accel.cli import box
 from ironic_accel.cli import journal as journal_mod
 from ironic_accel.cli import machine
 from ironic_accel.cli import resets
+from ironic_accel.cli import served
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge.outcome import Converged
 from ironic_accel.converge.outcome import Failed
@@ -38,6 +41,8 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.errors import word
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
@@ -54,18 +59,52 @@ def apply(args: argparse.Namespace, profile: Profile,
     :returns: the document: the plan, and what came of it.
     :raises: BadInput, Unreachable, AccelError where nothing was begun.
     """
-    with box.opened(args) as opened, journal_mod.hold_bmc(opened.bmc):
+    pace = _pace(args.poll)
+    with contextlib.ExitStack() as stack:
+        bmc = machine.url(args)
+        stack.enter_context(journal_mod.hold_bmc(bmc))
+        serving = stack.enter_context(served.Served(args, bmc))
+        opened = stack.enter_context(_reached(
+            args, serving, profile, pace))
         journal = journal_mod.of(opened.bmc, opened.system, args.journal)
         record = _begin(profile, journal.load())
         store = images.ImageStore(image_cache, images.Policy(
             schemes=_SCHEMES, folders=('/',),
             verify=args.image_ca or True))
-        run = Run(opened, journal, store, profile, record,
-                  _pace(args.poll), _pauses(args))
-        try:
-            return run.to_the_end()
-        finally:
-            store.close()
+        stack.callback(store.close)
+        document = Run(opened, journal, store, profile, record, pace,
+                       _pauses(args)).to_the_end()
+        serving.keep = bool((document['error'] or {}).get('running'))
+        return document
+
+
+@contextlib.contextmanager
+def _reached(args: argparse.Namespace, serving: served.Served,
+             profile: Profile, pace: Pace
+             ) -> Generator[box.Opened, None, None]:
+    """The machine, once its BMC answers.
+
+    A run that was left open may have left the BMC on its way back from a
+    reset: that is waited for as long as the loop itself would wait. For a
+    new run a BMC that does not answer is an error at once.
+    """
+    left = journal_mod.left_open(machine.url(args), profile, args.journal)
+    until = time.monotonic() + pace.unreachable
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                opened = stack.enter_context(box.opened(args, serving.uri))
+                _ = opened.system  # asked for while nothing is begun
+            except Unreachable as exc:
+                if (not left or time.monotonic() > until or
+                        exc.detail.error_class is not ErrorClass.TRANSIENT):
+                    raise
+                machine.say('a run was left open, waiting for the BMC: '
+                            f'{exc.detail.summary}')
+            else:
+                yield opened
+                return
+        time.sleep(max(pace.look, 0.01))
 
 
 def _begin(profile: Profile, earlier: Record | None) -> Record:
@@ -153,7 +192,11 @@ class Run:
 
     def _power_on(self) -> None:
         self._say('powering the host on: its devices have to be seen')
-        self.opened.host.power_on()
+        try:
+            self.opened.host.power_on()
+        except (Unreachable, OutcomeUnknown) as exc:
+            # The loop looks again, and asks again or waits within its bounds.
+            machine.say(str(exc))
         time.sleep(self.pace.look)
 
     def _reset(self, resetter: resets.Resetter) -> None:

@@ -25,6 +25,7 @@ import json
 from typing import Any
 
 from ironic_accel import profile_file
+from ironic_accel.cli import catalogue
 from ironic_accel.cli import profiles
 from ironic_accel.model import traits
 from ironic_accel.model.profile import Profile
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     :raises: BadInput for a bad file, or a name that is not in it.
     """
     chosen = ([profiles.choose(args)] if args.name is not None
-              else profile_file.read(args.profile))
+              else profile_file.read(args.profile, catalogue.of(args)))
     print(json.dumps({'schema': 'templates/1', 'profiles': [
         document(profile) for profile in chosen]}, indent=2))
     return 0

@@ -19,6 +19,7 @@ import json
 import sys
 
 from ironic_accel import profile_file
+from ironic_accel.cli import catalogue
 from ironic_accel.model import errors
 
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'input')
     parser.add_argument('--json', action='store_true',
                         help='print what was found as JSON')
+    catalogue.add_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,9 +40,10 @@ def run(args: argparse.Namespace) -> int:
     """
     good: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
+    known = catalogue.of(args)
     for file in args.files:
         try:
-            for profile in profile_file.read(file):
+            for profile in profile_file.read(file, known):
                 good.append({'file': file, 'name': profile.name,
                              'digest': profile.digest,
                              'offered': profile.offered})

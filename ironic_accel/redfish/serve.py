@@ -19,6 +19,7 @@ checked again at every fetch, before its first byte goes out.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import os
@@ -45,23 +46,41 @@ class ImageServer:
     :param bmc: URL of the BMC: the local address that leads there is the one
         that is listened on and told.
     :param port: to listen on; 0 is any free one.
+    :param host: by which the BMC reaches this machine, where it is another
+        than that address; it is told to the BMC, and every address of the
+        machine is listened on unless it is one of them.
     """
 
-    def __init__(self, bmc: str, port: int = 0) -> None:
-        self._host = _address_towards(bmc)
+    def __init__(self, bmc: str, port: int = 0,
+                 host: str | None = None) -> None:
+        self._host = host or _address_towards(bmc)
         self._port = port
         self._files: dict[str, Ready] = {}
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> ImageServer:
-        family = socket.AF_INET6 if ':' in self._host else socket.AF_INET
-        kind = type('_Bound', (_Server,), {'address_family': family})
-        self._server = kind((self._host, self._port), self._files)
+        self._server = self._bound()
         self._thread = threading.Thread(
             target=self._server.serve_forever, name='images', daemon=True)
         self._thread.start()
         return self
+
+    def _bound(self) -> _Server:
+        """A server at the address, or at all where it is not ours."""
+        family = socket.AF_INET6 if ':' in self._host else socket.AF_INET
+        kind = type('_Bound', (_Server,), {'address_family': family})
+        try:
+            found: _Server = kind((self._host, self._port), self._files)
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or (
+                    error.errno == errno.EADDRNOTAVAIL):
+                # Reached by another name or address than it has: a
+                # forwarded port, an address translation.
+                found = kind(('', self._port), self._files)
+            else:
+                raise
+        return found
 
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,

@@ -32,7 +32,10 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Push:
-    """One firmware image that reached the BMC whole."""
+    """One firmware image that reached the BMC whole.
+
+    ``source`` is the URI from which the BMC fetched it, where it did.
+    """
 
     time: float
     digest: str
@@ -40,6 +43,7 @@ class Push:
     way: str
     targets: tuple[str, ...] | None
     task: str | None
+    source: str | None = None
 
 
 @dataclass(frozen=True)

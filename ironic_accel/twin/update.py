@@ -47,6 +47,7 @@ class Order:
     force: bool = False
     stage_only: bool = False
     apply_time: str = 'Immediate'
+    source: str | None = None
 
 
 class Updates:
@@ -71,11 +72,11 @@ class Updates:
         )  # fmt: skip
         if running and not box.family.parallel_updates:
             box.violate('two pushes at once', f'during {running[0].uri}')
-            box.ledger.pushes.append(Push(*push, None))
+            box.ledger.pushes.append(Push(*push, None, order.source))
             order.file.unlink(missing_ok=True)
             raise RedfishError.busy(box.retry_after(60))
         task = box.tasks.new('Update')
-        box.ledger.pushes.append(Push(*push, task.id))
+        box.ledger.pushes.append(Push(*push, task.id, order.source))
         box.faults.task_started(box, task)
         if order.apply_time in ('OnStartUpdateRequest', 'OnReset'):
             task.state = 'Pending'

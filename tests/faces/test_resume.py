@@ -27,6 +27,7 @@ import pytest
 from tests.faces.conftest import Boot
 from tests.faces.conftest import Machine
 from tests.faces.conftest import MakeProfile
+from tests.faces.conftest import OLD
 from tests.faces.conftest import Run
 
 QUICK = ('--poll', '0.02', '--soft-off', '0', '--json')
@@ -111,12 +112,20 @@ def test_killed_in_the_middle_of_a_reset(
     finally:
         child.kill()
         child.wait()
+    machine.going.clear()
     until = time.monotonic() + 60
-    while machine.box.as_dict()['bmc_away']:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    while not machine.box.as_dict()['bmc_away']:
+        assert time.monotonic() < until, 'the BMC was not seen to be away'
+        machine.box.advance(1)
+    # Nobody waits for a BMC that a run of its own has not left open.
+    other = run('apply', '--bmc', machine.url, '--profile',
+                str(profile(OLD)), *QUICK)
+    assert other.code == 4
+    assert 'a run was left open' not in other.err
+    threading.Timer(0.3, machine.going.set).start()
     said = run(*words(machine, file))
     assert said.code == 0, said.err
+    assert 'a run was left open, waiting for the BMC' in said.err
     assert said.document['outcome'] == 'converged'
     assert machine.resets().count('AuxPowerCycle') == 1
     assert machine.box.as_dict()['hosts'] == {'System_0': 'On'}

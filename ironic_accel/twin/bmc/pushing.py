@@ -229,7 +229,7 @@ def simple_update(box: Box, body: dict[str, Any]) -> Reply:
     except (OSError, RedfishError) as error:
         landing.discard()
         return _not_fetched(box, uri, str(error))
-    return _order(box, landing, 'simple-update', body)
+    return _order(box, landing, 'simple-update', body, uri)
 
 
 def _fetch(uri: str, landing: Landing) -> None:
@@ -269,7 +269,11 @@ def _targets(parameters: Document) -> tuple[str, ...] | None:
 
 
 def _order(
-    box: Box, landing: Landing, way: str, parameters: Document
+    box: Box,
+    landing: Landing,
+    way: str,
+    parameters: Document,
+    source: str | None = None,
 ) -> Reply:
     digest = landing.close()
     with box.lock:
@@ -296,6 +300,7 @@ def _order(
             apply_time=parameters.get(
                 '@Redfish.OperationApplyTime', 'Immediate'
             ),
+            source=source,
         )
         task = box.updates.start(order)
         document = box.tasks.document(task.uri)

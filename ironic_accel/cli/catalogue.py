@@ -1,0 +1,60 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A site's own rows of the catalogue, as the command line takes them."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from typing import TYPE_CHECKING
+
+from ironic_accel.model.errors import BadInput
+
+if TYPE_CHECKING:
+    from ironic_accel.model.catalog import Catalog
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """``--catalogue``."""
+    parser.add_argument(
+        '--catalogue', metavar='PATH', action='append', default=[],
+        help='a file, or a folder of .yaml files, with rows of your own for '
+             'the catalogue; may be given again')
+
+
+def of(args: argparse.Namespace) -> Catalog:
+    """The catalogue with the site's rows laid over it.
+
+    :raises: BadInput where a file cannot be read or is not valid.
+    """
+    # Help is quick: what takes time to import is not needed for it.
+    from ironic_accel.model import catalog as catalog_mod
+    if not args.catalogue:
+        return catalog_mod.load()
+    texts: dict[str, str] = {}
+    for given in args.catalogue:
+        path = pathlib.Path(given)
+        files = sorted(path.glob('*.yaml')) if path.is_dir() else [path]
+        if not files:
+            raise BadInput(f'--catalogue: {given}: expected .yaml files in '
+                           'the folder, and there are none')
+        for file in files:
+            try:
+                texts[str(file)] = file.read_text(encoding='utf-8')
+            except OSError as exc:
+                raise BadInput(
+                    f'--catalogue: {file}: {exc.strerror}') from exc
+            except UnicodeDecodeError as exc:
+                raise BadInput(
+                    f'--catalogue: {file}: not UTF-8 text') from exc
+    return catalog_mod.extended(texts)
