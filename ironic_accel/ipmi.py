@@ -24,6 +24,7 @@ IPMI Platform Management FRU Information Storage Definition 1.0 revision 1.3,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
@@ -108,21 +109,33 @@ def _unreachable(target: Target, why: str, kind: ErrorClass) -> Unreachable:
         f'IPMI: {why}', error_class=kind, todo=todo)
 
 
-def inventory(answer: Mapping[str, Any]) -> Inventory:
+def inventory(answer: Mapping[str, Any],
+              known: Iterable[Device] = ()) -> Inventory:
     """What a document ``ipmi/1`` says, as an inventory.
 
-    The one device is the host's own board, with the BMC's firmware:
-    accelerators are seen in band, where they can be told from one another.
+    It has the host's own board, with the BMC's firmware. Accelerators are
+    seen in band, where they can be told from one another; a unit that has
+    the serial number of one adds where it sits and its part number.
 
+    :param known: devices that were seen in band.
     :raises: ValueError for another schema.
     """
     if answer.get('schema') != SCHEMA:
         raise ValueError(f"schema: {answer.get('schema')!r} where "
                          f'{SCHEMA!r} was expected')
-    fields: Mapping[str, Any] = next(
-        (u['fields'] for u in answer['units'] if u['id'] == 0), {})
+    units = {u['id']: u for u in answer['units']}
+    board = _board(units.pop(0, {}).get('fields') or {},
+                   answer['bmc']['version'])
+    return Inventory(
+        system=answer.get('uuid') or NAME, host='unknown', complete=True,
+        seen_via=(NAME,), requests=answer['requests'],
+        warnings=tuple(Warned(**w) for w in answer['warnings']),
+        devices=join.identify([board, *_matched(units.values(), known)]))
+
+
+def _board(fields: Mapping[str, Any], firmware: str) -> Device:
     maker = fields.get('Board manufacturer') or fields.get('Manufacturer')
-    device = Device(
+    return Device(
         id='system', kind='baseboard',
         vendor=catalog.load().vendor(maker) or version.clean(maker),
         model=version.clean(fields.get('Product name')
@@ -132,38 +145,31 @@ def inventory(answer: Mapping[str, Any]) -> Inventory:
         # pyghmi calls the board's part number its model (fru.py).
         part_number=version.clean(fields.get('Board model')),
         location='System', uri='ipmi:fru/0',
-        components=(Component('bmc', 'BMC', answer['bmc']['version'],
-                              uri='ipmi:mc'),))
-    return Inventory(
-        system=answer.get('uuid') or NAME, host='unknown', complete=True,
-        seen_via=(NAME,), requests=answer['requests'],
-        warnings=tuple(Warned(**w) for w in answer['warnings']),
-        devices=join.identify([device]))
+        components=(Component('bmc', 'BMC', firmware, uri='ipmi:mc'),))
 
 
-def filled(seen: Inventory, answer: Mapping[str, Any]) -> Inventory:
-    """An inventory with what the BMC's FRU inventory knows besides.
+def _matched(units: Iterable[Mapping[str, Any]],
+             known: Iterable[Device]) -> Iterator[Device]:
+    """What units tell of devices that were seen in band.
 
-    A field replaceable unit is a device where it has its serial number.
+    Without a URI: that a BMC has a unit's inventory does not say that it
+    sees the device.
     """
-    units = {serial: u for u in answer['units'] if u['id'] != 0
-             and (serial := join.clean_serial(_serial(u['fields'])))}
-    out = []
-    for device in seen.devices:
-        unit = units.get(join.clean_serial(device.serial) or '')
-        if unit is not None:
-            fields = unit['fields']
-            device = dataclasses.replace(
-                device, location=device.location or version.clean(
-                    unit['name']),
-                part_number=device.part_number or version.clean(
+    serials: dict[str, list[Device]] = {}
+    for device in known:
+        if serial := join.clean_serial(device.serial):
+            serials.setdefault(serial, []).append(device)
+    for unit in units:
+        fields = unit['fields']
+        serial = join.clean_serial(fields.get('Serial Number')
+                                   or fields.get('Board serial number'))
+        found = serials.get(serial or '', [])
+        if len(found) == 1:
+            yield Device(
+                id=f"fru-{unit['id']}", kind=found[0].kind, serial=serial,
+                location=version.clean(unit['name']),
+                part_number=version.clean(
                     fields.get('Board model') or fields.get('Model')))
-        out.append(device)
-    return dataclasses.replace(seen, devices=tuple(out))
-
-
-def _serial(fields: Mapping[str, Any]) -> Any:
-    return fields.get('Serial Number') or fields.get('Board serial number')
 
 
 def read(target: Target) -> dict[str, Any]:

@@ -188,7 +188,19 @@ HARDWARE_OPTIONS = [
         help='The default of redfish_verify_ca where a node of this hardware '
              'type has none in driver_info.'),
 ]
-HARDWARE_TYPES = ('accel-redfish', 'accel-idrac')
+HARDWARE_TYPES = ('accel-redfish', 'accel-idrac', 'accel-ipmi')
+
+IPMI_OPTIONS = [
+    cfg.IntOpt(
+        'timeout', default=60, min=1,
+        help='Seconds that a BMC gets to tell its FRU inventory and '
+             'firmware revision by IPMI.'),
+]
+
+
+def hardware_options(name: str) -> list[Any]:
+    """The options in the group of a hardware type."""
+    return HARDWARE_OPTIONS + (IPMI_OPTIONS if name == 'accel-ipmi' else [])
 
 
 def register(conf: Any = CONF) -> None:
@@ -196,13 +208,13 @@ def register(conf: Any = CONF) -> None:
     conf.register_group(GROUP)
     conf.register_opts(OPTIONS, group=GROUP)
     for name in HARDWARE_TYPES:
-        conf.register_opts(HARDWARE_OPTIONS, group=cfg.OptGroup(name))
+        conf.register_opts(hardware_options(name), group=cfg.OptGroup(name))
 
 
 def list_opts() -> Sequence[tuple[str, Sequence[Any]]]:
     """What the generator of sample files asks for."""
     return [(GROUP.name, OPTIONS),
-            *((name, HARDWARE_OPTIONS) for name in HARDWARE_TYPES)]
+            *((name, hardware_options(name)) for name in HARDWARE_TYPES)]
 
 
 register()

@@ -28,9 +28,11 @@ from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import ipmi
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor.agent_backend import AgentBackend
 from ironic_accel.conductor.agent_calls import AgentCalls
+from ironic_accel.conductor.ipmi import IpmiBackend
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.converge.both import Both
 from ironic_accel.converge.ports import Backend
@@ -61,6 +63,8 @@ def backend(task: Any, current: Operation) -> Backend:
     """
     agent = AgentBackend(AgentCalls(task)) if current.in_band else None
     if neighbours.address(task.node) is None:
+        if agent is None and task.node.driver == ipmi.DRIVER:
+            return Both({ipmi.NAME: IpmiBackend(task)})
         if agent is None:
             raise AccelError(
                 'there is no way to the accelerators of this node',

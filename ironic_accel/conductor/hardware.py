@@ -19,6 +19,7 @@ from importlib import metadata
 from typing import Any
 
 from ironic.drivers import drac
+from ironic.drivers import ipmi
 from ironic.drivers import redfish
 from oslo_log import log
 
@@ -106,6 +107,30 @@ class AccelIdracHardware(drac.IDRACHardware):
         """Ours, whose sensors know accelerators, and Ironic's."""
         upstream: list[Any] = super().supported_management_interfaces
         return [management.AccelIdracManagement, *upstream]
+
+    @property
+    def supported_boot_interfaces(self) -> list[Any]:
+        """Ironic's, and those installed to go with this hardware type."""
+        upstream: list[Any] = super().supported_boot_interfaces
+        return [*upstream, *_companions('boot')]
+
+
+class AccelIpmiHardware(ipmi.IPMIHardware):
+    """Hardware without Redfish, whose accelerators are looked after in band.
+
+    What its BMC tells of FRUs and firmware is read by IPMI.
+    """
+
+    @property
+    def supported_power_interfaces(self) -> list[Any]:
+        """The guarded power interface."""
+        return [power.AccelIpmiPower]
+
+    @property
+    def supported_vendor_interfaces(self) -> list[Any]:
+        """Ours first: it is the default where it is enabled."""
+        upstream: list[Any] = super().supported_vendor_interfaces
+        return [vendor.IpmiAccelerator, *upstream]
 
     @property
     def supported_boot_interfaces(self) -> list[Any]:

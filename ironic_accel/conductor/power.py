@@ -19,6 +19,7 @@ from typing import Any
 from ironic.common import exception
 from ironic.common import states
 from ironic.drivers.modules.drac import power as drac_power
+from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import power as redfish_power
 
 from ironic_accel.conductor import guard
@@ -97,3 +98,7 @@ class AccelIdracPower(GuardedPower, drac_power.DracRedfishPower):
     # Upstream discourages its own iDRAC class in favour of plain Redfish;
     # nodes of the idrac hardware type have to have one all the same.
     supported = True
+
+
+class AccelIpmiPower(GuardedPower, ipmitool.IPMIPower):
+    """Ironic's IPMI power with the guard."""

@@ -18,9 +18,14 @@ vendor slot has clean, deploy, service and verify steps, and passthru.
 
 from __future__ import annotations
 
+from typing import Any
+
+from ironic.common import exception
 from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
+from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
+from ironic_accel.conductor import guard
 from ironic_accel.conductor import known
 from ironic_accel.conductor.agent_steps import AgentSteps
 from ironic_accel.conductor.firstboot import FirstBoot
@@ -59,3 +64,19 @@ class IdracAccelerator(Accelerator, drac_vendor.DracRedfishVendorPassthru):
     """The life cycle of accelerators, with all of the iDRAC's passthru."""
 
     supported = True
+
+
+class IpmiAccelerator(Accelerator, ipmitool.VendorPassthru):
+    """The life cycle of accelerators, with all of ipmitool's passthru."""
+
+    def validate(self, task: Any, method: str | None = None,
+                 **kwargs: Any) -> None:
+        """Check a passthru call before anything is done.
+
+        :raises: InvalidState for a raw command while something is being
+            written: there are raw commands that cut the power.
+        """
+        super().validate(task, method, **kwargs)
+        standing = guard.over(task)
+        if method == 'send_raw' and standing and not guard.passes(task):
+            raise exception.InvalidState(guard.word(*standing))

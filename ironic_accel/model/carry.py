@@ -76,7 +76,8 @@ def joined(a: Inventory, b: Inventory,
     taken = {id(mine) for mine, _ in pairs}
     found = {id(other) for _, other in pairs}
     alone = [d for d in a.devices if id(d) not in taken]
-    kept, doubtful = [], []
+    kept: list[Device] = []
+    doubtful: list[Device] = []
     for device in b.devices:
         if id(device) in found:
             kept.append(device)
@@ -107,8 +108,8 @@ def _only(way: Way, there: set[str]) -> Way:
 
 def _detailed(device: Device,
               hidden: Callable[[Component | Mode], bool]) -> bool:
-    return any(map(hidden, (*device.components, *device.modes))) \
-        or device.address is not None
+    return (device.address is not None or any(map(hidden, device.modes))
+            or any(map(hidden, device.components)))
 
 
 def _part(device: Device,

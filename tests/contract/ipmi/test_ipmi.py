@@ -20,6 +20,8 @@ import socket
 import pytest
 
 from ironic_accel import ipmi
+from ironic_accel.model import carry
+from ironic_accel.model import join
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
@@ -131,19 +133,25 @@ def test_a_short_fru_is_a_defect() -> None:
     assert ipmi.defect(raw) == 'its chassis area is beyond its end'
 
 
-def test_a_unit_fills_the_device_that_has_its_serial() -> None:
-    answer = {'units': [
-        {'id': 0, 'name': 'System', 'fields': {'Serial Number': 'S'}},
-        {'id': 5, 'name': 'GPU_5', 'fields': {
-            'Serial Number': '1650000042', 'Board model': '900-21001'}}]}
-    seen = Inventory(system='s', host='on', complete=True, devices=(
-        Device(id='a', kind='gpu', serial='1650000042'),
-        Device(id='b', kind='gpu', serial=None),
-        Device(id='c', kind='gpu', serial='S', location='here')))
-    first, second, third = ipmi.filled(seen, answer).devices
-    assert (first.location, first.part_number) == ('GPU_5', '900-21001')
+def test_a_unit_tells_of_the_device_that_has_its_serial() -> None:
+    with bmc_process('plain') as port:
+        answer = ipmi.ask(_target(port), PATIENCE)
+    inside = Inventory(
+        system='s', host='on', complete=True, seen_via=('agent',),
+        devices=join.identify([
+            Device(id='a', kind='gpu', serial='1650000042', model='A100',
+                   address='0000:17:00.0'),
+            Device(id='b', kind='gpu', serial='1650000043',
+                   address='0000:18:00.0')]))
+    seen = ipmi.inventory(answer, inside.devices)
+    whole = carry.carried(seen, inside, True)
+    board, first, second = whole.devices
+    assert board.kind == 'baseboard'
+    assert (first.id, first.location, first.part_number, first.model,
+            first.address, first.uri) == (
+        'gpu-1650000042', 'GPU_5', '900-21001', 'A100', '0000:17:00.0', None)
     assert (second.location, second.part_number) == (None, None)
-    assert (third.location, third.part_number) == ('here', None)
+    assert (whole.host, whole.complete) == ('unknown', True)
 
 
 def test_another_schema_is_refused() -> None:

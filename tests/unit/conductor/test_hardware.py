@@ -55,8 +55,10 @@ def test_a_hardware_type_is_upstream_s_with_ours_in_front(
         vendor_ours, *plain.supported_vendor_interfaces]
     assert mine.supported_boot_interfaces == [
         *plain.supported_boot_interfaces, NullBoot]
-    for kind in ('bios', 'deploy', 'firmware', 'inspect', 'management',
-                 'raid', 'network', 'storage'):
+    assert mine.supported_management_interfaces[1:] == \
+        plain.supported_management_interfaces
+    for kind in ('bios', 'deploy', 'firmware', 'inspect', 'raid', 'network',
+                 'storage'):
         name = f'supported_{kind}_interfaces'
         assert getattr(mine, name) == getattr(plain, name)
     routes = vendor_ours().vendor_routes
