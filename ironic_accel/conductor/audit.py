@@ -27,7 +27,6 @@ from typing import Any
 import zlib
 
 from ironic.common import exception
-from ironic.common import metrics_utils
 from ironic.conductor import task_manager
 from oslo_log import log
 
@@ -35,6 +34,7 @@ from ironic_accel.conductor import clock
 from ironic_accel.conductor import context as contexts
 from ironic_accel.conductor import findings
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import meters
 from ironic_accel.conductor import operation
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.conf import HARDWARE_TYPES
@@ -42,7 +42,6 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
-METRICS = metrics_utils.get_metrics_logger('accelerator.audit')
 
 #: Seconds between two lists of the nodes that there are.
 LIST = 60.0
@@ -142,7 +141,7 @@ def begin(manager: Any, context: Any, interface: type,
             filters={'provision_state_in': list(options.audit_states),
                      'maintenance': False, 'include_children': True})
             if driver in HARDWARE_TYPES}, now, options.audit_interval)
-    METRICS.send_gauge('due', queue.waiting(now))
+    meters.gauge('audit.due', queue.waiting(now))
     free = places()
     while free.acquire(blocking=False):
         uuid = queue.take(now)
@@ -167,9 +166,9 @@ def _work(context: Any, uuid: str, interface: type, queue: Due,
           free: threading.BoundedSemaphore) -> None:
     wait = float(CONF.accelerator.audit_retry)
     try:
-        with METRICS.timer('node'):
+        with meters.timer('audit.node'):
             outcome = audit(context, uuid, interface, queue)
-        METRICS.send_counter(outcome, 1)
+        meters.count(f'audit.{outcome}')
         if outcome in _SETTLED:
             wait = float(CONF.accelerator.audit_interval)
         LOG.debug('Audit of node %(node)s: %(outcome)s',
@@ -178,7 +177,7 @@ def _work(context: Any, uuid: str, interface: type, queue: Due,
         # One node's trouble is not the others': it is told, and the node is
         # looked at again.
         LOG.exception('The audit of node %s failed', uuid)
-        METRICS.send_counter('failed', 1)
+        meters.count('audit.failed')
     finally:
         queue.put(uuid, clock.now() + wait)
         free.release()
@@ -229,6 +228,7 @@ def hindered(node: Any) -> bool:
     """Whether something is done to a node, or its state is none of ours."""
     return bool(
         node.maintenance or operation.load(node) is not None
+        or operation.foreign(node) is not None
         or guard.stands(node) is not None or node.target_provision_state
         or node.provision_state not in CONF.accelerator.audit_states)
 

@@ -163,6 +163,12 @@ def announce(manager: Any, context: Any, interface: type) -> None:
 
     :param interface: the vendor interface whose nodes are looked after.
     """
+    _announce(manager, context, interface)
+    # Whoever differs says so, whether or not anything is published.
+    differing()
+
+
+def _announce(manager: Any, context: Any, interface: type) -> None:
     now, profiles = clock.now(), own()
     host = getattr(manager, 'host', None) or CONF.host
     agreement().host = host

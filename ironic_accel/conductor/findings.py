@@ -18,10 +18,10 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from typing import Any
 
-from ironic.common import metrics_utils
 from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
+from ironic_accel.conductor import meters
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
@@ -31,7 +31,6 @@ from ironic_accel.model import drift
 from ironic_accel.model.device import Inventory
 
 LOG = log.getLogger(__name__)
-METRICS = metrics_utils.get_metrics_logger('accelerator.drift')
 
 #: Differences that are named; a text of a thousand is read by nobody.
 SHOWN = 8
@@ -55,8 +54,9 @@ def settle(ctx: Context, seen: Inventory) -> bool:
     if not (found or lost or (gained and stored is not None)):
         return False
     for one in found:
-        METRICS.send_counter(one.what, 1)
-    METRICS.send_counter('withdrawn', len(lost))
+        meters.count(f'drift.{one.what}')
+    for _name in lost:
+        meters.count('drift.withdrawn')
     _tell(node, found, lost, gained)
     return True
 
@@ -75,7 +75,7 @@ def void(task: Any, why: str) -> None:
     node.save()
     if _held(node) == before:
         return
-    METRICS.send_counter('void', 1)
+    meters.count('drift.void')
     _tell(node, [why], before - _held(node), _held(node) - before)
 
 
