@@ -86,7 +86,7 @@ class Component:
     :ivar pending: the version that waits for a reset, if any is seen.
     :ivar shows_pending: whether a waiting version would be visible at all;
         where it would not, only our own record knows of it.
-    :ivar updateable: False where the device forbids writing.
+    :ivar updateable: False where who shows it does not let it be written.
     :ivar effect: what activates a written image; None is unproved, and
         nothing is written then.
     :ivar lowest: the lowest version that the device accepts.

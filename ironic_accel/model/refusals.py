@@ -97,13 +97,15 @@ def _firmware(item: Item, device: Device, image: Image | None,
         return [Refusal(item, 'it differs, and the profile gives no image '
                         'for it', wanted, part.pending or seen)], None
     form = checks.version_form(device, item.name, facts)
-    no = _writable(item, part, profile)
+    way = next((w for w in ways if item.ref in w.burns), None)
+    # What one way is not allowed to write another one may: a BMC speaks of
+    # its own UpdateService (SoftwareInventory v1.4, Updateable).
+    locked = way is None and part.updateable is False
+    no = _writable(item, part, profile, locked)
     fit = checks.misfit(image, device, item)
     no += [fit] if fit else []
     no += _direction(item, part, profile, form)
-    way = next((w for w in ways if item.ref in w.burns), None)
-    if way is None and part.updateable is not False:
-        # Of what is locked that has been said already.
+    if way is None and not locked:
         no.append(Refusal(item, 'no way to write it out of '
                           + _names(ways), wanted, seen))
     if no or way is None or part.effect is None:
@@ -128,9 +130,9 @@ def _names(ways: Sequence[Way]) -> str:
     return ', '.join(w.name for w in ways) or 'none'
 
 
-def _writable(item: Item, part: Component, profile: Profile
+def _writable(item: Item, part: Component, profile: Profile, locked: bool
               ) -> list[Refusal]:
-    if part.updateable is False:
+    if locked:
         return [Refusal(item, 'the device does not let it be written',
                         item.wanted, part.running)]
     if part.effect is None:

@@ -233,7 +233,7 @@ def _adapter(
     documents: Documents, chassis: str, card: Mapping[str, Any]
 ) -> None:
     """Keys: id, manufacturer, model, part_number, serial, version, psid,
-    pci, sriov, firmware (inventory id).
+    pci, sriov, firmware (inventory id), updateable (by the BMC).
     """
     path = f'{chassis}/NetworkAdapters/{card["id"]}'
     device = f'{chassis}/PCIeDevices/{card["id"]}'
@@ -257,8 +257,9 @@ def _adapter(
     _ports(documents, path, card)
     said = {'SoftwareId': card['psid']} if 'psid' in card else {}
     firmware(
-        documents, card['firmware'], card['version'], related=[path], **said
-    )
+        documents, card['firmware'], card['version'], related=[path],
+        updateable=card.get('updateable', True), **said,
+    )  # fmt: skip
     if 'psid' in card:
         documents.fits[path] = {'psid': card['psid']}
 

@@ -63,7 +63,8 @@ def way(inventory: Inventory, **burn: Any) -> Way:
     """Redfish: everything in one lane, no device reset."""
     return Way('redfish', {
         (d.id, c.name): Burn('bmc', **burn)
-        for d in inventory.devices for c in d.components},
+        for d in inventory.devices for c in d.components
+        if c.updateable is not False},
         frozenset((d.id, m.name) for d in inventory.devices
                   for m in d.modes))
 
@@ -184,6 +185,15 @@ def test_refused_with_expected_and_seen(name: str) -> None:
 def test_no_way_is_named() -> None:
     refused = plan(box(gpu(0)), profile(NEWER), ways=()).refused
     assert 'no way to write it out of none' in refused[0].reason
+
+
+def test_what_one_way_may_not_write_another_one_may() -> None:
+    seen = box(gpu(0, components=(dataclasses.replace(
+        GPU, updateable=False),)))
+    tool = Way('agent', {('gpu-0', 'gpu'): Burn('tool')})
+    found = plan(seen, profile(NEWER), ways=(way(seen), tool))
+    assert found.refused == ()
+    assert [a.way for s in found.stages for a in s.actions] == ['agent']
 
 
 def test_collateral_wants_leave() -> None:
