@@ -88,9 +88,8 @@ def change(task: Any, add: Mapping[str, str],
     if void:
         wanted[DEGRADED] = 'degraded'
     for name, meaning in wanted.items():
-        if name not in there:
-            objects.Trait(task.context, node_id=node.id, trait=name).create()
-        ours[name] = meaning
+        if name in there or _create(task, name):
+            ours[name] = meaning
     _remember(task, ours, void)
 
 
@@ -150,6 +149,18 @@ def _needed(node: Any) -> set[str]:
     if node.provision_state not in HAS_INSTANCE:
         return set()
     return set((node.instance_info or {}).get('traits') or ())
+
+
+def _create(task: Any, name: str) -> bool:
+    """Add a trait, if there is still room: others add theirs meanwhile."""
+    try:
+        objects.Trait(task.context, node_id=task.node.id,
+                      trait=name).create()
+    except exception.InvalidParameterValue as exc:
+        LOG.error('Trait %(name)s is not published: %(why)s',
+                  {'name': name, 'why': exc})
+        return False
+    return True
 
 
 def _destroy(task: Any, name: str) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import pathlib
 from typing import Any
+from unittest import mock
 
 from ironic.common import states
 from ironic.conf import CONF
@@ -27,6 +28,8 @@ from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import reaper
 from ironic_accel.conductor import tenancy
+from ironic_accel.model import catalog
+from ironic_accel.model import traits as grammar
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -163,3 +166,102 @@ def test_the_end_of_a_tenancy_withdraws_at_once(task: Any) -> None:
     tenancy.ended(task)
     assert names(task) == FOREIGN | {'CUSTOM_ACCEL_GPU'}
     assert proofs.TENANT_KEY not in task.node.driver_internal_info
+
+
+def fill(task: Any, number: int, prefix: str = 'CUSTOM_THEIRS') -> set[str]:
+    """Other people's traits, through the same table as the API's."""
+    found = {f'{prefix}_{n}' for n in range(number)}
+    for name in found:
+        objects.Trait(task.context, node_id=task.node.id,
+                      trait=name).create()
+    return found
+
+
+def test_forty_nine_traits_of_others_leave_room_for_one(
+        make_node: Make, acquire: Make, caplog: pytest.LogCaptureFixture
+        ) -> None:
+    task = acquire(make_node())
+    theirs = fill(task, 48) | fill(task, 1, 'HW_CPU_X86')
+    change = grammar.reconcile(nodetraits.of(task), list(PUBLISHED))
+    assert change.add == (IS_ECC,)
+    assert len(change.dropped) == 3
+    nodetraits.change(task, {IS_ECC: 'is ecc-on'}, change.remove)
+    assert names(task) == theirs | {IS_ECC}
+    nodetraits.change(task, {}, [IS_ECC])
+    assert names(task) == theirs
+
+
+def test_room_that_somebody_else_takes_meanwhile_is_theirs(
+        make_node: Make, acquire: Make, caplog: pytest.LogCaptureFixture
+        ) -> None:
+    """Between the look at a node's traits and the first of ours."""
+    task = acquire(make_node())
+    create = objects.Trait.create
+    late: list[set[str]] = []
+
+    def slow(trait: Any, context: Any = None) -> None:
+        if not late and trait.trait in PUBLISHED:
+            late.append(set())
+            late[0] |= fill(task, 49)
+        create(trait, context)
+
+    with mock.patch.object(objects.Trait, 'create', autospec=True,
+                           side_effect=slow):
+        nodetraits.change(task, PUBLISHED, ())
+    assert names(task) == late[0] | {IS_ECC}
+    assert nodetraits.published(task.node) == {IS_ECC: 'is ecc-on'}
+    assert MODE in caplog.text
+
+
+def test_what_others_add_and_remove_during_a_step_is_theirs(
+        task: Any) -> None:
+    """A list that is written back whole would undo both."""
+    destroy = objects.Trait.destroy
+
+    def meanwhile(context: Any, node_id: int, trait: str) -> None:
+        destroy(context, node_id, trait)
+        if trait == MODE:
+            fill(task, 2, 'CUSTOM_LATE')
+            destroy(context, node_id, 'CUSTOM_FOREIGN')
+
+    with mock.patch.object(objects.Trait, 'destroy', autospec=True,
+                           side_effect=meanwhile):
+        nodetraits.change(task, {'CUSTOM_ACCEL_GPU_X2': 'here'},
+                          [MODE, IS_ECC])
+    assert names(task) == FOREIGN - {'CUSTOM_FOREIGN'} | {
+        'CUSTOM_LATE_0', 'CUSTOM_LATE_1', IS_MIG, 'CUSTOM_ACCEL_GPU',
+        'CUSTOM_ACCEL_GPU_X2'}
+
+
+def test_a_standard_trait_of_an_operator_is_not_ours(
+        make_node: Make, acquire: Make) -> None:
+    task = acquire(make_node())
+    objects.Trait(task.context, node_id=task.node.id,
+                  trait='HW_NIC_SRIOV').create()
+    change = grammar.reconcile(nodetraits.of(task), ['HW_NIC_SRIOV', MODE])
+    assert change.standard == ()
+    nodetraits.change(task, {MODE: 'mode gpu'}, change.remove)
+    later = grammar.reconcile(nodetraits.of(task), [])
+    assert later.remove == (MODE,)
+
+
+def test_no_trait_of_cyborg_s_is_ever_made() -> None:
+    """Cyborg's are CUSTOM_FPGA_INTEL, CUSTOM_<VENDOR>_<PRODUCT> and the
+    like, with OWNER_CYBORG (its drivers, cyborg/accelerator/drivers): ours
+    all have a prefix that none of them can have."""
+    known = catalog.load()
+    made = {grammar.DEGRADED, grammar.is_trait('fpga-xilinx'),
+            grammar.can_trait('owner-cyborg')}
+    for kind in known.kinds:
+        made.add(grammar.trait_name(kind))
+        for mode in known.modes(kind):
+            facts = known.mode(kind, mode)
+            made |= {grammar.trait_name(kind, mode, w)
+                     for w in (facts.values if facts else ())}
+    made |= {grammar.trait_name(p.kind, p.name)
+             for p in known.products.values()}
+    assert len(made) > 50
+    assert all(name.startswith('CUSTOM_ACCEL_') for name in made)
+    words = {name.split('_')[1] for name in made}
+    assert words == {'ACCEL'}
+    assert 'OWNER_CYBORG' not in made
