@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -81,3 +82,18 @@ def test_every_data_file_is_installed(installed: pathlib.Path) -> None:
                   "ironic_accel", "ipa_hardware_manager", cwd=ROOT).split()
     library = next((installed / "lib").glob("python3*/site-packages"))
     assert [name for name in tracked if not (library / name).exists()] == []
+
+
+@pytest.mark.parametrize("folder", [
+    "ipa_hardware_manager/elements/ironic-accel", "ironic_accel/samples",
+    "ironic_accel/export", "ironic_accel/twin/boxes",
+    "ironic_accel/model/catalog_data"])
+def test_it_carries_its_data_with_their_modes(
+        installed: pathlib.Path, folder: str) -> None:
+    [there] = (installed / "lib").glob("python*/site-packages")
+    listed = run("git", "-C", ROOT, "ls-files", folder).split()
+    assert listed
+    for name in listed:
+        assert (there / name).is_file(), name
+        assert (os.access(there / name, os.X_OK)
+                == os.access(ROOT / name, os.X_OK)), name
