@@ -1,0 +1,167 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator report``."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+import json
+import pathlib
+from typing import Any
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel import view
+from ironic_accel.osc import base
+from ironic_accel.osc import cells
+from ironic_accel.osc import fleet_report
+from ironic_accel.osc.cells import NOT_PERMITTED
+
+Document = Mapping[str, Any]
+
+COLUMNS = ('Node', 'State', 'Devices', 'Health', 'Profiles', 'Drift',
+           'Last', 'Seen')
+DEVICE_COLUMNS = ('Node', 'State', 'Device', 'Kind', 'Product', 'Serial',
+                  'Health', 'Firmware', 'Modes', 'Differs', 'Seen')
+
+
+class Report(base.Lister):
+    """Report on the accelerators of all nodes that the caller may see.
+
+    Devices, firmware and modes against the site's profiles, traits, drift,
+    health, and what was done last. The saved document has all of it.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('nodes', metavar='<node>', nargs='*',
+                            help='Only these nodes.')
+        parser.add_argument('--devices', action='store_true',
+                            help='One row for each device.')
+        parser.add_argument(
+            '--save', metavar='<file>', type=pathlib.Path,
+            help='Write the whole document (report/1, JSON) to a file too.')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Report."""
+        ironic = self.ironic
+        nodes = ([ironic.node(ref) for ref in parsed_args.nodes]
+                 or ironic.nodes())
+        doc = fleet_report.make(ironic, nodes)
+        self._say(doc)
+        if parsed_args.save is not None:
+            save(doc, parsed_args.save)
+        if parsed_args.devices:
+            return DEVICE_COLUMNS, [device_row(n, d) for n in doc['nodes']
+                                    for d in n['devices']]
+        return COLUMNS, [node_row(n) for n in doc['nodes']]
+
+    def _say(self, doc: Document) -> None:
+        others = len(doc['others'])
+        self.say(f"{view.count(len(doc['nodes']), 'node')} looked after"
+                 + (f', {others} more not' if others else ''))
+        for line in doc['denied']:
+            self.say(f'{line}; profiles are told by their traits alone')
+        blind = [n for n in doc['nodes'] if n['denied']]
+        if blind:
+            self.say(f"{view.count(len(blind), 'node')} seen partly; the "
+                     f"first: {blind[0]['denied'][0]}")
+
+
+def save(doc: Document, path: pathlib.Path) -> None:
+    """Write the document.
+
+    :raises: CommandError where that does not work.
+    """
+    try:
+        path.write_text(json.dumps(doc, indent=1) + '\n', encoding='utf-8')
+    except OSError as error:
+        raise CommandError(f'--save: {path}: {error.strerror}') from error
+
+
+def node_row(node: Document) -> tuple[Any, ...]:
+    """A node as a row."""
+    kinds = Counter(d.get('kind') or NOT_PERMITTED for d in node['devices'])
+    return cells.row(
+        node['name'] or node['uuid'], node['state'],
+        cells.Cell(dict(kinds), ', '.join(
+            f'{n} {kind}' for kind, n in sorted(kinds.items()))
+            or _unseen(node)),
+        _health(node), _profiles(node['profiles']),
+        cells.Cell(node['drift'], '\n'.join(node['drift']) or 'none'),
+        _last(node), _age(node))
+
+
+def device_row(node: Document, device: Document) -> tuple[Any, ...]:
+    """A device as a row."""
+    partly = node['seen'] == 'partly'
+    hidden = NOT_PERMITTED if partly else None
+    differs = [f"{one['profile']}: {i['name']} {view.value(i['seen'])}, "
+               f"expected {view.value(i['expected'])}"
+               for one in node['profiles']
+               for i in one.get('differs') or ()
+               if i['device'] == device['id']]
+    return cells.row(
+        node['name'] or node['uuid'], node['state'], device['id'],
+        device.get('kind', hidden),
+        device.get('product') or device.get('model'), device.get('serial'),
+        device.get('health', hidden), cells.firmware(device['components']),
+        cells.modes(device['modes']) if 'modes' in device else hidden,
+        cells.Cell(differs, '\n'.join(differs) or 'none'), _age(node))
+
+
+def _unseen(node: Document) -> str:
+    if node['seen'] == 'never':
+        return 'not looked at yet'
+    return NOT_PERMITTED if node['seen'] == 'partly' else 'none'
+
+
+def _health(node: Document) -> Any:
+    if node['health'] is None and node['seen'] == 'partly':
+        return NOT_PERMITTED
+    return node['health']
+
+
+def _profiles(found: list[Document]) -> cells.Cell:
+    lines = []
+    for one in found:
+        differs = len(one.get('differs') or ())
+        lines.append(f"{one['stands']} {one['profile']}" + (
+            f' in {differs}' if differs else ''))
+    return cells.Cell({one['profile']: one['stands'] for one in found},
+                      '\n'.join(lines) or view.UNKNOWN)
+
+
+def _last(node: Document) -> cells.Cell:
+    if node['working']:
+        work = node['working']
+        return cells.Cell(work, f"{work['step']} {work['profile'] or ''}: "
+                                f"{work['progress'] or 'under way'}")
+    last = node['last']
+    if last is None:
+        return cells.Cell(
+            None, NOT_PERMITTED if node['evidence'] is None
+            and node['denied'] else view.UNKNOWN)
+    text = f"{last.get('step')} {last.get('profile') or ''}".strip()
+    return cells.Cell(last, f"{text}: {last.get('outcome')}")
+
+
+def _age(node: Document) -> cells.Cell:
+    age = node['age']
+    if age is None:
+        return cells.Cell(None, _unseen(node))
+    return cells.Cell(node['seen_at'], f'{cells.age(age)} ago')
