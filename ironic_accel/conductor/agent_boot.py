@@ -36,6 +36,9 @@ from ironic_accel.model.errors import ErrorClass
 #: until the next one; an agent that has come is noticed at once (``came``).
 LOOK = 30.0
 
+#: The name of our hardware manager in the ramdisk.
+MANAGER = 'AccelHardwareManager'
+
 _REBOOT = {'clean': async_steps.CLEANING_REBOOT,
            'deploy': async_steps.DEPLOYMENT_REBOOT,
            'service': async_steps.SERVICING_REBOOT}
@@ -55,6 +58,16 @@ def has_ramdisk(node: Any, kind: str) -> bool:
     """Whether an operation that begins a step now runs with a ramdisk."""
     return (kind in _REBOOT and is_there(node)
             and not deploy_utils.is_ramdisk_disabled(node))
+
+
+def can_help(node: Any, kind: str) -> bool:
+    """Whether there is a ramdisk, and our plug-in in it.
+
+    Ironic keeps the versions of the agent's hardware managers over reboots,
+    other than its steps (agent_base.refresh_steps).
+    """
+    managers = node.driver_internal_info.get('hardware_manager_version')
+    return has_ramdisk(node, kind) and MANAGER in (managers or {})
 
 
 def prepare(task: Any, current: Operation) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from ironic.common import exception
 from ironic import objects
 
+from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import neighbours
@@ -66,7 +67,8 @@ class NodeJournal:
         check_ours(self._task, self._current)
         intent = record.intent
         fresh = intent is not None and _is_new(node, intent)
-        if fresh and intent is not None and intent.kind == 'action':
+        if fresh and intent is not None and intent.kind == 'action' \
+                and intent.way != agent_backend.NAME:
             self._check_bmc()
         devices, kinds = (_changing(record, intent)
                           if intent is not None and fresh

@@ -24,6 +24,7 @@ from urllib import parse
 from ironic.common import states
 from ironic import objects
 
+from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
 
@@ -84,7 +85,8 @@ def writing(task: Any, now: float | None = None) -> str | None:
     """The uuid of another node that writes through the same BMC, or None.
 
     An intent past its deadline does not count: whoever saved it has given
-    up, and what it left is seen on the box itself.
+    up, and what it left is seen on the box itself. Nor does one that goes
+    by way of the agent: it is none of the BMC's.
     """
     now = clock.now() if now is None else now
     nodes = _all(task)
@@ -96,6 +98,7 @@ def writing(task: Any, now: float | None = None) -> str | None:
         raw = (node.driver_internal_info or {}).get(operation.RECORD_KEY)
         intent = (raw or {}).get('intent')
         if intent and intent.get('kind') == 'action' \
+                and intent.get('way') != agent_backend.NAME \
                 and intent.get('deadline', 0) > now:
             return str(node.uuid)
     return None

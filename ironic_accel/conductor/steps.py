@@ -28,8 +28,10 @@ from ironic.drivers import base
 from ironic.drivers.modules import deploy_utils
 
 from ironic_accel.conductor import agent_boot
+from ironic_accel.conductor import baseline
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import kept
 from ironic_accel.conductor import known
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
@@ -96,21 +98,22 @@ class Steps:
         """Bring the accelerators to the node's baseline profile.
 
         ``driver_info/accel_baseline`` names it, or
-        ``[accelerator]baseline_profile``; without either there is nothing
-        to do.
+        ``[accelerator]baseline_profile``, or it is the first of
+        ``[accelerator]baseline_profiles`` that matches what the node has;
+        without any of them there is nothing to do.
 
         :raises: InvalidParameterValue.
         """
-        name = task.node.driver_info.get('accel_baseline')
-        if not name and not task.node.parent_node:
-            # The general baseline of a child is its parent's business.
-            name = CONF.accelerator.baseline_profile
-        if not name:
+        name = baseline.named(task.node)
+        if not name and not baseline.by_inventory(task.node):
             return None
-        in_band = without_redfish(task.node)
+        in_band = without_redfish(task.node) or agent_boot.can_help(
+            task.node, 'clean')
         if in_band and deploy_utils.is_ramdisk_disabled(task.node):
             raise bad('the node has no redfish_address, so its baseline '
                       'needs the ramdisk (disable_ramdisk is set)')
+        if not name:
+            return _begin_choice(task, in_band)
         return begin_apply(task, 'apply_baseline', name, in_band=in_band)
 
     @base.clean_step(priority=0, abortable=False, argsinfo=_DEVICES,
@@ -145,6 +148,7 @@ class Steps:
         # Powering a child on would power its parent on.
         return begin(task, Operation(
             kind=kind, step='refresh_traits', work='look',
+            in_band=agent_boot.can_help(task.node, kind),
             power_on=kind != 'service' and not task.node.parent_node))
 
     @base.deploy_step(priority=200, abortable=False)
@@ -217,18 +221,29 @@ def begin_apply(task: Any, step: str, given: object,
     try:
         record = converge.begin(
             profile, operation.load_record(node), clock.now())
+        kept.drop(node)
         operation.store_record(node, record)
+        kept.keep(node, profile)
     except AccelError as exc:
         raise exception.InvalidParameterValue(str(exc)) from exc
-    node.del_driver_internal_info(operation.PROFILE_KEY)
-    if inline:
-        node.set_driver_internal_info(
-            operation.PROFILE_KEY, loader.normalise(profile))
     return begin(task, Operation(
         kind=kind, step=step, profile=profile.name, inline=inline,
         effect=str(effect), why=why, disruption=disruption,
         in_band=in_band,
         power_on=kind != 'service' or disruption))
+
+
+def _begin_choice(task: Any, in_band: bool) -> str:
+    """Begin to find out which baseline a node has, and to bring it there.
+
+    :raises: InvalidParameterValue.
+    """
+    kind = str(operation.kind_of(task.node))
+    effect, why = _effect(task, kind, None, False)
+    kept.drop(task.node)
+    return begin(task, Operation(
+        kind=kind, step='apply_baseline', work=baseline.WORK,
+        effect=str(effect), why=why, in_band=in_band))
 
 
 def _effect(task: Any, kind: str, asked: str | None,

@@ -24,6 +24,7 @@ import dataclasses
 from typing import Any
 import zlib
 
+from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import evidence
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor.journal import check_ours
@@ -93,7 +94,8 @@ class Watched:
             was saved, this is the look after it.
         """
         check_ours(self._task, self._current)
-        other = neighbours.writing(self._task)
+        other = (None if action.way == agent_backend.NAME
+                 else neighbours.writing(self._task))
         if other:
             raise Rejected(
                 f'node {other} writes through the same BMC',

@@ -37,7 +37,7 @@ from ironic_accel.inband import loader
 from tests.unit.inband import sample
 
 
-class Agent(base.ExecuteCommandMixin):
+class Agent(base.ExecuteCommandMixin):  # type: ignore[misc]
     """What the API needs of an agent."""
 
     def __init__(self, token: str) -> None:

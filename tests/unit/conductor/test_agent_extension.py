@@ -51,7 +51,7 @@ from tests.unit.inband import sample
 
 ROOT = pathlib.Path(__file__).parents[3]
 NIC = 'nic-theirs'
-TOKEN = 'of-this-boot'  # noqa: S105 - of a process that ends with the test
+TOKEN = 'of-this-boot'
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('ironic_python_agent') is None,

@@ -29,6 +29,7 @@ import pytest
 from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import loop
+from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.device import Effect
@@ -295,6 +296,43 @@ def test_the_baseline_waits_for_the_ramdisk_that_it_was_run_in(
     assert agent_boot.is_there(stage.node)
     assert inside.calls == []
     assert _flags(stage) == set()
+
+
+def test_the_baseline_goes_both_ways_where_the_ramdisk_can(
+        stage: Stage, inside: Ramdisk) -> None:
+    stage.node.driver_info = {**stage.node.driver_info,
+                              'accel_baseline': 'both-ways'}
+    stage.node.set_driver_internal_info(
+        'hardware_manager_version', {agent_boot.MANAGER: '1'})
+    stage.node.save()
+    stage.begin('clean', 'apply_baseline', stage.node)
+    assert stage.run()['outcome'] == 'converged'
+    assert len(inside.asked('start')) == 2
+    stage.begin('clean', 'refresh_traits', stage.node)
+    before = len(inside.asked('observe'))
+    told = stage.run()
+    assert (told['outcome'], told['found']) == ('done', 2)
+    assert len(inside.asked('observe')) == before + 1
+
+
+def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
+        stage: Stage, inside: Ramdisk, make_node: Make,
+        acquire: Make) -> None:
+    """They share a BMC, and nothing of it is used."""
+    for parts in stage.box.parts.values():
+        parts['gpu'].way = 'agent'
+    stage.seconds = 1.0
+    _begin(stage)
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    other = acquire(make_node(), shared=True)
+    assert neighbours.address(other.node) == neighbours.address(stage.node)
+    assert neighbours.writing(other) is None
+    make_node(driver_internal_info={operation.RECORD_KEY: {'intent': {
+        'kind': 'action', 'way': 'redfish', 'deadline': 9e9}}})
+    assert neighbours.writing(other) is not None
+    stage.seconds = 40.0
+    assert stage.run()['outcome'] == 'converged'
 
 
 def test_an_auxiliary_cycle_boots_the_ramdisk_again(
