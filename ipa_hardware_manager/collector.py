@@ -20,6 +20,8 @@ from typing import Any
 from oslo_log import log
 
 from ipa_hardware_manager import backend
+from ironic_accel.inband import probe
+from ironic_accel.inband.host import Host
 
 LOG = log.getLogger(__name__)
 
@@ -28,7 +30,10 @@ _LOOKS = 3
 
 
 def collect(data: dict[str, Any], failures: Any) -> None:
-    """Put a document inventory/1 under ``accelerators``.
+    """Put what is there under ``accelerators``.
+
+    ``inventory`` is a document inventory/1, ``ways`` what can be done on it
+    in this ramdisk (``converge.wire``).
 
     :param data: what the inspection sends, changed in place. Where the look
         fails, ``accelerators_error`` says why: an inspection without
@@ -37,15 +42,37 @@ def collect(data: dict[str, Any], failures: Any) -> None:
         nothing is added.
     """
     try:
-        from ironic_accel.model import document
-
-        local = backend.get()
-        seen = local.observe()
-        for _ in range(_LOOKS - 1):
-            if seen.complete or seen.busy:
-                break
-            seen = local.observe()
-        data['accelerators'] = document.inventory_to_dict(seen)
+        host = backend.host()
+        data['accelerators'] = (
+            _seen() if probe.has_accelerator(host) else _nothing(host))
     except Exception as exc:
         LOG.exception('cannot inspect the accelerators')
         data['accelerators_error'] = f'{type(exc).__name__}: {exc}'
+
+
+def _seen() -> dict[str, Any]:
+    from ironic_accel.converge import wire
+    from ironic_accel.model import document
+
+    local = backend.get()
+    seen = local.observe()
+    for _ in range(_LOOKS - 1):
+        if seen.complete or seen.busy:
+            break
+        seen = local.observe()
+    return {'inventory': document.inventory_to_dict(seen),
+            'ways': [wire.way_to_dict(w) for w in local.ways(seen)]}
+
+
+def _nothing(host: Host) -> dict[str, Any]:
+    """That there is none, told without catalogue and tool families.
+
+    Most machines have none, and shall not wait for us.
+    """
+    from ironic_accel.model import document
+    from ironic_accel.model.device import Inventory
+
+    system = host.read('/sys/class/dmi/id/product_uuid')
+    return {'ways': [], 'inventory': document.inventory_to_dict(Inventory(
+        system=system.lower() if system else backend.NAME, host='on',
+        complete=True, seen_via=(backend.NAME,)))}

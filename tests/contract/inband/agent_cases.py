@@ -217,9 +217,27 @@ def test_a_lost_ticket_is_unknown(tree: Tree) -> None:
 def test_inspection_carries_the_inventory(tree: Tree) -> None:
     data: dict[str, Any] = {}
     collector.collect(data, mock.sentinel.failures)
-    inventory = document.inventory_from_dict(
-        json.loads(json.dumps(data))['accelerators'])
+    told = json.loads(json.dumps(data))['accelerators']
+    inventory = document.inventory_from_dict(told['inventory'])
     assert inventory.device(NIC) is not None
+    way, = map(wire.way_from_dict, told['ways'])
+    assert way.name == 'agent'
+    assert (NIC, 'sriov') in way.sets
+
+
+def test_inspection_says_that_there_is_none(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    conf.CONF.set_override('root', str(tmp_path / 'bare'),
+                           group='accelerator')
+    data: dict[str, Any] = {}
+    with mock.patch.object(backend, 'get', autospec=True) as get:
+        collector.collect(data, mock.sentinel.failures)
+    get.assert_not_called()
+    inventory = document.inventory_from_dict(
+        data['accelerators']['inventory'])
+    assert inventory.devices == ()
+    assert (inventory.complete, inventory.seen_via) == (True, ('agent',))
+    assert data['accelerators']['ways'] == []
 
 
 def test_inspection_goes_on_without_us(tree: Tree) -> None:
