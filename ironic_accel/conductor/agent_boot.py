@@ -131,9 +131,10 @@ def _back(node: Any, current: Operation) -> None:
     """Go on with an agent that is there.
 
     Ironic takes its own flag away where it runs the step itself. Left
-    behind, it would have ``deploy.deploy`` leave out its own reboot.
+    behind, it would have ``deploy.deploy`` leave out its own reboot; without
+    a ramdisk of ours it is another step's, and meant.
     """
-    if current.kind in _REBOOT:
+    if current.ramdisk:
         node.del_driver_internal_info(_REBOOT[current.kind])
     if current.awaits is not None:
         operation.store(node, current.but(awaits=None))

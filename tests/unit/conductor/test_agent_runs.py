@@ -480,3 +480,12 @@ def test_a_weak_mode_is_set_after_the_last_reset(
     assert told['volatile'] == ['gpu-0/ecc', 'gpu-1/ecc']
     assert 'CUSTOM_ACCEL_IS_BOTH_WAYS' not in stage.traits
     assert CONF.accelerator.agent_timeout == 900
+
+
+def test_the_reboot_of_another_step_is_left_to_it(
+        stage: Stage, make_node: Make) -> None:
+    """Before the agent is booted in a deploy the flag is somebody else's."""
+    stage.begin('deploy', node=make_node(driver_internal_info={
+        'deployment_reboot': True}), profile='h100-new')
+    assert stage.run()['outcome'] == 'converged'
+    assert _flags(stage) == {'deployment_reboot'}

@@ -159,3 +159,23 @@ def test_an_action_of_a_way_that_is_gone_is_turned_down() -> None:
 def test_no_backend_at_all_is_a_mistake() -> None:
     with pytest.raises(ValueError, match='expected at least one'):
         Both({})
+
+
+@pytest.mark.parametrize('needed', [True, False])
+def test_a_needed_way_that_is_silent_is_silence(needed: bool) -> None:
+    box = host(silent=1)
+    both = Both({'redfish': box.outside, 'agent': box.inside},
+                needed=['agent'] if needed else ())
+    if needed:
+        with pytest.raises(errors.Unreachable, match='not up yet'):
+            both.observe()
+    else:
+        assert not both.observe().complete
+
+
+def test_a_host_that_is_off_explains_the_silence() -> None:
+    box = host(silent=1)
+    box.outside.host = 'off'
+    both = Both({'redfish': box.outside, 'agent': box.inside},
+                needed=['agent'])
+    assert both.observe().host == 'off'
