@@ -200,12 +200,14 @@ def _used_up(action: Action, profile: Profile, record: Record
         if tries >= profile.limits.attempts:
             known = (Detail.from_dict(record.failure) if record.failure
                      else Detail('it was written and is still not so'))
+            if known.expected is None and known.seen is None:
+                known = dataclasses.replace(
+                    known, expected=_text(change.item.wanted),
+                    seen=_text(change.seen))
             return Fail(dataclasses.replace(
                 known, summary=f'not applied after {tries} attempts: '
                 f'{known.summary}', error_class=ErrorClass.NEEDS_OPERATOR,
-                device=change.item.device, component=change.item.name,
-                expected=_text(change.item.wanted),
-                seen=_text(change.seen)))
+                device=change.item.device, component=change.item.name))
     return None
 
 
