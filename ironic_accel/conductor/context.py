@@ -20,6 +20,7 @@ from typing import Any
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import endpoints
 from ironic_accel.conductor import imagestore
+from ironic_accel.conductor import kept
 from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import sites
@@ -30,7 +31,6 @@ from ironic_accel.conductor.watched import Watched
 from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Images
 from ironic_accel.model import catalog
-from ironic_accel.model import loader
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Profile
@@ -95,11 +95,11 @@ def profile_of(node: Any, current: Operation) -> Profile:
 
     :raises: BadInput where it is gone or is no longer valid.
     """
+    found = kept.load(node)
+    if found is not None:
+        return found
     if current.inline:
-        raw = (node.driver_internal_info or {}).get(operation.PROFILE_KEY)
-        if raw is None:
-            raise BadInput('profile: the inline profile of the step is gone')
-        return loader.load_data(raw, catalog=known.catalogue())
+        raise BadInput('profile: the inline profile of the step is gone')
     return sites.site_profiles().get(current.profile)
 
 

@@ -28,6 +28,7 @@ from ironic.drivers import base
 from ironic_accel.conductor import children
 from ironic_accel.conductor import configdrive
 from ironic_accel.conductor import context
+from ironic_accel.conductor import kept
 from ironic_accel.conductor import looking
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import steps
@@ -41,8 +42,8 @@ from ironic_accel.conductor.operation import Operation
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import items
 from ironic_accel.inband.firstboot import target
-from ironic_accel.model import loader
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
@@ -78,10 +79,10 @@ class FirstBoot:
         found, inline = steps.given_profile(profile)
         _allowed(task, found)
         node = task.node
-        node.del_driver_internal_info(operation.PROFILE_KEY)
-        if inline:
-            node.set_driver_internal_info(
-                operation.PROFILE_KEY, loader.normalise(found))
+        try:
+            kept.keep(node, found)
+        except AccelError as exc:
+            raise steps.bad(str(exc)) from exc
         return steps.begin(task, Operation(
             kind=str(operation.kind_of(node)), step=STEP, work=WORK,
             profile=found.name, inline=inline, power_on=False,

@@ -25,6 +25,7 @@ from ironic.common import exception
 from ironic.conductor import utils as manager_utils
 
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import store
@@ -63,6 +64,7 @@ def leave(task: Any) -> dict[str, Any]:
     """
     node = task.node
     removed, kept = nodetraits.remove_all(task)
+    netports.withdraw(task)
     rows = store.forget(task)
     keys = sorted(k for k in node.driver_internal_info or {}
                   if k.startswith(KEY_PREFIX))

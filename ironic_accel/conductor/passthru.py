@@ -23,6 +23,7 @@ from typing import Any
 from ironic.common import exception
 from ironic.drivers import base
 
+from ironic_accel.conductor import baseline
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import leaving
@@ -148,8 +149,10 @@ class Passthru:
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
                    description='Plan a profile from the stored inventory. '
-                               'Required argument: profile, the name of a '
-                               'site profile or a whole profile.')
+                               'Optional argument: profile, the name of a '
+                               'site profile or a whole profile; without it '
+                               'the baseline of the node is planned, and the '
+                               'answer says why it is that one.')
     def accel_plan(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """Plan a profile from what is stored.
 
@@ -157,7 +160,13 @@ class Passthru:
             was stored yet.
         """
         given = kwargs.get('profile')
+        chosen: dict[str, Any] = {}
         try:
+            if given is None:
+                given, tried = baseline.explain(task)
+                chosen = {'baseline': tried}
+                if given is None:
+                    return {'profile': None, 'plan': None, **chosen}
             if isinstance(given, Mapping):
                 profile = loader.load_data(
                     given, catalog=known.catalogue())
@@ -172,7 +181,7 @@ class Passthru:
             record.landed if record else (), stored.ways,
             known.catalogue())
         return {'age': _age(stored.at), 'profile': profile.name,
-                'digest': profile.digest, 'plan': plan.to_dict()}
+                'digest': profile.digest, 'plan': plan.to_dict(), **chosen}
 
 
 def _check_refresh(task: Any, power_on: object) -> None:

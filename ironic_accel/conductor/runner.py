@@ -21,6 +21,7 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor import agent_boot
+from ironic_accel.conductor import baseline
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import context
 from ironic_accel.conductor import ending
@@ -115,6 +116,8 @@ def _tick(task: Any, current: operation.Operation) -> None:
 def _work(ctx: Context) -> Ending | None:
     if ctx.operation.work == 'apply':
         end = _apply(ctx)
+    elif ctx.operation.work == baseline.WORK:
+        end = baseline.select(ctx)
     elif ctx.operation.work == firstboot.WORK:
         end = firstboot.work(ctx)
     else:

@@ -1,0 +1,77 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Which of some profiles a node is one for, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import dataclasses
+
+from ironic_accel.model import checks
+from ironic_accel.model import refusals
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.profile import Profile
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tried:
+    """One profile that was looked at.
+
+    :ivar why: why it is not the one, or empty.
+    """
+
+    profile: str
+    why: str = ''
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """The profile that was chosen, or None, and all that were tried."""
+
+    profile: Profile | None
+    tried: tuple[Tried, ...]
+
+    @property
+    def words(self) -> str:
+        """Say what was chosen, and why nothing before it."""
+        parts = [f'{t.profile}: {t.why or "matches"}' for t in self.tried]
+        return '; '.join(parts) or 'there are none to choose from'
+
+
+def first(profiles: Iterable[Profile], seen: Inventory) -> Choice:
+    """The first profile whose every group has its devices.
+
+    What runs on the devices does not matter, nor whether they are well: a
+    node with an ill GPU has the same baseline, which is refused for it.
+
+    :raises: ValueError for an incomplete inventory.
+    """
+    if not seen.complete:
+        raise ValueError('no choice out of an incomplete inventory')
+    tried = []
+    for profile in profiles:
+        why = mismatch(profile, seen)
+        tried.append(Tried(profile.name, why))
+        if not why:
+            return Choice(profile, tuple(tried))
+    return Choice(None, tuple(tried))
+
+
+def mismatch(profile: Profile, seen: Inventory) -> str:
+    """Why a node is none for a profile, or empty."""
+    for group in profile.groups:
+        found = sum(checks.matches(group, d) for d in seen.devices)
+        for refusal in refusals.count(group, found):
+            return (f'group {group.name} wants {refusal.expected} devices, '
+                    f'{found} match')
+    return ''
