@@ -28,10 +28,12 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import state
+from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.vendors.base import AuxPower
 
 _RESET = '#ComputerSystem.Reset'
 
@@ -49,20 +51,6 @@ class AuxAction:
     target: str
     body: Mapping[str, Any]
     forced: Mapping[str, Any] | None = None
-
-
-#: Name of the action, path to it, plain body, forced body. Sources: NVIDIA
-#: bmcweb and GB200/GB300 firmware update guides (AuxPowerReset of the BMC's
-#: Chassis); HPE iLO 5 and 6 data model (HpeComputerSystemExt.SystemReset).
-_CHASSIS_ACTIONS: tuple[tuple[str, dict[str, str], dict[str, str] | None],
-                        ...] = (
-    ('#NvidiaChassis.AuxPowerReset', {'ResetType': 'AuxPowerCycle'},
-     {'ResetType': 'AuxPowerCycleForce'}),
-)
-_SYSTEM_ACTIONS: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
-    (('Oem', 'Hpe', 'Actions', '#HpeComputerSystemExt.SystemReset'),
-     {'ResetType': 'AuxCycle'}),
-)
 
 
 class Host:
@@ -117,15 +105,16 @@ class Host:
         :raises: Unreachable where the BMC does not answer.
         """
         system = self._system()
-        for path, body in _SYSTEM_ACTIONS:
-            target = system.text(*path, 'target')
-            if target:
-                return AuxAction(target, body)
+        tables = [q.aux for q in vendors.ALL if q.aux is not None]
+        for row in tables:
+            if row.owner == 'system' and (
+                    found := _aux(system, row)) is not None:
+                return found
         for chassis in self._chassis(system):
-            for name, plain, forced in _CHASSIS_ACTIONS:
-                target = chassis.text('Actions', 'Oem', name, 'target')
-                if target:
-                    return AuxAction(target, plain, forced)
+            for row in tables:
+                if row.owner == 'chassis' and (
+                        found := _aux(chassis, row)) is not None:
+                    return found
         return None
 
     def aux_cycle(self, force: bool = False) -> None:
@@ -196,3 +185,8 @@ class Host:
             if parameter.text('Name') == 'ResetType':
                 return parameter.texts('AllowableValues')
         return []
+
+
+def _aux(owner: Fields, row: AuxPower) -> AuxAction | None:
+    target = owner.text(*row.action, 'target')
+    return AuxAction(target, row.body, row.forced) if target else None

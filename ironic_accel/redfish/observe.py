@@ -26,9 +26,9 @@ from ironic_accel.redfish import firmware
 from ironic_accel.redfish import modes
 from ironic_accel.redfish import parts
 from ironic_accel.redfish import pcie
-from ironic_accel.redfish import resets
 from ironic_accel.redfish import scope as scopes
 from ironic_accel.redfish import state
+from ironic_accel.redfish import switches
 from ironic_accel.redfish import versions
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.found import Found
@@ -80,7 +80,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
         system=scope.system.uri, host=host, complete=complete,
         boot=state.boot_mark(scope.system),
         busy=state.busy(scope, tasks, devices), seen_via=('redfish',),
-        devices=devices, halfway=resets.halfway(
+        devices=devices, halfway=switches.halfway(
             reader, {d.id: d for d in devices}))
     inventory = dataclasses.replace(
         inventory, requests=reader.requests, warnings=reader.warnings)

@@ -13,37 +13,30 @@
 """Devices reset, each by the least that its BMC offers for it.
 
 In this order: the device's own action ``Reset`` (Processor v1.6,
-NetworkAdapter v1.11); its property ``Enabled`` (Processor v1.12), written
-false and then true; a power cycle of the Chassis that is the card and holds
+NetworkAdapter v1.11); its property ``Enabled``, written false and then true
+(``switches``); a power cycle of the Chassis that is the card and holds
 nothing else (``Chassis.Reset`` with ``PowerCycle``): what Redfish has of slot
 power, as PCIeSlots v1.6 and PCIeDevice v1.21 have neither property nor
 action for it.
-
-A write of ``Enabled`` may be meant for the next boot only. What is not seen
-to be off within a while is therefore written back, and counts as a reset that
-did nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-import contextlib
-import time
 from typing import Any
 
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
-from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
-from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Action
 from ironic_accel.redfish import connect
+from ironic_accel.redfish import switches
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.push import Writer
@@ -55,12 +48,6 @@ Devices = Mapping[str, Device]
 _RESETS = ('#Processor.Reset', '#NetworkAdapter.Reset')
 _RESET_TYPES = ('ForceRestart', 'GracefulRestart', 'PowerCycle')
 
-#: What a service lists as writable, where it does (RedfishExtensions v1).
-_WRITABLE = '@Redfish.WriteableProperties'
-
-#: How long a device that is to be off may still show as enabled, seconds.
-_OFF_WITHIN = 30.0
-
 
 def offered(reader: Reader, devices: Devices) -> dict[str, Effect]:
     """The devices that the service can reset. No traffic."""
@@ -68,28 +55,10 @@ def offered(reader: Reader, devices: Devices) -> dict[str, Effect]:
     for name, device in devices.items():
         shown = reader.known(device.uri) if device.uri else None
         if shown is not None and (
-                _action(shown) is not None or _can_switch(shown)
+                _action(shown) is not None or switches.offered(reader, shown)
                 or _slot(reader, shown) is not None):
             out[name] = Effect.DEVICE_RESET
     return out
-
-
-def halfway(reader: Reader, devices: Devices) -> tuple[Busy, ...]:
-    """The devices that are disabled, each with the ticket to enable it.
-
-    Whoever disabled one may have meant it: only a run that finds its own
-    reset broken off has a use for the ticket. No traffic.
-    """
-    out = []
-    for name, device in devices.items():
-        shown = reader.known(device.uri) if device.uri else None
-        if shown is not None and shown.doc.get('Enabled') is False:
-            out.append(Busy(
-                'disabled', shown.uri, f'{shown.uri} is disabled',
-                targets=((name, 'enabled'),), ticket={
-                    'kind': 'reset', 'items': [{
-                        'refs': [], 'switch': shown.uri, 'off': True}]}))
-    return tuple(out)
 
 
 def _action(shown: Fields) -> Fields | None:
@@ -99,13 +68,6 @@ def _action(shown: Fields) -> Fields | None:
         if action.has('target'):
             return action
     return None
-
-
-def _can_switch(shown: Fields) -> bool:
-    """Whether a device is on and may be written off and on again."""
-    listed = shown.doc.get(_WRITABLE)
-    return shown.doc.get('Enabled') is True and (
-        not isinstance(listed, list) or 'Enabled' in listed)
 
 
 def _slot(reader: Reader, shown: Fields) -> str | None:
@@ -166,8 +128,8 @@ def _reset_one(reader: Reader, writer: Writer, devices: Devices,
     slot = _slot(reader, shown)
     if action is not None:
         target, kind = action.text('target'), _kind(action, name)
-    elif _can_switch(shown):
-        return _switch_off(reader, writer, shown.uri)
+    elif switches.offered(reader, shown):
+        return switches.off(reader, writer, shown)
     else:
         target, kind = slot, 'PowerCycle'
     if target is None:
@@ -191,33 +153,6 @@ def _kind(action: Fields, name: str) -> str:
     return kind or 'ForceRestart'
 
 
-def _switch_off(reader: Reader, writer: Writer, uri: str) -> dict[str, Any]:
-    """The first half of a reset by ``Enabled``.
-
-    A service that shows the property and does not let it be written is no
-    failure of the run: the reset did nothing, and a stronger one is next.
-    Whether an answer that was lost was a yes, the property tells.
-    """
-    entry = {'switch': uri, 'at': time.time()}
-    try:
-        with contextlib.suppress(OutcomeUnknown):
-            writer.send('PATCH', uri, {'Enabled': False})
-    except Rejected as error:
-        if error.retry_after is not None:
-            raise
-        return {'failed': error.detail.summary,
-                'message_id': error.detail.message_id}
-    if _enabled(reader, uri) is False:
-        entry['off'] = True
-    return entry
-
-
-def _enabled(reader: Reader, uri: str) -> bool | None:
-    """Whether a device is enabled; None where it does not show."""
-    doc = reader.fresh(uri)
-    return None if doc is None else reader.fields(doc).flag('Enabled')
-
-
 def poll(connector: connect.Connector, reader: Reader, writer: Writer,
          ticket: Mapping[str, Any]) -> Poll:
     """See whether the resets are over; enable what is seen to be off.
@@ -232,7 +167,7 @@ def poll(connector: connect.Connector, reader: Reader, writer: Writer,
         if 'failed' in entry:
             now = Detail(entry['failed'], message_id=entry.get('message_id'))
         elif entry.get('switch'):
-            now = _switch_on(reader, writer, entry)
+            now = switches.on(reader, writer, entry)
         elif entry.get('task'):
             now = tasks.poll(connector, {
                 **entry['task'], 'parts': [[*r, ''] for r in refs]})
@@ -244,28 +179,3 @@ def poll(connector: connect.Connector, reader: Reader, writer: Writer,
             wrong = now if isinstance(now, Detail) else None
             results += [Result(r, wrong is None, wrong) for r in refs]
     return running or Ended(tuple(results))
-
-
-def _switch_on(reader: Reader, writer: Writer, entry: Mapping[str, Any]
-               ) -> Running | Detail | None:
-    """The second half of a reset by ``Enabled``, once the first shows."""
-    uri = str(entry['switch'])
-    shows = _enabled(reader, uri)
-    if shows is None:
-        return Running(f'{uri} does not show')
-    if shows and entry.get('off'):
-        return None
-    late = time.time() - float(entry.get('at', 0)) > _OFF_WITHIN
-    if shows and not late:
-        return Running(f'{uri} is to be disabled')
-    try:
-        writer.send('PATCH', uri, {'Enabled': True})
-    except (Rejected, OutcomeUnknown) as error:
-        return Running(f'{uri} is to be enabled: {error.detail.summary}')
-    if shows:
-        return Detail(f'{uri} was not seen to be disabled within '
-                      f'{int(_OFF_WITHIN)} s', expected='Enabled false',
-                      seen='Enabled true')
-    if _enabled(reader, uri):
-        return None
-    return Running(f'{uri} is being enabled')

@@ -157,7 +157,9 @@ class Box:
                 if (path == uri or below) and not self.shown(device):
                     gone = not device.present or device.bricked
                     return 'hidden' if gone else device.while_off
-                off = device.enabled is False and path != device.uris[0]
+                off = device.enabled is False and path not in (
+                    device.uris[0], device.switched_at
+                )  # fmt: skip
                 if off and (path == uri or below):
                     return 'hidden'
         return None
@@ -264,6 +266,9 @@ class Box:
         late = self.faults.number('late-devices', 0.0)
         for device in self.devices.values():
             if device.host == host.id:
+                if device.enabled_soon is not None:
+                    device.enabled = device.enabled_soon
+                    device.enabled_soon = None
                 wait = max(device.appear_after, late)
                 device.ready_at = self.timeline.now + wait
         if self.faults.active('renumber'):

@@ -62,7 +62,8 @@ class Options:
 
     Costs are simulated milliseconds: ``cost_per_request`` for each request
     and ``cost_per_expanded`` for each resource that ``$expand`` pulled in.
-    They are counted in the ledger, never slept.
+    They are counted in the ledger, never slept. ``extended_reset`` gives an
+    iDRAC the action that those from 7.00.60 on have.
     """
 
     timing: Timing = field(default_factory=Timing)
@@ -74,3 +75,4 @@ class Options:
     effects: Mapping[str, str] = field(default_factory=dict)
     boot_mark: bool | None = None
     max_image_size: int | None = None
+    extended_reset: bool = False

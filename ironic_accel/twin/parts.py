@@ -50,7 +50,9 @@ class Device:
     (400 on the resource) or ``shown``.
     ``enabled`` is None where the BMC has no such switch; a device that is
     disabled keeps its first resource, which has the switch, and is not on
-    the host's bus.
+    the host's bus. ``switched_at`` is the settings object where that is
+    written, if it is not the resource; ``enabled_soon`` what the next host
+    reset makes of it.
     """
 
     id: str
@@ -64,6 +66,8 @@ class Device:
     bricked: bool = False
     ready_at: float | None = None
     enabled: bool | None = None
+    switched_at: str | None = None
+    enabled_soon: bool | None = None
 
 
 @dataclass

@@ -153,8 +153,10 @@ class Power:
         for hook in self.hooks:
             hook(host.id, state)
 
-    def aux_cycle(self, force: bool) -> None:
+    def aux_cycle(self, force: bool, then_on: bool = False) -> None:
         """Cut auxiliary power to everything and let the BMC start again.
+
+        Hosts that were on come on again, and with ``then_on`` all do.
 
         Raises RedfishError 400 ChassisPowerStateOffRequired where a host
         is on and ``force`` is not given.
@@ -170,7 +172,9 @@ class Power:
         damage.cut(self._box, None, 'auxiliary power cut')
         self._leave(
             self._box.options.timing.aux_away,
-            lambda: self._aux_back(on),
+            lambda: self._aux_back(
+                list(self._box.hosts.values()) if then_on else on
+            ),
         )
 
     def _aux_back(self, were_on: list[Host]) -> None:

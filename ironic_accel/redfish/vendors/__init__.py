@@ -25,6 +25,7 @@ from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.vendors import bluefield
 from ironic_accel.redfish.vendors import cray
 from ironic_accel.redfish.vendors import dell
+from ironic_accel.redfish.vendors import hpe
 from ironic_accel.redfish.vendors import nvidia
 from ironic_accel.redfish.vendors.base import Quirks
 
@@ -32,7 +33,7 @@ from ironic_accel.redfish.vendors.base import Quirks
 #: how to push counts.
 ALL: tuple[Quirks, ...] = (
     nvidia.STATION, nvidia.QUIRKS, bluefield.QUIRKS, dell.QUIRKS,
-    cray.QUIRKS)
+    cray.QUIRKS, hpe.QUIRKS)
 
 
 def recognise(root: Fields, systems: Iterable[Fields]) -> tuple[Quirks, ...]:

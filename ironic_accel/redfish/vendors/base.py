@@ -79,6 +79,23 @@ class PushChoice:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class AuxPower:
+    """An action that cuts and restores the auxiliary power of a box.
+
+    :ivar owner: the resource that has it.
+    :ivar action: path to it within that resource.
+    :ivar body: what is posted while the host is off.
+    :ivar forced: what is posted to cut the power of a host that is on, or
+        None where there is no such form.
+    """
+
+    owner: Literal['system', 'chassis']
+    action: tuple[str, ...]
+    body: Mapping[str, str]
+    forced: Mapping[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Quirks:
     """What one vendor's services do their own way.
 
@@ -101,6 +118,8 @@ class Quirks:
         entry, is the product name of its device.
     :ivar pushes: how images are pushed, the first that covers.
     :ivar commit: matches the Ids of entries that want to be committed.
+    :ivar aux: how the auxiliary power is cut. What has the action is asked
+        for it, whoever made the box: boards are built into others' boxes.
     :ivar satisfied: MessageIds with which an equal version is refused.
     """
 
@@ -117,4 +136,5 @@ class Quirks:
     product_name: str | None = None
     pushes: tuple[PushChoice, ...] = ()
     commit: str | None = None
+    aux: AuxPower | None = None
     satisfied: tuple[str, ...] = ()

@@ -28,6 +28,8 @@ QUIRKS = Quirks(
     recognised_by=(('system.Id', r'Bluefield'),),
     firmware=(
         FirmwareRule(r'DPU_NIC', 'system', 'nic'),
+        # The boot stream that the Arm side was installed from.
+        FirmwareRule(r'DPU_OS', 'system', 'bfb'),
         FirmwareRule(r'DPU_ATF', 'system', 'atf'),
         FirmwareRule(r'DPU_UEFI', 'system', 'uefi'),
         FirmwareRule(r'BMC_Firmware', 'system', 'bmc'),

@@ -17,10 +17,18 @@ Source: the R750 capture (iDRAC 6.00.30): firmware entries are named
 ones beside them that do not run; a GPU's firmware stands in the OEM
 collection DellVideo; an FQDD names a slot. SUP029 is iDRAC's answer to a
 version that is there already (Dell message registry).
+
+The auxiliary cycle: Dell's iDRAC-Redfish-Scripting,
+ServerVirtualAcPowerCycleREDFISH.py 2.0, and OpenManage Ansible Modules 9.5,
+redfish_powerstate.py: iDRAC 7.00.60 and later have it; the server has to be
+off, and FinalPowerState says what it is afterwards. The plain
+``Chassis.Reset`` with ``PowerCycle`` of older ones leaves power in the box,
+by the first of the two, so it is not taken for it.
 """
 
 from __future__ import annotations
 
+from ironic_accel.redfish.vendors.base import AuxPower
 from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import OemFirmware
 from ironic_accel.redfish.vendors.base import PushChoice
@@ -45,5 +53,8 @@ QUIRKS = Quirks(
              ('VendorID', 'DeviceID', 'SubVendorID', 'SubDeviceID')),
     product_name=r'(.+?)(?: - [0-9A-F:]{17})?',
     pushes=(PushChoice(r'.+', 'multipart-targets'),),
+    aux=AuxPower(
+        'chassis', ('Actions', 'Oem', '#DellOemChassis.ExtendedReset'),
+        {'ResetType': 'PowerCycle', 'FinalPowerState': 'Off'}),
     satisfied=('SUP029',),
 )

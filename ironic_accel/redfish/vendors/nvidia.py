@@ -20,6 +20,7 @@ firmware (``HGX_FW_GPU_SXM_1``, ``HGX_FW_NVSwitch_0``,
 
 from __future__ import annotations
 
+from ironic_accel.redfish.vendors.base import AuxPower
 from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import PushChoice
 from ironic_accel.redfish.vendors.base import Quirks
@@ -67,6 +68,12 @@ QUIRKS = Quirks(
     pushes=_PUSHES,
     # NVIDIA bmcweb, OemUpdateService CommitImage.
     commit=r'HGX_.+|Host.+',
+    # NVIDIA bmcweb and GB200/GB300 firmware update guides: of the BMC's
+    # Chassis.
+    aux=AuxPower(
+        'chassis', ('Actions', 'Oem', '#NvidiaChassis.AuxPowerReset'),
+        {'ResetType': 'AuxPowerCycle'},
+        {'ResetType': 'AuxPowerCycleForce'}),
 )
 
 #: GB200/GB300: ``Targets`` has to be empty, naming a component is answered

@@ -98,7 +98,8 @@ def change_device(box: Box, body: dict[str, Any]) -> None:
     """Change the hardware behind the manager's back.
 
     Keys: ``device`` with ``present``, ``health``, ``serial``;
-    ``component`` with ``running``, ``pending``; ``mode`` with ``current``.
+    ``component`` with ``running``, ``pending``, ``effect``; ``mode`` with
+    ``current``.
     Raises KeyError for an unknown id.
     """
     if 'device' in body:
@@ -111,6 +112,8 @@ def change_device(box: Box, body: dict[str, Any]) -> None:
         part = box.components[body['component']]
         part.running = str(body.get('running', part.running))
         part.pending = body.get('pending', part.pending)
+        if 'effect' in body:
+            part.effect = Effect.named(body['effect'])
     if 'mode' in body:
         mode = box.modes[body['mode']]
         mode.current = body.get('current', mode.current)

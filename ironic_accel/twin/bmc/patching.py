@@ -50,6 +50,7 @@ def patch(box: Box, path: str, body: dict[str, Any]) -> None:
     modes: list[tuple[Mode, Any]] = []
     free: list[tuple[str, Any]] = []
     switched: list[tuple[Device, bool]] = []
+    at_once = _apply_time(body) == 'Immediate'
     for pointer, value in pointers.leaves(body):
         device = _switch_at(box, path, pointer)
         if device is not None:
@@ -70,7 +71,7 @@ def patch(box: Box, path: str, body: dict[str, Any]) -> None:
     for mode, value in modes:
         set_mode(box, mode, value)
     for device, value in switched:
-        _switch(box, device, value)
+        _switch(box, device, value, at_once)
     if free:
         stored = box.documents.get(path) or document
         for pointer, value in free:
@@ -91,17 +92,27 @@ def writable(box: Box, path: str) -> bool:
 def _switch_at(box: Box, path: str, pointer: str) -> Device | None:
     """The device that a property disables (Processor.Enabled, v1.12)."""
     for device in box.devices.values():
-        there = pointer == '/Enabled' and device.uris[0] == path
+        at = device.switched_at or device.uris[0]
+        there = pointer == '/Enabled' and at == path
         if there and device.enabled is not None:
             return device
     return None
 
 
-def _switch(box: Box, device: Device, on: bool) -> None:
+def _apply_time(body: dict[str, Any]) -> Any:
+    return pointers.get(body, '/@Redfish.SettingsApplyTime/ApplyTime')
+
+
+def _switch(box: Box, device: Device, on: bool, at_once: bool) -> None:
+    """Switch a device; in its settings object only where at once is said."""
     name = f'{device.id}/enabled'
     box.ledger.writes.append(Write(box.timeline.now, name, str(on)))
-    if not box.faults.take('silent-noop', name):
+    if box.faults.take('silent-noop', name):
+        return
+    if device.switched_at is None or at_once:
         box.switch(device, on)
+    else:
+        device.enabled_soon = on
 
 
 def _ignored(pointer: str, value: Any) -> bool:

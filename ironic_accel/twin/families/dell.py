@@ -47,11 +47,30 @@ class Dell(Family):
     )
 
     def grow(self, box: Box) -> None:
-        """As ever; ``Previous`` and ``Current`` entries are history."""
+        """As ever; ``Previous`` and ``Current`` entries are history.
+
+        An iDRAC from 7.00.60 on can cut the auxiliary power
+        (``extended_reset``, an option of the box): the recorded one cannot.
+        """
         super().grow(box)
+        if box.options.extended_reset:
+            self._grow_extended_reset(box)
         for component in box.components.values():
             if not component.id.startswith('Installed-'):
                 component.updateable = False
+
+    @staticmethod
+    def _grow_extended_reset(box: Box) -> None:
+        chassis = f'{ROOT}/Chassis/System.Embedded.1'
+        document = box.documents.get(chassis) or {}
+        path = f'{chassis}/Actions/Oem/DellOemChassis.ExtendedReset'
+        actions = document.setdefault('Actions', {})
+        actions.setdefault('Oem', {})['#DellOemChassis.ExtendedReset'] = {
+            'target': path,
+            'ResetType@Redfish.AllowableValues': ['PowerCycle'],
+            'FinalPowerState@Redfish.AllowableValues': ['On', 'Off'],
+        }
+        box.documents.put(chassis, document)
 
     def covers(self, target: str, component: Component) -> bool:
         """One entry for each port: a card's own are one firmware."""

@@ -143,6 +143,7 @@ def _add(
     box.devices[name] = device
     switch = (box.documents.see(uri) or {}).get('Enabled')
     device.enabled = switch if isinstance(switch, bool) else None
+    _switched_in_settings(box, device, uri)
 
     def overlay(document: Document) -> None:
         status = document.get('Status')
@@ -154,6 +155,22 @@ def _add(
                 status['State'] = 'Disabled'
 
     box.lay(uri, overlay)
+
+
+def _switched_in_settings(box: Box, device: Device, uri: str) -> None:
+    """A switch that stands in the settings object is written there."""
+    own = box.documents.see(uri) or {}
+    settings = (own.get('@Redfish.Settings') or {}).get('SettingsObject')
+    there = target(settings)
+    if 'Enabled' not in (box.documents.see(there or '') or {}):
+        return
+    device.switched_at = there
+
+    def overlay(document: Document) -> None:
+        soon = device.enabled_soon
+        document['Enabled'] = device.enabled if soon is None else soon
+
+    box.lay(str(there), overlay)
 
 
 def _adapter_kind(document: Document) -> str:

@@ -152,7 +152,9 @@ def _gpu(
     """Keys: count, first, id, manufacturer, model, part_number, serial,
     pci, slot, memory_mib, bare (as little as a Cray tells), firmware
     (inventory id), version, reset (``enabled``: by that property and no
-    action; ``card``: by the power of a chassis of its own; ``none``).
+    action; ``enabled-settings``: by that of the settings object, at once;
+    ``enabled-later``: by that, at a host reset only; ``card``: by the power
+    of a chassis of its own; ``none``).
     """
     said: dict[str, Any] = {'ProcessorType': 'GPU'}
     name = card['id'].replace('{n}', _index(card, number))
@@ -172,6 +174,7 @@ def _gpu(
             }
         }
         said.update(gpu_settings(documents, path, {}))
+        _in_settings(documents, path, said, card.get('reset', 'action'))
     _processor(documents, system, chassis, card, number, **said)
     entry = card['firmware'].replace('{n}', _index(card, number))
     related = [] if card.get('bare') else [path]
@@ -180,9 +183,23 @@ def _gpu(
     documents.fits[path] = {'model': card['model']}
 
 
+def _in_settings(
+    documents: Documents, path: str, said: Document, way: str
+) -> None:
+    """Let a Processor be switched in its settings object."""
+    if way not in ('enabled-settings', 'enabled-later'):
+        return
+    there = documents.get(f'{path}/Settings') or {}
+    documents.put(f'{path}/Settings', {**there, 'Enabled': True})
+    times = ['OnReset', 'Immediate'] if way == 'enabled-settings' else [
+        'OnReset'
+    ]  # fmt: skip
+    said['@Redfish.Settings']['SupportedApplyTimes'] = times
+
+
 def _way_to_reset(path: str, way: str) -> Document:
     """What a Processor has for being reset."""
-    if way == 'enabled':
+    if way.startswith('enabled'):
         return {'Enabled': True}
     if way != 'action':
         return {}

@@ -24,6 +24,7 @@ from ironic_accel.converge.ports import Ticket
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.merge import merge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
@@ -331,6 +332,35 @@ def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
     assert action.target.endswith('NvidiaChassis.AuxPowerReset')
     host.aux_cycle(force=True)
     assert [r.kind for r in at.box.ledger.resets] == ['AuxPowerCycleForce']
+
+
+def test_an_idrac_that_can_cuts_the_auxiliary_power(
+        rig: Start, captures: Path) -> None:
+    """Its host has to be off, and stays off: whoever asked powers it on."""
+    at = rig(captures / 'dell-r750-h100.tar.gz',
+             options={'extended_reset': True})
+    host = Host(at.connector, at.backend.system_uri)
+    with pytest.raises(Rejected):
+        host.aux_cycle()
+    with pytest.raises(Rejected, match='only while the host is off'):
+        host.aux_cycle(force=True)
+    host.power_off(soft=False)
+    at.clock.advance(30)
+    host.aux_cycle()
+    with pytest.raises(Unreachable):
+        host.power_state()
+    at.clock.advance(300)
+    assert host.power_state() == 'off'
+    assert [r.kind for r in at.box.ledger.resets] == [
+        'ForceOff', 'AuxPowerCycle']
+
+
+def test_an_idrac_that_cannot_offers_no_auxiliary_cycle(
+        rig: Start, captures: Path) -> None:
+    """The recorded one has Chassis.Reset, which is less than that."""
+    at = rig(captures / 'dell-r750-h100.tar.gz')
+    assert Host(at.connector, at.backend.system_uri
+                ).aux_cycle_action() is None
 
 
 def test_power_of_two_nodes_behind_one_bmc(rig: Start) -> None:

@@ -112,6 +112,51 @@ def test_disabling_and_enabling_is_a_reset(
     assert after.halfway == ()
 
 
+def test_a_switch_in_the_settings_object_is_applied_at_once(
+        tmp_path: Path) -> None:
+    path = box_with(tmp_path, 'enabled-settings')
+    with machines.machine(path, tmp_path) as at:
+        out = at.run(PROFILE)
+        assert isinstance(out, outcome.Converged), out
+        assert at.box.ledger.resets == []
+        assert switches(at.box) == [True, True]
+        written = [r.path for r in at.box.ledger.requests
+                   if r.method == 'PATCH']
+        assert written[2:] == [f'/redfish/v1/Systems/1/Processors/GPU{n}'
+                               '/Settings' for n in (1, 2, 1, 2)]
+        assert [w.item for w in at.box.ledger.writes].count(
+            'GPU1/enabled') == 2
+
+
+def test_a_switch_that_waits_for_a_host_reset_is_none(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig(box_with(tmp_path, 'enabled-later'))
+    inventory = at.backend.observe()
+    way, = at.backend.ways(inventory)
+    assert not set(burning.gpus(inventory)) & set(way.resets)
+    with pytest.raises(Rejected, match='offers no reset'):
+        at.backend.start(reset(first(inventory)))
+    assert sent(at) == []
+
+
+def test_a_settings_object_that_nobody_had_read_yet(
+        rig: Start, tmp_path: Path) -> None:
+    """It shows when the device is to be reset: nothing is written then."""
+    at = rig(box_with(tmp_path, 'enabled-later'))
+    gpu = first(at.backend.observe())
+    at.box.faults.add('status', '503', 'GPU1/Settings', 'GET', count=1)
+    inventory = at.backend.observe()
+    way, = at.backend.ways(inventory)
+    assert gpu in way.resets
+    ticket = at.backend.start(reset(gpu))
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Ended)
+    bad, = poll.results
+    assert bad.detail is not None
+    assert 'at a host reset only' in bad.detail.summary
+    assert sent(at) == []
+
+
 def test_a_disabled_card_is_off_the_bus_of_its_host(
         rig: Start, tmp_path: Path) -> None:
     """The Alveo of the shipped box has the property."""

@@ -164,6 +164,8 @@ def test_boxes_are_recognised() -> None:
         'nvidia-gb', 'nvidia-hgx'}
     assert names({}, {'Id': '1', 'Manufacturer': 'Dell Inc.'},
                  {'Id': 'HGX_Baseboard_0'}) == {'dell', 'nvidia-hgx'}
+    assert names({'Product': 'ProLiant DL380 Gen11'}, {'Id': '1'}) == {
+        'hpe-ilo'}
     assert names({'Vendor': 'Contoso'}, {'Id': '1'}) == set()
 
 
