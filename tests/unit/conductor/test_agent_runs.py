@@ -489,3 +489,23 @@ def test_the_reboot_of_another_step_is_left_to_it(
         'deployment_reboot': True}), profile='h100-new')
     assert stage.run()['outcome'] == 'converged'
     assert _flags(stage) == {'deployment_reboot'}
+
+
+@pytest.mark.parametrize('kind', ['clean', 'service'])
+def test_a_call_of_the_agent_leaves_the_step_to_us(
+        stage: Stage, inside: Ramdisk, acquire: Make, kind: str) -> None:
+    """Ironic's own handling of a heartbeat, in the middle of the step."""
+    _begin(stage, kind, **({} if kind == 'clean' else {
+        'max_effect': 'power-cycle', 'allow_disruption': True}))
+    assert stage.tick() is not None
+    before = operation.load(stage.node)
+    calls = len(inside.calls)
+    task = acquire(stage.node, shared=True)
+    task.driver.deploy.heartbeat(task, 'http://192.0.2.9:10', '13.0')
+    task.release_resources()
+    stage.node.refresh()
+    assert stage.info['agent_url'] == 'http://192.0.2.9:10'
+    assert stage.node.provision_state == operation.WAIT_STATES[kind]
+    assert operation.load(stage.node) == before
+    assert len(inside.calls) == calls
+    assert stage.run()['outcome'] == 'converged'
