@@ -29,7 +29,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from ironic_accel.export import page
+from ironic_accel.osc import page
 from tests.faces import browser
 from tests.faces import fleet
 

@@ -27,6 +27,7 @@ from ironic_accel import view
 from ironic_accel.osc import base
 from ironic_accel.osc import cells
 from ironic_accel.osc import fleet_report
+from ironic_accel.osc import page
 from ironic_accel.osc.cells import NOT_PERMITTED
 
 Document = Mapping[str, Any]
@@ -54,6 +55,10 @@ class Report(base.Lister):
         parser.add_argument(
             '--save', metavar='<file>', type=pathlib.Path,
             help='Write the whole document (report/1, JSON) to a file too.')
+        parser.add_argument(
+            '--html', metavar='<file>', type=pathlib.Path,
+            help='Write it as one page with a picture of the fleet, which '
+                 'needs nothing else and opens in any browser.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
@@ -64,7 +69,9 @@ class Report(base.Lister):
         doc = fleet_report.make(ironic, nodes)
         self._say(doc)
         if parsed_args.save is not None:
-            save(doc, parsed_args.save)
+            write(parsed_args.save, '--save', json.dumps(doc, indent=1) + '\n')
+        if parsed_args.html is not None:
+            write(parsed_args.html, '--html', page.render(doc))
         if parsed_args.devices:
             return DEVICE_COLUMNS, [device_row(n, d) for n in doc['nodes']
                                     for d in n['devices']]
@@ -82,15 +89,15 @@ class Report(base.Lister):
                      f"first: {blind[0]['denied'][0]}")
 
 
-def save(doc: Document, path: pathlib.Path) -> None:
-    """Write the document.
+def write(path: pathlib.Path, option: str, text: str) -> None:
+    """Write a file that an option names.
 
     :raises: CommandError where that does not work.
     """
     try:
-        path.write_text(json.dumps(doc, indent=1) + '\n', encoding='utf-8')
+        path.write_text(text, encoding='utf-8')
     except OSError as error:
-        raise CommandError(f'--save: {path}: {error.strerror}') from error
+        raise CommandError(f'{option}: {path}: {error.strerror}') from error
 
 
 def node_row(node: Document) -> tuple[Any, ...]:

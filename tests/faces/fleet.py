@@ -17,46 +17,77 @@ from __future__ import annotations
 import random
 from typing import Any
 
-STATES = ('ok', 'drift', 'busy', 'ill', 'unknown')
+STATES = ('ok', 'drift', 'ill', 'unknown', 'busy')
+OLD, NEW = '96.00.30.00.01', '96.00.68.00.01'
+TRAITS = ['CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_GPU_X8',
+          'CUSTOM_ACCEL_GPU_NVIDIA_H100_SXM']
 
 
 def device(number: int, state: str, node: int) -> dict[str, Any]:
     """One GPU; what is wrong with it fits its state."""
-    drift = state == 'drift'
+    serial = f'16532{node:05}{number:03}'
     return {
-        'id': f'gpu-16532{node:05}{number:03}', 'kind': 'gpu',
-        'product': 'nvidia-h100-sxm', 'model': 'H100 80GB HBM3',
-        'serial': f'16532{node:05}{number:03}',
+        'id': f'gpu-{serial}', 'kind': 'gpu', 'product': 'nvidia-h100-sxm',
+        'model': 'H100 80GB HBM3', 'serial': serial,
         'health': 'Critical' if state == 'ill' else 'OK',
-        'location': f'GPU_SXM_{number}', 'address': None, 'state': state,
-        'firmware': [{'name': 'gpu', 'running': (
-            '96.00.30.00.01' if drift else '96.00.68.00.01'),
-            'pending': None, 'wanted': '96.00.68.00.01',
-            'as_wanted': not drift}],
-        'modes': [{'name': 'ecc', 'current': 'enabled', 'wanted': 'enabled',
-                   'as_wanted': True}]}
+        'location': f'GPU_SXM_{number}', 'address': None,
+        'components': [{'name': 'gpu', 'pending': None,
+                        'running': OLD if state == 'drift' else NEW}],
+        'modes': {'ecc': {'current': 'enabled'}}}
 
 
 def node(number: int, rng: random.Random) -> dict[str, Any]:
     """A node with eight GPUs; most are as they should be."""
-    states = rng.choices(STATES, weights=(96, 2, 1, 1, 1), k=8)
-    good = set(states) == {'ok'}
+    whole = rng.choices((None, 'unknown', 'busy'), weights=(88, 6, 6))[0]
+    states = [whole] * 8 if whole else rng.choices(
+        STATES[:3], weights=(96, 2, 1), k=8)
+    devices = [device(k, str(s), number) for k, s in enumerate(states, 1)]
+    differs = [{'device': d['id'], 'name': 'gpu', 'expected': NEW,
+                'seen': OLD, 'reason': 'it differs'}
+               for d, s in zip(devices, states, strict=True) if s == 'drift']
     return {
-        'name': f'rack{number // 40:02}-node{number % 40:02}',
         'uuid': f'00000000-0000-4000-8000-{number:012}',
-        'provision_state': 'active' if number % 3 else 'available',
+        'name': f'rack{number // 40:02}-node{number % 40:02}',
+        'state': 'active' if number % 3 else 'available',
         'maintenance': False, 'age': float(60 + number),
-        'traits': ['CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_GPU_X8',
-                   'CUSTOM_ACCEL_GPU_NVIDIA_H100_SXM'],
-        'remarks': [] if good else ['one of eight is not as declared'],
-        'profiles': [{'name': 'hgx-h100', 'state': 'is' if good else 'can'}],
-        'evidence': [{'when': '2026-11-20 02:11:00',
-                      'what': 'hgx-h100: 9 items proved'}],
-        'devices': [device(k, s, number) for k, s in enumerate(states, 1)]}
+        'seen': 'partly' if whole == 'unknown' else 'inventory',
+        'complete': True, 'devices': devices,
+        'traits': [*TRAITS, 'CUSTOM_ACCEL_IS_HGX_H100'],
+        'profiles': [{'profile': 'hgx-h100', 'differs': differs,
+                      'stands': 'differs' if differs else 'is',
+                      'published': ['CUSTOM_ACCEL_IS_HGX_H100']}],
+        'drift': ['not as hgx-h100 says any more'] if differs else [],
+        'working': {'step': 'apply_profile', 'kind': 'clean',
+                    'profile': 'hgx-h100', 'progress': 'push 40 %'}
+        if whole == 'busy' else None,
+        'last': {'step': 'apply_profile', 'profile': 'hgx-h100',
+                 'outcome': 'converged'},
+        'evidence': [{'created_at': '2026-11-20T02:11:00+00:00',
+                      'event': 'hgx-h100: 9 items proved'}],
+        'denied': ['firmware: not permitted'] if whole == 'unknown' else []}
 
 
 def report(nodes: int, seed: int = 7) -> dict[str, Any]:
     """The document ``report/1`` of so many nodes."""
     rng = random.Random(seed)  # noqa: S311 - no secret
     return {'schema': 'report/1', 'at': '2026-11-22 02:00:00 UTC',
-            'withheld': [], 'nodes': [node(n, rng) for n in range(nodes)]}
+            'profiles': [{'name': 'hgx-h100', 'digest': '3f' * 32,
+                          'conductors': ['a'], 'offered': True}],
+            'others': [{'uuid': 'x', 'name': 'plain', 'driver': 'redfish',
+                        'vendor_interface': 'no-vendor'}],
+            'denied': [], 'nodes': [node(n, rng) for n in range(nodes)]}
+
+
+def states(report: dict[str, Any]) -> list[list[str]]:
+    """The state of each device of each node, as the fleet was made."""
+    return [[_state(n, d) for d in n['devices']] for n in report['nodes']]
+
+
+def _state(of: dict[str, Any], one: dict[str, Any]) -> str:
+    if one['health'] != 'OK':
+        return 'ill'
+    if of['working']:
+        return 'busy'
+    if one['components'][0]['running'] == OLD:
+        return 'drift'
+    return 'unknown' if of['seen'] == 'partly' else 'ok'

@@ -83,7 +83,7 @@ class Shell:
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(f'{command}\necho "=== $?"\n')
         self.process.stdin.flush()
-        said = []
+        said: list[str] = []
         for line in self.process.stdout:
             if match := re.fullmatch(r'=== (\d+)\n', line):
                 return int(match[1]), ''.join(said)
