@@ -44,7 +44,7 @@ def look_once(task: Any) -> None:
     current = operation.Operation(
         kind='verify', step='verify_accelerators', work='look')
     try:
-        found = _bounded(task, current, CONF.accelerator.verify_timeout)
+        found = bounded(task, current, CONF.accelerator.verify_timeout)
         if found is None:
             note = (f'no answer within {CONF.accelerator.verify_timeout} s: '
                     'not inventoried')
@@ -67,13 +67,15 @@ def look_once(task: Any) -> None:
 def _take(ctx: context.Context, seen: Inventory) -> str:
     if seen.host == 'off':
         return 'host off: not inventoried'
-    if not seen.complete or seen.busy:
-        return 'devices still appear: not inventoried'
+    if seen.busy:
+        return f'{seen.busy[0].kind} under way: not inventoried'
+    if not seen.complete:
+        return f'{seen.unready}: not inventoried'
     publish.take(ctx, seen)
     return 'inventoried'
 
 
-def _bounded(task: Any, current: operation.Operation, seconds: float
+def bounded(task: Any, current: operation.Operation, seconds: float
              ) -> tuple[context.Context, Inventory] | None:
     """What was seen within a time, or None; reads left over do no harm."""
     def look() -> tuple[context.Context, Inventory]:
