@@ -134,6 +134,16 @@ class Host:
                 "--guest", shlex.join(command)]
 
     @property
+    def instance(self) -> pathlib.Path:
+        """What stands for the instance's file system; made by who tests."""
+        return self._folder / "instance"
+
+    @property
+    def root(self) -> pathlib.Path:
+        """The root of the host's /sys and /proc."""
+        return self._folder / "inside" / "root"
+
+    @property
     def inside(self) -> state.State:
         """What the simulated tools share: their calls, faults and pace."""
         return state.State(self._folder / "inside" / "state.json")

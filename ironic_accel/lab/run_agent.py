@@ -114,7 +114,8 @@ def configuration(settings: Settings) -> dict[str, dict[str, object]]:
         "mdns": {"use_mdns": False},
         "accelerator": {
             "root": root, "tool_path": os.environ["TWIN_PATH"],
-            "run_dir": run, "image_cache_dir": run / "images"},
+            "run_dir": run, "image_cache_dir": run / "images",
+            "instance_root": folder / "instance"},
     }
 
 

@@ -1,0 +1,155 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""In-band life with a real ironic-python-agent, booted by the twin."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from ironic_accel.lab import ironic_api
+from ironic_accel.lab import Lab
+from ironic_accel.lab import NodeStateError
+from ironic_accel.lab.machines import MakeMachine
+import pytest
+from tests.lab import ramdisk
+from tests.lab import stage
+from tests.lab.test_story import trait
+
+
+def test_inspected_then_burnt_and_set_by_the_agent(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    one, host = ramdisk.boot(
+        host_machine, ramdisk.with_card(lab, 'pcie-a100'))
+    ironic.inspect(one.uuid)
+    data = ironic.inventory(one.uuid)['plugin_data']
+    told = data['accelerators']['inventory']
+    assert (told['schema'], told['seen_via']) == ('inventory/1', ['agent'])
+    assert {d['serial'] for d in told['devices']} >= {
+        'MT2245X00002', 'XFL1ABCDEFG1', '1324521000001'}
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(stage.site_profile(
+            lab, 'in-band', **ramdisk.burning(
+                lab, **{'vf-limit': 16, 'link-type': ['ib', 'ib']})))
+        ironic.clean(one.uuid, [ramdisk.step(made)])
+        result = stage.result(one)
+        assert (result['outcome'], result['step']) == (
+            'converged', 'apply_profile_in_band')
+        assert trait('IS', made) in ironic.traits(one.uuid)
+        # One box, seen both ways, and by nobody else than the agent's tools.
+        assert ramdisk.component(one)['running'] == ramdisk.CX7_NEW
+        settings = ramdisk.card(host)['settings']
+        assert {name: settings[name]['current'] for name in (
+            'NUM_OF_VFS', 'LINK_TYPE_P1', 'LINK_TYPE_P2')} == {
+                'NUM_OF_VFS': 16, 'LINK_TYPE_P1': 1, 'LINK_TYPE_P2': 1}
+        assert stage.ledger(one)['violations'] == []
+        # Again: the agent looks, and nothing is done.
+        burns = ramdisk.burns(host)
+        assert len(burns) == 1
+        ironic.clean(one.uuid, [ramdisk.step(made)])
+        result = stage.result(one)
+        assert (result['outcome'], result['writes'], result['resets']) == (
+            'converged', 0, 0)
+        assert ramdisk.burns(host) == burns
+
+
+def test_an_image_for_another_board_ends_in_last_error(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    one, host = ramdisk.boot(
+        host_machine, ramdisk.with_card(lab, 'pcie-a100'))
+    with stage.site_profile(lab, 'misfit', **ramdisk.burning(
+            lab, psid='MT_0000000001')) as made, \
+            pytest.raises(NodeStateError):
+        ironic.clean(one.uuid, [ramdisk.step(made)])
+    node = ironic.node(one.uuid)
+    assert node['provision_state'] == 'clean failed'
+    assert 'PSID' in node['last_error'], node['last_error']
+    assert 'MT_0000000001' in node['last_error'], node['last_error']
+    assert stage.result(one)['outcome'] == 'failed'
+    assert ramdisk.burns(host) == []
+    stage.clean_up(one)
+
+
+def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    one, host = ramdisk.boot(
+        host_machine, ramdisk.with_card(lab, 'hgx-h100'),
+        system=stage.SYSTEM)
+    root = ramdisk.debian(host)
+    both = stage.burning(lab, allow=['burn_at_deploy'])
+    both['devices']['nics'] = {
+        'match': ramdisk.CX7, 'count': 1, 'modes': {'vf-limit': 16}}
+    ironic.provide(one.uuid)
+    with stage.site_profile(lab, 'both', **both) as made, \
+            stage.site_profile(lab, 'first', allow=['first_boot'], devices={
+                'nics': {'match': ramdisk.CX7, 'modes': {'vfs': 4}}}
+            ) as first:
+        ironic.deploy(one.uuid, deploy_steps=[
+            {**ramdisk.step(made), 'priority': 90},
+            {**stage.step(first), 'step': 'deliver_first_boot',
+             'priority': 70}])
+        # The GPUs by the BMC, whose bundle an auxiliary cycle activates
+        # under the agent; the card by the agent that came after it.
+        assert stage.running(one) == {stage.NEW['gpu']}
+        assert 'AuxPowerCycle' in ''.join(
+            r['kind'] for r in stage.ledger(one)['resets'])
+        vfs = ramdisk.card(host)['settings']['NUM_OF_VFS']
+        assert (vfs['current'], vfs['pending']) == (16, None)
+        assert trait('IS', made) in ironic.traits(one.uuid)
+        assert trait('IS', first) not in ironic.traits(one.uuid)
+        document = json.loads(
+            (root / 'etc/ironic-accel/first-boot.json').read_text())
+        assert [(i['mode'], i['wanted']) for i in document['items']] == [
+            ('vfs', 4)]
+        assert host.boots[-1] is None
+        assert stage.ledger(one)['violations'] == []
+    with stage.site_profile(lab, 'served', devices={'nics': {
+            'match': ramdisk.CX7, 'modes': {'vf-limit': 32}}}) as served:
+        ironic.service(one.uuid, [ramdisk.step(
+            served, max_effect='power-cycle', allow_disruption=True)])
+        vfs = ramdisk.card(host)['settings']['NUM_OF_VFS']
+        assert (vfs['current'], vfs['pending']) == (32, None)
+        assert stage.result(one)['operation'] == 'service'
+        # Back in the instance.
+        assert host.boots[-1] is None
+
+
+def test_an_agent_that_dies_in_a_burn_leaves_a_node_that_tells_so(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    one, host = ramdisk.boot(
+        host_machine, ramdisk.with_card(lab, 'pcie-a100'))
+    ramdisk.pace(host, 4)
+    with stage.site_profile(lab, 'killed', **ramdisk.burning(lab)) as made:
+        ironic.set_provision(one.uuid, 'clean',
+                             clean_steps=[ramdisk.step(made)])
+        stage.wait(one, 'a burn', lambda told: (
+            told['guard'] and ramdisk.flashes(host)))
+        host.kill_agent()
+        ironic.wait_node(one.uuid, 'clean failed', lambda node: (
+            node['provision_state'] == 'clean failed'))
+        node = ironic.node(one.uuid)
+        assert 'unknown' in node['last_error'], node['last_error']
+        assert trait('IS', made) not in ironic.traits(one.uuid)
+        # The tool did not die with the agent, and nothing has cut it short.
+        assert len(ramdisk.burns(host)) == 1
+        print('KILLED', node['last_error'], stage.progress(one))
+        stage.clean_up(one)
+        ironic.clean(one.uuid, [ramdisk.step(made)])
+        assert trait('IS', made) in ironic.traits(one.uuid)
+        assert len(ramdisk.burns(host)) == 1
+        assert stage.ledger(one)['violations'] == []
+        assert ramdisk.component(one)['running'] == ramdisk.CX7_NEW
