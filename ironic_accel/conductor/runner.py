@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from ironic.common import exception
@@ -43,6 +44,7 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
+from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -182,13 +184,29 @@ def _over(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
         return ending.converged(ctx, outcome)
     plan = outcome.plan if isinstance(outcome, Refused) else None
     error = (_refusal(ctx, plan) if plan
-             else outcome.error if isinstance(outcome, Failed) else None)
+             else _with_limit(ctx, outcome.error)
+             if isinstance(outcome, Failed) else None)
     facts = {}
     seen = ctx.backend.last
     if seen is not None and seen.complete and not seen.busy:
         facts = publish.take(ctx, seen, plan)
     return Ending(ctx.operation, error, plan.to_dict() if plan else None,
                   facts)
+
+
+def _with_limit(ctx: Context, error: Detail) -> Detail:
+    """A failure, and what kept the host from a reset that the profile allows.
+    """
+    current = ctx.operation
+    if not current.why or current.effect is None:
+        return error
+    limit = Effect(current.effect)
+    profile = context.profile_of(ctx.node, current)
+    if profile.limits.reset.rank <= limit.rank:
+        return error
+    return dataclasses.replace(error, summary=(
+        f'{error.summary}; no reset stronger than {limit} was possible: '
+        f'{current.why}'))
 
 
 def _refusal(ctx: Context, plan: Plan) -> Detail:

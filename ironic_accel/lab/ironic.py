@@ -125,7 +125,7 @@ _CONDUCTOR: dict[str, object] = {
     # A node that wants automated cleaning names the runbook of it.
     "automated_cleaning_step_source": "hybrid",
     "automated_cleaning_runbook_from_node": True,
-    "sync_power_state_interval": 5,
+    "sync_power_state_interval": 3,
     "sync_local_state_interval": 30,
     "check_provision_state_interval": 5,
     "power_state_change_timeout": 60,

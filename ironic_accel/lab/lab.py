@@ -220,9 +220,10 @@ class Lab:
             "poll_interval": 1,
             "stable_timeout": 60,
             "bmc_timeout": 60,
-            "aux_settle": 2,
+            "aux_settle": 1,
             "lost_timeout": 5,
             "agent_timeout": 30,
+            "first_boot_injection": True,
             "soft_power_off_timeout": 10,
             "void_interval": 2,
             # Twins of one box have the same serial numbers.

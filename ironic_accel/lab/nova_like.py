@@ -15,7 +15,9 @@
 Follows Nova 34, ``nova/virt/ironic/driver.py``: ``update_provider_tree``,
 ``_node_resources_unavailable`` and ``_node_resources_used``; and the report
 client, which creates missing custom traits and replaces a provider's traits
-as a whole. No trait is left out or added.
+as a whole. Only the node's own traits are told: a real nova-compute adds
+what its driver can (``COMPUTE_*``) and whose the provider is
+(``OWNER_NOVA``), which no flavor of the lab asks for.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import contextlib
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,12 +26,14 @@ from ironic_accel.lab import ironic_api
 from ironic_accel.lab import machines
 
 LOG_LINES = 60
+#: The site's own rows of the catalogue, see the test of the Cray capture.
+CATALOGUE = pathlib.Path(__file__).with_name("catalogue")
 
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Ironic and Placement, up; kept on disk where a test has failed."""
-    running = Lab(keep=True)
+    running = Lab({"accelerator": {"catalogue_path": CATALOGUE}}, keep=True)
     with running:
         yield running
     if request.session.testsfailed:
@@ -58,6 +61,18 @@ def machine(lab: Lab, ironic: ironic_api.IronicApi,
     with contextlib.ExitStack() as stack:
         def make(*arguments: str, **fields: Any) -> machines.Machine:
             made = lab.machine(*arguments, **fields)
+            stack.callback(made.remove)
+            return made
+        yield make
+
+
+@pytest.fixture
+def host_machine(lab: Lab, ironic: ironic_api.IronicApi,
+                 ) -> Iterator[machines.MakeMachine]:
+    """The same with a host inside that boots a real agent."""
+    with contextlib.ExitStack() as stack:
+        def make(*arguments: str, **fields: Any) -> machines.Machine:
+            made = lab.host_machine(*arguments, **fields)
             stack.callback(made.remove)
             return made
         yield make

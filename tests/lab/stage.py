@@ -34,6 +34,10 @@ SYSTEM = '/redfish/v1/Systems/System_0'
 NEW = {'gpu': '96.00.A6.00.01', 'fpga': '3.11'}
 GPUS = {'kind': 'gpu', 'product': 'nvidia-h100-sxm'}
 POLL = 0.1
+#: Simulated seconds in a real one, where nothing is to be caught midway.
+SCALE = 960
+#: With it a flash goes on until ``finish``: longer than any test.
+LASTING = ('--timing', 'flash=1000000')
 
 _numbers = itertools.count(1)
 
@@ -83,7 +87,7 @@ def modes(**wanted: str) -> dict[str, Any]:
                                  'modes': wanted}}}
 
 
-def hgx(make: Callable[..., Machine], scale: int = 240,
+def hgx(make: Callable[..., Machine], scale: int = SCALE,
         *arguments: str) -> Machine:
     """An HGX box, on, with a manageable node that was looked at."""
     return hgxs(make, scale, arguments=arguments)[0]
@@ -150,6 +154,11 @@ def flashing(machine: Machine) -> bool:
     state = machine.twin.state()
     assert isinstance(state, dict)
     return any(part['flashing'] for part in state['components'].values())
+
+
+def finish(machine: Machine) -> None:
+    """Let a flash that was made to last come to its end."""
+    machine.twin.control.post('/clock', {'advance': 1000000})
 
 
 def ledger(machine: Machine) -> dict[str, Any]:

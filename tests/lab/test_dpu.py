@@ -24,7 +24,7 @@ from tests.lab import stage
 
 NIC_MODE = 'CUSTOM_ACCEL_DPU_MODE_NIC'
 DPU_MODE = 'CUSTOM_ACCEL_DPU_MODE_DPU'
-SCALE = ('--power', 'on', '--time-scale', '240')
+SCALE = ('--power', 'on', '--time-scale', str(stage.SCALE))
 
 
 def test_the_mode_of_a_dpu_is_set_by_its_host(

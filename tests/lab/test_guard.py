@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ironic_accel.lab import ironic_api
@@ -21,14 +23,14 @@ from ironic_accel.lab import Lab
 from ironic_accel.lab.machines import MakeMachine
 from tests.lab import stage
 
-#: Flashes last 10 real seconds at this scale.
-SCALE = 120
+#: What Ironic says at the end of each pass over the nodes' power states.
+SYNCED = 'Completed power state sync operation'
 
 
 def test_delete_and_power_are_refused_during_a_flash(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
-    one = stage.hgx(machine, SCALE)
+    one = stage.hgx(machine, stage.SCALE, *stage.LASTING)
     ironic.provide(one.uuid)
     with stage.site_profile(lab, 'guarded', **stage.burning(
             lab, allow=['burn_at_deploy'])) as profile:
@@ -47,6 +49,7 @@ def test_delete_and_power_are_refused_during_a_flash(
         assert stage.flashing(one)
         assert stage.fields(ironic, one.uuid) == before
         assert guard['what'].startswith('gpu-')
+        stage.finish(one)
         ironic.wait_state(one.uuid, 'active')
     told = stage.ledger(one)
     assert told['violations'] == []
@@ -57,7 +60,7 @@ def test_delete_and_power_are_refused_during_a_flash(
 def test_the_power_sync_does_no_harm_while_an_instance_is_served(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
-    one = stage.hgx(machine, SCALE)
+    one = stage.hgx(machine, stage.SCALE, *stage.LASTING)
     ironic.provide(one.uuid)
     ironic.deploy(one.uuid)
     stage.forget(one)
@@ -68,8 +71,10 @@ def test_the_power_sync_does_no_harm_while_an_instance_is_served(
         status, text = stage.refused(
             lambda: ironic.set_provision(one.uuid, 'deleted'))
         assert (status, 'flash in progress' in text) == (409, True), text
-        # The lab syncs power states every five seconds, the flash takes
-        # ten.
+        # The sync that goes on at this moment may have begun before.
+        await_power_syncs(lab, 2)
+        assert stage.flashing(one)
+        stage.finish(one)
         ironic.wait_state(one.uuid, 'active', 180)
     told = stage.ledger(one)
     assert told['violations'] == []
@@ -80,10 +85,20 @@ def test_the_power_sync_does_no_harm_while_an_instance_is_served(
     assert ironic.node(one.uuid)['power_state'] == 'power on'
 
 
+def await_power_syncs(lab: Lab, more: int, seconds: float = 60) -> None:
+    """Wait until Ironic has synced power states so often from now on."""
+    log = lab.ironic.running().log
+    end = time.monotonic() + seconds
+    wanted = log.read_text().count(SYNCED) + more
+    while log.read_text().count(SYNCED) < wanted:
+        assert time.monotonic() < end, 'Ironic syncs no power states'
+        time.sleep(stage.POLL)
+
+
 def test_an_abort_does_not_touch_a_flash(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
-    one = stage.hgx(machine, SCALE)
+    one = stage.hgx(machine, stage.SCALE, *stage.LASTING)
     with stage.site_profile(lab, 'aborted', **stage.burning(lab)) as profile:
         ironic.set_provision(one.uuid, 'clean',
                              clean_steps=[stage.step(profile)])
@@ -91,6 +106,7 @@ def test_an_abort_does_not_touch_a_flash(
         ironic.set_provision(one.uuid, 'abort')
         assert ironic.node(one.uuid)['provision_state'] == 'clean wait'
         assert stage.flashing(one)
+        stage.finish(one)
         # Ironic ends the clean as aborted once the step is over.
         with pytest.raises(ironic_api.NodeStateError) as ended:
             ironic.wait_state(one.uuid, 'manageable', 180)

@@ -32,7 +32,7 @@ def test_a_dell_server_is_looked_after_by_its_own_hardware_type(
     assert {'accel-redfish', 'accel-idrac'} <= ironic.drivers()
     one = machine(
         '--capture', str(captures / 'dell-r750-h100.tar.gz'),
-        '--power', 'on', '--time-scale', '240',
+        '--power', 'on', '--time-scale', str(stage.SCALE),
         system='/redfish/v1/Systems/System.Embedded.1', **IDRAC)
     ironic.manage(one.uuid)
     told = stage.refresh(one)

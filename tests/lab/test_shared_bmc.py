@@ -33,7 +33,7 @@ FLASH = 1200.0
 def nodes(lab: Lab, machine: MakeMachine) -> tuple[Machine, Machine]:
     """Manageable nodes for both hosts of one box."""
     first = machine('--box', str(BOX), '--power', 'on', '--time-scale',
-                    '240', system='/redfish/v1/Systems/Host0')
+                    str(stage.SCALE), system='/redfish/v1/Systems/Host0')
     second = Machine(first.ironic, first.twin, lab.enroll(
         first.twin.url, '/redfish/v1/Systems/Host1'))
     for one in (first, second):
@@ -83,13 +83,15 @@ def test_nodes_behind_one_bmc_push_one_after_another(
 def test_a_reset_of_the_whole_bmc_waits_for_no_neighbour(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
-    one = stage.hgx(machine)
-    neighbour = Machine(one.ironic, one.twin, lab.enroll(
-        one.twin.url, stage.SYSTEM))
+    # Both are of one System, so the second one comes when nothing changes
+    # its power any more: Ironic's sync would set it back.
+    neighbour = stage.hgx(machine)
+    ironic.provide(neighbour.uuid)
+    ironic.deploy(neighbour.uuid)
+    one = Machine(neighbour.ironic, neighbour.twin, lab.enroll(
+        neighbour.twin.url, stage.SYSTEM))
     try:
-        ironic.manage(neighbour.uuid)
-        ironic.provide(neighbour.uuid)
-        ironic.deploy(neighbour.uuid)
+        ironic.manage(one.uuid)
         stage.forget(one)
         with stage.site_profile(lab, 'wide', **stage.burning(lab)) as profile:
             ironic.set_provision(one.uuid, 'clean',
@@ -102,7 +104,7 @@ def test_a_reset_of_the_whole_bmc_waits_for_no_neighbour(
         assert (told['pushes'], told['writes'], told['resets']) == (
             [], [], [])
     finally:
-        remove(ironic, neighbour)
+        remove(ironic, one)
 
 
 def remove(ironic: ironic_api.IronicApi, machine: Machine) -> None:

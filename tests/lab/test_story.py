@@ -115,7 +115,7 @@ def test_mig_lasts_on_ampere(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
     one = machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
-                  '240')
+                  str(stage.SCALE))
     ironic.manage(one.uuid)
     with stage.site_profile(lab, 'ampere', devices={'gpus': {
             'match': {'kind': 'gpu', 'product': 'nvidia-a100-pcie-80gb'},
