@@ -26,6 +26,7 @@ from ironic.conductor import utils as manager_utils
 
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import netports
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import store
@@ -55,14 +56,16 @@ def check(task: Any) -> None:
 def leave(task: Any) -> dict[str, Any]:
     """Remove what we put on a node, and save it.
 
-    A trait that the node's instance names stays: a rebuild needs it, and
-    whoever releases the node has to remove it later. Doing it twice changes
-    nothing.
+    What its ports say because of us goes too. A trait that the node's
+    instance names stays: a rebuild needs it, and whoever releases the node
+    has to remove it later. A resource class stays as well: Nova counts the
+    node by it. Doing it twice changes nothing.
 
     :returns: ``traits`` and ``kept_traits`` (names), ``firmware`` (number
         of rows) and ``keys`` (names).
     """
     node = task.node
+    netports.withdraw(task)
     removed, kept = nodetraits.remove_all(task)
     netports.withdraw(task)
     rows = store.forget(task)

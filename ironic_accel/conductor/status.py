@@ -91,6 +91,9 @@ class Checks(upgradecheck.UpgradeCommands):
         folder = CONF.accelerator.profile_path
         if not folder:
             return Result(Code.SUCCESS, 'no profile_path is set')
+        if not pathlib.Path(folder).is_dir():
+            return Result(Code.FAILURE, (
+                f'profile_path: {folder}: expected a folder'))
         bad = []
         files = sorted(pathlib.Path(folder).glob('*.yaml'))
         for path in files:
