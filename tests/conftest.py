@@ -28,6 +28,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("project")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--brokers``: the lab as separate processes over RabbitMQ."""
+    parser.addoption(
+        "--brokers", action="store_true",
+        help="the lab tier with a process for each service, over RabbitMQ "
+             "and MariaDB (Debian's packages)")
+
+
 def _folder(name: str) -> pathlib.Path:
     path = SHARED / name
     if not path.is_dir():

@@ -58,12 +58,16 @@ class Ironic(services.Service):
 
     def start(self) -> None:
         """Write its configuration and start it on an empty database."""
-        services.write_settings(self.config, self._base(), self._settings)
+        self.configure()
         command = services.module_command(
             "ironic_accel.lab.run_ironic", "--config-file", self.config)
         self.spawn([*command, "--create-schema"])
         # What restarts is the command; the tables are there by then.
         self.running().command = command
+
+    def configure(self) -> None:
+        """Write its configuration."""
+        services.write_settings(self.config, self._base(), self._settings)
 
     def ready(self) -> bool:
         """Whether a live conductor serves a hardware type."""
@@ -83,7 +87,9 @@ class Ironic(services.Service):
             "oslo_concurrency": {"lock_path": self.folder / "locks"},
             "conductor": _CONDUCTOR,
             "redfish": {"connection_attempts": 1,
-                        "connection_retry_interval": 1},
+                        "connection_retry_interval": 1,
+                        "inspection_hooks": "accelerator-traits,"
+                        "$default_inspection_hooks"},
             "deploy": {"http_root": self.folder / "http",
                        "http_url": "http://127.0.0.1:9",
                        "erase_devices_priority": 0,
@@ -93,8 +99,12 @@ class Ironic(services.Service):
                       "deploy_logs_collect": "never",
                       "post_deploy_get_power_state_retry_interval": 1},
             "pxe": {"tftp_root": self.boot_server},
+            # Upstream's hook of the same property comes last, to be undone.
             "inspector": {"extra_kernel_params":
-                          "ipa-inspection-collectors=default,accel"},
+                          "ipa-inspection-collectors=default,pci-devices,"
+                          "accel",
+                          "hooks": "$default_hooks,accelerator-traits,"
+                          "accelerators"},
         }
 
 

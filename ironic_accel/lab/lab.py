@@ -20,6 +20,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -96,9 +97,17 @@ class Lab:
         self._stands = nova_stands.StandIns()
         self._stack.callback(self._stands.close)
         self.placement = self.add(placement.Placement(self.site))
-        self.ironic = self.add(ironic.Ironic(self.site, _layered(
+        self.ironic = self.add(self.make_ironic(layered(
             self._accelerator(), self._neighbours(), self._settings)))
         self.wait_ready(self.placement, self.ironic)
+
+    def make_ironic(self, settings: services.Settings) -> ironic.Ironic:
+        """Ironic as this lab has it; it is started by whoever asks."""
+        return ironic.Ironic(self.site, settings)
+
+    def make_nova(self, port: int, urls: Mapping[str, str]) -> nova.Nova:
+        """Nova as this lab has it, over the services at some addresses."""
+        return nova.Nova(self.site, port, urls)
 
     def add(self, service: AnyService) -> AnyService:
         """Start a service, and end it when the lab ends."""
@@ -150,18 +159,17 @@ class Lab:
     def ironic_on(self, database: str, name: str) -> ironic.Ironic:
         """Start one more Ironic, on an empty database, and wait for it."""
         more = self.add(ironic.Ironic(
-            self.site, _layered(self._accelerator(), self._settings),
+            self.site, layered(self._accelerator(), self._settings),
             database, name))
         more.wait_ready()
         return more
 
     def start_nova(self) -> nova.Nova:
         """Start Nova over this lab's Ironic and Placement, and wait for it."""
-        started = self.add(nova.Nova(
-            self.site, self._nova_port, {
-                "ironic": self.ironic.url, "placement": self.placement.url,
-                "glance": self._stands.glance,
-                "neutron": self._stands.neutron}))
+        started = self.add(self.make_nova(self._nova_port, {
+            "ironic": self.ironic.url, "placement": self.placement.url,
+            "glance": self._stands.glance,
+            "neutron": self._stands.neutron}))
         started.wait_ready()
         return started
 
@@ -244,7 +252,7 @@ INTERFACES = {
 }
 
 
-def _layered(*layers: services.Settings) -> services.Settings:
+def layered(*layers: services.Settings) -> services.Settings:
     merged: dict[str, dict[str, object]] = {}
     for layer in layers:
         for group, options in layer.items():

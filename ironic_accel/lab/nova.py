@@ -50,11 +50,15 @@ class Nova(services.Service):
 
     def start(self) -> None:
         """Write its configuration and start it; it makes its tables."""
-        services.write_settings(self.folder / "nova.conf", self._settings())
-        (self.folder / "api-paste.ini").write_text(_PASTE, encoding="utf-8")
+        self.configure()
         self.spawn(
             services.module_command("ironic_accel.lab.run_nova", self._port),
             env={"OS_NOVA_CONFIG_DIR": str(self.folder)})
+
+    def configure(self) -> None:
+        """Write its configuration."""
+        services.write_settings(self.folder / "nova.conf", self._settings())
+        (self.folder / "api-paste.ini").write_text(_PASTE, encoding="utf-8")
 
     def ready(self) -> bool:
         """Whether every service of it has reported in."""

@@ -93,7 +93,7 @@ class Process:
         self.folder = folder
         self.log = folder / f"{name}.log"
         self._reaper = reaper
-        self._env = _environment(env or {})
+        self._env = environment(env or {})
         self._user = user
         self._child: subprocess.Popen[bytes] | None = None
         self._gone = False
@@ -200,7 +200,8 @@ def become(user: pwd.struct_passwd | None) -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+def environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return our variables with changes; a value of None removes one."""
     # Byte code is written: services start twice as fast the second time.
     merged: dict[str, str | None] = {
         **os.environ, "PYTHONDONTWRITEBYTECODE": None,

@@ -12,6 +12,8 @@
 
 """Nova's services in one process, for a lab: ``run_nova.py PORT``.
 
+With ``--databases`` for a port it makes its databases and ends.
+
 ``OS_NOVA_CONFIG_DIR`` holds nova.conf and api-paste.ini. The databases of
 the API, cell 0 and cell 1 are made where they are missing. The services are
 upstream's own, put together as in Nova's functional tests: the transport
@@ -42,6 +44,7 @@ from ironic_accel.lab import sqlite  # noqa: E402
 
 CONF = nova.conf.CONF
 THREADS = 8
+DATABASES = "--databases"
 #: Topics by service: nova/{conductor,scheduler,compute}/rpcapi.py.
 SERVICES: dict[str, dict[str, str]] = {
     "conductor": {}, "scheduler": {},
@@ -52,12 +55,15 @@ CELL1 = "00000000-0000-0000-0000-000000000001"
 def main() -> None:
     """Be Nova until killed."""
     port = sys.argv[1]
+    only_databases = port == DATABASES
     sys.argv = ["nova"]
     sqlite.install()
     wsgi_app.init_global_data(
         wsgi_app._get_config_files(), "osapi_compute", "nova")
     objects.register_all()
     create_databases()
+    if only_databases:
+        return
     try:
         for name, more in SERVICES.items():
             service.Service.create(

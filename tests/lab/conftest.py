@@ -21,9 +21,11 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.lab import brokered
 from ironic_accel.lab import Lab
 from ironic_accel.lab import ironic_api
 from ironic_accel.lab import machines
+from tests.lab import stage
 
 LOG_LINES = 60
 #: The site's own rows of the catalogue, see the test of the Cray capture.
@@ -33,12 +35,15 @@ CATALOGUE = pathlib.Path(__file__).with_name("catalogue")
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Ironic and Placement, up; kept on disk where a test has failed."""
-    running = Lab({"accelerator": {"catalogue_path": CATALOGUE}}, keep=True)
+    kind: type[Lab] = Lab
+    if request.config.getoption("--brokers"):
+        if package := brokered.missing():
+            pytest.skip(f"Debian's package {package} is missing")
+        kind = brokered.BrokeredLab
+    running = kind({"accelerator": {"catalogue_path": CATALOGUE}}, keep=True)
     with running:
         yield running
-    if request.session.testsfailed:
-        print(f"\nthe lab's logs: {running.folder}")
-    else:
+    if not request.session.testsfailed:
         running.remove()
 
 
@@ -86,5 +91,20 @@ def pytest_runtest_makereport(
     report = outcome.get_result()  # type: ignore[attr-defined]
     running = getattr(item, "funcargs", {}).get("lab")
     if report.failed and running is not None:
-        report.sections.append(
-            ("end of Ironic's log", running.ironic.running().tail(LOG_LINES)))
+        report.sections.append((
+            f"end of Ironic's log; all logs: {running.folder}",
+            running.ironic.running().tail(LOG_LINES)))
+
+
+def pytest_terminal_summary(
+        terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the tests have measured (``record_property``)."""
+    figures = [value for reports in terminalreporter.stats.values()
+               for report in reports
+               if getattr(report, "when", "") == "teardown"
+               for name, value in report.user_properties
+               if name == stage.FIGURE]
+    if figures:
+        terminalreporter.section("figures of the lab")
+        for figure in figures:
+            terminalreporter.line(f"   {figure}")
