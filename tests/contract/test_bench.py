@@ -48,3 +48,14 @@ def test_an_unknown_box_is_named() -> None:
     done = run('nowhere')
     assert done.returncode == 2
     assert "BOX: 'nowhere'" in done.stderr
+
+
+def test_our_presence_costs_an_agent_little() -> None:
+    pytest.importorskip('ironic_python_agent')
+    script = BENCH.with_name('agent_start.py')
+    done = subprocess.run(
+        [sys.executable, str(script), '--runs', '3', '--functions', '64'],
+        capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        'start', 'inspection']
