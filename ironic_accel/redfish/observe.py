@@ -23,6 +23,8 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
 from ironic_accel.redfish import firmware
+from ironic_accel.redfish import macs
+from ironic_accel.redfish import memory
 from ironic_accel.redfish import modes
 from ironic_accel.redfish import parts
 from ironic_accel.redfish import pcie
@@ -75,7 +77,9 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     found += [f for f in bare if f.hint != 'baseboard']
     for one in found:
         versions.learn(reader, scope, one, catalog)
-    devices = join.identify(_device(reader, f, catalog) for f in found)
+    memory.learn(reader, found)
+    devices = join.identify(macs.learn(reader, catalog, found, [
+        _device(reader, f, catalog) for f in found]))
     inventory = Inventory(
         system=scope.system.uri, host=host, complete=complete,
         boot=state.boot_mark(scope.system),

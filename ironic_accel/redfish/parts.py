@@ -105,10 +105,7 @@ def _processor(reader: Reader, shown: Fields, hint: str) -> Found:
 
 def _dpus(scope: Scope) -> Iterator[Found]:
     """Systems that are themselves a DPU, the node's own included."""
-    systems = list(scope.dpus)
-    if is_dpu(scope.system) or last(scope.system.uri) == 'Bluefield':
-        systems.append(scope.system)
-    for system in systems:
+    for system in _dpu_systems(scope):
         found = Found(system.uri, 'dpu', system)
         common(found, system)
         chassis = system.links('Links', 'Chassis')
@@ -118,6 +115,13 @@ def _dpus(scope: Scope) -> Iterator[Found]:
             found.location = location(card)
         found.own = {system.uri}
         yield found
+
+
+def _dpu_systems(scope: Scope) -> list[Fields]:
+    systems = list(scope.dpus)
+    if is_dpu(scope.system) or last(scope.system.uri) == 'Bluefield':
+        systems.append(scope.system)
+    return systems
 
 
 def _adapters(reader: Reader, scope: Scope) -> Iterator[Found]:
@@ -149,7 +153,7 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
             controller.part('PCIeInterface'))
         devices += controller.links('Links', 'PCIeDevices')
         found.own |= set(devices)
-    owners = [d.uri for d in scope.dpus
+    owners = [d.uri for d in _dpu_systems(scope)
               if chassis.uri in d.links('Links', 'Chassis')]
     found.parent = owners[0] if owners else None
     pcie.learn(reader, found, devices, [])

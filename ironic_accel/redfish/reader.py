@@ -108,6 +108,11 @@ class Reader:
                 self._expand_levels = offer.number('MaxLevels') or 6
         return root
 
+    @property
+    def expands(self) -> bool:
+        """Whether a collection comes with its members in one request."""
+        return self._expand_levels > 0
+
     def get(self, uri: str, steady: bool = False) -> Doc | None:
         """One resource, or None with a warning.
 

@@ -1,0 +1,56 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The health of a GPU's memory, which is the GPU's health too."""
+
+from __future__ import annotations
+
+from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.fields import normal
+from ironic_accel.redfish.found import Found
+from ironic_accel.redfish.found import health
+from ironic_accel.redfish.reader import Reader
+
+#: The worst first. Good memory says nothing of the GPU's other parts.
+_ILL = ('Critical', 'Warning')
+
+
+def learn(reader: Reader, found: list[Found]) -> None:
+    """Let what the memory of NVIDIA's GPUs says count for the GPU.
+
+    Processor.Links.Memory names it (Processor v1.8). A row that could not
+    be remapped is critical, one that waits for a reset a warning
+    (NvidiaMemory v1.0.0, RowRemappingFailed and RowRemappingPending, as
+    HGX baseboards show them).
+    """
+    linked = {f.uri: f.shown.links('Links', 'Memory') for f in found
+              if f.hint == 'gpu' and (f.vendor or '').lower() == 'nvidia'}
+    if reader.expands:
+        # One request for all of a baseboard's.
+        for collection in dict.fromkeys(
+                normal(uri).rpartition('/')[0]
+                for links in linked.values() for uri in links):
+            reader.members(collection)
+    for one in found:
+        told = [_of(memory) for uri in linked.get(one.uri, ())
+                if (memory := reader.read(uri)) is not None]
+        one.health = next((h for h in _ILL if h in (one.health, *told)),
+                          one.health)
+
+
+def _of(memory: Fields) -> str | None:
+    oem = memory.part('Oem', 'Nvidia')
+    failed = oem.flag('RowRemappingFailed')
+    pending = oem.flag('RowRemappingPending')
+    said = (health(memory), 'Critical' if failed else None,
+            'Warning' if pending else None)
+    return next((h for h in _ILL if h in said), None)
