@@ -365,9 +365,8 @@ def test_a_conductor_may_die_after_any_save(
 
     _begin(stage)
     with mock.patch.object(objects.Node, 'save', autospec=True,
-                           side_effect=save):
-        with pytest.raises(Died):
-            stage.run()
+                           side_effect=save), pytest.raises(Died):
+        stage.run()
     # What a restart does with the locks of its own host.
     with contextlib.suppress(exception.NodeNotLocked):
         objects.Node.release(None, 'this-conductor', stage.node.id)
