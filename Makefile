@@ -37,8 +37,11 @@ programs:
 test: install programs
 	@$(BIN)/python -m tools.run_tests
 
+# make soak TESTS=tests/lab/test_kill.py ROUNDS=20: the lab tier ten times
+# by default.
+ROUNDS ?= 10
 soak: install
-	@$(BIN)/python -m tools.soak
+	@$(BIN)/python -m tools.soak --rounds $(ROUNDS) $(TESTS)
 
 lint: install
 	@$(BIN)/python -m tools.run_tests lint

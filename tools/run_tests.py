@@ -42,12 +42,12 @@ LINT: dict[str, list[str]] = {
              "doc/source", "doc/build/html"],
 }
 
-# Two cores: tiers without processes of their own share them between two
-# workers. The lab is one set of services and runs in one process.
+# Two cores, two workers. In the lab each has services of its own, started
+# once; the tests of a file share them, as they share what its fixtures made.
 PYTEST: dict[str, list[str]] = {
     "unit": ["-n", "2"],
     "contract": ["-n", "2"],
-    "lab": [],
+    "lab": ["-n", "2", "--dist", "loadfile"],
     "faces": ["-n", "2"],
 }
 

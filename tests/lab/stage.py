@@ -34,6 +34,8 @@ SYSTEM = '/redfish/v1/Systems/System_0'
 NEW = {'gpu': '96.00.A6.00.01', 'fpga': '3.11'}
 GPUS = {'kind': 'gpu', 'product': 'nvidia-h100-sxm'}
 POLL = 0.1
+#: The property under which a test records something that it has measured.
+FIGURE = 'figure'
 #: Simulated seconds in a real one, where nothing is to be caught midway.
 SCALE = 960
 #: With it a flash goes on until ``finish``: longer than any test.

@@ -46,16 +46,20 @@ Boot = Callable[[str], str]
 
 
 @pytest.fixture(scope='module')
-def chain(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Chain]:
-    """Nova, for the tests of this file; its figures are shown at the end."""
+def chain(lab: Lab) -> Iterator[Chain]:
+    """Nova, for the tests of this file."""
     made = Chain(lab)
     yield made
     made.nova.stop()
-    capture = request.config.pluginmanager.getplugin('capturemanager')
-    with capture.global_and_fixture_disabled():
-        print('\nthe Nova chain:')
-        for figure in made.figures:
-            print(f'   {figure}')
+
+
+@pytest.fixture(autouse=True)
+def figures(chain: Chain, record_property: Callable[[str, object], None]
+            ) -> Iterator[None]:
+    """What a test has measured is shown at the end of the run."""
+    yield
+    while chain.figures:
+        record_property(stage.FIGURE, f'Nova chain: {chain.figures.pop(0)}')
 
 
 @pytest.fixture

@@ -57,10 +57,51 @@ def test_an_unknown_tier_is_bad_usage(
     assert "units" in capsys.readouterr().err
 
 
-def test_rounds_and_abreast_have_defaults() -> None:
-    assert soak.numbers_of([]) == (10, 2)
-    assert soak.numbers_of(["3"]) == (3, 2)
-    assert soak.numbers_of(["4", "1"]) == (4, 1)
+def test_a_soak_has_defaults() -> None:
+    given = soak.parse([])
+    assert (given.rounds, given.abreast, given.tests) == (
+        10, 2, ["tests/lab"])
+    given = soak.parse(["--rounds", "3", "--abreast", "1", "a", "b::c"])
+    assert (given.rounds, given.abreast, given.tests) == (
+        3, 1, ["a", "b::c"])
+
+
+def test_a_soak_of_no_rounds_is_bad_usage(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        soak.parse(["--rounds", "0"])
+    assert ended.value.code == 2
+    assert "--rounds: 0: expected 1 or more" in capsys.readouterr().err
+
+
+def test_a_soak_tells_each_test_apart(
+        tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = tmp_path / "test_flaky.py"
+    test.write_text(textwrap.dedent(f"""
+        import pathlib
+        import pytest
+        def test_good(): pass
+        def test_skipped(): pytest.skip("why")
+        def test_flaky():
+            seen = pathlib.Path({str(tmp_path / 'seen')!r})
+            first = not seen.exists()
+            seen.touch()
+            assert not first
+        @pytest.fixture
+        def untidy():
+            yield
+            raise ValueError
+        def test_untidy(untidy): pass
+    """))
+    assert soak.main(["--rounds", "3", "--abreast", "1", str(test)]) == 1
+    said = capsys.readouterr().out
+    rows = {words[-1]: words[:3] for line in said.splitlines()
+            if len(words := line.split()) == 7}
+    assert rows["test_flaky::test_good"] == ["3", "0", "0"]
+    assert rows["test_flaky::test_skipped"] == ["0", "0", "3"]
+    assert rows["test_flaky::test_flaky"] == ["2", "1", "0"]
+    assert rows["test_flaky::test_untidy"] == ["0", "3", "0"]
+    assert said.endswith("0 of 3 runs passed\n")
 
 
 def test_a_missing_venv_module_names_the_debian_package(
