@@ -80,8 +80,8 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     :param applied: the profile that the node was just brought to.
     :returns: what is worth a line in the result.
     """
-    seen = store.known_ids(ctx.task, seen)
-    ways = ctx.backend.all_ways(seen)
+    own = store.known_ids(ctx.task, seen)
+    seen, ways = store.whole(ctx.task, own, ctx.backend.all_ways(own))
     profiles = sites.site_profiles().all()
     record = operation.load_record(ctx.node)
     doubt = claims.settle(ctx.task, seen, ctx.now)

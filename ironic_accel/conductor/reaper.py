@@ -36,6 +36,7 @@ from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import sites
+from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
 
 LOG = log.getLogger(__name__)
@@ -184,6 +185,7 @@ def _withdraw_void(task: Any) -> None:
             publish.DIFFERING_KEY, sorted({*_held(node), *differs}))
     if gone:
         node.del_driver_internal_info(proofs.TENANT_KEY)
+        store.tenant_gone(node)
         netports.withdraw(task)
     names = nodetraits.withdraw(task, lambda meaning: (
         meaning.startswith('is ') and meaning[3:] in void)
