@@ -17,6 +17,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ironic_accel.model import document
+from ironic_accel.model import drift
 from ironic_accel.osc import base
 from ironic_accel.osc import board
 from ironic_accel.osc import cells
@@ -24,8 +26,9 @@ from ironic_accel.osc import fleet
 from ironic_accel.osc import following
 from ironic_accel.osc import seen as seeing
 from ironic_accel.osc.refreshing import Refresh
+from ironic_accel.osc.seen import Seen
 
-COLUMNS = ('Node', 'Outcome', 'Host', 'Devices', 'Traits added',
+COLUMNS = ('Node', 'Outcome', 'Host', 'Devices', 'Drift', 'Traits added',
            'Traits removed', 'Seconds', 'Note')
 
 
@@ -51,34 +54,49 @@ class Audit(base.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Look at them."""
         ironic = self.ironic
-        before = {ref: seeing.of(ironic, ref).ours
-                  for ref in parsed_args.nodes}
+        before = {ref: seeing.of(ironic, ref)
+                  for ref in dict.fromkeys(parsed_args.nodes)}
         runs = fleet.run(
-            [Refresh(ironic, ref, parsed_args.power_on)
-             for ref in parsed_args.nodes],
+            [Refresh(ironic, ref, parsed_args.power_on) for ref in before],
             board.of(self.app.stderr), parsed_args.max_in_flight,
             keep_going=True)
         found = []
         for run in runs:
             ref = run.job.ref
-            after = seeing.of(ironic, ref).ours
+            after = seeing.of(ironic, ref)
             if run.outcome not in following.GOOD:
                 self.status = base.FAILED
             found.append(row(run, before[ref], after))
         return COLUMNS, found
 
 
-def row(run: fleet.Run, before: tuple[str, ...],
-        after: tuple[str, ...]) -> tuple[Any, ...]:
+def row(run: fleet.Run, old: Seen, new: Seen) -> tuple[Any, ...]:
     """What a look has come to."""
+    before, after = set(old.ours), set(new.ours)
+    found = drifted(old, new)
     result = (run.status.result if run.status else None) or {}
     note = (run.status.error if run.status else None) or '; '.join(
         str(result[k]) for k in ('note', 'withheld', 'no_is')
         if result.get(k))
     return cells.row(
         run.job.ref, run.outcome, result.get('host'), result.get('found'),
-        _names(set(after) - set(before)), _names(set(before) - set(after)),
+        cells.Cell(found, cells.NOT_PERMITTED if found is None
+                   else '\n'.join(found) or 'none'),
+        _names(after - before), _names(before - after),
         result.get('seconds'), note or None)
+
+
+def drifted(old: Seen, new: Seen) -> list[str] | None:
+    """What is not as it was seen before; None where that may not be seen."""
+    if new.inventory is None and new.denied:
+        return None
+    if old.inventory is None or new.inventory is None:
+        return []
+    looks = [document.inventory_from_dict(x)
+             for x in (old.inventory, new.inventory)]
+    if not all(look.complete for look in looks):
+        return []
+    return [str(x) for x in drift.differences(*looks)]
 
 
 def _names(names: set[str]) -> cells.Cell:

@@ -58,11 +58,13 @@ class Run:
 
     :ivar status: how it was seen last; None where it was not begun.
     :ivar failures: looks in a row that failed.
+    :ivar touched: devices that something was seen to be written to.
     """
 
     job: Job
     status: Status | None = None
     failures: int = 0
+    touched: set[str] = dataclasses.field(default_factory=set)
 
     @property
     def outcome(self) -> str:
@@ -132,6 +134,7 @@ def _look(one: Run) -> None:
     try:
         one.status = one.job.look()
         one.failures = 0
+        one.touched |= set(one.status.devices)
     except CommandError as error:
         one.failures += 1
         if one.failures >= FAILURES:
@@ -148,17 +151,20 @@ def _lines(one: Run) -> list[Line]:
             if status.state and status.text != status.state
             else status.text)
     lines = [Line(ref, '', text, status.percent)]
-    for device in dict.fromkeys([*one.job.devices, *status.devices]):
-        lines.append(Line(ref, device, _device(device, status),
+    for device in dict.fromkeys([*one.job.devices, *sorted(one.touched)]):
+        lines.append(Line(ref, device, _device(device, status, one.touched),
                           status.percent if device in status.devices
                           and 'writing' in status.devices[device]
                           else None))
     return lines
 
 
-def _device(device: str, status: Status) -> str:
+def _device(device: str, status: Status, touched: set[str]) -> str:
     if device in status.devices:
         return str(status.devices[device])
     if status.outcome in following.GOOD:
         return 'as the profile says'
-    return 'waits' if status.outcome is None else status.outcome
+    if status.outcome is not None:
+        return status.outcome
+    # The conductor forgets what was written once it is read back.
+    return 'read back as written' if device in touched else 'waits'

@@ -113,23 +113,26 @@ def rows(doc: Document) -> list[tuple[Any, ...]]:
 
 
 def _stage(stage: Document) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = []
-    for action in stage['actions']:
-        by = action['way']
-        if action['image']:
-            by += f": {action['image']}"
-        also = [f'{device} {name}' for device, name in action['also_writes']]
-        note = cells.Cell(also, f'also writes {view.many(also)}'
-                          ) if also else None
-        found += [(action['verb'], *r) for r in _grouped(
-            action['items'], lambda i, by=by, note=note: (
-                i['name'], i['from'], i['to'], by, note))]
+    found = [(verb, devices, *rest) for devices, verb, *rest in _grouped(
+        [{**item, 'verb': action['verb'], **_how(action)}
+         for action in stage['actions'] for item in action['items']],
+        lambda i: (i['verb'], i['name'], i['from'], i['to'], i['by'],
+                   i['note']))]
     landed = [f"{i['device']} {i['name']}" for i in stage['landed']]
     if stage['reset'] != 'none' or landed:
         found.append(('reset', 'host', None, None, None, stage['reset'],
                       f'for written: {view.many(landed)}' if landed
                       else None))
     return found
+
+
+def _how(action: Document) -> dict[str, Any]:
+    by = action['way']
+    if action['image']:
+        by += f": {action['image']}"
+    also = [f'{device} {name}' for device, name in action['also_writes']]
+    return {'by': by, 'note': cells.Cell(
+        also, f'also writes {view.many(also)}') if also else None}
 
 
 def _grouped(items: Any, key: Any) -> list[tuple[Any, ...]]:

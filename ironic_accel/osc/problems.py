@@ -23,6 +23,7 @@ from ironicclient.common.apiclient import exceptions as api_exc
 from keystoneauth1 import exceptions as keystone_exc
 from osc_lib.exceptions import CommandError
 
+_REQUEST = re.compile(r' \(Request-ID: \S+\)')
 _LOCKED = re.compile(r'is locked by host (\S+)')
 
 
@@ -71,8 +72,8 @@ def worded(what: str, node: str = '') -> Iterator[None]:
 
 
 def _text(error: Exception) -> str:
-    """The API's words in one line."""
-    return ' '.join(str(error).split())
+    """The API's words in one line; --debug has the request's id."""
+    return _REQUEST.sub('', ' '.join(str(error).split()))
 
 
 def _missing(where: str, what: str, node: str, text: str) -> str:

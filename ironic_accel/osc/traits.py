@@ -93,7 +93,9 @@ def says(name: str, meaning: str | None) -> str:
     if tail.startswith('PCI_'):
         return 'a device of these PCI ids is there'
     if word == 'mode':
-        return f'mode of every {rest}'
+        wanted = tail.removeprefix(grammar.trait_name(rest).removeprefix(
+            grammar.PREFIX) + '_').lower().replace('_', ' ')
+        return f'{wanted} on every {rest}'
     kind, _, number = tail.partition('_X')
     if number.isdecimal():
         return f'exactly {number} healthy of kind {kind.lower()}'

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.model.document import inventory_to_dict
 from tests import commands
 from tests.unit.conductor import sample
 from tests.unit.osc import cloud as clouds
@@ -339,6 +340,26 @@ def test_an_audit_tells_what_it_published_and_took_back(
     row, = told.data
     assert (row['Traits added'], row['Traits removed'], row['Devices']) == (
         ['CUSTOM_ACCEL_DEGRADED'], ['CUSTOM_ACCEL_GPU_X8'], 7)
+
+
+def test_an_audit_names_what_has_drifted(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+
+    def stored(*devices: Any) -> dict[str, Any]:
+        return {'plugin_data': {'accelerators': {
+            'at': 1.0, 'ways': [],
+            'inventory': inventory_to_dict(sample.box(*devices))}}}
+    cloud.add('one', _inventory=stored())
+
+    def refresh(node: dict[str, Any], body: Any) -> clouds.Answer:
+        node['_inventory'] = stored(sample.gpu(1, sample.NEW))
+        node['driver_internal_info'] = {'accel_result': result(
+            id='look-1', outcome='done')}
+        return 200, {'id': 'look-1'}
+    cloud.passthru['accel_refresh'] = refresh
+    told = run(cloud, 'audit', 'one', '-f', 'json')
+    assert told.data[0]['Drift'] == [
+        'gpu-0 vanished', f'gpu-1 gpu {sample.OLD} > {sample.NEW}']
 
 
 def test_an_audit_of_a_busy_node_says_what_is_on(
