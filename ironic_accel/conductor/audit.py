@@ -258,7 +258,7 @@ def _look(task: Any) -> tuple[
     if seen.busy:
         return None, None, f'{seen.busy[0].kind} {seen.busy[0].summary}'
     if not seen.complete:
-        return None, None, 'devices still appear'
+        return None, None, seen.unready
     return ctx, seen, ''
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from ironic.conf import CONF
 from oslo_config import cfg
 
+from ironic_accel.conductor import conf_pace
 from ironic_accel.conductor import conf_truth
 
 __all__ = ['CONF', 'list_opts', 'register']
@@ -65,11 +66,6 @@ _RUN = [
         help='Seconds after an auxiliary power cycle was asked for during '
              'which an answer of the BMC does not count: it may be one from '
              'before the cycle.'),
-    cfg.IntOpt(
-        'lost_timeout', default=300, min=1,
-        help='Seconds for which a write that nobody can tell of any more is '
-             'looked for on the box before it counts as not done: a task '
-             'that a BMC has forgotten may go on.'),
     cfg.IntOpt(
         'soft_power_off_timeout', default=300, min=1,
         help='Seconds that the operating system of an instance gets to shut '
@@ -177,7 +173,8 @@ _TRAITS = [
              'baseline.'),
 ]
 
-OPTIONS = [*_RUN, *_IMAGES, *_TRAITS, *conf_truth.OPTIONS]
+OPTIONS = [*_RUN, *conf_pace.OPTIONS, *_IMAGES, *_TRAITS,
+           *conf_truth.OPTIONS]
 
 #: Ironic reads ``CONF[node.driver].verify_ca``
 #: (ironic/drivers/utils.py get_verify_ca): a hardware type without a group

@@ -66,13 +66,17 @@ class Context:
 
 def pace(current: Operation) -> Pace:
     """The times of the loop for an operation, as the options say."""
-    step = float(CONF.accelerator.poll_interval)
+    options = CONF.accelerator
+    step = float(options.poll_interval)
     return Pace(poll=step, look=step, fetch=step,
-                incomplete=CONF.accelerator.stable_timeout,
-                unreachable=(CONF.accelerator.agent_timeout
-                             if current.in_band
-                             else CONF.accelerator.bmc_timeout),
-                lost=CONF.accelerator.lost_timeout)
+                incomplete=options.stable_timeout,
+                appear=options.appear_timeout,
+                unreachable=(options.agent_timeout if current.in_band
+                             else options.bmc_timeout),
+                lost=options.lost_timeout,
+                gone=options.forgotten_burn_timeout,
+                busy=options.busy_timeout, action=options.write_timeout,
+                reset=options.reset_timeout)
 
 
 def make(task: Any, current: Operation, now: float | None = None) -> Context:

@@ -31,6 +31,7 @@ from oslo_log import log
 from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import evidence
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import journal
 from ironic_accel.conductor import operation
@@ -139,7 +140,8 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         'started': current.started, 'finished': now,
         'seconds': round(now - current.started, 1),
         'writes': current.writes, 'resets': current.resets,
-        'requests': current.requests, 'error': None}
+        'requests': current.requests, 'asked': dict(current.asked),
+        'error': None}
     result.update(end.facts)
     if refused:
         result['refused'] = refused[:SHOWN]
@@ -201,8 +203,7 @@ def _close(task: Any, current: Operation,
             operation.store_record(node, record)
     if result['error'] is None:
         guard.drop(node)
-        manager_utils.node_history_record(
-            node, event=_words(current, result), event_type='accelerator')
+        evidence.record(node, current, _words(current, result))
     node.save()
 
 

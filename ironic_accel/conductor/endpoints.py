@@ -117,15 +117,28 @@ class Endpoint:
             try:
                 self._inner = connection.backend(self._node, self._name)
             except exception.IronicException as exc:
-                raise Unreachable(
-                    f'child node {self._node.uuid}: {exc}',
-                    error_class=ErrorClass.NEEDS_OPERATOR,
-                    node=self._node.uuid) from exc
+                raise self._unreachable(
+                    str(exc), ErrorClass.NEEDS_OPERATOR) from exc
+            except Unreachable as exc:
+                raise self._unreachable(
+                    exc.detail.summary, exc.detail.error_class) from exc
         return self._inner
+
+    def _unreachable(self, why: str, kind: ErrorClass) -> Unreachable:
+        """That it is this BMC which does not answer, and not the host's."""
+        name = self._node.name or self._node.uuid
+        return Unreachable(f'the BMC of child node {name} is unreachable: '
+                           f'{why}', error_class=kind, node=self._node.uuid)
 
     def observe(self) -> Inventory:
         """Look at the child; see ports.Backend."""
-        return self._there().observe()
+        try:
+            return self._there().observe()
+        except Unreachable as exc:
+            if exc.detail.node == self._node.uuid:
+                raise
+            raise self._unreachable(
+                exc.detail.summary, exc.detail.error_class) from exc
 
     def ways(self, inventory: Inventory) -> tuple[Way, ...]:
         """What can be done on it; see ports.Backend."""
@@ -164,9 +177,10 @@ class ReadOnly:
         seen = self._inner.observe()
         if not self._changing:
             return seen
-        return dataclasses.replace(seen, complete=False, warnings=(
-            *seen.warnings, Warned('parent', 'the parent node is changing '
-                                   'it')))
+        why = 'the parent node is changing it'
+        return dataclasses.replace(
+            seen, complete=False, lacking=(*seen.lacking, why),
+            warnings=(*seen.warnings, Warned('parent', why)))
 
     def ways(self, inventory: Inventory) -> tuple[Way, ...]:
         """None."""

@@ -30,7 +30,7 @@ SHOWN = 8
 
 def note(node: Any, current: Operation, action: Action,
          image: Ready | None) -> None:
-    """Write down that a write is about to go out.
+    """Write down that a write is about to go out, and who asked for it.
 
     Ironic adds when, and which conductor.
     """
@@ -44,9 +44,17 @@ def note(node: Any, current: Operation, action: Action,
     text = f"{action.verb} {'; '.join(parts)}"
     if image is not None:
         text += f'; image {action.image} sha256 {image.sha256}'
-    text += f' ({current.step} {current.profile}, {current.kind})'
+    text += f' ({current.step} {current.profile}, {current.kind}'
+    if 'request' in current.asked:
+        text += f", {current.asked['request']}"
+    record(node, current, f'{text})')
+
+
+def record(node: Any, current: Operation, text: str) -> None:
+    """Put a line into the node's history, with who asked for it."""
     manager_utils.node_history_record(
-        node, event=text, event_type=EVENT_TYPE)
+        node, event=text, event_type=EVENT_TYPE,
+        user=current.asked.get('user'), project=current.asked.get('project'))
 
 
 def _text(value: object) -> str:

@@ -194,7 +194,7 @@ def _watched(ctx: Context) -> Ending:
 def wait(ctx: Context, seen: Inventory) -> Ending | None:
     """Look again later at a box that is not stable; the end, past the
     deadline."""
-    what = 'devices still appear'
+    what = seen.unready
     if seen.busy:
         what = f'waiting for {seen.busy[0].kind} {seen.busy[0].summary}'
     if ctx.now > ctx.operation.deadline:

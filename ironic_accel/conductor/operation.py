@@ -99,6 +99,8 @@ class Operation:
     :ivar requests: requests that the observations took.
     :ivar ticket: a device reset under way (``reset``).
     :ivar outcome: the result, once ``phase`` is ``restore``.
+    :ivar asked: who asked for it, as far as Ironic knows: ``user`` and
+        ``project`` (ids), ``request`` (the id in its API's log).
     """
 
     kind: str
@@ -129,10 +131,26 @@ class Operation:
     ticket: Mapping[str, Any] | None = None
     devices: tuple[str, ...] = ()
     outcome: Mapping[str, Any] | None = None
+    asked: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def but(self, **changes: Any) -> Operation:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+def asked_by(context: Any) -> dict[str, str]:
+    """Who asks for what is done under a request's context.
+
+    Ironic goes on with the second and further steps of a run on its own
+    account, and so it does with a step that it begins by itself: those name
+    no user.
+    """
+    user = getattr(context, 'user_id', None)
+    if not user:
+        return {}
+    found = {'user': user, 'project': getattr(context, 'project_id', None),
+             'request': getattr(context, 'request_id', None)}
+    return {name: str(value) for name, value in found.items() if value}
 
 
 def kind_of(node: Any) -> str | None:

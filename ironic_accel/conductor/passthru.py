@@ -123,7 +123,8 @@ class Passthru:
             kind='idle', step='accel_refresh', work='look',
             state=node.provision_state, due=now, started=now,
             deadline=now + CONF.accelerator.stable_timeout,
-            power_on=free if power_on is None else power_on)
+            power_on=free if power_on is None else power_on,
+            asked=operation.asked_by(task.context))
         operation.store(node, current)
         node.del_driver_internal_info(operation.RESULT_KEY)
         node.save()

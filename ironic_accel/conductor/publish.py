@@ -62,7 +62,7 @@ class Standing:
 
     :ivar plans: the plan for each, by name.
     :ivar are: those that it is in, lastingly.
-    :ivar can: the offered ones that it can be brought into.
+    :ivar can: the offered ones that a deploy can bring it into.
     """
 
     plans: Mapping[str, Plan]
@@ -174,8 +174,17 @@ def standing(ctx: Context, seen: Inventory, ways: Sequence[Way],
                 if p.converged and p.satisfied
                 and all(x.lasts for x in p.satisfied))
     can = tuple(profiles[n] for n, p in plans.items()
-                if profiles[n].offered and not p.refused)
+                if profiles[n].offered and not p.refused
+                and _deployable(profiles[n], p))
     return Standing(plans, are, can)
+
+
+def _deployable(profile: Profile, plan: Plan) -> bool:
+    """Whether a deploy may do all of a plan: CAN stands for a deploy
+    template that does it, and one burns only with the profile's consent."""
+    return 'burn_at_deploy' in profile.allow or not any(
+        action.verb == 'burn' for stage in plan.stages
+        for action in stage.actions)
 
 
 def possible(node: Any, profile: Profile) -> Profile:

@@ -187,6 +187,7 @@ def begin(task: Any, current: Operation) -> str:
     ramdisk = current.in_band or agent_boot.has_ramdisk(node, current.kind)
     operation.store(node, current.but(
         due=now, started=now, ramdisk=ramdisk,
+        asked=operation.asked_by(task.context),
         deadline=now + CONF.accelerator.stable_timeout))
     node.del_driver_internal_info(operation.RESULT_KEY)
     async_steps.set_node_flags(

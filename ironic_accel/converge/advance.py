@@ -182,10 +182,8 @@ def _look(run: Run) -> Outcome:
         run.save(booted=run.now)
         return PowerOn(Progress('the host is off, its devices are unseen'))
     if not inventory.complete:
-        return run.hold('devices still appear', run.pace.incomplete, Detail(
-            'the devices of the host did not all appear in '
-            f'{int(run.pace.incomplete)} s', ErrorClass.NEEDS_OPERATOR,
-            todo='look at the BMC and at the host\'s boot'))
+        return run.hold(inventory.unready, run.pace.incomplete,
+                        _incomplete(run, inventory))
     if run.record.waiting is not None:
         run.save(waiting=None)
     if _missing(run, inventory):
@@ -218,6 +216,19 @@ def _busy(run: Run, inventory: Inventory) -> Outcome:
     return run.hold(f'waiting for {summary}', run.pace.busy, Detail(
         f'the box is still busy after {int(run.pace.busy)} s',
         ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
+
+
+def _incomplete(run: Run, inventory: Inventory) -> Detail:
+    """What a box that gives no whole look for too long ends with."""
+    if inventory.lacking:
+        return Detail(
+            f'no whole look at the box in {int(run.pace.incomplete)} s: '
+            f'{inventory.unready}', ErrorClass.NEEDS_OPERATOR,
+            todo='look at what does not answer')
+    return Detail(
+        'the devices of the host did not all appear in '
+        f'{int(run.pace.incomplete)} s', ErrorClass.NEEDS_OPERATOR,
+        todo='look at the BMC and at the host\'s boot')
 
 
 def _patience(run: Run, intent: Intent) -> float:

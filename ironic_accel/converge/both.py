@@ -91,7 +91,8 @@ class Both:
         if not silent:
             return whole
         return dataclasses.replace(
-            whole, complete=False, warnings=(*whole.warnings, *silent))
+            whole, complete=False, warnings=(*whole.warnings, *silent),
+            lacking=(*whole.lacking, *(s.message for s in silent)))
 
     def ways(self, inventory: Inventory) -> tuple[Way, ...]:
         """What each of them can do; no traffic."""

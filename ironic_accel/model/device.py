@@ -242,6 +242,9 @@ class Inventory:
         device disabled), each with the ticket by which a backend finishes
         it. Whether it is ours, a run's own intent tells. Not in the
         document that ``inventory`` prints.
+    :ivar lacking: what keeps it from being complete, in words, where that
+        is something else than devices that still appear. Not in that
+        document either: the warnings say it.
     """
 
     system: str
@@ -254,6 +257,12 @@ class Inventory:
     warnings: tuple[Warned, ...] = ()
     devices: tuple[Device, ...] = ()
     halfway: tuple[Busy, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def unready(self) -> str:
+        """What an inventory that is not complete waits for, in words."""
+        return '; '.join(self.lacking) or 'devices still appear'
 
     def device(self, device_id: str) -> Device | None:
         """The device of that id, or None."""

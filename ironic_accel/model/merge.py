@@ -55,7 +55,7 @@ def merge(a: Inventory, b: Inventory) -> Inventory:
         complete=a.complete and b.complete,
         boot=b.boot if a.boot is None else a.boot,
         busy=a.busy + b.busy, halfway=a.halfway + b.halfway,
-        warnings=a.warnings + b.warnings,
+        warnings=a.warnings + b.warnings, lacking=a.lacking + b.lacking,
         seen_via=tuple(dict.fromkeys(a.seen_via + b.seen_via)),
         requests=a.requests + b.requests, devices=tuple(devices))
 

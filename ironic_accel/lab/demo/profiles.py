@@ -39,10 +39,12 @@ def write(lab: Lab) -> None:
     for profile in (
             {'name': SECURE, 'offered': True, 'images': images,
              'summary': 'current firmware, ECC on',
+             'allow': ['burn_at_deploy'],
              'devices': _current('enabled'),
              'limits': {'reset': 'aux-cycle', 'minutes': 90}},
             {'name': RAW, 'offered': True, 'images': images,
              'summary': 'current firmware, ECC off',
+             'allow': ['burn_at_deploy'],
              'devices': _current('disabled')},
             {'name': HGX_MIG, 'offered': True, 'summary': 'MIG on Hopper',
              'devices': {'gpus': {**_HGX_GPUS,

@@ -56,7 +56,7 @@ def test_a_child_says_nothing_of_what_its_parent_changes(
     family.refresh(family.child)
     left = family.tick(family.child)
     assert left is not None
-    assert left.progress == 'devices still appear'
+    assert left.progress == 'the parent node is changing it'
 
 
 def test_the_guard_of_a_parent_covers_its_child(

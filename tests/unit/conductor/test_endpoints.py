@@ -73,7 +73,8 @@ def test_a_child_that_does_not_answer_holds_up_its_parent(
     family.refresh(family.parent)
     left = family.tick(family.parent)
     assert left is not None
-    assert left.progress == 'devices still appear'
+    assert left.progress == ('the BMC of child node dpu is unreachable: no '
+                             'route to the DPU')
     # Hands are off what is in maintenance.
     family.child.refresh()
     family.child.maintenance = True
@@ -85,8 +86,9 @@ def test_a_child_whose_node_is_not_configured_does_not_answer(
         family: Family) -> None:
     one = endpoints.Endpoint(family.child, WAY)
     family.error = exception.MissingParameterValue('no user')
-    with pytest.raises(Unreachable, match='no user'):
+    with pytest.raises(Unreachable, match='dpu is unreachable') as error:
         one.observe()
+    assert 'no user' in str(error.value)
 
 
 def test_a_child_is_named_by_its_name_or_its_uuid(family: Family) -> None:
