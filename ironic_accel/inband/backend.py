@@ -32,6 +32,7 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband import foreign
 from ironic_accel.inband import loader
 from ironic_accel.inband import whose
+from ironic_accel.inband.family import Besides
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.jobs import Job
@@ -127,13 +128,21 @@ class LocalBackend:
             for family in self._look.families_of(device):
                 for part in family.burns(self._host, device):
                     burns.setdefault((name, part), Burn(
-                        f'{family.name}:{device.address}'))
+                        f'{family.name}:{device.address}',
+                        self._besides(family, device, name, part)))
                 sets |= {(name, mode)
                          for mode in family.sets(self._host, device)}
                 effect = family.resets(self._host, device)
                 if effect.rank > resets.get(name, Effect.NONE).rank:
                     resets[name] = effect
         return (Way(self._name, burns, frozenset(sets), resets),)
+
+    def _besides(self, family: Family, device: Device, name: str,
+                 part: str) -> tuple[Ref, ...]:
+        if not isinstance(family, Besides):
+            return ()
+        return tuple((name, other) for other in family.also_writes(
+            self._host, device, part))
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:

@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 from typing import Protocol
+from typing import runtime_checkable
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
@@ -193,4 +194,15 @@ class Family(Protocol):
 
         Results carry the ref ``(device.id, 'reset')``; none means well.
         """
+        ...
+
+
+@runtime_checkable
+class Besides(Protocol):
+    """What a family has besides, whose image for one component holds others
+    too, and whose tool cannot leave those out."""
+
+    def also_writes(self, host: Host, device: Device, part: str
+                    ) -> tuple[str, ...]:
+        """Names of the components that a burn of one writes as well."""
         ...

@@ -188,7 +188,7 @@ class Host:
         return shutil.which(tool, path=self.path)
 
     def run(self, argv: Sequence[str], timeout: float, *,
-            flash: bool = False) -> Ran:
+            flash: bool = False, answer: str = '') -> Ran:
         """Run a tool to its end, never through a shell, in the C locale.
 
         :param argv: its name (looked for on ``path``) or absolute path, and
@@ -197,6 +197,7 @@ class Host:
             started; a flash is left alone, and goes on without us.
         :param flash: it writes firmware: it stands in a session of its own
             and writes its output to files, so that it survives us.
+        :param answer: what it reads where it asks; nothing by default.
         """
         program = self.which(argv[0])
         if program is None:
@@ -207,9 +208,12 @@ class Host:
         with contextlib.ExitStack() as stack:
             out = stack.enter_context(self._output(flash, 'out'))
             err = stack.enter_context(self._output(flash, 'err'))
+            asked = stack.enter_context(tempfile.TemporaryFile())
+            asked.write(answer.encode())
+            asked.seek(0)
             try:
                 process = subprocess.Popen(  # noqa: S603 - no shell
-                    words, stdin=subprocess.DEVNULL,
+                    words, stdin=asked,
                     stdout=out, stderr=err, cwd='/', close_fds=True,
                     start_new_session=True, env=self._environment())
             except OSError as exc:

@@ -226,7 +226,8 @@ class Catalog:
         return ModeFacts(
             name, kind, row['type'], tuple(row.get('values', ())),
             row.get('unordered', False), _effect(row.get('effect')),
-            row.get('persists'), row['source'])
+            row.get('persists'), row['source'],
+            row.get('together', False))
 
     def _lay(self, row: dict[str, Any], part: Mapping[str, Any],
              product: Product | str | None, vendor: str | None) -> None:

@@ -52,12 +52,26 @@ class ComponentFacts(Protocol):
         ...
 
 
+class ModeFacts(Protocol):
+    """What the planner asks of the catalogue about a mode."""
+
+    @property
+    def together(self) -> bool:
+        """Whether it is one for all devices of the box that have it."""
+        ...
+
+
 class Facts(Protocol):
     """What the planner asks of the catalogue."""
 
     def component(self, kind: str, name: str, product: str | None = None,
                   vendor: str | None = None) -> ComponentFacts | None:
         """The facts about a component, or None."""
+        ...
+
+    def mode(self, kind: str, name: str, product: str | None = None,
+             vendor: str | None = None) -> ModeFacts | None:
+        """The facts about a mode, or None."""
         ...
 
 

@@ -80,6 +80,8 @@ class ModeFacts:
     :ivar type: ``word``, ``words`` (a list) or ``integer``.
     :ivar values: the words that it takes; empty for integers.
     :ivar unordered: whether a list of words is a set.
+    :ivar together: whether it is one mode for all devices of a box that
+        have it.
     """
 
     name: str
@@ -90,6 +92,7 @@ class ModeFacts:
     effect: Effect | None
     persists: bool | None
     source: str
+    together: bool = False
 
     def accepts(self, value: Value) -> bool:
         """Whether a value is one of the mode's."""

@@ -156,7 +156,7 @@ def make_plan(inventory: Inventory, profile: Profile,
             image = profile.images.get(want.image or '')
             no, made = refusals.change(
                 want.item, want.device, image, profile, ways, facts)
-            refused += no
+            refused += no + _apart(want, wanted, inventory, facts)
             if made is not None:
                 todo.append(dataclasses.replace(
                     made, after=entry if _stale(entry) else None))
@@ -165,6 +165,32 @@ def make_plan(inventory: Inventory, profile: Profile,
         if _alone(inventory.device(x.item.device), x.item, facts))
     staged, no = stages.build(todo, waiting, profile, ways, alone)
     return Plan(tuple(staged), tuple(satisfied), tuple(refused + no))
+
+
+def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
+           facts: Facts) -> list[Refusal]:
+    """A mode of all devices of a box that is asked of some of them.
+
+    It would change devices that the profile does not select, or leave them
+    with a mode that does not go with the others'.
+    """
+    item, device = want.item, want.device
+    known = item.kind == 'mode' and facts.mode(
+        device.kind, item.name, device.product, device.vendor)
+    if not known or not known.together:
+        return []
+    having = [d for d in inventory.devices
+              if (d.kind, d.vendor) == (device.kind, device.vendor)
+              and d.mode(item.name) is not None]
+    asked = {w.item.device for w in wanted if w.item.name == item.name
+             and w.item.wanted == item.wanted}
+    left = [d.id for d in having if d.id not in asked]
+    if not left:
+        return []
+    return [Refusal(
+        item, 'it is one mode for all such devices of the box, and the '
+        'profile does not ask it of ' + ', '.join(left[:4]), len(having),
+        len(having) - len(left))]
 
 
 def _alone(device: Device | None, item: Item, facts: Facts) -> bool:

@@ -17,9 +17,11 @@ Sources: amdsmi (github.com/ROCm/amdsmi), ``amdsmi_cli/amdsmi_parser.py``
 a list; from ROCm 7 on an object whose ``gpu_data`` is that list), and
 ``py-interface/amdsmi_interface.py`` (keys).
 
-A memory partition is set for all GPUs of the hive at once, which an action
-on one device cannot be: it is read, and not set. AMD's GPU firmware (IFWI)
-is not written by amd-smi: it is read.
+A memory partition is one for all GPUs of the hive (the catalogue says so, and
+the planner asks for all of them). Up to ROCm 6 the tool reloads the driver
+itself; from ROCm 7 on it waits for ``reset --reload-driver``, and shows
+nothing meanwhile. AMD's GPU firmware (IFWI) is not written by amd-smi: it is
+read.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.facts import Product
@@ -51,7 +54,12 @@ _STATIC = ('static', '--asic', '--bus', '--vbios', '--board', '--partition',
 _MODES = {'compute-partition': ('compute_partition',
                                 'accelerator_partition'),
           'memory-partition': ('memory_partition',)}
-_COMPUTE = ('spx', 'dpx', 'tpx', 'qpx', 'cpx')
+_VALUES = {'compute-partition': ('spx', 'dpx', 'tpx', 'qpx', 'cpx'),
+           'memory-partition': ('nps1', 'nps2', 'nps4', 'nps8')}
+#: To the warning about the driver's reload (amdsmi_helpers.py,
+#: confirm_changing_memory_partition_gpu_reload_warning).
+_YES = 'y\n'
+_TAKEN = 'Successfully set memory partition to'
 
 
 class AmdGpu(common.BaseFamily):
@@ -94,34 +102,61 @@ class AmdGpu(common.BaseFamily):
         return Seen(told, tuple(warnings))
 
     def sets(self, host: Host, device: Device) -> frozenset[str]:
-        """The compute partition, where the GPU has one."""
+        """The partitions that the GPU has."""
         if host.which(TOOL) is None or device.address is None:
             return frozenset()
-        mode = device.mode('compute-partition')
-        return frozenset() if mode is None else frozenset({mode.name})
+        return frozenset(m.name for m in device.modes if m.name in _VALUES)
 
     def set(self, host: Host, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
-        """Set the compute partition of one GPU, and read it back."""
+        """Set partitions, memory first, and read them back.
+
+        A memory partition moves the compute partition by itself (to CPX
+        with NPS4).
+        """
         out: list[Result] = []
-        for item in items:
-            if item.name != 'compute-partition' or device.address is None \
-                    or item.wanted not in _COMPUTE:
+        for item in sorted(items, key=lambda i: i.name, reverse=True):
+            if item.wanted not in _VALUES.get(item.name, ()) \
+                    or device.address is None:
                 out += common.failures(device, [item], f'{TOOL} does not '
                                        f'set {item.name} to {item.wanted!r}')
                 continue
             progress(f'setting {item.name} of {device.address}', None)
-            ran = host.run((TOOL, 'set', '--gpu', device.address,
-                            '--compute-partition',
-                            str(item.wanted).upper()), common.RESET)
-            mode = self._mode(host, device.address, item.name)
-            if mode == item.wanted:
-                out += common.ok(device, [item])
-            else:
-                out += common.failures(
-                    device, [item], common.said(TOOL, ran),
-                    expected=str(item.wanted), seen=mode)
+            out += self._set(host, device, item)
         return tuple(out)
+
+    def _set(self, host: Host, device: Device,
+             item: Item) -> tuple[Result, ...]:
+        address = device.address or ''
+        if self._mode(host, address, item.name) == item.wanted:
+            return common.ok(device, [item])
+        ran = host.run((TOOL, 'set', '--gpu', address, f'--{item.name}',
+                        str(item.wanted).upper()), common.RESET, answer=_YES)
+        mode = self._mode(host, address, item.name)
+        waits = item.name == 'memory-partition' and ran.ok and (
+            _TAKEN in ran.out)
+        if mode == item.wanted or (waits and mode is not None):
+            return common.ok(device, [item])
+        return common.failures(device, [item], common.said(TOOL, ran),
+                               expected=str(item.wanted), seen=mode)
+
+    def resets(self, host: Host, device: Device) -> Effect:
+        """A reload of the driver, which holds all of AMD's GPUs."""
+        if host.which(TOOL) is None or device.mode(
+                'memory-partition') is None:
+            return Effect.NONE
+        return Effect.DRIVER_RELOAD
+
+    def reset(self, host: Host, device: Device, effect: Effect,
+              progress: Progress) -> tuple[Result, ...]:
+        """Reload the driver; the GPU has to be shown again after it."""
+        progress('reloading amdgpu', None)
+        ran = host.run((TOOL, 'reset', '--reload-driver'), common.RESET,
+                       answer=_YES)
+        mode = self._mode(host, device.address or '', 'memory-partition')
+        if ran.ok and mode is not None:
+            return ()
+        return common.reset_failed(device, common.said(TOOL, ran))
 
     def _mode(self, host: Host, address: str, name: str) -> str | None:
         seen = self.look(host, [Function(address, '1002', '', '', '', '')])

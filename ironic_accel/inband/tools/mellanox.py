@@ -18,8 +18,7 @@ query; ``mlxconfig/mlxcfg_ui.cpp``, writeParamToJson and WriteSingleParam,
 for the JSON of a configuration; ``small_utils/mstfwreset.py`` for the reset.
 BlueField's modes: NVIDIA BlueField Modes of Operation (DOCA documentation).
 
-A BFB (the image of BlueField's Arm side) is not written here: rshim does not
-tell the host which version runs, so a burn could never be proved.
+A BFB (the image of BlueField's Arm side) is written by ``rshim``.
 """
 
 from __future__ import annotations

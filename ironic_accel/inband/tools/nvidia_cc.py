@@ -10,7 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Confidential computing of NVIDIA's GPUs, by gpu-admin-tools.
+"""Confidential computing and protected PCIe of NVIDIA's GPUs and switches,
+by gpu-admin-tools.
 
 Source: NVIDIA gpu-admin-tools v2025.10.20, ``cli/main.py`` (options, the
 form of its log, which goes to standard error), ``cli/per_gpu.py`` and
@@ -39,11 +40,22 @@ TOOL = 'nvidia_gpu_tools.py'
 _CC = re.compile(r' CC mode is (\S+)\s*$', re.MULTILINE)
 _PPCIE = re.compile(r' PPCIe mode is (off|on)\s*$', re.MULTILINE)
 _PPCIE_WORDS = {'off': 'disabled', 'on': 'enabled'}
+_CC_WORDS = ('off', 'on', 'devtools')
+_DEVICES = '/sys/bus/pci/devices'
+#: NVSwitches are bridges of no other kind (PCI class 0680).
+_BRIDGE = '0x0680'
 
 
 def driven(host: Host, address: str) -> bool:
     """Whether NVIDIA's driver holds a GPU."""
-    return host.link(f'/sys/bus/pci/devices/{address}/driver') == 'nvidia'
+    return host.link(f'{_DEVICES}/{address}/driver') == 'nvidia'
+
+
+def switches(host: Host) -> list[str]:
+    """The addresses of the NVSwitches."""
+    return [a for a in host.names(_DEVICES)
+            if host.read(f'{_DEVICES}/{a}/vendor') == '0x10de' and (
+                host.read(f'{_DEVICES}/{a}/class') or '').startswith(_BRIDGE)]
 
 
 def _run(host: Host, address: str, timeout: float, *words: str) -> Ran:
@@ -66,14 +78,19 @@ def read(host: Host, address: str, warnings: list[Warned], *,
     else:
         found.append(Mode('cc', mode))
     if ppcie and mode is not None:
-        ran = _run(host, address, common.ASK, '--query-ppcie-mode')
-        mode = _said(_PPCIE, ran)
-        if mode is None:
-            warnings.append(common.warned(TOOL, address,
-                                          common.said(TOOL, ran)))
-        else:
-            found.append(Mode('ppcie', _PPCIE_WORDS[mode]))
+        word = _ppcie(host, address, warnings)
+        found += [Mode('ppcie', word)] if word else []
     return tuple(found)
+
+
+def _ppcie(host: Host, address: str, warnings: list[Warned]) -> str | None:
+    """The mode of a GPU or switch; None with a warning."""
+    ran = _run(host, address, common.ASK, '--query-ppcie-mode')
+    mode = _said(_PPCIE, ran)
+    if mode is None:
+        warnings.append(common.warned(TOOL, address, common.said(TOOL, ran)))
+        return None
+    return _PPCIE_WORDS[mode]
 
 
 def set_mode(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
@@ -85,6 +102,8 @@ def set_mode(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
         return common.failures(
             device, [item], "NVIDIA's driver holds the GPU: its CC mode is "
             'set without it')
+    if item.wanted not in _CC_WORDS:
+        return _unknown(device, item)
     ran = _run(host, device.address, common.RESET,
                f'--set-cc-mode={item.wanted}', '--reset-after-cc-mode-switch')
     warnings: list[Warned] = []
@@ -94,6 +113,48 @@ def set_mode(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
     return common.failures(
         device, [item], common.said(TOOL, ran), expected=str(item.wanted),
         seen=str(after[0].current) if after else warnings[0].message)
+
+
+def _unknown(device: Device, item: Item) -> tuple[Result, ...]:
+    return common.failures(
+        device, [item], f'{TOOL} does not set {item.name} to '
+        f'{item.wanted!r}')
+
+
+def set_ppcie(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
+    """Set the mode of a GPU and of every switch, with their resets.
+
+    The mode is one for all GPUs and switches of a board (the catalogue says
+    so, and the planner asks for all of them); a switch that has it already
+    is left alone. CC mode has to be off first.
+    """
+    word = next((w for w, name in _PPCIE_WORDS.items()
+                 if name == item.wanted), None)
+    if word is None:
+        return _unknown(device, item)
+    for address in (device.address or '', *switches(host)):
+        held = host.link(f'{_DEVICES}/{address}/driver')
+        if held is not None and held.startswith('nvidia'):
+            return common.failures(
+                device, [item], f'driver {held} holds {address}: PPCIe mode '
+                'is set without it')
+    warnings: list[Warned] = []
+    cc = read(host, device.address or '', warnings, ppcie=False)
+    if word == 'on' and (not cc or cc[0].current != 'off'):
+        return common.failures(
+            device, [item], 'CC mode has to be off first', expected='off',
+            seen=str(cc[0].current) if cc else warnings[0].message)
+    for address in (device.address or '', *switches(host)):
+        if _ppcie(host, address, warnings) == item.wanted:
+            continue
+        ran = _run(host, address, common.RESET, f'--set-ppcie-mode={word}',
+                   '--reset-after-ppcie-mode-switch')
+        after = _ppcie(host, address, warnings)
+        if after != item.wanted:
+            return common.failures(
+                device, [item], common.said(TOOL, ran),
+                expected=f'{item.wanted} of {address}', seen=after)
+    return common.ok(device, [item])
 
 
 def reset(host: Host, device: Device) -> tuple[Result, ...]:

@@ -105,17 +105,14 @@ class NvidiaGpu(common.BaseFamily):
         return told
 
     def sets(self, host: Host, device: Device) -> frozenset[str]:
-        """MIG and ECC through NVML, CC where no driver holds the GPU.
-
-        PPCIe is for all GPUs and switches of a board together, which one
-        device's action cannot be: it is read, and not set.
-        """
+        """MIG and ECC through NVML, CC and PPCIe where no driver holds the
+        GPU."""
         if device.address is None:
             return frozenset()
         if nvidia_cc.driven(host, device.address):
             names = set(MODES) if host.nvml() is not None else set()
         else:
-            names = {'cc'} if host.which(nvidia_cc.TOOL) else set()
+            names = {'cc', 'ppcie'} if host.which(nvidia_cc.TOOL) else set()
         return frozenset(m.name for m in device.modes if m.name in names)
 
     def set(self, host: Host, device: Device, items: Sequence[Item],
@@ -126,6 +123,8 @@ class NvidiaGpu(common.BaseFamily):
             progress(f'setting {item.name} of {device.address}', None)
             if item.name == 'cc':
                 out += nvidia_cc.set_mode(host, device, item)
+            elif item.name == 'ppcie':
+                out += nvidia_cc.set_ppcie(host, device, item)
             elif item.name in MODES and item.wanted in SWITCH.values():
                 out += self._set(host, device, item)
             else:

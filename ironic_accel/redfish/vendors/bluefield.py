@@ -14,7 +14,8 @@
 
 Sources: NVIDIA BlueField BMC Software documentation, "Redfish": the System
 ``Bluefield``, ``Oem/Nvidia`` with ``Mode`` and ``Mode.Set``; CEC and BMC
-firmware by ``MultipartHttpPushUri`` without targets.
+firmware by ``MultipartHttpPushUri`` without targets; "Deploying Software
+Using BFB": a boot stream by ``SimpleUpdate`` with the target ``DPU_OS``.
 """
 
 from __future__ import annotations
@@ -36,5 +37,6 @@ QUIRKS = Quirks(
         FirmwareRule(r'Bluefield_FW_ERoT', 'system', 'erot'),
     ),
     pushes=(PushChoice(r'BMC_Firmware|Bluefield_FW_ERoT',
-                       'multipart-plain'),),
+                       'multipart-plain'),
+            PushChoice(r'DPU_OS', 'simple-targets')),
 )

@@ -20,7 +20,6 @@ take oslo.config's one global CONF for themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-import contextlib
 import hashlib
 import json
 import os
@@ -32,13 +31,9 @@ from typing import Any
 from unittest import mock
 
 from ironic_python_agent import config
-from ironic_python_agent import disk_utils
 from ironic_python_agent import encoding
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
-from ironic_python_agent import partition_utils
-from ironic_python_agent import utils
-from oslo_concurrency import processutils
 import pytest
 
 from ipa_hardware_manager import backend
@@ -52,7 +47,6 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband import functions
 from ironic_accel.inband import loader
 from ironic_accel.inband import probe
-from ironic_accel.inband.firstboot import deliver
 from ironic_accel.model import document
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
@@ -67,7 +61,7 @@ assert config.CONF is conf.CONF
 
 
 @pytest.fixture(name='tree')
-def _tree(tmp_path: pathlib.Path) -> Iterator[Tree]:
+def agent_tree(tmp_path: pathlib.Path) -> Iterator[Tree]:
     """The sample host, and an agent configured to be on it."""
     tree, host = sample.machine(tmp_path)
     conf.register()
@@ -88,7 +82,7 @@ def _tree(tmp_path: pathlib.Path) -> Iterator[Tree]:
         conf.CONF.clear_override(name, group='accelerator')
 
 
-def _run(command: str, **args: Any) -> Any:
+def run(command: str, **args: Any) -> Any:
     """A command's result as the conductor gets it."""
     result = extension.AccelExtension().execute(command, **args)
     text = encoding.RESTJSONEncoder().encode(result)
@@ -101,7 +95,7 @@ def _ended(ticket: dict[str, Any]) -> Any:
     for thread in threading.enumerate():
         if thread.name.endswith(str(ticket['job'])[:8]):
             thread.join(60)
-    return wire.poll_from_dict(_run('accel_poll', ticket=ticket)['poll'])
+    return wire.poll_from_dict(run('accel_poll', ticket=ticket)['poll'])
 
 
 def test_it_is_there_only_where_an_accelerator_is(
@@ -142,7 +136,7 @@ def test_the_step_itself_is_not_run_here() -> None:
 
 
 def test_the_conductor_sees_devices_and_ways(tree: Tree) -> None:
-    seen = _run('accel_observe')
+    seen = run('accel_observe')
     inventory = document.inventory_from_dict(seen['inventory'])
     assert inventory.seen_via == ('agent',)
     assert inventory.device(NIC) is not None
@@ -165,7 +159,7 @@ def _request(known: wire.Whose, burn: Image | None = None) -> dict[str, Any]:
 ])
 def test_a_device_is_found_by_what_it_is_known_by(
         tree: Tree, known: wire.Whose, tmp_path: pathlib.Path) -> None:
-    answer = _run('accel_start', request=_request(known))
+    answer = run('accel_start', request=_request(known))
     end = _ended(answer['ticket'])
     assert isinstance(end, Ended)
     assert [(r.ref, r.ok) for r in end.results] == [
@@ -180,7 +174,7 @@ def test_a_device_is_found_by_what_it_is_known_by(
 ])
 def test_another_device_is_never_taken_for_it(
         tree: Tree, known: wire.Whose, tmp_path: pathlib.Path) -> None:
-    answer = _run('accel_start', request=_request(known))
+    answer = run('accel_start', request=_request(known))
     error = wire.error_from_dict(answer['error'])
     assert isinstance(error, Rejected)
     assert error.detail.device == 'nic-theirs'
@@ -197,7 +191,7 @@ def test_the_image_is_fetched_here_and_its_digest_checked(
     right = hashlib.sha256(b'firmware').hexdigest()
     spec = Image('image', f'file://{ready.path}',
                  right if digest is None else digest * 4, {'psid': ('X',)})
-    answer = _run('accel_start', request=_request(wire.Whose(
+    answer = run('accel_start', request=_request(wire.Whose(
         'nic-theirs', 'nic', 'MT2049X00001'), spec))
     end = _ended(answer['ticket'])
     assert isinstance(end, Ended)
@@ -210,7 +204,7 @@ def test_the_image_is_fetched_here_and_its_digest_checked(
 
 def test_a_lost_ticket_is_unknown(tree: Tree) -> None:
     poll = wire.poll_from_dict(
-        _run('accel_poll', ticket={'job': 'gone'})['poll'])
+        run('accel_poll', ticket={'job': 'gone'})['poll'])
     assert isinstance(poll, Unknown)
 
 
@@ -264,142 +258,3 @@ def test_the_agents_start_loads_no_catalogue() -> None:
     for heavy in ('model.catalog', 'inband.backend', 'images'):
         assert f"'ironic_accel.{heavy}'" not in ran.stdout
     assert "'jsonschema'" not in ran.stdout
-
-
-class Disk:
-    """Stands for the disk of the instance behind the agent's own functions.
-
-    :ivar mounts: the options of each mount.
-    """
-
-    def __init__(self, *roots: pathlib.Path | None) -> None:
-        self.roots = roots
-        self.mounts: list[Any] = []
-
-    def partitions(self, device: str) -> list[dict[str, Any]]:
-        return [{'number': n} for n in range(len(self.roots))]
-
-    @contextlib.contextmanager
-    def mounted(self, path: str, dest: Any = None, opts: Any = None,
-                **more: Any) -> Iterator[str]:
-        root = self.roots[int(path[-1])]
-        if root is None:
-            raise processutils.ProcessExecutionError('no file system')
-        self.mounts.append(opts)
-        yield str(root)
-
-
-def _instance(tmp_path: pathlib.Path, **more: str) -> pathlib.Path:
-    """A small Debian, where ``get_os_install_device`` says that it is."""
-    root = tmp_path / 'instance'
-    for name, text in {'usr/lib/systemd/systemd': '', 'etc/hostname': '',
-                       'usr/bin/python3': '', 'sbin/.keep': '',
-                       'usr/lib/python3.11/os.py': '', **more}.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    (root / 'sbin/init').symlink_to('/lib/systemd/systemd')
-    return root
-
-
-def _bring(*roots: pathlib.Path | None, disk: Disk | None = None,
-           **args: Any) -> Any:
-    disk = disk or Disk(None, *roots)
-    with (mock.patch.object(hardware, 'dispatch_to_managers', autospec=True,
-                            return_value='/dev/sda'),
-          mock.patch.object(disk_utils, 'list_partitions', autospec=True,
-                            side_effect=disk.partitions),
-          mock.patch.object(utils, 'mounted', autospec=True,
-                            side_effect=disk.mounted),
-          mock.patch.object(partition_utils, 'create_config_drive_partition',
-                            autospec=True) as drive):
-        answer = _run('accel_first_boot', **{
-            'document': {'schema': 'first-boot/1', 'items': []}, **args})
-    return answer, drive
-
-
-def test_a_first_boot_is_brought_as_files(
-        tree: Tree, tmp_path: pathlib.Path) -> None:
-    root = _instance(tmp_path)
-    looked, _ = _bring(root, look_only=True)
-    assert looked['first_boot'] == {
-        'reasons': [], 'way': 'files', 'delivered': None}
-    assert not (root / deliver.DOCUMENT).exists()
-    brought, drive = _bring(root)
-    assert brought['first_boot']['delivered'] == 'files'
-    assert json.loads((root / deliver.DOCUMENT).read_text())['items'] == []
-    drive.assert_not_called()
-
-
-def test_a_first_boot_is_brought_by_config_drive(
-        tree: Tree, tmp_path: pathlib.Path) -> None:
-    root = _instance(tmp_path, **{'usr/bin/cloud-init': ''})
-    brought, drive = _bring(root, configdrive='H4sI', node='u')
-    assert brought['first_boot']['delivered'] == 'configdrive'
-    drive.assert_called_once_with('u', '/dev/sda', 'H4sI')
-    assert not (root / deliver.DOCUMENT).exists()
-
-
-def test_an_instance_that_reads_no_config_drive_gets_none(
-        tree: Tree, tmp_path: pathlib.Path) -> None:
-    answer, drive = _bring(_instance(tmp_path), configdrive='H4sI')
-    assert 'no config drive' in str(wire.error_from_dict(answer['error']))
-    drive.assert_not_called()
-
-
-def test_an_encrypted_disk_is_refused(
-        tree: Tree, tmp_path: pathlib.Path) -> None:
-    sample.tool(tmp_path, 'lsblk', 'printf "vfat\\ncrypto_LUKS\\n"')
-    answer, _ = _bring()
-    assert answer['first_boot'] == {
-        'reasons': ['the disk is encrypted with LUKS'], 'way': 'files',
-        'delivered': None}
-
-
-def test_a_root_under_dm_verity_is_not_even_mounted(
-        tree: Tree, tmp_path: pathlib.Path) -> None:
-    sample.tool(tmp_path, 'lsblk', 'printf "ext4\\nDM_verity_hash\\n"')
-    disk = Disk(_instance(tmp_path))
-    answer, _ = _bring(disk=disk)
-    assert answer['first_boot']['reasons'] == [
-        'the root is protected by dm-verity']
-    assert disk.mounts == []
-
-
-def test_a_look_mounts_to_read_alone(
-        tree: Tree, tmp_path: pathlib.Path) -> None:
-    (tmp_path / 'boot/etc').mkdir(parents=True)
-    disk = Disk(tmp_path / 'boot', _instance(tmp_path))
-    _bring(disk=disk, look_only=True)
-    assert disk.mounts == [['ro'], ['ro']]
-    answer, _ = _bring(disk=disk)
-    assert answer['first_boot']['delivered'] == 'files'
-    assert disk.mounts[2:] == [['ro'], ['ro'], None, None]
-
-
-def test_a_disk_that_fails_is_told(tree: Tree) -> None:
-    with mock.patch.object(
-            hardware, 'dispatch_to_managers', autospec=True,
-            side_effect=errors.DeviceNotFound('no disk')):
-        answer = _run('accel_first_boot', document={
-            'schema': 'first-boot/1', 'items': []})
-    error = wire.error_from_dict(answer['error'])
-    assert error.detail.seen == 'DeviceNotFound'
-
-
-def test_a_folder_may_stand_for_the_disk(
-        tree: Tree, tmp_path: pathlib.Path) -> None:
-    """The lab's machines have no disks."""
-    root = _instance(tmp_path)
-    conf.CONF.set_override('instance_root', str(root), group='accelerator')
-    try:
-        answer = _run('accel_first_boot', document={
-            'schema': 'first-boot/1', 'items': []})
-    finally:
-        conf.CONF.clear_override('instance_root', group='accelerator')
-    assert answer['first_boot']['delivered'] == 'files'
-    assert (root / deliver.UNIT_FILE).exists()
-
-
-def test_another_first_boot_document_is_refused(tree: Tree) -> None:
-    answer, _ = _bring(document={'schema': 'x'})
-    assert "'x'" in str(wire.error_from_dict(answer['error']))

@@ -31,9 +31,12 @@ from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.inband.tools import opae
 from ironic_accel.inband.tools import qat
+from ironic_accel.inband.tools import rshim
 from ironic_accel.inband.tools import sriov
+from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
 from ironic_accel.twin import images
+from ironic_accel.twin.inside.tools import bluefield
 from ironic_accel.twin.inside.tools import generic
 from ironic_accel.twin.inside.tools.state import part
 from ironic_accel.twin.inside.tools.state import setting
@@ -60,18 +63,22 @@ class Burnt:
     tool: str
     #: Among the arguments of the writing call only.
     word: str
+    #: Whether the family itself can see the version that runs.
+    shown: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Moded:
     """A mode that a family must be able to set.
 
+    :ivar bad: a value that the card cannot have.
     :ivar tool: the tool that writes, None for sysfs.
     :ivar word: among the arguments of the writing call only.
     """
 
     name: str
     value: Value
+    bad: Value
     tool: str | None
     word: str | None = None
 
@@ -94,13 +101,17 @@ class Case:
     asks: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     tree: Callable[[Path], None] = lambda root: None
-    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, str | None] = dataclasses.field(
+        default_factory=dict)
     modes: Mapping[str, Value] = dataclasses.field(default_factory=dict)
     psid: str | None = None
     serial: str | None = None
     burn: Burnt | None = None
     mode: Moded | None = None
     resets: str | None = None
+    reset_effect: Effect = Effect.DEVICE_RESET
+    #: Other cards that its tools know, by address.
+    more: Mapping[str, Document] = dataclasses.field(default_factory=dict)
 
 
 def function(address: str, ids: str, class_code: str,
@@ -133,7 +144,7 @@ MELLANOX = Case(
     burn=Burnt('nic', '28.43.1014', _mlnx('28.43.1014', 'MT_0000000838'),
                _mlnx('28.43.1014', 'MT_0000000001'), 'device-reset',
                'mstflint', 'burn'),
-    mode=Moded('link-type', ('eth', 'eth'), 'mstconfig'),
+    mode=Moded('link-type', ('eth', 'eth'), ('eth',), 'mstconfig'),
     resets='mstfwreset')
 
 BLUEFIELD = Case(
@@ -155,7 +166,7 @@ BLUEFIELD = Case(
     burn=Burnt('nic', '32.43.1014', _mlnx('32.43.1014', 'MT_0000000884'),
                _mlnx('32.43.1014', 'MT_0000000838'), 'power-cycle',
                'mstflint', 'burn'),
-    mode=Moded('mode', 'nic', 'mstconfig'))
+    mode=Moded('mode', 'nic', 'both', 'mstconfig'))
 
 
 def driver(address: str, name: str) -> Callable[[Path], None]:
@@ -181,7 +192,7 @@ A100 = Case(
     tree=driver('0000:31:00.0', 'nvidia'),
     versions={'gpu': '92.00.45.00.03', 'inforom': 'G506.0200.00.04'},
     modes={'mig': 'disabled', 'ecc': 'enabled'}, serial='1320620000001',
-    mode=Moded('mig', 'enabled', 'nvml'), resets='nvidia-smi')
+    mode=Moded('mig', 'enabled', 'maybe', 'nvml'), resets='nvidia-smi')
 
 H100_CC = Case(
     'h100-cc', nvidia_gpu.NvidiaGpu, 'gpu',
@@ -191,7 +202,7 @@ H100_CC = Case(
                   'ppcie': setting('off', 'device-reset', default='off')}},
     asks=('nvidia_gpu_tools.py',), tools=('nvidia_gpu_tools.py',),
     modes={'cc': 'off', 'ppcie': 'disabled'},
-    mode=Moded('cc', 'on', 'nvidia_gpu_tools.py'),
+    mode=Moded('cc', 'on', 'maybe', 'nvidia_gpu_tools.py'),
     resets='nvidia_gpu_tools.py')
 
 
@@ -214,7 +225,24 @@ FLEX = Case(
                _plain('gpu', 'DG02_1.3260', board='flex-170'),
                _plain('gpu', 'DG02_1.3260', board='max-1550'), 'none',
                'xpu-smi', 'updatefw'),
-    mode=Moded('ecc', 'disabled', 'xpu-smi', '--memoryecc'))
+    mode=Moded('ecc', 'disabled', 'maybe', 'xpu-smi', '--memoryecc'))
+
+NVSWITCH = '0000:07:00.0'
+
+
+def _with_switch(root: Path) -> None:
+    folder = root / 'sys/bus/pci/devices' / NVSWITCH
+    folder.mkdir(parents=True)
+    for name, text in (('vendor', '0x10de'), ('class', '0x068000')):
+        (folder / name).write_text(f'{text}\n')
+
+
+H100_PPCIE = dataclasses.replace(
+    H100_CC, name='h100-ppcie', tree=_with_switch,
+    more={NVSWITCH: {'facts': {'name': 'NVSwitch'}, 'parts': {},
+                     'settings': {'ppcie': setting(
+                         'off', 'device-reset', default='off')}}},
+    mode=Moded('ppcie', 'enabled', 'maybe', 'nvidia_gpu_tools.py', '--set'))
 
 MI300X = Case(
     'mi300x', amd_gpu.AmdGpu, 'gpu',
@@ -227,7 +255,13 @@ MI300X = Case(
     versions={'gpu': '022.040.003.041.000001'},
     modes={'compute-partition': 'spx', 'memory-partition': 'nps1'},
     serial='692251001124',
-    mode=Moded('compute-partition', 'cpx', 'amd-smi', 'set'))
+    mode=Moded('compute-partition', 'cpx', 'rpx', 'amd-smi', 'set'))
+
+#: The GPU again, for the partition that all share and the driver activates.
+MI300X_MEMORY = dataclasses.replace(
+    MI300X, name='mi300x-memory',
+    mode=Moded('memory-partition', 'nps4', 'nps3', 'amd-smi', 'set'),
+    resets='amd-smi', reset_effect=Effect.DRIVER_RELOAD)
 
 _U55C = 'xilinx_u55c_gen3x16_xdma_base_{}'
 ALVEO = Case(
@@ -262,7 +296,7 @@ QAT = Case(
     tree=_files('sys/bus/pci/devices/0000:6b:00.0/qat', state='up',
                 cfg_services='asym;sym'),
     modes={'services': ('sym', 'asym')},
-    mode=Moded('services', ('asym', 'dc'), None))
+    mode=Moded('services', ('asym', 'dc'), ('rsa',), None))
 
 SRIOV = Case(
     'sriov', sriov.Sriov, 'nic',
@@ -270,7 +304,7 @@ SRIOV = Case(
     {'facts': {}, 'parts': {}, 'settings': {}},
     tree=_files('sys/bus/pci/devices/0000:17:00.1', sriov_totalvfs='16',
                 sriov_numvfs='4'),
-    modes={'vfs': 4}, mode=Moded('vfs', 8, None))
+    modes={'vfs': 4}, mode=Moded('vfs', 8, 17, None))
 
 
 def _signed(kind: int, board: str = 'd5005') -> MakeImage:
@@ -318,5 +352,29 @@ FWUPD = Case(
                _plain('nic', '28.43.1014', pci=_CX7.replace('1021', '1023')),
                'warm-reboot', 'fwupdmgr', 'local-install'))
 
-CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, FLEX, MI300X, ALVEO, QAT, SRIOV,
-         OPAE, GAUDI, FWUPD)
+_DOCA = 'DOCA_{}_BSP_4.9.0_Ubuntu_22.04'
+RSHIM = Case(
+    'rshim', rshim.Rshim, 'dpu',
+    function('0000:ca:00.0', '15b3:a2dc', '020000'),
+    {'facts': {'rshim': 'rshim0'},
+     'parts': {'bfb': part(_DOCA.format('2.5'))}, 'settings': {}},
+    tools=('bfb-install',),
+    tree=lambda root: _write(root / 'dev/rshim0/misc',
+                             bluefield.misc('0000:ca:00.0')),
+    versions={'bfb': None},
+    burn=Burnt('bfb', _DOCA.format('2.9'),
+               lambda path: bluefield.boot_stream(
+                   path, _DOCA.format('2.9')),
+               lambda path: bluefield.boot_stream(
+                   path, _DOCA.format('2.9'), 2),
+               'power-cycle', 'bfb-install', '--bfb', shown=False))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+
+CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, H100_PPCIE, FLEX, MI300X,
+         MI300X_MEMORY, ALVEO, QAT, SRIOV,
+         OPAE, GAUDI, FWUPD, RSHIM)

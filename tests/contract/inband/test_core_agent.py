@@ -35,7 +35,8 @@ ROOT = pathlib.Path(__file__).parents[3]
 def test_the_agents_plug_in() -> None:
     ran = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
-         'tests/contract/inband/agent_cases.py'],
+         'tests/contract/inband/agent_cases.py',
+         'tests/contract/inband/agent_firstboot_cases.py'],
         cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ' passed' in ran.stdout and ' skipped' not in ran.stdout

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from importlib import metadata
 import os
 from pathlib import Path
 import signal
@@ -25,6 +26,7 @@ import pytest
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband import loader
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.family import Told
@@ -33,7 +35,6 @@ from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Item
 from ironic_accel.twin.inside import nvml
@@ -42,6 +43,7 @@ from ironic_accel.twin.inside.tools.state import State
 from tests.contract.inband import families
 from tests.contract.inband.families import Case
 from tests.contract.inband.families import MakeImage
+from tests.contract.inband import table
 
 ALL = [pytest.param(c, id=c.name) for c in families.CASES]
 BURNING = [pytest.param(c, id=c.name) for c in families.CASES if c.burn]
@@ -106,7 +108,7 @@ class Bench:
 
 def _bench(case: Case, folder: Path) -> Bench:
     state = State(folder / 'state.json')
-    state.create({case.function.address: case.card})
+    state.create({case.function.address: case.card, **case.more})
     tools.install(folder / 'bin', state.path,
                   [t for t in case.tools if t != 'nvml'])
     if 'nvml' in case.tools:
@@ -129,6 +131,21 @@ def bench(case: Case, tmp_path: Path,
           monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(tmp_path / 'state.json'))
     return _bench(case, tmp_path)
+
+
+def test_every_cell_is_tried_or_says_why() -> None:
+    """All families that are installed, against all columns."""
+    names = {e.name for e in metadata.entry_points(group=loader.NAMESPACE)
+             if e.module.startswith('ironic_accel.')}
+    made: dict[str, set[str]] = {name: set() for name in names}
+    for case in families.CASES:
+        made[case.family().name] |= table.tried(case)
+    cells = {(name, column) for name in names
+             for column in table.COLUMNS}
+    covered = {(name, c) for name, found in made.items() for c in found}
+    assert cells == covered | set(table.NOT)
+    assert covered & set(table.NOT) == set()
+    assert all(table.NOT.values())
 
 
 @pytest.mark.parametrize('case', ALL)
@@ -166,8 +183,12 @@ def test_burn_is_seen_at_once_and_active_after_the_reset(
     assert len(bench.flashes) == 1
     assert bench.flashes[0].argv[0] == burn.tool
     bench.state.reset(burn.reset)
+    card = bench.state.read()['cards'][bench.case.function.address]
+    assert card['parts'][burn.component]['running'] == burn.wanted
     running = {c.name: c.running for c in bench.seen().components}
-    assert running == {**bench.case.versions, burn.component: burn.wanted}
+    assert running == {
+        **bench.case.versions,
+        **({burn.component: burn.wanted} if burn.shown else {})}
 
 
 @pytest.mark.parametrize('case', BURNING)
@@ -224,9 +245,55 @@ def test_mode_is_set_and_read_back(bench: Bench) -> None:
     assert mode is not None
     assert mode.name in bench.family.sets(bench.host, bench.device())
     assert all(r.ok for r in bench.set())
+    bench.state.reset(str(bench.case.reset_effect))
     found = next(m for m in bench.seen().modes if m.name == mode.name)
     assert mode.value in (found.current, found.pending)
-    bench.state.reset('power-cycle')
+
+
+@pytest.mark.parametrize('case', SETTING)
+def test_a_value_that_a_card_cannot_have_is_refused(bench: Bench) -> None:
+    mode = bench.case.mode
+    assert mode is not None
+    before = bench.seen().modes
+    results = bench.set(mode.bad)
+    assert [r.ok for r in results] == [False]
+    assert results[0].detail is not None
+    assert results[0].detail.component == mode.name
+    assert bench.seen().modes == before
+
+
+PPCIE = [pytest.param(families.H100_PPCIE, id='h100-ppcie')]
+
+
+@pytest.mark.parametrize('case', PPCIE)
+def test_protected_pcie_is_one_mode_of_gpus_and_switches(
+        bench: Bench) -> None:
+    assert [r.ok for r in bench.set()] == [True]
+    cards = bench.state.read()['cards']
+    assert [c['settings']['ppcie']['current'] for c in cards.values()] == [
+        'on', 'on']
+    # What has it already is not reset again.
+    before = len(bench.state.read()['calls'])
+    assert [r.ok for r in bench.set()] == [True]
+    more = bench.state.read()['calls'][before:]
+    assert not [c for c in more if any('--set' in word for word in c)]
+
+
+@pytest.mark.parametrize('case', PPCIE)
+def test_protected_pcie_wants_cc_off_and_no_driver(bench: Bench) -> None:
+    address = bench.case.function.address
+    bench.state.put(address, {'cc': 'on'})
+    bench.state.reset('device-reset', address)
+    (result,) = bench.set()
+    assert result.detail is not None
+    assert (result.detail.expected, result.detail.seen) == ('off', 'on')
+    bench.state.put(address, {'cc': 'off'})
+    bench.state.reset('device-reset', address)
+    (bench.folder / 'root/sys/bus/pci/devices' / families.NVSWITCH
+     / 'driver').symlink_to('../../drivers/nvidia-nvswitch')
+    (result,) = bench.set()
+    assert result.detail is not None
+    assert 'nvidia-nvswitch holds' in result.detail.summary
 
 
 @pytest.mark.parametrize('case', LYING)
@@ -239,14 +306,13 @@ def test_a_mode_that_was_not_taken_is_not_believed(bench: Bench) -> None:
 
 @pytest.mark.parametrize('case', RESETTING)
 def test_reset(bench: Bench) -> None:
-    device = bench.device()
-    assert bench.family.resets(bench.host, device) is Effect.DEVICE_RESET
-    assert bench.family.reset(bench.host, device, Effect.DEVICE_RESET,
+    device, effect = bench.device(), bench.case.reset_effect
+    assert bench.family.resets(bench.host, device) is effect
+    assert bench.family.reset(bench.host, device, effect,
                               bench.progress) == ()
     assert bench.case.resets is not None
     bench.state.fault(bench.case.resets, 'fail')
-    results = bench.family.reset(bench.host, device, Effect.DEVICE_RESET,
-                                 bench.progress)
+    results = bench.family.reset(bench.host, device, effect, bench.progress)
     assert [(r.ref, r.ok) for r in results] == [(('card', 'reset'), False)]
 
 

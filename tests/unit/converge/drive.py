@@ -50,6 +50,10 @@ class Catalogue:
         """The facts of a component."""
         return self.known.get(name, Facts())
 
+    def mode(self, kind: str, name: str, product: str | None = None,
+             vendor: str | None = None) -> None:
+        """Nothing is known of any mode."""
+
 
 class Crash(BaseException):
     """The process dies: nothing may catch it."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from ironic_accel.model import catalog
 from ironic_accel.model import plan as plan_mod
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model.device import Component
@@ -340,3 +341,34 @@ def test_the_document_has_the_keys_that_programs_read() -> None:
         'items': [{'device': 'gpu-0', 'name': 'gpu', 'from': '96.00.01',
                    'to': '96.00.02'}],
         'image': 'img', 'also_writes': []}
+
+
+MEMORY = Mode('memory-partition', 'nps1', None, ('nps1', 'nps4'),
+              Effect.DRIVER_RELOAD)
+
+
+def _instinct(number: int, **changes: Any) -> Device:
+    return dataclasses.replace(
+        gpu(number), vendor='amd', product='amd-instinct-mi300x',
+        modes=(MEMORY,), **changes)
+
+
+@pytest.mark.parametrize(('match', 'refused'), [
+    ({'kind': ('gpu',)}, []),
+    ({'kind': ('gpu',), 'location': ('A',)}, ['gpu-0']),
+])
+def test_a_mode_of_all_is_asked_of_all_or_of_none(
+        match: dict[str, tuple[str, ...]], refused: list[str]) -> None:
+    """AMD's hive has one memory partition."""
+    seen = box(_instinct(0, location='A'), _instinct(1), gpu(2))
+    made = make_plan(
+        box(*seen.devices[:2]), profile(
+            modes={'memory-partition': 'nps4'}, match=match), (),
+        (Way('agent', sets=frozenset((d.id, 'memory-partition')
+                                     for d in seen.devices),
+             resets={d.id: Effect.DRIVER_RELOAD for d in seen.devices}),),
+        catalog.load())
+    assert [r.item.device for r in made.refused] == refused
+    if refused:
+        assert 'does not ask it of gpu-1' in made.refused[0].reason
+        assert (made.refused[0].expected, made.refused[0].seen) == (2, 1)

@@ -43,6 +43,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     'fpgasupdate': ('generic', 'fpgasupdate'),
     'rsu': ('generic', 'rsu'),
     'hl-smi': ('generic', 'hl_smi'),
+    'bfb-install': ('bluefield', 'install'),
 }
 
 # A tool is started many times: the parents are entered without running

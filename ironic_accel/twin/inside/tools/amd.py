@@ -20,6 +20,7 @@ and XRT (``xbmgmt2/ReportPlatform.cpp``, ``OO_UpdateBase.cpp``,
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from ironic_accel.twin.images import BadPackage, parse_image
@@ -27,7 +28,7 @@ from ironic_accel.twin.inside.tools.state import Document, State, option
 
 
 def smi(box: State, argv: list[str], trouble: str | None) -> int:
-    """Static information of all GPUs; the compute partition of one."""
+    """Static information of all GPUs; partitions; the driver's reload."""
     if argv[0] == 'static':
         gpus = [
             _static(number, address, card)
@@ -37,15 +38,60 @@ def smi(box: State, argv: list[str], trouble: str | None) -> int:
         ]
         print(json.dumps({'gpu_data': gpus}, indent=4))
         return 0
+    if argv[0] == 'reset':
+        return _reload(box, trouble)
     address = option(argv, '-g', '--gpu')
-    wanted = option(argv, '-C', '--compute-partition')
-    if address is None or box.card(address) is None or wanted is None:
+    if address is None or box.card(address) is None:
         print('AMDSMIException: invalid argument')
+        return 1
+    compute = option(argv, '-C', '--compute-partition')
+    if compute is not None:
+        return _compute(box, address, compute, trouble)
+    return _memory(box, option(argv, '-M', '--memory-partition'), trouble)
+
+
+def _compute(
+    box: State, address: str, wanted: str, trouble: str | None
+) -> int:
+    """Of one GPU."""
+    if wanted not in ('SPX', 'DPX', 'TPX', 'QPX', 'CPX'):
+        print(f'AMDSMIException: invalid choice: {wanted!r}')
         return 1
     if trouble != 'lie':
         box.put(address, {'compute': wanted})
     print(f'GPU: 0\n    COMPUTEPARTITION: Successfully set compute partition '
           f'to {wanted}\n')  # fmt: skip
+    return 0
+
+
+def _memory(box: State, wanted: str | None, trouble: str | None) -> int:
+    """For every GPU; NPS4 leaves no compute partition but CPX."""
+    if wanted not in ('NPS1', 'NPS2', 'NPS4'):
+        print(f'AMDSMIException: invalid choice: {wanted!r}')
+        return 1
+    print('****** WARNING ******\n Do you accept these terms? [Y/N] ', end='')
+    if sys.stdin.readline().strip() not in ('y', 'Y'):
+        print('Confirmation not given. Exiting without setting value')
+        return 1
+    if trouble == 'lie':
+        return 0
+    for at in box.read()['cards']:
+        box.put(at, {'memory': wanted})
+        if wanted == 'NPS4':
+            box.put(at, {'compute': 'CPX'})
+    print(f'GPU: 0\n    MEMORYPARTITION: Successfully set memory partition '
+          f'to {wanted}\n')  # fmt: skip
+    return 0
+
+
+def _reload(box: State, trouble: str | None) -> int:
+    sys.stdin.readline()
+    if trouble == 'fail':
+        print('AMDSMI_STATUS_AMDGPU_RESTART_ERR: could not restart amdgpu')
+        return 1
+    for at in box.read()['cards']:
+        box.reset('driver-reload', at)
+    print('    RELOAD_DRIVER: Successfully reloaded driver')
     return 0
 
 

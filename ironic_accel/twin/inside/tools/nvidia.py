@@ -62,9 +62,18 @@ def admin(box: State, argv: list[str], trouble: str | None) -> int:
         return 1
     if '--reset-with-os' in argv:
         box.reset('device-reset', address)
-    wanted = option(argv, '--set-cc-mode')
-    if wanted is not None:
-        _set(box, argv, address, name, wanted, trouble)
+    for key, title, words in (
+        ('cc', 'CC', ('off', 'on', 'devtools')),
+        ('ppcie', 'PPCIe', ('off', 'on')),
+    ):
+        wanted = option(argv, f'--set-{key}-mode')
+        if wanted is None:
+            continue
+        if wanted not in words:
+            print(f'nvidia_gpu_tools.py: error: argument --set-{key}-mode: '
+                  f'invalid choice: {wanted!r}', file=sys.stderr)  # fmt: skip
+            return 2
+        _set(box, argv, address, name, (key, title, wanted), trouble)
     return _query(box.card(address) or {}, argv, name)
 
 
@@ -73,16 +82,17 @@ def _set(
     argv: list[str],
     address: str,
     name: str,
-    wanted: str,
+    change: tuple[str, str, str],
     trouble: str | None,
 ) -> None:
+    key, title, wanted = change
     if trouble != 'lie':
-        box.put(address, {'cc': wanted})
-    _log('INFO', f'{name} CC mode set to {wanted}. It will be active after '
-         'GPU reset.')  # fmt: skip
-    if '--reset-after-cc-mode-switch' in argv:
+        box.put(address, {key: wanted})
+    _log('INFO', f'{name} {title} mode set to {wanted}. It will be active '
+         'after GPU reset.')  # fmt: skip
+    if f'--reset-after-{key}-mode-switch' in argv:
         box.reset('device-reset', address)
-        _log('INFO', f'{name} was reset to apply the new CC mode.')
+        _log('INFO', f'{name} was reset to apply the new {title} mode.')
 
 
 def _query(card: Document, argv: list[str], name: str) -> int:

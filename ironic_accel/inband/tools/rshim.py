@@ -1,0 +1,217 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The boot stream (BFB) of a BlueField's Arm side, over rshim.
+Sources: rshim-user-space (github.com/Mellanox/rshim-user-space):
+``src/rshim_fuse.c`` (/dev/rshimN/misc), ``src/rshim_pcie.c`` (DEV_NAME),
+``scripts/bfb-install`` (what it waits for), ``scripts/mlx-mkbfb`` (header of
+an image in the stream), ``scripts/bfb-tool`` (the image ``info``).
+
+rshim does not tell which version runs: its component has none, and a burn is
+proved by what the card's own BMC says (``DPU_OS``). Without that it is
+refused, as all is that could not be proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import json
+import re
+import struct
+from typing import BinaryIO
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Function
+from ironic_accel.inband.family import Progress
+from ironic_accel.inband.family import Seen
+from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.host import Ran
+from ironic_accel.inband.tools import common
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.facts import Product
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+
+TOOL = 'bfb-install'
+PART = 'bfb'
+#: What a stream installs besides the Arm side's system.
+COLLATERAL = ('atf', 'uefi', 'nic', 'bmc', 'erot')
+
+_LINE = re.compile(r'^(?P<key>[A-Z_]+)\s+(?P<value>\S.*?)\s*$', re.MULTILINE)
+_NAME = re.compile(r'pcie-(?:lf-)?(\S+)')
+_CHIP = re.compile(r'BlueField-(\d)')
+#: The last words of the card's log, and those of a failure.
+_DONE = re.compile(r'Rebooting\.\.\.|DPU is ready|Linux up|'
+                   'In Enhanced NIC mode')
+_FAILED = re.compile(r'CRITICAL ERROR|^\s*ERR\[|^Error', re.MULTILINE)
+_MAGIC = 0x13026642
+_HEADER = struct.Struct('<QQQ')
+_INFO = 50
+_MOST_INFO = 1 << 20
+
+
+def misc(host: Host, node: str) -> Mapping[str, str]:
+    """What an rshim device says of itself, first lines of each key."""
+    found: dict[str, str] = {}
+    for match in _LINE.finditer(host.read(f'/dev/{node}/misc') or ''):
+        found.setdefault(match['key'], match['value'])
+    return found
+
+
+def nodes(host: Host) -> dict[str, tuple[str, str | None]]:
+    """By card, the rshim device (``rshim0``) and the chip's generation.
+
+    One that goes over USB has no PCI address, and cannot be told to be a
+    certain card's.
+    """
+    found = {}
+    for node in host.names('/dev'):
+        if not re.fullmatch(r'rshim\d+', node):
+            continue
+        said = misc(host, node)
+        name = _NAME.fullmatch(said.get('DEV_NAME', ''))
+        address = common.bdf(name[1]) if name else None
+        if address is not None:
+            chip = _CHIP.match(said.get('DEV_INFO', ''))
+            found[address.rpartition('.')[0]] = (
+                node, chip[1] if chip else None)
+    return found
+
+
+def contents(path: str) -> Mapping[str, str] | None:
+    """What a stream says that it holds: versions by name (``BF3_BSP``).
+
+    Empty where it does not say; None where it is no boot stream.
+    """
+    try:
+        with open(path, 'rb') as file:
+            for kind, body in _images(file):
+                if kind == _INFO:
+                    return _members(body)
+            return {}
+    except (OSError, ValueError):
+        return None
+
+
+def _images(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Kinds of the images in a stream, and the body of the information.
+
+    :raises: ValueError where it is no stream.
+    """
+    while head := file.read(_HEADER.size):
+        if len(head) < _HEADER.size:
+            raise ValueError('cut off')
+        word, sizes, _ = _HEADER.unpack(head)
+        if word & 0xffffffff != _MAGIC:
+            raise ValueError('no header of an image')
+        kind, length = word >> 56, sizes & 0xffffffff
+        body = b''
+        if kind == _INFO and length <= _MOST_INFO:
+            body = file.read(length)
+            file.seek(-len(body), 1)
+        yield kind, body
+        file.seek((length + 7) & ~7, 1)
+
+
+def _members(body: bytes) -> Mapping[str, str]:
+    try:
+        raw = json.loads(body)
+    except ValueError:
+        return {}
+    return {str(m.get('Name')): str(m.get('Version'))
+            for m in common.rows(common.table(raw).get('Members'))}
+
+
+class Rshim(common.BaseFamily):
+    """BlueField cards whose rshim this host has."""
+
+    name = 'rshim'
+
+    def claims(self, function: Function, product: Product | None) -> bool:
+        """DPUs of PCI vendor 15b3."""
+        return (function.vendor_id == '15b3' and product is not None
+                and product.kind == 'dpu')
+
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """That there is such a component; nothing is asked of the card."""
+        found = nodes(host)
+        told: dict[str, Told] = {}
+        for function in common.first_functions(functions):
+            node, _ = found.get(function.card, (None, None))
+            if node is not None:
+                told[function.address] = Told(
+                    components=(Component(PART, node),))
+        warnings: tuple[Warned, ...] = ()
+        if told and host.which(TOOL) is None:
+            warnings = (common.missing(TOOL),)
+        return Seen(told, warnings)
+
+    def burns(self, host: Host, device: Device) -> frozenset[str]:
+        """The boot stream, where rshim and its tool are there."""
+        if host.which(TOOL) is None or _node(host, device) is None:
+            return frozenset()
+        return frozenset({PART})
+
+    def also_writes(self, host: Host, device: Device, part: str
+                    ) -> tuple[str, ...]:
+        """A stream brings the card's other firmware too; see ``Besides``."""
+        return COLLATERAL if part == PART else ()
+
+    def burn(self, host: Host, device: Device, items: Sequence[Item],
+             image: Ready, spec: Image | None, force: bool,
+             progress: Progress) -> tuple[Result, ...]:
+        """Push the stream to one card; the card installs it by itself."""
+        found = _node(host, device)
+        if found is None:
+            return common.failures(device, items,
+                                   'its rshim is not here any more')
+        node, chip = found
+        inside = contents(image.path)
+        if inside is None:
+            return common.misfit(device, items, 'kind of device',
+                                 'a BlueField boot stream', None)
+        chips = {n[2] for n in inside if re.match(r'BF\d_', n)}
+        if chip is not None and chips and chip not in chips:
+            return common.misfit(
+                device, items, 'chip', f'BlueField-{chip}',
+                ', '.join(f'BlueField-{c}' for c in sorted(chips)))
+        progress(f'installing through {node}', None)
+        ran = host.run((TOOL, '--bfb', image.path, '--rshim', node),
+                       common.FLASH, flash=True)
+        if ran.timed_out:
+            return common.still_running(device, items, TOOL, ran)
+        return _judged(device, items, ran)
+
+
+def _node(host: Host, device: Device) -> tuple[str, str | None] | None:
+    if device.address is None:
+        return None
+    return nodes(host).get(device.address.rpartition('.')[0])
+
+
+def _judged(device: Device, items: Sequence[Item], ran: Ran
+            ) -> tuple[Result, ...]:
+    """What the card's log says at the end; the tool's status says nothing
+    of what the card came to."""
+    wrong = _FAILED.search(ran.out) or _FAILED.search(ran.err)
+    if ran.ok and wrong is None and _DONE.search(ran.out):
+        return common.ok(device, items)
+    lines = [x for x in ran.out.splitlines() if _FAILED.search(x)]
+    return common.failures(
+        device, items, common.tell(lines[-1]) if lines
+        else common.said(TOOL, ran), error_class=ErrorClass.NEEDS_OPERATOR)

@@ -1,0 +1,58 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Families against columns: what the contract tries, and why not all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.contract.inband.families import Case
+
+#: What every family is tried for.
+COLUMNS = ('inventory', 'burn', 'mode', 'misfit', 'missing', 'hanging',
+           'garbled')
+_NO_TOOL = 'sysfs is read, no tool is run'
+_NOT_READ = ('no tool is run to look: rshim is a file; missing at the burn '
+             'and hanging in it are tried apart')
+#: By family and column, why there is nothing to be tried.
+NOT: Mapping[tuple[str, str], str] = {
+    ('alveo', 'mode'): 'xbmgmt sets no mode of the closed list',
+    ('amd_gpu', 'burn'): 'amd-smi writes no firmware',
+    ('fwupd', 'mode'): 'fwupd writes firmware alone',
+    ('gaudi', 'burn'): 'how hl-fw-loader is told one card is not published',
+    ('gaudi', 'mode'): 'no mode of kind ai is in the closed list',
+    ('gaudi', 'misfit'): 'nothing is written',
+    ('nvidia_gpu', 'burn'): 'NVIDIA publishes no such tool: the BMC does it',
+    ('opae', 'mode'): 'the tools set no mode of the closed list',
+    ('qat', 'burn'): 'its firmware is loaded by the driver at every start',
+    ('qat', 'missing'): _NO_TOOL, ('qat', 'hanging'): _NO_TOOL,
+    ('qat', 'garbled'): 'tried in tests/unit/inband/tools/test_sysfs.py',
+    ('rshim', 'mode'): 'modes of a BlueField are mstconfig\'s',
+    ('rshim', 'missing'): _NOT_READ, ('rshim', 'hanging'): _NOT_READ,
+    ('rshim', 'garbled'): _NOT_READ,
+    ('sriov', 'burn'): 'a number of virtual functions is no firmware',
+    ('sriov', 'missing'): _NO_TOOL, ('sriov', 'hanging'): _NO_TOOL,
+    ('sriov', 'garbled'): 'tried in tests/unit/inband/tools/test_sysfs.py',
+}
+
+
+def tried(case: Case) -> set[str]:
+    """The columns that the contract tries on a case."""
+    found = {'inventory'}
+    if case.burn:
+        found |= {'burn', 'misfit'}
+    if case.mode:
+        found |= {'mode', 'misfit'}
+    if case.asks:
+        found |= {'missing', 'hanging', 'garbled'}
+    return found
