@@ -25,7 +25,10 @@ extensions = [
 ]
 # The option reference needs the package itself and its conductor side.
 if importlib.util.find_spec("ironic") is not None:
-    extensions.append("oslo_config.sphinxext")
+    extensions += ["oslo_config.sphinxext",
+                   "oslo_config.sphinxconfiggen"]
+    config_generator_config_file = [
+        ("../../tools/config-generator.conf", "_static/ironic-accel")]
 
 project = "ironic-accel"
 copyright = "The ironic-accel authors"
