@@ -32,6 +32,9 @@ from ironic_accel.twin.errors import RedfishError
 
 LOG = logging.getLogger(__name__)
 _IDLE_SECONDS = 60
+# How soon the server sees that it is to stop; half a second by default,
+# which every test that stops one would wait for.
+_POLL_SECONDS = 0.02
 
 
 class _Body:
@@ -199,7 +202,10 @@ class TwinServer:
                 do_handshake_on_connect=False,
             )
         self._threads = [
-            threading.Thread(target=self._http.serve_forever, daemon=True),
+            threading.Thread(
+                target=self._http.serve_forever, args=(_POLL_SECONDS,),
+                daemon=True,
+            ),  # fmt: skip
             threading.Thread(target=self._play, daemon=True),
         ]
 
