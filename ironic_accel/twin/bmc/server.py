@@ -205,7 +205,7 @@ class TwinServer:
             threading.Thread(
                 target=self._http.serve_forever, args=(_POLL_SECONDS,),
                 daemon=True,
-            ),  # fmt: skip
+            ),
             threading.Thread(target=self._play, daemon=True),
         ]
 
