@@ -32,6 +32,7 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import imagestore
 from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import store
 from ironic_accel.conductor import verify
@@ -144,7 +145,7 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     raw = plugin_data.get(store.PLUGIN_KEY)
     before = store.load(task)
     if isinstance(raw, Mapping) and 'at' in raw:
-        found, note = _stored(store.read(raw), before)
+        found, note = _stored(task.node, store.read(raw), before)
     else:
         found, note = _looked(task, plugin_data)
     facts: dict[str, Any] = {}
@@ -164,11 +165,14 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     return before.inventory
 
 
-def _stored(given: Stored, before: Stored | None
+def _stored(node: Any, given: Stored, before: Stored | None
             ) -> tuple[Found | None, str]:
-    """Data that were stored, unless later ones are."""
+    """Data that were stored, unless they are of another time."""
     if before is not None and before.at > given.at:
         return None, 'later data are stored: these are not published'
+    gone = (node.driver_internal_info or {}).get(store.INSIDE_KEY)
+    if proofs.had_tenant(node) or (gone and gone >= given.at):
+        return None, 'a tenant had the node since these data were stored'
     return Found(given.inventory, lambda _seen: given.ways, given.at), (
         'taken from stored data')
 

@@ -42,8 +42,8 @@ from ironic_accel.model.plan import Way
 LOG = log.getLogger(__name__)
 
 SUMMARY_KEY = 'accel_summary'
-#: Set once a tenant is gone: what was last seen from inside of the host may
-#: be otherwise now, and a BMC cannot tell.
+#: When a tenant was gone (epoch seconds): what was seen from inside of the
+#: host before may be otherwise now, and a BMC cannot tell.
 INSIDE_KEY = 'accel_inside_void'
 #: Our part of the node's ``plugin_data``.
 PLUGIN_KEY = 'accelerators'
@@ -172,7 +172,7 @@ def whole(task: Any, inventory: Inventory, ways: Iterable[Way] = ()
 
 def tenant_gone(node: Any) -> None:
     """Do not vouch any more for what was seen inside; the caller saves."""
-    node.set_driver_internal_info(INSIDE_KEY, True)
+    node.set_driver_internal_info(INSIDE_KEY, clock.now())
 
 
 def sync_firmware(task: Any, inventory: Inventory) -> None:

@@ -45,9 +45,8 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
     :param state: whether versions, modes and health are kept too, or only
         who is there: whoever had the host since may have changed the rest.
     """
-    inside = bool(INSIDE & set(seen.seen_via))
-    outside = bool(set(seen.seen_via) - INSIDE)
-    if inside == outside:
+    inside, outside = _sides(seen)
+    if inside == outside or _sides(stored)[int(inside)] is False:
         return seen
 
     def hidden(part: Device | Component | Mode) -> bool:
@@ -58,8 +57,13 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
     last = dataclasses.replace(
         stored, host='unknown', complete=True, boot=None, busy=(),
         halfway=(), requests=0, warnings=(), devices=tuple(kept))
-    whole = joined(seen, last, hidden)
-    return dataclasses.replace(whole, seen_via=seen.seen_via)
+    return joined(seen, last, hidden)
+
+
+def _sides(look: Inventory) -> tuple[bool, bool]:
+    """Whether a look has what is seen from inside, and from outside."""
+    ways = set(look.seen_via)
+    return bool(ways & INSIDE), bool(ways - INSIDE)
 
 
 def joined(a: Inventory, b: Inventory,

@@ -49,7 +49,7 @@ INTERFACES = {
     'vendor': 'accelerator'}
 
 #: What nodes may have instead.
-MORE = {'deploy': ('direct',)}
+MORE = {'deploy': ('direct',), 'management': ('accel-redfish',)}
 
 
 @pytest.fixture(scope='session')

@@ -260,6 +260,36 @@ def test_data_older_than_the_stored_ones_change_nothing(
     assert 'later data are stored' in note(task)
 
 
+def test_data_of_before_a_tenant_are_not_published_again(
+        task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
+    old = run(task, sent)
+    nodetraits.change(task, {}, list(nodetraits.published(task.node)))
+    store.tenant_gone(task.node)
+    run(task, old)
+    assert published(task)['traits'] == [FOREIGN]
+    assert 'a tenant had the node since' in note(task)
+
+
+def test_a_look_from_outside_says_nothing_of_inside_after_a_tenant(
+        task: Any, sent: dict[str, Any], bmc: mock.Mock,
+        now: mock.Mock) -> None:
+    run(task, sent)
+    store.tenant_gone(task.node)
+    now.return_value = NOW + 10
+    bmc.observe.side_effect = None
+    bmc.observe.return_value = _bmc_view()
+    run(task, {})
+    known = store.load(task)
+    assert known is not None
+    nic = known.inventory.device('nic-MT2049X00001')
+    assert nic is not None
+    assert (nic.address, nic.modes, nic.components) == (
+        inband.NIC[0], (), ())
+    assert 'CUSTOM_ACCEL_CRYPTO_X1' in published(task)['traits']
+    run(task, sent)
+    assert store.INSIDE_KEY not in task.node.driver_internal_info
+
+
 def test_what_the_bmc_sees_besides_is_joined(
         task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
     bmc.observe.side_effect = None

@@ -61,7 +61,6 @@ def node(box: tuple[Box, str], make_node: MakeNode,
          acquire: Callable[..., Any]) -> Iterator[Any]:
     """A node of ours whose accelerators were looked at."""
     _, url = box
-    CONF.set_override('enabled_management_interfaces', ['accel-redfish'])
     made = make_node(
         name='hgx-1', management_interface='accel-redfish',
         driver_info={'redfish_address': url, 'redfish_auth_type': 'basic',
@@ -73,7 +72,6 @@ def node(box: tuple[Box, str], make_node: MakeNode,
     task.release_resources()
     connect.disconnect(connector)
     yield made
-    CONF.set_override('enabled_management_interfaces', ['redfish'])
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_a_look_by_the_bmc_keeps_what_the_agent_alone_sees() -> None:
     assert {m.name: m.current for m in gpu.modes} == {
         'ecc': 'enabled', 'mig': 'enabled'}
     assert (nic.kind, nic.modes) == ('nic', NIC.modes)
-    assert whole.seen_via == ('redfish',)
+    assert whole.seen_via == ('redfish', 'agent')
 
 
 def test_without_its_state_a_device_is_only_there() -> None:
@@ -90,7 +90,7 @@ def test_what_the_bmc_does_not_show_any_more_is_gone() -> None:
 
 def test_a_look_by_the_agent_keeps_what_the_bmc_alone_sees() -> None:
     board = Device('b', 'baseboard', serial='B', uri='/b')
-    stored = look('redfish', outside('1'), board, NIC)
+    stored = look('redfish agent', outside('1'), board, NIC)
     seen = look('agent', inside('1', '0000:17:00.0'))
     whole = carry.carried(seen, stored, True)
     assert [d.kind for d in whole.devices] == ['gpu', 'baseboard']
@@ -122,6 +122,13 @@ def test_a_device_that_is_another_one_for_certain_counts() -> None:
 def test_a_look_by_both_ways_has_all() -> None:
     seen = look('redfish agent', outside('1'))
     assert carry.carried(seen, look('agent', NIC), True) is seen
+
+
+def test_a_look_that_had_no_other_side_has_nothing_to_keep() -> None:
+    seen = look('redfish', outside('1'))
+    assert carry.carried(seen, look('redfish', NIC), True) is seen
+    inner = look('agent', NIC)
+    assert carry.carried(inner, look('agent', outside('1')), True) is inner
 
 
 def test_ways_that_were_not_open_stay() -> None:
