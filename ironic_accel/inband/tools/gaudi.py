@@ -10,15 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Intel Gaudi: versions and state by the driver's sysfs, serials by hl-smi.
+"""Intel Gaudi: versions and state by the driver's sysfs, serials by hl-smi,
+the SPI firmware by hl-fw-loader.
 
 Sources: Linux Documentation/ABI/testing/sysfs-driver-habanalabs (class
 habanalabs; from 6.2 on class accel, with the same files below ``device``);
 Intel Gaudi documentation, System Management Interface Tool (-Q, -i, -r).
+Of hl-fw-loader: the same documentation, Firmware Update Tool (-d: a specific
+device, by default it writes to all) and Firmware Upgrade (-s, what it says);
+Intel's Gaudi SPI Firmware Upgrade for OpenShift (its last words); that -d
+takes a PCI address is seen in the scripts of its users.
 
-The SPI firmware is not written here: hl-fw-loader writes to all cards unless
-told otherwise, and the form in which it is told is not in its published
-documentation; it also takes the drivers of all cards away.
+The SPI firmware is read and written only where no driver holds the card: the
+drivers of all cards would have to go, and nothing is unloaded here.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from collections.abc import Sequence
 import csv
 import re
 
+from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
@@ -39,10 +44,15 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
 from ironic_accel.model.join import clean_serial
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
 
 TOOL = 'hl-smi'
+LOADER = 'hl-fw-loader'
+SPI = 'spi'
 
 _QUERY = ('bus_id', 'name', 'serial')
 #: Where the kernel's class has its devices, and their files.
@@ -53,6 +63,10 @@ _PARTS = {'spi': ('preboot_btl_ver',), 'cpld': ('cpld_ver',),
 #: ``Preboot version hl-gaudi3-1.22.0-fw-61.3.2-sec-9 (Dec 10 2024 - ...)``
 #: (Intel Gaudi documentation, Firmware Upgrade): the version alone counts.
 _VERSION = re.compile(r'hl-[a-z0-9]+-\S+')
+#: What the loader says of the firmware in flash, and of a write that went
+#: well.
+_SPI_LINE = re.compile(r'SPI version:.*?(hl-[a-z0-9]+-\S+)')
+_DONE = 'Finished sending firmware: OK'
 #: Of the file ``status``, as far as the kernel's documentation names them.
 _HEALTH = {'operational': 'OK', 'malfunction': 'Critical',
            'in reset': 'Warning'}
@@ -86,9 +100,8 @@ class Gaudi(common.BaseFamily):
         for function in functions:
             folder = held.get(function.address)
             if folder is None:
-                warnings.append(common.warned(
-                    'habanalabs', function.address, 'no driver holds it: '
-                    'its versions are not known'))
+                told[function.address] = Told(components=_spi(
+                    host, function.address, warnings))
                 continue
             name, serial = names.get(function.address, (None, None))
             status = host.read(f'{folder}/status')
@@ -117,6 +130,40 @@ class Gaudi(common.BaseFamily):
                                           common.said(TOOL, ran)))
         return found
 
+    def burns(self, host: Host, device: Device) -> frozenset[str]:
+        """The SPI firmware of a card that no driver holds."""
+        if (host.which(LOADER) is None or device.component(SPI) is None
+                or device.address in dict(folders(host))):
+            return frozenset()
+        return frozenset({SPI})
+
+    def burn(self, host: Host, device: Device, items: Sequence[Item],
+             image: Ready, spec: Image | None, force: bool,
+             progress: Progress) -> tuple[Result, ...]:
+        """Write to one card, and read back what its flash holds.
+
+        The tool checks the image against the card itself. Power that goes
+        away meanwhile breaks the card.
+        """
+        if device.address is None or device.address in dict(folders(host)):
+            return common.failures(
+                device, items, 'habanalabs holds the card: its firmware is '
+                'written without it')
+        progress(f'writing {SPI} of {device.address}', None)
+        ran = host.run((LOADER, '-y', '-d', device.address, '-f',
+                        image.path), common.FLASH, flash=True)
+        if ran.timed_out:
+            return common.still_running(device, items, LOADER, ran)
+        warnings: list[Warned] = []
+        after = [c.running for c in _spi(host, device.address, warnings)]
+        if ran.ok and _DONE in ran.out and after == [items[0].wanted]:
+            return common.ok(device, items)
+        return common.failures(
+            device, items, common.said(LOADER, ran),
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            expected=str(items[0].wanted),
+            seen=after[0] if after else warnings[0].message)
+
     def resets(self, host: Host, device: Device) -> Effect:
         """A reset of one card, where the driver holds it."""
         if host.which(TOOL) is None or device.address not in dict(
@@ -136,6 +183,22 @@ class Gaudi(common.BaseFamily):
             return ()
         return common.reset_failed(device, common.said(TOOL, ran),
                                    expected='Operational', seen=status)
+
+
+def _spi(host: Host, address: str,
+         warnings: list[Warned]) -> tuple[Component, ...]:
+    """The SPI firmware of a card without a driver; none with a warning."""
+    if host.which(LOADER) is None:
+        if common.missing(LOADER) not in warnings:
+            warnings.append(common.missing(LOADER))
+        return ()
+    ran = host.run((LOADER, '-s', '-d', address), common.ASK)
+    match = _SPI_LINE.search(ran.out) if ran.ok else None
+    if match is None:
+        warnings.append(common.warned(LOADER, address,
+                                      common.said(LOADER, ran)))
+        return ()
+    return (Component(SPI, 'SPI', match[1]),)
 
 
 def _components(host: Host, folder: str) -> tuple[Component, ...]:

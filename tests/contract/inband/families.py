@@ -339,6 +339,21 @@ GAUDI = Case(
               'firmware': 'hl-gaudi2-1.22.0-fw-61.3.2-sec-9'},
     serial='AN38174412', resets='hl-smi')
 
+_PREBOOT = 'hl-gaudi2-1.{}.0-fw-61.3.2-sec-9'
+#: No driver holds it: only then is its flash read and written.
+GAUDI_SPI = Case(
+    'gaudi-spi', gaudi.Gaudi, 'ai',
+    function('0000:4d:00.0', '1da3:1020', '120000'),
+    {'facts': {'name': 'HL-225'},
+     'parts': {'spi': part(_PREBOOT.format(21), 'driver-reload')},
+     'settings': {}},
+    asks=('hl-fw-loader',), tools=('hl-fw-loader',),
+    versions={'spi': _PREBOOT.format(21)},
+    burn=Burnt('spi', _PREBOOT.format(22),
+               _plain('spi', _PREBOOT.format(22), board='HL-225'),
+               _plain('spi', _PREBOOT.format(22), board='HL-325'),
+               'driver-reload', 'hl-fw-loader', '-f'))
+
 _CX7 = 'PCI\\VEN_15B3&DEV_1021&COMPONENT_fw'
 FWUPD = Case(
     'fwupd', fwupd.Fwupd, 'nic',
@@ -377,4 +392,4 @@ def _write(path: Path, text: str) -> None:
 
 CASES = (MELLANOX, BLUEFIELD, A100, H100_CC, H100_PPCIE, FLEX, MI300X,
          MI300X_MEMORY, ALVEO, QAT, SRIOV,
-         OPAE, GAUDI, FWUPD, RSHIM)
+         OPAE, GAUDI, GAUDI_SPI, FWUPD, RSHIM)

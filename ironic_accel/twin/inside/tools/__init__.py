@@ -43,6 +43,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     'fpgasupdate': ('generic', 'fpgasupdate'),
     'rsu': ('generic', 'rsu'),
     'hl-smi': ('generic', 'hl_smi'),
+    'hl-fw-loader': ('generic', 'hl_fw_loader'),
     'bfb-install': ('bluefield', 'install'),
 }
 

@@ -170,6 +170,34 @@ def rsu(box: State, argv: list[str], trouble: str | None) -> int:
     return 0
 
 
+def hl_fw_loader(box: State, argv: list[str], trouble: str | None) -> int:
+    """The SPI firmware of one card without a driver: shown, written."""
+    address = option(argv, '-d') or ''
+    card = box.card(address)
+    if card is None:
+        print('No devices found')
+        return 1
+    if '-s' in argv:
+        part = card['parts']['spi']
+        print('Current SPI version: Preboot version '
+              f'{part["pending"] or part["running"]} '
+              '(Dec 10 2024 - 14:18:12)')  # fmt: skip
+        return 0
+    try:
+        image = parse_image(Path(option(argv, '-f') or ''))
+    except (OSError, BadPackage):
+        image = None
+    if image is None or trouble == 'fail' or (
+        image.parts[0].fits.get('board') != card['facts']['name']
+    ):
+        print('#### Finished sending firmware: FAILED')
+        return 1
+    if trouble != 'lie':
+        box.land(address, 'spi', image.version)
+    print('#### Finished sending firmware: OK')
+    return 0
+
+
 def hl_smi(box: State, argv: list[str], trouble: str | None) -> int:
     """Names and serial numbers of all cards; the reset of one."""
     if '-r' in argv:
