@@ -67,7 +67,7 @@ class Steps(_Generated):
 
     def text(self) -> Iterable[str]:
         """The lines."""
-        from ironic_accel.conductor.steps import Steps as source
+        from ironic_accel.conductor.vendor import Accelerator as source
         for name, method in inspect.getmembers(source, inspect.isfunction):
             kinds = [kind for kind in _KINDS
                      if getattr(method, f'_is_{kind}_step', False)]
