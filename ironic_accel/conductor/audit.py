@@ -27,6 +27,7 @@ from typing import Any
 import zlib
 
 from ironic.common import exception
+from ironic.common import faults
 from ironic.conductor import task_manager
 from oslo_log import log
 
@@ -139,7 +140,7 @@ def begin(manager: Any, context: Any, interface: type,
     if queue.stale(now):
         queue.learn({uuid for uuid, driver, *_rest in manager.iter_nodes(
             filters={'provision_state_in': list(options.audit_states),
-                     'maintenance': False, 'include_children': True})
+                     'include_children': True})
             if driver in HARDWARE_TYPES}, now, options.audit_interval)
     meters.gauge('audit.due', queue.waiting(now))
     free = places()
@@ -184,7 +185,7 @@ def _work(context: Any, uuid: str, interface: type, queue: Due,
 
 
 #: What an audit may come to that needs no other one soon.
-_SETTLED = frozenset({'clean', 'drift', 'off', 'foreign', 'gone'})
+_SETTLED = frozenset({'clean', 'drift', 'off', 'kept', 'foreign', 'gone'})
 
 
 def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
@@ -192,8 +193,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
 
     ``clean``, ``drift``, ``off`` (the host), ``busy`` (something is done
     to the node), ``silent`` (no answer or no stable look), ``void`` (silent
-    for too long), ``overtaken`` (the node changed meanwhile), ``foreign``
-    and ``gone``.
+    for too long), ``overtaken`` (the node changed meanwhile), ``kept`` (in
+    maintenance), ``foreign`` and ``gone``.
     """
     try:
         with task_manager.acquire(context, uuid, shared=True,
@@ -201,6 +202,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
             if not isinstance(getattr(task.driver, 'vendor', None),
                               interface):
                 return 'foreign'
+            if in_maintenance(task.node):
+                return 'kept'
             if hindered(task.node):
                 return 'busy'
             mark = revision(task.node)
@@ -224,10 +227,19 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
         return 'overtaken'
 
 
+def in_maintenance(node: Any) -> bool:
+    """Whether hands are off a node.
+
+    Not where Ironic itself put it there because its BMC does not answer:
+    that is what the audit has to find out for how long.
+    """
+    return bool(node.maintenance and node.fault != faults.POWER_FAILURE)
+
+
 def hindered(node: Any) -> bool:
     """Whether something is done to a node, or its state is none of ours."""
     return bool(
-        node.maintenance or operation.load(node) is not None
+        in_maintenance(node) or operation.load(node) is not None
         or operation.foreign(node) is not None
         or guard.stands(node) is not None or node.target_provision_state
         or node.provision_state not in CONF.accelerator.audit_states)

@@ -374,7 +374,7 @@ def test_no_lock_is_held_or_waited_for(world: World) -> None:
 
 
 @pytest.mark.parametrize('fields', [
-    {'maintenance': True}, {'provision_state': states.CLEANWAIT},
+    {'provision_state': states.CLEANWAIT},
     {'provision_state': states.MANAGEABLE,
      'target_provision_state': states.AVAILABLE}])
 def test_a_node_that_is_worked_on_is_not_asked(
@@ -382,6 +382,27 @@ def test_a_node_that_is_worked_on_is_not_asked(
     node = world.make_node(**fields)
     assert world.look(node) == 'busy'
     assert world.asked == []
+
+
+def test_hands_are_off_in_maintenance(world: World) -> None:
+    node = world.make_node(provision_state=states.AVAILABLE,
+                           maintenance=True)
+    assert world.look(node) == 'kept'
+    assert world.asked == []
+
+
+def test_a_bmc_that_ironic_has_given_up_is_not_vouched_for(
+        world: World) -> None:
+    """The power sync puts the node into maintenance long before."""
+    CONF.set_override('audit_unreachable_timeout', 1000, group='accelerator')
+    node = world.node()
+    node.maintenance, node.fault = True, 'power failure'
+    node.save()
+    world.boxes[node.uuid] = Unreachable('no route to host')
+    assert world.look(node) == 'silent'
+    world.now += 1000
+    assert world.look(node) == 'void'
+    assert IS not in world.traits(node)
 
 
 def test_a_running_operation_is_not_disturbed(world: World) -> None:
