@@ -36,6 +36,7 @@ from ironic_accel.twin.options import Options
 from ironic_accel.twin.parts import Component, Device, Effect, Mode
 from ironic_accel.twin.power import Host, Power, PowerHook
 from ironic_accel.twin.report import describe
+from ironic_accel.twin.slot import RemoteCard
 from ironic_accel.twin.tasks import Tasks
 from ironic_accel.twin.timeline import Timeline
 from ironic_accel.twin.update import Updates
@@ -80,7 +81,7 @@ class Box:
         self.sessions: dict[str, str] = {}
         self.overlays: dict[str, list[Overlay]] = {}
         self.copying: dict[str, str] = {}
-        self.children: list[Box] = []
+        self.children: list[Box | RemoteCard] = []
         self.tasks = Tasks(self)
         self.power = Power(self)
         self.updates = Updates(self)
@@ -127,7 +128,7 @@ class Box:
         """
         self.power.hooks.append(hook)
 
-    def attach(self, child: Box) -> None:
+    def attach(self, child: Box | RemoteCard) -> None:
         """Let another box (a DPU with its own BMC) live on our power."""
         self.children.append(child)
 

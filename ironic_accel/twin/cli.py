@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--tls', action='store_true', help='a self-signed certificate')
     add('--power', choices=('on', 'off'), help='host power at the start')
     add(
+        '--slot-powered', action='store_true',
+        help='a card on the power of a host: that host\'s twin is told of '
+        'it by POST /_twin/card {"url": "http://..."}',
+    )  # fmt: skip
+    add(
         '--fault', action='append', default=[],
         metavar='NAME[=VALUE][@MATCH][#COUNT]',
         help=f'let a fault stand: {", ".join(KNOWN)}',
@@ -105,6 +110,7 @@ def make_box(args: argparse.Namespace) -> Box:
         user=args.user,
         password=password,
         timing=dict(map(_pair, args.timing)),
+        slot_powered=args.slot_powered,
         cost_per_request=args.cost_per_request,
         cost_per_expanded=args.cost_per_expanded,
     )

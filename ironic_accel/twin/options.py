@@ -63,7 +63,9 @@ class Options:
     Costs are simulated milliseconds: ``cost_per_request`` for each request
     and ``cost_per_expanded`` for each resource that ``$expand`` pulled in.
     They are counted in the ledger, never slept. ``extended_reset`` gives an
-    iDRAC the action that those from 7.00.60 on have.
+    iDRAC the action that those from 7.00.60 on have. ``slot_powered`` is a
+    card whose own resets are those of its processor alone: what needs a cut
+    of power waits for one of the host that it is in.
     """
 
     timing: Timing = field(default_factory=Timing)
@@ -76,3 +78,4 @@ class Options:
     boot_mark: bool | None = None
     max_image_size: int | None = None
     extended_reset: bool = False
+    slot_powered: bool = False

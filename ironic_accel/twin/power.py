@@ -146,6 +146,8 @@ class Power:
     def _started(self, host: Host, effect: Effect) -> None:
         host.resets += 1
         host.last_reset = self._box.timeline.now
+        if self._box.options.slot_powered:
+            effect = min(effect, Effect.WARM_REBOOT)
         self._box.take_effect(host.id, effect)
         self._box.warm_up(host)
 

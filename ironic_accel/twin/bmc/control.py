@@ -23,6 +23,7 @@ from ironic_accel.twin.bmc.messages import Reply, Request
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.errors import RedfishError
 from ironic_accel.twin.parts import Effect
+from ironic_accel.twin.slot import RemoteCard
 
 
 def handle(box: Box, request: Request) -> Reply:
@@ -66,8 +67,11 @@ def _change(box: Box, path: str, body: dict[str, Any]) -> Any:
     if path == '/_twin/ledger':
         box.ledger.clear()
         return box.ledger.as_dict()
+    if path == '/_twin/card':
+        box.attach(RemoteCard(str(body['url'])))
+        return {'cards': len(box.children)}
     raise ValueError(
-        f'{path}: expected clock, fault, device, effect or ledger'
+        f'{path}: expected card, clock, fault, device, effect or ledger'
     )
 
 

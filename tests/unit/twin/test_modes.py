@@ -14,9 +14,12 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
 
-from ironic_accel.twin import FakeClock, load_box
+import pytest
+import requests
+
+from ironic_accel.twin import FakeClock, TwinServer, load_box
 
 from tests.unit.twin.conftest import Client, MakeClient
 
@@ -135,6 +138,33 @@ def test_bluefield_3_mode_needs_the_parents_power_cycle(
     parent.reset('PowerCycle', '1')
     parent.box.advance(60)
     assert dpu.get(oem)['Mode'] == 'NicMode'
+
+
+def test_a_card_in_another_process_feels_its_host_s_power() -> None:
+    """Its own resets, which are its processor's, leave the mode as it is."""
+    dpu = Client(
+        load_box('bluefield-3', clock=FakeClock(), slot_powered=True)
+    )
+    parent = Client(load_box('pcie-a100', clock=FakeClock()))
+    oem = '/redfish/v1/Systems/Bluefield/Oem/Nvidia'
+    mode = dpu.box.modes['Bluefield/mode']
+    with TwinServer(dpu.box) as card, TwinServer(parent.box) as host:
+        told = requests.post(
+            f'{host}/_twin/card', json={'url': card}, timeout=10
+        )
+        assert told.json() == {'cards': 1}
+        dpu.post(f'{oem}/Actions/Mode.Set', {'Mode': 'NicMode'})
+        for kind in ('ForceOff', 'On'):
+            dpu.reset(kind, 'Bluefield')
+            dpu.box.advance(60)
+        assert mode.current == 'DpuMode'
+        parent.reset('PowerCycle', '1')
+        parent.box.advance(60)
+        for thread in threading.enumerate():
+            if thread.name == f'power of {card}':
+                thread.join(30)
+        assert mode.current == 'NicMode'
+        assert dpu.box.ledger.count('POST') == 3
 
 
 def test_bluefield_2_mode_is_a_bios_attribute(client: MakeClient) -> None:
