@@ -26,10 +26,12 @@ from typing import Any
 from ironic_python_agent.extensions import base
 from ironic_python_agent import hardware
 from ironic_python_agent import utils
+from stevedore import extension
 from stevedore import named
 
-#: Commands that stay: what steps need, and ours.
+#: Commands that stay: what steps need, and ours. ``standby`` is below.
 EXTENSIONS = ("accel", "clean", "deploy", "log", "poll", "service")
+_EXTENSIONS = "ironic_python_agent.extensions"
 _MANAGERS = "ironic_python_agent.hardware_managers"
 
 
@@ -90,6 +92,14 @@ class SimulatedHost(hardware.HardwareManager):
         """No file system is mounted."""
 
 
+class Standby(base.BaseAgentExtension):
+    """Of the commands around images and power the one that does no harm."""
+
+    @base.sync_command("sync")
+    def sync(self) -> None:
+        """Say that everything is on disk: the host will be reset now."""
+
+
 def install(mac: str) -> None:
     """Put the simulated host in the place of the machine."""
     SimulatedHost.mac = mac
@@ -107,8 +117,13 @@ def _managers() -> list[Any]:
 
 
 def _extensions(agent: Any) -> Any:
-    base._EXT_MANAGER = named.NamedExtensionManager(
-        "ironic_python_agent.extensions", names=EXTENSIONS,
+    found: Any = named.NamedExtensionManager(
+        _EXTENSIONS, names=EXTENSIONS,
         invoke_on_load=True, invoke_kwds={"agent": agent},
         propagate_map_exceptions=True)
-    return base._EXT_MANAGER
+    point = importlib.metadata.EntryPoint(
+        "standby", f"{__name__}:Standby", _EXTENSIONS)
+    found.extensions.append(extension.Extension(
+        point.name, point, Standby, Standby(agent=agent)))
+    base._EXT_MANAGER = found
+    return found

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import importlib.resources
 import itertools
 import json
@@ -27,6 +28,7 @@ import yaml
 
 from ironic_accel.lab import Lab
 from ironic_accel.lab import LabError
+from ironic_accel.lab import rest
 from ironic_accel.lab.agent import ACCOUNT
 from ironic_accel.lab.agent import Host
 from ironic_accel.lab.machines import Machine
@@ -86,13 +88,14 @@ def image(lab: Lab, psid: str = CX7_PSID) -> dict[str, Any]:
             'fits': {'psid': CX7_PSID}}
 
 
-def burning(lab: Lab, psid: str = CX7_PSID, **modes: Any) -> dict[str, Any]:
+def burning(lab: Lab, modes: Mapping[str, Any] | None = None,
+            psid: str = CX7_PSID) -> dict[str, Any]:
     """Fields of a profile that burns the ConnectX-7, and sets modes of it.
 
     :param psid: what the image itself says that it is for.
     """
     return {'images': {'fw': image(lab, psid)}, 'devices': {'nics': {
-        'match': CX7, 'count': 1, 'modes': modes, 'firmware': {
+        'match': CX7, 'count': 1, 'modes': dict(modes or {}), 'firmware': {
             'nic': {'version': CX7_NEW, 'image': 'fw'}}}}}
 
 
@@ -141,3 +144,10 @@ def flashes(host: Host) -> bool:
     return any(part.get('flashing')
                for one in host.inside.read()['cards'].values()
                for part in one['parts'].values())
+
+
+def reset(machine: Machine) -> None:
+    """Reset the host behind Ironic's back, through its BMC."""
+    rest.RestClient(machine.twin.url, {}).post(
+        '/redfish/v1/Systems/1/Actions/ComputerSystem.Reset',
+        {'ResetType': 'ForceRestart'})

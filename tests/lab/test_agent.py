@@ -35,13 +35,20 @@ def test_inspected_then_burnt_and_set_by_the_agent(
     ironic.inspect(one.uuid)
     data = ironic.inventory(one.uuid)['plugin_data']
     told = data['accelerators']['inventory']
-    assert (told['schema'], told['seen_via']) == ('inventory/1', ['agent'])
+    assert (told['schema'], told['complete']) == ('inventory/1', True)
+    assert 'agent' in told['seen_via']
     assert {d['serial'] for d in told['devices']} >= {
         'MT2245X00002', 'XFL1ABCDEFG1', '1324521000001'}
+    # What the agent saw stands on the node, before any step ran.
+    assert {'CUSTOM_ACCEL_GPU_X4', 'CUSTOM_ACCEL_GPU_ECC',
+            'CUSTOM_ACCEL_GPU_NVIDIA_A100_PCIE_80GB',
+            'CUSTOM_ACCEL_FPGA_AMD_ALVEO_U55C'} <= ironic.traits(one.uuid)
+    assert [e['type'] for e in ironic.node(one.uuid)['properties'][
+        'accelerators']].count('GPU') == 4
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(stage.site_profile(
             lab, 'in-band', **ramdisk.burning(
-                lab, **{'vf-limit': 16, 'link-type': ['ib', 'ib']})))
+                lab, {'vf-limit': 16, 'link-type': ['ib', 'ib']})))
         ironic.clean(one.uuid, [ramdisk.step(made)])
         result = stage.result(one)
         assert (result['outcome'], result['step']) == (
@@ -144,10 +151,16 @@ def test_an_agent_that_dies_in_a_burn_leaves_a_node_that_tells_so(
         node = ironic.node(one.uuid)
         assert 'unknown' in node['last_error'], node['last_error']
         assert trait('IS', made) not in ironic.traits(one.uuid)
-        # The tool did not die with the agent, and nothing has cut it short.
+        # The tool did not die with the agent, and nothing cuts it short:
+        # nobody knows that it has ended by now.
         assert len(ramdisk.burns(host)) == 1
-        print('KILLED', node['last_error'], stage.progress(one))
         stage.clean_up(one)
+        status, text = stage.refused(lambda: ironic.clean(
+            one.uuid, [ramdisk.step(made)]))
+        assert (status, 'flash in progress' in text) == (409, True)
+        # Somebody looks at the host's console, and resets it by hand.
+        ramdisk.reset(one)
+        stage.wait(one, 'the guard to fall', lambda told: not told['guard'])
         ironic.clean(one.uuid, [ramdisk.step(made)])
         assert trait('IS', made) in ironic.traits(one.uuid)
         assert len(ramdisk.burns(host)) == 1

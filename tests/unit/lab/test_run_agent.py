@@ -1,0 +1,114 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Who may be a ramdisk's agent, and what it boots with."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import pwd
+import subprocess
+import sys
+
+import pytest
+
+from ironic_accel.lab import agent
+from ironic_accel.lab import LabError
+from ironic_accel.lab import run_agent
+
+NOBODY = 65534
+NONE = "0000000000000000"
+
+
+def status(uid: str = "65534 65534 65534 65534", privileges: str = "1",
+           **capabilities: str) -> str:
+    """/proc/PID/status, as far as it is looked at."""
+    sets = {name: NONE for name in (
+        "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+    lines = {"Name": "python", "Uid": uid, **sets, **capabilities,
+             "NoNewPrivs": privileges}
+    return "\n".join(f"{k}:\t{v}" for k, v in lines.items() if v)
+
+
+def test_nobody_without_capabilities_may() -> None:
+    assert run_agent.problems(status(), NOBODY) == []
+
+
+@pytest.mark.parametrize("text, word", [
+    (status(uid="0 0 0 0"), "Uid"),
+    (status(uid="65534 0 65534 65534"), "Uid"),
+    (status(uid=""), "Uid"),
+    (status(CapBnd="000001ffffffffff"), "CapBnd"),
+    (status(CapEff="0000000000200000"), "CapEff"),
+    (status(CapAmb=""), "CapAmb"),
+    (status(privileges="0"), "NoNewPrivs"),
+    (status(privileges=""), "NoNewPrivs"),
+])
+def test_anybody_else_may_not(text: str, word: str) -> None:
+    found, = run_agent.problems(text, NOBODY)
+    assert found.startswith(f"{word}:")
+
+
+def test_whoever_runs_the_tests_is_turned_down() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "ironic_accel.lab.run_agent", "nothing"],
+        capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("the agent does not run here: ")
+
+
+def test_the_lab_confines_what_it_starts() -> None:
+    try:
+        words = agent.confined()
+    except LabError as error:
+        pytest.skip(str(error))
+    told = subprocess.run([*words, "cat", "/proc/self/status"], text=True,
+                          capture_output=True, check=True).stdout
+    nobody = pwd.getpwnam(run_agent.ACCOUNT).pw_uid
+    assert run_agent.problems(told, nobody) == []
+
+
+@pytest.fixture
+def settings(tmp_path: pathlib.Path) -> run_agent.Settings:
+    return run_agent.Settings("02:00:00:00:00:01", 1, str(tmp_path),
+                              str(tmp_path))
+
+
+def serve(settings: run_agent.Settings, **parameters: str) -> None:
+    path = pathlib.Path(settings.server, settings.mac)
+    path.write_text(json.dumps(
+        {k.replace("_", "-"): v for k, v in parameters.items()}))
+
+
+def test_only_a_boot_from_the_network_finds_a_ramdisk(
+        settings: run_agent.Settings, monkeypatch: pytest.MonkeyPatch
+        ) -> None:
+    serve(settings, ipa_api_url="http://127.0.0.1:1")
+    monkeypatch.setenv("TWIN_BOOT", "Hdd")
+    assert run_agent.parameters(settings) is None
+    monkeypatch.setenv("TWIN_BOOT", "Pxe")
+    assert run_agent.parameters(settings) == {
+        "ipa-api-url": "http://127.0.0.1:1"}
+    pathlib.Path(settings.server, settings.mac).unlink()
+    assert run_agent.parameters(settings) is None
+
+
+@pytest.mark.parametrize("name", [
+    "ipa_api_url", "ipa_inspection_callback_url"])
+def test_an_agent_speaks_to_nobody_but_this_machine(
+        settings: run_agent.Settings, monkeypatch: pytest.MonkeyPatch,
+        name: str) -> None:
+    serve(settings, **{name: "http://192.0.2.7:6385"})
+    monkeypatch.setenv("TWIN_BOOT", "Pxe")
+    with pytest.raises(SystemExit, match=r"192\.0\.2\.7"):
+        run_agent.parameters(settings)
