@@ -15,7 +15,9 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import socket
+import sys
 
 import pytest
 
@@ -106,6 +108,20 @@ def test_an_address_without_a_name_is_said() -> None:
     with pytest.raises(Unreachable, match=r'no\.such\.invalid'):
         ipmi.ask(ipmi.Target('no.such.invalid', 'admin', 'password'),
                  PATIENCE)
+
+
+def test_a_look_that_breaks_says_how(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    broken = tmp_path / 'python'
+    broken.write_text('#!/bin/sh\n'
+                      "echo \"No module named 'pyghmi'\" >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(broken))
+    with pytest.raises(Unreachable) as caught:
+        ipmi.ask(_target(1), PATIENCE)
+    assert "ended with 1: No module named 'pyghmi'" in (
+        caught.value.detail.summary)
+    assert 'extra ipmi' in str(caught.value.detail.todo)
 
 
 def test_no_password_is_shown() -> None:

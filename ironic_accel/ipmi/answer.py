@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a BMC answered (the document ``ipmi/1``), as an inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
+
+from ironic_accel.model import catalog
+from ironic_accel.model import join
+from ironic_accel.model import version
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Warned
+
+NAME = 'ipmi'
+SCHEMA = 'ipmi/1'
+
+
+def inventory(answer: Mapping[str, Any],
+              known: Iterable[Device] = ()) -> Inventory:
+    """What a document ``ipmi/1`` says, as an inventory.
+
+    It has the host's own board, with the BMC's firmware. Accelerators are
+    seen in band, where they can be told from one another; a unit that has
+    the serial number of one adds where it sits and its part number.
+
+    :param known: devices that were seen in band.
+    :raises: ValueError for another schema.
+    """
+    if answer.get('schema') != SCHEMA:
+        raise ValueError(f"schema: {answer.get('schema')!r} where "
+                         f'{SCHEMA!r} was expected')
+    units = {u['id']: u for u in answer['units']}
+    board = _board(units.pop(0, {}).get('fields') or {},
+                   answer['bmc']['version'])
+    return Inventory(
+        system=answer.get('uuid') or NAME, host='unknown', complete=True,
+        seen_via=(NAME,), requests=answer['requests'],
+        warnings=tuple(Warned(**w) for w in answer['warnings']),
+        devices=join.identify([board, *_matched(units.values(), known)]))
+
+
+def _board(fields: Mapping[str, Any], firmware: str) -> Device:
+    maker = fields.get('Board manufacturer') or fields.get('Manufacturer')
+    return Device(
+        id='system', kind='baseboard',
+        vendor=catalog.load().vendor(maker) or version.clean(maker),
+        model=version.clean(fields.get('Product name')
+                            or fields.get('Board product name')),
+        serial=join.clean_serial(fields.get('Board serial number')
+                                 or fields.get('Serial Number')),
+        # pyghmi calls the board's part number its model (fru.py).
+        part_number=version.clean(fields.get('Board model')),
+        location='System', uri='ipmi:fru/0',
+        components=(Component('bmc', 'BMC', firmware, uri='ipmi:mc'),))
+
+
+def _matched(units: Iterable[Mapping[str, Any]],
+             known: Iterable[Device]) -> Iterator[Device]:
+    """What units tell of devices that were seen in band.
+
+    Without a URI: that a BMC has a unit's inventory does not say that it
+    sees the device.
+    """
+    serials: dict[str, list[Device]] = {}
+    for device in known:
+        if serial := join.clean_serial(device.serial):
+            serials.setdefault(serial, []).append(device)
+    for unit in units:
+        fields = unit['fields']
+        serial = join.clean_serial(fields.get('Serial Number')
+                                   or fields.get('Board serial number'))
+        found = serials.get(serial or '', [])
+        if len(found) == 1:
+            yield Device(
+                id=f"fru-{unit['id']}", kind=found[0].kind, serial=serial,
+                location=version.clean(unit['name']),
+                part_number=version.clean(
+                    fields.get('Board model') or fields.get('Model')))
