@@ -20,6 +20,7 @@ while it is down; ``asym;sym`` is the same as ``sym;asym``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+import re
 
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.family import Function
@@ -36,6 +37,7 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 
+_WORD = re.compile('[a-z][a-z0-9-]*')
 #: In the order in which the kernel's documentation writes them.
 _ORDER = ('sym', 'asym', 'dc')
 
@@ -45,11 +47,14 @@ def _file(address: str, name: str) -> str:
 
 
 def services(host: Host, address: str) -> tuple[str, ...] | None:
-    """The configured services, in our order; None where none is told."""
-    text = host.read(_file(address, 'cfg_services'))
-    if not text:
-        return None
+    """The configured services, in our order; None where none is told.
+
+    Later kernels may know more of them than we do.
+    """
+    text = host.read(_file(address, 'cfg_services')) or ''
     words = [w.strip() for w in text.split(';') if w.strip()]
+    if not words or not all(map(_WORD.fullmatch, words)):
+        return None
     return tuple(sorted(words, key=lambda w: (
         _ORDER.index(w) if w in _ORDER else len(_ORDER), w)))
 

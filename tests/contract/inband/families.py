@@ -88,6 +88,7 @@ class Case:
     """One family and a card for it.
 
     :ivar asks: the tools that ``look`` runs.
+    :ivar files: the files that ``look`` reads besides.
     :ivar tree: makes what the family reads of sysfs below a root.
     :ivar versions: what ``look`` must say of components.
     :ivar modes: what ``look`` must say of modes.
@@ -100,6 +101,7 @@ class Case:
     card: Document
     asks: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     tree: Callable[[Path], None] = lambda root: None
     versions: Mapping[str, str | None] = dataclasses.field(
         default_factory=dict)
@@ -295,6 +297,7 @@ QAT = Case(
     {'facts': {}, 'parts': {}, 'settings': {}},
     tree=_files('sys/bus/pci/devices/0000:6b:00.0/qat', state='up',
                 cfg_services='asym;sym'),
+    files=('sys/bus/pci/devices/0000:6b:00.0/qat/cfg_services',),
     modes={'services': ('sym', 'asym')},
     mode=Moded('services', ('asym', 'dc'), ('rsa',), None))
 
@@ -304,6 +307,7 @@ SRIOV = Case(
     {'facts': {}, 'parts': {}, 'settings': {}},
     tree=_files('sys/bus/pci/devices/0000:17:00.1', sriov_totalvfs='16',
                 sriov_numvfs='4'),
+    files=('sys/bus/pci/devices/0000:17:00.1/sriov_numvfs',),
     modes={'vfs': 4}, mode=Moded('vfs', 8, 17, None))
 
 
@@ -373,7 +377,7 @@ RSHIM = Case(
     function('0000:ca:00.0', '15b3:a2dc', '020000'),
     {'facts': {'rshim': 'rshim0'},
      'parts': {'bfb': part(_DOCA.format('2.5'))}, 'settings': {}},
-    tools=('bfb-install',),
+    tools=('bfb-install',), files=('dev/rshim0/misc',),
     tree=lambda root: _write(root / 'dev/rshim0/misc',
                              bluefield.misc('0000:ca:00.0')),
     versions={'bfb': None},

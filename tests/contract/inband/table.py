@@ -21,9 +21,7 @@ from tests.contract.inband.families import Case
 #: What every family is tried for.
 COLUMNS = ('inventory', 'burn', 'mode', 'misfit', 'missing', 'hanging',
            'garbled')
-_NO_TOOL = 'sysfs is read, no tool is run'
-_NOT_READ = ('no tool is run to look: rshim is a file; missing at the burn '
-             'and hanging in it are tried apart')
+_FILE = 'a file is read to look, and a file does not hang'
 #: By family and column, why there is nothing to be tried.
 NOT: Mapping[tuple[str, str], str] = {
     ('alveo', 'mode'): 'xbmgmt sets no mode of the closed list',
@@ -33,14 +31,11 @@ NOT: Mapping[tuple[str, str], str] = {
     ('nvidia_gpu', 'burn'): 'NVIDIA publishes no such tool: the BMC does it',
     ('opae', 'mode'): 'the tools set no mode of the closed list',
     ('qat', 'burn'): 'its firmware is loaded by the driver at every start',
-    ('qat', 'missing'): _NO_TOOL, ('qat', 'hanging'): _NO_TOOL,
-    ('qat', 'garbled'): 'tried in tests/unit/inband/tools/test_sysfs.py',
+    ('qat', 'hanging'): _FILE,
     ('rshim', 'mode'): 'modes of a BlueField are mstconfig\'s',
-    ('rshim', 'missing'): _NOT_READ, ('rshim', 'hanging'): _NOT_READ,
-    ('rshim', 'garbled'): _NOT_READ,
+    ('rshim', 'hanging'): _FILE,
     ('sriov', 'burn'): 'a number of virtual functions is no firmware',
-    ('sriov', 'missing'): _NO_TOOL, ('sriov', 'hanging'): _NO_TOOL,
-    ('sriov', 'garbled'): 'tried in tests/unit/inband/tools/test_sysfs.py',
+    ('sriov', 'hanging'): _FILE,
 }
 
 
@@ -51,6 +46,8 @@ def tried(case: Case) -> set[str]:
         found |= {'burn', 'misfit'}
     if case.mode:
         found |= {'mode', 'misfit'}
+    if case.asks or case.files:
+        found |= {'missing', 'garbled'}
     if case.asks:
-        found |= {'missing', 'hanging', 'garbled'}
+        found.add('hanging')
     return found

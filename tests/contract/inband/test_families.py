@@ -52,6 +52,7 @@ SETTING = [pytest.param(c, id=c.name) for c in families.CASES if c.mode]
 LYING = [pytest.param(c, id=c.name) for c in families.CASES
          if c.mode and c.mode.tool]
 RESETTING = [pytest.param(c, id=c.name) for c in families.CASES if c.resets]
+READING = [pytest.param(c, id=c.name) for c in families.CASES if c.files]
 ASKING = [pytest.param(c, tool, id=f'{c.name}-{tool}')
           for c in families.CASES for tool in c.asks]
 
@@ -329,6 +330,19 @@ def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
         assert bench.family.burns(bench.host, device) == frozenset()
     if bench.case.mode is not None and bench.case.mode.tool == tool:
         assert bench.family.sets(bench.host, device) == frozenset()
+
+
+@pytest.mark.parametrize('case', READING)
+@pytest.mark.parametrize('content', [None, b'', b'\0\7{"%% fault [[[\n'])
+def test_files_that_are_missing_or_garbled_tell_nothing(
+        bench: Bench, content: bytes | None) -> None:
+    for name in bench.case.files:
+        path = bench.folder / 'root' / name
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+    told = bench.seen()
+    assert (told.components, told.modes) == ((), ())
 
 
 @pytest.mark.parametrize(('case', 'tool'), ASKING)
