@@ -99,12 +99,11 @@ class Ironic(services.Service):
                       "deploy_logs_collect": "never",
                       "post_deploy_get_power_state_retry_interval": 1},
             "pxe": {"tftp_root": self.boot_server},
-            # Upstream's hook of the same property comes last, to be undone.
             "inspector": {"extra_kernel_params":
                           "ipa-inspection-collectors=default,pci-devices,"
                           "accel",
-                          "hooks": "$default_hooks,accelerator-traits,"
-                          "accelerators"},
+                          "hooks": "$default_hooks,accelerators,"
+                          "accelerator-traits"},
         }
 
 
