@@ -18,11 +18,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from osc_lib.exceptions import CommandError
-
 from ironic_accel import view
 from ironic_accel.model.device import Effect
 from ironic_accel.osc import api
+from ironic_accel.osc import applying
 from ironic_accel.osc import base
 from ironic_accel.osc import board
 from ironic_accel.osc import cells
@@ -31,31 +30,23 @@ from ironic_accel.osc import following
 from ironic_accel.osc import given
 from ironic_accel.osc import planning
 from ironic_accel.osc import refreshing
-from ironic_accel.osc.following import Status
+from ironic_accel.osc.applying import Job
+from ironic_accel.osc.applying import STEPS
 from ironic_accel.osc.problems import Denied
 
 COLUMNS = ('Node', 'Operation', 'Outcome', 'Seconds', 'Writes', 'Resets',
            'Proved', 'Note')
 
-#: The step of each way; the agent's is declared by its hardware manager.
-STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
-#: The operation of Ironic by the provision state that it begins in.
-OPERATIONS = {'manageable': 'clean', 'active': 'service'}
-_NEXT = {
-    'available': 'baremetal node manage {ref}, and provide it afterwards',
-    'enroll': 'baremetal node manage {ref}',
-    'clean failed': 'see its last_error, then baremetal node maintenance '
-                    'unset {ref} and baremetal node manage {ref}',
-    'service failed': 'see its last_error, then baremetal node abort {ref}',
-}
-
 
 class Apply(base.Lister):
     """Bring nodes to a profile, as a manual clean or a service step.
 
-    A manageable node is cleaned, an active one serviced. All nodes are
-    checked before anything is begun on any of them. The exit code is 3
-    where a profile was refused, 4 where a node failed.
+    A manageable node is cleaned, an active one serviced; with --wait an
+    available one is managed, cleaned and provided again. All nodes are
+    checked before anything is begun on any of them. A node that is being
+    brought to the same profile already is followed, and nothing is begun
+    twice. The exit code is 3 where a profile was refused, 4 where a node
+    failed.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -68,10 +59,11 @@ class Apply(base.Lister):
             help='Out of band by the BMC (default), or with the ramdisk '
                  'booted, by BMC and agent.')
         kind = parser.add_mutually_exclusive_group()
-        for name, state in (('clean', 'manageable'), ('service', 'active')):
+        for name, state in (
+                ('clean', 'manageable and available'), ('service', 'active')):
             kind.add_argument(
                 f'--{name}', action='store_const', const=name, dest='kind',
-                help=f'Only by {name}: every node has to be {state}.')
+                help=f'Only by {name}, of {state} nodes.')
         parser.add_argument(
             '--max-effect', choices=[e.value for e in Effect],
             help='The strongest reset that may be used; a service step '
@@ -105,10 +97,19 @@ class Apply(base.Lister):
              args: argparse.Namespace) -> Job:
         node = self.ironic.node(ref)
         api.check_ours(node, ref)
+        stays = bool(args.wait or args.max_in_flight)
+        running = applying.under_way(node, profile)
+        if running is not None and stays:
+            self.say(f'node {ref}: {args.profile} is under way already and '
+                     'is followed')
+            return Job(self.ironic, ref, running[0], {},
+                       attached=running[1])
         refreshing.check_idle(node, ref)
-        job = Job(self.ironic, ref, operation(node, ref, args.kind), {
-            'interface': 'vendor', 'step': STEPS[args.via],
-            'args': _args(profile, args)})
+        job = Job(self.ironic, ref,
+                  applying.operation(node, ref, args.kind, stays), {
+                      'interface': 'vendor', 'step': STEPS[args.via],
+                      'args': _args(profile, args)},
+                  node['provision_state'] == 'available')
         try:
             plan = planning.ask(self.ironic, ref, profile)['plan']
         except Denied as error:
@@ -144,64 +145,6 @@ def _positive(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f'{text}: expected a number of nodes, at least 1')
     return number
-
-
-class Job:
-    """One node that is brought to a profile; a job of ``fleet``.
-
-    :ivar refused: what the conductor refuses to do, or None.
-    """
-
-    def __init__(self, ironic: api.Ironic, ref: str, kind: str,
-                 step: dict[str, Any]) -> None:
-        self.ref = ref
-        self.kind = kind
-        self.devices: Sequence[str] = ()
-        self.refused: Sequence[Any] | None = None
-        self._ironic = ironic
-        self._step = step
-        self._before: str | None = None
-
-    def planned(self, plan: api.Document, via: str) -> None:
-        """Take note of what was planned.
-
-        What only the agent can do is refused in a plan from stored ways, so
-        that a refusal counts only for the way out of band.
-        """
-        if plan['refused'] and via == 'redfish':
-            self.refused = plan['refused']
-        self.devices = list(dict.fromkeys(
-            i['device'] for stage in plan['stages']
-            for action in stage['actions'] for i in action['items']))
-
-    def begin(self) -> None:
-        """Begin the clean or the service."""
-        self._before = following.result_id(self._ironic.node(self.ref))
-        steps = {f'{self.kind}steps': [self._step]}
-        self._ironic.provision(self.ref, self.kind, **steps)
-
-    def look(self) -> Status:
-        """See how it goes."""
-        return following.look(self._ironic, self.ref, self._before)
-
-
-def operation(node: api.Document, ref: str, asked: str | None) -> str:
-    """``clean`` or ``service``, by the state that a node is in.
-
-    :raises: CommandError for a state in which neither can be begun, and for
-        one in which what was asked for cannot.
-    """
-    state = node['provision_state']
-    kind = OPERATIONS.get(state)
-    if kind is not None and asked in (None, kind):
-        return kind
-    wanted = [s for s, k in OPERATIONS.items() if asked in (None, k)]
-    hint = _NEXT.get(state)
-    raise CommandError(
-        f"node {ref} is {state}: {asked or 'apply'} wants it "
-        f"{' or '.join(wanted)}"
-        + (f'; next: {hint.format(ref=ref)}' if hint and kind is None
-           else '') + '; nothing was begun on any node')
 
 
 def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:

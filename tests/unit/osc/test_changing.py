@@ -247,6 +247,58 @@ def test_so_many_at_a_time_and_none_after_a_failure(
     assert len(begun(cloud)) == 2
 
 
+def test_an_available_node_is_fetched_and_given_back(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one', provision_state='available')
+    planning(cloud, PLAN)
+    running(cloud, result())
+    clean = cloud.on_provision
+
+    def move(node: dict[str, Any], body: Any) -> None:
+        if body['target'] == 'clean':
+            assert node['provision_state'] == 'manageable'
+            clean(node, body)
+        else:
+            node['provision_state'] = {'manage': 'manageable',
+                                       'provide': 'available'}[body['target']]
+    cloud.on_provision = move
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait', '-f',
+               'json')
+    assert (told.status, told.data[0]['Outcome']) == (0, 'converged')
+    assert [b['target'] for b in begun(cloud)] == [
+        'manage', 'clean', 'provide']
+    # A node that failed is not offered to anybody.
+    cloud.asked.clear()
+    cloud.nodes['one']['driver_internal_info'] = {}
+    running(cloud, result(outcome='failed', error={
+        'summary': 'the BMC said no', 'class': 'permanent'}))
+    clean = cloud.on_provision
+    cloud.on_provision = move
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait')
+    assert told.status == 4
+    assert [b['target'] for b in begun(cloud)] == ['manage', 'clean']
+
+
+def test_what_is_under_way_already_is_followed(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    node = cloud.add('one')
+    running(cloud, result())
+    cloud.on_provision(node, {'target': 'clean'})
+    node['driver_internal_info']['accel_operation'] |= {
+        'id': 'run-1', 'kind': 'clean'}
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait', '-f',
+               'json')
+    assert (told.status, told.data[0]['Outcome']) == (0, 'converged')
+    assert begun(cloud) == []
+    running(cloud, result())
+    cloud.on_provision(node, {'target': 'clean'})
+    told = run(cloud, 'apply', 'one', '--profile', 'another', '--wait')
+    assert told.status == 1
+    assert 'apply_profile is under way' in told.err
+
+
 def test_a_refusal_begins_nothing_anywhere(make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
