@@ -25,11 +25,12 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import json
+import pathlib
 from typing import Any
 from unittest import mock
 
-from ironic.common import states
 from ironic.drivers.modules import deploy_utils
+import pytest
 import requests
 from urllib3 import exceptions as urllib3_errors
 
@@ -43,8 +44,16 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
+from tests.unit.conductor import sample
+from tests.unit.conductor.test_runner import site_profile
 from tests.unit.conductor.test_runner import Stage
 from tests.unit.converge.box import Box
+
+STEP = 'apply_profile_in_band'
+
+#: GPU firmware through the BMC, ECC through the agent.
+BOTH = site_profile('both-ways', allow=['burn_at_deploy'],
+                    limits={'minutes': 30})
 
 #: Seconds that the ramdisk takes to boot.
 BOOT = 100.0
@@ -219,6 +228,23 @@ def staged(stage: Stage, make_node: Callable[..., Any],
         yield made
 
 
-def fail_states() -> tuple[str, ...]:
-    """Where a step that failed leaves a node."""
-    return (states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL)
+@pytest.fixture(name='inside')
+def inside(stage: Stage, make_node: Callable[..., Any],
+           profiles: pathlib.Path) -> Iterator[Ramdisk]:
+    """A box whose ECC only the agent sees and sets."""
+    profiles.joinpath('site.yaml').write_text(sample.yaml_of(BOTH))
+    for modes in stage.box.modes.values():
+        modes['ecc'].way = 'agent'
+    with staged(stage, make_node) as made:
+        yield made
+
+
+def begin(stage: Stage, kind: str = 'clean', **args: Any) -> None:
+    """Run the body of the in-band step."""
+    stage.begin(kind, STEP, stage.node, **{'profile': 'both-ways', **args})
+
+
+def burn_by_agent(stage: Stage) -> None:
+    """Have firmware, too, be something that only the agent writes."""
+    for parts in stage.box.parts.values():
+        parts['gpu'].way = 'agent'

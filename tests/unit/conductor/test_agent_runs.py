@@ -9,21 +9,17 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-
 """The in-band step, run by the conductor with the agent as its hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterator
 import contextlib
 import pathlib
 from typing import Any
 from unittest import mock
 
 from ironic.common import exception
-from ironic.common import states
-from ironic.drivers.modules import agent_base
 from ironic import objects
 import pytest
 
@@ -37,32 +33,16 @@ from ironic_accel.model.device import Effect
 from tests.unit.conductor import ramdisk
 from tests.unit.conductor import sample
 from tests.unit.conductor import test_runner
+from tests.unit.conductor.ramdisk import begin
+from tests.unit.conductor.ramdisk import BOTH
+from tests.unit.conductor.ramdisk import burn_by_agent
 from tests.unit.conductor.ramdisk import Ramdisk
 from tests.unit.conductor.test_runner import Stage
 from tests.unit.converge.box import Part
 
 stage = test_runner.stage
+inside = ramdisk.inside
 Make = Callable[..., Any]
-STEP = 'apply_profile_in_band'
-
-#: GPU firmware through the BMC, ECC through the agent.
-BOTH = test_runner.site_profile('both-ways', allow=['burn_at_deploy'],
-                                limits={'minutes': 30})
-
-
-@pytest.fixture(name='inside')
-def _inside(stage: Stage, make_node: Make, profiles: pathlib.Path
-            ) -> Iterator[Ramdisk]:
-    """A box whose ECC only the agent sees and sets."""
-    profiles.joinpath('site.yaml').write_text(sample.yaml_of(BOTH))
-    for modes in stage.box.modes.values():
-        modes['ecc'].way = 'agent'
-    with ramdisk.staged(stage, make_node) as made:
-        yield made
-
-
-def _begin(stage: Stage, kind: str = 'clean', **args: Any) -> None:
-    stage.begin(kind, STEP, stage.node, **{'profile': 'both-ways', **args})
 
 
 def _flags(stage: Stage) -> set[str]:
@@ -75,7 +55,7 @@ def _flags(stage: Stage) -> set[str]:
 def test_one_plan_spans_both_ways(
         stage: Stage, inside: Ramdisk, kind: str,
         more: dict[str, Any]) -> None:
-    _begin(stage, kind, **more)
+    begin(stage, kind, **more)
     told = stage.run()
     assert told['outcome'] == 'converged'
     assert told['proved'] == 4
@@ -93,9 +73,8 @@ def test_one_plan_spans_both_ways(
 
 def test_a_burn_goes_by_the_agent_too(
         stage: Stage, inside: Ramdisk) -> None:
-    for parts in stage.box.parts.values():
-        parts['gpu'].way = 'agent'
-    _begin(stage)
+    burn_by_agent(stage)
+    begin(stage)
     while not stage.box.flashing():
         assert stage.tick() is not None
     standing = guard.stands(stage.node)
@@ -112,10 +91,9 @@ def test_a_burn_goes_by_the_agent_too(
 
 def test_the_power_of_a_host_in_an_in_band_flash_is_not_cut(
         stage: Stage, inside: Ramdisk, acquire: Make) -> None:
-    for parts in stage.box.parts.values():
-        parts['gpu'].way = 'agent'
+    burn_by_agent(stage)
     stage.seconds = 1.0
-    _begin(stage)
+    begin(stage)
     while not stage.box.flashing():
         assert stage.tick() is not None
     task = acquire(stage.node, shared=True)
@@ -128,7 +106,7 @@ def test_the_power_of_a_host_in_an_in_band_flash_is_not_cut(
 def test_an_absent_ramdisk_is_waited_for_without_the_lock(
         stage: Stage, inside: Ramdisk) -> None:
     """Heartbeats find the node free, and the BMC is left alone."""
-    _begin(stage)
+    begin(stage)
     while not inside.prepared:
         assert stage.tick() is not None
     stage.seconds = 1.0
@@ -145,116 +123,11 @@ def test_an_absent_ramdisk_is_waited_for_without_the_lock(
     assert loop.due(stage.node)
 
 
-def test_a_ramdisk_that_never_comes_back_ends_the_step(
-        stage: Stage, inside: Ramdisk) -> None:
-    inside.never_again = True
-    _begin(stage)
-    told = stage.run(200)
-    assert told['outcome'] == 'failed'
-    assert 'did not come back' in stage.node.last_error
-    assert 'heartbeat within 900 s' in stage.node.last_error
-    assert stage.node.provision_state == states.CLEANFAIL
-    assert told['seconds'] < 900 + 400
-    assert guard.stands(stage.node) is None
-
-
-def _killed_in_mid_burn(stage: Stage, inside: Ramdisk) -> dict[str, Any]:
-    for parts in stage.box.parts.values():
-        parts['gpu'].way = 'agent'
-    stage.seconds = 5.0
-    _begin(stage)
-    while not stage.box.flashing():
-        assert stage.tick() is not None
-    inside.token = None
-    stage.seconds = 40.0
-    for _ in range(100):
-        current = stage.tick()
-        if current is None or current.work == 'watch':
-            return dict(stage.result)
-    raise AssertionError(f'not over: {stage.info}')
-
-
-def test_an_agent_killed_in_mid_burn_leaves_the_truth(
-        stage: Stage, inside: Ramdisk) -> None:
-    told = _killed_in_mid_burn(stage, inside)
-    assert told['outcome'] == 'failed'
-    assert stage.node.provision_state == states.CLEANFAIL
-    assert 'what became of the write is unknown' in stage.node.last_error
-    assert 'nobody can tell' in stage.node.last_error
-    assert 'token' not in stage.node.last_error
-    assert 'SECRET' not in stage.node.last_error
-    assert guard.stands(stage.node) is not None
-
-
-def test_the_guard_of_a_lost_burn_falls_with_the_host(
-        stage: Stage, inside: Ramdisk) -> None:
-    _killed_in_mid_burn(stage, inside)
-    assert stage.tick() is not None
-    assert guard.stands(stage.node) is not None
-    stage.box.host = 'off'
-    assert stage.tick() is None
-    assert guard.stands(stage.node) is None
-    assert not {'agent_url', 'agent_secret_token'} & set(stage.info)
-
-
-def test_the_guard_of_a_lost_burn_falls_in_time(
-        stage: Stage, inside: Ramdisk) -> None:
-    _killed_in_mid_burn(stage, inside)
-    for _ in range(100):
-        if stage.tick() is None:
-            break
-    assert guard.stands(stage.node) is None
-    assert stage.box.now - stage.result['started'] < 3000
-
-
-def test_the_next_run_settles_a_lost_burn_by_looking(
-        stage: Stage, inside: Ramdisk) -> None:
-    _killed_in_mid_burn(stage, inside)
-    stage.box.host = 'off'
-    assert stage.tick() is None
-    stage.box.power_on()
-    inside.world()
-    stage.node.maintenance = False
-    stage.node.save()
-    inside.call()
-    _begin(stage)
-    told = stage.run()
-    assert told['outcome'] == 'converged'
-    assert max(stage.box.pushes.values()) == 1
-
-
-def test_an_agent_that_lives_is_watched_on(
-        stage: Stage, inside: Ramdisk) -> None:
-    """Ironic forgets the agent when a step fails; the flash goes on."""
-    for parts in stage.box.parts.values():
-        parts['gpu'].way = 'agent'
-    stage.seconds = 5.0
-    _begin(stage)
-    while not stage.box.flashing():
-        assert stage.tick() is not None
-    record = operation.load_record(stage.node)
-    assert record is not None
-    for job in stage.box.jobs.values():
-        job.ends += 8000
-    stage.box.now = record.deadline + 1
-    current = stage.tick()
-    assert current is not None
-    assert (current.work, current.in_band) == ('watch', True)
-    before = len(inside.asked('poll'))
-    assert stage.tick() is not None
-    assert len(inside.asked('poll')) == before + 1
-    assert guard.stands(stage.node) is not None
-    for job in stage.box.jobs.values():
-        job.ends = stage.box.now
-    assert stage.tick() is None
-    assert guard.stands(stage.node) is None
-
-
 def test_what_neither_way_can_is_refused_by_name(
         stage: Stage, inside: Ramdisk) -> None:
     for modes in stage.box.modes.values():
         modes['ecc'].way = 'nobody'
-    _begin(stage)
+    begin(stage)
     told = stage.run()
     assert told['outcome'] == 'refused'
     assert 'component ecc' in stage.node.last_error
@@ -272,7 +145,7 @@ def test_without_redfish_the_agent_does_it_all(
         # gone, which is what the steps go by.
         stage.node.driver_info = {}
         stage.node.save()
-        _begin(stage)
+        begin(stage)
         told = stage.run()
         assert told['outcome'] == 'converged'
         assert inside.redfish.looks == 0
@@ -320,10 +193,9 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
         stage: Stage, inside: Ramdisk, make_node: Make,
         acquire: Make) -> None:
     """They share a BMC, and nothing of it is used."""
-    for parts in stage.box.parts.values():
-        parts['gpu'].way = 'agent'
+    burn_by_agent(stage)
     stage.seconds = 1.0
-    _begin(stage)
+    begin(stage)
     while not stage.box.flashing():
         assert stage.tick() is not None
     other = acquire(make_node(), shared=True)
@@ -340,7 +212,7 @@ def test_an_auxiliary_cycle_boots_the_ramdisk_again(
         stage: Stage, inside: Ramdisk) -> None:
     for parts in stage.box.parts.values():
         parts['gpu'].claimed = parts['gpu'].real = Effect.AUX_CYCLE
-    _begin(stage)
+    begin(stage)
     told = stage.run()
     assert told['outcome'] == 'converged'
     assert Effect.AUX_CYCLE in stage.box.resets
@@ -363,7 +235,7 @@ def test_a_conductor_may_die_after_any_save(
         if saves == dies_after:
             raise Died
 
-    _begin(stage)
+    begin(stage)
     with mock.patch.object(objects.Node, 'save', autospec=True,
                            side_effect=save), pytest.raises(Died):
         stage.run()
@@ -379,88 +251,9 @@ def test_a_conductor_may_die_after_any_save(
     assert stage.resumed == ['clean']
 
 
-def test_a_service_is_not_interrupted_unless_it_may_be(
-        stage: Stage, inside: Ramdisk) -> None:
-    _begin(stage, 'service')
-    told = stage.run()
-    assert told['outcome'] == 'refused'
-    assert stage.box.writes == 0
-
-
-@pytest.mark.parametrize(('kind', 'info', 'step', 'words'), [
-    ('clean', {'cleaning_disable_ramdisk': True}, {}, 'disable_ramdisk'),
-    ('service', {'service_disable_ramdisk': True}, {}, 'disable_ramdisk'),
-    ('deploy', {}, {'priority': 80}, 'priority: 80: .*expected 81 to 99'),
-    ('deploy', {}, {'priority': 150}, 'priority: 150'),
-    ('clean', {}, {'args': {}}, 'profile: missing'),
-    ('clean', {}, {'args': {'profile': 'both-ways', 'x': 1}}, 'x: not known'),
-    ('clean', {}, {'args': {'profile': 'no-such'}}, 'no-such'),
-])
-def test_it_is_refused_where_it_cannot_run(
-        stage: Stage, inside: Ramdisk, acquire: Make, kind: str,
-        info: dict[str, Any], step: dict[str, Any], words: str) -> None:
-    stage.node.provision_state = {
-        'clean': states.CLEANING, 'deploy': states.DEPLOYING,
-        'service': states.SERVICING}[kind]
-    for key, value in info.items():
-        stage.node.set_driver_internal_info(key, value)
-    stage.node.save()
-    task = acquire(stage.node)
-    with pytest.raises(exception.InvalidParameterValue, match=words):
-        getattr(task.driver.vendor, f'execute_{kind}_step')(task, {
-            'step': STEP, 'args': {'profile': 'both-ways'}, **step})
-    assert operation.load(task.node) is None
-
-
-def test_deploy_priorities_lie_between_boot_and_image(
-        stage: Stage, inside: Ramdisk, acquire: Make) -> None:
-    stage.node.provision_state = states.DEPLOYING
-    stage.node.save()
-    task = acquire(stage.node)
-    assert task.driver.vendor.execute_deploy_step(task, {
-        'step': STEP, 'priority': 90, 'args': {'profile': 'both-ways'},
-    }) == states.DEPLOYWAIT
-
-
-@pytest.mark.parametrize('kind', ['clean', 'deploy'])
-def test_the_steps_of_the_agent_are_listed(
-        make_node: Make, acquire: Make, kind: str) -> None:
-    theirs = {'step': STEP, 'interface': 'vendor', 'priority': 0}
-    node = make_node(driver_internal_info={f'agent_cached_{kind}_steps': {
-        'vendor': [theirs],
-        'deploy': [{**theirs, 'interface': 'deploy'}]}})
-    task = acquire(node, shared=True)
-    found = getattr(task.driver.vendor, f'get_{kind}_steps')(task)
-    assert theirs in found
-    assert 'apply_profile' in {s['step'] for s in found}
-    assert len([s for s in found if s['step'] == STEP]) == 1
-
-
-@pytest.mark.parametrize('kind', ['clean', 'deploy', 'service'])
-def test_the_conductor_declares_no_in_band_step(
-        make_node: Make, acquire: Make, kind: str) -> None:
-    """One that it knew would boot no ramdisk in a service."""
-    task = acquire(make_node(), shared=True)
-    declared = getattr(task.driver.vendor, f'{kind}_steps')
-    assert STEP not in {s['step'] for s in declared}
-
-
-@pytest.mark.parametrize('kind', ['clean', 'deploy', 'service'])
-def test_steps_of_other_managers_go_to_the_agent(
-        make_node: Make, acquire: Make, kind: str) -> None:
-    task = acquire(make_node())
-    step = {'step': 'upgrade_something', 'interface': 'vendor', 'args': {}}
-    with mock.patch.object(agent_base, 'execute_step', autospec=True,
-                           return_value='wait') as run:
-        done = getattr(task.driver.vendor, f'execute_{kind}_step')(
-            task, step)
-    assert done == 'wait'
-    run.assert_called_once_with(task, step, kind)
-
-
 def test_a_node_in_maintenance_is_left_alone(
         stage: Stage, inside: Ramdisk) -> None:
-    _begin(stage)
+    begin(stage)
     stage.node.refresh()
     assert loop.due(stage.node)
     stage.node.maintenance = True
@@ -474,7 +267,7 @@ def test_a_weak_mode_is_set_after_the_last_reset(
         modes['ecc'] = Part('disabled', claimed=Effect.NONE,
                             real=Effect.NONE, persists=False,
                             default='disabled', way='agent')
-    _begin(stage)
+    begin(stage)
     told = stage.run()
     assert told['outcome'] == 'converged'
     assert told['volatile'] == ['gpu-0/ecc', 'gpu-1/ecc']
@@ -495,7 +288,7 @@ def test_the_reboot_of_another_step_is_left_to_it(
 def test_a_call_of_the_agent_leaves_the_step_to_us(
         stage: Stage, inside: Ramdisk, acquire: Make, kind: str) -> None:
     """Ironic's own handling of a heartbeat, in the middle of the step."""
-    _begin(stage, kind, **({} if kind == 'clean' else {
+    begin(stage, kind, **({} if kind == 'clean' else {
         'max_effect': 'power-cycle', 'allow_disruption': True}))
     assert stage.tick() is not None
     before = operation.load(stage.node)
