@@ -44,7 +44,7 @@ from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
-#: Seconds between two lists of the nodes that there are.
+#: Seconds between two lists of the nodes that there are, at most.
 LIST = 60.0
 
 
@@ -58,10 +58,10 @@ class Due:
         self._silent: dict[str, float] = {}
         self._listed = float('-inf')
 
-    def stale(self, now: float) -> bool:
+    def stale(self, now: float, interval: float) -> bool:
         """Whether the nodes should be listed again; says so once."""
         with self._lock:
-            if 0 <= now - self._listed < LIST:
+            if 0 <= now - self._listed < min(LIST, interval):
                 return False
             self._listed = now
             return True
@@ -137,7 +137,7 @@ def begin(manager: Any, context: Any, interface: type,
     :param interface: the vendor interface whose nodes are looked after.
     """
     now, options = clock.now(), CONF.accelerator
-    if queue.stale(now):
+    if queue.stale(now, options.audit_interval):
         queue.learn({uuid for uuid, driver, *_rest in manager.iter_nodes(
             filters={'provision_state_in': list(options.audit_states),
                      'include_children': True})
