@@ -28,7 +28,6 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import loop
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
-from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.device import Effect
 from tests.unit.conductor import ramdisk
 from tests.unit.conductor import sample
@@ -155,6 +154,20 @@ def test_without_redfish_the_agent_does_it_all(
                         profile='both-ways')
 
 
+def test_without_redfish_no_auxiliary_cycle_is_begun(
+        stage: Stage, inside: Ramdisk) -> None:
+    burn_by_agent(stage)
+    for parts in stage.box.parts.values():
+        parts['gpu'].claimed = Effect.AUX_CYCLE
+    stage.node.driver_info = {}
+    stage.node.save()
+    begin(stage)
+    told = stage.run()
+    assert told['outcome'] == 'refused'
+    assert 'no auxiliary power cycle' in stage.node.last_error
+    assert stage.box.writes == 0
+
+
 def test_the_baseline_waits_for_the_ramdisk_that_it_was_run_in(
         stage: Stage, inside: Ramdisk) -> None:
     """The next step of an automated cleaning needs the agent."""
@@ -272,7 +285,6 @@ def test_a_weak_mode_is_set_after_the_last_reset(
     assert told['outcome'] == 'converged'
     assert told['volatile'] == ['gpu-0/ecc', 'gpu-1/ecc']
     assert 'CUSTOM_ACCEL_IS_BOTH_WAYS' not in stage.traits
-    assert CONF.accelerator.agent_timeout == 900
 
 
 def test_the_reboot_of_another_step_is_left_to_it(
