@@ -27,18 +27,27 @@ DPU_MODE = 'CUSTOM_ACCEL_DPU_MODE_DPU'
 SCALE = ('--power', 'on', '--time-scale', str(stage.SCALE))
 
 
+@pytest.mark.parametrize(('generation', 'server'), [
+    (2, 'plain'), (3, 'pcie-a100')])
 def test_the_mode_of_a_dpu_is_set_by_its_host(
-        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
-        ) -> None:
-    host = machine('--box', 'pcie-a100', *SCALE)
-    card = machine('--box', 'bluefield-3', *SCALE, parent_node=host.uuid)
+        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine,
+        generation: int, server: str) -> None:
+    """A BlueField-2 takes it as a BIOS attribute, a BlueField-3 by an action.
+
+    The card's own resets do not activate it: its power is that of the slot.
+    """
+    name = f'bluefield-{generation}'
+    host = machine('--box', server, *SCALE)
+    card = machine('--box', name, '--slot-powered', *SCALE,
+                   parent_node=host.uuid)
+    host.twin.control.post('/card', {'url': card.twin.url})
     for one in (host, card):
         ironic.manage(one.uuid)
     stage.refresh(card)
     assert DPU_MODE in ironic.traits(card.uuid)
     # Alone, the child is only looked at.
     with stage.site_profile(lab, 'as-nic', devices={'dpus': {
-            'match': {'kind': 'dpu', 'product': 'nvidia-bluefield-3'},
+            'match': {'kind': 'dpu', 'product': f'nvidia-{name}'},
             'count': 1, 'modes': {'mode': 'nic'}}}) as profile:
         with pytest.raises(ironic_api.NodeStateError) as ended:
             ironic.clean(card.uuid, [stage.step(profile)])
