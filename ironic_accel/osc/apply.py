@@ -55,9 +55,9 @@ class Apply(base.Lister):
         base.add_nodes(parser)
         given.add_profile(parser)
         parser.add_argument(
-            '--via', choices=sorted(STEPS), default='redfish',
-            help='Out of band by the BMC (default), or with the ramdisk '
-                 'booted, by BMC and agent.')
+            '--via', choices=sorted(STEPS),
+            help='Out of band by the BMC (default where there is Redfish), '
+                 'or with the ramdisk booted, by BMC and agent.')
         kind = parser.add_mutually_exclusive_group()
         for name, state in (
                 ('clean', 'manageable and available'), ('service', 'active')):
@@ -105,9 +105,10 @@ class Apply(base.Lister):
             return Job(self.ironic, ref, running[0], {},
                        attached=running[1])
         refreshing.check_idle(node, ref)
+        via = args.via or applying.usual_way(node)
         job = Job(self.ironic, ref,
                   applying.operation(node, ref, args.kind, stays), {
-                      'interface': 'vendor', 'step': STEPS[args.via],
+                      'interface': 'vendor', 'step': STEPS[via],
                       'args': _args(profile, args)},
                   node['provision_state'] == 'available')
         try:
@@ -116,7 +117,7 @@ class Apply(base.Lister):
             # Whoever may clean may not always call the passthru.
             self.say(f'{error}; the conductor plans when the step runs')
             return job
-        job.planned(plan, args.via)
+        job.planned(plan, via)
         self.say(f'node {ref}: {view.plan_headline(plan)}')
         return job
 

@@ -145,6 +145,15 @@ def operation(node: api.Document, ref: str, asked: str | None,
            else '') + '; nothing was begun on any node')
 
 
+def usual_way(node: api.Document) -> str:
+    """The way of a node that nobody has named one for.
+
+    Without Redfish only the agent in the ramdisk can write.
+    """
+    return ('agent' if node.get('vendor_interface') == 'accelerator-ipmi'
+            else 'redfish')
+
+
 def under_way(node: api.Document, profile: Any) -> tuple[str, str] | None:
     """A run of the same profile on a node: its operation, and its id."""
     current = (api.info(node) or {}).get(keys.OPERATION) or {}

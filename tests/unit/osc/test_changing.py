@@ -195,6 +195,17 @@ def test_the_agent_s_step_and_the_limits_are_asked_for(
                  'allow_disruption': True}}]
 
 
+def test_without_redfish_it_is_the_agent_s_step(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one', driver='accel-ipmi',
+              vendor_interface='accelerator-ipmi')
+    planning(cloud, REFUSED)
+    assert run(cloud, 'apply', 'one', '--profile', 'ecc-on').status == 0
+    assert begun(cloud)[0]['clean_steps'][0]['step'] \
+        == 'apply_profile_in_band'
+
+
 def test_waiting_shows_each_device_in_plain_lines(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
