@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from ironic.common import state_machine
 from ironic.common import states
 from ironic.conductor import periodics
 from oslo_log import log
@@ -34,6 +35,12 @@ LOG = log.getLogger(__name__)
 WORK_STATES = [*operation.WAIT_STATES.values(), states.ENROLL,
                states.MANAGEABLE, states.AVAILABLE, states.ACTIVE,
                states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL]
+
+#: Every state but available.
+OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
+                      - {states.AVAILABLE})
+LITTER_FIELDS = ['driver_internal_info', 'provision_state', 'clean_step',
+                 'deploy_step', 'service_step', 'instance_uuid']
 
 _workers: threading.BoundedSemaphore | None = None
 _workers_lock = threading.Lock()
@@ -110,18 +117,34 @@ class Loop:
         moving.begin_looks(manager, context, type(self))
 
     @periodics.node_periodic(
+        purpose='clearing away void proofs where servers may be scheduled',
+        spacing=lambda: CONF.accelerator.void_interval,
+        filters={'reserved': False, 'include_children': True,
+                 'provision_state': states.AVAILABLE},
+        predicate_extra_fields=LITTER_FIELDS, predicate=littered)
+    def clear_available(self, task: Any, manager: Any, context: Any) -> None:
+        """Clear away what an available node still says.
+
+        A pass of its own: after a change of a profile every node of a cloud
+        has something to take back, and here somebody may schedule by it.
+        """
+        _clear(task)
+
+    @periodics.node_periodic(
         purpose='clearing away what killed accelerator operations left',
         spacing=lambda: CONF.accelerator.void_interval,
-        filters={'reserved': False, 'include_children': True},
-        predicate_extra_fields=[
-            'driver_internal_info', 'provision_state', 'clean_step',
-            'deploy_step', 'service_step', 'instance_uuid'],
-        predicate=littered)
+        filters={'reserved': False, 'include_children': True,
+                 'provision_state_in': OTHER_STATES},
+        predicate_extra_fields=LITTER_FIELDS, predicate=littered)
     def clear_leftovers(self, task: Any, manager: Any, context: Any) -> None:
         """Clear away leftovers and void proofs of one node."""
-        task.upgrade_lock(retry=False)
-        if littered(task.node):
-            reaper.reap(task)
+        _clear(task)
+
+
+def _clear(task: Any) -> None:
+    task.upgrade_lock(retry=False)
+    if littered(task.node):
+        reaper.reap(task)
 
 
 def _work(task: Any, places: threading.BoundedSemaphore) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent import futures
+import pathlib
 import threading
 from typing import Any
 from unittest import mock
@@ -32,6 +33,7 @@ from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import loop
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import proofs
 from ironic_accel.conductor import runner
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.errors import Unreachable
@@ -200,3 +202,24 @@ def test_verify_waits_for_no_slow_bmc(
         release.set()
         CONF.clear_override('verify_timeout', group='accelerator')
     assert told['note'] == 'no answer within 1 s: not inventoried'
+
+
+def test_void_proofs_leave_available_nodes_in_a_pass_of_their_own(
+        make_node: Make, acquire: Make, manager: Any, context: Any,
+        profiles: pathlib.Path) -> None:
+    """After a change of a profile every node has something to take back."""
+    nodes = {state: make_node(provision_state=state)
+             for state in (states.MANAGEABLE, states.AVAILABLE)}
+    for node in nodes.values():
+        proofs.keep(node, sample.profile(
+            sample.mode_profile('gone', ecc='enabled')), ['gpu-0'])
+        node.save()
+    vendor = acquire(nodes[states.MANAGEABLE], shared=True).driver.vendor
+    vendor.clear_available(manager, context)
+    for node in nodes.values():
+        node.refresh()
+    assert {s: bool(proofs.of(n)) for s, n in nodes.items()} == {
+        states.AVAILABLE: False, states.MANAGEABLE: True}
+    vendor.clear_leftovers(manager, context)
+    nodes[states.MANAGEABLE].refresh()
+    assert proofs.of(nodes[states.MANAGEABLE]) == {}
