@@ -26,7 +26,6 @@ from ironic.conductor import utils as manager_utils
 
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import netports
-from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import store
@@ -67,7 +66,6 @@ def leave(task: Any) -> dict[str, Any]:
     node = task.node
     netports.withdraw(task)
     removed, kept = nodetraits.remove_all(task)
-    netports.withdraw(task)
     rows = store.forget(task)
     keys = sorted(k for k in node.driver_internal_info or {}
                   if k.startswith(KEY_PREFIX))
