@@ -156,6 +156,18 @@ class Chain:
         with open(self.nova.running().log, errors="replace") as log:
             return any(text in line for line in log)
 
+    def wait_said(self, text: str, seconds: float = 60) -> None:
+        """Wait until Nova's log has a line with some text.
+
+        :raises: LabError where ``seconds`` pass.
+        """
+        end = time.monotonic() + seconds
+        while not self.said(text):
+            if time.monotonic() > end:
+                raise process.LabError(
+                    f"Nova has not said {text!r} in {seconds:.0f} s")
+            time.sleep(POLL_SECONDS)
+
     def wait_active(self, server: str, since: float, what: str) -> None:
         """Wait until a server is ACTIVE, and keep the seconds it took.
 

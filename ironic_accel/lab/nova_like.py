@@ -50,6 +50,14 @@ def publish(ironic: ironic_api.IronicApi,
     return placement.traits_of(uuid)
 
 
+def forget(placement: placement_api.PlacementApi, node: str) -> None:
+    """Take one node's resource provider away, as Nova does of a lost node.
+
+    :param node: UUID.
+    """
+    placement.delete(f"/resource_providers/{node}")
+
+
 def resource_class(node: dict[str, Any]) -> str:
     """Return the name that Nova gives to a node's resource class."""
     name = os_resource_classes.normalize_name(node["resource_class"])

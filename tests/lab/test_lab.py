@@ -45,6 +45,9 @@ def test_placement_offers_the_node_with_the_trait_and_no_other(
     assert nova_like.publish(ironic, placement, wanted.uuid) == (
         ironic.traits(wanted.uuid))
     assert placement.candidates(RESOURCES, ["CUSTOM_LAB_WANTED"]) == set()
+    for one in (wanted, other):
+        nova_like.forget(placement, one.uuid)
+    assert not placement.candidates(RESOURCES) & {wanted.uuid, other.uuid}
 
 
 def test_a_killed_ironic_comes_back_with_its_nodes(

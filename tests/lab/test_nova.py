@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import json
 import subprocess
@@ -34,8 +35,6 @@ from ironic_accel.lab.machines import Machine
 from ironic_accel.lab.machines import MakeMachine
 from tests.lab import stage
 
-#: Simulated seconds in a real one, where nothing is to be caught midway.
-SCALE = 480
 #: One pass of the resource update may have read the node just before a
 #: change; the next one has to bring it.
 ONE_UPDATE = 2
@@ -108,17 +107,18 @@ def set_ecc(box: Machine, on: bool) -> None:
     box.twin.control.post('/device', {'mode': f'{GPU}/ecc', 'current': on})
 
 
-def hgx(make: MakeMachine, on: bool = True, scale: int = SCALE,
-        **fields: Any) -> Machine:
+def hgx(make: MakeMachine, on: bool = True,
+        arguments: Sequence[str] = (), **fields: Any) -> Machine:
     """An available HGX node that was looked at with ECC on or off."""
-    return hgxs(make, on, scale=scale, **fields)[0]
+    return hgxs(make, on, arguments=arguments, **fields)[0]
 
 
-def hgxs(make: MakeMachine, *modes: bool, scale: int = SCALE,
+def hgxs(make: MakeMachine, *modes: bool, arguments: Sequence[str] = (),
          **fields: Any) -> list[Machine]:
     """Available HGX nodes, one for each ECC, made ready side by side."""
     boxes = [make('--box', 'hgx-h100', '--power', 'on', '--time-scale',
-                  str(scale), system=stage.SYSTEM, **fields) for _ in modes]
+                  str(stage.SCALE), *arguments, system=stage.SYSTEM,
+                  **fields) for _ in modes]
     for target, state in (('manage', 'manageable'),
                           ('provide', 'available')):
         for box, on in zip(boxes, modes, strict=True):
@@ -339,8 +339,9 @@ def scheduled(chain: Chain, server: str, seconds: float = 50) -> str:
 
 def test_a_stop_does_not_reach_a_flash_and_the_instance_stays_active(
         lab: Lab, chain: Chain, machine: MakeMachine, boot: Boot) -> None:
-    with stage.site_profile(lab, 'served', **stage.burning(lab)) as profile:
-        box = hgx(machine, scale=240)
+    with stage.site_profile(lab, 'served', **stage.burning(
+            lab, allow=['burn_at_deploy'])) as profile:
+        box = hgx(machine, arguments=stage.LASTING)
         chain.wait_offered(box.uuid, trait('CAN', profile))
         server = boot(chain.flavor([trait('CAN', profile)]))
         chain.nova.api.wait_server(server)
@@ -351,9 +352,10 @@ def test_a_stop_does_not_reach_a_flash_and_the_instance_stays_active(
         stage.writing(box)
         # What Nova does to an instance that it takes for down.
         chain.nova.api.post(f'/servers/{server}/action', {'os-stop': None})
+        chain.wait_said('flash in progress')
+        stage.finish(box)
         lab.ironic.api.wait_state(box.uuid, 'active')
         chain.nova.api.wait_server(server)
         told = stage.ledger(box)
         assert (len(told['pushes']), told['violations']) == (1, [])
         assert stage.running(box) == {stage.NEW['gpu']}
-        assert chain.said('flash in progress')

@@ -43,7 +43,10 @@ def test_a_profile_from_its_declaration_to_the_scheduler(
             return stack.enter_context(
                 stage.site_profile(lab, name, **fields))
 
-        burnt = site('burnt', **stage.burning(lab))
+        burnt = site('burnt', **stage.burning(
+            lab, allow=['burn_at_deploy']))
+        # Nothing can be promised of a deploy that may not burn.
+        unasked = site('unasked', **stage.burning(lab))
         raw = site('raw', **stage.modes(ecc='disabled'))
         hopper = site('hopper', **stage.modes(mig='enabled'))
         # What is there, and what it can become, on the right nodes only.
@@ -54,6 +57,7 @@ def test_a_profile_from_its_declaration_to_the_scheduler(
                  trait('CAN', burnt), trait('CAN', raw),
                  trait('CAN', hopper), 'CUSTOM_OPERATOR_S_OWN'}
         assert there <= ironic.traits(one.uuid)
+        assert trait('CAN', unasked) not in ironic.traits(one.uuid)
         assert ironic.traits(plain.uuid) == set()
         rows = [r['component'] for r in ironic.firmware(one.uuid)]
         assert len([r for r in rows if r.endswith('/gpu')]) == 8
@@ -77,6 +81,7 @@ def test_a_profile_from_its_declaration_to_the_scheduler(
         for node in (one, plain):
             ironic.provide(node.uuid)
             nova_like.publish(ironic, placement, node.uuid)
+            stack.callback(nova_like.forget, placement, node.uuid)
         assert placement.candidates(
             RESOURCES, [trait('IS', burnt)]) == {one.uuid}
         ironic.set_provision(one.uuid, 'manage')
