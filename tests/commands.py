@@ -47,13 +47,16 @@ class Told:
 
 def run(url: str, *words: str) -> Told:
     """Run ``baremetal WORDS`` against an Ironic without Keystone."""
+    return bare('--os-auth-type', 'none', '--os-endpoint', url, *words)
+
+
+def bare(*words: str) -> Told:
+    """Run ``baremetal WORDS`` with no cloud but the one that they name."""
     out, err = io.StringIO(), io.StringIO()
     with _alone(), contextlib.redirect_stdout(out), \
             contextlib.redirect_stderr(err):
         try:
-            status = shell.App().run([
-                '--os-auth-type', 'none', '--os-endpoint', url,
-                '--max-retries', '0', *words])
+            status = shell.App().run(['--max-retries', '0', *words])
         except SystemExit as exc:
             status = exc.code if isinstance(exc.code, int) else 2
     return Told(status, out.getvalue(), err.getvalue())
@@ -65,7 +68,8 @@ def _alone() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
     clean = {k: v for k, v in os.environ.items()
-             if not k.startswith('OS_') and 'proxy' not in k.lower()}
+             if k == 'OS_CLIENT_CONFIG_FILE' or not (
+                 k.startswith('OS_') or 'proxy' in k.lower())}
     try:
         with mock.patch.dict(os.environ, clean, clear=True):
             yield

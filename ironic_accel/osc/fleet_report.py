@@ -28,6 +28,7 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.model import errors
 from ironic_accel.model import loader
 from ironic_accel.model import traits as grammar
 from ironic_accel.model.profile import Profile
@@ -94,7 +95,12 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
                 break
             continue
         for one in told:
-            profile = loader.load_data(one['profile'], inline=False)
+            try:
+                profile = loader.load_data(one['profile'], inline=False)
+            except errors.BadInput as error:
+                # The site's own rows of the catalogue are not here.
+                denied.append(f'{conductor}: {error.detail.summary}')
+                continue
             found.setdefault((profile.name, one['digest']), (profile, [])
                              )[1].append(conductor)
     names = [name for name, _ in found]

@@ -27,10 +27,11 @@ from ironic_accel.model import loader
 _SUFFIXES = frozenset({'.yaml', '.yml', '.json'})
 
 
-def add_profile(parser: argparse.ArgumentParser) -> None:
+def add_profile(parser: argparse.ArgumentParser,
+                required: bool = True) -> None:
     """``--profile`` and ``--profile-name``."""
     parser.add_argument(
-        '--profile', metavar='<profile>', required=True,
+        '--profile', metavar='<profile>', required=required,
         help='Name of a site profile, or a file with one (anything with a / '
              'or an ending of YAML or JSON; - is standard input). Only site '
              'profiles are published as traits.')

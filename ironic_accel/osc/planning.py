@@ -41,14 +41,15 @@ class Plan(base.Lister):
     """Say what would bring a node to a profile; nothing is changed.
 
     It is planned from what was seen last; the exit code is 3 where the
-    profile is refused.
+    profile is refused. Without a profile it is the node's baseline, and it
+    is said why that one.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The arguments."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
-        given.add_profile(parser)
+        given.add_profile(parser, required=False)
         parser.add_argument(
             '--fresh', action='store_true',
             help='Look at the node first, and plan from that.')
@@ -56,13 +57,21 @@ class Plan(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Plan it."""
-        profile = given.profile(parsed_args)
+        profile = (given.profile(parsed_args) if parsed_args.profile
+                   else None)
         node = self.ironic.node(parsed_args.node)
         api.check_ours(node, parsed_args.node)
         if parsed_args.fresh:
             refresh(self, parsed_args.node)
         told = ask(self.ironic, parsed_args.node, profile)
+        for one in told.get('baseline') or ():
+            self.say(f"baseline {one['profile']}: {one['why']}")
         doc = told['plan']
+        if doc is None:
+            raise CommandError(
+                f'node {parsed_args.node} has no baseline: name one in '
+                'driver_info/accel_baseline or [accelerator]'
+                'baseline_profile, or give --profile')
         self.say(f"node {parsed_args.node}, profile {told['profile']}, seen "
                  f"{cells.age(told['age'])} ago: {view.plan_headline(doc)}")
         if doc['refused']:
@@ -71,13 +80,15 @@ class Plan(base.Lister):
 
 
 def ask(ironic: api.Ironic, ref: str,
-        profile: str | Document) -> dict[str, Any]:
+        profile: str | Document | None) -> dict[str, Any]:
     """The plan of the conductor, from what it saw last.
 
+    :param profile: None for the node's baseline.
     :raises: CommandError where nobody has looked yet.
     """
+    args = {} if profile is None else {'profile': profile}
     try:
-        return ironic.post(ref, 'accel_plan', profile=profile)
+        return ironic.post(ref, 'accel_plan', **args)
     except Missing as error:
         if 'nventory' in str(error):
             raise never_looked(ref) from error

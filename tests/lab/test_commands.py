@@ -20,6 +20,7 @@ the two against each other, and writes the file where it is told to
 from __future__ import annotations
 
 from collections.abc import Iterator
+import json
 import os
 import pathlib
 import re
@@ -260,6 +261,20 @@ def _out(shell: Shell, ironic: ironic_api.IronicApi,
         assert (told_box['writes'], told_box['resets']) == ([], [])
     told = shell.run('baremetal accelerator traits gpu-2')
     assert told.status == 1
+
+
+def test_a_conductor_may_be_upgraded(
+        lab: Lab, ironic: ironic_api.IronicApi) -> None:
+    done = subprocess.run(
+        [pathlib.Path(sys.executable).with_name('ironic-accel-status'),
+         '--config-file', lab.ironic.config, 'upgrade', 'check', '--json'],
+        timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    told = json.loads(done.stdout)
+    assert {c['check']: c['result'] for c in told['checks']} == {
+        name: 'success' for name in (
+            'Release of Ironic', 'Enabled interfaces', 'Site profiles',
+            'Records of nodes', 'Nothing being written')}
 
 
 def skeleton(text: str) -> list[str]:

@@ -34,6 +34,7 @@ def own_cache(tmp_path: pathlib.Path,
     monkeypatch.setattr(filecache, 'CACHE_FILENAME',
                         str(tmp_path / 'version.dbm'))
     monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.delenv('OS_CLIENT_CONFIG_FILE', raising=False)
     monkeypatch.chdir(tmp_path)
 
 

@@ -120,6 +120,26 @@ def test_a_refused_plan_has_its_exit_code(make_cloud: MakeCloud) -> None:
         ('refused', 'not there')]
 
 
+def test_without_a_profile_it_is_the_baseline(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    tried = [{'profile': 'a', 'why': 'gpus: 0 of 8'},
+             {'profile': 'b', 'why': 'the first that matches'}]
+    answer: dict[str, Any] = {
+        'age': 1.0, 'profile': 'b', 'digest': 'd', 'plan': PLAN,
+        'baseline': tried}
+    cloud.passthru['accel_plan'] = lambda node, body: (200, answer)
+    told = run(cloud, 'plan', 'one')
+    assert told.status == 0
+    assert 'baseline a: gpus: 0 of 8' in told.err
+    assert cloud.asked[-1][2] == {}
+    answer = {'profile': None, 'plan': None, 'baseline': []}
+    told = run(cloud, 'plan', 'one')
+    assert told.status == 1
+    assert 'driver_info/accel_baseline' in told.err
+
+
 def test_a_profile_in_a_file_goes_along(
         make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
     cloud = make_cloud()

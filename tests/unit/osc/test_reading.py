@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import json
+import pathlib
 import time
 from typing import Any
 
@@ -59,6 +60,20 @@ def test_an_inventory_is_listed_with_its_age(make_cloud: MakeCloud) -> None:
     assert 'seen 5 min ago' in told.err
     assert 'nvidia-h100-sxm' in told.out
     assert 'not permitted' not in told.out + told.err
+
+
+def test_a_cloud_of_clouds_yaml_is_asked(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud)
+    monkeypatch.setenv('OS_CLIENT_CONFIG_FILE',
+                       str(tmp_path / 'clouds.yaml'))
+    (tmp_path / 'clouds.yaml').write_text(json.dumps({'clouds': {'metal': {
+        'auth_type': 'none', 'baremetal_endpoint_override': cloud.url}}}))
+    told = commands.bare('--os-cloud', 'metal', 'accelerator', 'list',
+                         'gpu-a', '-f', 'value', '-c', 'Device')
+    assert (told.status, told.out.split()) == (0, ['gpu-0', 'gpu-1'])
 
 
 @pytest.mark.parametrize('form', ['json', 'yaml', 'csv', 'value', 'table'])
@@ -248,7 +263,7 @@ def test_an_api_that_is_down_says_what_to_look_at(
 
 
 def test_a_report_is_of_all_nodes_one_may_see(
-        make_cloud: MakeCloud, tmp_path: Any) -> None:
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
     cloud = make_cloud()
     furnish(cloud)
     cloud.add('plain', driver='redfish', vendor_interface='redfish')
@@ -296,7 +311,7 @@ def test_a_lessee_s_report_says_what_is_not_permitted(
 
 
 def test_conductors_that_differ_about_a_profile_are_told_apart(
-        make_cloud: MakeCloud, tmp_path: Any) -> None:
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
     cloud = make_cloud()
     furnish(cloud)
     furnish(cloud)['conductor'] = 'one'
@@ -315,7 +330,7 @@ def test_conductors_that_differ_about_a_profile_are_told_apart(
         ('h100-new', 'one'), ('h100-new', 'two')}
 
 
-def test_profiles_are_checked_without_a_cloud(tmp_path: Any) -> None:
+def test_profiles_are_checked_without_a_cloud(tmp_path: pathlib.Path) -> None:
     good, bad = tmp_path / 'good.yaml', tmp_path / 'bad.yaml'
     good.write_text(sample.yaml_of(sample.profile_data()))
     bad.write_text('profile: 1\nname: Bad Name\n')
@@ -328,3 +343,17 @@ def test_profiles_are_checked_without_a_cloud(tmp_path: Any) -> None:
                         'validate', str(good), str(bad))
     assert (told.status, told.out) == (1, '')
     assert 'Bad Name' in told.err
+
+
+def test_a_profile_that_only_the_site_knows_is_told(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    furnish(cloud)
+    strange = sample.profile_data()
+    strange['devices']['gpus']['match'] = {'product': 'of-the-site'}
+    cloud.passthru['accel_profiles'] = lambda node, body: (200, {
+        'profiles': [{'digest': 'd', 'profile': strange},
+                     {'digest': 'e', 'profile': sample.profile_data()}]})
+    told = commands.run(cloud.url, 'accelerator', 'report', '-f', 'json')
+    assert told.data[0]['Profiles'] == {'h100-new': 'differs'}
+    assert 'of-the-site' in told.err
