@@ -154,7 +154,7 @@ def others(host: str) -> tuple[Beacon, ...]:
     newest.pop(host, None)
     if not newest:
         return ()
-    online = set(objects.Conductor.dbapi.get_online_conductors())
+    online = _online()
     return tuple(b for name, b in sorted(newest.items()) if name in online)
 
 
@@ -172,6 +172,9 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
     now, profiles = clock.now(), own()
     host = getattr(manager, 'host', None) or CONF.host
     agreement().host = host
+    if not _online() - {host}:
+        # Nobody reads it; whoever comes is told by the next pass.
+        return
     mine = [b for b in _beacons() if b.host == host]
     last = max(mine, key=lambda b: b.at, default=None)
     if last is not None and last.profiles == profiles \
@@ -204,6 +207,11 @@ def _put(context: Any, uuid: str, interface: type,
             return True
     except (exception.NodeLocked, exception.NodeNotFound):
         return False
+
+
+def _online() -> set[str]:
+    """The names of the conductors that Ironic counts as online."""
+    return set(objects.Conductor.dbapi.get_online_conductors())
 
 
 def _beacons() -> list[Beacon]:

@@ -253,6 +253,9 @@ def test_a_profile_that_only_one_has_is_no_difference(
 def test_a_beacon_is_written_once_and_where_there_is_room(
         cloud: Cloud) -> None:
     one = cloud.conductor('one')
+    one.pass_over()
+    assert digests.others('another') == ()
+    cloud.conductor('two')
     locked, free = one.nodes
     objects.Node.reserve(cloud.context, 'somebody', locked.id)
     try:
@@ -282,6 +285,7 @@ def test_the_conductor_s_name_is_ironic_s(cloud: Cloud) -> None:
     """With JSON RPC on a port of its own it has the port in it."""
     assert CONF.host == 'this-conductor'
     one = cloud.conductor('this-conductor:8090')
+    cloud.conductor('another')
     one.pass_over()
     with one.running():
         assert digests.agreement().host == 'this-conductor:8090'
