@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Run the test tiers in order and print their seconds and one closing line.
+"""Run the test tiers and print their seconds and one closing line.
 
 ``run_tests.py [TIER...]``: lint, unit, contract, lab, faces; all of them by
 default. Each check of the tier ``lint`` counts as one test in the total.
@@ -28,6 +28,8 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from typing import IO
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(sys.executable).parent
@@ -42,12 +44,13 @@ LINT: dict[str, list[str]] = {
              "doc/source", "doc/build/html"],
 }
 
-# Two cores, two workers. In the lab each has services of its own, started
-# once; the tests of a file share them, as they share what its fixtures made.
+# Two cores, two workers. The lab is one set of services, started once, and
+# runs in one process: it waits more than it computes, so that the tiers which
+# start no services run beside it, in one process then.
 PYTEST: dict[str, list[str]] = {
     "unit": ["-n", "2"],
     "contract": ["-n", "2"],
-    "lab": ["-n", "2", "--dist", "loadfile"],
+    "lab": [],
     "faces": ["-n", "2"],
 }
 
@@ -112,22 +115,56 @@ def read_junit(path: pathlib.Path) -> Tally:
     return tally
 
 
-def run_pytest(tier: str, options: list[str]) -> Tally:
-    """Run one tier with pytest; a tier without tests yet counts nothing."""
+def run_pytest(tier: str, options: list[str],
+               output: IO[str] | None = None) -> Tally:
+    """Run one tier with pytest; a tier without tests yet counts nothing.
+
+    :param output: where what it says goes; None is where ours goes.
+    """
     folder = ROOT / "tests" / tier
     if not any(folder.rglob("test_*.py")):
-        print("   no tests in this tier", flush=True)
+        print("   no tests in this tier", file=output, flush=True)
         return Tally()
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="accel-junit-") as temporary:
         report = pathlib.Path(temporary) / "report.xml"
         result = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
              *options, str(folder)],
-            cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
+            cwd=ROOT, check=False, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=None if output is None else subprocess.STDOUT)
         tally = read_junit(report) if report.exists() else Tally(failed=1)
     if result.returncode != 0 and not tally.failed:
         tally.failed = 1  # an interrupted or misconfigured run is no success
+    tally.seconds = time.monotonic() - start
     return tally
+
+
+def run_tiers(names: Sequence[str]) -> dict[str, Tally]:
+    """Run tiers in order, the lab beside those that are pytest's too."""
+    tallies: dict[str, Tally] = {}
+    beside = "lab" in names and bool({"unit", "contract", "faces"} & {*names})
+    with (tempfile.TemporaryFile("w+") as said,
+          concurrent.futures.ThreadPoolExecutor(1) as pool):
+        lab = None
+        for name in names:
+            if name == "lint":
+                print("== lint", flush=True)
+                start = time.monotonic()
+                tallies[name] = run_lint()
+                tallies[name].seconds = time.monotonic() - start
+                continue
+            if beside and lab is None:
+                lab = pool.submit(run_pytest, "lab", PYTEST["lab"], said)
+            if lab is None or name != "lab":
+                print(f"== {name}", flush=True)
+                tallies[name] = run_pytest(
+                    name, [] if lab else PYTEST[name])
+        if lab is not None:
+            tallies["lab"] = lab.result()
+            said.seek(0)
+            print(f"== lab\n{said.read()}", flush=True)
+    return tallies
 
 
 def main(names: list[str]) -> int:
@@ -138,19 +175,14 @@ def main(names: list[str]) -> int:
               file=sys.stderr)
         return 2
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    tallies: dict[str, Tally] = {}
-    for name in names or TIERS:
-        print(f"== {name}", flush=True)
-        start = time.monotonic()
-        tally = (run_lint() if name == "lint"
-                 else run_pytest(name, PYTEST[name]))
-        tally.seconds = time.monotonic() - start
-        tallies[name] = tally
+    start = time.monotonic()
+    tallies = run_tiers(names or TIERS)
     print("== seconds")
     for name, tally in tallies.items():
         print(f"   {name:<10}{tally.seconds:7.1f} s   {tally.line()}")
     total = sum(tallies.values(), Tally())
-    print(f"   {'all':<10}{total.seconds:7.1f} s")
+    print(f"   {'all':<10}{time.monotonic() - start:7.1f} s"
+          f"{'   (the lab beside the others)' if len(tallies) > 1 else ''}")
     print(total.line(), flush=True)
     return 1 if total.failed else 0
 
