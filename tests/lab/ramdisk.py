@@ -37,7 +37,9 @@ from tests.lab import stage
 
 #: The card that mstflint writes, and its firmware in the BMC's inventory.
 CX7 = {'kind': 'nic', 'product': 'nvidia-connectx-7'}
+BLUEFIELD = {'kind': 'dpu', 'product': 'nvidia-bluefield-3'}
 CX7_PSID = 'MT_0000000834'
+BLUEFIELD_PSID = 'MT_0000000884'
 CX7_PART = 'NIC6_ConnectX-7'
 CX7_NEW = '28.43.1014'
 
@@ -64,17 +66,16 @@ def boot(make: Callable[..., Machine], box: str, scale: int = 240,
     return made, made.host
 
 
-def with_card(lab: Lab, box: str) -> str:
-    """A shipped box, with a ConnectX-7 that its BMC shows but cannot burn.
+def with_cards(lab: Lab, box: str) -> str:
+    """A shipped box, with cards that its BMC shows but cannot burn.
 
-    It takes the place of the box's own adapters.
+    A BlueField-3 and a ConnectX-7: they take the place of its own adapters.
     """
     found, pcie = (yaml.safe_load((
         importlib.resources.files('ironic_accel.twin') / 'boxes'
         / f'{name}.yaml').read_text()) for name in (box, 'pcie-a100'))
     found['hosts'][0]['adapters'] = [
-        {**a, 'updateable': False} for a in pcie['hosts'][0]['adapters']
-        if a['id'] == 'NIC6']
+        {**a, 'updateable': False} for a in pcie['hosts'][0]['adapters']]
     path = lab.folder / f'{box}-{next(_numbers)}.yaml'
     path.write_text(json.dumps(found))
     return str(path)
@@ -99,12 +100,15 @@ def burning(lab: Lab, modes: Mapping[str, Any] | None = None,
             'nic': {'version': CX7_NEW, 'image': 'fw'}}}}}
 
 
-def card(host: Host, part_number: str = 'MCX755106AS-HEAT'
-         ) -> dict[str, Any]:
-    """A card as the simulated tools have it."""
-    found, = [c for c in host.inside.read()['cards'].values()
-              if c['facts'].get('part_number') == part_number]
-    return dict(found)
+def settings(host: Host, psid: str = CX7_PSID) -> dict[str, Any]:
+    """What a card's parameters are now, as mstconfig names them.
+
+    :raises: AssertionError where one of them waits for a reset.
+    """
+    found, = [c['settings'] for c in host.inside.read()['cards'].values()
+              if c['facts'].get('psid') == psid]
+    assert [v for v in found.values() if v['pending'] is not None] == []
+    return {name: value['current'] for name, value in found.items()}
 
 
 def component(machine: Machine, name: str = CX7_PART) -> dict[str, Any]:
