@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import runpy
 
 from ironic_accel.lab import ironic_api
 from ironic_accel.lab import Lab
@@ -98,8 +99,8 @@ def test_an_image_for_another_board_ends_in_last_error(
 
 
 def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
-        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
-        ) -> None:
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine,
+        capsys: pytest.CaptureFixture[str]) -> None:
     one, host = ramdisk.boot(
         host_machine, ramdisk.with_cards(lab, 'hgx-h100'),
         system=stage.SYSTEM)
@@ -128,6 +129,12 @@ def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
             (root / 'etc/ironic-accel/first-boot.json').read_text())
         assert [(i['mode'], i['wanted']) for i in document['items']] == [
             ('vfs', 4)]
+        # The instance runs it at every boot: twice, to the same end.
+        applier = runpy.run_path(
+            str(root / 'usr/local/lib/ironic-accel/first-boot.py'))
+        for told in ('set to 4', 'is already 4'):
+            assert applier['apply'](document, str(host.root), 0) is True
+            assert told in capsys.readouterr().out
         assert host.boots[-1] is None
         assert stage.ledger(one)['violations'] == []
     with stage.site_profile(lab, 'served', devices={'nics': {
