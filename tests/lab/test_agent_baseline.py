@@ -1,0 +1,51 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""A baseline in a cleaning that has a ramdisk, and the step after it."""
+
+from __future__ import annotations
+
+from ironic_accel.lab import ironic_api
+from ironic_accel.lab import Lab
+from ironic_accel.lab.machines import MakeMachine
+from tests.lab import ramdisk
+from tests.lab import stage
+from tests.lab.test_story import trait
+
+
+def test_a_baseline_leaves_an_agent_to_the_step_after_it(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    """The reset that it needs ends the agent that the cleaning began with.
+
+    GPUs by the BMC, the card by the agent; then a step of the agent's.
+    """
+    base = stage.modes(ecc='disabled')
+    base['devices']['nics'] = {
+        'match': ramdisk.CX7, 'count': 1, 'modes': {'vf-limit': 16}}
+    with stage.site_profile(lab, 'base', **base) as made, \
+            stage.site_profile(lab, 'after', devices={'nics': {
+                'match': ramdisk.CX7, 'modes': {'vf-limit': 16}}}) as after:
+        one, host = ramdisk.boot(
+            host_machine, ramdisk.with_cards(lab, 'hgx-h100'),
+            system=stage.SYSTEM, driver_info={'accel_baseline': made})
+        ironic.clean(one.uuid, [
+            {'interface': 'vendor', 'step': 'apply_baseline'},
+            ramdisk.step(after)])
+        result = stage.result(one)
+        assert (result['step'], result['outcome'], result['resets']) == (
+            'apply_profile_in_band', 'converged', 0)
+        assert trait('IS', made) in ironic.traits(one.uuid)
+        assert len(host.boots) == 2
+        assert ramdisk.settings(host)['NUM_OF_VFS'] == 16
+        assert stage.ledger(one)['violations'] == []
