@@ -162,14 +162,6 @@ class Host:
         os.kill(int((self._folder / "agent.pid").read_text()),
                 signal.SIGKILL)
 
-    def tail(self, lines: int = 60) -> str:
-        """The end of the agent's log."""
-        try:
-            log = (self._folder / "agent.log").read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-        return "\n".join(log.splitlines()[-lines:])
-
 
 def _mac() -> str:
     """A locally administered address."""

@@ -147,6 +147,26 @@ def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
         assert host.boots[-1] is None
 
 
+def test_an_auxiliary_cycle_under_the_agent_then_an_in_band_step(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    one, host = ramdisk.boot(
+        host_machine, ramdisk.with_cards(lab, 'hgx-h100'),
+        system=stage.SYSTEM)
+    with stage.site_profile(lab, 'outside', **stage.burning(lab)) as outside, \
+            stage.site_profile(
+                lab, 'inside', **ramdisk.burning(lab)) as inside:
+        ironic.clean(one.uuid, [stage.step(outside), ramdisk.step(inside)])
+        assert {trait('IS', outside), trait('IS', inside)} <= (
+            ironic.traits(one.uuid))
+    told = stage.ledger(one)
+    assert 'AuxPowerCycle' in ''.join(r['kind'] for r in told['resets'])
+    assert told['violations'] == []
+    assert stage.running(one) == {stage.NEW['gpu']}
+    assert ramdisk.component(one)['running'] == ramdisk.CX7_NEW
+    assert len(ramdisk.burns(host)) == 1
+
+
 def test_an_agent_that_dies_in_a_burn_leaves_a_node_that_tells_so(
         lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
         ) -> None:
