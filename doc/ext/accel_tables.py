@@ -14,8 +14,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
+from collections.abc import Mapping
+import importlib.util
 import inspect
+import pathlib
 from typing import Any
 
 from docutils import nodes
@@ -81,9 +85,52 @@ class Steps(_Generated):
             for kind in kinds:
                 arguments |= getattr(
                     method, f'_{kind}_step_argsinfo', None) or {}
-            for argument, info in arguments.items():
-                yield f"    * ``{argument}``: {info['description']}"
-            yield ''
+            yield from _arguments(arguments)
+
+
+def _arguments(arguments: Mapping[str, Any]) -> Iterable[str]:
+    for argument, info in arguments.items():
+        needed = ' Required.' if info.get('required') else ''
+        yield f"    * ``{argument}``: {info['description']}{needed}"
+    yield ''
+
+
+class AgentStep(_Generated):
+    """The step of the ramdisk's agent, and its arguments.
+
+    Its module is read and not imported: the agent's options and those of
+    Ironic do not go into one process.
+    """
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        spec = importlib.util.find_spec('ipa_hardware_manager')
+        assert spec is not None and spec.submodule_search_locations
+        source = pathlib.Path(spec.submodule_search_locations[0])
+        told = {
+            node.targets[0].id: ast.literal_eval(node.value)
+            for node in ast.parse((source / 'manager.py').read_text()).body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id in ('STEP', '_ARGSINFO')}
+        yield from (
+            f"``{told['STEP']}``",
+            '    Bring the accelerators to a profile by BMC and agent. clean '
+            '(priority 0), deploy (99 to 81), service (priority 0).', '')
+        yield from _arguments(told['_ARGSINFO'])
+
+
+class Passthru(_Generated):
+    """Every passthru method of ours."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.conductor import passthru
+        for name in sorted(passthru.OURS):
+            told = getattr(passthru.Passthru, name)._vendor_metadata[1]
+            methods = ', '.join(told['http_methods'])
+            yield from (f'``{name}`` ({methods})',
+                        f"    {told['description']}", '')
 
 
 class Catalogue(_Generated):
@@ -160,6 +207,8 @@ def setup(app: Any) -> dict[str, Any]:
     """Register the directives."""
     for name, directive in (
             ('accelerator-steps', Steps),
+            ('accelerator-agent-step', AgentStep),
+            ('accelerator-passthru', Passthru),
             ('accelerator-catalogue', Catalogue),
             ('accelerator-modes', Modes),
             ('accelerator-components', Components)):
