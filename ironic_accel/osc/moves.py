@@ -41,6 +41,11 @@ TYPES: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         'power_interface': ('accel-ipmi', 'ipmitool'),
         'vendor_interface': ('accelerator-ipmi', 'ipmitool')})}
 
+#: Interfaces of ours that an operator may have chosen beside them (adopt
+#: leaves them alone), and Ironic's own: no other hardware type takes ours.
+CHOSEN: Mapping[str, str] = {'accel-redfish': 'redfish',
+                             'accel-idrac': 'idrac-redfish'}
+
 #: Provision states in which Ironic lets interfaces be changed without
 #: maintenance (ironic/conductor/manager.py, update_node).
 OPEN = frozenset({'enroll', 'manageable', 'available', 'inspecting',
@@ -98,9 +103,11 @@ def into(node: Document, ref: str) -> Move:
             name: (node.get(name), mine)
             for name, (mine, _) in interfaces.items()}
         changed = {k: v for k, v in fields.items() if v[0] != v[1]}
+        # What was noted first stays: that is how the node came to us.
+        noted = _noted(node) if node['driver'] == ours else {}
         return Move(ref, node, changed,
-                    {k: old for k, (old, _) in changed.items()} or None,
-                    _closed(node) and bool(changed))
+                    {k: old for k, (old, _) in changed.items()} | noted
+                    or None, _closed(node) and bool(changed))
     raise CommandError(
         f"node {ref}: no hardware type of ours is built on "
         f"{node['driver']}; expected one of "
@@ -110,22 +117,36 @@ def into(node: Document, ref: str) -> Move:
 def out(node: Document, ref: str) -> Move:
     """What gives a node back: as it was, or Ironic's own where not known.
 
-    :raises: CommandError for a node that is none of ours.
+    :raises: CommandError for a node that is none of ours, and for one
+        whose vendor interface cannot remove what we put on it.
     """
     _settled(node, ref)
     if node['driver'] not in TYPES:
         raise CommandError(
             f"node {ref}: its driver is {node['driver']}, which is none of "
             'ours: there is nothing to release')
+    if not api.ours(node):
+        raise CommandError(
+            f"node {ref}: its vendor interface is "
+            f"{node.get('vendor_interface')}, which cannot remove our "
+            'traits, firmware rows and keys; next: baremetal accelerator '
+            f'adopt --no-inventory {ref}, then release it')
     theirs, interfaces = TYPES[node['driver']]
-    before = (node.get('extra') or {}).get(keys.ADOPTED) or {}
     wanted = {'driver': theirs} | {
         name: default for name, (_, default) in interfaces.items()} | {
-        k: v for k, v in before.items()
+        k: v for k, v in _noted(node).items()
         if k == 'driver' or k in interfaces}
+    chosen = CHOSEN.get(str(node.get('management_interface')))
+    if chosen is not None:
+        wanted['management_interface'] = chosen
     fields = {k: (node.get(k), v) for k, v in wanted.items()
               if node.get(k) != v}
     return Move(ref, node, fields, None, not node.get('maintenance'))
+
+
+def _noted(node: Document) -> dict[str, Any]:
+    """What adopt has noted of a node as it was."""
+    return dict((node.get('extra') or {}).get(keys.ADOPTED) or {})
 
 
 def _settled(node: Document, ref: str) -> None:
@@ -151,6 +172,8 @@ def door(ironic: api.Ironic, move: Move) -> Iterator[None]:
 
     In maintenance no periodic of ours or Ironic's takes the node up, and its
     power is left alone.
+
+    :raises: CommandError where it cannot be taken out again.
     """
     if not move.maintenance:
         yield
@@ -159,7 +182,12 @@ def door(ironic: api.Ironic, move: Move) -> Iterator[None]:
     try:
         yield
     finally:
-        ironic.maintenance(move.ref, False)
+        try:
+            ironic.maintenance(move.ref, False)
+        except CommandError as error:
+            raise CommandError(
+                f'{error}; it is still in maintenance, next: baremetal node '
+                f'maintenance unset {move.ref}') from error
 
 
 def check_served(ironic: api.Ironic, driver: str) -> None:

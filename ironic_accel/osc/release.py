@@ -65,8 +65,7 @@ class Release(base.Lister):
         removed: api.Document = {}
         try:
             with moves.door(self.ironic, move):
-                if api.ours(move.node):
-                    removed = self.ironic.post(move.ref, 'accel_release')
+                removed = self.ironic.post(move.ref, 'accel_release')
                 self.ironic.patch(move.ref, move.patch())
         except CommandError as error:
             self.status = base.FAILED

@@ -514,6 +514,46 @@ def test_a_node_goes_in_and_out_as_it_was(make_cloud: MakeCloud) -> None:
     assert (node['extra'], node['maintenance']) == ({'rack': 7}, False)
 
 
+def test_what_was_noted_first_outlasts_a_second_adoption(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    adoptable(cloud)
+    node = cloud.add('one', **PLAIN)
+    assert run(cloud, 'adopt', 'one').status == 0
+    # Somebody tries another interface meanwhile.
+    node['vendor_interface'] = 'redfish'
+    told = run(cloud, 'release', 'one')
+    assert (told.status, 'adopt --no-inventory one' in told.err) == (1, True)
+    assert node['driver'] == 'accel-redfish'
+    assert run(cloud, 'adopt', '--no-inventory', 'one').status == 0
+    assert node['extra'] == {'accel_adopted': PLAIN}
+    assert run(cloud, 'release', 'one').status == 0
+    assert ({k: node[k] for k in PLAIN}, node['extra']) == (PLAIN, {})
+
+
+@pytest.mark.parametrize('ours, theirs', [
+    ('accel-redfish', 'redfish'), ('ipmitool', 'ipmitool')])
+def test_no_interface_of_ours_is_left_behind(
+        make_cloud: MakeCloud, ours: str, theirs: str) -> None:
+    cloud = make_cloud()
+    adoptable(cloud)
+    node = cloud.add('one', management_interface=ours)
+    told = run(cloud, 'release', 'one')
+    assert told.status == 0
+    assert node['management_interface'] == theirs
+
+
+def test_a_node_that_stays_in_maintenance_is_told(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    adoptable(cloud)
+    cloud.add('one')
+    cloud.refuse['DELETE .*/maintenance'] = (403, 'policy')
+    told = run(cloud, 'release', 'one', '-f', 'json')
+    assert told.status == 4
+    assert 'maintenance unset one' in told.data[0]['Note']
+
+
 def test_a_node_without_instance_needs_no_maintenance_to_come_in(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
