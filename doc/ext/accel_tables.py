@@ -17,9 +17,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from collections.abc import Mapping
-import importlib.util
+from importlib import resources
 import inspect
-import pathlib
 from typing import Any
 
 from docutils import nodes
@@ -104,12 +103,10 @@ class AgentStep(_Generated):
 
     def text(self) -> Iterable[str]:
         """The lines."""
-        spec = importlib.util.find_spec('ipa_hardware_manager')
-        assert spec is not None and spec.submodule_search_locations
-        source = pathlib.Path(spec.submodule_search_locations[0])
+        source = resources.files('ipa_hardware_manager') / 'manager.py'
         told = {
             node.targets[0].id: ast.literal_eval(node.value)
-            for node in ast.parse((source / 'manager.py').read_text()).body
+            for node in ast.parse(source.read_text()).body
             if isinstance(node, ast.Assign)
             and isinstance(node.targets[0], ast.Name)
             and node.targets[0].id in ('STEP', '_ARGSINFO')}
