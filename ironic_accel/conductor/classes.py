@@ -74,7 +74,8 @@ def made(template: str, seen: Inventory, catalog: Catalog) -> str | None:
     devices = [d for d in found if d.kind == kind]
     products = {d.product for d in devices}
     vendors = {d.vendor for d in devices}
-    if kind is None or not all(map(traits.healthy, devices)):
+    if kind is None or kind in seen.uncounted \
+            or not all(map(traits.healthy, devices)):
         return None
     values = {'kind': kind, 'count': str(len(devices)),
               'product': products.pop() if len(products) == 1 else None,

@@ -49,7 +49,10 @@ def of(node: Any) -> dict[str, dict[str, Any]]:
 
 def keep(node: Any, profile: Profile, devices: Iterable[str],
          now: float | None = None) -> None:
-    """Note that a profile was proved; the caller saves the node."""
+    """Note that a profile was proved; the caller saves the node.
+
+    :param now: when the oldest of what proves it was read (epoch seconds).
+    """
     found = of(node)
     found[profile.name] = {
         'digest': profile.digest, 'devices': sorted(set(devices)),
@@ -90,6 +93,12 @@ def had_tenant(node: Any) -> bool:
             and node.provision_state in FREE)
 
 
+def too_old(at: float, now: float) -> bool:
+    """Whether a proof of then (epoch seconds) has gone past its age."""
+    oldest = CONF.accelerator.proof_max_age
+    return bool(oldest) and now - at > oldest
+
+
 def void(node: Any, profiles: Mapping[str, Profile],
          now: float | None = None) -> dict[str, str]:
     """The proofs that no longer hold, each with why.
@@ -97,7 +106,6 @@ def void(node: Any, profiles: Mapping[str, Profile],
     :param profiles: the site profiles as they are now.
     """
     now = clock.now() if now is None else now
-    oldest = CONF.accelerator.proof_max_age
     differing = digests.differing() if of(node) else {}
     out = {}
     for name, proof in of(node).items():
@@ -108,7 +116,7 @@ def void(node: Any, profiles: Mapping[str, Profile],
             out[name] = 'the profile has changed'
         elif name in differing:
             out[name] = f'conductor {differing[name]} has it otherwise'
-        elif oldest and now - proof['at'] > oldest:
+        elif too_old(proof['at'], now):
             out[name] = 'the proof is too old'
         elif had_tenant(node):
             out[name] = 'a tenant had the node'

@@ -22,6 +22,7 @@ from typing import Any
 
 from oslo_log import log
 
+from ironic_accel.conductor import ages
 from ironic_accel.conductor import claims
 from ironic_accel.conductor import classes
 from ironic_accel.conductor import digests
@@ -88,13 +89,19 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     stand = _certain(standing(ctx, seen, ways, profiles,
                               record.landed if record else ()), seen, doubt)
     stand, differing = _agreed(ctx.node, stand)
-    _keep_proofs(ctx, stand)
+    looks = store.looks(ctx.task, own, ctx.now)
+    times = {p.name: ages.read_at(stand.plans[p.name], own, looks, ctx.now)
+             for p in stand.are}
+    aged = {n for n, at in times.items() if proofs.too_old(at, ctx.now)}
+    stand = dataclasses.replace(stand, are=tuple(
+        p for p in stand.are if p.name not in aged))
+    _keep_proofs(ctx, stand, times)
     if applied is not None and not ctx.operation.inline:
         ctx.node.set_driver_internal_info(APPLIED_KEY, applied.name)
     # What is no longer true goes before anything else is written.
     facts = _publish(ctx, _found(ctx, seen, doubt, profiles), stand)
     store.save(ctx.task, seen, ways, plan.to_dict() if plan else None,
-               ctx.now)
+               ctx.now, looks)
     store.sync_firmware(ctx.task, seen)
     classes.suggest(ctx.task, seen, ctx.facts)
     netports.follow(ctx.task, seen, ctx.facts, doubt.devices)
@@ -108,13 +115,21 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
             doubt.words if doubt.waits else
             f'conductor {differing[applied.name]} has another profile of '
             'this name' if applied.name in differing else
+            'what it stands on was read too long ago'
+            if applied.name in aged else
+            f"it cannot be told how many {', '.join(seen.uncounted)} there "
+            'are' if seen.uncounted else
             _why_not(stand.plans.get(applied.name)))
     return facts
 
 
 def _certain(stand: Standing, seen: Inventory, doubt: Doubt) -> Standing:
-    """Without the profiles that a device in doubt would have a part in."""
-    doubtful = [d for d in seen.devices if d.id in doubt.devices]
+    """Without the profiles that a device in doubt would have a part in.
+
+    So would one of a kind that may have more than are told apart.
+    """
+    doubtful = [d for d in seen.devices if d.id in doubt.devices
+                or d.kind in seen.uncounted]
 
     def certain(profile: Profile) -> bool:
         return not any(checks.matches(group, device)
@@ -209,13 +224,14 @@ def distrust(task: Any) -> None:
         if n != nodetraits.DEGRADED])
 
 
-def _keep_proofs(ctx: Context, stand: Standing) -> None:
+def _keep_proofs(ctx: Context, stand: Standing,
+                 times: Mapping[str, float]) -> None:
     names = {p.name for p in stand.are}
     proofs.drop(ctx.node, set(proofs.of(ctx.node)) - names)
     for profile in stand.are:
         proofs.keep(ctx.node, profile, (
             x.item.device for x in stand.plans[profile.name].satisfied),
-            ctx.now)
+            times[profile.name])
     ctx.node.del_driver_internal_info(proofs.TENANT_KEY)
     if ctx.operation.kind == 'deploy' or ctx.node.instance_uuid \
             or ctx.node.provision_state in nodetraits.HAS_INSTANCE:

@@ -53,12 +53,17 @@ ROW_PREFIX = 'accel:'
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stored:
-    """What was stored, and when (epoch seconds)."""
+    """What was stored, and when (epoch seconds).
+
+    :ivar looks: when each way of ``seen_via`` last looked itself: what it
+        alone can see is carried over from there.
+    """
 
     inventory: Inventory
     at: float
     ways: tuple[Way, ...] = ()
     plan: Mapping[str, Any] | None = None
+    looks: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def load(task: Any) -> Stored | None:
@@ -85,28 +90,35 @@ def read(raw: Mapping[str, Any]) -> Stored:
         raise ValueError("expected 'inventory' and 'at'")
     return Stored(
         document.inventory_from_dict(raw['inventory']), raw['at'], tuple(
-            way_from(w) for w in raw.get('ways') or ()), raw.get('plan'))
+            way_from(w) for w in raw.get('ways') or ()), raw.get('plan'),
+        dict(raw.get('looks') or {}))
 
 
 def written(stored: Stored) -> dict[str, Any]:
     """Our part of the plugin data; ``read`` reads it back."""
     return {'inventory': document.inventory_to_dict(stored.inventory),
             'at': stored.at, 'ways': [_way_to(w) for w in stored.ways],
-            'plan': dict(stored.plan) if stored.plan else None}
+            'plan': dict(stored.plan) if stored.plan else None,
+            'looks': dict(stored.looks)}
 
 
 def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
          plan: Mapping[str, Any] | None = None,
-         now: float | None = None) -> None:
+         now: float | None = None,
+         looks: Mapping[str, float] | None = None) -> None:
     """Store an inventory; the caller saves the node (the summary).
 
     :param ways: what could be done on it, so that it can be planned from.
     :param plan: the document of the plan that was made of it.
+    :param looks: when each way looked, where not all did now.
     """
     at = clock.now() if now is None else now
+    when = {w: at for w in inventory.seen_via} | {
+        w: t for w, t in (looks or {}).items() if w in inventory.seen_via}
     data = _data(task)
     plugin = dict(data.get('plugin_data') or {})
-    plugin[PLUGIN_KEY] = written(Stored(inventory, at, tuple(ways), plan))
+    plugin[PLUGIN_KEY] = written(
+        Stored(inventory, at, tuple(ways), plan, when))
     inspect_utils.store_inspection_data(
         task.node, data.get('inventory') or {}, plugin, task.context)
     task.node.set_driver_internal_info(
@@ -168,6 +180,14 @@ def whole(task: Any, inventory: Inventory, ways: Iterable[Way] = ()
     seen = join.rejoin(inventory, join.identities(stored.inventory))
     seen = carry.carried(seen, stored.inventory, state)
     return seen, carry.ways(ways, stored.ways, seen)
+
+
+def looks(task: Any, own: Inventory, now: float) -> dict[str, float]:
+    """When each way last looked itself (epoch seconds), with a new look."""
+    stored = load(task)
+    known = {} if stored is None else {
+        w: stored.looks.get(w, stored.at) for w in stored.inventory.seen_via}
+    return known | dict.fromkeys(own.seen_via, now)
 
 
 def tenant_gone(node: Any) -> None:

@@ -30,8 +30,8 @@ from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
+from ironic_accel.model import carry
 from ironic_accel.model import errors
-from ironic_accel.model import merge
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
 from ironic_accel.model.plan import Action
@@ -72,7 +72,8 @@ class Both:
         """Look by every way, and join what is seen.
 
         A way that does not answer now (the agent while the host boots)
-        leaves the look incomplete: nothing is decided on half a view.
+        leaves the look incomplete: nothing is decided on half a view. A
+        device that both may show counts once (``carry.joined``).
 
         :raises: Unreachable where the first or a needed one does not
             answer.
@@ -87,7 +88,7 @@ class Both:
                 if not seen or (name in self._needed and not off):
                     raise
                 silent.append(Warned(name, error.detail.summary))
-        whole = functools.reduce(merge.merge, seen)
+        whole = functools.reduce(carry.joined, seen)
         if not silent:
             return whole
         return dataclasses.replace(

@@ -245,6 +245,8 @@ class Inventory:
     :ivar lacking: what keeps it from being complete, in words, where that
         is something else than devices that still appear. Not in that
         document either: the warnings say it.
+    :ivar uncounted: kinds of which it cannot be told how many there are: two
+        ways show different numbers of them, and nothing says which is which.
     """
 
     system: str
@@ -258,6 +260,7 @@ class Inventory:
     devices: tuple[Device, ...] = ()
     halfway: tuple[Busy, ...] = ()
     lacking: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
 
     @property
     def unready(self) -> str:

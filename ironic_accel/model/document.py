@@ -86,7 +86,10 @@ def device_to_dict(dev: Device) -> dict[str, Any]:
 
 
 def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
-    """The document ``inventory/1``."""
+    """The document ``inventory/1``.
+
+    ``uncounted`` stands there only where there are such kinds.
+    """
     return {
         'schema': SCHEMA, 'system': inv.system, 'host': inv.host,
         'complete': inv.complete, 'boot': inv.boot,
@@ -95,6 +98,7 @@ def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
                  for b in inv.busy],
         'seen_via': list(inv.seen_via), 'requests': inv.requests,
         'warnings': [dataclasses.asdict(w) for w in inv.warnings],
+        **({'uncounted': list(inv.uncounted)} if inv.uncounted else {}),
         'devices': [device_to_dict(d) for d in inv.devices]}
 
 
@@ -146,4 +150,5 @@ def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
         seen_via=tuple(data.get('seen_via', ())),
         requests=data.get('requests', 0),
         warnings=tuple(Warned(**w) for w in data.get('warnings', ())),
-        devices=tuple(device_from_dict(d) for d in data['devices']))
+        devices=tuple(device_from_dict(d) for d in data['devices']),
+        uncounted=tuple(data.get('uncounted', ())))

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from typing import TypeVar
@@ -29,15 +30,21 @@ from ironic_accel.model.device import Mode
 _T = TypeVar('_T')
 
 
-def merge(a: Inventory, b: Inventory) -> Inventory:
+def merge(a: Inventory, b: Inventory,
+          pairs: Sequence[tuple[Device, Device]] | None = None
+          ) -> Inventory:
     """One inventory of what two ways see of the same node.
 
     Devices (with ids of ``join.identify``) join on serial, then location,
-    then PCI address. Where both know a value, that of ``a`` stands; what
-    ``a`` does not know is filled from ``b``. Components and modes are
-    united. It is complete where both are.
+    then PCI address; what cannot be told to be one stays two (for looks that
+    may show the same see ``carry.joined``). Where both know a value, that of
+    ``a`` stands; what ``a`` does not know is filled from ``b``. Components
+    and modes are united. It is complete where both are.
+
+    :param pairs: which device is which, where the caller knows.
     """
-    pairs = counterparts(a.devices, b.devices)
+    if pairs is None:
+        pairs = counterparts(a.devices, b.devices)
     names = {other.id: mine.id for mine, other in pairs}
     taken = {d.id for d in a.devices}
     extra = []
@@ -56,6 +63,7 @@ def merge(a: Inventory, b: Inventory) -> Inventory:
         boot=b.boot if a.boot is None else a.boot,
         busy=a.busy + b.busy, halfway=a.halfway + b.halfway,
         warnings=a.warnings + b.warnings, lacking=a.lacking + b.lacking,
+        uncounted=tuple(sorted({*a.uncounted, *b.uncounted})),
         seen_via=tuple(dict.fromkeys(a.seen_via + b.seen_via)),
         requests=a.requests + b.requests, devices=tuple(devices))
 
@@ -85,7 +93,7 @@ def counterparts(ours: tuple[Device, ...], theirs: tuple[Device, ...]
 
 def _count(devices: tuple[Device, ...], dev: Device,
            key: Callable[[Device], str | None]) -> int:
-    return sum(key(d) == key(dev) and _same_kind(d, dev) for d in devices)
+    return sum(key(d) == key(dev) and same_kind(d, dev) for d in devices)
 
 
 def _serial(dev: Device) -> str | None:
@@ -100,7 +108,8 @@ def _address(dev: Device) -> str | None:
     return dev.address.lower() if dev.address else None
 
 
-def _same_kind(a: Device, b: Device) -> bool:
+def same_kind(a: Device, b: Device) -> bool:
+    """Whether two devices are of one kind; one's NIC is another's DPU."""
     return a.kind == b.kind or {a.kind, b.kind} == {'nic', 'dpu'}
 
 
@@ -108,7 +117,7 @@ def alike(a: Device, b: Device) -> bool:
     """Whether nothing that both know tells them apart."""
     serials = (_serial(a), _serial(b))
     pairs = (a.pci.pair if a.pci else None, b.pci.pair if b.pci else None)
-    return _same_kind(a, b) and all(
+    return same_kind(a, b) and all(
         x is None or y is None or x == y for x, y in (serials, pairs))
 
 

@@ -16,7 +16,7 @@ We own the prefix ``CUSTOM_ACCEL_`` and touch nothing else. Behind it stand
 
 =======================  ==================================================
 ``<KIND>``               at least one healthy device of the kind
-``<KIND>_X<n>``          exactly n healthy ones
+``<KIND>_X<n>``          exactly n healthy ones, where that can be told
 ``<KIND>_<PRODUCT>``     at least one healthy one of the product
 ``<KIND>_<MODE>``        the mode is enabled on all of them
 ``<KIND>_<MODE>_<WORD>`` the mode is that word on all of them
@@ -162,7 +162,7 @@ def presence(inventory: Inventory, catalog: Catalog,
     for kind in {d.kind for d in sound}:
         number = sum(d.kind == kind for d in sound)
         traits.add(Trait(Worth.KIND, trait_name(kind)))
-        if kind not in short:
+        if kind not in short and kind not in inventory.uncounted:
             traits.add(Trait(Worth.COUNT, trait_name(kind, f'X{number}')))
     traits |= {Trait(Worth.PRODUCT, trait_name(d.kind, d.product))
                for d in sound if d.product}
@@ -183,14 +183,16 @@ def modes(inventory: Inventory, catalog: Catalog) -> list[Trait]:
     """Traits of modes in which all healthy devices of a kind are.
 
     Only modes that outlast a reset, with nothing pending: the node reboots
-    before anybody uses it.
+    before anybody uses it. None of a kind that may have more devices than
+    are told apart.
 
     :raises: ValueError for an incomplete inventory.
     """
     _complete(inventory)
     kinds: dict[str, list[Device]] = {}
     for dev in inventory.devices:
-        if counts(dev, catalog) and healthy(dev):
+        if counts(dev, catalog) and healthy(dev) \
+                and dev.kind not in inventory.uncounted:
             kinds.setdefault(dev.kind, []).append(dev)
     return sorted(
         Trait(Worth.MODE, trait_name(kind, mode, *word))

@@ -39,7 +39,8 @@ def test_an_inventory_comes_back_as_it_was_stored(
     store.save(task, seen, (sample.way(seen),), {'schema': 'plan/1'}, 12.5)
     stored = store.load(task)
     assert stored == store.Stored(
-        seen, 12.5, (sample.way(seen),), {'schema': 'plan/1'})
+        seen, 12.5, (sample.way(seen),), {'schema': 'plan/1'},
+        {'redfish': 12.5})
     assert task.node.driver_internal_info[store.SUMMARY_KEY] == {
         'at': 12.5, 'host': 'on', 'complete': True, 'devices': {'gpu': 2},
         'warnings': 0}

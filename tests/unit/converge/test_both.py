@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
+from typing import cast
+from unittest import mock
 
 import pytest
 
@@ -26,6 +29,7 @@ from ironic_accel.converge.both import Both
 from ironic_accel.model import errors
 from ironic_accel.model import plan
 from ironic_accel.model import profile
+from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
@@ -179,3 +183,23 @@ def test_a_host_that_is_off_explains_the_silence() -> None:
     both = Both({'redfish': box.outside, 'agent': box.inside},
                 needed=['agent'])
     assert both.observe().host == 'off'
+
+
+def test_a_device_that_both_see_and_nothing_joins_is_one() -> None:
+    def way(name: str, *gpus: Device) -> ports.Backend:
+        made = mock.create_autospec(ports.Backend, instance=True)
+        made.observe.return_value = Inventory(
+            name, 'on', True, seen_via=(name,), devices=gpus)
+        return cast('ports.Backend', made)
+
+    outside = way('redfish', Device('gpu-1', 'gpu', serial='1'))
+    inside = Device('gpu@x', 'gpu', address='0000:17:00.0')
+    seen = Both({'redfish': outside, 'agent': way('agent', inside)})
+    assert [d.id for d in seen.observe().devices] == ['gpu-1']
+    assert seen.observe().uncounted == ()
+    more = Both({'redfish': outside, 'agent': way(
+        'agent', inside, dataclasses.replace(
+            inside, id='gpu@y', address='0000:18:00.0'))}).observe()
+    assert [d.id for d in more.devices] == ['gpu-1']
+    assert more.uncounted == ('gpu',)
+    assert len(more.warnings) == 2

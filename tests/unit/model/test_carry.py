@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from ironic_accel.model import carry
@@ -37,7 +38,8 @@ def look(via: str, *devices: Device, **more: Any) -> Inventory:
 
 def outside(serial: str | None, **more: Any) -> Device:
     """A GPU as a BMC sees it."""
-    return Device('x', 'gpu', serial=serial, uri='/r', health='OK', **{
+    kind = more.pop('kind', 'gpu')
+    return Device('x', kind, serial=serial, uri='/r', health='OK', **{
         'components': (Component('gpu', 'FW', '1.0', uri='/fw'),),
         'modes': (Mode('ecc', 'enabled', uri='/r'),), **more})
 
@@ -117,6 +119,56 @@ def test_a_device_that_is_another_one_for_certain_counts() -> None:
         look('redfish', outside(None, address='0000:17:00.0')),
         look('agent', inside(None, '0000:19:00.0')), True)
     assert len(elsewhere.devices) == 2
+
+
+def test_two_of_one_product_that_are_alone_are_one() -> None:
+    seen = look('redfish', outside('1', pci=IDS))
+    both = carry.joined(seen, look('agent', inside(None, '0000:17:00.0')))
+    (gpu,) = both.devices
+    assert (gpu.serial, gpu.address) == ('1', '0000:17:00.0')
+    assert {m.name for m in gpu.modes} == {'ecc', 'mig'}
+    assert (both.warnings, both.uncounted) == ((), ())
+
+
+def test_two_that_nothing_says_to_be_alike_are_not_made_one() -> None:
+    both = carry.joined(look('redfish', outside('1')),
+                        look('agent', inside(None, '0000:17:00.0')))
+    (gpu,) = both.devices
+    assert gpu.address is None
+    assert len(both.warnings) == 1
+    assert both.uncounted == ()
+
+
+def test_numbers_that_differ_are_no_number() -> None:
+    one = look('redfish', outside('1', pci=IDS))
+    two = look('agent', inside(None, '0000:17:00.0'),
+               inside(None, '0000:18:00.0'))
+    both = carry.joined(one, two)
+    assert [d.serial for d in both.devices] == ['1']
+    assert both.uncounted == ('gpu',)
+    # What one way alone sees later makes it no clearer; all of it does.
+    later = carry.carried(one, both, True)
+    assert later.uncounted == ('gpu',)
+    assert carry.joined(one, look(
+        'agent', inside('1', '0000:17:00.0'))).uncounted == ()
+
+
+def test_products_and_makers_tell_cards_apart() -> None:
+    seen = look('redfish', outside(None, kind='nic', vendor='Broadcom'))
+    cards = look('agent', dataclasses.replace(NIC, vendor='nvidia'))
+    both = carry.joined(seen, cards)
+    assert [d.vendor for d in both.devices] == ['Broadcom', 'nvidia']
+    assert both.uncounted == ()
+    other = look('redfish', outside(None, product='nvidia-h100-sxm'))
+    gpus = look('agent', inside(None, '0000:17:00.0',
+                                product='nvidia-a100-pcie'))
+    assert len(carry.joined(other, gpus).devices) == 2
+
+
+def test_boards_of_two_bmcs_are_two() -> None:
+    board = Device('b', 'baseboard', uri='/b')
+    assert len(carry.joined(look('redfish', board),
+                            look('redfish', board)).devices) == 2
 
 
 def test_a_look_by_both_ways_has_all() -> None:
