@@ -114,13 +114,15 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
 
 def _node(ironic: api.Ironic, node: Document,
           profiles: Mapping[str, Profile]) -> dict[str, Any]:
-    seen = seeing.gather(ironic, node)
+    seen, failed = _seen(ironic, node)
     denied = list(seen.denied)
     events: list[dict[str, Any]] | None = None
     try:
         events = evidence.of(ironic.history(str(node['uuid'])))[-EVENTS:]
     except Denied as error:
         denied.append(str(error))
+    except CommandError as error:
+        failed = failed or str(error)
     info = seen.info or {}
     doc = seen.inventory
     stands = standing.of(seen, profiles)
@@ -131,7 +133,8 @@ def _node(ironic: api.Ironic, node: Document,
         'maintenance': node.get('maintenance'),
         'instance': node.get('instance_uuid'),
         'last_error': node.get('last_error'),
-        'seen': ('inventory' if doc else 'partly' if denied else 'never'),
+        'seen': ('inventory' if doc else 'failed' if failed
+                 else 'partly' if denied else 'never'),
         'seen_at': cells.moment(seen.at), 'age': seen.age(),
         'host': doc['host'] if doc else None,
         'complete': doc['complete'] if doc else None,
@@ -140,7 +143,22 @@ def _node(ironic: api.Ironic, node: Document,
         'traits': None if seen.traits is None else list(seen.ours),
         'profiles': stands, 'drift': standing.drift(seen, stands),
         'working': _working(info), 'last': info.get(keys.RESULT),
-        'evidence': events, 'denied': denied}
+        'applied': info.get(keys.APPLIED), 'evidence': events,
+        'denied': denied, 'failed': failed}
+
+
+def _seen(ironic: api.Ironic, node: Document) -> tuple[Seen, str | None]:
+    """A node as far as it is seen, and what went wrong with it.
+
+    One of thousands that is deleted meanwhile, or whose conductor is down,
+    takes nothing away from the others.
+    """
+    try:
+        return seeing.gather(ironic, node), None
+    except CommandError as error:
+        names = node.get('traits')
+        return Seen(node, api.info(node), traits=None if names is None
+                    else tuple(sorted(names))), str(error)
 
 
 def _working(info: Document) -> dict[str, Any] | None:

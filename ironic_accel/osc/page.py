@@ -25,11 +25,14 @@ import json
 from typing import Any
 
 from ironic_accel import view
+from ironic_accel.model import traits as grammar
 
 Document = Mapping[str, Any]
 
 _MARK = '/*REPORT*/'
 _SICK = frozenset({'Warning', 'Critical'})
+#: From worst to best; the page has words and a colour for each.
+_STATES = ('ill', 'drift', 'busy', 'unknown', 'ok')
 
 
 def render(report: Document) -> str:
@@ -49,11 +52,15 @@ def condense(report: Document) -> dict[str, Any]:
 
     A device is ``ill`` (it says so), ``busy`` (something is done to its
     node), ``drift`` (not as the profile says that was brought about),
-    ``unknown`` (the caller may not see it whole) or ``ok``.
+    ``unknown`` (the caller may not see it whole) or ``ok``. A node is as
+    its worst device, and never better than its own traits and drift say: a
+    device that is missing has no cell.
     """
     denied: dict[str, None] = dict.fromkeys(report['denied'])
     for node in report['nodes']:
         denied.update(dict.fromkeys(node['denied']))
+        if node['failed']:
+            denied[node['failed']] = None
     others = len(report['others'])
     if others:
         denied[f'{view.count(others, "node")} not looked after'] = None
@@ -74,6 +81,7 @@ def _profiles(profiles: Iterable[Document]) -> list[dict[str, Any]]:
 
 def _node(node: Document) -> dict[str, Any]:
     wanted = _wanted(node)
+    devices = [_device(node, d, wanted) for d in node['devices']]
     remarks = list(node['drift'])
     if node['working']:
         work = node['working']
@@ -82,6 +90,8 @@ def _node(node: Document) -> dict[str, Any]:
             work['progress']) if t))
     if node['seen'] == 'never':
         remarks.append('never looked at')
+    if node['failed']:
+        remarks.append('not read whole')
     if node['complete'] is False:
         remarks.append('the last look was not complete')
     last = node['last'] or {}
@@ -89,6 +99,7 @@ def _node(node: Document) -> dict[str, Any]:
         remarks.append(f"{last.get('step')} {last['outcome']}")
     return {
         'name': node['name'] or node['uuid'], 'uuid': node['uuid'],
+        'state': _worst(node, devices),
         'provision_state': node['state'],
         'maintenance': bool(node['maintenance']), 'age': node['age'],
         'traits': node['traits'] or [], 'remarks': remarks,
@@ -96,16 +107,30 @@ def _node(node: Document) -> dict[str, Any]:
                      for p in node['profiles']],
         'evidence': [{'when': e.get('created_at'), 'what': e.get('event')}
                      for e in reversed(node['evidence'] or ())],
-        'devices': [_device(node, d, wanted) for d in node['devices']]}
+        'devices': devices}
+
+
+def _worst(node: Document, devices: Iterable[Document]) -> str:
+    found = {d['state'] for d in devices}
+    if grammar.DEGRADED in (node['traits'] or ()):
+        found.add('ill')
+    if node['drift']:
+        found.add('drift')
+    if _busy(node):
+        found.add('busy')
+    return next((s for s in _STATES if s in found), 'unknown')
+
+
+def _busy(node: Document) -> bool:
+    return bool(node['working']) and node['working']['kind'] != 'idle'
 
 
 def _wanted(node: Document) -> dict[tuple[str, str], str]:
     """What is otherwise than what was brought about, by device and name."""
-    applied = (node['last'] or {}).get('profile')
     return {
         (item['device'], item['name']): view.value(item['expected'])
         for one in node['profiles']
-        if one['profile'] == applied or any(
+        if one['profile'] == node['applied'] or any(
             '_IS_' in trait for trait in one.get('published') or ())
         for item in one.get('differs') or ()}
 
@@ -131,7 +156,7 @@ def _state(node: Document, device: Document,
            wanted: Mapping[tuple[str, str], str]) -> str:
     if device.get('health') in _SICK:
         return 'ill'
-    if node['working'] and node['working']['kind'] != 'idle':
+    if _busy(node):
         return 'busy'
     if any(key == device['id'] for key, _ in wanted):
         return 'drift'

@@ -83,6 +83,11 @@ class Report(base.Lister):
                  + (f', {others} more not' if others else ''))
         for line in doc['denied']:
             self.say(f'{line}; profiles are told by their traits alone')
+        failed = [n for n in doc['nodes'] if n['failed']]
+        if failed:
+            self.status = base.FAILED
+            self.say(f"{view.count(len(failed), 'node')} not read whole; the "
+                     f"first: {failed[0]['failed']}")
         blind = [n for n in doc['nodes'] if n['denied']]
         if blind:
             self.say(f"{view.count(len(blind), 'node')} seen partly; the "
@@ -132,9 +137,8 @@ def device_row(node: Document, device: Document) -> tuple[Any, ...]:
 
 
 def _unseen(node: Document) -> str:
-    if node['seen'] == 'never':
-        return 'not looked at yet'
-    return NOT_PERMITTED if node['seen'] == 'partly' else 'none'
+    return {'never': 'not looked at yet', 'partly': NOT_PERMITTED,
+            'failed': 'not read'}.get(node['seen'], 'none')
 
 
 def _health(node: Document) -> Any:

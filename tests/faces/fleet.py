@@ -60,11 +60,13 @@ def node(number: int, rng: random.Random) -> dict[str, Any]:
         'working': {'step': 'apply_profile', 'kind': 'clean',
                     'profile': 'hgx-h100', 'progress': 'push 40 %'}
         if whole == 'busy' else None,
+        'applied': 'hgx-h100',
         'last': {'step': 'apply_profile', 'profile': 'hgx-h100',
                  'outcome': 'converged'},
         'evidence': [{'created_at': '2026-11-20T02:11:00+00:00',
                       'event': 'hgx-h100: 9 items proved'}],
-        'denied': ['firmware: not permitted'] if whole == 'unknown' else []}
+        'denied': ['firmware: not permitted'] if whole == 'unknown' else [],
+        'failed': None}
 
 
 def report(nodes: int, seed: int = 7) -> dict[str, Any]:

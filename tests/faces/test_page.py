@@ -165,6 +165,49 @@ def test_nothing_is_wider_than_the_window(
     assert picture.read_bytes().startswith(PNG)
 
 
+def test_the_keyboard_opens_a_node_and_stays_there(
+        shown: browser.Page) -> None:
+    shown.run("document.querySelector('tr.node button').focus(); "
+              'document.activeElement.click()')
+    assert shown.run('document.activeElement.ariaExpanded') == 'true'
+    assert shown.run('document.activeElement.dataset.node') == shown.run(
+        "document.querySelector('tr.node button').dataset.node")
+
+
+def test_a_phone_sorts_too(shown: browser.Page) -> None:
+    shown.size(390, 844)
+    assert shown.run(
+        "document.querySelector('#nodes th button').offsetWidth") > 0
+
+
+@pytest.mark.parametrize('changes, state', [
+    ({}, 'ok'), ({'drift': ['hgx-h100 is void']}, 'drift'),
+    ({'traits': ['CUSTOM_ACCEL_DEGRADED']}, 'ill'),
+    ({'seen': 'never', 'devices': []}, 'unknown'),
+    ({'seen': 'failed', 'devices': [], 'failed': 'it is gone'}, 'unknown'),
+    ({'working': {'step': 'audit', 'kind': 'idle', 'profile': None,
+                  'progress': None}}, 'ok'),
+    ({'working': {'step': 'apply_profile', 'kind': 'clean', 'profile': 'x',
+                  'progress': None}}, 'busy')])
+def test_a_node_is_never_better_than_what_is_said_of_it(
+        report: dict[str, Any], changes: dict[str, Any], state: str) -> None:
+    good = next(n for n, found in zip(
+        report['nodes'], fleet.states(report), strict=True)
+        if set(found) == {'ok'})
+    made = page.condense({**report, 'nodes': [{**good, **changes}]})
+    assert made['nodes'][0]['state'] == state
+
+
+def test_what_was_refused_is_no_declaration(report: dict[str, Any]) -> None:
+    drifted = next(n for n in report['nodes'] if n['drift'])
+    other = {**drifted, 'drift': [], 'profiles': [
+        {**drifted['profiles'][0], 'published': []}]}
+    for applied, state in (('hgx-h100', 'drift'), ('raw', 'ok')):
+        made = page.condense({**report, 'nodes': [
+            {**other, 'applied': applied}]})
+        assert made['nodes'][0]['state'] == state
+
+
 def test_it_is_one_file_that_fetches_nothing(report: dict[str, Any]) -> None:
     text = page.render(report)
     assert not re.search(r'(src|href)\s*=|@import|url\(', text)

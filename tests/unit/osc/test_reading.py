@@ -298,6 +298,22 @@ def test_a_report_is_of_all_nodes_one_may_see(
     assert len(told.data[0]['Differs']) == 2
 
 
+def test_a_node_that_cannot_be_read_takes_no_other_along(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
+    cloud = make_cloud()
+    furnish(cloud)
+    lost = cloud.add('lost')
+    cloud.refuse[f"GET .*{lost['uuid']}/inventory"] = (500, 'no conductor')
+    saved = tmp_path / 'report.json'
+    told = commands.run(cloud.url, 'accelerator', 'report', '-f', 'json',
+                        '--save', str(saved))
+    assert (told.status, 'no conductor' in told.err) == (4, True), told
+    assert {r['Node'] for r in told.data} == {'gpu-a', 'lost'}
+    seen = {n['name']: n['seen'] for n in json.loads(
+        saved.read_text())['nodes']}
+    assert seen == {'gpu-a': 'inventory', 'lost': 'failed'}
+
+
 def test_a_lessee_s_report_says_what_is_not_permitted(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('lessee')
