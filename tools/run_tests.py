@@ -46,7 +46,7 @@ LINT: dict[str, list[str]] = {
 
 # Two cores, two workers. The lab is one set of services, started once, and
 # runs in one process: it waits more than it computes, so that the tiers which
-# start no services run beside it, in one process then.
+# start no services run beside it, and give way to it.
 PYTEST: dict[str, list[str]] = {
     "unit": ["-n", "2"],
     "contract": ["-n", "2"],
@@ -116,10 +116,12 @@ def read_junit(path: pathlib.Path) -> Tally:
 
 
 def run_pytest(tier: str, options: list[str],
-               output: IO[str] | None = None) -> Tally:
+               output: IO[str] | None = None, polite: bool = False,
+               ) -> Tally:
     """Run one tier with pytest; a tier without tests yet counts nothing.
 
     :param output: where what it says goes; None is where ours goes.
+    :param polite: let others have the processor first.
     """
     folder = ROOT / "tests" / tier
     if not any(folder.rglob("test_*.py")):
@@ -129,8 +131,8 @@ def run_pytest(tier: str, options: list[str],
     with tempfile.TemporaryDirectory(prefix="accel-junit-") as temporary:
         report = pathlib.Path(temporary) / "report.xml"
         result = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
-             *options, str(folder)],
+            [*(("nice", "-n", "10") if polite else ()), sys.executable, "-m",
+             "pytest", "-q", f"--junitxml={report}", *options, str(folder)],
             cwd=ROOT, check=False, stdin=subprocess.DEVNULL, stdout=output,
             stderr=None if output is None else subprocess.STDOUT)
         tally = read_junit(report) if report.exists() else Tally(failed=1)
@@ -158,8 +160,8 @@ def run_tiers(names: Sequence[str]) -> dict[str, Tally]:
                 lab = pool.submit(run_pytest, "lab", PYTEST["lab"], said)
             if lab is None or name != "lab":
                 print(f"== {name}", flush=True)
-                tallies[name] = run_pytest(
-                    name, [] if lab else PYTEST[name])
+                tallies[name] = run_pytest(name, PYTEST[name],
+                                           polite=lab is not None)
         if lab is not None:
             tallies["lab"] = lab.result()
             said.seek(0)
