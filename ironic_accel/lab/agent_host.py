@@ -101,12 +101,25 @@ class Standby(base.BaseAgentExtension):
 
 
 def install(mac: str) -> None:
-    """Put the simulated host in the place of the machine."""
+    """Put the simulated host in the place of the machine.
+
+    :raises: AttributeError for a release of the agent that is made otherwise.
+    """
     SimulatedHost.mac = mac
-    hardware._get_extensions = _managers
-    base.init_ext_manager = _extensions
+    _replace(hardware, "_get_extensions", _managers)
+    _replace(base, "init_ext_manager", _extensions)
     # It looks through this machine's disks for virtual media.
-    utils.copy_config_from_vmedia = lambda: None
+    _replace(utils, "copy_config_from_vmedia", lambda: None)
+
+
+def _replace(module: types.ModuleType, name: str, by: Any) -> None:
+    """Put ours in the place of theirs.
+
+    :raises: AttributeError where it is not there: in another release of the
+        agent it may have another name, and would look at this machine.
+    """
+    getattr(module, name)
+    setattr(module, name, by)
 
 
 def _managers() -> list[Any]:

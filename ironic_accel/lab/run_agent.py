@@ -61,16 +61,22 @@ class Settings:
         return cls(**json.loads(path.read_text("utf-8")))
 
 
-def problems(status: str, uid: int) -> list[str]:
+def problems(status: str, uid: int, gid: int) -> list[str]:
     """Why the agent must not run with such a ``/proc/PID/status``.
 
     :param uid: the one that it has to have, in all four places.
+    :param gid: the same of its group; it has no other.
     """
     fields = dict(line.split(":", 1) for line in status.splitlines()
                   if ":" in line)
     found = []
     if fields.get("Uid", "").split() != [str(uid)] * 4:
         found.append(f"Uid: {fields.get('Uid')}: expected {uid} alone")
+    if fields.get("Gid", "").split() != [str(gid)] * 4:
+        found.append(f"Gid: {fields.get('Gid')}: expected {gid} alone")
+    # The group "disk" may write to every disk.
+    if fields.get("Groups", "?").split() not in ([], [str(gid)]):
+        found.append(f"Groups: {fields.get('Groups')}: expected none")
     for name in _CAPABILITIES:
         if int(fields.get(name, "1"), 16):
             found.append(f"{name}: {fields.get(name)}: expected none")
@@ -121,8 +127,9 @@ def configuration(settings: Settings) -> dict[str, dict[str, object]]:
 
 def main() -> None:
     """Be the agent, until the power goes."""
+    user = pwd.getpwnam(ACCOUNT)
     found = problems(pathlib.Path("/proc/self/status").read_text(),
-                     pwd.getpwnam(ACCOUNT).pw_uid)
+                     user.pw_uid, user.pw_gid)
     if found:
         sys.exit("the agent does not run here: " + "; ".join(found))
     settings = Settings.read(pathlib.Path(sys.argv[1]))

@@ -31,23 +31,27 @@ NONE = "0000000000000000"
 
 
 def status(uid: str = "65534 65534 65534 65534", privileges: str = "1",
-           **capabilities: str) -> str:
+           groups: str = " ", **capabilities: str) -> str:
     """/proc/PID/status, as far as it is looked at."""
     sets = {name: NONE for name in (
         "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
-    lines = {"Name": "python", "Uid": uid, **sets, **capabilities,
+    lines = {"Name": "python", "Uid": uid, "Gid": uid, "Groups": groups,
+             **sets, **capabilities,
              "NoNewPrivs": privileges}
     return "\n".join(f"{k}:\t{v}" for k, v in lines.items() if v)
 
 
 def test_nobody_without_capabilities_may() -> None:
-    assert run_agent.problems(status(), NOBODY) == []
+    assert run_agent.problems(status(), NOBODY, NOBODY) == []
 
 
 @pytest.mark.parametrize("text, word", [
     (status(uid="0 0 0 0"), "Uid"),
     (status(uid="65534 0 65534 65534"), "Uid"),
     (status(uid=""), "Uid"),
+    (status().replace("Gid:\t65534", "Gid:\t6"), "Gid"),
+    (status(groups="6 65534"), "Groups"),
+    (status(groups=""), "Groups"),
     (status(CapBnd="000001ffffffffff"), "CapBnd"),
     (status(CapEff="0000000000200000"), "CapEff"),
     (status(CapAmb=""), "CapAmb"),
@@ -55,8 +59,8 @@ def test_nobody_without_capabilities_may() -> None:
     (status(privileges=""), "NoNewPrivs"),
 ])
 def test_anybody_else_may_not(text: str, word: str) -> None:
-    found, = run_agent.problems(text, NOBODY)
-    assert found.startswith(f"{word}:")
+    found = run_agent.problems(text, NOBODY, NOBODY)
+    assert found[0].startswith(f"{word}:")
 
 
 def test_whoever_runs_the_tests_is_turned_down() -> None:
@@ -74,8 +78,8 @@ def test_the_lab_confines_what_it_starts() -> None:
         pytest.skip(str(error))
     told = subprocess.run([*words, "cat", "/proc/self/status"], text=True,
                           capture_output=True, check=True).stdout
-    nobody = pwd.getpwnam(run_agent.ACCOUNT).pw_uid
-    assert run_agent.problems(told, nobody) == []
+    nobody = pwd.getpwnam(run_agent.ACCOUNT)
+    assert run_agent.problems(told, nobody.pw_uid, nobody.pw_gid) == []
 
 
 @pytest.fixture
