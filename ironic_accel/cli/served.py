@@ -16,6 +16,7 @@ server that is there already."""
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import posixpath
 import shutil
@@ -109,12 +110,15 @@ class Served:
         try:
             handle, part = tempfile.mkstemp(dir=folder, prefix='.new-')
             os.close(handle)
-            shutil.copyfile(image.path, part)
-            # The web server is another user.
-            os.chmod(part, 0o644)
-            if not os.path.exists(path):
-                self._put.append(path)
-            os.replace(part, path)
+            with contextlib.ExitStack() as stack:
+                stack.callback(os.unlink, part)
+                shutil.copyfile(image.path, part)
+                # The web server is another user.
+                os.chmod(part, 0o644)
+                if not os.path.exists(path):
+                    self._put.append(path)
+                os.replace(part, path)
+                stack.pop_all()
         except OSError as exc:
             raise Rejected(
                 f'the image cannot be put into {folder} (--image-folder): '

@@ -50,7 +50,8 @@ class Adopt(base.Lister):
             '--no-inventory', action='store_true',
             help='Leave the first look for later.')
         parser.add_argument(
-            '--max-in-flight', type=int, default=10, metavar='<n>',
+            '--max-in-flight', type=base.positive, default=10,
+            metavar='<n>',
             help='Nodes that are looked at at a time (default: 10).')
         return parser
 

@@ -127,7 +127,7 @@ def _add_waiting(parser: argparse.ArgumentParser) -> None:
         '--wait', action='store_true',
         help='Wait for the end, and show how it goes.')
     parser.add_argument(
-        '--max-in-flight', type=_positive, default=0, metavar='<n>',
+        '--max-in-flight', type=base.positive, default=0, metavar='<n>',
         help='Nodes at a time; the command waits for all of them. No '
              'further node is begun after one has failed.')
     parser.add_argument(
@@ -138,14 +138,6 @@ def _add_waiting(parser: argparse.ArgumentParser) -> None:
         '--interval', type=float, default=fleet.INTERVAL,
         metavar='<seconds>', help='Seconds between two looks at a node '
                                   '(default: 2).')
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(
-            f'{text}: expected a number of nodes, at least 1')
-    return number
 
 
 def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:

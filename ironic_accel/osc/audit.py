@@ -47,7 +47,8 @@ class Audit(base.Lister):
             '--power-on', action='store_true',
             help='Power hosts on that are off, and off again afterwards.')
         parser.add_argument(
-            '--max-in-flight', type=int, default=10, metavar='<n>',
+            '--max-in-flight', type=base.positive, default=10,
+            metavar='<n>',
             help='Nodes that are looked at at a time (default: 10).')
         return parser
 

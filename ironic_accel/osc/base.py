@@ -60,6 +60,21 @@ class ShowOne(Command, command.ShowOne):
     """A command whose answer is one thing."""
 
 
+def positive(text: str) -> int:
+    """A number of things on the command line.
+
+    :raises: ArgumentTypeError for anything below one.
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text}: expected a whole number, at least 1')
+    return number
+
+
 def add_node(parser: argparse.ArgumentParser) -> None:
     """The argument ``NODE``."""
     parser.add_argument('node', metavar='<node>',

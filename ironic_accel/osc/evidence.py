@@ -36,7 +36,7 @@ class Evidence(base.Lister):
         """The arguments."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
-        parser.add_argument('--last', type=int, metavar='<n>',
+        parser.add_argument('--last', type=base.positive, metavar='<n>',
                             help='Only the last events.')
         return parser
 

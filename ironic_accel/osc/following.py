@@ -51,7 +51,7 @@ class Status:
         the run is over, else None.
     :ivar result: the conductor's result, where the run is over and it can
         be seen.
-    :ivar error: why it failed, in words.
+    :ivar error: why it failed, in words; or what of a good end is not known.
     """
 
     state: str
@@ -108,7 +108,9 @@ def _blind(node: Document, state: str) -> Status:
     if state.endswith('failed') or node.get('last_error'):
         return Status(state, 'over', outcome='failed',
                       error=str(node.get('last_error') or state))
-    return Status(state, 'over', outcome='done')
+    return Status(state, 'over', outcome='done', error=(
+        'Ironic calls it done; what came of it is not permitted to be read: '
+        'baremetal accelerator traits tells what was proved'))
 
 
 def _over(state: str, result: Document) -> Status:

@@ -19,6 +19,7 @@ its own, and the whole run goes by the command.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 import functools
 import http.server
@@ -28,6 +29,9 @@ import threading
 
 import pytest
 
+from ironic_accel.cli import served
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.errors import Rejected
 from ironic_accel.twin import images
 from tests.faces.conftest import Boot
 from tests.faces.conftest import Machine
@@ -148,6 +152,19 @@ def test_a_web_server_that_is_there_already(
     assert push.source.startswith(f'{url}/')
     assert push.source.endswith('.bin')
     # What was lent to it is taken away again.
+    assert list(folder.iterdir()) == []
+
+
+def test_a_copy_that_fails_leaves_nothing_in_a_web_server_s_folder(
+        tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / 'www'
+    folder.mkdir()
+    args = argparse.Namespace(image_folder=str(folder),
+                              image_url='http://h/', image_address=None)
+    gone = Ready(str(tmp_path / 'gone.bin'), 1, '0' * 64)
+    with served.Served(args, 'http://127.0.0.1:1') as made, \
+            pytest.raises(Rejected, match='--image-folder'):
+        made.uri(gone)
     assert list(folder.iterdir()) == []
 
 

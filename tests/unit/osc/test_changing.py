@@ -383,6 +383,32 @@ def test_whoever_may_not_plan_may_clean_all_the_same(
     assert len(begun(cloud)) == 1
 
 
+def test_a_result_that_may_not_be_read_is_not_vouched_for(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('owner')
+    cloud.may.discard('info')
+    cloud.add('one')
+    running(cloud, result())
+    told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait', '-f',
+               'json')
+    assert (told.status, told.data[0]['Outcome']) == (0, 'done')
+    assert 'not permitted to be read' in told.data[0]['Note']
+
+
+@pytest.mark.parametrize('words', [
+    ('adopt', 'one', '--max-in-flight', '0'),
+    ('audit', 'one', '--max-in-flight', '-1'),
+    ('evidence', 'one', '--last', 'two'),
+    ('apply', 'one', '--profile', 'x', '--max-in-flight', '0')])
+def test_a_number_that_is_none_is_turned_down(
+        make_cloud: MakeCloud, words: tuple[str, ...]) -> None:
+    cloud = make_cloud()
+    cloud.add('one')
+    told = run(cloud, *words)
+    assert told.status == 2
+    assert 'expected a whole number, at least 1' in told.err
+
+
 def test_whoever_may_not_clean_is_told_so(make_cloud: MakeCloud) -> None:
     cloud = make_cloud('reader')
     cloud.add('one')
