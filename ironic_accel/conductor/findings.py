@@ -22,6 +22,7 @@ from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
 from ironic_accel.conductor import meters
+from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
@@ -72,6 +73,9 @@ def void(task: Any, why: str) -> None:
     gone = {n for n, m in nodetraits.published(node).items()
             if m.startswith(('is ', 'can ', 'mode '))}
     nodetraits.change(task, {nodetraits.DEGRADED: 'degraded'}, gone)
+    if node.provision_state not in nodetraits.HAS_INSTANCE:
+        # Those of an instance change when it is gone.
+        netports.withdraw(task)
     node.save()
     if _held(node) == before:
         return

@@ -22,6 +22,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,8 +104,14 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
     after: dict[str, dict[str, Any]] = {}
     if not before and not wanted:
         return
+    planned = _planned(task.ports, before, wanted)
+    if planned != before:
+        # Known before it is set: what nobody remembers to be ours would be
+        # left behind by a kill.
+        node.set_driver_internal_info(KEY, planned)
+        node.save()
     for port in task.ports:
-        ours = before.get(port.uuid) or {}
+        ours = planned.get(port.uuid) or {}
         kept = _port(port, ours, wanted.get(port.address.lower()) or {})
         if kept:
             after[port.uuid] = kept
@@ -112,6 +119,19 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         node.set_driver_internal_info(KEY, after)
     else:
         node.del_driver_internal_info(KEY)
+
+
+def _planned(ports: Iterable[Any], before: Mapping[str, Mapping[str, Any]],
+             wanted: Mapping[str, Mapping[str, Any]]
+             ) -> dict[str, dict[str, Any]]:
+    """What is ours, and what is about to be: fields that nobody has set."""
+    out = {uuid: dict(fields) for uuid, fields in before.items()}
+    for port in ports:
+        fields = wanted.get(port.address.lower()) or {}
+        new = {f: v for f, v in fields.items() if not getattr(port, f)}
+        if new:
+            out[port.uuid] = {**out.get(port.uuid, {}), **new}
+    return out
 
 
 def _port(port: Any, ours: Mapping[str, Any], wanted: Mapping[str, Any]

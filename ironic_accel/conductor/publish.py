@@ -102,6 +102,7 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     facts = _publish(ctx, _found(ctx, seen, doubt, profiles), stand)
     store.save(ctx.task, seen, ways, plan.to_dict() if plan else None,
                ctx.now, looks)
+    store.seen_inside(ctx.node, own)
     store.sync_firmware(ctx.task, seen)
     classes.suggest(ctx.task, seen, ctx.facts)
     netports.follow(ctx.task, seen, ctx.facts, doubt.devices)

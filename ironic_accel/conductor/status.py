@@ -34,6 +34,7 @@ import sqlalchemy.exc
 
 from ironic_accel.conductor import conf  # noqa: F401 - registers options
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import rows
 from ironic_accel.model import loader
@@ -99,7 +100,8 @@ class Checks(upgradecheck.UpgradeCommands):
         for path in files:
             try:
                 loader.load_text(path.read_text(encoding='utf-8'),
-                                 source=path.name)
+                                 source=path.name,
+                                 catalog=known.catalogue())
             except (AccelError, OSError, UnicodeDecodeError) as exc:
                 bad.append(str(exc))
         if bad:

@@ -172,8 +172,6 @@ def whole(task: Any, inventory: Inventory, ways: Iterable[Way] = ()
     node, ways = task.node, tuple(ways)
     state = not proofs.had_tenant(node) and not (
         node.driver_internal_info or {}).get(INSIDE_KEY)
-    if carry.INSIDE & set(inventory.seen_via):
-        node.del_driver_internal_info(INSIDE_KEY)
     stored = load(task)
     if stored is None:
         return inventory, ways
@@ -193,6 +191,16 @@ def looks(task: Any, own: Inventory, now: float) -> dict[str, float]:
 def tenant_gone(node: Any) -> None:
     """Do not vouch any more for what was seen inside; the caller saves."""
     node.set_driver_internal_info(INSIDE_KEY, clock.now())
+
+
+def seen_inside(node: Any, own: Inventory) -> None:
+    """Vouch for it again, if a look that was stored was one from inside.
+
+    Not before it is stored: what is there until then is of the tenant's
+    time. The caller saves the node.
+    """
+    if carry.INSIDE & set(own.seen_via):
+        node.del_driver_internal_info(INSIDE_KEY)
 
 
 def sync_firmware(task: Any, inventory: Inventory) -> None:

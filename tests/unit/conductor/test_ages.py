@@ -31,6 +31,7 @@ from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
+from ironic_accel.conductor import store
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.device import Inventory
 from tests.unit.conductor import sample
@@ -147,3 +148,17 @@ def test_how_many_there_are_is_not_said_where_it_cannot_be_told(
     assert TWO not in look.traits()
     look(both(), T0 + 2)
     assert look.traits() >= {IS, TWO}
+
+
+def test_a_look_that_is_not_stored_vouches_for_nothing(
+        look: Looks) -> None:
+    look(both(), T0)
+    store.tenant_gone(look.task.node)
+    # A run that looks at what to apply, and fails before it publishes.
+    store.whole(look.task, both())
+    look(outside(), T0 + 1)
+    assert look.proved() is None
+    assert IS not in look.traits()
+    look(both(), T0 + 2)
+    assert look.proved() == T0 + 2
+    assert store.INSIDE_KEY not in look.task.node.driver_internal_info

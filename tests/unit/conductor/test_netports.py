@@ -26,6 +26,7 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor import classes
+from ironic_accel.conductor import findings
 from ironic_accel.conductor import netports
 from ironic_accel.conductor import tenancy
 from ironic_accel.model import catalog
@@ -179,6 +180,34 @@ def test_a_change_takes_it_back_before(ports: Ports) -> None:
     ports.do(lambda task: netports.withdraw(task, {'gpu'}))
     assert ports.shown()[0] == DPU
     ports.do(lambda task: netports.withdraw(task, {'dpu'}))
+    assert ports.shown() == [NOTHING] * 3
+
+
+def test_what_a_kill_left_on_ports_is_still_known_to_be_ours(
+        ports: Ports) -> None:
+    def killed(task: Any) -> None:
+        netports.follow(task, sample.box(card()), catalog.load())
+        task.node.obj_reset_changes()
+
+    ports.do(killed)
+    assert ports.shown()[:2] == [DPU, DPU]
+    ports.node.refresh()
+    ports.follow(card('nic'))
+    assert ports.shown() == [NOTHING] * 3
+
+
+def test_a_node_that_nobody_sees_any_more_says_nothing_of_its_ports(
+        ports: Ports) -> None:
+    ports.follow(card())
+    ports.node.refresh()
+    ports.node.provision_state = states.ACTIVE
+    ports.node.save()
+    ports.do(lambda task: findings.void(task, 'not seen'))
+    assert ports.shown()[:2] == [DPU, DPU]
+    ports.node.refresh()
+    ports.node.provision_state = states.AVAILABLE
+    ports.node.save()
+    ports.do(lambda task: findings.void(task, 'not seen'))
     assert ports.shown() == [NOTHING] * 3
 
 

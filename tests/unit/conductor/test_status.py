@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import json
 import pathlib
 from typing import Any
 
@@ -25,6 +26,7 @@ import pytest
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import status
 from tests.unit.conductor import sample
@@ -92,3 +94,29 @@ def test_a_profile_folder_that_is_not_there_is_no_crash(
     CONF.set_override('profile_path', str(tmp_path / 'none'),
                       group='accelerator')
     assert checked()['Site profiles'][0] == Code.FAILURE
+
+
+def test_profiles_are_checked_with_the_rows_of_the_site(
+        checked: Any, profiles: pathlib.Path,
+        tmp_path: pathlib.Path) -> None:
+    rows = tmp_path / 'rows'
+    rows.mkdir()
+    (rows / 'site.yaml').write_text(
+        'sources: {bench: measured by the operator}\n'
+        'products:\n'
+        '  - {name: acme-gpu, kind: gpu, vendor: nvidia, '
+        'pci: ["10de:fff1"],\n'
+        '     components: [gpu], modes: [ecc], source: [bench]}\n')
+    data = sample.mode_profile('x', ecc='enabled')
+    (profiles / 'x.yaml').write_text(json.dumps(data).replace(
+        '"kind": "gpu"', '"kind": "gpu", "product": "acme-gpu"'))
+    told = checked()['Site profiles']
+    assert told[0] == Code.FAILURE and 'acme-gpu' in told[1]
+    CONF.set_override('catalogue_path', str(rows), group='accelerator')
+    known.catalogue.cache_clear()
+    try:
+        told = checked()['Site profiles']
+        assert told[0] == Code.SUCCESS, told[1]
+    finally:
+        CONF.clear_override('catalogue_path', group='accelerator')
+        known.catalogue.cache_clear()
