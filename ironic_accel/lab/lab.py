@@ -232,6 +232,9 @@ class Lab:
             "lost_timeout": 5,
             "agent_timeout": 30,
             "first_boot_injection": True,
+            # Takes part where a node is cleaned automatically and names no
+            # runbook for it.
+            "baseline_priority": 50,
             "soft_power_off_timeout": 10,
             "void_interval": 2,
             # Nobody looks at a box but whoever a test asks to.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from ironic_accel.lab import ironic_api
 from ironic_accel.lab import Lab
+from ironic_accel.lab.agent import Host
 from ironic_accel.lab.machines import MakeMachine
 from tests.lab import ramdisk
 from tests.lab import stage
@@ -49,3 +50,36 @@ def test_a_baseline_leaves_an_agent_to_the_step_after_it(
         assert len(host.boots) == 2
         assert ramdisk.settings(host)['NUM_OF_VFS'] == 16
         assert stage.ledger(one)['violations'] == []
+
+
+def test_automated_cleaning_brings_the_baseline_back_after_a_tenant(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    """The way of design with a ramdisk; the other is a cleaning runbook."""
+    with stage.site_profile(lab, 'base', devices={'nics': {
+            'match': ramdisk.CX7, 'count': 1, 'modes': {'vf-limit': 16}}}
+            ) as made:
+        one, host = ramdisk.boot(
+            host_machine, ramdisk.with_cards(lab, 'pcie-a100'),
+            automated_clean=True, driver_info={
+                'accel_baseline': made, 'deploy_forces_oob_reboot': True})
+        ironic.provide(one.uuid)
+        assert ramdisk.settings(host)['NUM_OF_VFS'] == 16
+        assert trait('IS', made) in ironic.traits(one.uuid)
+
+        ironic.deploy(one.uuid)
+        tenant_sets(host, 64)
+        ironic.undeploy(one.uuid)
+        assert ramdisk.settings(host)['NUM_OF_VFS'] == 16
+        assert trait('IS', made) in ironic.traits(one.uuid)
+        assert stage.result(one)['step'] == 'apply_baseline'
+        assert stage.ledger(one)['violations'] == []
+
+
+def tenant_sets(host: Host, number: int) -> None:
+    """What a tenant with mstconfig leaves behind, reboot included."""
+    with host.inside.change() as state:
+        card, = [c for c in state['cards'].values()
+                 if c['facts'].get('psid') == ramdisk.CX7_PSID]
+        card['settings']['NUM_OF_VFS']['current'] = number
+    assert ramdisk.settings(host)['NUM_OF_VFS'] == number
