@@ -39,9 +39,14 @@ def words(machine: Machine, profile: pathlib.Path) -> tuple[str, ...]:
 
 def started(machine: Machine, profile: pathlib.Path
             ) -> subprocess.Popen[str]:
-    """The command as a process of its own."""
+    """The command as a process of its own.
+
+    A test run that a shell has put into the background ignores SIGINT, and
+    what it starts would, too.
+    """
     return subprocess.Popen(
-        [sys.executable, '-m', 'ironic_accel.cli.main',
+        ['env', '--default-signal=INT', sys.executable, '-m',
+         'ironic_accel.cli.main',
          *words(machine, profile)], text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
