@@ -219,7 +219,10 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     try:
         with task_manager.acquire(context, uuid, shared=False, retry=False,
                                   purpose='publishing an audit') as task:
-            if revision(task.node) != mark or hindered(task.node):
+            # What a parent writes to is not as it was seen, whether or not
+            # anything was withdrawn from the child for it.
+            if revision(task.node) != mark or hindered(task.node) \
+                    or guard.over(task) is not None:
                 return 'overtaken'
             ctx.task = task
             return 'drift' if findings.settle(ctx, seen) else 'clean'

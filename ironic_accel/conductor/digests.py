@@ -35,10 +35,12 @@ from ironic import objects
 from oslo_log import log
 
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import operation
 from ironic_accel.conductor import rows
 from ironic_accel.conductor import sites
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.conf import HARDWARE_TYPES
+from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
@@ -202,9 +204,15 @@ def _put(context: Any, uuid: str, interface: type,
             if not isinstance(getattr(task.driver, 'vendor', None),
                               interface):
                 return False
+            operation.check_size({**task.node.driver_internal_info,
+                                  KEY: dict(value)})
             task.node.set_driver_internal_info(KEY, dict(value))
             task.node.save()
             return True
+    except AccelError as exc:
+        LOG.warning('The digests of the site profiles find no room on node '
+                    '%(node)s: %(why)s', {'node': uuid, 'why': exc})
+        return False
     except (exception.NodeLocked, exception.NodeNotFound):
         return False
 
@@ -218,7 +226,13 @@ def _beacons() -> list[Beacon]:
     found = []
     for row in rows.containing([f'"{KEY}"'], ('uuid',)):
         raw = (row.driver_internal_info or {}).get(KEY)
-        if raw:
+        if not raw:
+            continue
+        try:
             found.append(Beacon(raw['host'], raw['at'],
                                 dict(raw['profiles']), row.uuid))
+        except (KeyError, TypeError, ValueError) as exc:
+            LOG.warning('What node %(node)s has under %(key)s is not read: '
+                        '%(why)s', {'node': row.uuid, 'key': KEY,
+                                    'why': repr(exc)})
     return found

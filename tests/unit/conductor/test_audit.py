@@ -33,6 +33,7 @@ import pytest
 from ironic_accel.conductor import audit
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
+from ironic_accel.conductor import guard
 from ironic_accel.conductor import meters
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
@@ -354,6 +355,21 @@ def test_what_changed_during_the_look_is_left_alone(
     world.while_asked = change
     assert world.look(node) == 'overtaken'
     assert IS in world.traits(node)
+
+
+def test_a_child_that_its_parent_began_to_change_is_left_alone(
+        world: World) -> None:
+    parent = world.make_node()
+    node = world.node(parent_node=parent.uuid)
+    world.boxes[node.uuid] = ecc('disabled')
+
+    def change() -> None:
+        guard.put(parent, world.now + 600, 'dpu-1')
+        parent.save()
+
+    world.while_asked = change
+    assert world.look(node) == 'overtaken'
+    assert MODE in world.traits(node)
 
 
 def test_no_lock_is_held_or_waited_for(world: World) -> None:

@@ -281,6 +281,21 @@ def test_a_beacon_is_written_once_and_where_there_is_room(
     assert free.driver_internal_info[digests.KEY]['at'] == cloud.now
 
 
+def test_a_beacon_that_is_not_understood_or_has_no_room_is_passed_over(
+        cloud: Cloud) -> None:
+    one = cloud.conductor('one')
+    cloud.conductor('two')
+    odd, free = one.nodes
+    odd.set_driver_internal_info(digests.KEY, {'host': 'later'})
+    odd.set_driver_internal_info('somebody', 'x' * 59990)
+    odd.save()
+    one.pass_over()
+    odd.refresh()
+    free.refresh()
+    assert odd.driver_internal_info[digests.KEY] == {'host': 'later'}
+    assert [b.node for b in digests.others('two')] == [free.uuid]
+
+
 def test_the_conductor_s_name_is_ironic_s(cloud: Cloud) -> None:
     """With JSON RPC on a port of its own it has the port in it."""
     assert CONF.host == 'this-conductor'
