@@ -21,19 +21,19 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
 
 
-def read_at(plan: Plan, own: Inventory, looks: Mapping[str, float],
-            now: float) -> float:
+def read_at(plan: Plan, own: Inventory | None,
+            looks: Mapping[str, float], now: float) -> float:
     """When the oldest item that a plan is satisfied by was read.
 
     What a look did not read itself was carried over from the last look of
     the way that can, and is as old as that.
 
     :param own: what the look itself saw, before anything was carried over;
-        with the ids of the plan.
+        with the ids of the plan; None where that cannot be told any more.
     :param looks: when each way last looked (epoch seconds).
     :param now: when this look was (epoch seconds).
     """
-    if all(_read(own, x.item) for x in plan.satisfied):
+    if own is not None and all(_read(own, x.item) for x in plan.satisfied):
         return now
     return min(looks.values(), default=now)
 

@@ -73,11 +73,13 @@ class Found:
     :ivar seen: complete, with nothing under way.
     :ivar ways: what can be done, by the ids of the inventory given.
     :ivar at: epoch seconds of the look.
+    :ivar looks: when each way looked, where it is not one look.
     """
 
     seen: Inventory
     ways: Ways
     at: float
+    looks: Mapping[str, float] | None = None
 
 
 class Given:
@@ -152,7 +154,8 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     if found is not None and guard.stands(task.node):
         found, note = None, 'something is being written: not published'
     if found is not None:
-        facts = publish.take(_context(task, found), found.seen)
+        facts = publish.take(_context(task, found), found.seen,
+                             looks=found.looks)
         after = store.load(task) or Stored(
             found.seen, found.at, tuple(found.ways(found.seen)))
         plugin_data[store.PLUGIN_KEY] = store.written(after)
@@ -173,8 +176,8 @@ def _stored(node: Any, given: Stored, before: Stored | None
     gone = (node.driver_internal_info or {}).get(store.INSIDE_KEY)
     if proofs.had_tenant(node) or (gone and gone >= given.at):
         return None, 'a tenant had the node since these data were stored'
-    return Found(given.inventory, lambda _seen: given.ways, given.at), (
-        'taken from stored data')
+    return Found(given.inventory, lambda _seen: given.ways, given.at,
+                 given.looks), 'taken from stored data'
 
 
 def _looked(task: Any, plugin_data: Mapping[str, Any]

@@ -72,13 +72,16 @@ class Standing:
 
 
 def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
-         applied: Profile | None = None) -> dict[str, Any]:
+         applied: Profile | None = None,
+         looks: Mapping[str, float] | None = None) -> dict[str, Any]:
     """Store a complete inventory and publish what follows from it.
 
     The caller saves the node.
 
     :param plan: the plan that was made of it, to be stored with it.
     :param applied: the profile that the node was just brought to.
+    :param looks: when each way looked, where this is no look of its own but
+        what was stored of some; which part is whose cannot be told then.
     :returns: what is worth a line in the result.
     """
     own = store.known_ids(ctx.task, seen)
@@ -89,8 +92,9 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     stand = _certain(standing(ctx, seen, ways, profiles,
                               record.landed if record else ()), seen, doubt)
     stand, differing = _agreed(ctx.node, stand)
-    looks = store.looks(ctx.task, own, ctx.now)
-    times = {p.name: ages.read_at(stand.plans[p.name], own, looks, ctx.now)
+    read = own if looks is None else None
+    looks = store.looks(ctx.task, own, ctx.now) | dict(looks or {})
+    times = {p.name: ages.read_at(stand.plans[p.name], read, looks, ctx.now)
              for p in stand.are}
     aged = {n for n, at in times.items() if proofs.too_old(at, ctx.now)}
     stand = dataclasses.replace(stand, are=tuple(

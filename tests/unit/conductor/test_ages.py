@@ -64,14 +64,16 @@ class Looks:
     def __init__(self, task: Any) -> None:
         self.task = task
 
-    def __call__(self, seen: Inventory, now: float) -> dict[str, Any]:
+    def __call__(self, seen: Inventory, now: float, **more: Any
+                 ) -> dict[str, Any]:
         made = mock.create_autospec(Backend, instance=True)
         made.ways.side_effect = lambda s: (sample.way(s),)
         with mock.patch.object(connection, 'backend', autospec=True,
                                return_value=made):
             ctx = contexts.make(self.task, operation.Operation(
                 kind='idle', step='audit', work='look'))
-            return publish.take(dataclasses.replace(ctx, now=now), seen)
+            return publish.take(dataclasses.replace(ctx, now=now), seen,
+                                **more)
 
     def proved(self) -> float | None:
         """When the profile was proved."""
@@ -162,3 +164,15 @@ def test_a_look_that_is_not_stored_vouches_for_nothing(
     look(both(), T0 + 2)
     assert look.proved() == T0 + 2
     assert store.INSIDE_KEY not in look.task.node.driver_internal_info
+
+
+def test_what_was_stored_is_as_old_as_its_oldest_look(look: Looks) -> None:
+    look(both(), T0)
+    look(outside(), T0 + 50)
+    stored = store.load(look.task)
+    assert stored is not None
+    assert stored.looks == {'redfish': T0 + 50, 'agent': T0}
+    look(stored.inventory, stored.at, looks=stored.looks)
+    assert look.proved() == T0
+    again = store.load(look.task)
+    assert again is not None and again.looks == stored.looks
