@@ -21,11 +21,11 @@ import pytest
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
+from ironic_accel.model.carry import joined
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model.merge import merge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
@@ -223,7 +223,7 @@ def test_a_dpu_is_seen_by_its_host_and_by_itself(
     parent = rig('pcie-a100')
     child = rig('bluefield-3')
     own = child.again(name='redfish-dpu')
-    told = merge(parent.backend.observe(), own.observe())
+    told = joined(parent.backend.observe(), own.observe())
     dpu = look.one(told, 'dpu')
     assert look.mode(dpu, 'mode').current == 'dpu'
     outer, = parent.backend.ways(told)
