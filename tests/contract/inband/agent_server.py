@@ -15,8 +15,10 @@
     python -m tests.contract.inband.agent_server FOLDER TOKEN
 
 It serves on a free port of 127.0.0.1, prints it, and ends with its standard
-input. It looks after the sample host in FOLDER. It is a process of its own:
-the agent and Ironic each take oslo.config's one global CONF for themselves.
+input. It looks after the sample host in FOLDER, and has our extension alone
+and no hardware manager: all others are about this machine. It is a process of
+its own: the agent and Ironic each take oslo.config's one global CONF for
+themselves.
 """
 
 from __future__ import annotations
@@ -25,12 +27,15 @@ import pathlib
 import socketserver
 import sys
 import threading
+from typing import Any
 from unittest import mock
 from wsgiref import simple_server
 
 from ironic_python_agent.api import app
 from ironic_python_agent import config
 from ironic_python_agent.extensions import base
+from ironic_python_agent import hardware
+from stevedore import named
 
 from ipa_hardware_manager import conf
 from ironic_accel.inband import loader
@@ -43,8 +48,11 @@ class Agent(base.ExecuteCommandMixin):  # type: ignore[misc]
     def __init__(self, token: str) -> None:
         super().__init__()
         self._token = token
-        # Every extension that is installed, ours among them.
-        self.ext_mgr = base.init_ext_manager(self)
+        # Ours as it is installed.
+        self.ext_mgr: Any = named.NamedExtensionManager(
+            'ironic_python_agent.extensions', names=('accel',),
+            invoke_on_load=True, invoke_kwds={'agent': self},
+            propagate_map_exceptions=True)
 
     def validate_agent_token(self, token: str) -> bool:
         """As the real one does."""
@@ -75,6 +83,8 @@ def main() -> None:
             ('image_cache_dir', str(folder / 'cache'))):
         conf.CONF.set_override(name, value, group='accelerator')
     with mock.patch.object(
+            hardware, '_get_extensions', autospec=True, return_value=[]
+    ), mock.patch.object(
             loader, 'load', autospec=True,
             return_value=((sample.Burner(folder),), ())):
         server = simple_server.make_server(
