@@ -151,7 +151,7 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     else:
         found, note = _looked(task, plugin_data)
     facts: dict[str, Any] = {}
-    if found is not None and guard.stands(task.node):
+    if found is not None and guard.over(task) is not None:
         found, note = None, 'something is being written: not published'
     if found is not None:
         facts = publish.take(_context(task, found), found.seen,

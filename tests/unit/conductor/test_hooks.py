@@ -386,9 +386,15 @@ def test_garbled_data_stop_no_inspection(
     assert task.node.properties['cpu_arch'] == 'aarch64'
 
 
+@pytest.mark.parametrize('by_parent', [False, True])
 def test_nothing_is_published_while_something_is_written(
-        task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
-    guard.put(task.node, NOW + 60, 'card')
+        task: Any, sent: dict[str, Any], bmc: mock.Mock, make_node: Make,
+        by_parent: bool) -> None:
+    node = make_node() if by_parent else task.node
+    guard.put(node, NOW + 60, 'card')
+    if by_parent:
+        node.save()
+        task.node.parent_node = node.uuid
     run(task, sent)
     assert published(task)['traits'] == [FOREIGN]
     assert 'something is being written' in note(task)
