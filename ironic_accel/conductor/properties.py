@@ -30,11 +30,13 @@ from ironic.conductor import periodics
 from oslo_log import log
 import yaml
 
+from ironic_accel.conductor import operation
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import traits
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
@@ -129,10 +131,16 @@ def put(task: Any, entries: list[dict[str, Any]], ours: bool) -> None:
     if held is not None:
         held[PROPERTY] = entries
     node.set_property(PROPERTY, entries)
-    if ours and _is_overwritten(task):
-        node.set_driver_internal_info(KEY, entries)
-    else:
-        node.del_driver_internal_info(KEY)
+    node.del_driver_internal_info(KEY)
+    if not (ours and _is_overwritten(task)):
+        return
+    try:
+        operation.check_size({**node.driver_internal_info, KEY: entries})
+    except AccelError as exc:
+        LOG.warning('Node %(node)s keeps what a later hook says of its '
+                    'accelerators: %(why)s', {'node': node.uuid, 'why': exc})
+        return
+    node.set_driver_internal_info(KEY, entries)
 
 
 def _is_overwritten(task: Any) -> bool:

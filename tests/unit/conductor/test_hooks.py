@@ -218,6 +218,17 @@ def test_the_property_is_made_good_once_the_inspection_is_over(
     assert not properties.wanted(task.node)
 
 
+def test_a_node_that_is_too_full_keeps_what_a_later_hook_says(
+        task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
+    room = operation.MAX_INFO_BYTES - len(
+        json.dumps(task.node.driver_internal_info))
+    task.node.set_driver_internal_info('somebody', 'x' * (room - 50))
+    run(task, sent, 'accelerator-traits', 'accelerators')
+    assert properties.KEY not in task.node.driver_internal_info
+    _leave_inspection(task)
+    assert len(task.node.properties['accelerators']) == 1
+
+
 def test_again_on_stored_data_gives_the_same(
         task: Any, sent: dict[str, Any], bmc: mock.Mock,
         now: mock.Mock) -> None:
