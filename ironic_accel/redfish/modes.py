@@ -72,6 +72,10 @@ ROWS = (
 )
 
 
+#: Modes that some BMC can set, by any of the ways in this module.
+NAMES = frozenset({'cc', 'mode'} | {row.name for row in ROWS})
+
+
 def settings_uri(shown: Fields) -> str | None:
     """Where a resource's pending values stand (Settings v1.4)."""
     return shown.link('@Redfish.Settings', 'SettingsObject')

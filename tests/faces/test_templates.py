@@ -21,6 +21,9 @@ import pytest
 
 from ironic_accel.cli import main as cli
 from ironic_accel.cli import templates
+from ironic_accel import samples
+from ironic_accel.conductor import agent_steps
+from ironic_accel.conductor import firstboot
 from ironic_accel.conductor import steps
 
 TWO = """\
@@ -85,3 +88,50 @@ def test_a_name_that_is_not_there(
 
 def test_the_priority_is_the_conductors() -> None:
     assert templates.OUT_OF_BAND_PRIORITY == steps.OUT_OF_BAND_PRIORITY
+
+
+SAMPLES = pathlib.Path(samples.__file__).parent
+
+
+def steps_of(name: str, capsys: pytest.CaptureFixture[str],
+             *more: str) -> tuple[list[tuple[str, int]], bool]:
+    """The deploy steps of a sample, and whether its runbook has a ramdisk."""
+    assert cli.main(['templates', '--profile', str(SAMPLES / name),
+                     *more]) == 0
+    [only] = json.loads(capsys.readouterr().out)['profiles']
+    return ([(s['step'], s['priority'])
+             for s in only['deploy_template']['steps']],
+            not only['runbook']['disable_ramdisk'])
+
+
+@pytest.mark.parametrize('name, steps, ramdisk', [
+    ('hgx-h100.yaml', [('apply_profile', 150)], False),
+    ('a100-mig.yaml', [('apply_profile', 150)], False),
+    ('bluefield3-nic.yaml', [('apply_profile_in_band', 90)], True),
+    ('alveo-u55c.yaml', [('apply_profile_in_band', 90)], True),
+    ('h100-mig-at-boot.yaml', [('deliver_first_boot', 70)], False),
+    ('qat-tls.yaml', [('deliver_first_boot', 70)], True),
+])
+def test_a_template_has_the_steps_that_its_profile_needs(
+        name: str, steps: list[tuple[str, int]], ramdisk: bool,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    assert steps_of(name, capsys) == (steps, ramdisk)
+
+
+def test_the_way_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert steps_of('hgx-h100.yaml', capsys, '--via', 'agent') == (
+        [('apply_profile_in_band', 90)], True)
+
+
+def test_what_lasts_is_brought_about_before_what_does_not(
+        tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / 'mixed.yaml'
+    path.write_text((SAMPLES / 'h100-mig-at-boot.yaml').read_text().replace(
+        'modes: {mig: enabled}', 'modes: {mig: enabled, ecc: enabled}'))
+    assert steps_of(str(path), capsys)[0] == [
+        ('apply_profile', 150), ('deliver_first_boot', 70)]
+
+
+def test_priorities_are_those_that_the_conductor_takes() -> None:
+    assert firstboot.LAST <= templates.FIRST_BOOT_PRIORITY <= firstboot.FIRST
+    assert templates.IN_BAND_PRIORITY in agent_steps.DEPLOY_PRIORITIES
