@@ -29,8 +29,6 @@ from tests.faces import browser
 from tests.faces import fleet
 
 NODES = 24
-#: Milliseconds in which a large fleet is ready for use.
-LIMIT = 2000
 SCREENSHOT = pathlib.Path(__file__).parents[2].joinpath(
     'doc', 'source', 'user', 'images', 'report.png')
 PNG = b'\x89PNG\r\n\x1a\n'
@@ -214,19 +212,16 @@ def test_what_was_refused_is_no_declaration(report: dict[str, Any]) -> None:
         assert made['nodes'][0]['state'] == state
 
 
-def test_two_thousand_nodes_open_in_two_seconds(
+def test_two_thousand_nodes_are_all_there(
         opened: browser.Page, tmp_path: pathlib.Path) -> None:
+    """How long it takes is measured by bench/report_page.py."""
     path = tmp_path / 'large.html'
     path.write_text(page.render(fleet.report(2000)), 'utf-8')
     with browser.browser() as large:
-        took: list[float] = []
-        # The best of three: other tests may have the machine meanwhile.
-        while not took or (len(took) < 3 and took[-1] >= LIMIT):
-            large.open(path.as_uri(), 1280, 1000)
-            assert large.run('nodes.length') == 2000
-            took.append(float(large.run('document.body.dataset.ready')))
+        large.open(path.as_uri(), 1280, 1000)
+        assert large.run('nodes.length') == 2000
+        assert large.run('hits.length') == 2000
         assert large.problems == []
-    assert min(took) < LIMIT
 
 
 def test_the_picture_of_the_documentation(
