@@ -49,10 +49,7 @@ class Adopt(base.Lister):
         parser.add_argument(
             '--no-inventory', action='store_true',
             help='Leave the first look for later.')
-        parser.add_argument(
-            '--max-in-flight', type=base.positive, default=10,
-            metavar='<n>',
-            help='Nodes that are looked at at a time (default: 10).')
+        base.add_looks(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:

@@ -46,10 +46,7 @@ class Audit(base.Lister):
         parser.add_argument(
             '--power-on', action='store_true',
             help='Power hosts on that are off, and off again afterwards.')
-        parser.add_argument(
-            '--max-in-flight', type=base.positive, default=10,
-            metavar='<n>',
-            help='Nodes that are looked at at a time (default: 10).')
+        base.add_looks(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:

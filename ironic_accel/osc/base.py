@@ -87,4 +87,11 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
                         help='Names or UUIDs of the nodes.')
 
 
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    """The option ``--max-in-flight`` of what only looks."""
+    parser.add_argument(
+        '--max-in-flight', type=positive, default=10, metavar='<n>',
+        help='Nodes that are looked at at a time (default: 10).')
+
+
 Rows = tuple[tuple[str, ...], list[tuple[Any, ...]]]
