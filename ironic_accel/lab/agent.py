@@ -158,9 +158,17 @@ class Host:
         return [json.loads(line) for line in lines]
 
     def kill_agent(self) -> None:
-        """Kill the agent, and nothing else of its host."""
-        os.kill(int((self._folder / "agent.pid").read_text()),
-                signal.SIGKILL)
+        """Kill the agent, and nothing else of its host.
+
+        :raises: LabError where it does not run.
+        """
+        pid = int((self._folder / "agent.pid").read_text())
+        # Ids are used again: it has to be this host's.
+        file = pathlib.Path(f"/proc/{pid}/cmdline")
+        words = file.read_bytes() if file.exists() else b""
+        if str(self._settings).encode() not in words:
+            raise process.LabError(f"no agent has the process id {pid}")
+        os.kill(pid, signal.SIGKILL)
 
 
 def _mac() -> str:
