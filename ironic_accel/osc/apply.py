@@ -150,11 +150,12 @@ def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def status(runs: Sequence[fleet.Run]) -> int:
-    """The exit code of some runs."""
-    outcomes = {r.outcome for r in runs}
-    if outcomes <= following.GOOD | {'running'}:
+    """The exit code of some runs: the worst of them."""
+    bad = {r.outcome for r in runs} - following.GOOD - {'running'}
+    if not bad:
         return 0
-    return base.REFUSED if 'refused' in outcomes else base.FAILED
+    return (base.REFUSED if bad - {'not begun'} == {'refused'}
+            else base.FAILED)
 
 
 def row(run: fleet.Run) -> tuple[Any, ...]:
