@@ -138,11 +138,13 @@ class Lab:
         return twin
 
     def enroll(self, bmc: str, system: str | None = None,
+               into: ironic.Ironic | None = None,
                **fields: Any) -> dict[str, Any]:
         """Enroll a node for a BMC, with the interfaces of the project.
 
         :param bmc: address of the BMC.
         :param system: path of the System, where the BMC has several.
+        :param into: another Ironic than the lab's first.
         :param fields: what else ``POST /v1/nodes`` takes; these win.
         """
         info = {"redfish_address": bmc, "redfish_auth_type": "basic"}
@@ -151,16 +153,22 @@ class Lab:
         if system is not None:
             info["redfish_system_id"] = system
         info.update(fields.pop("driver_info", {}))
-        return self.ironic.api.create_node(**{
+        return (into or self.ironic).api.create_node(**{
             "name": f"node-{next(self._numbers)}", "driver_info": info,
             "driver": "accel-redfish", "resource_class": RESOURCE_CLASS,
             "properties": {"cpu_arch": "x86_64"}, **INTERFACES, **fields})
 
-    def ironic_on(self, database: str, name: str) -> ironic.Ironic:
-        """Start one more Ironic, on an empty database, and wait for it."""
+    def ironic_on(self, database: str | None, name: str,
+                  settings: services.Settings | None = None,
+                  ) -> ironic.Ironic:
+        """Start one more Ironic, on an empty database, and wait for it.
+
+        :param database: its URL; None is a file of its own.
+        :param settings: laid over those of the lab's first.
+        """
         more = self.add(ironic.Ironic(
-            self.site, layered(self._accelerator(), self._settings),
-            database, name))
+            self.site, layered(self._accelerator(), self._settings,
+                               settings or {}), database, name))
         more.wait_ready()
         return more
 
@@ -175,17 +183,19 @@ class Lab:
 
     def machine(self, *arguments: str, system: str | None = None,
                 twin: twins.Twin | None = None,
+                into: ironic.Ironic | None = None,
                 **fields: Any) -> machines.Machine:
         """Start a simulated box and enroll a node for it.
 
         :param arguments: of ``python -m ironic_accel.twin``.
         :param system: path of the System, where the BMC has several.
         :param twin: a box that runs already: one more node behind its BMC.
+        :param into: another Ironic than the lab's first.
         :param fields: of the node, over the lab's own.
         """
         twin = twin or self.twin(*arguments)
-        node = self.enroll(twin.url, system, **fields)
-        return machines.Machine(self.ironic, twin, node)
+        node = self.enroll(twin.url, system, into, **fields)
+        return machines.Machine(into or self.ironic, twin, node)
 
     def host_machine(self, *arguments: str,
                      **fields: Any) -> machines.Machine:

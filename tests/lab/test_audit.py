@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import functools
 import json
 
 import pytest
 
 from ironic_accel.lab import Lab
+from ironic_accel.lab.ironic import Ironic
 from ironic_accel.lab.machines import Machine
 from ironic_accel.model.traits import is_trait
 from tests.lab import stage
@@ -31,12 +33,15 @@ GPU = 'GPU_SXM_1'
 
 
 @pytest.fixture
-def watchful() -> Iterator[Lab]:
-    """An Ironic that audits every second."""
-    with Lab({'accelerator': {
-            'audit_interval': 1, 'audit_retry': 1, 'void_interval': 1,
-            'audit_unreachable_timeout': 3}}) as lab:
-        yield lab
+def watchful(lab: Lab) -> Iterator[Ironic]:
+    """One more Ironic, which audits every second."""
+    more = lab.ironic_on(None, 'ironic-watchful', {'accelerator': {
+        'audit_interval': 1, 'audit_retry': 1, 'void_interval': 1,
+        'audit_unreachable_timeout': 3}})
+    try:
+        yield more
+    finally:
+        more.stop()
 
 
 def wait(box: Machine, has: set[str], lacks: set[str]) -> None:
@@ -57,12 +62,20 @@ def ecc(box: Machine, on: bool) -> None:
     box.twin.control.post('/device', {'mode': f'{GPU}/ecc', 'current': on})
 
 
-def test_drift_silence_and_a_changed_profile(watchful: Lab) -> None:
+def wait_told(box: Machine, words: str) -> None:
+    """Wait until the history has it: it is told after it was withdrawn."""
+    box.ironic.api.wait_node(
+        box.uuid, f'{words!r} in its history',
+        lambda _node: words in events(box))
+
+
+def test_drift_silence_and_a_changed_profile(
+        lab: Lab, watchful: Ironic) -> None:
     with contextlib.ExitStack() as stack:
-        box = stage.hgx(watchful.machine)
+        box = stage.hgx(functools.partial(lab.machine, into=watchful))
         stack.callback(box.remove)
         profile = stack.enter_context(stage.site_profile(
-            watchful, 'ecc-on', **stage.modes(ecc='enabled')))
+            lab, 'ecc-on', **stage.modes(ecc='enabled')))
         is_ecc = is_trait(profile)
         ecc(box, True)
         wait(box, {is_ecc, MODE}, {DEGRADED})
@@ -70,7 +83,7 @@ def test_drift_silence_and_a_changed_profile(watchful: Lab) -> None:
         stage.forget(box)
         ecc(box, False)
         wait(box, set(), {is_ecc, MODE})
-        assert 'ecc enabled > disabled' in events(box)
+        wait_told(box, 'ecc enabled > disabled')
         ecc(box, True)
         wait(box, {is_ecc, MODE}, set())
         # Looking is all that was done.
@@ -79,11 +92,11 @@ def test_drift_silence_and_a_changed_profile(watchful: Lab) -> None:
         # The BMC is silent: for a while nothing changes, then all is void.
         stage.fault(box, 'refuse', match='/redfish')
         wait(box, {DEGRADED}, {is_ecc, MODE})
-        assert 'not seen for' in events(box)
+        wait_told(box, 'not seen for')
         stage.lift(box)
         wait(box, {is_ecc, MODE}, {DEGRADED})
         # The profile says something else now: what was proved is void.
-        path = watchful.profiles / f'{profile}.yaml'
+        path = lab.profiles / f'{profile}.yaml'
         path.write_text(json.dumps({
             'profile': 1, 'name': profile, 'offered': True,
             **stage.modes(ecc='disabled')}))
