@@ -32,6 +32,9 @@ import tempfile
 ROOT = Path(__file__).resolve().parents[1]
 BAR = 200.0
 
+# Runs in a process of its own. It imports the agent, though that is for
+# ipa_hardware_manager alone: what the agent costs by itself has to be paid
+# before the clock starts.
 _CLOCK = """
 import sys, time
 import stevedore

@@ -54,6 +54,8 @@ class AcceleratorTraits(base.InspectionHook):
         try:
             _process(task, inventory, plugin_data)
         except Exception:
+            # An inspection is about the whole node: nothing of ours may
+            # fail it, and what went wrong is in the log.
             LOG.exception('The accelerators of node %s are not inspected',
                           task.node.uuid)
 

@@ -43,13 +43,7 @@ def check(task: Any) -> None:
     standing = guard.over(task)
     if standing is not None:
         raise exception.InvalidState(guard.word(*standing))
-    current = operation.load(node)
-    if current is not None and operation.is_current(node, current):
-        raise exception.InvalidState(
-            f'node {node.uuid}: {current.step} is under way')
-    foreign = operation.foreign(node)
-    if foreign:
-        raise exception.InvalidState(f'node {node.uuid}: {foreign}')
+    operation.check_free(node)
 
 
 def leave(task: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from typing import Any
 import uuid
 
 from ironic.common import async_steps
+from ironic.common import exception
 from ironic.common import states
 
 from ironic_accel.model import record as record_mod
@@ -176,6 +177,19 @@ def load(node: Any) -> Operation | None:
 def store(node: Any, operation: Operation) -> None:
     """Put the operation onto the node; the caller saves."""
     node.set_driver_internal_info(KEY, dataclasses.asdict(operation))
+
+
+def check_free(node: Any) -> None:
+    """Make sure that nothing of ours is under way on a node.
+
+    :raises: InvalidState, also where a later version works on it.
+    """
+    current = load(node)
+    if current is not None and is_current(node, current):
+        raise exception.InvalidState(
+            f'node {node.uuid}: {current.step} is under way')
+    if why := foreign(node):
+        raise exception.InvalidState(f'node {node.uuid}: {why}')
 
 
 def foreign(node: Any) -> str | None:

@@ -194,13 +194,7 @@ def _check_refresh(task: Any, power_on: object) -> None:
         raise exception.InvalidState(
             f'node {node.uuid} is {node.provision_state}: a refresh wants it '
             'enroll, manageable, available or active')
-    current = operation.load(node)
-    if current is not None and operation.is_current(node, current):
-        raise exception.InvalidState(
-            f'node {node.uuid}: {current.step} is under way')
-    foreign = operation.foreign(node)
-    if foreign:
-        raise exception.InvalidState(f'node {node.uuid}: {foreign}')
+    operation.check_free(node)
 
 
 def _progress(current: Operation) -> dict[str, Any]:
