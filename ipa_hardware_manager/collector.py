@@ -32,7 +32,7 @@ _LOOKS = 3
 def collect(data: dict[str, Any], failures: Any) -> None:
     """Put what is there under ``accelerators``.
 
-    ``inventory`` is a document inventory/1, ``ways`` what can be done on it
+    ``inventory`` is a document inventory/2, ``ways`` what can be done on it
     in this ramdisk (``converge.wire``).
 
     :param data: what the inspection sends, changed in place. Where the look

@@ -35,7 +35,7 @@ class AccelExtension(base.BaseAgentExtension):
 
     @base.sync_command('accel_observe')
     def accel_observe(self) -> dict[str, Any]:
-        """``inventory`` (a document inventory/1) and ``ways``."""
+        """``inventory`` (a document inventory/2) and ``ways``."""
         from ironic_accel.inband import serve
 
         return serve.observe(backend.get())

@@ -12,7 +12,7 @@
 
 """Rows and wording that every face shares.
 
-Everything here is made from the documents that programs read (inventory/1,
+Everything here is made from the documents that programs read (inventory/2,
 plan/1), so that a face needs no more than it gets over an API.
 """
 
@@ -23,6 +23,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 from typing import Any, TextIO
+
+from ironic_accel.model import document
 
 Document = Mapping[str, Any]
 
@@ -81,7 +83,7 @@ def many(names: Sequence[str]) -> str:
 
 def inventory_headline(doc: Document) -> str:
     """One line on an inventory as a whole."""
-    whole = 'complete' if doc['complete'] else 'not complete'
+    whole = 'complete' if document.whole(doc) else 'not complete'
     line = (f"{value(doc['system'])}: host {doc['host']}, "
             f"{count(len(doc['devices']), 'device')}, {whole}, "
             f"{count(doc['requests'], 'request')}")

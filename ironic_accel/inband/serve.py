@@ -46,7 +46,7 @@ def told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def observe(backend: LocalBackend) -> dict[str, Any]:
-    """``inventory`` (inventory/1) and ``ways``."""
+    """``inventory`` (inventory/2) and ``ways``."""
     def work() -> dict[str, Any]:
         seen = backend.observe()
         return {'inventory': document.inventory_to_dict(seen),

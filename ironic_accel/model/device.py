@@ -24,6 +24,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
+
 #: Kinds of device, and the baseboard that carries them (profile format 1).
 KINDS = ('gpu', 'fpga', 'nic', 'dpu', 'ai', 'crypto', 'storage', 'baseboard')
 
@@ -91,6 +94,9 @@ class Component:
         nothing is written then.
     :ivar lowest: the lowest version that the device accepts.
     :ivar max_image_bytes: the largest image that the way accepts.
+    :ivar standing: why ``running`` is None, where it is.
+    :ivar doubt: the different versions that two sources tell, each with its
+        source (``redfish: 1.2``); ``running`` is None then.
     """
 
     name: str
@@ -103,6 +109,8 @@ class Component:
     uri: str | None = None
     lowest: str | None = None
     max_image_bytes: int | None = None
+    standing: Standing = Standing.UNTOLD
+    doubt: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,6 +120,9 @@ class Mode:
     :ivar persists: whether the value survives host resets; None is unproved,
         and no trait says then that it lasts.
     :ivar unordered: whether a list value is a set.
+    :ivar standing: why ``current`` is None, where it is.
+    :ivar doubt: the different values that two sources tell, each with its
+        source; ``current`` is None then.
     """
 
     name: str
@@ -122,6 +133,8 @@ class Mode:
     persists: bool | None = None
     uri: str | None = None
     unordered: bool = False
+    standing: Standing = Standing.UNTOLD
+    doubt: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,6 +180,14 @@ class Device:
     :ivar product: the catalogue's name, or None where it does not know it.
     :ivar health: OK, Warning or Critical (Redfish Resource.Health), or None.
     :ivar location: where it sits, in the words of whoever sees it.
+    :ivar state: Redfish Resource.State of the device's own resource
+        (Enabled, Disabled, Absent, ...) or what a driver says in those
+        words; None where none is told.
+    :ivar unread: what of it was asked for and not told: ``presence`` (its
+        own resource: all that is known is that it is listed), ``health``,
+        ``state``, ``identity`` (serial, model, ids), ``firmware`` or
+        ``firmware:NAME``, ``modes`` or ``mode:NAME``.
+    :ivar absent: of those names, what a source says that it has not.
     """
 
     id: str
@@ -188,6 +209,20 @@ class Device:
     health: str | None = None
     components: tuple[Component, ...] = ()
     modes: tuple[Mode, ...] = ()
+    state: str | None = None
+    unread: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    def is_unread(self, *facts: str) -> bool:
+        """Whether one of the facts was asked for and not told.
+
+        ``firmware:vbios`` is unread too where ``firmware`` is, and all are
+        where the device itself (``presence``) is.
+        """
+        spoilt = {'presence', *facts,
+                  *(f.partition(':')[0] + 's' if f.startswith('mode:')
+                    else f.partition(':')[0] for f in facts)}
+        return bool(spoilt & set(self.unread))
 
     def component(self, name: str) -> Component | None:
         """The component of our name, or None."""
@@ -247,6 +282,9 @@ class Inventory:
         document either: the warnings say it.
     :ivar uncounted: kinds of which it cannot be told how many there are: two
         ways show different numbers of them, and nothing says which is which.
+    :ivar unread: what was asked for and not told. ``complete`` speaks of the
+        box as a whole (host on, nothing still appears); what one unread
+        source could change is asked with ``complete_of`` and ``Device``.
     """
 
     system: str
@@ -261,6 +299,27 @@ class Inventory:
     halfway: tuple[Busy, ...] = ()
     lacking: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+    def complete_of(self, kind: str) -> bool:
+        """Whether "not there" can be taken for "removed", of one kind.
+
+        A NIC may be listed as a DPU and the other way round.
+        """
+        kinds = {'nic', 'dpu'} if kind in ('nic', 'dpu') else {kind}
+        return self.complete and not any(
+            kinds & set(u.kinds) for u in self.unread)
+
+    @property
+    def partial(self) -> bool:
+        """Whether something that devices or their number hang on is unread.
+        """
+        return any(u.kinds or u.facts or u.holds for u in self.unread)
+
+    @property
+    def held(self) -> tuple[Unread, ...]:
+        """What keeps from telling whether the box is idle."""
+        return tuple(u for u in self.unread if u.holds)
 
     @property
     def unready(self) -> str:

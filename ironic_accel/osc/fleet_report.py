@@ -28,6 +28,7 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.model import document
 from ironic_accel.model import errors
 from ironic_accel.model import loader
 from ironic_accel.model import traits as grammar
@@ -137,7 +138,7 @@ def _node(ironic: api.Ironic, node: Document,
                  else 'partly' if denied else 'never'),
         'seen_at': cells.moment(seen.at), 'age': seen.age(),
         'host': doc['host'] if doc else None,
-        'complete': doc['complete'] if doc else None,
+        'complete': document.whole(doc) if doc else None,
         'health': health(seen),
         'devices': list(doc['devices']) if doc else _partial(seen),
         'traits': None if seen.traits is None else list(seen.ours),

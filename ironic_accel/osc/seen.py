@@ -44,7 +44,7 @@ class Seen:
 
     :ivar node: the node of the API.
     :ivar info: its ``driver_internal_info``, or None where redacted.
-    :ivar inventory: the document ``inventory/1``, or None.
+    :ivar inventory: the document ``inventory/2``, or None.
     :ivar at: epoch seconds of the inventory.
     :ivar stored: all that was stored with it (``ways``, ``plan``), or None.
     :ivar traits: all names, or None.

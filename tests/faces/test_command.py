@@ -35,7 +35,7 @@ QUICK = ('--poll', '0.02', '--soft-off', '0')
 def test_inventory_as_a_document(boot: Boot, run: Run) -> None:
     said = run('inventory', '--bmc', boot('hgx-h100').url, '--json')
     assert said.code == 0
-    assert said.document['schema'] == 'inventory/1'
+    assert said.document['schema'] == 'inventory/2'
     kinds = collections.Counter(
         d['kind'] for d in said.document['devices'])
     assert kinds == {'gpu': 8, 'baseboard': 1}
@@ -55,7 +55,7 @@ def test_a_machine_that_is_off_is_not_complete(
     machine = boot('hgx-h100', power='Off')
     said = run('inventory', '--bmc', machine.url, '--json')
     assert said.code == 0
-    assert (said.document['host'], said.document['complete']) == (
+    assert (said.document['host'], said.document['settled']) == (
         'off', False)
 
 

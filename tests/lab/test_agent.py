@@ -36,7 +36,8 @@ def test_inspected_then_burnt_and_set_by_the_agent(
     ironic.inspect(one.uuid)
     data = ironic.inventory(one.uuid)['plugin_data']
     told = data['accelerators']['inventory']
-    assert (told['schema'], told['complete']) == ('inventory/1', True)
+    assert (told['schema'], told['settled'], told['unread']) == (
+        'inventory/2', True, [])
     assert 'agent' in told['seen_via']
     assert {d['serial'] for d in told['devices']} >= {
         'MT2245X00002', 'XFL1ABCDEFG1', '1324521000001'}

@@ -387,7 +387,7 @@ def test_a_ramdisk_that_did_not_see_all_withdraws_nothing(
 
 @pytest.mark.parametrize('garbled', [
     {'inventory': {'schema': 'inventory/9'}}, {'inventory': 7},
-    {'inventory': {'schema': 'inventory/1'}}, {'at': 1.0}, 'text',
+    {'inventory': {'schema': 'inventory/2'}}, {'at': 1.0}, 'text',
     [{'vendor_id': '10de'}]])
 def test_garbled_data_stop_no_inspection(
         task: Any, bmc: mock.Mock, garbled: Any) -> None:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The document inventory/1: everything that is known survives it."""
+"""The document inventory/2: everything that is known survives it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import pytest
 
 from ironic_accel.model import document
+from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -87,24 +88,27 @@ def test_the_shape_that_programs_read() -> None:
             'gpu-1', 'gpu', modes=(Mode('ecc', 'enabled'),),
             components=(Component('gpu', 'FW_GPU_0', '1'),)),)))
     assert set(data) == {
-        'schema', 'system', 'host', 'complete', 'boot', 'busy', 'seen_via',
-        'requests', 'warnings', 'devices'}
-    assert data['schema'] == 'inventory/1'
+        'schema', 'system', 'host', 'settled', 'complete', 'unread', 'boot',
+        'busy', 'seen_via', 'requests', 'warnings', 'devices'}
+    assert data['settled'] is True
+    assert set(data['complete']) == set(KINDS)
+    assert data['schema'] == 'inventory/2'
     (dev,) = data['devices']
     assert set(dev) == {
         'id', 'kind', 'vendor', 'model', 'product', 'serial', 'part_number',
         'parent', 'fit', 'pci', 'address', 'numa_node', 'link', 'macs',
-        'location', 'uri', 'health', 'components', 'modes'}
+        'location', 'uri', 'health', 'state', 'unread', 'absent',
+        'components', 'modes'}
     assert set(dev['components'][0]) == {
         'name', 'id', 'running', 'pending', 'shows_pending', 'updateable',
-        'effect', 'uri'}
+        'effect', 'uri', 'standing'}
     assert set(dev['modes']['ecc']) == {
-        'current', 'pending', 'allowed', 'effect', 'persists'}
+        'current', 'pending', 'allowed', 'effect', 'persists', 'standing'}
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(ValueError, match="schema: 'inventory/2' where"):
-        document.inventory_from_dict({'schema': 'inventory/2'})
+    with pytest.raises(ValueError, match="schema: 'inventory/3' where"):
+        document.inventory_from_dict({'schema': 'inventory/3'})
 
 
 def test_the_ladder_of_effects() -> None:
