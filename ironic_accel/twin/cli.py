@@ -26,7 +26,7 @@ from pathlib import Path
 from ironic_accel.twin.bmc.server import TwinServer
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.clock import ScaledClock
-from ironic_accel.twin.faults import KNOWN
+from ironic_accel.twin.fault_catalogue import KNOWN, lines
 from ironic_accel.twin.guest import Guest
 from ironic_accel.twin.inside.shared import Inside
 from ironic_accel.twin.load import load_box, shipped
@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--box',
         metavar='NAME',
         help=f'a shipped box ({", ".join(shipped())}) or a YAML file',
+    )
+    source.add_argument(
+        '--list-faults',
+        action='store_true',
+        help='print all that can go wrong here, and end',
     )
     source.add_argument(
         '--capture',
@@ -66,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         '--fault', action='append', default=[],
         metavar='NAME[=VALUE][@MATCH][#COUNT]',
-        help=f'let a fault stand: {", ".join(KNOWN)}',
+        help=f'let a fault stand (see --list-faults): {", ".join(KNOWN)}',
     )  # fmt: skip
     add(
         '--timing', action='append', default=[], metavar='NAME=SECONDS',
@@ -134,6 +139,9 @@ def _furnish(box: Box, folder: Path, command: str | None) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; 2 where the arguments are bad."""
+    if args.list_faults:
+        print('\n'.join(lines()))
+        return 0
     try:
         box = make_box(args)
         server = TwinServer(box, args.port, args.tls)

@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Faults on request: one table of names, and how they are chosen.
+"""Faults on request: how they stand, are chosen and used up.
 
-A fault is ``NAME[=VALUE]``. ``match`` limits it to request paths (or
-component, mode and device ids) that contain the text, ``count`` to so many
+A fault is ``NAME[=VALUE]``; the names are in ``fault_catalogue``. ``match``
+limits it to request paths (or component, mode and device ids) that contain
+the text (that end with it, where it ends with ``$``), ``count`` to so many
 times, ``skip`` lets the first ones pass.
 """
 
@@ -22,55 +23,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ironic_accel.twin.fault_catalogue import KNOWN
+
+
 if TYPE_CHECKING:
     from ironic_accel.twin.box import Box
     from ironic_accel.twin.tasks import Task
-
-# Faults of the HTTP exchange, by request path.
-HTTP = {
-    'busy': '503 with Retry-After (VALUE seconds, 5) to a request',
-    'drop': 'the request is carried out and the connection dropped',
-    'refuse': 'the connection is dropped before anything is done',
-    'expire-session': '401 once to a request with a session token',
-    'status': 'the status VALUE (such as 500) for a resource',
-    'garbage': '200 with a body that is no JSON',
-    'hang': 'no answer for VALUE real seconds (60)',
-    'slow': 'an answer after VALUE real seconds (0.5)',
-    'expand-error': '500 to a request with $expand',
-    'expand-truncated': 'a body cut short to a request with $expand',
-    'expand-wrong': 'collections answer $expand with references only',
-}
-# Faults of a document: VALUE is a property name or JSON pointer.
-PROPERTY = {
-    'null': 'a property is null',
-    'absent': 'a property is missing',
-    'wrong-type': 'a property has a list where none belongs',
-    'unknown-enum': 'a property has a value outside its enumeration',
-    'serial-zeros': 'all GPUs report a serial number of zeros',
-}
-# Faults of tasks and updates.
-UPDATE = {
-    'task-purged': 'a task is gone before the first poll',
-    'task-done': 'a task is done before the first poll',
-    'task-new': 'a task is New for VALUE seconds (30) first',
-    'task-warning': 'a task ends Completed with TaskStatus Warning',
-    'task-stuck': 'a task stays Running although the work is done',
-    'task-early': 'PercentComplete is 100 while the state is Running',
-    'fail-component': 'a component does not take the image',
-    'silent-noop': 'an image is taken and nothing changes',
-    'equal-refused': 'an equal version is refused: 400 SUP029',
-    'foreign-task': "someone else's task runs for VALUE seconds (600)",
-    'foreign-copy': 'a background copy runs that nobody here started',
-    'vanish-after-bmc': 'a component is gone after a BMC reset',
-}
-# Faults of resets and of what follows them.
-RESET = {
-    'weak-reset': 'a reset does not activate what it should',
-    'aux-refused': 'the auxiliary cycle is refused with 400',
-    'late-devices': 'devices show VALUE seconds after power-on',
-    'renumber': 'resource ids move at the next host reset',
-}
-KNOWN = {**HTTP, **PROPERTY, **UPDATE, **RESET}
 
 
 @dataclass
@@ -83,6 +41,14 @@ class Fault:
     method: str | None = None
     count: int | None = None
     skip: int = 0
+
+    def concerns(self, what: str) -> bool:
+        """Whether it is about that path or id."""
+        if self.match is None:
+            return True
+        if self.match.endswith('$'):
+            return what.endswith(self.match[:-1])
+        return self.match in what
 
 
 class Faults:
@@ -127,6 +93,10 @@ class Faults:
             int(count) if count else None,
         )  # fmt: skip
 
+    def lift(self, fault: Fault) -> None:
+        """Lift this very fault."""
+        self._standing = [one for one in self._standing if one is not fault]
+
     def clear(self, name: str | None = None) -> None:
         """Lift one kind of fault, or all."""
         self._standing = [
@@ -142,12 +112,17 @@ class Faults:
         for fault in self._standing:
             if fault.name != name or fault.count == 0:
                 continue
-            if fault.match is not None and fault.match not in what:
+            if not fault.concerns(what):
                 continue
             if method and fault.method and fault.method != method:
                 continue
             return fault
         return None
+
+    def all(self, name: str, what: str) -> list[Fault]:
+        """All faults of that name that concern ``what``."""
+        return [f for f in self._standing
+                if f.name == name and f.count != 0 and f.concerns(what)]
 
     def stands(self, fault: Fault) -> bool:
         """Whether this very fault has not been lifted, used up or not."""
@@ -185,6 +160,11 @@ class Faults:
             box.timeline.after(
                 float(fault.value or 30), lambda: _run(task), 'task runs'
             )
+        if fault := self.take('task-forgotten'):
+            box.timeline.after(
+                float(fault.value or 60), lambda: box.tasks.lose(task),
+                'task forgotten',
+            )  # fmt: skip
         task.hidden = self.take('task-purged') is not None
         task.fast = self.take('task-done') is not None
 

@@ -73,6 +73,7 @@ class Tasks:
         self._box = box
         self._numbers = itertools.count()
         self.all: dict[str, Task] = {}
+        self.forgotten: list[Task] = []
 
     def new(self, name: str) -> Task:
         """Start a task."""
@@ -106,6 +107,11 @@ class Tasks:
         """Forget one task, as a BMC that reaps tasks does."""
         self.all.pop(task.id, None)
 
+    def lose(self, task: Task) -> None:
+        """Forget one task; what it does goes on (``forgotten``)."""
+        self.forgotten.append(task)
+        self.drop(task)
+
     def forget(self) -> None:
         """Forget all tasks: the BMC started again."""
         for task in self.all.values():
@@ -114,8 +120,9 @@ class Tasks:
 
     @property
     def running(self) -> list[Task]:
-        """The tasks that have not ended."""
-        return [task for task in self.all.values() if task.running]
+        """The tasks that have not ended, forgotten ones with them."""
+        known = [*self.all.values(), *self.forgotten]
+        return [task for task in known if task.running]
 
     def _event(
         self, task: Task, name: str, text: str, severity: str

@@ -33,7 +33,11 @@ class Body(Protocol):
 
 @dataclass
 class Request:
-    """One request; header names are lower case, ``path`` is decoded."""
+    """One request; header names are lower case, ``path`` is decoded.
+
+    ``patience`` is how many simulated seconds the client waits for an
+    answer, where time is simulated on its side too.
+    """
 
     method: str
     path: str
@@ -41,6 +45,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     length: int | None = None
+    patience: float | None = None
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object.

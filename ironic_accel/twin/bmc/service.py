@@ -123,7 +123,7 @@ class Service:
         root = self.box.documents.see(ROOT) or {}
         features = root.get('ProtocolFeaturesSupported') or {}
         query = Query(request.query, features, self.read)
-        found = query.apply(found)
+        found = mischief.present(self.box, request, query.apply(found))
         reply = Reply(200, found, expanded=query.expanded)
         tag = self._tag(found, reply)
         reply.headers['ETag'] = tag

@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.twin.faults import KNOWN, Faults
+from ironic_accel.twin.fault_catalogue import KNOWN, lines
+from ironic_accel.twin.faults import Faults
 from ironic_accel.twin.images import pldm_bundle
 
 from tests.unit.twin.conftest import UPDATE, Client, MakeClient
@@ -63,6 +64,18 @@ def test_parse_and_limits() -> None:
         faults.parse('gremlins')
     with pytest.raises(ValueError, match='number after #'):
         faults.parse('busy#many')
+
+
+def test_the_catalogue_names_every_fault_that_can_stand() -> None:
+    printed = [line.split()[0] for line in lines()]
+    assert set(KNOWN) <= set(printed)
+
+
+def test_a_match_with_a_dollar_is_the_end_of_a_path() -> None:
+    faults = Faults()
+    faults.parse('status@/Systems$')
+    assert faults.find('status', '/redfish/v1/Systems')
+    assert faults.find('status', '/redfish/v1/Systems/1') is None
 
 
 def test_skip_lets_the_first_ones_pass() -> None:
