@@ -54,9 +54,14 @@ class Result:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ended:
-    """The write is over. It says nothing of activation, nor is it a proof."""
+    """The write is over. It says nothing of activation, nor is it a proof.
+
+    :ivar staged: whether the box itself says that what is left is a reset
+        of the host: it does nothing until then, and shows nothing either.
+    """
 
     results: tuple[Result, ...]
+    staged: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ iDRAC serves (``JobState``), and Dell's iDRAC-Redfish-Scripting, issues 32 (a
 job that is scheduled is executed at the next reset of the server) and 266
 (a job at 100 % says "server reboot pending" and is never marked completed).
 
-A state that is not in the table, or not told, is not over.
+A state that is not in the table, or not told, is not over. iDRAC's tasks
+tell its own state beside the standard one (sushy 5.14,
+``oem/dell/constants.py``): where the two differ the graver counts.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 import enum
+import re
 from typing import Any
 
 
@@ -74,12 +77,26 @@ GOOD = frozenset({'Completed', 'RebootCompleted'})
 #: States in which a task may wait for a host reset without saying so in the
 #: state: its messages, or 100 %, tell.
 _MAY_WAIT = frozenset({
-    'UserIntervention', 'Pending', 'Suspended', 'New', 'Starting'})
+    'UserIntervention', 'Pending', 'Suspended', 'Interrupted', 'Waiting',
+    'Paused', 'New', 'Starting'})
 
-#: What a waiting one says, in lower case (iDRAC: "Task successfully
-#: scheduled.", "Job completed, server reboot pending").
-_WAITS = ('reboot pending', 'successfully scheduled', 'pending reboot',
-          'after reboot', 'next reboot', 'upon reboot')
+#: What a waiting one says (iDRAC: "Task successfully scheduled.", "Job
+#: completed, server reboot pending"; its script: "virtual a/c cycle").
+_WAITS = re.compile(
+    r'(reboot|reset|restart|power.?cycle)\w*\s+(is\s+)?(pending|required|'
+    r'needed)|(pending|requires?|needs?)\s+(an?\s+|the\s+)?(\w+\s+)?'
+    r'(reboot|reset|restart|power.?cycle)|successfully scheduled|'
+    r'(next|after|upon)\s+(the\s+)?(next\s+)?(reboot|reset|restart)|'
+    r'virtual a/?c', re.I)
+
+#: MessageIds of one, without registry and version (DMTF Base and Update).
+_WAIT_IDS = frozenset({'ResetRequired', 'AwaitToActivate'})
+
+#: iDRAC's jobs that reboot the host themselves.
+_REBOOT_JOB = re.compile(r'RID_\d+')
+
+#: Where a vendor keeps a state of its own beside the standard one.
+_OWN_STATES = (('Oem', 'Dell', 'JobState'),)
 
 #: What services give for the end of one that has none.
 _NO_TIME = frozenset({'', 'TIME_NA', 'TIME_NOW'})
@@ -99,19 +116,57 @@ def phase(doc: Mapping[str, Any]) -> Phase:
 
     :param doc: the resource Task, Job or DellJob.
     """
-    state = state_of(doc)
+    state, own = state_of(doc), own_state(doc)
+    if own is None:
+        return _phase(doc, state)
+    told, more = _phase(doc, state), _phase(doc, own)
+    if more is Phase.WAITING and (told is Phase.OVER
+                                  or state in _MAY_WAIT):
+        return more
+    return more if told is Phase.OVER else told
+
+
+def good(doc: Mapping[str, Any]) -> bool:
+    """Whether one that is over says that it did what it was to do."""
+    told = {state_of(doc), own_state(doc)} - {None}
+    return bool(told) and told <= GOOD
+
+
+def _phase(doc: Mapping[str, Any], state: str | None) -> Phase:
     if state is None:
         return Phase.UNKNOWN
     told = STATES.get(state, Phase.UNKNOWN)
     if told is Phase.OVER:
         return told
-    words = ' '.join(_texts(doc)).lower()
-    percent = doc.get('PercentComplete')
-    if state in _MAY_WAIT and any(w in words for w in _WAITS):
+    if state == 'RebootPending' and _REBOOT_JOB.fullmatch(
+            str(doc.get('Id'))):
+        return Phase.GOING
+    if state == 'UserIntervention' and doc.get('PercentComplete') == 100:
         return Phase.WAITING
-    if state == 'UserIntervention' and percent == 100:
+    if state in _MAY_WAIT and _asks_for_reset(doc):
         return Phase.WAITING
     return told
+
+
+def own_state(doc: Mapping[str, Any]) -> str | None:
+    """The vendor's own state of a task, where it tells one."""
+    for path in _OWN_STATES:
+        value: Any = doc
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def said(doc: Mapping[str, Any]) -> str:
+    """A task in few words: its name, its states, its last message."""
+    name = doc.get('Name')
+    states = dict.fromkeys(s for s in (state_of(doc), own_state(doc)) if s)
+    last = next(reversed([t for t in _texts(doc) if t.strip()]), None)
+    return (f'{name if isinstance(name, str) and name else "task"} '
+            f'{" / ".join(states) or "in a state that it does not tell"}'
+            + (f': {last[:200]}' if last else ''))
 
 
 def ended(doc: Mapping[str, Any]) -> bool:
@@ -120,11 +175,24 @@ def ended(doc: Mapping[str, Any]) -> bool:
     return isinstance(end, str) and end not in _NO_TIME
 
 
+def _asks_for_reset(doc: Mapping[str, Any]) -> bool:
+    """Whether the messages of a waiting one ask for a reset."""
+    return any(_WAITS.search(text) for text in _texts(doc)) or any(
+        str(one.get('MessageId')).rsplit('.', 1)[-1] in _WAIT_IDS
+        for one in _messages(doc))
+
+
 def _texts(doc: Mapping[str, Any]) -> Iterable[str]:
     """A DellJob has one message, the others a list of them."""
-    if isinstance(doc.get('Message'), str):
-        yield doc['Message']
-    messages = doc.get('Messages')
-    for one in messages if isinstance(messages, list) else ():
-        if isinstance(one, Mapping) and isinstance(one.get('Message'), str):
-            yield one['Message']
+    oem: Any = doc.get('Oem')
+    dell = oem.get('Dell') if isinstance(oem, Mapping) else None
+    for one in (doc, dell, *_messages(doc)):
+        text = one.get('Message') if isinstance(one, Mapping) else None
+        if isinstance(text, str):
+            yield text
+
+
+def _messages(doc: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    told = doc.get('Messages')
+    return [m for m in told if isinstance(m, Mapping)] if isinstance(
+        told, list) else []

@@ -77,3 +77,70 @@ def test_every_state_of_the_schema_is_in_the_table(
     ('', False), (7, False)])
 def test_an_end_that_is_none(end: Any, expected: bool) -> None:
     assert task_states.ended({'EndTime': end}) is expected
+
+
+#: What Dell's issue 266 quotes of a network card's update.
+REBOOT = ('Job completed, server reboot pending In order to apply changes, '
+          'recover from errors, or complete the operation, a component reset '
+          'is required with the Reset action URI '
+          "'/redfish/v1/Systems/System.Embedded.1/Actions/"
+          "ComputerSystem.Reset' and ResetType 'PowerCycle'.")
+
+
+@pytest.mark.parametrize('state', [
+    'UserIntervention', 'Pending', 'Suspended', 'Interrupted'])
+@pytest.mark.parametrize(('text', 'message_id', 'expected'), [
+    (REBOOT, 'IDRAC.2.8.PR19', Phase.WAITING),
+    ('a virtual A/C cycle of the server', 'X', Phase.WAITING),
+    ('The update needs a host reset', 'X', Phase.WAITING),
+    ('', 'Base.1.12.ResetRequired', Phase.WAITING),
+    ('Awaiting for an action', 'Update.1.0.AwaitToActivate', Phase.WAITING),
+    ('Lifecycle Controller in use. This job will start when Lifecycle '
+     'Controller is available.', 'X', Phase.GOING),
+    ('The BMC reset the component', None, Phase.GOING)])
+def test_what_waits_for_a_reset_says_so(
+        state: str, text: str, message_id: Any, expected: Phase) -> None:
+    assert task_states.phase({'TaskState': state, 'Messages': [
+        {'Message': text, 'MessageId': message_id}]}) is expected
+
+
+@pytest.mark.parametrize(('standard', 'own', 'expected', 'good'), [
+    ('Completed', 'CompletedWithErrors', Phase.OVER, False),
+    ('Completed', 'Failed', Phase.OVER, False),
+    ('Completed', 'Running', Phase.GOING, False),
+    ('Completed', 'Scheduled', Phase.WAITING, False),
+    ('Completed', 'Completed', Phase.OVER, True),
+    ('Pending', 'Scheduled', Phase.WAITING, False),
+    ('Starting', 'Scheduled', Phase.WAITING, False),
+    ('Running', 'Scheduled', Phase.GOING, False),
+    ('Running', 'Completed', Phase.GOING, False)])
+def test_idrac_tells_two_states(
+        standard: str, own: str, expected: Phase, good: bool) -> None:
+    doc = {'TaskState': standard, 'Oem': {'Dell': {'JobState': own}}}
+    assert task_states.phase(doc) is expected
+    assert task_states.good(doc) is good
+
+
+@pytest.mark.parametrize('oem', [None, 3, [], {}, {'Dell': 'x'},
+                                 {'Dell': {'JobState': 3}}])
+def test_an_own_state_that_is_none_changes_nothing(oem: Any) -> None:
+    doc = {'TaskState': 'Completed', 'Oem': oem}
+    assert task_states.phase(doc) is Phase.OVER
+    assert task_states.good(doc)
+    assert not task_states.good({'Oem': oem})
+
+
+def test_a_job_that_reboots_the_host_is_under_way() -> None:
+    assert task_states.phase({
+        'Id': 'RID_8431', 'JobState': 'RebootPending'}) is Phase.GOING
+    assert task_states.phase({
+        'Id': 'JID_8431', 'JobState': 'RebootPending'}) is Phase.WAITING
+
+
+def test_a_task_in_few_words() -> None:
+    assert task_states.said({
+        'Name': 'Update', 'TaskState': 'Pending', 'Messages': 3,
+        'Oem': {'Dell': {'JobState': 'Scheduled', 'Message': 'later'}}}) == (
+            'Update Pending / Scheduled: later')
+    assert task_states.said({'Name': 3}) == (
+        'task in a state that it does not tell')
