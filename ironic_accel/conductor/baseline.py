@@ -97,6 +97,8 @@ def select(ctx: Context) -> Ending | None:
     seen, _ways = store.whole(ctx.task, seen)
     choice = choose(seen)
     profile = choice.profile
+    if choice.untold:
+        return looking.wait(ctx, seen, choice.words)
     if profile is None:
         return Ending(ctx.operation, facts={
             'note': f'no baseline matches: {choice.words}'})

@@ -75,6 +75,7 @@ def made(template: str, seen: Inventory, catalog: Catalog) -> str | None:
     products = {d.product for d in devices}
     vendors = {d.vendor for d in devices}
     if kind is None or kind in seen.uncounted \
+            or not all(map(seen.complete_of, KINDS[:KINDS.index(kind) + 1])) \
             or not all(map(traits.healthy, devices)):
         return None
     values = {'kind': kind, 'count': str(len(devices)),

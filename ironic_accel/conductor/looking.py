@@ -191,10 +191,13 @@ def _watched(ctx: Context) -> Ending:
                                                 'more; run again'})
 
 
-def wait(ctx: Context, seen: Inventory) -> Ending | None:
+def wait(ctx: Context, seen: Inventory, why: str = '') -> Ending | None:
     """Look again later at a box that is not stable; the end, past the
-    deadline."""
-    what = seen.unready
+    deadline.
+
+    :param why: what is waited for, where the look itself does not say it.
+    """
+    what = why or seen.unready
     if seen.busy:
         what = f'waiting for {seen.busy[0].kind} {seen.busy[0].summary}'
     if ctx.now > ctx.operation.deadline:

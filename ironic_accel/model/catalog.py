@@ -26,6 +26,7 @@ import re
 from typing import Any
 
 from ironic_accel.model import catalog_source
+from ironic_accel.model.condition import FAMILIES
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import PciIds
@@ -33,10 +34,6 @@ from ironic_accel.model.facts import ComponentFacts as ComponentFacts
 from ironic_accel.model.facts import ModeFacts as ModeFacts
 from ironic_accel.model.facts import pci_id as pci_id
 from ironic_accel.model.facts import Product as Product
-
-#: Kinds that one device may be taken for, depending on who looks.
-_FAMILIES = (frozenset({'nic', 'dpu'}), frozenset({'gpu', 'ai'}),
-             frozenset({'fpga', 'ai', 'crypto'}))
 
 _INSTANCE = re.compile(r'(.+?)-[0-9]+\Z')
 
@@ -250,7 +247,7 @@ def _effect(text: str | None) -> Effect | None:
 
 def _compatible(hint: str | None, kind: str) -> bool:
     return hint is None or hint == kind or any(
-        hint in family and kind in family for family in _FAMILIES)
+        hint in family and kind in family for family in FAMILIES)
 
 
 @functools.cache

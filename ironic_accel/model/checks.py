@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import enum
 from typing import Protocol
 
+from ironic_accel.model.condition import family
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -30,6 +31,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Standing
 from ironic_accel.model import version
 
 
@@ -81,7 +83,12 @@ class State(enum.Enum):
     HOLDS = 'holds'
     PENDING = 'pending'
     DIFFERS = 'differs'
+    #: No source tells it, or the device has no such thing.
     UNSEEN = 'unseen'
+    #: It was asked for and not told: it may be anything.
+    UNREAD = 'unread'
+    #: Two sources tell different values.
+    DOUBT = 'doubt'
 
 
 def component_facts(device: Device, name: str, facts: Facts
@@ -125,6 +132,10 @@ def firmware_state(part: Component, item: Item, form: str) -> State:
     A version that waits and is not the wanted one spoils what runs: the next
     reset, whoever does it, would replace it.
     """
+    if part.doubt:
+        return State.DOUBT
+    if part.running is None and part.standing is Standing.UNREAD:
+        return State.UNREAD
     if part.running is None:
         return State.UNSEEN
     if part.pending is not None:
@@ -137,6 +148,10 @@ def firmware_state(part: Component, item: Item, form: str) -> State:
 
 def mode_state(mode: Mode, item: Item) -> State:
     """How a mode item stands."""
+    if mode.doubt:
+        return State.DOUBT
+    if mode.current is None and mode.standing is Standing.UNREAD:
+        return State.UNREAD
     if mode.current is None and mode.pending is None:
         return State.UNSEEN
     if mode.pending is not None:
@@ -150,9 +165,14 @@ def mode_state(mode: Mode, item: Item) -> State:
 
 
 def item_state(device: Device | None, item: Item, facts: Facts) -> State:
-    """How a firmware or mode item stands against a device as seen."""
+    """How a firmware or mode item stands against a device as seen.
+
+    What was asked for and not told could change it, whatever else is told.
+    """
     if device is None:
         return State.UNSEEN
+    if item_unread(device, item):
+        return State.UNREAD
     if item.kind == 'firmware':
         part = device.component(item.name)
         if part is None:
@@ -161,6 +181,22 @@ def item_state(device: Device | None, item: Item, facts: Facts) -> State:
             part, item, version_form(device, item.name, facts))
     mode = device.mode(item.name)
     return State.UNSEEN if mode is None else mode_state(mode, item)
+
+
+def item_unread(device: Device, item: Item) -> bool:
+    """Whether something unread could change how an item stands."""
+    if item.kind == 'firmware':
+        return device.is_unread(f'firmware:{item.name}',
+                                f'firmware:{base_name(item.name)}')
+    return device.is_unread(f'mode:{item.name}')
+
+
+def doubt(device: Device, item: Item) -> tuple[str, ...]:
+    """The values that sources tell differently, each with its source."""
+    part: Component | Mode | None = (
+        device.component(item.name) if item.kind == 'firmware'
+        else device.mode(item.name))
+    return part.doubt if part else ()
 
 
 def seen_value(device: Device | None, item: Item) -> Value | None:
@@ -188,6 +224,21 @@ def matches(group: Group, device: Device) -> bool:
     seen = _device_facts(device)
     return all(seen[key] is not None and seen[key] in values
                for key, values in group.match.items())
+
+
+def may_match(group: Group, device: Device) -> bool:
+    """Whether a group may select a device once it is read.
+
+    What is known of it must not speak against it; what is not known may
+    turn out to be as declared.
+    """
+    if not device.is_unread('identity'):
+        return False
+    seen = _device_facts(device)
+    kinds = family(frozenset({device.kind}))
+    return bool(kinds & set(group.match.get('kind', kinds))) and all(
+        seen[key] is None or seen[key] in values
+        for key, values in group.match.items() if key != 'kind')
 
 
 def misfit(image: Image, device: Device, item: Item) -> Refusal | None:

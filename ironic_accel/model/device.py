@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -306,9 +307,16 @@ class Inventory:
 
         A NIC may be listed as a DPU and the other way round.
         """
-        kinds = {'nic', 'dpu'} if kind in ('nic', 'dpu') else {kind}
         return self.complete and not any(
-            kinds & set(u.kinds) for u in self.unread)
+            self.hides(u, (kind,)) for u in self.unread)
+
+    @staticmethod
+    def hides(unread: Unread, kinds: Iterable[str]) -> bool:
+        """Whether devices of some kinds may be behind what was not read."""
+        wanted = set(kinds)
+        if wanted & {'nic', 'dpu'}:
+            wanted |= {'nic', 'dpu'}
+        return bool(wanted & set(unread.kinds))
 
     @property
     def partial(self) -> bool:

@@ -60,17 +60,15 @@ def differences(before: Inventory, after: Inventory
     """What differs, device by device.
 
     What one of the two looks could not tell is no difference: unknown is
-    not a value. The devices of both have the same ids (``model.join``).
-
-    :raises: ValueError for an incomplete look: what is not seen now may be
-        there all the same.
+    not a value, and a device of a kind that was not read whole may be there
+    all the same. The devices of both have the same ids (``model.join``).
     """
-    if not (before.complete and after.complete):
-        raise ValueError('no differences out of an incomplete inventory')
     old = {d.id: d for d in before.devices}
     new = {d.id: d for d in after.devices}
-    found = [Difference(i, 'vanished') for i in old if i not in new]
-    found += [Difference(i, 'appeared') for i in new if i not in old]
+    found = [Difference(i, 'vanished') for i, d in old.items()
+             if i not in new and after.complete_of(d.kind)]
+    found += [Difference(i, 'appeared') for i, d in new.items()
+              if i not in old and before.complete_of(d.kind)]
     for name, device in old.items():
         if name in new:
             found += _of_device(device, new[name])

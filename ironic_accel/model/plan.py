@@ -168,17 +168,23 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item that nothing may or can be done about, and why."""
+    """An item that nothing may or can be done about, and why.
+
+    :ivar unread: whether it rests on something that was not read or that
+        two sources tell differently: another look may tell better.
+    """
 
     item: Item
     reason: str
     expected: Value | None = None
     seen: Value | None = None
+    unread: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a plan's ``refused``."""
         return {**item_to_dict(self.item), 'reason': self.reason,
-                'expected': plain(self.expected), 'seen': plain(self.seen)}
+                'expected': plain(self.expected), 'seen': plain(self.seen),
+                **({'unread': True} if self.unread else {})}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -211,6 +217,11 @@ class Plan:
     def converged(self) -> bool:
         """Whether nothing is left to do and nothing is refused."""
         return not self.stages and not self.refused
+
+    @property
+    def untold(self) -> bool:
+        """Whether it is refused, and by what was not read alone."""
+        return bool(self.refused) and all(r.unread for r in self.refused)
 
     def to_dict(self) -> dict[str, Any]:
         """The document ``plan/1``."""

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from ironic_accel.model import checks
+from ironic_accel.model import condition
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.checks import State
 from ironic_accel.model.device import base_name
@@ -76,15 +77,20 @@ def select(inventory: Inventory, profile: Profile
     """The items of a profile on a box, and what is wrong with the devices.
 
     Missing, surplus and unhealthy devices are refusals about the device; so
-    is a device to which two groups say something about the same thing.
+    is a device to which two groups say something about the same thing, and
+    a number that something unread may change.
     """
     wanted: dict[Ref, Wanted] = {}
     refused: list[Refusal] = []
     for group in profile.groups:
-        found = [d for d in inventory.devices if checks.matches(group, d)]
-        refused += refusals.count(group, len(found))
+        unread = [d for d in inventory.devices if checks.may_match(group, d)]
+        found = [d for d in inventory.devices
+                 if checks.matches(group, d) and d not in unread]
+        refused += [no for d in found for no in refusals.health(group, d)]
+        hidden = refusals.uncounted(group, inventory, unread)
+        refused += hidden or refusals.count(
+            group, sum(refusals.counts(group, d) for d in found))
         for device in found:
-            refused += refusals.health(group, device)
             for want in group_items(group, device):
                 if want.item.ref in wanted:
                     refused.append(Refusal(
@@ -135,6 +141,7 @@ def make_plan(inventory: Inventory, profile: Profile,
     :param ways: what can be done on this box.
     :param facts: the catalogue.
     """
+    inventory = condition.marked(inventory)
     known = {x.item.ref: x for x in landed}
     wanted, refused = select(inventory, profile)
     satisfied: list[Proof] = []
@@ -146,7 +153,10 @@ def make_plan(inventory: Inventory, profile: Profile,
         active = _waiting(want, state, entry)
         if state is State.HOLDS and _stale(entry):
             active = entry
-        if active is not None:
+        no = _untold(want, state, active, inventory)
+        if no:
+            refused += no
+        elif active is not None:
             waiting.append(active)
             refused += refusals.activation(
                 active, want.device, profile, ways)
@@ -156,6 +166,9 @@ def make_plan(inventory: Inventory, profile: Profile,
             image = profile.images.get(want.image or '')
             no, made = refusals.change(
                 want.item, want.device, image, profile, ways, facts)
+            if made is None and inventory.held and _no_way(want, ways):
+                no = [Refusal(want.item, inventory.held[0].words,
+                              want.item.wanted, None, True)]
             refused += no + _apart(want, wanted, inventory, facts)
             if made is not None:
                 todo.append(dataclasses.replace(
@@ -165,6 +178,28 @@ def make_plan(inventory: Inventory, profile: Profile,
         if _alone(inventory.device(x.item.device), x.item, facts))
     staged, no = stages.build(todo, waiting, profile, ways, alone)
     return Plan(tuple(staged), tuple(satisfied), tuple(refused + no))
+
+
+def _untold(want: Wanted, state: State, active: Landed | None,
+            inventory: Inventory) -> list[Refusal]:
+    """An item of which it cannot be told how it stands.
+
+    What we have written and not yet activated may be shown in two ways until
+    its reset; that doubt the reset settles.
+    """
+    if state is State.UNREAD:
+        return [refusals.unread(want.item, want.device, inventory)]
+    if state is State.DOUBT and active is None:
+        return [refusals.doubt(
+            want.item, checks.doubt(want.device, want.item))]
+    return []
+
+
+def _no_way(want: Wanted, ways: Sequence[Way]) -> bool:
+    """Whether no way to an item is seen: there may be one that an update
+    service which was not read would tell."""
+    return not any(want.item.ref in w.burns or want.item.ref in w.sets
+                   for w in ways)
 
 
 def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
@@ -179,12 +214,19 @@ def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
         device.kind, item.name, device.product, device.vendor)
     if not known or not known.together:
         return []
-    having = [d for d in inventory.devices
-              if (d.kind, d.vendor) == (device.kind, device.vendor)
+    alike = [d for d in inventory.devices if d.kind == device.kind
+             and d.vendor in (None, device.vendor)]
+    unread = [d.id for d in alike if d.is_unread(f'mode:{item.name}')]
+    having = [d for d in alike if d.vendor == device.vendor
               and d.mode(item.name) is not None]
     asked = {w.item.device for w in wanted if w.item.name == item.name
              and w.item.wanted == item.wanted}
     left = [d.id for d in having if d.id not in asked]
+    if unread and not left:
+        return [Refusal(
+            item, 'it is one mode for all such devices of the box, and it '
+            'was not read of ' + ', '.join(unread[:4]), item.wanted, None,
+            True)]
     if not left:
         return []
     return [Refusal(

@@ -77,7 +77,8 @@ class Group:
 
     :ivar match: by key (kind, vendor, product, pci, part_number, psid,
         location), the accepted values; keys are ANDed.
-    :ivar health: ``ok`` or ``any``.
+    :ivar health: ``ok`` (nothing is said against it), ``proved`` (it was
+        told that it is well) or ``any``.
     """
 
     name: str

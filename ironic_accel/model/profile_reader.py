@@ -43,6 +43,7 @@ ALLOWABLE = ('downgrade', 'force', 'collateral', 'burn_at_deploy',
 FITS = ('psid', 'board', 'part_number', 'model', 'pci')
 MATCHES = ('kind', 'vendor', 'product', 'pci', 'part_number', 'psid',
            'location')
+HEALTH = ('ok', 'proved', 'any')
 LONGEST_NAME = 48
 
 _NAME = re.compile(r'[a-z][a-z0-9]*(-[a-z0-9]+)*')
@@ -206,7 +207,7 @@ class _Reader:
                 firmware.entries().items() if firmware else ())},
             {n: self._mode(n, entry, kinds) for n, entry in (
                 modes.entries().items() if modes else ())},
-            fields['health'].word(('ok', 'any')) if 'health' in fields
+            fields['health'].word(HEALTH) if 'health' in fields
             else 'ok')
 
     def _match(self, node: Node | None) -> dict[str, tuple[str, ...]]:

@@ -20,11 +20,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ironic_accel.model import checks
+from ironic_accel.model import condition
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Mode
 from ironic_accel.model.document import plain
 from ironic_accel.model.plan import Item
@@ -50,12 +53,79 @@ def count(group: Group, found: int) -> list[Refusal]:
                     'declared', expected, found)]
 
 
-def health(group: Group, device: Device) -> list[Refusal]:
-    """A device that says that it is not well."""
-    if group.health == 'any' or device.health in (None, 'OK'):
+def uncounted(group: Group, inventory: Inventory,
+              unread: Sequence[Device]) -> list[Refusal]:
+    """A number of devices that cannot be told, and what keeps it so.
+
+    :param unread: devices that the group may select, and that were not read.
+    """
+    kinds = group.match.get('kind', KINDS)
+    whose = {d.id for d in unread}
+    why = [u.words for u in inventory.unread if u.about in whose
+           or inventory.hides(u, kinds)]
+    named = ' '.join(why)
+    why += [f'{d.id} was not read' for d in unread if d.id not in named]
+    two = sorted({*kinds} & {*inventory.uncounted})
+    if two:
+        why.append(f"two ways show different numbers of {', '.join(two)}")
+    if not inventory.complete:
+        why.append(inventory.unready)
+    if not why:
         return []
-    return [Refusal(Item(device.id, 'health', 'device', 'OK'),
-                    'the device is not healthy', 'OK', device.health)]
+    more = f' (and {len(why) - 2} more)' if len(why) > 2 else ''
+    return [Refusal(
+        Item(group.name, 'count', 'device', group.count.minimum),
+        'the devices of the group cannot be counted: '
+        + '; '.join(why[:2]) + more, group.count.minimum, None, True)]
+
+
+def health(group: Group, device: Device) -> list[Refusal]:
+    """A device that is not well, or of which that cannot be told.
+
+    ``health: any`` lets every health pass; a state in which a device cannot
+    be used keeps it from being counted all the same.
+    """
+    item = Item(device.id, 'health', 'device', 'OK')
+    if group.health == 'any':
+        return [] if not device.is_unread('state') else [Refusal(
+            Item(device.id, 'state', 'device', 'Enabled'),
+            'its state was not read', 'Enabled', None, True)]
+    if device.health not in (None, 'OK'):
+        return [Refusal(item, 'the device is not healthy', 'OK',
+                        device.health)]
+    if not condition.usable(device):
+        return [Refusal(Item(device.id, 'state', 'device', 'Enabled'),
+                        'the device cannot be used in its state', 'Enabled',
+                        device.state)]
+    if not condition.healthy(device):
+        return [Refusal(item, condition.complaint(device), 'OK', None,
+                        True)]
+    if group.health == 'proved' and device.health is None:
+        return [Refusal(item, 'its health is not reported, and the '
+                        'profile wants it proved', 'OK', None)]
+    return []
+
+
+def counts(group: Group, device: Device) -> bool:
+    """Whether a device of a group is one of those that it has to have."""
+    return condition.usable(device) and not health(group, device)
+
+
+def unread(item: Item, device: Device, inventory: Inventory) -> Refusal:
+    """An item of which it cannot be told how it stands."""
+    name = (f'firmware:{item.name}' if item.kind == 'firmware'
+            else f'mode:{item.name}')
+    why = [u.words for u in inventory.unread if u.about == device.id and (
+        not u.facts or {'presence', name, name.partition(':')[0],
+                        f'{item.kind}s'} & {*u.facts})]
+    return Refusal(item, why[0] if why else 'it was asked for and not told',
+                   item.wanted, None, True)
+
+
+def doubt(item: Item, values: Sequence[str]) -> Refusal:
+    """An item of which two sources tell different values."""
+    return Refusal(item, 'its sources tell different values: '
+                   + ', '.join(values), item.wanted, ', '.join(values), True)
 
 
 def too_strong(item: Item, effect: Effect, profile: Profile
@@ -79,7 +149,11 @@ def activation(entry: Landed, device: Device, profile: Profile,
 def change(item: Item, device: Device, image: Image | None,
            profile: Profile, ways: Sequence[Way], facts: Facts
            ) -> tuple[list[Refusal], stages.Todo | None]:
-    """What speaks against changing an item, or the change to be staged."""
+    """What speaks against changing an item, or the change to be staged.
+
+    Asked only about items that were read: no reason here rests on something
+    that was asked for and not told.
+    """
     if item.kind == 'firmware':
         return _firmware(item, device, image, profile, ways, facts)
     return _mode(item, device, profile, ways)
@@ -187,8 +261,8 @@ def _mode(item: Item, device: Device, profile: Profile,
 
 def _settable(item: Item, mode: Mode, profile: Profile) -> list[Refusal]:
     if mode.current is None:
-        return [Refusal(item, 'its value cannot be read, so nothing could '
-                        'be proved', item.wanted, None)]
+        return [Refusal(item, 'its value is not reported, so nothing '
+                        'could be proved', item.wanted, None)]
     if mode.allowed is not None and not any(
             checks.same_value(v, item.wanted, mode.unordered)
             for v in mode.allowed):

@@ -36,10 +36,14 @@ class Tried:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
-    """The profile that was chosen, or None, and all that were tried."""
+    """The profile that was chosen, or None, and all that were tried.
+
+    :ivar untold: whether none is chosen because something was not read.
+    """
 
     profile: Profile | None
     tried: tuple[Tried, ...]
+    untold: bool = False
 
     @property
     def words(self) -> str:
@@ -53,18 +57,29 @@ def first(profiles: Iterable[Profile], seen: Inventory) -> Choice:
 
     What runs on the devices does not matter, nor whether they are well: a
     node with an ill GPU has the same baseline, which is refused for it.
-
-    :raises: ValueError for an incomplete inventory.
+    Where something unread keeps from telling whether a profile is the one,
+    none is chosen: the next one would be a guess.
     """
-    if not seen.complete:
-        raise ValueError('no choice out of an incomplete inventory')
     tried = []
     for profile in profiles:
+        unread = untold(profile, seen)
+        if unread:
+            tried.append(Tried(profile.name, unread))
+            return Choice(None, tuple(tried), True)
         why = mismatch(profile, seen)
         tried.append(Tried(profile.name, why))
         if not why:
             return Choice(profile, tuple(tried))
     return Choice(None, tuple(tried))
+
+
+def untold(profile: Profile, seen: Inventory) -> str:
+    """What keeps from counting the devices of a profile, or empty."""
+    for group in profile.groups:
+        unread = [d for d in seen.devices if checks.may_match(group, d)]
+        for refusal in refusals.uncounted(group, seen, unread):
+            return f'group {group.name}: {refusal.reason}'
+    return ''
 
 
 def mismatch(profile: Profile, seen: Inventory) -> str:

@@ -16,14 +16,15 @@ We own the prefix ``CUSTOM_ACCEL_`` and touch nothing else. Behind it stand
 
 =======================  ==================================================
 ``<KIND>``               at least one healthy device of the kind
-``<KIND>_X<n>``          exactly n healthy ones, where that can be told
+``<KIND>_X<n>``          exactly n that are told and healthy, where nothing
+                         unread may hide another one
 ``<KIND>_<PRODUCT>``     at least one healthy one of the product
 ``<KIND>_<MODE>``        the mode is enabled on all of them
 ``<KIND>_<MODE>_<WORD>`` the mode is that word on all of them
 ``IS_<PROFILE>``         the node is in that profile, lastingly
 ``CAN_<PROFILE>``        it can be brought there
 ``PCI_<VENDOR>_<DEV>``   such a device is there (where configured)
-``DEGRADED``             devices are missing or not healthy
+``DEGRADED``             devices are missing, not healthy or not read
 =======================  ==================================================
 """
 
@@ -38,9 +39,11 @@ import re
 from typing import NamedTuple
 
 from ironic_accel.model import checks
+from ironic_accel.model import condition
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Value
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
@@ -136,42 +139,62 @@ def counts(device: Device, catalog: Catalog) -> bool:
 
 
 def healthy(device: Device) -> bool:
-    """Whether nothing is said against a device's health."""
-    return device.health in (None, 'OK')
+    """Whether nothing is said against a device, nor unread that might."""
+    return condition.healthy(device)
+
+
+def may_count(device: Device, catalog: Catalog) -> bool:
+    """Whether a device that is not read may be one that yields traits."""
+    if device.kind in ('nic', 'dpu') and device.product is None:
+        return device.is_unread('identity')
+    return counts(device, catalog)
 
 
 def presence(inventory: Inventory, catalog: Catalog,
              expectations: Iterable[Group] = ()) -> list[Trait]:
     """Traits of what is there.
 
+    What was not read costs the kinds that it may hide their number, and
+    those alone; a node that may have an accelerator which nobody can tell of
+    is degraded.
+
     :param expectations: groups of profiles that say how many devices there
         have to be; where fewer are there and healthy, the kind's count is
         not published and the node is degraded.
-    :raises: ValueError for an incomplete inventory: what is not seen now may
-        be there all the same.
+    :raises: ValueError for a host that is off: its devices are unseen.
     """
-    _complete(inventory)
-    found = [d for d in inventory.devices if counts(d, catalog)]
-    sound = [d for d in found if healthy(d)]
+    _on(inventory)
+    inventory = condition.marked(inventory)
+    found = [d for d in inventory.devices if may_count(d, catalog)]
+    sound = [d for d in found if healthy(d) and counts(d, catalog)]
     short = {kind for group in expectations
              if _matching(group, inventory) < group.count.minimum
              for kind in group.match.get('kind', ())}
     traits: set[Trait] = set()
-    if short or len(sound) < len(found):
+    if short or len(sound) < len(found) or not all(
+            inventory.complete_of(k) for k in KINDS if k != 'baseboard'):
         traits.add(Trait(Worth.DEGRADED, DEGRADED))
     for kind in {d.kind for d in sound}:
         number = sum(d.kind == kind for d in sound)
         traits.add(Trait(Worth.KIND, trait_name(kind)))
-        if kind not in short and kind not in inventory.uncounted:
+        if kind not in short and _countable(kind, inventory):
             traits.add(Trait(Worth.COUNT, trait_name(kind, f'X{number}')))
     traits |= {Trait(Worth.PRODUCT, trait_name(d.kind, d.product))
                for d in sound if d.product}
     return sorted(traits)
 
 
-def _complete(inventory: Inventory) -> None:
-    if not inventory.complete:
-        raise ValueError('no traits out of an incomplete inventory')
+def _on(inventory: Inventory) -> None:
+    if inventory.host == 'off':
+        raise ValueError('no traits out of a look at a host that is off')
+
+
+def _countable(kind: str, inventory: Inventory) -> bool:
+    """Whether all devices of a kind are told, as far as anybody knows."""
+    kinds = condition.family(frozenset({kind}))
+    return (kind not in inventory.uncounted and inventory.complete_of(kind)
+            and not any(d.is_unread() and d.kind in kinds
+                        for d in inventory.devices))
 
 
 def _matching(group: Group, inventory: Inventory) -> int:
@@ -184,15 +207,17 @@ def modes(inventory: Inventory, catalog: Catalog) -> list[Trait]:
 
     Only modes that outlast a reset, with nothing pending: the node reboots
     before anybody uses it. None of a kind that may have more devices than
-    are told apart.
+    are told, nor one that was not read of a device that may be healthy.
 
-    :raises: ValueError for an incomplete inventory.
+    :raises: ValueError for a host that is off.
     """
-    _complete(inventory)
+    _on(inventory)
+    inventory = condition.marked(inventory)
     kinds: dict[str, list[Device]] = {}
     for dev in inventory.devices:
-        if counts(dev, catalog) and healthy(dev) \
-                and dev.kind not in inventory.uncounted:
+        if counts(dev, catalog) and dev.health in (None, 'OK') \
+                and condition.usable(dev) \
+                and _countable(dev.kind, inventory):
             kinds.setdefault(dev.kind, []).append(dev)
     return sorted(
         Trait(Worth.MODE, trait_name(kind, mode, *word))
@@ -204,8 +229,9 @@ def _agreed(name: str, devices: list[Device]) -> Iterator[tuple[str, ...]]:
     """The words behind a mode's name that are true of all devices."""
     found = [d.mode(name) for d in devices]
     values: list[Value] = []
-    for mode in found:
-        if mode is None or mode.current is None or not mode.persists:
+    for device, mode in zip(devices, found, strict=True):
+        if mode is None or mode.current is None or not mode.persists \
+                or mode.doubt or device.is_unread(f'mode:{name}'):
             return
         if not (mode.pending is None or checks.same_value(
                 mode.pending, mode.current, mode.unordered)):

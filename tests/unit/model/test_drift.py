@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import dataclasses
 
 import pytest
@@ -24,6 +23,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
+from ironic_accel.model.standing import Unread
 
 GPU = Device(
     'gpu-1', 'gpu', health='OK', components=(Component('gpu', 'A', '1.0'),),
@@ -32,8 +32,9 @@ CARD = Device('crypto-1', 'crypto', modes=(
     Mode('services', ('asym', 'sym'), unordered=True),))
 
 
-def box(*devices: Device, complete: bool = True) -> Inventory:
-    return Inventory('1', 'on', complete, devices=devices)
+def box(*devices: Device, complete: bool = True,
+        unread: tuple[Unread, ...] = ()) -> Inventory:
+    return Inventory('1', 'on', complete, devices=devices, unread=unread)
 
 
 def said(old: Device, new: Device) -> list[str]:
@@ -78,10 +79,16 @@ def test_devices_come_and_go() -> None:
                                        'crypto-1 appeared']
 
 
-@pytest.mark.parametrize('half', [
-    lambda: drift.differences(box(GPU), box(complete=False)),
-    lambda: drift.differences(box(complete=False), box(GPU))])
-def test_an_incomplete_look_proves_no_difference(
-        half: Callable[[], object]) -> None:
-    with pytest.raises(ValueError, match='incomplete'):
-        half()
+HIDDEN = Unread('/redfish/v1/Chassis', 'HTTP 503', kinds=('gpu',))
+
+
+@pytest.mark.parametrize(('before', 'after', 'found'), [
+    (box(GPU), box(complete=False), []),
+    (box(complete=False), box(GPU), []),
+    (box(GPU), box(unread=(HIDDEN,)), []),
+    (box(unread=(HIDDEN,)), box(GPU), []),
+    (box(GPU), box(unread=(dataclasses.replace(
+        HIDDEN, kinds=('nic',)),)), ['gpu-1 vanished'])])
+def test_what_was_not_read_whole_proves_nobody_gone_or_new(
+        before: Inventory, after: Inventory, found: list[str]) -> None:
+    assert [str(d) for d in drift.differences(before, after)] == found

@@ -124,8 +124,14 @@ def test_at_least_is_content_with_more() -> None:
 REFUSED = {
     'too few': (box(gpu(0)), profile(NEWER, count=Count(8, 8)),
                 'number of devices', '8', 1),
-    'unhealthy': (box(gpu(0, health='Critical')), profile(NEWER),
-                  'not healthy', 'OK', 'Critical'),
+    'unhealthy': (box(gpu(0, health='Critical')), profile(
+        NEWER, count=Count(0)), 'not healthy', 'OK', 'Critical'),
+    'unusable': (box(gpu(0, state='UnavailableOffline')), profile(
+        NEWER, count=Count(0)), 'cannot be used', 'Enabled',
+        'UnavailableOffline'),
+    'unproved health': (box(gpu(0, health=None)), profile(
+        NEWER, count=Count(0), health='proved'), 'health is not reported',
+        'OK', None),
     'misfit': (box(gpu(0)), profile(NEWER, fits={'board': ('OTHER',)}),
                'does not fit', 'OTHER', 'HGX'),
     'unseen fit': (box(gpu(0)), profile(NEWER, fits={'psid': ('MT_1',)}),
@@ -157,7 +163,7 @@ REFUSED = {
                           'maybe'),
     'mode unread': (box(gpu(0, modes=(dataclasses.replace(
         ECC, current=None),))), profile(modes={'ecc': 'enabled'}),
-        'cannot be read', 'enabled', None),
+        'not reported', 'enabled', None),
     'mode effect unproved': (box(gpu(0, modes=(dataclasses.replace(
         ECC, effect=None),))), profile(modes={'ecc': 'enabled'}),
         'effect null', 'enabled', 'disabled'),

@@ -101,9 +101,9 @@ def test_a_product_that_nobody_knows_has_no_trait() -> None:
 @pytest.mark.parametrize('ask', [
     lambda i: traits.presence(i, CATALOG), lambda i: traits.modes(
         i, CATALOG)])
-def test_an_incomplete_look_says_nothing(ask: Any) -> None:
-    with pytest.raises(ValueError, match='incomplete'):
-        ask(look(gpu(0), complete=False))
+def test_a_host_that_is_off_says_nothing(ask: Any) -> None:
+    with pytest.raises(ValueError, match='off'):
+        ask(dataclasses.replace(look(gpu(0)), host='off'))
 
 
 def mode(name: str, current: Value | None, **more: Any) -> Mode:
