@@ -14,10 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
-import email.utils
-import time
 from typing import Any
 
 import requests
@@ -26,12 +25,11 @@ from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
+from ironic_accel.redfish import not_now
 
-#: What a busy service is left alone for where it does not say, seconds.
-_BUSY = 60.0
-#: What a write waits that met an expired session, seconds.
-_AGAIN = 2.0
 _ANSWER_LIMIT = 256 * 1024
+#: How many messages of one answer are looked at.
+_MESSAGES = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,53 +49,34 @@ class Answer:
 def judge(method: str, uri: str, response: requests.Response) -> Answer:
     """Tell a taken write from one that was turned down.
 
-    :raises: Rejected; OutcomeUnknown for a gateway's answers, which say
-        nothing of what the BMC did.
+    :raises: Rejected where the service says that it did nothing, with a
+        time to wait where it says "not now" (``not_now``); OutcomeUnknown
+        for answers that do not say what was done: a gateway's, and an
+        internal error in the middle of something that must not be repeated
+        (bmcweb answers so when an image that it has taken does not show in
+        time, ``update_service.hpp``).
     """
     status = response.status_code
     doc = _body(response)
-    after = retry_after(response.headers.get('Retry-After'))
+    after = not_now.seconds(response.headers.get('Retry-After'),
+                            response.headers.get('Date'))
     if status < 300:
         return Answer(status, response.headers.get('Location'), doc, after)
     message_id, text = message(doc)
+    ids = message_ids(doc)
+    wait = not_now.wait(status, ids, after)
     summary = f'{method} {uri}: {text or response.reason or "turned down"}'
-    detail = Detail(summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
-                    message_id=message_id)
-    if status in (502, 504):
+    detail = Detail(
+        summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
+        message_id=not_now.matching(ids) or message_id)
+    if wait is not None:
+        raise Rejected(detail, wait, error_class=ErrorClass.TRANSIENT)
+    if status in (502, 504) or (status >= 500 and method == 'POST'
+                                and status not in (501, 505)):
         raise OutcomeUnknown(detail, error_class=ErrorClass.TRANSIENT)
-    if status in (429, 503):
-        raise Rejected(detail, _BUSY if after is None else after,
-                       error_class=ErrorClass.TRANSIENT)
-    if status == 401:
-        raise Rejected(detail, _AGAIN, error_class=ErrorClass.TRANSIENT)
     if status >= 500:
         raise Rejected(detail, error_class=ErrorClass.TRANSIENT)
-    raise Rejected(detail, busy_wait(message_id))
-
-
-#: MessageIds (without registry and version) of a service that is busy now.
-_BUSY_IDS = frozenset({
-    'ResourceInUse', 'ServiceTemporarilyUnavailable', 'UpdateInProgress',
-    'ResourceInStandby', 'ServiceInUnknownState', 'SYS518'})
-
-
-def busy_wait(message_id: str | None) -> float | None:
-    """How long to wait where a MessageId says that the service is busy."""
-    name = (message_id or '').rsplit('.', 1)[-1]
-    return _BUSY if name in _BUSY_IDS else None
-
-
-def retry_after(text: str | None) -> float | None:
-    """A Retry-After header: seconds, or a date."""
-    if not text:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, when.timestamp() - time.time())
+    raise Rejected(detail)
 
 
 def _body(response: requests.Response) -> Mapping[str, Any]:
@@ -105,7 +84,7 @@ def _body(response: requests.Response) -> Mapping[str, Any]:
         return {}
     try:
         doc = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return doc if isinstance(doc, dict) else {}
 
@@ -113,15 +92,53 @@ def _body(response: requests.Response) -> Mapping[str, Any]:
 def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """MessageId and text of an error answer, the gravest first."""
     error = doc.get('error')
-    error = error if isinstance(error, dict) else {}
-    told = error.get('@Message.ExtendedInfo')
-    told = told if isinstance(told, list) else [told]
-    told = [m for m in told if isinstance(m, dict)]
+    plain = error if isinstance(error, str) else None
+    error = error if isinstance(error, Mapping) else {}
+    told = list(messages(doc))
     order = {'Critical': 0, 'Warning': 1}
     told.sort(key=lambda m: order.get(
         str(m.get('MessageSeverity') or m.get('Severity')), 2))
     first: Mapping[str, Any] = told[0] if told else {}
     message_id = first.get('MessageId') or error.get('code')
-    text = first.get('Message') or error.get('message')
+    text = first.get('Message') or error.get('message') or plain
     return (message_id if isinstance(message_id, str) else None,
-            text if isinstance(text, str) else None)
+            text[:1000] if isinstance(text, str) else None)
+
+
+def messages(doc: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The messages of an answer, wherever services put them.
+
+    Under ``error`` (DSP0266), at the top (bmcweb, for what succeeded), or
+    under ``Accepted`` and ``Success`` (Supermicro; fwupd's Redfish plugin
+    reads them there).
+    """
+    count = 0
+    for holder in (doc.get('error'), doc, doc.get('Accepted'),
+                   doc.get('Success')):
+        if not isinstance(holder, Mapping):
+            continue
+        told = holder.get('@Message.ExtendedInfo')
+        for one in told if isinstance(told, list) else [told]:
+            if isinstance(one, Mapping) and count < _MESSAGES:
+                count += 1
+                yield one
+
+
+def message_ids(doc: Mapping[str, Any]) -> list[str]:
+    """All MessageIds of an answer, and the code of its error."""
+    error = doc.get('error')
+    found = [m.get('MessageId') for m in messages(doc)]
+    found.append(error.get('code') if isinstance(error, Mapping) else None)
+    return [i for i in found if isinstance(i, str)]
+
+
+def is_error(doc: Mapping[str, Any]) -> bool:
+    """Whether a body is that of an error, whatever the status says.
+
+    Success messages under ``error`` are none (Base, Success).
+    """
+    if 'error' not in doc:
+        return False
+    told = [str(m.get('MessageSeverity') or m.get('Severity')).upper()
+            for m in messages(doc)]
+    return not told or any(s != 'OK' for s in told)

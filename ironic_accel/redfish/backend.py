@@ -194,6 +194,9 @@ class RedfishBackend:
                                for p in told.get('parts', ())))
         if kind == 'task':
             return tasks.poll(self._connector, told)
+        if kind == 'watch':
+            return Unknown(f'the box took it ({told.get("said")})',
+                           hidden=True)
         return Unknown(f'a ticket of kind {kind!r}')
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:

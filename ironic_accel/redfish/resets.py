@@ -29,6 +29,7 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
@@ -136,7 +137,10 @@ def _reset_one(reader: Reader, writer: Writer, devices: Devices,
         raise Rejected(f'{name} offers no reset', device=name)
     answer = writer.send('POST', target, {'ResetType': kind})
     told = tasks.ticket(answer, [])
-    return {'task': told} if told['kind'] == 'task' else {}
+    if told['kind'] == 'task':
+        return {'task': told}
+    # Taken for later, and nothing to ask when: not known to be over.
+    return {'unknown': told['said']} if answer.status == 202 else {}
 
 
 def _kind(action: Fields, name: str) -> str:
@@ -157,10 +161,12 @@ def poll(connector: connect.Connector, reader: Reader, writer: Writer,
          ticket: Mapping[str, Any]) -> Poll:
     """See whether the resets are over; enable what is seen to be off.
 
-    That is a setting: sent twice it sets the same.
+    That is a setting: sent twice it sets the same. What nobody can tell of
+    is unknown as a whole: none of it counts as done.
     """
     results: list[Result] = []
     running: Running | None = None
+    unknown: Unknown | None = None
     for entry in ticket.get('items', ()):
         refs = [(str(r[0]), str(r[1])) for r in entry['refs']]
         now: Poll | Detail | None = None
@@ -171,11 +177,15 @@ def poll(connector: connect.Connector, reader: Reader, writer: Writer,
         elif entry.get('task'):
             now = tasks.poll(connector, {
                 **entry['task'], 'parts': [[*r, ''] for r in refs]})
+        elif entry.get('unknown'):
+            now = Unknown(f'the reset was taken ({entry["unknown"]})', True)
         if isinstance(now, Running):
             running = now
+        elif isinstance(now, Unknown):
+            unknown = now
         elif isinstance(now, Ended):
             results += now.results
         else:
             wrong = now if isinstance(now, Detail) else None
             results += [Result(r, wrong is None, wrong) for r in refs]
-    return running or Ended(tuple(results))
+    return running or unknown or Ended(tuple(results))

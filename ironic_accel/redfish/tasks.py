@@ -10,11 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What became of a write: tasks, their monitors, and what they say.
+"""Writes that go on at the box: followed until they are over.
 
-A task is read at its own resource (its percentage moves there alone on
-NVIDIA's services), at its monitor where there is no such resource. One that
-is gone, or that is another one by now, is unknown: never a success.
+A task or job is read at its own resource (its percentage moves there alone
+on NVIDIA's services), at the other places that its vendor has for it, and at
+its monitor. Only what such a resource says of itself ends a write. One that
+is gone, that is another one by now, or that the answer to the write did not
+name is unknown: never a success, and perhaps going on.
 """
 
 from __future__ import annotations
@@ -35,38 +37,78 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import answers
 from ironic_accel.redfish import connect
+from ironic_accel.redfish import not_now
+from ironic_accel.redfish import task_states
 from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.fields import normal
-from ironic_accel.redfish.state import ALIVE
-
-#: Task.TaskState (v1.7) of tasks that may go on by themselves.
-_GOING = ALIVE | {'Suspended', 'Interrupted', 'Service'}
-_OVER = frozenset({'Completed', 'Killed', 'Exception', 'Cancelled'})
+from ironic_accel.redfish.task_states import Phase
+from ironic_accel.redfish.vendors import jobs
 
 #: (device id, component or mode, the service's Id for it)
 Part = tuple[str, str, str]
 
+_TYPES = ('#Task.', '#Job.', '#DellJob.')
+_GONE = frozenset({404, 410})
+
 
 def ticket(answer: Answer, parts: Iterable[Part]) -> dict[str, Any]:
-    """What to remember of a write that a service took."""
+    """What to remember of a write that a service took.
+
+    Its ``kind`` is ``task`` where there is one to follow, else ``watch``:
+    the service said yes, and only the device can tell what became of it.
+    """
     out: dict[str, Any] = {'kind': 'task', 'parts': [list(p) for p in parts]}
     doc = answer.doc
-    if str(doc.get('@odata.type', '')).startswith('#Task.'):
-        own = doc.get('@odata.id')
-        if isinstance(own, str):
-            out['task'] = normal(own)
+    own = doc.get('@odata.id')
+    if isinstance(own, str) and (_is_task(doc) or _names_task(own)):
+        out['task'] = normal(own)
         if isinstance(doc.get('StartTime'), str):
             out['start'] = doc['StartTime']
-    if answer.location:
-        place = normal(answer.location)
-        if '/Tasks/' in place and 'task' not in out:
+    monitor = answer.location or doc.get('TaskMonitor')
+    if isinstance(monitor, str) and monitor:
+        out['monitor'] = place = normal(monitor)
+        if 'task' not in out and ('/Tasks/' in place or '/Jobs/' in place):
             out['task'] = _task_of(place)
-        out['monitor'] = place
     if 'task' not in out and 'monitor' not in out:
-        out['kind'] = 'done'
+        named = _named(doc)
+        if named is None:
+            return {**out, 'kind': 'watch', 'said': _said(answer)}
+        out['task'] = named
     return out
+
+
+def _is_task(doc: Mapping[str, Any]) -> bool:
+    """Whether a body is a Task or a Job."""
+    kind = doc.get('@odata.type')
+    return (isinstance(kind, str) and kind.startswith(_TYPES)) or (
+        task_states.state_of(doc) is not None)
+
+
+def _names_task(uri: str) -> bool:
+    return jobs.IS_TASK.fullmatch(normal(uri)) is not None
+
+
+def _named(doc: Mapping[str, Any]) -> str | None:
+    """The task that a message of the answer names, if one does."""
+    for one in answers.messages(doc):
+        name = str(one.get('MessageId')).rsplit('.', 1)[-1]
+        args = one.get('MessageArgs')
+        if name in jobs.NAMES_TASK and isinstance(args, list):
+            for text in args:
+                if isinstance(text, str) and _names_task(text):
+                    return normal(text)
+    return None
+
+
+def _said(answer: Answer) -> str:
+    """An answer without a task, in few words."""
+    text = answers.message(answer.doc)[1]
+    return f'HTTP {answer.status} without a task' + (
+        f': {text[:200]}' if text else '')
 
 
 def _task_of(place: str) -> str:
@@ -82,68 +124,106 @@ def poll(connector: connect.Connector, told: Mapping[str, Any]) -> Poll:
     :raises: Unreachable where the BMC does not answer.
     """
     parts: list[Part] = [tuple(p) for p in told.get('parts', ())]
-    for name in ('task', 'monitor'):
-        uri = told.get(name)
-        if not uri:
-            continue
+    busy, lost = '', ''
+    for uri, is_task in _places(told):
         status, doc = _get(connector, uri)
-        if status == 404 or (name == 'task' and status >= 400
-                             and told.get('monitor')):
+        if status in _GONE:
             continue
-        if status >= 400:
-            return Running(f'{uri} answers {status}')
-        if not str(doc.get('@odata.type', '')).startswith('#Task.'):
-            if status == 202:
-                return Running('task under way')
-            # A monitor that is done answers with the operation's result.
+        if status < 400 and _is_task(doc):
+            return _judge(uri, doc, told, parts, is_task)
+        if status == 202:
+            return Running('task under way')
+        if status >= 500 or not_now.wait(
+                status, answers.message_ids(doc), None) is not None:
+            busy = busy or f'{uri} answers HTTP {status}'
+        elif not is_task and _succeeded(status, doc):
             return Ended(tuple(Result((d, c), True) for d, c, _ in parts))
-        return _judge(doc, told, parts)
-    return Unknown('its task is gone', hidden=True)
+        else:
+            lost = lost or f'{uri} answers HTTP {status} and shows no task'
+    if busy:
+        return Running(busy)
+    return Unknown(lost or 'its task is gone', hidden=True)
+
+
+def _places(told: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """Where to ask, and whether it is the place of a task itself."""
+    task, monitor = told.get('task'), told.get('monitor')
+    found: dict[str, bool] = {}
+    for uri in (task, monitor):
+        if isinstance(uri, str) and uri:
+            found.setdefault(uri, uri == task)
+            for other in jobs.places(last(uri)):
+                found.setdefault(other, True)
+    return list(found.items())
+
+
+def _succeeded(status: int, doc: Mapping[str, Any]) -> bool:
+    """Whether a monitor answers as that of an operation that went well.
+
+    It answers what the operation itself would have (DSP0266, task
+    monitors): no content, or messages of which none is bad. An empty object
+    or a resource says nothing.
+    """
+    if status == 204:
+        return True
+    messages = list(answers.messages(doc))
+    return status in (200, 201) and bool(messages) and all(
+        str(m.get('MessageSeverity') or m.get('Severity')).upper() == 'OK'
+        for m in messages)
 
 
 def _get(connector: connect.Connector, uri: str
          ) -> tuple[int, Mapping[str, Any]]:
+    """One read: the status, and the body where it is an object."""
     try:
         response = connect.reading(connector).get(
             uri, server_side_retries_left=0)
     except exceptions.HTTPError as error:
-        return error.status_code or 500, {}
+        body = getattr(error, 'body', None)
+        return error.status_code or 500, (
+            {'error': body} if isinstance(body, dict) else {})
     except exceptions.SushyError as error:
         raise Unreachable(f'the BMC does not answer: {error}',
                           error_class=ErrorClass.TRANSIENT) from error
     try:
         doc = json.loads(response.content or b'{}')
-    except ValueError:
-        return 500, {}
+    except (ValueError, RecursionError):
+        doc = None
     return response.status_code, doc if isinstance(doc, dict) else {}
 
 
-def _judge(doc: Mapping[str, Any], told: Mapping[str, Any],
-           parts: Sequence[Part]) -> Poll:
+def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
+           parts: Sequence[Part], is_task: bool) -> Poll:
+    """What a Task or Job says of itself."""
     task = Fields(doc, lambda uri, message: None)
     start, now = told.get('start'), doc.get('StartTime')
     if start and isinstance(now, str) and now != start:
-        return Unknown(f'{task.uri} is another task by now', hidden=True)
-    state = doc.get('TaskState')
+        return Unknown(f'{uri} is another task by now', hidden=True)
+    if is_task and task.uri and last(task.uri) != last(uri):
+        return Unknown(f'{uri} answers with {task.uri}', hidden=True)
     percent = task.number('PercentComplete')
-    if not isinstance(state, str):
-        return Running('task under way, in a state that it does not tell',
-                       percent)
-    if state in _OVER:
-        return Ended(tuple(_results(task, state, parts)))
-    if doc.get('EndTime') and percent == 100:
-        return Unknown(f'{task.uri} says {state}, and that it has ended')
-    if state in _GOING:
-        name = task.text('Name') or 'task'
-        return Running(f'{name} {state}', percent)
-    return Running(f'task in an unknown state {state!r}', percent)
+    phase = task_states.phase(doc)
+    if phase is Phase.OVER:
+        return Ended(tuple(_results(task, parts, _good(doc))))
+    if phase is Phase.WAITING:
+        return Ended(tuple(_results(task, parts, True)), staged=True)
+    if task_states.ended(doc) and percent == 100:
+        return Unknown(f'{uri} says {task_states.state_of(doc)}, and that '
+                       'it has ended', hidden=True)
+    return Running(task_states.said(doc), percent)
 
 
-def _results(task: Fields, state: str, parts: Sequence[Part]
+def _good(doc: Mapping[str, Any]) -> bool:
+    """Whether one that is over did what it was asked."""
+    return task_states.good(doc) and all(
+        doc.get(name) in ('OK', 'Warning', None)
+        for name in ('TaskStatus', 'JobStatus'))
+
+
+def _results(task: Fields, parts: Sequence[Part], fate: bool
              ) -> Iterable[Result]:
     """One result per part: what is said of it, else the task's fate."""
-    fate = state == 'Completed' and task.doc.get('TaskStatus') in (
-        'OK', 'Warning', None)
+    state = task_states.state_of(task.doc) or 'in no state'
     messages = task.parts('Messages')
     gravest = next((m for m in messages if _severity(m) == 'Critical'),
                    messages[-1] if messages else None)
@@ -177,6 +257,7 @@ def _detail(task: Fields, state: str, part: Part,
             message: Fields | None) -> Detail:
     text = message.text('Message') if message else None
     return Detail(
-        f'{task.uri} ended {state}: {text or "no reason given"}',
+        f'{task.uri or "the task"} ended {state}: '
+        f'{text or "no reason given"}',
         ErrorClass.PERMANENT, device=part[0], component=part[1],
         message_id=message.text('MessageId') if message else None)

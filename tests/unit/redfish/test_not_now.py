@@ -1,0 +1,172 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Answers that mean "not now", and answers that do not say what was done."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from typing import Any
+
+import pytest
+import requests
+
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.redfish import answers
+from ironic_accel.redfish import not_now
+
+URI = '/redfish/v1/UpdateService/update-multipart'
+
+
+def response(status: int, doc: Any = None, **headers: str
+             ) -> requests.Response:
+    found = requests.Response()
+    found.status_code = status
+    found._content = b'' if doc is None else json.dumps(doc).encode()
+    found.headers.update({k.replace('_', '-'): v for k, v in headers.items()})
+    return found
+
+
+def told(*ids: str, severity: str = 'Warning', at: str = 'error'
+         ) -> dict[str, Any]:
+    """An answer with messages, the first the least grave."""
+    messages = [{'MessageId': i, 'Message': f'says {i}',
+                 'MessageSeverity': severity} for i in ids]
+    body = {'@Message.ExtendedInfo': messages}
+    return body if at == 'top' else {at: {'code': 'Base.1.8.GeneralError',
+                                          **body}}
+
+
+def refused(status: int, doc: Any = None, method: str = 'POST',
+            **headers: str) -> Rejected | OutcomeUnknown:
+    try:
+        answers.judge(method, URI, response(status, doc, **headers))
+    except (Rejected, OutcomeUnknown) as error:
+        return error
+    raise AssertionError('taken')
+
+
+IDS = ['Base.1.8.ResourceInUse', 'Base.1.18.1.ResourceInUse',
+       'ResourceInUse', 'Base.v1_4_0.ServiceTemporarilyUnavailable',
+       'Base.1.8.ServiceShuttingDown', 'Update.1.0.UpdateInProgress',
+       'NvidiaUpdate.1.0.UpdateInProgress', 'IDRAC.2.8.SYS518',
+       'IDRAC.1.6.SWC0700', 'IDRAC.2.8.RAC0679', 'SYS518',
+       'iLO.2.31.InvalidOperationForSystemState', 'iLO.2.31.DeviceIsBusy',
+       'HpeCommon.2.1.ResourceNotReadyRetry',
+       'iLO.2.31.UnableToModifyDuringSystemPOST',
+       'SMC.1.0.OemFirmwareAlreadyInUpdateMode']
+
+
+@pytest.mark.parametrize('name', IDS)
+@pytest.mark.parametrize('status', [400, 403, 409, 500])
+@pytest.mark.parametrize('at', ['error', 'top', 'Accepted'])
+def test_a_busy_service_is_waited_out(
+        name: str, status: int, at: str) -> None:
+    error = refused(status, told(name, at=at))
+    assert isinstance(error, Rejected)
+    assert error.retry_after == not_now.BUSY
+    assert error.detail.error_class is ErrorClass.TRANSIENT
+    assert error.detail.message_id == name
+
+
+def test_a_busy_message_counts_wherever_it_stands_in_the_list() -> None:
+    doc = told('Base.1.8.GeneralError', 'Base.1.8.PropertyValueError',
+               'IDRAC.2.8.SYS518', severity='Critical')
+    error = refused(400, doc)
+    assert isinstance(error, Rejected)
+    assert error.retry_after == not_now.BUSY
+    assert error.detail.message_id == 'IDRAC.2.8.SYS518'
+    code = refused(409, {'error': {'code': 'Base.1.8.ResourceInUse'}})
+    assert isinstance(code, Rejected)
+    assert code.retry_after == not_now.BUSY
+
+
+@pytest.mark.parametrize('name', [
+    'IDRAC.2.8.SUP029', 'Base.1.8.PropertyValueFormatError',
+    'Base.1.8.ActionNotSupported', 'Other.1.0.DeviceIsBusy',
+    'iLO.2.31.UpdateInPOST', 'Base.1.8.SYS518', 'Update', '', '...'])
+def test_what_is_turned_down_for_good_is_not(name: str) -> None:
+    error = refused(400, told(name))
+    assert isinstance(error, Rejected)
+    assert error.retry_after is None
+    assert error.detail.error_class is ErrorClass.PERMANENT
+
+
+@pytest.mark.parametrize('status', [408, 425, 429, 503])
+@pytest.mark.parametrize('body', [
+    None, [], 'busy', 3, {}, {'error': 'busy'}, {'error': []},
+    {'error': {'@Message.ExtendedInfo': 'busy'}}])
+def test_statuses_that_say_not_now(status: int, body: Any) -> None:
+    error = refused(status, body)
+    assert isinstance(error, Rejected)
+    assert error.retry_after == not_now.BUSY
+    assert refused(status, body, Retry_After='7').retry_after == 7  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize('status', [500, 502, 504, 507, 520, 599])
+def test_an_error_in_the_middle_of_a_post_says_nothing(status: int) -> None:
+    """bmcweb has taken an image and answers 500 when it shows too late."""
+    assert isinstance(refused(status, told('Base.1.8.InternalError')),
+                      OutcomeUnknown)
+
+
+@pytest.mark.parametrize(('status', 'method'), [
+    (500, 'PATCH'), (501, 'POST'), (505, 'POST')])
+def test_an_error_that_did_nothing_may_be_tried_again(
+        status: int, method: str) -> None:
+    error = refused(status, None, method)
+    assert isinstance(error, Rejected)
+    assert error.retry_after is None
+    assert error.detail.error_class is ErrorClass.TRANSIENT
+
+
+@pytest.mark.parametrize('status', [301, 302, 307, 308, 400, 404, 413])
+def test_a_redirect_is_no_yes(status: int) -> None:
+    error = refused(status)
+    assert isinstance(error, Rejected)
+    assert error.detail.error_class is ErrorClass.PERMANENT
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    ('17', 17), (' 17 ', 17), ('3.5', 3.5), ('0', 1), ('31536000', 600),
+    ('9' * 60, 600), ('9' * 5000, None), ('-5', None), ('+5', None),
+    ('²', None), ('٣', None), ('1e3', None), ('inf', None), ('nan', None),
+    ('soon', None), ('', None), (None, None), ('5 seconds', None),
+    ('Fri, 31 Dec 1999 23:59:59 GMT', 1), ('\ud800', None),
+    ('Fri, 99 Foo 99999 99:99:99 GMT', None), (',', None)])
+def test_retry_after_is_bounded_whatever_it_says(
+        text: str | None, expected: float | None) -> None:
+    assert not_now.seconds(text) == expected
+
+
+def test_a_date_is_meant_by_the_clock_of_the_bmc() -> None:
+    later = email.utils.formatdate(time.time() + 100, usegmt=True)
+    assert 90 < (not_now.seconds(later) or 0) < 101
+    # A BMC that lives in 2001 says: in two minutes.
+    assert not_now.seconds('Mon, 01 Jan 2001 00:02:00 GMT',
+                           'Mon, 01 Jan 2001 00:00:00 GMT') == 120
+    assert not_now.seconds('Mon, 01 Jan 2001 00:02:00 GMT',
+                           'Mon, 01 Jan 2001 00:00:00') == 120
+    assert not_now.seconds('Tue, 01 Jan 2002 00:00:00 GMT',
+                           'Mon, 01 Jan 2001 00:00:00 GMT') == 600
+
+
+@pytest.mark.parametrize(('doc', 'expected'), [
+    ({}, False), ({'error': {}}, True), ({'error': 'busy'}, True),
+    (told('A', severity='OK'), False), (told('A', severity='Ok'), False),
+    (told('A'), True), (told('A', at='top'), False)])
+def test_a_body_of_an_error(doc: dict[str, Any], expected: bool) -> None:
+    assert answers.is_error(doc) is expected
