@@ -57,13 +57,25 @@ class Network:
         self._latency = latency
         self._services: dict[tuple[str, str, int], Service] = {}
         self.strays: list[str] = []
-        self._patch = mock.patch.object(
-            HTTPAdapter, 'send', autospec=True, side_effect=self._send
-        )
 
-    def add(self, box: Box, url: str = 'http://bmc.invalid') -> str:
-        """Let a box answer at a URL; return that."""
-        self._services[_origin(url)] = Service(box)
+        def send(
+            adapter: HTTPAdapter,
+            request: requests.PreparedRequest,
+            stream: bool = False,
+            timeout: Any = None,
+            *_: Any,
+            **__: Any,
+        ) -> requests.Response:
+            return self._send(adapter, request, timeout)
+
+        self._patch = mock.patch.object(HTTPAdapter, 'send', new=send)
+
+    def add(
+        self, box: Box | Service, url: str = 'http://bmc.invalid'
+    ) -> str:
+        """Let a box, or a service of one, answer at a URL; return that."""
+        service = box if isinstance(box, Service) else Service(box)
+        self._services[_origin(url)] = service
         return url
 
     def __enter__(self) -> Network:
@@ -82,11 +94,7 @@ class Network:
         self,
         adapter: HTTPAdapter,
         request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: Any = True,
-        cert: Any = None,
-        proxies: Any = None,
+        timeout: Any,
     ) -> requests.Response:
         service = self._services.get(_origin(request.url or ''))
         if service is None:

@@ -1,0 +1,198 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The judge: what is so, and what was done, whatever any document says.
+
+It looks at the twin's own state: what runs on each device, what is being
+flashed or copied, which resets were done and which pushes taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import fnmatch
+
+from ironic_accel.model import traits as trait_names
+from ironic_accel.model.device import Inventory
+from ironic_accel.twin import Box
+from ironic_accel.twin.bmc.messages import Reply
+from ironic_accel.twin.bmc.messages import Request
+from ironic_accel.twin.bmc.service import Service
+from ironic_accel.twin.parts import Device
+from tests.campaign.scenes import Want
+
+_WRITES = ('POST', 'PATCH', 'PUT', 'DELETE')
+_SESSIONS = '/redfish/v1/SessionService'
+
+
+def running(box: Box) -> frozenset[str]:
+    """What is under way on a box, by names that are never used again."""
+    return frozenset(
+        [f'{task.name} {task.id}' for task in box.tasks.running
+         if task.state not in ('Pending', 'UserIntervention')]
+        + [f'flash of {part.id}' for part in box.components.values()
+           if part.flashing]
+        + [f'copy of {path}' for path, state in box.copying.items()
+           if state == 'InProgress'])
+
+
+def moment(box: Box) -> str:
+    """What a box does just now, in one word."""
+    if box.power.bmc_away:
+        return 'bmc-away'
+    if any(host.change is not None for host in box.hosts.values()):
+        return 'reset'
+    if any(part.flashing for part in box.components.values()):
+        return 'flash'
+    if box.tasks.running:
+        return 'verify'
+    if 'InProgress' in box.copying.values():
+        return 'copy'
+    if any(host.power != 'On' for host in box.hosts.values()):
+        return 'off'
+    if not all(box.shown(d) for d in box.devices.values() if d.present):
+        return 'boot'
+    waits = [x for x in (*box.components.values(), *box.modes.values())
+             if x.pending is not None]
+    if waits:
+        return 'landed'
+    return 'after' if box.ledger.writes else 'start'
+
+
+class Watch(Service):
+    """A box's service that notes every write and what ran meanwhile.
+
+    :ivar sins: what must never have happened, in words.
+    :ivar before: what was under way when the present call of the loop
+        began: what began after it could not have been seen.
+    """
+
+    def __init__(self, box: Box) -> None:
+        super().__init__(box)
+        self.sins: list[str] = []
+        self.before: frozenset[str] = frozenset()
+
+    def begin(self) -> None:
+        """A call of the loop begins."""
+        self.before = running(self.box)
+
+    def handle(self, request: Request) -> Reply:
+        """As ever; a write is looked at before it is carried out."""
+        wrote = request.method in _WRITES
+        if wrote and not request.path.startswith(_SESSIONS):
+            self.box.tick()
+            under_way = running(self.box) & self.before
+            if under_way and not self.box.power.bmc_away:
+                self.sins.append(
+                    f'{request.method} {request.path} during '
+                    f'{", ".join(sorted(under_way))}')
+        return super().handle(request)
+
+    def reset(self, what: str) -> None:
+        """The caller is about to reset the host."""
+        under_way = running(self.box) & self.before
+        if under_way:
+            self.sins.append(
+                f'{what} during {", ".join(sorted(under_way))}')
+
+
+def _of(box: Box, want: Want) -> list[Device]:
+    return [d for d in box.devices.values()
+            if fnmatch.fnmatch(d.id, want.devices)]
+
+
+def untrue(box: Box, wants: tuple[Want, ...]) -> Iterator[str]:
+    """Why a box is not as its profile wants it, if it is not."""
+    for want in wants:
+        there = [d for d in _of(box, want) if d.present and not d.bricked]
+        if len(there) < want.count:
+            yield f'{len(there)} of {want.count} {want.devices} are there'
+        for device in there:
+            yield from _untrue_device(box, want, device)
+        for pattern, version in want.components.items():
+            for part in box.components.values():
+                if fnmatch.fnmatch(part.id, pattern) and (
+                        part.running != version):
+                    yield f'{part.id} runs {part.running}, not {version}'
+
+
+def _untrue_device(box: Box, want: Want, device: Device) -> Iterator[str]:
+    for part in box.components.values():
+        version = want.parts.get(part.key)
+        meant = part.device == device.id and version is not None
+        if meant and part.running != version and part.updateable:
+            yield f'{part.id} runs {part.running}, not {version}'
+    for mode in box.modes.values():
+        if mode.device != device.id or mode.name not in want.modes:
+            continue
+        value = want.modes[mode.name]
+        if mode.current != value or mode.pending not in (None, value):
+            yield (f'{mode.id} is {mode.current} (pending {mode.pending}), '
+                   f'not {value}')
+
+
+def pushed_again(box: Box, honest: int) -> Iterator[str]:
+    """Components that were written oftener than there was reason to.
+
+    :param honest: how many failures there were, each of which is a reason.
+    """
+    for (part, digest), times in box.ledger.burns().items():
+        if times > 1 + honest:
+            yield f'{part} was written {times} times with {digest[:8]}'
+
+
+def sound(box: Box, host: str, kind: str) -> list[Device]:
+    """The devices of a kind that are there and well."""
+    return [d for d in box.devices.values()
+            if d.host == host and d.kind == kind and d.present
+            and not d.bricked and d.health == 'OK']
+
+
+def lies(box: Box, host: str, names: list[str],
+         kinds: tuple[str, ...] = ('gpu', 'fpga', 'dpu')) -> Iterator[str]:
+    """Traits that are not so.
+
+    :param names: traits as they would be published now.
+    """
+    for kind in kinds:
+        found = len(sound(box, host, kind))
+        stem = trait_names.trait_name(kind)
+        if stem in names and not found:
+            yield f'{stem}: there is none'
+        for name in names:
+            number = name.removeprefix(f'{stem}_X')
+            if name != number and number.isdigit() and int(number) != found:
+                yield f'{name}: there are {found}'
+        yield from _mode_lies(box, host, kind, names)
+
+
+_WORDS = {('gpu', 'mig'): (True, 'MIG'), ('gpu', 'ecc'): (True, 'ECC'),
+          ('dpu', 'mode'): ('NicMode', 'MODE_NIC')}
+
+
+def _mode_lies(box: Box, host: str, kind: str,
+               names: list[str]) -> Iterator[str]:
+    well = {d.id for d in sound(box, host, kind)}
+    for (of, mode), (value, word) in _WORDS.items():
+        name = trait_names.trait_name(of, word)
+        if of != kind or name not in names:
+            continue
+        wrong = [m.id for m in box.modes.values()
+                 if m.device in well and m.name == mode
+                 and m.current != value]
+        if wrong:
+            yield f'{name}: not so on {", ".join(wrong)}'
+
+
+def uncounted(inventory: Inventory) -> bool:
+    """Whether nothing may be published of a look at all."""
+    return inventory.host != 'on' or not inventory.complete

@@ -1,0 +1,379 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One run in the simulated world: box, network, loop, caller and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import copy
+import dataclasses
+import functools
+import pathlib
+import traceback
+
+from ironic_accel.converge import advance as loop
+from ironic_accel.converge import outcome
+from ironic_accel.converge.pace import Pace
+from ironic_accel.model import catalog
+from ironic_accel.model import errors
+from ironic_accel.model import loader
+from ironic_accel.model import record as record_mod
+from ironic_accel.model import traits
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.profile import Profile
+from ironic_accel.redfish import connect
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.settings import Settings
+from ironic_accel.twin import Box
+from ironic_accel.twin import documents
+from ironic_accel.twin import FakeClock
+from ironic_accel.twin import load_box
+from ironic_accel.twin import Timing
+from ironic_accel.twin import virtual
+from ironic_accel.twin.bmc.direct import Network
+from ironic_accel.twin.errors import RedfishError
+from ironic_accel.twin.faults import Fault
+from tests.campaign import judge
+from tests.campaign import scenes
+from tests.campaign.case import Case
+from tests.campaign.case import Event
+from tests.campaign.case import Trouble
+from tests.contract.machine import Local
+
+#: Shorter than a real machine's, in the same proportions.
+TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
+          'adapter_ready': 30.0, 'boot': 60.0, 'verify': 10.0}
+RESETS = {Effect.WARM_REBOOT: ('ForceRestart',),
+          Effect.POWER_CYCLE: ('ForceOff', 'On'),
+          Effect.AUX_CYCLE: ('ForceOff', 'aux', 'On')}
+#: Calls of the loop in one run, more than any honest one makes.
+CALLS = 4000
+#: Seconds past the profile's own limit by which a run has to have ended:
+#: what one call may take (a push and its timeouts).
+SLACK = 3600.0
+
+
+class Died(BaseException):
+    """The process dies: nothing may catch it."""
+
+
+@dataclasses.dataclass
+class Report:
+    """What came of a case.
+
+    :ivar outcome: ``Converged``, ``Refused``, ``Failed`` or what was raised.
+    :ivar sins: what must never be, in words; empty is good.
+    """
+
+    outcome: str
+    said: str
+    sins: list[str]
+    seconds: float = 0.0
+    calls: int = 0
+    requests: int = 0
+    pushes: int = 0
+    resets: int = 0
+
+
+class Journal:
+    """Records as JSON; the process dies at the saves that a case names."""
+
+    def __init__(self, deaths: tuple[int, ...] = ()) -> None:
+        self._deaths = set(deaths)
+        self._saves = 0
+        self.kept: record_mod.Record | None = None
+
+    def save(self, record: record_mod.Record) -> None:
+        """Keep it."""
+        self._saves += 1
+        if -self._saves in self._deaths:
+            raise Died
+        self.kept = record_mod.load(record_mod.dump(record))
+        if self._saves in self._deaths:
+            raise Died
+
+
+@functools.cache
+def _template(path: str) -> Box:
+    return load_box(path, clock=FakeClock())
+
+
+def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None
+             ) -> Box:
+    """A new box; captures are unpacked once only."""
+    options = {'power': power, 'effects': dict(scene.effects)}
+    if not scene.source.endswith('.gz'):
+        return load_box(scene.path, clock=clock, timing=TIMING, **options)
+    first = _template(scene.path)
+    mine = documents.Documents()
+    mine.fits = copy.deepcopy(first.documents.fits)
+    mine._raw = dict(_raw(scene.path))
+    return Box(first.name, mine, type(first.family)(), clock,
+               dataclasses.replace(
+                   first.options, power=power, effects=dict(scene.effects),
+                   timing=Timing().changed(TIMING, 'timing')))
+
+
+@functools.cache
+def _raw(path: str) -> dict[str, bytes]:
+    return documents.from_tarball(pathlib.Path(path))._raw
+
+
+class World:
+    """A case being played."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.scene = scenes.named(case.scene)
+        self.clock = FakeClock()
+        self.box = make_box(self.scene, self.clock, case.power)
+        self.network = Network(self.clock)
+        self.watch = judge.Watch(self.box)
+        self.url = self.network.add(self.watch)
+        self.host = self.scene.system or next(iter(self.box.hosts))
+        self.folder, text = scenes.stored(case.scene)
+        self.profile: Profile = loader.load_text(text)[0]
+        self.facts: catalog.Catalog = scenes.facts(case.scene)
+        self.pace = Pace(poll=case.pace, look=case.pace)
+        self.sins: list[str] = []
+        self.calls = 0
+        self._waiting = list(case.troubles)
+        for event in case.events:
+            self.box.timeline.after(
+                event.at, functools.partial(self._happen, event))
+
+    # What goes wrong
+
+    def _happen(self, event: Event) -> None:
+        if event.what == 'foreign':
+            self.box.updates.start_foreign(event.lasts)
+        elif event.what == 'copy':
+            for path in self.box.copying:
+                self.box.updates.copy(path)
+        elif event.device in self.box.devices:
+            device = self.box.devices[event.device]
+            device.health = 'Critical'
+            device.present = event.what != 'gone'
+
+    def trouble(self) -> None:
+        """Let the troubles begin whose time or moment it is."""
+        now, moment = self.clock.now(), judge.moment(self.box)
+        for one in list(self._waiting):
+            due = (one.phase == moment if one.phase is not None
+                   else now >= (one.at or 0.0))
+            if due:
+                self._waiting.remove(one)
+                self._begin(one)
+
+    def _begin(self, one: Trouble) -> None:
+        if one.name in ('foreign-task', 'foreign-copy'):
+            self.box.misbehave(
+                f'{one.name}={one.value}' if one.value else one.name)
+            return
+        fault = self.box.faults.add(one.name, one.value, one.match,
+                                    one.method, one.count, one.skip)
+        if one.lasts is not None:
+            self.box.timeline.after(
+                one.lasts, functools.partial(self._lift, fault))
+
+    def _lift(self, fault: Fault) -> None:
+        self.box.faults.lift(fault)
+
+    # Ports
+
+    @contextlib.contextmanager
+    def backend(self) -> Iterator[RedfishBackend]:
+        """A backend as a new process makes it."""
+        settings = Settings(
+            expand=self.case.expand,
+            image_uri=lambda ready, spec: f'file://{ready.path}')
+        connector = connect.connect(self.url, settings=settings)
+        try:
+            yield RedfishBackend(connector, self.scene.system,
+                                 catalog=self.facts, settings=settings)
+        finally:
+            connect.disconnect(connector)
+
+    def passes(self, seconds: float) -> None:
+        """Time passes, in steps that let moments be met."""
+        end = self.clock.now() + seconds
+        while True:
+            self.trouble()
+            left = end - self.clock.now()
+            if left <= 0:
+                return
+            due = self.box.timeline.next_due()
+            step = min(left, 30.0, *([max(0.5, due)] if due is not None
+                                     else []))
+            self.box.advance(step)
+
+    def reset(self, effect: Effect) -> None:
+        """Reset the host as a caller does.
+
+        :raises: AccelError where this box has no such reset, or is not in
+            the state for it.
+        """
+        self.watch.reset(effect)
+        for kind in RESETS[effect]:
+            try:
+                if kind == 'aux':
+                    self.box.power.aux_cycle(False)
+                else:
+                    self.box.power.reset(self.box.hosts[self.host], kind)
+            except RedfishError as error:
+                raise errors.AccelError(f'reset {kind}: {error}') from error
+            self.passes(150.0 if kind == 'aux' else 10.0)
+
+    def power_on(self) -> None:
+        """Power the host on."""
+        self.box.power.reset(self.box.hosts[self.host], 'On')
+        self.passes(10.0)
+
+    # Judgement
+
+    def published(self, inventory: Inventory) -> list[str]:
+        """The traits that a look would give the node."""
+        if judge.uncounted(inventory):
+            return []
+        return traits.wanted(
+            traits.presence(inventory, self.facts, self.profile.groups),
+            traits.modes(inventory, self.facts))
+
+    def looked(self, inventory: Inventory, before: list[str]) -> None:
+        """Judge what would be published of a look.
+
+        :param before: lies of it by what was so before the look.
+        """
+        now = self.lies(inventory)
+        self.sins += [f'trait {lie}' for lie in now if lie in before]
+
+    def lies(self, inventory: Inventory) -> list[str]:
+        """The traits of a look that are not so just now."""
+        if self.scene.source.startswith('cases/'):
+            # Their state stands in documents alone: there is no other truth.
+            return []
+        return list(judge.lies(self.box, self.host,
+                               self.published(inventory)))
+
+
+class Seeing:
+    """A backend whose looks are judged."""
+
+    def __init__(self, world: World, inner: RedfishBackend) -> None:
+        self._world = world
+        self._inner = inner
+        self.ways = inner.ways
+        self.start = inner.start
+        self.poll = inner.poll
+        self.commit = inner.commit
+
+    def observe(self) -> Inventory:
+        """Look; what would be published of it has to be true."""
+        world = self._world
+        truth = copy.copy(world.box.devices)
+        healths = {k: (d.present, d.health) for k, d in truth.items()}
+        inventory = self._inner.observe()
+        after = {k: (d.present, d.health) for k, d in truth.items()}
+        if healths == after:
+            world.looked(inventory, world.lies(inventory))
+        return inventory
+
+
+def play(case: Case) -> Report:
+    """Play a case to its end and judge it."""
+    world = World(case)
+    with world.network, virtual.at(world.clock):
+        try:
+            out, said = _drive(world)
+        except Exception as error:
+            # Nothing comes out of the loop; the caller's own is no sin.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            out, said = type(error).__name__, str(error)
+            place = f'{pathlib.Path(where.filename).name}:{where.lineno}'
+            if type(error) is not errors.AccelError:
+                world.sins.append(f'raised {out} at {place}: {said}'[:200])
+    return _report(world, out, said)
+
+
+def _report(world: World, out: str, said: str) -> Report:
+    box, case = world.box, world.case
+    sins = [*world.sins, *world.watch.sins]
+    sins += [f'request to {stray}' for stray in world.network.strays]
+    sins += [f'{v.kind}: {v.detail}' for v in box.ledger.violations]
+    honest = sum(t.name in ('silent-noop', 'fail-component', 'weak-reset',
+                            'vanish-after-bmc') for t in case.troubles)
+    honest += len(case.deaths) + len(case.stops)
+    sins += judge.pushed_again(box, honest)
+    if out == 'Converged':
+        sins += [f'converged: {why}'
+                 for why in judge.untrue(box, world.scene.wants)]
+    limit = 60 * world.profile.limits.minutes + SLACK
+    if world.clock.now() > limit:
+        sins.append(f'ended after {world.clock.now():.0f} s')
+    return Report(out, said, list(dict.fromkeys(sins)), world.clock.now(),
+                  world.calls, len(box.ledger.requests),
+                  len(box.ledger.pushes), len(box.ledger.resets))
+
+
+def _drive(world: World) -> tuple[str, str]:
+    journal = Journal(world.case.deaths)
+    record = loop.begin(world.profile, None, virtual.EPOCH)
+    while world.calls < CALLS:
+        try:
+            with world.backend() as backend:
+                return _live(world, Seeing(world, backend), journal, record)
+        except Died:
+            world.passes(20.0)
+            record = journal.kept or loop.begin(
+                world.profile, None, virtual.EPOCH + world.clock.now())
+            if not record.started:
+                record = loop.begin(world.profile, record,
+                                    virtual.EPOCH + world.clock.now())
+    world.sins.append(f'does not end: {record.progress}')
+    return 'Endless', record.progress
+
+
+def _live(world: World, backend: Seeing, journal: Journal,
+          record: record_mod.Record) -> tuple[str, str]:
+    """One process, to the run's end or its own."""
+    while world.calls < CALLS:
+        world.calls += 1
+        world.trouble()
+        world.watch.begin()
+        now = virtual.EPOCH + world.clock.now()
+        out, record = loop.advance(
+            backend, Local(pathlib.Path(world.folder)), journal,
+            world.profile, record, now, world.facts, world.pace)
+        if isinstance(out, outcome.Wait):
+            world.passes(max(0.5, out.until - now))
+        elif isinstance(out, outcome.PowerOn):
+            world.power_on()
+        elif isinstance(out, outcome.Reset):
+            world.reset(out.effect)
+            record = loop.reset_performed(
+                record, virtual.EPOCH + world.clock.now())
+            journal.save(record)
+        else:
+            return type(out).__name__, _said(out)
+    world.sins.append(f'does not end: {record.progress}')
+    return 'Endless', record.progress
+
+
+def _said(out: outcome.Converged | outcome.Refused | outcome.Failed) -> str:
+    if isinstance(out, outcome.Failed):
+        return out.error.summary
+    if isinstance(out, outcome.Refused):
+        return '; '.join(sorted({r.reason for r in out.plan.refused}))
+    return f'{len(out.proofs)} proofs'

@@ -1,0 +1,142 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The campaign's own honesty: its judge notices, its cases are the same.
+
+A judge that lets everything pass would make a hundred thousand cases
+worthless: here each thing that it looks for is done to a box.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import requests
+
+from ironic_accel.twin import Box
+from ironic_accel.twin import FakeClock
+from ironic_accel.twin import virtual
+from ironic_accel.twin.bmc.direct import Network
+from ironic_accel.twin.ledger import Write
+from tests.campaign import case as cases
+from tests.campaign import draw
+from tests.campaign import judge
+from tests.campaign import scenes
+from tests.campaign import shrink
+from tests.campaign import world
+from tests.campaign.case import Case
+from tests.campaign.case import Event
+from tests.campaign.case import Trouble
+
+SHIPPED = [s.name for s in scenes.SCENES if not s.source.endswith('.gz')]
+
+
+@pytest.mark.parametrize('power', [None, 'Off'])
+@pytest.mark.parametrize('name', SHIPPED)
+def test_every_scene_converges_where_nothing_goes_wrong(
+        name: str, power: str | None) -> None:
+    report = world.play(Case(name, power=power))
+    assert (report.outcome, report.sins) == ('Converged', []), report
+    assert report.requests > 5
+    assert bool(report.pushes) is bool(scenes.named(name).make(
+        world.pathlib.Path(scenes.stored(name)[0])))
+
+
+def _box(name: str = 'modes') -> Box:
+    return world.make_box(scenes.named(name), FakeClock(), None)
+
+
+def test_a_box_that_is_not_so_is_seen_as_that() -> None:
+    box, wants = _box(), scenes.named('modes').wants
+    assert len(list(judge.untrue(box, wants))) == 8
+    for mode in box.modes.values():
+        mode.current = {'ecc': False, 'mig': True}.get(
+            mode.name, mode.current)
+    assert list(judge.untrue(box, wants)) == []
+    box.modes['GPU3/mig'].pending = False
+    assert len(list(judge.untrue(box, wants))) == 1
+    box.devices['GPU3'].present = False
+    assert list(judge.untrue(box, wants)) == ['3 of 4 GPU* are there']
+
+
+@pytest.mark.parametrize(('names', 'wrong'), [
+    (['CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_GPU_X3'], 0),
+    (['CUSTOM_ACCEL_GPU_X4'], 1),
+    (['CUSTOM_ACCEL_GPU_MIG'], 1),
+    (['CUSTOM_ACCEL_GPU_ECC'], 0),
+    (['CUSTOM_ACCEL_DPU_X1', 'CUSTOM_ACCEL_DPU'], 0),
+])
+def test_a_trait_that_is_not_so_is_seen_as_that(
+        names: list[str], wrong: int) -> None:
+    box = _box()
+    box.devices['GPU2'].health = 'Critical'
+    assert len(list(judge.lies(box, '1', names))) == wrong
+
+
+def test_a_write_into_somebody_elses_update_is_a_sin() -> None:
+    clock = FakeClock()
+    watch = judge.Watch(world.make_box(scenes.named('nic'), clock, None))
+    network = Network(clock)
+    url = network.add(watch) + '/redfish/v1/Systems/1'
+    body = {'AssetTag': 'x'}
+    with network, virtual.at(clock):
+        watch.begin()
+        assert requests.patch(url, json=body, timeout=5).ok
+        watch.box.updates.start_foreign(600)
+        assert requests.patch(url, json=body, timeout=5).ok
+        assert watch.sins == []  # it began after the call: nobody could see
+        watch.begin()
+        watch.reset('power-cycle')
+        assert requests.patch(url, json=body, timeout=5).ok
+    assert [s.split()[0] for s in watch.sins] == ['power-cycle', 'PATCH']
+
+
+def test_a_second_push_without_a_reason_is_a_sin() -> None:
+    box = _box('nic')
+    for _ in range(2):
+        box.ledger.writes.append(Write(0.0, 'NIC6', '2', 'digest'))
+    assert list(judge.pushed_again(box, 1)) == []
+    assert len(list(judge.pushed_again(box, 0))) == 1
+
+
+def test_moments_of_a_burn_are_met_in_their_order() -> None:
+    seen = []
+    for moment in ('start', 'verify', 'flash', 'landed', 'reset', 'boot',
+                   'after'):
+        trouble = Trouble('slow', '1', at=None, phase=moment)
+        played = world.World(Case('nic', troubles=(trouble,)))
+        seen.append((moment, played))
+    reports = [world.play(p.case) for _, p in seen]
+    slow = [r.seconds for r in reports]
+    # The sooner every answer is a second late, the later the end.
+    assert slow == sorted(slow, reverse=True)
+    assert slow[0] > slow[-1]
+
+
+def test_a_case_is_the_same_wherever_it_is_drawn_and_read() -> None:
+    one = draw.case(7, 42)
+    assert draw.case(7, 42) == one
+    assert draw.case(7, 43) != one
+    assert cases.load(one.dump()) == one
+    first, again = world.play(one), world.play(cases.load(one.dump()))
+    assert dataclasses.asdict(first) == dataclasses.asdict(again)
+
+
+def test_what_does_not_matter_is_left_out_of_a_case() -> None:
+    culprit = Trouble('status', '500', '/Systems$', 'GET', at=100.0, skip=2)
+    case = Case('nic', power='Off', deaths=(3,), events=(Event('copy', 1),),
+                troubles=(Trouble('empty'), culprit, Trouble('cut')))
+    small = shrink.shrink(case, lambda one: any(
+        t.name == 'status' for t in one.troubles))
+    assert small == Case('nic', troubles=(dataclasses.replace(
+        culprit, at=0.0, skip=0),))
