@@ -9,7 +9,8 @@ STAMP := $(VENV)/.installed
 # Services start twice as fast where byte code may be written.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test soak lint docs bench clean constraints programs
+.PHONY: install demo test soak campaign lint docs bench clean constraints \
+    programs
 
 install: $(STAMP)
 
@@ -42,6 +43,16 @@ test: install programs
 ROUNDS ?= 10
 soak: install
 	@$(BIN)/python -m tools.soak --rounds $(ROUNDS) $(TESTS)
+
+# Whole runs against boxes of which anything may go wrong, in process and in
+# simulated time; the table is every fault at every moment.
+CASES ?= 100000
+SEED ?= 1
+WORKERS ?= 2
+campaign: install
+	@$(BIN)/python -m tests.campaign --table; table=$$?; \
+	    $(BIN)/python -m tests.campaign --cases $(CASES) --seed $(SEED) \
+	    --workers $(WORKERS) && exit $$table
 
 lint: install
 	@$(BIN)/python -m tools.run_tests lint

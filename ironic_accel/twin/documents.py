@@ -94,7 +94,10 @@ class Documents:
     def get(self, path: str) -> Document | None:
         """Return a copy of the document at ``path``, or None."""
         # Plain JSON: ten times as fast as copy.deepcopy.
-        return marshal.loads(marshal.dumps(self.see(path)))  # noqa: S302
+        found: Document | None = marshal.loads(  # noqa: S302 - our own
+            marshal.dumps(self.see(path))
+        )
+        return found
 
     def put(self, path: str, document: Document) -> None:
         """Store a document, replacing one that is there."""

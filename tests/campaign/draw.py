@@ -18,6 +18,8 @@ from collections.abc import Sequence
 import functools
 import random
 
+from ironic_accel.twin import FakeClock
+from ironic_accel.twin import virtual
 from ironic_accel.twin.documents import members
 from tests.campaign import scenes
 from tests.campaign import world
@@ -83,7 +85,7 @@ _DEAR = ('cards', 'hgx', 'gb300')
 @functools.cache
 def paths(name: str) -> tuple[str, ...]:
     """What a scene's box has: its resources, and those of its tasks."""
-    box = world.make_box(scenes.named(name), world.FakeClock(), None)
+    box = world.make_box(scenes.named(name), FakeClock(), None)
     found = [p for p in box.documents if p.startswith('/redfish/v1')]
     found += [f'/redfish/v1/TaskService/Tasks{tail}'
               for tail in ('', '/0', '/0/Monitor', '/1')]
@@ -94,9 +96,9 @@ def paths(name: str) -> tuple[str, ...]:
 def telling(name: str) -> tuple[str, ...]:
     """The resources that a look at a scene's box reads, without a fault."""
     played = world.World(Case(name))
-    with played.network, world.virtual.at(played.clock):
-        with played.backend() as backend:
-            backend.observe()
+    with (played.network, virtual.at(played.clock),
+          played.backend() as backend):
+        backend.observe()
     return tuple(sorted({r.path for r in played.box.ledger.requests}
                         | set(_members(name, played))))
 
@@ -174,7 +176,7 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
 
 
 def _event(dice: random.Random, scene: str) -> Event:
-    box = world.make_box(scenes.named(scene), world.FakeClock(), None)
+    box = world.make_box(scenes.named(scene), FakeClock(), None)
     # A DPU's own BMC goes with its card: there, neither says anything.
     what = dice.choice(('foreign', 'foreign', 'copy', *(
         () if scene.startswith('bf') else ('health', 'gone'))))

@@ -61,9 +61,8 @@ def moment(box: Box) -> str:
         return 'off'
     if not all(box.shown(d) for d in box.devices.values() if d.present):
         return 'boot'
-    waits = [x for x in (*box.components.values(), *box.modes.values())
-             if x.pending is not None]
-    if waits:
+    if any(part.pending is not None for part in box.components.values()
+           ) or any(m.pending is not None for m in box.modes.values()):
         return 'landed'
     return 'after' if box.ledger.writes else 'start'
 

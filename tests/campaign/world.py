@@ -85,6 +85,7 @@ class Report:
     requests: int = 0
     pushes: int = 0
     resets: int = 0
+    moments: tuple[str, ...] = ()
 
 
 class Journal:
@@ -149,6 +150,7 @@ class World:
         self.pace = Pace(poll=case.pace, look=case.pace)
         self.sins: list[str] = []
         self.calls = 0
+        self.moments: dict[str, float] = {}
         self._waiting = list(case.troubles)
         for event in case.events:
             self.box.timeline.after(
@@ -170,6 +172,7 @@ class World:
     def trouble(self) -> None:
         """Let the troubles begin whose time or moment it is."""
         now, moment = self.clock.now(), judge.moment(self.box)
+        self.moments.setdefault(moment, now)
         for one in list(self._waiting):
             due = (one.phase == moment if one.phase is not None
                    else now >= (one.at or 0.0))
@@ -324,7 +327,8 @@ def _report(world: World, out: str, said: str) -> Report:
         sins.append(f'ended after {world.clock.now():.0f} s')
     return Report(out, said, list(dict.fromkeys(sins)), world.clock.now(),
                   world.calls, len(box.ledger.requests),
-                  len(box.ledger.pushes), len(box.ledger.resets))
+                  len(box.ledger.pushes), len(box.ledger.resets),
+                  tuple(world.moments))
 
 
 def _drive(world: World) -> tuple[str, str]:
