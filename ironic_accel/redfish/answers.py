@@ -21,6 +21,8 @@ from typing import Any
 
 import requests
 
+from ironic_accel.bounded import web
+from ironic_accel.model import strict_json
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
@@ -80,13 +82,12 @@ def judge(method: str, uri: str, response: requests.Response) -> Answer:
 
 
 def _body(response: requests.Response) -> Mapping[str, Any]:
-    if len(response.content) > _ANSWER_LIMIT:
-        return {}
     try:
-        doc = response.json()
-    except (ValueError, RecursionError):
+        return strict_json.parse_object(
+            web.body(response, _ANSWER_LIMIT), _ANSWER_LIMIT)
+    except (strict_json.NotJson, requests.RequestException):
+        # The status line came: that is what the service said.
         return {}
-    return doc if isinstance(doc, dict) else {}
 
 
 def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -152,7 +152,7 @@ def commit(seen: Seen, writer: Writer, uris: Container[str]
     """
     if seen.service is None:
         return ()
-    action = seen.service.text('Actions', 'Oem', _COMMIT, 'target')
+    action = seen.service.target('Actions', 'Oem', _COMMIT, 'target')
     patterns = [q.commit for q in seen.scope.quirks if q.commit]
     targets = tuple(
         e.uri for e in seen.entries if styles.matches(patterns, last(e.uri))

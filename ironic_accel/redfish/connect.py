@@ -14,22 +14,26 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 from urllib import parse
 
+import requests
 import sushy
 from sushy import auth as sushy_auth
-from sushy import connector as sushy_connector
 from sushy import exceptions
 
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import origin
+from ironic_accel.redfish.pinned import Pinned
 from ironic_accel.redfish.settings import Settings
 
 #: A ``sushy.connector.Connector``; sushy ships no types.
 Connector = Any
+
+#: What sushy says of a service root whose values are of wrong types.
+NOT_REDFISH = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def connect(url: str, user: str | None = None, password: str | None = None,
@@ -47,16 +51,14 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     """
     settings = settings or Settings()
     where = parse.urlsplit(url)
-    if where.scheme not in ('http', 'https') or not where.hostname:
-        raise BadInput(f'bmc: {url!r}: expected http://HOST or https://HOST')
-    if where.username or where.password:
+    if '@' in where.netloc:
         raise BadInput('bmc: the URL carries credentials: expected a user '
                        'and a password file of their own')
+    if origin.of(url) is None:
+        raise BadInput(f'bmc: {url!r}: expected http://HOST or https://HOST')
     base = f'{where.scheme}://{where.netloc}'
-    connector = sushy_connector.Connector(
-        base, verify=verify,
-        default_request_timeout=settings.read_timeout,
-        connect_timeout=settings.connect_timeout)
+    connector = Pinned(base, verify=verify)
+    connector.settings = settings
     if user is None:
         return connector
     try:
@@ -75,6 +77,11 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     except exceptions.SushyError as error:
         raise Unreachable(f'{base}: the BMC does not answer: {error}',
                           error_class=ErrorClass.TRANSIENT) from error
+    except NOT_REDFISH as error:
+        raise Unreachable(
+            f'{base}: the BMC answers with what is no Redfish',
+            error_class=ErrorClass.TRANSIENT,
+            seen=f'{type(error).__name__}: {error}') from error
     return connector
 
 
@@ -91,16 +98,20 @@ def disconnect(connector: Connector) -> None:
         connector.close()
 
 
-def reading(connector: Connector) -> Connector:
-    """A connector that shares the session and asks only once.
+def reading(connector: Connector, settings: Settings | None = None
+            ) -> Connector:
+    """A connector that shares the session, asks only once, of the BMC
+    alone, and ends.
 
-    Sushy asks again up to ten times, seconds apart, where a server answers
-    500 or not at all; one bad resource of a tree must not cost minutes.
+    One that has no session of requests carries its answers some other way,
+    in process, and is taken as it is.
+
+    :param settings: the bounds; those of the connector by default.
     """
-    once = copy.copy(connector)
-    once._server_side_retries = 1
-    once._server_side_retries_delay = 0.1
-    return once
+    if not isinstance(getattr(connector, '_session', None),
+                      requests.Session):
+        return connector
+    return Pinned.like(connector, settings)
 
 
 def address(connector: Connector) -> str:

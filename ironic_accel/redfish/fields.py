@@ -22,18 +22,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
-import re
 from typing import Any
 
 from ironic_accel.model import version
+from ironic_accel.redfish import origin
 
 #: Takes the URI of a resource and what is wrong with it.
 Warn = Callable[[str, str], None]
 
 def normal(uri: str) -> str:
-    """A resource's path without query, fragment and closing slash."""
-    path = re.sub(r'^[a-z]+://[^/]+', '', uri.strip())
-    path = path.split('?', 1)[0].split('#', 1)[0]
+    """A resource's path without query, fragment and closing slash.
+
+    Whatever authority stands before it is dropped: it is asked of the BMC
+    that is talked to. What is no URI comes back as it is, and is refused
+    where it is asked for.
+    """
+    uri = uri.strip()
+    path = (origin.path(uri) or uri).split('?', 1)[0].split('#', 1)[0]
     return path.rstrip('/') or '/'
 
 
@@ -183,10 +188,44 @@ class Fields:
         found = (value.get('@odata.id') if isinstance(value, Mapping)
                  else None)
         if isinstance(found, str) and found:
-            return normal(found)
+            return self._linked(path, found)
         if value != {}:
             self.complain(path, value, 'a link')
         return None
+
+    def _linked(self, path: tuple[str | int, ...], uri: str) -> str | None:
+        """The path of a link, without the host that it may name."""
+        uri = uri.strip()
+        wrong = origin.problem(uri)
+        if wrong is not None:
+            self._warn(self.uri, f'{self._name(path)}: {origin.shown(uri)}: '
+                       f'{wrong}: no link')
+            return None
+        said = origin.warning(uri)
+        if said is not None:
+            self._warn(self.uri, f'{self._name(path)}: {said}')
+        return normal(uri)
+
+    def target(self, *path: str | int) -> origin.Target | None:
+        """A URI that will be written to, as the service gives it.
+
+        It keeps the host that it may name: the writer refuses a foreign one
+        (``origin.to_write``), naming this property.
+        """
+        found = self.text(*path)
+        return None if found is None else self._target(path, found)
+
+    def target_link(self, *path: str | int) -> origin.Target | None:
+        """The URI of a linked resource that will be written to."""
+        value = self._find(path)
+        found = value.get('@odata.id') if isinstance(value, Mapping) else None
+        if isinstance(found, str) and found:
+            return self._target(path, found.strip())
+        return None
+
+    def _target(self, path: tuple[str | int, ...], uri: str
+                ) -> origin.Target:
+        return origin.Target(uri, f'{self.uri}: {self._name(path)}')
 
     def links(self, *path: str | int) -> list[str]:
         """The paths of an array of links."""
@@ -199,4 +238,6 @@ class Fields:
             self.complain(path, value, 'an array of links')
             return []
         found = [v.get('@odata.id') for v in value if isinstance(v, Mapping)]
-        return [normal(f) for f in found if isinstance(f, str) and f]
+        out = [self._linked(path, f) for f in found
+               if isinstance(f, str) and f]
+        return [link for link in out if link is not None]

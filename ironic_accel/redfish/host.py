@@ -160,7 +160,7 @@ class Host:
         """Post the first kind of reset that the System allows."""
         system = self._system()
         action = system.part('Actions', _RESET)
-        target = action.text('target')
+        target = action.target('target')
         if target is None:
             raise Rejected(f'{self._uri} has no action {_RESET}',
                            error_class=ErrorClass.NEEDS_OPERATOR)
@@ -188,5 +188,5 @@ class Host:
 
 
 def _aux(owner: Fields, row: AuxPower) -> AuxAction | None:
-    target = owner.text(*row.action, 'target')
+    target = owner.target(*row.action, 'target')
     return AuxAction(target, row.body, row.forced) if target else None

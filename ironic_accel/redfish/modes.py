@@ -81,6 +81,11 @@ def settings_uri(shown: Fields) -> str | None:
     return shown.link('@Redfish.Settings', 'SettingsObject')
 
 
+def settings_target(shown: Fields) -> str | None:
+    """The same as a target of writes: with the host that it may name."""
+    return shown.target_link('@Redfish.Settings', 'SettingsObject')
+
+
 def read(reader: Reader, found: Found, kind: str, catalog: Catalog,
          product: str | None, vendor: str | None) -> tuple[Mode, ...]:
     """The modes that a device has, with their pending values."""
@@ -223,7 +228,7 @@ def writes(shown: Fields, name: str, value: Value) -> list[Write] | str:
     row = next((r for r in ROWS if r.name == name), None)
     if row is None:
         return f'{name} cannot be set out of band'
-    uri = settings_uri(shown) if row.settings else None
+    uri = settings_target(shown) if row.settings else None
     plain: Any = value
     if not row.number:
         plain = {w: f for f, w in _WORDS.items()}.get(str(value))
@@ -252,7 +257,7 @@ def _nest(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
 
 def _write_cc(shown: Fields, value: Value) -> list[Write] | str:
     """CC and its developer mode must not be in one request (bmcweb)."""
-    uri = settings_uri(shown)
+    uri = settings_target(shown)
     if uri is None:
         return 'cc: the processor has no settings object'
     wanted = {'off': (False, False), 'on': (True, False),
@@ -271,8 +276,8 @@ def _write_dpu(shown: Fields, value: Value) -> list[Write] | str:
     if word is None:
         return f'mode: {value!r}: expected dpu or nic'
     if last(shown.uri) == 'Bios':
-        return [Write('PATCH', settings_uri(shown) or shown.uri,
+        return [Write('PATCH', settings_target(shown) or shown.uri,
                       {'Attributes': {'NicMode': word}})]
-    action = shown.part('Actions', '#Mode.Set').text('target')
+    action = shown.part('Actions', '#Mode.Set').target('target')
     return [Write('POST', action or f'{shown.uri}/Actions/Mode.Set',
                   {'Mode': word})]

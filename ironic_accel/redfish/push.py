@@ -25,22 +25,21 @@ import hashlib
 import json
 import os
 from typing import Any, BinaryIO
-from urllib import parse
-
-import requests
-from requests import adapters
 from requests import exceptions as requests_errors
 import requests_toolbelt
-from sushy import connector as sushy_connector
 from sushy import exceptions
 import urllib3
 
+from ironic_accel.bounded import web
+from ironic_accel.model import strict_json
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import answers
 from ironic_accel.redfish import connect
+from ironic_accel.redfish import origin
+from ironic_accel.redfish import pinned
 from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.settings import Settings
 
@@ -65,8 +64,7 @@ class Writer:
         :raises: Unreachable where that fails.
         """
         try:
-            connect.reading(self._connector).get(
-                uri, server_side_retries_left=0)
+            connect.reading(self._connector, self._settings).get(uri)
         except exceptions.AccessError as error:
             raise Unreachable(
                 'the BMC refuses the credentials',
@@ -105,11 +103,12 @@ class Writer:
 
     def _etag(self, uri: str) -> str | None:
         try:
-            response = connect.reading(self._connector).get(
-                uri, server_side_retries_left=0)
-            found = response.headers.get('ETag') or response.json().get(
-                '@odata.etag')
-        except (exceptions.SushyError, ValueError):
+            response = connect.reading(
+                self._connector, self._settings).get(uri)
+            found = response.headers.get('ETag') or (
+                strict_json.parse_object(response.content).get(
+                    '@odata.etag'))
+        except (exceptions.SushyError, strict_json.NotJson):
             return None
         return found if isinstance(found, str) else None
 
@@ -149,40 +148,27 @@ class Writer:
     def _once(self, method: str, uri: str, data: Any,
               headers: dict[str, str], timeout: float,
               sent: _Sent | None) -> Answer:
-        url = parse.urljoin(self._connector._url, uri)
-        with self._session(url) as session:
+        base = pinned.base(self._connector)
+        where = origin.to_write(uri, origin.of(base))
+        seconds = timeout + self._settings.connect_timeout
+        if sent is not None:
+            seconds += sent.len / self._settings.push_rate
+        limit = web.Limit(seconds, pinned.ERROR_LIMIT + web.OVERHEAD,
+                          timeout)
+        with (pinned.session_of(self._connector, base) as session,
+              web.under(limit)):
             try:
                 response = session.request(
-                    method, url, data=data, allow_redirects=False,
+                    method, base + where, data=data, stream=True,
                     # Given here, as the environment would override the
                     # session's.
                     verify=self._connector._verify,
                     headers={'OData-Version': '4.0', **headers},
                     timeout=(self._settings.connect_timeout, timeout))
-            except (requests_errors.RequestException, OSError) as error:
+            except pinned.BROKEN as error:
                 raise _lost(method, uri, error, sent) from error
-            return answers.judge(method, uri, response)
-
-    def _session(self, url: str) -> requests.Session:
-        """A session with the connector's credentials and nothing kept."""
-        theirs = self._connector._session
-        session = requests.Session()
-        session.trust_env = theirs.trust_env
-        session.auth = theirs.auth
-        session.headers['Connection'] = 'close'
-        session.headers['Accept-Encoding'] = 'identity'
-        token = theirs.headers.get('X-Auth-Token')
-        if token:
-            session.headers['X-Auth-Token'] = token
-        adapter = theirs.get_adapter(url)
-        if isinstance(adapter, sushy_connector.TLSHttpAdapter):
-            session.mount('https://', sushy_connector.TLSHttpAdapter(
-                adapter.tls_min_version, adapter.tls_ciphers,
-                adapter.verify))
-        else:
-            session.mount(parse.urlsplit(url).scheme + '://',
-                          adapters.HTTPAdapter(max_retries=0))
-        return session
+            with response:
+                return answers.judge(method, uri, response)
 
 
 class _Sent:

@@ -21,18 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping
-import json
 import logging
+import time
 from typing import Any
 
 from requests import exceptions as requests_errors
 from sushy import exceptions
 
+from ironic_accel.model import strict_json
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import expand
+from ironic_accel.redfish import origin
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import normal
 from ironic_accel.redfish.settings import Settings
@@ -58,7 +60,7 @@ class Reader:
 
     def __init__(self, connector: connect.Connector,
                  settings: Settings) -> None:
-        self._connector = connect.reading(connector)
+        self._connector = connect.reading(connector, settings)
         self._settings = settings
         self._etags: dict[str, tuple[str, Doc]] = {}
         self._expand_levels = 0
@@ -72,6 +74,7 @@ class Reader:
         self.requests = 0
         self._gone = 0
         self._expand_faults = 0
+        self._until = time.monotonic() + self._settings.look_timeout
 
     @property
     def warnings(self) -> tuple[Warned, ...]:
@@ -193,6 +196,9 @@ class Reader:
             doc = None
             if isinstance(following, str) and following not in seen:
                 seen[following] = None
+                said = origin.warning(following)
+                if said is not None:
+                    self.warn(uri, f'Members@odata.nextLink: {said}')
                 doc = self._ask(uri, following, None)
                 seen.pop(following)
         yield from list(seen)[:self._settings.member_limit]
@@ -232,7 +238,19 @@ class Reader:
 
     def _ask(self, uri: str, target: str,
              kept: tuple[str, Doc] | None) -> Doc | None:
-        """One GET. Failures are noted under ``uri``."""
+        """One GET. Failures are noted under ``uri``.
+
+        :raises: Unreachable where the observation has taken too long: whoever
+            waits for it is needed elsewhere.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise Unreachable(
+                'the observation of the BMC took longer than '
+                f'{self._settings.look_timeout:.0f} seconds, with '
+                f'{self.requests} requests',
+                error_class=ErrorClass.TRANSIENT,
+                todo='see why the BMC is so slow; it is looked at again')
         if self.requests >= self._settings.request_limit:
             self.warn(uri, 'not read: the observation has made '
                       f'{self.requests} requests already')
@@ -241,24 +259,20 @@ class Reader:
         self.requests += 1
         headers = {'If-None-Match': kept[0]} if kept else None
         try:
-            response = self._send(target, headers)
+            response = self._send(target, headers, left)
         except exceptions.HTTPError as error:
             self._gone = 0
-            self._fail(uri, error.status_code or 0,
-                       f'answered {error.status_code} {error.code}')
+            status = error.status_code or 0
+            self._fail(uri, status, f'answered {status} {error.code}'
+                       if status else str(error.code))
             return None
         except exceptions.SushyError as error:
             self._lost(uri, str(error))
             return None
-        try:
-            return self._take(uri, response, kept, expanded='?' in target)
-        except (requests_errors.RequestException, OSError) as error:
-            self._lost(uri, f'broke off: {error}')
-            return None
-        finally:
-            response.close()
+        return self._take(uri, response, kept, expanded='?' in target)
 
-    def _send(self, target: str, headers: Mapping[str, str] | None) -> Any:
+    def _send(self, target: str, headers: Mapping[str, str] | None,
+              left: float) -> Any:
         """One GET, and a second where a kept connection was closed on us.
 
         A BMC that hangs is not asked twice: the time is what it costs.
@@ -266,8 +280,8 @@ class Reader:
         for last_try in (False, True):
             try:
                 return self._connector.get(
-                    target, headers=headers, server_side_retries_left=0,
-                    stream=True)
+                    target, headers=headers,
+                    timeout=min(left, self._settings.request_timeout))
             except exceptions.ConnectionError as error:
                 cause = error.__context__
                 closed = (
@@ -284,22 +298,21 @@ class Reader:
         if response.status_code == 304 and kept:
             self._gone = 0
             return kept[1]
-        body = bytearray()
-        for piece in response.iter_content(65536):
-            body += piece
-            if len(body) > self._settings.body_limit:
-                self._fail(uri, 0, 'answered more than '
-                           f'{self._settings.body_limit} bytes')
-                return None
         self._gone = 0
         try:
-            doc = json.loads(bytes(body))
-        except ValueError:
-            doc = None
-        if not isinstance(doc, dict):
+            doc = strict_json.parse_object(response.content,
+                                           self._settings.body_limit)
+        except strict_json.NotJson as error:
             self._fail(uri, 0, f'answered {response.status_code} with what '
-                       'is no JSON object')
+                       f'is no JSON object: {error}')
             return None
+        if not isinstance(doc.get('@odata.id'), str):
+            if not isinstance(doc.get('@odata.type'), str):
+                # {"error": "busy"}, {}: it tells of no resource.
+                self._fail(uri, 0, f'answered {response.status_code} with '
+                           'what is no Redfish resource')
+                return None
+            doc['@odata.id'] = uri
         etag = response.headers.get('ETag')
         if etag and not expanded:
             self._etags[uri] = (etag, doc)

@@ -89,7 +89,7 @@ def _slot(reader: Reader, shown: Fields) -> str | None:
     action = card.part('Actions', '#Chassis.Reset')
     if 'PowerCycle' not in action.texts('ResetType@Redfish.AllowableValues'):
         return None
-    return action.text('target')
+    return action.target('target')
 
 
 def start(reader: Reader, writer: Writer, devices: Devices,
@@ -127,8 +127,9 @@ def _reset_one(reader: Reader, writer: Writer, devices: Devices,
     shown = reader.fields(doc)
     action = _action(shown)
     slot = _slot(reader, shown)
+    target: str | None
     if action is not None:
-        target, kind = action.text('target'), _kind(action, name)
+        target, kind = action.target('target'), _kind(action, name)
     elif switches.offered(reader, shown):
         return switches.off(reader, writer, shown)
     else:

@@ -29,10 +29,14 @@ class Settings:
     """Bounds and choices; times in seconds, sizes in bytes.
 
     :ivar connect_timeout: to open a connection.
-    :ivar read_timeout: for a BMC to begin to answer a read.
+    :ivar read_timeout: of silence within an answer, and before it.
+    :ivar request_timeout: for a read as a whole: redirects, headers, body.
+    :ivar look_timeout: for all reads of one observation together.
     :ivar write_timeout: for a BMC to answer a small write.
     :ivar push_timeout: for a BMC to answer once an image is sent whole, and
         for each piece of it to go out.
+    :ivar push_rate: bytes a second that a BMC takes of an image at least, on
+        average, with ``push_timeout`` to spare.
     :ivar body_limit: largest answer that is read.
     :ivar member_limit: members of one collection that are looked at.
     :ivar request_limit: requests of one observation.
@@ -47,8 +51,11 @@ class Settings:
 
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
+    request_timeout: float = 60.0
+    look_timeout: float = 600.0
     write_timeout: float = 60.0
     push_timeout: float = 600.0
+    push_rate: int = 8 * 1024
     body_limit: int = 2 * 1024 * 1024
     member_limit: int = 512
     request_limit: int = 1000

@@ -158,10 +158,10 @@ def _apply_times(style: Style, service: Fields) -> list[str]:
 def push_uri(style: Style, service: Fields) -> str | None:
     """Where a style's request goes."""
     if style.way == 'multipart':
-        return service.text('MultipartHttpPushUri')
+        return service.target('MultipartHttpPushUri')
     if style.way == 'plain':
-        return service.text('HttpPushUri')
-    return service.text('Actions', _SIMPLE, 'target')
+        return service.target('HttpPushUri')
+    return service.target('Actions', _SIMPLE, 'target')
 
 
 def transfer_protocol(service: Fields, uri: str) -> str | None:

@@ -75,7 +75,8 @@ def place(reader: Reader, shown: Fields, traffic: bool = False
         kept = _fresh(reader, there) if traffic else reader.known(there)
     if kept is not None and kept.has('Enabled'):
         times = shown.texts('@Redfish.Settings', 'SupportedApplyTimes')
-        return Place(kept.uri, _NOW) if 'Immediate' in times else None
+        where = modes.settings_target(shown) or kept.uri
+        return Place(where, _NOW) if 'Immediate' in times else None
     return None if isinstance(listed, list) else Place(shown.uri, {})
 
 

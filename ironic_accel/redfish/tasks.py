@@ -24,7 +24,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import json
 from typing import Any
 
 from sushy import exceptions
@@ -34,6 +33,7 @@ from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
+from ironic_accel.model import strict_json
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
@@ -185,11 +185,13 @@ def _get(connector: connect.Connector, uri: str
     except exceptions.SushyError as error:
         raise Unreachable(f'the BMC does not answer: {error}',
                           error_class=ErrorClass.TRANSIENT) from error
+    if not response.content:
+        return response.status_code, {}
     try:
-        doc = json.loads(response.content or b'{}')
-    except (ValueError, RecursionError):
-        doc = None
-    return response.status_code, doc if isinstance(doc, dict) else {}
+        return response.status_code, strict_json.parse_object(
+            response.content)
+    except strict_json.NotJson:
+        return response.status_code, {}
 
 
 def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],

@@ -28,7 +28,7 @@ DOC = {
     'Text': '  96.00.A6.00.01  ', 'Blank': '   ', 'NA': 'NA', 'Null': None,
     'Flag': True, 'Number': 7, 'Float': 7.0, 'Half': 7.5, 'List': [1],
     'Part': {'Text': 'x', 'Deep': {'Flag': 'yes'}},
-    'Link': {'@odata.id': 'https://bmc/redfish/v1/Chassis/1/?a=b#/c'},
+    'Link': {'@odata.id': '/redfish/v1/Chassis/1/?a=b#/c'},
     'Links': [{'@odata.id': '/a/'}, {'x': 1}, 'junk', {'@odata.id': 3}],
 }
 
