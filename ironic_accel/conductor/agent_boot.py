@@ -26,6 +26,7 @@ from ironic.drivers.modules import deploy_utils
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.model.errors import AccelError
@@ -76,6 +77,7 @@ def prepare(task: Any, current: Operation) -> None:
     The flag tells Ironic that a reboot in the step is meant, and makes it
     forget the agent's token.
     """
+    saving.check(task.node)
     async_steps.set_node_flags(
         task.node, reboot=True, skip_current_step=True, polling=True,
         step_type=current.kind)
@@ -109,8 +111,7 @@ def wait(task: Any, current: Operation) -> bool:
     operation.store(node, current.but(
         awaits=until, due=min(until + 1, now + LOOK), failures=0,
         progress='waiting for the agent of the ramdisk', percent=None))
-    node.touch_provisioning()
-    node.save()
+    saving.save(node, touch=True)
     return True
 
 

@@ -36,6 +36,7 @@ from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.conf import HARDWARE_TYPES
@@ -113,7 +114,7 @@ def withdraw(task: Any, kinds: Collection[str]) -> None:
             nodetraits.withdraw(locked, lambda meaning: meaning.startswith(
                 ('is ', 'can ', 'mode ')))
             netports.withdraw(locked, kinds)
-            locked.node.save()
+            saving.save(locked.node)
 
 
 def powered(task: Any) -> list[str]:
@@ -171,4 +172,4 @@ def _due(node: Any) -> None:
         kind='idle', step='accel_refresh', work='look',
         state=node.provision_state, due=now, started=now,
         deadline=now + CONF.accelerator.stable_timeout, power_on=False))
-    node.save()
+    saving.save(node)

@@ -34,12 +34,12 @@ import hashlib
 from typing import Any
 
 from ironic.common import states
-from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import rows
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import join
 from ironic_accel.model.device import Device
@@ -271,5 +271,4 @@ def _remember(node: Any, waits: Iterable[Wait]) -> None:
 def tell(node: Any, text: str) -> None:
     """Say something about a node's devices in its history and the log."""
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
-    manager_utils.node_history_record(
-        node, event=text, event_type='accelerator')
+    saving.history(node, text)

@@ -37,6 +37,7 @@ from oslo_log import log
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import rows
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import sites
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.conf import HARDWARE_TYPES
@@ -207,7 +208,7 @@ def _put(context: Any, uuid: str, interface: type,
             operation.check_size({**task.node.driver_internal_info,
                                   KEY: dict(value)})
             task.node.set_driver_internal_info(KEY, dict(value))
-            task.node.save()
+            saving.save(task.node)
             return True
     except AccelError as exc:
         LOG.warning('The digests of the site profiles find no room on node '

@@ -24,8 +24,6 @@ from typing import Any
 
 from ironic.common import async_steps
 from ironic.common import states
-from ironic.conductor import utils as manager_utils
-from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
 from ironic_accel.conductor import agent_backend
@@ -36,6 +34,7 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import journal
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.context import profile_of
@@ -87,8 +86,7 @@ class Ending:
             operation.store(task.node, current.but(
                 phase='restore', outcome=result, due=clock.now(),
                 failures=0, progress=f'back to {current.restore}'))
-            task.node.touch_provisioning()
-            task.node.save()
+            saving.save(task.node, touch=True)
             return
         kept = task.node.driver_internal_info.get(operation.RESULT_KEY)
         if current.work == 'watch':
@@ -98,7 +96,7 @@ class Ending:
         if current.step == operation.BY_ITSELF and kept:
             # Nobody asked for this look: the result is what was asked for.
             task.node.set_driver_internal_info(operation.RESULT_KEY, kept)
-            task.node.save()
+            saving.save(task.node)
         if current.writes:
             children.look_again(task)
         if self.error is None or current.work == 'watch':
@@ -184,7 +182,7 @@ def watch_on(task: Any) -> None:
         due=now, started=now, deadline=record.intent.deadline,
         power_on=False, in_band=in_band,
         progress=journal.describe(record.intent)))
-    node.save()
+    saving.save(node)
 
 
 def _close(task: Any, current: Operation,
@@ -204,7 +202,7 @@ def _close(task: Any, current: Operation,
     if result['error'] is None:
         guard.drop(node)
         evidence.record(node, current, _words(current, result))
-    node.save()
+    saving.save(node)
 
 
 def _words(current: Operation, result: Mapping[str, Any]) -> str:
@@ -216,7 +214,7 @@ def _words(current: Operation, result: Mapping[str, Any]) -> str:
 
 def _resume(task: Any, current: Operation) -> None:
     if current.kind != 'idle':
-        manager_utils.notify_conductor_resume_operation(task, current.kind)
+        saving.resume(task, current.kind)
 
 
 def _give_up(task: Any, current: Operation, error: Detail) -> None:
@@ -229,9 +227,8 @@ def _end_in_failure(task: Any, current: Operation, error: Detail) -> None:
     node = task.node
     text = word(dataclasses.replace(error, node=node.uuid))
     if current.kind == 'idle':
-        manager_utils.node_history_record(
-            node, event=text, event_type='accelerator', error=True)
-        node.save()
+        saving.history(node, text, error=True)
+        saving.save(node)
         return
     if current.step == 'apply_baseline' and current.kind == 'clean' \
             and CONF.accelerator.baseline_on_failure == 'quarantine':
@@ -239,7 +236,7 @@ def _end_in_failure(task: Any, current: Operation, error: Detail) -> None:
         _resume(task, current)
         return
     try:
-        deploy_utils.step_error_handler(
+        saving.fail_step(
             task, f'Step {current.step} failed: {text}', text)
     except Exception:
         # The handler powers nodes off where it is told to, and the guard
@@ -248,13 +245,12 @@ def _end_in_failure(task: Any, current: Operation, error: Detail) -> None:
         LOG.exception('Ending step %s of node %s', current.step, node.uuid)
         async_steps.remove_node_flags(node)
         setattr(node, operation.STEP_FIELDS[current.kind], {})
-        manager_utils.node_history_record(
-            node, event=text, event_type='accelerator', error=True)
-        node.save()
+        saving.history(node, text, error=True)
+        saving.save(node)
         if node.provision_state == operation.WAIT_STATES[current.kind]:
             target = (states.MANAGEABLE if node.target_provision_state
                       == states.MANAGEABLE else None)
-            task.process_event('fail', target_state=target)
+            saving.process_event(task, 'fail', target)
 
 
 def _quarantine(task: Any, text: str) -> None:
@@ -263,6 +259,5 @@ def _quarantine(task: Any, text: str) -> None:
     publish.distrust(task)
     node.maintenance = True
     node.maintenance_reason = f'accelerator baseline: {text}'
-    manager_utils.node_history_record(
-        node, event=text, event_type='accelerator', error=True)
-    node.save()
+    saving.history(node, text, error=True)
+    saving.save(node)

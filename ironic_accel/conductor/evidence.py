@@ -16,14 +16,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ironic.conductor import utils as manager_utils
-
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.document import plain
 from ironic_accel.model.plan import Action
 
-EVENT_TYPE = 'accelerator'
 #: Devices that are named; a text of a thousand is read by nobody.
 SHOWN = 8
 
@@ -52,9 +50,8 @@ def note(node: Any, current: Operation, action: Action,
 
 def record(node: Any, current: Operation, text: str) -> None:
     """Put a line into the node's history, with who asked for it."""
-    manager_utils.node_history_record(
-        node, event=text, event_type=EVENT_TYPE,
-        user=current.asked.get('user'), project=current.asked.get('project'))
+    saving.history(node, text, user=current.asked.get('user'),
+                   project=current.asked.get('project'))
 
 
 def _text(value: object) -> str:

@@ -18,7 +18,6 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from typing import Any
 
-from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
 from ironic_accel.conductor import meters
@@ -26,6 +25,7 @@ from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 from ironic_accel.conductor.context import Context
 from ironic_accel.model import drift
@@ -46,7 +46,7 @@ def settle(ctx: Context, seen: Inventory) -> bool:
     stored = store.load(ctx.task)
     before = _held(node)
     publish.take(ctx, seen)
-    node.save()
+    saving.save(node)
     lost, gained = before - _held(node), _held(node) - before
     known = store.load(ctx.task)
     found: tuple[drift.Difference, ...] = ()
@@ -76,7 +76,7 @@ def void(task: Any, why: str) -> None:
     if node.provision_state not in nodetraits.HAS_INSTANCE:
         # Those of an instance change when it is gone.
         netports.withdraw(task)
-    node.save()
+    saving.save(node)
     if _held(node) == before:
         return
     meters.count('drift.void')
@@ -101,5 +101,4 @@ def _tell(node: Any, found: Collection[object], lost: Iterable[str],
         if names:
             text += f'; {word}: ' + ', '.join(sorted(names))
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
-    manager_utils.node_history_record(
-        node, event=text, event_type='accelerator')
+    saving.history(node, text)

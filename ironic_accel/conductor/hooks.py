@@ -26,6 +26,7 @@ from oslo_log import log
 from ironic_accel.conductor import inspected
 from ironic_accel.conductor import known
 from ironic_accel.conductor import properties
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.vendor import Accelerator
 
 LOG = log.getLogger(__name__)
@@ -76,4 +77,4 @@ def _process(task: Any, inventory: dict[str, Any],
             inventory)
         properties.put(task, properties.listed(
             seen, known.catalogue(), reported), ours)
-    task.node.save()
+    saving.save(task.node, forget=not ours)

@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 from ironic.common import exception
-from ironic import objects
 
 from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
@@ -26,14 +25,11 @@ from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
-
-
-class NotOurs(AccelError):
-    """The node was taken from us: nothing may be written any more."""
 
 
 class BmcBusy(AccelError):
@@ -82,7 +78,7 @@ class NodeJournal:
             guard.drop(node)
         else:
             guard.put(node, intent.deadline, describe(intent))
-        node.save()
+        saving.save(node)
 
     def _check_bmc(self) -> None:
         other = neighbours.writing(self._task)
@@ -101,19 +97,13 @@ def check_ours(task: Any, current: operation.Operation) -> None:
 
     :raises: NotOurs.
     """
-    held = task.node
-    there = objects.Node.get(task.context, held.id)
-    in_it = (there.driver_internal_info or {}).get(operation.KEY) or {}
-    if (there.reservation != held.reservation
-            or there.provision_state != held.provision_state
-            or in_it.get('id') != current.id):
-        raise NotOurs(
-            'the node is no longer ours', node=held.uuid,
-            error_class=ErrorClass.TRANSIENT,
-            expected=f'reserved by {held.reservation} in '
-                     f'{held.provision_state}',
-            seen=f'reserved by {there.reservation} in '
-                 f'{there.provision_state}')
+    saving.check(task.node)
+    there = operation.load(task.node)
+    if there is None or there.id != current.id:
+        raise saving.NotOurs(
+            'the node is worked on by another operation',
+            node=task.node.uuid, error_class=ErrorClass.TRANSIENT,
+            expected=current.step, seen=there.step if there else 'none')
 
 
 def describe(intent: Intent) -> str:

@@ -22,12 +22,12 @@ from __future__ import annotations
 from typing import Any
 
 from ironic.common import exception
-from ironic.conductor import utils as manager_utils
 
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 
 #: What all our keys in ``driver_internal_info`` begin with.
@@ -62,15 +62,14 @@ def leave(task: Any) -> dict[str, Any]:
     removed, kept = nodetraits.remove_all(task)
     rows = store.forget(task)
     keys = sorted(k for k in node.driver_internal_info or {}
-                  if k.startswith(KEY_PREFIX))
+                  if k.startswith(KEY_PREFIX) and k != saving.KEY)
     for key in keys:
         node.del_driver_internal_info(key)
     text = (f"released: {len(removed)} traits, {rows} firmware components "
             f'and {len(keys)} keys removed')
     if kept:
         text += f"; kept for the instance: {', '.join(kept)}"
-    manager_utils.node_history_record(
-        node, event=text, event_type='accelerator')
-    node.save()
+    saving.history(node, text)
+    saving.save(node, forget=True)
     return {'traits': removed, 'kept_traits': kept, 'firmware': rows,
             'keys': keys}

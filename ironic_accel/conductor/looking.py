@@ -26,6 +26,7 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 from ironic_accel.conductor import wake
 from ironic_accel.conductor.context import Context
@@ -83,7 +84,7 @@ def reset(ctx: Context) -> Ending | None:
         Effect.DEVICE_RESET)
     # Saved as begun before it is: a reset is not made twice.
     ctx.change(ticket={}, progress='resetting devices')
-    ctx.node.save()
+    saving.save(ctx.node)
     ticket = ctx.backend.start(action)
     ctx.change(ticket=dict(ticket), due=ctx.now + ctx.pace.poll)
     return None
@@ -186,6 +187,7 @@ def _still(ctx: Context, summary: str, percent: int | None) -> None:
 def _watched(ctx: Context) -> Ending:
     guard.drop(ctx.node)
     if ctx.operation.in_band:
+        saving.check(ctx.node)
         manager_utils.wipe_token_and_url(ctx.task)
     return Ending(ctx.operation, facts={'note': 'nothing is written any '
                                                 'more; run again'})

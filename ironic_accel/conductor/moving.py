@@ -31,6 +31,7 @@ from oslo_log import log
 from ironic_accel.conductor import claims
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.operation import Operation
@@ -130,4 +131,4 @@ def _begin(task: Any, since: float) -> None:
         state=node.provision_state, due=now, started=now,
         deadline=now + CONF.accelerator.stable_timeout,
         power_on=node.provision_state in FREE))
-    node.save()
+    saving.save(node)

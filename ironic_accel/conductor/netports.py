@@ -31,6 +31,7 @@ from ironic.common import exception
 from oslo_log import log
 
 from ironic_accel.conductor import nodetraits
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import checks
 from ironic_accel.model import traits
@@ -110,10 +111,10 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         # Known before it is set: what nobody remembers to be ours would be
         # left behind by a kill.
         node.set_driver_internal_info(KEY, planned)
-        node.save()
+        saving.save(node)
     for port in task.ports:
         ours = planned.get(port.uuid) or {}
-        kept = _port(port, ours, wanted.get(port.address.lower()) or {})
+        kept = _port(node, port, ours, wanted.get(port.address.lower()) or {})
         if kept:
             after[port.uuid] = kept
     if after:
@@ -135,8 +136,8 @@ def _planned(ports: Iterable[Any], before: Mapping[str, Mapping[str, Any]],
     return out
 
 
-def _port(port: Any, ours: Mapping[str, Any], wanted: Mapping[str, Any]
-          ) -> dict[str, Any]:
+def _port(node: Any, port: Any, ours: Mapping[str, Any],
+          wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Bring one port about.
 
     :param ours: what we set on it before.
@@ -157,7 +158,7 @@ def _port(port: Any, ours: Mapping[str, Any], wanted: Mapping[str, Any]
             setattr(port, field, value or (
                 False if field == 'is_smartnic' else None))
     if port.obj_what_changed():
-        port.save()
+        saving.save_row(node, port)
         LOG.info('Port %(port)s: %(fields)s', {
             'port': port.uuid, 'fields': kept or 'taken back'})
     return kept

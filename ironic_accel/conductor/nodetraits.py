@@ -25,11 +25,11 @@ from typing import Any
 
 from ironic.common import exception
 from ironic.common import states
-from ironic.conductor import utils as manager_utils
 from ironic import objects
 from oslo_log import log
 
 from ironic_accel.conductor import proofs
+from ironic_accel.conductor import saving
 from ironic_accel.model import traits as grammar
 
 LOG = log.getLogger(__name__)
@@ -140,8 +140,7 @@ def remove_all(task: Any) -> tuple[list[str], list[str]]:
 def _alert(node: Any, name: str) -> None:
     text = f'trait {name} is void, and stays until the instance is gone'
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
-    manager_utils.node_history_record(
-        node, event=text, event_type='accelerator')
+    saving.history(node, text)
 
 
 def _needed(node: Any) -> set[str]:
@@ -154,8 +153,8 @@ def _needed(node: Any) -> set[str]:
 def _create(task: Any, name: str) -> bool:
     """Add a trait, if there is still room: others add theirs meanwhile."""
     try:
-        objects.Trait(task.context, node_id=task.node.id,
-                      trait=name).create()
+        saving.write(task.node, lambda: objects.Trait(
+            task.context, node_id=task.node.id, trait=name).create())
     except exception.InvalidParameterValue as exc:
         LOG.error('Trait %(name)s is not published: %(why)s',
                   {'name': name, 'why': exc})
@@ -165,7 +164,8 @@ def _create(task: Any, name: str) -> bool:
 
 def _destroy(task: Any, name: str) -> None:
     try:
-        objects.Trait.destroy(task.context, task.node.id, name)
+        saving.write(task.node, lambda: objects.Trait.destroy(
+            task.context, task.node.id, name))
     except exception.NodeTraitNotFound:
         # Somebody was faster: it is gone, which is what was wanted.
         LOG.debug('Trait %s was gone already', name)

@@ -30,6 +30,7 @@ from ironic_accel.conductor import leaving
 from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import sites
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
@@ -127,7 +128,7 @@ class Passthru:
             asked=operation.asked_by(task.context))
         operation.store(node, current)
         node.del_driver_internal_info(operation.RESULT_KEY)
-        node.save()
+        saving.save(node)
         return {'id': current.id}
 
     @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,

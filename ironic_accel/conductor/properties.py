@@ -31,6 +31,7 @@ from oslo_log import log
 import yaml
 
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import traits
 from ironic_accel.model.catalog import Catalog
@@ -173,4 +174,4 @@ class Properties:
         if wanted(node):
             node.set_property(PROPERTY, node.driver_internal_info[KEY])
             node.del_driver_internal_info(KEY)
-            node.save()
+            saving.save(node)

@@ -35,6 +35,7 @@ from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import sites
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
@@ -83,7 +84,7 @@ def reap(task: Any) -> None:
         _withdraw_void(task)
         if _agrees_again(node):
             _look_again(node)
-    node.save()
+    saving.save(node)
 
 
 def _stale_operation(node: Any) -> bool:

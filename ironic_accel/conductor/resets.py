@@ -35,6 +35,7 @@ from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.journal import BmcBusy
 from ironic_accel.conductor.journal import NodeJournal
@@ -104,6 +105,7 @@ def power(task: Any, state: str, timeout: int | None = None) -> None:
 
     :raises: whatever Ironic's power interface raises.
     """
+    saving.check(task.node)
     if state != states.POWER_ON:
         guard.forget(task.node)
     with guard.passing(task):

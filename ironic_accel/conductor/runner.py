@@ -33,6 +33,7 @@ from ironic_accel.conductor import looking
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import resets
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import wake
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
@@ -73,16 +74,35 @@ def tick(task: Any) -> None:
         return
     guard.remember(task.node)
     try:
+        # From here on whoever had the node before writes nothing any more.
+        saving.save(task.node)
         _tick(task, current)
-    except journal.NotOurs as exc:
+    except saving.NotOurs as exc:
         LOG.warning('%s: nothing more is written to it', exc)
     except Exception as exc:
-        # Whatever it is, the node must not wait for ever. The text of an
-        # unknown exception may hold secrets: it goes to the log alone.
-        LOG.exception('Working on node %s failed', task.node.uuid)
+        # Where the database fails, what it has is what the next tick goes
+        # on with: nothing is lost, and nothing could be saved now.
+        LOG.exception('Working on node %s failed', current.id
+                      if task.node is None else task.node.uuid)
+        if task.node is not None and not saving.passes(exc):
+            _unexpected(task, current, exc)
+
+
+def _unexpected(task: Any, current: operation.Operation,
+                exc: Exception) -> None:
+    """Whatever it is, the node must not wait for ever.
+
+    The text of an unknown exception may hold secrets: it goes to the log
+    alone.
+    """
+    try:
         ending.fail(task, operation.load(task.node) or current, Detail(
             f'unexpected {type(exc).__name__}, see the conductor\'s log',
             ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
+    except saving.NotOurs as gone:
+        LOG.warning('%s: nothing more is written to it', gone)
+    except Exception:
+        LOG.exception('Ending operation %s failed', current.id)
 
 
 def _tick(task: Any, current: operation.Operation) -> None:
@@ -100,7 +120,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
     except Unreachable as exc:
         _failed_look(task, exc.detail)
         return
-    except journal.NotOurs:
+    except saving.NotOurs:
         raise
     except AccelError as exc:
         ending.fail(task, operation.load(task.node) or current, exc.detail)
@@ -128,8 +148,7 @@ def _work(ctx: Context) -> Ending | None:
                requests=ctx.operation.requests + ctx.backend.requests)
     _hold_guard(ctx)
     if end is None:
-        ctx.node.touch_provisioning()
-        ctx.node.save()
+        saving.save(ctx.node, touch=True)
         return None
     return end
 
@@ -169,7 +188,7 @@ def _apply(ctx: Context) -> Ending | None:
         ctx.now = clock.now()
         if outcome.until > ctx.now or ctx.now >= until:
             return None
-        ctx.node.save()
+        saving.save(ctx.node)
     if isinstance(outcome, PowerOn):
         return wake.power_on(ctx)
     if isinstance(outcome, Reset):
@@ -259,8 +278,7 @@ def _again(task: Any, why: str) -> None:
     operation.store(task.node, current.but(
         due=clock.now() + RETRY * CONF.accelerator.poll_interval,
         progress=why, percent=None))
-    task.node.touch_provisioning()
-    task.node.save()
+    saving.save(task.node, touch=True)
 
 
 def _failed_look(task: Any, detail: Detail) -> None:

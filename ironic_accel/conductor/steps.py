@@ -36,6 +36,7 @@ from ironic_accel.conductor import known
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import resets
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import sites
 from ironic_accel.conductor import tenancy
 from ironic_accel.conductor import verify
@@ -155,7 +156,7 @@ class Steps:
     def note_tenant(self, task: Any) -> None:
         """Note that a tenant gets the node: its proofs end with it."""
         tenancy.begun(task.node)
-        task.node.save()
+        saving.save(task.node)
 
     @base.verify_step(priority=10)
     def verify_accelerators(self, task: Any) -> None:

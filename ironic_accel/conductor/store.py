@@ -31,6 +31,8 @@ from oslo_log import log
 
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import proofs
+from ironic_accel.conductor import saving
+from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import carry
 from ironic_accel.model import document
 from ironic_accel.model import join
@@ -119,8 +121,7 @@ def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
     plugin = dict(data.get('plugin_data') or {})
     plugin[PLUGIN_KEY] = written(
         Stored(inventory, at, tuple(ways), plan, when))
-    inspect_utils.store_inspection_data(
-        task.node, data.get('inventory') or {}, plugin, task.context)
+    _store(task, data.get('inventory') or {}, plugin)
     task.node.set_driver_internal_info(
         SUMMARY_KEY, summary(inventory, at))
 
@@ -225,7 +226,7 @@ def sync_firmware(task: Any, inventory: Inventory) -> None:
             _put_row(task, rows.get(name), name, values)
     for name in set(rows) - seen:
         if name.startswith(ROW_PREFIX):
-            _drop_row(rows[name])
+            _drop_row(task, rows[name])
 
 
 def forget(task: Any) -> int:
@@ -240,36 +241,53 @@ def forget(task: Any) -> int:
     if isinstance(plugin.get(PLUGIN_KEY), dict):
         # A list is upstream's.
         del plugin[PLUGIN_KEY]
-        inspect_utils.store_inspection_data(
-            task.node, data.get('inventory') or {}, plugin, task.context)
+        _store(task, data.get('inventory') or {}, plugin)
     ours = [r for r in objects.FirmwareComponentList.get_by_node_id(
         task.context, task.node.id) if r.component.startswith(ROW_PREFIX)]
     for row in ours:
-        _drop_row(row)
+        _drop_row(task, row)
     return len(ours)
 
 
 def _put_row(task: Any, row: Any, name: str,
              values: Mapping[str, Any]) -> None:
     if row is None:
-        objects.FirmwareComponent(
+        saving.write(task.node, lambda: objects.FirmwareComponent(
             task.context, node_id=task.node.id, component=name,
-            **values).create()
+            **values).create())
         return
     changed = {k: v for k, v in values.items() if getattr(row, k) != v}
     if changed:
         for key, value in changed.items():
             setattr(row, key, value)
-        row.save()
+        saving.save_row(task.node, row)
 
 
-def _drop_row(row: Any) -> None:
+def _drop_row(task: Any, row: Any) -> None:
     """Remove a row. Ironic has no call for it: its objects only add."""
     from ironic.db.sqlalchemy import api as db_api
     from ironic.db.sqlalchemy import models
-    with db_api._session_for_write() as session:
-        session.query(models.FirmwareComponent).filter_by(
-            id=row.id).delete()
+
+    def drop() -> None:
+        with db_api._session_for_write() as session:
+            session.query(models.FirmwareComponent).filter_by(
+                id=row.id).delete()
+
+    saving.write(task.node, drop)
+
+
+def _store(task: Any, inventory: Any, plugin: Mapping[str, Any]) -> None:
+    """Store inspection data where the operator has them stored."""
+    def put() -> None:
+        inspect_utils.store_inspection_data(
+            task.node, inventory, plugin, task.context)
+
+    if CONF.inventory.data_backend == 'database':
+        saving.write(task.node, put)
+    else:
+        # An object store has no transactions, and may take its time.
+        saving.check(task.node)
+        put()
 
 
 def _data(task: Any) -> dict[str, Any]:

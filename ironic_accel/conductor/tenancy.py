@@ -21,6 +21,7 @@ from oslo_log import log
 from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import proofs
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 
 LOG = log.getLogger(__name__)
@@ -47,6 +48,6 @@ def ended(task: Any) -> None:
         task, lambda meaning: meaning.startswith(('is ', 'mode ')))
     node.del_driver_internal_info(proofs.TENANT_KEY)
     store.tenant_gone(node)
-    node.save()
+    saving.save(node)
     LOG.info('Node %(node)s had a tenant; withdrawn: %(traits)s',
              {'node': node.uuid, 'traits': ', '.join(names) or 'nothing'})

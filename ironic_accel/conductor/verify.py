@@ -22,6 +22,7 @@ from oslo_log import log
 from ironic_accel.conductor import context
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
@@ -61,7 +62,7 @@ def look_once(task: Any) -> None:
     node.set_driver_internal_info(operation.RESULT_KEY, {
         'operation': 'verify', 'step': current.step, 'outcome': 'done',
         'note': note, 'error': None})
-    node.save()
+    saving.save(node)
 
 
 def _take(ctx: context.Context, seen: Inventory) -> str:

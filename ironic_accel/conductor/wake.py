@@ -20,6 +20,7 @@ from ironic.common import states
 from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import resets
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.ending import Ending
 from ironic_accel.model.errors import Detail
@@ -39,7 +40,7 @@ def power_on(ctx: Context) -> Ending | None:
             todo='power it on, or allow the disruption'))
     if current.restore is None:
         ctx.change(restore=states.POWER_OFF)
-        ctx.node.save()
+        saving.save(ctx.node)
     if current.ramdisk:
         agent_boot.prepare(ctx.task, current)
     resets.power(ctx.task, states.POWER_ON)

@@ -93,7 +93,6 @@ class Watched:
             write through the same BMC: the journal looked before our intent
             was saved, this is the look after it.
         """
-        check_ours(self._task, self._current)
         other = (None if action.way == agent_backend.NAME
                  else neighbours.writing(self._task))
         if other:
@@ -102,8 +101,10 @@ class Watched:
                 retry_after=5 + zlib.crc32(
                     self._task.node.uuid.encode()) % 11,
                 error_class=ErrorClass.TRANSIENT)
-        self.writes += 1
         evidence.note(self._task.node, self._current, action, image)
+        # Nothing that takes time comes between this look and the write.
+        check_ours(self._task, self._current)
+        self.writes += 1
         return self._inner.start(action, image, spec, force)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:

@@ -132,5 +132,6 @@ def acquire(context: Any) -> Iterator[Callable[..., Any]]:
     yield lock
     for task in tasks:
         if task.node is not None:
-            with contextlib.suppress(exception.NodeNotLocked):
+            with contextlib.suppress(exception.NodeNotLocked,
+                                     exception.NodeLocked):
                 task.release_resources()

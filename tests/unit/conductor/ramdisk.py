@@ -45,8 +45,8 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from tests.unit.conductor import sample
-from tests.unit.conductor.test_runner import site_profile
-from tests.unit.conductor.test_runner import Stage
+from tests.unit.conductor.stage import site_profile
+from tests.unit.conductor.stage import Stage
 from tests.unit.converge.box import Box
 
 STEP = 'apply_profile_in_band'

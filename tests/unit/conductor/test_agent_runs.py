@@ -36,7 +36,7 @@ from tests.unit.conductor.ramdisk import begin
 from tests.unit.conductor.ramdisk import BOTH
 from tests.unit.conductor.ramdisk import burn_by_agent
 from tests.unit.conductor.ramdisk import Ramdisk
-from tests.unit.conductor.test_runner import Stage
+from tests.unit.conductor.stage import Stage
 from tests.unit.converge.box import Part
 
 stage = test_runner.stage

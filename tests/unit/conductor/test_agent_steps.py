@@ -28,7 +28,7 @@ from tests.unit.conductor import test_runner
 from tests.unit.conductor.ramdisk import begin
 from tests.unit.conductor.ramdisk import Ramdisk
 from tests.unit.conductor.ramdisk import STEP
-from tests.unit.conductor.test_runner import Stage
+from tests.unit.conductor.stage import Stage
 
 stage = test_runner.stage
 inside = ramdisk.inside

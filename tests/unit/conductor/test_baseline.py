@@ -29,7 +29,7 @@ from ironic_accel.model import loader
 from ironic_accel.model import selection
 from ironic_accel.model.errors import AccelError
 from tests.unit.conductor import sample
-from tests.unit.conductor.test_runner import Stage
+from tests.unit.conductor.stage import Stage
 from tests.unit.conductor.test_runner import stage
 
 __all__ = ['stage']

@@ -25,8 +25,8 @@ from ironic_accel.conductor import operation
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.converge.pace import Pace
 from tests.unit.conductor import sample
-from tests.unit.conductor.test_runner import site_profile
-from tests.unit.conductor.test_runner import Stage
+from tests.unit.conductor.stage import site_profile
+from tests.unit.conductor.stage import Stage
 from tests.unit.conductor.test_runner import stage
 
 __all__ = ['stage']

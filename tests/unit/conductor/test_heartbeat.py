@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.unit.conductor import test_runner
-from tests.unit.conductor.test_runner import Stage
+from tests.unit.conductor.stage import Stage
 
 stage = test_runner.stage
 

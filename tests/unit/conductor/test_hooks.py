@@ -465,7 +465,7 @@ def _reset(task: Any) -> None:
     nodetraits.change(task, {}, list(nodetraits.published(node)))
     for row in objects.FirmwareComponentList.get_by_node_id(
             task.context, node.id):
-        store._drop_row(row)
+        store._drop_row(task, row)
     objects.NodeInventory.get_by_node_id(task.context, node.id).destroy()
     node.driver_internal_info = {}
     node.properties = {k: v for k, v in node.properties.items()

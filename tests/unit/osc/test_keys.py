@@ -24,7 +24,6 @@ oslo_backend.init_backend(oslo_backend.BackendType.THREADING)
 from importlib import metadata
 
 from ironic_accel.conductor import agent_steps
-from ironic_accel.conductor import evidence
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
@@ -32,6 +31,7 @@ from ironic_accel.conductor import passthru
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import reaper
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import status
 from ironic_accel.conductor import store
 from ironic_accel.osc import applying
@@ -48,7 +48,7 @@ def test_keys_are_those_of_the_conductor() -> None:
         nodetraits.KEY, nodetraits.VOID_KEY, proofs.KEY,
         publish.APPLIED_KEY, guard.KEY)
     assert (keys.STORED, keys.ROW_PREFIX, keys.EVENT_TYPE) == (
-        store.PLUGIN_KEY, store.ROW_PREFIX, evidence.EVENT_TYPE)
+        store.PLUGIN_KEY, store.ROW_PREFIX, saving.EVENT_TYPE)
 
 
 def test_methods_and_steps_are_there() -> None:
