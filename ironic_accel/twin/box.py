@@ -23,9 +23,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ironic_accel.twin import damage
+from ironic_accel.twin import damage, jobs
 from ironic_accel.twin.clock import Clock
 from ironic_accel.twin.documents import (
+    ROOT,
     Document,
     Documents,
     keep_members,
@@ -86,6 +87,7 @@ class Box:
         self.power = Power(self)
         self.updates = Updates(self)
         family.grow(self)
+        self.lay(ROOT, lambda root: jobs.listed(self, root))
         self._start()
 
     def _start(self) -> None:
@@ -191,6 +193,7 @@ class Box:
                 self._component_reset(component, effect)
         if effect >= Effect.WARM_REBOOT:
             self.updates.start_on_reset()
+            self.tasks.restarted()
         for child in self.children:
             with child.lock:
                 child.take_effect(None, effect)

@@ -167,6 +167,20 @@ _MESSAGES: dict[str, tuple[str, str, str]] = {
         'Warning',
         'Correct the request body and resubmit the request if it failed.',
     ),
+    'PreconditionRequired': (
+        'A precondition header or annotation is required to change this '
+        'resource.',
+        'Critical',
+        'Try the operation again using the If-Match or If-None-Match header '
+        'and the current ETag.',
+    ),
+    'PropertyValueFormatError': (
+        "The value '%1' for the property %2 is not a format that the "
+        'property can accept.',
+        'Warning',
+        'Correct the value for the property in the request body and '
+        'resubmit the request if the operation failed.',
+    ),
     'PreconditionFailed': (
         'The ETag supplied did not match the ETag required to change this '
         'resource.',

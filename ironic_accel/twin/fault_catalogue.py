@@ -35,6 +35,9 @@ HTTP = {
     'empty': '200 with the empty object',
     'other': '200 with another resource: the one at VALUE, or the root',
     'cut': 'a body of which the second half is missing',
+    'hmc-down': 'the GPU tray answers 503 "HMC communication failed" '
+                '(DGX H100)',
+    'tasks-down': 'the task and job services answer 503',
     'redirect': '307 to the URL VALUE, or to the same path of another host',
     'hang': 'no answer for VALUE seconds (60)',
     'slow': 'an answer after VALUE seconds (0.5)',
@@ -84,7 +87,7 @@ UPDATE = {
     'foreign-copy': 'a background copy runs that nobody here started',
     'vanish-after-bmc': 'a component is gone after a BMC reset',
     'if-match': 'a PATCH has to have If-Match, in the form VALUE: weak, '
-                'strong or quoted (quotes within quotes)',
+                'strong or quoted (the ETag is told in two pairs of quotes)',
 }
 # Faults of resets and of what follows them.
 RESET = {

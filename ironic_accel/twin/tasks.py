@@ -18,6 +18,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ironic_accel.twin import jobs
 from ironic_accel.twin.documents import ROOT, Document
 from ironic_accel.twin.errors import message
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ironic_accel.twin.box import Box
 
 TASKS = f'{ROOT}/TaskService/Tasks'
+#: iDRAC: the work is done, and the server has to be restarted.
+WAITS = 'UserIntervention'
 ENDED = ('Completed', 'Exception', 'Killed', 'Cancelled', 'Interrupted')
 
 
@@ -43,11 +46,12 @@ class Task:
     told_end: bool = False
     hidden: bool = False
     fast: bool = False
+    place: str = TASKS
 
     @property
     def uri(self) -> str:
         """The task resource."""
-        return f'{TASKS}/{self.id}'
+        return f'{self.place}/{self.id}'
 
     @property
     def monitor(self) -> str:
@@ -56,8 +60,8 @@ class Task:
 
     @property
     def running(self) -> bool:
-        """Whether the task has not ended."""
-        return self.state not in ENDED
+        """Whether the task has not ended, and waits for no reset."""
+        return self.state not in (*ENDED, WAITS)
 
     def say(
         self, name: str, args: tuple[str, ...], text: str, severity: str
@@ -78,6 +82,8 @@ class Tasks:
     def new(self, name: str) -> Task:
         """Start a task."""
         task = Task(str(next(self._numbers)), name, self._box.timeline.now)
+        if self._box.faults.active('jobs'):
+            task.place, task.id = jobs.place(self._box), f'JID_{task.id}'
         self.all[task.id] = task
         self._event(task, 'TaskStarted', 'has started.', 'OK')
         return task
@@ -88,6 +94,9 @@ class Tasks:
             return
         if self._box.faults.take('task-stuck'):
             task.percent = 100
+            return
+        if state == 'Completed' and self._box.faults.take('task-waits'):
+            self._wait(task)
             return
         task.state, task.status = state, status
         task.ended = self._box.timeline.now
@@ -102,6 +111,21 @@ class Tasks:
             lambda: self.drop(task),
             'task reaped',
         )
+
+    def _wait(self, task: Task) -> None:
+        """The task waits for a host reset, and ends with it."""
+        task.state, task.percent = WAITS, 100
+        task.say(
+            'TaskEvent.1.0.TaskPaused', (task.id,),
+            'Server reboot pending.', 'OK',
+        )  # fmt: skip
+
+    def restarted(self) -> None:
+        """A host was reset: what waited for that is over."""
+        for task in list(self.all.values()):
+            if task.state == WAITS:
+                task.state = 'Running'
+                self.end(task, 'Completed')
 
     def drop(self, task: Task) -> None:
         """Forget one task, as a BMC that reaps tasks does."""
@@ -137,18 +161,26 @@ class Tasks:
     def document(self, path: str) -> Document | None:
         """Return the collection, a task, or None."""
         if path == TASKS:
-            uris = [task.uri for task in self.all.values() if not task.hidden]
-            return {
-                '@odata.id': TASKS,
-                '@odata.type': '#TaskCollection.TaskCollection',
-                'Name': 'Task Collection',
-                'Members': [{'@odata.id': uri} for uri in uris],
-                'Members@odata.count': len(uris),
-            }
-        task = self.all.get(path.removeprefix(TASKS + '/'))
-        if task is None or task.hidden:
-            return None
+            return self._collection(path, 'Task')
+        if jobs.is_collection(self._box, path):
+            return self._collection(path, 'Job')
+        task = self.all.get(path.rpartition('/')[2])
+        if task is None or task.hidden or task.uri != path:
+            return jobs.service(self._box, path)
+        if task.place != TASKS:
+            return jobs.document(self._box, task)
         return self._task(task)
+
+    def _collection(self, path: str, what: str) -> Document:
+        uris = [task.uri for task in self.all.values()
+                if not task.hidden and task.place == path]  # fmt: skip
+        return {
+            '@odata.id': path,
+            '@odata.type': f'#{what}Collection.{what}Collection',
+            'Name': f'{what} Collection',
+            'Members': [{'@odata.id': uri} for uri in uris],
+            'Members@odata.count': len(uris),
+        }
 
     def monitored(self, path: str) -> Task | None:
         """Return the task whose monitor ``path`` is."""

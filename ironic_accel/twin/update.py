@@ -98,7 +98,7 @@ class Updates:
             image = parse_image(order.file)
         except BadPackage:
             return
-        jobs = select(self._box, image, order.targets)
+        jobs = select(self._box, image, self._targets(order))
         if jobs and all(job.version == job.part.running for job in jobs):
             order.file.unlink(missing_ok=True)
             raise RedfishError(
@@ -106,6 +106,11 @@ class Updates:
                 'IDRAC.2.8.SUP029',
                 text='Unable to update: the version is already installed.',
             )
+
+    def _targets(self, order: Order) -> tuple[str, ...] | None:
+        """What the service heeds of the targets it was given."""
+        ignored = self._box.faults.active('targets-ignored')
+        return None if ignored else order.targets
 
     def start_waiting(self) -> list[Task]:
         """Begin what waited for UpdateService.StartUpdate."""
@@ -146,7 +151,7 @@ class Updates:
             return
         finally:
             order.file.unlink(missing_ok=True)
-        jobs = select(self._box, image, order.targets)
+        jobs = select(self._box, image, self._targets(order))
         if not jobs:
             self._fail(
                 task,

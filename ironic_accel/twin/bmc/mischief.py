@@ -77,6 +77,7 @@ def instead(box: Box, request: Request) -> Reply | None:
     token = 'x-auth-token' in request.headers
     if token and faults.take('expire-session', path, method):
         box.sessions.clear()
+    _services_down(box, path)
     if fault := faults.take('status', path, method):
         raise RedfishError(int(fault.value or 500), 'InternalError')
     if faults.take('garbage', path, method):
@@ -93,6 +94,17 @@ def instead(box: Box, request: Request) -> Reply | None:
     if '$expand' in request.query and faults.take('expand-error', path):
         raise RedfishError(500, 'InternalError')
     return None
+
+
+def _services_down(box: Box, path: str) -> None:
+    """Whole services that are away; raises RedfishError 503."""
+    if '/HGX_' in path and box.faults.active('hmc-down', path):
+        raise RedfishError(
+            503, 'GeneralError', text='HMC communication failed'
+        )
+    listed = re.search(r'/(TaskService|JobService|Oem/Dell/Jobs)', path)
+    if listed and box.faults.active('tasks-down', path):
+        raise RedfishError(503, 'ServiceTemporarilyUnavailable', ('30',))
 
 
 def _told(value: str) -> Reply:

@@ -28,6 +28,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ironic_accel.twin import pointers
+from ironic_accel.twin.bmc import accepted
 from ironic_accel.twin.bmc.messages import Body, Reply, Request
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.documents import ROOT, Document, normal
@@ -278,6 +279,7 @@ def _order(
     digest = landing.close()
     with box.lock:
         targets = _targets(parameters)
+        accepted.refuse(box, targets, landing.discard)
         for name in targets or ():
             if box.document(normal(name)) is None and not any(
                 box.family.covers(normal(name), part)
@@ -304,6 +306,4 @@ def _order(
         )
         task = box.updates.start(order)
         document = box.tasks.document(task.uri)
-    wait = str(box.retry_after(box.options.timing.retry_after))
-    headers = {'Location': task.monitor, 'Retry-After': wait}
-    return Reply(202, document, headers)
+    return accepted.answer(box, task, document)

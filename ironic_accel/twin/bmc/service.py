@@ -17,6 +17,7 @@ from __future__ import annotations
 import zlib
 
 from ironic_accel.twin.bmc import (
+    accepted,
     actions,
     auth,
     control,
@@ -126,7 +127,7 @@ class Service:
         found = mischief.present(self.box, request, query.apply(found))
         reply = Reply(200, found, expanded=query.expanded)
         tag = self._tag(found, reply)
-        reply.headers['ETag'] = tag
+        reply.headers['ETag'] = accepted.shown_tag(self.box, tag)
         reply.headers['Allow'] = self._allowed(request.path)
         reply.headers['Link'] = metadata.described_by(found)
         if request.headers.get('if-none-match') in (tag, '*'):
@@ -150,6 +151,8 @@ class Service:
         if task is None or task.hidden or task.told_end:
             raise RedfishError.missing(path)
         document = self.box.tasks.document(task.uri) or {}
+        if self.box.faults.take('monitor-error', path):
+            return Reply(200, RedfishError(500, 'InternalError').body)
         if task.running:
             document['PercentComplete'] = 0
             timing = self.box.options.timing
@@ -213,9 +216,14 @@ class Service:
 
     def _precondition(self, request: Request) -> None:
         wanted = request.headers.get('if-match')
-        if wanted in (None, '*'):
+        strict = self.box.faults.find('if-match', request.path)
+        if strict is None and wanted in (None, '*'):
             return
         found = self.read(request.path)
+        if strict is not None and found is not None:
+            tag = self._tag(found, Reply(200, found))
+            accepted.check_tag(strict.value or 'strong', tag, wanted)
+            return
         if found is not None and self._tag(found, Reply(200, found)) != wanted:
             raise RedfishError(412, 'PreconditionFailed')
 

@@ -106,6 +106,7 @@ def _gpu(device: Device, uri: str, document: Document) -> Iterator[Mode]:
 
 def _grow_dpu(box: Box, host: str, system: str) -> None:
     """BlueField's mode: its own resource, set by an action."""
+    _lay_nic_mode(box, system)
     uri = f'{system}/Oem/Nvidia'
     document = box.documents.see(uri) or {}
     name = system.rpartition('/')[2]
@@ -133,6 +134,20 @@ def _grow_dpu(box: Box, host: str, system: str) -> None:
                 there, there, allowed=('DpuMode', 'NicMode'),
             ),
         )  # fmt: skip
+
+
+def _lay_nic_mode(box: Box, system: str) -> None:
+    """A BlueField-3 in NIC mode has stopped its own system for good."""
+
+    def overlay(document: Document) -> None:
+        mode = box.modes.get(f'{system.rpartition("/")[2]}/mode')
+        off = box.faults.active('nic-mode-offline', system)
+        if mode is not None and mode.current == 'NicMode' and off:
+            document['PowerState'] = 'Paused'
+            status = document.setdefault('Status', {})
+            status['State'] = 'StandbyOffline'
+
+    box.lay(system, overlay)
 
 
 def add(box: Box, mode: Mode) -> None:
