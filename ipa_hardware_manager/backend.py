@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import functools
-import importlib
-from types import ModuleType
 from typing import Any
 
 from ironic_accel.converge.ports import Images
@@ -34,14 +32,7 @@ def host() -> Host:
     """The machine, as the agent's configuration says."""
     options = conf.register()
     return Host(options.root, options.tool_path or DEFAULT_PATH,
-                functools.partial(_module, options.nvml))
-
-
-def _module(name: str) -> ModuleType | None:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
+                options.nvml)
 
 
 @functools.cache

@@ -57,7 +57,8 @@ def _seen() -> dict[str, Any]:
     local = backend.get()
     seen = local.observe()
     for _ in range(_LOOKS - 1):
-        if seen.complete or seen.busy:
+        # What is unread for good stays so: the inventory names it.
+        if (seen.complete and not seen.partial) or seen.busy:
             break
         seen = local.observe()
     return {'inventory': document.inventory_to_dict(seen),

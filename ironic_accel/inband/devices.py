@@ -31,6 +31,8 @@ from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.facts import Product
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
 
 _T = TypeVar('_T', Component, Mode)
 
@@ -69,23 +71,61 @@ def cards(functions: Iterable[Function], catalog: Catalog
                  for (_, name), members in groups.items())
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Made:
+    """What came of a look.
+
+    """
+
+    devices: tuple[Device, ...]
+    unread: tuple[Unread, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+
+
 def devices(found: Sequence[Card], told: Mapping[str, Sequence[Told]],
-            places: Mapping[str, str], catalog: Catalog
-            ) -> tuple[tuple[Device, ...], tuple[Warned, ...]]:
-    """The devices with stable ids, and what tools said that has no place.
+            places: Mapping[str, str], catalog: Catalog,
+            known: Sequence[Device] = ()) -> Made:
+    """The devices with stable ids, what of them was asked and not told, and
+    what tools said that has no place.
 
     :param told: by address of a function, what families say: earlier ones
         are believed before later ones.
     :param places: designations of slots by card.
+    :param known: devices of an earlier look of the same boot: one that does
+        not say now who it is keeps its name.
     """
     warnings: list[Warned] = []
-    out = [_device(card, _united(card, told), places, catalog, warnings)
-           for card in found]
-    return join.identify(out), tuple(warnings)
+    whole = [_united(card, told) for card in found]
+    before = {(d.address, d.pci): d for d in known}
+    out = [_recalled(made, before.get((made.address, made.pci)))
+           for made in (_device(card, one, places, catalog, warnings)
+                        for card, one in zip(found, whole, strict=True))]
+    named = join.identify(out)
+    unread = tuple(dataclasses.replace(u, about=device.id)
+                   for device, one in zip(named, whole, strict=True)
+                   for u in one.unread)
+    return Made(named, unread, tuple(warnings))
+
+
+def _recalled(device: Device, known: Device | None) -> Device:
+    """What a device was known by, where it does not say it now."""
+    if known is None:
+        return device
+    return dataclasses.replace(
+        device, serial=device.serial or known.serial,
+        model=device.model or known.model,
+        product=known.product if device.model is None else device.product,
+        part_number=device.part_number or known.part_number,
+        fit=Fit(device.fit.psid or known.fit.psid,
+                device.fit.board or known.fit.board))
 
 
 def _united(card: Card, told: Mapping[str, Sequence[Told]]) -> Told:
-    """What all families say of all functions of a card."""
+    """What all families say of all functions of a card.
+
+    What one source has not read and another has told is told, but for
+    health and state: there the silent one might know of worse.
+    """
     out = Told()
     for function in card.functions:
         for one in told.get(function.address, ()):
@@ -96,8 +136,16 @@ def _united(card: Card, told: Mapping[str, Sequence[Told]]) -> Told:
                     out.fit.board or one.fit.board),
                 _worse(out.health, one.health), out.location or one.location,
                 _unite(out.components, one.components),
-                _unite(out.modes, one.modes))
-    return out
+                _unite(out.modes, one.modes), out.state or one.state,
+                out.unread + one.unread,
+                tuple(dict.fromkeys(out.absent + one.absent)))
+    values = {*(f'firmware:{c.name}' for c in out.components if c.running),
+              *(f'mode:{m.name}' for m in out.modes
+                if m.current is not None)}
+    left = (dataclasses.replace(u, facts=tuple(
+        f for f in u.facts if f not in values)) for u in out.unread)
+    return dataclasses.replace(
+        out, unread=tuple(u for u in left if u.facts or u.kinds))
 
 
 def _worse(a: str | None, b: str | None) -> str | None:
@@ -105,9 +153,20 @@ def _worse(a: str | None, b: str | None) -> str | None:
     return max((a, b), key=lambda h: ranks.get(h, 0))
 
 
+def _value(part: Component | Mode) -> object:
+    return part.running if isinstance(part, Component) else part.current
+
+
 def _unite(mine: tuple[_T, ...], more: tuple[_T, ...]) -> tuple[_T, ...]:
-    names = {x.name for x in mine}
-    return mine + tuple(x for x in more if x.name not in names)
+    """Parts of both, by name: of two the first that has a value, else the
+    one that was asked in vain."""
+    out = {x.name: x for x in mine}
+    for x in more:
+        had = out.get(x.name)
+        if had is None or (_value(had) is None and (
+                _value(x) is not None or x.standing is Standing.UNREAD)):
+            out[x.name] = x
+    return tuple(out.values())
 
 
 def _first(values: Iterable[str | None]) -> str | None:
@@ -132,7 +191,9 @@ def _device(card: Card, told: Told, places: Mapping[str, str],
         address=card.address, numa_node=first.numa_node, link=link,
         macs=tuple(dict.fromkeys(m for f in parts for m in f.macs)),
         location=told.location or places.get(first.card),
-        health=told.health,
+        health=told.health, state=told.state,
+        unread=tuple(dict.fromkeys(f for u in told.unread for f in u.facts)),
+        absent=told.absent,
         components=tuple(
             c for part in told.components
             if (c := _component(card, part, product, catalog, warnings))),

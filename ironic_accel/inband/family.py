@@ -43,6 +43,10 @@ from ironic_accel.model.device import Warned
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Unread
+
+#: What a family may tell of a device, by the names of ``Device.unread``.
+FACTS = ('identity', 'health', 'state', 'firmware', 'modes')
 
 #: Told while a write goes on: a summary, and percent or None.
 Progress = Callable[[str, int | None], None]
@@ -63,6 +67,8 @@ class Function:
     :ivar totalvfs: ``sriov_totalvfs``, None without SR-IOV; so numvfs.
     :ivar slot: the name of its physical slot (/sys/bus/pci/slots), or None.
     :ivar path: its sysfs folder: ``/sys/bus/pci/devices/0000:17:00.0``.
+    :ivar gone: its configuration space reads as all ones: it is plugged in
+        and does not answer.
     """
 
     address: str
@@ -82,6 +88,7 @@ class Function:
     numvfs: int | None = None
     slot: str | None = None
     path: str = ''
+    gone: bool = False
 
     @property
     def pci(self) -> PciIds:
@@ -102,8 +109,17 @@ class Told:
     What sysfs knows need not be repeated. A component or mode without an
     ``effect`` takes the catalogue's, and so ``persists``, ``allowed`` and
     ``unordered`` of a mode; ``shows_pending`` is what *this* tool can show.
-    A mode that the device does not have is absent; one that cannot be read
-    has ``current`` None.
+
+    What the tool was asked and did not tell is in ``unread``, and never left
+    out: a mode that is not named is one that the device does not have.
+
+    :ivar health: OK, Warning or Critical where the tool says it, in words
+        that the tool is known to print; an unknown word is unread.
+    :ivar state: as ``Device.state``.
+    :ivar unread: what was asked and not told: the tool, its answer and the
+        facts (``Device.unread``) that it keeps; ``about`` is filled in by
+        who asks the families.
+    :ivar absent: of those facts, what the tool says that it has not.
     """
 
     serial: str | None = None
@@ -114,6 +130,9 @@ class Told:
     location: str | None = None
     components: tuple[Component, ...] = ()
     modes: tuple[Mode, ...] = ()
+    state: str | None = None
+    unread: tuple[Unread, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,10 +141,10 @@ class Seen:
 
     :ivar told: by the address of a function; a card of several functions
         may be told by any of them.
-    :ivar warnings: what could not be read (``uri``: the tool's name, and the
-        address where it is about one device).
-    :ivar complete: False where devices still appear or the tool cannot tell
-        yet: what is not seen is then not "removed".
+    :ivar warnings: what an operator should know besides (``uri``: the tool's
+        name, and the address where it is about one device).
+    :ivar complete: False where the tool cannot tell yet: what it might tell
+        of the devices that it was asked about is unread then.
     """
 
     told: Mapping[str, Told] = dataclasses.field(default_factory=dict)
@@ -140,20 +159,31 @@ class Family(Protocol):
     :cvar generic: True for a family that serves devices of any vendor
         (sriov, fwupd): where a vendor's own family does the same, that one
         is taken, whatever the order in which they are loaded.
+    :cvar together: True where the tool has to be asked about all devices in
+        one call; else each card is a question of its own, so that one that
+        hangs costs itself alone.
     """
 
     name: str
     generic: bool
+    together: bool
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Whether the family is for devices like this. No tool is run."""
         ...
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
-        """Ask the tool about the functions that it claims.
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """What it may tell of such a device (names of ``Device.unread``):
+        unread where it does not answer at all."""
+        ...
 
-        Never raises for a tool that is missing, hangs or talks nonsense:
-        it warns. A missing tool is worth one warning for all devices.
+    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+        """Ask the tool about functions that it claims: those of one card,
+        or of all cards where it is asked ``together``.
+
+        A tool that hangs or talks nonsense is no exception but ``unread``
+        of what is told; what it tells all the same is told. A missing tool
+        is one warning: nobody was asked.
         """
         ...
 

@@ -24,14 +24,14 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
-import importlib
+import importlib.util
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from types import ModuleType
 from typing import IO
 
 from ironic_accel.model.errors import AccelError
@@ -44,6 +44,9 @@ DEFAULT_PATH = ('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:'
 MAX_OUTPUT = 8 << 20
 _MAX_FILE = 1 << 20
 _SLICE = 0.5
+#: Tools that could not be ended (a system call of theirs does not return),
+#: by what was asked.
+_STUCK: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
 #: The shell's status for a command that cannot be found or started.
 NOT_STARTED = 127
 
@@ -88,27 +91,20 @@ class FlashNote:
 OnFlash = Callable[[FlashNote], None]
 
 
-def load_nvml() -> ModuleType | None:
-    """NVIDIA's NVML binding (``nvidia-ml-py``), or None where it is not."""
-    try:
-        return importlib.import_module('pynvml')
-    except ImportError:
-        return None
-
-
 class Host:
     """The machine on which this runs, or a tree that stands for it.
 
     :param root: prefix of /sys, /dev, /proc and /usr/share.
     :param path: PATH on which tools are looked for.
-    :param nvml: gives the module that talks to NVIDIA GPUs, or None.
+    :param nvml: the module that talks to NVIDIA GPUs (``nvidia-ml-py``), or
+        None; it is imported in processes of its own alone.
     :param env: more environment for the tools.
     :param spool: a folder in which the output of flashes is kept.
     :param on_flash: told of each flash that begins.
     """
 
     def __init__(self, root: str = '/', path: str = DEFAULT_PATH,
-                 nvml: Callable[[], ModuleType | None] = load_nvml,
+                 nvml: str | None = 'pynvml',
                  env: Mapping[str, str] | None = None,
                  spool: str | None = None,
                  on_flash: OnFlash | None = None) -> None:
@@ -128,9 +124,24 @@ class Host:
         return Host(self.root, self.path, self._nvml,
                     {**self._env, **(mark or {})}, spool, on_flash)
 
-    def nvml(self) -> ModuleType | None:
-        """The NVML module; the caller initialises it. None without it."""
-        return self._nvml()
+    def has_nvml(self) -> bool:
+        """Whether the NVML module is installed."""
+        try:
+            return self._nvml is not None and (
+                importlib.util.find_spec(self._nvml) is not None)
+        except ImportError:
+            return False
+
+    def nvml(self, timeout: float, *words: str) -> Ran:
+        """Ask NVML: ``ironic_accel.inband.nvml`` in a process of its own.
+
+        :param timeout: seconds; past them the process is ended.
+        :param words: its arguments after the module.
+        """
+        return self.run(
+            (sys.executable, '-P', '-m', 'ironic_accel.inband.nvml',
+             self._nvml or '', *words), timeout,
+            env={'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
 
     def at(self, path: str) -> str:
         """Where an absolute path of the machine really is."""
@@ -176,6 +187,18 @@ class Host:
         except OSError:
             return ()
 
+    def listing(self, path: str) -> tuple[str, ...]:
+        """As ``names``, of a folder that is to be there.
+
+        :raises: AccelError where it cannot be read: that is no empty one.
+        """
+        try:
+            return tuple(sorted(os.listdir(self.at(path))))
+        except OSError as exc:
+            raise AccelError(f'{path} cannot be read',
+                             error_class=ErrorClass.TRANSIENT,
+                             seen=exc.strerror or str(exc)) from exc
+
     def link(self, path: str) -> str | None:
         """The last part of where a symbolic link points, or None."""
         try:
@@ -188,7 +211,8 @@ class Host:
         return shutil.which(tool, path=self.path)
 
     def run(self, argv: Sequence[str], timeout: float, *,
-            flash: bool = False, answer: str = '') -> Ran:
+            flash: bool = False, answer: str = '',
+            env: Mapping[str, str] | None = None) -> Ran:
         """Run a tool to its end, never through a shell, in the C locale.
 
         :param argv: its name (looked for on ``path``) or absolute path, and
@@ -198,10 +222,22 @@ class Host:
         :param flash: it writes firmware: it stands in a session of its own
             and writes its output to files, so that it survives us.
         :param answer: what it reads where it asks; nothing by default.
+        :param env: more environment for this call.
+
+        A call that could not even be ended is not made again while its
+        process is there: the same device would hold that one too.
         """
         program = self.which(argv[0])
         if program is None:
             return Ran(NOT_STARTED, err=f'{argv[0]}: not found')
+        call = _call(argv)
+        stuck = _STUCK.get(call)
+        if stuck is not None:
+            if stuck.poll() is None:
+                return Ran(None, err=f'process {stuck.pid} of an earlier '
+                           'call cannot be ended', timed_out=True,
+                           pid=stuck.pid)
+            del _STUCK[call]
         words = [program, *argv[1:]]
         if flash:
             words = [*self._scope(), *words]
@@ -215,7 +251,8 @@ class Host:
                 process = subprocess.Popen(  # noqa: S603 - no shell
                     words, stdin=asked,
                     stdout=out, stderr=err, cwd='/', close_fds=True,
-                    start_new_session=True, env=self._environment())
+                    start_new_session=True,
+                    env={**self._environment(), **(env or {})})
             except OSError as exc:
                 return Ran(NOT_STARTED,
                            err=f'{program}: {exc.strerror or exc}')
@@ -223,6 +260,8 @@ class Host:
                 self._on_flash(FlashNote(
                     process.pid, start_time(process.pid), tuple(argv)))
             ended = _wait(process, timeout, (out, err), flash)
+            if not ended and not flash and process.poll() is None:
+                _STUCK[call] = process
             return Ran(process.returncode, _text(out), _text(err),
                        not ended, process.pid)
 
@@ -251,6 +290,12 @@ class Host:
                 prefix='flash-', suffix=f'.{what}', dir=self._spool,
                 delete=False)
         return tempfile.TemporaryFile()
+
+
+def _call(argv: Sequence[str]) -> tuple[str, ...]:
+    """What a call is about: its words without temporary files."""
+    return tuple(w for w in argv
+                 if not w.startswith(f'{tempfile.gettempdir()}/'))
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float,

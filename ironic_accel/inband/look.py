@@ -11,14 +11,19 @@
 #    under the License.
 
 
-"""One look at the machine: sysfs, then what the families' tools tell."""
+"""One look at the machine: sysfs, then what the families' tools tell.
+
+A card that is plugged in is always in the inventory. What of it was asked
+and not told is said with it, and costs no other card.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Sequence
-from concurrent import futures
 import dataclasses
+import functools
 import logging
 import threading
 import time
@@ -27,16 +32,20 @@ from ironic_accel.inband import devices as made
 from ironic_accel.inband import functions
 from ironic_accel.inband import slots
 from ironic_accel.inband.devices import Card
+from ironic_accel.inband.family import FACTS
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
+from ironic_accel.inband.questions import NoAnswer
+from ironic_accel.inband.questions import Questions
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
+from ironic_accel.model.standing import Unread
 
 LOG = logging.getLogger(__name__)
 
@@ -44,8 +53,10 @@ LOG = logging.getLogger(__name__)
 #: the agent's lock; a tool that takes longer is heard at the next look.
 PATIENCE = 20.0
 
-#: Seconds for which an answer that came late still counts.
-_FRESH = 60.0
+#: Of the patience, what sysfs may take.
+_SYSFS = 0.4
+#: Among the names of families, the one that asks sysfs.
+_DETAILS = 'sysfs'
 
 
 def boot_mark(host: Host) -> str | None:
@@ -55,6 +66,9 @@ def boot_mark(host: Host) -> str | None:
 
 class Look:
     """What is seen here, and which family is whose.
+
+    Each family is asked about each card by itself, so that trouble stays
+    with the card that has it.
 
     :param warnings: what every inventory is to carry.
     :param patience: seconds for which one look waits for tools.
@@ -71,16 +85,18 @@ class Look:
         self._warnings = tuple(warnings)
         self._patience = patience
         self._lock = threading.Lock()
-        self._asked: dict[str, tuple[float, futures.Future[Seen]]] = {}
+        self._questions = Questions()
         self._told: dict[str, list[Told]] = {}
         self._claims: dict[str, tuple[Family, ...]] = {}
-        self._devices: dict[str, Device] = {}
+        self._made = made.Made(())
+        self._since: dict[tuple[str, str | None, str], float] = {}
+        self._boot: str | None = None
 
     def devices(self) -> tuple[Device, ...]:
         """The devices as last seen; looks where nothing was yet."""
-        if not self._devices:
+        if not self._made.devices:
             self.observe((), ())
-        return tuple(self._devices.values())
+        return self._made.devices
 
     def device(self, device_id: str) -> Device | None:
         """A device as it was last seen."""
@@ -88,7 +104,7 @@ class Look:
 
     def forget(self) -> None:
         """Something was written: answers to earlier questions are void."""
-        self._asked.clear()
+        self._questions.forget()
 
     def families_of(self, device: Device) -> tuple[Family, ...]:
         """The families for a device, the most special first."""
@@ -106,105 +122,164 @@ class Look:
 
     def _observe(self, busy: Sequence[Busy],
                  writing: Collection[str]) -> Inventory:
+        begun = time.monotonic()
+        boot = boot_mark(self._host)
+        known = self._made.devices if boot == self._boot else ()
+        self._boot = boot
         vendors = {p[:4] for product in self._catalog.products.values()
                    for p in product.pci}
-        cards = made.cards(functions.scan(self._host, vendors),
-                           self._catalog)
-        told, warnings, complete = self._ask(
-            [c for c in cards if c.address not in writing])
+        bus = functions.bus(self._host, vendors)
+        cards = made.cards(bus.functions, self._catalog)
+        asked = [c for c in cards if c.address not in writing]
+        here = {c.address for c in cards} & set(writing)
+        told: dict[str, list[Told]] = {}
+        cards = (*self._detailed(asked, begun + self._patience * _SYSFS,
+                                 told),
+                 *(c for c in cards if c.address in writing))
+        warnings = self._ask([c for c in cards if c.address not in writing],
+                             begun + self._patience, told)
         for card in cards:
             if card.address in writing:
                 self._remember(card, told)
         self._told = told
-        devices, more = made.devices(
-            cards, told, slots.designations(self._host), self._catalog)
-        self._devices = {d.id: d for d in devices}
-        here = {c.address for c in cards}
+        self._made = made.devices(
+            sorted(cards, key=lambda c: c.address), told,
+            slots.designations(self._host), self._catalog, known)
         system = self._host.read('/sys/class/dmi/id/product_uuid')
         return Inventory(
             system=system.lower() if system else self._name, host='on',
-            complete=complete and not here & set(writing),
-            boot=boot_mark(self._host), busy=tuple(busy),
+            complete=not here, boot=boot, busy=tuple(busy),
             seen_via=(self._name,),
-            warnings=(*self._warnings, *warnings, *more), devices=devices)
+            warnings=(*self._warnings, *warnings, *self._made.warnings),
+            devices=self._made.devices,
+            lacking=tuple(f'{a} is being written' for a in sorted(here)),
+            unread=self._dated((*bus.unread, *self._made.unread)))
+
+    def _dated(self, unread: Iterable[Unread]) -> tuple[Unread, ...]:
+        """Each with the time of the first look in a row that lacked it."""
+        now = time.time()
+        since = {(u.source, u.about, '/'.join(u.facts)): u for u in unread}
+        self._since = {key: self._since.get(key, now) for key in since}
+        return tuple(dataclasses.replace(u, since=self._since[key])
+                     for key, u in since.items())
 
     def _remember(self, card: Card, told: dict[str, list[Told]]) -> None:
         """Who a card is that is being written, without what changes."""
         for function in card.functions:
             told[function.address] = [
-                dataclasses.replace(one, components=(), modes=())
+                dataclasses.replace(one, components=(), modes=(), unread=())
                 for one in self._told.get(function.address, ())]
 
-    def _ask(self, cards: Sequence[Card]
-             ) -> tuple[dict[str, list[Told]], list[Warned], bool]:
+    def _detailed(self, cards: Sequence[Card], until: float,
+                  told: dict[str, list[Told]]) -> list[Card]:
+        """The cards with what sysfs tells of them besides their ids."""
+        for card in cards:
+            self._questions.ask((_DETAILS, card.address), functools.partial(
+                _details, self._host, card.functions))
+        out = []
+        for card in cards:
+            at = card.address
+            path = f'{functions.DEVICES}/{at}'
+            try:
+                card = dataclasses.replace(card, functions=(
+                    self._questions.hear((_DETAILS, at), until)))
+            except NoAnswer as exc:
+                told[at] = [Told(unread=(Unread(
+                    path, str(exc), facts=('identity', 'mode:vfs')),))]
+            if any(f.gone for f in card.functions):
+                told.setdefault(at, []).append(Told(
+                    health='Critical', unread=(Unread(
+                        path, 'the device does not answer on its bus',
+                        facts=('presence',)),)))
+            out.append(card)
+        return out
+
+    def _ask(self, cards: Sequence[Card], until: float,
+             told: dict[str, list[Told]]) -> list[Warned]:
         """Ask the families side by side, no longer than the patience."""
-        until = time.monotonic() + self._patience
-        claims = self._claim(cards)
-        asked: dict[str, futures.Future[Seen]] = {}
-        for family, wanted in claims:
-            # One that still runs is an earlier look's: heard, not doubled.
-            since, future = self._asked.get(family.name, (0.0, None))
-            if future is None or (
-                    future.done() and time.monotonic() - since > _FRESH):
-                future = _begin(family, self._host, wanted)
-                self._asked[family.name] = (time.monotonic(), future)
-            asked[family.name] = future
-        told: dict[str, list[Told]] = {}
-        warnings: list[Warned] = []
-        complete = True
-        for family, _ in claims:
-            seen = self._hear(family, asked[family.name],
-                              until - time.monotonic())
-            warnings += seen.warnings
-            complete = complete and seen.complete
+        asked = []
+        for family, wanted in self._claim(cards):
+            for key, some in _questions(family, wanted):
+                self._questions.ask((family.name, key), functools.partial(
+                    family.look, self._host,
+                    [f for card in some for f in card.functions]))
+                asked.append((family, key, some))
+        warnings: dict[Warned, None] = {}
+        for family, key, some in asked:
+            seen = self._hear(family, key, some, until)
+            warnings |= dict.fromkeys(seen.warnings)
             for address, one in seen.told.items():
                 told.setdefault(address, []).append(one)
-        return told, warnings, complete
+        return list(warnings)
 
     def _claim(self, cards: Sequence[Card]
-               ) -> list[tuple[Family, list[Function]]]:
-        claims: list[tuple[Family, list[Function]]] = []
+               ) -> list[tuple[Family, list[Card]]]:
+        """Families and the functions of each card that are theirs."""
+        claims: list[tuple[Family, list[Card]]] = []
         owners: dict[str, list[Family]] = {}
         for family in self._families:
             wanted = []
             for card in cards:
-                mine = [f for f in card.functions
-                        if family.claims(f, card.product)]
-                wanted += mine
+                mine = _claimed(family, card)
                 if mine:
+                    wanted.append(Card(mine, card.product))
                     owners.setdefault(card.address, []).append(family)
             if wanted:
                 claims.append((family, wanted))
         self._claims |= {k: tuple(v) for k, v in owners.items()}
         return claims
 
-    def _hear(self, family: Family, future: futures.Future[Seen],
-              patience: float) -> Seen:
+    def _hear(self, family: Family, key: str, cards: Sequence[Card],
+              until: float) -> Seen:
+        """What a family says of some cards, or that it says nothing."""
         try:
-            seen = future.result(max(0.0, patience))
-        except TimeoutError:
-            return Seen(warnings=(Warned(
-                family.name, 'does not answer yet'),), complete=False)
+            seen: Seen = self._questions.hear((family.name, key), until)
+        except NoAnswer as exc:
+            return _silent(family, cards, str(exc))
         except Exception as exc:  # a third party's plug-in
             LOG.exception('tool family %s failed', family.name)
-            seen = Seen(warnings=(Warned(
-                family.name, f'failed: {type(exc).__name__}: {exc}'),),
-                complete=False)
-        self._asked.pop(family.name, None)
-        return seen
+            return _silent(family, cards,
+                           f'it failed: {type(exc).__name__}: {exc}')
+        if seen.complete:
+            return seen
+        late = _silent(family, cards, 'it cannot tell yet')
+        return dataclasses.replace(
+            late, warnings=seen.warnings, told={
+                a: _both(seen.told.get(a, Told()), late.told.get(a, Told()))
+                for a in {*seen.told, *late.told}})
 
 
-def _begin(family: Family, host: Host, wanted: Sequence[Function]
-           ) -> futures.Future[Seen]:
-    """Ask a family in a thread that keeps nobody from ending."""
-    future: futures.Future[Seen] = futures.Future()
+def _claimed(family: Family, card: Card) -> tuple[Function, ...]:
+    try:
+        return tuple(f for f in card.functions
+                     if family.claims(f, card.product))
+    except Exception:  # a third party's plug-in
+        LOG.exception('tool family %s failed', family.name)
+        return ()
 
-    def ask() -> None:
-        try:
-            future.set_result(family.look(host, wanted))
-        except Exception as exc:  # told to whoever waits for the answer
-            future.set_exception(exc)
 
-    threading.Thread(target=ask, daemon=True,
-                     name=f'accel-look-{family.name}').start()
-    return future
+def _details(host: Host, found: Sequence[Function]) -> tuple[Function, ...]:
+    return tuple(functions.details(host, f) for f in found)
+
+
+def _questions(family: Family, cards: Sequence[Card]
+               ) -> list[tuple[str, Sequence[Card]]]:
+    """What a family is asked: each card by itself, or all at once."""
+    if getattr(family, 'together', False):
+        return [('', cards)]
+    return [(card.address, (card,)) for card in cards]
+
+
+def _silent(family: Family, cards: Sequence[Card], answer: str) -> Seen:
+    """That a family told nothing of some cards."""
+    told = {}
+    for card in cards:
+        facts = getattr(family, 'facts', None)
+        told[card.address] = Told(unread=(Unread(
+            family.name, answer,
+            facts=facts(card.product) if facts else FACTS),))
+    return Seen(told)
+
+
+def _both(one: Told, other: Told) -> Told:
+    return dataclasses.replace(one, unread=one.unread + other.unread)

@@ -41,12 +41,18 @@ def known_ids() -> frozenset[str]:
 
 
 def has_accelerator(host: Host) -> bool:
-    """Whether a PCI function of the machine is in the catalogue."""
+    """Whether a PCI function of the machine is in the catalogue, or may be:
+    of one that cannot be read a whole look has to tell.
+
+    :raises: AccelError where they cannot be listed.
+    """
     known = known_ids()
     vendors = {k[:4] for k in known}
     for address in functions.addresses(host):
         path = f'{functions.DEVICES}/{address}'
         vendor = pci_id(host.read(f'{path}/vendor'))
+        if vendor is None:
+            return True
         if vendor not in vendors:
             continue
         pair = f"{vendor}:{pci_id(host.read(f'{path}/device'))}"

@@ -39,12 +39,12 @@ from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
-from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
 from ironic_accel.model.join import clean_serial
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Unread
 
 TOOL = 'xbmgmt'
 
@@ -87,21 +87,25 @@ class Alveo(common.BaseFamily):
         return (function.vendor_id == '10ee' and product is not None
                 and product.kind == 'fpga')
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """Who it is, and versions."""
+        return ('identity', 'firmware')
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """One report per card, of its first (management) function."""
         if host.which(TOOL) is None:
             return Seen(warnings=(common.missing(TOOL),))
         told: dict[str, Told] = {}
-        warnings: list[Warned] = []
         for function in common.first_functions(functions):
-            found = self._examine(host, function.address, warnings)
-            if found:
-                told[function.address] = _told(found)
-        return Seen(told, tuple(warnings))
+            unread: list[Unread] = []
+            found = self._examine(host, function.address, unread)
+            told[function.address] = (
+                _told(found) if found else Told(unread=tuple(unread)))
+        return Seen(told)
 
     def _examine(self, host: Host, address: str,
-                 warnings: list[Warned]) -> Mapping[str, Any]:
-        """The platform report; empty with a warning."""
+                 unread: list[Unread]) -> Mapping[str, Any]:
+        """The platform report; empty where it is not told."""
         with tempfile.TemporaryDirectory(prefix='xbmgmt-') as folder:
             path = os.path.join(folder, 'platform.json')
             ran = host.run((TOOL, 'examine', '-d', address, '-r', 'platform',
@@ -114,9 +118,9 @@ class Alveo(common.BaseFamily):
             found = common.table(device.get('platform'))
             if ran.ok and common.bdf(found.get('bdf')) == address:
                 return found
-        warnings.append(common.warned(
-            TOOL, address, common.said(TOOL, ran) if not ran.ok
-            else 'its report shows no such card'))
+        unread.append(common.unread(
+            TOOL, common.said(TOOL, ran) if not ran.ok
+            else 'its report shows no such card', 'identity', 'firmware'))
         return {}
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:
@@ -161,13 +165,13 @@ class Alveo(common.BaseFamily):
                        common.FLASH, flash=True)
         if ran.timed_out:
             return common.still_running(device, [item], TOOL, ran)
-        warnings: list[Warned] = []
-        after = self._examine(host, device.address or '', warnings)
+        unread: list[Unread] = []
+        after = self._examine(host, device.address or '', unread)
         if ran.ok and _DONE.get(item.name, '\0') in ran.out and after:
             return common.ok(device, [item])
         return common.failures(
             device, [item], common.said(TOOL, ran) if after
-            else warnings[0].message, error_class=ErrorClass.NEEDS_OPERATOR)
+            else unread[0].answer, error_class=ErrorClass.NEEDS_OPERATOR)
 
 
 def _told(found: Mapping[str, Any]) -> Told:

@@ -13,7 +13,8 @@
 """AMD's Instinct GPUs, by amd-smi.
 
 Sources: amdsmi (github.com/ROCm/amdsmi), ``amdsmi_cli/amdsmi_parser.py``
-(options), ``amdsmi_commands.py`` (static, set), ``amdsmi_logger.py`` (JSON:
+(options), ``amdsmi_commands.py`` (static, set, bad_pages, metric --ecc; N/A
+where the driver has no such count), ``amdsmi_logger.py`` (JSON:
 a list; from ROCm 7 on an object whose ``gpu_data`` is that list), and
 ``py-interface/amdsmi_interface.py`` (keys).
 
@@ -26,8 +27,10 @@ read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 from ironic_accel.converge.ports import Result
@@ -36,15 +39,16 @@ from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
+from ironic_accel.inband.host import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Mode
-from ironic_accel.model.device import Warned
 from ironic_accel.model.facts import Product
 from ironic_accel.model.join import clean_serial
 from ironic_accel.model.plan import Item
+from ironic_accel.model.standing import Unread
 
 TOOL = 'amd-smi'
 
@@ -60,6 +64,8 @@ _VALUES = {'compute-partition': ('spx', 'dpx', 'tpx', 'qpx', 'cpx'),
 #: confirm_changing_memory_partition_gpu_reload_warning).
 _YES = 'y\n'
 _TAKEN = 'Successfully set memory partition to'
+_NO_PAGES = 'No bad pages found.'
+_NO_COUNT = 'N/A'
 
 
 class AmdGpu(common.BaseFamily):
@@ -74,32 +80,60 @@ class AmdGpu(common.BaseFamily):
                 and function.class_code.startswith(('03', '12'))
                 and product is not None and product.kind == 'gpu')
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """Who it is, health, the version and partitions."""
+        return ('identity', 'health', 'firmware', *(
+            f'mode:{m}' for m in _MODES))
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
-        """One call for all GPUs; they are told apart by address.
+        """One call for each GPU.
 
         A partitioned GPU shows as several, of which the first has the
         address of the device.
         """
         if host.which(TOOL) is None:
             return Seen(warnings=(common.missing(TOOL),))
-        ran = host.run((TOOL, *_STATIC), common.ASK)
-        raw = common.json_in(ran.out)
-        gpus = common.rows(common.table(raw).get('gpu_data', raw))
-        if not ran.ok or not gpus:
-            return Seen(warnings=(common.warned(
-                TOOL, None, common.said(TOOL, ran)),))
-        found = {common.bdf(common.table(g.get('bus')).get('bdf')): g
-                 for g in reversed(gpus)}
-        told: dict[str, Told] = {}
-        warnings: list[Warned] = []
-        for function in functions:
-            gpu = found.get(function.address)
-            if gpu is None:
-                warnings.append(common.warned(
-                    TOOL, function.address, 'it does not show this GPU'))
-            else:
-                told[function.address] = _told(gpu)
-        return Seen(told, tuple(warnings))
+        return Seen({f.address: self._look(host, f.address)
+                     for f in functions})
+
+    def _look(self, host: Host, address: str) -> Told:
+        told = self._static(host, address)
+        if told.unread:
+            return told
+        health, unread = self._health(host, address)
+        return dataclasses.replace(
+            told, health=health, unread=told.unread + unread,
+            absent=() if health or unread else ('health',))
+
+    def _static(self, host: Host, address: str) -> Told:
+        ran = host.run((TOOL, *_STATIC, '--gpu', address), common.ASK)
+        for gpu in _gpus(ran):
+            if common.bdf(common.table(gpu.get('bus')).get(
+                    'bdf')) == address:
+                return _told(gpu)
+        return Told(unread=(common.unread(
+            TOOL, common.said(TOOL, ran) if not ran.ok
+            else 'it does not show this GPU', *self.facts(None)),))
+
+    def _health(self, host: Host, address: str
+                ) -> tuple[str | None, tuple[Unread, ...]]:
+        """Critical: pages that could not be taken out of use. Warning: pages
+        that wait for it, or errors that were not corrected since the driver
+        came up. None where the driver counts neither."""
+        said: list[str] = []
+        unread: list[Unread] = []
+        for words, judge in _HEALTH:
+            ran = host.run((TOOL, *words, '--gpu', address, '--json'),
+                           common.ASK)
+            gpus = _gpus(ran)
+            try:
+                said += judge(gpus[0])
+            except (IndexError, ValueError) as exc:
+                unread.append(common.unread(
+                    TOOL, common.said(TOOL, ran) if not gpus
+                    else f'{words[0]}: not understood: {exc}', 'health'))
+        return (next((h for h in ('Critical', 'Warning', 'OK') if h in said),
+                     None), tuple(unread))
 
     def sets(self, host: Host, device: Device) -> frozenset[str]:
         """The partitions that the GPU has."""
@@ -159,11 +193,54 @@ class AmdGpu(common.BaseFamily):
         return common.reset_failed(device, common.said(TOOL, ran))
 
     def _mode(self, host: Host, address: str, name: str) -> str | None:
-        seen = self.look(host, [Function(address, '1002', '', '', '', '')])
-        for mode in seen.told.get(address, Told()).modes:
-            if mode.name == name:
+        for mode in self._static(host, address).modes:
+            if mode.name == name and mode.current is not None:
                 return str(mode.current)
         return None
+
+
+def _gpus(ran: Ran) -> list[dict[str, Any]]:
+    """What a command says of each GPU; nothing where it failed."""
+    raw = common.json_in(ran.out)
+    return common.rows(common.table(raw).get('gpu_data', raw)
+                       ) if ran.ok else []
+
+
+def _pages(gpu: Mapping[str, Any]) -> list[str]:
+    """Health by pages out of use.
+
+    :raises: ValueError for what the tool is not known to print.
+    """
+    said = []
+    for key, word in (('un_res', 'Critical'), ('pending', 'Warning')):
+        found = gpu.get(key)
+        if found == _NO_PAGES:
+            said.append('OK')
+        elif isinstance(found, (dict, list)) and found:
+            said.append(word)
+        elif found != _NO_COUNT:
+            raise ValueError(f'{key}: {found!r}')
+    return said
+
+
+def _errors(gpu: Mapping[str, Any]) -> list[str]:
+    """Health by errors that were not corrected.
+
+    :raises: ValueError for what the tool is not known to print.
+    """
+    found = common.table(gpu.get('ecc')).get('total_uncorrectable_count')
+    if found == _NO_COUNT:
+        return []
+    if isinstance(found, bool) or not isinstance(found, int):
+        raise ValueError(f'total_uncorrectable_count: {found!r}')
+    return ['Warning' if found else 'OK']
+
+
+#: What tells of health, and how.
+_HEALTH: tuple[tuple[tuple[str, ...], Callable[
+    [Mapping[str, Any]], list[str]]], ...] = (
+        (('bad-pages', '--pending', '--un-res'), _pages),
+        (('metric', '--ecc'), _errors))
 
 
 def _told(gpu: Mapping[str, Any]) -> Told:

@@ -22,6 +22,7 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import FACTS
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -36,6 +37,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Unread
 
 #: Seconds for a tool that only asks its device something.
 ASK = 60.0
@@ -47,6 +49,8 @@ RESET = 300.0
 FLASH = 3600.0
 
 _LONGEST = 300
+#: How tools mark the line that says why they failed.
+_ERROR = re.compile(r'-E-|ERR(?:OR)?\b|Error:')
 _ADDRESS = re.compile(r'(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})'
                       r'\.([0-7])')
 
@@ -56,10 +60,15 @@ class BaseFamily:
 
     name = ''
     generic = False
+    together = False
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """None: a family says which devices are its own."""
         return False
+
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """All: a family that tells less says so."""
+        return FACTS
 
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """Nothing more than sysfs tells."""
@@ -101,18 +110,35 @@ def tell(text: str) -> str:
 
 
 def said(tool: str, ran: Ran) -> str:
-    """Why a tool is not believed, in its own words: the last of them."""
+    """Why a tool is not believed, in its own words: the first line that it
+    marks as an error, else the last."""
     if ran.timed_out:
         return f'{tool} did not end in time'
     lines = [x.strip() for x in (*ran.out.splitlines(),
                                  *ran.err.splitlines()) if x.strip()]
-    last = tell(lines[-1]) if lines else 'nothing'
-    return f'{tool} ended with status {ran.rc} and said: {last}'
+    marked = [x for x in lines if _ERROR.match(x)]
+    word = tell((*marked, *lines[-1:], 'nothing')[0])
+    return f'{tool} ended with status {ran.rc} and said: {word}'
 
 
 def warned(tool: str, address: str | None, message: str) -> Warned:
     """A warning of a tool, about one device or about all of them."""
     return Warned(f'{tool} {address}' if address else tool, message)
+
+
+def unread(tool: str, answer: str, *facts: str) -> Unread:
+    """What a tool was asked of a device and did not tell."""
+    return Unread(tool, answer, facts=facts)
+
+
+def left_out(host: Host, function: Function, *drivers: str) -> str | None:
+    """That a driver is loaded and does not hold a device of its own, nor
+    does another one: it failed there, which is not "nobody was asked"."""
+    if function.driver is not None:
+        return None
+    loaded = [d for d in drivers if host.exists(f'/sys/bus/pci/drivers/{d}')]
+    return (f'driver {loaded[0]} is loaded and does not hold the device'
+            if loaded else None)
 
 
 def missing(tool: str) -> Warned:

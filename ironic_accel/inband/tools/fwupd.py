@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 import uuid
 
@@ -40,12 +41,12 @@ from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
 from ironic_accel.model.join import clean_serial
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Unread
 
 TOOL = 'fwupdmgr'
 
@@ -70,18 +71,27 @@ class Fwupd(common.BaseFamily):
 
     name = 'fwupd'
     generic = True
+    together = True
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Devices of kinds that have one firmware."""
         return product is not None and product.kind in _NAMES
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """The one firmware of a device, which another family may tell."""
+        name = _NAMES.get(product.kind) if product else None
+        return (f'firmware:{name}',) if name else ()
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """One call for all; without the tool there is nothing to say."""
         if host.which(TOOL) is None or not functions:
             return Seen()
-        warnings: list[Warned] = []
-        devices = self._devices(host, warnings)
-        told: dict[str, Told] = {}
+        unread: list[Unread] = []
+        devices = self._devices(host, unread)
+        told: dict[str, Told] = {
+            f.address: Told(unread=tuple(dataclasses.replace(
+                u, facts=self.facts(common.product_of(f))) for u in unread))
+            for f in common.first_functions(functions) if unread}
         for function in common.first_functions(functions):
             found = _only(devices, functions, function)
             name = _name(function)
@@ -97,17 +107,17 @@ class Fwupd(common.BaseFamily):
                     if isinstance(flags, list) else None,
                     lowest=common.text_of(found.get('VersionLowest'))),)
                 if version else ())
-        return Seen(told, tuple(warnings))
+        return Seen(told)
 
     def _devices(self, host: Host,
-                 warnings: list[Warned]) -> list[dict[str, Any]]:
+                 unread: list[Unread]) -> list[dict[str, Any]]:
         ran = host.run((TOOL, 'get-devices', '--json'), common.ASK)
         raw = common.table(common.json_in(ran.out))
         if ran.ok and isinstance(raw.get('Devices'), list):
             return common.rows(raw['Devices'])
         error = common.table(raw.get('Error')).get('Message')
-        warnings.append(common.warned(
-            TOOL, None, common.text_of(error) or common.said(TOOL, ran)))
+        unread.append(common.unread(
+            TOOL, common.text_of(error) or common.said(TOOL, ran)))
         return []
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:
@@ -124,8 +134,7 @@ class Fwupd(common.BaseFamily):
         """Install a cabinet on one device, if it has the wanted version."""
         item = items[0]
         part = device.component(item.name)
-        warnings: list[Warned] = []
-        before = self._by_id(host, part.id if part else '', warnings)
+        before = self._by_id(host, part.id if part else '')
         if part is None or before is None:
             return common.failures(device, items, 'fwupd no longer shows it')
         inside = self._inside(host, image, before)
@@ -138,7 +147,7 @@ class Fwupd(common.BaseFamily):
                         '--json'), common.FLASH, flash=True)
         if ran.timed_out:
             return common.still_running(device, items, TOOL, ran)
-        after = self._by_id(host, part.id, warnings) or {}
+        after = self._by_id(host, part.id) or {}
         flags = after.get('Flags')
         waits = isinstance(flags, list) and any(f in flags for f in _WAITS)
         if after.get('Version') == item.wanted or (ran.ok and waits):
@@ -149,9 +158,9 @@ class Fwupd(common.BaseFamily):
             expected=str(item.wanted),
             seen=common.text_of(after.get('Version')))
 
-    def _by_id(self, host: Host, device_id: str,
-               warnings: list[Warned]) -> Mapping[str, Any] | None:
-        return next((d for d in self._devices(host, warnings)
+    def _by_id(self, host: Host,
+               device_id: str) -> Mapping[str, Any] | None:
+        return next((d for d in self._devices(host, [])
                      if d.get('DeviceId') == device_id), None)
 
     def _inside(self, host: Host, image: Ready,

@@ -14,7 +14,9 @@
 the SPI firmware by hl-fw-loader.
 
 Sources: Linux Documentation/ABI/testing/sysfs-driver-habanalabs (class
-habanalabs; from 6.2 on class accel, with the same files below ``device``);
+habanalabs; from 6.2 on class accel, with the same files below ``device``) and
+drivers/accel/habanalabs/common/habanalabs_drv.c, create_hdev (the words of
+``status``);
 Intel Gaudi documentation, System Management Interface Tool (-Q, -i, -r).
 Of hl-fw-loader: the same documentation, Firmware Update Tool (-d: a specific
 device, by default it writes to all) and Firmware Upgrade (-s, what it says);
@@ -49,9 +51,11 @@ from ironic_accel.model.facts import Product
 from ironic_accel.model.join import clean_serial
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Unread
 
 TOOL = 'hl-smi'
 LOADER = 'hl-fw-loader'
+DRIVER = 'habanalabs'
 SPI = 'spi'
 
 _QUERY = ('bus_id', 'name', 'serial')
@@ -67,9 +71,14 @@ _VERSION = re.compile(r'hl-[a-z0-9]+-\S+')
 #: well.
 _SPI_LINE = re.compile(r'SPI version:.*?(hl-[a-z0-9]+-\S+)')
 _DONE = 'Finished sending firmware: OK'
-#: Of the file ``status``, as far as the kernel's documentation names them.
+#: Of the file ``status``; older kernels' documentation has another word for
+#: HL_DEVICE_STATUS_MALFUNCTION.
 _HEALTH = {'operational': 'OK', 'malfunction': 'Critical',
-           'in reset': 'Warning'}
+           'disabled': 'Critical', 'needs reset': 'Critical'}
+#: Of those that pass by themselves: nothing is known of the device until
+#: then.
+_PASSING = {'in reset': 'Warning', 'in device creation': 'Warning',
+            'in reset after device release': 'Warning'}
 
 
 def folders(host: Host) -> Iterator[tuple[str, str]]:
@@ -91,44 +100,29 @@ class Gaudi(common.BaseFamily):
         """Functions of PCI vendor 1da3."""
         return function.vendor_id == '1da3'
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """Who it is, health and versions."""
+        return ('identity', 'health', 'firmware')
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """The driver's files; names and serial numbers of the tool."""
         held = dict(folders(host))
-        warnings: list[Warned] = []
-        names = self._query(host, warnings) if held else {}
         told: dict[str, Told] = {}
+        warnings: dict[Warned, None] = {}
         for function in functions:
             folder = held.get(function.address)
-            if folder is None:
-                told[function.address] = Told(components=_spi(
-                    host, function.address, warnings))
+            left = common.left_out(host, function, DRIVER)
+            if folder is None and left:
+                told[function.address] = Told(unread=(common.unread(
+                    DRIVER, left, 'identity', 'health', 'firmware'),))
                 continue
-            name, serial = names.get(function.address, (None, None))
-            status = host.read(f'{folder}/status')
-            told[function.address] = Told(
-                serial=serial, model=name,
-                health=_HEALTH.get((status or '').lower()),
-                components=_components(host, folder))
+            tool = TOOL if folder is not None else LOADER
+            if host.which(tool) is None:
+                warnings[common.missing(tool)] = None
+            told[function.address] = (
+                _spi(host, function.address) if folder is None
+                else _held(host, function.address, folder))
         return Seen(told, tuple(warnings))
-
-    def _query(self, host: Host, warnings: list[Warned]
-               ) -> dict[str, tuple[str | None, str | None]]:
-        """Name and serial number by address; empty with a warning."""
-        if host.which(TOOL) is None:
-            warnings.append(common.missing(TOOL))
-            return {}
-        ran = host.run((TOOL, '-Q', ','.join(_QUERY), '-f', 'csv,noheader'),
-                       common.ASK)
-        found: dict[str, tuple[str | None, str | None]] = {}
-        for row in csv.reader(ran.out.splitlines()):
-            address = common.bdf(row[0]) if len(row) == len(_QUERY) else None
-            if address is not None:
-                found[address] = (common.text_of(row[1]),
-                                  clean_serial(row[2]))
-        if not ran.ok or not found:
-            warnings.append(common.warned(TOOL, None,
-                                          common.said(TOOL, ran)))
-        return found
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:
         """The SPI firmware of a card that no driver holds."""
@@ -154,15 +148,15 @@ class Gaudi(common.BaseFamily):
                         image.path), common.FLASH, flash=True)
         if ran.timed_out:
             return common.still_running(device, items, LOADER, ran)
-        warnings: list[Warned] = []
-        after = [c.running for c in _spi(host, device.address, warnings)]
-        if ran.ok and _DONE in ran.out and after == [items[0].wanted]:
+        after = _spi(host, device.address)
+        now = [c.running for c in after.components]
+        if ran.ok and _DONE in ran.out and now == [items[0].wanted]:
             return common.ok(device, items)
         return common.failures(
             device, items, common.said(LOADER, ran),
             error_class=ErrorClass.NEEDS_OPERATOR,
             expected=str(items[0].wanted),
-            seen=after[0] if after else warnings[0].message)
+            seen=now[0] if now else after.unread[0].answer)
 
     def resets(self, host: Host, device: Device) -> Effect:
         """A reset of one card, where the driver holds it."""
@@ -185,20 +179,48 @@ class Gaudi(common.BaseFamily):
                                    expected='Operational', seen=status)
 
 
-def _spi(host: Host, address: str,
-         warnings: list[Warned]) -> tuple[Component, ...]:
-    """The SPI firmware of a card without a driver; none with a warning."""
+def _held(host: Host, address: str, folder: str) -> Told:
+    """A card that the driver holds."""
+    unread: list[Unread] = []
+    name, serial = _query(host, address, unread)
+    word = (host.read(f'{folder}/status') or '').lower()
+    health = _HEALTH.get(word) or _PASSING.get(word)
+    if word not in _HEALTH:
+        unread.append(common.unread(
+            DRIVER, f'status: {word!r}', 'health'))
+    parts = _components(host, folder)
+    if not parts:
+        unread.append(common.unread(
+            DRIVER, 'the driver shows no version', 'firmware'))
+    return Told(serial=serial, model=name, health=health, components=parts,
+                unread=tuple(unread))
+
+
+def _query(host: Host, address: str, unread: list[Unread]
+           ) -> tuple[str | None, str | None]:
+    """Name and serial number of a card, by the tool."""
+    if host.which(TOOL) is None:
+        return None, None
+    ran = host.run((TOOL, '-i', address, '-Q', ','.join(_QUERY), '-f',
+                    'csv,noheader'), common.ASK)
+    for row in csv.reader(ran.out.splitlines()):
+        if ran.ok and len(row) == len(_QUERY) and (
+                common.bdf(row[0]) == address):
+            return common.text_of(row[1]), clean_serial(row[2])
+    unread.append(common.unread(TOOL, common.said(TOOL, ran), 'identity'))
+    return None, None
+
+
+def _spi(host: Host, address: str) -> Told:
+    """A card without a driver: its SPI firmware."""
     if host.which(LOADER) is None:
-        if common.missing(LOADER) not in warnings:
-            warnings.append(common.missing(LOADER))
-        return ()
+        return Told()
     ran = host.run((LOADER, '-s', '-d', address), common.ASK)
     match = _SPI_LINE.search(ran.out) if ran.ok else None
     if match is None:
-        warnings.append(common.warned(LOADER, address,
-                                      common.said(LOADER, ran)))
-        return ()
-    return (Component(SPI, 'SPI', match[1]),)
+        return Told(unread=(common.unread(
+            LOADER, common.said(LOADER, ran), f'firmware:{SPI}'),))
+    return Told(components=(Component(SPI, 'SPI', match[1]),))
 
 
 def _components(host: Host, folder: str) -> tuple[Component, ...]:

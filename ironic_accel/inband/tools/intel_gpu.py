@@ -15,8 +15,9 @@
 Sources: Intel XPU Manager (github.com/intel/xpumanager), branch v1.3.x and
 v2.0: ``cli/src/comlet_firmware.cpp`` and ``ial/cmn/cmd_updatefw.cpp``
 (updatefw), ``ial/cmn/cmd_discovery.cpp`` (keys of the JSON, the same in
-both), ``cli/src/core_stub/lib_core_stub.cpp`` (memory_ecc_* of config), and
-its user guide.
+both), ``cli/src/core_stub/lib_core_stub.cpp`` (memory_ecc_* of config,
+healthStatusEnumToString), ``ial/cmn/cmd_health.cpp`` (healthMemory), and its
+user guide.
 
 Written are GFX and GFX_DATA. The names of the option ROM's types differ
 between the versions, AMC firmware is taken by all cards at once only ("not
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import re
 from typing import Any
 
 from ironic_accel.converge.ports import Ready
@@ -41,12 +43,12 @@ from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
-from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
 from ironic_accel.model.join import clean_serial
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Unread
 
 TOOL = 'xpu-smi'
 
@@ -60,6 +62,13 @@ _WRITTEN = frozenset({'gpu', 'gfx-data'})
 #: The last words of a write that went well, by major version.
 _DONE = ('Firmware update successful.',
          'Firmware update operation completed successfully.')
+#: A component of ``health``: GPU memory.
+_MEMORY = '4'
+#: What 1.3 says of it in JSON, and 2.0 in words although asked for JSON.
+_HEALTH = {'OK': 'OK', 'Warning': 'Warning', 'Critical': 'Critical',
+           'DEGRADED': 'Warning', 'CRITICAL': 'Critical',
+           'REPLACE': 'Critical'}
+_HEALTH_LINE = re.compile(r'^Memory Health: (\S+)\s*$', re.MULTILINE)
 _SWITCH = ('enabled', 'disabled')
 #: Cards of two GPUs: a write to one is a write to both ("This operation will
 #: update all firmware", comlet_firmware.cpp), which one device's is not.
@@ -78,35 +87,46 @@ class IntelGpu(common.BaseFamily):
                 and function.class_code.startswith('03')
                 and product is not None and product.kind == 'gpu')
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """Who it is, health, versions and ECC."""
+        return ('identity', 'health', 'firmware', 'mode:ecc')
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
-        """One discovery and one configuration per GPU."""
+        """One discovery, one configuration and the health of each GPU."""
         if host.which(TOOL) is None:
             return Seen(warnings=(common.missing(TOOL),))
-        told: dict[str, Told] = {}
-        warnings: list[Warned] = []
-        for function in functions:
-            at = function.address
-            found = self._ask(host, at, 'discovery', warnings)
-            if not found:
-                continue
-            config = self._ask(host, at, 'config', warnings)
-            told[at] = Told(
-                serial=clean_serial(common.text_of(
-                    found.get('serial_number'))),
-                model=common.text_of(found.get('device_name')),
-                components=_components(found), modes=_modes(found, config))
-        return Seen(told, tuple(warnings))
+        return Seen({f.address: self._told(host, f.address)
+                     for f in functions})
+
+    def _told(self, host: Host, at: str) -> Told:
+        unread: list[Unread] = []
+        found = self._ask(host, at, 'discovery', unread, 'identity',
+                          'health', 'firmware', 'mode:ecc')
+        if not found:
+            return Told(unread=tuple(unread))
+        config = self._ask(host, at, 'config', unread, 'mode:ecc')
+        ran = host.run((TOOL, 'health', '-d', at, '-c', _MEMORY, '-j'),
+                       common.ASK)
+        health = _health(ran.out) if ran.ok else None
+        if health is None:
+            unread.append(common.unread(
+                TOOL, common.said(TOOL, ran), 'health'))
+        return Told(
+            serial=clean_serial(common.text_of(found.get('serial_number'))),
+            model=common.text_of(found.get('device_name')),
+            health=health, components=_components(found),
+            modes=_modes(found, config), unread=tuple(unread))
 
     def _ask(self, host: Host, address: str, verb: str,
-             warnings: list[Warned]) -> Mapping[str, Any]:
-        """What the tool says of one GPU; empty with a warning."""
+             unread: list[Unread], *facts: str) -> Mapping[str, Any]:
+        """What the tool says of one GPU; empty where it does not."""
         ran = host.run((TOOL, verb, '-d', address, '-j'), common.ASK)
         found = common.table(common.json_in(ran.out))
         if ran.ok and found and 'error' not in found:
             return found
         error = common.text_of(found.get('error'))
-        warnings.append(common.warned(
-            TOOL, address, error or common.said(TOOL, ran)))
+        unread.append(common.unread(
+            TOOL, error or common.said(TOOL, ran), *facts))
         return {}
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:
@@ -149,8 +169,7 @@ class IntelGpu(common.BaseFamily):
                        common.FLASH, flash=True)
         if ran.timed_out:
             return common.still_running(device, [item], TOOL, ran)
-        warnings: list[Warned] = []
-        found = self._ask(host, device.address, 'discovery', warnings)
+        found = self._ask(host, device.address, 'discovery', [])
         if found and ran.ok and any(words in ran.out for words in _DONE):
             return common.ok(device, [item])
         return common.failures(
@@ -173,9 +192,7 @@ class IntelGpu(common.BaseFamily):
             ran = host.run((TOOL, 'config', '-d', device.address,
                             '--memoryecc', str(int(
                                 item.wanted == 'enabled'))), common.CHANGE)
-            warnings: list[Warned] = []
-            mode = _modes({}, self._ask(host, device.address, 'config',
-                                        warnings))
+            mode = _modes({}, self._ask(host, device.address, 'config', []))
             if mode and item.wanted in (mode[0].pending or mode[0].current,):
                 out += common.ok(device, [item])
             else:
@@ -184,6 +201,16 @@ class IntelGpu(common.BaseFamily):
                     expected=str(item.wanted),
                     seen=str(mode[0].current) if mode else None)
         return tuple(out)
+
+
+def _health(text: str) -> str | None:
+    """The health of a GPU's memory; temperatures come and go. None where
+    the tool cannot tell it, or says a word that it is not known to say."""
+    raw = common.table(common.json_in(text))
+    found = raw.get('status', common.table(raw.get('memory')).get('status'))
+    match = _HEALTH_LINE.search(text)
+    word = found if found is not None else match[1] if match else None
+    return _HEALTH.get(str(word))
 
 
 def _components(found: Mapping[str, Any]) -> tuple[Component, ...]:

@@ -14,9 +14,9 @@
 
 Sources, all of mstflint 4.36 (github.com/Mellanox/mstflint):
 ``flint/subcommands.cpp``, QuerySubCommand::printInfo, for the lines of a
-query; ``mlxconfig/mlxcfg_ui.cpp``, writeParamToJson and WriteSingleParam,
-for the JSON of a configuration; ``small_utils/mstfwreset.py`` for the reset.
-BlueField's modes: NVIDIA BlueField Modes of Operation (DOCA documentation).
+query; ``small_utils/mstfwreset.py`` for the reset. The configuration is
+``mellanox_config``'s. BlueField's modes: NVIDIA BlueField Modes of Operation
+(DOCA documentation).
 
 A BFB (the image of BlueField's Arm side) is written by ``rshim``.
 """
@@ -25,12 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-import contextlib
-import json
-import os
 import re
-import tempfile
-from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
@@ -40,19 +35,21 @@ from ironic_accel.inband.family import Seen
 from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools import mellanox_config
 from ironic_accel.inband.tools import mellanox_modes as modes
+from ironic_accel.inband.tools.mellanox_config import Config
 from ironic_accel.model import version
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Fit
-from ironic_accel.model.device import Warned
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Unread
 
 FLINT = 'mstflint'
-CONFIG = 'mstconfig'
+CONFIG = mellanox_config.TOOL
 FWRESET = 'mstfwreset'
 
 #: PCI reset of the network device and driver restart (mstfwreset --level).
@@ -94,57 +91,44 @@ class Mellanox(common.BaseFamily):
         return (function.vendor_id == '15b3'
                 and function.class_code.startswith('02'))
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """PSID, firmware and modes."""
+        return ('identity', 'firmware:nic', *(
+            f'mode:{m}' for m in modes.NAMES
+            if product is None or m in product.modes))
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """Firmware and PSID by mstflint, modes by mstconfig."""
         told: dict[str, Told] = {}
-        warnings: list[Warned] = [common.missing(tool) for tool in (
-            FLINT, CONFIG) if host.which(tool) is None]
         for function in common.first_functions(functions):
             at = function.address
-            query = self._query(host, at, warnings)
-            config = self._config(host, at, warnings)
+            unread: list[Unread] = []
+            query = self._query(host, at, unread)
+            config = Config() if host.which(CONFIG) is None else (
+                mellanox_config.query(host, at))
+            found, more = modes.read(config.parameters, config.lacking)
             part = firmware(query)
             told[at] = Told(
                 fit=Fit(psid=version.clean(query.get('PSID'))),
-                components=(part,) if part else (),
-                modes=modes.read(config, at, warnings))
-        return Seen(told, tuple(warnings))
+                components=(part,) if part else (), modes=found,
+                unread=(*unread, *more))
+        return Seen(told, tuple(common.missing(tool) for tool in (
+            FLINT, CONFIG) if host.which(tool) is None))
 
     def _query(self, host: Host, address: str,
-               warnings: list[Warned]) -> Mapping[str, str]:
-        """What the device says of its flash; empty with a warning."""
+               unread: list[Unread]) -> Mapping[str, str]:
+        """What the device says of its flash; empty where it does not."""
         if host.which(FLINT) is None:
             return {}
         ran = host.run((FLINT, '-d', address, '-qq', 'query'), common.ASK)
         found = parse_query(ran.out)
         if ran.ok and 'FW Version' in found and 'PSID' in found:
             return found
-        warnings.append(common.warned(
-            FLINT, address, common.said(FLINT, ran) if not ran.ok else
-            'its query shows no FW Version and PSID'))
+        unread.append(common.unread(
+            FLINT, common.said(FLINT, ran) if not ran.ok else
+            'its query shows no FW Version and PSID', 'identity',
+            'firmware:nic'))
         return {}
-
-    def _config(self, host: Host, address: str,
-                warnings: list[Warned]) -> Mapping[str, Any] | None:
-        """The configuration parameters; None with a warning."""
-        if host.which(CONFIG) is None:
-            return None
-        with tempfile.TemporaryDirectory(prefix='mstconfig-') as folder:
-            path = os.path.join(folder, 'query.json')
-            ran = host.run((CONFIG, '-d', address, '-j', path, '-e',
-                            'query'), common.ASK)
-            raw: object = None
-            with contextlib.suppress(OSError, ValueError), \
-                    open(path, encoding='utf-8') as file:
-                raw = json.load(file)
-        for entry in common.table(raw).values():
-            found = common.table(entry).get('tlv_configuration')
-            if ran.ok and isinstance(found, dict) and found:
-                return found
-        warnings.append(common.warned(
-            CONFIG, address, common.said(CONFIG, ran) if not ran.ok else
-            'its JSON has no tlv_configuration'))
-        return None
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:
         """The firmware, where mstflint is there and has told the PSID."""
@@ -177,10 +161,10 @@ class Mellanox(common.BaseFamily):
         ``-allow_psid_change`` is never given, forced or not.
         """
         assert device.address is not None  # noqa: S101 - see burns
-        warnings: list[Warned] = []
-        before = self._query(host, device.address, warnings)
+        unread: list[Unread] = []
+        before = self._query(host, device.address, unread)
         if not before:
-            return common.failures(device, items, warnings[0].message)
+            return common.failures(device, items, unread[0].answer)
         ran = host.run((FLINT, '-i', image.path, '-qq', 'query'), common.ASK)
         inside = parse_query(ran.out)
         if inside.get('PSID') != before['PSID']:
@@ -204,42 +188,46 @@ class Mellanox(common.BaseFamily):
     def _check(self, host: Host, device: Device, items: Sequence[Item], *,
                ran_said: str, wanted: str) -> tuple[Result, ...]:
         """Whether the flash now holds what was written."""
-        warnings: list[Warned] = []
-        after = self._query(host, device.address or '', warnings)
+        unread: list[Unread] = []
+        after = self._query(host, device.address or '', unread)
         if after.get('FW Version') == wanted:
             return common.ok(device, items)
         return common.failures(
             device, items, ran_said, expected=wanted,
-            seen=after.get('FW Version') or warnings[0].message)
+            seen=after.get('FW Version') or unread[0].answer)
 
     def set(self, host: Host, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
-        """Set parameters for the next boot, and read them back."""
+        """Set parameters for the next boot, and read them back.
+
+        All go in one call: several may have to change together. What the
+        tool says of the whole says nothing of one of them.
+        """
         assert device.address is not None  # noqa: S101 - see sets
-        warnings: list[Warned] = []
-        before = self._config(host, device.address, warnings)
-        if before is None:
-            return common.failures(device, items, warnings[0].message)
-        wanted: dict[str, int] = {}
+        before = mellanox_config.query(host, device.address)
+        if not before.parameters:
+            return common.failures(device, items, before.lacking or '')
+        out: list[Result] = []
+        wanted: dict[str, dict[str, int]] = {}
         for item in items:
             try:
-                wanted |= modes.parameters(item.name, item.wanted, before)
+                wanted[item.name] = modes.parameters(
+                    item.name, item.wanted, before.parameters)
             except ValueError as exc:
-                return common.failures(device, items, str(exc))
-        progress(f'setting {", ".join(sorted(wanted))}', None)
+                out += common.failures(device, [item], str(exc))
+        values = {k: v for some in wanted.values() for k, v in some.items()}
+        if not values:
+            return tuple(out)
+        progress(f'setting {", ".join(sorted(values))}', None)
         ran = host.run((CONFIG, '-d', device.address, '-y', 'set', *(
-            f'{name}={value}' for name, value in sorted(wanted.items()))),
+            f'{name}={value}' for name, value in sorted(values.items()))),
             common.CHANGE)
-        after = self._config(host, device.address, warnings) or {}
-        wrong = [name for name, value in wanted.items() if modes.number(
-            common.table(after.get(name)).get('next_value')) != value]
-        if not wrong:
-            return common.ok(device, items)
-        name = wrong[0]
-        return common.failures(
-            device, items, common.said(CONFIG, ran),
-            expected=f'{name}={wanted[name]}', seen=str(common.table(
-                after.get(name)).get('next_value', 'unknown')))
+        after = mellanox_config.query(host, device.address)
+        for item in items:
+            if item.name in wanted:
+                out += _taken(device, item, wanted[item.name], after,
+                              common.said(CONFIG, ran))
+        return tuple(out)
 
     def reset(self, host: Host, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
@@ -253,3 +241,16 @@ class Mellanox(common.BaseFamily):
         if ran.ok and _LOADED in ran.out:
             return ()
         return common.reset_failed(device, common.said(FWRESET, ran))
+
+
+def _taken(device: Device, item: Item, wanted: Mapping[str, int],
+           after: Config, said: str) -> tuple[Result, ...]:
+    """Whether the parameters of one mode wait for the next boot now."""
+    for name, value in wanted.items():
+        if modes.number(after.next_value(name)) != value:
+            seen = after.next_value(name)
+            return common.failures(
+                device, [item], said, expected=f'{name}={value}',
+                seen=str(seen) if seen is not None
+                else after.lacking or 'not told')
+    return common.ok(device, [item])

@@ -26,7 +26,8 @@ from typing import Any
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
-from ironic_accel.model.device import Warned
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
 
 NAMES = ('mode', 'sriov', 'vf-limit', 'link-type')
 
@@ -97,21 +98,34 @@ _READERS = {'mode': (_OFFLOAD, _dpu), 'sriov': ('SRIOV_EN', _switch),
             'link-type': ('LINK_TYPE_P1', _links)}
 
 
-def read(config: Config | None, address: str,
-         warnings: list[Warned]) -> tuple[Mode, ...]:
-    """The modes that a card has; without a configuration, none."""
-    found = []
+def read(config: Config, lacking: str | None
+         ) -> tuple[tuple[Mode, ...], tuple[Unread, ...]]:
+    """The modes that a card has, and those that were asked in vain.
+
+    :param lacking: why some of the parameters may be missing, or None: only
+        then is a parameter that is not there one that the card has not.
+    """
+    found: list[Mode] = []
+    unread: list[Unread] = []
     for name, (mark, reader) in _READERS.items():
-        if config is None or mark not in config:
+        said = common.table(config.get(mark))
+        if mark not in config and lacking is None:
             continue
         now = reader(config, 'current_value')
         then = reader(config, 'next_value')
-        if now is None:
-            warnings.append(common.warned(
-                'mstconfig', address, f'{name}: not understood: '
-                f'{common.table(config[mark]).get("current_value")!r}'))
-        found.append(Mode(name, now, None if then == now else then))
-    return tuple(found)
+        standing = Standing.UNTOLD
+        if now is None and mark in config and 'current_value' not in said:
+            # Firmware that cannot read what is active.
+            standing = Standing.ABSENT
+        elif now is None:
+            standing = Standing.UNREAD
+            unread.append(common.unread(
+                'mstconfig', lacking if lacking and mark not in config else
+                f'{mark}: not understood: {said.get("current_value")!r}',
+                f'mode:{name}'))
+        found.append(Mode(name, now, None if then == now else then,
+                          standing=standing))
+    return tuple(found), tuple(unread)
 
 
 def parameters(name: str, wanted: Value | None,

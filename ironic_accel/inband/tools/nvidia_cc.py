@@ -31,8 +31,9 @@ from ironic_accel.inband.host import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
-from ironic_accel.model.device import Warned
 from ironic_accel.model.plan import Item
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
 
 TOOL = 'nvidia_gpu_tools.py'
 
@@ -67,30 +68,38 @@ def _said(pattern: re.Pattern[str], ran: Ran) -> str | None:
     return match[1] if ran.ok and match else None
 
 
-def read(host: Host, address: str, warnings: list[Warned], *,
-         ppcie: bool) -> tuple[Mode, ...]:
-    """The modes of a GPU; one that cannot be read is a warning."""
-    found = []
+def read(host: Host, address: str, *, ppcie: bool
+         ) -> tuple[tuple[Mode, ...], tuple[Unread, ...]]:
+    """The modes of a GPU, and those that were asked in vain."""
+    found = [_cc(host, address)]
+    if ppcie:
+        found.append(_ppcie(host, address))
+    return (tuple(mode for mode, _ in found),
+            tuple(u for _, u in found if u is not None))
+
+
+def _cc(host: Host, address: str) -> tuple[Mode, Unread | None]:
     ran = _run(host, address, common.ASK, '--query-cc-mode')
-    mode = _said(_CC, ran)
-    if mode is None:
-        warnings.append(common.warned(TOOL, address, common.said(TOOL, ran)))
-    else:
-        found.append(Mode('cc', mode))
-    if ppcie and mode is not None:
-        word = _ppcie(host, address, warnings)
-        found += [Mode('ppcie', word)] if word else []
-    return tuple(found)
+    return _mode('cc', _said(_CC, ran), ran)
 
 
-def _ppcie(host: Host, address: str, warnings: list[Warned]) -> str | None:
-    """The mode of a GPU or switch; None with a warning."""
+def _ppcie(host: Host, address: str) -> tuple[Mode, Unread | None]:
+    """The mode of a GPU or switch."""
     ran = _run(host, address, common.ASK, '--query-ppcie-mode')
-    mode = _said(_PPCIE, ran)
-    if mode is None:
-        warnings.append(common.warned(TOOL, address, common.said(TOOL, ran)))
-        return None
-    return _PPCIE_WORDS[mode]
+    word = _said(_PPCIE, ran)
+    return _mode('ppcie', _PPCIE_WORDS[word] if word else None, ran)
+
+
+def _mode(name: str, value: str | None,
+          ran: Ran) -> tuple[Mode, Unread | None]:
+    if value is not None:
+        return Mode(name, value, standing=Standing.TOLD), None
+    return Mode(name, standing=Standing.UNREAD), common.unread(
+        TOOL, common.said(TOOL, ran), f'mode:{name}')
+
+
+def _seen(mode: Mode, unread: Unread | None) -> str:
+    return unread.answer if unread else str(mode.current)
 
 
 def set_mode(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
@@ -106,13 +115,12 @@ def set_mode(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
         return _unknown(device, item)
     ran = _run(host, device.address, common.RESET,
                f'--set-cc-mode={item.wanted}', '--reset-after-cc-mode-switch')
-    warnings: list[Warned] = []
-    after = read(host, device.address, warnings, ppcie=False)
-    if after and after[0].current == item.wanted:
+    after, unread = _cc(host, device.address)
+    if after.current == item.wanted:
         return common.ok(device, [item])
     return common.failures(
         device, [item], common.said(TOOL, ran), expected=str(item.wanted),
-        seen=str(after[0].current) if after else warnings[0].message)
+        seen=_seen(after, unread))
 
 
 def _unknown(device: Device, item: Item) -> tuple[Result, ...]:
@@ -138,22 +146,22 @@ def set_ppcie(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
             return common.failures(
                 device, [item], f'driver {held} holds {address}: PPCIe mode '
                 'is set without it')
-    warnings: list[Warned] = []
-    cc = read(host, device.address or '', warnings, ppcie=False)
-    if word == 'on' and (not cc or cc[0].current != 'off'):
+    cc, unread = _cc(host, device.address or '')
+    if word == 'on' and cc.current != 'off':
         return common.failures(
             device, [item], 'CC mode has to be off first', expected='off',
-            seen=str(cc[0].current) if cc else warnings[0].message)
+            seen=_seen(cc, unread))
     for address in (device.address or '', *switches(host)):
-        if _ppcie(host, address, warnings) == item.wanted:
+        if _ppcie(host, address)[0].current == item.wanted:
             continue
         ran = _run(host, address, common.RESET, f'--set-ppcie-mode={word}',
                    '--reset-after-ppcie-mode-switch')
-        after = _ppcie(host, address, warnings)
-        if after != item.wanted:
+        after, unread = _ppcie(host, address)
+        if after.current != item.wanted:
             return common.failures(
                 device, [item], common.said(TOOL, ran),
-                expected=f'{item.wanted} of {address}', seen=after)
+                expected=f'{item.wanted} of {address}',
+                seen=_seen(after, unread))
     return common.ok(device, [item])
 
 

@@ -21,7 +21,6 @@ is written here: that is its board's BMC.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Sequence
 
 from ironic_accel.converge.ports import Result
@@ -34,7 +33,6 @@ from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import nvidia_cc
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.inband.tools.nvidia_nvml import MODES
-from ironic_accel.inband.tools.nvidia_nvml import Nvml
 from ironic_accel.inband.tools.nvidia_nvml import SWITCH
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -43,7 +41,8 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 
-NVML = 'nvml'
+NVML = nvidia_nvml.TOOL
+DRIVER = 'nvidia'
 SMI = 'nvidia-smi'
 
 #: GPUs: VGA and 3D controllers.
@@ -66,43 +65,37 @@ class NvidiaGpu(common.BaseFamily):
         return (function.vendor_id == '10de'
                 and function.class_code.startswith(_CLASSES))
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """Who it is, health, versions and modes."""
+        return ('identity', 'health', 'firmware', 'modes')
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """NVML for GPUs with NVIDIA's driver, gpu-admin-tools for others."""
-        warnings: list[Warned] = []
-        told = self._nvml(host, functions, warnings)
-        secret = [f for f in functions if has_mode(f, 'cc')
-                  and not nvidia_cc.driven(host, f.address)]
-        if secret and host.which(nvidia_cc.TOOL) is None:
-            warnings.append(common.missing(nvidia_cc.TOOL))
-            secret = []
-        for function in secret:
-            modes = nvidia_cc.read(host, function.address, warnings,
-                                   ppcie=has_mode(function, 'ppcie'))
-            told.setdefault(function.address, Told(modes=modes))
+        told: dict[str, Told] = {}
+        warnings: dict[Warned, None] = {}
+        for function in functions:
+            at = function.address
+            if not nvidia_cc.driven(host, at):
+                told[at] = self._undriven(host, function, warnings)
+            elif host.has_nvml():
+                told[at] = nvidia_nvml.ask(host, at)
+            else:
+                warnings[common.missing(NVML)] = None
         return Seen(told, tuple(warnings))
 
-    def _nvml(self, host: Host, functions: Sequence[Function],
-              warnings: list[Warned]) -> dict[str, Told]:
-        driven = [f for f in functions
-                  if nvidia_cc.driven(host, f.address)]
-        module = host.nvml() if driven else None
-        if module is None:
-            warnings.extend([common.missing(NVML)] if driven else [])
-            return {}
-        told: dict[str, Told] = {}
-        try:
-            with Nvml(module) as nvml:
-                for function in driven:
-                    at = function.address
-                    try:
-                        told[at] = nvidia_nvml.told(nvml, at)
-                    except module.NVMLError as exc:
-                        warnings.append(common.warned(NVML, at, str(exc)))
-                        if exc.value == module.NVML_ERROR_GPU_IS_LOST:
-                            told[at] = Told(health='Critical')
-        except module.NVMLError as exc:
-            warnings.append(common.warned(NVML, None, str(exc)))
-        return told
+    def _undriven(self, host: Host, function: Function,
+                  warnings: dict[Warned, None]) -> Told:
+        """A GPU that NVIDIA's driver does not hold."""
+        left = common.left_out(host, function, DRIVER)
+        lost = (common.unread(NVML, left, *self.facts(None)),) if left else ()
+        if not has_mode(function, 'cc'):
+            return Told(unread=lost)
+        if host.which(nvidia_cc.TOOL) is None:
+            warnings[common.missing(nvidia_cc.TOOL)] = None
+            return Told(unread=lost)
+        modes, unread = nvidia_cc.read(host, function.address,
+                                       ppcie=has_mode(function, 'ppcie'))
+        return Told(modes=modes, unread=lost + unread)
 
     def sets(self, host: Host, device: Device) -> frozenset[str]:
         """MIG and ECC through NVML, CC and PPCIe where no driver holds the
@@ -110,7 +103,7 @@ class NvidiaGpu(common.BaseFamily):
         if device.address is None:
             return frozenset()
         if nvidia_cc.driven(host, device.address):
-            names = set(MODES) if host.nvml() is not None else set()
+            names = set(MODES) if host.has_nvml() else set()
         else:
             names = {'cc', 'ppcie'} if host.which(nvidia_cc.TOOL) else set()
         return frozenset(m.name for m in device.modes if m.name in names)
@@ -135,31 +128,30 @@ class NvidiaGpu(common.BaseFamily):
 
     def _set(self, host: Host, device: Device,
              item: Item) -> tuple[Result, ...]:
-        module = host.nvml()
-        if module is None:
+        """Set and read back. Where the set does not come back, the GPU says
+        what came of it, if it says anything."""
+        if not host.has_nvml():
             return common.failures(device, [item],
                                    common.missing(NVML).message)
-        getter, setter = MODES[item.name]
-        said = 'not taken by the GPU'
-        try:
-            with Nvml(module) as nvml:
-                handle = nvml.handle(device.address or '')
-                status = getattr(module, setter)(
-                    handle, int(item.wanted == 'enabled'))
-                if status:
-                    said = str(module.NVMLError(status))
-                # The set may have reset the GPU: its handle is another.
-                pair = nvml.ask(getter, nvml.handle(device.address or ''))
-        except module.NVMLError as exc:
-            return common.failures(
-                device, [item], f'NVML: {exc}', error_class=(
-                    ErrorClass.TRANSIENT if exc.value ==
-                    module.NVML_ERROR_IN_USE else ErrorClass.PERMANENT))
-        if pair is not None and SWITCH.get(pair[1]) == item.wanted:
+        at = device.address or ''
+        ran = host.nvml(common.CHANGE, 'set', at, MODES[item.name][1],
+                        str(int(item.wanted == 'enabled')))
+        found = nvidia_nvml.answers(ran)
+        said = common.said('NVML', ran)
+        after = (nvidia_nvml.told(found, said) if 'set' in found
+                 else nvidia_nvml.ask(host, at))
+        mode = next((m for m in after.modes if m.name == item.name), None)
+        status = found.get('set', found.get('init', {}))
+        if 'error' not in status and mode is not None and item.wanted == (
+                mode.current if mode.pending is None else mode.pending):
             return common.ok(device, [item])
+        in_use = status.get('error') == nvidia_nvml.IN_USE
         return common.failures(
-            device, [item], said, expected=str(item.wanted),
-            seen=str(SWITCH.get(pair[1]) if pair else None))
+            device, [item], f"NVML: {status['text']}" if status.get('text')
+            else said if 'set' not in found else 'not taken by the GPU',
+            error_class=ErrorClass.TRANSIENT if in_use
+            else ErrorClass.PERMANENT, expected=str(item.wanted),
+            seen=str(mode.pending or mode.current) if mode else None)
 
     def resets(self, host: Host, device: Device) -> Effect:
         """A GPU reset, by whichever of the two tools can do it."""
@@ -182,18 +174,15 @@ class NvidiaGpu(common.BaseFamily):
             return common.reset_failed(
                 device, common.said(SMI, ran), todo='end what uses the GPU: '
                 'nvidia-persistenced, Fabric Manager, DCGM, processes')
-        return _waits(host, device, lambda: self._nvml(
-            host, [Function(device.address or '', '10de', '', '', '', '')],
-            []))
+        return _waits(device, nvidia_nvml.ask(host, device.address))
 
 
-def _waits(host: Host, device: Device,
-           look: Callable[[], dict[str, Told]]) -> tuple[Result, ...]:
+def _waits(device: Device, after: Told) -> tuple[Result, ...]:
     """Whether a reset GPU answers, and MIG no longer waits for it."""
-    after = look().get(device.address or '')
-    if after is None:
-        return common.reset_failed(device, 'the GPU does not answer NVML '
-                                   'after its reset')
+    if after.unread:
+        return common.reset_failed(
+            device, 'the GPU does not answer NVML after its reset',
+            seen=after.unread[0].answer)
     mig = next((m for m in after.modes if m.name == 'mig'), None)
     if mig is not None and mig.pending is not None:
         return common.reset_failed(

@@ -13,124 +13,183 @@
 """What NVML tells of a GPU.
 
 Sources: NVML API reference and its binding ``nvidia-ml-py`` (names, values,
-errors).
+errors); NVIDIA's documents on row remapping, page retirement and recovery
+actions, as far as the values' names there say it.
 """
 
 from __future__ import annotations
 
-import contextlib
-from types import ModuleType
+from collections.abc import Mapping
+import json
 from typing import Any
 
+from ironic_accel.inband.family import FACTS
 from ironic_accel.inband.family import Told
+from ironic_accel.inband.host import Host
+from ironic_accel.inband.host import Ran
+from ironic_accel.inband.tools import common
 from ironic_accel.model import version
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Mode
 from ironic_accel.model.join import clean_serial
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
+
+TOOL = 'nvml'
 
 SWITCH = {0: 'disabled', 1: 'enabled'}
 #: Modes that NVML reads and writes as (current, pending).
 MODES = {'mig': ('nvmlDeviceGetMigMode', 'nvmlDeviceSetMigMode'),
          'ecc': ('nvmlDeviceGetEccMode', 'nvmlDeviceSetEccMode')}
 
+NOT_SUPPORTED, FUNCTION_NOT_FOUND, IN_USE = 3, 13, 19
+#: By NVML's number, what an error says of the GPU that gave it: not found
+#: although the driver holds it, without power or interrupts, with a corrupt
+#: InfoROM, lost, in need of a reset, and "an internal driver error".
+_ERRORS = {6: 'Critical', 8: 'Critical', 11: 'Critical', 14: 'Warning',
+           15: 'Critical', 16: 'Critical', 999: 'Critical'}
+_IDENTITY = {'serial': 'nvmlDeviceGetSerial', 'model': 'nvmlDeviceGetName',
+             'part_number': 'nvmlDeviceGetBoardPartNumber'}
+_PARTS = (('gpu', 'VBIOS', 'nvmlDeviceGetVbiosVersion'),
+          ('inforom', 'InfoROM', 'nvmlDeviceGetInforomImageVersion'))
 
-class Nvml:
-    """NVML while it is initialised."""
+Answers = Mapping[str, Mapping[str, Any]]
 
-    def __init__(self, module: ModuleType) -> None:
-        self.module: Any = module
 
-    def __enter__(self) -> Nvml:
-        self.module.nvmlInit()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(self.module.NVMLError):
-            self.module.nvmlShutdown()
-
-    def handle(self, address: str) -> Any:
-        """The handle of a GPU.
-
-        :raises: NVMLError where it has none (another driver, lost).
-        """
-        return self.module.nvmlDeviceGetHandleByPciBusId(address.encode())
-
-    def ask(self, name: str, handle: Any) -> Any:
-        """What a query tells; None where the GPU does not support it.
-
-        :raises: NVMLError for any other trouble.
-        """
+def answers(ran: Ran) -> Answers:
+    """What a question was told, by query: as far as it came."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for line in ran.out.splitlines():
         try:
-            return getattr(self.module, name)(handle)
-        except self.module.NVMLError as exc:
-            if exc.value in (self.module.NVML_ERROR_NOT_SUPPORTED,
-                             self.module.NVML_ERROR_FUNCTION_NOT_FOUND):
-                return None
-            raise
-
-    def text(self, name: str, handle: Any) -> str | None:
-        """What a query tells as text, without placeholders."""
-        found = self.ask(name, handle)
-        return version.clean(found.decode(errors='replace')
-                             if isinstance(found, bytes) else found)
+            raw = common.table(json.loads(line))
+        except ValueError:
+            continue
+        found[str(raw.get('name'))] = raw
+    return found
 
 
-def health(nvml: Nvml, handle: Any) -> str | None:
-    """Critical: a row could not be remapped. Warning: a remapping waits for
-    a reset, or the GPU asks for a recovery action. OK where the GPU says
-    that there is none of it; None where it says nothing.
+def ask(host: Host, address: str) -> Told:
+    """All that NVML says of a GPU."""
+    ran = host.nvml(common.ASK, 'ask', address)
+    return told(answers(ran), common.said('NVML', ran))
 
-    Sources: NVML, nvmlDeviceGetRemappedRows (corrected, uncorrected,
-    pending, failure) and NVML_FI_DEV_GET_GPU_RECOVERY_ACTION (0 is none).
+
+def told(found: Answers, said: str) -> Told:
+    """What the answers to a question come to.
+
+    :param said: what to say of a query that has no answer.
+    """
+    for name in ('init', 'handle'):
+        answer = found.get(name, {})
+        if 'value' not in answer:
+            # Of the GPU itself speaks only what was asked about it.
+            health = None if name == 'init' else _ERRORS.get(
+                answer.get('error', 0))
+            facts = [f for f in FACTS if f != 'state' and not (
+                f == 'health' and health)]
+            return Told(health=health, unread=(common.unread(
+                TOOL, _words(answer, said), *facts),))
+    reader = _Reader(found, said)
+    identity = {key: version.clean(reader.value(query, 'identity'))
+                for key, query in _IDENTITY.items()}
+    parts = tuple(part for part in (
+        _part(reader, *row) for row in _PARTS) if part)
+    modes = tuple(mode for mode in (
+        _mode(reader, name) for name in MODES) if mode)
+    health = _health(reader)
+    return Told(
+        serial=clean_serial(identity['serial']), model=identity['model'],
+        part_number=identity['part_number'], health=health,
+        components=parts, modes=modes, unread=tuple(reader.unread),
+        absent=tuple(f for f in reader.absent if f != 'identity'))
+
+
+class _Reader:
+    """The answers of one GPU, and what is wrong with them."""
+
+    def __init__(self, found: Answers, said: str) -> None:
+        self._found = found
+        self._said = said
+        self.unread: list[Unread] = []
+        self.absent: list[str] = []
+        self.errors: list[str] = []
+
+    def value(self, query: str, fact: str) -> Any:
+        """What a query told; None where it did not, which is noted."""
+        answer = self._found.get(query, {})
+        if 'value' in answer:
+            return answer['value']
+        error = answer.get('error')
+        if error == NOT_SUPPORTED:
+            self.absent.append(fact)
+        elif error != FUNCTION_NOT_FOUND:
+            self.wrong(_words(answer, self._said), fact)
+            if error in _ERRORS:
+                self.errors.append(_ERRORS[error])
+        return None
+
+    def wrong(self, answer: str, fact: str) -> None:
+        """Note that a fact was asked in vain."""
+        self.unread.append(common.unread(TOOL, answer, fact))
+
+    def is_unread(self, fact: str) -> bool:
+        """Whether it was asked in vain."""
+        return any(fact in u.facts for u in self.unread)
+
+
+def _words(answer: Mapping[str, Any], said: str) -> str:
+    return (f"{answer.get('text')} (NVML error {answer['error']})"
+            if 'error' in answer else said)
+
+
+def _part(reader: _Reader, name: str, key: str,
+          query: str) -> Component | None:
+    running = version.clean(reader.value(query, f'firmware:{name}'))
+    if running:
+        return Component(name, key, running, standing=Standing.TOLD)
+    if reader.is_unread(f'firmware:{name}'):
+        return Component(name, key, standing=Standing.UNREAD)
+    return None
+
+
+def _mode(reader: _Reader, name: str) -> Mode | None:
+    fact = f'mode:{name}'
+    pair = reader.value(MODES[name][0], fact)
+    if pair is None:
+        return (Mode(name, standing=Standing.UNREAD)
+                if reader.is_unread(fact) else None)
+    if not isinstance(pair, list) or len(pair) != 2 or any(
+            x not in SWITCH for x in pair):
+        reader.wrong(f'{name}: not understood: {pair!r}', fact)
+        return Mode(name, standing=Standing.UNREAD)
+    now, then = SWITCH[pair[0]], SWITCH[pair[1]]
+    return Mode(name, now, None if then == now else then,
+                standing=Standing.TOLD)
+
+
+def _health(reader: _Reader) -> str | None:
+    """The worst of what the GPU says of itself.
+
+    Critical: a row could not be remapped, or an error that only a broken
+    GPU gives. Warning: a remapping or retirement waits for a reset, the GPU
+    asks for a recovery action, or there were errors since the driver came
+    up that ECC did not correct. OK where the GPU says that there is none of
+    it; None where it says nothing.
     """
     said = []
-    found = nvml.ask('nvmlDeviceGetRemappedRows', handle)
-    if found is not None:
-        said.append('Critical' if found[3] else
-                    'Warning' if found[2] else 'OK')
-    action = recovery_action(nvml, handle)
-    if action is not None:
-        said.append('Warning' if action else 'OK')
+    rows = reader.value('nvmlDeviceGetRemappedRows', 'health')
+    if isinstance(rows, list) and len(rows) == 4:
+        said.append('Critical' if rows[3] else 'Warning' if rows[2]
+                    else 'OK')
+    elif rows is not None:
+        reader.wrong(f'remapped rows: not understood: {rows!r}', 'health')
+    for query in ('nvmlDeviceGetRetiredPagesPendingStatus', 'recovery',
+                  'uncorrected'):
+        number = reader.value(query, 'health')
+        if number is not None:
+            said.append('Warning' if number else 'OK')
+    if said and 'health' in reader.absent:
+        reader.absent[:] = [f for f in reader.absent if f != 'health']
+    said += reader.errors
     return next((h for h in ('Critical', 'Warning', 'OK') if h in said),
                 None)
-
-
-def recovery_action(nvml: Nvml, handle: Any) -> int | None:
-    """The number of the recovery action; None where it is not told."""
-    field = getattr(nvml.module, 'NVML_FI_DEV_GET_GPU_RECOVERY_ACTION', None)
-    if field is None:
-        return None
-    values = nvml.module.nvmlDeviceGetFieldValues(handle, [field])
-    if values[0].nvmlReturn != nvml.module.NVML_SUCCESS:
-        return None
-    return int(values[0].value.uiVal)
-
-
-def _modes(nvml: Nvml, handle: Any) -> tuple[Mode, ...]:
-    found = []
-    for name, (getter, _) in MODES.items():
-        pair = nvml.ask(getter, handle)
-        if pair is None:
-            continue
-        now, then = (SWITCH.get(x) for x in pair)
-        found.append(Mode(name, now, None if then == now else then))
-    return tuple(found)
-
-
-def told(nvml: Nvml, address: str) -> Told:
-    """All that NVML says of a GPU.
-
-    :raises: NVMLError.
-    """
-    handle = nvml.handle(address)
-    parts = (('gpu', 'VBIOS', nvml.text('nvmlDeviceGetVbiosVersion', handle)),
-             ('inforom', 'InfoROM', nvml.text(
-                 'nvmlDeviceGetInforomImageVersion', handle)))
-    return Told(
-        serial=clean_serial(nvml.text('nvmlDeviceGetSerial', handle)),
-        model=nvml.text('nvmlDeviceGetName', handle),
-        part_number=nvml.text('nvmlDeviceGetBoardPartNumber', handle),
-        health=health(nvml, handle),
-        components=tuple(Component(name, key, running)
-                         for name, key, running in parts if running),
-        modes=_modes(nvml, handle))

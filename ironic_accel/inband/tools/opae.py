@@ -13,9 +13,9 @@
 """Intel FPGA cards, by the tools of OPAE.
 
 Sources: OPAE SDK (github.com/OFS/opae-sdk): ``tools/fpgainfo/fpgainfo.c``
-(fpgainfo_print_common), ``tools/libboard/board_*`` (the lines of the board's
-controller), ``python/opae.admin/opae/admin/tools/fpgasupdate.py`` (block 0 of
-a signed file; what it says) and ``doc/src/fpga_tools/rsu/rsu.md``.
+(fpgainfo_print_common), ``libraries/libboard/board_*`` (the lines of the
+board's controller), ``python/opae.admin/opae/admin/tools/fpgasupdate.py``
+(block 0 of a signed file; what it says) and ``doc/src/fpga_tools/rsu/rsu.md``.
 
 A signed file may also cancel keys or program a root hash, which cannot be
 undone, and which ``--yes`` allows: such files are refused here.
@@ -38,11 +38,12 @@ from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
-from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
 
 INFO = 'fpgainfo'
 UPDATE = 'fpgasupdate'
@@ -51,8 +52,13 @@ RSU = 'rsu'
 _LINE = re.compile(r'^(?P<key>[A-Za-z][\w:. ]*?)\s*:\s+(?P<value>\S.*?)\s*$',
                    re.MULTILINE)
 _ADDRESS = re.compile(r'^PCIe s:b:d\.f\s*:\s*(\S+)\s*$', re.MULTILINE)
-_BMC = re.compile(r'^Board Management Controller,.*FW version:\s*(\S+)',
-                  re.MULTILINE)
+#: D5005, N3000 and N5010 print it with a comma and "MAX10", N6000, C6100 and
+#: CMC without, A10GX with "microcontroller" and where dfl drives it "Not
+#: Supported".
+_BMC = re.compile(
+    r'^Board Management Controller,? (?:MAX10 )?(?:NIOS|microcontroller) '
+    r'FW version:?[ \t]+(\S.*?)[ \t]*$', re.MULTILINE)
+_NOT_TOLD = 'Not Supported'
 _DONE = 'Secure update OK'
 #: Block 0: magic, length, type; of the type, the kind and what it is for.
 _MAGIC = 0xb6eafd19
@@ -85,7 +91,11 @@ def parse_fme(text: str) -> tuple[Component, ...]:
         parts.append(Component('fim', 'Bitstream', fim))
     bmc = _BMC.search(text)
     if bmc is not None:
-        parts.append(Component('bmc', 'Board Management Controller', bmc[1]))
+        absent = bmc[1] == _NOT_TOLD
+        parts.append(Component(
+            'bmc', 'Board Management Controller',
+            None if absent else bmc[1],
+            standing=Standing.ABSENT if absent else Standing.TOLD))
     return tuple(parts)
 
 
@@ -99,20 +109,24 @@ class Opae(common.BaseFamily):
         return (function.vendor_id == '8086' and product is not None
                 and product.kind == 'fpga')
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """Versions."""
+        return ('firmware',)
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """One report per card."""
         if host.which(INFO) is None:
             return Seen(warnings=(common.missing(INFO),))
         told: dict[str, Told] = {}
-        warnings: list[Warned] = []
         for function in common.first_functions(functions):
-            parts = self._ask(host, function.address, warnings)
-            if parts:
-                told[function.address] = Told(components=parts)
-        return Seen(told, tuple(warnings))
+            unread: list[Unread] = []
+            parts = self._ask(host, function.address, unread)
+            told[function.address] = Told(components=parts,
+                                          unread=tuple(unread))
+        return Seen(told)
 
     def _ask(self, host: Host, address: str,
-             warnings: list[Warned]) -> tuple[Component, ...]:
+             unread: list[Unread]) -> tuple[Component, ...]:
         domain, bus, rest = address.split(':')
         slot, _, function = rest.partition('.')
         ran = host.run((INFO, 'fme', '-S', f'0x{domain}', '-B', f'0x{bus}',
@@ -121,16 +135,20 @@ class Opae(common.BaseFamily):
         seen = [common.bdf(a) for a in _ADDRESS.findall(ran.out)]
         parts = parse_fme(ran.out) if seen == [address] else ()
         if not ran.ok or not parts:
-            warnings.append(common.warned(INFO, address,
-                                          common.said(INFO, ran)))
+            unread.append(common.unread(INFO, common.said(INFO, ran),
+                                        'firmware'))
             return ()
+        unread += [common.unread(INFO, 'its report has no such line',
+                                 f'firmware:{name}') for name in _LOADS
+                   if name not in {p.name for p in parts}]
         return parts
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:
         """FIM and board controller, with versions that can be read back."""
         if host.which(UPDATE) is None or device.address is None:
             return frozenset()
-        return frozenset(_LOADS) & {c.name for c in device.components}
+        return frozenset(_LOADS) & {c.name for c in device.components
+                                    if c.running is not None}
 
     def burn(self, host: Host, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
@@ -148,13 +166,13 @@ class Opae(common.BaseFamily):
                        common.FLASH, flash=True)
         if ran.timed_out:
             return common.still_running(device, items, UPDATE, ran)
-        warnings: list[Warned] = []
-        after = self._ask(host, device.address, warnings)
+        unread: list[Unread] = []
+        after = self._ask(host, device.address, unread)
         if ran.ok and _DONE in ran.out and after:
             return common.ok(device, items)
         return common.failures(
             device, items, common.said(UPDATE, ran) if after
-            else warnings[0].message, error_class=ErrorClass.NEEDS_OPERATOR)
+            else unread[0].answer, error_class=ErrorClass.NEEDS_OPERATOR)
 
     def resets(self, host: Host, device: Device) -> Effect:
         """A power cycle of the card alone."""
@@ -177,7 +195,7 @@ class Opae(common.BaseFamily):
                            common.RESET)
             if not ran.ok:
                 return common.reset_failed(device, common.said(RSU, ran))
-        warnings: list[Warned] = []
-        if self._ask(host, device.address or '', warnings):
+        unread: list[Unread] = []
+        if self._ask(host, device.address or '', unread):
             return ()
-        return common.reset_failed(device, warnings[0].message)
+        return common.reset_failed(device, unread[0].answer)

@@ -32,11 +32,13 @@ from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Mode
-from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
+from ironic_accel.model.standing import Standing
 
+#: Of the kernel, drivers/crypto/intel/qat: those with services to choose.
+DRIVERS = ('4xxx', '420xx', '6xxx')
 _WORD = re.compile('[a-z][a-z0-9-]*')
 #: In the order in which the kernel's documentation writes them.
 _ORDER = ('sym', 'asym', 'dc')
@@ -59,6 +61,30 @@ def services(host: Host, address: str) -> tuple[str, ...] | None:
         _ORDER.index(w) if w in _ORDER else len(_ORDER), w)))
 
 
+def _told(host: Host, function: Function) -> Told:
+    """Services are what a device does while it is up. Of one that is down
+    they are what it will do once it comes up: no more than set."""
+    at = function.address
+    left = common.left_out(host, function, *DRIVERS)
+    if left:
+        return Told(unread=(common.unread('qat', left, 'mode:services'),))
+    if not host.exists(_file(at, 'cfg_services')):
+        return Told()
+    found = services(host, at)
+    state = host.read(_file(at, 'state'))
+    if found is not None and state == 'up':
+        return Told(modes=(Mode('services', found),))
+    if found is not None and state == 'down':
+        return Told(modes=(Mode('services', None, found,
+                                standing=Standing.ABSENT),))
+    said = 'cfg_services' if found is None else 'state'
+    return Told(
+        modes=(Mode('services', standing=Standing.UNREAD),),
+        unread=(common.unread('qat', f'{said}: not understood: '
+                              f'{host.read(_file(at, said))!r}',
+                              'mode:services'),))
+
+
 class Qat(common.BaseFamily):
     """4xxx, 420xx and 6xxx devices: others have no configurable services."""
 
@@ -69,19 +95,13 @@ class Qat(common.BaseFamily):
         return (function.vendor_id == '8086' and product is not None
                 and product.kind == 'crypto' and 'services' in product.modes)
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """One mode."""
+        return ('mode:services',)
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """The services, where the kernel's driver holds the device."""
-        told: dict[str, Told] = {}
-        warnings: list[Warned] = []
-        for function in functions:
-            at = function.address
-            found = services(host, at)
-            if found is None:
-                warnings.append(common.warned(
-                    'qat', at, 'the driver shows no qat/cfg_services'))
-            else:
-                told[at] = Told(modes=(Mode('services', found),))
-        return Seen(told, tuple(warnings))
+        return Seen({f.address: _told(host, f) for f in functions})
 
     def sets(self, host: Host, device: Device) -> frozenset[str]:
         """Services, where the driver takes them."""

@@ -55,10 +55,17 @@ COLLATERAL = ('atf', 'uefi', 'nic', 'bmc', 'erot')
 _LINE = re.compile(r'^(?P<key>[A-Z_]+)\s+(?P<value>\S.*?)\s*$', re.MULTILINE)
 _NAME = re.compile(r'pcie-(?:lf-)?(\S+)')
 _CHIP = re.compile(r'BlueField-(\d)')
-#: The last words of the card's log, and those of a failure.
-_DONE = re.compile(r'Rebooting\.\.\.|DPU is ready|Linux up|'
-                   'In Enhanced NIC mode')
-_FAILED = re.compile(r'CRITICAL ERROR|^\s*ERR\[|^Error', re.MULTILINE)
+#: Words with which the installation is over (``filter0`` of the tool).
+_DONE = re.compile(r'Rebooting\.\.\.|Installation finished|DPU is ready|'
+                   'Linux up|In Enhanced NIC mode')
+#: What the card or the tool says of a failure.
+_FAILED = re.compile(r'CRITICAL ERROR|^\s*ERR\[|^Error|update failed',
+                     re.MULTILINE)
+#: What is no failure: the NIC's new firmware is in its flash, and its card
+#: could not be reset from inside. The catalogue asks for the power cycle
+#: that loads it anyway.
+_WAITS = re.compile(r'NIC Firmware reset (?:failed|is not supported)',
+                    re.IGNORECASE)
 _MAGIC = 0x13026642
 _HEADER = struct.Struct('<QQQ')
 _INFO = 50
@@ -147,6 +154,10 @@ class Rshim(common.BaseFamily):
         return (function.vendor_id == '15b3' and product is not None
                 and product.kind == 'dpu')
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """Nothing: it shows only that there is a way to write."""
+        return ()
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """That there is such a component; nothing is asked of the card."""
         found = nodes(host)
@@ -207,11 +218,11 @@ def _node(host: Host, device: Device) -> tuple[str, str | None] | None:
 def _judged(device: Device, items: Sequence[Item], ran: Ran
             ) -> tuple[Result, ...]:
     """What the card's log says at the end; the tool's status says nothing
-    of what the card came to."""
-    wrong = _FAILED.search(ran.out) or _FAILED.search(ran.err)
-    if ran.ok and wrong is None and _DONE.search(ran.out):
+    of what the card came to. Each line counts for itself."""
+    wrong = [x for x in (*ran.out.splitlines(), *ran.err.splitlines())
+             if _FAILED.search(x) and not _WAITS.search(x)]
+    if ran.ok and not wrong and _DONE.search(ran.out):
         return common.ok(device, items)
-    lines = [x for x in ran.out.splitlines() if _FAILED.search(x)]
     return common.failures(
-        device, items, common.tell(lines[-1]) if lines
+        device, items, common.tell(wrong[-1]) if wrong
         else common.said(TOOL, ran), error_class=ErrorClass.NEEDS_OPERATOR)

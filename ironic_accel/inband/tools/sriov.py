@@ -79,6 +79,10 @@ class Sriov(common.BaseFamily):
         """Functions with SR-IOV, and first functions in a slot."""
         return bool(function.totalvfs) or function.slot is not None
 
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        """One mode."""
+        return ('mode:vfs',)
+
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """The number of virtual functions now."""
         told = {}

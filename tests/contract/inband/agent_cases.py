@@ -221,6 +221,7 @@ def test_inspection_carries_the_inventory(tree: Tree) -> None:
 
 def test_inspection_says_that_there_is_none(
         tree: Tree, tmp_path: pathlib.Path) -> None:
+    (tmp_path / 'bare' / 'sys' / 'bus').mkdir(parents=True)
     conf.CONF.set_override('root', str(tmp_path / 'bare'),
                            group='accelerator')
     data: dict[str, Any] = {}
@@ -234,9 +235,21 @@ def test_inspection_says_that_there_is_none(
     assert data['accelerators']['ways'] == []
 
 
+def test_inspection_does_not_take_silence_for_none(
+        tree: Tree, tmp_path: pathlib.Path) -> None:
+    """A /sys that cannot be read is no machine without accelerators."""
+    (tmp_path / 'bare').mkdir()
+    conf.CONF.set_override('root', str(tmp_path / 'bare'),
+                           group='accelerator')
+    data: dict[str, Any] = {}
+    collector.collect(data, mock.sentinel.failures)
+    assert set(data) == {'accelerators_error'}
+    assert '/sys/bus/pci/devices' in data['accelerators_error']
+
+
 def test_inspection_goes_on_without_us(tree: Tree) -> None:
     data: dict[str, Any] = {}
-    with mock.patch.object(functions, 'scan', autospec=True,
+    with mock.patch.object(functions, 'bus', autospec=True,
                            side_effect=OSError('no sysfs')):
         collector.collect(data, mock.sentinel.failures)
     assert data == {'accelerators_error': 'OSError: no sysfs'}

@@ -88,7 +88,7 @@ class Machine:
     def backend(self) -> LocalBackend:
         """What runs on the host now: another after each boot."""
         host = Host(str(self.inside.root), str(self.inside.path),
-                    lambda: nvml)
+                    nvml.__name__)
         return LocalBackend(host, [Alveo(), Mellanox(), NvidiaGpu(),
                                    Sriov()], folder=str(self.folder / 'jobs'))
 

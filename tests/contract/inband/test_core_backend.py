@@ -351,17 +351,23 @@ def test_a_family_that_raises_is_told(
     said = (end.reason if isinstance(end, Unknown)
             else str(end))
     assert words in said
+    # What it costs is what it would have told, of its devices alone.
     seen = backend.observe()
-    assert seen.device(NIC) is not None and not seen.complete
-    assert any('failed' in w.message for w in seen.warnings)
+    assert seen.complete and seen.complete_of('nic')
+    assert [(u.about, u.source) for u in seen.unread] == [(NIC, 'burner')]
+    assert 'failed' in seen.unread[0].answer
+    assert [d.id for d in seen.devices if d.is_unread('firmware:nic')] == [
+        NIC]
 
 
 class _Hangs(sample.Burner):
     def __init__(self, folder: pathlib.Path) -> None:
         super().__init__(folder)
+        self.asked = 0
         self.go = threading.Event()
 
     def look(self, host: object, functions: object) -> Seen:
+        self.asked += 1
         self.go.wait(60)
         return super().look(host, functions)  # type: ignore[arg-type]
 
@@ -373,13 +379,19 @@ def test_a_tool_that_hangs_delays_no_look(
     backend = LocalBackend(host, [family], patience=0.1,
                            folder=str(tmp_path / 'jobs'))
     seen = backend.observe()
-    assert not seen.complete and seen.device(NIC) is not None
-    assert [w.message for w in seen.warnings] == ['does not answer yet']
+    nic = seen.device(NIC)
+    assert nic is not None and nic.is_unread('health', 'mode:sriov')
+    assert ['no answer in' in u.answer for u in seen.unread] == [True]
+    since = seen.unread[0].since
+    again = backend.observe()
+    assert since is not None and again.unread[0].since == since
     family.go.set()
     for thread in threading.enumerate():
-        if thread.name == 'accel-look-burner':
+        if thread.name.startswith('accel-look-burner'):
             thread.join(60)
-    assert backend.observe().complete
+    # The answer that came late is heard, and asked for once.
+    seen = backend.observe()
+    assert (seen.unread, family.asked) == ((), 1)
 
 
 def test_somebody_elses_flash_is_waited_for(tmp_path: pathlib.Path) -> None:

@@ -22,6 +22,7 @@ import stat
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
+from ironic_accel.inband.family import FACTS
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
@@ -94,6 +95,7 @@ class Burner:
 
     name = 'burner'
     generic = False
+    together = False
 
     def __init__(self, folder: pathlib.Path, timeout: float = 30) -> None:
         self._folder = folder
@@ -106,6 +108,9 @@ class Burner:
 
     def claims(self, function: Function, product: Product | None) -> bool:
         return function.vendor_id == '15b3'
+
+    def facts(self, product: Product | None) -> tuple[str, ...]:
+        return FACTS
 
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         part = Component(

@@ -29,14 +29,22 @@ from ironic_accel.twin.inside.tools.state import Document, State, option
 
 def smi(box: State, argv: list[str], trouble: str | None) -> int:
     """Static information of all GPUs; partitions; the driver's reload."""
-    if argv[0] == 'static':
+    told = {'static': _static, 'bad-pages': _pages, 'metric': _errors}
+    if argv[0] in told:
+        wanted = option(argv, '-g', '--gpu')
         gpus = [
-            _static(number, address, card)
+            told[argv[0]](number, address, card)
             for number, (address, card) in enumerate(
                 sorted(box.read()['cards'].items())
             )
+            if wanted in (None, address) and not card.get('bricked')
         ]
-        print(json.dumps({'gpu_data': gpus}, indent=4))
+        if not gpus:
+            print(f'Value \'{wanted}\' is not of valid type or format')
+            return 1
+        # An object from ROCm 7 on.
+        old = trouble == 'list'
+        print(json.dumps(gpus if old else {'gpu_data': gpus}, indent=4))
         return 0
     if argv[0] == 'reset':
         return _reload(box, trouble)
@@ -123,6 +131,31 @@ def _static(number: int, address: str, card: Document) -> Document:
             'compute_partition': settings['compute']['current'],
             'memory_partition': settings['memory']['current'],
             'partition_id': 0,
+        },
+    }
+
+
+def _pages(number: int, address: str, card: Document) -> Document:
+    """Pages out of use; ``facts`` may have ``un_res`` and ``pending``."""
+    facts = card['facts']
+    none = 'No bad pages found.'
+    return {
+        'gpu': number,
+        'pending': facts.get('pending', none),
+        'un_res': facts.get('un_res', none),
+    }
+
+
+def _errors(number: int, address: str, card: Document) -> Document:
+    """Errors since the driver came up; N/A where none are counted."""
+    count = card['facts'].get('uncorrected', 0)
+    return {
+        'gpu': number,
+        'ecc': {
+            'total_correctable_count': 0,
+            'total_uncorrectable_count': count,
+            'cache_correctable_count': 'N/A',
+            'cache_uncorrectable_count': 'N/A',
         },
     }
 

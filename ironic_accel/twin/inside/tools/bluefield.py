@@ -84,7 +84,11 @@ def _version(body: bytes) -> str | None:
 
 
 def install(box: State, argv: list[str], trouble: str | None) -> int:
-    """Push a boot stream, and repeat the card's log until it is up."""
+    """Push a boot stream, and repeat the card's log until it is up.
+
+    Faults: ``no-nic-reset`` (all is installed, and the NIC could not be
+    reset from inside, as BlueField-3 reports it), ``nic-update-failed``.
+    """
     path, node = option(argv, '-b', '--bfb'), option(argv, '-r', '--rshim')
     print('Checking if local host has root access...')
     address = _card(box, node)
@@ -102,6 +106,16 @@ def install(box: State, argv: list[str], trouble: str | None) -> int:
         return 0
     print(' INFO[MISC]: Installation started')
     box.land(address, 'bfb', version)
+    if trouble == 'no-nic-reset':
+        print(' INFO[MISC]: Updating NIC firmware...')
+        print(' INFO[MISC]: NIC firmware update done: 32.49.1118')
+        print(' ERR[MISC]: NIC Firmware reset failed. '
+              'Host power cycle is required')  # fmt: skip
+        print(' INFO[MISC]: Installation finished')
+        print(' INFO[MISC]: DPU is ready')
+        return 0
+    if trouble == 'nic-update-failed':
+        print(' INFO[MISC]: NIC firmware update failed')
     print(' INFO[MISC]: Installation finished\n INFO[MISC]: Rebooting...')
     return 0
 

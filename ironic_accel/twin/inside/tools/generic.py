@@ -13,7 +13,7 @@
 """fwupdmgr, OPAE's fpgainfo, fpgasupdate and rsu, and hl-smi.
 
 Output after fwupd (``libfwupd/fwupd-device.c``, ``src/fu-cli.c``), the OPAE
-SDK (``tools/fpgainfo/fpgainfo.c``, ``tools/libboard/board_d5005``,
+SDK (``tools/fpgainfo/fpgainfo.c``, ``libraries/libboard``,
 ``opae/admin/tools/fpgasupdate.py``), and the Intel Gaudi documentation,
 System Management Interface Tool. A cabinet is the twin's own plain image.
 """
@@ -31,6 +31,19 @@ from ironic_accel.twin.inside.tools.state import Document, State, option
 
 _BLOCK0 = 0xB6EAFD19
 _KINDS = {0: 'fim', 1: 'bmc'}
+
+
+#: What boards print of their controller (``libraries/libboard``): D5005,
+#: N3000 and N5010; N6000, C6100 and CMC; A10GX, also where dfl drives it.
+_CONTROLLER = {
+    'comma': 'Board Management Controller, MAX10 NIOS FW version: {} \n'
+    'Board Management Controller, MAX10 Build version: 2.0.6 ',
+    'plain': 'Board Management Controller NIOS FW version: {} \n'
+    'Board Management Controller Build version: 2.0.6 ',
+    'a10gx': 'Board Management Controller, microcontroller FW version: {}',
+    'none': 'Board Management Controller, microcontroller FW version: '
+    'Not Supported',
+}
 
 
 def device_id(address: str) -> str:
@@ -102,9 +115,8 @@ def fpgainfo(box: State, argv: list[str], trouble: str | None) -> int:
         print('No FPGA resources found.')
         return 0
     segment, bus, device, function = numbers
-    print('Board Management Controller, MAX10 NIOS FW version: '
-          f'{card["parts"]["bmc"]["running"]} ')  # fmt: skip
-    print('Board Management Controller, MAX10 Build version: 2.0.6 ')
+    print(_CONTROLLER[card['facts'].get('controller', 'comma')].format(
+        card['parts']['bmc']['running']))  # fmt: skip
     print('//****** FME ******//')
     for key, value in (
         ('Object Id', '0xF000000'),
@@ -207,7 +219,10 @@ def hl_smi(box: State, argv: list[str], trouble: str | None) -> int:
             return 1
         box.reset('device-reset', address)
         return 0
+    wanted = option(argv, '-i')
     for address, card in box.read()['cards'].items():
+        if wanted is not None and address != wanted:
+            continue
         print(f'{address}, {card["facts"]["name"]}, '
               f'{card["facts"]["serial"]}')  # fmt: skip
     return 0

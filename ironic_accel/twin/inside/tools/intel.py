@@ -13,7 +13,8 @@
 """xpu-smi.
 
 Output after Intel XPU Manager v1.3.x: ``cli/src/comlet_firmware.cpp``
-(updatefw), its user guide (discovery -j), ``cli/src/core_stub`` (config -j)
+(updatefw), ``comlet_health.cpp`` and of 2.0 ``ial/cmn/cmd_health.cpp``
+(health), its user guide (discovery -j), ``cli/src/core_stub`` (config -j)
 and ``cli/src/exit_code.h``.
 """
 
@@ -40,6 +41,8 @@ def xpu_smi(box: State, argv: list[str], trouble: str | None) -> int:
     if argv[0] == 'discovery':
         print(json.dumps(_discovery(address, card), indent=4))
         return 0
+    if argv[0] == 'health':
+        return _health(card, trouble)
     if argv[0] == 'updatefw':
         return _update(box, address, card, argv, trouble)
     wanted = option(argv, '--memoryecc')
@@ -57,6 +60,17 @@ def xpu_smi(box: State, argv: list[str], trouble: str | None) -> int:
         'memory_ecc_pending_state': _ECC[after(ecc)],
         'tile_config_data': [],
     }, indent=4))  # fmt: skip
+    return 0
+
+
+def _health(card: Document, trouble: str | None) -> int:
+    """GPU memory; the fault ``words`` is 2.0, whose ``-j`` prints none."""
+    word = card['facts'].get('memory_health', 'OK')
+    if trouble == 'words':
+        print(f'Memory Health: {word}')
+        return 0
+    print(json.dumps({'device_id': 0, 'memory': {
+        'description': '', 'status': word}}, indent=4))  # fmt: skip
     return 0
 
 

@@ -176,14 +176,7 @@ def config(box: State, argv: list[str], trouble: str | None) -> int:
         return 3
     address, card = found
     if argv[-1] in ('query', 'q'):
-        path = option(argv, '-j', '--json_format')
-        if path is None:
-            print('-E- only the JSON form is simulated')
-            return 1
-        text = json.dumps(_configuration(address, card), indent=3)
-        Path(path).write_text(text, 'utf-8')
-        print(f'Query output saved to {path} successfully')
-        return 0
+        return _query(address, card, argv, trouble)
     values = {}
     for word in argv[argv.index('set') + 1 :]:
         name, _, value = word.partition('=')
@@ -191,11 +184,74 @@ def config(box: State, argv: list[str], trouble: str | None) -> int:
             print(f'-E- The Device doesn\'t support {name} parameter')
             return 3
         values[name] = int(value)
+    if trouble == 'half':
+        first = dict([min(values.items())])
+        box.put(address, first)
+        print('\nApplying... Failed!')
+        print('-E- Failed to set config: Bad parameters')
+        return 3
     print('\nApplying... Done!')
     print('-I- Please reboot machine to load new configurations.')
     if trouble != 'lie':
         box.put(address, values)
     return 0
+
+
+def _query(
+    address: str, card: Document, argv: list[str], trouble: str | None
+) -> int:
+    """The configuration, as JSON in a file or as a table.
+
+    Faults: ``no-json`` (4.21, Debian 12's, knows no ``-j``), ``tlv`` (one
+    parameter cannot be queried, the others can), ``no-current`` (firmware
+    that cannot tell what is active); ``no-json-tlv`` is both.
+    """
+    path = option(argv, '-j', '--json_format')
+    kind = trouble or ''
+    if path is not None and kind.startswith('no-json'):
+        print('-E- invalid argument: -j\n    NAME:\n        mstconfig')
+        return 1
+    found = _configuration(address, card)['Device #1']
+    said = found['tlv_configuration']
+    if kind.endswith('tlv'):
+        said.pop(next(iter(said)))
+    columns = ['default_value', 'current_value', 'next_value']
+    if kind == 'no-current':
+        columns.remove('current_value')
+        for one in said.values():
+            del one['current_value']
+    if path is None:
+        _table(found, columns)
+    else:
+        text = json.dumps({'Device #1': found}, indent=3)
+        Path(path).write_text(text, 'utf-8')
+    if kind.endswith('tlv'):
+        print('-E- Failed to query some of the TLVs:\n    Failed to query the '
+              'next values of the following TLVs:\n    nv_x ')
+        return 3
+    if path is not None:
+        print(f'Query output saved to {path} successfully')
+    return 0
+
+
+def _table(found: Document, columns: list[str]) -> None:
+    """What 4.21 prints (printOpening, printConfHeader, printSingleParam)."""
+    print('\nDevice #1:\n----------\n')
+    for title, key in (('Device type:', 'device_type'), ('Name:', 'name'),
+                       ('Description:', 'description'),
+                       ('Device:', 'device')):
+        print(f'{title:<16}{found[key]:<16}')
+    titles = {'default_value': 'Default', 'current_value': 'Current'}
+    heads = [titles[c] for c in columns if c in titles]
+    print(f'\n{"Configurations:":<16}{heads[0]:>36}'
+          + ''.join(f'{h:>16}' for h in heads[1:]) + f'{"Next Boot":>18}')
+    for name, one in found['tlv_configuration'].items():
+        differs = len({str(one[c]) for c in columns}) > 1
+        mark = '*' if differs else ' '
+        print(f'{mark}        {name:<36}'
+              + ''.join(f'{one[c]!s:<16}' for c in columns))
+    print("The '*' shows parameters with next value different from "
+          'default/current value.')
 
 
 def fwreset(box: State, argv: list[str], trouble: str | None) -> int:

@@ -34,7 +34,7 @@ def host(folder: Path) -> Host:
     (folder / 'root').mkdir(exist_ok=True)
     (folder / 'bin').mkdir(exist_ok=True)
     return Host(str(folder / 'root'), str(folder / 'bin'),
-                nvml=lambda: None)
+                nvml=None)
 
 
 def prints(folder: Path, tool: str, name: str, status: int = 0,

@@ -25,7 +25,6 @@ from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import mellanox_modes
 from ironic_accel.inband.tools import nvidia_gpu
-from ironic_accel.model.device import Warned
 from tests.unit.inband.tools import bench
 
 
@@ -53,13 +52,12 @@ def test_mstflint_query_with_an_image_that_waits() -> None:
 
 def test_mlxconfig_query() -> None:
     raw = json.loads(bench.document('mlxconfig-query.json'))
-    warnings: list[Warned] = []
-    modes = mellanox_modes.read(raw['Device #1']['tlv_configuration'],
-                                '0000:ca:00.0', warnings)
+    modes, unread = mellanox_modes.read(
+        raw['Device #1']['tlv_configuration'], None)
     assert {m.name: m.current for m in modes} == {
         'sriov': 'enabled', 'vf-limit': 16}
     assert [m.pending for m in modes] == [None, None]
-    assert warnings == []
+    assert unread == ()
 
 
 def test_gpu_tools_query(tmp_path: Path) -> None:
@@ -82,9 +80,11 @@ def test_gpu_tools_saying_that_it_was_set_is_not_a_mode(
     function = Function('0000:43:00.0', '10de', '2330', '10de', '0001',
                         '030200')
     seen = nvidia_gpu.NvidiaGpu().look(host, [function])
-    assert seen.told['0000:43:00.0'].modes == ()
-    assert [w.uri for w in seen.warnings] == [
-        'nvidia_gpu_tools.py 0000:43:00.0']
+    told = seen.told['0000:43:00.0']
+    assert [m.current for m in told.modes] == [None, None]
+    assert [(u.source, u.facts) for u in told.unread] == [
+        ('nvidia_gpu_tools.py', ('mode:cc',)),
+        ('nvidia_gpu_tools.py', ('mode:ppcie',))]
 
 
 def test_xpu_smi_list_of_devices_has_no_versions(tmp_path: Path) -> None:

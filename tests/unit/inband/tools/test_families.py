@@ -19,7 +19,6 @@ import inspect
 import json
 from pathlib import Path
 import struct
-from types import ModuleType
 from typing import Any
 
 import hypothesis
@@ -41,9 +40,9 @@ from ironic_accel.inband.tools import opae
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
-from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
+from ironic_accel.model.standing import Standing
 from ironic_accel.twin import images
 from ironic_accel.twin.inside import nvml
 from ironic_accel.twin.inside import tools
@@ -76,7 +75,8 @@ def test_numbers_of_mlxconfig(value: object, number: int | None) -> None:
     ({'INTERNAL_CPU_MODEL': 'SEPARATED_HOST(0)',
       'INTERNAL_CPU_OFFLOAD_ENGINE': 'ENABLED(0)'}, 'separated-host')])
 def test_modes_of_bluefield(config: dict[str, str], mode: str) -> None:
-    found = mellanox_modes.read(_config(**config), 'x', [])
+    found, unread = mellanox_modes.read(_config(**config), None)
+    assert unread == ()
     assert [(m.name, m.current) for m in found] == [('mode', mode)]
 
 
@@ -103,10 +103,12 @@ def test_values_that_a_card_cannot_have(name: str, value: Value,
 
 
 def test_a_port_that_is_neither_is_not_guessed() -> None:
-    warnings: list[Warned] = []
-    found = mellanox_modes.read(_config(LINK_TYPE_P1='VPI(3)'), 'x', warnings)
-    assert [(m.name, m.current) for m in found] == [('link-type', None)]
-    assert 'VPI(3)' in warnings[0].message
+    found, (unread,) = mellanox_modes.read(
+        _config(LINK_TYPE_P1='VPI(3)'), None)
+    assert [(m.name, m.current, m.standing) for m in found] == [
+        ('link-type', None, Standing.UNREAD)]
+    assert 'VPI(3)' in unread.answer
+    assert unread.facts == ('mode:link-type',)
 
 
 def test_a_bluefield_is_not_reset_from_its_host(tmp_path: Path) -> None:
@@ -128,10 +130,8 @@ def _gpu(folder: Path, monkeypatch: pytest.MonkeyPatch,
     where = bench.files(folder, f'sys/bus/pci/devices/{A100}')
     (where / 'driver').symlink_to('../../../bus/pci/drivers/nvidia')
     tools.install(folder / 'bin', state.path, ['nvidia-smi'])
-
-    def module() -> ModuleType:
-        return nvml
-    return Host(str(folder / 'root'), str(folder / 'bin'), module), state
+    return Host(str(folder / 'root'), str(folder / 'bin'),
+                nvml.__name__), state
 
 
 FUNCTION = Function(A100, '10de', '20b0', '10de', '134f', '030200')
@@ -143,22 +143,17 @@ FUNCTION = Function(A100, '10de', '20b0', '10de', '134f', '030200')
     ({'remapped': [3, 0, 0, 0], 'recovery': 0}, 'OK'),
     ({'remapped': [0, 1, 1, 0], 'recovery': 0}, 'Warning'),
     ({'remapped': [0, 0, 0, 1]}, 'Critical'),
-    ({'recovery': 2}, 'Warning')])
+    ({'recovery': 2}, 'Warning'), ({'retired_pending': 1}, 'Warning'),
+    ({'retired_pending': 0, 'uncorrected': 0}, 'OK'),
+    ({'remapped': [0, 0, 0, 0], 'uncorrected': 3}, 'Warning')])
 def test_health_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                          facts: dict[str, Any], health: str | None) -> None:
     host, _ = _gpu(tmp_path, monkeypatch, **facts)
     seen = nvidia_gpu.NvidiaGpu().look(host, [FUNCTION])
     assert seen.told[A100].health == health
-    assert seen.warnings == ()
-
-
-def test_a_lost_gpu_is_critical(tmp_path: Path,
-                                monkeypatch: pytest.MonkeyPatch) -> None:
-    host, state = _gpu(tmp_path, monkeypatch)
-    state.fault('nvml', 'lost', on='handle')
-    seen = nvidia_gpu.NvidiaGpu().look(host, [FUNCTION])
-    assert seen.told[A100].health == 'Critical'
-    assert [w.message for w in seen.warnings] == ['GPU is lost']
+    assert (seen.warnings, seen.told[A100].unread) == ((), ())
+    # No source that counts anything: told absent, not unread.
+    assert ('health' in seen.told[A100].absent) is (health is None)
 
 
 def test_a_gpu_in_use_may_be_set_later(
