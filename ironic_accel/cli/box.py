@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from collections.abc import Generator
 from collections.abc import Sequence
 import contextlib
@@ -39,6 +40,7 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
+from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
 from ironic_accel.redfish import scope
 from ironic_accel.redfish.backend import RedfishBackend
@@ -75,9 +77,10 @@ class Watched:
         seen, self.seen = self.seen, None
         return seen
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """See ports.Backend."""
-        return self.backend.ways(inventory)
+        return self.backend.ways(inventory, pushes)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
@@ -149,8 +152,9 @@ class Opened:
         """Plan on what was seen and what the record has landed."""
         record = record or Record()
         inventory = join.rejoin(inventory, record.identities)
-        return planner.make_plan(inventory, profile, record.landed,
-                                 self.backend.ways(inventory), self.catalog)
+        return planner.make_plan(
+            inventory, profile, record.landed,
+            self.backend.ways(inventory, profile.pushes), self.catalog)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ JSON both ways (``converge.wire``). A write goes on in the ramdisk.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -45,6 +46,7 @@ from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 
 NAME = 'agent'
 
@@ -76,7 +78,8 @@ class AgentBackend:
             document.inventory_from_dict(answer['inventory']), requests=1)
         return self._seen
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What can be done from inside, by the names of the given look.
 
         That look may be one joined with others, which calls the devices

@@ -18,6 +18,7 @@ that activates it is the host's.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -49,6 +50,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 from ironic_accel.redfish.backend import NAME
 
 
@@ -140,9 +142,10 @@ class Endpoint:
             raise self._unreachable(
                 exc.detail.summary, exc.detail.error_class) from exc
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What can be done on it; see ports.Backend."""
-        return self._there().ways(inventory)
+        return self._there().ways(inventory, pushes)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
@@ -182,7 +185,8 @@ class ReadOnly:
             seen, complete=False, lacking=(*seen.lacking, why),
             warnings=(*seen.warnings, Warned('parent', why)))
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """None."""
         return ()
 

@@ -20,6 +20,7 @@ has what both ways see. Data that were stored are taken as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -57,6 +58,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 
 LOG = log.getLogger(__name__)
 
@@ -92,7 +94,8 @@ class Given:
         """What was seen."""
         return self._found.seen
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What can be done."""
         return tuple(self._found.ways(inventory))
 

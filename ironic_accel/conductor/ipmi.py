@@ -18,6 +18,7 @@ through Ironic's own interface.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 
 NAME = ipmi.NAME
 DRIVER = 'accel-ipmi'
@@ -82,7 +84,8 @@ class IpmiBackend:
         return ipmi.inventory(
             answer, stored.inventory.devices if stored else ())
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """None: IPMI changes no accelerator."""
         return ()
 

@@ -85,8 +85,9 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     :returns: what is worth a line in the result.
     """
     own = store.known_ids(ctx.task, seen)
-    seen, ways = store.whole(ctx.task, own, ctx.backend.all_ways(own))
     profiles = sites.site_profiles().all()
+    seen, ways = store.whole(ctx.task, own, ctx.backend.all_ways(
+        own, [push for p in profiles.values() for push in p.pushes]))
     record = operation.load_record(ctx.node)
     doubt = claims.settle(ctx.task, seen, ctx.now)
     stand = _certain(standing(ctx, seen, ways, profiles,

@@ -18,6 +18,7 @@ two nodes that share a BMC.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -40,6 +41,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 
 
 class Watched:
@@ -74,16 +76,18 @@ class Watched:
         self.requests += seen.requests
         return seen
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What can be done, and may be; see ports.Backend."""
-        ways = self._inner.ways(inventory)
+        ways = self._inner.ways(inventory, pushes)
         if self.burns:
             return ways
         return tuple(dataclasses.replace(w, burns={}) for w in ways)
 
-    def all_ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def all_ways(self, inventory: Inventory,
+                 pushes: Collection[Push] = ()) -> tuple[Way, ...]:
         """What can be done at all, whatever this operation may do."""
-        return self._inner.ways(inventory)
+        return self._inner.ways(inventory, pushes)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:

@@ -278,7 +278,7 @@ def _missing(run: Run, inventory: Inventory) -> bool:
 
 
 def _do(run: Run, inventory: Inventory) -> Outcome:
-    ways = run.backend.ways(inventory)
+    ways = run.backend.ways(inventory, run.profile.pushes)
     decision, run.record = decide(
         inventory, run.profile, run.record, ways, run.facts)
     if isinstance(decision, Act):

@@ -38,6 +38,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 
 #: The key of a ticket that names the backend which gave it.
 WAY = 'way'
@@ -95,10 +96,11 @@ class Both:
             whole, complete=False, warnings=(*whole.warnings, *silent),
             lacking=(*whole.lacking, *(s.message for s in silent)))
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
-        """What each of them can do; no traffic."""
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
+        """What each of them can do; no traffic. See ports.Backend."""
         return tuple(way for backend in self._backends.values()
-                     for way in backend.ways(inventory))
+                     for way in backend.ways(inventory, pushes))
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -25,6 +26,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
 
 #: What a backend gives for a write under way; plain JSON, so that it can be
@@ -124,8 +126,13 @@ class Backend(Protocol):
         """
         ...
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
-        """What can be done on a box that was just observed. No traffic."""
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
+        """What can be done on a box that was just observed. No traffic.
+
+        :param pushes: ways to push that a profile asks for: what each would
+            write besides is told with the components (``Burn.pushes``).
+        """
         ...
 
     def start(self, action: Action, image: Ready | None = None,

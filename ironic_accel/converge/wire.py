@@ -19,6 +19,7 @@ it: whoever burns fetches it and checks its digest there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
@@ -43,6 +44,7 @@ from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import item_from_dict
 from ironic_accel.model.plan import item_to_dict
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
@@ -55,7 +57,10 @@ def way_to_dict(way: Way) -> dict[str, Any]:
     return {
         'name': way.name,
         'burns': [{'device': device, 'name': name, 'lane': burn.lane,
-                   'also_writes': [list(r) for r in burn.also_writes]}
+                   'also_writes': [list(r) for r in burn.also_writes],
+                   **({'pushes': [_pushed_to_dict(p, also) for p, also
+                                  in burn.pushes.items()]}
+                      if burn.pushes else {})}
                   for (device, name), burn in sorted(way.burns.items())],
         'sets': sorted([device, name] for device, name in way.sets),
         'resets': {k: str(v) for k, v in sorted(way.resets.items())}}
@@ -65,10 +70,28 @@ def way_from_dict(raw: Mapping[str, Any]) -> Way:
     """Read a way back."""
     return Way(
         raw['name'],
-        {(b['device'], b['name']): Burn(b['lane'], tuple(
-            (d, n) for d, n in b['also_writes'])) for b in raw['burns']},
+        {(b['device'], b['name']): Burn(
+            b['lane'], _refs(b['also_writes']), dict(map(
+                _pushed_from_dict, b.get('pushes', ()))))
+         for b in raw['burns']},
         frozenset((d, n) for d, n in raw['sets']),
         {k: Effect(v) for k, v in raw['resets'].items()})
+
+
+def _refs(raw: Iterable[Any]) -> tuple[Ref, ...]:
+    return tuple((d, n) for d, n in raw)
+
+
+def _pushed_to_dict(push: Push, also: tuple[Ref, ...] | None
+                    ) -> dict[str, Any]:
+    return {**push_to_dict(push), 'also_writes': (
+        None if also is None else [list(r) for r in also])}
+
+
+def _pushed_from_dict(raw: Mapping[str, Any]
+                      ) -> tuple[Push, tuple[Ref, ...] | None]:
+    also = raw['also_writes']
+    return push_from_dict(raw), None if also is None else _refs(also)
 
 
 def action_to_dict(action: Action) -> dict[str, Any]:
@@ -146,14 +169,22 @@ def ready_from_dict(raw: Mapping[str, Any]) -> Ready:
 
 def image_to_dict(image: Image) -> dict[str, Any]:
     """What the profile says of an image, as JSON."""
-    push = image.push
     return {
         'name': image.name, 'url': image.url, 'sha256': image.sha256,
         'fits': {k: list(v) for k, v in image.fits.items()},
-        'push': None if push is None else {
-            'style': push.style,
-            'targets': (None if push.targets is None
-                        else list(push.targets))}}
+        'push': None if image.push is None else push_to_dict(image.push)}
+
+
+def push_to_dict(push: Push) -> dict[str, Any]:
+    """How an image is pushed, as JSON."""
+    return {'style': push.style, 'targets': (
+        None if push.targets is None else list(push.targets))}
+
+
+def push_from_dict(raw: Mapping[str, Any]) -> Push:
+    """Read it back."""
+    targets = raw.get('targets')
+    return Push(raw['style'], None if targets is None else tuple(targets))
 
 
 def image_from_dict(raw: Mapping[str, Any]) -> Image:
@@ -162,9 +193,7 @@ def image_from_dict(raw: Mapping[str, Any]) -> Image:
     return Image(
         raw['name'], raw['url'], raw['sha256'],
         {k: tuple(v) for k, v in raw['fits'].items()},
-        None if push is None else Push(
-            push['style'], None if push.get('targets') is None
-            else tuple(push['targets'])))
+        None if push is None else push_from_dict(push))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import logging
@@ -54,6 +55,7 @@ from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 
 LOG = logging.getLogger(__name__)
 
@@ -109,7 +111,8 @@ class LocalBackend:
         """The devices as they were last seen."""
         return self._look.devices()
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What can be done here and now on what was just observed.
 
         The inventory may be joined with others, and call devices otherwise

@@ -30,10 +30,8 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
+from ironic_accel.model.plan import INSIDE as INSIDE
 from ironic_accel.model.plan import Way
-
-#: Ways that look from inside of the host.
-INSIDE = frozenset({'agent', 'local'})
 
 _T = TypeVar('_T', Device, Component, Mode)
 

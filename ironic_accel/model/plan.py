@@ -28,8 +28,13 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
 from ironic_accel.model.document import plain
 from ironic_accel.model.document import value_of
+from ironic_accel.model.profile import Push
 
 SCHEMA = 'plan/1'
+
+#: Ways that look and write from inside of the host; they have tools of their
+#: own, and no push of an update service.
+INSIDE = frozenset({'agent', 'local'})
 
 #: (device id, component or mode name): what an item is about.
 Ref = tuple[str, str]
@@ -68,10 +73,15 @@ class Burn:
         flashed by itself is a lane of its own.
     :ivar also_writes: what the same push writes besides, whether it was
         asked for or not (a service whose push cannot name targets).
+    :ivar pushes: the same for each push that a profile asks for in place of
+        the way's own, of the very request that would be sent; None where
+        the way does not take such a push.
     """
 
     lane: str
     also_writes: tuple[Ref, ...] = ()
+    pushes: Mapping[Push, tuple[Ref, ...] | None] = dataclasses.field(
+        default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

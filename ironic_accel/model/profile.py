@@ -124,3 +124,9 @@ class Profile:
     allow: frozenset[str] = frozenset()
     limits: Limits = Limits()
     digest: str = ''
+
+    @property
+    def pushes(self) -> tuple[Push, ...]:
+        """The ways to push that its images ask for."""
+        return tuple(dict.fromkeys(
+            i.push for i in self.images.values() if i.push is not None))

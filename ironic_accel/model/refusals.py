@@ -18,6 +18,7 @@ Every function gives the refusals of one question; none means go on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 
 from ironic_accel.model import checks
 from ironic_accel.model import condition
@@ -30,6 +31,8 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Mode
 from ironic_accel.model.document import plain
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Way
@@ -184,7 +187,12 @@ def _firmware(item: Item, device: Device, image: Image | None,
                           + _names(ways), wanted, seen))
     if no or way is None or part.effect is None:
         return no, None
-    burn = way.burns[item.ref]
+    burn = pushed(way, item, image)
+    if burn is None:
+        return [Refusal(
+            item, f'image {image.name}: {way.name} does not take a push in '
+            f'style {image.push.style if image.push else None}', wanted,
+            seen)], None
     if burn.also_writes and 'collateral' not in profile.allow:
         more = ', '.join(f'{d}/{n}' for d, n in burn.also_writes[:4])
         return [Refusal(
@@ -198,6 +206,23 @@ def _firmware(item: Item, device: Device, image: Image | None,
         image=image.name, burn=burn,
         order=stages.order_of(base_name(item.name), known, profile),
         alone=bool(known and known.alone))
+
+
+def pushed(way: Way, item: Item, image: Image) -> Burn | None:
+    """How a component is written with an image that may want another push.
+
+    :returns: with what that push writes besides; None where the way does not
+        take it. A push that the way was not asked about may write anything
+        that the way can.
+    """
+    burn = way.burns[item.ref]
+    if image.push is None or way.name in INSIDE:
+        return burn
+    also = burn.pushes.get(image.push, tuple(
+        r for r in way.burns if r != item.ref))
+    if also is None:
+        return None
+    return dataclasses.replace(burn, also_writes=also)
 
 
 def _names(ways: Sequence[Way]) -> str:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +35,7 @@ from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 from ironic_accel.redfish import burning
 from ironic_accel.redfish import changes
 from ironic_accel.redfish import connect
@@ -109,7 +111,8 @@ class RedfishBackend:
         self._devices = {d.id: d for d in inventory.devices}
         return inventory
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What can be done on the box that was just observed. No traffic.
 
         :param inventory: of this box; its devices may have other ids than
@@ -123,10 +126,14 @@ class RedfishBackend:
             for part in device.components:
                 choice = burning.choose(seen, part, self._settings)
                 if choice is not None and part.updateable is not False:
-                    burns[name, part.name] = Burn(
+                    ref = (name, part.name)
+                    burns[ref] = Burn(
                         f'{self.address}/{choice.lane}', burning.also(
-                            seen, self._devices, choice,
-                            (name, part.name)))
+                            seen, self._devices, burning.request(
+                                seen, [part], None, self._settings), ref),
+                        {p: burning.pushed(seen, self._devices, part, ref,
+                                           p, self._settings)
+                         for p in pushes})
             sets |= {(name, m.name) for m in device.modes if m.uri}
         return (Way(self._name, burns, frozenset(sets), resets.offered(
             self._reader, self._devices)),)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Container
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 from ironic_accel.converge.ports import Ready
@@ -26,6 +27,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 from ironic_accel.redfish import styles
 from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.fields import Fields
@@ -51,17 +53,79 @@ def choose(seen: Seen, part: Component, settings: Settings
                          seen.scope.quirks, settings)
 
 
-def also(seen: Seen, devices: Mapping[str, Device], choice: Choice,
-         asked: Ref) -> tuple[Ref, ...]:
-    """What a push writes besides, as far as the image is for it."""
-    if choice.exact:
-        return ()
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What a push asks for: its style, and what it names.
+
+    One for the plan and for the write: what is said to be written besides
+    is told of the very request that is sent.
+
+    :ivar uris: the entries that the push is meant for.
+    :ivar targets: what it names instead of them, as its row or the profile
+        says; None names the entries themselves.
+    """
+
+    choice: Choice
+    uris: tuple[str, ...]
+    targets: tuple[str, ...] | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The targets that are sent."""
+        return self.uris if self.targets is None else self.targets
+
+
+def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
+            settings: Settings) -> Request:
+    """How some components of one lane are written by one push.
+
+    :param asked: what the profile asks for in place of our own choice.
+    :raises: Rejected where the service takes no such push.
+    """
+    if seen.service is None:
+        raise Rejected('the BMC has no update service to give the image to')
+    uris = tuple(p.uri for p in parts if p.uri)
+    choice = choose(seen, parts[0], settings)
+    if asked is not None:
+        choice = _escape(asked, seen.service, settings, choice)
+        instead = choice.instead or None
+        return Request(choice, uris, (
+            instead if asked.targets is None else asked.targets))
+    if choice is None:
+        raise Rejected('the update service takes no push that is known')
+    return Request(choice, uris, choice.instead or None)
+
+
+def also(seen: Seen, devices: Mapping[str, Device], asked: Request,
+         meant: Ref) -> tuple[Ref, ...]:
+    """What a request writes besides, as far as the image is for it."""
     owned = {p.uri: (name, p.name) for name, d in devices.items()
              for p in d.components}
-    return tuple(ref for ref in (
-        owned.get(e.uri, (OTHERS, last(e.uri))) for e in seen.entries
-        if styles.covers(choice, last(e.uri))
-        and e.flag('Updateable') is not False) if ref != asked)
+    named = set(asked.named)
+    if asked.choice.style.targets == 'named' and named and (
+            asked.choice.instead == () or not named & {
+                *asked.choice.instead}):
+        written = {owned.get(u, (OTHERS, last(u))) for u in named}
+    else:
+        written = {owned.get(e.uri, (OTHERS, last(e.uri)))
+                   for e in seen.entries
+                   if styles.covers(asked.choice, last(e.uri))
+                   and e.flag('Updateable') is not False}
+    return tuple(sorted(written - {meant}))
+
+
+def pushed(seen: Seen, devices: Mapping[str, Device], part: Component,
+           meant: Ref, asked: Push, settings: Settings
+           ) -> tuple[Ref, ...] | None:
+    """What a push that a profile asks for writes besides a component.
+
+    :returns: None where the service takes no such push.
+    """
+    try:
+        return also(seen, devices, request(seen, [part], asked, settings),
+                    meant)
+    except Rejected:
+        return None
 
 
 def push(seen: Seen, writer: Writer, settings: Settings,
@@ -73,27 +137,16 @@ def push(seen: Seen, writer: Writer, settings: Settings,
     :param spec: what the profile says of how to push it.
     :raises: Rejected, Unreachable, OutcomeUnknown.
     """
-    service = seen.service
-    if service is None:
-        raise Rejected('the BMC has no update service to give the image to')
-    choice = choose(seen, parts[0], settings)
-    targets: Sequence[str] = [p.uri for p in parts if p.uri]
-    if choice is not None and choice.instead:
-        targets = choice.instead
-    if spec is not None and spec.push is not None:
-        choice = _escape(spec, service, settings)
-        if spec.push.targets is not None:
-            targets = spec.push.targets
-    if choice is None:
-        raise Rejected('the update service takes no push that is known')
-    style = choice.style
+    asked = request(seen, parts, spec.push if spec else None, settings)
+    service, style = seen.service, asked.choice.style
+    assert service is not None  # noqa: S101
     if style.force and not force:
         raise Rejected(f'push style {style.name} forces the update, and the '
                        'profile does not allow force')
     uri = styles.push_uri(style, service)
     if uri is None:
         raise Rejected(f'the update service does not offer {style.name}')
-    body = styles.parameters(style, targets, force, service)
+    body = styles.parameters(style, asked.named, force, service)
     writer.refresh(service.uri)
     if style.way == 'multipart':
         return writer.push_multipart(uri, body, image.path, image.size,
@@ -120,16 +173,23 @@ def _fetched(service: Fields, body: dict[str, Any], settings: Settings,
     return body
 
 
-def _escape(spec: Image, service: Fields, settings: Settings) -> Choice:
-    """The push style that the profile asks for, whatever we would choose."""
-    name = spec.push.style if spec.push else ''
-    where = f'images.{spec.name}.push.style: {name!r}'
-    style = styles.STYLES.get(name)
+def _escape(asked: Push, service: Fields, settings: Settings,
+            own: Choice | None) -> Choice:
+    """The push style that the profile asks for, whatever we would choose.
+
+    Targets that our own choice names in place of a component cover what they
+    cover, whoever names them.
+    """
+    where = f'push.style: {asked.style!r}'
+    style = styles.STYLES.get(asked.style)
     if style is None:
         raise Rejected(f'{where}: expected one of '
                        f'{", ".join(styles.STYLES)}')
     if not styles.offers(service, style, settings):
         raise Rejected(f'{where}: the update service does not offer it')
+    if own is not None and style.targets == 'named' and (
+            asked.targets is None or {*asked.targets} & {*own.instead}):
+        return Choice(style, own.instead, own.covers)
     return Choice(style)
 
 

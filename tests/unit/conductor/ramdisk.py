@@ -19,6 +19,7 @@ JSON, told by the room that the agent's extension uses (``inband.serve``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Push
 from tests.unit.conductor import sample
 from tests.unit.conductor.stage import site_profile
 from tests.unit.conductor.stage import Stage
@@ -87,9 +89,10 @@ class View:
             modes=tuple(m for m in device.modes
                         if modes[m.name].way == self.name))
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What this way can do."""
-        return tuple(w for w in self.box.ways(inventory)
+        return tuple(w for w in self.box.ways(inventory, pushes)
                      if w.name == self.name)
 
     def start(self, action: Action, *args: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ test; what must never be done to it is noted in ``sins``.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -185,7 +186,9 @@ class Box:
                       model='*', components=comps,
                       modes=modes, health='OK')
 
-    def ways(self, inventory: Inventory) -> tuple[plan.Way, ...]:
+    def ways(self, inventory: Inventory,
+             pushes: Collection[profile_mod.Push] = ()
+             ) -> tuple[plan.Way, ...]:
         """Every part by the way that it was made with."""
         names = sorted({p.way for d in self.parts for p in self._all(d)})
         resets = {} if self.resettable is Effect.NONE else {

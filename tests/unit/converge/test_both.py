@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -68,9 +69,11 @@ class Host(Box):
         self._sync()
         return self.both.observe()
 
-    def ways(self, inventory: Inventory) -> tuple[plan.Way, ...]:
+    def ways(self, inventory: Inventory,
+             pushes: Collection[profile.Push] = ()
+             ) -> tuple[plan.Way, ...]:
         """What both can."""
-        return self.both.ways(inventory)
+        return self.both.ways(inventory, pushes)
 
     def start(self, action: Action, image: ports.Ready | None = None,
               spec: profile.Image | None = None, force: bool = False

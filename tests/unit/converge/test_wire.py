@@ -62,7 +62,9 @@ def _travelled(raw: dict[str, Any]) -> Any:
 
 def test_a_way_comes_back() -> None:
     way = Way('agent', {('a', 'nic'): Burn('x:17', (('b', 'nic'),)),
-                        ('b', 'nic'): Burn('y')},
+                        ('b', 'nic'): Burn('y', (), {
+                            Push('all', ()): (('a', 'nic'),),
+                            Push('one', ('/x',)): (), Push('odd'): None})},
               frozenset({('a', 'sriov'), ('a', 'vf-limit')}),
               {'a': Effect.DEVICE_RESET, 'b': Effect.DRIVER_RELOAD})
     assert wire.way_from_dict(_travelled(wire.way_to_dict(way))) == way

@@ -37,6 +37,7 @@ from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Limits
+from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Landed
 from tests.unit.converge.drive import Catalogue
 from tests.unit.converge.drive import Facts
@@ -211,6 +212,37 @@ def test_collateral_wants_leave() -> None:
     allowed = plan(seen, profile(NEWER, allow=frozenset(['collateral'])),
                    ways=(wide,))
     assert allowed.stages[0].actions[0].also_writes == (('cpu-0', 'cpu'),)
+
+
+ALL, ODD = Push('multipart-all', ()), Push('odd')
+
+
+@pytest.mark.parametrize(('push', 'pushes', 'reason'), [
+    (None, {}, None),
+    (Push('multipart-targets'), {Push('multipart-targets'): ()}, None),
+    (ALL, {ALL: (('gpu-1', 'gpu'),)}, 'gpu-1/gpu'),
+    (ALL, {}, 'gpu-1/gpu'),
+    (ODD, {ODD: None}, 'does not take a push in style odd')])
+@pytest.mark.parametrize('name', ['redfish', 'agent'])
+def test_the_push_of_the_profile_is_planned_as_it_is_sent(
+        push: Push | None, pushes: dict[Push, Any], reason: str | None,
+        name: str) -> None:
+    """What a push that the profile wants writes besides needs consent, and
+    a way that was not asked about it may write all that it can."""
+    seen = box(gpu(0, location='one'), gpu(1))
+    wanted = profile(NEWER, match={'kind': ('gpu',), 'location': ('one',)})
+    image = dataclasses.replace(wanted.images['img'], push=push)
+    wanted = dataclasses.replace(wanted, images={'img': image})
+    ways = (dataclasses.replace(way(seen, pushes=pushes), name=name),)
+    refused = plan(seen, wanted, ways=ways).refused
+    if reason is None or name == 'agent':
+        assert not refused
+    else:
+        assert reason in refused[0].reason
+    asked = dataclasses.replace(wanted, allow=frozenset({'collateral'}))
+    made = plan(seen, asked, ways=ways)
+    if reason == 'gpu-1/gpu' and name != 'agent':
+        assert made.stages[0].actions[0].also_writes == (('gpu-1', 'gpu'),)
 
 
 def test_two_groups_must_not_set_the_same() -> None:
