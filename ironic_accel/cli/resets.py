@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol
 
 from ironic_accel.converge.advance import reset_performed
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
@@ -66,6 +67,8 @@ class Pauses:
         not ask it.
     :ivar hard: how long a host may take to be off, or on.
     :ivar away: how long the BMC may be away after an auxiliary cycle.
+    :ivar busy: how long a BMC may say "not now" to one request.
+    :ivar again: between two requests to power on a host that stays off.
     :ivar settle: between the end of a reset and the first look at devices:
         BMCs show the old tree for a moment.
     """
@@ -74,6 +77,8 @@ class Pauses:
     soft: float = 60.0
     hard: float = 120.0
     away: float = 600.0
+    busy: float = 900.0
+    again: float = 30.0
     settle: float = 10.0
 
 
@@ -91,11 +96,26 @@ class _Notes:
 
     :ivar asked: what has been asked for in this phase: soft, hard or yes.
     :ivar since: epoch seconds of that, or of the phase's begin.
+    :ivar failed: why an earlier phase failed: the host is powered on again,
+        and then that is what the run ends with.
     """
 
     phase: str
     since: float
     asked: str | None = None
+    failed: dict[str, Any] | None = None
+
+
+#: Phases in which the host is off because this reset switched it off.
+_OFF = ('aux', 'on')
+
+
+def left_off(record: Record) -> bool:
+    """Whether a reset of that record has switched the host off, and it is
+    not known to be on again."""
+    intent = record.intent
+    return intent is not None and intent.kind == 'reset' and (
+        (intent.ticket or {}).get('phase') in _OFF)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,12 +145,25 @@ class Resetter:
         # What an earlier process noted, it may have died before asking.
         self._asked_here: _Notes | None = None
         self._saved: Record | None = None
+        #: When the host may be asked again to power off.
+        self._off_again = 0.0
+        #: When this process began to ask the host to power on, and when it
+        #: may ask again.
+        self._on_since: float | None = None
+        self._on_again = 0.0
+        #: What it answered to that, where it was a no.
+        self._on_error: AccelError | None = None
 
     def step(self, record: Record, now: float) -> Step:
         """Do the next thing; the intent is marked as performed at the end.
 
+        A BMC that says "not now" is asked again within ``Pauses.busy``. A
+        host that was switched off is asked to power on whatever became of
+        the rest.
+
         :param now: epoch seconds.
-        :raises: AccelError where the host does not follow.
+        :raises: AccelError where the host does not follow; where it was
+            switched off and is not on again, that says so.
         """
         intent = record.intent
         if intent is None or intent.kind != 'reset':
@@ -138,9 +171,18 @@ class Resetter:
         phases = _PHASES[intent.effect]
         raw = dict(intent.ticket or {})
         notes = _Notes(**raw) if raw else _Notes(phases[0], now)
+        self._saved = None
+        try:
+            return self._do(record, notes, now)
+        except AccelError as error:
+            if notes.phase not in _OFF or notes.failed is not None:
+                raise
+            raise _loud(error, intent.effect) from error
+
+    def _do(self, record: Record, notes: _Notes, now: float) -> Step:
+        """The next thing of a phase, and what its failure means."""
         do = {'restart': self._restart, 'off': self._off, 'aux': self._aux,
               'on': self._on}[notes.phase]
-        self._saved = None
         try:
             return do(record, notes, now)
         except Unreachable:
@@ -151,6 +193,27 @@ class Resetter:
             # It may have been done: it is noted as asked, and not repeated.
             return Step(self._saved or record, now + self._pauses.look,
                         'the BMC broke off, looking')
+        except Rejected as error:
+            return self._turned_down(record, notes, now, error)
+
+    def _turned_down(self, record: Record, notes: _Notes, now: float,
+                     error: Rejected) -> Step:
+        """Nothing was done: it is not noted as asked for any more.
+
+        :raises: Rejected where it is no use to ask again.
+        """
+        later = error.retry_after
+        if later is not None and now - notes.since <= self._pauses.busy:
+            record = self._keep(record, notes)
+            wait = min(max(later, self._pauses.look), self._pauses.busy)
+            return Step(record, now + wait,
+                        f'the BMC is busy: {error.detail.summary}')
+        if notes.phase == 'aux':
+            failed = _Notes('on', now, failed=error.detail.to_dict())
+            return Step(self._keep(record, failed), now,
+                        'the auxiliary power was not cut, powering on')
+        self._keep(record, notes)
+        raise error
 
     def _restart(self, record: Record, notes: _Notes, now: float) -> Step:
         if notes.asked is None:
@@ -175,47 +238,103 @@ class Resetter:
             record = self._ask(record, notes, 'soft', now)
             try:
                 self._host.power_off(soft=True)
-            except Rejected:
+            except Rejected as error:
+                if error.retry_after is not None:
+                    raise
                 record = self._ask(record, notes, 'hard', now)
+                self._off_again = now + self._pauses.again
                 self._host.power_off(soft=False)
         elif notes.asked is None or (notes.asked == 'soft' and late):
             record = self._ask(record, notes, 'hard', now)
+            self._off_again = now + self._pauses.again
             self._host.power_off(soft=False)
         elif notes.asked == 'hard':
-            record = self._insist(record, notes, now, 'off')
+            record = self._insist(record, notes, now)
         return Step(record, now + self._pauses.look, 'powering off')
 
     def _on(self, record: Record, notes: _Notes, now: float) -> Step:
+        """Power the host on, which may be asked for again and again."""
         if self._host.power_state() == 'on':
-            return self._next(record, notes, now)
+            return self._is_on(record, notes, now)
         if notes.asked is None:
             record = self._ask(record, notes, 'hard', now)
-            self._host.power_on()
-        else:
-            record = self._insist(record, notes, now, 'on')
-        return Step(record, now + self._pauses.look, 'powering on')
+        if self._on_since is None:
+            self._on_since = now
+        late = now - self._on_since
+        later = (self._on_error.retry_after
+                 if isinstance(self._on_error, Rejected) else None)
+        if late > (self._pauses.hard if later is None
+                   else self._pauses.busy):
+            raise self._stays_off(late)
+        if now >= self._on_again:
+            self._ask_on(now)
+        until = now + self._pauses.look
+        if later is not None:
+            until = max(until, self._on_again)
+        return Step(record, until, 'powering on')
 
-    def _insist(self, record: Record, notes: _Notes, now: float,
-                wanted: str) -> Record:
-        """Wait for a power state; ask again if another process asked."""
+    def _ask_on(self, now: float) -> None:
+        """Ask, and note what was answered where it was no yes."""
+        self._on_error, self._on_again = None, now + self._pauses.again
+        try:
+            self._host.power_on()
+        except (Rejected, OutcomeUnknown) as error:
+            self._on_error = error
+            if isinstance(error, Rejected) and error.retry_after is not None:
+                # A service may send us away for long; a host that is off
+                # is worth asking for oftener, and On does no harm.
+                self._on_again = now + min(error.retry_after,
+                                           2 * self._pauses.again)
+
+    def _is_on(self, record: Record, notes: _Notes, now: float) -> Step:
+        """The host is on: the next phase, or the failure that was kept.
+
+        :raises: AccelError.
+        """
+        self._on_since = self._on_error = None
+        self._on_again = 0.0
+        if notes.failed is None:
+            return self._next(record, notes, now)
+        if record.intent is not None:
+            # A run that goes on with this record begins the reset anew.
+            self._save(dataclasses.replace(record, intent=dataclasses.replace(
+                record.intent, ticket=None)))
+        raise AccelError(Detail.from_dict(notes.failed))
+
+    def _stays_off(self, late: float) -> AccelError:
+        said = (f': {self._on_error.detail.summary}' if self._on_error
+                else '')
+        return AccelError(
+            f'the host is not on {late:.0f} s after it was asked{said}',
+            error_class=ErrorClass.NEEDS_OPERATOR, expected='on',
+            seen=self._host.power_state(),
+            todo='look at the host\'s power, then run again')
+
+    def _insist(self, record: Record, notes: _Notes, now: float) -> Record:
+        """Wait for the host to be off; ask again now and then.
+
+        It may have been asked by a process that died before it asked, or
+        the request may have been lost; it does no harm twice.
+        """
         if notes != self._asked_here:
             record = self._ask(record, notes, 'hard', now)
-            if wanted == 'on':
-                self._host.power_on()
-            else:
-                self._host.power_off(soft=False)
+            self._off_again = now
         elif now - notes.since > self._pauses.hard:
             raise AccelError(
-                f'the host is not {wanted} {self._pauses.hard:.0f} s after '
+                f'the host is not off {self._pauses.hard:.0f} s after '
                 'it was asked', error_class=ErrorClass.NEEDS_OPERATOR,
-                expected=wanted, seen=self._host.power_state(),
+                expected='off', seen=self._host.power_state(),
                 todo='look at the host\'s power, then run again')
+        if now >= self._off_again:
+            self._off_again = now + self._pauses.again
+            self._host.power_off(soft=False)
         return record
 
     def _ask(self, record: Record, notes: _Notes, asked: str,
              now: float) -> Record:
         """Save that something is asked for, before it is."""
-        self._asked_here = _Notes(notes.phase, now, asked)
+        self._asked_here = dataclasses.replace(
+            notes, since=now, asked=asked)
         return self._keep(record, self._asked_here)
 
     def _keep(self, record: Record, notes: _Notes) -> Record:
@@ -240,3 +359,12 @@ class Resetter:
         self._save(record)
         return Step(record, now + self._pauses.settle, f'{effect} is done',
                     performed=True)
+
+
+def _loud(error: AccelError, effect: Effect) -> AccelError:
+    """An error that leaves a host off which was on: it says so."""
+    detail = dataclasses.replace(
+        error.detail, error_class=ErrorClass.NEEDS_OPERATOR,
+        todo=f'the host was switched off for the {effect} and is not known '
+             'to be on again: power it on, then run again')
+    return type(error)(detail)

@@ -42,6 +42,7 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.errors import word
 from ironic_accel.model.plan import Plan
@@ -197,6 +198,11 @@ class Run:
         except (Unreachable, OutcomeUnknown) as exc:
             # The loop looks again, and asks again or waits within its bounds.
             machine.say(str(exc))
+        except Rejected as exc:
+            if exc.retry_after is None:
+                raise
+            machine.say(str(exc))
+            time.sleep(exc.retry_after)
         time.sleep(self.pace.look)
 
     def _reset(self, resetter: resets.Resetter) -> None:
@@ -236,6 +242,8 @@ class Run:
         running = None
         if intent is not None:
             running = f'{intent.verb or intent.effect} {intent.kind}'
+        if resets.left_off(self.record):
+            running = f'{running}: the host is switched off'
         detail = Detail(
             'interrupted', ErrorClass.TRANSIENT, running=running,
             todo='run the same command again: it goes on from '

@@ -36,6 +36,7 @@ from ironic_accel.redfish.settings import Settings
 from ironic_accel.redfish.vendors.base import AuxPower
 
 _RESET = '#ComputerSystem.Reset'
+_INFO = '@Redfish.ActionInfo'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,6 +100,31 @@ class Host:
         """
         self._reset('PowerCycle', 'FullPowerCycle')
 
+    def reset_types(self) -> tuple[str, ...] | None:
+        """The ResetTypes that the System offers; None where it lists none.
+
+        :raises: Rejected where it has no reset at all; Unreachable where
+            it, or the list that it refers to, cannot be read.
+        """
+        action = self._reset_action(self._system())
+        allowed = self._allowed(action)
+        if allowed is None:
+            raise Unreachable(
+                f'{action.doc.get(_INFO)}, which lists the resets of '
+                f'{self._uri}, was not read',
+                error_class=ErrorClass.TRANSIENT)
+        return tuple(allowed) or None
+
+    def offers(self, kind: str) -> bool:
+        """Whether a ResetType may be asked for: listed, or nothing is.
+
+        ``GracefulRestart`` and ``GracefulShutdown`` are the soft ones.
+
+        :raises: as ``reset_types``.
+        """
+        types = self.reset_types()
+        return types is None or kind in types
+
     def aux_cycle_action(self) -> AuxAction | None:
         """The action that cuts the auxiliary power, or None.
 
@@ -157,30 +183,40 @@ class Host:
                 yield shown
 
     def _reset(self, *kinds: str) -> None:
-        """Post the first kind of reset that the System allows."""
-        system = self._system()
-        action = system.part('Actions', _RESET)
+        """Post the first kind of reset that the System allows.
+
+        Where what it allows is not read it is the first: a service turns
+        down what it does not know, and nothing is done.
+        """
+        action = self._reset_action(self._system())
         target = action.target('target')
-        if target is None:
-            raise Rejected(f'{self._uri} has no action {_RESET}',
-                           error_class=ErrorClass.NEEDS_OPERATOR)
-        allowed = self._allowed(action)
+        allowed = self._allowed(action) or []
         kind = next((k for k in kinds if not allowed or k in allowed), None)
         if kind is None:
             raise Rejected(
                 f'{self._uri} does not offer the reset',
                 expected=' or '.join(kinds), seen=', '.join(allowed))
-        self._writer.send('POST', target, {'ResetType': kind})
+        self._writer.send('POST', str(target), {'ResetType': kind})
 
-    def _allowed(self, action: Fields) -> list[str]:
-        """Allowed types of reset; empty where the BMC does not say."""
+    def _reset_action(self, system: Fields) -> Fields:
+        action = system.part('Actions', _RESET)
+        if action.target('target') is None:
+            raise Rejected(f'{self._uri} has no action {_RESET}',
+                           error_class=ErrorClass.NEEDS_OPERATOR)
+        return action
+
+    def _allowed(self, action: Fields) -> list[str] | None:
+        """Allowed types of reset; empty where the BMC does not say, None
+        where it says so somewhere that was not read."""
         told = action.texts('ResetType@Redfish.AllowableValues')
         if told:
             return told
-        info = action.doc.get('@Redfish.ActionInfo')
-        shown = self._reader.read(info) if isinstance(info, str) else None
-        if shown is None:
+        info = action.doc.get(_INFO)
+        if not isinstance(info, str):
             return []
+        shown = self._reader.read(info)
+        if shown is None:
+            return None
         for parameter in shown.parts('Parameters'):
             if parameter.text('Name') == 'ResetType':
                 return parameter.texts('AllowableValues')

@@ -19,6 +19,7 @@ import dataclasses
 
 import pytest
 
+from ironic_accel.cli.resets import left_off
 from ironic_accel.cli.resets import Pauses
 from ironic_accel.cli.resets import Resetter
 from ironic_accel.model.device import Effect
@@ -187,6 +188,106 @@ def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
     stage.play()
     assert calls == ['reboot']
     assert stage.performed()
+
+
+def busy(*what: str, times: int = 3, wait: float | None = 3.0
+         ) -> Callable[[str], None]:
+    """A BMC that turns some requests down a few times."""
+    left = dict.fromkeys(what, times)
+
+    def turn_down(asked: str) -> None:
+        if left.get(asked, 0) > 0:
+            left[asked] -= 1
+            raise Rejected(f'{asked}: not now', wait)
+
+    return turn_down
+
+
+@pytest.mark.parametrize('effect, asked', [
+    (Effect.WARM_REBOOT, ['reboot']),
+    (Effect.POWER_CYCLE, ['soft off', 'on']),
+    (Effect.AUX_CYCLE, ['soft off', 'aux', 'on'])])
+@pytest.mark.parametrize('what', ['reboot', 'soft off', 'aux', 'on'])
+@pytest.mark.parametrize('wait', [3.0, 100.0])
+def test_a_busy_bmc_is_asked_again(
+        effect: Effect, asked: list[str], what: str, wait: float) -> None:
+    stage = Stage(effect)
+    stage.host.before = busy(what, wait=wait)
+    stage.play()
+    assert stage.host.asked == asked
+    assert stage.host.state == 'on'
+    assert stage.performed()
+
+
+@pytest.mark.parametrize('wait', [3.0, None])
+def test_a_bmc_that_never_powers_on_is_reported(wait: float | None) -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+    stage.host.before = busy('on', times=10_000, wait=wait)
+    with pytest.raises(AccelError) as error:
+        stage.play()
+    detail = error.value.detail
+    assert 'on: not now' in detail.summary
+    assert (detail.expected, detail.seen) == ('on', 'off')
+    assert 'was switched off for the power-cycle' in (detail.todo or '')
+    assert stage.clock.now - 1000 < PAUSES.busy + 700
+    assert not stage.performed()
+    # Whoever runs again goes on there.
+    stage.host.before = busy()
+    stage.play()
+    assert stage.host.state == 'on'
+
+
+@pytest.mark.parametrize('answer', ['lost', 'turned down'])
+def test_on_is_asked_for_again_whatever_was_answered(answer: str) -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+    calls: list[float] = []
+
+    def fail_twice(what: str) -> None:
+        if what == 'on':
+            calls.append(stage.clock.now)
+            if len(calls) < 3:
+                raise (OutcomeUnknown('broke off') if answer == 'lost'
+                       else Rejected('HTTP 500'))
+
+    stage.host.before = fail_twice
+    stage.play()
+    assert len(calls) == 3
+    assert calls[-1] - calls[0] < PAUSES.hard
+    assert stage.host.state == 'on'
+
+
+def test_a_host_is_on_again_where_its_auxiliary_power_was_not_cut() -> None:
+    stage = Stage(Effect.AUX_CYCLE)
+    stage.host.before = busy('aux', times=10_000, wait=None)
+    with pytest.raises(AccelError, match='aux: not now'):
+        stage.play()
+    assert stage.host.asked == ['soft off', 'on']
+    assert stage.host.state == 'on'
+    assert not stage.performed()
+    # It was not done, so the next run asks for all of it.
+    stage.record = stage.saved[-1]
+    stage.host.before = busy()
+    stage.play()
+    assert stage.host.asked == ['soft off', 'on', 'soft off', 'aux', 'on']
+
+
+def test_a_busy_bmc_is_not_waited_for_without_end() -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+    stage.host.before = busy('reboot', times=10_000, wait=60.0)
+    with pytest.raises(Rejected, match='not now'):
+        stage.play()
+    assert PAUSES.busy <= stage.clock.now - 1000 < PAUSES.busy + 120
+    assert not stage.performed()
+
+
+def test_a_run_that_ends_says_that_the_host_is_off() -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+    stage.host.before = busy('on', times=10_000, wait=None)
+    with pytest.raises(AccelError):
+        stage.play()
+    assert left_off(stage.saved[-1])
+    assert not left_off(Record())
+    assert not left_off(stage.saved[0])
 
 
 class Killed(BaseException):
