@@ -35,7 +35,7 @@ from tests.campaign import case as cases
 from tests.campaign import draw
 from tests.campaign import shrink
 from tests.campaign import table
-from tests.campaign import world
+from tests.campaign import play
 
 #: Cases of one errand of a worker.
 BATCH = 20
@@ -46,7 +46,7 @@ class Wrong:
     """A case that must not be, small enough to be read."""
 
     case: cases.Case
-    report: world.Report
+    report: play.Report
 
 
 def kind_of(sin: str) -> str:
@@ -68,7 +68,7 @@ def batch(seed: int, first: int, number: int, small: bool
     bad = []
     for index in range(first, first + number):
         case = draw.case(seed, index)
-        report = world.play(case)
+        report = play.play(case)
         tally[report.outcome] += 1
         if report.sins:
             bad.append(Wrong(smallest(case, report) if small else case,
@@ -76,16 +76,16 @@ def batch(seed: int, first: int, number: int, small: bool
     return tally, bad
 
 
-def smallest(case: cases.Case, report: world.Report) -> cases.Case:
+def smallest(case: cases.Case, report: play.Report) -> cases.Case:
     """The case, without what does not matter to its first sin."""
     first = kind_of(report.sins[0])
     return shrink.shrink(case, lambda one: first in {
-        kind_of(sin) for sin in world.play(one).sins})
+        kind_of(sin) for sin in play.play(one).sins})
 
 
 def replay(text: str) -> int:
     """Play one case and tell all of it; 1 where it is wrong."""
-    report = world.play(cases.load(text))
+    report = play.play(cases.load(text))
     for field in dataclasses.fields(report):
         print(f'{field.name}: {getattr(report, field.name)}')
     return 1 if report.sins else 0

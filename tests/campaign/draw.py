@@ -176,13 +176,19 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
 
 
 def _event(dice: random.Random, scene: str) -> Event:
-    box = world.make_box(scenes.named(scene), FakeClock(), None)
-    # A DPU's own BMC goes with its card: there, neither says anything.
     what = dice.choice(('foreign', 'foreign', 'copy', *(
-        () if scene.startswith('bf') else ('health', 'gone'))))
+        ('health', 'gone') if whole(scene) else ())))
     return Event(what, dice.choice((0.0, 5.0, 60.0, 200.0, 500.0)),
-                 dice.choice(sorted(box.devices) or ['']),
+                 dice.choice(whole(scene) or ('',)),
                  dice.choice((60.0, 600.0, 3000.0)))
+
+
+@functools.cache
+def whole(scene: str) -> tuple[str, ...]:
+    """The devices that go with all that shows them; others leave traces."""
+    box = world.make_box(scenes.named(scene), FakeClock(), None)
+    return tuple(sorted(d.id for d in box.devices.values()
+                        if d.kind == 'gpu' and len(d.uris) > 1))
 
 
 def case(seed: int, number: int) -> Case:
@@ -193,6 +199,7 @@ def case(seed: int, number: int) -> Case:
     dear = [n for n in _DEAR if n in names]
     scene = dice.choice(dear if dice.random() < 0.06 else cheap)
     many = dice.choice((1, 1, 1, 2, 2, 3, 5, 9))
+    two = dice.random() < 0.12
     return Case(
         scene, seed, number,
         power=dice.choice((None, None, None, 'Off')),
@@ -201,5 +208,8 @@ def case(seed: int, number: int) -> Case:
         troubles=tuple(trouble(dice, scene) for _ in range(many)),
         events=tuple(_event(dice, scene) for _ in range(
             dice.choice((0, 0, 0, 1, 2)))),
-        deaths=tuple(dice.randint(1, 12) * dice.choice((1, -1))
-                     for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))))
+        deaths=() if two else tuple(
+            dice.randint(1, 12) * dice.choice((1, -1))
+            for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))),
+        stops=((dice.randint(1, 40), dice.choice((
+            0.0, 100.0, 400.0, 4000.0))),) if two else ())

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.campaign import world
+from tests.campaign import play
 from tests.campaign.case import Case
 from tests.campaign.case import Trouble
 
@@ -81,7 +81,7 @@ def main() -> int:
           f'{"resets":>7}{"seconds":>9}')
     wrong = 0
     for title, when, case in cases():
-        report = world.play(case)
+        report = play.play(case)
         print(f'{title:<22}{when:<20}{report.outcome:<12}'
               f'{report.pushes:>7}{report.resets:>7}{report.seconds:>9.0f}',
               flush=True)

@@ -20,15 +20,11 @@ import copy
 import dataclasses
 import functools
 import pathlib
-import traceback
 
-from ironic_accel.converge import advance as loop
-from ironic_accel.converge import outcome
 from ironic_accel.converge.pace import Pace
 from ironic_accel.model import catalog
 from ironic_accel.model import errors
 from ironic_accel.model import loader
-from ironic_accel.model import record as record_mod
 from ironic_accel.model import traits
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
@@ -41,7 +37,6 @@ from ironic_accel.twin import documents
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import load_box
 from ironic_accel.twin import Timing
-from ironic_accel.twin import virtual
 from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin.errors import RedfishError
 from ironic_accel.twin.faults import Fault
@@ -50,7 +45,6 @@ from tests.campaign import scenes
 from tests.campaign.case import Case
 from tests.campaign.case import Event
 from tests.campaign.case import Trouble
-from tests.contract.machine import Local
 
 #: Shorter than a real machine's, in the same proportions.
 TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
@@ -58,52 +52,6 @@ TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
 RESETS = {Effect.WARM_REBOOT: ('ForceRestart',),
           Effect.POWER_CYCLE: ('ForceOff', 'On'),
           Effect.AUX_CYCLE: ('ForceOff', 'aux', 'On')}
-#: Calls of the loop in one run, more than any honest one makes.
-CALLS = 4000
-#: Seconds past the profile's own limit by which a run has to have ended:
-#: what one call may take (a push and its timeouts).
-SLACK = 3600.0
-
-
-class Died(BaseException):
-    """The process dies: nothing may catch it."""
-
-
-@dataclasses.dataclass
-class Report:
-    """What came of a case.
-
-    :ivar outcome: ``Converged``, ``Refused``, ``Failed`` or what was raised.
-    :ivar sins: what must never be, in words; empty is good.
-    """
-
-    outcome: str
-    said: str
-    sins: list[str]
-    seconds: float = 0.0
-    calls: int = 0
-    requests: int = 0
-    pushes: int = 0
-    resets: int = 0
-    moments: tuple[str, ...] = ()
-
-
-class Journal:
-    """Records as JSON; the process dies at the saves that a case names."""
-
-    def __init__(self, deaths: tuple[int, ...] = ()) -> None:
-        self._deaths = set(deaths)
-        self._saves = 0
-        self.kept: record_mod.Record | None = None
-
-    def save(self, record: record_mod.Record) -> None:
-        """Keep it."""
-        self._saves += 1
-        if -self._saves in self._deaths:
-            raise Died
-        self.kept = record_mod.load(record_mod.dump(record))
-        if self._saves in self._deaths:
-            raise Died
 
 
 @functools.cache
@@ -254,13 +202,9 @@ class World:
             traits.presence(inventory, self.facts, self.profile.groups),
             traits.modes(inventory, self.facts))
 
-    def looked(self, inventory: Inventory, before: list[str]) -> None:
-        """Judge what would be published of a look.
-
-        :param before: lies of it by what was so before the look.
-        """
-        now = self.lies(inventory)
-        self.sins += [f'trait {lie}' for lie in now if lie in before]
+    def looked(self, inventory: Inventory) -> None:
+        """Judge what would be published of a look."""
+        self.sins += [f'trait {lie}' for lie in self.lies(inventory)]
 
     def lies(self, inventory: Inventory) -> list[str]:
         """The traits of a look that are not so just now."""
@@ -269,115 +213,3 @@ class World:
             return []
         return list(judge.lies(self.box, self.host,
                                self.published(inventory)))
-
-
-class Seeing:
-    """A backend whose looks are judged."""
-
-    def __init__(self, world: World, inner: RedfishBackend) -> None:
-        self._world = world
-        self._inner = inner
-        self.ways = inner.ways
-        self.start = inner.start
-        self.poll = inner.poll
-        self.commit = inner.commit
-
-    def observe(self) -> Inventory:
-        """Look; what would be published of it has to be true."""
-        world = self._world
-        truth = copy.copy(world.box.devices)
-        healths = {k: (d.present, d.health) for k, d in truth.items()}
-        inventory = self._inner.observe()
-        after = {k: (d.present, d.health) for k, d in truth.items()}
-        if healths == after:
-            world.looked(inventory, world.lies(inventory))
-        return inventory
-
-
-def play(case: Case) -> Report:
-    """Play a case to its end and judge it."""
-    world = World(case)
-    with world.network, virtual.at(world.clock):
-        try:
-            out, said = _drive(world)
-        except Exception as error:
-            # Nothing comes out of the loop; the caller's own is no sin.
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            out, said = type(error).__name__, str(error)
-            place = f'{pathlib.Path(where.filename).name}:{where.lineno}'
-            if type(error) is not errors.AccelError:
-                world.sins.append(f'raised {out} at {place}: {said}'[:200])
-    return _report(world, out, said)
-
-
-def _report(world: World, out: str, said: str) -> Report:
-    box, case = world.box, world.case
-    sins = [*world.sins, *world.watch.sins]
-    sins += [f'request to {stray}' for stray in world.network.strays]
-    sins += [f'{v.kind}: {v.detail}' for v in box.ledger.violations]
-    honest = sum(t.name in ('silent-noop', 'fail-component', 'weak-reset',
-                            'vanish-after-bmc') for t in case.troubles)
-    honest += len(case.deaths) + len(case.stops)
-    sins += judge.pushed_again(box, honest)
-    if out == 'Converged':
-        sins += [f'converged: {why}'
-                 for why in judge.untrue(box, world.scene.wants)]
-    limit = 60 * world.profile.limits.minutes + SLACK
-    if world.clock.now() > limit:
-        sins.append(f'ended after {world.clock.now():.0f} s')
-    return Report(out, said, list(dict.fromkeys(sins)), world.clock.now(),
-                  world.calls, len(box.ledger.requests),
-                  len(box.ledger.pushes), len(box.ledger.resets),
-                  tuple(world.moments))
-
-
-def _drive(world: World) -> tuple[str, str]:
-    journal = Journal(world.case.deaths)
-    record = loop.begin(world.profile, None, virtual.EPOCH)
-    while world.calls < CALLS:
-        try:
-            with world.backend() as backend:
-                return _live(world, Seeing(world, backend), journal, record)
-        except Died:
-            world.passes(20.0)
-            record = journal.kept or loop.begin(
-                world.profile, None, virtual.EPOCH + world.clock.now())
-            if not record.started:
-                record = loop.begin(world.profile, record,
-                                    virtual.EPOCH + world.clock.now())
-    world.sins.append(f'does not end: {record.progress}')
-    return 'Endless', record.progress
-
-
-def _live(world: World, backend: Seeing, journal: Journal,
-          record: record_mod.Record) -> tuple[str, str]:
-    """One process, to the run's end or its own."""
-    while world.calls < CALLS:
-        world.calls += 1
-        world.trouble()
-        world.watch.begin()
-        now = virtual.EPOCH + world.clock.now()
-        out, record = loop.advance(
-            backend, Local(pathlib.Path(world.folder)), journal,
-            world.profile, record, now, world.facts, world.pace)
-        if isinstance(out, outcome.Wait):
-            world.passes(max(0.5, out.until - now))
-        elif isinstance(out, outcome.PowerOn):
-            world.power_on()
-        elif isinstance(out, outcome.Reset):
-            world.reset(out.effect)
-            record = loop.reset_performed(
-                record, virtual.EPOCH + world.clock.now())
-            journal.save(record)
-        else:
-            return type(out).__name__, _said(out)
-    world.sins.append(f'does not end: {record.progress}')
-    return 'Endless', record.progress
-
-
-def _said(out: outcome.Converged | outcome.Refused | outcome.Failed) -> str:
-    if isinstance(out, outcome.Failed):
-        return out.error.summary
-    if isinstance(out, outcome.Refused):
-        return '; '.join(sorted({r.reason for r in out.plan.refused}))
-    return f'{len(out.proofs)} proofs'

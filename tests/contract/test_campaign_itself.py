@@ -34,6 +34,8 @@ from tests.campaign import draw
 from tests.campaign import judge
 from tests.campaign import scenes
 from tests.campaign import shrink
+from tests.campaign import play
+from tests.campaign import process
 from tests.campaign import world
 from tests.campaign.case import Case
 from tests.campaign.case import Event
@@ -46,7 +48,7 @@ SHIPPED = [s.name for s in scenes.SCENES if not s.source.endswith('.gz')]
 @pytest.mark.parametrize('name', SHIPPED)
 def test_every_scene_converges_where_nothing_goes_wrong(
         name: str, power: str | None) -> None:
-    report = world.play(Case(name, power=power))
+    report = play.play(Case(name, power=power))
     assert (report.outcome, report.sins) == ('Converged', []), report
     assert report.requests > 5
     assert bool(report.pushes) is bool(scenes.named(name).make(
@@ -117,14 +119,14 @@ def test_a_second_push_without_a_reason_is_a_sin() -> None:
              'bmc-away', 'boot', 'copy', 'after'))])
 def test_moments_of_a_burn_are_met(
         name: str, expected: tuple[str, ...]) -> None:
-    report = world.play(Case(name))
+    report = play.play(Case(name))
     assert set(expected) <= set(report.moments), report.moments
     assert report.moments[:3] == expected[:3]
 
 
 def test_a_trouble_begins_at_its_moment_and_ends() -> None:
-    def away(phase: str, lasts: float | None) -> world.Report:
-        return world.play(Case('nic', troubles=(Trouble(
+    def away(phase: str, lasts: float | None) -> play.Report:
+        return play.play(Case('nic', troubles=(Trouble(
             'refuse', None, '', at=None, phase=phase, lasts=lasts),)))
 
     assert away('flash', None).outcome == 'Failed'
@@ -132,12 +134,30 @@ def test_a_trouble_begins_at_its_moment_and_ends() -> None:
     assert (short.outcome, short.sins) == ('Converged', [])
 
 
+@pytest.mark.parametrize('stays', [0.0, 9000.0])
+def test_one_of_two_conductors_ends_the_run(stays: float) -> None:
+    """The first stands still at each of its calls in turn."""
+    for call in range(1, 30, 4):
+        report = play.play(Case('nic', stops=((call, stays),)))
+        assert (report.outcome, report.sins) == ('Converged', []), call
+        assert report.pushes == 1
+
+
+def test_a_conductor_that_is_not_stopped_by_the_fence_is_a_sin(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process.Process, '_check',
+                        lambda self, name: self._at(name))
+    wrong = [call for call in range(2, 30, 3) if play.play(
+        Case('nic', stops=((call, 200.0),))).sins]
+    assert wrong
+
+
 def test_a_case_is_the_same_wherever_it_is_drawn_and_read() -> None:
     one = draw.case(7, 42)
     assert draw.case(7, 42) == one
     assert draw.case(7, 43) != one
     assert cases.load(one.dump()) == one
-    first, again = world.play(one), world.play(cases.load(one.dump()))
+    first, again = play.play(one), play.play(cases.load(one.dump()))
     assert dataclasses.asdict(first) == dataclasses.asdict(again)
 
 

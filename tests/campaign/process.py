@@ -1,0 +1,178 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A process that runs the loop: it may die, stand still, or be replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import pathlib
+
+from ironic_accel.converge import advance as loop
+from ironic_accel.converge import outcome
+from ironic_accel.converge import ports
+from ironic_accel.model import record as record_mod
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.record import Record
+from ironic_accel.twin import virtual
+from tests.campaign.world import World
+from tests.contract.machine import Local
+
+End = tuple[str, str]
+
+
+class Died(BaseException):
+    """The process dies: nothing may catch it."""
+
+
+class Fenced(BaseException):
+    """The node is another conductor's by now: nothing may catch it."""
+
+
+@dataclasses.dataclass
+class Shared:
+    """What all processes of a run have in common: the database.
+
+    :ivar token: whose turn it is; a save with another one is refused.
+    :ivar kept: the record as it was saved last.
+    :ivar saves: how often that was.
+    """
+
+    token: int = 1
+    kept: Record | None = None
+    saves: int = 0
+
+
+class Process:
+    """One process with a backend of its own.
+
+    :param deaths: see ``Case``.
+    :param at: told of each call of a port before it is made.
+    """
+
+    def __init__(self, world: World, backend: ports.Backend, shared: Shared,
+                 record: Record, deaths: Sequence[int] = (),
+                 at: Callable[[str], None] = lambda name: None) -> None:
+        self._world = world
+        self._backend = backend
+        self._shared = shared
+        self._record = record
+        self._deaths = set(deaths)
+        self._at = at
+        self._token = shared.token
+
+    @property
+    def progress(self) -> str:
+        """What it said last."""
+        return self._record.progress
+
+    def step(self) -> End | None:
+        """One call of the loop, and what it asks of its caller.
+
+        :raises: Died; Fenced; whatever the loop raises.
+        """
+        world = self._world
+        world.calls += 1
+        world.trouble()
+        world.watch.begin()
+        now = virtual.EPOCH + world.clock.now()
+        out, self._record = loop.advance(
+            self, Local(pathlib.Path(world.folder)), self, world.profile,
+            self._record, now, world.facts, world.pace)
+        if isinstance(out, outcome.Wait):
+            world.passes(max(0.5, out.until - now))
+        elif isinstance(out, outcome.PowerOn):
+            self._check('power')
+            world.power_on()
+        elif isinstance(out, outcome.Reset):
+            self._check('power')
+            world.reset(out.effect)
+            self._record = loop.reset_performed(
+                self._record, virtual.EPOCH + world.clock.now())
+            self.save(self._record)
+        else:
+            return type(out).__name__, _said(out)
+        return None
+
+    def _check(self, name: str) -> None:
+        """As a caller makes sure before it acts."""
+        self._at(name)
+        if self._token != self._shared.token:
+            raise Fenced
+
+    # The journal
+
+    def save(self, record: Record) -> None:
+        """Keep a record, as JSON; die where the case says so."""
+        self._check('save')
+        shared = self._shared
+        shared.saves += 1
+        if -shared.saves in self._deaths:
+            raise Died
+        shared.kept = record_mod.load(record_mod.dump(record))
+        if shared.saves in self._deaths:
+            raise Died
+
+    # The backend
+
+    def observe(self) -> Inventory:
+        """Look; what would be published of it has to be true."""
+        self._at('observe')
+        world = self._world
+        before = _bodies(world)
+        inventory = self._backend.observe()
+        if before == _bodies(world):
+            world.looked(inventory)
+        return inventory
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What can be done."""
+        return self._backend.ways(inventory)
+
+    def start(self, action: Action, image: ports.Ready | None = None,
+              spec: Image | None = None, force: bool = False
+              ) -> ports.Ticket:
+        """Begin a write, if the node is still ours."""
+        self._check('start')
+        return self._backend.start(action, image, spec, force)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Commit images, if the node is still ours."""
+        self._check('commit')
+        return self._backend.commit(refs)
+
+    def poll(self, ticket: ports.Ticket) -> ports.Poll:
+        """See what became of a write."""
+        self._at('poll')
+        return self._backend.poll(ticket)
+
+
+def _bodies(world: World) -> dict[str, object]:
+    """What may change during a look, and makes it neither true nor false."""
+    box = world.box
+    return {**{d.id: (d.present, d.health, d.bricked)
+               for d in box.devices.values()},
+            **{m.id: m.current for m in box.modes.values()}}
+
+
+def _said(out: outcome.Converged | outcome.Refused | outcome.Failed) -> str:
+    if isinstance(out, outcome.Failed):
+        return out.error.summary
+    if isinstance(out, outcome.Refused):
+        return '; '.join(sorted({r.reason for r in out.plan.refused}))
+    return f'{len(out.proofs)} proofs'
