@@ -97,7 +97,7 @@ def telling(name: str) -> tuple[str, ...]:
     """The resources that a look at a scene's box reads, without a fault."""
     played = world.World(Case(name))
     with (played.network, virtual.at(played.clock),
-          played.backend() as backend):
+          played.ports() as (backend, _)):
         backend.observe()
     return tuple(sorted({r.path for r in played.box.ledger.requests}
                         | set(_members(name, played))))
@@ -202,7 +202,8 @@ def case(seed: int, number: int) -> Case:
     two = dice.random() < 0.12
     return Case(
         scene, seed, number,
-        power=dice.choice((None, None, None, 'Off')),
+        power=dice.choice((None, None, None, None if scenes.named(
+            scene).source.startswith('cases/') else 'Off')),
         expand=dice.random() < 0.75,
         pace=dice.choice((30.0, 60.0)),
         troubles=tuple(trouble(dice, scene) for _ in range(many)),

@@ -96,13 +96,6 @@ class Watch(Service):
                     f'{", ".join(sorted(under_way))}')
         return super().handle(request)
 
-    def reset(self, what: str) -> None:
-        """The caller is about to reset the host."""
-        under_way = running(self.box) & self.before
-        if under_way:
-            self.sins.append(
-                f'{what} during {", ".join(sorted(under_way))}')
-
 
 def _of(box: Box, want: Want) -> list[Device]:
     return [d for d in box.devices.values()

@@ -21,7 +21,6 @@ import threading
 import traceback
 
 from ironic_accel.converge import advance as loop
-from ironic_accel.model import errors
 from ironic_accel.model.record import Record
 from ironic_accel.twin import virtual
 from tests.campaign import judge
@@ -70,12 +69,11 @@ def play(case: Case) -> Report:
         try:
             out, said = _drive(world)
         except Exception as error:
-            # Nothing comes out of the loop; the caller's own is no sin.
+            # Nothing may come out of the loop.
             where = traceback.extract_tb(error.__traceback__)[-1]
             out, said = type(error).__name__, str(error)
             place = f'{pathlib.Path(where.filename).name}:{where.lineno}'
-            if type(error) is not errors.AccelError:
-                world.sins.append(f'raised {out} at {place}: {said}'[:200])
+            world.sins.append(f'raised {out} at {place}: {said}'[:200])
     return _report(world, out, said)
 
 
@@ -87,6 +85,9 @@ def _report(world: World, out: str, said: str) -> Report:
     honest = sum(t.name in HONEST for t in case.troubles)
     sins += judge.pushed_again(
         box, honest + len(case.deaths) + len(case.stops))
+    if case.power is None and out in ('Converged', 'Refused') and (
+            box.hosts[world.host].power == 'Off'):
+        sins.append('the host was left off')
     if out == 'Converged':
         sins += [f'converged: {why}'
                  for why in judge.untrue(box, world.scene.wants)]
@@ -114,9 +115,9 @@ def _drive(world: World) -> End:
 
 def _process(world: World, shared: Shared, stack: contextlib.ExitStack,
              stops: _Stops | None = None) -> Process:
-    backend = stack.enter_context(world.backend())
+    backend, host = stack.enter_context(world.ports())
     more = {} if stops is None else {'at': stops.at}
-    return Process(world, backend, shared, _found(world, shared),
+    return Process(world, backend, host, shared, _found(world, shared),
                    world.case.deaths, **more)
 
 

@@ -15,19 +15,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import pathlib
 
+from ironic_accel.cli import resets
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
+from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
 from ironic_accel.twin import virtual
 from tests.campaign.world import World
@@ -61,12 +65,14 @@ class Shared:
 class Process:
     """One process with a backend of its own.
 
+    :param host: whose power it may change.
     :param deaths: see ``Case``.
     :param at: told of each call of a port before it is made.
     """
 
-    def __init__(self, world: World, backend: ports.Backend, shared: Shared,
-                 record: Record, deaths: Sequence[int] = (),
+    def __init__(self, world: World, backend: ports.Backend,
+                 host: resets.Host, shared: Shared, record: Record,
+                 deaths: Sequence[int] = (),
                  at: Callable[[str], None] = lambda name: None) -> None:
         self._world = world
         self._backend = backend
@@ -75,6 +81,8 @@ class Process:
         self._deaths = set(deaths)
         self._at = at
         self._token = shared.token
+        self._host = host
+        self._resetter = resets.Resetter(host, self.save, resets.Pauses())
 
     @property
     def progress(self) -> str:
@@ -96,17 +104,31 @@ class Process:
             self._record, now, world.facts, world.pace)
         if isinstance(out, outcome.Wait):
             world.passes(max(0.5, out.until - now))
-        elif isinstance(out, outcome.PowerOn):
+        elif isinstance(out, outcome.PowerOn | outcome.Reset):
             self._check('power')
-            world.power_on()
-        elif isinstance(out, outcome.Reset):
-            self._check('power')
-            world.reset(out.effect)
-            self._record = loop.reset_performed(
-                self._record, virtual.EPOCH + world.clock.now())
-            self.save(self._record)
+            return self._power(out)
         else:
             return type(out).__name__, _said(out)
+        return None
+
+    def _power(self, out: outcome.PowerOn | outcome.Reset) -> End | None:
+        """One step of what the loop asks of its caller.
+
+        What comes of a host that does not follow is its caller's to tell.
+        """
+        world = self._world
+        now = virtual.EPOCH + world.clock.now()
+        until = now + 10.0
+        try:
+            if isinstance(out, outcome.PowerOn):
+                self._host.power_on()
+            else:
+                step = self._resetter.step(self._record, now)
+                self._record, until = step.record, step.until
+        except errors.AccelError as error:
+            if isinstance(out, outcome.Reset):
+                return 'ResetFailed', str(error)
+        world.passes(max(0.5, until - now))
         return None
 
     def _check(self, name: str) -> None:
@@ -140,9 +162,10 @@ class Process:
             world.looked(inventory)
         return inventory
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
         """What can be done."""
-        return self._backend.ways(inventory)
+        return self._backend.ways(inventory, pushes)
 
     def start(self, action: Action, image: ports.Ready | None = None,
               spec: Image | None = None, force: bool = False

@@ -23,14 +23,13 @@ import pathlib
 
 from ironic_accel.converge.pace import Pace
 from ironic_accel.model import catalog
-from ironic_accel.model import errors
 from ironic_accel.model import loader
 from ironic_accel.model import traits
-from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.profile import Profile
 from ironic_accel.redfish import connect
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.host import Host
 from ironic_accel.redfish.settings import Settings
 from ironic_accel.twin import Box
 from ironic_accel.twin import documents
@@ -38,7 +37,6 @@ from ironic_accel.twin import FakeClock
 from ironic_accel.twin import load_box
 from ironic_accel.twin import Timing
 from ironic_accel.twin.bmc.direct import Network
-from ironic_accel.twin.errors import RedfishError
 from ironic_accel.twin.faults import Fault
 from tests.campaign import judge
 from tests.campaign import scenes
@@ -49,10 +47,6 @@ from tests.campaign.case import Trouble
 #: Shorter than a real machine's, in the same proportions.
 TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
           'adapter_ready': 30.0, 'boot': 60.0, 'verify': 10.0}
-RESETS = {Effect.WARM_REBOOT: ('ForceRestart',),
-          Effect.POWER_CYCLE: ('ForceOff', 'On'),
-          Effect.AUX_CYCLE: ('ForceOff', 'aux', 'On')}
-
 
 @functools.cache
 def _template(path: str) -> Box:
@@ -145,15 +139,16 @@ class World:
     # Ports
 
     @contextlib.contextmanager
-    def backend(self) -> Iterator[RedfishBackend]:
-        """A backend as a new process makes it."""
+    def ports(self) -> Iterator[tuple[RedfishBackend, Host]]:
+        """A backend, and the host's power, as a new process makes them."""
         settings = Settings(
             expand=self.case.expand,
             image_uri=lambda ready, spec: f'file://{ready.path}')
         connector = connect.connect(self.url, settings=settings)
         try:
-            yield RedfishBackend(connector, self.scene.system,
-                                 catalog=self.facts, settings=settings)
+            yield (RedfishBackend(connector, self.scene.system,
+                                  catalog=self.facts, settings=settings),
+                   Host(connector, self.box.hosts[self.host].uri, settings))
         finally:
             connect.disconnect(connector)
 
@@ -169,28 +164,6 @@ class World:
             step = min(left, 30.0, *([max(0.5, due)] if due is not None
                                      else []))
             self.box.advance(step)
-
-    def reset(self, effect: Effect) -> None:
-        """Reset the host as a caller does.
-
-        :raises: AccelError where this box has no such reset, or is not in
-            the state for it.
-        """
-        self.watch.reset(effect)
-        for kind in RESETS[effect]:
-            try:
-                if kind == 'aux':
-                    self.box.power.aux_cycle(False)
-                else:
-                    self.box.power.reset(self.box.hosts[self.host], kind)
-            except RedfishError as error:
-                raise errors.AccelError(f'reset {kind}: {error}') from error
-            self.passes(150.0 if kind == 'aux' else 10.0)
-
-    def power_on(self) -> None:
-        """Power the host on."""
-        self.box.power.reset(self.box.hosts[self.host], 'On')
-        self.passes(10.0)
 
     # Judgement
 
