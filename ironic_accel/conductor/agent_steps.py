@@ -22,10 +22,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ironic.common import exception
 from ironic.drivers.modules import agent_base
 from ironic.drivers.modules import deploy_utils
+from oslo_log import log
 
+from ironic_accel.conductor import operation
 from ironic_accel.conductor import steps
+
+LOG = log.getLogger(__name__)
 
 #: The name that ``ipa_hardware_manager.manager`` declares.
 STEP = 'apply_profile_in_band'
@@ -65,12 +70,34 @@ class AgentSteps:
 
     def _run(self, task: Any, step: Mapping[str, Any], kind: str
              ) -> str | None:
-        """Begin our step, run a conductor's, hand over another agent's."""
+        """Begin a step of ours, hand on another's.
+
+        Ours never raises: what turns it down is the end of its operation.
+
+        :raises: InvalidState where not even that can be written down.
+        """
+        if step['step'] not in operation.STEPS:
+            return self._hand_on(task, step, kind)
+        try:
+            if step['step'] == STEP:
+                _check(task, step, kind)
+                return steps.begin_apply(task, STEP, *_arguments(step),
+                                         in_band=True)
+            return self._hand_on(task, step, kind)
+        except exception.IronicException as exc:
+            return steps.refuse(task, step['step'], str(exc))
+        except Exception as exc:
+            # The text of an unknown exception may hold secrets.
+            LOG.exception('Step %s of node %s', step['step'],
+                          task.node.uuid)
+            return steps.refuse(
+                task, step['step'], f'unexpected {type(exc).__name__}, see '
+                'the conductor\'s log')
+
+    def _hand_on(self, task: Any, step: Mapping[str, Any], kind: str
+                   ) -> str | None:
+        """Run a step of the conductor's, or hand it to the agent."""
         done: str | None
-        if step['step'] == STEP:
-            _check(task, step, kind)
-            return steps.begin_apply(task, STEP, *_arguments(step),
-                                     in_band=True)
         declared = getattr(self, f'{kind}_steps')
         if any(s['step'] == step['step'] for s in declared):
             run = getattr(super(), f'execute_{kind}_step')

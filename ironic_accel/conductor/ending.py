@@ -22,7 +22,6 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-from ironic.common import async_steps
 from ironic.common import states
 from oslo_log import log
 
@@ -35,12 +34,14 @@ from ironic_accel.conductor import journal
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import saving
+from ironic_accel.conductor import step_end
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.context import profile_of
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.converge.outcome import Converged
 from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import word
 
 LOG = log.getLogger(__name__)
@@ -92,6 +93,7 @@ class Ending:
         if current.work == 'watch':
             # The result is that of the step which this one outlived.
             result = kept or result
+        nothing = step_end.untouched(task.node, current)
         _close(task, current, result)
         if current.step == operation.BY_ITSELF and kept:
             # Nobody asked for this look: the result is what was asked for.
@@ -102,7 +104,7 @@ class Ending:
         if self.error is None or current.work == 'watch':
             _resume(task, current)
         else:
-            _give_up(task, current, self.error)
+            _give_up(task, current, self.error, nothing)
 
 
 def converged(ctx: Context, outcome: Converged) -> Ending:
@@ -119,6 +121,13 @@ def converged(ctx: Context, outcome: Converged) -> Ending:
     return Ending(ctx.operation, None, outcome.plan.to_dict(), facts)
 
 
+def refused(task: Any, current: Operation) -> Ending:
+    """The end of a step that its own arguments or the node turn down."""
+    return Ending(current, Detail(
+        f'refused, nothing was begun: {current.why}',
+        ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
+
+
 def fail(task: Any, current: Operation, error: Detail) -> None:
     """End an operation that failed; it releases the task."""
     Ending(current, error).finish(task)
@@ -128,7 +137,8 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
     refused = list((end.plan or {}).get('refused') or ())
     outcome = 'done'
     if end.error is not None:
-        outcome = 'refused' if refused else 'failed'
+        outcome = ('refused' if refused or current.work == 'refuse'
+                   else 'failed')
     elif current.work == 'apply':
         outcome = 'converged'
     now = clock.now()
@@ -139,7 +149,7 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
         'seconds': round(now - current.started, 1),
         'writes': current.writes, 'resets': current.resets,
         'requests': current.requests, 'asked': dict(current.asked),
-        'error': None}
+        'changed_before': current.changed_before, 'error': None}
     result.update(end.facts)
     if refused:
         result['refused'] = refused[:SHOWN]
@@ -214,16 +224,18 @@ def _words(current: Operation, result: Mapping[str, Any]) -> str:
 
 def _resume(task: Any, current: Operation) -> None:
     if current.kind != 'idle':
-        saving.resume(task, current.kind)
+        step_end.resume(task, current)
 
 
-def _give_up(task: Any, current: Operation, error: Detail) -> None:
-    _end_in_failure(task, current, error)
+def _give_up(task: Any, current: Operation, error: Detail,
+             nothing: bool) -> None:
+    _end_in_failure(task, current, error, nothing)
     if task.node is not None:
         watch_on(task)
 
 
-def _end_in_failure(task: Any, current: Operation, error: Detail) -> None:
+def _end_in_failure(task: Any, current: Operation, error: Detail,
+                    nothing: bool) -> None:
     node = task.node
     text = word(dataclasses.replace(error, node=node.uuid))
     if current.kind == 'idle':
@@ -235,22 +247,7 @@ def _end_in_failure(task: Any, current: Operation, error: Detail) -> None:
         _quarantine(task, text)
         _resume(task, current)
         return
-    try:
-        saving.fail_step(
-            task, f'Step {current.step} failed: {text}', text)
-    except Exception:
-        # The handler powers nodes off where it is told to, and the guard
-        # refuses that while something is still written: the node has to
-        # leave the wait state all the same.
-        LOG.exception('Ending step %s of node %s', current.step, node.uuid)
-        async_steps.remove_node_flags(node)
-        setattr(node, operation.STEP_FIELDS[current.kind], {})
-        saving.history(node, text, error=True)
-        saving.save(node)
-        if node.provision_state == operation.WAIT_STATES[current.kind]:
-            target = (states.MANAGEABLE if node.target_provision_state
-                      == states.MANAGEABLE else None)
-            saving.process_event(task, 'fail', target)
+    step_end.fail(task, current, text, nothing)
 
 
 def _quarantine(task: Any, text: str) -> None:

@@ -38,6 +38,10 @@ KEY = 'accel_operation'
 RECORD_KEY = 'accel_record'
 PROFILE_KEY = 'accel_profile'
 RESULT_KEY = 'accel_result'
+#: The steps that are ours: the conductor's, and the agent's that it runs.
+STEPS = frozenset({
+    'apply_profile', 'apply_profile_in_band', 'apply_baseline',
+    'reset_devices', 'refresh_traits', 'note_tenant', 'deliver_first_boot'})
 #: The step of a look that nobody asked for.
 BY_ITSELF = 'look_for_moved'
 
@@ -73,7 +77,8 @@ class Operation:
 
     :ivar kind: ``clean``, ``deploy``, ``service``, or ``idle`` for a refresh
         that is no step of Ironic's.
-    :ivar work: ``apply``, ``look``, ``reset``, or ``watch`` for a write
+    :ivar work: ``apply``, ``look``, ``reset``, ``refuse`` for a step that
+        ends as refused (``why`` has the reason), or ``watch`` for a write
         that outlived its step.
     :ivar state: the provision state of an ``idle`` one: it ends where that
         changes.
@@ -100,6 +105,8 @@ class Operation:
     :ivar requests: requests that the observations took.
     :ivar ticket: a device reset under way (``reset``).
     :ivar outcome: the result, once ``phase`` is ``restore``.
+    :ivar changed_before: whether an earlier step of the same service may
+        have changed something.
     :ivar asked: who asked for it, as far as Ironic knows: ``user`` and
         ``project`` (ids), ``request`` (the id in its API's log).
     """
@@ -132,6 +139,7 @@ class Operation:
     ticket: Mapping[str, Any] | None = None
     devices: tuple[str, ...] = ()
     outcome: Mapping[str, Any] | None = None
+    changed_before: bool = False
     asked: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def but(self, **changes: Any) -> Operation:

@@ -109,6 +109,8 @@ def _tick(task: Any, current: operation.Operation) -> None:
     try:
         if current.phase == 'restore':
             end: Ending | None = _restore(task, current)
+        elif current.work == 'refuse':
+            end = ending.refused(task, current)
         elif agent_boot.wait(task, current):
             return
         else:

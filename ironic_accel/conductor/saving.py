@@ -37,7 +37,6 @@ import uuid
 
 from ironic.common import exception
 from ironic.conductor import utils as manager_utils
-from ironic.drivers.modules import deploy_utils
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 import sqlalchemy
@@ -196,15 +195,6 @@ def resume(task: Any, kind: str) -> None:
     """
     check(task.node)
     manager_utils.notify_conductor_resume_operation(task, kind)
-
-
-def fail_step(task: Any, log_text: str, text: str) -> None:
-    """Have Ironic end a step in failure.
-
-    :raises: NotOurs; what Ironic's own handler raises.
-    """
-    check(task.node)
-    deploy_utils.step_error_handler(task, log_text, text)
 
 
 def _put(node: Any, value: str | None) -> None:

@@ -38,6 +38,7 @@ from ironic_accel.conductor import operation
 from ironic_accel.conductor import resets
 from ironic_accel.conductor import saving
 from ironic_accel.conductor import sites
+from ironic_accel.conductor import step_end
 from ironic_accel.conductor import tenancy
 from ironic_accel.conductor import verify
 from ironic_accel.conductor.conf import CONF
@@ -189,11 +190,27 @@ def begin(task: Any, current: Operation) -> str:
     operation.store(node, current.but(
         due=now, started=now, ramdisk=ramdisk,
         asked=operation.asked_by(task.context),
+        changed_before=step_end.changed_before(node, current.kind),
         deadline=now + CONF.accelerator.stable_timeout))
     node.del_driver_internal_info(operation.RESULT_KEY)
     async_steps.set_node_flags(
         node, polling=True, skip_current_step=True, step_type=current.kind)
     return str(operation.WAIT_STATES[current.kind])
+
+
+def refuse(task: Any, step: str, why: str) -> str:
+    """Let a step that cannot be begun end as refused.
+
+    A step body that raises has Ironic tear down a ramdisk that was never
+    booted, and on some boot interfaces that powers the host off.
+
+    :param why: the reason.
+    :returns: the wait state to return from the step.
+    :raises: InvalidState as ``begin`` does.
+    """
+    return begin(task, Operation(
+        kind=str(operation.kind_of(task.node)), step=step, work='refuse',
+        why=why, power_on=False, progress='refused'))
 
 
 def _check_known(node: Any) -> None:

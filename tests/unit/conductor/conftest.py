@@ -49,7 +49,9 @@ INTERFACES = {
     'vendor': 'accelerator'}
 
 #: What nodes may have instead.
-MORE = {'deploy': ('direct',), 'management': ('accel-redfish',)}
+MORE = {'boot': ('redfish-virtual-media', 'redfish-https', 'ipxe', 'pxe'),
+        'deploy': ('direct', 'custom-agent'),
+        'management': ('accel-redfish',)}
 
 
 @pytest.fixture(scope='session')
@@ -61,6 +63,11 @@ def database(tmp_path_factory: pytest.TempPathFactory
     CONF.set_override('connection', f'sqlite:///{path}', group='database')
     CONF.set_override('enabled_hardware_types', ['accel-redfish'])
     CONF.set_override('host', 'this-conductor')
+    # iPXE writes its boot script where the interface is loaded.
+    for group, option in (('deploy', 'http_root'), ('pxe', 'tftp_root')):
+        folder = path.parent / option
+        folder.mkdir()
+        CONF.set_override(option, str(folder), group=group)
     for kind, name in INTERFACES.items():
         CONF.set_override(f'enabled_{kind}_interfaces', [
             name, *MORE.get(kind, ())])

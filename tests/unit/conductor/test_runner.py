@@ -129,7 +129,7 @@ def test_a_service_step_powers_nothing_on(stage: Stage) -> None:
     assert told['outcome'] == 'failed'
     assert 'may not power it on' in told['error']['summary']
     assert stage.box.host == 'off'
-    assert stage.node.provision_state == states.SERVICEFAIL
+    assert stage.resumed == ['service']
 
 
 def test_a_service_step_is_refused_what_it_does_not_allow(

@@ -36,7 +36,9 @@ from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import runner
 from ironic_accel.conductor import saving
+from ironic_accel.conductor import step_end
 from ironic_accel.conductor import store
+from ironic_accel.conductor.operation import Operation
 from tests.unit.conductor import sample
 from tests.unit.conductor import test_runner
 from tests.unit.conductor.stage import Make
@@ -100,14 +102,20 @@ def everything(node: Any) -> dict[str, Any]:
     lambda task: saving.history(task.node, 'stale'),
     lambda task: saving.check(task.node),
     lambda task: saving.resume(task, 'clean'),
-    lambda task: saving.fail_step(task, 'stale', 'stale'),
+    lambda task: step_end.fail(
+        task, Operation(kind='clean', step='x'), 'stale', nothing=False),
+    lambda task: step_end.fail(
+        task, Operation(kind='clean', step='x'), 'stale', nothing=True),
+    lambda task: step_end.fail(
+        task, Operation(kind='service', step='x'), 'stale', nothing=True),
     lambda task: saving.process_event(task, 'fail'),
     lambda task: nodetraits.change(task, {'CUSTOM_ACCEL_STALE': 'here'}, ()),
     lambda task: nodetraits.change(task, {}, ['CUSTOM_ACCEL_GPU']),
     lambda task: store.save(task, sample.box()),
     lambda task: store.sync_firmware(task, sample.box())],
-    ids=['save', 'touch', 'history', 'check', 'resume', 'fail', 'event',
-         'trait', 'untrait', 'inventory', 'firmware'])
+    ids=['save', 'touch', 'history', 'check', 'resume', 'fail',
+         'fail in place', 'stay active', 'event', 'trait',
+         'untrait', 'inventory', 'firmware'])
 def test_whoever_lost_a_node_writes_nothing(
         make_node: Make, acquire: Make, released: bool,
         write: Callable[[Any], None]) -> None:
