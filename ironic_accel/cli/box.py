@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
+import time
 
 from ironic_accel.cli import catalogue
 from ironic_accel.cli import machine
@@ -43,6 +44,7 @@ from ironic_accel.model.profile import Profile
 from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
 from ironic_accel.redfish import scope
+from ironic_accel.redfish import state
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.connect import connect
 from ironic_accel.redfish.connect import Connector
@@ -111,6 +113,7 @@ class Opened:
     connector: Connector
     backend: Watched
     catalog: Catalog
+    steady: float = 30.0
 
     @functools.cached_property
     def system(self) -> str:
@@ -129,12 +132,25 @@ class Opened:
         """What resets the host."""
         return Host(self.connector, self.system)
 
+    def settled(self) -> Inventory:
+        """Observe; twice where only a second look tells that all is there.
+
+        Such a BMC does not tell when its host was last reset.
+        """
+        inventory = self.backend.observe()
+        if inventory.lacking == (state.UNTOLD.format(self.steady),):
+            machine.say(f'looking once more in {self.steady:g} s: the BMC '
+                        'does not tell when its host was last reset')
+            time.sleep(self.steady)
+            inventory = self.backend.observe()
+        return inventory
+
     def look(self) -> Inventory:
         """Observe a box that a plan can be made of.
 
         :raises: AccelError where the host is off or devices still appear.
         """
-        inventory = self.backend.observe()
+        inventory = self.settled()
         if inventory.host == 'off':
             raise AccelError(
                 'the host is off, so its devices are not seen',
@@ -142,7 +158,7 @@ class Opened:
                 todo='power it on; apply does so by itself')
         if not inventory.complete:
             raise AccelError(
-                'not all devices of the host have appeared',
+                f'the host is not ready: {inventory.unready}',
                 error_class=ErrorClass.TRANSIENT,
                 todo='wait until the host has booted, then run again')
         return inventory
@@ -171,7 +187,11 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
     connector = connect(bmc, user, password, machine.verify(args))
     try:
         backend = RedfishBackend(connector, args.system, catalog=catalog,
-                                 settings=Settings(image_uri=image_uri))
-        yield Opened(bmc, args.system, connector, Watched(backend), catalog)
+                                 settings=Settings(
+                                     image_uri=image_uri, warm_up=args.steady,
+                                     accept_unread=frozenset(
+                                         args.accept_unread)))
+        yield Opened(bmc, args.system, connector, Watched(backend), catalog,
+                     args.steady)
     finally:
         disconnect(connector)

@@ -26,12 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     machine.add_arguments(parser)
     catalogue.add_argument(parser)
+    parser.add_argument('--once', action='store_true',
+                        help='do not wait for a second look, and say that '
+                             'it may not be complete')
     parser.add_argument('--firmware', action='store_true',
                         help='a row for each component too')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look once, and print what is there.
+    """Look, and print what is there.
+
+    Where the BMC does not tell when its host was last reset, a second look
+    says whether all is there, unless ``--once`` is given.
 
     A machine whose host is off is no failure: what is seen is printed, and
     that it is not complete.
@@ -40,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from ironic_accel.cli import box
     from ironic_accel.model import document
     with box.opened(args) as opened:
-        doc = document.inventory_to_dict(opened.backend.observe())
+        doc = document.inventory_to_dict(
+            opened.backend.observe() if args.once else opened.settled())
     for line in view.warning_lines(doc):
         machine.say(line)
     if args.json:

@@ -38,8 +38,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                           'checked against')
     tls.add_argument('--insecure', action='store_true',
                      help='do not check the BMC\'s certificate')
+    group.add_argument('--accept-unread', metavar='URI', action='append',
+                       default=[], type=_acceptable,
+                       help='a sub-resource that this BMC is known not to '
+                            'answer for; can be given several times')
+    group.add_argument('--steady', metavar='SECONDS', type=float,
+                       default=30.0,
+                       help='how long looks have to show the same where the '
+                            'BMC does not tell when its host was last '
+                            'reset (30; 0 believes the first)')
     parser.add_argument('--json', action='store_true',
                         help='print the document as JSON on standard output')
+
+
+def _acceptable(text: str) -> str:
+    """The path of a sub-resource.
+
+    :raises: ArgumentTypeError for what cannot be accepted as unread.
+    """
+    from ironic_accel.redfish import spoils
+    wrong = spoils.refusal(text)
+    if wrong is not None:
+        raise argparse.ArgumentTypeError(wrong)
+    return text
 
 
 def url(args: argparse.Namespace) -> str:

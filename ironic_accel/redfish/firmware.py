@@ -28,11 +28,16 @@ from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.facts import pci_id
+from ironic_accel.model.standing import Standing
+from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
+from ironic_accel.redfish.found import absent
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
+from ironic_accel.redfish.spoils import Role
+from ironic_accel.redfish.spoils import Spoils
 from ironic_accel.redfish.vendors import generic
 from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import Quirks
@@ -74,11 +79,21 @@ def kind_of(found: Found, catalog: Catalog) -> str:
     return product.kind if product else found.hint or 'ai'
 
 
-def entries(reader: Reader, service: Fields | None) -> list[Fields]:
-    """The whole FirmwareInventory of the BMC, in the order of the Ids."""
-    shown = [] if service is None else reader.members(
-        service.link('FirmwareInventory'))
-    return sorted(shown, key=lambda one: _natural(one.uri))
+def entries(reader: Reader, scope: Scope, service: Fields | None
+            ) -> tuple[list[Fields], list[str], bool]:
+    """The whole FirmwareInventory of the BMC, in the order of the Ids.
+
+    :returns: the entries; those that are listed and were not read; and
+        whether these are all that there are.
+    """
+    if service is None:
+        return [], [], scope.root.link('UpdateService') is None
+    listed = service.link('FirmwareInventory')
+    shown, unread = reader.listing(listed, Spoils(
+        Role.SERVICE, ('baseboard',), ('firmware',), optional=False))
+    shown = [reader.whole(one, 'Version', 'Status') for one in shown]
+    return (sorted(shown, key=lambda one: _natural(one.uri)), unread,
+            listed is None or listed not in reader.failures)
 
 
 def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],
@@ -96,6 +111,37 @@ def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],
             _add(owner, entry, kind_of(owner, catalog), catalog, service)
 
 
+def spoil(reader: Reader, scope: Scope, devices: list[Found],
+          unread: Iterable[str], whole: bool, catalog: Catalog) -> None:
+    """Say what entries leave open that are listed and were not read.
+
+    Where the Id tells whose firmware it is, that component; else every
+    component of a device that no entry shows: it may be any of them.
+
+    :param whole: whether the entries are all that there are.
+    """
+    if not whole:
+        for one in devices:
+            one.unread.add('firmware')
+    for uri in unread:
+        entry = _entry(reader.fields({'@odata.id': uri}), scope.quirks)
+        owner = _owner(entry, scope, devices)
+        if owner is not None and entry.rule is not None:
+            fact = f'firmware:{entry.rule.component}'
+            owner.unread.add(fact)
+            reader.note(uri, Spoils(Role.SERVICE, facts=(fact,),
+                                    about=owner.uri, optional=False))
+            continue
+        for one in devices:
+            known = {c.name for c in one.components}
+            missing = [n for n in catalog.components(kind_of(one, catalog))
+                       if n not in known]
+            one.unread |= ({'firmware'} if not known else
+                           {f'firmware:{n}' for n in missing})
+        reader.note(uri, Spoils(Role.SERVICE, facts=('firmware',),
+                                optional=False))
+
+
 def _natural(text: str) -> list[tuple[int, str]]:
     """A key that puts 2 before 10."""
     return [(int(t), '') if t.isdigit() else (-1, t)
@@ -104,7 +150,7 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 def _entry(shown: Fields, quirks: Iterable[Quirks]) -> Entry:
     name = shown.text('Id') or last(shown.uri)
-    for quirk in quirks:
+    for quirk in (*quirks, *vendors.ANYWHERE):
         for rule in quirk.firmware:
             match = re.fullmatch(rule.pattern, name)
             if match:
@@ -124,8 +170,9 @@ def _owner(entry: Entry, scope: Scope, devices: list[Found]
                     uri == found.chassis and _only_one(uri, parts)):
                 return found
     rule = entry.rule
-    if rule is None or (rule.system and entry.fill(rule.system)
-                        != last(scope.system.uri)):
+    if rule is None:
+        return _by_context(entry, scope, parts)
+    if rule.system and entry.fill(rule.system) != last(scope.system.uri):
         return None
     if rule.owner == 'baseboard':
         for uri in related:
@@ -134,6 +181,18 @@ def _owner(entry: Entry, scope: Scope, devices: list[Found]
                     return board
         return boards[0] if boards and not rule.system else None
     return _by_rule(entry, rule, scope, parts)
+
+
+def _by_context(entry: Entry, scope: Scope, parts: list[Found]
+                ) -> Found | None:
+    """The one device in the place that an entry names in its vendor's way."""
+    for quirk in scope.quirks:
+        if quirk.context:
+            place = entry.shown.text(*quirk.context)
+            there = [d for d in parts if place and d.context == place]
+            if len(there) == 1:
+                return there[0]
+    return None
 
 
 def _only_one(chassis: str, parts: list[Found]) -> bool:
@@ -145,8 +204,8 @@ def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
     at = entry.fill(rule.at)
     if rule.owner == 'system':
         return next((d for d in parts if d.uri == scope.system.uri), None)
-    wanted = ('/NetworkAdapters/' if rule.owner == 'adapter'
-              else '/Processors/')
+    wanted = {'adapter': '/NetworkAdapters/', 'card': '/PCIeDevices/'}.get(
+        rule.owner, '/Processors/')
     there = [d for d in parts if wanted in d.uri]
     if rule.by == 'rot':
         return _guarded(at, scope, there)
@@ -183,8 +242,12 @@ def _bare_board(entry: Entry, scope: Scope, devices: list[Found]
                 ) -> Found | None:
     """A baseboard that only its firmware shows."""
     rule = entry.rule
-    if rule is None or rule.owner != 'baseboard' or not rule.system or (
-            entry.fill(rule.system) != last(scope.system.uri)):
+    if rule is None or rule.owner != 'baseboard':
+        return None
+    if rule.system:
+        if entry.fill(rule.system) != last(scope.system.uri):
+            return None
+    elif not scope.alone or not any(d.hint == 'gpu' for d in devices):
         return None
     board = next((d for d in devices if d.hint == 'baseboard'), None)
     if board is None:
@@ -192,7 +255,8 @@ def _bare_board(entry: Entry, scope: Scope, devices: list[Found]
         fields = (entry.shown.text('SoftwareId') or '').split(':')
         board.model = version.clean(fields[1]) if len(fields) > 1 else None
         board.board = board.model
-        board.vendor = (board.model or '').split('.')[0] or None
+        board.vendor = ((board.model or '').split('.')[0]
+                        or entry.shown.text('Manufacturer'))
         board.location = last(scope.system.uri)
         devices.append(board)
     return board
@@ -209,7 +273,7 @@ def _add(found: Found, entry: Entry, kind: str, catalog: Catalog,
         if kind != 'baseboard' or (rule and rule.once):
             return
         name = _next_name(found, name)
-    running = shown.text('Version', needed=True)
+    running, standing = _running(shown)
     slots, pending = _pending(shown, running)
     updateable = shown.flag('Updateable')
     if shown.flag('WriteProtected'):
@@ -218,8 +282,28 @@ def _add(found: Found, entry: Entry, kind: str, catalog: Catalog,
         name, shown.text('Id') or last(shown.uri), running, pending, slots,
         updateable, None, shown.uri,
         shown.text('LowestSupportedVersion'),
-        service.number('MaxImageSizeBytes') if service else None))
+        service.number('MaxImageSizeBytes') if service else None,
+        standing))
+    if standing is Standing.UNREAD:
+        found.unread.add(f'firmware:{name}')
     _more(found, entry)
+
+
+def _running(shown: Fields) -> tuple[str | None, Standing]:
+    """The version of an entry, and why it has none.
+
+    An entry that is Absent is a place for firmware, whatever version it has
+    (GB200: Absent, Critical, and the version of the last time). Its health
+    and its other states are its own: healthy machines have running versions
+    in entries that are UnavailableOffline (HPE Cray EX).
+    """
+    if absent(shown):
+        return None, Standing.ABSENT
+    running = shown.text('Version', needed=True)
+    value = shown.doc.get('Version')
+    if running is None and value is not None and not isinstance(value, str):
+        return None, Standing.UNREAD
+    return running, Standing.UNTOLD
 
 
 def _by_words(found: Found, shown: Fields, kind: str) -> str | None:

@@ -22,9 +22,24 @@ from ironic_accel.model.device import Link
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.join import clean_serial
 from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.fields import last
 
-#: Resource.Health.
-_HEALTH = frozenset({'OK', 'Warning', 'Critical'})
+#: Resource.Health, the worst last.
+_HEALTH = ('OK', 'Warning', 'Critical')
+
+#: Resource.State (Resource v1.22).
+_STATES = frozenset({
+    'Enabled', 'Disabled', 'StandbyOffline', 'StandbySpare', 'InTest',
+    'Starting', 'Absent', 'UnavailableOffline', 'Deferring', 'Quiesced',
+    'Updating', 'Qualified', 'Degraded'})
+
+#: States in which a device does its work; any other one counts before them.
+_WORKING = ('Enabled', 'Qualified', 'StandbySpare', None)
+
+#: Kinds that a Processor may turn out to be, a NetworkAdapter, any card.
+PROCESSOR_KINDS = ('gpu', 'fpga', 'ai', 'crypto')
+ADAPTER_KINDS = ('nic', 'dpu')
+CARD_KINDS = (*PROCESSOR_KINDS, *ADAPTER_KINDS)
 
 
 @dataclasses.dataclass(slots=True)
@@ -33,12 +48,19 @@ class Found:
 
     :ivar uri: the resource that shows it.
     :ivar hint: the kind that the resource's type tells, or None.
-    :ivar shown: the resource itself.
+    :ivar shown: the resource itself; without properties where it is listed
+        and was not read.
     :ivar chassis: path of the Chassis that it is in, or is.
     :ivar own: paths that mean this device and no other; a firmware entry
         that relates to one of them is this device's.
     :ivar parent: the ``uri`` of the device that it is part of.
     :ivar claimed: paths of PCIeDevices that show the same device.
+    :ivar unread: facts that were asked for and not told, ``absent`` those
+        that a source says it has not (``Device`` has their names).
+    :ivar versions: what its own resources say runs, each with who says it.
+    :ivar more_versions: versions beside that, by the name of the component.
+    :ivar context: what the vendor calls the place it sits in, where firmware
+        entries name that.
     """
 
     uri: str
@@ -50,6 +72,7 @@ class Found:
     part_number: str | None = None
     location: str | None = None
     health: str | None = None
+    state: str | None = None
     board: str | None = None
     psid: str | None = None
     pci: PciIds | None = None
@@ -58,17 +81,42 @@ class Found:
     macs: tuple[str, ...] = ()
     chassis: str | None = None
     parent: str | None = None
+    context: str | None = None
     own: set[str] = dataclasses.field(default_factory=set)
     claimed: set[str] = dataclasses.field(default_factory=set)
+    unread: set[str] = dataclasses.field(default_factory=set)
+    absent: set[str] = dataclasses.field(default_factory=set)
     components: list[Component] = dataclasses.field(default_factory=list)
-    # The version that the resource itself tells, and those beside it by the
-    # name of their component.
-    version: str | None = None
+    versions: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     more_versions: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def version(self) -> str | None:
+        """What its own resources say runs, the first that says it."""
+        return self.versions[0][1] if self.versions else None
+
+    @property
+    def presence_unread(self) -> bool:
+        """Whether all that is known is that it is listed."""
+        return 'presence' in self.unread
+
+    def tells(self, shown: Fields, version: str | None) -> None:
+        """Note a running version that a resource of the device tells."""
+        if version is not None:
+            self.versions.append((shown.uri, version))
 
     def component(self, name: str) -> Component | None:
         """A component that is known already."""
         return next((c for c in self.components if c.name == name), None)
+
+
+def listed(uri: str, hint: str, shown: Fields) -> Found:
+    """A device of which only its place in a list is known.
+
+    :param shown: no properties, with that path.
+    """
+    found = Found(uri, hint, shown, own={uri}, unread={'presence'})
+    return found
 
 
 def common(found: Found, shown: Fields, needed: bool = True) -> None:
@@ -81,7 +129,7 @@ def common(found: Found, shown: Fields, needed: bool = True) -> None:
     found.serial = clean_serial(shown.text('SerialNumber', needed=needed))
     found.part_number = shown.text('PartNumber')
     found.location = location(shown)
-    found.health = health(shown)
+    status(found, shown)
 
 
 def maker(text: str | None) -> str | None:
@@ -90,22 +138,69 @@ def maker(text: str | None) -> str | None:
     return match[1] if match else text
 
 
+def status(found: Found, shown: Fields) -> None:
+    """Let one of a device's own resources count for health and state.
+
+    The worst health holds, and a state in which it does not work. A word
+    that nobody knows is no health and no state: they are unread then. The
+    roll-up is about others as well, and never counts.
+    """
+    word, wrong = _word(shown, 'Health', _HEALTH)
+    found.health = worse(found.health, word)
+    if wrong:
+        found.unread.add('health')
+    word, wrong = _word(shown, 'State', _STATES)
+    if found.state in _WORKING and word is not None:
+        keeps = found.state is not None and word in _WORKING
+        found.state = found.state if keeps else word
+    if wrong:
+        found.unread.add('state')
+
+
+def worse(one: str | None, other: str | None) -> str | None:
+    """The worse of two healths; one that is untold says nothing."""
+    told = [h for h in (one, other) if h is not None]
+    return max(told, key=_HEALTH.index) if told else None
+
+
+def _word(shown: Fields, name: str, known: tuple[str, ...] | frozenset[str]
+          ) -> tuple[str | None, bool]:
+    """A word of Status, and whether what stands there is none of them."""
+    told = shown.doc.get('Status')
+    if told is None:
+        return None, False
+    word = shown.word('Status', name, known=known)
+    value = told.get(name) if isinstance(told, dict) else told
+    return word, word is None and value not in (None, '')
+
+
 def health(shown: Fields) -> str | None:
-    """``Status.Health``, or the roll-up where only that is told."""
-    return (shown.word('Status', 'Health', known=_HEALTH)
-            or shown.word('Status', 'HealthRollup', known=_HEALTH))
+    """``Status.Health``."""
+    return _word(shown, 'Health', _HEALTH)[0]
 
 
 def location(shown: Fields) -> str | None:
-    """``Location.PartLocation.ServiceLabel`` within its context."""
-    label = shown.text('Location', 'PartLocation', 'ServiceLabel')
-    context = shown.text('Location', 'PartLocationContext')
-    if label and context:
-        return f'{context}/{label}'
-    return label
+    """``Location.PartLocation.ServiceLabel`` within its context.
+
+    A PCIeDevice has it below Slot (PCIeDevice v1.9).
+    """
+    for at in (('Location',), ('Slot', 'Location')):
+        # HPE's and others' own resources have a text there.
+        if at == ('Location',) and isinstance(shown.doc.get('Location'), str):
+            continue
+        label = shown.text(*at, 'PartLocation', 'ServiceLabel')
+        context = shown.text(*at, 'PartLocationContext')
+        if label:
+            return f'{context}/{label}' if context else label
+    return None
 
 
 def absent(shown: Fields) -> bool:
     """Whether a resource stands for an empty place."""
-    status = shown.doc.get('Status')
-    return isinstance(status, dict) and status.get('State') == 'Absent'
+    told = shown.doc.get('Status')
+    return isinstance(told, dict) and told.get('State') == 'Absent'
+
+
+def stem(uri: str) -> str:
+    """What ids of like resources have in common: ``GPU_SXM_#``."""
+    return re.sub('[0-9]+', '#', last(uri))

@@ -17,11 +17,10 @@ from __future__ import annotations
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import normal
 from ironic_accel.redfish.found import Found
-from ironic_accel.redfish.found import health
+from ironic_accel.redfish.found import status
+from ironic_accel.redfish.found import worse
 from ironic_accel.redfish.reader import Reader
-
-#: The worst first. Good memory says nothing of the GPU's other parts.
-_ILL = ('Critical', 'Warning')
+from ironic_accel.redfish.spoils import part
 
 
 def learn(reader: Reader, found: list[Found]) -> None:
@@ -30,7 +29,8 @@ def learn(reader: Reader, found: list[Found]) -> None:
     Processor.Links.Memory names it (Processor v1.8). A row that could not
     be remapped is critical, one that waits for a reset a warning
     (NvidiaMemory v1.0.0, RowRemappingFailed and RowRemappingPending, as
-    HGX baseboards show them).
+    HGX baseboards show them). Good memory says nothing of the GPU's other
+    parts.
     """
     linked = {f.uri: f.shown.links('Links', 'Memory') for f in found
               if f.hint == 'gpu' and (f.vendor or '').lower() == 'nvidia'}
@@ -41,16 +41,20 @@ def learn(reader: Reader, found: list[Found]) -> None:
                 for links in linked.values() for uri in links):
             reader.members(collection)
     for one in found:
-        told = [_of(memory) for uri in linked.get(one.uri, ())
-                if (memory := reader.read(uri)) is not None]
-        one.health = next((h for h in _ILL if h in (one.health, *told)),
-                          one.health)
+        for uri in linked.get(one.uri, ()):
+            memory = reader.read(uri, spoils=part(one.uri, 'health'))
+            if memory is not None:
+                _count(one, memory)
 
 
-def _of(memory: Fields) -> str | None:
+def _count(found: Found, memory: Fields) -> None:
+    shown = Found(memory.uri, None, memory)
+    status(shown, memory)
+    if 'health' in shown.unread:
+        found.unread.add('health')
     oem = memory.part('Oem', 'Nvidia')
-    failed = oem.flag('RowRemappingFailed')
-    pending = oem.flag('RowRemappingPending')
-    said = (health(memory), 'Critical' if failed else None,
-            'Warning' if pending else None)
-    return next((h for h in _ILL if h in said), None)
+    for said in (shown.health,
+                 'Critical' if oem.flag('RowRemappingFailed') else None,
+                 'Warning' if oem.flag('RowRemappingPending') else None):
+        if said not in (None, 'OK'):
+            found.health = worse(found.health, said)

@@ -28,10 +28,12 @@ from typing import Any
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
+from ironic_accel.model.standing import Standing
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.spoils import part
 
 Path = tuple[str | int, ...]
 
@@ -96,20 +98,33 @@ def read(reader: Reader, found: Found, kind: str, catalog: Catalog,
     has_cc = kind == 'gpu' and _known(shown, _CC)
     waiting = None
     if any(r.settings for r in rows) or has_cc:
-        waiting = reader.read(settings_uri(shown))
+        waiting = reader.read(settings_uri(shown), spoils=part(
+            found.uri, *(f'mode:{r.name}' for r in rows if r.settings),
+            *(('mode:cc',) if has_cc else ())))
     for row in rows:
         now = _value(shown, row)
         soon = _value(waiting, row) if waiting and row.settings else None
         out.append(Mode(row.name, now, None if soon == now else soon,
-                        uri=found.uri))
+                        uri=found.uri, standing=_standing(
+                            found, row.name, now, shown, row.path)))
     if has_cc:
         now, soon = _cc(shown), _cc(waiting) if waiting else None
         out.append(Mode('cc', now, None if soon == now else soon,
-                        uri=found.uri))
+                        uri=found.uri, standing=_standing(
+                            found, 'cc', now, shown, _CC)))
     if kind == 'dpu':
         out += _dpu(reader, found)
     return tuple(_with_facts(m, kind, catalog, product, vendor)
                  for m in out)
+
+
+def _standing(found: Found, name: str, value: Value | None, shown: Fields,
+              path: Path) -> Standing:
+    """Why a mode has no value: null is untold, garbage is unread."""
+    if value is None and shown.has(*path):
+        found.unread.add(f'mode:{name}')
+        return Standing.UNREAD
+    return Standing.UNTOLD
 
 
 def _known(shown: Fields, path: Path) -> bool:
@@ -144,20 +159,25 @@ def _cc(shown: Fields) -> str | None:
 def _dpu(reader: Reader, found: Found) -> list[Mode]:
     """The mode of a BlueField, on its own BMC."""
     oem = found.shown.link('Oem', 'Nvidia')
-    shown = reader.read(oem)
+    fact = part(found.uri, 'mode:mode')
+    shown = reader.read(oem, spoils=fact)
     if shown is not None and shown.knows('Mode'):
         # An empty text is what a real one gave: unknown.
         word = (shown.word('Mode', known=_DPU_WORDS)
                 if shown.doc.get('Mode') else None)
         return [Mode('mode', _DPU_WORDS[word] if word else None,
-                     uri=shown.uri)]
-    bios = reader.read(found.shown.link('Bios'))
+                     uri=shown.uri, standing=_standing(
+                         found, 'mode', word, shown, ('Mode',))
+                     if shown.doc.get('Mode') else Standing.UNTOLD)]
+    bios = reader.read(found.shown.link('Bios'), spoils=fact)
     if bios is None or not bios.knows('Attributes', 'NicMode'):
         return []
-    waiting = reader.read(settings_uri(bios))
+    waiting = reader.read(settings_uri(bios), spoils=fact)
     now = _nic_mode(bios)
     soon = _nic_mode(waiting) if waiting else None
-    return [Mode('mode', now, None if soon == now else soon, uri=bios.uri)]
+    return [Mode('mode', now, None if soon == now else soon, uri=bios.uri,
+                 standing=_standing(found, 'mode', now, bios,
+                                    ('Attributes', 'NicMode')))]
 
 
 def _nic_mode(bios: Fields) -> str | None:

@@ -22,21 +22,27 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.standing import Unread
+from ironic_accel.redfish import activity
 from ironic_accel.redfish import firmware
 from ironic_accel.redfish import macs
 from ironic_accel.redfish import memory
 from ironic_accel.redfish import modes
+from ironic_accel.redfish import oem_devices
 from ironic_accel.redfish import parts
 from ironic_accel.redfish import pcie
 from ironic_accel.redfish import scope as scopes
 from ironic_accel.redfish import state
 from ironic_accel.redfish import switches
+from ironic_accel.redfish import unreads
 from ironic_accel.redfish import versions
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
 from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.spoils import Role
+from ironic_accel.redfish.spoils import Spoils
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,31 +70,76 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     scope = scopes.find(reader, system)
     # Before any version: a task that ends in between must not leave both an
     # old version and an idle box to be seen.
-    tasks_at, tasks = state.tasks(reader, scope)
-    found = parts.find(reader, scope)
+    doing = activity.read(reader, scope)
+    found = parts.find(reader, scope, catalog)
+    found += oem_devices.find(reader, scope, found, catalog)
     service = _service(reader, scope)
-    entries = firmware.entries(reader, service)
+    entries, lost, whole = firmware.entries(reader, scope, service)
     firmware.attach(scope, found, entries, service, catalog)
     host = state.power(scope.system)
-    age = state.since_reset(tasks_at, scope.system)
-    complete = state.is_complete(reader, scope, host, age, settings)
-    bare = pcie.scan(reader, scope, found, catalog, complete)
+    bare = pcie.scan(reader, scope, found, catalog, host == 'on')
     firmware.attach(scope, bare, entries, service, catalog)
-    found += [f for f in bare if f.hint != 'baseboard']
+    known = {f.uri for f in found}
+    found += [f for f in bare if f.uri not in known]
     for one in found:
         versions.learn(reader, scope, one, catalog)
+    firmware.spoil(reader, scope, found, lost, whole, catalog)
     memory.learn(reader, found)
-    devices = join.identify(macs.learn(reader, catalog, found, [
-        _device(reader, f, catalog) for f in found]))
+    made = macs.learn(reader, catalog, found, [
+        _device(reader, f, catalog) for f in found])
+    idle = not any((*activity.busy(reader, scope, doing, service, ()),
+                    *state.copies(scope)))
+    unread = unreads.settle(reader, {f.uri for f in found},
+                            host == 'on' and idle, settings)
+    devices = join.identify(_with_unread(made, found, unread))
+    names = {d.uri: d.id for d in devices}
     inventory = Inventory(
-        system=scope.system.uri, host=host, complete=complete,
+        system=scope.system.uri, host=host, complete=False,
         boot=state.boot_mark(scope.system),
-        busy=state.busy(scope, tasks, devices), seen_via=('redfish',),
-        devices=devices, halfway=switches.halfway(
-            reader, {d.id: d for d in devices}))
+        busy=(*activity.busy(reader, scope, doing, service, devices),
+              *state.copies(scope)),
+        seen_via=('redfish',), devices=devices,
+        halfway=switches.halfway(reader, {d.id: d for d in devices}),
+        unread=tuple(dataclasses.replace(
+            u, about=names.get(u.about, u.about)) for u in unread))
+    lacking = _lacking(reader, scope, doing, inventory, settings)
     inventory = dataclasses.replace(
-        inventory, requests=reader.requests, warnings=reader.warnings)
+        inventory, complete=not lacking, lacking=lacking,
+        requests=reader.requests, warnings=reader.warnings)
     return Seen(scope, service, tuple(entries), inventory)
+
+
+def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,
+             inventory: Inventory, settings: Settings) -> tuple[str, ...]:
+    """What keeps this look from being one of a settled tree."""
+    host = inventory.host
+    history = settings.history
+    own = scope.system.uri
+    same = 0.0
+    if host == 'on':
+        same = history.steady(reader.address, own, (
+            inventory.boot, frozenset(
+                (d.uri, d.kind, d.serial, d.is_unread())
+                for d in inventory.devices)))
+    else:
+        history.unsteady(reader.address, own)
+    mode = next((m.current for d in inventory.devices if d.uri == own
+                 for m in d.modes if m.name == 'mode'), None)
+    age = state.since_reset(doing.service, scope.system)
+    lacking = state.lacking(scope, host, age, same,
+                            mode if isinstance(mode, str) else None,
+                            settings)
+    if lacking == (state.UNTOLD.format(settings.warm_up),):
+        reader.warn(own, lacking[0])
+    return lacking
+
+
+def _with_unread(devices: list[Device], found: list[Found],
+                 unread: list[Unread]) -> list[Device]:
+    """The devices with all that was asked for and not told of them."""
+    return [dataclasses.replace(device, unread=tuple(sorted(
+        one.unread.union(*(u.facts for u in unread if u.about == one.uri)))))
+        for device, one in zip(devices, found, strict=True)]
 
 
 def _service(reader: Reader, scope: Scope) -> Fields | None:
@@ -96,7 +147,9 @@ def _service(reader: Reader, scope: Scope) -> Fields | None:
     if uri is None:
         return None
     levels = scope.levels('UpdateService')
-    return reader.deep(uri, levels if levels > 1 else 0)
+    return reader.deep(uri, levels if levels > 1 else 0, Spoils(
+        Role.SERVICE, ('baseboard',), ('firmware',), holds=True,
+        optional=False))
 
 
 def _device(reader: Reader, found: Found, catalog: Catalog) -> Device:
@@ -113,7 +166,7 @@ def _device(reader: Reader, found: Found, catalog: Catalog) -> Device:
         parent=found.parent, fit=Fit(found.psid, found.board),
         pci=found.pci, address=found.address, link=found.link,
         macs=found.macs, location=found.location, uri=found.uri,
-        health=found.health,
+        health=found.health, state=found.state,
         components=tuple(_component(c, kind, catalog, name, vendor)
                          for c in found.components),
         modes=modes.read(reader, found, kind, catalog, name, vendor))

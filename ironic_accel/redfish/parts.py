@@ -15,18 +15,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import re
 
+from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish import pcie
 from ironic_accel.redfish import versions
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.found import absent
+from ironic_accel.redfish.found import ADAPTER_KINDS
 from ironic_accel.redfish.found import common
 from ironic_accel.redfish.found import Found
+from ironic_accel.redfish.found import listed
 from ironic_accel.redfish.found import location
+from ironic_accel.redfish.found import PROCESSOR_KINDS
+from ironic_accel.redfish.found import status
+from ironic_accel.redfish.found import stem
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import is_dpu
 from ironic_accel.redfish.scope import Scope
+from ironic_accel.redfish.spoils import Role
+from ironic_accel.redfish.spoils import Spoils
 
 #: Processor.ProcessorType (v1.22) to a first guess at the kind; None is no
 #: device of ours.
@@ -35,21 +44,66 @@ _PROCESSORS = {
     'DSP': None, 'Core': None, 'Thread': None, 'Partition': None,
     'OEM': None}
 
+#: What Ids of Processors say, where their type is not told.
+_IDS = ((re.compile(r'GPU|Video|Accelerator|OAM|SXM', re.I), 'gpu'),
+        (re.compile(r'FPGA', re.I), 'fpga'),
+        (re.compile(r'CPU|Socket|Core|Thread', re.I), None))
 
-def find(reader: Reader, scope: Scope) -> list[Found]:
-    """All devices of a node that resources of their own show."""
-    found = [*_boards(scope)]
+#: Processor.InstructionSet of processors that run the host.
+_CPU_SETS = ('x86', 'x86-64', 'IA-64', 'ARM-A32', 'ARM-A64', 'MIPS32',
+             'MIPS64', 'PowerISA')
+
+#: ChassisType of a Chassis that may be one card and nothing else.
+_CARDS = frozenset({'Card', 'Module', 'Component', 'Expansion'})
+
+
+def find(reader: Reader, scope: Scope, catalog: Catalog) -> list[Found]:
+    """All devices of a node that resources of their own show.
+
+    Those that are listed and were not read are among them.
+    """
+    found = [*_boards(reader, scope)]
     for system in scope.systems:
-        found += _processors(reader, scope, system)
+        found += _processors(reader, scope, system, catalog)
+    found = _once(found)
     found += _dpus(scope)
-    adapters = list(_adapters(reader, scope))
+    adapters = _once(list(_adapters(reader, scope, catalog)))
     found += adapters
     for adapter in adapters:
-        found += _offload(reader, adapter)
+        found += _offload(reader, adapter, catalog)
+    for one in found:
+        _card(scope, one, found)
     return found
 
 
-def _boards(scope: Scope) -> Iterator[Found]:
+def _once(found: list[Found]) -> list[Found]:
+    """Each device once, where two Systems or two Chassis list it.
+
+    Boards' serial numbers are shared by devices of one collection: only in
+    another one the same serial, model and Id are the same device.
+    """
+    out: list[Found] = []
+    for one in found:
+        same = [o for o in out if one.serial is not None
+                and o.serial == one.serial and o.hint == one.hint
+                and o.model == one.model and last(o.uri) == last(one.uri)
+                and _folder(o.uri) != _folder(one.uri)]
+        if not same:
+            out.append(one)
+            continue
+        same[0].own |= one.own
+        same[0].claimed |= one.claimed
+        same[0].unread |= one.unread
+        same[0].versions += one.versions
+        status(same[0], one.shown)
+    return out
+
+
+def _folder(uri: str) -> str:
+    return uri.rpartition('/')[0]
+
+
+def _boards(reader: Reader, scope: Scope) -> Iterator[Found]:
     for system in scope.baseboards:
         board = Found(system.uri, 'baseboard', system)
         common(board, system)
@@ -60,46 +114,118 @@ def _boards(scope: Scope) -> Iterator[Found]:
             c.uri for c in scope.chassis.values()
             if system.uri in c.links('Links', 'ComputerSystems')}
         yield board
+    for uri in scope.lost_boards:
+        board = listed(uri, 'baseboard', reader.fields({'@odata.id': uri}))
+        board.location = last(uri)
+        yield board
 
 
-def _processors(reader: Reader, scope: Scope, system: Fields
-                ) -> Iterator[Found]:
+def _processors(reader: Reader, scope: Scope, system: Fields,
+                catalog: Catalog) -> Iterator[Found]:
     board = next((b for b in scope.baseboards if b.uri == system.uri), None)
-    for shown in reader.members(system.link('Processors'),
-                                scope.levels('Processors')):
-        kind = shown.word('ProcessorType', known=_PROCESSORS, needed=True)
-        hint = _PROCESSORS[kind] if kind else None
-        if hint is None or absent(shown):
-            continue
-        if board is not None and hint == 'fpga':
-            # The board's own FPGA is a component of the board.
-            continue
-        found = _processor(reader, shown, hint)
-        if found.location is None and _names_slots(scope):
-            found.location = last(shown.uri)
+    shown, lost = reader.listing(
+        system.link('Processors'), Spoils(Role.COLLECTION, PROCESSOR_KINDS),
+        scope.levels('Processors'))
+    found = []
+    for one in shown:
+        one = reader.whole(one, 'ProcessorType', 'Status')
+        hint = _hint(reader, one, shown, catalog)
+        # The board's own FPGA is a component of the board.
+        if hint is not None and not absent(one) and (
+                board is None or hint != 'fpga'):
+            found.append(_processor(reader, one, hint, catalog))
+    for uri in lost:
+        gone = _lost(reader, uri, shown, board is not None)
+        if gone is not None:
+            found.append(gone)
+    for device in found:
+        if device.location is None and _names_slots(scope):
+            device.location = last(device.uri)
         if board is not None:
-            found.parent = board.uri
-            found.board = board.text('Model')
-        yield found
+            device.parent = board.uri
+            device.board = board.text('Model')
+        yield device
+
+
+def _hint(reader: Reader, shown: Fields, others: list[Fields],
+          catalog: Catalog) -> str | None:
+    """The kind that a Processor is of; None is no device of ours.
+
+    Its type tells, where it does; else what it calls itself, the
+    instructions that it takes, its Id, and its like in the collection. What
+    nothing tells may be one.
+    """
+    known = shown.word('ProcessorType', known=_PROCESSORS, needed=True)
+    if known:
+        return _PROCESSORS[known]
+    if shown.doc.get('InstructionSet') in _CPU_SETS:
+        return None
+    product = catalog.identify(
+        None, shown.text('Manufacturer'), shown.text('Model'), None,
+        shown.text('PartNumber'))
+    if product is not None:
+        return product.kind
+    guess = _guess(shown.uri, others)
+    if guess is None:
+        return None
+    if guess == 'unknown':
+        reader.lacks(shown.uri, 'no ProcessorType, and nothing else that '
+                     'tells what it is', Spoils(
+                         Role.DEVICE, PROCESSOR_KINDS, optional=False))
+        return None
+    return guess
+
+
+def _guess(uri: str, others: list[Fields]) -> str | None:
+    """A kind by Id and by siblings; ``unknown`` where nothing tells.
+
+    What siblings of the same form of Id are decides, where all are one.
+    """
+    types = {o.doc.get('ProcessorType') for o in others
+             if stem(o.uri) == stem(uri) and o.uri != uri}
+    kinds = {_PROCESSORS[t] for t in types if t in _PROCESSORS}
+    named = next(((k,) for p, k in _IDS if p.search(last(uri))), None)
+    if named is not None:
+        return named[0]
+    # Numbers alone name processors of all types in one row.
+    if len(kinds) == 1 and stem(uri) != '#':
+        return kinds.pop()
+    return 'unknown'
+
+
+def _lost(reader: Reader, uri: str, others: list[Fields], on_board: bool
+          ) -> Found | None:
+    """A Processor that is listed and was not read."""
+    hint = _guess(uri, others)
+    if hint is None or (on_board and hint == 'fpga'):
+        return None
+    if hint == 'unknown':
+        reader.note(uri, Spoils(Role.DEVICE, PROCESSOR_KINDS,
+                                optional=False))
+        return None
+    reader.note(uri, Spoils(Role.DEVICE, (hint,), ('presence',), uri,
+                            optional=False))
+    return listed(uri, hint, reader.fields({'@odata.id': uri}))
 
 
 def _names_slots(scope: Scope) -> bool:
     return any(q.ids_are_locations for q in scope.quirks)
 
 
-def _processor(reader: Reader, shown: Fields, hint: str) -> Found:
+def _processor(reader: Reader, shown: Fields, hint: str,
+               catalog: Catalog) -> Found:
     found = Found(shown.uri, hint, shown)
     common(found, shown)
     found.chassis = shown.link('Links', 'Chassis')
-    found.version = (shown.text('FirmwareVersion')
-                     or shown.text('FPGA', 'FirmwareVersion'))
+    found.tells(shown, shown.text('FirmwareVersion')
+                or shown.text('FPGA', 'FirmwareVersion'))
     found.more_versions = versions.additional(
         shown.part('AdditionalFirmwareVersions'))
     found.link = pcie.link(shown.part('SystemInterface', 'PCIe'))
     found.own.add(shown.uri)
     device = shown.link('Links', 'PCIeDevice')
     pcie.learn(reader, found, [device] if device else [],
-               shown.links('Links', 'PCIeFunctions'))
+               shown.links('Links', 'PCIeFunctions'), catalog)
     return found
 
 
@@ -124,31 +250,56 @@ def _dpu_systems(scope: Scope) -> list[Fields]:
     return systems
 
 
-def _adapters(reader: Reader, scope: Scope) -> Iterator[Found]:
+def _adapters(reader: Reader, scope: Scope, catalog: Catalog
+              ) -> Iterator[Found]:
     seen: set[str] = set()
+    on = scope.system.doc.get('PowerState') != 'Off'
     for chassis in scope.chassis.values():
-        shown = [a for a in reader.members(chassis.link('NetworkAdapters'))
-                 if a.uri not in seen and not absent(a)]
+        shown, lost = reader.listing(
+            chassis.link('NetworkAdapters'),
+            Spoils(Role.COLLECTION, (*ADAPTER_KINDS, 'fpga', 'ai')))
+        shown = [a for a in shown if a.uri not in seen and not absent(a)]
         for adapter in shown:
             seen.add(adapter.uri)
-            yield _adapter(reader, scope, chassis, adapter, len(shown) == 1)
+            adapter = reader.whole(adapter, 'Status')
+            yield _adapter(reader, scope, chassis, adapter,
+                           len(shown) == 1, catalog)
+        for uri in lost:
+            if uri in seen:
+                continue
+            seen.add(uri)
+            # Adapters of a host that is off do not answer on real BMCs:
+            # nothing is known of them, not even their kind.
+            reader.note(uri, Spoils(
+                Role.DEVICE, ADAPTER_KINDS, ('presence',) if on else (),
+                uri if on else None, optional=False))
+            if on:
+                card = listed(uri, 'nic', reader.fields({'@odata.id': uri}))
+                card.chassis = chassis.uri
+                _place(scope, chassis, card, len(shown) + len(lost) == 1)
+                yield card
+
+
+def _place(scope: Scope, chassis: Fields, card: Found, single: bool) -> None:
+    """Where an adapter sits, by its Chassis or by its Id."""
+    place = location(chassis)
+    if card.location is None and place:
+        card.location = place if single else f'{place}/{last(card.uri)}'
+    elif card.location is None and _names_slots(scope):
+        card.location = last(card.uri)
 
 
 def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
-             single: bool) -> Found:
+             single: bool, catalog: Catalog) -> Found:
     found = Found(shown.uri, 'nic', shown)
     common(found, shown)
     found.chassis = chassis.uri
     found.own.add(shown.uri)
-    place = location(chassis)
-    if found.location is None and place:
-        found.location = place if single else f'{place}/{last(shown.uri)}'
-    elif found.location is None and _names_slots(scope):
-        found.location = last(shown.uri)
+    _place(scope, chassis, found, single)
     devices: list[str] = []
     for controller in shown.parts('Controllers'):
-        found.version = (found.version
-                         or controller.text('FirmwarePackageVersion'))
+        if not found.versions:
+            found.tells(shown, controller.text('FirmwarePackageVersion'))
         found.link = found.link or pcie.link(
             controller.part('PCIeInterface'))
         devices += controller.links('Links', 'PCIeDevices')
@@ -156,18 +307,48 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
     owners = [d.uri for d in _dpu_systems(scope)
               if chassis.uri in d.links('Links', 'Chassis')]
     found.parent = owners[0] if owners else None
-    pcie.learn(reader, found, devices, [])
+    pcie.learn(reader, found, devices, [], catalog)
     return found
 
 
-def _offload(reader: Reader, adapter: Found) -> Iterator[Found]:
+def _offload(reader: Reader, adapter: Found, catalog: Catalog
+             ) -> Iterator[Found]:
     """Processors that sit on a network adapter (NetworkAdapter v1.8)."""
-    for shown in reader.members(adapter.shown.link('Processors')):
-        kind = shown.word('ProcessorType', known=_PROCESSORS, needed=True)
-        hint = _PROCESSORS[kind] if kind else None
-        if hint is None or absent(shown):
+    shown, lost = reader.listing(
+        adapter.shown.link('Processors'),
+        Spoils(Role.COLLECTION, PROCESSOR_KINDS))
+    for one in shown:
+        one = reader.whole(one, 'ProcessorType', 'Status')
+        hint = _hint(reader, one, shown, catalog)
+        if hint is None or absent(one):
             continue
-        found = _processor(reader, shown, hint)
+        found = _processor(reader, one, hint, catalog)
         found.parent = adapter.uri
         found.location = found.location or adapter.location
         yield found
+    for uri in lost:
+        gone = _lost(reader, uri, shown, False)
+        if gone is not None:
+            gone.parent = adapter.uri
+            gone.location = adapter.location
+            yield gone
+
+
+def _card(scope: Scope, found: Found, everything: list[Found]) -> None:
+    """Let the Chassis that is this device, and nothing else, count for it.
+
+    One that a host sits in, or that two devices are in, is not the device.
+    """
+    shown = scope.chassis.get(found.chassis or '')
+    if shown is None or shown.doc.get('ChassisType') not in _CARDS:
+        return
+    hosts = {scope.system.uri, *(b.uri for b in scope.baseboards)}
+    if shown.uri in scope.system.links('Links', 'Chassis') or (
+            found.uri not in hosts
+            and hosts & set(shown.links('Links', 'ComputerSystems'))):
+        return
+    others = [f for f in everything if f.chassis == shown.uri
+              and f is not found and f.parent != found.uri
+              and f.uri != found.parent]
+    if not others:
+        status(found, shown)

@@ -10,45 +10,40 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Reads of one observation: bounded, counted, each failure worth one warning.
+"""Reads of one observation: bounded, counted, no failure taken for absence.
 
 Collections are read with ``$expand`` where the service offers it and answers
 it well, member by member otherwise. Whatever an answer carries besides what
 was asked for is kept, so that nothing is read twice in one observation.
+
+Whoever reads says what a failure leaves open (``spoils``); the answer stays
+with the URI until the observation is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping
-import logging
-import time
 from typing import Any
 
-from requests import exceptions as requests_errors
-from sushy import exceptions
-
-from ironic_accel.model import strict_json
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
+from ironic_accel.redfish import documents
 from ironic_accel.redfish import expand
 from ironic_accel.redfish import origin
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import normal
+from ironic_accel.redfish.getter import Doc
+from ironic_accel.redfish.getter import Failure
+from ironic_accel.redfish.getter import Getter
+from ironic_accel.redfish.getter import ROOT
 from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.spoils import NOTHING
+from ironic_accel.redfish.spoils import Spoils
 
-LOG = logging.getLogger(__name__)
-
-#: Failed connections in a row after which the BMC counts as gone.
-_GONE_AFTER = 3
 #: Badly answered ``$expand`` after which it is not asked for any more.
 _EXPAND_FAULTS = 2
-
-ROOT = '/redfish/v1'
-
-Doc = Mapping[str, Any]
 
 
 class Reader:
@@ -56,25 +51,35 @@ class Reader:
 
     :param connector: sushy's.
     :param settings: the bounds.
+    :ivar failures: what came back for each resource that was not read.
+    :ivar open: what these failures leave open, by resource.
+    :ivar read_well: the resources for whose failure somebody declared what
+        it would leave open, and that were read.
     """
 
     def __init__(self, connector: connect.Connector,
                  settings: Settings) -> None:
-        self._connector = connect.reading(connector, settings)
+        self._getter = Getter(connector, settings)
         self._settings = settings
-        self._etags: dict[str, tuple[str, Doc]] = {}
+        self.address = connect.address(connector)
         self._expand_levels = 0
         self.begin()
 
     def begin(self) -> None:
         """Forget what was read: a new observation starts."""
         self._docs: dict[str, Doc] = {}
-        self.failures: dict[str, int] = {}
+        self.failures: dict[str, Failure] = {}
+        self.open: dict[str, Spoils] = {}
+        self.read_well: dict[str, None] = {}
+        self._expanded: set[str] = set()
         self._warned: dict[tuple[str, str], None] = {}
-        self.requests = 0
-        self._gone = 0
         self._expand_faults = 0
-        self._until = time.monotonic() + self._settings.look_timeout
+        self._getter.begin()
+
+    @property
+    def requests(self) -> int:
+        """The requests of this observation."""
+        return self._getter.requests
 
     @property
     def warnings(self) -> tuple[Warned, ...]:
@@ -84,6 +89,22 @@ class Reader:
     def warn(self, uri: str, message: str) -> None:
         """Note what is wrong with a resource, once."""
         self._warned[(uri, message)] = None
+
+    def note(self, uri: str, spoils: Spoils) -> None:
+        """Say what hangs on a resource, read or not."""
+        uri = normal(uri)
+        if spoils is NOTHING:
+            return
+        if uri in self.failures:
+            known = self.open.get(uri)
+            self.open[uri] = spoils if known is None else known | spoils
+        else:
+            self.read_well[uri] = None
+
+    def lacks(self, uri: str, answer: str, spoils: Spoils) -> None:
+        """Count a resource that was answered as unread: it is not whole."""
+        self._fail(normal(uri), Failure(200, answer))
+        self.note(uri, spoils)
 
     def fields(self, doc: Doc) -> Fields:
         """A resource's properties, with this reader's warnings."""
@@ -96,11 +117,11 @@ class Reader:
         """
         doc = self.get(ROOT)
         if doc is None:
-            reason = next((m for (u, m) in self._warned if u == ROOT), '')
+            failure = self.failures[ROOT]
             raise Unreachable(
-                f'the BMC gives no service root: {reason}',
+                f'the BMC gives no service root: {failure.answer}',
                 error_class=(ErrorClass.NEEDS_OPERATOR
-                             if self.failures.get(ROOT) in (401, 403)
+                             if failure.status in (401, 403)
                              else ErrorClass.TRANSIENT))
         root = self.fields(doc)
         offer = root.part('ProtocolFeaturesSupported', 'ExpandQuery')
@@ -128,10 +149,11 @@ class Reader:
             return self._docs[uri]
         if uri in self.failures:
             return None
-        kept = self._etags.get(uri) if steady else None
-        doc = self._ask(uri, uri, kept)
-        if doc is not None:
-            self._docs[uri] = doc
+        doc = self._getter.ask(uri, uri, steady)
+        if isinstance(doc, Failure):
+            self._fail(uri, doc)
+            return None
+        self._docs[uri] = doc
         return doc
 
     def known(self, uri: str) -> Fields | None:
@@ -145,12 +167,35 @@ class Reader:
         self.failures.pop(normal(uri), None)
         return self.get(uri)
 
-    def read(self, uri: str | None, steady: bool = False) -> Fields | None:
+    def read(self, uri: str | None, steady: bool = False,
+             spoils: Spoils = NOTHING) -> Fields | None:
         """The properties of a linked resource; None of no link."""
-        doc = self.get(uri, steady) if uri else None
+        if not uri:
+            return None
+        doc = self.get(uri, steady)
+        self.note(uri, spoils)
         return None if doc is None else self.fields(doc)
 
-    def deep(self, uri: str, levels: int) -> Fields | None:
+    def whole(self, shown: Fields, *wanted: str) -> Fields:
+        """A member, read by itself where it came without what matters.
+
+        Services drop properties from members that ``$expand`` gives.
+
+        :param wanted: properties that every such resource should have.
+        """
+        uri = shown.uri
+        if uri not in self._expanded or all(shown.knows(w) for w in wanted):
+            return shown
+        self._expanded.discard(uri)
+        kept = self._docs.pop(uri, shown.doc)
+        doc = self.get(uri)
+        if doc is None:
+            self._docs[uri] = kept
+            return shown
+        return self.fields(doc)
+
+    def deep(self, uri: str, levels: int, spoils: Spoils = NOTHING
+             ) -> Fields | None:
         """A resource with what hangs below it, as far as that is answered.
 
         What is not is read plainly when it is asked for.
@@ -158,50 +203,98 @@ class Reader:
         levels = min(levels, self._expand_levels)
         if levels and normal(uri) not in self._docs:
             self._expand(normal(uri), levels)
-        return self.read(uri)
+        return self.read(uri, spoils=spoils)
 
     def members(self, uri: str | None, levels: int = 1,
                 steady: bool = False) -> list[Fields]:
-        """The members of a collection that can be read.
+        """The members of a collection on which nothing hangs."""
+        return self.listing(uri, NOTHING, levels, steady)[0]
 
+    def listing(self, uri: str | None, spoils: Spoils, levels: int = 1,
+                steady: bool = False) -> tuple[list[Fields], list[str]]:
+        """A collection's members: those that were read, those that were not.
+
+        What the unread ones leave open, the caller notes.
+
+        :param spoils: what hangs on the collection as a whole: where that
+            is not nothing, its members have to be as many as it counts.
         :param levels: how deep to expand, where that is offered.
         """
         if not uri:
-            return []
+            return [], []
         uri = normal(uri)
         whole = self._docs.get(uri)
         if whole is None and min(levels, self._expand_levels):
             whole = self._expand(uri, min(levels, self._expand_levels))
         if whole is None:
             whole = self.get(uri, steady)
-        found = []
-        for link in self._member_links(uri, whole):
+        found, unread = [], []
+        for link in self._member_links(uri, whole, spoils is not NOTHING):
             member = self.read(link, steady)
-            if member is not None:
+            wrong = None if member is None or whole is None else (
+                documents.wrong_member(whole, member.doc))
+            if wrong:
+                self._docs.pop(normal(link), None)
+                self._fail(normal(link), Failure(200, wrong))
+                member = None
+            if member is None:
+                unread.append(normal(link))
+            else:
                 found.append(member)
-        return found
+        self.note(uri, spoils)
+        return found, unread
 
-    def _member_links(self, uri: str, doc: Doc | None) -> Iterator[str]:
-        """The members of a collection over all its pages, bounded."""
+    def _member_links(self, uri: str, doc: Doc | None, counted: bool
+                      ) -> list[str]:
+        """The members of a collection over all its pages, bounded.
+
+        A page that is not read, a member without a link and a number of
+        members that is not what is counted make the whole collection an
+        unread one; the members that are listed all the same are given.
+        """
         seen: dict[str, None] = {}
+        pages: set[str] = set()
+        listed, told = 0, None
+        limit = self._settings.member_limit
         while doc is not None:
-            page = self.fields(doc)
-            seen.update(dict.fromkeys(page.links('Members')))
-            if len(seen) >= self._settings.member_limit:
-                self.warn(uri, f'Members: more than '
-                          f'{self._settings.member_limit}: the rest is not '
-                          'looked at')
-                break
-            following = doc.get('Members@odata.nextLink')
-            doc = None
-            if isinstance(following, str) and following not in seen:
-                seen[following] = None
-                said = origin.warning(following)
-                if said is not None:
-                    self.warn(uri, f'Members@odata.nextLink: {said}')
-                doc = self._ask(uri, following, None)
-                seen.pop(following)
-        yield from list(seen)[:self._settings.member_limit]
+            wrong = documents.wrong_collection(doc)
+            if wrong:
+                self._fail(uri, Failure(200, f'HTTP 200 with {wrong}'))
+            links = self.fields(doc).links('Members')
+            listed += len(links)
+            seen.update(dict.fromkeys(links))
+            count = doc.get('Members@odata.count')
+            told = count if type(count) is int else told
+            if len(seen) > limit:
+                self._fail(uri, Failure(200, f'more than {limit} members: '
+                                        'the rest is not looked at'))
+                return list(seen)[:limit]
+            doc = self._next_page(uri, doc, pages)
+        if counted and told is not None and told != listed and (
+                uri not in self.failures):
+            self._fail(uri, Failure(
+                200, f'{listed} of the {told} members that it counts'))
+        return list(seen)
+
+    def _next_page(self, uri: str, doc: Doc, pages: set[str]) -> Doc | None:
+        following = doc.get('Members@odata.nextLink')
+        if following is None:
+            return None
+        if not isinstance(following, str) or not following or (
+                following in pages):
+            self._fail(uri, Failure(200, 'a next page that is none: '
+                                    f'{str(following)[:120]}'))
+            return None
+        pages.add(following)
+        said = origin.warning(following)
+        if said is not None:
+            self.warn(uri, f'Members@odata.nextLink: {said}')
+        page = self._getter.ask(uri, following, False)
+        if isinstance(page, Failure):
+            self._fail(uri, Failure(page.status, 'a page of its members was '
+                                    f'not read: {page.answer}'))
+            return None
+        return page
 
     def _expand(self, uri: str, levels: int) -> Doc | None:
         """A collection with its members in it; None where answered badly."""
@@ -210,14 +303,11 @@ class Reader:
         query = '?$expand=.'
         if self._expand_levels > 1 or levels > 1:
             query += f'($levels={levels})'
-        before = dict(self._warned)
-        doc = self._ask(uri, uri + query, None)
-        wrong = 'no answer' if doc is None else expand.wrong(uri, doc)
-        if doc is None or wrong:
-            gone_missing = self.failures.get(uri) == 404
-            self.failures.pop(uri, None)
-            self._warned = before
-            if not gone_missing:
+        doc = self._getter.ask(uri, uri + query, False)
+        wrong = (doc.answer if isinstance(doc, Failure)
+                 else expand.wrong(uri, doc))
+        if isinstance(doc, Failure) or wrong:
+            if not isinstance(doc, Failure) or doc.status != 404:
                 self._expand_faults += 1
                 self.warn(uri, f'$expand: {wrong}: read one by one instead')
             return None
@@ -228,104 +318,16 @@ class Reader:
         """Remember every whole resource within an answer."""
         if isinstance(value, Mapping):
             uri = value.get('@odata.id')
-            if isinstance(uri, str) and '@odata.type' in value:
-                self._docs.setdefault(normal(uri), value)
+            if isinstance(uri, str) and '@odata.type' in value and (
+                    normal(uri) not in self._docs):
+                self._docs[normal(uri)] = value
+                self._expanded.add(normal(uri))
             for inner in value.values():
                 self._keep(inner)
         elif isinstance(value, list):
             for inner in value:
                 self._keep(inner)
 
-    def _ask(self, uri: str, target: str,
-             kept: tuple[str, Doc] | None) -> Doc | None:
-        """One GET. Failures are noted under ``uri``.
-
-        :raises: Unreachable where the observation has taken too long: whoever
-            waits for it is needed elsewhere.
-        """
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise Unreachable(
-                'the observation of the BMC took longer than '
-                f'{self._settings.look_timeout:.0f} seconds, with '
-                f'{self.requests} requests',
-                error_class=ErrorClass.TRANSIENT,
-                todo='see why the BMC is so slow; it is looked at again')
-        if self.requests >= self._settings.request_limit:
-            self.warn(uri, 'not read: the observation has made '
-                      f'{self.requests} requests already')
-            self.failures[uri] = 0
-            return None
-        self.requests += 1
-        headers = {'If-None-Match': kept[0]} if kept else None
-        try:
-            response = self._send(target, headers, left)
-        except exceptions.HTTPError as error:
-            self._gone = 0
-            status = error.status_code or 0
-            self._fail(uri, status, f'answered {status} {error.code}'
-                       if status else str(error.code))
-            return None
-        except exceptions.SushyError as error:
-            self._lost(uri, str(error))
-            return None
-        return self._take(uri, response, kept, expanded='?' in target)
-
-    def _send(self, target: str, headers: Mapping[str, str] | None,
-              left: float) -> Any:
-        """One GET, and a second where a kept connection was closed on us.
-
-        A BMC that hangs is not asked twice: the time is what it costs.
-        """
-        for last_try in (False, True):
-            try:
-                return self._connector.get(
-                    target, headers=headers,
-                    timeout=min(left, self._settings.request_timeout))
-            except exceptions.ConnectionError as error:
-                cause = error.__context__
-                closed = (
-                    isinstance(cause, requests_errors.ConnectionError)
-                    and not isinstance(cause, requests_errors.Timeout)
-                    and 'Connection aborted' in str(cause))
-                if last_try or not closed:
-                    raise
-        raise AssertionError('unreachable')
-
-    def _take(self, uri: str, response: Any,
-              kept: tuple[str, Doc] | None, expanded: bool) -> Doc | None:
-        """The document in an answer, within the bounds."""
-        if response.status_code == 304 and kept:
-            self._gone = 0
-            return kept[1]
-        self._gone = 0
-        try:
-            doc = strict_json.parse_object(response.content,
-                                           self._settings.body_limit)
-        except strict_json.NotJson as error:
-            self._fail(uri, 0, f'answered {response.status_code} with what '
-                       f'is no JSON object: {error}')
-            return None
-        if not isinstance(doc.get('@odata.id'), str):
-            if not isinstance(doc.get('@odata.type'), str):
-                # {"error": "busy"}, {}: it tells of no resource.
-                self._fail(uri, 0, f'answered {response.status_code} with '
-                           'what is no Redfish resource')
-                return None
-            doc['@odata.id'] = uri
-        etag = response.headers.get('ETag')
-        if etag and not expanded:
-            self._etags[uri] = (etag, doc)
-        return doc
-
-    def _fail(self, uri: str, status: int, message: str) -> None:
-        self.failures[uri] = status
-        self.warn(uri, message)
-
-    def _lost(self, uri: str, message: str) -> None:
-        """A connection failed; several in a row are a BMC that is gone."""
-        self._gone += 1
-        self._fail(uri, 0, message)
-        if self._gone >= _GONE_AFTER or uri == ROOT:
-            raise Unreachable(f'the BMC does not answer: {message}',
-                              error_class=ErrorClass.TRANSIENT)
+    def _fail(self, uri: str, failure: Failure) -> None:
+        self.failures[uri] = failure
+        self.warn(uri, failure.answer)

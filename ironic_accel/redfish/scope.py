@@ -24,14 +24,20 @@ from collections.abc import Mapping
 import dataclasses
 import re
 
+from ironic_accel.model.device import KINDS
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import losses
 from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.fields import normal
+from ironic_accel.redfish.found import CARD_KINDS
+from ironic_accel.redfish.found import stem
 from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.spoils import Role
+from ironic_accel.redfish.spoils import Spoils
 from ironic_accel.redfish.vendors.base import Quirks
 
 
@@ -46,6 +52,7 @@ class Scope:
     :ivar chassis: its chassis, by path.
     :ivar alone: whether it is the only host behind the BMC.
     :ivar quirks: the vendors' ways of this box.
+    :ivar lost_boards: paths of baseboards that are listed and unread.
     """
 
     root: Fields
@@ -55,6 +62,7 @@ class Scope:
     chassis: Mapping[str, Fields]
     alone: bool
     quirks: tuple[Quirks, ...]
+    lost_boards: tuple[str, ...] = ()
 
     def levels(self, name: str) -> int:
         """How deep to expand a resource, by its name in the tables."""
@@ -76,27 +84,41 @@ def find(reader: Reader, system: str | None) -> Scope:
         choose from; Unreachable where the BMC does not answer.
     """
     root = reader.root()
-    systems = reader.members(root.link('Systems'))
-    own = _own(reader, systems, system)
+    systems, lost = _systems(reader, root)
+    own = _own(reader, root, systems, system)
     if all(s.uri != own.uri for s in systems):
         systems = [own, *systems]
-    quirks = vendors.recognise(root, systems)
-    boards = [s for s in systems if _is_baseboard(s, quirks)]
+    quirks = vendors.recognise(root, systems, lost)
+    boards = [s for s in systems if _is_baseboard(s.uri, quirks)]
     dpus = [s for s in systems if is_dpu(s)]
-    hosts = [s for s in systems if s not in boards and s not in dpus]
-    chassis = _contained(reader, reader.members(root.link('Chassis')))
-    alone = all(h.uri == own.uri for h in hosts) or own in dpus
+    hosts = [s.uri for s in systems if s not in boards and s not in dpus]
+    hosts += [u for u in lost if _is_another_host(u, own, quirks)]
+    chassis, unread = _contained(reader, *reader.listing(
+        root.link('Chassis'), Spoils(
+            Role.COLLECTION, (*CARD_KINDS, 'baseboard'), holds=True,
+            optional=False)))
+    alone = set(hosts) <= {own.uri} or own in dpus
     theirs = [b for b in boards if b.uri != own.uri] if alone else []
-    ours = _chassis(own, theirs, dpus, hosts, chassis, alone, quirks)
+    ours = _chassis(own, theirs, dpus, hosts, chassis, alone)
     if not alone:
         theirs = [b for b in boards if _tied(b, ours)]
     if own in boards:
         theirs.append(own)
-    return Scope(
+    scope = Scope(
         root, own, tuple(theirs),
         tuple(d for d in dpus if d.uri != own.uri
               and (_tied(d, ours) or alone)),
-        ours, alone, quirks)
+        ours, alone, quirks,
+        tuple(u for u in lost if _is_baseboard(u, quirks)))
+    losses.systems(reader, scope, lost, _is_another_host)
+    losses.chassis(reader, scope, chassis, unread)
+    return scope
+
+
+def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:
+    """The Systems that a BMC shows, and those that it only lists."""
+    return reader.listing(root.link('Systems'), Spoils(
+        Role.COLLECTION, KINDS, optional=False))
 
 
 def own_uri(reader: Reader, system: str | None) -> str:
@@ -104,8 +126,8 @@ def own_uri(reader: Reader, system: str | None) -> str:
 
     :raises: as ``find``.
     """
-    systems = reader.members(reader.root().link('Systems'))
-    return _own(reader, systems, system).uri
+    root = reader.root()
+    return _own(reader, root, _systems(reader, root)[0], system).uri
 
 
 def _not_given(reader: Reader, uri: str) -> None:
@@ -113,13 +135,12 @@ def _not_given(reader: Reader, uri: str) -> None:
 
     :raises: Unreachable.
     """
-    status = reader.failures.get(uri)
-    if status is None or status == 404:
+    failure = reader.failures.get(uri)
+    if failure is None or failure.status == 404:
         return
-    said = next((w.message for w in reader.warnings if w.uri == uri), '')
     raise Unreachable(
-        f'{uri}: {said}', error_class=ErrorClass.NEEDS_OPERATOR
-        if status in (401, 403) else ErrorClass.TRANSIENT)
+        f'{uri}: {failure.answer}', error_class=ErrorClass.NEEDS_OPERATOR
+        if failure.status in (401, 403) else ErrorClass.TRANSIENT)
 
 
 def is_dpu(system: Fields) -> bool:
@@ -127,27 +148,36 @@ def is_dpu(system: Fields) -> bool:
     return system.doc.get('SystemType') == 'DPU'
 
 
-def _is_baseboard(system: Fields, quirks: Iterable[Quirks]) -> bool:
-    name = last(system.uri)
+def _is_baseboard(uri: str, quirks: Iterable[Quirks]) -> bool:
+    name = last(uri)
     return any(q.baseboard and re.fullmatch(q.baseboard, name)
                for q in quirks)
 
 
-def _own(reader: Reader, systems: list[Fields], wanted: str | None
-         ) -> Fields:
+def _is_another_host(uri: str, own: Fields, quirks: Iterable[Quirks]) -> bool:
+    """Whether a System that is not read is named as the node's own is."""
+    return stem(uri) == stem(own.uri) and uri != own.uri and (
+        not _is_baseboard(uri, quirks))
+
+
+def _own(reader: Reader, root: Fields, systems: list[Fields],
+         wanted: str | None) -> Fields:
     """The node's own System."""
     quirks = vendors.ALL
     if not systems and reader.failures and not (wanted or '').startswith('/'):
         # It is not the caller's input that is wrong.
-        refused = {401, 403} & set(reader.failures.values())
-        said = '; '.join(w.message for w in reader.warnings)
+        failures = reader.failures
+        refused = any(f.status in (401, 403) for f in failures.values())
+        said = '; '.join(f'{u}: {f.answer}' for u, f in failures.items())
         raise Unreachable(
             f'the BMC shows no System: {said}',
             error_class=(ErrorClass.NEEDS_OPERATOR if refused
                          else ErrorClass.TRANSIENT))
+    if not systems and not (wanted or '').startswith('/'):
+        raise BadInput(losses.no_system(reader, root))
     if wanted is None:
         hosts = [s for s in systems if not is_dpu(s)
-                 and not _is_baseboard(s, quirks)] or systems
+                 and not _is_baseboard(s.uri, quirks)] or systems
         if len(hosts) == 1:
             return hosts[0]
         known = ', '.join(sorted(s.uri for s in systems)) or 'none'
@@ -177,37 +207,44 @@ def _tied(system: Fields, ours: Mapping[str, Fields]) -> bool:
                for c in ours.values())
 
 
-def _contained(reader: Reader, chassis: list[Fields]) -> list[Fields]:
+def _contained(reader: Reader, chassis: list[Fields], unread: list[str]
+               ) -> tuple[list[Fields], list[str]]:
     """The chassis with those that they contain and no collection lists."""
     out = {c.uri: c for c in chassis}
+    lost = dict.fromkeys(unread)
     todo = [u for c in chassis for u in c.links('Links', 'Contains')]
     while todo:
         uri = todo.pop()
-        shown = None if uri in out else reader.read(uri)
-        if shown is not None:
-            out[uri] = shown
-            todo += shown.links('Links', 'Contains')
-    return list(out.values())
+        if uri in out or uri in lost:
+            continue
+        shown = reader.read(uri)
+        if shown is None:
+            lost[uri] = None
+            continue
+        out[uri] = shown
+        todo += shown.links('Links', 'Contains')
+    return list(out.values()), list(lost)
 
 
 def _chassis(own: Fields, boards: list[Fields], dpus: list[Fields],
-             hosts: list[Fields], chassis: list[Fields], alone: bool,
-             quirks: Iterable[Quirks]) -> dict[str, Fields]:
+             hosts: list[str], chassis: list[Fields], alone: bool
+             ) -> dict[str, Fields]:
     """The node's chassis.
 
     Those that its Systems name or that name them, and what these contain as
-    long as it is not another host's.
+    long as it is not another host's. Where nothing links the two, a Chassis
+    with the Id of a System is that System's (HPE Cray EX).
     """
     everything = {c.uri: c for c in chassis}
     linked = any(c.doc.get('Links') for c in chassis)
     if alone and (not linked or len(hosts) <= 1):
         return everything
-    others = {h.uri for h in hosts if h.uri != own.uri}
+    others = {h for h in hosts if h != own.uri}
     mine = {own.uri, *(b.uri for b in boards), *(d.uri for d in dpus)}
     todo = [*own.links('Links', 'Chassis')]
     todo += [c.uri for c in chassis
              if mine & set(c.links('Links', 'ComputerSystems'))]
-    if any(q.chassis_by_name for q in quirks):
+    if not any(u in everything for u in todo):
         todo += [c.uri for c in chassis if last(c.uri) == last(own.uri)]
     found: dict[str, Fields] = {}
     while todo:

@@ -19,6 +19,8 @@ import dataclasses
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.profile import Image
+from ironic_accel.redfish.look_history import LookHistory
+from ironic_accel.redfish.look_history import PROCESS
 
 #: Gives the URI at which a BMC can fetch an image, or None.
 ImageUri = Callable[[Ready, Image | None], str | None]
@@ -42,9 +44,12 @@ class Settings:
     :ivar request_limit: requests of one observation.
     :ivar expand: whether ``$expand`` is used where it is offered.
     :ivar warm_up: how long after a host reset a tree is not believed to be
-        complete, where the box tells when the last reset was.
-    :ivar settle: how long after a host reset members that answer with errors
-        are believed to be still on their way.
+        complete; where the box does not tell when the last reset was, how
+        long its looks have to have shown the same.
+    :ivar accept_unread: paths of sub-resources that the operator accepts as
+        unread (``spoils.refusal`` says which cannot be).
+    :ivar history: what earlier looks of this process found. Looks in another
+        time than the process's own need one of their own.
     :ivar image_uri: where a BMC can fetch an image; without it a service
         that can only fetch (SimpleUpdate) cannot be used.
     """
@@ -61,5 +66,6 @@ class Settings:
     request_limit: int = 1000
     expand: bool = True
     warm_up: float = 30.0
-    settle: float = 900.0
+    accept_unread: frozenset[str] = frozenset()
+    history: LookHistory = PROCESS
     image_uri: ImageUri | None = None

@@ -14,14 +14,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from ironic_accel.model.device import Busy
-from ironic_accel.model.device import Device
 from ironic_accel.redfish.fields import Fields
-from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
 from ironic_accel.redfish.settings import Settings
 
@@ -38,6 +36,16 @@ _EARLY = frozenset({
     'MemoryInitializationStarted', 'SecondaryProcessorInitializationStarted',
     'PCIResourceConfigStarted'})
 
+#: The same once the host's firmware has counted its devices (BootProgress,
+#: long descriptions of ComputerSystem v1.22).
+_BOOTED = frozenset({
+    'SystemHardwareInitializationComplete', 'SetupEntered',
+    'OSBootStarted', 'OSRunning'})
+
+#: What is said where only a second look tells that a tree has settled.
+UNTOLD = ('the BMC does not tell when the host was last reset: another look '
+          'that shows the same, {:g} s later, settles it')
+
 #: Task.TaskState of tasks that are not over (Task v1.7). Suspended and
 #: Interrupted ones wait for somebody, perhaps for ever.
 ALIVE = frozenset({'New', 'Starting', 'Running', 'Pending', 'Stopping',
@@ -46,11 +54,6 @@ ALIVE = frozenset({'New', 'Starting', 'Running', 'Pending', 'Stopping',
 #: NVIDIA bmcweb, BackgroundCopyStatus.
 _COPYING = frozenset({'Pending', 'InProgress'})
 _COPY_STATES = _COPYING | {'Completed', 'Failed', 'Unknown'}
-
-#: Answers of members that are on their way up: 503 says so; 400 is what
-#: adapters answer while the host is off; the others only soon after a reset.
-_SURELY = frozenset({400, 503})
-_PERHAPS = frozenset({404, 500, 502, 504})
 
 
 def power(system: Fields) -> Power:
@@ -62,19 +65,6 @@ def power(system: Fields) -> Power:
 def boot_mark(system: Fields) -> str | None:
     """What changes at a host reset: LastResetTime (v1.12), or None."""
     return system.text('LastResetTime')
-
-
-def tasks(reader: Reader, scope: Scope) -> tuple[Fields | None,
-                                                 list[Fields]]:
-    """The TaskService and its tasks."""
-    uri = scope.root.link('Tasks')
-    if uri is None:
-        return None, []
-    service = reader.deep(uri, scope.levels('TaskService') if
-                          scope.levels('TaskService') > 1 else 0)
-    if service is None:
-        return None, []
-    return service, reader.members(service.link('Tasks'))
 
 
 def since_reset(service: Fields | None, system: Fields) -> float | None:
@@ -103,74 +93,50 @@ def _moment(text: str | None) -> datetime.datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
-def is_complete(reader: Reader, scope: Scope, host: Power,
-                age: float | None, settings: Settings) -> bool:
-    """Whether "not there" can be taken for "removed".
+def lacking(scope: Scope, host: Power, age: float | None, same: float,
+            mode: str | None, settings: Settings) -> tuple[str, ...]:
+    """What keeps a tree from being a settled one, in words; empty if none.
+
+    That the host has been up for long completes nothing: it only no longer
+    holds a look back.
 
     :param age: seconds since the host's last reset, or None.
+    :param same: seconds for which looks have shown the same.
+    :param mode: of a DPU that is the System itself, where it tells one.
     """
     if host != 'on':
-        return False
+        return ('the host is off' if host == 'off' else
+                'the power of the host is between on and off, or not told',)
     if age is not None and age < settings.warm_up:
-        return False
-    system = scope.system
-    stage = system.doc.get('BootProgress')
-    if isinstance(stage, dict) and stage.get('LastState') in _EARLY:
-        return False
+        return (f'the host was reset {int(age)} s ago',)
+    stage = _stage(scope.system)
+    if stage in _EARLY:
+        return (f'the host starts: {stage}',)
+    out = []
     for one in scope.systems:
         status = one.doc.get('Status')
         state = status.get('State') if isinstance(status, dict) else None
-        if state in ('Starting', 'StandbyOffline'):
-            return False
-    settled = age is not None and age >= settings.settle
-    return settled or not any(
-        status in _SURELY or (age is not None and status in _PERHAPS)
-        for uri, status in reader.failures.items()
-        if '/Processors' in uri or '/NetworkAdapters' in uri)
+        steady = state == 'StandbyOffline' and mode == 'nic'
+        if state in ('Starting', 'StandbyOffline') and not steady:
+            out.append(f'{one.uri} is {state}')
+    told = age is not None or stage in _BOOTED or mode == 'nic'
+    if not out and not told and same < settings.warm_up:
+        out.append(UNTOLD.format(settings.warm_up))
+    return tuple(out)
 
 
-def busy(scope: Scope, found: Iterable[Fields], devices: Iterable[Device]
-         ) -> tuple[Busy, ...]:
-    """Tasks and background copies that are under way."""
-    known = {}
-    for dev in devices:
-        for part in dev.components:
-            known[part.id] = (dev.id, part.name)
-    out = [_task(t, known) for t in found if _alive(t)]
+def _stage(system: Fields) -> str | None:
+    """``BootProgress.LastState`` (ComputerSystem v1.13)."""
+    told = system.doc.get('BootProgress')
+    stage = told.get('LastState') if isinstance(told, dict) else None
+    return stage if isinstance(stage, str) else None
+
+
+def copies(scope: Scope) -> Iterator[Busy]:
+    """Background copies that are under way."""
     for chassis in scope.chassis.values():
         state = chassis.word('Oem', 'Nvidia', 'BackgroundCopyStatus',
                              known=_COPY_STATES)
         if state in _COPYING:
-            out.append(Busy('background-copy', chassis.uri,
-                            f'{chassis.uri}: background copy {state}'))
-    return tuple(out)
-
-
-def _alive(task: Fields) -> bool:
-    """Whether a task is under way and may be one that writes firmware.
-
-    What names another service as its target (a log collection) does not.
-    """
-    target = task.text('Payload', 'TargetUri')
-    if target and target.startswith('/') and 'Update' not in target:
-        return False
-    return task.doc.get('TaskState') in ALIVE
-
-
-def _task(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
-    """A task, what it names of the node's, and the ticket to poll it."""
-    percent = task.number('PercentComplete')
-    named: dict[tuple[str, str], None] = {}
-    for message in task.parts('Messages'):
-        for text in message.texts('MessageArgs'):
-            ref = known.get(text.rsplit('/', 1)[-1])
-            if ref is not None:
-                named[ref] = None
-    name = task.text('Name') or 'task'
-    ticket: dict[str, Any] = {'kind': 'task', 'task': task.uri, 'parts': [
-        [*ref, key] for key, ref in known.items() if ref in named]}
-    if isinstance(task.doc.get('StartTime'), str):
-        ticket['start'] = task.doc['StartTime']
-    return Busy('task', task.uri,
-                f'{name} {task.doc.get("TaskState")}', percent,
-                tuple(named), ticket=ticket)
+            yield Busy('background-copy', chassis.uri,
+                       f'{chassis.uri}: background copy {state}')

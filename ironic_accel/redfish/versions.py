@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
 from ironic_accel.redfish.fields import Fields
@@ -25,7 +26,7 @@ from ironic_accel.redfish.firmware import kind_of
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
-
+from ironic_accel.redfish.spoils import Spoils
 
 #: Processor.AdditionalFirmwareVersions (Processor v1.15) to our names. Its
 #: type is SoftwareInventory's AdditionalVersions: the first three are of
@@ -66,29 +67,60 @@ def _own_version(reader: Reader, scope: Scope, found: Found,
                  name: str | None) -> None:
     if name is None:
         return
-    told = found.version
-    if told is None and found.component(name) is None:
-        told = _oem_version(reader, scope, found, name)
     part = found.component(name)
-    if part is None and any(c.running == told for c in found.components):
+    told = found.versions
+    if not told and part is None:
+        told = _oem_versions(reader, scope, found, name)
+    if not told:
+        return
+    if part is None and any(c.running == told[0][1]
+                            for c in found.components):
         # The device tells the version of a component of another name.
         return
-    if part is None and told is not None:
-        found.components.append(Component(
-            name, last(found.uri), told, uri=found.uri))
-    elif part is not None and part.running is None and told is not None:
-        found.components[found.components.index(part)] = (
-            dataclasses.replace(part, running=told))
+    if part is None:
+        part = Component(name, last(found.uri), uri=found.uri)
+        found.components.append(part)
+    found.components[found.components.index(part)] = _witnessed(
+        part, told, found.hint not in ('nic', 'dpu'))
 
 
-def _oem_version(reader: Reader, scope: Scope, found: Found,
-                 name: str) -> str | None:
+def _witnessed(part: Component, told: list[tuple[str, str]], exact: bool
+               ) -> Component:
+    """A component with what its device's own resources say runs.
+
+    Two that say different things prove neither.
+
+    :param exact: whether they tell the version of this very firmware, and
+        not that of a package with it in it.
+    """
+    if part.running is None:
+        seen = dict.fromkeys(v for _, v in told)
+        if len(seen) == 1 or not exact:
+            return dataclasses.replace(part, running=told[0][1])
+    else:
+        told = [(part.uri or part.id, part.running), *told]
+        if not exact or all(version.same(part.running, v) or
+                            v.lower() == part.running.lower()
+                            for _, v in told):
+            return part
+    return dataclasses.replace(part, running=None, doubt=tuple(
+        dict.fromkeys(f'{uri}: {v}' for uri, v in told)))
+
+
+def _oem_versions(reader: Reader, scope: Scope, found: Found, name: str
+                  ) -> list[tuple[str, str]]:
     for quirk in scope.quirks:
         for row in quirk.oem_firmware:
             if row.component != name:
                 continue
-            uri = scope.system.link(*row.collection)
-            for one in reader.members(uri):
+            fact = Spoils(facts=(f'firmware:{name}',), about=found.uri)
+            shown, lost = reader.listing(
+                scope.system.link(*row.collection), fact)
+            for uri in lost:
+                if last(uri) == last(found.uri):
+                    reader.note(uri, fact)
+            for one in shown:
                 if one.text(row.id) == last(found.uri):
-                    return one.text(row.version)
-    return None
+                    told = one.text(row.version)
+                    return [(one.uri, told)] if told else []
+    return []

@@ -39,6 +39,7 @@ from ironic_accel.model import record as record_mod
 from ironic_accel.model.device import Effect
 from ironic_accel.redfish import connect
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.look_history import LookHistory
 from ironic_accel.redfish.settings import Settings
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
@@ -160,6 +161,7 @@ def machine(name: str | Path, folder: Path, system: str | None = None,
     connector = connect.connect(url)
     try:
         settings = Settings(
+            history=LookHistory(clock.now),
             image_uri=lambda ready, spec: f'file://{ready.path}')
         backend = RedfishBackend(connector, system, catalog=known,
                                  settings=settings)

@@ -22,6 +22,7 @@ import sys
 import pytest
 
 from tests.faces.conftest import Boot
+from tests.faces.conftest import Machine
 from tests.faces.conftest import MakeProfile
 from tests.faces.conftest import NEW
 from tests.faces.conftest import OLD
@@ -72,11 +73,54 @@ def test_captures_of_real_machines(
     if not path.is_file():
         pytest.skip(f'{path} is not there')
     more = ('--system', system) if system else ()
-    said = run('inventory', '--bmc', boot(str(path)).url, '--json', *more)
+    said = run('inventory', '--bmc', boot(str(path)).url, '--json',
+               '--steady', '0.1', *more)
     assert said.code == 0, said.err
+    assert said.document['settled']
+    assert all(said.document['complete'].values())
     kinds = collections.Counter(
         d['kind'] for d in said.document['devices'])
     assert expected.items() <= kinds.items()
+
+
+def untold(boot: Boot) -> Machine:
+    """A BMC that says neither how far its host has booted nor since when."""
+    machine = boot('pcie-a100', boot_mark=False)
+    for host in machine.box.hosts.values():
+        document = machine.box.documents.see(host.uri)
+        assert document is not None
+        document.pop('BootProgress', None)
+    return machine
+
+
+def test_one_look_settles_nothing_where_no_reset_is_told(
+        boot: Boot, run: Run) -> None:
+    machine = untold(boot)
+    said = run('inventory', '--bmc', machine.url, '--json', '--once')
+    assert (said.code, said.document['settled']) == (0, False)
+    assert 'does not tell when the host was last reset' in said.err
+    assert not any(said.document['complete'].values())
+    twice = run('inventory', '--bmc', machine.url, '--json', '--steady',
+                '0.3')
+    assert (twice.code, twice.document['settled']) == (0, True)
+    assert 'looking once more in 0.3 s' in twice.err
+    plan = run('inventory', '--bmc', machine.url, '--json', '--steady', '0')
+    assert plan.document['settled']
+
+
+@pytest.mark.parametrize('uri', [
+    '/redfish/v1/Systems/1', '/redfish/v1/Systems/1/Processors',
+    '/redfish/v1/Chassis/1/NetworkAdapters/NIC5',
+    '/redfish/v1/TaskService/Tasks/7', '/redfish/v1/UpdateService',
+    '/redfish/v1/UpdateService/FirmwareInventory/GPU1',
+    '/redfish/v1/JobService/Jobs', 'https://192.0.2.1/redfish/v1/X',
+    '/redfish/v1/Managers/1/Oem/Dell/Jobs/JID_1'])
+def test_no_device_collection_or_task_is_accepted_as_unread(
+        run: Run, uri: str) -> None:
+    said = run('inventory', '--bmc', 'http://127.0.0.1:1', '--accept-unread',
+               uri)
+    assert said.code == 2
+    assert uri in said.err
 
 
 def test_a_plan_with_something_to_do_is_no_failure(

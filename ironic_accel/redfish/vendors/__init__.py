@@ -19,9 +19,11 @@ Each file holds one ``Quirks``; all that recognise a box are used together
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 import re
 
 from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.vendors import bluefield
 from ironic_accel.redfish.vendors import cray
 from ironic_accel.redfish.vendors import dell
@@ -35,15 +37,30 @@ ALL: tuple[Quirks, ...] = (
     nvidia.STATION, nvidia.QUIRKS, bluefield.QUIRKS, dell.QUIRKS,
     cray.QUIRKS, hpe.QUIRKS)
 
+#: Tables whose firmware entries are known by their Ids on any box: an NVIDIA
+#: board behind a BMC that shows no System for it.
+ANYWHERE: tuple[Quirks, ...] = (nvidia.ENTRIES,)
 
-def recognise(root: Fields, systems: Iterable[Fields]) -> tuple[Quirks, ...]:
-    """The quirks of a box, by its service root and its Systems."""
+
+def recognise(root: Fields, systems: Iterable[Fields],
+              unread: Iterable[str] = ()) -> tuple[Quirks, ...]:
+    """The quirks of a box, by its service root and its Systems.
+
+    :param unread: paths of Systems that are listed and were not read: their
+        Ids are known all the same.
+    """
     says = {'root.Vendor': [root.text('Vendor') or ''],
             'root.Product': [root.text('Product') or ''],
             'system.Id': [], 'system.Manufacturer': [], 'system.Model': []}
+    says['system.Id'] += [last(uri) for uri in unread]
     for system in systems:
+        says['system.Id'].append(last(system.uri))
         for name in ('Id', 'Manufacturer', 'Model'):
             says[f'system.{name}'].append(system.text(name) or '')
     return tuple(q for q in ALL if any(
-        re.fullmatch(pattern, text)
-        for key, pattern in q.recognised_by for text in says[key]))
+        _says(says, *row) for row in q.recognised_by) or (
+            q.structure and all(_says(says, *row) for row in q.structure)))
+
+
+def _says(says: Mapping[str, list[str]], key: str, pattern: str) -> bool:
+    return any(re.fullmatch(pattern, text, re.I) for text in says[key])

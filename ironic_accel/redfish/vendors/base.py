@@ -39,7 +39,8 @@ class FirmwareRule:
     """
 
     pattern: str
-    owner: Literal['processor', 'adapter', 'baseboard', 'system', 'any']
+    owner: Literal['processor', 'adapter', 'baseboard', 'system', 'card',
+                   'any']
     component: str
     at: str = ''
     system: str = ''
@@ -61,6 +62,29 @@ class OemFirmware:
     id: str
     version: str
     component: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OemDevices:
+    """A vendor's own collection of cards, where no standard one has them.
+
+    :ivar collection: path of the link to it within the Chassis.
+    :ivar kinds: the word that tells a kind, in ``type``, to ours.
+    :ivar type: the property with it.
+    :ivar version: path to the running version.
+    :ivar place: the property that names the place.
+    :ivar part_number: the property with the part number of the product.
+    :ivar functions: the property with links to PCI functions, whose ids and
+        address are numbers.
+    """
+
+    collection: tuple[str, ...]
+    kinds: Mapping[str, str]
+    type: str
+    version: tuple[str, ...]
+    place: str
+    part_number: str
+    functions: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,11 +124,11 @@ class Quirks:
     """What one vendor's services do their own way.
 
     :ivar recognised_by: (``root.Vendor``, ``root.Product``, ``system.Id``,
-        ``system.Manufacturer`` or ``system.Model``; pattern): any of them.
+        ``system.Manufacturer`` or ``system.Model``; pattern): any of them,
+        whatever the case.
+    :ivar structure: the same, but all of them have to be so.
     :ivar baseboard: matches the Ids of Systems that are an accelerator
         baseboard of the host System beside them.
-    :ivar chassis_by_name: a Chassis with the Id of a System is that
-        System's; nothing links them.
     :ivar ids_are_locations: the Ids of processors and adapters name slots.
     :ivar levels: how deep to expand, by resource (``Processors``,
         ``UpdateService``, ``TaskService``), where one is not best.
@@ -112,6 +136,9 @@ class Quirks:
         their requests.
     :ivar firmware: whose firmware is whose.
     :ivar oem_firmware: versions that stand elsewhere.
+    :ivar context: path within a firmware entry to the name of the place
+        that its device sits in.
+    :ivar devices: collections of the vendor's own that show cards.
     :ivar pci_ids: path within a firmware entry to the object with the PCI
         ids of its device, and the names of the four there.
     :ivar product_name: pattern whose first group, in the Name of a firmware
@@ -120,21 +147,30 @@ class Quirks:
     :ivar commit: matches the Ids of entries that want to be committed.
     :ivar aux: how the auxiliary power is cut. What has the action is asked
         for it, whoever made the box: boards are built into others' boxes.
+    :ivar jobs: path of the link to a collection of jobs within the Manager,
+        where the service root has no JobService.
+    :ivar update_state: path within the UpdateService to the word that tells
+        what it does where it has no task for that, and the words of rest,
+        in lower case.
     :ivar satisfied: MessageIds with which an equal version is refused.
     """
 
     name: str
     recognised_by: tuple[tuple[str, str], ...]
     baseboard: str | None = None
-    chassis_by_name: bool = False
+    structure: tuple[tuple[str, str], ...] = ()
     ids_are_locations: bool = False
     levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
     scan_pcie: bool = True
     firmware: tuple[FirmwareRule, ...] = ()
     oem_firmware: tuple[OemFirmware, ...] = ()
+    context: tuple[str, ...] = ()
+    devices: OemDevices | None = None
     pci_ids: tuple[tuple[str | int, ...], tuple[str, ...]] | None = None
     product_name: str | None = None
     pushes: tuple[PushChoice, ...] = ()
     commit: str | None = None
     aux: AuxPower | None = None
+    jobs: tuple[str, ...] = ()
+    update_state: tuple[tuple[str, ...], frozenset[str]] | None = None
     satisfied: tuple[str, ...] = ()

@@ -12,6 +12,9 @@
 
 """HPE Cray EX blades: several nodes behind one controller, by name alone.
 
+Blades that call their model otherwise are known by the Ids of their Systems
+and their maker (an EX425 calls itself "HPE CRAY EX425 (MILAN)").
+
 Source: the EX235n capture: ``Chassis/Node0`` and the firmware entries
 ``Node0.*`` are the System ``Node0``'s, and no link says so; the GPU
 ``GPU2`` has the firmware ``Node0.Acc2.VBIOS``; ``Node0.AccFPGA0`` is the
@@ -27,7 +30,8 @@ from ironic_accel.redfish.vendors.base import Quirks
 QUIRKS = Quirks(
     name='cray-ex',
     recognised_by=(('system.Model', r'HPE Cray .*'),),
-    chassis_by_name=True,
+    structure=(('system.Id', r'Node\d+'),
+               ('system.Manufacturer', r'HPE|(HPE )?Cray.*')),
     ids_are_locations=True,
     firmware=(
         FirmwareRule(r'(Node\d+)\.Acc(\d+)\.VBIOS', 'processor', 'gpu',

@@ -18,6 +18,9 @@ ones beside them that do not run; a GPU's firmware stands in the OEM
 collection DellVideo; an FQDD names a slot. SUP029 is iDRAC's answer to a
 version that is there already (Dell message registry).
 
+The jobs: the link Links.Oem.Dell.Jobs of the same capture's Manager, for
+services whose root lists no JobService.
+
 The auxiliary cycle: Dell's iDRAC-Redfish-Scripting,
 ServerVirtualAcPowerCycleREDFISH.py 2.0, and OpenManage Ansible Modules 9.5,
 redfish_powerstate.py: iDRAC 7.00.60 and later have it; the server has to be
@@ -56,5 +59,6 @@ QUIRKS = Quirks(
     aux=AuxPower(
         'chassis', ('Actions', 'Oem', '#DellOemChassis.ExtendedReset'),
         {'ResetType': 'PowerCycle', 'FinalPowerState': 'Off'}),
+    jobs=('Links', 'Oem', 'Dell', 'Jobs'),
     satisfied=('SUP029',),
 )

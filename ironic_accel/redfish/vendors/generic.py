@@ -19,6 +19,12 @@ vendor's table does: names of components as the vendors' own tools have them
 
 from __future__ import annotations
 
+from ironic_accel.redfish.fields import Fields
+
+#: Where a PCIeDevice or an entry of a BMC's own tells its maker, besides
+#: Manufacturer (Supermicro X12 and H13, the tree of an SYS-821GE-TNHR).
+_MAKERS = (('Oem', 'Supermicro', 'GPUVendor'),)
+
 #: Kind, pattern found in the Id, our name for the component.
 WORDS: tuple[tuple[str, str, str], ...] = (
     ('gpu', r'InfoROM', 'inforom'),
@@ -33,3 +39,9 @@ WORDS: tuple[tuple[str, str, str], ...] = (
 #: A board's parameter-set id, as NVIDIA's network cards have it, where a
 #: service gives it as SoftwareId (NVIDIA MFT documentation, PSID).
 PSID = r'[A-Z]{2,4}_[0-9]{10}'
+
+
+def maker(shown: Fields) -> str | None:
+    """The maker of a device as a vendor's own properties tell it."""
+    return next((m for at in _MAKERS
+                 if (m := shown.text(*at)) is not None), None)

@@ -10,20 +10,34 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""HPE servers with iLO: the auxiliary cycle; all else as it is offered.
+"""HPE servers with iLO.
 
-Source: HPE iLO 5 and iLO 6 data model, HpeComputerSystemExt.SystemReset.
+Sources: the tree of a ProLiant XL675d Gen10 Plus with iLO 5: cards stand in
+``Oem.Hpe.Links.Devices`` of the Chassis alone (HpeServerDevice v2.0.0), their
+functions in PCIDevices (HpeServerPciDevice v2.0.0), and firmware entries name
+the same place as ``DeviceContext``. HPE iLO 5 and iLO 6 data model:
+HpeComputerSystemExt.SystemReset; ``Oem.Hpe.State`` of the UpdateService says
+what an update without a task does (so polls proliantutils, HPEUpdateService).
 """
 
 from __future__ import annotations
 
 from ironic_accel.redfish.vendors.base import AuxPower
+from ironic_accel.redfish.vendors.base import OemDevices
 from ironic_accel.redfish.vendors.base import Quirks
 
 QUIRKS = Quirks(
     name='hpe-ilo',
     recognised_by=(('root.Product', r'ProLiant .*'),
                    ('system.Model', r'ProLiant .*')),
+    context=('Oem', 'Hpe', 'DeviceContext'),
+    devices=OemDevices(
+        ('Oem', 'Hpe', 'Links', 'Devices'),
+        {'GPU': 'gpu', 'LOM/NIC': 'nic'}, 'DeviceType',
+        ('FirmwareVersion', 'Current', 'VersionString'), 'Location',
+        'ProductPartNumber', 'DeviceInstances'),
+    update_state=(('Oem', 'Hpe', 'State'),
+                  frozenset({'idle', 'complete', 'error'})),
     aux=AuxPower(
         'system', ('Oem', 'Hpe', 'Actions',
                    '#HpeComputerSystemExt.SystemReset'),

@@ -48,6 +48,21 @@ _FIRMWARE = (
     FirmwareRule(r'NIC_(\d+)', 'adapter', 'nic', 'IRoT_BF3_{1}', by='rot'),
 )
 
+#: Behind a BMC that shows the board's GPUs as PCIeDevices ``GPU1`` and on,
+#: and no System of the board (Supermicro SYS-821GE-TNHR: GPUSlot 1 is GPU1,
+#: and the entries count SXM modules from 1).
+ENTRIES = Quirks(
+    name='nvidia-hgx-entries', recognised_by=(),
+    firmware=(
+        FirmwareRule(r'HGX_FW_GPU_SXM_(\d+)', 'card', 'gpu', 'GPU{1}'),
+        FirmwareRule(r'HGX_InfoROM_GPU_SXM_(\d+)', 'card', 'inforom',
+                     'GPU{1}'),
+        FirmwareRule(r'HGX_FW_ERoT_GPU_SXM_(\d+)', 'card', 'erot',
+                     'GPU{1}'),
+        *(rule for rule in _FIRMWARE if rule.owner == 'baseboard'),
+    ),
+)
+
 #: With HGX_0 as target the whole GPU tray is meant (NVIDIA DGX H100
 #: firmware update guide, GPU tray); boxes that have no such entry take the
 #: components' own.

@@ -62,8 +62,12 @@ def _lay_power(box: Box, host: Host) -> None:
         if marked and host.last_reset is not None:
             document['LastResetTime'] = box.timestamp(host.last_reset)
         if 'BootProgress' in document:
-            on = host.power == 'On'
-            state = 'OSRunning' if on else 'None'
+            now = box.timeline.now
+            state = 'OSRunning' if host.power == 'On' else 'None'
+            if any(d.host == host.id and (d.ready_at or 0.0) > now
+                   for d in box.devices.values()):
+                # Firmware counts devices before anything boots.
+                state = 'PCIResourceConfigStarted'
             document['BootProgress'] = {'LastState': state}
 
     def follow(document: Document) -> None:

@@ -80,6 +80,7 @@ def _system(
     said: dict[str, Any] = {}
     if spec.get('boot_mark', True):
         said['LastResetTime'] = '2026-01-01T00:00:00+00:00'
+        said['BootProgress'] = {'LastState': 'OSRunning'}
     put(
         documents, system, 'ComputerSystem.v1_22_0', str(spec['id']),
         SystemType='Physical',

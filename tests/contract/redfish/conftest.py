@@ -25,6 +25,7 @@ import pytest
 
 from ironic_accel.redfish import connect
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.look_history import LookHistory
 from ironic_accel.redfish.settings import Settings
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
@@ -73,7 +74,8 @@ def rig() -> Iterator[Start]:
                 given |= {'user': user, 'password': password}
             box = load_box(source, clock=clock, **given)
             url = stack.enter_context(TwinServer(box))
-            chosen = dataclasses.replace(QUICK, **settings)
+            chosen = dataclasses.replace(
+                QUICK, history=LookHistory(clock.now), **settings)
             connector = connect.connect(url, user, password,
                                         settings=chosen)
             stack.callback(connect.disconnect, connector)

@@ -66,6 +66,8 @@ def test_good_memory_says_nothing_of_the_gpu(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     change(at, GPU, Status={'State': 'Enabled'})
+    change(at, '/redfish/v1/Chassis/HGX_GPU_2/PCIeDevices/GPU_2', Status={})
+    change(at, '/redfish/v1/Chassis/HGX_GPU_2', Status={})
     assert health(at)[GPU] is None
 
 
@@ -76,6 +78,11 @@ def test_memory_that_is_not_there_costs_itself(
     seen = at.backend.observe()
     assert health(at)[GPU] == 'OK'
     assert any(w.uri == f'{MEMORY}_gone' for w in seen.warnings)
+    gpu = next(d for d in seen.devices if d.uri == GPU)
+    # What the memory would have said is not known.
+    assert gpu.unread == ('health',)
+    assert [(u.source, u.about) for u in seen.unread] == [
+        (f'{MEMORY}_gone', gpu.id)]
 
 
 def dpu(at: Rig) -> Device:

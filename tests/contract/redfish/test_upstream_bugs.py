@@ -75,7 +75,7 @@ COVERED = {
         'test_a_bad_property_of_a_firmware_entry'],
     'network adapters answer 400 while the host is off': [
         'contract/redfish/test_reading_faults.py::'
-        'test_adapters_that_answer_400_are_on_their_way'],
+        'test_an_adapter_that_does_not_answer_is_unread_for_good'],
     'the power sync cuts in': [
         'unit/conductor/test_guard.py::'
         'test_the_recorded_power_state_is_given',

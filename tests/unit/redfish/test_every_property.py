@@ -130,6 +130,9 @@ def test_no_spoilt_property_breaks_the_look(name: str, system: str) -> None:
     chosen = random.Random(name).sample(places, EACH)  # noqa: S311
     seen = 0
     for uri, path, value in chosen:
+        if path == ('@odata.id',) and uri.endswith(f'/{system}'):
+            # Without it nobody knows what the answer is of.
+            continue
         spoilt = {**docs, uri: spoil(docs[uri], path, value)}
         inventory, _, backend = look(spoilt, system)
         backend.ways(inventory)

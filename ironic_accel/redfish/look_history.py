@@ -1,0 +1,153 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What earlier looks of this process found, as far as later ones need it.
+
+Three questions hang on more than one look: since when a resource is unread;
+whether one that is listed and never there is simply not built in; and
+whether a tree has stopped growing. Nothing of it outlives the process: a new
+one finds out anew, which only takes longer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from collections.abc import Hashable
+import dataclasses
+import threading
+import time
+from typing import Any
+
+#: Answers of "not there" that tell a listed sub-resource absent, and how far
+#: they have to be apart, seconds.
+TIMES = 3
+APART = 60.0
+
+#: BMCs remembered, and resources of one BMC.
+_BMCS = 2048
+_RESOURCES = 512
+
+
+@dataclasses.dataclass(slots=True)
+class _Bmc:
+    """One BMC's: first failure, "not there" and when, and steadiness."""
+
+    since: OrderedDict[str, float]
+    missing: OrderedDict[str, tuple[int, float]]
+    there: OrderedDict[str, None]
+    steady: dict[str, tuple[Hashable, float]]
+
+
+class LookHistory:
+    """The memory of one process; safe to use from several threads.
+
+    :param clock: seconds that only go on; ``time.monotonic``.
+    :param wall: epoch seconds; ``time.time``.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None = None,
+                 wall: Callable[[], float] | None = None) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._bmcs: OrderedDict[str, _Bmc] = OrderedDict()
+
+    def now(self) -> float:
+        """Seconds that only go on."""
+        return self._clock() if self._clock else time.monotonic()
+
+    def _of(self, bmc: str) -> _Bmc:
+        found = self._bmcs.get(bmc)
+        if found is None:
+            found = self._bmcs[bmc] = _Bmc(
+                OrderedDict(), OrderedDict(), OrderedDict(), {})
+        self._bmcs.move_to_end(bmc)
+        while len(self._bmcs) > _BMCS:
+            self._bmcs.popitem(last=False)
+        return found
+
+    def failed(self, bmc: str, uri: str) -> float:
+        """Note a failed read.
+
+        :returns: epoch seconds of the first of the failures in a row.
+        """
+        with self._lock:
+            known = self._of(bmc).since
+            first = known.setdefault(
+                uri, self._wall() if self._wall else time.time())
+            _bound(known)
+            return first
+
+    def succeeded(self, bmc: str, uri: str) -> None:
+        """Note that a resource was read: it is there, and was before."""
+        with self._lock:
+            known = self._of(bmc)
+            known.since.pop(uri, None)
+            known.missing.pop(uri, None)
+            known.there[uri] = None
+            _bound(known.there)
+
+    def broke(self, bmc: str, uri: str) -> None:
+        """Note an answer that is not "not there": counting begins anew."""
+        with self._lock:
+            self._of(bmc).missing.pop(uri, None)
+
+    def is_absent(self, bmc: str, uri: str, counts: bool) -> bool:
+        """Note that a listed sub-resource is said not to be there.
+
+        :param counts: whether this look may count: the host is on, and
+            nothing is under way.
+        :returns: whether that was said often enough to be believed. What
+            this process has read before was there, and is not believed to
+            be absent.
+        """
+        with self._lock:
+            known = self._of(bmc)
+            if uri in known.there:
+                return False
+            times, last = known.missing.get(uri, (0, 0.0))
+            now = self.now()
+            if times < TIMES and counts and (
+                    not times or now - last >= APART or now < last):
+                times = times + 1 if now >= last else 1
+                known.missing[uri] = (times, now)
+                _bound(known.missing)
+            return times >= TIMES
+
+    def steady(self, bmc: str, system: str, seen: Hashable) -> float:
+        """Seconds for which a System's looks have all shown the same.
+
+        :param seen: what is compared.
+        """
+        with self._lock:
+            known = self._of(bmc).steady
+            now = self.now()
+            before = known.get(system)
+            if before is None or before[0] != seen or now < before[1]:
+                known[system] = (seen, now)
+                return 0.0
+            return now - before[1]
+
+    def unsteady(self, bmc: str, system: str) -> None:
+        """The System is off or starting: earlier looks say nothing."""
+        with self._lock:
+            self._of(bmc).steady.pop(system, None)
+
+
+def _bound(known: OrderedDict[str, Any]) -> None:
+    while len(known) > _RESOURCES:
+        known.popitem(last=False)
+
+
+#: What this process remembers, unless its caller has another.
+PROCESS = LookHistory()

@@ -1,0 +1,100 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a read that failed leaves open, declared by whoever reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+
+#: Status codes that say that a service has no such resource.
+NOT_THERE = frozenset({404, 405, 501})
+
+
+class Role(enum.Enum):
+    """What a resource is to the inventory.
+
+    The value is its name in messages.
+    """
+
+    DEVICE = 'a device'
+    COLLECTION = 'a collection of devices'
+    SERVICE = 'a task, job or update resource'
+    PART = 'a sub-resource of a device'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spoils:
+    """What cannot be told while a resource is unread.
+
+    :ivar role: what it is.
+    :ivar kinds: kinds of device that it may hide.
+    :ivar facts: facts of a device (``Device.unread`` has their names).
+    :ivar about: path of that device's own resource; with facts and without
+        this, every device's.
+    :ivar holds: whether what the box does now hangs on it.
+    :ivar optional: whether a service may list it and not have it, so that
+        answers of 404 tell it absent in the end (``look_history``).
+    """
+
+    role: Role = Role.PART
+    kinds: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    about: str | None = None
+    holds: bool = False
+    optional: bool = True
+
+    def __or__(self, other: Spoils) -> Spoils:
+        """What both together leave open, by the stricter role."""
+        order = list(Role)
+        return Spoils(
+            min(self.role, other.role, key=order.index),
+            tuple(dict.fromkeys((*self.kinds, *other.kinds))),
+            tuple(dict.fromkeys((*self.facts, *other.facts))),
+            self.about if self.about == other.about else None,
+            self.holds or other.holds, self.optional and other.optional)
+
+
+def part(about: str, *facts: str) -> Spoils:
+    """A sub-resource of one device."""
+    return Spoils(facts=facts, about=about)
+
+
+#: What nothing hangs on: logs, metrics, certificates, counters.
+NOTHING = Spoils()
+
+#: Ends of paths that an operator may not declare broken, with what they are.
+_NEVER = (
+    (Role.SERVICE, r'(?:TaskService|JobService|UpdateService)(?:/.*)?'),
+    (Role.SERVICE, r'.*/Oem/.*/Jobs(?:/[^/]+)?'),
+    (Role.COLLECTION, r'(?:.*/)?(?:Systems|Chassis|Processors|PCIeDevices|'
+                      r'NetworkAdapters|Storage|Devices|PCIDevices)'),
+    (Role.DEVICE, r'(?:.*/)?(?:Systems|Chassis|Processors|PCIeDevices|'
+                  r'NetworkAdapters|Storage|Devices|PCIDevices)/[^/]+'),
+)
+
+
+def refusal(uri: str) -> str | None:
+    """Why a resource cannot be accepted as unread, or None.
+
+    Only sub-resources can: without a device, a collection, a task, a job or
+    an update resource nobody knows what there is, or whether it is idle.
+    """
+    found = re.fullmatch(r'/redfish/v1/(.+?)/?', uri)
+    if found is None:
+        return f'{uri!r} is no path below /redfish/v1'
+    for role, pattern in _NEVER:
+        if re.fullmatch(pattern, found[1]):
+            return f'{uri} is {role.value}: only sub-resources can be accepted'
+    return None
