@@ -25,8 +25,11 @@ from typing import Any
 from ironic_accel.redfish.fields import last
 
 
-def wrong(uri: str, doc: Any) -> str | None:
+def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
     """What is wrong with the answer to a read of a resource, or None.
+
+    :param moved: the address that answered in the end, where the service
+        sent the request on.
 
     The same resource may have two paths (an iDRAC lists PCIeDevices below
     its Systems and its Chassis), and the one in the body need not be the one
@@ -44,7 +47,7 @@ def wrong(uri: str, doc: Any) -> str | None:
         return f'an error: {_error(doc["error"])}'
     if not isinstance(own, str):
         return 'an object without @odata.id and no resource'
-    if last(own).lower() != last(uri).lower():
+    if last(own).lower() not in (last(uri).lower(), last(moved).lower()):
         return f'another resource: {own[:120]}'
     return None
 

@@ -143,10 +143,11 @@ class Getter:
         # A page of a collection may have the page's own address.
         page = target.partition('?')[0] != uri
         wrong = documents.wrong(uri, {**doc, '@odata.id': uri} if page and (
-            '@odata.id' in doc) else doc)
+            '@odata.id' in doc) else doc, getattr(response, 'url', ''))
         if wrong:
             return Failure(status, f'HTTP {status} with {wrong}')
         doc.setdefault('@odata.id', uri)
+        etag = response.headers.get('ETag')
         found: Doc = doc
         if etag and target == uri:
             self._etags[uri] = (etag, found)
@@ -173,6 +174,8 @@ class Getter:
 def _words(error: exceptions.HTTPError) -> str:
     """``HTTP 503 Service Unavailable (Base.1.8.ServiceInUnknownState)``."""
     status = error.status_code or 0
+    if not status:
+        return str(error.code)
     try:
         phrase = f' {http.HTTPStatus(status).phrase}'
     except ValueError:

@@ -46,11 +46,6 @@ _BOOTED = frozenset({
 UNTOLD = ('the BMC does not tell when the host was last reset: another look '
           'that shows the same, {:g} s later, settles it')
 
-#: Task.TaskState of tasks that are not over (Task v1.7). Suspended and
-#: Interrupted ones wait for somebody, perhaps for ever.
-ALIVE = frozenset({'New', 'Starting', 'Running', 'Pending', 'Stopping',
-                   'Cancelling'})
-
 #: NVIDIA bmcweb, BackgroundCopyStatus.
 _COPYING = frozenset({'Pending', 'InProgress'})
 _COPY_STATES = _COPYING | {'Completed', 'Failed', 'Unknown'}
