@@ -19,7 +19,6 @@ import functools
 import random
 
 from ironic_accel.twin import FakeClock
-from ironic_accel.twin import virtual
 from ironic_accel.twin.documents import members
 from tests.campaign import scenes
 from tests.campaign import world
@@ -73,13 +72,22 @@ LATER: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     ('targets-ignored', (None,)),
     ('if-match', ('weak', 'strong', 'quoted')),
 )
+#: What a tool inside does: (tool, faults).
+TOOLS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    ('nvml', ('hang', 'garble', 'lost', 'lie', 'fail')),
+    ('mstflint', ('hang', 'garble', 'fail', 'lie')),
+    ('mstconfig', ('hang', 'garble', 'fail', 'lie')),
+    ('mstfwreset', ('hang', 'fail', 'lie')),
+    ('nvidia-smi', ('hang', 'fail', 'lie')),
+    ('xbmgmt', ('hang', 'garble', 'fail', 'lie')))
 PHASES = ('start', 'verify', 'flash', 'landed', 'reset', 'boot', 'copy',
           'off', 'bmc-away', 'after')
 
 _CHEAP = ('nic', 'bf2-mode', 'bf3-mode', 'modes', 'count-hgx',
           'count-cards', 'count-dell', 'two-nodes', 'dell', 'hgx-mode',
           'count-offline', 'count-health', 'count-cray', 'count-gb300')
-_DEAR = ('cards', 'hgx', 'gb300')
+_DEAR = ('cards', 'hgx', 'gb300', 'inside', 'both', 'inside-modes',
+         'both-modes')
 
 
 @functools.cache
@@ -96,8 +104,7 @@ def paths(name: str) -> tuple[str, ...]:
 def telling(name: str) -> tuple[str, ...]:
     """The resources that a look at a scene's box reads, without a fault."""
     played = world.World(Case(name))
-    with (played.network, virtual.at(played.clock),
-          played.ports() as (backend, _)):
+    with played.open(), played.ports() as (backend, _):
         backend.observe()
     return tuple(sorted({r.path for r in played.box.ledger.requests}
                         | set(_members(name, played))))
@@ -149,6 +156,13 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
     """One trouble of any kind."""
     kind = dice.random()
     when = _when(dice)
+    if 'agent' in scenes.named(scene).ways and dice.random() < 0.7:
+        tool, how = _of(dice, TOOLS)
+        card = dice.choice((None, *(f'{n:02x}:00.0' for n in range(16, 23))))
+        when.pop('skip', None)
+        when.pop('count', None)
+        return Trouble('tool', f'{tool}={how}', card,
+                       **when)  # type: ignore[arg-type]
     if kind < 0.6:
         name, value = _of(dice, READS)
         method = None if name in ('busy', 'refuse', 'drop', 'hang') and (
@@ -191,19 +205,25 @@ def whole(scene: str) -> tuple[str, ...]:
                         if d.kind == 'gpu' and len(d.uris) > 1))
 
 
+def _switched(scene: scenes.Scene) -> bool:
+    """Whether a run can switch the host on: a BMC has the switch."""
+    return 'redfish' in scene.ways and not scene.source.startswith('cases/')
+
+
 def case(seed: int, number: int) -> Case:
     """The case of that number; the same wherever it is drawn."""
     dice = drawn(seed, number)
     names = [s.name for s in scenes.here()]
     cheap = [n for n in _CHEAP if n in names]
     dear = [n for n in _DEAR if n in names]
-    scene = dice.choice(dear if dice.random() < 0.06 else cheap)
+    scene = dice.choice(dear if dice.random() < 0.08 else cheap)
     many = dice.choice((1, 1, 1, 2, 2, 3, 5, 9))
-    two = dice.random() < 0.12
+    # Two conductors are two threads: not where a thread is a call.
+    two = dice.random() < 0.12 and 'agent' not in scenes.named(scene).ways
     return Case(
         scene, seed, number,
-        power=dice.choice((None, None, None, None if scenes.named(
-            scene).source.startswith('cases/') else 'Off')),
+        power=dice.choice((None, None, None, 'Off' if _switched(
+            scenes.named(scene)) else None)),
         expand=dice.random() < 0.75,
         pace=dice.choice((30.0, 60.0)),
         troubles=tuple(trouble(dice, scene) for _ in range(many)),

@@ -65,7 +65,7 @@ class Report:
 def play(case: Case) -> Report:
     """Play a case to its end and judge it."""
     world = World(case)
-    with world.network, virtual.at(world.clock):
+    with world.open():
         try:
             out, said = _drive(world)
         except Exception as error:

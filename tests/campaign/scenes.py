@@ -60,6 +60,7 @@ class Scene:
     :ivar source: a shipped box, or a tarball below ``../shared``.
     :ivar make: makes the images and gives their digests by name.
     :ivar effects: what activates components, where the family errs.
+    :ivar ways: ``redfish``, ``agent``, or both: how the host is seen.
     :ivar rows: rows for the catalogue that a site would add.
     """
 
@@ -71,6 +72,7 @@ class Scene:
     make: Make = lambda folder: {}
     effects: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rows: tuple[Mapping[str, object], ...] = ()
+    ways: tuple[str, ...] = ('redfish',)
 
     @property
     def path(self) -> str:
@@ -123,6 +125,23 @@ devices:
     firmware:
       shell: {{version: {SHELL}, image: shell}}
       sc: {{version: 7.1.22, image: sc}}
+  gpus:
+    match: {{kind: gpu}}
+    count: 4
+    modes: {{ecc: disabled, mig: enabled}}
+"""
+INSIDE = _HEAD + 'images:\n' + _image(
+    'nic', '@nic@', 'psid: MT_0000000834') + _image(
+    'shell', '@shell@', 'board: u55c') + f"""
+devices:
+  nics:
+    match: {{kind: nic}}
+    count: 1
+    firmware: {{nic: {{version: 28.43.1014, image: nic}}}}
+  fpgas:
+    match: {{kind: fpga}}
+    count: 1
+    firmware: {{shell: {{version: {SHELL}, image: shell}}}}
   gpus:
     match: {{kind: gpu}}
     count: 4
@@ -246,6 +265,16 @@ SCENES: tuple[Scene, ...] = (
         Want('InfiniBand.Slot.7', 1, {'nic': '20.32.1010'}),),
         make=lambda folder: {'nic': images.plain_image(
             folder / 'nic', 'nic', '20.32.1010')}),
+    Scene('inside', 'pcie-a100', INSIDE, (
+        _MIG, Want('NIC6', 1, {'nic': '28.43.1014'}),
+        Want('FPGA1', 1, {'shell': SHELL})), make=_cards, ways=('agent',)),
+    Scene('inside-modes', 'pcie-a100', MODES, (_MIG,), ways=('agent',)),
+    Scene('both-modes', 'pcie-a100', MODES, (_MIG,),
+          ways=('redfish', 'agent')),
+    Scene('both', 'pcie-a100', INSIDE, (
+        _MIG, Want('NIC6', 1, {'nic': '28.43.1014'}),
+        Want('FPGA1', 1, {'shell': SHELL})), make=_cards,
+        ways=('redfish', 'agent')),
     # Boxes that are only counted: what is read is all there is to it.
     Scene('count-hgx', 'hgx-h100', counting('gpu', 8), (
         Want('GPU_SXM_*', 8),)),

@@ -21,7 +21,9 @@ import dataclasses
 import functools
 import pathlib
 
+from ironic_accel.converge.both import Both
 from ironic_accel.converge.pace import Pace
+from ironic_accel.converge.ports import Backend
 from ironic_accel.model import catalog
 from ironic_accel.model import loader
 from ironic_accel.model import traits
@@ -36,8 +38,11 @@ from ironic_accel.twin import documents
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import load_box
 from ironic_accel.twin import Timing
+from ironic_accel.twin import virtual
 from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin.faults import Fault
+from ironic_accel.twin.inside.shared import Inside
+from tests.campaign import inside
 from tests.campaign import judge
 from tests.campaign import scenes
 from tests.campaign.case import Case
@@ -93,10 +98,24 @@ class World:
         self.sins: list[str] = []
         self.calls = 0
         self.moments: dict[str, float] = {}
+        self.inside: Inside | None = None
         self._waiting = list(case.troubles)
         for event in case.events:
             self.box.timeline.after(
                 event.at, functools.partial(self._happen, event))
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Nothing leaves this world, and its time is its clock's."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.network)
+            stack.enter_context(virtual.at(self.clock))
+            if 'agent' in self.scene.ways:
+                self.inside = stack.enter_context(
+                    inside.inside(self.box, self.host))
+            yield
+            if self.inside is not None:
+                self.inside.sync()
 
     # What goes wrong
 
@@ -127,11 +146,25 @@ class World:
             self.box.misbehave(
                 f'{one.name}={one.value}' if one.value else one.name)
             return
+        if one.name == 'tool':
+            self._misuse(one)
+            return
         fault = self.box.faults.add(one.name, one.value, one.match,
                                     one.method, one.count, one.skip)
         if one.lasts is not None:
             self.box.timeline.after(
                 one.lasts, functools.partial(self._lift, fault))
+
+    def _misuse(self, one: Trouble) -> None:
+        """A tool inside begins to misbehave, about one card or all."""
+        if self.inside is None:
+            return
+        state = self.inside.state
+        tool, _, kind = (one.value or '').partition('=')
+        state.fault(tool, kind, one.match)
+        if one.lasts is not None:
+            self.box.timeline.after(
+                one.lasts, lambda: state.fault(tool, None))
 
     def _lift(self, fault: Fault) -> None:
         self.box.faults.lift(fault)
@@ -139,15 +172,23 @@ class World:
     # Ports
 
     @contextlib.contextmanager
-    def ports(self) -> Iterator[tuple[RedfishBackend, Host]]:
+    def ports(self) -> Iterator[tuple[Backend, Host]]:
         """A backend, and the host's power, as a new process makes them."""
         settings = Settings(
             expand=self.case.expand,
             image_uri=lambda ready, spec: f'file://{ready.path}')
         connector = connect.connect(self.url, settings=settings)
         try:
-            yield (RedfishBackend(connector, self.scene.system,
-                                  catalog=self.facts, settings=settings),
+            ways: dict[str, Backend] = {}
+            if 'redfish' in self.scene.ways:
+                ways['redfish'] = RedfishBackend(
+                    connector, self.scene.system, catalog=self.facts,
+                    settings=settings)
+            if self.inside is not None:
+                ways['agent'] = inside.Agent(
+                    self.box, self.host, self.inside, self.facts)
+            yield (Both(ways, needed=[*ways]) if len(ways) > 1
+                   else next(iter(ways.values())),
                    Host(connector, self.box.hosts[self.host].uri, settings))
         finally:
             connect.disconnect(connector)

@@ -81,7 +81,7 @@ class State:
 
     def _save(self, document: Document) -> None:
         aside = self.path.with_name(f'{self.path.name}.{os.getpid()}')
-        aside.write_text(json.dumps(document, indent=1), 'utf-8')
+        aside.write_text(json.dumps(document), 'utf-8')
         os.replace(aside, self.path)
 
     def card(self, address: str | None) -> Document | None:
