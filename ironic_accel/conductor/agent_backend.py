@@ -27,15 +27,16 @@ from typing import Any
 from urllib import parse
 
 from ironic_accel.conductor import imagestore
+from ironic_accel.conductor import known
 from ironic_accel.conductor import serving
 from ironic_accel.conductor.agent_calls import AgentCalls
 from ironic_accel.conductor.agent_calls import Lost
+from ironic_accel.converge import agent_answers
 from ironic_accel.converge import wire
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.inband import whose
-from ironic_accel.model import document
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
@@ -61,7 +62,7 @@ class AgentBackend:
         self._calls = calls
         self._seen: Inventory | None = None
         self._ways: tuple[Way, ...] = ()
-        self._known: dict[str, wire.Whose] = {}
+        self._whose: dict[str, wire.Whose] = {}
 
     def observe(self) -> Inventory:
         """Look from inside; see ports.Backend.
@@ -73,10 +74,18 @@ class AgentBackend:
             answer = self._calls.ask('accel_observe')
         except Lost as exc:
             raise Unreachable(exc.detail) from exc
-        self._ways = tuple(wire.way_from_dict(w) for w in answer['ways'])
-        self._seen = dataclasses.replace(
-            document.inventory_from_dict(answer['inventory']), requests=1)
-        return self._seen
+        try:
+            seen = agent_answers.inventory(
+                answer.get('inventory'), NAME, known.catalogue())
+            self._ways = agent_answers.ways(answer.get('ways'), NAME, seen)
+        except agent_answers.Wrong as exc:
+            raise Unreachable(
+                'the agent in the ramdisk answers with what is no inventory',
+                error_class=ErrorClass.TRANSIENT, seen=str(exc),
+                todo='see the log of the ramdisk, and that its ironic-accel '
+                     'is of a release that fits this conductor') from exc
+        self._seen = seen
+        return seen
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:
@@ -86,10 +95,10 @@ class AgentBackend:
         otherwise than the agent does.
         """
         seen = self._seen.devices if self._seen is not None else ()
-        self._known = {d.id: whose.known(d) for d in inventory.devices}
+        self._whose = {d.id: whose.known(d) for d in inventory.devices}
         names = {}
-        for name, known in self._known.items():
-            device = whose.find(known, seen)
+        for name, one in self._whose.items():
+            device = whose.find(one, seen)
             if device is not None:
                 names[device.id] = name
         return tuple(_called(w, names) for w in self._ways)
@@ -107,20 +116,26 @@ class AgentBackend:
         if spec is not None and image is not None:
             spec, sources = _served(image, spec, sources)
         devices = dict.fromkeys(i.device for i in action.items)
-        unknown = [d for d in devices if d not in self._known]
+        unknown = [d for d in devices if d not in self._whose]
         if unknown:
             raise Rejected('the device was not seen from inside',
                            error_class=ErrorClass.TRANSIENT,
                            device=unknown[0])
         request = wire.Start(
-            action, tuple(self._known[d] for d in devices), spec, force,
+            action, tuple(self._whose[d] for d in devices), spec, force,
             sources).to_dict()
         try:
             answer = self._calls.ask('accel_start', request=request)
         except Lost as exc:
             raise OutcomeUnknown(exc.detail) from exc
-        ticket: dict[str, Any] = answer['ticket']
-        return ticket
+        try:
+            return agent_answers.ticket(answer.get('ticket'))
+        except agent_answers.Wrong as exc:
+            # It may have begun all the same.
+            raise OutcomeUnknown(
+                'the agent in the ramdisk answers a write with what is no '
+                'ticket', error_class=ErrorClass.TRANSIENT, seen=str(exc)
+            ) from exc
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Nothing: no tool in the ramdisk has a second slot to write."""
@@ -139,7 +154,15 @@ class AgentBackend:
                 error_class=exc.detail.error_class,
                 running='nobody can tell',
                 todo='run it again: a look at the device settles it') from exc
-        return wire.poll_from_dict(answer['poll'])
+        try:
+            return agent_answers.poll(answer.get('poll'))
+        except agent_answers.Wrong as exc:
+            raise Unreachable(
+                'the agent in the ramdisk says of a write what nobody can '
+                'read: what became of it is unknown',
+                error_class=ErrorClass.TRANSIENT, seen=str(exc),
+                running='nobody can tell',
+                todo='see the log of the ramdisk') from exc
 
 
 def _called(way: Way, names: Mapping[str, str]) -> Way:

@@ -24,17 +24,22 @@ from oslo_log import log
 import requests
 from urllib3 import exceptions as urllib3_errors
 
+from ironic_accel.bounded import web
 from ironic_accel.conductor.conf import CONF
-from ironic_accel.converge import wire
+from ironic_accel.converge import agent_answers
+from ironic_accel.model import strict_json
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.given import Given
 
 LOG = log.getLogger(__name__)
 
 #: Seconds for a connection to the agent; an answer has
 #: ``[agent]command_timeout``.
 CONNECT = 10.0
+#: Bytes of an answer: an inventory of a large machine has about 100 KiB.
+LIMIT = 1024 * 1024
 
 
 class Lost(AccelError):
@@ -66,35 +71,70 @@ class AgentCalls:
         """
         node = self._task.node
         try:
-            response = self._post(node, f'accel.{command}', params)
-            raw = response.json()
+            status, raw = self._post(node, f'accel.{command}', params)
         except exception.AgentConnectionFailed as exc:
             raise Unreachable('no agent is there: the ramdisk is not up',
                               error_class=ErrorClass.TRANSIENT) from exc
         except requests.RequestException as exc:
             raise _silent(node, command, exc) from None
-        if response.status_code >= HTTPStatus.BAD_REQUEST:
-            raise _turned_down(node, command, response.status_code, raw)
+        except strict_json.NotJson as exc:
+            raise _garbled(node, command, str(exc)) from None
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise _turned_down(node, command, status, raw)
         if raw.get('command_status') != 'SUCCEEDED':
             raise _failed(node, command, raw)
-        answer: dict[str, Any] = raw.get('command_result') or {}
+        answer = raw.get('command_result')
+        if not isinstance(answer, dict):
+            raise _garbled(node, command, 'no result in it')
         if answer.get('error'):
-            raise wire.error_from_dict(answer['error'])
+            try:
+                failed = agent_answers.error(answer['error'])
+            except agent_answers.Wrong as exc:
+                raise _garbled(node, command, str(exc)) from exc
+            raise failed
         return answer
 
     def _post(self, node: Any, method: str,
-              params: Mapping[str, Any]) -> requests.Response:
+              params: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Send it, once and nowhere else; the status, and what was said.
+
+        :raises: requests.RequestException; NotJson where a good answer is
+            none.
+        """
         client = agent_client.get_client(self._task)
         query = {'wait': 'true'}
         token = node.driver_internal_info.get('agent_secret_token')
         if token:
             query['agent_token'] = token
-        sent: requests.Response = client.session.post(
-            client._get_command_url(node), params=query,
-            data=client._get_command_body(method, dict(params)),
-            verify=client._get_verify(node),
-            timeout=(CONNECT, CONF.agent.command_timeout))
-        return sent
+        seconds = CONF.agent.command_timeout
+        limit = web.Limit(CONNECT + seconds, LIMIT + web.OVERHEAD)
+        with web.Session() as session, web.under(limit):
+            # A session of Ironic's own follows redirects, with the token in
+            # the URL, and reads without an end.
+            session.stream = True
+            with session.post(
+                    client._get_command_url(node), params=query,
+                    data=client._get_command_body(method, dict(params)),
+                    verify=client._get_verify(node),
+                    timeout=(CONNECT, seconds)) as response:
+                body = web.body(response, LIMIT)
+        try:
+            return response.status_code, strict_json.parse_object(
+                body, LIMIT)
+        except strict_json.NotJson:
+            if response.status_code < HTTPStatus.BAD_REQUEST:
+                raise
+            return response.status_code, {}
+
+
+def _garbled(node: Any, command: str, why: str) -> AccelError:
+    """An answer that is none: whether it was done, nobody knows."""
+    LOG.warning('Node %(node)s: the agent answers %(command)s with what is '
+                'no answer: %(why)s', {'node': node.uuid, 'command': command,
+                                       'why': why})
+    return Lost(f'the agent in the ramdisk answers {command} with what is '
+                'no answer', error_class=ErrorClass.TRANSIENT, seen=why,
+                todo='see the log of the ramdisk')
 
 
 def _silent(node: Any, command: str,
@@ -114,7 +154,7 @@ def _silent(node: Any, command: str,
 
 def _turned_down(node: Any, command: str, status: int,
                  raw: Mapping[str, Any]) -> AccelError:
-    text = str(raw.get('faultstring') or '')
+    text = Given(str(raw.get('faultstring') or ''), '').words()
     LOG.warning('Node %(node)s: the agent turns %(command)s down (%(status)d)',
                 {'node': node.uuid, 'command': command, 'status': status})
     if status == HTTPStatus.CONFLICT or 'agent is busy' in text.lower():
@@ -137,11 +177,12 @@ def _turned_down(node: Any, command: str, status: int,
 
 
 def _failed(node: Any, command: str, raw: Mapping[str, Any]) -> AccelError:
-    error = raw.get('command_error')
-    kind = (error.get('type') if isinstance(error, Mapping) else None
-            ) or 'an error'
+    error = Given(raw, 'answer')['command_error']
+    told = error.value.get('type') if isinstance(error.value, dict) else None
+    kind = Given(str(told or 'an error'), '').words(80)
     LOG.error('Node %(node)s: %(command)s failed in the ramdisk: %(error)s', {
-        'node': node.uuid, 'command': command, 'error': error})
+        'node': node.uuid, 'command': command,
+        'error': Given(str(error.value), '').words()})
     return Lost(f'{command} failed in the ramdisk with {kind}',
                 error_class=ErrorClass.NEEDS_OPERATOR,
                 todo='see the log of the ramdisk')

@@ -24,6 +24,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import json
 from typing import Any
 
 from oslo_log import log
@@ -131,7 +132,7 @@ class Sent(AgentCalls):
 def sent(plugin_data: Mapping[str, Any]) -> Inventory | None:
     """The inventory that an inspection has, from the ramdisk or stored.
 
-    :raises: ValueError, KeyError or TypeError where it is garbled.
+    :raises: Unreachable where it is garbled.
     """
     raw = plugin_data.get(store.PLUGIN_KEY)
     if not isinstance(raw, Mapping) or 'inventory' not in raw:
@@ -149,7 +150,7 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     """
     raw = plugin_data.get(store.PLUGIN_KEY)
     before = store.load(task)
-    if isinstance(raw, Mapping) and 'at' in raw:
+    if isinstance(raw, Mapping) and _is_stored(raw, before):
         found, note = _stored(task.node, store.read(raw), before)
     else:
         found, note = _looked(task, plugin_data)
@@ -169,6 +170,20 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
         return sent(plugin_data)
     plugin_data[store.PLUGIN_KEY] = store.written(before)
     return before.inventory
+
+
+def _is_stored(raw: Mapping[str, Any], before: Stored | None) -> bool:
+    """Whether data are what we stored ourselves, now or earlier.
+
+    A ramdisk that sends data in that form is not believed for it: what is
+    not in the database is what somebody saw in a ramdisk.
+    """
+    if 'at' not in raw or before is None:
+        return False
+    at = raw['at']
+    return (type(at) in (int, float) and at < before.at) or json.dumps(
+        store.written(before), sort_keys=True) == json.dumps(
+            raw, sort_keys=True)
 
 
 def _stored(node: Any, given: Stored, before: Stored | None

@@ -254,14 +254,10 @@ def _expected(node: Any, profiles: Mapping[str, Profile]) -> list[Group]:
 
 def _publish(ctx: Context, there: list[traits.Trait],
              stand: Standing) -> dict[str, Any]:
+    found = sorted({*there, *traits.profiles(stand.are, stand.can)})
     meanings: dict[str, str] = {}
-    for profile in stand.are:
-        meanings[traits.is_trait(profile)] = f'is {profile.name}'
-    for profile in stand.can:
-        meanings[traits.can_trait(profile)] = f'can {profile.name}'
-    found = [*there, *traits.profiles(stand.are, stand.can)]
-    for worth, name in found:
-        meanings.setdefault(name, _meaning(worth, name, ctx.facts.kinds))
+    for trait in found:
+        meanings.setdefault(trait.name, trait.meaning)
     change = traits.reconcile(nodetraits.of(ctx.task), traits.wanted(found))
     nodetraits.change(
         ctx.task, {n: meanings[n] for n in meanings
@@ -276,15 +272,6 @@ def _publish(ctx: Context, there: list[traits.Trait],
     if change.dropped:
         facts['dropped_traits'] = list(change.dropped)
     return facts
-
-
-def _meaning(worth: Worth, name: str, kinds: Iterable[str]) -> str:
-    if worth is Worth.DEGRADED:
-        return 'degraded'
-    if worth is not Worth.MODE:
-        return 'here'
-    return next(f'mode {k}' for k in sorted(kinds, key=len, reverse=True)
-                if name.startswith(traits.trait_name(k) + '_'))
 
 
 def _why_not(plan: Plan | None) -> str:

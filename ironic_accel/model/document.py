@@ -34,7 +34,7 @@ from ironic_accel.model.standing import Standing
 from ironic_accel.model.standing import Unread
 
 SCHEMA = 'inventory/2'
-_BEFORE = 'inventory/1'
+BEFORE = 'inventory/1'
 
 
 def plain(value: Value | None) -> str | int | list[str] | None:
@@ -194,12 +194,12 @@ def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
 
     :raises: ValueError for another schema.
     """
-    if data.get('schema') not in (SCHEMA, _BEFORE):
+    if data.get('schema') not in (SCHEMA, BEFORE):
         raise ValueError(
             f"schema: {data.get('schema')!r} where {SCHEMA!r} was expected")
     return Inventory(
         system=data['system'], host=data['host'],
-        complete=(data['complete'] if data['schema'] == _BEFORE
+        complete=(data['complete'] if data['schema'] == BEFORE
                   else data['settled']),
         boot=data.get('boot'),
         busy=tuple(Busy(**{**b, 'targets': tuple(

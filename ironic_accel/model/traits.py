@@ -76,10 +76,30 @@ class Worth(enum.IntEnum):
 
 
 class Trait(NamedTuple):
-    """A trait with what it is worth; sorts by worth."""
+    """A trait with what it is worth and means; sorts by worth.
+
+    Only the functions of this module make one: what a name says of a node
+    is never read off the name, so that no device, product or mode that
+    somebody else named can speak for a profile.
+
+    :ivar meaning: ``here``, ``mode KIND``, ``is PROFILE``, ``can PROFILE``
+        or ``degraded``: by it, what a change puts in doubt is taken back.
+    """
 
     worth: Worth
     name: str
+    meaning: str = 'here'
+
+
+_DEGRADED = Trait(Worth.DEGRADED, DEGRADED, 'degraded')
+
+
+def _of_kind(worth: Worth, kind: str, *words: str, meaning: str = 'here'
+             ) -> Trait:
+    """A trait of a kind, which is one of ours or none at all."""
+    if kind not in KINDS:
+        raise ValueError(f'kind {kind!r}: expected one of {KINDS}')
+    return Trait(worth, trait_name(kind, *words), meaning)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,7 +155,7 @@ def counts(device: Device, catalog: Catalog) -> bool:
     if device.kind in ('nic', 'dpu'):
         product = catalog.product(device.product)
         return product is not None and product.smart
-    return device.kind != 'baseboard'
+    return device.kind != 'baseboard' and device.kind in KINDS
 
 
 def healthy(device: Device) -> bool:
@@ -173,15 +193,21 @@ def presence(inventory: Inventory, catalog: Catalog,
     traits: set[Trait] = set()
     if short or len(sound) < len(found) or not all(
             inventory.complete_of(k) for k in KINDS if k != 'baseboard'):
-        traits.add(Trait(Worth.DEGRADED, DEGRADED))
+        traits.add(_DEGRADED)
     for kind in {d.kind for d in sound}:
         number = sum(d.kind == kind for d in sound)
-        traits.add(Trait(Worth.KIND, trait_name(kind)))
+        traits.add(_of_kind(Worth.KIND, kind))
         if kind not in short and _countable(kind, inventory):
-            traits.add(Trait(Worth.COUNT, trait_name(kind, f'X{number}')))
-    traits |= {Trait(Worth.PRODUCT, trait_name(d.kind, d.product))
-               for d in sound if d.product}
+            traits.add(_of_kind(Worth.COUNT, kind, f'X{number}'))
+    traits |= {_of_kind(Worth.PRODUCT, d.kind, d.product)
+               for d in sound if d.product and _is_listed(d, catalog)}
     return sorted(traits)
+
+
+def _is_listed(device: Device, catalog: Catalog) -> bool:
+    """Whether a device's product is one of its kind in the catalogue."""
+    product = catalog.product(device.product)
+    return product is not None and product.kind == device.kind
 
 
 def _on(inventory: Inventory) -> None:
@@ -220,7 +246,7 @@ def modes(inventory: Inventory, catalog: Catalog) -> list[Trait]:
                 and _countable(dev.kind, inventory):
             kinds.setdefault(dev.kind, []).append(dev)
     return sorted(
-        Trait(Worth.MODE, trait_name(kind, mode, *word))
+        _of_kind(Worth.MODE, kind, mode, *word, meaning=f'mode {kind}')
         for kind, devices in kinds.items() for mode in catalog.modes(kind)
         for word in _agreed(mode, devices))
 
@@ -263,8 +289,8 @@ def profiles(are: Iterable[Profile | str],
              can: Iterable[Profile | str]) -> list[Trait]:
     """Traits of the profiles that a node is in and can be brought into."""
     return sorted(
-        {Trait(Worth.IS, is_trait(p)) for p in are}
-        | {Trait(Worth.CAN, can_trait(p)) for p in can})
+        {Trait(Worth.IS, is_trait(p), f'is {_name(p)}') for p in are}
+        | {Trait(Worth.CAN, can_trait(p), f'can {_name(p)}') for p in can})
 
 
 def wanted(*parts: Iterable[Trait]) -> list[str]:

@@ -36,10 +36,14 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from ironic_accel.conductor import connection
+from ironic_accel.conductor import known
 from ironic_accel.conductor import serving
 from ironic_accel.converge import ports
 from ironic_accel.inband import serve
 from ironic_accel.inband import whose
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.catalog import ComponentFacts
+from ironic_accel.model.catalog import ModeFacts
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
@@ -119,6 +123,37 @@ class View:
               names: Mapping[str, str], images: Any) -> Mapping[str, Any]:
         """Begin a write for a caller elsewhere."""
         return self.start(whose.renamed(action, {}), image, spec, force)
+
+
+class Facts:
+    """A site's catalogue, which knows the made-up box.
+
+    What activates a change is never the agent's to say.
+    """
+
+    def __init__(self, box: Box, real: Catalog) -> None:
+        self._box, self._real = box, real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def component(self, kind: str, name: str, *of: Any
+                  ) -> ComponentFacts | None:
+        """The facts, with the effect that the box's own has."""
+        found = self._real.component(kind, name, *of)
+        part = next((p[name] for p in self._box.parts.values()
+                     if name in p), None)
+        return found if found is None or part is None else (
+            dataclasses.replace(found, effect=part.claimed))
+
+    def mode(self, kind: str, name: str, *of: Any) -> ModeFacts | None:
+        """The facts, with what the box's own modes do."""
+        found = self._real.mode(kind, name, *of)
+        part = next((p[name] for p in self._box.modes.values()
+                     if name in p), None)
+        return found if found is None or part is None else (
+            dataclasses.replace(found, effect=part.claimed,
+                                persists=part.persists))
 
 
 class Ramdisk:
@@ -222,7 +257,10 @@ def staged(stage: Stage, make_node: Callable[..., Any],
     # The stage has put a mock there.
     patched: Any = connection.backend
     patched.side_effect = lambda _node: made.redfish
-    with mock.patch.object(deploy_utils, 'prepare_agent_boot', autospec=True,
+    facts = Facts(stage.box, known.catalogue())
+    with mock.patch.object(known, 'catalogue', autospec=True,
+                           return_value=facts), \
+        mock.patch.object(deploy_utils, 'prepare_agent_boot', autospec=True,
                           side_effect=made.prepare), \
         mock.patch.object(serving, 'serve', autospec=True,
                           return_value=None), \

@@ -249,6 +249,9 @@ def test_again_on_a_node_without_traits_gives_the_same(
         provision_state=states.INSPECTING,
         properties=dict(task.node.properties)))
     CONF.set_override('claim_scope', 'none', group='accelerator')
+    inspect_utils.store_inspection_data(
+        other.node, {}, {'accelerators': stored['accelerators']},
+        other.context)
     try:
         run(other, stored)
     finally:
