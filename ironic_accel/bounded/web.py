@@ -249,8 +249,11 @@ def pieces(response: requests.Response, size: int) -> Iterator[bytes]:
     while True:
         try:
             raw = response.raw.read(_PIECE, decode_content=False)
+        except (urllib3_errors.ReadTimeoutError, TimeoutError) as error:
+            raise requests.ReadTimeout(f'too slow: {error}') from error
         except (urllib3_errors.HTTPError, OSError) as error:
-            raise requests.ConnectionError(f'broke off: {error}') from error
+            raise requests.exceptions.ChunkedEncodingError(
+                f'broke off: {error}') from error
         for piece in decode(raw):
             seen += len(piece)
             if seen > size:

@@ -18,15 +18,17 @@ import contextlib
 import os
 import pathlib
 import posixpath
-import shutil
 import tempfile
 from urllib import parse
 
 from oslo_log import log
 
+from ironic_accel.bounded import files
 from ironic_accel.conductor import clock
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.converge.ports import Ready
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
 
 LOG = log.getLogger(__name__)
@@ -44,6 +46,8 @@ def serve(ready: Ready, image: Image | None) -> str | None:
     :param image: what the profile says of it; some BMCs go by the ending of
         a name, so that of its URL is kept.
     :returns: the URL, or None where no web server is configured.
+    :raises: Rejected where others could change what is served, or where the
+        image is not what it was.
     """
     base, root = (CONF.accelerator.image_serve_url,
                   CONF.accelerator.image_serve_dir)
@@ -51,9 +55,10 @@ def serve(ready: Ready, image: Image | None) -> str | None:
         return None
     folder = pathlib.Path(root) / FOLDER
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _check_folder(folder)
     path = folder / (ready.sha256[:32] + _ending(image))
-    if not path.exists() or path.stat().st_size != ready.size:
-        _put(ready.path, path)
+    if not _is(path, ready):
+        _put(ready, path)
     os.utime(path, (clock.now(), clock.now()))
     _forget_old(folder)
     return f"{base.rstrip('/')}/{FOLDER}/{path.name}"
@@ -66,15 +71,56 @@ def _ending(image: Image | None) -> str:
     return ending if ending[1:].isalnum() else ''
 
 
-def _put(source: str, path: pathlib.Path) -> None:
-    """Copy by way of another name: what is served is there whole."""
-    handle, new = tempfile.mkstemp(dir=path.parent, prefix='.new-')
-    os.close(handle)
+def _check_folder(folder: pathlib.Path) -> None:
+    """Refuse a folder in which others could put something else.
+
+    :raises: Rejected.
+    """
+    why = files.shared(str(folder))
+    if why is not None:
+        raise Rejected(
+            f'images are not served out of {folder}: {why}',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            expected='a folder that only the conductor may write',
+            todo=f'chmod go-w {folder}, or set '
+                 '[accelerator]image_serve_dir to another')
+
+
+def _is(path: pathlib.Path, ready: Ready) -> bool:
+    """Whether what is served is the image: all of it is read again."""
     try:
-        shutil.copyfile(source, new)
-        # The web server is another user.
-        os.chmod(new, 0o644)
+        with files.open_regular(str(path), follow=False) as file:
+            image = files.Checked(file, ready.size, ready.sha256)
+            while image.read():
+                pass
+    except OSError as exc:
+        LOG.debug('%(path)s is not served as it is: %(why)s',
+                  {'path': path, 'why': exc.strerror})
+        return False
+    return not image.len
+
+
+def _put(ready: Ready, path: pathlib.Path) -> None:
+    """Copy by way of another name: what is served is there whole, and is
+    what was digested on the way.
+
+    :raises: Rejected where it is not the image any more.
+    """
+    handle, new = tempfile.mkstemp(dir=path.parent, prefix='.new-')
+    try:
+        with (os.fdopen(handle, 'wb') as copy,
+              files.open_regular(ready.path, follow=False) as file):
+            image = files.Checked(file, ready.size, ready.sha256)
+            while piece := image.read():
+                copy.write(piece)
+        # The web server is another user, and only reads.
+        os.chmod(new, 0o444)
         os.replace(new, path)
+    except files.Changed as exc:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        raise Rejected(f'{ready.path}: {exc.strerror}',
+                       error_class=ErrorClass.NEEDS_OPERATOR) from exc
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)

@@ -22,8 +22,11 @@ import os
 import tempfile
 import time
 
+from ironic_accel.bounded import files
 from ironic_accel.converge.ports import Ready
 from ironic_accel.images.policy import Refused
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
 
 _CHUNK = 1 << 20
 _SUFFIX = '.part'
@@ -73,6 +76,13 @@ class Cache:
         self._limit = limit
         self._good: dict[str, tuple[int, int, int]] = {}
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        why = files.shared(self._folder)
+        if why is not None:
+            raise BadInput(
+                f'the image cache {self._folder} is not used: {why}',
+                error_class=ErrorClass.NEEDS_OPERATOR,
+                expected='a folder that only its owner may write',
+                todo=f'chmod go-w {self._folder}, and empty it')
 
     def path(self, digest: str) -> str:
         """Where the file of a digest is."""
@@ -82,7 +92,7 @@ class Cache:
         """The file, if this process has digested it and it is unchanged."""
         path = self.path(digest)
         try:
-            info = os.stat(path)
+            info = os.stat(path, follow_symlinks=False)
         except FileNotFoundError:
             return None
         if self._good.get(digest) != _mark(info):
@@ -99,13 +109,17 @@ class Cache:
         """
         path = self.path(digest)
         try:
-            with open(path, 'rb') as file:
+            with files.open_regular(path, follow=False) as file:
                 mark = _mark(os.fstat(file.fileno()))
                 seen = hashlib.sha256()
                 while chunk := file.read(_CHUNK):
                     check()
                     seen.update(chunk)
         except FileNotFoundError:
+            return None
+        except files.NoFile:
+            # Whoever put it there, an image is a file.
+            os.unlink(path)
             return None
         if seen.hexdigest() != digest:
             with contextlib.suppress(FileNotFoundError):
@@ -127,6 +141,8 @@ class Cache:
     def adopt(self, path: str, digest: str) -> Ready:
         """Rename a written file to its digest. It has been digested."""
         target = self.path(digest)
+        # Whoever reads it reads it; nobody of ours writes it again.
+        os.chmod(path, 0o400)
         folder = os.path.dirname(target)
         os.makedirs(folder, mode=0o700, exist_ok=True)
         os.replace(path, target)

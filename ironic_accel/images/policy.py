@@ -17,7 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 import os
+import re
 from urllib import parse
+
+from urllib3 import exceptions as urllib3_errors
+from urllib3.util import url as urllib3_url
 
 #: Gives (user, password) for a host, or None where there are none. The
 #: caller resolves them from its own options: no URL and no profile has any.
@@ -59,7 +63,9 @@ class Policy:
         path of a bundle of authorities.
     :ivar connect_timeout: seconds for a connection to be made.
     :ivar read_timeout: seconds without a single byte.
-    :ivar total_timeout: seconds for a whole image.
+    :ivar total_timeout: seconds for a whole image, redirects included.
+    :ivar min_rate: bytes a second that a server has to send on average, once
+        half a minute has passed: a slow one would block those that wait.
     """
 
     schemes: frozenset[str] = frozenset({'https'})
@@ -71,6 +77,7 @@ class Policy:
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     total_timeout: float = 3600.0
+    min_rate: int = 16 * 1024
 
     def check(self, url: str, seen_before: str | None = None) -> None:
         """Refuse a URL that is not allowed.
@@ -78,7 +85,7 @@ class Policy:
         :param seen_before: the URL that redirected to this one.
         :raises: Refused, naming what is allowed.
         """
-        parts = parse.urlsplit(url)
+        parts = _split(url)
         if parts.scheme not in self.schemes:
             raise Refused(f'the scheme of {shown(url)} is not allowed',
                           ', '.join(sorted(self.schemes)) or 'none',
@@ -89,17 +96,15 @@ class Policy:
                     f'{shown(seen_before)} redirects to a local file')
             self.local_path(url)
             return
+        if '@' in parts.netloc:
+            raise Refused(f'{shown(url)} carries user information')
         if seen_before is not None:
             self._check_redirect(parts, seen_before)
-        elif parts.username or parts.password or parts.query:
-            raise Refused(f'{shown(url)} carries user information or a query')
+        elif parts.query:
+            raise Refused(f'{shown(url)} carries a query')
         self._check_host(parts, url)
 
     def _check_host(self, parts: parse.SplitResult, url: str) -> None:
-        try:
-            parts.port  # noqa: B018 - the property is what checks it
-        except ValueError:
-            raise Refused(f'the port of {shown(url)} is no number') from None
         host = (parts.hostname or '').lower()
         if not host:
             raise Refused(f'{shown(url)} names no host')
@@ -119,7 +124,7 @@ class Policy:
 
         :raises: Refused where it is not below an allowed folder.
         """
-        parts = parse.urlsplit(url)
+        parts = _split(url)
         if parts.netloc not in ('', 'localhost') or parts.query:
             raise Refused(f'{shown(url)} does not name a local file',
                           'file:///absolute/path')
@@ -132,6 +137,33 @@ class Policy:
                       ', '.join(self.folders) or 'none', path)
 
 
+def _split(url: str) -> parse.SplitResult:
+    """The parts of a URL, where all who read it read the same.
+
+    Whoever checks a URL and whoever opens it are two parsers (urllib, and
+    urllib3 within requests): what they could read differently is refused.
+
+    :raises: Refused.
+    """
+    if not url.isascii() or re.search(
+            r'[\x00-\x20\x7f\\#]', url):
+        raise Refused('an image URL has characters that no URL has')
+    try:
+        parts = parse.urlsplit(url)
+        port = parts.port
+        theirs = None if parts.scheme == 'file' else (
+            urllib3_url.parse_url(url))
+    except (ValueError, urllib3_errors.LocationParseError):
+        raise Refused('an image URL cannot be read: its host or port is '
+                      'none') from None
+    if theirs is not None and (
+            parts.scheme, parts.hostname or None, port) != (
+            theirs.scheme, (theirs.host or '').strip('[]').lower() or None,
+            theirs.port):
+        raise Refused(f'the host of {shown(url)} can be read in two ways')
+    return parts
+
+
 def _host_matches(host: str, allowed: str) -> bool:
     allowed = allowed.lower()
     if allowed.startswith('*.'):
@@ -141,6 +173,9 @@ def _host_matches(host: str, allowed: str) -> bool:
 
 def shown(url: str) -> str:
     """A URL without what may be secret: user information and query."""
-    parts = parse.urlsplit(url)
+    try:
+        parts = parse.urlsplit(url)
+    except ValueError:
+        return 'an image URL that is none'
     netloc = parts.netloc.rpartition('@')[2]
     return parse.urlunsplit((parts.scheme, netloc, parts.path, '', ''))

@@ -19,12 +19,14 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import os
-import stat
+import re
 from typing import BinaryIO
 from urllib import parse
 
 import requests
 
+from ironic_accel.bounded import files
+from ironic_accel.bounded import web
 from ironic_accel.images.policy import Credentials
 from ironic_accel.images.policy import Policy
 from ironic_accel.images.policy import Refused
@@ -32,6 +34,8 @@ from ironic_accel.images.policy import shown
 
 _CHUNK = 1 << 20
 _REDIRECTS = 5
+#: Seconds after which a pace is asked for.
+_GRACE = 30.0
 
 
 class Interrupted(Exception):
@@ -57,36 +61,50 @@ class Stream:
 
 
 @contextlib.contextmanager
-def open_stream(url: str, policy: Policy,
-                credentials: Credentials) -> Generator[Stream, None, None]:
+def open_stream(url: str, policy: Policy, credentials: Credentials,
+                limit: web.Limit | None = None
+                ) -> Generator[Stream, None, None]:
     """Open an image for reading.
 
+    :param limit: what several transfers may take together; one transfer of
+        the policy's by default.
     :raises: Refused where the policy or the source says no;
         Interrupted where the connection fails.
     """
     policy.check(url)
     if url.startswith('file:'):
-        with _open_file(policy.local_path(url)) as stream:
+        with _open_file(url, policy) as stream:
             yield stream
     else:
-        with _open_http(url, policy, credentials) as stream:
+        limit = limit or limit_of(policy)
+        with web.under(limit), _open_http(
+                url, policy, credentials, limit) as stream:
             yield stream
+
+
+def limit_of(policy: Policy) -> web.Limit:
+    """What a transfer may take: seconds, bytes, silence; and its pace."""
+    limit = web.Limit(policy.total_timeout,
+                      policy.max_bytes + _REDIRECTS * web.OVERHEAD,
+                      policy.read_timeout)
+    limit.want(policy.min_rate, _GRACE)
+    return limit
 
 
 @contextlib.contextmanager
-def _open_file(path: str) -> Generator[Stream, None, None]:
-    # NONBLOCK: opening a FIFO must not hang; NOFOLLOW: the path is resolved
-    # already, whatever is a link now came there since.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def _open_file(url: str, policy: Policy) -> Generator[Stream, None, None]:
+    path = policy.local_path(url)
     try:
-        fd = os.open(path, flags)
+        # The path is resolved already: a link there came since.
+        file = files.open_regular(path, follow=False)
     except OSError as exc:
         raise Refused(f'{path} cannot be read: {exc.strerror}') from exc
-    with os.fdopen(fd, 'rb') as file:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise Refused(f'{path} is not a regular file')
-        yield Stream(_file_chunks(file), info.st_size)
+    with file:
+        # Which file it is, whatever became of the folders on the way to it.
+        opened = os.path.realpath(f'/proc/self/fd/{file.fileno()}')
+        if os.path.exists('/proc/self/fd') and opened != path:
+            raise Refused(f'{path} is not in an allowed folder any more')
+        yield Stream(_file_chunks(file), os.fstat(file.fileno()).st_size)
 
 
 def _file_chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -95,9 +113,9 @@ def _file_chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def _open_http(url: str, policy: Policy,
-               credentials: Credentials) -> Generator[Stream, None, None]:
-    with requests.Session() as session:
+def _open_http(url: str, policy: Policy, credentials: Credentials,
+               limit: web.Limit) -> Generator[Stream, None, None]:
+    with web.Session() as session:
         # No .netrc: credentials come from the caller or not at all.
         session.trust_env = False
         with _worded(url):
@@ -105,8 +123,12 @@ def _open_http(url: str, policy: Policy,
         with response:
             _check_response(response, url)
             length = response.headers.get('Content-Length', '')
-            size = int(length) if length.isdecimal() else None
-            yield Stream(_http_chunks(response, url, size), size)
+            size = int(length) if re.fullmatch('[0-9]{1,18}', length) else (
+                None)
+            # Counted from here: what came before was no image.
+            limit.want(policy.min_rate, _GRACE)
+            yield Stream(_http_chunks(response, url, size,
+                                      policy.max_bytes), size)
 
 
 def _follow(session: requests.Session, url: str, policy: Policy,
@@ -115,15 +137,19 @@ def _follow(session: requests.Session, url: str, policy: Policy,
     for _ in range(_REDIRECTS + 1):
         parts = parse.urlsplit(url)
         response = session.get(
-            url, stream=True, allow_redirects=False, verify=policy.verify,
+            url, stream=True, verify=policy.verify,
             timeout=(policy.connect_timeout, policy.read_timeout),
             auth=credentials(parts.hostname or ''),
             proxies=requests.utils.get_environ_proxies(url),
             headers={'Accept-Encoding': 'identity'})
         if not response.is_redirect:
             return response
-        target = parse.urljoin(url, response.headers['Location'])
         response.close()
+        try:
+            target = parse.urljoin(url, response.headers['Location'])
+        except ValueError:
+            raise Refused(f'{shown(url)} redirects to what is no URL'
+                          ) from None
         policy.check(target, seen_before=url)
         url = target
     raise Refused(f'{shown(url)} is redirected too often',
@@ -139,14 +165,14 @@ def _check_response(response: requests.Response, url: str) -> None:
                       f'{response.reason or ""}'.rstrip(), '200', str(code))
     coding = response.headers.get('Content-Encoding', 'identity')
     if coding != 'identity':
-        raise Refused(f'{shown(url)} came encoded', 'identity', coding)
+        raise Refused(f'{shown(url)} came encoded', 'identity', coding[:40])
 
 
 def _http_chunks(response: requests.Response, url: str,
-                 size: int | None) -> Iterator[bytes]:
+                 size: int | None, most: int) -> Iterator[bytes]:
     seen = 0
     with _worded(url):
-        for chunk in response.iter_content(_CHUNK):
+        for chunk in web.pieces(response, most):
             seen += len(chunk)
             yield chunk
     if size is not None and seen != size:
@@ -164,6 +190,10 @@ def _worded(url: str) -> Generator[None, None, None]:
                       'trusted or the protocol does not fit') from exc
     except requests.exceptions.Timeout as exc:
         raise Interrupted(f'{shown(url)} does not answer in time') from exc
+    except web.TooMuch as exc:
+        raise Refused(f'{shown(url)} is too large',
+                      str(exc).replace('more than', 'at most'),
+                      str(exc)) from exc
     except requests.exceptions.ChunkedEncodingError as exc:
         raise Interrupted(f'{shown(url)} broke off before its end') from exc
     except requests.exceptions.RequestException as exc:

@@ -158,20 +158,24 @@ class ImageStore:
         ready = self._cache.verify(image.sha256, self._check_stop)
         if ready is not None:
             return ready
+        # All attempts together have the time of one: whoever waits for a
+        # worker waits for them too.
+        until = time.monotonic() + self._policy.total_timeout
         for attempt in range(1, self._attempts):
             with contextlib.suppress(sources.Interrupted):
-                return self._fetch(job, image)
+                return self._fetch(job, image, until)
             # A server that restarts needs a moment; close() ends the wait.
             self._stop.wait(attempt)
-        return self._fetch(job, image)
+        return self._fetch(job, image, until)
 
-    def _fetch(self, job: _Job, image: Image) -> Ready:
+    def _fetch(self, job: _Job, image: Image, until: float) -> Ready:
         """One transfer into the cache, digested on the way."""
         digest = hashlib.sha256()
-        until = time.monotonic() + self._policy.total_timeout
+        left = max(1.0, until - time.monotonic())
+        policy = dataclasses.replace(self._policy, total_timeout=left)
         with contextlib.ExitStack() as stack:
             stream = stack.enter_context(sources.open_stream(
-                image.url, self._policy, self._credentials))
+                image.url, policy, self._credentials))
             self._check_size(stream.size or 0)
             self._cache.make_room(stream.size or 0)
             part = stack.enter_context(self._cache.part())

@@ -30,6 +30,7 @@ import requests_toolbelt
 from sushy import exceptions
 import urllib3
 
+from ironic_accel.bounded import files
 from ironic_accel.bounded import web
 from ironic_accel.model import strict_json
 from ironic_accel.model.errors import ErrorClass
@@ -119,14 +120,15 @@ class Writer:
         :param path: the file; its size and SHA-256 are checked once more.
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
-        with open(path, 'rb') as image:
-            _check(image, path, size, sha256)
+        with _opened(path) as file:
+            _check(file, path, size, sha256)
+            image = files.Checked(file, size, sha256)
             form = requests_toolbelt.MultipartEncoder(fields=[
                 ('UpdateParameters', (None, json.dumps(parameters),
                                       'application/json')),
                 ('UpdateFile', (os.path.basename(path), image,
                                 'application/octet-stream'))])
-            sent = _Sent(form, form.len)
+            sent = _Sent(form, form.len, image)
             return self._once(
                 'POST', uri, sent, {'Content-Type': form.content_type},
                 self._settings.push_timeout, sent)
@@ -137,9 +139,10 @@ class Writer:
 
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
-        with open(path, 'rb') as image:
-            _check(image, path, size, sha256)
-            sent = _Sent(image, size)
+        with _opened(path) as file:
+            _check(file, path, size, sha256)
+            image = files.Checked(file, size, sha256)
+            sent = _Sent(image, size, image)
             return self._once(
                 'POST', uri, sent,
                 {'Content-Type': 'application/octet-stream'},
@@ -172,10 +175,15 @@ class Writer:
 
 
 class _Sent:
-    """A body that knows its length and how much of it has gone out."""
+    """A body that knows its length and how much of it has gone out.
 
-    def __init__(self, source: Any, length: int) -> None:
+    :ivar image: the image in it.
+    """
+
+    def __init__(self, source: Any, length: int, image: files.Checked
+                 ) -> None:
         self._source = source
+        self.image = image
         self.len = length
         self.gone = 0
 
@@ -184,6 +192,19 @@ class _Sent:
         piece: bytes = self._source.read(size)
         self.gone += len(piece)
         return piece
+
+
+def _opened(path: str) -> BinaryIO:
+    """An image that is about to be sent; from here on it is this file.
+
+    :raises: Rejected where it is none.
+    """
+    try:
+        return files.open_regular(path, follow=False)
+    except OSError as error:
+        raise Rejected(
+            f'{path}: the image cannot be read: {error.strerror}',
+            error_class=ErrorClass.NEEDS_OPERATOR) from error
 
 
 def _check(image: BinaryIO, path: str, size: int, sha256: str) -> None:
@@ -219,6 +240,13 @@ def _lost(method: str, uri: str, error: BaseException,
             reason, urllib3.exceptions.NewConnectionError
             | urllib3.exceptions.ConnectTimeoutError)
         seen = seen.__context__
+    if sent is not None and sent.image.changed:
+        kind = OutcomeUnknown if sent.gone else Unreachable
+        return kind(
+            f'{method} {uri}: the image was changed while it was sent; its '
+            f'end was not sent, {sent.gone} bytes had gone out',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            todo='see who writes to the image cache, and look at the box')
     if never or (sent is not None and not sent.gone):
         return Unreachable(text, error_class=ErrorClass.TRANSIENT)
     gone = f'{sent.gone} of {sent.len} bytes' if sent else 'the request'

@@ -22,17 +22,22 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.server
+import io
+import logging
 import os
 import secrets
-import shutil
 import socket
 import threading
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from urllib import parse
 
+from ironic_accel.bounded import files
 from ironic_accel.converge.ports import Ready
+from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
+
+LOG = logging.getLogger(__name__)
 
 _PIECE = 1024 * 1024
 _IDLE = 60.0
@@ -55,7 +60,7 @@ class ImageServer:
                  host: str | None = None) -> None:
         self._host = host or _address_towards(bmc)
         self._port = port
-        self._files: dict[str, Ready] = {}
+        self._files: dict[str, _Served] = {}
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -89,13 +94,25 @@ class ImageServer:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+            for served in self._files.values():
+                served.file.close()
+            self._files.clear()
 
     def uri(self, image: Ready, spec: Image | None = None) -> str | None:
-        """Serve an image from now on; the URI at which it is."""
+        """Serve an image from now on; the URI at which it is.
+
+        :raises: Rejected where the file is not the image.
+        """
         if self._server is None:
             return None
+        # Opened once: whatever comes to stand under its name is not served.
+        try:
+            file = files.open_regular(image.path, follow=False)
+        except OSError as error:
+            raise Rejected(f'{image.path}: the image cannot be read: '
+                           f'{error.strerror}') from error
         path = f'/{secrets.token_urlsafe(16)}/{os.path.basename(image.path)}'
-        self._files[parse.quote(path)] = image
+        self._files[parse.quote(path)] = _Served(file, image)
         host = f'[{self._host}]' if ':' in self._host else self._host
         port = self._server.server_address[1]
         return f'http://{host}:{port}{parse.quote(path)}'
@@ -112,12 +129,44 @@ def _address_towards(bmc: str) -> str:
         return str(probe.getsockname()[0])
 
 
+class _Served(NamedTuple):
+    """An open file and what it has to be."""
+
+    file: BinaryIO
+    image: Ready
+
+    def again(self) -> BinaryIO:
+        """The same file from its beginning, for one who fetches it.
+
+        Reads of others do not move its place: it has one of its own.
+        """
+        return io.BufferedReader(_At(self.file.fileno()), _PIECE)
+
+
+class _At(io.RawIOBase):
+    """Reads of an open file at a place of its own (pread)."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._place = fd, 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, see RawIOBase."""
+        piece = os.pread(self._fd, len(buffer), self._place)
+        self._place += len(piece)
+        buffer[:len(piece)] = piece
+        return len(piece)
+
+
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int],
-                 files: dict[str, Ready]) -> None:
-        self.files = files
+                 served: dict[str, _Served]) -> None:
+        self.served = served
         super().__init__(address, _Handler)
 
 
@@ -137,30 +186,41 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, body: bool) -> None:
-        image = self.server.files.get(self.path)
-        if image is None:
+        served = self.server.served.get(self.path)
+        if served is None:
             self.send_error(404)
             return
-        with open(image.path, 'rb') as file:
-            if not _is(file, image):
-                # Whoever replaced it, it is not what was approved.
-                self.send_error(410)
-                return
-            self.send_response(200)
-            self.send_header('Content-Type', 'application/octet-stream')
-            self.send_header('Content-Length', str(image.size))
-            self.end_headers()
-            if body:
-                shutil.copyfileobj(file, self.wfile, _PIECE)
+        image = served.image
+        if not _is(served.again(), image):
+            # Whoever changed it, it is not what was approved.
+            self.send_error(410)
+            return
+        self.send_response(200)
+        self.send_header('Content-Type', 'application/octet-stream')
+        self.send_header('Content-Length', str(image.size))
+        self.end_headers()
+        if body:
+            self._send(files.Checked(served.again(), image.size,
+                                     image.sha256))
+
+    def _send(self, image: files.Checked) -> None:
+        """Send an image; one that is changed meanwhile never wholly."""
+        try:
+            while piece := image.read(_PIECE):
+                self.wfile.write(piece)
+        except files.Changed as error:
+            LOG.error('An image was changed while a BMC fetched it: %s',
+                      error.strerror)
+        if image.len:
+            self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Paths are secrets: they are not logged."""
 
 
 def _is(file: BinaryIO, image: Ready) -> bool:
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     while piece := file.read(_PIECE):
         digest.update(piece)
-    size = file.tell()
-    file.seek(0)
+        size += len(piece)
     return size == image.size and digest.hexdigest() == image.sha256

@@ -163,8 +163,8 @@ def test_what_a_change_takes_is_the_catalogues_to_say(
     said = answer()
     device = said['inventory']['devices'][0]
     device['components'][0]['effect'] = effect
-    for mode in ('ecc', 'mig'):
-        device['modes'][mode] = {
+    for name in ('ecc', 'mig'):
+        device['modes'][name] = {
             **device['modes']['ecc'], 'effect': effect,
             'persists': persists, 'allowed': ['enabled', 'is-h100-strict']}
     seen, = look(said).devices
@@ -318,7 +318,7 @@ def test_a_ticket_that_is_none_leaves_the_write_unknown(ticket: Any) -> None:
     backend.ways(backend.observe())
     said['ticket'] = ticket
     action = Action('set', 'agent', (Change(
-        Item('gpu-1', 'mode', 'ecc', 'disabled'), 'enabled'),),
+        Item('gpu-1', 'ecc', 'mode', 'disabled'), 'enabled'),),
         Effect.WARM_REBOOT)
     with pytest.raises(OutcomeUnknown):
         backend.start(action)

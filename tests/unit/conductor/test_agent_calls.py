@@ -33,6 +33,7 @@ from ironic_accel.converge import wire
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
 from ironic_accel.model.document import inventory_to_dict
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import OutcomeUnknown
@@ -154,7 +155,7 @@ def test_an_answer_that_is_no_json_is_none(post: mock.MagicMock) -> None:
     response.status_code = 200
     response._content = b'<html>'
     post.return_value = response
-    with pytest.raises(Unreachable, match='did not answer'):
+    with pytest.raises(Unreachable, match='what is no answer'):
         _look()
 
 
@@ -174,7 +175,7 @@ SET = Action('set', 'agent', (Change(ITEM, 'disabled'),),
 #: As the BMC sees it, and as the agent does.
 OUTSIDE = Device('nic-joined', 'nic', serial='MT2049X00001')
 INSIDE = Device('nic-1', 'nic', serial='MT2049X00001',
-                address='0000:17:00.0')
+                address='0000:17:00.0', modes=(Mode('sriov', 'disabled'),))
 
 
 def _answers(post: mock.MagicMock, started: Any) -> AgentBackend:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import hashlib
 import os
 import pathlib
 
@@ -25,7 +26,8 @@ from ironic_accel.conductor import serving
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.profile import Image
 
-IMAGE = Image('fw', 'https://images.example.org/fw/nic.bin', 'ab' * 32,
+DIGEST = hashlib.sha256(b'firmware').hexdigest()
+IMAGE = Image('fw', 'https://images.example.org/fw/nic.bin', DIGEST,
               {'psid': ('X',)})
 
 
@@ -48,17 +50,17 @@ def ready(tmp_path: pathlib.Path) -> Ready:
     path = tmp_path / 'cached'
     path.write_bytes(b'firmware')
     path.chmod(0o600)
-    return Ready(str(path), 8, 'ab' * 32)
+    return Ready(str(path), 8, DIGEST)
 
 
 def test_an_image_is_served_whole_and_for_all_to_read(
         root: pathlib.Path, ready: Ready) -> None:
     url = serving.serve(ready, IMAGE)
     assert url == ('http://192.0.2.3/fw/accel-images/'
-                   + 'ab' * 16 + '.bin')
+                   + DIGEST[:32] + '.bin')
     served = root / 'accel-images' / url.rsplit('/', 1)[1]
     assert served.read_bytes() == b'firmware'
-    assert served.stat().st_mode & 0o777 == 0o644
+    assert served.stat().st_mode & 0o777 == 0o444
     assert serving.serve(ready, IMAGE) == url
     assert [p.name for p in served.parent.iterdir()] == [served.name]
 
