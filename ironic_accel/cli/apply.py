@@ -40,7 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--soft-off', type=_seconds, default=60.0,
                         metavar='S',
                         help='seconds that the operating system may take to '
-                             'power off; 0 does not ask it (60)')
+                             'restart or to power off; 0 does not ask it '
+                             '(60)')
+    parser.add_argument('--allow-disruption', action='store_true',
+                        help='what runs on a host that is on may be '
+                             'interrupted; without it nothing that needs a '
+                             'reset is done to such a host')
+    parser.add_argument('--yes', action='store_true',
+                        help='agree to the resets without being asked; '
+                             'without a terminal nothing that needs one is '
+                             'begun otherwise')
 
 
 def _seconds(text: str) -> float:
@@ -53,7 +62,7 @@ def _seconds(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Apply a profile; go on with what an earlier run left open.
 
-    :returns: 0 converged, 3 refused, 4 failed or interrupted.
+    :returns: 0 converged, 3 refused or declined, 4 failed or interrupted.
     """
     if args.dry_run:
         return plan_verb.run(args)

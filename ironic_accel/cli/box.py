@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Sequence
 import contextlib
@@ -55,15 +56,22 @@ from ironic_accel.redfish.settings import ImageUri
 from ironic_accel.redfish.settings import Settings
 
 
+def _agreed() -> None:
+    """Nothing has to be agreed to."""
+
+
 @dataclasses.dataclass
 class Watched:
     """A backend that remembers what was seen through it, and counts.
 
     :ivar requests: requests of all observations, and one for each write and
         each poll.
+    :ivar agree: called after each observation, before anything is decided
+        on it; it raises where nobody has agreed to what the run needs.
     """
 
     backend: Backend
+    agree: Callable[[], None] = _agreed
     seen: Inventory | None = None
     writes: int = 0
     requests: int = 0
@@ -72,6 +80,7 @@ class Watched:
         """See ports.Backend."""
         self.seen = self.backend.observe()
         self.requests += self.seen.requests
+        self.agree()
         return self.seen
 
     def take(self) -> Inventory | None:

@@ -49,8 +49,16 @@ class Host(Protocol):
         """Ask for it; softly is by way of the operating system."""
         ...
 
-    def warm_reboot(self) -> None:
-        """Ask for it."""
+    def warm_reboot(self, soft: bool = False) -> None:
+        """Ask for it; softly is by way of the operating system."""
+        ...
+
+    def boot_mark(self) -> str | None:
+        """What changes at a reset of the host, or None."""
+        ...
+
+    def offers(self, kind: str) -> bool:
+        """Whether the ResetType may be asked for."""
         ...
 
     def aux_cycle(self) -> None:
@@ -63,8 +71,8 @@ class Pauses:
     """Times of a reset, in seconds.
 
     :ivar look: between two looks at the power state.
-    :ivar soft: how long the operating system may take to power off; 0 does
-        not ask it.
+    :ivar soft: how long the operating system may take to restart or to
+        power off; 0 does not ask it.
     :ivar hard: how long a host may take to be off, or on.
     :ivar away: how long the BMC may be away after an auxiliary cycle.
     :ivar busy: how long a BMC may say "not now" to one request.
@@ -84,7 +92,7 @@ class Pauses:
 
 #: What each reset consists of.
 _PHASES = {
-    Effect.WARM_REBOOT: ('restart',),
+    Effect.WARM_REBOOT: ('restart', 'on'),
     Effect.POWER_CYCLE: ('off', 'on'),
     Effect.AUX_CYCLE: ('off', 'aux', 'on'),
 }
@@ -94,16 +102,19 @@ _PHASES = {
 class _Notes:
     """Where a reset is; kept in the ticket of the open intent.
 
-    :ivar asked: what has been asked for in this phase: soft, hard or yes.
+    :ivar asked: what has been asked for in this phase: soft (by way of the
+        operating system), down (to shut down, for a restart), hard or yes.
     :ivar since: epoch seconds of that, or of the phase's begin.
     :ivar failed: why an earlier phase failed: the host is powered on again,
         and then that is what the run ends with.
+    :ivar mark: the host's boot mark before a soft restart.
     """
 
     phase: str
     since: float
     asked: str | None = None
     failed: dict[str, Any] | None = None
+    mark: str | None = None
 
 
 #: Phases in which the host is off because this reset switched it off.
@@ -216,10 +227,64 @@ class Resetter:
         raise error
 
     def _restart(self, record: Record, notes: _Notes, now: float) -> Step:
+        """Restart the host, at first by way of its operating system.
+
+        That it followed shows by the boot mark; a BMC that has none is
+        asked to shut the host down, which shows by the power state.
+        """
         if notes.asked is None:
-            record = self._ask(record, notes, 'yes', now)
+            return self._ask_restart(record, notes, now)
+        if notes.asked in ('soft', 'down'):
+            state, mark = self._host.power_state(), self._host.boot_mark()
+            if notes.asked == 'down' and state == 'off':
+                return self._next(record, notes, now)
+            gone_by = notes.mark is not None and mark not in (
+                None, notes.mark)
+            if notes.asked == 'soft' and gone_by:
+                return self._performed(record, now)
+            if now - notes.since <= self._pauses.soft:
+                return Step(record, now + self._pauses.look,
+                            'the operating system restarts')
+            if state == 'off':
+                # It went down and did not come back by itself.
+                return self._next(record, notes, now)
+            record = self._ask(record, notes, 'hard', now)
             self._host.warm_reboot()
-        return self._next(record, notes, now)
+        return self._performed(record, now)
+
+    def _ask_restart(self, record: Record, notes: _Notes,
+                     now: float) -> Step:
+        how = self._softest() if self._pauses.soft > 0 else None
+        if how is None:
+            record = self._ask(record, notes, 'hard', now)
+            self._host.warm_reboot()
+            return self._performed(record, now)
+        asked, notes = how[0], dataclasses.replace(notes, mark=how[1])
+        before = record
+        record = self._ask(record, notes, asked, now)
+        try:
+            if asked == 'down':
+                self._host.power_off(soft=True)
+            else:
+                self._host.warm_reboot(soft=True)
+        except Rejected as error:
+            if error.retry_after is not None:
+                raise
+            record = self._ask(before, notes, 'hard', now)
+            self._host.warm_reboot()
+            return self._performed(record, now)
+        return Step(record, now + self._pauses.look,
+                    'the operating system restarts')
+
+    def _softest(self) -> tuple[str, str | None] | None:
+        """How the operating system is asked, and the mark before it is."""
+        mark = self._host.boot_mark()
+        restarts = self._host.offers('GracefulRestart')
+        if restarts and mark is not None:
+            return 'soft', mark
+        if self._host.offers('GracefulShutdown'):
+            return 'down', mark
+        return ('soft', mark) if restarts else None
 
     def _aux(self, record: Record, notes: _Notes, now: float) -> Step:
         if notes.asked is None:
@@ -355,6 +420,13 @@ class Resetter:
         if following:
             record = self._keep(record, _Notes(following[0], now))
             return Step(record, now, f'{notes.phase} is done')
+        return self._performed(record, now)
+
+    def _performed(self, record: Record, now: float) -> Step:
+        """The reset is over, whatever phases it has left out."""
+        if record.intent is None:
+            raise ValueError('no reset is asked for')
+        effect = record.intent.effect
         record = reset_performed(record, now)
         self._save(record)
         return Step(record, now + self._pauses.settle, f'{effect} is done',

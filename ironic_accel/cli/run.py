@@ -24,6 +24,7 @@ from typing import Any
 from ironic_accel import images
 from ironic_accel import view
 from ironic_accel.cli import box
+from ironic_accel.cli import consent
 from ironic_accel.cli import journal as journal_mod
 from ironic_accel.cli import machine
 from ironic_accel.cli import resets
@@ -68,13 +69,16 @@ def apply(args: argparse.Namespace, profile: Profile,
         opened = stack.enter_context(_reached(
             args, serving, profile, pace))
         journal = journal_mod.of(opened.bmc, opened.system, args.journal)
-        record = _begin(profile, journal.load())
+        earlier = journal.load()
+        profile = consent.limited(args, profile, opened, journal, earlier)
+        record = _begin(profile, earlier)
         store = images.ImageStore(image_cache, images.Policy(
             schemes=_SCHEMES, folders=('/',),
             verify=args.image_ca or True))
         stack.callback(store.close)
+        agreed = consent.of(args, opened, profile)
         document = Run(opened, journal, store, profile, record, pace,
-                       _pauses(args)).to_the_end()
+                       _pauses(args), agreed).to_the_end()
         serving.keep = bool((document['error'] or {}).get('running'))
         return document
 
@@ -139,15 +143,18 @@ class Run:
     record: Record
     pace: Pace
     pauses: resets.Pauses
+    agreed: consent.Consent
     plan: Plan | None = None
     performed: int = 0
     said: str = ''
+    before: Record = dataclasses.field(default_factory=Record)
     began: float = dataclasses.field(default_factory=time.monotonic)
 
     def to_the_end(self) -> dict[str, Any]:
         """Call ``advance`` until it is over, and put the power back."""
         resetter = resets.Resetter(self.opened.host, self.journal.save,
                                    self.pauses)
+        self.opened.backend.agree = self._agree
         try:
             while True:
                 outcome = self._advance()
@@ -163,13 +170,35 @@ class Run:
                     return self._end(outcome)
         except KeyboardInterrupt:
             return self._document('failed', self._interrupted())
+        except consent.Declined as exc:
+            return self._declined(exc)
         except AccelError as exc:
             machine.say(str(exc))
             return self._document('failed', exc.detail)
 
+    def _agree(self) -> None:
+        """Have what the plan needs agreed to, before the first write.
+
+        :raises: Declined.
+        """
+        seen = self.opened.backend.seen
+        if seen is not None and self.plan is None:
+            self._show_plan(seen, self.record)
+        if self.plan is not None and not self.opened.backend.writes:
+            self.agreed.require(consent.resets_of(self.plan))
+
+    def _declined(self, exc: consent.Declined) -> dict[str, Any]:
+        """Nothing more is begun, and the journal says so too."""
+        machine.say(str(exc))
+        self.record = self.before.finished()
+        self.journal.save(self.record)
+        self._restore_power()
+        return self._document(
+            'failed' if self.opened.backend.writes else 'refused', exc.detail)
+
     def _advance(self) -> Outcome:
         backend = self.opened.backend
-        before = self.record
+        before = self.before = self.record
         outcome, self.record = loop.advance(
             backend, self.store, self.journal, self.profile, self.record,
             time.time(), self.opened.catalog, self.pace)
@@ -206,6 +235,11 @@ class Run:
         time.sleep(self.pace.look)
 
     def _reset(self, resetter: resets.Resetter) -> None:
+        intent = self.record.intent
+        if intent is not None and not intent.ticket:
+            # One that is begun is brought to its end: the host may be off.
+            self.agreed.require((intent.effect,),
+                                 bool(self.opened.backend.writes))
         step = resetter.step(self.record, time.time())
         self.record = step.record
         self._say(step.summary)

@@ -75,6 +75,13 @@ class Host:
         """
         return state.power(self._system())
 
+    def boot_mark(self) -> str | None:
+        """What changes at a reset of the host; None where nothing tells.
+
+        :raises: Unreachable where the BMC does not answer.
+        """
+        return state.boot_mark(self._system())
+
     def power_on(self) -> None:
         """Ask for it.
 

@@ -30,7 +30,8 @@ from tests.faces.conftest import Run
 
 CAPTURES = (pathlib.Path(__file__).resolve().parents[3] / 'shared'
             / 'captures')
-QUICK = ('--poll', '0.02', '--soft-off', '0')
+QUICK = ('--poll', '0.02', '--soft-off', '0', '--allow-disruption',
+         '--yes')
 
 
 def test_inventory_as_a_document(boot: Boot, run: Run) -> None:

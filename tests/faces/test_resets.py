@@ -48,6 +48,9 @@ class Host:
     asked: list[str] = dataclasses.field(default_factory=list)
     deaf: set[str] = dataclasses.field(default_factory=set)
     away_until: float = 0.0
+    boots: int = 0
+    marks: bool = True
+    offered: tuple[str, ...] = ('GracefulRestart', 'GracefulShutdown')
     before: Callable[[str], None] = lambda what: None
 
     def _do(self, what: str, state: str | None = None) -> None:
@@ -67,8 +70,16 @@ class Host:
     def power_off(self, soft: bool) -> None:
         self._do('soft off' if soft else 'hard off', 'off')
 
-    def warm_reboot(self) -> None:
-        self._do('reboot')
+    def warm_reboot(self, soft: bool = False) -> None:
+        self._do('soft reboot' if soft else 'reboot')
+        if ('soft reboot' if soft else 'reboot') not in self.deaf:
+            self.boots += 1
+
+    def boot_mark(self) -> str | None:
+        return f'boot {self.boots}' if self.marks else None
+
+    def offers(self, kind: str) -> bool:
+        return kind in self.offered
 
     def aux_cycle(self) -> None:
         assert self.state == 'off'
@@ -107,7 +118,7 @@ class Stage:
 
 
 @pytest.mark.parametrize('effect, asked', [
-    (Effect.WARM_REBOOT, ['reboot']),
+    (Effect.WARM_REBOOT, ['soft reboot']),
     (Effect.POWER_CYCLE, ['soft off', 'on']),
     (Effect.AUX_CYCLE, ['soft off', 'aux', 'on']),
 ])
@@ -124,6 +135,57 @@ def test_no_soft_off_where_it_is_not_wanted() -> None:
     stage = Stage(Effect.POWER_CYCLE)
     stage.play(dataclasses.replace(PAUSES, soft=0))
     assert stage.host.asked == ['hard off', 'on']
+
+
+@pytest.mark.parametrize(('marks', 'offered', 'deaf', 'asked'), [
+    (True, ('GracefulRestart', 'GracefulShutdown'), (), ['soft reboot']),
+    (True, ('GracefulRestart',), ('soft reboot',),
+     ['soft reboot', 'reboot']),
+    (False, ('GracefulRestart', 'GracefulShutdown'), (),
+     ['soft off', 'on']),
+    (False, ('GracefulShutdown',), ('soft off',), ['soft off', 'reboot']),
+    (False, ('GracefulRestart',), (), ['soft reboot', 'reboot']),
+    (True, ('GracefulShutdown',), (), ['soft off', 'on']),
+    (True, (), (), ['reboot'])])
+def test_a_warm_reboot_is_asked_of_the_operating_system_first(
+        marks: bool, offered: tuple[str, ...], deaf: tuple[str, ...],
+        asked: list[str]) -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+    stage.host.marks, stage.host.offered = marks, offered
+    stage.host.deaf = set(deaf)
+    stage.play()
+    assert stage.host.asked == asked
+    assert stage.host.state == 'on'
+    if asked[-1] == 'reboot' and len(asked) > 1:
+        assert stage.clock.now - 1000 >= PAUSES.soft
+
+
+def test_no_soft_restart_where_it_is_not_wanted() -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+    stage.play(dataclasses.replace(PAUSES, soft=0))
+    assert stage.host.asked == ['reboot']
+
+
+def test_a_soft_restart_that_is_turned_down_is_forced() -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+
+    def refuse(what: str) -> None:
+        if what == 'soft reboot':
+            raise Rejected('not supported')
+
+    stage.host.before = refuse
+    stage.play()
+    assert stage.host.asked == ['reboot']
+
+
+def test_a_host_that_shut_down_before_a_kill_is_powered_on() -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+    stage.host.marks = False
+    resetter = Resetter(stage.host, stage.saved.append, PAUSES)
+    stage.record = resetter.step(stage.record, stage.clock.now).record
+    assert stage.host.state == 'off'
+    stage.play()
+    assert stage.host.asked == ['soft off', 'on']
 
 
 def test_an_operating_system_that_does_not_listen_is_cut() -> None:
@@ -173,7 +235,7 @@ def test_a_request_that_never_left_is_sent_again() -> None:
 
     stage.host.before = fail_once
     stage.play()
-    assert stage.host.asked == ['reboot']
+    assert stage.host.asked == ['soft reboot']
 
 
 def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
@@ -185,8 +247,27 @@ def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
         raise OutcomeUnknown('broke off')
 
     stage.host.before = lose
-    stage.play()
+    stage.play(dataclasses.replace(PAUSES, soft=0))
     assert calls == ['reboot']
+    assert stage.performed()
+
+
+@pytest.mark.parametrize(('followed', 'calls'), [
+    (True, ['soft reboot']), (False, ['soft reboot', 'reboot'])])
+def test_a_soft_restart_that_is_lost_shows_by_what_the_host_does(
+        followed: bool, calls: list[str]) -> None:
+    stage = Stage(Effect.WARM_REBOOT)
+    made: list[str] = []
+
+    def lose(what: str) -> None:
+        made.append(what)
+        if what == 'soft reboot':
+            stage.host.boots += followed
+            raise OutcomeUnknown('broke off')
+
+    stage.host.before = lose
+    stage.play()
+    assert made == calls
     assert stage.performed()
 
 
@@ -204,10 +285,10 @@ def busy(*what: str, times: int = 3, wait: float | None = 3.0
 
 
 @pytest.mark.parametrize('effect, asked', [
-    (Effect.WARM_REBOOT, ['reboot']),
+    (Effect.WARM_REBOOT, ['soft reboot']),
     (Effect.POWER_CYCLE, ['soft off', 'on']),
     (Effect.AUX_CYCLE, ['soft off', 'aux', 'on'])])
-@pytest.mark.parametrize('what', ['reboot', 'soft off', 'aux', 'on'])
+@pytest.mark.parametrize('what', ['soft reboot', 'soft off', 'aux', 'on'])
 @pytest.mark.parametrize('wait', [3.0, 100.0])
 def test_a_busy_bmc_is_asked_again(
         effect: Effect, asked: list[str], what: str, wait: float) -> None:
@@ -273,7 +354,7 @@ def test_a_host_is_on_again_where_its_auxiliary_power_was_not_cut() -> None:
 
 def test_a_busy_bmc_is_not_waited_for_without_end() -> None:
     stage = Stage(Effect.WARM_REBOOT)
-    stage.host.before = busy('reboot', times=10_000, wait=60.0)
+    stage.host.before = busy('soft reboot', times=10_000, wait=60.0)
     with pytest.raises(Rejected, match='not now'):
         stage.play()
     assert PAUSES.busy <= stage.clock.now - 1000 < PAUSES.busy + 120

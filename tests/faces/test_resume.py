@@ -30,7 +30,8 @@ from tests.faces.conftest import MakeProfile
 from tests.faces.conftest import OLD
 from tests.faces.conftest import Run
 
-QUICK = ('--poll', '0.02', '--soft-off', '0', '--json')
+QUICK = ('--poll', '0.02', '--soft-off', '0', '--json',
+         '--allow-disruption', '--yes')
 
 
 def words(machine: Machine, profile: pathlib.Path) -> tuple[str, ...]:

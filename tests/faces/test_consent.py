@@ -1,0 +1,154 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Nobody's host is reset without consent: what apply asks, and of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import io
+import pathlib
+import sys
+from typing import Any
+
+import pytest
+
+from tests.faces.conftest import Boot
+from tests.faces.conftest import Machine
+from tests.faces.conftest import MakeProfile
+from tests.faces.conftest import Run
+
+PACE = ('--poll', '0.02', '--json')
+ALLOWED = '--allow-disruption'
+#: Two minutes of the twin's time, which has none of it to lose.
+SOFT = ('--soft-off', '5')
+Answer = Callable[[str], None]
+
+
+class Terminal(io.StringIO):
+    """Somebody sits there and types."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+@pytest.fixture
+def typing(monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """``typing('y')``: a person at a terminal answers so."""
+    def answer(text: str) -> None:
+        monkeypatch.setattr(sys, 'stdin', Terminal(text + '\n'))
+        monkeypatch.setattr(type(sys.stderr), 'isatty', lambda _self: True,
+                            raising=False)
+    return answer
+
+
+@pytest.fixture
+def ecc(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A profile of one mode: one warm reboot."""
+    path = tmp_path / 'ecc.yaml'
+    path.write_text(
+        '{profile: 1, name: ecc, devices: {gpus: {match: {kind: gpu}, '
+        'count: 8, modes: {ecc: disabled}}}}')
+    return path
+
+
+def apply(run: Run, machine: Machine, profile: pathlib.Path,
+          *more: str) -> Any:
+    return run('apply', '--bmc', machine.url, '--profile', profile, *PACE,
+               *more)
+
+
+def touched(machine: Machine) -> bool:
+    """Whether anything was written to the BMC, resets included."""
+    ledger = machine.box.ledger
+    return bool(ledger.count('POST', 'PATCH') or ledger.pushes)
+
+
+def test_a_host_that_is_on_is_not_reset_by_default(
+        boot: Boot, run: Run, profile: MakeProfile) -> None:
+    machine = boot('hgx-h100')
+    said = apply(run, machine, profile(), '--yes')
+    assert said.code == 3
+    assert said.document['outcome'] == 'refused'
+    assert len(said.document['refused']) == 16
+    assert '--allow-disruption' in said.err
+    assert not touched(machine)
+
+
+@pytest.mark.parametrize('answer', [None, '', 'n', 'no', 'maybe', 'yep'])
+def test_without_a_yes_nothing_is_begun(
+        boot: Boot, run: Run, profile: MakeProfile, typing: Answer,
+        answer: str | None) -> None:
+    if answer is not None:
+        typing(answer)
+    machine = boot('hgx-h100')
+    said = apply(run, machine, profile(), ALLOWED)
+    assert said.code == 3
+    assert said.document['outcome'] == 'refused'
+    assert 'nothing was begun' in said.document['error']['summary']
+    assert ('no terminal' in said.document['error']['summary']) is (
+        answer is None)
+    assert not touched(machine)
+    # The journal knows of nothing either: the next run begins anew.
+    assert 'left open' not in apply(run, machine, profile(), ALLOWED).err
+
+
+@pytest.mark.parametrize('answer', ['y', 'Y', 'yes', ' YES '])
+def test_the_question_names_host_resets_and_minutes(
+        boot: Boot, run: Run, profile: MakeProfile, typing: Answer,
+        answer: str) -> None:
+    typing(answer)
+    machine = boot('hgx-h100')
+    said = apply(run, machine, profile(), ALLOWED, '--soft-off', '0')
+    assert said.code == 0, said.err
+    question, = [line for line in said.err.splitlines()
+                 if 'Go on? [y/N]' in line]
+    assert '/redfish/v1/Systems/System_0' in question
+    assert machine.url in question
+    assert '(aux-cycle) within the next' in question
+    assert ' minutes' in question
+    assert machine.resets() == ['ForceOff', 'AuxPowerCycle', 'On']
+
+
+def test_what_needs_no_reset_is_not_asked_about(
+        boot: Boot, run: Run, ecc: pathlib.Path) -> None:
+    machine = boot('hgx-h100')
+    words = (ALLOWED, '--yes', '--soft-off', '0')
+    assert apply(run, machine, ecc, *words).code == 0
+    machine.box.ledger.clear()
+    again = apply(run, machine, ecc)
+    assert again.code == 0, again.err
+    assert 'Go on?' not in again.err
+    assert not touched(machine)
+
+
+def test_a_host_that_was_off_is_nobodys_but_is_asked_about(
+        boot: Boot, run: Run, ecc: pathlib.Path) -> None:
+    machine = boot('hgx-h100', power='Off')
+    said = apply(run, machine, ecc, '--yes', '--soft-off', '0')
+    assert said.code == 0, said.err
+    machine = boot('hgx-h100', power='Off')
+    said = apply(run, machine, ecc, '--soft-off', '0')
+    assert said.code == 3, said.err
+    # It was powered on to be looked at, and is off again.
+    assert machine.resets() == ['On', 'ForceOff']
+    assert machine.box.ledger.count('PATCH') == 0
+
+
+def test_a_warm_reboot_is_soft(
+        boot: Boot, run: Run, ecc: pathlib.Path) -> None:
+    machine = boot('hgx-h100')
+    said = apply(run, machine, ecc, ALLOWED, '--yes', *SOFT)
+    assert said.code == 0, said.err
+    assert machine.resets()[0] in ('GracefulRestart', 'GracefulShutdown')
+    assert not {'ForceRestart', 'ForceOff'} & set(machine.resets())
