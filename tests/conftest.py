@@ -50,6 +50,12 @@ def captures() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> pathlib.Path:
+    """Folder of what real machines and tools did, or a skip."""
+    return _folder("cases")
+
+
+@pytest.fixture(scope="session")
 def schemas() -> pathlib.Path:
     """Folder of DMTF's schemas (a tar archive), or a skip."""
     return _folder("schemas")

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 import logging
 import threading
 
@@ -31,6 +32,7 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband import foreign
+from ironic_accel.inband import holders
 from ironic_accel.inband import loader
 from ironic_accel.inband import whose
 from ironic_accel.inband.family import Besides
@@ -63,6 +65,15 @@ RUN_FOLDER = '/run/ironic-accel/jobs'
 
 #: Seconds after which a card that is being flashed is asked for again.
 _LATER = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Can:
+    """What a family can do to a device here and now."""
+
+    burns: frozenset[str] = frozenset()
+    sets: frozenset[str] = frozenset()
+    resets: Effect = Effect.NONE
 
 
 class LocalBackend:
@@ -129,16 +140,34 @@ class LocalBackend:
             name = theirs.id
             self._called[name] = device.id
             for family in self._look.families_of(device):
-                for part in family.burns(self._host, device):
+                can = self._can(family, device)
+                for part in can.burns:
                     burns.setdefault((name, part), Burn(
                         f'{family.name}:{device.address}',
                         self._besides(family, device, name, part)))
-                sets |= {(name, mode)
-                         for mode in family.sets(self._host, device)}
-                effect = family.resets(self._host, device)
-                if effect.rank > resets.get(name, Effect.NONE).rank:
-                    resets[name] = effect
+                sets |= {(name, mode) for mode in can.sets}
+                if can.resets.rank > resets.get(name, Effect.NONE).rank:
+                    resets[name] = can.resets
         return (Way(self._name, burns, frozenset(sets), resets),)
+
+    def _can(self, family: Family, device: Device) -> _Can:
+        """What a family can do to a device now. A driver that holds the
+        card, and a plug-in that fails, cost that family and that device."""
+        def free(verb: holders.Verb) -> bool:
+            return device.address is not None and holders.against(
+                self._host, family, device.address, verb) is None
+
+        try:
+            return _Can(
+                family.burns(self._host, device) if free('burn')
+                else frozenset(),
+                family.sets(self._host, device) if free('set')
+                else frozenset(),
+                family.resets(self._host, device) if free('reset')
+                else Effect.NONE)
+        except Exception:  # a third party's plug-in
+            LOG.exception('tool family %s failed', family.name)
+            return _Can()
 
     def _besides(self, family: Family, device: Device, name: str,
                  part: str) -> tuple[Ref, ...]:
@@ -194,6 +223,8 @@ class LocalBackend:
         if job.boot != boot_mark(self._host):
             return Unknown('the machine was started anew during the write')
         if self._jobs.goes_on(job):
+            if job.overdue is not None:
+                return Unknown(job.overdue)
             return Running(_summary(job, self._jobs), job.percent)
         # It may have ended between the two looks at it.
         job = self._jobs.load(job.id) or job

@@ -48,6 +48,12 @@ from ironic_accel.model.standing import Unread
 #: What a family may tell of a device, by the names of ``Device.unread``.
 FACTS = ('identity', 'health', 'state', 'firmware', 'modes')
 
+#: Among the drivers of ``Family.beside``: whichever holds the card.
+ANY = '*'
+
+#: Verbs and the drivers beside which they may be done.
+Beside = tuple[tuple[str, str], ...]
+
 #: Told while a write goes on: a summary, and percent or None.
 Progress = Callable[[str, int | None], None]
 
@@ -162,11 +168,15 @@ class Family(Protocol):
     :cvar together: True where the tool has to be asked about all devices in
         one call; else each card is a question of its own, so that one that
         hangs costs itself alone.
+    :cvar beside: a verb (``burn``, ``set``, ``reset``) and a driver that may
+        hold the card meanwhile, because the owner of the tool says so;
+        without any, only a card that no driver holds is written.
     """
 
     name: str
     generic: bool
     together: bool
+    beside: Beside
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Whether the family is for devices like this. No tool is run."""

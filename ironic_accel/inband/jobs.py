@@ -26,6 +26,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -39,10 +40,16 @@ from ironic_accel.inband.host import start_time
 from ironic_accel.model.device import Busy
 from ironic_accel.model.plan import Ref
 
+LOG = logging.getLogger(__name__)
+
 SCHEMA = 'job/1'
 
 #: Ended jobs that are kept for whoever asks late.
 _KEPT = 64
+
+#: Seconds that a job of a verb may take: what its tools may, and more.
+_LIMITS = {'set': 900.0, 'reset': 900.0}
+_LONGEST = 7200.0
 
 #: The variable in the environment of a job's flashes.
 _MARK = 'IRONIC_ACCEL_JOB'
@@ -65,6 +72,8 @@ class Job:
     :ivar results: one for each item, as ``converge.wire`` has them; None
         while it goes on.
     :ivar lost: why nobody can tell how it ended, or None.
+    :ivar begun: seconds since boot, by which its age is measured: the wall
+        clock of a ramdisk may be set at any time.
     """
 
     id: str
@@ -82,6 +91,7 @@ class Job:
     flashes: tuple[tuple[int, int | None], ...] = ()
     results: list[dict[str, Any]] | None = None
     lost: str | None = None
+    begun: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The file's content."""
@@ -96,6 +106,17 @@ class Job:
         known['worker'] = tuple(raw['worker'])
         known['flashes'] = tuple((p, s) for p, s in raw['flashes'])
         return cls(**known)
+
+    @property
+    def overdue(self) -> str | None:
+        """That it takes longer than it may, without a flash that lasts:
+        something below it does not come back."""
+        limit = _LIMITS.get(self.verb, _LONGEST)
+        if self.begun is None or self.is_flashing or (
+                _since_boot() - self.begun <= limit):
+            return None
+        return (f'the {self.verb} of {", ".join(self.cards)} has not come '
+                f'back in {limit / 60:.0f} minutes: {self.summary}')
 
     @property
     def ticket(self) -> dict[str, Any]:
@@ -116,8 +137,12 @@ class Job:
     def busy(self) -> Busy:
         """The job as something that is under way."""
         return Busy('flash' if self.verb == 'burn' else 'task', self.id,
-                    self.summary, self.percent, self.refs, self.image,
-                    self.ticket)
+                    self.overdue or self.summary, self.percent, self.refs,
+                    self.image, self.ticket)
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _lives(pid: int, start: int | None) -> bool:
@@ -161,6 +186,7 @@ class Jobs:
     def new(self, **known: Any) -> Job:
         """A job that is saved, of this process."""
         job = Job(id=uuid.uuid4().hex, since=time.time(),
+                  begun=_since_boot(),
                   worker=(os.getpid(), start_time(os.getpid())), **known)
         self.folder(job.id).mkdir(parents=True, mode=0o700)
         self.save(job)
@@ -196,7 +222,11 @@ class Jobs:
             return None
         if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
             return None
-        return Job.from_dict(raw)
+        try:
+            return Job.from_dict(raw)
+        except (KeyError, TypeError, ValueError):
+            LOG.warning('%s is no job', self.folder(job_id))
+            return None
 
     def run(self, job: Job, thread: threading.Thread) -> None:
         """Start a job's worker and know that it is ours."""

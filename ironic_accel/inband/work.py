@@ -23,6 +23,7 @@ from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband import holders
 from ironic_accel.inband import jobs as kept
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Progress
@@ -149,17 +150,39 @@ class Work:
                 out += family.burn(host, device, mine, image, self._spec,
                                    self._force, tell)
         done = {r.ref for r in out}
-        out += [Result(i.ref, False, Detail(
-            f'no tool here can {self._action.verb} it any more',
-            ErrorClass.NEEDS_OPERATOR, device=device.id, component=i.name))
-            for i in items if i.ref not in done]
+        out += [Result(i.ref, False, self._unable(host, device, i.name))
+                for i in items if i.ref not in done]
         return tuple(out)
+
+    def _unable(self, host: Host, device: Device, name: str | None = None
+                ) -> Detail:
+        """Why nothing was done: who holds the card, or no tool can."""
+        held = [why for family in self._look.families_of(device)
+                if (why := self._held(host, family, device))]
+        verb = self._action.verb
+        if held:
+            return Detail(
+                f'no {verb} of it: {held[0]}', ErrorClass.NEEDS_OPERATOR,
+                device=device.id, component=name,
+                todo='unbind that driver, or have its user end')
+        what = (f'no tool here can do a {self._action.effect} of it'
+                if verb == 'reset'
+                else f'no tool here can {verb} it any more')
+        return Detail(what, ErrorClass.NEEDS_OPERATOR, device=device.id,
+                      component=name)
+
+    def _held(self, host: Host, family: Family,
+              device: Device) -> str | None:
+        return holders.against(host, family, device.address or '',
+                               self._action.verb)
 
     def _shares(self, host: Host, device: Device, items: list[Item]
                 ) -> list[tuple[Family, list[Item]]]:
         left = list(items)
         out = []
         for family in self._look.families_of(device):
+            if self._held(host, family, device):
+                continue
             can = (family.sets(host, device) if self._action.verb == 'set'
                    else family.burns(host, device))
             mine = [i for i in left if i.name in can]
@@ -172,13 +195,14 @@ class Work:
                tell: Progress) -> tuple[Result, ...]:
         effect = self._action.effect
         for family in self._look.families_of(device):
+            if self._held(host, family, device):
+                continue
             if family.resets(host, device).rank >= effect.rank:
                 failed = [r for r in family.reset(
                     host, device, effect, tell) if not r.ok]
                 return tuple(Result(i.ref, not failed, failed[0].detail
                                     if failed else None) for i in items)
-        return self._all(Detail(
-            f'no tool here can do a {effect} of it', device=device.id))
+        return self._all(self._unable(host, device))
 
     def _all(self, detail: Detail) -> tuple[Result, ...]:
         return tuple(Result(i.ref, False, detail)

@@ -53,6 +53,7 @@ class Card:
     """One PCI device below a root folder."""
 
     def __init__(self, root: str, address: str) -> None:
+        self.root = root
         self.folder = os.path.join(root, DEVICES, address)
         self.address = address
 
@@ -101,31 +102,76 @@ def _ids(card: Card) -> str:
                     for n in ('vendor', 'device'))
 
 
+def ports(card: Card) -> list[Card]:
+    """All functions of a card that have virtual functions."""
+    folder, address = os.path.split(card.folder)
+    slot = address.rpartition('.')[0]
+    found = [Card(card.root, n) for n in sorted(os.listdir(folder))
+             if n.startswith(slot + '.')
+             and not os.path.exists(os.path.join(folder, n, 'physfn'))]
+    return [c for c in found if c.read('sriov_numvfs') is not None]
+
+
 def vfs(card: Card, wanted: int, patience: float) -> bool:
-    """The number of virtual functions; whether it was changed."""
+    """The number of virtual functions of all ports of a card; whether it
+    was changed. Where the kernel refuses, they get back what they had."""
     card.await_file('sriov_numvfs', patience)
-    if card.read('sriov_numvfs') == str(wanted):
+    before = {c: c.read('sriov_numvfs') for c in ports(card)}
+    if set(before.values()) == {str(wanted)}:
         return False
-    if card.read('sriov_numvfs') != '0':
-        card.write('sriov_numvfs', '0')
-    if wanted:
-        card.write('sriov_numvfs', str(wanted))
-    _check(card.read('sriov_numvfs'), str(wanted))
+    try:
+        for port in before:
+            _number(port, str(wanted))
+    except Failed as exc:
+        raise Failed(str(exc) + _put_back(before)) from exc
+    for port in before:
+        _check(port.read('sriov_numvfs'), str(wanted))
     return True
+
+
+def _put_back(before: dict[Card, str | None]) -> str:
+    """Give the ports back what they had; in words what could not be."""
+    left = []
+    for port, number in before.items():
+        try:
+            _number(port, number or '0')
+        except Failed:
+            left.append(port.address)
+    return f"; {', '.join(left)} lost what was there" if left else ''
+
+
+def _number(port: Card, wanted: str) -> None:
+    """It can only be changed from zero and to zero."""
+    now = port.read('sriov_numvfs')
+    if now == wanted:
+        return
+    if now != '0':
+        port.write('sriov_numvfs', '0')
+    if wanted != '0':
+        port.write('sriov_numvfs', wanted)
 
 
 def services(card: Card, wanted: list[str], patience: float) -> bool:
     """The services of an Intel QAT device: a set; down, write, up."""
     card.await_file('qat/cfg_services', patience)
+    card.await_file('qat/state', patience)
     up = card.read('qat/state') == 'up'
-    same = _set(card.read('qat/cfg_services')) == set(wanted)
+    before = card.read('qat/cfg_services') or ''
+    same = _set(before) == set(wanted)
     if same and up:
         return False
     if up:
         card.write('qat/state', 'down')
-    if not same:
-        card.write('qat/cfg_services', ';'.join(sorted(wanted)))
-    card.write('qat/state', 'up')
+    try:
+        if not same:
+            card.write('qat/cfg_services', ';'.join(sorted(wanted)))
+        card.write('qat/state', 'up')
+    except Failed:
+        if up:
+            if card.read('qat/cfg_services') != before:
+                card.write('qat/cfg_services', before)
+            card.write('qat/state', 'up')
+        raise
     if _set(card.read('qat/cfg_services')) != set(wanted):
         _check(card.read('qat/cfg_services'), ';'.join(sorted(wanted)))
     _check(card.read('qat/state'), 'up')
@@ -141,19 +187,35 @@ def mig(card: Card, wanted: str, patience: float) -> bool:
     until = time.monotonic() + patience
     query = ('--query-gpu=mig.mode.current', '--format=csv,noheader')
     while True:
-        now = _smi(card, *query)
-        if now in ('enabled', 'disabled') or time.monotonic() >= until:
+        said = _smi(card, *query)
+        now = _word(said)
+        if now is not None or time.monotonic() >= until:
             break
         time.sleep(PAUSE)
+    if now is None:
+        raise Failed(f'nvidia-smi does not tell it, but: {said!r}')
     if now == wanted:
         return False
-    _smi(card, '-mig', '1' if wanted == 'enabled' else '0')
-    _check(_smi(card, *query), wanted)
+    told = _smi(card, '-mig', '1' if wanted == 'enabled' else '0')
+    after = _word(_smi(card, *query))
+    if after != wanted:
+        raise Failed(f'{wanted!r} was set, and {after!r} is read back; '
+                     f'nvidia-smi said: {told!r}')
     return True
 
 
+def _word(said: str) -> str | None:
+    """The mode among what was printed: warnings stand in lines of their own
+    before or behind it (nvidia-smi(1): a corrupted InfoROM is a warning).
+    """
+    words = {line.strip() for line in said.splitlines()} & {
+        'enabled', 'disabled'}
+    return words.pop() if len(words) == 1 else None
+
+
 def _smi(card: Card, *words: str) -> str:
-    """What nvidia-smi says of one GPU; its exit status is no proof."""
+    """What nvidia-smi says of one GPU; its exit status is no proof: it is
+    14 where it also warns of a corrupted InfoROM."""
     program = shutil.which('nvidia-smi')
     if program is None:
         raise Failed('nvidia-smi is not installed')

@@ -30,6 +30,7 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -81,6 +82,8 @@ class Alveo(common.BaseFamily):
     """Cards with a management function that XRT drives."""
 
     name = 'alveo'
+    # xbmgmt works through XRT's drivers (XRT, core/pcie/driver/linux).
+    beside: Beside = (('burn', 'xclmgmt'), ('burn', 'xocl'))
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Functions of PCI vendor 10ee that the catalogue knows."""

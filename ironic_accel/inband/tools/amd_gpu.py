@@ -34,6 +34,7 @@ import dataclasses
 from typing import Any
 
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -72,6 +73,8 @@ class AmdGpu(common.BaseFamily):
     """Instinct GPUs."""
 
     name = 'amd_gpu'
+    # amd-smi is the driver's own, and reloads it itself where it must.
+    beside: Beside = (('set', 'amdgpu'), ('reset', 'amdgpu'))
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Display controllers and processing accelerators of AMD that the

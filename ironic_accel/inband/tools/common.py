@@ -22,6 +22,7 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import FACTS
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
@@ -61,6 +62,7 @@ class BaseFamily:
     name = ''
     generic = False
     together = False
+    beside: Beside = ()
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """None: a family says which devices are its own."""

@@ -33,6 +33,8 @@ import uuid
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import ANY
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -72,6 +74,9 @@ class Fwupd(common.BaseFamily):
     name = 'fwupd'
     generic = True
     together = True
+    # fwupd writes through the kernel interfaces of the driver that is bound
+    # (its plug-ins devlink and nvme), and decides itself.
+    beside: Beside = (('burn', ANY),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Devices of kinds that have one firmware."""

@@ -36,6 +36,7 @@ import re
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -95,6 +96,8 @@ class Gaudi(common.BaseFamily):
     """Accelerators that habanalabs drives."""
 
     name = 'gaudi'
+    # hl-smi resets through the driver; hl-fw-loader wants none.
+    beside: Beside = (('reset', DRIVER),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Functions of PCI vendor 1da3."""

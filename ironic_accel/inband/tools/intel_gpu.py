@@ -34,6 +34,7 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -79,6 +80,9 @@ class IntelGpu(common.BaseFamily):
     """Data Center GPU Flex and Max."""
 
     name = 'intel_gpu'
+    # Intel XPU Manager's user guide: it works through these drivers.
+    beside: Beside = (
+        ('burn', 'i915'), ('burn', 'xe'), ('set', 'i915'), ('set', 'xe'))
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Display controllers of Intel that the catalogue knows as GPUs of

@@ -29,6 +29,7 @@ import re
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -85,6 +86,11 @@ class Mellanox(common.BaseFamily):
     """ConnectX and BlueField cards."""
 
     name = 'mellanox'
+    # mstflint's README: devices are accessed while the driver is loaded, by
+    # their first function; mstfwreset stops and starts the driver itself
+    # (small_utils/mstfwreset.py, stopDriver).
+    beside: Beside = (
+        ('burn', 'mlx5_core'), ('set', 'mlx5_core'), ('reset', 'mlx5_core'))
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Network functions of PCI vendor 15b3."""

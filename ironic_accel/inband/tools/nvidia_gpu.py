@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -59,6 +60,9 @@ class NvidiaGpu(common.BaseFamily):
     """GPUs with NVIDIA's driver, or with none for confidential computing."""
 
     name = 'nvidia_gpu'
+    # NVML and nvidia-smi(1) are the driver's own; a reset is refused there
+    # while the GPU is used. Without a driver it is gpu-admin-tools.
+    beside: Beside = (('set', 'nvidia'), ('reset', 'nvidia'))
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """VGA and 3D controllers of PCI vendor 10de."""

@@ -29,6 +29,7 @@ import struct
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -103,6 +104,11 @@ class Opae(common.BaseFamily):
     """PAC, N6000 and C6100 cards with the dfl or intel-fpga driver."""
 
     name = 'opae'
+    # fpgasupdate and rsu work through these drivers (python/opae.admin,
+    # fpga.py, PCI_DRIVER).
+    beside: Beside = (
+        ('burn', 'dfl-pci'), ('burn', 'intel-fpga-pci'),
+        ('reset', 'dfl-pci'), ('reset', 'intel-fpga-pci'))
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Intel devices that the catalogue knows as FPGA cards."""

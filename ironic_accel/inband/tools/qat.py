@@ -85,10 +85,25 @@ def _told(host: Host, function: Function) -> Told:
                               'mode:services'),))
 
 
+def _put_back(host: Host, at: str, before: str | None) -> str:
+    """Services as they were, and the device up; else what is not, in words.
+    """
+    try:
+        if host.read(_file(at, 'state')) != 'up':
+            if before and host.read(_file(at, 'cfg_services')) != before:
+                host.write(_file(at, 'cfg_services'), before)
+            host.write(_file(at, 'state'), 'up')
+    except AccelError as exc:
+        return f'; it is left down: {exc.detail.seen or exc.detail.summary}'
+    return '; it is up with the services that it had'
+
+
 class Qat(common.BaseFamily):
     """4xxx, 420xx and 6xxx devices: others have no configurable services."""
 
     name = 'qat'
+    # Its files are the driver's own; it refuses to put a device in use down.
+    beside = tuple((v, d) for v in ('set', 'reset') for d in DRIVERS)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Intel devices of which the catalogue knows the mode."""
@@ -130,16 +145,16 @@ class Qat(common.BaseFamily):
              text: str) -> tuple[Result, ...]:
         at = device.address or ''
         said = 'the driver took it and shows another'
+        before = host.read(_file(at, 'cfg_services'))
         try:
             host.write(_file(at, 'state'), 'down')
-            try:
-                host.write(_file(at, 'cfg_services'), text)
-            finally:
-                host.write(_file(at, 'state'), 'up')
+            host.write(_file(at, 'cfg_services'), text)
+            host.write(_file(at, 'state'), 'up')
         except AccelError as exc:
             said = exc.detail.summary
             if exc.detail.seen:
                 said = f'{said}: {exc.detail.seen}'
+            said += _put_back(host, at, before)
         after = services(host, at)
         if after is not None and set(after) == set(text.split(';')) \
                 and host.read(_file(at, 'state')) == 'up':

@@ -32,6 +32,7 @@ from typing import BinaryIO
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -59,8 +60,8 @@ _CHIP = re.compile(r'BlueField-(\d)')
 _DONE = re.compile(r'Rebooting\.\.\.|Installation finished|DPU is ready|'
                    'Linux up|In Enhanced NIC mode')
 #: What the card or the tool says of a failure.
-_FAILED = re.compile(r'CRITICAL ERROR|^\s*ERR\[|^Error|update failed',
-                     re.MULTILINE)
+_FAILED = re.compile(r'CRITICAL ERROR|^\s*ERR\[|^Error|update failed\s*$',
+                     re.IGNORECASE | re.MULTILINE)
 #: What is no failure: the NIC's new firmware is in its flash, and its card
 #: could not be reset from inside. The catalogue asks for the power cycle
 #: that loads it anyway.
@@ -148,6 +149,8 @@ class Rshim(common.BaseFamily):
     """BlueField cards whose rshim this host has."""
 
     name = 'rshim'
+    # bfb-install unbinds this driver itself where the card needs that.
+    beside: Beside = (('burn', 'mlx5_core'),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """DPUs of PCI vendor 15b3."""

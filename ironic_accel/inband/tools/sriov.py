@@ -19,10 +19,13 @@ address`` and ``power`` (of a hot-plug driver).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import time
 
 from ironic_accel.converge.ports import Result
+from ironic_accel.inband.family import ANY
+from ironic_accel.inband.family import Beside
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
@@ -35,6 +38,8 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
 
 _DEVICES = '/sys/bus/pci/devices'
 _SLOTS = '/sys/bus/pci/slots'
@@ -46,6 +51,43 @@ _PAUSE = 0.2
 def _count(host: Host, address: str, name: str) -> int | None:
     text = host.read(f'{_DEVICES}/{address}/{name}')
     return int(text) if text is not None and text.isdecimal() else None
+
+
+def ports(host: Host, address: str) -> tuple[str, ...]:
+    """The functions of a card that have virtual functions, and are not such
+    themselves."""
+    card = address.rpartition('.')[0]
+    return tuple(
+        name for name in host.names(_DEVICES) if name.startswith(f'{card}.')
+        and host.link(f'{_DEVICES}/{name}/physfn') is None
+        and _count(host, name, 'sriov_totalvfs'))
+
+
+def _change(host: Host, address: str, wanted: int) -> None:
+    """Set the number of a port: only from zero and to zero it changes.
+
+    :raises: AccelError where the kernel refuses.
+    """
+    path = f'{_DEVICES}/{address}/sriov_numvfs'
+    now = _count(host, address, 'sriov_numvfs')
+    if now == wanted:
+        return
+    if now != 0:
+        host.write(path, '0')
+    if wanted:
+        host.write(path, str(wanted))
+
+
+def _put_back(host: Host, before: Mapping[str, int | None]) -> str:
+    """Give the ports back what they had; what could not be, in words."""
+    left = []
+    for at, number in before.items():
+        try:
+            _change(host, at, number or 0)
+        except AccelError:
+            left.append(at)
+    return (f'; {", ".join(left)} could not be given back what was there'
+            if left else '; what was there before is there again')
 
 
 def power_file(host: Host, address: str) -> str | None:
@@ -74,6 +116,9 @@ class Sriov(common.BaseFamily):
 
     name = 'sriov'
     generic = True
+    # Virtual functions are made by whichever driver holds the physical one
+    # (Linux Documentation/PCI/pci-iov-howto.rst); slot power needs none.
+    beside: Beside = (('set', ANY),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Functions with SR-IOV, and first functions in a slot."""
@@ -84,18 +129,33 @@ class Sriov(common.BaseFamily):
         return ('mode:vfs',)
 
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
-        """The number of virtual functions now."""
+        """The number of virtual functions now, of every port of a card.
+
+        Ports that have not the same number are shown with the number of
+        each: that is no value which a profile can want.
+        """
         told = {}
-        for function in functions:
-            now = _count(host, function.address, 'sriov_numvfs')
-            if now is not None:
-                told[function.address] = Told(modes=(Mode('vfs', now),))
+        for function in common.first_functions(functions):
+            found = [(at, _count(host, at, 'sriov_numvfs'))
+                     for at in ports(host, function.address)]
+            silent = [at for at, number in found if number is None]
+            numbers = [number for _, number in found if number is not None]
+            if silent:
+                told[function.address] = Told(
+                    modes=(Mode('vfs', standing=Standing.UNREAD),),
+                    unread=tuple(Unread(
+                        f'{_DEVICES}/{at}/sriov_numvfs', 'no number',
+                        facts=('mode:vfs',)) for at in silent))
+            elif numbers:
+                told[function.address] = Told(modes=(Mode(
+                    'vfs', numbers[0] if len(set(numbers)) == 1
+                    else tuple(map(str, numbers)),
+                    standing=Standing.TOLD),))
         return Seen(told)
 
     def sets(self, host: Host, device: Device) -> frozenset[str]:
         """The number of virtual functions."""
-        if device.address is None or _count(
-                host, device.address, 'sriov_numvfs') is None:
+        if device.address is None or not ports(host, device.address):
             return frozenset()
         return frozenset({'vfs'})
 
@@ -103,8 +163,10 @@ class Sriov(common.BaseFamily):
             progress: Progress) -> tuple[Result, ...]:
         """To zero first, then to the wanted number, and read back."""
         out: list[Result] = []
+        found = ports(host, device.address or '')
         for item in items:
-            most = _count(host, device.address or '', 'sriov_totalvfs')
+            most = min((_count(host, at, 'sriov_totalvfs') or 0
+                        for at in found), default=None)
             if item.name != 'vfs' or not isinstance(item.wanted, int) \
                     or most is None:
                 out += common.failures(device, [item], 'sysfs takes no '
@@ -115,25 +177,27 @@ class Sriov(common.BaseFamily):
                     'functions', expected=str(item.wanted), seen=str(most))
             else:
                 progress(f'setting vfs of {device.address}', None)
-                out += self._set(host, device, item, item.wanted)
+                out += self._set(host, device, item, found, item.wanted)
         return tuple(out)
 
     def _set(self, host: Host, device: Device, item: Item,
-             wanted: int) -> tuple[Result, ...]:
-        path = f'{_DEVICES}/{device.address}/sriov_numvfs'
+             found: Sequence[str], wanted: int) -> tuple[Result, ...]:
+        """All ports, or none: where one refuses, each gets back what it
+        had."""
+        before = {at: _count(host, at, 'sriov_numvfs') for at in found}
         said = 'sysfs took it and shows another'
         try:
-            if _count(host, device.address or '', 'sriov_numvfs') != 0:
-                host.write(path, '0')
-            if wanted:
-                host.write(path, str(wanted))
+            for at in found:
+                _change(host, at, wanted)
         except AccelError as exc:
             said = f'{exc.detail.summary}: {exc.detail.seen}'
-        now = _count(host, device.address or '', 'sriov_numvfs')
-        if now == wanted:
+            said += _put_back(host, before)
+        now = {at: _count(host, at, 'sriov_numvfs') for at in found}
+        if set(now.values()) == {wanted}:
             return common.ok(device, [item])
-        return common.failures(device, [item], said, expected=str(wanted),
-                               seen=str(now))
+        return common.failures(
+            device, [item], said, expected=str(wanted),
+            seen=', '.join(f'{n} of {at}' for at, n in now.items()))
 
     def resets(self, host: Host, device: Device) -> Effect:
         """Slot power, of a card that no driver holds."""

@@ -47,7 +47,7 @@ from tests.unit.inband import sample
 NIC = 'nic-MT2049X00001'
 
 
-def _wait(backend: LocalBackend, ticket: Ticket) -> Poll:
+def wait(backend: LocalBackend, ticket: Ticket) -> Poll:
     """What a write ends with; its worker is joined, not slept for."""
     for thread in threading.enumerate():
         if thread.name.endswith(str(ticket['job'])[:8]):
@@ -108,7 +108,7 @@ def test_a_burn_ends_by_what_its_family_says(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     sample.tool(tmp_path, 'burner', 'echo "$1 done"')
     ticket = backend.start(sample.burn(NIC), sample.image(tmp_path))
-    end = _wait(backend, ticket)
+    end = wait(backend, ticket)
     assert isinstance(end, Ended)
     assert [(r.ref, r.ok) for r in end.results] == [((NIC, 'nic'), True)]
     assert backend.observe().busy == ()
@@ -117,7 +117,7 @@ def test_a_burn_ends_by_what_its_family_says(tmp_path: pathlib.Path) -> None:
 def test_a_failed_burn_says_why(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     sample.tool(tmp_path, 'burner', 'echo "bad image" >&2; exit 0')
-    end = _wait(backend, backend.start(
+    end = wait(backend, backend.start(
         sample.burn(NIC), sample.image(tmp_path)))
     assert isinstance(end, Ended)
     (result,) = end.results
@@ -130,7 +130,7 @@ def test_a_mode_is_set_and_a_device_reset(tmp_path: pathlib.Path) -> None:
     for action, name, text in (
             (sample.set_sriov(NIC), 'sriov', 'enabled'),
             (sample.reset(NIC), 'reset', 'device-reset')):
-        end = _wait(backend, backend.start(action))
+        end = wait(backend, backend.start(action))
         assert isinstance(end, Ended) and all(r.ok for r in end.results)
         assert (tmp_path / f'state-{name}').read_text() == text
     nic = backend.observe().device(NIC)
@@ -144,7 +144,7 @@ def test_what_no_tool_can_do_is_refused_by_name(
     gpu = f'gpu@{sample.GPU}'
     for action in (sample.burn(gpu), sample.set_sriov(gpu),
                    sample.reset(gpu)):
-        end = _wait(backend, backend.start(action, sample.image(tmp_path)))
+        end = wait(backend, backend.start(action, sample.image(tmp_path)))
         assert isinstance(end, Ended)
         (result,) = end.results
         assert not result.ok and result.detail is not None
@@ -158,7 +158,7 @@ def test_a_device_that_is_not_here_is_turned_down(
         _backend(tmp_path).start(sample.set_sriov('nic-other'))
 
 
-class _Slow(sample.Burner):
+class Slow(sample.Burner):
     """A family whose writes last until they are let go."""
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -172,7 +172,7 @@ class _Slow(sample.Burner):
 
 def test_a_write_under_way_is_busy_and_alone(tmp_path: pathlib.Path) -> None:
     _, host = sample.machine(tmp_path)
-    family = _Slow(tmp_path)
+    family = Slow(tmp_path)
     backend = sample.backend(tmp_path, host, family)
     ticket = backend.start(sample.set_sriov(NIC))
     assert isinstance(backend.poll(ticket), Running)
@@ -187,7 +187,7 @@ def test_a_write_under_way_is_busy_and_alone(tmp_path: pathlib.Path) -> None:
     other = sample.backend(tmp_path, host, sample.Burner(tmp_path))
     assert isinstance(other.poll(ticket), Running)
     family.go.set()
-    end = _wait(backend, ticket)
+    end = wait(backend, ticket)
     # It told nothing of its item: that is a failure, not a success.
     assert isinstance(end, Ended) and not end.results[0].ok
 
@@ -195,13 +195,13 @@ def test_a_write_under_way_is_busy_and_alone(tmp_path: pathlib.Path) -> None:
 def test_a_card_that_is_written_keeps_its_name(
         tmp_path: pathlib.Path) -> None:
     _, host = sample.machine(tmp_path)
-    family = _Slow(tmp_path)
+    family = Slow(tmp_path)
     backend = sample.backend(tmp_path, host, family)
     before = backend.observe().device(NIC)
     ticket = backend.start(sample.set_sriov(NIC))
     during = backend.observe().device(NIC)
     family.go.set()
-    _wait(backend, ticket)
+    wait(backend, ticket)
     assert before is not None and during is not None
     assert during.fit == before.fit and during.components == ()
 
@@ -209,7 +209,7 @@ def test_a_card_that_is_written_keeps_its_name(
 def test_the_callers_names_come_back(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     ticket = backend.begin(sample.set_sriov(NIC), names={NIC: 'nic-theirs'})
-    end = _wait(backend, ticket)
+    end = wait(backend, ticket)
     assert isinstance(end, Ended)
     assert end.results[0].ref == ('nic-theirs', 'sriov')
 
@@ -224,7 +224,7 @@ def test_a_joined_inventory_keeps_its_own_names(
         for d in seen.devices)
     (way,) = backend.ways(dataclasses.replace(seen, devices=theirs))
     assert way.sets == {('nic-theirs', 'sriov')}
-    end = _wait(backend, backend.start(sample.set_sriov('nic-theirs')))
+    end = wait(backend, backend.start(sample.set_sriov('nic-theirs')))
     assert isinstance(end, Ended)
     assert [(r.ref, r.ok) for r in end.results] == [
         (('nic-theirs', 'sriov'), True)]
@@ -239,7 +239,7 @@ def test_a_ticket_of_an_earlier_boot_is_unknown(
     tree, host = sample.machine(tmp_path)
     backend = sample.backend(tmp_path, host, sample.Burner(tmp_path))
     ticket = backend.start(sample.set_sriov(NIC))
-    _wait(backend, ticket)
+    wait(backend, ticket)
     tree.reboot()
     assert isinstance(backend.poll(ticket), Unknown)
     for strange in ({}, {'job': '../x'}, {'job': 'f' * 32}):
@@ -316,7 +316,7 @@ def test_a_flash_past_its_deadline_is_waited_for_then_settled(
     backend = sample.backend(
         tmp_path, host, sample.Burner(tmp_path, timeout=0.2))
     ticket = backend.start(sample.burn(NIC), sample.image(tmp_path))
-    assert isinstance(_wait(backend, ticket), Running)
+    assert isinstance(wait(backend, ticket), Running)
     with open(tmp_path / 'begun', encoding='ascii') as begun:
         begun.read()
     _release(tmp_path)
@@ -346,7 +346,7 @@ def test_a_family_that_raises_is_told(
         words: str) -> None:
     _, host = sample.machine(tmp_path)
     backend = sample.backend(tmp_path, host, _Raises(tmp_path, error))
-    end = _wait(backend, backend.start(sample.set_sriov(NIC)))
+    end = wait(backend, backend.start(sample.set_sriov(NIC)))
     assert isinstance(end, kind)
     said = (end.reason if isinstance(end, Unknown)
             else str(end))
@@ -407,7 +407,7 @@ def test_somebody_elses_flash_is_waited_for(tmp_path: pathlib.Path) -> None:
         backend.start(sample.set_sriov(NIC))
     assert refused.value.retry_after
     # Another card is not concerned.
-    end = _wait(backend, backend.start(sample.set_sriov(
+    end = wait(backend, backend.start(sample.set_sriov(
         f'gpu@{sample.GPU}')))
     assert isinstance(end, Ended)
 
@@ -432,7 +432,7 @@ def test_an_image_that_is_named_is_fetched_first(
     images = _Images(Fetching('on its way', 3),
                      last or sample.image(tmp_path))
     ticket = backend.begin(sample.burn(NIC), None, spec, images=images)
-    end = _wait(backend, ticket)
+    end = wait(backend, ticket)
     assert isinstance(end, Ended)
     (result,) = end.results
     assert result.ok is ok

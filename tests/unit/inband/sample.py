@@ -96,6 +96,8 @@ class Burner:
     name = 'burner'
     generic = False
     together = False
+    beside: tuple[tuple[str, str], ...] = (
+        ('burn', 'mlx5_core'), ('set', 'mlx5_core'), ('reset', 'mlx5_core'))
 
     def __init__(self, folder: pathlib.Path, timeout: float = 30) -> None:
         self._folder = folder

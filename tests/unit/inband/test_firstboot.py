@@ -424,6 +424,73 @@ def test_mig_is_set_by_the_drivers_own_tool(
     assert not _apply(tree, document)
 
 
+_WARNING = 'WARNING: infoROM is corrupted at gpu 0000:ca:00.0'
+
+
+@pytest.mark.parametrize(('before', 'behind'), [
+    ('', _WARNING), (_WARNING, ''), (_WARNING, _WARNING),
+    ('', 'Enabled persistence mode is off'), ('\n\n', '')])
+def test_a_warning_beside_the_value_is_no_other_value(
+        tree: Tree, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch, before: str, behind: str) -> None:
+    sample.tool(tmp_path, 'nvidia-smi', f"""
+        echo "$@" >> {tmp_path}/calls
+        printf '%s\n' '{before}' Enabled
+        printf '%s\n' '{behind}' >&2
+        exit 14""")
+    monkeypatch.setenv('PATH', f'{tmp_path}/bin:/usr/bin:/bin')
+    assert _apply(tree, _document((GPU, 'mig', 'enabled')))
+    # It was so already: nothing was set.
+    assert '-mig' not in (tmp_path / 'calls').read_text()
+
+
+@pytest.mark.parametrize('said', [
+    'No devices were found', 'Enabled\nDisabled', '[N/A]', ''])
+def test_a_mode_that_is_not_told_is_not_set(
+        tree: Tree, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch, said: str,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    sample.tool(tmp_path, 'nvidia-smi', f"""
+        echo "$@" >> {tmp_path}/calls
+        printf '%s\n' '{said}'""")
+    monkeypatch.setenv('PATH', f'{tmp_path}/bin:/usr/bin:/bin')
+    assert not _apply(tree, _document((GPU, 'mig', 'enabled')))
+    assert '-mig' not in (tmp_path / 'calls').read_text()
+    assert 'does not tell it' in capsys.readouterr().out
+
+
+def test_both_ports_get_their_virtual_functions(tree: Tree) -> None:
+    document = {**_document(), 'items': [{
+        'device': 'nic', 'address': sample.NIC[0], 'pci': '15b3:101d',
+        'mode': 'vfs', 'wanted': 4}]}
+    assert _apply(tree, document)
+    for port in sample.NIC:
+        assert tree.get(f'/sys/bus/pci/devices/{port}/sriov_numvfs') == '4'
+
+
+@pytest.mark.parametrize('refused', [*sample.NIC])
+def test_a_refused_number_is_put_back(
+        tree: Tree, monkeypatch: pytest.MonkeyPatch, refused: str,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    for number, port in enumerate(sample.NIC):
+        tree.put(f'/sys/bus/pci/devices/{port}/sriov_numvfs', f'{number}')
+    write = applier.Card.write
+
+    def kernel(card: applier.Card, name: str, text: str) -> None:
+        if card.address == refused and text == '8':
+            raise applier.Failed(f'{name} does not take 8')
+        write(card, name, text)
+
+    monkeypatch.setattr(applier.Card, 'write', kernel)
+    document = {**_document(), 'items': [{
+        'device': 'nic', 'address': sample.NIC[0], 'pci': '15b3:101d',
+        'mode': 'vfs', 'wanted': 8}]}
+    assert not _apply(tree, document)
+    assert [tree.get(f'/sys/bus/pci/devices/{p}/sriov_numvfs')
+            for p in sample.NIC] == ['0', '1']
+    assert 'does not take 8' in capsys.readouterr().out
+
+
 def test_without_the_driver_mig_is_told(
         tree: Tree, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch,
