@@ -58,7 +58,7 @@ def test_a_tool_that_hangs_is_ended_with_what_it_started(
         (read x < {tmp_path}/never) &
         echo $!
         read x < {tmp_path}/never''')
-    ran = host.run(['hang'], 0.3)
+    ran = host.run(['hang'], 2.0)
     assert ran.timed_out and ran.pid is not None
     assert hosts.start_time(ran.pid) is None
     assert hosts.start_time(int(ran.out)) is None
