@@ -154,6 +154,9 @@ def plan_headline(doc: Document) -> str:
             f"{count(len(resets), 'reset')}")
     if resets:
         line += f" ({', '.join(resets)})"
+    copies = doc.get('fallback') or ()
+    if copies:
+        line += f", {count(len(copies), 'fall-back slot')} to be updated"
     return f"{line}, {count(len(doc['satisfied']), 'item')} satisfied"
 
 
@@ -215,9 +218,21 @@ def refused_table(doc: Document, title: str = 'Refused') -> Table:
 
 def plan_tables(doc: Document) -> list[Table]:
     """The tables of a plan that are not empty."""
-    tables = (plan_table(doc), items_table(doc['satisfied'], 'Satisfied'),
+    tables = (plan_table(doc), fallback_table(doc),
+              items_table(doc['satisfied'], 'Satisfied'),
               refused_table(doc))
     return [table for table in tables if table.rows]
+
+
+def fallback_table(doc: Document, title: str = 'Fall-back slots') -> Table:
+    """One row for each version that is copied to the slot which the box
+    falls back to, those that devices share in one."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for item in doc.get('fallback') or ():
+        key = (value(item['name']), value(item['from']), value(item['to']))
+        groups.setdefault(key, []).append(item['device'])
+    return Table(title, ('Devices', 'What', 'From', 'To'), tuple(
+        (many(devices), *key) for key, devices in groups.items()))
 
 
 def outcome_headline(doc: Document) -> str:

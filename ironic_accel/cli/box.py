@@ -179,7 +179,8 @@ class Opened:
         inventory = join.rejoin(inventory, record.identities)
         return planner.make_plan(
             inventory, profile, record.landed,
-            self.backend.ways(inventory, profile.pushes), self.catalog)
+            self.backend.ways(inventory, profile.pushes), self.catalog,
+            record.owed)
 
 
 @contextlib.contextmanager

@@ -22,15 +22,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 
+from ironic_accel.converge import ready
 from ironic_accel.converge import settle
+from ironic_accel.converge import watch
 from ironic_accel.converge import write
 from ironic_accel.converge.decide import Act
 from ironic_accel.converge.decide import decide
 from ironic_accel.converge.decide import Done
 from ironic_accel.converge.decide import Fail
 from ironic_accel.converge.decide import HostReset
+from ironic_accel.converge.decide import Refuse
 from ironic_accel.converge.outcome import Outcome
-from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.pace import Pace
@@ -40,7 +42,7 @@ from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.run import Run
-from ironic_accel.model import checks
+from ironic_accel.model import condition
 from ironic_accel.model import join
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.device import Busy
@@ -48,6 +50,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
@@ -55,15 +58,13 @@ from ironic_accel.model.record import Record
 #: The caller's note in the ticket of a reset intent: it has been performed.
 PERFORMED = 'performed'
 
-#: What is left of the ticket of a write that may go on unseen.
-_GONE = 'gone'
-
 
 def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
     """The record of a new run.
 
-    :param earlier: what the last run left: its open intent and its landed
-        items are inherited, nothing else.
+    :param earlier: what the last run left: its open intent, with the time
+        at which it began, its landed items, and what it still owes the slots
+        that the box falls back to. Nothing else is inherited.
     :param now: epoch seconds.
     """
     old = earlier.finished() if earlier else Record()
@@ -72,9 +73,6 @@ def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
         # Nothing is written by a reset, so an unfinished one is forgotten:
         # this run decides anew what is to be activated, and by what.
         intent = None
-    elif intent is not None:
-        length = intent.deadline - intent.since
-        intent = dataclasses.replace(intent, deadline=now + length)
     return dataclasses.replace(
         old, intent=intent, profile=profile.name, digest=profile.digest,
         started=now, deadline=now + 60 * profile.limits.minutes)
@@ -85,13 +83,15 @@ def reset_performed(record: Record, now: float) -> Record:
 
     The caller saves the record. Without an open reset it stays as it is.
 
+    What the box may be waited for begins anew: resets are bounded.
+
     :param now: epoch seconds: devices may take a while from here on.
     """
     if record.intent is None or record.intent.kind != 'reset':
         return record
     ticket = {**(record.intent.ticket or {}), PERFORMED: True}
     return dataclasses.replace(
-        record, booted=now,
+        record, booted=now, waiting=None, awaited='', spent={},
         intent=dataclasses.replace(record.intent, ticket=ticket))
 
 
@@ -137,33 +137,42 @@ def _intent(run: Run, intent: Intent) -> Outcome | None:
                 f'{int(intent.deadline - intent.since)} s',
                 ErrorClass.NEEDS_OPERATOR, todo='look at the host\'s power'))
         return Reset(intent.effect, Progress(f'{intent.effect} of the host'))
-    if intent.ticket is None or intent.ticket.get(_GONE):
+    if watch.looked_for(intent):
         return None
     return _poll(run, intent)
+
+
+def _until(run: Run, intent: Intent) -> float:
+    """When (epoch seconds) to stop waiting for a write that goes on.
+
+    One that an earlier run began has had its time: this run waits it out
+    within its own limit.
+    """
+    return (intent.deadline if intent.since >= run.record.started
+            else run.record.deadline)
 
 
 def _poll(run: Run, intent: Intent) -> Outcome | None:
     try:
         poll = run.backend.poll(dict(intent.ticket or {}))
     except Unreachable as exc:
-        return run.hold(f'the box does not answer: {exc.detail.summary}',
-                        run.pace.unreachable, exc.detail)
+        return ready.away(run, exc)
     if isinstance(poll, Running):
-        if run.now > intent.deadline:
+        if run.now > _until(run, intent):
             return run.fail(Detail(
                 f'{intent.verb} takes longer than '
                 f'{int(intent.deadline - intent.since)} s',
                 ErrorClass.TRANSIENT, running=poll.summary,
                 todo='wait for it to end, then run again'))
-        if run.record.waiting is not None:
-            run.save(waiting=None)
+        run.resume()
         return run.wait(poll.summary, run.pace.poll, poll.percent)
     if isinstance(poll, Ended):
-        run.record = settle.ended(run.record, intent, poll)
+        run.record = (settle.told if intent.verb == 'burn'
+                      else settle.ended)(run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
     else:
-        run.save(intent=dataclasses.replace(intent, ticket={
-            _GONE: True} if poll.hidden else None),
+        run.save(intent=dataclasses.replace(
+            intent, ticket=watch.noted(intent, watch.GONE)),
                  progress=f'{intent.verb} is lost ({poll.reason}), looking')
     return run.wait(run.record.progress, 0)
 
@@ -173,74 +182,49 @@ def _look(run: Run) -> Outcome:
     try:
         inventory = run.backend.observe()
     except Unreachable as exc:
-        return run.hold(f'the box does not answer: {exc.detail.summary}',
-                        run.pace.unreachable, exc.detail)
-    inventory = join.rejoin(inventory, run.record.identities)
-    if inventory.busy:
-        return _busy(run, inventory)
-    if inventory.host == 'off':
-        run.save(booted=run.now)
-        return PowerOn(Progress('the host is off, its devices are unseen'))
-    if not inventory.complete:
-        return run.hold(inventory.unready, run.pace.incomplete,
-                        _incomplete(run, inventory))
-    if run.record.waiting is not None:
-        run.save(waiting=None)
-    if _missing(run, inventory):
-        return run.wait('the host is on, devices are still missing',
-                        run.pace.look)
+        return ready.away(run, exc)
+    inventory = condition.marked(
+        join.rejoin(inventory, run.record.identities))
+    run.busy = inventory.busy
+    early = ready.unready(run, inventory)
+    if early is not None:
+        return early
     intent = run.record.intent
     if intent is not None:
         left = settle.halfway(intent, inventory)
         if left:
             return _finish(run, intent, left)
-        if run.now < intent.since + _patience(run, intent) and (
-                settle.in_doubt(intent, inventory, run.facts)):
-            return run.wait('in doubt about the last write, looking',
-                            run.pace.look)
+        unsettled = _watch(run, intent, inventory)
+        if unsettled is not None:
+            return unsettled
         run.record = settle.seen(run.record, intent, inventory, run.facts)
         run.save()
     return _do(run, inventory)
 
 
-def _busy(run: Run, inventory: Inventory) -> Outcome:
-    """Something is under way: ours is adopted, all else is waited out."""
-    intent = run.record.intent
-    if intent is not None and intent.kind == 'action':
-        ticket = settle.adopt(intent, inventory.busy)
-        if ticket is not None:
-            run.save(intent=dataclasses.replace(intent, ticket=ticket))
-            return run.wait('found our write again, going on with it', 0)
-    what = inventory.busy[0]
-    summary = f'{what.kind} {what.summary or what.ref}'
-    return run.hold(f'waiting for {summary}', run.pace.busy, Detail(
-        f'the box is still busy after {int(run.pace.busy)} s',
-        ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
-
-
-def _incomplete(run: Run, inventory: Inventory) -> Detail:
-    """What a box that gives no whole look for too long ends with."""
-    if inventory.lacking:
-        return Detail(
-            f'no whole look at the box in {int(run.pace.incomplete)} s: '
-            f'{inventory.unready}', ErrorClass.NEEDS_OPERATOR,
-            todo='look at what does not answer')
-    return Detail(
-        'the devices of the host did not all appear in '
-        f'{int(run.pace.incomplete)} s', ErrorClass.NEEDS_OPERATOR,
-        todo='look at the BMC and at the host\'s boot')
-
-
-def _patience(run: Run, intent: Intent) -> float:
-    """How long to look for a write that nobody can tell of."""
-    hidden = bool((intent.ticket or {}).get(_GONE))
-    return run.pace.gone if hidden and intent.verb == 'burn' else (
-        run.pace.lost)
+def _watch(run: Run, intent: Intent, inventory: Inventory
+           ) -> Outcome | None:
+    """Look for a write of which nobody tells; None once it is settled."""
+    if settle.in_doubt(intent, inventory, run.facts):
+        if watch.shown(intent):
+            run.save(intent=dataclasses.replace(
+                intent, ticket=watch.noted(intent)))
+        if run.now < intent.since + watch.patience(
+                intent, inventory, run.facts, run.pace):
+            return run.wait('in doubt about the last write, looking for '
+                            + watch.names(intent.items), run.pace.look)
+        return None
+    if intent.verb != 'burn' or watch.over(intent) or watch.shown(intent):
+        return None
+    run.save(intent=dataclasses.replace(
+        intent, ticket=watch.noted(intent, watch.GONE, watch.SHOWN)))
+    return run.wait('the last write shows, looking once more',
+                    run.pace.look)
 
 
 def _finish(run: Run, intent: Intent, left: Sequence[Busy]) -> Outcome:
     """Bring a write of ours that broke off in the middle to its end."""
-    if run.now > intent.deadline:
+    if run.now > _until(run, intent):
         return run.fail(Detail(
             f'{intent.verb} broke off and cannot be brought to its end',
             ErrorClass.NEEDS_OPERATOR, running=left[0].summary,
@@ -249,38 +233,17 @@ def _finish(run: Run, intent: Intent, left: Sequence[Busy]) -> Outcome:
         for work in left:
             run.backend.poll(dict(work.ticket or {}))
     except Unreachable as exc:
-        return run.hold(f'the box does not answer: {exc.detail.summary}',
-                        run.pace.unreachable, exc.detail)
+        return ready.away(run, exc)
     return run.wait(f'{intent.verb} broke off, going on with it: '
                     f'{left[0].summary}', run.pace.look)
-
-
-def _booting(run: Run) -> bool:
-    """Whether the host was powered on or reset a short while ago."""
-    since = run.record.booted
-    return since is not None and run.now - since <= run.pace.appear
-
-
-def _missing(run: Run, inventory: Inventory) -> bool:
-    """Whether a device may still be on its way after the last host reset.
-
-    Boxes say that they are ready while GPUs are not in the tree yet: as long
-    as fewer are there than before, or than the profile asks for, a bounded
-    wait comes before they count as gone.
-    """
-    if not _booting(run):
-        return False
-    if len(inventory.devices) < run.record.devices:
-        return True
-    return any(
-        sum(checks.matches(g, d) for d in inventory.devices)
-        < g.count.minimum for g in run.profile.groups)
 
 
 def _do(run: Run, inventory: Inventory) -> Outcome:
     ways = run.backend.ways(inventory, run.profile.pushes)
     decision, run.record = decide(
         inventory, run.profile, run.record, ways, run.facts)
+    if not (isinstance(decision, Refuse) and decision.plan.untold):
+        run.resume()
     if isinstance(decision, Act):
         return write.act(run, decision, inventory)
     if isinstance(decision, HostReset):
@@ -289,7 +252,30 @@ def _do(run: Run, inventory: Inventory) -> Outcome:
         return run.fail(decision.error)
     if isinstance(decision, Done):
         return write.finish(run, decision.plan)
-    if _booting(run) and any(r.seen is None for r in decision.plan.refused):
+    if ready.booting(run) and any(
+            r.seen is None or r.seen in condition.PASSING
+            for r in decision.plan.refused):
         return run.wait('the host is on, not everything is seen yet',
                         run.pace.look)
+    if decision.plan.untold:
+        return _unread(run, decision.plan)
     return run.refuse(decision.plan)
+
+
+def _unread(run: Run, plan: Plan) -> Outcome:
+    """What the profile rests on was not read, or is told in two ways.
+
+    It is looked for within a bound. Then what was not read is a failure that
+    may pass; what two sources contradict each other about is refused.
+    """
+    no = next((r for r in plan.refused if r.seen is None), plan.refused[0])
+    bound = run.pace.incomplete
+    if run.patient('unread', bound):
+        return run.wait(f'looking again: {no.reason}', run.pace.look)
+    if no.seen is not None:
+        return run.refuse(plan)
+    return run.fail(Detail(
+        f'not read in {int(bound)} s: {no.reason}', ErrorClass.TRANSIENT,
+        device=no.item.device, component=no.item.name,
+        expected=None if no.expected is None else str(no.expected),
+        todo='look at what does not answer, then run again'))

@@ -93,7 +93,8 @@ def decide(inventory: Inventory, profile: Profile, record: Record,
         tries = record.attempts.get(entry.item, 0)
         if entry.sure or tries > 1:
             return Fail(_not_applied(inventory, entry)), record
-    plan = make_plan(inventory, profile, record.landed, ways, facts)
+    plan = make_plan(inventory, profile, record.landed, ways, facts,
+                     record.owed)
     if plan.refused:
         return Refuse(plan), record
     if not plan.stages:
@@ -139,8 +140,10 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
     """
     out = []
     for entry in record.landed:
-        if entry.tried is None or not _selected(
-                inventory, profile, entry.item.device):
+        device = inventory.device(entry.item.device)
+        if entry.tried is None or device is None or not _selected(
+                inventory, profile, entry.item.device) or (
+                checks.item_unread(device, entry.item)):
             continue
         up = stages.next_reset(entry)
         if up is not None:

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from ironic_accel.converge import watch
 from ironic_accel.converge.decide import begun
 from ironic_accel.converge.decide import cannot_go_on
 from ironic_accel.converge.outcome import Failed
-from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Wait
@@ -28,6 +28,7 @@ from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.model.checks import Facts
+from ironic_accel.model.device import Busy
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
@@ -36,7 +37,10 @@ from ironic_accel.model.record import Record
 
 @dataclasses.dataclass
 class Run:
-    """One call of ``advance``: its ports, and the record as it changes."""
+    """One call of ``advance``: its ports, and the record as it changes.
+
+    :ivar busy: what the look of this call saw under way.
+    """
 
     backend: Backend
     images: Images
@@ -46,6 +50,7 @@ class Run:
     now: float
     facts: Facts
     pace: Pace
+    busy: tuple[Busy, ...] = ()
 
     def save(self, **changes: object) -> None:
         """Change the record and make it durable."""
@@ -60,25 +65,53 @@ class Run:
             self.record = dataclasses.replace(self.record, progress=summary)
         return Wait(self.now + seconds, Progress(summary, percent))
 
-    def hold(self, summary: str, bound: float, detail: Detail) -> Outcome:
+    def hold(self, reason: str, summary: str, bound: float,
+             detail: Detail) -> Wait | Failed:
         """Wait for the box, but not for ever.
 
-        :param bound: seconds from the first such wait on.
+        :param reason: names the bound: all waits of one reason count
+            together, however often the box answers in between.
+        :param bound: seconds, since the last host reset.
         """
-        since = self.record.waiting
-        if since is None:
-            self.save(waiting=self.now)
-        elif self.now - since > bound:
+        if not self.patient(reason, bound):
             return self.fail(detail)
         return self.wait(summary, self.pace.look)
 
+    def patient(self, reason: str, bound: float) -> bool:
+        """Whether the box may be waited for still; counts the wait."""
+        if self.record.awaited != reason or self.record.waiting is None:
+            self.resume()
+            self.save(awaited=reason, waiting=self.now)
+        return self.spent(reason) <= bound
+
+    def spent(self, reason: str) -> float:
+        """Seconds waited for a reason, this wait included."""
+        before = self.record.spent.get(reason, 0.0)
+        since = self.record.waiting
+        if since is None or self.record.awaited != reason:
+            return before
+        return before + max(self.now - since, 0.0)
+
+    def resume(self) -> None:
+        """Note that what was waited for came; what it took counts on."""
+        reason = self.record.awaited
+        if self.record.waiting is not None:
+            self.save(waiting=None, awaited='', spent={
+                **self.record.spent, reason: self.spent(reason)})
+
     def fail(self, detail: Detail) -> Failed:
-        """End the run; a write that is not settled may still run."""
+        """End the run; a write that is not settled may still run.
+
+        What runs is named, whatever made the run fail.
+        """
         intent = self.record.intent
-        running = intent is not None and intent.kind == 'action'
-        if running and intent is not None and detail.running is None:
-            detail = dataclasses.replace(
-                detail, running=f'{intent.verb} by way of {intent.way}')
+        running = (intent is not None and intent.kind == 'action'
+                   and not watch.over(intent))
+        if detail.running is None:
+            detail = dataclasses.replace(detail, running='; '.join(
+                f'{b.kind} {b.summary or b.ref}' for b in self.busy) or (
+                f'{intent.verb} by way of {intent.way}'
+                if running and intent is not None else None))
         self.finish()
         return Failed(detail, running)
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
+from ironic_accel.converge import watch
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model import checks
@@ -66,13 +67,34 @@ def ended(record: Record, intent: Intent, end: Ended) -> Record:
     return _land(record, well, intent.effect, intent.digest)
 
 
+def told(record: Record, intent: Intent, end: Ended) -> Record:
+    """The record once a task says that a burn is over.
+
+    What failed has failed. What went well is looked for: the intent stays
+    with those items until the device shows them, or cannot show them.
+    """
+    well = {r.ref for r in end.results if r.ok}
+    failed = [r for r in end.results if not r.ok]
+    for result in failed:
+        if result.detail is not None:
+            record = dataclasses.replace(
+                record, failure=result.detail.to_dict())
+    gone = {r.ref for r in failed}
+    items = tuple(i for i in intent.items
+                  if i.ref in well or i.ref not in gone)
+    left = dataclasses.replace(
+        intent, items=items, ticket=watch.noted(intent, watch.ENDED))
+    return dataclasses.replace(record, intent=left if items else None)
+
+
 def seen(record: Record, intent: Intent, inventory: Inventory,
          facts: Facts) -> Record:
     """The record once a look tells what became of an intent.
 
     A host reset is over. A write is done, landed or not done by what the
-    device shows; firmware that cannot show what waits is taken as landed, as
-    it might be written: it is activated before it is burnt again.
+    device shows; firmware that cannot show what waits, or that was not read,
+    is taken as landed, as it might be written: it is activated before it is
+    burnt again.
     """
     record = dataclasses.replace(record, intent=None)
     if intent.kind == 'reset' or intent.verb == 'reset':
@@ -81,17 +103,30 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
         device = inventory.device(item.device)
         state = checks.item_state(device, item, facts)
         if state is State.PENDING or (
-                state is not State.HOLDS and _hides(device, item)):
-            record = _land(record, [item], intent.effect, intent.digest,
-                           sure=state is State.PENDING)
+                state is not State.HOLDS and _hides(device, item, state)):
+            record = _land(
+                record, [item], intent.effect, intent.digest,
+                sure=state is State.PENDING or watch.over(intent))
     return record
 
 
 def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
-    """Whether a look does not yet show a write as done: it may go on."""
-    return intent.kind == 'action' and intent.verb != 'reset' and not all(
-        checks.item_state(inventory.device(i.device), i, facts)
-        in (State.PENDING, State.HOLDS) for i in intent.items)
+    """Whether a look does not yet show a write as done: it may go on.
+
+    Where a task said that it is over, what cannot be shown is not waited
+    for.
+    """
+    if intent.kind != 'action' or intent.verb == 'reset':
+        return False
+    for item in intent.items:
+        device = inventory.device(item.device)
+        state = checks.item_state(device, item, facts)
+        if state not in (State.PENDING, State.HOLDS) and not (
+                watch.over(intent) and state in (
+                    State.DIFFERS, State.UNSEEN, State.DOUBT)
+                and _hides(device, item, state)):
+            return True
+    return False
 
 
 def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
@@ -107,8 +142,10 @@ def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
             and {d for d, _ in work.targets} <= devices]
 
 
-def _hides(device: Device | None, item: Item) -> bool:
+def _hides(device: Device | None, item: Item, state: State) -> bool:
     """Whether firmware may wait on a device without being seen."""
+    if item.kind == 'firmware' and state in (State.UNREAD, State.DOUBT):
+        return True
     part = device.component(item.name) if device else None
     return item.kind == 'firmware' and (
         part is None or not part.shows_pending)

@@ -63,7 +63,10 @@ def way_to_dict(way: Way) -> dict[str, Any]:
                       if burn.pushes else {})}
                   for (device, name), burn in sorted(way.burns.items())],
         'sets': sorted([device, name] for device, name in way.sets),
-        'resets': {k: str(v) for k, v in sorted(way.resets.items())}}
+        'resets': {k: str(v) for k, v in sorted(way.resets.items())},
+        **({'commits': [[*ref, there] for ref, there
+                        in sorted(way.commits.items())]}
+           if way.commits else {})}
 
 
 def way_from_dict(raw: Mapping[str, Any]) -> Way:
@@ -75,7 +78,8 @@ def way_from_dict(raw: Mapping[str, Any]) -> Way:
                 _pushed_from_dict, b.get('pushes', ()))))
          for b in raw['burns']},
         frozenset((d, n) for d, n in raw['sets']),
-        {k: Effect(v) for k, v in raw['resets'].items()})
+        {k: Effect(v) for k, v in raw['resets'].items()},
+        {(d, n): there for d, n, there in raw.get('commits', ())})
 
 
 def _refs(raw: Iterable[Any]) -> tuple[Ref, ...]:

@@ -14,9 +14,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 
 from ironic_accel.converge import settle
+from ironic_accel.converge import watch
 from ironic_accel.converge.decide import Act
 from ironic_accel.converge.decide import HostReset
 from ironic_accel.converge.outcome import Converged
@@ -31,12 +33,14 @@ from ironic_accel.converge.run import Run
 from ironic_accel.model import join
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import action_key
+from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Refusal
@@ -45,23 +49,47 @@ from ironic_accel.model.record import Record
 
 
 def finish(run: Run, plan: Plan) -> Outcome:
-    """End a run that converged; firmware that it wrote is committed first.
+    """End a run that converged; what it owes is copied first.
 
-    That a box could not be made to is told, and is no failure: what was
-    asked for runs.
+    Firmware that was written and runs is copied to the slot which the box
+    falls back to, where the plan says so. That a box could not be made to is
+    told, and is no failure: what was asked for runs. It stays owed then, and
+    the next run asks for it.
     """
-    burnt = [p.item.ref for p in plan.satisfied
-             if p.item.kind == 'firmware' and p.item in run.record.attempts]
     notes: tuple[str, ...] = ()
-    if burnt and not run.record.committed:
-        run.save(committed=True)
+    due, asked = plan.fallback, run.record.committed
+    if due and asked is None:
+        run.save(committed=run.now)
         try:
-            named = run.backend.commit(burnt)
+            named = run.backend.commit([c.item.ref for c in due])
         except (Rejected, Unreachable, OutcomeUnknown) as exc:
-            named, notes = (), (f'not committed: {exc.detail.summary}',)
+            return _converged(run, plan, due, (
+                f'not committed: {exc.detail.summary}',))
         if named:
             return run.wait(f'committed {len(named)} images to the slots '
                             'that the box falls back to', run.pace.look)
+    shown = [c for c in due if c.seen is not None]
+    if shown and asked is not None and run.now < asked + run.pace.lost:
+        return run.wait('waiting for the slots that the box falls back to: '
+                        + watch.names(c.item for c in shown), run.pace.look)
+    if shown:
+        notes = ('not committed: the slot that the box falls back to still '
+                 'holds another version: '
+                 + watch.names(c.item for c in shown),)
+    return _converged(run, plan, shown, notes)
+
+
+def _converged(run: Run, plan: Plan, due: Sequence[Change],
+               notes: tuple[str, ...]) -> Converged:
+    """The end of a run; what is still due stays owed."""
+    mine = {p.item.ref for p in plan.satisfied}
+    still = {c.item.ref for c in due}
+    owed = tuple(r for r in run.record.owed if r not in mine or r in still)
+    copied = len(run.record.owed) - len(owed)
+    if copied and run.record.committed is not None:
+        notes = (f'{copied} images copied to the slots that the box falls '
+                 'back to', *notes)
+    run.record = dataclasses.replace(run.record, owed=owed)
     run.finish()
     return Converged(plan.satisfied, plan, notes)
 
@@ -99,6 +127,12 @@ def act(run: Run, decision: Act, inventory: Inventory) -> Outcome:
     if refused:
         return run.refuse(dataclasses.replace(
             decision.plan, refused=tuple(refused)))
+    due = {c.item.ref for c in decision.plan.fallback}
+    owed = [i.ref for i in decision.action.items if i.ref in due
+            and i.ref not in run.record.owed]
+    if decision.action.verb == 'burn' and owed:
+        run.record = dataclasses.replace(
+            run.record, owed=(*run.record.owed, *owed))
     return _start(run, decision.action, ready, inventory)
 
 
@@ -110,6 +144,7 @@ def _identities(record: Record, inventory: Inventory
                 ) -> dict[str, tuple[str, str | None, str | None]]:
     """Of every device that the record speaks of."""
     ids = {x.item.device for x in record.landed}
+    ids |= {device for device, _ in record.owed}
     if record.intent:
         ids |= {i.device for i in record.intent.items}
     return {**record.identities, **join.identities(inventory, ids)}
@@ -162,15 +197,30 @@ def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
     if away or later is not None:
         run.save(intent=None, attempts=before.attempts,
                  landed=before.landed)
-        out = run.hold(f'not begun: {exc.detail.summary}',
-                       run.pace.unreachable, exc.detail)
-        if isinstance(out, Wait) and later is not None:
-            return dataclasses.replace(out, until=run.now + later)
-        return out
+        if later is None:
+            return run.hold('unreachable', f'not begun: {exc.detail.summary}',
+                            run.pace.unreachable, exc.detail)
+        return _later(run, later, exc.detail)
     run.save(intent=None, failure=exc.detail.to_dict())
     if exc.detail.error_class is ErrorClass.TRANSIENT:
         return run.wait(f'turned down: {exc.detail.summary}', run.pace.look)
     return run.fail(exc.detail)
+
+
+def _later(run: Run, seconds: float, detail: Detail) -> Outcome:
+    """Come back when the box said that it would take the write.
+
+    :param seconds: as the box says; what is left of the run's own bounds is
+        the most that is waited for it.
+    """
+    out = run.hold('later', f'not begun: {detail.summary}', run.pace.busy,
+                   detail)
+    if not isinstance(out, Wait):
+        return out
+    left = min(run.record.deadline - run.now,
+               run.pace.busy - run.spent('later'))
+    pause = max(min(seconds, left), run.pace.look)
+    return dataclasses.replace(out, until=run.now + pause)
 
 
 def _words(action: Action) -> str:

@@ -240,6 +240,7 @@ class Lab:
             "bmc_timeout": 60,
             "aux_settle": 1,
             "lost_timeout": 5,
+            "forgotten_burn_timeout": 20,
             "agent_timeout": 30,
             "first_boot_injection": True,
             # Takes part where a node is cleaned automatically and names no

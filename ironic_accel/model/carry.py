@@ -142,7 +142,8 @@ def _only(way: Way, there: set[str]) -> Way:
     return dataclasses.replace(
         way, burns={r: b for r, b in way.burns.items() if r[0] in there},
         sets=frozenset(r for r in way.sets if r[0] in there),
-        resets={d: e for d, e in way.resets.items() if d in there})
+        resets={d: e for d, e in way.resets.items() if d in there},
+        commits={r: v for r, v in way.commits.items() if r[0] in there})
 
 
 def _detailed(device: Device,

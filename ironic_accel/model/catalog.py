@@ -205,7 +205,8 @@ class Catalog:
         return ComponentFacts(
             name, kind, _effect(row.get('effect')),
             row.get('shows_pending', False), row['order'],
-            row.get('alone', False), row.get('form', 'auto'), row['source'])
+            row.get('alone', False), row.get('form', 'auto'), row['source'],
+            row.get('longest'))
 
     def mode(self, kind: str, name: str,
              product: Product | str | None = None,

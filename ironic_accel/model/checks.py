@@ -53,6 +53,11 @@ class ComponentFacts(Protocol):
         """The form of its versions (``model.version``)."""
         ...
 
+    @property
+    def longest(self) -> float | None:
+        """Seconds that a write of it may take; None where unknown."""
+        ...
+
 
 class ModeFacts(Protocol):
     """What the planner asks of the catalogue about a mode."""

@@ -61,6 +61,8 @@ class ComponentFacts:
     :ivar alone: never activated by the same reset as another component of
         the same device.
     :ivar form: the form of its versions (``model.version``).
+    :ivar longest: seconds that a write of it may take, by whoever makes it;
+        None where no source says it.
     """
 
     name: str
@@ -71,6 +73,7 @@ class ComponentFacts:
     alone: bool
     form: str
     source: str
+    longest: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

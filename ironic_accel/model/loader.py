@@ -107,6 +107,8 @@ def normalise(profile: Profile) -> dict[str, Any]:
         out['order'] = list(profile.order)
     if profile.allow:
         out['allow'] = sorted(profile.allow)
+    if profile.fallback != 'update':
+        out['fallback'] = profile.fallback
     return out
 
 

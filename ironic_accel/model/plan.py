@@ -93,12 +93,17 @@ class Way:
     :ivar sets: the modes that it can set.
     :ivar resets: the devices that it can reset or whose driver it can
         reload, each with the strongest of such effects.
+    :ivar commits: the components that have a second slot which the box falls
+        back to and copies to only when asked, each with the version there,
+        or None where it is not told.
     """
 
     name: str
     burns: Mapping[Ref, Burn] = dataclasses.field(default_factory=dict)
     sets: frozenset[Ref] = frozenset()
     resets: Mapping[str, Effect] = dataclasses.field(default_factory=dict)
+    commits: Mapping[Ref, str | None] = dataclasses.field(
+        default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -217,16 +222,21 @@ class Proof:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered stages, what is satisfied already, what is refused."""
+    """Ordered stages, what is satisfied already, what is refused.
+
+    :ivar fallback: firmware that is copied to the slot which the box falls
+        back to, once it runs and is proved; ``seen`` is the version there.
+    """
 
     stages: tuple[Stage, ...] = ()
     satisfied: tuple[Proof, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    fallback: tuple[Change, ...] = ()
 
     @property
     def converged(self) -> bool:
         """Whether nothing is left to do and nothing is refused."""
-        return not self.stages and not self.refused
+        return not (self.stages or self.refused or self.fallback)
 
     @property
     def untold(self) -> bool:
@@ -238,7 +248,8 @@ class Plan:
         return {'schema': SCHEMA, 'converged': self.converged,
                 'stages': [s.to_dict() for s in self.stages],
                 'satisfied': [p.to_dict() for p in self.satisfied],
-                'refused': [r.to_dict() for r in self.refused]}
+                'refused': [r.to_dict() for r in self.refused],
+                'fallback': [c.to_dict() for c in self.fallback]}
 
 
 def item_to_dict(item: Item) -> dict[str, Any]:

@@ -18,6 +18,7 @@ out does so only where nothing in it is refused.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
@@ -29,6 +30,7 @@ from ironic_accel.model.checks import State
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Proof
@@ -40,6 +42,7 @@ from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
 from ironic_accel.model import refusals
 from ironic_accel.model import stages
+from ironic_accel.model import version
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,8 +91,9 @@ def select(inventory: Inventory, profile: Profile
                  if checks.matches(group, d) and d not in unread]
         refused += [no for d in found for no in refusals.health(group, d)]
         hidden = refusals.uncounted(group, inventory, unread)
+        told = [refusals.counts(group, d) for d in found]
         refused += hidden or refusals.count(
-            group, sum(refusals.counts(group, d) for d in found))
+            group, told.count(True), told.count(None))
         for device in found:
             for want in group_items(group, device):
                 if want.item.ref in wanted:
@@ -134,10 +138,12 @@ def _waiting(want: Wanted, state: State, landed: Landed | None
 
 def make_plan(inventory: Inventory, profile: Profile,
               landed: Iterable[Landed], ways: Sequence[Way],
-              facts: Facts) -> Plan:
+              facts: Facts, owed: Collection[Ref] = ()) -> Plan:
     """Plan what makes a box as its profile declares.
 
     :param landed: what the record knows to be written and not yet active.
+    :param owed: what the record knows to be written and not yet copied to
+        the slot that the box falls back to.
     :param ways: what can be done on this box.
     :param facts: the catalogue.
     """
@@ -177,7 +183,35 @@ def make_plan(inventory: Inventory, profile: Profile,
         x.item.device for x in waiting
         if _alone(inventory.device(x.item.device), x.item, facts))
     staged, no = stages.build(todo, waiting, profile, ways, alone)
-    return Plan(tuple(staged), tuple(satisfied), tuple(refused + no))
+    written = {x.item.ref for x in todo} | {*owed} | {
+        x.item.ref for x in waiting}
+    return Plan(tuple(staged), tuple(satisfied), tuple(refused + no),
+                _fallback([w for w in wanted if w.item.ref in written],
+                          profile, ways, facts))
+
+
+def _fallback(written: Sequence[Wanted], profile: Profile,
+              ways: Sequence[Way], facts: Facts) -> tuple[Change, ...]:
+    """What of that which is written the box has to be asked to copy.
+
+    Where the other slot holds the wanted version, nothing is owed.
+    """
+    if profile.fallback == 'keep':
+        return ()
+    out = []
+    for want in written:
+        way = next((w for w in ways if want.item.ref in w.commits), None)
+        if way is None:
+            continue
+        there = way.commits[want.item.ref]
+        runs = checks.seen_value(want.device, want.item)
+        if checks.item_state(want.device, want.item, facts) is State.HOLDS \
+                and there is not None and version.same(
+                    there, str(runs), checks.version_form(
+                        want.device, want.item.name, facts)):
+            continue
+        out.append(Change(want.item, there))
+    return tuple(out)
 
 
 def _untold(want: Wanted, state: State, active: Landed | None,

@@ -112,6 +112,9 @@ class Profile:
     :ivar order: component names, first to last, overriding the catalogue.
     :ivar allow: any of downgrade, force, collateral, burn_at_deploy,
         first_boot.
+    :ivar fallback: ``update`` has the box copy firmware that a run wrote and
+        proved to the slot that it falls back to, where the box does not do
+        it by itself; ``keep`` leaves that slot as it is.
     :ivar digest: SHA-256 of the normalised profile, hexadecimal.
     """
 
@@ -123,6 +126,7 @@ class Profile:
     order: tuple[str, ...] = ()
     allow: frozenset[str] = frozenset()
     limits: Limits = Limits()
+    fallback: str = 'update'
     digest: str = ''
 
     @property

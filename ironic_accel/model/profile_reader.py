@@ -43,6 +43,7 @@ ALLOWABLE = ('downgrade', 'force', 'collateral', 'burn_at_deploy',
 FITS = ('psid', 'board', 'part_number', 'model', 'pci')
 MATCHES = ('kind', 'vendor', 'product', 'pci', 'part_number', 'psid',
            'location')
+FALLBACK = ('update', 'keep')
 HEALTH = ('ok', 'proved', 'any')
 LONGEST_NAME = 48
 
@@ -59,7 +60,8 @@ def read(data: Any, problems: Problems, catalog: Catalog) -> Profile:
     top = Node(data, (), problems)
     fields = top.fields(
         ('profile', 'name', 'summary', 'offered', 'images', 'devices',
-         'order', 'allow', 'limits'), ('profile', 'name', 'devices'))
+         'order', 'allow', 'limits', 'fallback'),
+        ('profile', 'name', 'devices'))
     reader = _Reader(catalog, problems)
     if 'profile' in fields and not (
             type(fields['profile'].data) is int
@@ -73,7 +75,9 @@ def read(data: Any, problems: Problems, catalog: Catalog) -> Profile:
         offered=('offered' in fields and fields['offered'].boolean()),
         order=reader.order(fields.get('order')),
         allow=frozenset(_words(fields.get('allow'), ALLOWABLE)),
-        limits=_limits(fields.get('limits')))
+        limits=_limits(fields.get('limits')),
+        fallback=(fields['fallback'].word(FALLBACK)
+                  if 'fallback' in fields else 'update'))
 
 
 def _name(node: Node | None) -> str:

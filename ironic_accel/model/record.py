@@ -96,12 +96,21 @@ class Record:
     :ivar deadline: epoch seconds at which the run fails.
     :ivar attempts: writes begun, by item.
     :ivar resets: host resets used.
-    :ivar waiting: since when (epoch seconds) an incomplete or busy box is
-        waited for, or None.
+    :ivar waiting: since when (epoch seconds) the box is waited for now, or
+        None.
+    :ivar awaited: for what: the name of the bound that this wait counts on.
+    :ivar spent: seconds already waited, by that name, since the last host
+        reset: a box that answers now and then does not begin them anew.
+    :ivar kinds: how many devices of each kind the last whole look showed.
+    :ivar fewer: what one whole look showed less of than the one before, in
+        words: it counts as gone where the next one agrees.
     :ivar booted: when (epoch seconds) the host was last powered on or reset
         in this run, or None: devices may be long in coming then.
     :ivar devices: how many were seen before that.
-    :ivar committed: whether the box was asked to commit what was burnt.
+    :ivar owed: components that runs wrote and that the box has not copied
+        yet to the slot which it falls back to; the next run inherits them.
+    :ivar committed: when (epoch seconds) this run asked the box to copy
+        them, or None.
     :ivar failure: what the last failed write said (``errors.Detail`` as
         data), for the case that no attempt is left.
     :ivar identities: (kind, serial, location) by device id, of the devices
@@ -118,9 +127,14 @@ class Record:
     landed: tuple[Landed, ...] = ()
     progress: str = ''
     waiting: float | None = None
+    awaited: str = ''
+    spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    kinds: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    fewer: str = ''
     booted: float | None = None
     devices: int = 0
-    committed: bool = False
+    owed: tuple[plan_mod.Ref, ...] = ()
+    committed: float | None = None
     failure: Mapping[str, Any] | None = None
     identities: Mapping[str, tuple[str, str | None, str | None]] = (
         dataclasses.field(default_factory=dict))
@@ -138,17 +152,18 @@ class Record:
     def finished(self) -> Record:
         """What remains past the end of a run: the next one inherits it."""
         kept = {x.item.device for x in self.landed}
+        kept |= {device for device, _ in self.owed}
         if self.intent:
             kept |= {i.device for i in self.intent.items}
         return Record(
             profile=self.profile, digest=self.digest, intent=self.intent,
-            landed=self.landed, identities={
+            landed=self.landed, owed=self.owed, identities={
                 k: v for k, v in self.identities.items() if k in kept})
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing for a next run to inherit."""
-        return self.intent is None and not self.landed
+        return self.intent is None and not self.landed and not self.owed
 
 
 class _Names:
@@ -194,14 +209,18 @@ def to_dict(record: Record) -> dict[str, Any]:
     """The document ``record/1``."""
     items = [*record.attempts, *(x.item for x in record.landed),
              *(record.intent.items if record.intent else ())]
-    names = _Names([*(i.device for i in items), *record.identities])
+    names = _Names([*(i.device for i in items), *record.identities,
+                    *(device for device, _ in record.owed)])
     return {
         'schema': SCHEMA, 'profile': record.profile,
         'digest': record.digest, 'started': record.started,
         'deadline': record.deadline, 'resets': record.resets,
         'progress': record.progress, 'waiting': record.waiting,
+        'awaited': record.awaited, 'spent': dict(record.spent),
+        'kinds': dict(record.kinds), 'fewer': record.fewer,
         'booted': record.booted, 'seen': record.devices,
         'committed': record.committed,
+        'owed': [[names.number[d], n] for d, n in record.owed],
         'failure': dict(record.failure) if record.failure else None,
         'devices': [[n, *record.identities.get(n, ())]
                     for n in names.names],
@@ -258,9 +277,19 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         attempts={i: n for n, rows in raw['attempts']
                   for i in names.read(rows)},
         resets=raw['resets'], booted=raw['booted'], devices=raw['seen'],
-        committed=raw['committed'],
+        committed=_asked(raw['committed']),
+        owed=tuple((names.names[d], n) for d, n in raw.get('owed') or ()),
         intent=intent, landed=landed,
         progress=raw['progress'], waiting=raw['waiting'],
+        awaited=raw.get('awaited', ''), spent=raw.get('spent') or {},
+        kinds=raw.get('kinds') or {}, fewer=raw.get('fewer', ''),
         failure=raw['failure'], identities={
             row[0]: (row[1], row[2], row[3])
             for row in raw['devices'] if len(row) > 1})
+
+
+def _asked(raw: float | bool | None) -> float | None:
+    """When a commit was asked for; earlier records say only whether."""
+    if isinstance(raw, bool):
+        return 0.0 if raw else None
+    return raw

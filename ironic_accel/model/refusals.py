@@ -44,14 +44,22 @@ from ironic_accel.model import stages
 from ironic_accel.model import version
 
 
-def count(group: Group, found: int) -> list[Refusal]:
-    """Too few or too many devices for a group."""
+def count(group: Group, found: int, unread: int = 0) -> list[Refusal]:
+    """Too few or too many devices for a group.
+
+    :param unread: how many more there are of which it was not read whether
+        they count.
+    """
     low, high = group.count.minimum, group.count.maximum
-    if found >= low and (high is None or found <= high):
+    if found >= low and (high is None or found + unread <= high):
         return []
     item = Item(group.name, 'count', 'device', low)
     expected = str(low) if high == low else (
         f'at least {low}' if high is None else f'{low} to {high}')
+    if found + unread >= low and (high is None or found <= high):
+        return [Refusal(item, f'of {unread} of the devices in the group it '
+                        'was not read whether they count', expected, None,
+                        True)]
     return [Refusal(item, 'the number of devices in the group is not as '
                     'declared', expected, found)]
 
@@ -109,9 +117,15 @@ def health(group: Group, device: Device) -> list[Refusal]:
     return []
 
 
-def counts(group: Group, device: Device) -> bool:
-    """Whether a device of a group is one of those that it has to have."""
-    return condition.usable(device) and not health(group, device)
+def counts(group: Group, device: Device) -> bool | None:
+    """Whether a device of a group is one of those that it has to have.
+
+    :returns: None where that was not read.
+    """
+    no = health(group, device)
+    if not condition.usable(device) or any(not r.unread for r in no):
+        return False
+    return None if no else True
 
 
 def unread(item: Item, device: Device, inventory: Inventory) -> Refusal:

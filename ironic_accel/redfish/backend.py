@@ -136,7 +136,8 @@ class RedfishBackend:
                          for p in pushes})
             sets |= {(name, m.name) for m in device.modes if m.uri}
         return (Way(self._name, burns, frozenset(sets), resets.offered(
-            self._reader, self._devices)),)
+            self._reader, self._devices), burning.commits(
+                seen, self._devices)),)
 
     def _need(self) -> Seen:
         """The last observation; a backend that just began makes one."""

@@ -199,12 +199,36 @@ def has_it(seen: Seen, error: Rejected) -> bool:
     return any(name in q.satisfied for q in seen.scope.quirks)
 
 
-def commit(seen: Seen, writer: Writer, uris: Container[str]
-           ) -> tuple[str, ...]:
-    """Commit images that run (``#NvidiaUpdateService.CommitImage``).
+def commits(seen: Seen, devices: Mapping[str, Device]
+            ) -> dict[Ref, str | None]:
+    """The components whose running image can be committed, each with the
+    version in its other slot (``#NvidiaUpdateService.CommitImage``).
 
     A root of trust that does not copy the running image to its other slot
-    by itself does so then. What has the same version in both needs none.
+    by itself does so then.
+    """
+    if seen.service is None or seen.service.text(
+            'Actions', 'Oem', _COMMIT, 'target') is None:
+        return {}
+    slots = {e.uri: _slot(e, 'InactiveFirmwareSlot')
+             for e in _committable(seen)}
+    return {(name, part.name): slots[part.uri]
+            for name, device in devices.items()
+            for part in device.components if part.uri in slots}
+
+
+def _committable(seen: Seen) -> list[Fields]:
+    """The entries with two slots that want to be committed."""
+    patterns = [q.commit for q in seen.scope.quirks if q.commit]
+    return [e for e in seen.entries if styles.matches(patterns, last(e.uri))
+            and _slot(e, 'ActiveFirmwareSlot') is not None
+            and _slot(e, 'InactiveFirmwareSlot') is not None]
+
+
+def commit(seen: Seen, writer: Writer, uris: Container[str]
+           ) -> tuple[str, ...]:
+    """Commit images that run; what has the same version in both slots needs
+    none.
 
     :param uris: the entries that are meant.
     :returns: the paths of the entries that were named.
@@ -212,11 +236,11 @@ def commit(seen: Seen, writer: Writer, uris: Container[str]
     """
     if seen.service is None:
         return ()
-    action = seen.service.target('Actions', 'Oem', _COMMIT, 'target')
-    patterns = [q.commit for q in seen.scope.quirks if q.commit]
+    action = seen.service.text('Actions', 'Oem', _COMMIT, 'target')
     targets = tuple(
-        e.uri for e in seen.entries if styles.matches(patterns, last(e.uri))
-        and e.uri in uris and _slots_differ(e))
+        e.uri for e in _committable(seen) if e.uri in uris
+        and _slot(e, 'ActiveFirmwareSlot') != _slot(
+            e, 'InactiveFirmwareSlot'))
     if action is None or not targets:
         return ()
     writer.refresh(seen.service.uri)
@@ -224,9 +248,6 @@ def commit(seen: Seen, writer: Writer, uris: Container[str]
     return targets
 
 
-def _slots_differ(entry: Fields) -> bool:
-    """Whether the other slot holds another version than the one that runs."""
-    running, other = (
-        entry.text('Oem', 'Nvidia', slot, 'Version')
-        for slot in ('ActiveFirmwareSlot', 'InactiveFirmwareSlot'))
-    return running is not None and other is not None and running != other
+def _slot(entry: Fields, name: str) -> str | None:
+    """The version in one of the two slots of an entry."""
+    return entry.text('Oem', 'Nvidia', name, 'Version')

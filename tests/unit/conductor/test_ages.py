@@ -67,7 +67,7 @@ class Looks:
     def __call__(self, seen: Inventory, now: float, **more: Any
                  ) -> dict[str, Any]:
         made = mock.create_autospec(Backend, instance=True)
-        made.ways.side_effect = lambda s: (sample.way(s),)
+        made.ways.side_effect = lambda s, _=(): (sample.way(s),)
         with mock.patch.object(connection, 'backend', autospec=True,
                                return_value=made):
             ctx = contexts.make(self.task, operation.Operation(

@@ -97,7 +97,7 @@ class World:
             return found
 
         made.observe.side_effect = observe
-        made.ways.side_effect = lambda seen: (sample.way(seen),)
+        made.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
         for name in ('start', 'poll', 'commit'):
             getattr(made, name).side_effect = AssertionError(name)
         return made

@@ -433,7 +433,7 @@ def test_a_site_profile_is_seen_to_hold(
     sites.site_profiles()
     bmc.observe.side_effect = None
     bmc.observe.return_value = sample.box()
-    bmc.ways.side_effect = lambda seen: (sample.way(seen),)
+    bmc.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
     run(task, {})
     assert {'CUSTOM_ACCEL_IS_ECC_OFF', 'CUSTOM_ACCEL_CAN_ECC_OFF'} <= set(
         published(task)['traits'])

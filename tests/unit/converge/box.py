@@ -39,6 +39,10 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
+from tests.unit.converge.spoil import BOX
+from tests.unit.converge.spoil import forbids
+from tests.unit.converge.spoil import Spoil
+from tests.unit.converge.spoil import spoil
 
 #: How long a flash takes, in seconds.
 FLASH = 60.0
@@ -101,7 +105,14 @@ class Box:
         self.resets: list[Effect] = []
         self.sins: list[str] = []
         self.commits: list[tuple[Ref, ...]] = []
-        self.copies: tuple[str, ...] | Exception = ()
+        #: The versions that the box falls back to, and how many of them it
+        #: copies when it is asked, or what it answers.
+        self.slots: dict[Ref, Value | None] = {}
+        self.copies: int | Exception = 99
+        self.flash = FLASH
+        self.spoils: list[Spoil] = []
+        self.looks = 0
+        self.spoilt: list[Spoil] = []
 
     # physics
 
@@ -142,6 +153,9 @@ class Box:
         """What a caller does when it is asked to."""
         if self.flashing():
             self.sins.append(f'{effect} during a flash')
+        self.sins += [f'{effect} while {s.what} was unread'
+                      for s in self.spoilt if s.what in BOX
+                      and s.what != 'other-kind']
         self.resets.append(effect)
         self.boots += 1
         for device in self.parts:
@@ -162,7 +176,15 @@ class Box:
     # the port
 
     def observe(self) -> Inventory:
-        """See what a BMC would show."""
+        """See what a BMC would show, and would not."""
+        seen = self._seen()
+        self.spoilt = [s for s in self.spoils if s.holds(self.looks)]
+        self.looks += 1
+        for one in self.spoilt:
+            seen = spoil(seen, one)
+        return seen
+
+    def _seen(self) -> Inventory:
         self.settle()
         there = self.host == 'on' and self.now >= self.ready_at
         busy = tuple(
@@ -199,7 +221,10 @@ class Box:
              for c, p in cs.items() if p.way == name},
             frozenset((d, m) for d, ms in self.modes.items()
                       for m, p in ms.items() if p.way == name),
-            resets if name == names[0] else {}) for name in names)
+            resets if name == names[0] else {},
+            {(d, n): None if v is None else str(v)
+             for (d, n), v in self.slots.items()
+             if self.parts[d][n].way == name}) for name in names)
 
     def start(self, action: Action, image: ports.Ready | None = None,
               spec: profile_mod.Image | None = None, force: bool = False
@@ -216,6 +241,9 @@ class Box:
                 'no', errors.ErrorClass.TRANSIENT))
         if self.flashing():
             self.sins.append('two writes at once')
+        self.sins += [f'{action.verb} while {s.what} was unread'
+                      for s in self.spoilt for i in action.items
+                      if forbids(s, i.device)]
         self.writes += 1
         if action.verb == 'reset':
             for item in action.items:
@@ -241,26 +269,30 @@ class Box:
             assert item.wanted is not None
             refs[item.ref] = item.wanted
             self.pushes[(item.ref, item.wanted)] += 1
+        length = self.flash if action.verb == 'burn' else FLASH
         first = action.items[0]
         fails = {first.ref} if fault == 'one-fails' else set()
         if fault == 'all-fail':
             fails = set(refs)
         if fault == 'no-op':
-            job = Job({}, self.now + FLASH, set(), False)
+            job = Job({}, self.now + length, set(), False)
             self._honest(action)
             return job
         for ref in fails:
             self.honest[(ref, refs[ref])] += 1
         if fault == 'never-arrived':
             self._honest(action)
-        return Job(refs, self.now + FLASH, fails, fault == 'lost')
+        return Job(refs, self.now + length, fails, fault == 'lost')
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """What a test says that the box copies."""
+        """Copy what runs to the slots that the box falls back to."""
         self.commits.append(tuple(refs))
         if isinstance(self.copies, Exception):
             raise self.copies
-        return self.copies
+        due = [r for r in refs if r in self.slots]
+        for device, name in due[:self.copies]:
+            self.slots[device, name] = self.parts[device][name].current
+        return tuple(f'{d}/{n}' for d, n in due)
 
     def poll(self, ticket: Mapping[str, Any]) -> ports.Poll:
         """How far a write is."""

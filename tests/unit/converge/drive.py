@@ -37,6 +37,7 @@ class Facts:
     order: int = 10
     alone: bool = False
     form: str = 'auto'
+    longest: float | None = None
 
 
 class Catalogue:

@@ -22,6 +22,7 @@ import pytest
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
+from ironic_accel.converge import watch
 from ironic_accel.model import errors
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
@@ -291,7 +292,9 @@ def test_a_landed_item_of_an_earlier_run_is_activated_not_burnt() -> None:
     out, _ = step(box, record, wanted=limited, disk=disk)
     assert isinstance(out, outcome.Failed)
     left = disk.load()
-    assert left is not None and len(left.landed) == 1
+    assert left is not None and left.intent is not None
+    assert watch.over(left.intent)
+    assert not out.running
     assert isinstance(run(box, disk=disk), outcome.Converged)
     assert box.writes == 1
 
@@ -312,20 +315,3 @@ def test_the_last_run_leaves_nothing_but_intent_and_landed() -> None:
     assert left is not None
     assert left.is_empty
     assert left.attempts == {} and left.resets == 0
-
-
-def test_what_was_burnt_is_committed_once_and_waited_for() -> None:
-    box = one()
-    box.copies = ('slot-1',)
-    assert isinstance(run(box), outcome.Converged)
-    assert box.commits == [(('d0', 'gpu'),)]
-    assert isinstance(run(box), outcome.Converged)
-    assert len(box.commits) == 1
-
-
-def test_a_commit_that_is_turned_down_is_told_and_no_failure() -> None:
-    box = one()
-    box.copies = errors.Rejected('not now')
-    out = run(box)
-    assert isinstance(out, outcome.Converged)
-    assert out.notes == ('not committed: not now',)

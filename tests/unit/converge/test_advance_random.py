@@ -32,6 +32,10 @@ from ironic_accel.model.device import Effect
 from tests.unit.converge import drive
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
+from tests.unit.converge.spoil import BOX
+from tests.unit.converge.spoil import DEVICE
+from tests.unit.converge.spoil import forbids
+from tests.unit.converge.spoil import Spoil
 
 FAULTS = ['none', 'none', 'none', 'lost', 'cut', 'never-arrived', 'busy',
           'away', 'turned-down', 'one-fails', 'all-fail', 'no-op']
@@ -132,6 +136,40 @@ def test_it_survives_death_at_any_save(
     check_bounds(box)
     if isinstance(out, outcome.Converged):
         check_true(box)
+
+
+@st.composite
+def spoils(draw: st.DrawFn, box: Box) -> list[Spoil]:
+    """Some looks in a row, or every other one, that tell not everything."""
+    first = draw(st.integers(0, 12))
+    return [Spoil(draw(st.sampled_from([*BOX, *DEVICE])), first,
+                  first + draw(st.sampled_from([0, 1, 5, 40, 10 ** 6])),
+                  draw(st.sampled_from(sorted(box.parts))),
+                  draw(st.integers(1, 3)))
+            for _ in range(draw(st.integers(1, 3)))]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), boxes(), st.sampled_from([60.0, 900.0, 2400.0]),
+       st.sets(st.integers(1, 30), max_size=2))
+def test_whatever_it_cannot_read_it_neither_lies_nor_writes(
+        data: st.DataObject, box: Box, flash: float,
+        deaths: set[int]) -> None:
+    """Anything may be left unread at any time, of any device, and a write
+    may go on unseen for as long as the longest ones take."""
+    box.spoils = data.draw(spoils(box))
+    box.flash = flash
+    disk = drive.Disk()
+    disk.die_after = deaths
+    began = box.now
+    out = drive.run(box, wanted(box, 3, 6), disk, steps=20000)
+    event(type(out).__name__)
+    check_bounds(box)
+    assert box.now - began <= 60 * 1440 + 3600
+    if isinstance(out, outcome.Converged):
+        check_true(box)
+        assert not any(forbids(s, d) for s in box.spoilt
+                       for d in box.parts), box.spoilt
 
 
 @settings(max_examples=25, deadline=None)

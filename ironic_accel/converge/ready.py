@@ -1,0 +1,153 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Waiting for a box about which nothing can be decided yet.
+
+It does not answer, something is under way on it, it cannot be told whether
+anything is, its host is off, or not all of its devices have appeared. Every
+wait has its bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+import dataclasses
+
+from ironic_accel.converge import settle
+from ironic_accel.converge import watch
+from ironic_accel.converge.outcome import Outcome
+from ironic_accel.converge.outcome import PowerOn
+from ironic_accel.converge.outcome import Progress
+from ironic_accel.converge.run import Run
+from ironic_accel.model import checks
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+
+#: Kinds that one device changes between, with its mode or with who looks.
+_KIN = {'nic': 'dpu'}
+
+
+def away(run: Run, exc: Unreachable) -> Outcome:
+    """The box does not answer: wait for it, within its bound."""
+    return run.hold('unreachable',
+                    f'the box does not answer: {exc.detail.summary}',
+                    run.pace.unreachable, exc.detail)
+
+
+def unready(run: Run, inventory: Inventory) -> Outcome | None:
+    """Wait for a box about which nothing can be decided yet."""
+    if inventory.busy:
+        return _busy(run, inventory)
+    if inventory.held:
+        return _held(run, inventory)
+    if inventory.host == 'off':
+        run.save(booted=run.now)
+        return PowerOn(Progress('the host is off, its devices are unseen'))
+    if not inventory.complete:
+        return run.hold('incomplete', inventory.unready,
+                        run.pace.incomplete, _incomplete(run, inventory))
+    if run.record.awaited != 'unread':
+        run.resume()
+    if _missing(run, inventory):
+        return run.wait('the host is on, devices are still missing',
+                        run.pace.look)
+    return _fewer(run, inventory)
+
+
+def _fewer(run: Run, inventory: Inventory) -> Outcome | None:
+    """Devices that a whole look no longer shows are gone at the second one.
+
+    Kinds that were not read whole lose nobody: what is unread is not gone.
+    """
+    now = Counter(_KIN.get(d.kind, d.kind) for d in inventory.devices)
+    lost = {k: n - now[k] for k, n in run.record.kinds.items()
+            if now[k] < n and inventory.complete_of(k)}
+    words = ', '.join(f'{n} {k}' for k, n in sorted(lost.items()))
+    if words and words != run.record.fewer:
+        run.record = dataclasses.replace(run.record, fewer=words)
+        return run.wait(f'no longer listed: {words}; looking once more',
+                        run.pace.look)
+    kinds = {k: n if inventory.complete_of(k) else max(
+        n, run.record.kinds.get(k, 0)) for k, n in now.items()}
+    hidden = {k: n for k, n in run.record.kinds.items()
+              if k not in now and not inventory.complete_of(k)}
+    run.record = dataclasses.replace(
+        run.record, kinds={**hidden, **kinds}, fewer='')
+    return None
+
+
+def _busy(run: Run, inventory: Inventory) -> Outcome:
+    """Something is under way: ours is adopted, all else is waited out."""
+    intent = run.record.intent
+    if intent is not None and watch.shown(intent):
+        intent = dataclasses.replace(intent, ticket=watch.noted(intent))
+        run.save(intent=intent)
+    if intent is not None and intent.kind == 'action' \
+            and not watch.over(intent):
+        ticket = settle.adopt(intent, inventory.busy)
+        if ticket is not None:
+            run.save(intent=dataclasses.replace(intent, ticket=ticket))
+            return run.wait('found our write again, going on with it', 0)
+    what = inventory.busy[0]
+    summary = f'{what.kind} {what.summary or what.ref}'
+    return run.hold('busy', f'waiting for {summary}', run.pace.busy, Detail(
+        f'the box is still busy after {int(run.pace.busy)} s',
+        ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
+
+
+def _held(run: Run, inventory: Inventory) -> Outcome:
+    """What the box does now cannot be told: as good as busy."""
+    what = inventory.held[0]
+    return run.hold(
+        'busy', f'cannot tell whether the box is idle: {what.words}',
+        run.pace.busy, Detail(
+            'it could not be told whether the box is idle for '
+            f'{int(run.pace.busy)} s: {what.words}', ErrorClass.TRANSIENT,
+            todo='look at what does not answer, then run again'))
+
+
+def _incomplete(run: Run, inventory: Inventory) -> Detail:
+    """What a box that gives no whole look for too long ends with."""
+    why = [u.words for u in inventory.unread] or [*inventory.lacking]
+    if why:
+        return Detail(
+            f'no whole look at the box in {int(run.pace.incomplete)} s: '
+            + '; '.join(why[:3]), ErrorClass.TRANSIENT,
+            todo='look at what does not answer, then run again')
+    return Detail(
+        'the devices of the host did not all appear in '
+        f'{int(run.pace.incomplete)} s', ErrorClass.NEEDS_OPERATOR,
+        todo='look at the BMC and at the host\'s boot')
+
+
+def booting(run: Run) -> bool:
+    """Whether the host was powered on or reset a short while ago."""
+    since = run.record.booted
+    return since is not None and run.now - since <= run.pace.appear
+
+
+def _missing(run: Run, inventory: Inventory) -> bool:
+    """Whether a device may still be on its way after the last host reset.
+
+    Boxes say that they are ready while GPUs are not in the tree yet: as long
+    as fewer are there than before, or than the profile asks for, a bounded
+    wait comes before they count as gone.
+    """
+    if not booting(run):
+        return False
+    if len(inventory.devices) < run.record.devices:
+        return True
+    return any(
+        sum(checks.matches(g, d) for d in inventory.devices)
+        < g.count.minimum for g in run.profile.groups)
