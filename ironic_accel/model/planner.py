@@ -171,7 +171,8 @@ def make_plan(inventory: Inventory, profile: Profile,
         else:
             image = profile.images.get(want.image or '')
             no, made = refusals.change(
-                want.item, want.device, image, profile, ways, facts)
+                want.item, want.device, image, profile, ways, facts,
+                {w.item.ref for w in wanted if w.image == want.image})
             if made is None and inventory.held and _no_way(want, ways):
                 no = [Refusal(want.item, inventory.held[0].words,
                               want.item.wanted, None, True)]

@@ -17,6 +17,7 @@ Every function gives the refusals of one question; none means go on.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 
@@ -34,6 +35,7 @@ from ironic_accel.model.document import plain
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Group
@@ -164,20 +166,24 @@ def activation(entry: Landed, device: Device, profile: Profile,
 
 
 def change(item: Item, device: Device, image: Image | None,
-           profile: Profile, ways: Sequence[Way], facts: Facts
+           profile: Profile, ways: Sequence[Way], facts: Facts,
+           meant: Collection[Ref] = ()
            ) -> tuple[list[Refusal], stages.Todo | None]:
     """What speaks against changing an item, or the change to be staged.
 
     Asked only about items that were read: no reason here rests on something
     that was asked for and not told.
+
+    :param meant: what the profile wants written with the same image.
     """
     if item.kind == 'firmware':
-        return _firmware(item, device, image, profile, ways, facts)
+        return _firmware(item, device, image, profile, ways, facts, meant)
     return _mode(item, device, profile, ways)
 
 
 def _firmware(item: Item, device: Device, image: Image | None,
-              profile: Profile, ways: Sequence[Way], facts: Facts
+              profile: Profile, ways: Sequence[Way], facts: Facts,
+              meant: Collection[Ref]
               ) -> tuple[list[Refusal], stages.Todo | None]:
     part = device.component(item.name)
     wanted, seen = item.wanted, part.running if part else None
@@ -207,11 +213,13 @@ def _firmware(item: Item, device: Device, image: Image | None,
             item, f'image {image.name}: {way.name} does not take a push in '
             f'style {image.push.style if image.push else None}', wanted,
             seen)], None
-    if burn.also_writes and 'collateral' not in profile.allow:
-        more = ', '.join(f'{d}/{n}' for d, n in burn.also_writes[:4])
+    unasked = [r for r in burn.also_writes if r not in meant]
+    if unasked and 'collateral' not in profile.allow:
+        more = ', '.join(f'{d}/{n}' for d, n in unasked[:4])
+        dots = ', ...' if len(unasked) > 4 else ''
         return [Refusal(
-            item, 'the push cannot name its targets and would write '
-            f'{len(burn.also_writes)} more components ({more}, ...); the '
+            item, 'the push is not known to write its targets alone and may '
+            f'write {len(unasked)} more components ({more}{dots}); the '
             'profile has to allow collateral', wanted, seen)], None
     known = checks.component_facts(device, item.name, facts)
     return [], stages.Todo(

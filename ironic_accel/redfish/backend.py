@@ -29,6 +29,7 @@ from ironic_accel.model import catalog as catalogs
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Burn
@@ -41,11 +42,13 @@ from ironic_accel.redfish import changes
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import fields
 from ironic_accel.redfish import observe
+from ironic_accel.redfish import reach
 from ironic_accel.redfish import resets
 from ironic_accel.redfish import scope
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish.observe import Seen
 from ironic_accel.redfish.push import Writer
+from ironic_accel.redfish.reach import Request
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.settings import Settings
 
@@ -128,7 +131,8 @@ class RedfishBackend:
                 if choice is not None and part.updateable is not False:
                     ref = (name, part.name)
                     burns[ref] = Burn(
-                        f'{self.address}/{choice.lane}', burning.also(
+                        f'{self.address}/{burning.lane(choice, part)}',
+                        reach.also(
                             seen, self._devices, burning.request(
                                 seen, [part], None, self._settings), ref),
                         {p: burning.pushed(seen, self._devices, part, ref,
@@ -165,14 +169,40 @@ class RedfishBackend:
         parts = [self._part(ref) for ref in (i.ref for i in action.items)]
         refs = [(*i.ref, p.id) for i, p in zip(
             action.items, parts, strict=True)]
+        asked = burning.request(seen, parts, spec.push if spec else None,
+                                self._settings)
+        self._as_planned(asked, action)
         try:
-            answer = burning.push(seen, self._writer, self._settings, parts,
+            answer = burning.push(seen, self._writer, self._settings, asked,
                                   image, spec, force)
         except Rejected as error:
             if burning.has_it(seen, error):
                 return {'kind': 'done', 'parts': [list(r) for r in refs]}
-            raise
-        return tasks.ticket(answer, refs)
+            raise self._with_running(error) from error
+        return tasks.ticket(answer, refs, burning.when(seen, asked))
+
+    def _as_planned(self, asked: Request, action: Action) -> None:
+        """Refuse a request that would write more than the plan says.
+
+        :raises: Rejected; nothing has been sent.
+        """
+        planned = {i.ref for i in action.items} | {*action.also_writes}
+        more = reach.written(self._need(), self._devices, asked) - planned
+        if more:
+            names = ', '.join(f'{d}/{n}' for d, n in sorted(more)[:4])
+            raise Rejected(
+                f'the push would write {len(more)} components that the plan '
+                f'does not have ({names})',
+                error_class=ErrorClass.TRANSIENT,
+                todo='plan again: the box shows other devices by now')
+
+    def _with_running(self, error: Rejected) -> Rejected:
+        """A refusal, with what runs on the box where that can be read."""
+        running = tasks.running(self._connector, self._need().scope.root)
+        if not running:
+            return error
+        return Rejected(error.detail, error.retry_after,
+                        running='; '.join(running[:4]))
 
     def _part(self, ref: Ref) -> Component:
         device = self._devices.get(ref[0])

@@ -28,17 +28,16 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
+from ironic_accel.redfish import reach
 from ironic_accel.redfish import styles
 from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.observe import Seen
 from ironic_accel.redfish.push import Writer
+from ironic_accel.redfish.reach import Request
 from ironic_accel.redfish.settings import Settings
 from ironic_accel.redfish.styles import Choice
-
-#: The device of what a push writes besides and no device of ours owns.
-OTHERS = '-'
 
 _COMMIT = '#NvidiaUpdateService.CommitImage'
 
@@ -49,30 +48,13 @@ def choose(seen: Seen, part: Component, settings: Settings
     if seen.service is None or part.uri is None or all(
             e.uri != part.uri for e in seen.entries):
         return None
-    return styles.choose(seen.service, last(part.uri), seen.entries,
-                         seen.scope.quirks, settings)
+    return styles.choose(seen.service, part.uri, seen.entries,
+                         seen.scope.quirks, settings, seen.simple)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Request:
-    """What a push asks for: its style, and what it names.
-
-    One for the plan and for the write: what is said to be written besides
-    is told of the very request that is sent.
-
-    :ivar uris: the entries that the push is meant for.
-    :ivar targets: what it names instead of them, as its row or the profile
-        says; None names the entries themselves.
-    """
-
-    choice: Choice
-    uris: tuple[str, ...]
-    targets: tuple[str, ...] | None = None
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """The targets that are sent."""
-        return self.uris if self.targets is None else self.targets
+def lane(choice: Choice, part: Component) -> str:
+    """Components of one lane can go in one push."""
+    return choice.lane(last(part.uri or ''))
 
 
 def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
@@ -87,31 +69,21 @@ def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
     uris = tuple(p.uri for p in parts if p.uri)
     choice = choose(seen, parts[0], settings)
     if asked is not None:
-        choice = _escape(asked, seen.service, settings, choice)
+        choice = _escape(asked, seen, settings, choice, uris)
         instead = choice.instead or None
-        return Request(choice, uris, (
+        made = Request(choice, uris, (
             instead if asked.targets is None else asked.targets))
-    if choice is None:
+    elif choice is None:
         raise Rejected('the update service takes no push that is known')
-    return Request(choice, uris, choice.instead or None)
-
-
-def also(seen: Seen, devices: Mapping[str, Device], asked: Request,
-         meant: Ref) -> tuple[Ref, ...]:
-    """What a request writes besides, as far as the image is for it."""
-    owned = {p.uri: (name, p.name) for name, d in devices.items()
-             for p in d.components}
-    named = set(asked.named)
-    if asked.choice.style.targets == 'named' and named and (
-            asked.choice.instead == () or not named & {
-                *asked.choice.instead}):
-        written = {owned.get(u, (OTHERS, last(u))) for u in named}
     else:
-        written = {owned.get(e.uri, (OTHERS, last(e.uri)))
-                   for e in seen.entries
-                   if styles.covers(asked.choice, last(e.uri))
-                   and e.flag('Updateable') is not False}
-    return tuple(sorted(written - {meant}))
+        made = Request(choice, uris, choice.instead or None)
+    most = made.choice.row.most
+    if most is not None and made.choice.style.targets == 'named' and (
+            len(made.named) > most):
+        raise Rejected(
+            f'the update service takes {most} target a push',
+            expected=f'at most {most}', seen=str(len(made.named)))
+    return made
 
 
 def pushed(seen: Seen, devices: Mapping[str, Device], part: Component,
@@ -122,23 +94,22 @@ def pushed(seen: Seen, devices: Mapping[str, Device], part: Component,
     :returns: None where the service takes no such push.
     """
     try:
-        return also(seen, devices, request(seen, [part], asked, settings),
-                    meant)
+        return reach.also(seen, devices, request(
+            seen, [part], asked, settings), meant)
     except Rejected:
         return None
 
 
-def push(seen: Seen, writer: Writer, settings: Settings,
-         parts: Sequence[Component], image: Ready, spec: Image | None,
-         force: bool) -> Answer:
+def push(seen: Seen, writer: Writer, settings: Settings, asked: Request,
+         image: Ready, spec: Image | None, force: bool) -> Answer:
     """Hand an image to the update service, once.
 
-    :param parts: the components that it is for.
-    :param spec: what the profile says of how to push it.
+    :param asked: the request, as ``request`` made it.
+    :param spec: what the profile says of the image.
     :raises: Rejected, Unreachable, OutcomeUnknown.
     """
-    asked = request(seen, parts, spec.push if spec else None, settings)
-    service, style = seen.service, asked.choice.style
+    service, choice = seen.service, asked.choice
+    style = choice.style
     assert service is not None  # noqa: S101
     if style.force and not force:
         raise Rejected(f'push style {style.name} forces the update, and the '
@@ -146,19 +117,35 @@ def push(seen: Seen, writer: Writer, settings: Settings,
     uri = styles.push_uri(style, service)
     if uri is None:
         raise Rejected(f'the update service does not offer {style.name}')
-    body = styles.parameters(style, asked.named, force, service)
+    name = styles.file_name(image.path, spec)
+    suffixes = choice.row.suffixes
+    if suffixes and not name.lower().endswith(suffixes):
+        raise Rejected(
+            'the update service goes by the name of the image file',
+            expected=f'a name that ends in {", ".join(suffixes)}', seen=name,
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            todo='give the image by a URL with its original file name')
+    body = styles.parameters(choice, asked.named, force, service)
     writer.refresh(service.uri)
     if style.way == 'multipart':
         return writer.push_multipart(uri, body, image.path, image.size,
-                                     image.sha256)
+                                     image.sha256, name)
     if style.way == 'plain':
         return writer.push_plain(uri, image.path, image.size, image.sha256)
-    return writer.send('POST', uri, _fetched(service, body, settings, image,
-                                             spec))
+    return writer.send('POST', uri, _fetched(
+        service, body, settings, image, spec, seen.simple))
+
+
+def when(seen: Seen, asked: Request) -> str | None:
+    """When a request asks to be applied."""
+    if seen.service is None:
+        return None
+    return styles.apply_time(asked.choice, seen.service)
 
 
 def _fetched(service: Fields, body: dict[str, Any], settings: Settings,
-             image: Ready, spec: Image | None) -> dict[str, Any]:
+             image: Ready, spec: Image | None, info: Fields | None
+             ) -> dict[str, Any]:
     """The body of SimpleUpdate: the BMC fetches the image itself."""
     uri = settings.image_uri(image, spec) if settings.image_uri else None
     if uri is None:
@@ -167,30 +154,41 @@ def _fetched(service: Fields, body: dict[str, Any], settings: Settings,
                        error_class=ErrorClass.NEEDS_OPERATOR,
                        todo='configure where images are served to BMCs')
     body = {**body, 'ImageURI': uri}
-    protocol = styles.transfer_protocol(service, uri)
+    protocol = styles.transfer_protocol(service, uri, info)
     if protocol:
         body['TransferProtocol'] = protocol
     return body
 
 
-def _escape(asked: Push, service: Fields, settings: Settings,
-            own: Choice | None) -> Choice:
+def _escape(asked: Push, seen: Seen, settings: Settings,
+            own: Choice | None, uris: Sequence[str]) -> Choice:
     """The push style that the profile asks for, whatever we would choose.
 
-    Targets that our own choice names in place of a component cover what they
+    What the service's tables say of that style holds all the same, and
+    targets that our own choice names in place of a component cover what they
     cover, whoever names them.
     """
+    assert seen.service is not None  # noqa: S101
     where = f'push.style: {asked.style!r}'
     style = styles.STYLES.get(asked.style)
     if style is None:
         raise Rejected(f'{where}: expected one of '
                        f'{", ".join(styles.STYLES)}')
-    if not styles.offers(service, style, settings):
+    if not styles.offers(seen.service, style, settings):
         raise Rejected(f'{where}: the update service does not offer it')
     if own is not None and style.targets == 'named' and (
             asked.targets is None or {*asked.targets} & {*own.instead}):
-        return Choice(style, own.instead, own.covers)
-    return Choice(style)
+        return Choice(style, own.instead, own.row)
+    row = next((r for u in uris if (r := styles.row_for(
+        u, style, seen.service, seen.scope.quirks))), None)
+    if row is None and own is not None:
+        # Another style of a service that is known: its row's habits stay,
+        # but for what the row says of its own style alone.
+        row = dataclasses.replace(
+            own.row, covers=r'.+', style=style.name, targets=(),
+            reach=own.row.reach if style.targets == own.style.targets
+            else None)
+    return Choice(style) if row is None else Choice(style, (), row)
 
 
 def has_it(seen: Seen, error: Rejected) -> bool:

@@ -33,6 +33,7 @@ from ironic_accel.redfish import parts
 from ironic_accel.redfish import pcie
 from ironic_accel.redfish import scope as scopes
 from ironic_accel.redfish import state
+from ironic_accel.redfish import styles
 from ironic_accel.redfish import switches
 from ironic_accel.redfish import unreads
 from ironic_accel.redfish import versions
@@ -51,12 +52,14 @@ class Seen:
 
     :ivar service: the UpdateService.
     :ivar entries: the BMC's whole FirmwareInventory.
+    :ivar simple: the ActionInfo of its SimpleUpdate, where it has one.
     """
 
     scope: Scope
     service: Fields | None
     entries: tuple[Fields, ...]
     inventory: Inventory
+    simple: Fields | None = None
 
 
 def look(reader: Reader, system: str | None, catalog: Catalog,
@@ -74,6 +77,8 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     found = parts.find(reader, scope, catalog)
     found += oem_devices.find(reader, scope, found, catalog)
     service = _service(reader, scope)
+    info = styles.info_uri(service) if service is not None else None
+    simple = reader.read(info, steady=True)
     entries, lost, whole = firmware.entries(reader, scope, service)
     firmware.attach(scope, found, entries, service, catalog)
     host = state.power(scope.system)
@@ -106,7 +111,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     inventory = dataclasses.replace(
         inventory, complete=not lacking, lacking=lacking,
         requests=reader.requests, warnings=reader.warnings)
-    return Seen(scope, service, tuple(entries), inventory)
+    return Seen(scope, service, tuple(entries), inventory, simple)
 
 
 def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,

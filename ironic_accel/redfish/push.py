@@ -114,10 +114,12 @@ class Writer:
         return found if isinstance(found, str) else None
 
     def push_multipart(self, uri: str, parameters: Mapping[str, Any],
-                       path: str, size: int, sha256: str) -> Answer:
+                       path: str, size: int, sha256: str,
+                       name: str | None = None) -> Answer:
         """Push an image to a MultipartHttpPushUri (DSP0266).
 
         :param path: the file; its size and SHA-256 are checked once more.
+        :param name: what the service is told that the file is called.
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
         with _opened(path) as file:
@@ -126,7 +128,7 @@ class Writer:
             form = requests_toolbelt.MultipartEncoder(fields=[
                 ('UpdateParameters', (None, json.dumps(parameters),
                                       'application/json')),
-                ('UpdateFile', (os.path.basename(path), image,
+                ('UpdateFile', (name or os.path.basename(path), image,
                                 'application/octet-stream'))])
             sent = _Sent(form, form.len, image)
             return self._once(

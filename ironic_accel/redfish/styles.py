@@ -26,10 +26,16 @@ import dataclasses
 import re
 from typing import Any, Literal
 
+from ironic_accel.model.profile import Image
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
+from ironic_accel.redfish.fields import normal
 from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.vendors import openbmc
+from ironic_accel.redfish.vendors.base import NO_PUSH
+from ironic_accel.redfish.vendors.base import PushChoice
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Reach
 
 _SIMPLE = '#UpdateService.SimpleUpdate'
 
@@ -68,35 +74,62 @@ STYLES: Mapping[str, Style] = {s.name: s for s in (
 )}
 
 #: What is tried where no vendor's table says otherwise, the best first.
-_GENERIC = ('multipart-targets', 'simple-targets', 'http-push')
+_GENERIC = (*openbmc.PUSHES,
+            PushChoice(r'.+', 'multipart-targets'),
+            PushChoice(r'.+', 'simple-targets'),
+            PushChoice(r'.+', 'http-push'))
+
+#: Apply times that a push by one request can have: the others want a second
+#: one (StartUpdate), or wait for a time of day.
+_TIMES = ('Immediate', 'OnReset')
+
+
+#: The row of a style that no table has.
+_NO_ROW = PushChoice(r'.+', NO_PUSH)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
-    """The style for a component, and the targets in place of its own.
+    """The style for a component, and what its service wants of it.
 
     :ivar instead: paths to name as targets instead of the component.
-    :ivar covers: matches the Ids of what such targets also write.
+    :ivar row: the row of the table that it is from; one with nothing in it
+        where the profile chose.
     """
 
     style: Style
     instead: tuple[str, ...] = ()
-    covers: str = '.+'
+    row: PushChoice = _NO_ROW
 
     @property
-    def lane(self) -> str:
+    def covers(self) -> str:
+        """Matches the Ids of what a push without own targets may write."""
+        return self.row.covers
+
+    @property
+    def reach(self) -> Reach:
+        """What a push may write."""
+        if self.style.targets != 'named':
+            return self.row.reach if self.row.reach == 'like' else 'covered'
+        if self.instead:
+            return 'covered'
+        return self.row.reach or 'like'
+
+    def lane(self, entry_id: str) -> str:
         """Components of one lane can go in one push."""
-        return '/'.join([self.style.name, *map(last, self.instead)])
-
-    @property
-    def exact(self) -> bool:
-        """Whether only what is named gets written."""
-        return self.style.targets == 'named' and not self.instead
+        parts = [self.style.name, *map(last, self.instead)]
+        if self.row.most == 1 and not self.instead and (
+                self.style.targets == 'named'):
+            parts.append(entry_id)
+        return '/'.join(parts)
 
 
 def offers(service: Fields, style: Style, settings: Settings) -> bool:
-    """Whether an update service takes a style."""
+    """Whether an update service takes a style, by one request."""
     if service.flag('ServiceEnabled') is False:
+        return False
+    times = _apply_times(style, service)
+    if times and not set(times) & set(_TIMES):
         return False
     if style.way == 'multipart':
         return service.has('MultipartHttpPushUri')
@@ -106,42 +139,103 @@ def offers(service: Fields, style: Style, settings: Settings) -> bool:
             and service.part('Actions', _SIMPLE).has('target'))
 
 
-def choose(service: Fields, entry_id: str, entries: Iterable[Fields],
-           quirks: Sequence[Quirks], settings: Settings) -> Choice | None:
+def choose(service: Fields, entry: str, entries: Iterable[Fields],
+           quirks: Sequence[Quirks], settings: Settings,
+           info: Fields | None = None) -> Choice | None:
     """How an entry of the FirmwareInventory is written, or None.
 
-    The first table that covers it and whose style is offered counts.
+    The first row that covers it and whose style is offered counts.
+
+    :param entry: path of the entry.
+    :param info: the ActionInfo of SimpleUpdate, where there is one.
     """
     there = {last(e.uri): e.uri for e in entries}
-    for quirk in quirks:
-        for row in quirk.pushes:
-            style = STYLES[row.style]
-            if not re.fullmatch(row.covers, entry_id) or not offers(
-                    service, style, settings):
-                continue
-            instead = tuple(there[t] for t in row.targets if t in there)
-            return Choice(style, instead, row.covers)
-    for name in _GENERIC:
-        if offers(service, STYLES[name], settings):
-            return Choice(STYLES[name])
+    rows = [row for quirk in quirks for row in quirk.pushes]
+    for row in (*rows, *_GENERIC):
+        if not re.fullmatch(row.covers, last(entry)) or not _is_for(
+                row, service):
+            continue
+        if row.style == NO_PUSH:
+            return None
+        style = STYLES[row.style]
+        instead = tuple(there[t] for t in row.targets if t in there)
+        if offers(service, style, settings) and _may_be_named(
+                style, instead or (entry,), info):
+            return Choice(style, instead, row)
     return None
 
 
-def parameters(style: Style, targets: Sequence[str], force: bool,
+def row_for(entry: str, style: Style, service: Fields,
+            quirks: Sequence[Quirks]) -> PushChoice | None:
+    """The row of the tables for a style that somebody else chose."""
+    rows = [row for quirk in quirks for row in quirk.pushes]
+    return next((row for row in (*rows, *openbmc.PUSHES)
+                 if row.style == style.name and _is_for(row, service)
+                 and re.fullmatch(row.covers, last(entry))), None)
+
+
+def _is_for(row: PushChoice, service: Fields) -> bool:
+    """Whether a row is for a service, by its push URIs."""
+    if row.push_uri is None:
+        return True
+    return any(uri is not None and re.fullmatch(row.push_uri, normal(uri))
+               for uri in (service.text('MultipartHttpPushUri'),
+                           service.text('HttpPushUri')))
+
+
+def _may_be_named(style: Style, targets: Sequence[str],
+                  info: Fields | None) -> bool:
+    """Whether an ActionInfo lets entries be named, where it lists any."""
+    if style.way != 'simple' or style.targets != 'named':
+        return True
+    allowed = _allowed(info, 'Targets')
+    return not allowed or {normal(t) for t in targets} <= {
+        normal(a) for a in allowed}
+
+
+def info_uri(service: Fields) -> str | None:
+    """Path of the ActionInfo of SimpleUpdate, if it has one."""
+    found = service.text('Actions', _SIMPLE, '@Redfish.ActionInfo')
+    return normal(found) if found else None
+
+
+def _allowed(info: Fields | None, parameter: str) -> list[str]:
+    """The values that an ActionInfo (v1.1) lists for a parameter."""
+    for one in info.parts('Parameters') if info is not None else ():
+        if one.text('Name') == parameter:
+            return one.texts('AllowableValues')
+    return []
+
+
+def parameters(choice: Choice, targets: Sequence[str], force: bool,
                service: Fields) -> dict[str, Any]:
     """The UpdateParameters of a push, or the body of SimpleUpdate."""
+    style, row = choice.style, choice.row
     out: dict[str, Any] = {}
     if style.targets == 'named':
         out['Targets'] = list(targets)
     elif style.targets == 'empty':
         out['Targets'] = []
-    if force or style.force:
+    if (force or style.force) and not row.bare:
         out['ForceUpdate'] = True
     if style.option:
         out['Oem'] = {'Nvidia': {'UpdateOption': style.option}}
-    if 'Immediate' in _apply_times(style, service):
-        out['@Redfish.OperationApplyTime'] = 'Immediate'
+    when = apply_time(choice, service)
+    if when is not None:
+        out['@Redfish.OperationApplyTime'] = when
     return out
+
+
+def apply_time(choice: Choice, service: Fields) -> str | None:
+    """When a push asks to be applied; None leaves it to the service.
+
+    What its row wants counts, unless the service lists others and not that.
+    """
+    listed = _apply_times(choice.style, service)
+    wanted = choice.row.apply_time
+    if wanted is not None and (not listed or wanted in listed):
+        return wanted
+    return next((t for t in _TIMES if t in listed), None)
 
 
 def _apply_times(style: Style, service: Fields) -> list[str]:
@@ -156,7 +250,7 @@ def _apply_times(style: Style, service: Fields) -> list[str]:
 
 
 def push_uri(style: Style, service: Fields) -> str | None:
-    """Where a style's request goes."""
+    """Where a style's request goes, as the service gives it (its slash)."""
     if style.way == 'multipart':
         return service.target('MultipartHttpPushUri')
     if style.way == 'plain':
@@ -164,10 +258,15 @@ def push_uri(style: Style, service: Fields) -> str | None:
     return service.target('Actions', _SIMPLE, 'target')
 
 
-def transfer_protocol(service: Fields, uri: str) -> str | None:
-    """The TransferProtocol of an image's URI, where one is asked for."""
+def transfer_protocol(service: Fields, uri: str,
+                      info: Fields | None = None) -> str | None:
+    """The TransferProtocol of an image's URI, where one is asked for.
+
+    Services list them at the action, or in its ActionInfo alone.
+    """
     allowed = service.texts(
         'Actions', _SIMPLE, 'TransferProtocol@Redfish.AllowableValues')
+    allowed = allowed or _allowed(info, 'TransferProtocol')
     scheme = uri.split(':', 1)[0].upper()
     return scheme if scheme in allowed else None
 
@@ -180,3 +279,14 @@ def covers(choice: Choice, entry_id: str) -> bool:
 def matches(patterns: Iterable[str], entry_id: str) -> bool:
     """Whether an Id matches one of some patterns."""
     return any(re.fullmatch(p, entry_id) for p in patterns)
+
+
+def file_name(image_path: str, spec: Image | None) -> str:
+    """The name of an image as a service is told it.
+
+    That of the profile's URL, which keeps the suffix that some services go
+    by; a cached file is named by its digest.
+    """
+    name = (spec.url if spec else image_path).split('?', 1)[0]
+    name = re.sub(r'[^A-Za-z0-9._-]', '_', name.rsplit('/', 1)[-1])
+    return name.lstrip('.')[-120:] or 'image.bin'

@@ -89,6 +89,9 @@ _WAITS = re.compile(
     r'(next|after|upon)\s+(the\s+)?(next\s+)?(reboot|reset|restart)|'
     r'virtual a/?c', re.I)
 
+#: What its request says of the time to apply it.
+_ON_RESET = re.compile(r'"@Redfish.OperationApplyTime"\s*:\s*"OnReset"')
+
 #: MessageIds of one, without registry and version (DMTF Base and Update).
 _WAIT_IDS = frozenset({'ResetRequired', 'AwaitToActivate'})
 
@@ -176,7 +179,12 @@ def ended(doc: Mapping[str, Any]) -> bool:
 
 
 def _asks_for_reset(doc: Mapping[str, Any]) -> bool:
-    """Whether the messages of a waiting one ask for a reset."""
+    """Whether the messages of a waiting one, or its request (Task v1.2,
+    Payload), ask for a reset."""
+    payload = doc.get('Payload')
+    body = payload.get('JsonBody') if isinstance(payload, Mapping) else None
+    if isinstance(body, str) and _ON_RESET.search(body[:65536]):
+        return True
     return any(_WAITS.search(text) for text in _texts(doc)) or any(
         str(one.get('MessageId')).rsplit('.', 1)[-1] in _WAIT_IDS
         for one in _messages(doc))

@@ -55,13 +55,18 @@ _TYPES = ('#Task.', '#Job.', '#DellJob.')
 _GONE = frozenset({404, 410})
 
 
-def ticket(answer: Answer, parts: Iterable[Part]) -> dict[str, Any]:
+def ticket(answer: Answer, parts: Iterable[Part], when: str | None = None
+           ) -> dict[str, Any]:
     """What to remember of a write that a service took.
+
+    :param when: the OperationApplyTime that was asked for.
 
     Its ``kind`` is ``task`` where there is one to follow, else ``watch``:
     the service said yes, and only the device can tell what became of it.
     """
     out: dict[str, Any] = {'kind': 'task', 'parts': [list(p) for p in parts]}
+    if when == 'OnReset':
+        out['when'] = when
     doc = answer.doc
     own = doc.get('@odata.id')
     if isinstance(own, str) and (_is_task(doc) or _names_task(own)):
@@ -194,6 +199,28 @@ def _get(connector: connect.Connector, uri: str
         return response.status_code, {}
 
 
+def running(connector: connect.Connector, root: Fields) -> list[str]:
+    """What the box says that it does now, in few words; best effort.
+
+    For messages alone: whoever has to know whether a box is idle observes
+    it. At most a few tasks are read.
+    """
+    out: list[str] = []
+    try:
+        service = _get(connector, root.link('Tasks') or '')[1]
+        tasks = Fields(service, lambda uri, message: None).link('Tasks')
+        listed = _get(connector, tasks or '')[1] if tasks else {}
+        links = Fields(listed, lambda uri, message: None).links('Members')
+        for uri in reversed(links[-8:]):
+            doc = _get(connector, uri)[1]
+            if _is_task(doc) and task_states.phase(doc) in (
+                    Phase.GOING, Phase.UNKNOWN):
+                out.append(task_states.said(doc))
+    except Unreachable:
+        return out
+    return out
+
+
 def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
            parts: Sequence[Part], is_task: bool) -> Poll:
     """What a Task or Job says of itself."""
@@ -205,6 +232,8 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
         return Unknown(f'{uri} answers with {task.uri}', hidden=True)
     percent = task.number('PercentComplete')
     phase = task_states.phase(doc)
+    if told.get('when') and task_states.state_of(doc) == 'Pending':
+        phase = Phase.WAITING
     if phase is Phase.OVER:
         return Ended(tuple(_results(task, parts, _good(doc))))
     if phase is Phase.WAITING:

@@ -80,6 +80,8 @@ class Updates:
         box.faults.task_started(box, task)
         if order.apply_time in ('OnStartUpdateRequest', 'OnReset'):
             task.state = 'Pending'
+            if box.family.scheduled and order.apply_time == 'OnReset':
+                task.say('IDRAC.2.8.JCP001', (), box.family.scheduled, 'OK')
             self.waiting.append((task, order))
         else:
             self._begin(task, order)
@@ -254,7 +256,8 @@ class Updates:
         if not box.faults.take('silent-noop', part.id):
             part.land(job.version, order.digest)
             part.staged_only = order.stage_only
-            if part.effect == 0:
+            at_once = order.apply_time == 'OnReset' and box.family.scheduled
+            if part.effect == 0 or at_once:
                 box.activate(part)
         task.say(
             'Update.1.0.UpdateSuccessful',

@@ -49,7 +49,7 @@ profile: 1
 name: card
 images:
   fw:
-    url: file:///i/fw
+    url: file:///i/fw.exe
     sha256: {digest}
     fits: {{{fits}}}
     {push}

@@ -28,6 +28,7 @@ from ironic_accel.redfish.vendors import bluefield
 from ironic_accel.redfish.vendors import cray
 from ironic_accel.redfish.vendors import dell
 from ironic_accel.redfish.vendors import hpe
+from ironic_accel.redfish.vendors import lenovo
 from ironic_accel.redfish.vendors import nvidia
 from ironic_accel.redfish.vendors.base import Quirks
 
@@ -35,7 +36,7 @@ from ironic_accel.redfish.vendors.base import Quirks
 #: how to push counts.
 ALL: tuple[Quirks, ...] = (
     nvidia.STATION, nvidia.QUIRKS, bluefield.QUIRKS, dell.QUIRKS,
-    cray.QUIRKS, hpe.QUIRKS)
+    cray.QUIRKS, hpe.QUIRKS, lenovo.QUIRKS)
 
 #: Tables whose firmware entries are known by their Ids on any box: an NVIDIA
 #: board behind a BMC that shows no System for it.

@@ -64,6 +64,14 @@ class OemFirmware:
     component: str
 
 
+#: What a push may write: what its Targets name and nothing else; every like
+#: device's component of the same name; whatever ``covers`` matches.
+Reach = Literal['named', 'like', 'covered']
+
+#: In place of a style: no push of what a row covers is known to work.
+NO_PUSH = ''
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class OemDevices:
     """A vendor's own collection of cards, where no standard one has them.
@@ -92,14 +100,33 @@ class PushChoice:
     """How images are pushed to some components of a box.
 
     :ivar covers: matches the FirmwareInventory Ids that it is for.
-    :ivar style: name of the push style (``styles.STYLES``).
+    :ivar style: name of the push style (``styles.STYLES``), or ``NO_PUSH``.
     :ivar targets: Ids of the entries to name as targets in place of the
         component's own, where the box has them.
+    :ivar reach: what such a push may write. ``named`` only where a source
+        says that the service heeds Targets; None is ``like`` for a style
+        that names targets and ``covered`` for one that does not.
+    :ivar most: how many targets one push may name, None for any number.
+    :ivar apply_time: OperationApplyTime to ask for, listed or not; None asks
+        for Immediate where the service lists that.
+    :ivar suffixes: how names of image files have to end, in lower case.
+    :ivar bare: whether the service turns down parameters besides Targets and
+        the apply time.
+    :ivar card: matches the Ids of entries; those with the same first group
+        are about one and the same firmware (one entry for each port).
+    :ivar push_uri: matches the push URI of the services that it is for.
     """
 
     covers: str
     style: str
     targets: tuple[str, ...] = ()
+    reach: Reach | None = None
+    most: int | None = None
+    apply_time: str | None = None
+    suffixes: tuple[str, ...] = ()
+    bare: bool = False
+    card: str | None = None
+    push_uri: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

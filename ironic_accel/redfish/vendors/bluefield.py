@@ -38,5 +38,5 @@ QUIRKS = Quirks(
     ),
     pushes=(PushChoice(r'BMC_Firmware|Bluefield_FW_ERoT',
                        'multipart-plain'),
-            PushChoice(r'DPU_OS', 'simple-targets')),
+            PushChoice(r'DPU_OS', 'simple-targets', reach='named')),
 )

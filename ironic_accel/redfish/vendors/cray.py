@@ -18,7 +18,10 @@ and their maker (an EX425 calls itself "HPE CRAY EX425 (MILAN)").
 Source: the EX235n capture: ``Chassis/Node0`` and the firmware entries
 ``Node0.*`` are the System ``Node0``'s, and no link says so; the GPU
 ``GPU2`` has the firmware ``Node0.Acc2.VBIOS``; ``Node0.AccFPGA0`` is the
-NVIDIA baseboard's FPGA, whose SoftwareId names the board.
+NVIDIA baseboard's FPGA, whose SoftwareId names the board. Targets are
+heeded: the action's ActionInfo lists which may be named, and HPE's firmware
+action service updates one node of a blade by them (Cray-HPE,
+hms-firmware-action).
 """
 
 from __future__ import annotations
@@ -41,5 +44,5 @@ QUIRKS = Quirks(
         FirmwareRule(r'(Node\d+)\.AccFPGA\d+', 'baseboard', 'fpga',
                      system='{1}'),
     ),
-    pushes=(PushChoice(r'.+', 'simple-targets'),),
+    pushes=(PushChoice(r'.+', 'simple-targets', reach='named'),),
 )

@@ -21,6 +21,16 @@ version that is there already (Dell message registry).
 The jobs: the link Links.Oem.Dell.Jobs of the same capture's Manager, for
 services whose root lists no JobService.
 
+Pushes: an engineer of Dell wrote that the Targets of SimpleUpdate are not
+supported (iDRAC-Redfish-Scripting, issue 247), and Dell's own clients send
+an empty list to the multipart URI: a package may write every device that it
+is for. ``Immediate`` makes iDRAC reboot the host by itself where the update
+needs that (issue 166, from iDRAC 5.00 on), so ``OnReset`` is asked for: the
+reset is ours to plan and to perform. Images are update packages for Windows,
+d7, d9 or pm files (DeviceFirmwareMultipartUploadREDFISH.py). HttpPushUri
+only stores a file, for a SimpleUpdate after it: not a push by itself
+(DeviceFirmwareSimpleUpdateREDFISH.py).
+
 The auxiliary cycle: Dell's iDRAC-Redfish-Scripting,
 ServerVirtualAcPowerCycleREDFISH.py 2.0, and OpenManage Ansible Modules 9.5,
 redfish_powerstate.py: iDRAC 7.00.60 and later have it; the server has to be
@@ -31,11 +41,19 @@ by the first of the two, so it is not taken for it.
 
 from __future__ import annotations
 
+import dataclasses
+
 from ironic_accel.redfish.vendors.base import AuxPower
 from ironic_accel.redfish.vendors.base import FirmwareRule
+from ironic_accel.redfish.vendors.base import NO_PUSH
 from ironic_accel.redfish.vendors.base import OemFirmware
 from ironic_accel.redfish.vendors.base import PushChoice
 from ironic_accel.redfish.vendors.base import Quirks
+
+_PUSH = PushChoice(
+    r'Installed-.+', 'multipart-all', reach='like', apply_time='OnReset',
+    suffixes=('.exe', '.d7', '.d9', '.pm'),
+    card=r'Installed-.*__(\w+\.\w+\.\d+)-.*')
 
 QUIRKS = Quirks(
     name='dell',
@@ -55,7 +73,8 @@ QUIRKS = Quirks(
     pci_ids=(('Oem', 'Dell', 'DellSoftwareInventory'),
              ('VendorID', 'DeviceID', 'SubVendorID', 'SubDeviceID')),
     product_name=r'(.+?)(?: - [0-9A-F:]{17})?',
-    pushes=(PushChoice(r'.+', 'multipart-targets'),),
+    pushes=(_PUSH, dataclasses.replace(_PUSH, style='simple-plain'),
+            PushChoice(r'.+', NO_PUSH)),
     aux=AuxPower(
         'chassis', ('Actions', 'Oem', '#DellOemChassis.ExtendedReset'),
         {'ResetType': 'PowerCycle', 'FinalPowerState': 'Off'}),

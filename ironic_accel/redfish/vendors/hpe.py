@@ -18,12 +18,19 @@ functions in PCIDevices (HpeServerPciDevice v2.0.0), and firmware entries name
 the same place as ``DeviceContext``. HPE iLO 5 and iLO 6 data model:
 HpeComputerSystemExt.SystemReset; ``Oem.Hpe.State`` of the UpdateService says
 what an update without a task does (so polls proliantutils, HPEUpdateService).
+
+Pushes: iLO turns down too many Targets (TargetsLimitExceeded, iLO 7 1.14
+message registry), so each push names one; its HttpPushUri takes a form with
+the session's key in it and no plain body (HPEDevCom/redfishdocs, examples of
+the Python library).
 """
 
 from __future__ import annotations
 
 from ironic_accel.redfish.vendors.base import AuxPower
+from ironic_accel.redfish.vendors.base import NO_PUSH
 from ironic_accel.redfish.vendors.base import OemDevices
+from ironic_accel.redfish.vendors.base import PushChoice
 from ironic_accel.redfish.vendors.base import Quirks
 
 QUIRKS = Quirks(
@@ -38,6 +45,9 @@ QUIRKS = Quirks(
         'ProductPartNumber', 'DeviceInstances'),
     update_state=(('Oem', 'Hpe', 'State'),
                   frozenset({'idle', 'complete', 'error'})),
+    pushes=(PushChoice(r'.+', 'multipart-targets', most=1),
+            PushChoice(r'.+', 'simple-targets', most=1),
+            PushChoice(r'.+', NO_PUSH)),
     aux=AuxPower(
         'system', ('Oem', 'Hpe', 'Actions',
                    '#HpeComputerSystemExt.SystemReset'),

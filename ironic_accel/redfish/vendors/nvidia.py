@@ -65,9 +65,9 @@ ENTRIES = Quirks(
 
 #: With HGX_0 as target the whole GPU tray is meant (NVIDIA DGX H100
 #: firmware update guide, GPU tray); boxes that have no such entry take the
-#: components' own.
+#: components' own, which the same guide names one by one.
 _PUSHES = (
-    PushChoice(r'HGX_.+', 'multipart-targets', ('HGX_0',)),
+    PushChoice(r'HGX_.+', 'multipart-targets', ('HGX_0',), 'named'),
 )
 
 QUIRKS = Quirks(

@@ -51,6 +51,9 @@ class Family:
     skipped = 'Update.1.0.UpdateNotApplicable'
     refuses_equal = False
     rejects_equal = False
+    # An update that waits for a reset is applied while the host starts, and
+    # active when it is up; its task says so in these words.
+    scheduled: str | None = None
     keys: tuple[tuple[str, str, Effect], ...] = (
         (r'(?<!V)BIOS', 'bios', Effect.WARM_REBOOT),
         (r'BMC|HMC|iDRAC', 'bmc', Effect.AUX_CYCLE),

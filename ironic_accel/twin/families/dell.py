@@ -38,6 +38,9 @@ class Dell(Family):
     bad_image = 'IDRAC.2.8.RED007'
     misfit = 'IDRAC.2.8.RED096'
     refuses_equal = True
+    # Lifecycle Controller writes while the host starts.
+    flash_while_off = True
+    scheduled = 'Task successfully scheduled.'
     keys = (
         (r'^Previous', 'other', Effect.POWER_CYCLE),
         (r'BIOS', 'bios', Effect.WARM_REBOOT),
@@ -58,6 +61,16 @@ class Dell(Family):
         for component in box.components.values():
             if not component.id.startswith('Installed-'):
                 component.updateable = False
+            component.fits |= self._ids(box, component)
+
+    @staticmethod
+    def _ids(box: Box, component: Component) -> dict[str, str]:
+        """The PCI ids that a package for an entry has to be for."""
+        document = box.documents.get(component.uri) or {}
+        oem = (document.get('Oem') or {}).get('Dell') or {}
+        told = oem.get('DellSoftwareInventory') or {}
+        ids = [str(told.get(n) or '') for n in ('VendorID', 'DeviceID')]
+        return {'pci': ':'.join(ids).lower()} if all(ids) else {}
 
     @staticmethod
     def _grow_extended_reset(box: Box) -> None:

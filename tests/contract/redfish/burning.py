@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ironic_accel.converge.ports import Ready
@@ -23,6 +24,9 @@ from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.profile import Push
+from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.twin import images
 
 
@@ -33,11 +37,29 @@ def bundle(folder: Path, board: str = 'hgx-h100', **versions: str) -> Ready:
     return Ready(str(path), path.stat().st_size, digest)
 
 
-def burn(inventory: Inventory, wanted: dict[tuple[str, str], str]) -> Action:
-    """Burn versions to (device id, component)s by one push."""
+def burn(inventory: Inventory, wanted: dict[tuple[str, str], str],
+         also: Iterable[Ref] = ()) -> Action:
+    """Burn versions to (device id, component)s by one push.
+
+    :param also: what the plan says is written besides.
+    """
     return Action('burn', 'redfish', tuple(
         Change(Item(d, c, 'firmware', v), None)
-        for (d, c), v in wanted.items()), Effect.AUX_CYCLE, 'bundle')
+        for (d, c), v in wanted.items()), Effect.AUX_CYCLE, 'bundle',
+        tuple(also))
+
+
+def planned(backend: RedfishBackend, wanted: dict[tuple[str, str], str],
+            push: Push | None = None) -> Action:
+    """The same, as the way says what it writes besides."""
+    inventory = backend.observe()
+    way, = backend.ways(inventory, () if push is None else (push,))
+    also: set[Ref] = set()
+    for ref in wanted:
+        more = (way.burns[ref].also_writes if push is None
+                else way.burns[ref].pushes[push])
+        also |= set(more or ())
+    return burn(inventory, wanted, sorted(also - set(wanted)))
 
 
 def set_mode(wanted: dict[str, Value], name: str,

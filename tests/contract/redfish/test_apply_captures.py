@@ -73,13 +73,14 @@ def test_gb300_wants_consent_to_write_more_than_was_asked(
 
 def test_dell_dpu_from_burn_to_proof(
         captures: Path, tmp_path: Path) -> None:
-    digest = images.plain_image(tmp_path / 'nic', 'nic', '24.43.2026')
+    digest = images.plain_image(tmp_path / 'nic', 'nic', '24.43.2026',
+                                {'pci': '15b3:a2d6'})
     asked = f"""
 profile: 1
 name: bf2
 images:
   nic:
-    url: file:///i/nic
+    url: file:///i/nic.exe
     sha256: {digest}
     fits: {{pci: "15b3:a2d6"}}
 devices:

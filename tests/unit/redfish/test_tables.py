@@ -27,6 +27,7 @@ from ironic_accel.redfish.settings import Settings
 from ironic_accel.redfish.vendors import dell
 from ironic_accel.redfish.vendors import generic
 from ironic_accel.redfish.vendors import nvidia
+from ironic_accel.redfish.vendors.base import NO_PUSH
 from ironic_accel.redfish.vendors.base import Quirks
 
 KIND_OF = {'processor': ('gpu', 'fpga', 'ai'), 'adapter': ('nic', 'dpu'),
@@ -50,7 +51,7 @@ def test_rows_name_what_exists(quirks: Quirks) -> None:
         assert any(rule.component in known.components(kind)
                    for kind in KIND_OF[rule.owner]), rule.component
     for row in quirks.pushes:
-        assert row.style in styles.STYLES
+        assert row.style in {*styles.STYLES, NO_PUSH}
         re.compile(row.covers)
     for oem in quirks.oem_firmware:
         assert oem.component in known.components('gpu')
@@ -113,21 +114,22 @@ def test_the_tray_is_named_where_it_has_an_entry() -> None:
                          Settings())
     assert tray is not None
     assert tray.instead == (f'{ENTRY}/HGX_0',)
-    assert not tray.exact
+    assert tray.reach == 'covered'
     assert styles.covers(tray, 'HGX_FW_FPGA_0')
     assert not styles.covers(tray, 'CX8_0')
     bare = styles.choose(service(), 'HGX_FW_GPU_SXM_1',
                          entries('HGX_FW_GPU_SXM_1'), quirks, Settings())
     assert bare is not None
-    assert bare.exact
-    assert bare.lane != tray.lane
+    assert bare.reach == 'named'
+    assert bare.lane('X') != tray.lane('X')
+    assert bare.lane('X') == bare.lane('Y')
 
 
 def test_a_gb_station_wins_over_its_board() -> None:
     choice = styles.choose(service(), 'HGX_FW_GPU_0', entries('HGX_0'),
                            (nvidia.STATION, nvidia.QUIRKS), Settings())
     assert choice is not None
-    assert (choice.style.targets, choice.exact) == ('empty', False)
+    assert (choice.style.targets, choice.reach) == ('empty', 'covered')
 
 
 @pytest.mark.parametrize(('name', 'force', 'expected'), [
@@ -140,12 +142,11 @@ def test_a_gb_station_wins_over_its_board() -> None:
 ])
 def test_update_parameters(
         name: str, force: bool, expected: dict[str, object]) -> None:
-    assert styles.parameters(
-        styles.STYLES[name], ['/a'], force, service()) == {
+    choice = styles.Choice(styles.STYLES[name])
+    assert styles.parameters(choice, ['/a'], force, service()) == {
         **expected, '@Redfish.OperationApplyTime': 'Immediate'}
     plain = service('MultipartHttpPushUri@Redfish.OperationApplyTimeSupport')
-    assert styles.parameters(
-        styles.STYLES[name], ['/a'], force, plain) == expected
+    assert styles.parameters(choice, ['/a'], force, plain) == expected
 
 
 def test_simple_update_names_its_protocol() -> None:

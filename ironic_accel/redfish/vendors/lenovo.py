@@ -1,0 +1,35 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Lenovo servers with XCC: how images are pushed.
+
+Sources: fwupd ``plugins/redfish/redfish.quirk`` (ThinkSystem:
+``wildcard-targets``, an empty list of Targets, by the multipart URI); aiohmi
+``redfish/oem/lenovo`` and fwupd's legacy device: HttpPushUri wants
+HttpPushUriTargets claimed before and released after it, which is no push by
+itself.
+"""
+
+from __future__ import annotations
+
+from ironic_accel.redfish.vendors.base import NO_PUSH
+from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Quirks
+
+QUIRKS = Quirks(
+    name='lenovo',
+    recognised_by=(('root.Vendor', r'Lenovo'),
+                   ('system.Manufacturer', r'Lenovo')),
+    pushes=(PushChoice(r'.+', 'multipart-all', reach='like'),
+            PushChoice(r'.+', 'simple-targets'),
+            PushChoice(r'.+', NO_PUSH)),
+)
