@@ -120,7 +120,7 @@ def _members(name: str, played: world.World) -> list[str]:
 
 def _where(dice: random.Random, name: str) -> str:
     """A resource, mostly one that is read; sometimes all below it."""
-    pool = telling(name) if dice.random() < 0.9 else paths(name)
+    pool = (dice.random() < 0.9 and telling(name)) or paths(name)
     path = dice.choice(pool)
     kind = dice.random()
     if kind < 0.75:

@@ -162,7 +162,11 @@ def lies(box: Box, host: str, names: list[str],
             yield f'{stem}: there is none'
         for name in names:
             number = name.removeprefix(f'{stem}_X')
-            if name != number and number.isdigit() and int(number) != found:
+            if name == number or not number.isdigit():
+                continue
+            # One that is not read is not counted, and degrades the node.
+            fewer = int(number) < found and trait_names.DEGRADED in names
+            if int(number) != found and not fewer:
                 yield f'{name}: there are {found}'
         yield from _mode_lies(box, host, kind, names)
 
