@@ -22,12 +22,17 @@ from ironic.drivers.modules.redfish import utils as redfish_utils
 from ironic_accel.conductor import known
 from ironic_accel.conductor import serving
 from ironic_accel.conductor.conf import CONF
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import spoils
 from ironic_accel.redfish.backend import NAME
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.host import Host
 from ironic_accel.redfish.settings import Settings
+
+#: Property of a node with paths that its BMC is known not to answer for.
+ACCEPT_UNREAD = 'accel_accept_unread'
 
 
 def session(node: Any) -> tuple[Any, str]:
@@ -72,13 +77,36 @@ def backend(node: Any, name: str = NAME) -> RedfishBackend:
     """The out-of-band backend of a node.
 
     :param name: of the way, where a plan spans several BMCs.
-    :raises: Unreachable.
+    :raises: Unreachable; BadInput for what cannot be accepted as unread.
     """
     connector, uri = session(node)
     return RedfishBackend(connector, uri, catalog=known.catalogue(),
                           settings=Settings(
                               push_timeout=CONF.accelerator.push_timeout,
+                              accept_unread=accept_unread(node),
                               image_uri=serving.serve), name=name)
+
+
+def accept_unread(node: Any) -> frozenset[str]:
+    """``driver_info/accel_accept_unread``: what a BMC is known not to tell.
+
+    A list of paths, or a text with them between commas or blanks.
+
+    :raises: BadInput for what is no such list, and for a path without which
+        nobody knows what there is or whether it is idle.
+    """
+    told = node.driver_info.get(ACCEPT_UNREAD) or []
+    if isinstance(told, str):
+        told = told.replace(',', ' ').split()
+    if not isinstance(told, list) or not all(
+            isinstance(uri, str) for uri in told):
+        raise BadInput(f'driver_info/{ACCEPT_UNREAD}: {told!r}: expected a '
+                       'list of paths of sub-resources')
+    for uri in told:
+        wrong = spoils.refusal(uri)
+        if wrong is not None:
+            raise BadInput(f'driver_info/{ACCEPT_UNREAD}: {wrong}')
+    return frozenset(told)
 
 
 def host(node: Any) -> Host:

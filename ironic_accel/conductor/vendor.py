@@ -25,6 +25,7 @@ from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
 from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
+from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import known
 from ironic_accel.conductor.agent_steps import AgentSteps
@@ -55,7 +56,11 @@ class Accelerator(Passthru, AgentSteps, Steps, FirstBoot, Loop, Truth,
             ).get_properties()
         return {**upstream, 'accel_baseline':
                 'Site profile that the clean step apply_baseline brings '
-                'this node to. Optional.'}
+                'this node to. Optional.',
+                connection.ACCEPT_UNREAD:
+                'List of Redfish paths of sub-resources that the BMC is '
+                'known not to answer for; a device, a collection, a task, '
+                'a job or an update resource is refused. Optional.'}
 
 
 class RedfishAccelerator(Accelerator, redfish_vendor.RedfishVendorPassthru):

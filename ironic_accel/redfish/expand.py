@@ -20,6 +20,24 @@ from typing import Any
 from ironic_accel.redfish.fields import normal
 
 
+def dropped(whole: Mapping[str, Any], member: Mapping[str, Any]
+            ) -> str | None:
+    """A property that a member lacks and the same resource by itself has.
+
+    :param whole: the resource, read by itself.
+    """
+    for key, value in whole.items():
+        if key.startswith('@') or '@' in key:
+            continue
+        if key not in member:
+            return key
+        inner = member[key]
+        if isinstance(value, Mapping) and isinstance(inner, Mapping) and (
+                more := dropped(value, inner)) is not None:
+            return f'{key}.{more}'
+    return None
+
+
 def wrong(uri: str, doc: Mapping[str, Any]) -> str | None:
     """What is wrong with an expanded answer, or None.
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
+import re
 from typing import Any
 
 from ironic_accel.model import version
@@ -45,6 +46,11 @@ def normal(uri: str) -> str:
 def last(uri: str) -> str:
     """The last segment of a path: a resource's id, mostly."""
     return normal(uri).rsplit('/', 1)[-1]
+
+
+def stem(uri: str) -> str:
+    """What ids of like resources have in common: ``GPU_SXM_#``."""
+    return re.sub('[0-9]+', '#', last(uri))
 
 
 class Fields:

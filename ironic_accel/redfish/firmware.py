@@ -29,6 +29,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.facts import pci_id
 from ironic_accel.model.standing import Standing
+from ironic_accel.redfish import products
 from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
@@ -74,8 +75,8 @@ class Entry:
 
 def kind_of(found: Found, catalog: Catalog) -> str:
     """The kind of a device: what the catalogue knows, else what it shows."""
-    product = catalog.identify(found.hint, found.vendor, found.model,
-                               found.pci, found.part_number)
+    product = products.identify(catalog, found.hint, found.vendor,
+                                found.model, found.pci, found.part_number)
     return product.kind if product else found.hint or 'ai'
 
 

@@ -22,7 +22,6 @@ from ironic_accel.model.device import Link
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.join import clean_serial
 from ironic_accel.redfish.fields import Fields
-from ironic_accel.redfish.fields import last
 
 #: Resource.Health, the worst last.
 _HEALTH = ('OK', 'Warning', 'Critical')
@@ -199,8 +198,3 @@ def absent(shown: Fields) -> bool:
     """Whether a resource stands for an empty place."""
     told = shown.doc.get('Status')
     return isinstance(told, dict) and told.get('State') == 'Absent'
-
-
-def stem(uri: str) -> str:
-    """What ids of like resources have in common: ``GPU_SXM_#``."""
-    return re.sub('[0-9]+', '#', last(uri))

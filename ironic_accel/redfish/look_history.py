@@ -33,6 +33,9 @@ from typing import Any
 TIMES = 3
 APART = 60.0
 
+#: How long it is believed what ``$expand`` does, seconds.
+_TRIED = 3600.0
+
 #: BMCs remembered, and resources of one BMC.
 _BMCS = 2048
 _RESOURCES = 512
@@ -40,12 +43,14 @@ _RESOURCES = 512
 
 @dataclasses.dataclass(slots=True)
 class _Bmc:
-    """One BMC's: first failure, "not there" and when, and steadiness."""
+    """One BMC's: first failures, "not there" and when, what was there,
+    steadiness, and which resources ``$expand`` gives whole."""
 
     since: OrderedDict[str, float]
     missing: OrderedDict[str, tuple[int, float]]
     there: OrderedDict[str, None]
     steady: dict[str, tuple[Hashable, float]]
+    expands: OrderedDict[str, tuple[bool, float]]
 
 
 class LookHistory:
@@ -70,7 +75,8 @@ class LookHistory:
         found = self._bmcs.get(bmc)
         if found is None:
             found = self._bmcs[bmc] = _Bmc(
-                OrderedDict(), OrderedDict(), OrderedDict(), {})
+                OrderedDict(), OrderedDict(), OrderedDict(), {},
+                OrderedDict())
         self._bmcs.move_to_end(bmc)
         while len(self._bmcs) > _BMCS:
             self._bmcs.popitem(last=False)
@@ -123,6 +129,25 @@ class LookHistory:
                 known.missing[uri] = (times, now)
                 _bound(known.missing)
             return times >= TIMES
+
+    def expands_whole(self, bmc: str, kind: str) -> bool | None:
+        """Whether ``$expand`` gives resources of a type whole.
+
+        None where nobody has tried it for an hour.
+        """
+        with self._lock:
+            good, when = self._of(bmc).expands.get(kind, (False, None))
+            now = self.now()
+            if when is None or not when <= now <= when + _TRIED:
+                return None
+            return good
+
+    def tried_expand(self, bmc: str, kind: str, whole: bool) -> None:
+        """Note whether ``$expand`` gave a resource of a type whole."""
+        with self._lock:
+            known = self._of(bmc).expands
+            known[kind] = (whole, self.now())
+            _bound(known)
 
     def steady(self, bmc: str, system: str, seen: Hashable) -> float:
         """Seconds for which a System's looks have all shown the same.

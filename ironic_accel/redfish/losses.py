@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 from ironic_accel.model.device import KINDS
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
+from ironic_accel.redfish.fields import stem
 from ironic_accel.redfish.found import ADAPTER_KINDS
 from ironic_accel.redfish.found import CARD_KINDS
-from ironic_accel.redfish.found import stem
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.spoils import Role
 from ironic_accel.redfish.spoils import Spoils

@@ -31,6 +31,7 @@ from ironic_accel.redfish import modes
 from ironic_accel.redfish import oem_devices
 from ironic_accel.redfish import parts
 from ironic_accel.redfish import pcie
+from ironic_accel.redfish import products
 from ironic_accel.redfish import scope as scopes
 from ironic_accel.redfish import state
 from ironic_accel.redfish import styles
@@ -160,8 +161,8 @@ def _service(reader: Reader, scope: Scope) -> Fields | None:
 def _device(reader: Reader, found: Found, catalog: Catalog) -> Device:
     """A device with what the catalogue knows of it; its id is its URI."""
     kind = firmware.kind_of(found, catalog)
-    product = catalog.identify(found.hint, found.vendor, found.model,
-                               found.pci, found.part_number)
+    product = products.identify(catalog, found.hint, found.vendor,
+                                found.model, found.pci, found.part_number)
     name = product.name if product else None
     vendor = (product.vendor if product
               else catalog.vendor(found.vendor) or found.vendor)

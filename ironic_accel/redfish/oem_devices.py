@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish import pcie
+from ironic_accel.redfish import products
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.found import absent
 from ironic_accel.redfish.found import CARD_KINDS
@@ -61,8 +62,8 @@ def _cards(reader: Reader, row: OemDevices, chassis: Fields,
         card = _card(reader, row, one)
         kind = row.kinds.get(one.text(row.type) or '')
         function = _function(reader, row, one, card, catalog)
-        product = catalog.identify(None, card.vendor, card.model, card.pci,
-                                   card.part_number)
+        product = products.identify(catalog, None, card.vendor, card.model,
+                                    card.pci, card.part_number)
         if product is not None:
             kind = product.kind
         elif kind is None and function is not None:

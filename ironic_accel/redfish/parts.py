@@ -19,9 +19,11 @@ import re
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish import pcie
+from ironic_accel.redfish import products
 from ironic_accel.redfish import versions
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
+from ironic_accel.redfish.fields import stem
 from ironic_accel.redfish.found import absent
 from ironic_accel.redfish.found import ADAPTER_KINDS
 from ironic_accel.redfish.found import common
@@ -30,7 +32,6 @@ from ironic_accel.redfish.found import listed
 from ironic_accel.redfish.found import location
 from ironic_accel.redfish.found import PROCESSOR_KINDS
 from ironic_accel.redfish.found import status
-from ironic_accel.redfish.found import stem
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import is_dpu
 from ironic_accel.redfish.scope import Scope
@@ -160,8 +161,8 @@ def _hint(reader: Reader, shown: Fields, others: list[Fields],
         return _PROCESSORS[known]
     if shown.doc.get('InstructionSet') in _CPU_SETS:
         return None
-    product = catalog.identify(
-        None, shown.text('Manufacturer'), shown.text('Model'), None,
+    product = products.identify(
+        catalog, None, shown.text('Manufacturer'), shown.text('Model'), None,
         shown.text('PartNumber'))
     if product is not None:
         return product.kind

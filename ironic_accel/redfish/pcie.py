@@ -22,6 +22,7 @@ from ironic_accel.model.device import Link
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.facts import pci_id
 from ironic_accel.model.join import clean_serial
+from ironic_accel.redfish import products
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.found import absent
@@ -199,8 +200,8 @@ def scan(reader: Reader, scope: Scope, known: list[Found],
         shown, hint = _found(reader, device, catalog)
         if same(shown, known + new) or not (settled or shown.serial):
             continue
-        product = catalog.identify(None, shown.vendor, shown.model,
-                                   shown.pci, shown.part_number)
+        product = products.identify(catalog, None, shown.vendor, shown.model,
+                                    shown.pci, shown.part_number)
         shown.hint = product.kind if product else hint
         if shown.hint in CARD_KINDS:
             new.append(shown)

@@ -34,6 +34,7 @@ from ironic_accel.redfish import expand
 from ironic_accel.redfish import origin
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import normal
+from ironic_accel.redfish.fields import stem
 from ironic_accel.redfish.getter import Doc
 from ironic_accel.redfish.getter import Failure
 from ironic_accel.redfish.getter import Getter
@@ -44,6 +45,8 @@ from ironic_accel.redfish.spoils import Spoils
 
 #: Badly answered ``$expand`` after which it is not asked for any more.
 _EXPAND_FAULTS = 2
+#: Forms of Id in one collection of which a member is read by itself too.
+_SAMPLES = 3
 
 
 class Reader:
@@ -229,7 +232,10 @@ class Reader:
         if whole is None:
             whole = self.get(uri, steady)
         found, unread = [], []
-        for link in self._member_links(uri, whole, spoils is not NOTHING):
+        links = self._member_links(uri, whole, spoils is not NOTHING)
+        if whole is not None:
+            self._distrust(uri, whole, links)
+        for link in links:
             member = self.read(link, steady)
             wrong = None if member is None or whole is None else (
                 documents.wrong_member(whole, member.doc))
@@ -313,6 +319,40 @@ class Reader:
             return None
         self._keep(doc)
         return doc
+
+    def _distrust(self, uri: str, doc: Doc, links: list[str]) -> None:
+        """Forget members that ``$expand`` gave where it drops properties.
+
+        Of those that are most alike one is read by itself too, once an hour.
+        """
+        given = [u for u in map(normal, links) if u in self._expanded]
+        alike: dict[str, list[str]] = {}
+        for one in given:
+            alike.setdefault(f'{doc.get("@odata.type")} {stem(one)}',
+                             []).append(one)
+        most = sorted(alike, key=lambda k: -len(alike[k]))[:_SAMPLES]
+        if all(self._comes_whole(kind, alike[kind][0]) for kind in most):
+            return
+        self.warn(uri, '$expand drops properties: read one by one instead')
+        for one in given:
+            if one in self._expanded:
+                self._expanded.discard(one)
+                self._docs.pop(one, None)
+
+    def _comes_whole(self, kind: str, uri: str) -> bool:
+        """Whether members of one kind come with all their properties."""
+        history = self._settings.history
+        known = history.expands_whole(self.address, kind)
+        if known is not None:
+            return known
+        member = self._docs.pop(uri)
+        self._expanded.discard(uri)
+        alone = self.get(uri)
+        if alone is None:
+            return True
+        whole = expand.dropped(alone, member) is None
+        history.tried_expand(self.address, kind, whole)
+        return whole
 
     def _keep(self, value: Any) -> None:
         """Remember every whole resource within an answer."""

@@ -33,8 +33,8 @@ from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.fields import normal
+from ironic_accel.redfish.fields import stem
 from ironic_accel.redfish.found import CARD_KINDS
-from ironic_accel.redfish.found import stem
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.spoils import Role
 from ironic_accel.redfish.spoils import Spoils
