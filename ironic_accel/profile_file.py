@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import sys
 
+from ironic_accel.bounded import files
 from ironic_accel.model import errors
 from ironic_accel.model import loader
+from ironic_accel.model import strict_yaml
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.profile import Profile
 
@@ -30,14 +32,16 @@ def read(file: str, catalog: Catalog | None = None) -> list[Profile]:
     """
     try:
         if file == '-':
-            text = sys.stdin.read()
+            text = sys.stdin.read(strict_yaml.MAX_LENGTH + 1)
         else:
-            with open(file, encoding='utf-8') as stream:
-                text = stream.read()
+            text = files.read_text(file, strict_yaml.MAX_LENGTH)
+    except ValueError as exc:
+        # A path with a NUL in it; text that is none.
+        raise errors.BadInput(f'{file!r}: ' + (
+            'not UTF-8 text' if isinstance(exc, UnicodeDecodeError)
+            else str(exc))) from exc
     except OSError as exc:
         raise errors.BadInput(f'{file}: {exc.strerror}') from exc
-    except UnicodeDecodeError as exc:
-        raise errors.BadInput(f'{file}: not UTF-8 text') from exc
     return loader.load_text(text, file, catalog)
 
 

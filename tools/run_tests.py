@@ -12,8 +12,8 @@
 
 """Run the test tiers and print their seconds and one closing line.
 
-``run_tests.py [TIER...]``: lint, unit, contract, lab, faces; all of them by
-default. Each check of the tier ``lint`` counts as one test in the total.
+``run_tests.py [TIER...]``: lint, unit, contract, security, lab, faces; all
+of them by default. Each check of the tier ``lint`` counts as one test in the total.
 A failing tier does not stop the next one. Exit status 0 or 1.
 """
 
@@ -50,6 +50,7 @@ LINT: dict[str, list[str]] = {
 PYTEST: dict[str, list[str]] = {
     "unit": ["-n", "2"],
     "contract": ["-n", "2"],
+    "security": ["-n", "2"],
     "lab": [],
     "faces": ["-n", "2"],
 }
@@ -145,7 +146,8 @@ def run_pytest(tier: str, options: list[str],
 def run_tiers(names: Sequence[str]) -> dict[str, Tally]:
     """Run tiers in order, the lab beside those that are pytest's too."""
     tallies: dict[str, Tally] = {}
-    beside = "lab" in names and bool({"unit", "contract", "faces"} & {*names})
+    beside = "lab" in names and bool(
+        {"unit", "contract", "security", "faces"} & {*names})
     with (tempfile.TemporaryFile("w+") as said,
           concurrent.futures.ThreadPoolExecutor(1) as pool):
         lab = None

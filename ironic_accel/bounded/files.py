@@ -97,7 +97,9 @@ def readable_by_others(path: str) -> bool:
     """Whether more than its owner may read a file, as far as its mode
     tells; one that is not there is read by nobody."""
     with contextlib.suppress(OSError):
-        return bool(os.stat(path).st_mode & (stat.S_IRGRP | stat.S_IROTH))
+        mode = os.stat(path).st_mode
+        return stat.S_ISREG(mode) and bool(
+            mode & (stat.S_IRGRP | stat.S_IROTH))
     return False
 
 

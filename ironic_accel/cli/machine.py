@@ -19,7 +19,11 @@ import os
 import sys
 from urllib import parse
 
+from ironic_accel.bounded import files
 from ironic_accel.model import errors
+
+#: Characters of a password file that are read.
+_LONGEST = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,11 +73,11 @@ def url(args: argparse.Namespace) -> str:
     :raises: BadInput for any other URL.
     """
     text = str(args.bmc)
-    parts = parse.urlsplit(text)
     try:
+        parts = parse.urlsplit(text)
         port = parts.port
     except ValueError:
-        raise errors.BadInput('--bmc: the port is no number') from None
+        raise errors.BadInput('--bmc: host or port is none') from None
     if (parts.scheme not in ('http', 'https') or not parts.hostname
             or parts.username is not None or parts.query
             or parts.path.strip('/')):
@@ -97,8 +101,14 @@ def credentials(args: argparse.Namespace) -> tuple[str | None, str | None]:
     if args.user is None:
         return None, None
     try:
+        # Not bound to be a regular file: a shell gives what another
+        # command prints as a FIFO.
         with open(args.password_file, encoding='utf-8') as stream:
-            password = stream.read().rstrip('\r\n')
+            password = stream.read(_LONGEST).rstrip('\r\n')
+        if files.readable_by_others(args.password_file):
+            print(f'warning: {args.password_file}: others may read the '
+                  f'password: chmod go-r {args.password_file}',
+                  file=sys.stderr)
     except (OSError, UnicodeDecodeError) as exc:
         raise errors.BadInput(
             f'--password-file: {args.password_file} cannot be read: '

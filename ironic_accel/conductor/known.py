@@ -17,8 +17,10 @@ from __future__ import annotations
 import functools
 import pathlib
 
+from ironic_accel.bounded import files
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import catalog
+from ironic_accel.model import strict_yaml
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.errors import BadInput
 
@@ -43,8 +45,10 @@ def _texts(folder: pathlib.Path) -> dict[str, str]:
     texts = {}
     for path in sorted(folder.glob('*.yaml')):
         try:
-            texts[str(path)] = path.read_text(encoding='utf-8')
+            texts[str(path)] = files.read_text(
+                str(path), strict_yaml.MAX_LENGTH)
         except (OSError, UnicodeDecodeError) as exc:
-            raise BadInput(f'{path}: a text in UTF-8 was expected: {exc}'
+            why = getattr(exc, 'strerror', None) or exc
+            raise BadInput(f'{path}: a text in UTF-8 was expected: {why}'
                            ) from exc
     return texts

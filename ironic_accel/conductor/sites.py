@@ -21,9 +21,11 @@ import threading
 
 from oslo_log import log
 
+from ironic_accel.bounded import files
 from ironic_accel.conductor import known
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import loader
+from ironic_accel.model import strict_yaml
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Profile
@@ -88,9 +90,12 @@ class SiteProfiles:
         for path in sorted(folder.glob('*.yaml')):
             try:
                 stat = path.stat()
+                mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             except FileNotFoundError:
                 continue
-            mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            except OSError:
+                # Said once, by whoever reads it: it has no time of change.
+                mark = (0, 0, 0)
             old = self._files.get(path)
             seen[path] = (old if old and old.mark == mark
                           else _File(mark, _read(path)))
@@ -102,13 +107,17 @@ class SiteProfiles:
 
 def _read(path: pathlib.Path) -> tuple[Profile, ...]:
     try:
-        text = path.read_text(encoding='utf-8')
+        text = files.read_text(str(path), strict_yaml.MAX_LENGTH)
         return tuple(loader.load_text(text, source=str(path),
                                       catalog=known.catalogue()))
     except (AccelError, OSError, UnicodeDecodeError) as exc:
-        LOG.error('Site profiles of %(path)s are not used: %(why)s',
-                  {'path': path, 'why': exc})
-        return ()
+        LOG.error('Site profiles of %(path)s are not used: %(why)s', {
+            'path': path,
+            'why': getattr(exc, 'strerror', None) or exc})
+    except Exception:
+        # Whatever is wrong with one file, the others' profiles stand.
+        LOG.exception('Site profiles of %s are not used', path)
+    return ()
 
 
 def _warn_of_doubles(files: Mapping[pathlib.Path, _File]) -> None:

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import copy
 import dataclasses
 import hashlib
 import json
@@ -25,6 +24,7 @@ import yaml
 
 from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model import profile_reader
+from ironic_accel.model import strict_json
 from ironic_accel.model import strict_yaml
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.document import plain
@@ -34,6 +34,7 @@ from ironic_accel.model.profile import FORMAT
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
+from ironic_accel.model.reading import listed
 from ironic_accel.model.reading import Problems
 from ironic_accel.model.reading import shown
 
@@ -62,7 +63,7 @@ def load_text(text: str, source: str = '<text>',
     if not profiles:
         raise BadInput(f'{source}: no profile in it')
     if found:
-        raise BadInput(f"{source}: {'; '.join(found)}")
+        raise BadInput(f'{source}: {listed(found)}')
     return profiles
 
 
@@ -76,7 +77,7 @@ def load_data(data: Any, source: str = 'profile', inline: bool = True,
     :raises: BadInput with every problem: path, value, what was expected.
     """
     problems = Problems()
-    profile = profile_reader.read(copy.deepcopy(data), problems,
+    profile = profile_reader.read(_plain(data, source), problems,
                                   catalog or catalog_mod.load())
     problems.raise_if_any(source)
     size = len(canonical(normalise(profile)))
@@ -85,6 +86,20 @@ def load_data(data: Any, source: str = 'profile', inline: bool = True,
             f'{source}: {size} bytes where at most {MAX_INLINE_BYTES} were '
             'expected of an inline profile; put it into profile_path')
     return _with_digest(profile)
+
+
+def _plain(data: Any, source: str) -> Any:
+    """A copy of plain data, by way of JSON: bounded, and of its types alone.
+
+    :raises: BadInput for what is no such data, or too much of it.
+    """
+    try:
+        return strict_json.parse(
+            json.dumps(data, allow_nan=False).encode(), strict_yaml.MAX_LENGTH,
+            strict_yaml.MAX_DEPTH)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise BadInput(f'{source}: plain data were expected, as JSON has '
+                       f'them: {str(exc)[:300]}') from exc
 
 
 def normalise(profile: Profile) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from ironic_accel.model.strict_yaml import Path
 #: How many names an error lists where none is close.
 _LISTED = 12
 _LONGEST = 60
+#: Problems that one message tells.
+_TOLD = 20
 
 
 def shown(value: Any) -> str:
@@ -41,12 +43,20 @@ def shown(value: Any) -> str:
 
 def suggest(name: object, known: Collection[str]) -> str:
     """What is known in place of a name: the closest ones, or the list."""
-    close = difflib.get_close_matches(str(name), known, 3)
+    # Comparing takes time by the product of both lengths.
+    close = difflib.get_close_matches(str(name)[:64], known, 3)
     if close:
         return f"did you mean {' or '.join(close)}?"
     listed = ', '.join(list(known)[:_LISTED])
     more = ', ...' if len(known) > _LISTED else ''
     return f'known: {listed}{more}' if known else 'nothing is known here'
+
+
+def listed(problems: list[str]) -> str:
+    """Problems in one line, as many as somebody reads."""
+    more = len(problems) - _TOLD
+    return '; '.join(problems[:_TOLD]) + (
+        f'; and {more} more' if more > 0 else '')
 
 
 class Problems:
@@ -72,7 +82,7 @@ class Problems:
     def raise_if_any(self, source: str) -> None:
         """Raise BadInput with all that was found."""
         if self.found:
-            raise BadInput(f"{source}: {'; '.join(self.found)}")
+            raise BadInput(f'{source}: {listed(self.found)}')
 
 
 class Node:

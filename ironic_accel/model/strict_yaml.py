@@ -30,7 +30,15 @@ from ironic_accel.model.errors import BadInput
 #: Path of a value in a document: keys and list positions.
 Path = tuple[str | int, ...]
 
-_INTEGER = re.compile(r'(?:0|-?[1-9][0-9]*)\Z')
+#: Characters of a text, and levels of nesting. A profile has some two
+#: thousand characters and seven levels, the largest file of the catalogue a
+#: hundred thousand.
+MAX_LENGTH = 1024 * 1024
+MAX_DEPTH = 24
+
+#: One of more digits than 64 bits have stays text, and is refused as such.
+_INTEGER = re.compile(r'(?:0|-?[1-9][0-9]{0,18})\Z')
+_ODD = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]')
 _WORDS: dict[str, bool | None] = {
     'true': True, 'false': False, 'null': None, '~': None, '': None}
 
@@ -42,6 +50,9 @@ def dotted(path: Path) -> str:
         if isinstance(part, int):
             text += f'[{part}]'
         else:
+            # A key is whatever somebody wrote there.
+            part = _ODD.sub('?', part if len(part) <= 60 else
+                            f'{part[:57]}...')
             text += f'.{part}' if text else part
     return text or '(top)'
 
@@ -70,7 +81,13 @@ class Document:
         if isinstance(node, yaml.SequenceNode):
             return [self._build(child, (*path, i))
                     for i, child in enumerate(node.value)]
+        self._check_text(node, path)
         return _scalar(node)
+
+    def _check_text(self, node: yaml.Node, path: Path) -> None:
+        if _ODD.search(str(node.value)):
+            raise self._fail(node, path, 'has control characters or half a '
+                             'character in it')
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -78,6 +95,7 @@ class Document:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._fail(key_node, path,
                                  'a key must be a plain word')
+            self._check_text(key_node, path)
             key = str(key_node.value)
             if key == '<<' and not key_node.style:
                 raise self._fail(key_node, path,
@@ -115,9 +133,22 @@ def documents(text: str, source: str = '<text>') -> Iterator[Document]:
 
     :raises: BadInput with source and line for whatever is not strict YAML.
     """
+    if len(text) > MAX_LENGTH:
+        raise BadInput(f'{source}: {len(text)} characters where at most '
+                       f'{MAX_LENGTH} were expected')
     try:
+        depth = 0
+        # Events come as the text is read: what is nested without an end
+        # costs no time, which for PyYAML is quadratic, beyond the bound.
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             _refuse_event(event, source)
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                mark = event.start_mark
+                where = f', line {mark.line + 1}' if mark else ''
+                raise BadInput(f'{source}{where}: nested deeper than '
+                               f'{MAX_DEPTH} levels')
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
         found = [Document(n, source) for n in nodes]
     except RecursionError:
@@ -126,7 +157,10 @@ def documents(text: str, source: str = '<text>') -> Iterator[Document]:
         mark = getattr(exc, 'problem_mark', None)
         where = f', line {mark.line + 1}' if mark else ''
         problem = getattr(exc, 'problem', None) or str(exc)
-        raise BadInput(f'{source}{where}: not YAML: {problem}') from exc
+        raise BadInput(f'{source}{where}: not YAML: {problem[:300]}') from exc
+    except (ValueError, OverflowError, IndexError) as exc:
+        # PyYAML of an escape that is no character ("\UFFFFFFFF").
+        raise BadInput(f'{source}: not YAML: {str(exc)[:300]}') from exc
     for doc in found:
         if doc.data is not None:
             yield doc
