@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 # Services start twice as fast where byte code may be written.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test soak campaign lint docs bench clean constraints \
+.PHONY: install demo test soak campaign fuzz lint docs bench clean constraints \
     programs
 
 install: $(STAMP)
@@ -53,6 +53,14 @@ campaign: install
 	@$(BIN)/python -m tests.campaign --table; table=$$?; \
 	    $(BIN)/python -m tests.campaign --cases $(CASES) --seed $(SEED) \
 	    --workers $(WORKERS) && exit $$table
+
+# make fuzz COUNT=100000 SEED=1: mutated answers of BMCs, agents and tools,
+# in process; CAPTURES='--captures DIR' adds recorded BMCs.
+COUNT ?= 100000
+SEED ?= 1
+fuzz: install
+	@$(BIN)/python -m tests.security.fuzz --count $(COUNT) --seed $(SEED) \
+	    $(CAPTURES)
 
 lint: install
 	@$(BIN)/python -m tools.run_tests lint

@@ -13,7 +13,8 @@
 """Run the test tiers and print their seconds and one closing line.
 
 ``run_tests.py [TIER...]``: lint, unit, contract, security, lab, faces; all
-of them by default. Each check of the tier ``lint`` counts as one test in the total.
+of them by default. Each check of the tier ``lint`` counts as one test in the
+total.
 A failing tier does not stop the next one. Exit status 0 or 1.
 """
 

@@ -255,8 +255,10 @@ def start_from_dict(raw: Mapping[str, Any]) -> Start:
             tuple(Whose(**d) for d in raw['devices']),
             image_from_dict(image) if image else None,
             bool(raw.get('force', False)), dict(raw.get('sources') or {}))
-    except (KeyError, TypeError, ValueError) as exc:
-        raise BadInput(f'{START}: {type(exc).__name__}: {exc}') from exc
+    except (AttributeError, IndexError, KeyError, TypeError,
+            ValueError) as exc:
+        raise BadInput(f'{START}: {type(exc).__name__}: '
+                       f'{str(exc)[:200]}') from exc
 
 
 def error_to_dict(error: AccelError) -> dict[str, Any]:

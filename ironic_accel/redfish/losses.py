@@ -97,7 +97,7 @@ def no_system(reader: Reader, root: Fields) -> str:
     what = next((words for key, words in _SERVICES if root.has(key)), None)
     if what is None:
         what = next((_TYPES[t] for c in shown if (
-            t := c.doc.get('ChassisType')) in _TYPES), None)
+            t := c.text('ChassisType')) in _TYPES), None)
     if root.has('Fabrics') and what is None:
         what = 'switch'
     models = dict.fromkeys(

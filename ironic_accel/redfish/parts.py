@@ -159,7 +159,7 @@ def _hint(reader: Reader, shown: Fields, others: list[Fields],
     known = shown.word('ProcessorType', known=_PROCESSORS, needed=True)
     if known:
         return _PROCESSORS[known]
-    if shown.doc.get('InstructionSet') in _CPU_SETS:
+    if shown.text('InstructionSet') in _CPU_SETS:
         return None
     product = products.identify(
         catalog, None, shown.text('Manufacturer'), shown.text('Model'), None,
@@ -182,7 +182,7 @@ def _guess(uri: str, others: list[Fields]) -> str | None:
 
     What siblings of the same form of Id are decides, where all are one.
     """
-    types = {o.doc.get('ProcessorType') for o in others
+    types = {o.text('ProcessorType') for o in others
              if stem(o.uri) == stem(uri) and o.uri != uri}
     kinds = {_PROCESSORS[t] for t in types if t in _PROCESSORS}
     named = next(((k,) for p, k in _IDS if p.search(last(uri))), None)
@@ -341,7 +341,7 @@ def _card(scope: Scope, found: Found, everything: list[Found]) -> None:
     One that a host sits in, or that two devices are in, is not the device.
     """
     shown = scope.chassis.get(found.chassis or '')
-    if shown is None or shown.doc.get('ChassisType') not in _CARDS:
+    if shown is None or shown.text('ChassisType') not in _CARDS:
         return
     hosts = {scope.system.uri, *(b.uri for b in scope.baseboards)}
     if shown.uri in scope.system.links('Links', 'Chassis') or (

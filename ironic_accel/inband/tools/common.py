@@ -29,6 +29,7 @@ from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.host import Ran
+from ironic_accel.model import strict_json
 from ironic_accel.model import version
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -201,8 +202,11 @@ def json_in(text: str) -> Any:
     starts = [i for i in (text.find('{'), text.find('[')) if i >= 0]
     for start in sorted(starts):
         try:
-            return json.JSONDecoder().raw_decode(text, start)[0]
-        except ValueError:
+            # How far it goes first: what is nested without an end, or has
+            # numbers and characters that are none, is no answer.
+            end = json.JSONDecoder().raw_decode(text, start)[1]
+            return strict_json.parse(text[start:end].encode())
+        except (ValueError, RecursionError):
             continue
     return None
 

@@ -20,7 +20,6 @@ actions, as far as the values' names there say it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import json
 from typing import Any
 
 from ironic_accel.inband.family import FACTS
@@ -28,6 +27,7 @@ from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.host import Ran
 from ironic_accel.inband.tools import common
+from ironic_accel.model import strict_json
 from ironic_accel.model import version
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Mode
@@ -61,7 +61,7 @@ def answers(ran: Ran) -> Answers:
     found: dict[str, Mapping[str, Any]] = {}
     for line in ran.out.splitlines():
         try:
-            raw = common.table(json.loads(line))
+            raw = common.table(strict_json.parse(line.encode()))
         except ValueError:
             continue
         found[str(raw.get('name'))] = raw

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-import json
 import re
 import struct
 from typing import BinaryIO
@@ -40,6 +39,7 @@ from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.host import Ran
 from ironic_accel.inband.tools import common
+from ironic_accel.model import strict_json
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Warned
@@ -138,7 +138,7 @@ def _images(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def _members(body: bytes) -> Mapping[str, str]:
     try:
-        raw = json.loads(body)
+        raw = strict_json.parse(body)
     except ValueError:
         return {}
     return {str(m.get('Name')): str(m.get('Version'))
