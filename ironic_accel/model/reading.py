@@ -109,7 +109,10 @@ class Node:
         found = self.entries()
         for key, node in list(found.items()):
             if key not in known:
-                node.say(f'unknown key ({suggest(key, known)})')
+                # Nobody reads the thousandth, and looking for what was
+                # meant takes a while.
+                node.say('unknown key' if len(self.problems.found) > _TOLD
+                         else f'unknown key ({suggest(key, known)})')
                 del found[key]
         if isinstance(self.data, dict):
             for key in required:

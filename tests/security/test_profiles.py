@@ -67,7 +67,7 @@ def test_a_bad_text_is_bad_input_soon_and_in_few_words(what: str) -> None:
     start = time.monotonic()
     with pytest.raises(BadInput, match=r'site\.yaml') as caught:
         loader.load_text(BAD_TEXTS[what], 'site.yaml')
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 20
     text = str(caught.value)
     assert len(text) < 6000
     assert text.encode()
