@@ -48,6 +48,17 @@ class Answer:
     retry_after: float | None = None
 
 
+class Redirected(Rejected):
+    """A write was answered with a redirect; nothing was done.
+
+    :ivar location: where to, as the service gave it.
+    """
+
+    def __init__(self, detail: Detail, location: str) -> None:
+        super().__init__(detail)
+        self.location = location
+
+
 def judge(method: str, uri: str, response: requests.Response) -> Answer:
     """Tell a taken write from one that was turned down.
 
@@ -78,6 +89,9 @@ def judge(method: str, uri: str, response: requests.Response) -> Answer:
         raise OutcomeUnknown(detail, error_class=ErrorClass.TRANSIENT)
     if status >= 500:
         raise Rejected(detail, error_class=ErrorClass.TRANSIENT)
+    location = response.headers.get('Location')
+    if status in (301, 302, 307, 308) and location:
+        raise Redirected(detail, location)
     raise Rejected(detail)
 
 

@@ -47,6 +47,7 @@ from ironic_accel.redfish import resets
 from ironic_accel.redfish import scope
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish.observe import Seen
+from ironic_accel.redfish.patience import Patience
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reach import Request
 from ironic_accel.redfish.reader import Reader
@@ -79,6 +80,7 @@ class RedfishBackend:
         self._settings = settings or Settings()
         self._reader = Reader(connector, self._settings)
         self._writer = Writer(connector, self._settings)
+        self._patience = Patience(self._settings.history.now)
         self._seen: Seen | None = None
         # The devices seen here, by the ids that the caller has for them.
         self._devices: dict[str, Device] = {}
@@ -223,10 +225,11 @@ class RedfishBackend:
         told: Mapping[str, Any] = dict(ticket)
         kind = told.get('kind')
         if kind == 'set':
-            return changes.poll_modes(self._connector, self._reader, told)
+            return changes.poll_modes(self._connector, self._reader, told,
+                                      self._patience)
         if kind == 'reset':
             return resets.poll(self._connector, self._reader, self._writer,
-                               told)
+                               told, self._patience)
         if kind == 'done':
             return Ended(tuple(Result((p[0], p[1]), True)
                                for p in told.get('parts', ())))

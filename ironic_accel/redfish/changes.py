@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import json
 import re
 import time
 from typing import Any
@@ -23,6 +24,7 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.document import plain
@@ -36,6 +38,8 @@ from ironic_accel.model.plan import Item
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import modes
 from ironic_accel.redfish import tasks
+from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.patience import Patience
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reader import Reader
 
@@ -87,16 +91,20 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
     if isinstance(made, str):
         raise Rejected(made, device=item.device, component=item.name)
     entry: dict[str, Any] = {'uri': mode.uri}
+    when = _apply_time(reader.fields(doc), mode.effect)
     for write in made:
+        more = when if write.uri != mode.uri and (
+            write.method == 'PATCH') else {}
         try:
-            answer = writer.send(write.method, write.uri, write.body)
+            answer = writer.send(write.method, write.uri,
+                                 {**write.body, **more})
         except Rejected as error:
             if _MAYBE.search(error.detail.summary):
                 continue
             raise
         told = tasks.ticket(answer, [])
         if told['kind'] == 'task' and answer.status == 202:
-            entry['task'] = told
+            entry['task'] = {**told, 'parts': [[*item.ref, '']]}
     if any(w.method == 'POST' for w in made):
         # An action is taken or not; what it set shows after a reset alone.
         entry['taken'] = True
@@ -105,11 +113,35 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
     return entry
 
 
+def _apply_time(shown: Fields, effect: Effect | None) -> dict[str, Any]:
+    """When a setting is to be applied, for services that list the times.
+
+    What a host reset activates must not be applied at once, which may be a
+    reset that nobody planned (Settings v1.4, PreferredApplyTime; sushy 5.14
+    sends it where SupportedApplyTimes lists it).
+    """
+    listed = shown.texts('@Redfish.Settings', 'SupportedApplyTimes')
+    if effect is None:
+        return {}
+    wanted = ('OnReset' if effect.is_host_reset else 'Immediate'
+              if effect is Effect.NONE else None)
+    if wanted is None or wanted not in listed:
+        return {}
+    return {'@Redfish.SettingsApplyTime': {
+        '@odata.type': '#Settings.v1_3_3.PreferredApplyTime',
+        'ApplyTime': wanted}}
+
+
 def poll_modes(connector: connect.Connector, reader: Reader,
-               ticket: Mapping[str, Any]) -> Poll:
-    """See whether the modes read as they were set."""
-    young = time.time() - float(ticket.get('at', 0)) < _SHOWS_WITHIN
+               ticket: Mapping[str, Any], patience: Patience) -> Poll:
+    """See whether the modes read as they were set: active, or waiting.
+
+    What cannot be read is neither: it is looked for.
+    """
+    young = patience.lasts(json.dumps(dict(ticket), sort_keys=True,
+                                      default=str), _SHOWS_WITHIN)
     results: list[Result] = []
+    lost: Unknown | None = None
     for entry in ticket.get('items', ()):
         ref = (str(entry['ref'][0]), str(entry['ref'][1]))
         if 'failed' in entry:
@@ -121,25 +153,37 @@ def poll_modes(connector: connect.Connector, reader: Reader,
             poll = tasks.poll(connector, entry['task'])
             if isinstance(poll, Running):
                 return poll
-        problem = _unseen(reader, entry, ref)
-        if problem is not None and young:
-            return Running(problem.summary)
+            failed = [r for r in poll.results if not r.ok] if isinstance(
+                poll, Ended) else []
+            if failed:
+                results += failed
+                continue
+        found = _seen(reader, entry, ref)
+        if isinstance(found, Unknown):
+            lost = found
+        problem = found if isinstance(found, Detail) else None
+        if found is not None and young:
+            return Running(found.summary if isinstance(found, Detail)
+                           else found.reason)
         results.append(Result(ref, problem is None, problem))
-    return Ended(tuple(results))
+    return lost or Ended(tuple(results))
 
 
-def _unseen(reader: Reader, entry: Mapping[str, Any],
-            ref: tuple[str, str]) -> Detail | None:
-    """What is wrong with a mode that was set, or None."""
+def _seen(reader: Reader, entry: Mapping[str, Any], ref: tuple[str, str]
+          ) -> Detail | Unknown | None:
+    """What is wrong with a mode that was set; Unknown where it was not
+    read; None where it shows, or would not."""
     if entry.get('taken'):
         return None
     wanted = entry['wanted']
-    now, soon, would_show = modes.shown_now(reader, entry['uri'], ref[1])
-    if wanted in (plain(now), plain(soon)):
+    shown = modes.shown_now(reader, entry['uri'], ref[1])
+    if shown is None:
+        return Unknown(f'{ref[1]} of {ref[0]} was set and could not be read')
+    if wanted in (plain(shown.now), plain(shown.soon)):
         return None
-    if not would_show and not entry.get('shows'):
+    if shown.hides and not entry.get('shows'):
         return None
     return Detail(
         f'{ref[1]} was taken and does not show', ErrorClass.TRANSIENT,
         device=ref[0], component=ref[1], expected=str(wanted),
-        seen=str(plain(soon if soon is not None else now)))
+        seen=str(plain(shown.now if shown.soon is None else shown.soon)))

@@ -196,35 +196,50 @@ def _with_facts(mode: Mode, kind: str, catalog: Catalog,
         unordered=facts.unordered, allowed=facts.values or None)
 
 
-def shown_now(reader: Reader, uri: str, name: str
-              ) -> tuple[Value | None, Value | None, bool]:
-    """A mode as it reads now: current, pending, and whether a waiting value
-    would be seen.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shown:
+    """A mode as it reads just now.
+
+    :ivar now: the value that is active.
+    :ivar soon: the value that waits, or None.
+    :ivar hides: whether a value that waits would not be seen.
+    """
+
+    now: Value | None
+    soon: Value | None
+    hides: bool
+
+
+def shown_now(reader: Reader, uri: str, name: str) -> Shown | None:
+    """A mode as it reads now; None where it, or the settings object that it
+    refers to, was not read: that is not "nothing waits".
 
     :param uri: ``Mode.uri``.
     :raises: Unreachable where the BMC does not answer.
     """
     doc = reader.fresh(uri)
     if doc is None:
-        return None, None, False
+        return None
     shown = reader.fields(doc)
     settings = settings_uri(shown)
     waits = reader.fresh(settings) if settings else None
+    if settings is not None and waits is None:
+        return None
     waiting = reader.fields(waits) if waits else None
     if name == 'mode':
         if not shown.knows('Mode'):
-            return (_nic_mode(shown),
-                    _nic_mode(waiting) if waiting else None,
-                    waiting is not None)
+            return Shown(_nic_mode(shown),
+                         _nic_mode(waiting) if waiting else None,
+                         waiting is None)
         word = shown.word('Mode', known=_DPU_WORDS)
-        return _DPU_WORDS[word] if word else None, None, False
+        return Shown(_DPU_WORDS[word] if word else None, None, True)
     if name == 'cc':
-        return (_cc(shown), _cc(waiting) if waiting else None,
-                waiting is not None)
+        return Shown(_cc(shown), _cc(waiting) if waiting else None,
+                     waiting is None)
     row = next(r for r in ROWS if r.name == name)
     hides = waiting is None or not row.settings
     soon = None if hides or waiting is None else _value(waiting, row)
-    return _value(shown, row), soon, not hides
+    return Shown(_value(shown, row), soon, hides)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

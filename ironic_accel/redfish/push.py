@@ -41,6 +41,7 @@ from ironic_accel.redfish import answers
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import origin
 from ironic_accel.redfish import pinned
+from ironic_accel.redfish import preconditions
 from ironic_accel.redfish.answers import Answer
 from ironic_accel.redfish.settings import Settings
 
@@ -82,36 +83,86 @@ class Writer:
              body: Mapping[str, Any] | None = None) -> Answer:
         """One small request with a JSON body.
 
-        A PATCH that is turned down for want of a precondition (428) is sent
-        once more with it: nothing was changed.
+        A PATCH that is turned down for want of a precondition (412, 428) is
+        sent once more with each form of it that services want
+        (``preconditions``), as long as a read shows that nothing was
+        changed. A redirect to the same path with or without its closing
+        slash (iLO) is followed once: nothing was done before it.
 
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
         data = json.dumps(body or {}).encode()
         headers = {'Content-Type': 'application/json'}
+        try:
+            return self._small(method, uri, data, headers)
+        except Rejected as error:
+            if method != 'PATCH' or not _wants_match(error):
+                raise
+            refused = error
+        return self._matched(uri, body or {}, data, headers, refused)
+
+    def _small(self, method: str, uri: str, data: bytes,
+               headers: dict[str, str]) -> Answer:
+        """One small request, and a second where only the slash was wrong."""
         timeout = self._settings.write_timeout
         try:
             return self._once(method, uri, data, headers, timeout, None)
-        except Rejected as error:
-            if method != 'PATCH' or error.detail.seen not in (
-                    'HTTP 428', 'HTTP 412'):
+        except answers.Redirected as error:
+            other = uri[:-1] if uri.endswith('/') else f'{uri}/'
+            if not _same_path(error.location, other):
                 raise
-        etag = self._etag(uri)
-        if etag is None:
-            raise Rejected(f'{uri}: the service wants an ETag and gives none')
-        headers['If-Match'] = etag
-        return self._once(method, uri, data, headers, timeout, None)
+        where = (origin.Target(other, uri.property)
+                 if isinstance(uri, origin.Target) else other)
+        return self._once(method, where, data, headers, timeout, None)
 
-    def _etag(self, uri: str) -> str | None:
+    def _matched(self, uri: str, body: Mapping[str, Any], data: bytes,
+                 headers: dict[str, str], refused: Rejected) -> Answer:
+        """A PATCH with If-Match, form by form, each once."""
+        before = self._tagged(uri)
+        if before is None:
+            raise Rejected(refused.detail, error_class=ErrorClass.TRANSIENT)
+        if _told(before[2], body) == _told(body, body):
+            # Turned down, and there all the same: the looks tell.
+            raise OutcomeUnknown(refused.detail,
+                                 error_class=ErrorClass.TRANSIENT)
+        tried: set[str] = set()
+        now = before
+        for _ in range(preconditions.MOST):
+            form = next((f for f in preconditions.forms(now[0], now[1])
+                         if f not in tried), None)
+            if form is None:
+                break
+            tried.add(form)
+            try:
+                return self._small('PATCH', uri, data,
+                                   {**headers, 'If-Match': form})
+            except Rejected as error:
+                if not _wants_match(error):
+                    raise
+                refused = error
+            seen = self._tagged(uri)
+            if seen is None or _told(seen[2], body) != _told(
+                    before[2], body):
+                raise OutcomeUnknown(
+                    refused.detail, error_class=ErrorClass.TRANSIENT)
+            now = seen
+        if not tried:
+            raise Rejected(f'{uri}: the service wants an ETag and gives none')
+        raise Rejected(refused.detail, expected='If-Match in a form that the '
+                       'service takes', todo='none of the known forms does')
+
+    def _tagged(self, uri: str
+                ) -> tuple[str | None, str | None, Mapping[str, Any]] | None:
+        """A resource as it is now: both its ETags and its properties."""
         try:
             response = connect.reading(
                 self._connector, self._settings).get(uri)
-            found = response.headers.get('ETag') or (
-                strict_json.parse_object(response.content).get(
-                    '@odata.etag'))
+            doc = strict_json.parse_object(response.content)
         except (exceptions.SushyError, strict_json.NotJson):
             return None
-        return found if isinstance(found, str) else None
+        tag = doc.get('@odata.etag')
+        return (response.headers.get('ETag'),
+                tag if isinstance(tag, str) else None, doc)
 
     def push_multipart(self, uri: str, parameters: Mapping[str, Any],
                        path: str, size: int, sha256: str,
@@ -174,6 +225,29 @@ class Writer:
                 raise _lost(method, uri, error, sent) from error
             with response:
                 return answers.judge(method, uri, response)
+
+
+def _wants_match(error: Rejected) -> bool:
+    return error.retry_after is None and error.detail.seen in {
+        f'HTTP {status}' for status in preconditions.REFUSED}
+
+
+def _same_path(location: str, path: str) -> bool:
+    """Whether a Location is that path; its host is not looked at, as the
+    request goes to the pinned one in any case."""
+    return origin.path(location) == origin.path(path)
+
+
+def _told(doc: Any, body: Any) -> Any:
+    """What a resource tells of the properties that a body names."""
+    if isinstance(body, Mapping):
+        if not isinstance(doc, Mapping):
+            return doc
+        return {k: _told(doc.get(k), v) for k, v in body.items()
+                if not k.startswith('@')}
+    if isinstance(body, list) and isinstance(doc, list):
+        return [_told(d, b) for d, b in zip(doc, body, strict=False)]
+    return doc
 
 
 class _Sent:

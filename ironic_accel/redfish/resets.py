@@ -40,6 +40,7 @@ from ironic_accel.redfish import connect
 from ironic_accel.redfish import switches
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.patience import Patience
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reader import Reader
 
@@ -159,7 +160,7 @@ def _kind(action: Fields, name: str) -> str:
 
 
 def poll(connector: connect.Connector, reader: Reader, writer: Writer,
-         ticket: Mapping[str, Any]) -> Poll:
+         ticket: Mapping[str, Any], patience: Patience) -> Poll:
     """See whether the resets are over; enable what is seen to be off.
 
     That is a setting: sent twice it sets the same. What nobody can tell of
@@ -174,7 +175,7 @@ def poll(connector: connect.Connector, reader: Reader, writer: Writer,
         if 'failed' in entry:
             now = Detail(entry['failed'], message_id=entry.get('message_id'))
         elif entry.get('switch'):
-            now = switches.on(reader, writer, entry)
+            now = switches.on(reader, writer, entry, patience)
         elif entry.get('task'):
             now = tasks.poll(connector, {
                 **entry['task'], 'parts': [[*r, ''] for r in refs]})

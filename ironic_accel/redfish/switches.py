@@ -37,6 +37,7 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish import modes
 from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.patience import Patience
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reader import Reader
 
@@ -131,8 +132,8 @@ def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     return entry
 
 
-def on(reader: Reader, writer: Writer, entry: Mapping[str, Any]
-       ) -> Running | Detail | None:
+def on(reader: Reader, writer: Writer, entry: Mapping[str, Any],
+       patience: Patience) -> Running | Detail | None:
     """The second half of a reset by ``Enabled``, once the first shows."""
     uri = str(entry['switch'])
     seen = _fresh(reader, uri)
@@ -141,7 +142,7 @@ def on(reader: Reader, writer: Writer, entry: Mapping[str, Any]
         return Running(f'{uri} does not show')
     if shows and entry.get('off'):
         return None
-    late = time.time() - float(entry.get('at', 0)) > _OFF_WITHIN
+    late = not patience.lasts(f'{uri} off {entry.get("at")}', _OFF_WITHIN)
     if shows and not late:
         return Running(f'{uri} is to be disabled')
     where = _place_again(reader, seen, entry.get('place'))

@@ -20,6 +20,7 @@ import pytest
 
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.model.carry import joined
 from ironic_accel.model.device import Effect
@@ -181,7 +182,8 @@ def test_a_mode_that_is_taken_and_does_not_show(rig: Start) -> None:
     at.box.faults.add('silent-noop')
     ticket = dict(at.backend.start(burning.set_mode(
         {gpu: 'disabled'}, 'ecc')))
-    ticket['at'] = 0.0
+    assert isinstance(at.backend.poll(ticket), Running)
+    at.clock.advance(31)
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     result, = poll.results
