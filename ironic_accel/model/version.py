@@ -48,7 +48,8 @@ _Key = tuple[str, tuple[int, ...]]
 #: What BMCs and tools write where they know no version.
 _PLACEHOLDERS = frozenset({
     '', 'na', 'n/a', 'n.a.', 'none', 'null', 'undefined', 'unknown',
-    'not available', 'not applicable', '-', '--'})
+    'not available', 'not applicable', 'not supported', 'unsupported',
+    'nil', '-', '--'})
 
 _VBIOS = re.compile(r'[0-9A-Fa-f]{2}(?:\.[0-9A-Fa-f]{2}){4}')
 _EROT = re.compile(r'(\d{2})\.(\d{2})\.(\d{4})\.(\d{4})(?:_n(\d{2}))?')
