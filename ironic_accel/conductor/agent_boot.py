@@ -24,7 +24,7 @@ from typing import Any
 from ironic.common import async_steps
 from ironic.drivers.modules import deploy_utils
 
-from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
@@ -100,7 +100,7 @@ def wait(task: Any, current: Operation) -> bool:
     if not _is_needed(node, current) or is_there(node):
         _back(node, current)
         return False
-    now = clock.now()
+    now = elapsed.now(node)
     until = current.awaits or now + CONF.accelerator.agent_timeout
     if now > until:
         raise AccelError(

@@ -136,7 +136,7 @@ def begin(manager: Any, context: Any, interface: type,
 
     :param interface: the vendor interface whose nodes are looked after.
     """
-    now, options = clock.now(), CONF.accelerator
+    now, options = clock.steady(), CONF.accelerator
     if queue.stale(now, options.audit_interval):
         queue.learn({uuid for uuid, driver, *_rest in manager.iter_nodes(
             filters={'provision_state_in': list(options.audit_states),
@@ -180,7 +180,7 @@ def _work(context: Any, uuid: str, interface: type, queue: Due,
         LOG.exception('The audit of node %s failed', uuid)
         meters.count('audit.failed')
     finally:
-        queue.put(uuid, clock.now() + wait)
+        queue.put(uuid, clock.steady() + wait)
         free.release()
 
 
@@ -280,7 +280,7 @@ def _look(task: Any) -> tuple[
 def _silent(context: Any, uuid: str, mark: tuple[Any, ...], why: str,
             queue: Due) -> str:
     """Put up with a node that cannot be seen, for a while."""
-    since = queue.silent(uuid, clock.now())
+    since = queue.silent(uuid, clock.steady())
     bound = CONF.accelerator.audit_unreachable_timeout
     LOG.warning('Node %(node)s cannot be audited for %(since)d s: %(why)s',
                 {'node': uuid, 'since': since, 'why': why})

@@ -30,7 +30,7 @@ from ironic.conductor import utils as manager_utils
 from ironic import objects
 from oslo_log import log
 
-from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
@@ -167,7 +167,7 @@ def look_again(task: Any) -> None:
 def _due(node: Any) -> None:
     if operation.kind_of(node) != 'idle' or operation.load(node) is not None:
         return
-    now = clock.now()
+    now = elapsed.mark(node)
     operation.store(node, operation.Operation(
         kind='idle', step='accel_refresh', work='look',
         state=node.provision_state, due=now, started=now,

@@ -10,13 +10,63 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The time of day, in one place: what is due is compared across processes."""
+"""The clocks, in one place: the time of day, and what only grows.
+
+The time of day is for people and for what is compared with other people's
+times. Whatever is waited for is measured by ``elapsed``, which asks the
+other clocks here.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
+import pathlib
 import time
+
+import sqlalchemy
+
+#: Epoch seconds in the SQL of the databases that Ironic runs on.
+_EPOCH = {'sqlite': "strftime('%s', 'now')",
+          'mysql': 'UNIX_TIMESTAMP(NOW(6))',
+          'postgresql': 'EXTRACT(EPOCH FROM clock_timestamp())'}
 
 
 def now() -> float:
-    """Epoch seconds."""
+    """Epoch seconds; it may jump."""
     return time.time()
+
+
+def steady() -> float:
+    """Seconds since this machine was started, suspended ones too.
+
+    Nobody sets it, and it tells nothing to another machine.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@functools.cache
+def boot() -> str:
+    """What ``steady`` belongs to: this start of this machine.
+
+    A time namespace may shift it for a container (time_namespaces(7)), so
+    that belongs to the name.
+    """
+    found = pathlib.Path('/proc/sys/kernel/random/boot_id').read_text(
+        encoding='ascii').strip()
+    try:
+        return f'{found}/{os.stat("/proc/self/ns/time").st_ino}'
+    except FileNotFoundError:
+        return found
+
+
+def database() -> float:
+    """Epoch seconds by the clock that all conductors share.
+
+    :raises: an error of the database.
+    """
+    from ironic.db.sqlalchemy import api as db_api
+    with db_api._session_for_read() as session:
+        name = session.get_bind().dialect.name
+        return float(session.execute(sqlalchemy.text(
+            f'SELECT {_EPOCH[name]}')).scalar_one())

@@ -28,6 +28,13 @@ __all__ = ['CONF', 'list_opts', 'register']
 GROUP = cfg.OptGroup('accelerator', title='Accelerator life cycle')
 
 _RUN = [
+    cfg.BoolOpt(
+        'allow_writes', default=True, mutable=True,
+        help='Whether writes to devices, resets and power actions of ours '
+             'may begin. Where false, new steps that write are refused, '
+             'runs under way wait, and what is being written is watched to '
+             'its end and guarded. It is read again at SIGHUP. One node is '
+             'stopped by: baremetal accelerator hold.'),
     cfg.StrOpt(
         'profile_path',
         help='Folder of site profiles: every .yaml file in it is read, and '

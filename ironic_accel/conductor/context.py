@@ -18,6 +18,7 @@ import dataclasses
 from typing import Any
 
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import endpoints
 from ironic_accel.conductor import imagestore
 from ironic_accel.conductor import kept
@@ -41,7 +42,10 @@ class Context:
     """One tick: the node, the operation as it changes, and the ports.
 
     :ivar operation: the operation; ``change`` replaces it.
-    :ivar now: epoch seconds at the beginning of the tick.
+    :ivar now: the time of the node (``elapsed``), for all that is waited
+        for.
+    :ivar wall: epoch seconds at the beginning of the tick, for what people
+        read.
     """
 
     task: Any
@@ -52,6 +56,7 @@ class Context:
     images: Images
     facts: catalog.Catalog
     pace: Pace
+    wall: float
 
     @property
     def node(self) -> Any:
@@ -59,7 +64,13 @@ class Context:
         return self.task.node
 
     def change(self, **changes: Any) -> None:
-        """Change the operation; it is saved with the node."""
+        """Change the operation; it is saved with the node.
+
+        However long it is to rest, Ironic hears of it in between.
+        """
+        if 'due' in changes:
+            changes['due'] = elapsed.pause(
+                self.now, changes['due'], self.operation.kind)
         self.operation = self.operation.but(**changes)
         operation.store(self.node, self.operation)
 
@@ -88,10 +99,10 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
     if current.kind == 'deploy' and current.work == 'apply':
         burns = 'burn_at_deploy' in profile_of(task.node, current).allow
     return Context(
-        task, current, clock.now() if now is None else now,
+        task, current, elapsed.now(task.node) if now is None else now,
         Watched(task, current, endpoints.backend(task, current), burns),
         NodeJournal(task, current), imagestore.images(), known.catalogue(),
-        pace(current))
+        pace(current), clock.now() if now is None else now)
 
 
 def profile_of(node: Any, current: Operation) -> Profile:

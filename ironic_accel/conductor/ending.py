@@ -28,9 +28,9 @@ from oslo_log import log
 from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import evidence
 from ironic_accel.conductor import guard
-from ironic_accel.conductor import journal
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import saving
@@ -81,12 +81,13 @@ class Ending:
         current = operation.load(task.node) or self.operation
         result = self.result or _result(task, current, self)
         _forget_reset(task.node)
-        done = self.error is None and current.restore == states.POWER_ON
-        if current.phase != 'restore' and current.restore and not done \
-                and not guard.stands(task.node):
+        if current.phase != 'restore' and _is_left(task.node, result, current):
+            now = elapsed.now(task.node)
             operation.store(task.node, current.but(
-                phase='restore', outcome=result, due=clock.now(),
-                failures=0, progress=f'back to {current.restore}'))
+                phase='restore', outcome=result, due=now, failures=0,
+                deadline=now + CONF.accelerator.busy_timeout,
+                progress=f'back to {current.restore}'
+                if current.restore else 'looking once more'))
             saving.save(task.node, touch=True)
             return
         kept = task.node.driver_internal_info.get(operation.RESULT_KEY)
@@ -107,8 +108,30 @@ class Ending:
             _give_up(task, current, self.error, nothing)
 
 
+def to_restore(result: Mapping[str, Any], current: Operation) -> str | None:
+    """The power state that is to be restored at the end, or None."""
+    done = result['error'] is None and current.restore == states.POWER_ON
+    return None if done else current.restore
+
+
+def _is_left(node: Any, result: Mapping[str, Any],
+             current: Operation) -> bool:
+    """Whether something comes before an operation is handed back.
+
+    What is still guarded is seen idle first, and then the power is restored.
+    Neither is waited for where nobody knows yet what became of a write: the
+    step ends, and the write is watched.
+    """
+    record = operation.load_record(node)
+    if current.work == 'watch' or (
+            guard.stands(node) and record and record.intent):
+        return False
+    return bool(guard.stands(node) or to_restore(result, current))
+
+
 def converged(ctx: Context, outcome: Converged) -> Ending:
-    """Publish what was proved."""
+    """Publish what was proved: read back on a box that is idle."""
+    guard.drop(ctx.node)
     profile = profile_of(ctx.node, ctx.operation)
     seen = ctx.backend.last
     facts: dict[str, Any] = {
@@ -142,11 +165,11 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
     elif current.work == 'apply':
         outcome = 'converged'
     now = clock.now()
+    seconds = round(elapsed.now(task.node) - current.started, 1)
     result: dict[str, Any] = {
         'id': current.id, 'operation': current.kind, 'step': current.step,
         'outcome': outcome, 'profile': current.profile or None,
-        'started': current.started, 'finished': now,
-        'seconds': round(now - current.started, 1),
+        'started': now - seconds, 'finished': now, 'seconds': seconds,
         'writes': current.writes, 'resets': current.resets,
         'requests': current.requests, 'asked': dict(current.asked),
         'changed_before': current.changed_before, 'error': None}
@@ -169,29 +192,30 @@ def _forget_reset(node: Any) -> None:
     if record and record.intent and record.intent.kind == 'reset':
         operation.store_record(
             node, dataclasses.replace(record, intent=None))
-        guard.drop(node)
+        guard.end_reset(node)
 
 
 def watch_on(task: Any) -> None:
     """Go on watching what a failed step leaves running on the box.
 
-    The guard stands as long as it may run; whoever watches lifts it as soon
-    as it is over, so that nobody is refused for longer than need be.
+    Whoever watches lifts the guard as soon as it is over, so that nobody is
+    refused for longer than need be.
     """
     node = task.node
-    record = operation.load_record(node)
-    if record is None or record.intent is None or not guard.stands(node):
+    standing = guard.stands(node)
+    if standing is None:
         return
-    now = clock.now()
-    in_band = record.intent.way == agent_backend.NAME
+    record = operation.load_record(node)
+    intent = record.intent if record else None
+    now = elapsed.mark(node)
+    in_band = intent is not None and intent.way == agent_backend.NAME
     if in_band:
         # Ironic has forgotten the agent with the step; it is still there.
         guard.give_back(node)
     operation.store(node, Operation(
         kind='idle', step='watch', work='watch', state=node.provision_state,
-        due=now, started=now, deadline=record.intent.deadline,
-        power_on=False, in_band=in_band,
-        progress=journal.describe(record.intent)))
+        due=now, started=now, power_on=False, in_band=in_band,
+        progress=str(standing['what'])))
     saving.save(node)
 
 
@@ -210,7 +234,6 @@ def _close(task: Any, current: Operation,
         else:
             operation.store_record(node, record)
     if result['error'] is None:
-        guard.drop(node)
         evidence.record(node, current, _words(current, result))
     saving.save(node)
 

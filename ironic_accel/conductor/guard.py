@@ -12,9 +12,10 @@
 
 """The guard: nobody cuts the power of a box while it is being written.
 
-It is a deadline under a key of its own in ``driver_internal_info``, so that
-dropping the record of a run does not drop it. It is set in the same save as
-the intent that it protects.
+It stands under a key of its own in ``driver_internal_info``, so that
+dropping the record of a run does not drop it, and it is set in the same save
+as the intent that it protects. No clock ends it: whoever looks at the box
+does (``guarding``), or an operator by hand.
 """
 
 from __future__ import annotations
@@ -46,17 +47,20 @@ _ours: weakref.WeakSet[Any] = weakref.WeakSet()
 _ours_lock = threading.Lock()
 
 
-def stands(node: Any, now: float | None = None) -> dict[str, Any] | None:
-    """The guard of a node (``until``, ``what``), or None.
+def stands(node: Any) -> dict[str, Any] | None:
+    """The guard of a node, or None.
+
+    ``what`` it guards; ``kind``: ``action``, ``reset`` of the host, or
+    ``busy`` for what goes on without us; ``since`` and ``longest``, by the
+    time of the node and in seconds, how long what nobody can tell of is
+    given; ``state``: ``begun``, ``running``, ``unknown`` or ``quiet``;
+    ``until``, epoch seconds, is for people.
 
     :param node: a node, or anything with ``driver_internal_info``.
-    :param now: epoch seconds.
     """
     guard: dict[str, Any] | None = (
         node.driver_internal_info or {}).get(KEY)
-    if guard and guard['until'] > (clock.now() if now is None else now):
-        return guard
-    return None
+    return guard or None
 
 
 def over(task: Any) -> tuple[dict[str, Any], Any] | None:
@@ -76,14 +80,43 @@ def over(task: Any) -> tuple[dict[str, Any], Any] | None:
     return (standing, node) if standing else None
 
 
-def put(node: Any, until: float, what: str) -> None:
+def put(node: Any, what: str, now: float, longest: float,
+        kind: str = 'action') -> None:
     """Set the guard; the caller saves the node.
 
-    :param until: epoch seconds at which it falls by itself.
     :param what: what must not be cut, in a few words.
+    :param now: the time of the node (``elapsed``).
+    :param longest: seconds that it takes at most, as far as is known.
     """
-    node.set_driver_internal_info(KEY, {'until': until, 'what': what})
+    before = stands(node)
+    node.set_driver_internal_info(KEY, {
+        'what': what, 'kind': kind, 'since': now, 'longest': longest,
+        'state': 'begun', 'quiet': 0, 'moved': now, 'last': '',
+        'told': False, 'until': clock.now() + longest,
+        'over': bool(before and kind == 'reset'
+                     and before.get('kind') != 'reset')})
     remember(node)
+
+
+def change(node: Any, **values: Any) -> dict[str, Any]:
+    """Note what was seen of what is guarded; the caller saves the node."""
+    found = {**(stands(node) or {}), **values}
+    node.set_driver_internal_info(KEY, found)
+    return found
+
+
+def end_reset(node: Any) -> None:
+    """A host reset is over, or was given up; the caller saves the node.
+
+    It writes nothing itself; what was guarded before is guarded on.
+    """
+    standing = stands(node)
+    if standing is None or standing.get('kind') != 'reset':
+        return
+    if standing.get('over'):
+        change(node, kind='action', quiet=0, state='unknown', over=False)
+    else:
+        drop(node)
 
 
 def drop(node: Any) -> None:
@@ -115,9 +148,12 @@ def give_back(node: Any) -> None:
 def word(guard: dict[str, Any], node: Any) -> str:
     """Say why something is refused."""
     until = datetime.datetime.fromtimestamp(guard['until'], datetime.UTC)
-    return (f"flash in progress on {guard['what']} of node {node.uuid} until "
-            f'about {until:%Y-%m-%d %H:%M:%S} UTC; cutting the power now can '
-            'destroy the device: try again later')
+    when = (f'until about {until:%Y-%m-%d %H:%M:%S} UTC'
+            if guard['until'] > clock.now()
+            else 'for longer than it should take')
+    return (f"flash in progress on {guard['what']} of node {node.uuid} "
+            f'{when}; cutting the power now can destroy the device: try '
+            'again later')
 
 
 @contextlib.contextmanager

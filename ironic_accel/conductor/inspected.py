@@ -238,7 +238,7 @@ def _outside(task: Any) -> tuple[Found | None, str]:
         return None, 'the BMC shows the host as off'
     if seen.busy or not seen.complete:
         return None, 'the BMC does not show everything yet'
-    return Found(seen, ctx.backend.all_ways, ctx.now), 'seen by the BMC'
+    return Found(seen, ctx.backend.all_ways, ctx.wall), 'seen by the BMC'
 
 
 def _operation() -> Operation:
@@ -250,7 +250,7 @@ def _context(task: Any, found: Found) -> Context:
     return Context(
         task, current, found.at, Watched(task, current, Given(found)),
         NodeJournal(task, current), imagestore.images(), known.catalogue(),
-        pace(current))
+        pace(current), found.at)
 
 
 def _note(node: Any, note: str, facts: Mapping[str, Any]) -> None:

@@ -21,11 +21,13 @@ from ironic.common import exception
 from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import saving
+from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.record import Intent
@@ -56,13 +58,15 @@ class NodeJournal:
         The traits of what is about to change are withdrawn before the
         intent is durable, and the guard is set in the same save.
 
-        :raises: NotOurs, BmcBusy, or AccelError where the record is too
+        :raises: NotOurs, BmcBusy, Held, or AccelError where the record is too
             large; nothing is saved then.
         """
         node = self._task.node
         check_ours(self._task, self._current)
         intent = record.intent
         fresh = intent is not None and _is_new(node, intent)
+        if fresh:
+            holds.check(self._task)
         if fresh and intent is not None and intent.kind == 'action' \
                 and intent.way != agent_backend.NAME:
             self._check_bmc()
@@ -75,9 +79,11 @@ class NodeJournal:
             nodetraits.withdraw_changing(self._task, devices, kinds)
             netports.withdraw(self._task, kinds)
         if intent is None:
-            guard.drop(node)
-        else:
-            guard.put(node, intent.deadline, describe(intent))
+            # What was written is guarded until the box is seen idle.
+            guard.end_reset(node)
+        elif fresh or guard.stands(node) is None:
+            guard.put(node, describe(intent), intent.since,
+                      _longest(intent), intent.kind)
         saving.save(node)
 
     def _check_bmc(self) -> None:
@@ -104,6 +110,16 @@ def check_ours(task: Any, current: operation.Operation) -> None:
             'the node is worked on by another operation',
             node=task.node.uuid, error_class=ErrorClass.TRANSIENT,
             expected=current.step, seen=there.step if there else 'none')
+
+
+def _longest(intent: Intent) -> float:
+    """Seconds that an intent takes at most, as far as is known."""
+    options = CONF.accelerator
+    if intent.kind == 'reset':
+        return float(options.reset_timeout)
+    if intent.verb == 'burn':
+        return float(options.forgotten_burn_timeout)
+    return float(options.lost_timeout)
 
 
 def describe(intent: Intent) -> str:

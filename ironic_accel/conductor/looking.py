@@ -19,19 +19,17 @@ from collections.abc import Mapping
 import types
 from typing import Any
 
-from ironic.conductor import utils as manager_utils
 
-from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import moving
-from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 from ironic_accel.conductor import wake
+from ironic_accel.conductor import watching
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.ending import Ending
-from ironic_accel.converge import settle
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.model.device import Device
@@ -39,11 +37,9 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
-from ironic_accel.model.record import Intent
 
 
 def look(ctx: Context) -> Ending | None:
@@ -82,8 +78,11 @@ def reset(ctx: Context) -> Ending | None:
     action = Action('reset', way, tuple(
         Change(Item(d.id, d.kind, 'device', None), None) for d in devices),
         Effect.DEVICE_RESET)
+    holds.check(ctx.task)
     # Saved as begun before it is: a reset is not made twice.
     ctx.change(ticket={}, progress='resetting devices')
+    guard.put(ctx.node, ', '.join(d.id for d in devices[:3]), ctx.now,
+              ctx.pace.lost)
     saving.save(ctx.node)
     ticket = ctx.backend.start(action)
     ctx.change(ticket=dict(ticket), due=ctx.now + ctx.pace.poll)
@@ -120,79 +119,6 @@ def _poll(ctx: Context, ticket: Mapping[str, Any]) -> Ending | None:
     return None
 
 
-def watch(ctx: Context) -> Ending | None:
-    """Watch a write that outlived its step, and lift the guard after it.
-
-    The node may be in any state by now; nothing is begun here. What it came
-    to is for the next run to find out.
-    """
-    record = operation.load_record(ctx.node)
-    intent = record.intent if record else None
-    if record is None or intent is None or ctx.now > intent.deadline:
-        return _watched(ctx)
-    if intent.ticket:
-        try:
-            state = ctx.backend.poll(intent.ticket)
-        except Unreachable as exc:
-            return _silent(ctx, intent, exc)
-        if isinstance(state, Running):
-            _still(ctx, state.summary, state.percent)
-            return None
-        if isinstance(state, Ended):
-            record = settle.ended(record, intent, state)
-        operation.store_record(ctx.node, record)
-    seen = ctx.backend.observe()
-    if seen.busy:
-        _still(ctx, seen.busy[0].summary, seen.busy[0].percent)
-        return None
-    if intent.way == agent_backend.NAME and not _cut(intent, seen) and (
-            agent_backend.NAME not in seen.seen_via):
-        return _silent(ctx, intent, Unreachable('the agent is silent'))
-    return _watched(ctx)
-
-
-def _silent(ctx: Context, intent: Intent, exc: Unreachable
-            ) -> Ending | None:
-    """Nobody tells of a write in the ramdisk: wait until it must be over.
-
-    It is over where the host was cut off since, as the BMC can tell; else
-    after as long as the longest ones take.
-
-    :raises: Unreachable where the write goes by way of the BMC.
-    """
-    if intent.way != agent_backend.NAME:
-        raise exc
-    try:
-        seen = ctx.backend.observe()
-    except Unreachable:
-        seen = None
-    if ctx.now > intent.since + ctx.pace.gone or (
-            seen is not None and _cut(intent, seen)):
-        return _watched(ctx)
-    _still(ctx, exc.detail.summary, None)
-    return None
-
-
-def _cut(intent: Intent, seen: Inventory) -> bool:
-    """Whether the host was powered off or reset since."""
-    return seen.host == 'off' or (
-        None not in (seen.boot, intent.boot) and seen.boot != intent.boot)
-
-
-def _still(ctx: Context, summary: str, percent: int | None) -> None:
-    ctx.change(due=ctx.now + ctx.pace.poll, progress=summary,
-               percent=percent, failures=0)
-
-
-def _watched(ctx: Context) -> Ending:
-    guard.drop(ctx.node)
-    if ctx.operation.in_band:
-        saving.check(ctx.node)
-        manager_utils.wipe_token_and_url(ctx.task)
-    return Ending(ctx.operation, facts={'note': 'nothing is written any '
-                                                'more; run again'})
-
-
 def wait(ctx: Context, seen: Inventory, why: str = '') -> Ending | None:
     """Look again later at a box that is not stable; the end, past the
     deadline.
@@ -217,4 +143,5 @@ def _counts(seen: Inventory) -> dict[str, Any]:
 
 
 WORK: Mapping[str, Callable[[Context], Ending | None]] = (
-    types.MappingProxyType({'look': look, 'reset': reset, 'watch': watch}))
+    types.MappingProxyType({'look': look, 'reset': reset,
+                            'watch': watching.watch}))

@@ -23,7 +23,7 @@ from ironic.conductor import periodics
 from oslo_log import log
 
 from ironic_accel.conductor import agent_boot
-from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import reaper
@@ -32,9 +32,9 @@ from ironic_accel.conductor.conf import CONF
 
 LOG = log.getLogger(__name__)
 
-WORK_STATES = [*operation.WAIT_STATES.values(), states.ENROLL,
-               states.MANAGEABLE, states.AVAILABLE, states.ACTIVE,
-               states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL]
+#: What is guarded is watched in whatever state the node comes to.
+WORK_STATES = sorted({str(s) for s in state_machine.machine.states} - {
+    states.CLEANING, states.DEPLOYING, states.SERVICING})
 
 #: Every state but available.
 OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
@@ -64,12 +64,14 @@ def due(node: Any) -> bool:
 
     Of two passes the nearer one counts: what is due one interval after a
     pass began its work would miss the next pass by a hair, and be looked at
-    half as often as configured.
+    half as often as configured. Where another machine counted its time last,
+    it is due to be counted on.
     """
     current = operation.load(node)
-    until = clock.now() + CONF.accelerator.poll_interval / 2
+    until = elapsed.now(node) + CONF.accelerator.poll_interval / 2
     return (current is not None and operation.foreign(node) is None
-            and (current.due <= until or agent_boot.came(node, current))
+            and (current.due <= until or elapsed.foreign(node)
+                 or agent_boot.came(node, current))
             and operation.is_current(node, current)
             and (current.work == 'watch' or not node.maintenance))
 

@@ -30,6 +30,7 @@ from oslo_log import log
 
 from ironic_accel.conductor import claims
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
@@ -126,9 +127,10 @@ def _begin(task: Any, since: float) -> None:
         return
     node.set_driver_internal_info(LOOKS_KEY, {
         **looks, 'times': looks['times'] + 1, 'at': now})
+    begun = elapsed.mark(node)
     operation.store(node, Operation(
         kind='idle', step=operation.BY_ITSELF, work='look',
-        state=node.provision_state, due=now, started=now,
-        deadline=now + CONF.accelerator.stable_timeout,
+        state=node.provision_state, due=begun, started=begun,
+        deadline=begun + CONF.accelerator.stable_timeout,
         power_on=node.provision_state in FREE))
     saving.save(node)

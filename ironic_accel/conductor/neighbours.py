@@ -25,7 +25,7 @@ from ironic.common import states
 from ironic import objects
 
 from ironic_accel.conductor import agent_backend
-from ironic_accel.conductor import clock
+from ironic_accel.conductor import guard
 from ironic_accel.conductor import operation
 
 #: States in which a node is nobody's: a reset of the BMC hurts nobody.
@@ -81,14 +81,13 @@ def _addresses(node: Any, nodes: list[Any]) -> set[str | None]:
             if node.uuid in (n.uuid, n.parent_node)} - {None}
 
 
-def writing(task: Any, now: float | None = None) -> str | None:
+def writing(task: Any) -> str | None:
     """The uuid of another node that writes through the same BMC, or None.
 
-    An intent past its deadline does not count: whoever saved it has given
-    up, and what it left is seen on the box itself. Nor does one that goes
-    by way of the agent: it is none of the BMC's.
+    It does as long as its guard stands; what was seen to be over does not
+    count, whatever is remembered of it. Nor does an intent that goes by way
+    of the agent: it is none of the BMC's.
     """
-    now = clock.now() if now is None else now
     nodes = _all(task)
     mine = _addresses(task.node, nodes)
     for node in nodes:
@@ -99,7 +98,7 @@ def writing(task: Any, now: float | None = None) -> str | None:
         intent = (raw or {}).get('intent')
         if intent and intent.get('kind') == 'action' \
                 and intent.get('way') != agent_backend.NAME \
-                and intent.get('deadline', 0) > now:
+                and guard.stands(node) is not None:
             return str(node.uuid)
     return None
 

@@ -25,7 +25,9 @@ from ironic.drivers import base
 
 from ironic_accel.conductor import baseline
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import leaving
 from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
@@ -95,10 +97,10 @@ class Passthru:
         current = operation.load(node)
         stored = store.load(task)
         return {
-            'operation': _progress(current) if current else None,
+            'operation': _progress(node, current) if current else None,
             'record': info.get(operation.RECORD_KEY),
             'result': info.get(operation.RESULT_KEY),
-            'guard': guard.stands(node),
+            'guard': guard.stands(node), 'stopped': holds.why(node),
             'summary': info.get(store.SUMMARY_KEY),
             'plan': dict(stored.plan) if stored and stored.plan else None,
             'age': _age(stored.at) if stored else None}
@@ -119,7 +121,7 @@ class Passthru:
         power_on = kwargs.get('power_on')
         # Powering a child on would power its parent on.
         free = node.provision_state != 'active' and not node.parent_node
-        now = clock.now()
+        now = elapsed.mark(node)
         current = Operation(
             kind='idle', step='accel_refresh', work='look',
             state=node.provision_state, due=now, started=now,
@@ -136,7 +138,8 @@ class Passthru:
                                'node belongs to, with their digests.')
     def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """The site profiles of this conductor."""
-        return {'conductor': CONF.host, 'profiles': [
+        return {'conductor': CONF.host,
+                'writes': CONF.accelerator.allow_writes, 'profiles': [
             {'digest': p.digest, 'profile': loader.normalise(p)}
             for _, p in sorted(sites.site_profiles().all().items())]}
 
@@ -183,7 +186,8 @@ class Passthru:
             record.landed if record else (), stored.ways,
             known.catalogue())
         return {'age': _age(stored.at), 'profile': profile.name,
-                'digest': profile.digest, 'plan': plan.to_dict(), **chosen}
+                'digest': profile.digest, 'plan': plan.to_dict(),
+                'stopped': holds.why(task.node), **chosen}
 
 
 def _check_refresh(task: Any, power_on: object) -> None:
@@ -198,12 +202,12 @@ def _check_refresh(task: Any, power_on: object) -> None:
     operation.check_free(node)
 
 
-def _progress(current: Operation) -> dict[str, Any]:
+def _progress(node: Any, current: Operation) -> dict[str, Any]:
     return {'id': current.id, 'step': current.step, 'kind': current.kind,
             'profile': current.profile or None, 'phase': current.phase,
             'progress': current.progress, 'percent': current.percent,
             'writes': current.writes, 'resets': current.resets,
-            'seconds': round(clock.now() - current.started, 1)}
+            'seconds': round(elapsed.now(node) - current.started, 1)}
 
 
 def _stored(task: Any) -> store.Stored:

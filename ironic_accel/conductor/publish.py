@@ -89,15 +89,15 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     seen, ways = store.whole(ctx.task, own, ctx.backend.all_ways(
         own, [push for p in profiles.values() for push in p.pushes]))
     record = operation.load_record(ctx.node)
-    doubt = claims.settle(ctx.task, seen, ctx.now)
+    doubt = claims.settle(ctx.task, seen, ctx.wall)
     stand = _certain(standing(ctx, seen, ways, profiles,
                               record.landed if record else ()), seen, doubt)
     stand, differing = _agreed(ctx.node, stand)
     read = own if looks is None else None
-    looks = store.looks(ctx.task, own, ctx.now) | dict(looks or {})
-    times = {p.name: ages.read_at(stand.plans[p.name], read, looks, ctx.now)
+    looks = store.looks(ctx.task, own, ctx.wall) | dict(looks or {})
+    times = {p.name: ages.read_at(stand.plans[p.name], read, looks, ctx.wall)
              for p in stand.are}
-    aged = {n for n, at in times.items() if proofs.too_old(at, ctx.now)}
+    aged = {n for n, at in times.items() if proofs.too_old(at, ctx.wall)}
     stand = dataclasses.replace(stand, are=tuple(
         p for p in stand.are if p.name not in aged))
     _keep_proofs(ctx, stand, times)
@@ -106,7 +106,7 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     # What is no longer true goes before anything else is written.
     facts = _publish(ctx, _found(ctx, seen, doubt, profiles), stand)
     store.save(ctx.task, seen, ways, plan.to_dict() if plan else None,
-               ctx.now, looks)
+               ctx.wall, looks)
     store.seen_inside(ctx.node, own)
     store.sync_firmware(ctx.task, seen)
     classes.suggest(ctx.task, seen, ctx.facts)

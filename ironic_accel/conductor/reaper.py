@@ -26,7 +26,7 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor import agent_steps
-from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import digests
 from ironic_accel.conductor import ending
 from ironic_accel.conductor import guard
@@ -56,7 +56,7 @@ STEPS = frozenset({'apply_profile', agent_steps.STEP, 'apply_baseline',
 def wanted(node: Any) -> bool:
     """Whether there is anything to clear away on a node."""
     info = node.driver_internal_info or {}
-    if _stale_operation(node) or _stale_guard(node):
+    if _stale_operation(node) or _unwatched(node):
         return True
     if node.provision_state not in SETTLED:
         return False
@@ -76,9 +76,8 @@ def reap(task: Any) -> None:
     node = task.node
     if _stale_operation(node):
         _drop_operation(node)
+    if _unwatched(node):
         ending.watch_on(task)
-    if _stale_guard(node):
-        guard.drop(node)
     if node.provision_state in SETTLED:
         _drop_steps(node)
         _withdraw_void(task)
@@ -101,9 +100,10 @@ def _stale_operation(node: Any) -> bool:
         and operation.OPERATIONS[node.provision_state] != current.kind)
 
 
-def _stale_guard(node: Any) -> bool:
-    there = (node.driver_internal_info or {}).get(guard.KEY)
-    return bool(there) and guard.stands(node) is None
+def _unwatched(node: Any) -> bool:
+    """Whether a guard stands and nobody looks whether it may be lifted."""
+    return (guard.stands(node) is not None and operation.load(node) is None
+            and operation.kind_of(node) in ('idle', None))
 
 
 def _is_ours(step: Any) -> bool:
@@ -166,7 +166,7 @@ def _agrees_again(node: Any) -> bool:
 def _look_again(node: Any) -> None:
     """Look at a node by ourselves; nothing is powered on for it."""
     node.del_driver_internal_info(publish.DIFFERING_KEY)
-    now = clock.now()
+    now = elapsed.mark(node)
     operation.store(node, operation.Operation(
         kind='idle', step=operation.BY_ITSELF, work='look',
         state=node.provision_state, due=now, started=now, power_on=False,

@@ -33,6 +33,7 @@ from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import children
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import saving
@@ -180,6 +181,7 @@ def _note(journal: NodeJournal, record: Record,
 
 def _check(task: Any, effect: Effect) -> None:
     """The last look before the first step; the planner was told before."""
+    holds.check(task)
     held = children.waited_for(task)
     if held:
         raise BmcBusy(held, error_class=ErrorClass.TRANSIENT,

@@ -23,11 +23,13 @@ from oslo_log import log
 
 from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import baseline
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import context
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import ending
 from ironic_accel.conductor import firstboot
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import guarding
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import journal
 from ironic_accel.conductor import looking
 from ironic_accel.conductor import operation
@@ -35,6 +37,7 @@ from ironic_accel.conductor import publish
 from ironic_accel.conductor import resets
 from ironic_accel.conductor import saving
 from ironic_accel.conductor import wake
+from ironic_accel.conductor import watching
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.ending import Ending
@@ -75,7 +78,13 @@ def tick(task: Any) -> None:
     guard.remember(task.node)
     try:
         # From here on whoever had the node before writes nothing any more.
+        early = elapsed.foreign(task.node)
+        now = elapsed.mark(task.node)
         saving.save(task.node)
+        if early and current.due > now \
+                and not agent_boot.came(task.node, current):
+            # It was due to have its time counted on, no more.
+            return
         _tick(task, current)
     except saving.NotOurs as exc:
         LOG.warning('%s: nothing more is written to it', exc)
@@ -96,6 +105,10 @@ def _unexpected(task: Any, current: operation.Operation,
     alone.
     """
     try:
+        if current.work == 'watch':
+            watching.unheard(task, current,
+                             f'unexpected {type(exc).__name__}')
+            return
         ending.fail(task, operation.load(task.node) or current, Detail(
             f'unexpected {type(exc).__name__}, see the conductor\'s log',
             ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
@@ -116,7 +129,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
         else:
             ctx = context.make(task, operation.load(task.node) or current)
             end = _work(ctx)
-    except journal.BmcBusy as exc:
+    except (holds.Held, journal.BmcBusy) as exc:
         _again(task, str(exc.detail.summary))
         return
     except Unreachable as exc:
@@ -125,7 +138,11 @@ def _tick(task: Any, current: operation.Operation) -> None:
     except saving.NotOurs:
         raise
     except AccelError as exc:
-        ending.fail(task, operation.load(task.node) or current, exc.detail)
+        if current.work == 'watch':
+            watching.unheard(task, current, exc.detail.summary)
+        else:
+            ending.fail(task, operation.load(task.node) or current,
+                        exc.detail)
         return
     except exception.IronicException as exc:
         # Power actions and sessions fail for a while on BMCs that were just
@@ -148,24 +165,12 @@ def _work(ctx: Context) -> Ending | None:
         end = looking.WORK[ctx.operation.work](ctx)
     ctx.change(writes=ctx.operation.writes + ctx.backend.writes,
                requests=ctx.operation.requests + ctx.backend.requests)
-    _hold_guard(ctx)
+    if ctx.operation.work != 'watch':
+        guarding.follow(ctx)
     if end is None:
         saving.save(ctx.node, touch=True)
         return None
     return end
-
-
-def _hold_guard(ctx: Context) -> None:
-    """Guard what goes on in the box without an intent of ours.
-
-    A background copy begins when the task of a push is over.
-    """
-    seen = ctx.backend.last
-    if seen is None or not seen.busy or guard.stands(ctx.node):
-        return
-    what = seen.busy[0]
-    guard.put(ctx.node, ctx.now + 12 * CONF.accelerator.poll_interval,
-              f'{what.kind} {what.summary or what.ref}'.strip())
 
 
 def _apply(ctx: Context) -> Ending | None:
@@ -184,10 +189,10 @@ def _apply(ctx: Context) -> Ending | None:
         operation.store_record(ctx.node, record)
         if not isinstance(outcome, Wait):
             break
-        ctx.change(due=outcome.until, failures=0,
+        ctx.change(due=min(outcome.until, record.deadline + 1), failures=0,
                    progress=outcome.progress.summary,
                    percent=outcome.progress.percent)
-        ctx.now = clock.now()
+        ctx.now = elapsed.now(ctx.node)
         if outcome.until > ctx.now or ctx.now >= until:
             return None
         saving.save(ctx.node)
@@ -266,9 +271,21 @@ def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
                resets=ctx.operation.resets + int(step.done))
 
 
-def _restore(task: Any, current: operation.Operation) -> Ending:
-    """Give the host the power state back that it had."""
-    resets.power(task, str(current.restore))
+def _restore(task: Any, current: operation.Operation) -> Ending | None:
+    """Give the host the power state back that it had, once nothing runs."""
+    if guard.stands(task.node) is not None:
+        ctx = context.make(task, current)
+        ctx.backend.observe()
+        guarding.follow(ctx)
+        if guard.stands(task.node) is not None and (
+                ctx.now <= current.deadline):
+            ctx.change(due=ctx.now + ctx.pace.poll, failures=0,
+                       progress='waiting for the box to be idle')
+            saving.save(task.node, touch=True)
+            return None
+    state = ending.to_restore(current.outcome or {}, current)
+    if state is not None and guard.stands(task.node) is None:
+        resets.power(task, state)
     return Ending.restored(current)
 
 
@@ -278,7 +295,7 @@ def _again(task: Any, why: str) -> None:
     if current is None:
         return
     operation.store(task.node, current.but(
-        due=clock.now() + RETRY * CONF.accelerator.poll_interval,
+        due=elapsed.now(task.node) + RETRY * CONF.accelerator.poll_interval,
         progress=why, percent=None))
     saving.save(task.node, touch=True)
 
@@ -287,6 +304,9 @@ def _failed_look(task: Any, detail: Detail) -> None:
     """Count a look that failed; too many in a row end the operation."""
     current = operation.load(task.node)
     if current is None:
+        return
+    if current.work == 'watch':
+        watching.unheard(task, current, detail.summary)
         return
     failures = current.failures + 1
     if failures >= CONF.accelerator.failures:

@@ -30,7 +30,8 @@ from ironic.drivers.modules import deploy_utils
 from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import baseline
 from ironic_accel.conductor import children
-from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import kept
 from ironic_accel.conductor import known
 from ironic_accel.conductor import neighbours
@@ -178,14 +179,16 @@ def begin(task: Any, current: Operation) -> str:
 
     :returns: the wait state to return from the step.
     :raises: InvalidState where the node is in no operation that has steps,
-        or a later version works on it.
+        a later version works on it, or nothing may be begun.
     """
     node = task.node
     if current.kind not in operation.WAIT_STATES:
         raise exception.InvalidState(
             f'a step cannot run in provision state {node.provision_state}')
     _check_known(node)
-    now = clock.now()
+    if current.work != 'look' and (stopped := holds.why(node)):
+        raise exception.InvalidState(f'{current.step}: {stopped}')
+    now = elapsed.mark(node)
     ramdisk = current.in_band or agent_boot.has_ramdisk(node, current.kind)
     operation.store(node, current.but(
         due=now, started=now, ramdisk=ramdisk,
@@ -239,7 +242,7 @@ def begin_apply(task: Any, step: str, given: object,
     effect, why = _effect(task, kind, max_effect, disruption)
     try:
         record = converge.begin(
-            profile, operation.load_record(node), clock.now())
+            profile, operation.load_record(node), elapsed.mark(node))
         kept.drop(node)
         operation.store_record(node, record)
         kept.keep(node, profile)

@@ -30,6 +30,7 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import known
 from ironic_accel.conductor.agent_steps import AgentSteps
 from ironic_accel.conductor.firstboot import FirstBoot
+from ironic_accel.conductor.holding import Holding
 from ironic_accel.conductor.loop import Loop
 from ironic_accel.conductor.passthru import Passthru
 from ironic_accel.conductor.properties import Properties
@@ -37,7 +38,7 @@ from ironic_accel.conductor.steps import Steps
 from ironic_accel.conductor.truth import Truth
 
 
-class Accelerator(Passthru, AgentSteps, Steps, FirstBoot, Loop, Truth,
+class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot, Loop, Truth,
                   Properties):
     """What every vendor interface of ours has besides the one it replaces."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from ironic.common import states
 
 from ironic_accel.conductor import agent_boot
-from ironic_accel.conductor import clock
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import resets
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.context import Context
@@ -38,12 +38,13 @@ def power_on(ctx: Context) -> Ending | None:
             'the host is off, and this step may not power it on',
             ErrorClass.NEEDS_OPERATOR, node=ctx.node.uuid,
             todo='power it on, or allow the disruption'))
+    holds.check(ctx.task)
     if current.restore is None:
         ctx.change(restore=states.POWER_OFF)
         saving.save(ctx.node)
     if current.ramdisk:
         agent_boot.prepare(ctx.task, current)
     resets.power(ctx.task, states.POWER_ON)
-    ctx.change(due=clock.now() + ctx.pace.look, failures=0,
+    ctx.change(due=ctx.now + ctx.pace.look, failures=0,
                progress='powered on, its devices appear', percent=None)
     return None

@@ -26,7 +26,9 @@ from typing import Any
 import zlib
 
 from ironic_accel.conductor import agent_backend
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import evidence
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor.journal import check_ours
 from ironic_accel.conductor.operation import Operation
@@ -54,6 +56,7 @@ class Watched:
         can, and a plan that needs it is refused before anything is begun.
     :ivar burns: as given.
     :ivar last: what was seen last, or None.
+    :ivar polled: what the last poll said, or None where a look came after.
     :ivar writes: writes begun.
     :ivar requests: requests that observations took.
     """
@@ -65,12 +68,13 @@ class Watched:
         self._inner = inner
         self.burns = burns
         self.last: Inventory | None = None
+        self.polled: Poll | None = None
         self.writes = 0
         self.requests = 0
 
     def observe(self) -> Inventory:
         """Look at the box; see ports.Backend."""
-        self.last = None
+        self.last, self.polled = None, None
         seen = self._inner.observe()
         self.last = seen
         self.requests += seen.requests
@@ -109,16 +113,24 @@ class Watched:
         # Nothing that takes time comes between this look and the write.
         check_ours(self._task, self._current)
         self.writes += 1
-        return self._inner.start(action, image, spec, force)
+        try:
+            return self._inner.start(action, image, spec, force)
+        except Rejected as exc:
+            if exc.retry_after is not None:
+                exc.retry_after = elapsed.bounded(exc.retry_after)
+            raise
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Make running firmware the fallback too; see ports.Backend.
 
-        :raises: NotOurs.
+        :raises: NotOurs, Held.
         """
+        holds.check(self._task)
         check_ours(self._task, self._current)
         return self._inner.commit(refs)
 
     def poll(self, ticket: Mapping[str, Any]) -> Poll:
         """See what became of a write; see ports.Backend."""
-        return self._inner.poll(ticket)
+        self.polled = None
+        self.polled = self._inner.poll(ticket)
+        return self.polled

@@ -22,8 +22,10 @@ from osc_lib.exceptions import CommandError
 
 from ironic_accel import view
 from ironic_accel.model import traits as grammar
+from ironic_accel.osc import api
 from ironic_accel.osc import base
 from ironic_accel.osc import cells
+from ironic_accel.osc import keys
 from ironic_accel.osc import seen as seeing
 from ironic_accel.osc.cells import NOT_PERMITTED
 from ironic_accel.osc.problems import Denied
@@ -53,6 +55,9 @@ class List(base.Lister):
         seen = seeing.of(self.ironic, parsed_args.node)
         for line in seen.denied:
             self.say(line)
+        stopped = stopped_by(self.ironic, seen)
+        if stopped:
+            self.say(f'nothing is begun: {stopped}')
         if seen.inventory is not None:
             self.say(headline(seen))
             for line in view.warning_lines(seen.inventory):
@@ -95,6 +100,17 @@ class Show(base.ShowOne):
                   'seen_at': cells.moment(seen.at),
                   'seen_via': doc['seen_via'], 'host': doc['host']}
         return tuple(fields), cells.row(*fields.values())
+
+
+def stopped_by(ironic: api.Ironic, seen: Seen) -> str | None:
+    """Why no write begins on a node, as far as the caller may know."""
+    try:
+        told = ironic.get(str(seen.node['uuid']), 'accel_progress')
+    except CommandError:
+        # Whoever may not ask may still see a hold.
+        hold = (seen.info or {}).get(keys.HOLD)
+        return f"held: {hold['reason']}" if hold else None
+    return told.get('stopped')
 
 
 def headline(seen: Seen) -> str:

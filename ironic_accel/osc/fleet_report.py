@@ -19,6 +19,7 @@ without a word.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -59,10 +60,10 @@ def make(ironic: api.Ironic, nodes: Sequence[Document]) -> dict[str, Any]:
     :param nodes: as the API lists them.
     """
     ours = [n for n in nodes if api.ours(n)]
-    profiles, facts, denied = site_profiles(ironic, ours)
+    profiles, facts, denied, stopped = site_profiles(ironic, ours)
     with futures.ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(
-            lambda n: _node(ironic, n, profiles), ours))
+            lambda n: _node(ironic, n, profiles, stopped), ours))
     return {
         'schema': SCHEMA, 'at': cells.moment(time.time()),
         'profiles': facts, 'nodes': rows,
@@ -70,26 +71,31 @@ def make(ironic: api.Ironic, nodes: Sequence[Document]) -> dict[str, Any]:
                     'driver': n['driver'],
                     'vendor_interface': n.get('vendor_interface')}
                    for n in nodes if not api.ours(n)],
-        'denied': denied}
+        'denied': denied, 'stopped': stopped}
 
 
 def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
                   ) -> tuple[dict[str, Profile], list[dict[str, Any]],
-                             list[str]]:
+                             list[str], list[str]]:
     """The profiles of the site, asked of one node of each conductor.
 
     :returns: profiles by name, without those that conductors differ about;
         ``name``, ``digest`` and ``conductors`` of each version; and what is
-        not permitted or did not work, in words.
+        not permitted or did not work, in words; and the conductors whose
+        writes are switched off.
     """
     asked: dict[str, str] = {}
     for node in ours:
         asked.setdefault(str(node.get('conductor')), str(node['uuid']))
     found: dict[tuple[str, str], tuple[Profile, list[str]]] = {}
     denied: list[str] = []
+    stopped: list[str] = []
     for conductor, uuid in asked.items():
         try:
-            told = ironic.get(uuid, 'accel_profiles')['profiles']
+            answer = ironic.get(uuid, 'accel_profiles')
+            told = answer['profiles']
+            if answer.get('writes') is False:
+                stopped.append(conductor)
         except CommandError as error:
             denied.append(str(error))
             if isinstance(error, Denied):
@@ -110,11 +116,12 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
             [{'name': name, 'digest': digest, 'conductors': hosts,
               'offered': profile.offered}
              for (name, digest), (profile, hosts) in sorted(
-                 found.items(), key=lambda x: x[0])], denied)
+                 found.items(), key=lambda x: x[0])], denied, stopped)
 
 
 def _node(ironic: api.Ironic, node: Document,
-          profiles: Mapping[str, Profile]) -> dict[str, Any]:
+          profiles: Mapping[str, Profile],
+          stopped: Collection[str]) -> dict[str, Any]:
     seen, failed = _seen(ironic, node)
     denied = list(seen.denied)
     events: list[dict[str, Any]] | None = None
@@ -143,6 +150,7 @@ def _node(ironic: api.Ironic, node: Document,
         'devices': list(doc['devices']) if doc else _partial(seen),
         'traits': None if seen.traits is None else list(seen.ours),
         'profiles': stands, 'drift': standing.drift(seen, stands),
+        'stopped': _stopped(node, info, stopped),
         'working': _working(info), 'last': info.get(keys.RESULT),
         'applied': info.get(keys.APPLIED), 'evidence': events,
         'denied': denied, 'failed': failed}
@@ -160,6 +168,17 @@ def _seen(ironic: api.Ironic, node: Document) -> tuple[Seen, str | None]:
         names = node.get('traits')
         return Seen(node, api.info(node), traits=None if names is None
                     else tuple(sorted(names))), str(error)
+
+
+def _stopped(node: Document, info: Document,
+             stopped: Collection[str]) -> str | None:
+    """Why no write begins on a node, or None."""
+    hold = info.get(keys.HOLD)
+    if hold:
+        return f"held: {hold['reason']}"
+    if str(node.get('conductor')) in stopped:
+        return f"writes are switched off on {node.get('conductor')}"
+    return None
 
 
 def _working(info: Document) -> dict[str, Any] | None:

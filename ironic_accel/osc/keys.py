@@ -26,6 +26,7 @@ VOID = 'accel_void'
 PROOFS = 'accel_proofs'
 APPLIED = 'accel_applied'
 GUARD = 'accel_guard'
+HOLD = 'accel_hold'
 
 #: Under ``plugin_data`` of a node's inspection data.
 STORED = 'accelerators'

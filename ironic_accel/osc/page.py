@@ -83,6 +83,8 @@ def _node(node: Document) -> dict[str, Any]:
     wanted = _wanted(node)
     devices = [_device(node, d, wanted) for d in node['devices']]
     remarks = list(node['drift'])
+    if node.get('stopped'):
+        remarks.insert(0, node['stopped'])
     if node['working']:
         work = node['working']
         remarks.append(': '.join(t for t in (

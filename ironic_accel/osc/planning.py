@@ -74,6 +74,8 @@ class Plan(base.Lister):
                 'baseline_profile, or give --profile')
         self.say(f"node {parsed_args.node}, profile {told['profile']}, seen "
                  f"{cells.age(told['age'])} ago: {view.plan_headline(doc)}")
+        if told.get('stopped'):
+            self.say(f"nothing would be begun now: {told['stopped']}")
         if doc['refused']:
             self.status = base.REFUSED
         return COLUMNS, rows(doc)

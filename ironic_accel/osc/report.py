@@ -158,6 +158,8 @@ def _profiles(found: list[Document]) -> cells.Cell:
 
 
 def _last(node: Document) -> cells.Cell:
+    if node.get('stopped'):
+        return cells.Cell(node['stopped'], node['stopped'])
     if node['working']:
         work = node['working']
         return cells.Cell(work, f"{work['step']} {work['profile'] or ''}: "

@@ -26,7 +26,6 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.redfish import power as redfish_power
 from ironic import objects
 
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import imagestore
 from ironic_accel.conductor import operation
@@ -34,6 +33,7 @@ from ironic_accel.conductor import runner
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Unreachable
+from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
@@ -167,8 +167,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
         task.node.save()
         task.release_resources()
 
-    with mock.patch.object(clock, 'now', autospec=True,
-                           side_effect=lambda: made.host.now), \
+    with clocks.told(lambda: made.host.now), \
         mock.patch.multiple(
             redfish_power.RedfishPower, get_power_state=power_state,
             set_power_state=set_power), \

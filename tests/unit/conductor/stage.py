@@ -26,7 +26,6 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.redfish import power as redfish_power
 from ironic import objects
 
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import imagestore
 from ironic_accel.conductor import operation
@@ -34,6 +33,7 @@ from ironic_accel.conductor import runner
 from ironic_accel.converge import ports
 from ironic_accel.model.device import Effect
 from ironic_accel.redfish.host import Host
+from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
@@ -155,8 +155,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
     host.aux_cycle.side_effect = lambda: made.box.host_reset(
         Effect.AUX_CYCLE)
     made.aux = host
-    with mock.patch.object(clock, 'now', autospec=True,
-                           side_effect=lambda: made.box.now), \
+    with clocks.told(lambda: made.box.now), \
         mock.patch.multiple(
             redfish_power.RedfishPower, get_power_state=power_state,
             set_power_state=set_power, reboot=reboot), \

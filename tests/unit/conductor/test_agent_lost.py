@@ -129,5 +129,8 @@ def test_an_agent_that_lives_is_watched_on(
     assert guard.stands(stage.node) is not None
     for job in stage.box.jobs.values():
         job.ends = stage.box.now
+    # A box is idle once two looks find it so.
+    assert stage.tick() is not None
+    assert guard.stands(stage.node) is not None
     assert stage.tick() is None
     assert guard.stands(stage.node) is None

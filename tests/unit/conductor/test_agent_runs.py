@@ -215,8 +215,13 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
     other = acquire(make_node(), shared=True)
     assert neighbours.address(other.node) == neighbours.address(stage.node)
     assert neighbours.writing(other) is None
-    make_node(driver_internal_info={operation.RECORD_KEY: {'intent': {
-        'kind': 'action', 'way': 'redfish', 'deadline': 9e9}}})
+    open_write = {operation.RECORD_KEY: {'intent': {
+        'kind': 'action', 'way': 'redfish', 'deadline': 0.0}}}
+    make_node(driver_internal_info=open_write)
+    # Seen to be over, and not settled yet.
+    assert neighbours.writing(other) is None
+    make_node(driver_internal_info={
+        **open_write, guard.KEY: {'what': 'gpu-1'}})
     assert neighbours.writing(other) is not None
     stage.seconds = 40.0
     assert stage.run()['outcome'] == 'converged'

@@ -31,7 +31,6 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor import audit
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import meters
@@ -45,6 +44,7 @@ from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Unreachable
+from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -154,8 +154,7 @@ def world(make_node: Make, context: Any, profiles: pathlib.Path,
     monkeypatch.setattr(
         meters, 'METRICS',
         metrics_collector.DictCollectionMetricLogger('accelerator'))
-    with mock.patch.object(clock, 'now', autospec=True,
-                           side_effect=lambda: made.now), \
+    with clocks.told(lambda: made.now), \
         mock.patch.object(connection, 'backend', autospec=True,
                           side_effect=made.backend):
         yield made
@@ -364,7 +363,7 @@ def test_a_child_that_its_parent_began_to_change_is_left_alone(
     world.boxes[node.uuid] = ecc('disabled')
 
     def change() -> None:
-        guard.put(parent, world.now + 600, 'dpu-1')
+        guard.put(parent, 'dpu-1', world.now, 600)
         parent.save()
 
     world.while_asked = change

@@ -29,7 +29,6 @@ from oslo_utils import uuidutils
 import pytest
 
 from ironic_accel.conductor import claims
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
@@ -41,6 +40,7 @@ from ironic_accel.conductor import vendor
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -131,8 +131,7 @@ def world(make_node: Make, acquire: Make, context: Any,
     data['devices']['gpus']['count'] = {'min': 1, 'max': 8}
     profiles.joinpath('site.yaml').write_text(sample.yaml_of(data))
     made = World(make_node, acquire, context)
-    with mock.patch.object(clock, 'now', autospec=True,
-                           side_effect=lambda: made.now), \
+    with clocks.told(lambda: made.now), \
         mock.patch.object(connection, 'backend', autospec=True,
                           side_effect=made.backend):
         yield made

@@ -28,7 +28,6 @@ from ironic.conf import CONF
 from ironic import objects
 import pytest
 
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import digests
 from ironic_accel.conductor import operation
@@ -40,6 +39,7 @@ from ironic_accel.conductor import sites
 from ironic_accel.conductor import truth
 from ironic_accel.conductor import verify
 from ironic_accel.converge.ports import Backend
+from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -147,8 +147,7 @@ def cloud(make_node: Make, acquire: Make, context: Any,
                         for n in range(2)))
     backend.observe.return_value = seen
     backend.ways.side_effect = lambda inventory: (sample.way(inventory),)
-    with mock.patch.object(clock, 'now', autospec=True,
-                           side_effect=lambda: made.now), \
+    with clocks.told(lambda: made.now), \
         mock.patch.object(connection, 'backend', autospec=True,
                           return_value=backend):
         yield made

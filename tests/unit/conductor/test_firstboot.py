@@ -28,7 +28,6 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.storage import noop
 import pytest
 
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import configdrive
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import firstboot
@@ -43,6 +42,7 @@ from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import target
 from ironic_accel.model import loader
 from ironic_accel.model.errors import ErrorClass
+from tests.unit.conductor import clocks
 from tests.unit.conductor.refusal import refused
 from tests.unit.converge.box import Box
 from tests.unit.inband import sample
@@ -151,8 +151,7 @@ def stage(make_node: Make, acquire: Make, tmp_path: pathlib.Path,
         task.release_resources()
 
     CONF.set_override('first_boot_injection', True, group='accelerator')
-    with mock.patch.object(clock, 'now', autospec=True,
-                           side_effect=lambda: made.now), \
+    with clocks.told(lambda: made.now), \
         mock.patch.object(connection, 'backend', autospec=True,
                           side_effect=lambda _node: Box({}, {}, [])), \
         mock.patch.object(AgentCalls, 'ask', autospec=True,

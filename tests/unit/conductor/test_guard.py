@@ -41,7 +41,7 @@ def upstream() -> Any:
 
 
 def guarded(task: Any, seconds: float = 600) -> None:
-    guard.put(task.node, time.time() + seconds, 'gpu-1')
+    guard.put(task.node, 'gpu-1', time.time(), seconds)
     task.node.save()
 
 
@@ -56,11 +56,14 @@ def test_validate_refuses_with_what_and_until_when(
     assert exception.InvalidState.code == 409
 
 
-def test_a_guard_falls_by_itself(make_node: Make, acquire: Make) -> None:
+@pytest.mark.parametrize('seconds', [-86400, -1, 0, 4e9])
+def test_no_clock_ends_a_guard(
+        make_node: Make, acquire: Make, seconds: float) -> None:
     task = acquire(make_node())
-    guarded(task, -1)
-    task.driver.power.validate(task)
-    assert guard.stands(task.node) is None
+    guarded(task, seconds)
+    with pytest.raises(exception.InvalidState, match='flash in progress'):
+        task.driver.power.validate(task)
+    assert guard.stands(task.node) is not None
 
 
 def test_bad_driver_info_is_still_told(

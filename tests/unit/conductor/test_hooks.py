@@ -405,7 +405,7 @@ def test_nothing_is_published_while_something_is_written(
         task: Any, sent: dict[str, Any], bmc: mock.Mock, make_node: Make,
         by_parent: bool) -> None:
     node = make_node() if by_parent else task.node
-    guard.put(node, NOW + 60, 'card')
+    guard.put(node, 'card', NOW, 60)
     if by_parent:
         node.save()
         task.node.parent_node = node.uuid

@@ -131,7 +131,7 @@ def test_driver_info_is_read_as_ironic_reads_it(
 def test_nobody_cuts_a_flash(
         node: Any, acquire: Make, asked: Callable[[], list[str]]) -> None:
     task = acquire(node)
-    guard.put(task.node, clock.now() + 60, 'card')
+    guard.put(task.node, 'card', clock.now(), 60)
     task.node.save()
     with pytest.raises(exception.InvalidState, match='flash in progress'):
         task.driver.power.validate(task)

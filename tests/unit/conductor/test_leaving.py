@@ -100,7 +100,7 @@ def test_nothing_goes_while_something_is_under_way(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
     furnish(task)
-    guard.put(task.node, clock.now() + 600, 'gpu-0')
+    guard.put(task.node, 'gpu-0', clock.now(), 600)
     with pytest.raises(exception.InvalidState, match='flash in progress'):
         call(task)
     guard.drop(task.node)

@@ -239,8 +239,8 @@ def test_a_node_that_was_taken_is_left_alone(stage: Stage) -> None:
 
 def test_an_open_write_of_a_neighbour_is_waited_for(stage: Stage) -> None:
     neighbour = stage.make_node(driver_internal_info={
-        operation.RECORD_KEY: {'intent': {
-            'kind': 'action', 'deadline': stage.box.now + 1e6}}})
+        guard.KEY: {'what': 'gpu-7'}, operation.RECORD_KEY: {'intent': {
+            'kind': 'action', 'deadline': 0.0}}})
     stage.begin(profile='h100-new')
     for _ in range(3):
         current = stage.tick()

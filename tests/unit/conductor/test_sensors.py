@@ -181,7 +181,7 @@ def test_what_is_not_asked_for_is_not_read(
     if why == 'switched off':
         CONF.set_override('sensors', False, group='accelerator')
     elif why == 'in a flash':
-        guard.put(task.node, 4e9, 'GPU 1')
+        guard.put(task.node, 'GPU 1', 4e9, 600)
     else:
         monkeypatch.setattr(store, 'load', lambda task: None)
     try:

@@ -68,7 +68,7 @@ def test_what_stands_in_the_way_is_named(
     newer.set_driver_internal_info(operation.RECORD_KEY,
                                    {'schema': 'record/9'})
     newer.save()
-    guard.put(busy, clock.now() + 600, 'gpu-0')
+    guard.put(busy, 'gpu-0', clock.now(), 600)
     busy.save()
     told = checked()
     assert told['Enabled interfaces'][0] == Code.FAILURE

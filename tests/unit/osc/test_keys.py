@@ -25,6 +25,7 @@ from importlib import metadata
 
 from ironic_accel.conductor import agent_steps
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import passthru
@@ -44,9 +45,9 @@ def test_keys_are_those_of_the_conductor() -> None:
         operation.KEY, operation.RECORD_KEY, operation.RESULT_KEY,
         store.SUMMARY_KEY)
     assert (keys.TRAITS, keys.VOID, keys.PROOFS, keys.APPLIED,
-            keys.GUARD) == (
+            keys.GUARD, keys.HOLD) == (
         nodetraits.KEY, nodetraits.VOID_KEY, proofs.KEY,
-        publish.APPLIED_KEY, guard.KEY)
+        publish.APPLIED_KEY, guard.KEY, holds.KEY)
     assert (keys.STORED, keys.ROW_PREFIX, keys.EVENT_TYPE) == (
         store.PLUGIN_KEY, store.ROW_PREFIX, saving.EVENT_TYPE)
 

@@ -1,0 +1,181 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Watching a write that outlived its step, until the box is seen idle.
+
+The node may be in any state by then; nothing is begun here. What the write
+came to is for the next run to find out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ironic.conductor import utils as manager_utils
+from oslo_log import log
+
+from ironic_accel.conductor import agent_backend
+from ironic_accel.conductor import elapsed
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import guarding
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
+from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.context import Context
+from ironic_accel.conductor.ending import Ending
+from ironic_accel.converge import settle
+from ironic_accel.converge import watch as write
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.record import Intent
+
+LOG = log.getLogger(__name__)
+
+OVER = 'nothing is written any more; run again'
+
+
+def watch(ctx: Context) -> Ending | None:
+    """Watch a write, and lift the guard once it is over.
+
+    It is over where the device shows what was written, or the task has
+    ended, and the box is idle at two looks; or where nobody can tell of it
+    for as long as the longest ones take.
+    """
+    if guard.stands(ctx.node) is None:
+        return _over(ctx, OVER)
+    try:
+        _poll(ctx)
+        return _look(ctx)
+    except Unreachable as exc:
+        return _unheard(ctx, exc.detail.summary)
+
+
+def unheard(task: Any, current: operation.Operation, why: str) -> None:
+    """A watch could not even begin to look; everything is saved.
+
+    A guard does not end because of trouble on the way to the box.
+    """
+    node = task.node
+    now = elapsed.now(node)
+    if guarding.must_be_over(node, now):
+        if guard.stands(node) is not None:
+            _lift(node, why)
+        Ending(current, facts={'note': OVER}).finish(task)
+        return
+    guard.change(node, state='unknown', quiet=0)
+    operation.store(node, current.but(
+        due=now + CONF.accelerator.poll_interval, progress=why, percent=None))
+    saving.save(node)
+
+
+def _poll(ctx: Context) -> None:
+    """Ask for the task; what ended is remembered."""
+    record = operation.load_record(ctx.node)
+    intent = record.intent if record else None
+    if record is None or intent is None or write.looked_for(intent):
+        return
+    try:
+        state = ctx.backend.poll(dict(intent.ticket or {}))
+    except Unreachable:
+        if intent.way != agent_backend.NAME:
+            raise
+        # The BMC may still tell that the host was cut off.
+        return
+    if isinstance(state, Ended):
+        operation.store_record(ctx.node, (
+            settle.told if intent.verb == 'burn' else settle.ended)(
+                record, intent, state))
+    elif isinstance(state, Unknown):
+        operation.store_record(ctx.node, dataclasses.replace(
+            record, intent=dataclasses.replace(
+                intent, ticket=write.noted(intent, write.GONE))))
+
+
+def _look(ctx: Context) -> Ending | None:
+    polled = ctx.backend.polled
+    if isinstance(polled, Running):
+        _still(ctx, polled.summary, polled.percent)
+        return None
+    seen = ctx.backend.observe()
+    if seen.busy:
+        _still(ctx, seen.busy[0].summary, seen.busy[0].percent)
+        return None
+    record = operation.load_record(ctx.node)
+    intent = record.intent if record else None
+    if intent is not None and intent.way == agent_backend.NAME and (
+            _cut(intent, seen)):
+        # Whatever ran in the ramdisk ended with it.
+        guard.drop(ctx.node)
+        return _over(ctx, 'the host was cut off; ' + OVER)
+    if seen.held:
+        return _unheard(ctx, seen.held[0].words)
+    if intent is not None and intent.way == agent_backend.NAME \
+            and agent_backend.NAME not in seen.seen_via:
+        return _unheard(ctx, 'the agent is silent')
+    if record is not None and intent is not None \
+            and intent.kind == 'action':
+        if settle.in_doubt(intent, seen, ctx.facts) \
+                and ctx.now < intent.since + write.patience(
+                    intent, seen, ctx.facts, ctx.pace):
+            return _unheard(ctx, f'nobody tells of the {intent.verb}')
+        operation.store_record(
+            ctx.node, settle.seen(record, intent, seen, ctx.facts))
+    if not guarding.quiet(ctx):
+        ctx.change(due=ctx.now + ctx.pace.poll, failures=0, percent=None,
+                   progress='nothing runs, looking once more')
+        return None
+    return _over(ctx, OVER)
+
+
+def _still(ctx: Context, summary: str, percent: int | None) -> None:
+    """It goes on, as the box says."""
+    guarding.running(ctx, summary, percent)
+    ctx.change(due=ctx.now + ctx.pace.poll, progress=summary,
+               percent=percent, failures=0)
+
+
+def _unheard(ctx: Context, why: str) -> Ending | None:
+    """Nobody tells of it: it is given as long as the longest ones take."""
+    if guarding.must_be_over(ctx.node, ctx.now):
+        _lift(ctx.node, why)
+        return _over(ctx, OVER)
+    guard.change(ctx.node, state='unknown', quiet=0)
+    ctx.change(due=ctx.now + ctx.pace.poll, progress=why, percent=None,
+               failures=0)
+    return None
+
+
+def _lift(node: Any, why: str) -> None:
+    standing = guard.stands(node) or {}
+    text = (f"the power of the host is free again: the write to "
+            f"{standing.get('what', 'it')} can not be seen ({why}), and the "
+            'longest ones are over by now')
+    LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    saving.history(node, text)
+    guard.drop(node)
+
+
+def _cut(intent: Intent, seen: Inventory) -> bool:
+    """Whether the host was powered off or reset since."""
+    return seen.host == 'off' or (
+        None not in (seen.boot, intent.boot) and seen.boot != intent.boot)
+
+
+def _over(ctx: Context, note: str) -> Ending:
+    if ctx.operation.in_band:
+        saving.check(ctx.node)
+        manager_utils.wipe_token_and_url(ctx.task)
+    return Ending(ctx.operation, facts={'note': note})
