@@ -224,6 +224,13 @@ def _untold(want: Wanted, state: State, active: Landed | None,
     """
     if state is State.UNREAD:
         return [refusals.unread(want.item, want.device, inventory)]
+    if state is State.UNSEEN:
+        # The device was seen elsewhere than where this would be told.
+        for what in inventory.unread:
+            if what.about is None and inventory.hides(
+                    what, [want.device.kind]):
+                return [Refusal(want.item, what.words, want.item.wanted,
+                                None, True)]
     if state is State.DOUBT and active is None:
         return [refusals.doubt(
             want.item, checks.doubt(want.device, want.item))]

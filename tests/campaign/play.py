@@ -88,7 +88,7 @@ def _report(world: World, out: str, said: str) -> Report:
     if case.power is None and out in ('Converged', 'Refused') and (
             box.hosts[world.host].power == 'Off'):
         sins.append('the host was left off')
-    if out == 'Refused' and 'not read' in said:
+    if out == 'Refused' and all('not read' in w for w in said.split(' | ')):
         sins.append(f'refused out of what was not read: {said}'[:300])
     if out == 'Converged':
         sins += [f'converged: {why}'

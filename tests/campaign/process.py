@@ -197,5 +197,5 @@ def _said(out: outcome.Converged | outcome.Refused | outcome.Failed) -> str:
     if isinstance(out, outcome.Failed):
         return out.error.summary
     if isinstance(out, outcome.Refused):
-        return '; '.join(sorted({r.reason for r in out.plan.refused}))
+        return ' | '.join(sorted({r.reason for r in out.plan.refused}))
     return f'{len(out.proofs)} proofs'

@@ -198,7 +198,7 @@ devices:
 allow: [collateral]
 """
 DELL = _HEAD + 'images:\n' + _image(
-    'nic', '@nic@', 'pci: "15b3:101b"') + """
+    'nic', '@nic@', 'pci: "15b3:101b"').replace('i/nic', 'i/nic.exe') + """
 devices:
   nics:
     match: {kind: nic, product: nvidia-connectx-6}

@@ -333,3 +333,19 @@ def test_a_component_of_many_is_spoilt_by_its_listed_name() -> None:
     made = plan(box(board), profile(
         {'erot': Firmware('1')}, match={'kind': ('baseboard',)}))
     assert {r.item.name for r in made.refused} == {'erot', 'erot-1'}
+
+
+@pytest.mark.parametrize(('missing', 'items'), [
+    ('components', {'firmware': SAME}),
+    ('modes', {'modes': {'ecc': 'enabled'}})])
+@pytest.mark.parametrize(('hidden', 'about', 'unread'), [
+    ('gpu', None, True), ('nic', None, False), ('gpu', 'gpu@other', False)])
+def test_what_an_unread_collection_would_tell_is_not_said_to_be_missing(
+        missing: str, items: dict[str, Any], hidden: str,
+        about: str | None, unread: bool) -> None:
+    """A card seen by its PCIe function alone, its own collection unread."""
+    bare: dict[str, Any] = {missing: ()}
+    seen = dataclasses.replace(
+        box(gpu(0, **bare)), unread=(hiding(hidden, about=about),))
+    no = plan(seen, profile(**items)).refused
+    assert [r.unread for r in no if r.item.device == 'gpu-0'] == [unread]
