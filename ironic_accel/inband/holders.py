@@ -55,6 +55,16 @@ def against(host: Host, family: Family, address: str,
     return None
 
 
+def given_away(host: Host, address: str) -> str | None:
+    """That a card is somebody else's, in words; None where it is not."""
+    for name, driver in holders(host, address):
+        if driver in GIVEN_AWAY:
+            return (f'driver {driver} holds {name}: the card is given to a '
+                    'virtual machine or a program, and nothing is written '
+                    'to it in band')
+    return None
+
+
 def holders(host: Host, address: str) -> Iterator[tuple[str, str]]:
     """Address and driver of each function of a card, virtual ones too."""
     card = address.rpartition('.')[0]

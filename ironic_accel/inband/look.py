@@ -30,6 +30,7 @@ import time
 
 from ironic_accel.inband import devices as made
 from ironic_accel.inband import functions
+from ironic_accel.inband import holders
 from ironic_accel.inband import slots
 from ironic_accel.inband.devices import Card
 from ironic_accel.inband.family import FACTS
@@ -141,6 +142,9 @@ class Look:
         for card in cards:
             if card.address in writing:
                 self._remember(card, told)
+        warnings += [Warned(card.address, held) for card in cards
+                     if (held := holders.given_away(
+                         self._host, card.address))]
         self._told = told
         self._made = made.devices(
             sorted(cards, key=lambda c: c.address), told,

@@ -105,6 +105,18 @@ TOOL = {
     'lie': 'a tool says that all is well and changes nothing',
     'fail': 'a tool changes nothing and says so',
     'lost': 'NVML has lost a GPU',
+    'error-N': 'nvml answers with its error N: 15 lost, 16 requires reset, '
+               '14 infoROM corrupted, 6 not found, 999 unknown',
+    'no-json': 'mstconfig knows no -j (4.21, Debian 12)',
+    'tlv': 'mstconfig cannot query one parameter, and ends with an error',
+    'no-json-tlv': 'both of these',
+    'no-current': 'mstconfig of firmware that cannot tell what is active',
+    'half': 'mstconfig sets the first of several parameters, and fails',
+    'no-nic-reset': 'bfb-install ends well, and an ERR line says that the '
+                    'NIC was not reset (BlueField-3)',
+    'nic-update-failed': 'bfb-install ends with 0 although an update failed',
+    'words': 'xpu-smi prints health in words although asked for JSON (2.0)',
+    'list': 'amd-smi prints a list (before ROCm 7)',
 }
 #: What ``--fault`` takes.
 KNOWN = {**HTTP, **PROPERTY, **UPDATE, **RESET}

@@ -22,8 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-import contextlib
-import json
 import os
 import tempfile
 from typing import Any
@@ -113,10 +111,7 @@ class Alveo(common.BaseFamily):
             path = os.path.join(folder, 'platform.json')
             ran = host.run((TOOL, 'examine', '-d', address, '-r', 'platform',
                             '-f', 'JSON', '-o', path), common.ASK)
-            raw: object = None
-            with contextlib.suppress(OSError, ValueError), \
-                    open(path, encoding='utf-8') as file:
-                raw = json.load(file)
+            raw = common.json_file(path)
         for device in common.rows(common.table(raw).get('devices')):
             found = common.table(device.get('platform'))
             if ran.ok and common.bdf(found.get('bdf')) == address:

@@ -28,6 +28,7 @@ from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.host import Host
+from ironic_accel.inband.host import MAX_OUTPUT
 from ironic_accel.inband.host import Ran
 from ironic_accel.model import strict_json
 from ironic_accel.model import version
@@ -51,6 +52,8 @@ RESET = 300.0
 FLASH = 3600.0
 
 _LONGEST = 300
+#: Characters of a value, and bits of a number: more is no version or name.
+_TEXT, _BITS = 256, 64
 #: How tools mark the line that says why they failed.
 _ERROR = re.compile(r'-E-|ERR(?:OR)?\b|Error:')
 _ADDRESS = re.compile(r'(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})'
@@ -197,7 +200,7 @@ def misfit(device: Device, items: Iterable[Item], what: str,
 def json_in(text: str) -> Any:
     """The JSON value of a tool's output, or None where there is none.
 
-    Some tools print lines of their own before it.
+    Some tools print lines of their own before or behind it.
     """
     starts = [i for i in (text.find('{'), text.find('[')) if i >= 0]
     for start in sorted(starts):
@@ -209,6 +212,15 @@ def json_in(text: str) -> Any:
         except (ValueError, RecursionError):
             continue
     return None
+
+
+def json_file(path: str) -> Any:
+    """The JSON value in a file that a tool wrote, or None."""
+    try:
+        with open(path, 'rb') as file:
+            return strict_json.parse(file.read(MAX_OUTPUT + 1), MAX_OUTPUT)
+    except (OSError, ValueError):
+        return None
 
 
 def rows(value: object) -> list[dict[str, Any]]:
@@ -224,10 +236,13 @@ def table(value: object) -> dict[str, Any]:
 
 
 def text_of(value: object) -> str | None:
-    """A text or number as text, without placeholders; else None."""
-    if isinstance(value, bool) or value is None:
+    """A text or whole number as text, without placeholders; else None."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return version.clean(str(value))
+    text = str(value) if isinstance(value, str) or (
+        value.bit_length() <= _BITS) else ''
+    return version.clean(strict_json.text_of(text)) if (
+        len(text) <= _TEXT) else None
 
 
 def bdf(text: object) -> str | None:

@@ -22,9 +22,7 @@ it says where it could not query some of the parameters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import contextlib
 import dataclasses
-import json
 import os
 import re
 import tempfile
@@ -76,10 +74,7 @@ def query(host: Host, address: str) -> Config:
         path = os.path.join(folder, 'query.json')
         ran = host.run((TOOL, '-d', address, '-j', path, '-e', 'query'),
                        common.ASK)
-        raw: object = None
-        with contextlib.suppress(OSError, ValueError), \
-                open(path, encoding='utf-8') as file:
-            raw = json.load(file)
+        raw = common.json_file(path)
     if not ran.ok and raw is None and _NO_JSON.search(ran.out + ran.err):
         ran = host.run((TOOL, '-d', address, '-e', 'query'), common.ASK)
         return _config(parse_table(ran.out), ran, 'its output has no table '

@@ -38,7 +38,7 @@ _OFFLOAD = 'INTERNAL_CPU_OFFLOAD_ENGINE'
 #: Set besides on BlueField-2, which has them; 0 the Arm side, 1 the host.
 _OWNERS = ('INTERNAL_CPU_PAGE_SUPPLIER', 'INTERNAL_CPU_ESWITCH_MANAGER',
            'INTERNAL_CPU_IB_VPORT0')
-_NUMBER = re.compile(r'(?:.*\()?(\d+)\)?')
+_NUMBER = re.compile(r'(?:.*\()?([0-9]{1,10})\)?')
 _PORT = re.compile(r'LINK_TYPE_P(\d+)\Z')
 
 Config = Mapping[str, Any]

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import re
 import time
 
 from ironic_accel.converge.ports import Result
@@ -42,6 +43,7 @@ from ironic_accel.model.standing import Standing
 from ironic_accel.model.standing import Unread
 
 _DEVICES = '/sys/bus/pci/devices'
+_COUNT = re.compile('[0-9]{1,9}')
 _SLOTS = '/sys/bus/pci/slots'
 #: Seconds for a card to come back after its slot has power again.
 BACK = 30.0
@@ -50,7 +52,8 @@ _PAUSE = 0.2
 
 def _count(host: Host, address: str, name: str) -> int | None:
     text = host.read(f'{_DEVICES}/{address}/{name}')
-    return int(text) if text is not None and text.isdecimal() else None
+    return int(text) if text is not None and _COUNT.fullmatch(
+        text) else None
 
 
 def ports(host: Host, address: str) -> tuple[str, ...]:
@@ -131,10 +134,11 @@ class Sriov(common.BaseFamily):
     def look(self, host: Host, functions: Sequence[Function]) -> Seen:
         """The number of virtual functions now, of every port of a card.
 
-        Ports that have not the same number are shown with the number of
-        each: that is no value which a profile can want.
+        Ports that have not the same number have no one value: a profile that
+        wants one is not fulfilled, and sets it.
         """
         told = {}
+        warnings = []
         for function in common.first_functions(functions):
             found = [(at, _count(host, at, 'sriov_numvfs'))
                      for at in ports(host, function.address)]
@@ -147,11 +151,14 @@ class Sriov(common.BaseFamily):
                         f'{_DEVICES}/{at}/sriov_numvfs', 'no number',
                         facts=('mode:vfs',)) for at in silent))
             elif numbers:
+                alike = len(set(numbers)) == 1
                 told[function.address] = Told(modes=(Mode(
-                    'vfs', numbers[0] if len(set(numbers)) == 1
-                    else tuple(map(str, numbers)),
-                    standing=Standing.TOLD),))
-        return Seen(told)
+                    'vfs', numbers[0] if alike else None),))
+                warnings += [] if alike else [common.warned(
+                    'sysfs', function.address, 'its ports have different '
+                    'numbers of virtual functions: ' + ', '.join(
+                        f'{n} of {at}' for at, n in found))]
+        return Seen(told, tuple(warnings))
 
     def sets(self, host: Host, device: Device) -> frozenset[str]:
         """The number of virtual functions."""

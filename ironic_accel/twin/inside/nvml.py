@@ -21,8 +21,8 @@ parts ``gpu`` and ``inforom``, and the settings ``mig`` and ``ecc`` (0, 1).
 The fault ``nvml`` of kind ``lie`` takes settings and keeps none, ``fail``
 answers that the GPU is in use, ``hang`` never returns, ``garble`` prints
 nonsense and ends the process, ``error-N`` (``error-15``) answers with NVML's
-number N. ``on`` limits a fault to a query's name or a GPU's address, or to
-both: ``nvmlDeviceGetSerial 0000:31:00.0``.
+number N, ``lost`` with 15. ``on`` limits a fault to a query's name or a GPU's
+address, or to both: ``nvmlDeviceGetSerial 0000:31:00.0``.
 """
 
 from __future__ import annotations
@@ -87,6 +87,8 @@ def _meets(*words: str) -> str | None:
         sys.stdout.write('\x00\x07{"%% Segmentation :: fault [[[\n')
         sys.stdout.flush()
         os._exit(139)
+    if fault == 'lost':
+        raise NVMLError(NVML_ERROR_GPU_IS_LOST)
     if fault is not None and fault.startswith('error-'):
         raise NVMLError(int(fault.removeprefix('error-')))
     return fault

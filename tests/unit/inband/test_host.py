@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
+import tempfile
 
 import pytest
 
@@ -62,6 +64,30 @@ def test_a_tool_that_hangs_is_ended_with_what_it_started(
     assert ran.timed_out and ran.pid is not None
     assert hosts.start_time(ran.pid) is None
     assert hosts.start_time(int(ran.out)) is None
+
+
+def test_a_tool_that_cannot_be_ended_is_not_run_again(
+        host: Host, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that waits in the kernel for a device: no signal ends it."""
+    sample.tool(tmp_path, 'stuck', f"""
+        echo x >> {tmp_path}/runs
+        exec sleep 600""")
+    temporary = tempfile.gettempdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, 'killpg', lambda pid, number: None)
+        first = host.run(['stuck', 'X', f'{temporary}/a'], 2.0)
+        again = host.run(['stuck', 'X', f'{temporary}/b'], 2.0)
+    assert first.timed_out and again.timed_out
+    assert again.err == (f'process {first.pid} of an earlier call cannot be '
+                         'ended')
+    assert (tmp_path / 'runs').read_text() == 'x\n'
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    hosts._STUCK['stuck', 'X'].wait(30)
+    # Another device's call was never held up, and this one's is no longer.
+    for name in ('X', 'Y'):
+        assert host.run(['stuck', name], 0.5).err == ''
 
 
 def test_a_flash_outlives_its_deadline(

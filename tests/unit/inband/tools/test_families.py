@@ -26,16 +26,20 @@ from hypothesis import strategies as st
 import pytest
 
 from ironic_accel.converge.ports import Ready
+from ironic_accel.inband import nvml as nvml_child
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.host import Host
+from ironic_accel.inband.host import Ran
 from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools import amd_gpu
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import fwupd
 from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
+from ironic_accel.inband.tools import mellanox_config
 from ironic_accel.inband.tools import mellanox_modes
 from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.inband.tools import opae
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Effect
@@ -304,6 +308,52 @@ def test_addresses(text: object, address: str | None) -> None:
     assert common.bdf(text) == address
 
 
+_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from([
+            'gpu_data', 'gpu', 'bus', 'bdf', 'asic', 'board', 'ifwi',
+            'version', 'partition', 'compute_partition', 'ecc', 'memory',
+            'status', 'total_uncorrectable_count', 'un_res', 'pending',
+            'value', 'error', 'name', 'text', 'SRIOV_EN', 'LINK_TYPE_P1',
+            'NUM_OF_VFS', 'current_value', 'next_value', 'devices',
+            'platform', 'Devices', 'Guid', 'Flags']), inner, max_size=6),
+    max_leaves=12)
+
+
+@hypothesis.given(_JSON)
+def test_no_json_makes_a_reader_fail(value: Any) -> None:
+    """Whatever types a tool puts where; nothing but values comes out."""
+    text = json.dumps(value)
+    table = common.table(value)
+    amd_gpu._told(table)
+    amd_gpu._gpus(Ran(0, text))
+    mellanox_modes.read(table, None)
+    mellanox_modes.read(table, 'why')
+    alveo._told(table)
+    intel_gpu._health(text)
+    intel_gpu._modes(table, table)
+    for answers in ({'init': table, 'handle': table}, {
+            'init': {'value': 1}, 'handle': {'value': 1},
+            **{q: table for q in nvml_child.QUERIES}, 'recovery': table}):
+        told = nvidia_nvml.told(answers, 'said')
+        assert told.health in (None, 'OK', 'Warning', 'Critical')
+
+
+@pytest.mark.parametrize('text', [
+    '[' * 100000, '{"a":' * 100000, '{"a": ' + '9' * 6000 + '}',
+    '{"a": "\\ud800"}', '{"a": 1e999}', '\u0661\u0662'])
+def test_no_odd_json_makes_a_reader_fail(text: str) -> None:
+    value = common.json_in(text)
+    json.dumps(value, allow_nan=False).encode()
+    for one in (value, common.table(value).get('a')):
+        found = common.text_of(one)
+        assert found is None or len(found) <= 256
+        mellanox_modes.number(one)
+    mellanox_modes.number(f'X({"9" * 6000})')
+    mellanox_config.parse_table(text * 10)
+
+
 @hypothesis.given(st.text())
 def test_no_output_makes_a_parser_fail(text: str) -> None:
     mellanox.firmware(mellanox.parse_query(text))
@@ -311,6 +361,8 @@ def test_no_output_makes_a_parser_fail(text: str) -> None:
     common.json_in(text)
     common.bdf(text)
     mellanox_modes.number(text)
+    mellanox_config.parse_table(text)
+    nvidia_nvml.answers(Ran(0, text))
 
 
 @pytest.mark.parametrize(('text', 'value'), [
