@@ -25,6 +25,7 @@ import dataclasses
 from typing import TypeVar
 
 from ironic_accel.model import merge
+from ironic_accel.model import unite
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
@@ -50,12 +51,13 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
     def hidden(part: Device | Component | Mode) -> bool:
         return (part.uri is not None) == inside
 
-    kept = [_part(d, hidden, state) for d in stored.devices
+    kept = [_part(d, hidden, state, not inside) for d in stored.devices
             if hidden(d) or _detailed(d, hidden)]
     last = dataclasses.replace(
         stored, host='unknown', complete=True, boot=None, busy=(),
-        halfway=(), requests=0, warnings=(), devices=tuple(kept))
-    return joined(seen, last, hidden)
+        halfway=(), requests=0, warnings=(), unread=(),
+        devices=tuple(kept))
+    return joined(seen, last, hidden, both=False)
 
 
 def _sides(look: Inventory) -> tuple[bool, bool]:
@@ -65,7 +67,8 @@ def _sides(look: Inventory) -> tuple[bool, bool]:
 
 
 def joined(a: Inventory, b: Inventory,
-           may_add: Callable[[Device], bool] = lambda _: True) -> Inventory:
+           may_add: Callable[[Device], bool] = lambda _: True,
+           both: bool = True) -> Inventory:
     """Two looks as one, without counting a device twice.
 
     ``merge.merge`` keeps apart what it cannot tell to be one. Here a device
@@ -75,6 +78,7 @@ def joined(a: Inventory, b: Inventory,
     kind is not known (``uncounted``).
 
     :param may_add: whether a device of ``b`` that is not in ``a`` counts.
+    :param both: see ``merge.merge``.
     """
     pairs = merge.counterparts(a.devices, b.devices)
     taken = {id(mine) for mine, _ in pairs}
@@ -88,7 +92,7 @@ def joined(a: Inventory, b: Inventory,
     out = {id(d) for d in doubtful}
     kept = tuple(d for d in b.devices if id(d) in found or (
         may_add(d) and id(d) not in out))
-    whole = merge.merge(a, dataclasses.replace(b, devices=kept), pairs)
+    whole = merge.merge(a, dataclasses.replace(b, devices=kept), pairs, both)
     return dataclasses.replace(
         whole, uncounted=tuple(sorted(
             {*whole.uncounted, *_uncounted(alone, doubtful)})),
@@ -148,19 +152,35 @@ def _only(way: Way, there: set[str]) -> Way:
 
 def _detailed(device: Device,
               hidden: Callable[[Component | Mode], bool]) -> bool:
-    return (device.address is not None or any(map(hidden, device.modes))
+    return (device.address is not None or bool(device.told)
+            or any(map(hidden, device.modes))
             or any(map(hidden, device.components)))
 
 
 def _part(device: Device,
           hidden: Callable[[Device | Component | Mode], bool],
-          state: bool) -> Device:
-    """A device as far as only the other way knows it."""
+          state: bool, inside: bool) -> Device:
+    """A device as far as only the other way knows it.
+
+    :param inside: whether that way looks from inside of the host.
+    """
     if not state:
         return dataclasses.replace(
-            device, health=None, components=(), modes=())
+            device, health=None, state=None, components=(), modes=(),
+            unread=(), absent=(), told=())
+    told = tuple(t for t in device.told
+                 if (t.partition(':')[0] in INSIDE) == inside)
+    # The health of a device that two ways told is not that of one of them.
+    health = (device.health if hidden(device) and not device.told
+              else None)
+    for one in told:
+        health = unite.worse(health, one.partition(': ')[2])
+    mine = hidden(device)
     return dataclasses.replace(
-        device, health=device.health if hidden(device) else None,
+        device, health=health, told=told,
+        state=device.state if mine else None,
+        unread=device.unread if mine else (),
+        absent=device.absent if mine else (),
         components=_which(device.components, hidden),
         modes=_which(device.modes, hidden))
 

@@ -190,10 +190,12 @@ def item_state(device: Device | None, item: Item, facts: Facts) -> State:
 
 def item_unread(device: Device, item: Item) -> bool:
     """Whether something unread could change how an item stands."""
-    if item.kind == 'firmware':
-        return device.is_unread(f'firmware:{item.name}',
-                                f'firmware:{base_name(item.name)}')
-    return device.is_unread(f'mode:{item.name}')
+    what = 'firmware' if item.kind == 'firmware' else 'mode'
+    if f'{what}:*' in device.unread and seen_value(device, item) is None:
+        # One of several ways was not read: what no other one tells.
+        return True
+    return device.is_unread(f'{what}:{item.name}',
+                            f'{what}:{base_name(item.name)}')
 
 
 def doubt(device: Device, item: Item) -> tuple[str, ...]:

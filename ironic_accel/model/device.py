@@ -187,8 +187,12 @@ class Device:
     :ivar unread: what of it was asked for and not told: ``presence`` (its
         own resource: all that is known is that it is listed), ``health``,
         ``state``, ``identity`` (serial, model, ids), ``firmware`` or
-        ``firmware:NAME``, ``modes`` or ``mode:NAME``.
+        ``firmware:NAME``, ``modes`` or ``mode:NAME``; ``firmware:*`` and
+        ``mode:*`` where one of two ways was not read: those that the other
+        one does not tell.
     :ivar absent: of those names, what a source says that it has not.
+    :ivar told: what two ways say of its health, each with its source
+        (``agent: Critical``); the worse one is its health.
     """
 
     id: str
@@ -213,6 +217,7 @@ class Device:
     state: str | None = None
     unread: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     def is_unread(self, *facts: str) -> bool:
         """Whether one of the facts was asked for and not told.

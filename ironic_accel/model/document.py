@@ -110,6 +110,7 @@ def device_to_dict(dev: Device) -> dict[str, Any]:
         'macs': list(dev.macs), 'location': dev.location, 'uri': dev.uri,
         'health': dev.health, 'state': dev.state,
         'unread': list(dev.unread), 'absent': list(dev.absent),
+        **({'told': list(dev.told)} if dev.told else {}),
         'components': [_component_to_dict(c) for c in dev.components],
         'modes': {m.name: _mode_to_dict(m) for m in dev.modes}}
 
@@ -177,7 +178,8 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
                          'doubt': tuple(c.get('doubt') or ())})
             for c in raw['components']),
         modes=tuple(modes), unread=tuple(raw.get('unread') or ()),
-        absent=tuple(raw.get('absent') or ()))
+        absent=tuple(raw.get('absent') or ()),
+        told=tuple(raw.get('told') or ()))
 
 
 def _standing_of(raw: Mapping[str, Any]) -> Standing:

@@ -143,20 +143,40 @@ def identified(inventory: Inventory) -> Inventory:
 
 
 def renamed(inventory: Inventory, names: Mapping[str, str]) -> Inventory:
-    """The inventory with device ids in ``busy`` replaced."""
+    """The inventory with device ids replaced in what is told beside the
+    devices: what is under way, and what was not read."""
     busy, halfway = (tuple(
         dataclasses.replace(b, targets=tuple(
             (names.get(d, d), c) for d, c in b.targets))
         for b in work) for work in (inventory.busy, inventory.halfway))
-    return dataclasses.replace(inventory, busy=busy, halfway=halfway)
+    return dataclasses.replace(
+        inventory, busy=busy, halfway=halfway, unread=tuple(
+            u if u.about is None else dataclasses.replace(
+                u, about=names.get(u.about, u.about))
+            for u in inventory.unread))
 
 
 def identities(inventory: Inventory, ids: Iterable[str] | None = None
                ) -> dict[str, Identity]:
-    """What the devices are known by, of all or of those that are there."""
+    """What the devices are known by, of all or of those that are there.
+
+    One without a location is known by its PCI address (``@0000:17:00.0``).
+    """
     wanted = None if ids is None else set(ids)
-    return {d.id: (d.kind, clean_serial(d.serial), version.clean(d.location))
+    return {d.id: (d.kind, clean_serial(d.serial), _place(d))
             for d in inventory.devices if wanted is None or d.id in wanted}
+
+
+def _place(dev: Device) -> str | None:
+    """Where a device sits, in one word."""
+    location = version.clean(dev.location)
+    return location or (f'@{dev.address.lower()}' if dev.address else None)
+
+
+def _at(dev: Device, place: str) -> bool:
+    """Whether a device sits at a place, by location or by address."""
+    return place in (version.clean(dev.location),
+                     f'@{dev.address.lower()}' if dev.address else None)
 
 
 def rejoin(inventory: Inventory,
@@ -189,8 +209,7 @@ def rejoin(inventory: Inventory,
 def _same_place_too(dev: Device, old: str, identity: Identity) -> bool:
     _, serial, location = identity
     return (serial is not None and location is not None
-            and clean_serial(dev.serial) == serial
-            and version.clean(dev.location) == location)
+            and clean_serial(dev.serial) == serial and _at(dev, location))
 
 
 def _same_serial(dev: Device, old: str, identity: Identity) -> bool:
@@ -204,6 +223,5 @@ def _same_serial(dev: Device, old: str, identity: Identity) -> bool:
 def _same_place(dev: Device, old: str, identity: Identity) -> bool:
     _, serial, location = identity
     now = clean_serial(dev.serial)
-    return (location is not None
-            and version.clean(dev.location) == location
+    return (location is not None and _at(dev, location)
             and (now is None or serial is None or now == serial))

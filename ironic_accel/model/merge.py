@@ -17,22 +17,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
-from typing import Any
-from typing import TypeVar
 
 from ironic_accel.model import join
+from ironic_accel.model import unite
 from ironic_accel.model import version
-from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
-from ironic_accel.model.device import Mode
-
-_T = TypeVar('_T')
-
 
 def merge(a: Inventory, b: Inventory,
-          pairs: Sequence[tuple[Device, Device]] | None = None
-          ) -> Inventory:
+          pairs: Sequence[tuple[Device, Device]] | None = None,
+          both: bool = True) -> Inventory:
     """One inventory of what two ways see of the same node.
 
     Devices (with ids of ``join.identify``) join on serial, then location,
@@ -41,7 +35,14 @@ def merge(a: Inventory, b: Inventory,
     ``a`` stands; what ``a`` does not know is filled from ``b``. Components
     and modes are united. It is complete where both are.
 
+    Two ways that tell a version or a mode differently make a doubt
+    (``model.unite``); of two healths the worse holds, of two states the one
+    that is not usable. What one way did not read and the other tells is
+    told.
+
     :param pairs: which device is which, where the caller knows.
+    :param both: whether the two looked at one time: what was stored earlier
+        is no witness against what is seen now.
     """
     if pairs is None:
         pairs = counterparts(a.devices, b.devices)
@@ -53,12 +54,17 @@ def merge(a: Inventory, b: Inventory,
             names[dev.id] = join.free_id(dev, taken)
             extra.append(dev)
     mine_by_id = {mine.id: other for mine, other in pairs}
-    devices = [_fill_device(d, join.renamed_device(mine_by_id[d.id], names))
+    ways = ('/'.join(a.seen_via) or 'one', '/'.join(b.seen_via) or 'other')
+    devices = [unite.devices(d, join.renamed_device(
+        mine_by_id[d.id], names), ways if both else None)
                if d.id in mine_by_id else d for d in a.devices]
     devices += [join.renamed_device(d, names) for d in extra]
     b = join.renamed(b, names)
+    joint = {mine.id for mine, _ in pairs}
     return dataclasses.replace(
-        a, host=a.host if a.host != 'unknown' else b.host,
+        a, unread=unite.unread((*a.unread, *b.unread), [
+            d for d in devices if d.id in joint]),
+        host=a.host if a.host != 'unknown' else b.host,
         complete=a.complete and b.complete,
         boot=b.boot if a.boot is None else a.boot,
         busy=a.busy + b.busy, halfway=a.halfway + b.halfway,
@@ -119,44 +125,3 @@ def alike(a: Device, b: Device) -> bool:
     pairs = (a.pci.pair if a.pci else None, b.pci.pair if b.pci else None)
     return same_kind(a, b) and all(
         x is None or y is None or x == y for x, y in (serials, pairs))
-
-
-def _fill(mine: _T, other: _T) -> _T:
-    """A dataclass with what it does not know taken from another."""
-    known: dict[str, Any] = {}
-    for field in dataclasses.fields(mine):  # type: ignore[arg-type]
-        if getattr(mine, field.name) is None:
-            known[field.name] = getattr(other, field.name)
-    return dataclasses.replace(mine, **known)  # type: ignore[type-var]
-
-
-def _fill_device(mine: Device, other: Device) -> Device:
-    out = _fill(mine, other)
-    return dataclasses.replace(
-        out, fit=_fill(mine.fit, other.fit),
-        pci=(_fill(mine.pci, other.pci) if mine.pci and other.pci
-             else out.pci),
-        link=(_fill(mine.link, other.link) if mine.link and other.link
-              else out.link),
-        macs=tuple(dict.fromkeys(mine.macs + other.macs)),
-        components=_unite(mine.components, other.components, _component),
-        modes=_unite(mine.modes, other.modes, _mode))
-
-
-def _component(mine: Component, other: Component) -> Component:
-    return dataclasses.replace(
-        _fill(mine, other),
-        shows_pending=mine.shows_pending or other.shows_pending)
-
-
-def _mode(mine: Mode, other: Mode) -> Mode:
-    return dataclasses.replace(
-        _fill(mine, other), unordered=mine.unordered or other.unordered)
-
-
-def _unite(mine: tuple[Any, ...], other: tuple[Any, ...],
-           fill: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
-    theirs = {x.name: x for x in other}
-    out = [fill(x, theirs.pop(x.name)) if x.name in theirs else x
-           for x in mine]
-    return (*out, *theirs.values())

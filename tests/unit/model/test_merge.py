@@ -50,11 +50,11 @@ def test_what_one_does_not_know_the_other_tells() -> None:
         'x', 'gpu', serial='1', vendor='other', address='0000:17:00.0',
         numa_node=1, link=Link(8, '32.0'), fit=Fit(board='B'),
         pci=PciIds('10de', '2331', '10de', '1626'),
-        components=(Component('gpu', 'vbios', '96.01', '97.00',
+        components=(Component('gpu', 'vbios', '96.00', '97.00',
                               shows_pending=True, effect=Effect.AUX_CYCLE),
                     Component('inforom', 'inforom', 'G1')),
         modes=(Mode('mig', 'disabled'),
-               Mode('ecc', 'disabled', 'disabled', persists=True))))
+               Mode('ecc', 'enabled', 'disabled', persists=True))))
     both = merge(ours, theirs)
     (dev,) = both.devices
     assert (dev.id, dev.vendor, dev.address) == (

@@ -1,0 +1,217 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One device as two ways see it: what each alone tells, and where they differ.
+
+Two witnesses of one moment that tell a version or a mode differently make a
+doubt: neither value counts, both are kept with their source. Of two healths
+the worse holds, of two states the one in which the device cannot be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import dataclasses
+from typing import Any
+from typing import TypeVar
+
+from ironic_accel.model import checks
+from ironic_accel.model import condition
+from ironic_accel.model import version
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Mode
+from ironic_accel.model.device import Value
+from ironic_accel.model.document import plain
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
+
+_T = TypeVar('_T')
+
+#: Words of Redfish Resource.Health, the best first.
+_HEALTH = (None, 'OK', 'Warning', 'Critical')
+
+#: The names of two ways; None where one of the two is of an earlier time.
+Ways = tuple[str, str] | None
+
+
+def devices(mine: Device, other: Device, ways: Ways) -> Device:
+    """A device with what the other way knows of it."""
+    out = _fill(mine, other)
+    left = (*_unread(mine, other), *_unread(other, mine))
+    return dataclasses.replace(
+        out, fit=_fill(mine.fit, other.fit),
+        pci=(_fill(mine.pci, other.pci) if mine.pci and other.pci
+             else out.pci),
+        link=(_fill(mine.link, other.link) if mine.link and other.link
+              else out.link),
+        macs=tuple(dict.fromkeys(mine.macs + other.macs)),
+        components=_all(mine.components, other.components,
+                        lambda a, b: _component(a, b, ways)),
+        modes=_all(mine.modes, other.modes,
+                   lambda a, b: _mode(a, b, ways)),
+        health=worse(mine.health, other.health),
+        state=_state(mine, other), told=_told(mine, other, ways),
+        unread=tuple(dict.fromkeys(left)),
+        absent=tuple(a for a in dict.fromkeys(mine.absent + other.absent)
+                     if (a in mine.absent and a in other.absent)
+                     or not _tells(other if a in mine.absent else mine, a)))
+
+
+def unread(found: Iterable[Unread], joint: Iterable[Device]
+           ) -> tuple[Unread, ...]:
+    """What two looks did not read, without what the other one told.
+
+    :param joint: the devices that both have, united.
+    """
+    known = {d.id: d for d in joint}
+    out = []
+    for one in found:
+        device = known.get(one.about or '')
+        if device is not None:
+            facts = tuple(f for f in one.facts if f in device.unread
+                          or f'{f[:-1] if f == "modes" else f}:*'
+                          in device.unread)
+            one = dataclasses.replace(
+                one, facts=facts, kinds=(
+                    one.kinds if device.is_unread() else ()))
+        out.append(one)
+    return tuple(out)
+
+
+def worse(one: str | None, other: str | None) -> str | None:
+    """The worse of two healths; a word that is not Redfish's is the worst,
+    one that nobody tells the best."""
+    def rank(health: str | None) -> int:
+        return (_HEALTH.index(health) if health in _HEALTH
+                else len(_HEALTH))
+
+    return max(one, other, key=rank)
+
+
+def _told(mine: Device, other: Device, ways: Ways) -> tuple[str, ...]:
+    """What each way says of the health, where two say something."""
+    if ways is None or None in (mine.health, other.health):
+        return mine.told + other.told
+    return tuple(dict.fromkeys((
+        *(mine.told or (f'{ways[0]}: {mine.health}',)),
+        *(other.told or (f'{ways[1]}: {other.health}',)))))
+
+
+def _state(mine: Device, other: Device) -> str | None:
+    if mine.state is None or other.state is None:
+        return mine.state if other.state is None else other.state
+    return mine.state if not condition.usable(mine) else other.state
+
+
+def _tells(device: Device, fact: str) -> bool:
+    """Whether a way tells a fact that another one did not read."""
+    if device.is_unread(fact):
+        return False
+    what, _, name = fact.partition(':')
+    if what in ('health', 'state'):
+        return getattr(device, what) is not None
+    if what == 'identity':
+        return bool(device.serial or device.product)
+    if what == 'presence':
+        return True
+    if name and what == 'firmware':
+        part = device.component(name)
+        return part is not None and part.running is not None
+    if name:
+        mode = device.mode(name)
+        return mode is not None and mode.current is not None
+    return False
+
+
+def _unread(mine: Device, other: Device) -> list[str]:
+    """What one way did not read and the other does not tell either.
+
+    Of firmware and modes as a whole the other way tells those that it sees:
+    the rest stays unread.
+    """
+    out: list[str] = []
+    for fact in mine.unread:
+        if fact == 'presence' and not other.is_unread():
+            out += ['firmware:*', 'mode:*']
+            out += ['health'] if other.health is None else []
+        elif fact in ('firmware', 'modes') and not other.is_unread(fact):
+            out.append(f"{'mode' if fact == 'modes' else fact}:*")
+        elif not _tells(other, fact):
+            out.append(fact)
+    return out
+
+
+def _fill(mine: _T, other: _T) -> _T:
+    """A dataclass with what it does not know taken from another."""
+    known: dict[str, Any] = {}
+    for field in dataclasses.fields(mine):  # type: ignore[arg-type]
+        if getattr(mine, field.name) is None:
+            known[field.name] = getattr(other, field.name)
+    return dataclasses.replace(mine, **known)  # type: ignore[type-var]
+
+
+def _component(mine: Component, other: Component, ways: Ways) -> Component:
+    out = dataclasses.replace(
+        _fill(mine, other),
+        shows_pending=mine.shows_pending or other.shows_pending,
+        standing=_standing(mine.standing, other.standing))
+    said = _differ(mine.doubt, other.doubt, mine.running, other.running,
+                   ways, lambda a, b: version.same(str(a), str(b), 'auto'))
+    return dataclasses.replace(out, running=None, doubt=said) if said else (
+        out)
+
+
+def _mode(mine: Mode, other: Mode, ways: Ways) -> Mode:
+    unordered = mine.unordered or other.unordered
+    out = dataclasses.replace(
+        _fill(mine, other), unordered=unordered,
+        standing=_standing(mine.standing, other.standing))
+    said = _differ(mine.doubt, other.doubt, mine.current, other.current,
+                   ways, lambda a, b: checks.same_value(a, b, unordered))
+    return dataclasses.replace(out, current=None, doubt=said) if said else (
+        out)
+
+
+def _differ(mine: tuple[str, ...], other: tuple[str, ...],
+            a: Value | None, b: Value | None, ways: Ways,
+            same: Callable[[Value, Value], bool]) -> tuple[str, ...]:
+    """The values of two sources that differ, each with its source."""
+    if ways is None:
+        return mine if a is None else ()
+    said = [*(mine or (() if a is None else (f'{ways[0]}: {_text(a)}',))),
+            *(other or (() if b is None else (f'{ways[1]}: {_text(b)}',)))]
+    if mine or other or (a is not None and b is not None
+                         and not same(a, b)):
+        return tuple(dict.fromkeys(said))
+    return ()
+
+
+def _text(value: Value) -> str:
+    shown = plain(value)
+    return '+'.join(map(str, shown)) if isinstance(shown, list) else (
+        str(shown))
+
+
+def _standing(mine: Standing, other: Standing) -> Standing:
+    """Why neither way tells a value."""
+    return next((s for s in (Standing.UNREAD, Standing.ABSENT)
+                 if s in (mine, other)), mine)
+
+
+def _all(mine: tuple[Any, ...], other: tuple[Any, ...],
+         fill: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
+    theirs = {x.name: x for x in other}
+    out = [fill(x, theirs.pop(x.name)) if x.name in theirs else x
+           for x in mine]
+    return (*out, *theirs.values())
