@@ -30,6 +30,9 @@ Document = Mapping[str, Any]
 
 #: What stands where nothing is known.
 UNKNOWN = '-'
+#: What stands where something was asked for and not told, where a source
+#: says that there is none, and before values that sources tell differently.
+UNREAD, ABSENT, DOUBT = 'not read', 'none', 'in doubt'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,6 +87,10 @@ def many(names: Sequence[str]) -> str:
 def inventory_headline(doc: Document) -> str:
     """One line on an inventory as a whole."""
     whole = 'complete' if document.whole(doc) else 'not complete'
+    told = doc['complete']
+    if whole != 'complete' and isinstance(told, dict) and doc['settled']:
+        whole = 'complete except ' + ', '.join(
+            k for k, is_so in told.items() if not is_so)
     line = (f"{value(doc['system'])}: host {doc['host']}, "
             f"{count(len(doc['devices']), 'device')}, {whole}, "
             f"{count(doc['requests'], 'request')}")
@@ -97,18 +104,56 @@ def inventory_headline(doc: Document) -> str:
 def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
     """One row for each device."""
     return Table(title, (
-        'Device', 'Kind', 'Product', 'Serial', 'Location', 'Health',
+        'Device', 'Kind', 'Product', 'Serial', 'Location', 'Health', 'State',
         'Firmware', 'Modes'), tuple(
             (value(dev['id']), dev['kind'],
-             value(dev['product'] or dev['model']), value(dev['serial']),
-             value(dev['location']), value(dev['health']),
-             firmware(dev['components']), modes(dev['modes']))
+             _fact(dev, 'identity', dev['product'] or dev['model']),
+             _fact(dev, 'identity', dev['serial']),
+             value(dev['location']), _fact(dev, 'health', dev['health']),
+             _fact(dev, 'state', dev.get('state')),
+             _several(dev, 'firmware', firmware(dev['components'])),
+             _several(dev, 'modes', modes(dev['modes'])))
             for dev in doc['devices']))
+
+
+def _fact(dev: Document, name: str, told: object) -> str:
+    """A fact of a device, or why there is none.
+
+    One that something unread could still change says so.
+    """
+    unread = {'presence', name} & {*dev.get('unread', ())}
+    if told is None or told == '':
+        return UNREAD if unread else (
+            ABSENT if name in dev.get('absent', ()) else UNKNOWN)
+    return f'{value(told)} ({UNREAD})' if name in unread else value(told)
+
+
+def _several(dev: Document, name: str, shown: str) -> str:
+    """Firmware or modes as one cell, with what of them was not read."""
+    word = 'mode' if name == 'modes' else name
+    left = [f.partition(':')[2] for f in dev.get('unread', ())
+            if f.startswith(f'{word}:')]
+    if {'presence', name} & {*dev.get('unread', ())} or '*' in left:
+        return UNREAD if shown == UNKNOWN else f'{shown}, others {UNREAD}'
+    names = [f'{value(n)} {UNREAD}' for n in left if f'{n} ' not in shown]
+    return ', '.join(([] if shown == UNKNOWN else [shown]) + names) or (
+        UNKNOWN)
+
+
+def stands(part: Document, key: str) -> str:
+    """A version or a mode with what waits, or why there is none."""
+    if part.get('doubt'):
+        return f"{DOUBT} ({', '.join(value(d) for d in part['doubt'])})"
+    if part[key] is None:
+        word = {'unread': UNREAD, 'absent': ABSENT}.get(
+            part.get('standing') or '', UNKNOWN)
+        return change(None, part['pending']).replace(UNKNOWN, word, 1)
+    return change(part[key], part['pending'])
 
 
 def firmware(components: Iterable[Document]) -> str:
     """The components of a device as one cell."""
-    parts = [f"{value(c['name'])} {change(c['running'], c['pending'])}"
+    parts = [f"{value(c['name'])} {stands(c, 'running')}"
              for c in components]
     if len(parts) > 3:
         parts = [*parts[:2], f'and {len(parts) - 2} more']
@@ -118,7 +163,7 @@ def firmware(components: Iterable[Document]) -> str:
 def modes(modes: Mapping[str, Document]) -> str:
     """The modes of a device as one cell."""
     return ', '.join(
-        f"{name} {change(m['current'], m['pending'])}"
+        f"{name} {stands(m, 'current')}"
         for name, m in modes.items()) or UNKNOWN
 
 
@@ -127,16 +172,36 @@ def firmware_table(doc: Document, title: str = 'Firmware') -> Table:
     return Table(title, (
         'Device', 'Component', 'Running', 'Pending', 'Updateable',
         'Active after'), tuple(
-            (value(dev['id']), value(c['name']), value(c['running']),
+            (value(dev['id']), value(c['name']),
+             stands({**c, 'pending': None}, 'running'),
              value(c['pending']) if c['shows_pending'] else 'not shown',
              value(c['updateable']), value(c['effect']))
             for dev in doc['devices'] for c in dev['components']))
 
 
 def warning_lines(doc: Document) -> list[str]:
-    """What could not be read."""
-    return [f"not read: {value(w['uri'])}: {value(w['message'])}"
-            for w in doc['warnings']]
+    """What could not be read, a sentence each: first what something hangs
+    on, then what changes nothing."""
+    unread = doc.get('unread') or ()
+    named = {u.get('uri') or u.get('tool') for u in unread}
+    return [*map(_unread, unread), *(
+        f"not read: {value(w['uri'])}: {value(w['message'])}"
+        for w in doc['warnings'] if w['uri'] not in named)]
+
+
+def _unread(unread: Document) -> str:
+    """What was not read, and what cannot be told because of it."""
+    source = value(unread.get('uri') or unread.get('tool'))
+    about = f" ({value(unread['about'])})" if unread.get('about') else ''
+    line = f"not read: {source}{about}: {value(unread['answer'])}"
+    if unread.get('kinds'):
+        line += (f"; how many {', '.join(unread['kinds'])} there are is not "
+                 'known')
+    if unread.get('facts'):
+        line += f"; not known: {value(unread['facts'])}"
+    if unread.get('holds'):
+        line += '; whether the system is idle is not known'
+    return line
 
 
 def plan_headline(doc: Document) -> str:

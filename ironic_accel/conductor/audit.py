@@ -56,6 +56,7 @@ class Due:
         self._at: dict[str, float] = {}
         self._taken: set[str] = set()
         self._silent: dict[str, float] = {}
+        self._partial: dict[str, float] = {}
         self._listed = float('-inf')
 
     def stale(self, now: float, interval: float) -> bool:
@@ -77,6 +78,7 @@ class Due:
             for gone in set(self._at) - uuids - self._taken:
                 del self._at[gone]
                 self._silent.pop(gone, None)
+                self._partial.pop(gone, None)
             for uuid in uuids - set(self._at):
                 share = zlib.crc32(uuid.encode()) / 0xffffffff
                 self._at[uuid] = now + share * interval
@@ -103,6 +105,17 @@ class Due:
         """Seconds since a node first could not be seen any more."""
         with self._lock:
             return now - self._silent.setdefault(uuid, now)
+
+    def partial(self, uuid: str, now: float, is_so: bool) -> float:
+        """Seconds since looks at a node first left something unread.
+
+        :param is_so: whether this look did; a whole one ends it.
+        """
+        with self._lock:
+            if not is_so:
+                self._partial.pop(uuid, None)
+                return 0.0
+            return now - self._partial.setdefault(uuid, now)
 
     def heard(self, uuid: str) -> None:
         """Note that a node can be seen."""
@@ -192,8 +205,9 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     """Audit one node, and say in a word what it came to.
 
     ``clean``, ``drift``, ``off`` (the host), ``busy`` (something is done
-    to the node), ``silent`` (no answer or no stable look), ``void`` (silent
-    for too long), ``overtaken`` (the node changed meanwhile), ``kept`` (in
+    to the node), ``partial`` (something was not read, and may be by the next
+    look), ``silent`` (no answer or no stable look), ``void`` (silent for too
+    long), ``overtaken`` (the node changed meanwhile), ``kept`` (in
     maintenance), ``foreign`` and ``gone``.
     """
     try:
@@ -216,6 +230,12 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     if ctx is None or seen is None:
         return _silent(context, uuid, mark, why, queue)
     queue.heard(uuid)
+    # What was not read may be told by the next look; past the bound, what is
+    # told is published, and what is not costs the traits that it could
+    # change.
+    since = queue.partial(uuid, clock.now(), seen.partial)
+    if seen.partial and since < CONF.accelerator.stable_timeout:
+        return 'partial'
     try:
         with task_manager.acquire(context, uuid, shared=False, retry=False,
                                   purpose='publishing an audit') as task:

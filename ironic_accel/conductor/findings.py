@@ -45,7 +45,7 @@ def settle(ctx: Context, seen: Inventory) -> bool:
     node = ctx.node
     stored = store.load(ctx.task)
     before = _held(node)
-    publish.take(ctx, seen)
+    publish.take(ctx, seen, once=True)
     saving.save(node)
     lost, gained = before - _held(node), _held(node) - before
     known = store.load(ctx.task)

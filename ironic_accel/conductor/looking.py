@@ -32,6 +32,7 @@ from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.ending import Ending
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
+from ironic_accel.model import carry
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
@@ -42,6 +43,11 @@ from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 
 
+#: The progress of an operation whose last look lacked stored devices: the
+#: next whole look that lacks them too takes them for gone.
+_LOST = 'devices are no longer listed, looking once more'
+
+
 def look(ctx: Context) -> Ending | None:
     """Inventory the box, power it on for that if need be, and publish."""
     seen = ctx.backend.observe()
@@ -50,12 +56,32 @@ def look(ctx: Context) -> Ending | None:
             return wake.power_on(ctx)
         return Ending(ctx.operation, facts={
             'note': 'host off: not inventoried', **_counts(seen)})
-    if seen.busy or not seen.complete:
+    late = ctx.now > ctx.operation.deadline
+    if seen.busy or (not seen.complete and not late):
         return wait(ctx, seen)
+    if not late and (seen.partial or _fewer(ctx, seen)):
+        return wait(ctx, seen, next(
+            (u.words for u in seen.unread if u.kinds or u.facts or u.holds),
+            _LOST))
     facts = publish.take(ctx, seen)
+    if not seen.complete:
+        # What is there is published; that nobody could wait for the rest is
+        # told all the same.
+        end = wait(ctx, seen)
+        return None if end is None else Ending(
+            ctx.operation, end.error, facts={**_counts(seen), **facts})
     if 'withheld' in facts and moving.may_wait(ctx):
         return None
     return Ending(ctx.operation, facts={**_counts(seen), **facts})
+
+
+def _fewer(ctx: Context, seen: Inventory) -> bool:
+    """Whether devices are missing, for the first time in this operation."""
+    stored = store.load(ctx.task)
+    if stored is None or ctx.operation.progress == _LOST:
+        return False
+    whole, _ways = store.whole(ctx.task, seen)
+    return bool(carry.missing(whole, stored.inventory))
 
 
 def reset(ctx: Context) -> Ending | None:

@@ -35,6 +35,7 @@ from ironic_accel.conductor import store
 from ironic_accel.conductor.claims import Doubt
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
+from ironic_accel.model import carry
 from ironic_accel.model import checks
 from ironic_accel.model import traits
 from ironic_accel.model.device import Effect
@@ -55,6 +56,8 @@ APPLIED_KEY = 'accel_applied'
 #: Profiles that are not published because conductors have them differently;
 #: the node is looked at again once they agree.
 DIFFERING_KEY = 'accel_differing'
+#: Unread sources that are named in a result; a hundred are read by nobody.
+UNREAD = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,8 +76,12 @@ class Standing:
 
 def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
          applied: Profile | None = None,
-         looks: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """Store a complete inventory and publish what follows from it.
+         looks: Mapping[str, float] | None = None,
+         once: bool = False) -> dict[str, Any]:
+    """Store an inventory and publish what follows from it.
+
+    What was not read costs the kinds and the profiles that it could change;
+    devices that it may hide stay stored, as not read.
 
     The caller saves the node.
 
@@ -82,12 +89,17 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     :param applied: the profile that the node was just brought to.
     :param looks: when each way looked, where this is no look of its own but
         what was stored of some; which part is whose cannot be told then.
+    :param once: whether this is the only look: a device that it no longer
+        lists is gone only when the next one agrees.
     :returns: what is worth a line in the result.
     """
     own = store.known_ids(ctx.task, seen)
     profiles = sites.site_profiles().all()
     seen, ways = store.whole(ctx.task, own, ctx.backend.all_ways(
         own, [push for p in profiles.values() for push in p.pushes]))
+    stored = store.load(ctx.task)
+    if stored is not None:
+        seen = carry.unseen(seen, stored.inventory, once)
     record = operation.load_record(ctx.node)
     doubt = claims.settle(ctx.task, seen, ctx.wall)
     stand = _certain(standing(ctx, seen, ways, profiles,
@@ -111,6 +123,9 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
     store.sync_firmware(ctx.task, seen)
     classes.suggest(ctx.task, seen, ctx.facts)
     netports.follow(ctx.task, seen, ctx.facts, doubt.devices)
+    if seen.partial:
+        facts['unread'] = [u.words for u in seen.unread
+                           if u.kinds or u.facts or u.holds][:UNREAD]
     if differing:
         facts['differing'] = differing
     if doubt.waits:
@@ -132,8 +147,11 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
 def _certain(stand: Standing, seen: Inventory, doubt: Doubt) -> Standing:
     """Without the profiles that a device in doubt would have a part in.
 
-    So would one of a kind that may have more than are told apart.
+    So would one of a kind that may have more than are told apart. Of a box
+    that may be busy, nobody knows in which profile it will be.
     """
+    if seen.held:
+        return dataclasses.replace(stand, are=(), can=())
     doubtful = [d for d in seen.devices if d.id in doubt.devices
                 or d.kind in seen.uncounted]
 

@@ -19,6 +19,7 @@ the last look that could see them. What has a URI was seen by a BMC.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
@@ -58,6 +59,42 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
         halfway=(), requests=0, warnings=(), unread=(),
         devices=tuple(kept))
     return joined(seen, last, hidden, both=False)
+
+
+def missing(seen: Inventory, stored: Inventory) -> tuple[Device, ...]:
+    """The stored devices that a look of the same node does not have.
+
+    :param seen: with the ids of ``stored``, and with what only another way
+        can see.
+    """
+    there = {d.id for d in seen.devices}
+    return tuple(d for d in stored.devices if d.id not in there)
+
+
+def unseen(seen: Inventory, stored: Inventory, once: bool) -> Inventory:
+    """A look with the devices that it cannot tell to be gone, as unread.
+
+    Those are the ones of a kind that was not read whole; and where it is the
+    first look that does not list them any more, all that it lacks.
+
+    :param once: whether one look is all that there was.
+    """
+    known = {d.id for d in stored.devices}
+    # One that is listed and was not read may be one of them, by another id.
+    new = Counter(d.kind for d in seen.devices
+                  if d.is_unread() and d.id not in known)
+    kept = []
+    for device in missing(seen, stored):
+        if seen.complete_of(device.kind) and not (
+                once and not device.is_unread()):
+            continue
+        if new[device.kind]:
+            new[device.kind] -= 1
+            continue
+        kept.append(dataclasses.replace(
+            device, health=None, state=None, components=(), modes=(),
+            absent=(), told=(), unread=('presence',)))
+    return dataclasses.replace(seen, devices=(*seen.devices, *kept))
 
 
 def _sides(look: Inventory) -> tuple[bool, bool]:

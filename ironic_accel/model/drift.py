@@ -24,8 +24,10 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Value
 from ironic_accel.model.document import plain
 
-#: What can differ; ``vanished`` and ``appeared`` are whole devices.
-What = Literal['vanished', 'appeared', 'health', 'firmware', 'mode']
+#: What can differ; ``vanished``, ``appeared`` and ``unread`` are whole
+#: devices.
+What = Literal['vanished', 'appeared', 'unread', 'health', 'firmware',
+               'mode']
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Difference:
     def __str__(self) -> str:
         if self.what in ('vanished', 'appeared'):
             return f'{self.device} {self.what}'
+        if self.what == 'unread':
+            return f'{self.device} not read'
         name = self.name or self.what
         if self.waiting:
             return (f'{self.device} {name} {_text(self.before)}: '
@@ -76,6 +80,8 @@ def differences(before: Inventory, after: Inventory
 
 
 def _of_device(old: Device, new: Device) -> Iterator[Difference]:
+    if new.is_unread() and not old.is_unread():
+        yield Difference(old.id, 'unread')
     if None not in (old.health, new.health) and old.health != new.health:
         yield Difference(old.id, 'health', '', old.health, new.health)
     for part in old.components:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pty
 import os
@@ -37,6 +38,8 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Proof
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Stage
+from ironic_accel.model.standing import Standing
+from ironic_accel.model.standing import Unread
 
 
 def gpu(number: int, **known: Any) -> Device:
@@ -65,9 +68,9 @@ def burn(count: int) -> Action:
 def test_an_inventory_has_a_row_for_each_device() -> None:
     table = view.inventory_table(inventory(gpu(0), gpu(1, serial='S1')))
     assert table.rows == (
-        ('gpu-0', 'gpu', 'NVIDIA H100 80GB HBM3', '-', '-', '-',
+        ('gpu-0', 'gpu', 'NVIDIA H100 80GB HBM3', '-', '-', '-', '-',
          'gpu 96.00 > 97.00', 'ecc disabled > enabled, mig disabled'),
-        ('gpu-1', 'gpu', 'NVIDIA H100 80GB HBM3', 'S1', '-', '-',
+        ('gpu-1', 'gpu', 'NVIDIA H100 80GB HBM3', 'S1', '-', '-', '-',
          'gpu 96.00 > 97.00', 'ecc disabled > enabled, mig disabled'))
 
 
@@ -75,7 +78,66 @@ def test_many_components_are_cut_short() -> None:
     board = Device('board', 'baseboard', components=tuple(
         Component(f'erot-{n}', f'E{n}', '1.0') for n in range(5)))
     row = view.inventory_table(inventory(board)).rows[0]
-    assert row[6] == 'erot-0 1.0, erot-1 1.0, and 3 more'
+    assert row[7] == 'erot-0 1.0, erot-1 1.0, and 3 more'
+
+
+def row(**known: Any) -> tuple[str, ...]:
+    """The row of one device: health, state, firmware and modes."""
+    known = {'components': (), 'modes': (), **known}
+    (cells,) = view.inventory_table(inventory(dataclasses.replace(
+        gpu(0), **known))).rows
+    return cells[5:]
+
+
+@pytest.mark.parametrize(('known', 'cells'), [
+    ({}, ('-', '-', '-', '-')),
+    ({'health': 'OK', 'state': 'Enabled'}, ('OK', 'Enabled', '-', '-')),
+    ({'unread': ('health',)}, ('not read', '-', '-', '-')),
+    ({'health': 'OK', 'unread': ('health',)},
+     ('OK (not read)', '-', '-', '-')),
+    ({'absent': ('health',)}, ('none', '-', '-', '-')),
+    ({'unread': ('presence',)}, ('not read',) * 4),
+    ({'unread': ('firmware:erot',)}, ('-', '-', 'erot not read', '-')),
+    ({'unread': ('modes',), 'modes': (Mode('ecc', 'enabled'),)},
+     ('-', '-', '-', 'ecc enabled, others not read')),
+    ({'modes': (Mode('ecc', standing=Standing.UNREAD),
+                Mode('mig', standing=Standing.ABSENT), Mode('cc'))},
+     ('-', '-', '-', 'ecc not read, mig none, cc -')),
+    ({'modes': (Mode('ecc', pending='enabled', standing=Standing.UNREAD),)},
+     ('-', '-', '-', 'ecc not read > enabled')),
+    ({'components': (Component('gpu', 'A', doubt=(
+        'redfish: 1', 'agent: 2')),)},
+     ('-', '-', 'gpu in doubt (redfish: 1, agent: 2)', '-'))])
+def test_what_is_unread_absent_and_untold_differ(
+        known: dict[str, Any], cells: tuple[str, ...]) -> None:
+    assert row(**known) == cells
+
+
+def test_what_is_unread_is_said_in_sentences() -> None:
+    doc = inventory(gpu(0), unread=(
+        Unread('/redfish/v1/Chassis', 'HTTP 503', kinds=('gpu', 'nic')),
+        Unread('nvml', 'no answer in 20 s', 'gpu-0', facts=('health',)),
+        Unread('/redfish/v1/TaskService', 'HTTP 500', holds=True)),
+        warnings=(Warned('/redfish/v1/Chassis', 'HTTP 503'),
+                  Warned('/redfish/v1/Logs', 'HTTP 404')))
+    assert view.warning_lines(doc) == [
+        'not read: /redfish/v1/Chassis: HTTP 503; how many gpu, nic there '
+        'are is not known',
+        'not read: nvml (gpu-0): no answer in 20 s; not known: health',
+        'not read: /redfish/v1/TaskService: HTTP 500; whether the system is '
+        'idle is not known', 'not read: /redfish/v1/Logs: HTTP 404']
+    assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
+
+
+def test_a_plan_shows_the_slots_that_it_updates() -> None:
+    made = Plan((Stage((burn(2),), Effect.AUX_CYCLE),), fallback=tuple(
+        Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '95.00')
+        for n in range(2)))
+    doc = made.to_dict()
+    assert '2 fall-back slots to be updated' in view.plan_headline(doc)
+    (table,) = [t for t in view.plan_tables(doc)
+                if t.title == 'Fall-back slots']
+    assert table.rows == (('gpu-0, gpu-1', 'gpu', '95.00', '97.00'),)
 
 
 def test_a_headline_says_what_an_inventory_is_worth() -> None:

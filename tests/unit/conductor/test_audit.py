@@ -44,6 +44,7 @@ from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.standing import Unread
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 
@@ -213,7 +214,7 @@ def test_drift_is_withdrawn_before_anything_is_stored(
 
 
 @pytest.mark.parametrize(('devices', 'says'), [
-    ([card(0)], 'gpu-1 vanished'),
+    ([card(0)], 'gpu-1 not read'),
     ([card(0), card(1, health='Critical')],
      'gpu-1 health OK > Critical')])
 def test_devices_that_vanish_or_fall_ill_degrade_the_node(
@@ -230,6 +231,39 @@ def test_devices_that_vanish_or_fall_ill_degrade_the_node(
     assert not traits & {IS, CAN, TWO, ONE}
     assert says in world.told(node)[-1]
     assert FOREIGN in traits
+    if len(devices) == 1:
+        # Two whole looks in a row without it: it is gone.
+        assert world.look(node) == 'drift'
+        assert 'gpu-1 vanished' in world.told(node)[-1]
+        assert nodetraits.DEGRADED in world.traits(node)
+
+
+@pytest.mark.parametrize('unread', [
+    Unread('/redfish/v1/Chassis', 'HTTP 503', kinds=('gpu',)),
+    Unread('/redfish/v1/G1', 'HTTP 500', 'gpu-1', facts=('modes',)),
+    Unread('/redfish/v1/TaskService', 'HTTP 503', holds=True)])
+def test_what_was_not_read_costs_its_traits_past_a_bound_alone(
+        world: World, unread: Unread) -> None:
+    """A moment's 503 withdraws nothing; one that lasts what it could
+    change, and a box that may be busy is in no profile."""
+    node = world.node()
+    world.boxes[node.uuid] = dataclasses.replace(
+        ecc('enabled'), unread=(unread,))
+    assert world.look(node) == 'partial'
+    assert {IS, MODE, TWO} <= world.traits(node)
+    world.now += CONF.accelerator.stable_timeout + 1
+    assert world.look(node) == 'drift'
+    traits = world.traits(node)
+    assert not traits & {IS, CAN}
+    assert (nodetraits.DEGRADED in traits) is bool(unread.kinds)
+    assert (TWO in traits) is not bool(unread.kinds)
+    assert (MODE in traits) is unread.holds
+    world.boxes[node.uuid] = ecc('enabled')
+    assert world.look(node) == 'drift'
+    assert {IS, MODE, TWO} <= world.traits(node)
+    world.boxes[node.uuid] = dataclasses.replace(
+        ecc('enabled'), unread=(unread,))
+    assert world.look(node) == 'partial'
 
 
 def test_a_pending_change_of_somebody_else_s_is_drift(world: World) -> None:
