@@ -44,6 +44,10 @@ _HARMLESS = re.compile(
     r'SessionService|TelemetryService)(?:/|\Z)|Dump', re.I)
 
 
+#: Where a TaskService is (DSP0266, URIs of the service root).
+_TASKS = '/redfish/v1/TaskService'
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Activity:
     """The tasks and jobs of a BMC.
@@ -59,7 +63,11 @@ class Activity:
 def read(reader: Reader, scope: Scope) -> Activity:
     """Read the tasks and jobs; services that nothing lists are absent."""
     deep = scope.levels('TaskService')
-    service, shown = _service(reader, scope.root.link('Tasks'), 'Tasks',
+    listed = reader.follow(scope.root, 'Tasks', HOLDS)
+    if listed is None and reader.probe(_TASKS) is not None:
+        # Nothing lists it, and it is there: its tasks count.
+        listed = _TASKS
+    service, shown = _service(reader, listed, 'Tasks',
                               deep if deep > 1 else 0)
     known = {last(t.uri) for t in shown}
     for job in _jobs(reader, scope):
@@ -85,7 +93,7 @@ def _service(reader: Reader, uri: str | None, name: str, levels: int = 0
 
 
 def _jobs(reader: Reader, scope: Scope) -> list[Fields]:
-    listed = scope.root.link('JobService')
+    listed = reader.follow(scope.root, 'JobService', HOLDS)
     if listed is not None:
         return _service(reader, listed, 'Jobs')[1]
     out = []

@@ -88,13 +88,16 @@ def entries(reader: Reader, scope: Scope, service: Fields | None
         whether these are all that there are.
     """
     if service is None:
-        return [], [], scope.root.link('UpdateService') is None
-    listed = service.link('FirmwareInventory')
-    shown, unread = reader.listing(listed, Spoils(
-        Role.SERVICE, ('baseboard',), ('firmware',), optional=False))
+        return [], [], scope.root.link('UpdateService') is None and (
+            f'{scope.root.uri}/UpdateService' not in reader.failures)
+    spoils = Spoils(Role.SERVICE, ('baseboard',), ('firmware',),
+                    optional=False)
+    listed = reader.follow(service, 'FirmwareInventory', spoils)
+    shown, unread = reader.listing(listed, spoils)
     shown = [reader.whole(one, 'Version', 'Status') for one in shown]
     return (sorted(shown, key=lambda one: _natural(one.uri)), unread,
-            listed is None or listed not in reader.failures)
+            not {listed, f'{service.uri}/FirmwareInventory'}
+            & set(reader.failures))
 
 
 def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],

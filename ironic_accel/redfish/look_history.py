@@ -33,6 +33,10 @@ from typing import Any
 TIMES = 3
 APART = 60.0
 
+#: How long a link is missed that is told no more: a BMC may have got another
+#: firmware since. Seconds.
+_LINKED = 86400.0
+
 #: How long it is believed what ``$expand`` does, seconds.
 _TRIED = 3600.0
 
@@ -44,13 +48,15 @@ _RESOURCES = 512
 @dataclasses.dataclass(slots=True)
 class _Bmc:
     """One BMC's: first failures, "not there" and when, what was there,
-    steadiness, and which resources ``$expand`` gives whole."""
+    steadiness, which resources ``$expand`` gives whole, which links
+    were told."""
 
     since: OrderedDict[str, float]
     missing: OrderedDict[str, tuple[int, float]]
     there: OrderedDict[str, None]
     steady: dict[str, tuple[Hashable, float]]
     expands: OrderedDict[str, tuple[bool, float]]
+    links: OrderedDict[tuple[str, str], float]
 
 
 class LookHistory:
@@ -76,7 +82,7 @@ class LookHistory:
         if found is None:
             found = self._bmcs[bmc] = _Bmc(
                 OrderedDict(), OrderedDict(), OrderedDict(), {},
-                OrderedDict())
+                OrderedDict(), OrderedDict())
         self._bmcs.move_to_end(bmc)
         while len(self._bmcs) > _BMCS:
             self._bmcs.popitem(last=False)
@@ -129,6 +135,24 @@ class LookHistory:
                 known.missing[uri] = (times, now)
                 _bound(known.missing)
             return times >= TIMES
+
+    def lost_link(self, bmc: str, uri: str, name: str, told: bool) -> bool:
+        """Note whether a resource tells a link.
+
+        :returns: whether it does not, and did in an earlier look: what is
+            built in does not lose a collection.
+        """
+        with self._lock:
+            known = self._of(bmc).links
+            now = self.now()
+            if told:
+                known[uri, name] = now
+                known.move_to_end((uri, name))
+                while len(known) > _RESOURCES:
+                    known.popitem(last=False)
+            when = known.get((uri, name))
+            return not told and when is not None and (
+                when <= now <= when + _LINKED)
 
     def expands_whole(self, bmc: str, kind: str) -> bool | None:
         """Whether ``$expand`` gives resources of a type whole.

@@ -149,13 +149,13 @@ def _with_unread(devices: list[Device], found: list[Found],
 
 
 def _service(reader: Reader, scope: Scope) -> Fields | None:
-    uri = scope.root.link('UpdateService')
+    spoils = Spoils(Role.SERVICE, ('baseboard',), ('firmware',), holds=True,
+                    optional=False)
+    uri = reader.follow(scope.root, 'UpdateService', spoils)
     if uri is None:
         return None
     levels = scope.levels('UpdateService')
-    return reader.deep(uri, levels if levels > 1 else 0, Spoils(
-        Role.SERVICE, ('baseboard',), ('firmware',), holds=True,
-        optional=False))
+    return reader.deep(uri, levels if levels > 1 else 0, spoils)
 
 
 def _device(reader: Reader, found: Found, catalog: Catalog) -> Device:

@@ -15,15 +15,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import re
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish import pcie
-from ironic_accel.redfish import products
+from ironic_accel.redfish import processor_kinds
 from ironic_accel.redfish import versions
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
-from ironic_accel.redfish.fields import stem
 from ironic_accel.redfish.found import absent
 from ironic_accel.redfish.found import ADAPTER_KINDS
 from ironic_accel.redfish.found import common
@@ -37,22 +35,6 @@ from ironic_accel.redfish.scope import is_dpu
 from ironic_accel.redfish.scope import Scope
 from ironic_accel.redfish.spoils import Role
 from ironic_accel.redfish.spoils import Spoils
-
-#: Processor.ProcessorType (v1.22) to a first guess at the kind; None is no
-#: device of ours.
-_PROCESSORS = {
-    'GPU': 'gpu', 'FPGA': 'fpga', 'Accelerator': 'ai', 'CPU': None,
-    'DSP': None, 'Core': None, 'Thread': None, 'Partition': None,
-    'OEM': None}
-
-#: What Ids of Processors say, where their type is not told.
-_IDS = ((re.compile(r'GPU|Video|Accelerator|OAM|SXM', re.I), 'gpu'),
-        (re.compile(r'FPGA', re.I), 'fpga'),
-        (re.compile(r'CPU|Socket|Core|Thread', re.I), None))
-
-#: Processor.InstructionSet of processors that run the host.
-_CPU_SETS = ('x86', 'x86-64', 'IA-64', 'ARM-A32', 'ARM-A64', 'MIPS32',
-             'MIPS64', 'PowerISA')
 
 #: ChassisType of a Chassis that may be one card and nothing else.
 _CARDS = frozenset({'Card', 'Module', 'Component', 'Expansion'})
@@ -124,19 +106,23 @@ def _boards(reader: Reader, scope: Scope) -> Iterator[Found]:
 def _processors(reader: Reader, scope: Scope, system: Fields,
                 catalog: Catalog) -> Iterator[Found]:
     board = next((b for b in scope.baseboards if b.uri == system.uri), None)
-    shown, lost = reader.listing(
-        system.link('Processors'), Spoils(Role.COLLECTION, PROCESSOR_KINDS),
-        scope.levels('Processors'))
+    spoils = Spoils(Role.COLLECTION, PROCESSOR_KINDS)
+    listed_at = reader.follow(system, 'Processors', spoils)
+    if listed_at is None and reader.probe(f'{system.uri}/Processors'):
+        listed_at = f'{system.uri}/Processors'
+    shown, lost = reader.listing(listed_at, spoils,
+                                 scope.levels('Processors'))
     found = []
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')
-        hint = _hint(reader, one, shown, catalog)
+        hint = processor_kinds.hint(reader, one, shown, catalog)
         # The board's own FPGA is a component of the board.
         if hint is not None and not absent(one) and (
                 board is None or hint != 'fpga'):
             found.append(_processor(reader, one, hint, catalog))
     for uri in lost:
-        gone = _lost(reader, uri, shown, board is not None)
+        gone = processor_kinds.unread(reader, uri, shown,
+                                      board is not None)
         if gone is not None:
             found.append(gone)
     for device in found:
@@ -146,67 +132,6 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
             device.parent = board.uri
             device.board = board.text('Model')
         yield device
-
-
-def _hint(reader: Reader, shown: Fields, others: list[Fields],
-          catalog: Catalog) -> str | None:
-    """The kind that a Processor is of; None is no device of ours.
-
-    Its type tells, where it does; else what it calls itself, the
-    instructions that it takes, its Id, and its like in the collection. What
-    nothing tells may be one.
-    """
-    known = shown.word('ProcessorType', known=_PROCESSORS, needed=True)
-    if known:
-        return _PROCESSORS[known]
-    if shown.text('InstructionSet') in _CPU_SETS:
-        return None
-    product = products.identify(
-        catalog, None, shown.text('Manufacturer'), shown.text('Model'), None,
-        shown.text('PartNumber'))
-    if product is not None:
-        return product.kind
-    guess = _guess(shown.uri, others)
-    if guess is None:
-        return None
-    if guess == 'unknown':
-        reader.lacks(shown.uri, 'no ProcessorType, and nothing else that '
-                     'tells what it is', Spoils(
-                         Role.DEVICE, PROCESSOR_KINDS, optional=False))
-        return None
-    return guess
-
-
-def _guess(uri: str, others: list[Fields]) -> str | None:
-    """A kind by Id and by siblings; ``unknown`` where nothing tells.
-
-    What siblings of the same form of Id are decides, where all are one.
-    """
-    types = {o.text('ProcessorType') for o in others
-             if stem(o.uri) == stem(uri) and o.uri != uri}
-    kinds = {_PROCESSORS[t] for t in types if t in _PROCESSORS}
-    named = next(((k,) for p, k in _IDS if p.search(last(uri))), None)
-    if named is not None:
-        return named[0]
-    # Numbers alone name processors of all types in one row.
-    if len(kinds) == 1 and stem(uri) != '#':
-        return kinds.pop()
-    return 'unknown'
-
-
-def _lost(reader: Reader, uri: str, others: list[Fields], on_board: bool
-          ) -> Found | None:
-    """A Processor that is listed and was not read."""
-    hint = _guess(uri, others)
-    if hint is None or (on_board and hint == 'fpga'):
-        return None
-    if hint == 'unknown':
-        reader.note(uri, Spoils(Role.DEVICE, PROCESSOR_KINDS,
-                                optional=False))
-        return None
-    reader.note(uri, Spoils(Role.DEVICE, (hint,), ('presence',), uri,
-                            optional=False))
-    return listed(uri, hint, reader.fields({'@odata.id': uri}))
 
 
 def _names_slots(scope: Scope) -> bool:
@@ -256,9 +181,9 @@ def _adapters(reader: Reader, scope: Scope, catalog: Catalog
     seen: set[str] = set()
     on = scope.system.doc.get('PowerState') != 'Off'
     for chassis in scope.chassis.values():
+        spoils = Spoils(Role.COLLECTION, (*ADAPTER_KINDS, 'fpga', 'ai'))
         shown, lost = reader.listing(
-            chassis.link('NetworkAdapters'),
-            Spoils(Role.COLLECTION, (*ADAPTER_KINDS, 'fpga', 'ai')))
+            reader.follow(chassis, 'NetworkAdapters', spoils), spoils)
         shown = [a for a in shown if a.uri not in seen and not absent(a)]
         for adapter in shown:
             seen.add(adapter.uri)
@@ -320,7 +245,7 @@ def _offload(reader: Reader, adapter: Found, catalog: Catalog
         Spoils(Role.COLLECTION, PROCESSOR_KINDS))
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')
-        hint = _hint(reader, one, shown, catalog)
+        hint = processor_kinds.hint(reader, one, shown, catalog)
         if hint is None or absent(one):
             continue
         found = _processor(reader, one, hint, catalog)
@@ -328,7 +253,7 @@ def _offload(reader: Reader, adapter: Found, catalog: Catalog
         found.location = found.location or adapter.location
         yield found
     for uri in lost:
-        gone = _lost(reader, uri, shown, False)
+        gone = processor_kinds.unread(reader, uri, shown, False)
         if gone is not None:
             gone.parent = adapter.uri
             gone.location = adapter.location

@@ -226,7 +226,8 @@ def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
     out: dict[str, Fields] = {}
     lost: dict[str, None] = {}
     for chassis in scope.chassis.values():
-        shown, unread = reader.listing(chassis.link('PCIeDevices'), spoils)
+        shown, unread = reader.listing(
+            reader.follow(chassis, 'PCIeDevices', spoils), spoils)
         for one in shown:
             twin = one.text('SerialNumber')
             if not any(twin and o.text('SerialNumber') == twin

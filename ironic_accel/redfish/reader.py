@@ -197,6 +197,32 @@ class Reader:
             return shown
         return self.fields(doc)
 
+    def follow(self, shown: Fields, name: str, spoils: Spoils) -> str | None:
+        """The path of a collection that a resource links to.
+
+        None where it tells no such link. Where it told one in an earlier
+        look, it does not tell all of itself now, and counts as unread.
+
+        :param spoils: what hangs on the collection.
+        """
+        uri = shown.link(name)
+        if self._settings.history.lost_link(
+                self.address, shown.uri, name, uri is not None):
+            self.lacks(f'{shown.uri}/{name}', f'{shown.uri} no longer links '
+                       'to it', spoils)
+        return uri
+
+    def probe(self, uri: str) -> Fields | None:
+        """A resource that nothing lists, where it is there all the same."""
+        uri = normal(uri)
+        before = dict(self._warned)
+        doc = self.get(uri)
+        if doc is None:
+            self.failures.pop(uri, None)
+            self._warned = before
+            return None
+        return self.fields(doc)
+
     def deep(self, uri: str, levels: int, spoils: Spoils = NOTHING
              ) -> Fields | None:
         """A resource with what hangs below it, as far as that is answered.

@@ -407,3 +407,63 @@ def test_nothing_of_a_look_is_kept_from_another() -> None:
     assert backend.observe().unread
     docs[GPU1] = good
     assert not backend.observe().unread
+
+
+def without(doc: Docs, name: str) -> Docs:
+    return {k: v for k, v in doc.items() if k != name}
+
+
+@pytest.mark.parametrize(('path', 'name', 'kinds', 'holds'), [
+    (V1, 'Tasks', (), True), (V1, 'JobService', (), True),
+    (V1, 'UpdateService', ('baseboard',), True),
+    (f'{V1}/Chassis/1', 'NetworkAdapters', ('nic', 'dpu', 'fpga', 'ai'),
+     False),
+    (f'{V1}/Chassis/1', 'PCIeDevices', ('gpu', 'fpga', 'ai', 'crypto', 'nic',
+                                        'dpu'), False)])
+def test_a_link_that_is_told_no_more_is_no_absence(
+        path: str, name: str, kinds: tuple[str, ...], holds: bool) -> None:
+    docs = with_jobs(JobState='Completed')
+    tasks = f'{V1}/TaskService/Tasks'
+    docs[V1] |= {'Tasks': link(f'{V1}/TaskService'),
+                 'UpdateService': link(f'{V1}/UpdateService')}
+    docs[f'{V1}/UpdateService'] = resource(f'{V1}/UpdateService',
+                                           'UpdateService')
+    docs[f'{V1}/TaskService'] = resource(f'{V1}/TaskService', 'TaskService',
+                                         Tasks=link(tasks))
+    docs[tasks] = collection(tasks, 'Task')
+    chassis = f'{V1}/Chassis/1'
+    for of, kind in (('NetworkAdapters', 'NetworkAdapter'),
+                     ('PCIeDevices', 'PCIeDevice')):
+        docs[chassis][of] = link(f'{chassis}/{of}')
+        docs[f'{chassis}/{of}'] = collection(f'{chassis}/{of}', kind)
+    now = [0.0]
+    backend = RedfishBackend(Tree(docs), settings=Settings(
+        warm_up=0, expand=False, history=LookHistory(lambda: now[0])))
+    assert not backend.observe().unread
+    docs[path] = without(docs[path], name)
+    told, = backend.observe().unread
+    assert 'no longer links to it' in told.answer
+    assert (sorted(told.kinds), told.holds) == (sorted(kinds), holds)
+    # It may have got another firmware meanwhile.
+    now[0] += 90000
+    assert not backend.observe().unread
+
+
+def test_what_nothing_links_is_found_at_its_standard_place() -> None:
+    docs = server()
+    docs[SYSTEM] = without(docs[SYSTEM], 'Processors')
+    assert len(look(docs).devices) == 2
+    tasks = f'{V1}/TaskService/Tasks'
+    docs[f'{V1}/TaskService'] = resource(f'{V1}/TaskService', 'TaskService',
+                                         Tasks=link(tasks))
+    docs[tasks] = collection(tasks, 'Task', f'{tasks}/1')
+    docs[f'{tasks}/1'] = resource(f'{tasks}/1', 'Task', TaskState='Running')
+    assert look(docs).busy
+
+
+@pytest.mark.parametrize('status', [400, 401, 403, 404, 405, 500, 501, 503])
+def test_what_nothing_lists_is_absent_at_once(status: int) -> None:
+    docs = server(**{f'{V1}/TaskService': status,
+                     f'{V1}/JobService': status})
+    seen = look(docs)
+    assert (seen.unread, seen.warnings) == ((), ())
