@@ -167,8 +167,10 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
         run.resume()
         return run.wait(poll.summary, run.pace.poll, poll.percent)
     if isinstance(poll, Ended):
-        run.record = (settle.told if intent.verb == 'burn'
-                      else settle.ended)(run.record, intent, poll)
+        # What the box says to wait for a reset need not show before it.
+        look_for = intent.verb == 'burn' and not poll.staged
+        run.record = (settle.told if look_for else settle.ended)(
+            run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
     else:
         run.save(intent=dataclasses.replace(

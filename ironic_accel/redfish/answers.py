@@ -48,6 +48,15 @@ class Answer:
     retry_after: float | None = None
 
 
+class TurnedDown(Rejected):
+    """A service's no.
+
+    :ivar message_ids: all that it gave, the one in ``detail`` among them.
+    """
+
+    message_ids: tuple[str, ...] = ()
+
+
 class Redirected(Rejected):
     """A write was answered with a redirect; nothing was done.
 
@@ -92,7 +101,9 @@ def judge(method: str, uri: str, response: requests.Response) -> Answer:
     location = response.headers.get('Location')
     if status in (301, 302, 307, 308) and location:
         raise Redirected(detail, location)
-    raise Rejected(detail)
+    no = TurnedDown(detail)
+    no.message_ids = tuple(ids)
+    raise no
 
 
 def _body(response: requests.Response) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
+from ironic_accel.redfish import answers
 from ironic_accel.redfish import reach
 from ironic_accel.redfish import styles
 from ironic_accel.redfish.answers import Answer
@@ -192,9 +193,12 @@ def _escape(asked: Push, seen: Seen, settings: Settings,
 
 
 def has_it(seen: Seen, error: Rejected) -> bool:
-    """Whether a refusal says that the version is there already."""
-    name = (error.detail.message_id or '').rsplit('.', 1)[-1]
-    return any(name in q.satisfied for q in seen.scope.quirks)
+    """Whether a refusal says that the version is there already, in any of
+    its messages."""
+    told = (error.message_ids if isinstance(error, answers.TurnedDown)
+            else (error.detail.message_id or '',))
+    names = {i.rsplit('.', 1)[-1] for i in told}
+    return any(not names.isdisjoint(q.satisfied) for q in seen.scope.quirks)
 
 
 def commits(seen: Seen, devices: Mapping[str, Device]

@@ -36,6 +36,7 @@ from ironic_accel.bounded import files
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
+from ironic_accel.redfish.styles import file_name
 
 LOG = logging.getLogger(__name__)
 
@@ -111,7 +112,8 @@ class ImageServer:
         except OSError as error:
             raise Rejected(f'{image.path}: the image cannot be read: '
                            f'{error.strerror}') from error
-        path = f'/{secrets.token_urlsafe(16)}/{os.path.basename(image.path)}'
+        name = file_name(image.path, spec)
+        path = f'/{secrets.token_urlsafe(16)}/{name}'
         self._files[parse.quote(path)] = _Served(file, image)
         host = f'[{self._host}]' if ':' in self._host else self._host
         port = self._server.server_address[1]

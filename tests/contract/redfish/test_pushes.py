@@ -80,21 +80,23 @@ def test_one_push_whatever_the_answer_names(
         harmless(box)
 
 
-def test_a_service_that_takes_one_target_gets_one(tmp_path: Path) -> None:
-    """bmcweb: push by push, each with the target of its component."""
+def _two_cards(folder: Path) -> Path:
+    """The shipped PCIe box with two ConnectX-7."""
     shipped = Path(twin.__file__).parent / 'boxes' / 'pcie-a100.yaml'
     spec = yaml.safe_load(shipped.read_text())
     cards = spec['hosts'][0]['adapters']
     cards.append({**cards[-1], 'id': 'NIC7', 'serial': 'MT2245X00003',
                   'firmware': 'NIC7_ConnectX-7',
+                  'part_number': 'MCX755106AC-HEAT',
                   'macs': ['a0:88:c2:00:00:30']})
-    path = tmp_path / 'box.yaml'
+    path = folder / 'box.yaml'
     path.write_text(yaml.safe_dump(spec))
-    with machine(path, tmp_path) as box:
-        box.box.faults.add('one-target')
-        digest = images.mlnx_image(tmp_path / 'fw', '28.43.1014',
-                                   'MT_0000000834')
-        out = box.run(f"""
+    return path
+
+
+def cards(digest: str, match: str, count: int) -> str:
+    """Firmware of some of them."""
+    return f"""
 profile: 1
 name: cards
 images:
@@ -104,14 +106,54 @@ images:
     fits: {{psid: MT_0000000834}}
 devices:
   cards:
-    match: {{kind: nic}}
-    count: 2
+    match: {{{match}}}
+    count: {count}
     firmware: {{nic: {{version: "28.43.1014", image: fw}}}}
-""")
+"""
+
+
+def test_a_service_that_takes_one_target_gets_one(tmp_path: Path) -> None:
+    """bmcweb: push by push, each with the target of its component."""
+    with machine(_two_cards(tmp_path), tmp_path) as box:
+        box.box.faults.add('one-target')
+        digest = images.mlnx_image(tmp_path / 'fw', '28.43.1014',
+                                   'MT_0000000834')
+        out = box.run(cards(digest, 'kind: nic', 2))
         assert isinstance(out, outcome.Converged), out
         pushes = box.box.ledger.pushes
         assert [len(p.targets or ()) for p in pushes] == [1, 1]
         assert len({p.targets for p in pushes}) == 2
+        harmless(box)
+
+
+def test_an_update_that_waits_for_a_reset_has_landed(
+        tmp_path: Path) -> None:
+    """UserIntervention, 100 %, until the host is reset: by us."""
+    with machine('hgx-h100', tmp_path) as box:
+        box.box.faults.add('task-waits')
+        out = box.run(profile(box.image({'gpu': NEW})))
+        assert isinstance(out, outcome.Converged), out
+        assert len(box.box.ledger.pushes) == 1
+        assert box.clock.now() < 7200
+        harmless(box)
+
+
+def test_targets_that_are_ignored_write_nothing_without_consent(
+        tmp_path: Path) -> None:
+    with machine(_two_cards(tmp_path), tmp_path) as box:
+        strange(box)
+        box.box.faults.add('targets-ignored')
+        digest = images.mlnx_image(tmp_path / 'fw', '28.43.1014',
+                                   'MT_0000000834')
+        asked = cards(digest, 'kind: nic, part_number: MCX755106AC-HEAT', 1)
+        refused = box.run(asked)
+        assert isinstance(refused, outcome.Refused), refused
+        assert 'collateral' in refused.plan.refused[0].reason
+        assert box.box.ledger.pushes == []
+        # All of them are asked for with the same image: no consent wanted.
+        out = box.run(cards(digest, 'kind: nic', 2))
+        assert isinstance(out, outcome.Converged), out
+        assert len(box.box.ledger.pushes) == 1
         harmless(box)
 
 
