@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import threading
 from typing import Any
@@ -28,6 +29,7 @@ from ironic_accel.inband.family import Seen
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.model import merge
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.twin.inside import nvml
@@ -292,3 +294,22 @@ def test_a_plug_in_that_fails_costs_its_own(
     assert [bool(g.unread) for g in gpus] == [False, where == 'look']
     (way,) = backend.ways(seen)
     assert {(g.id, 'mig') for g in gpus} <= way.sets
+
+
+@pytest.mark.parametrize(('facts', 'fault'), [
+    ({'remapped': [0, 1, 0, 1]}, None), ({}, 'error-15')])
+def test_the_bmcs_ok_is_no_word_against_the_gpus_own(
+        tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+        facts: dict[str, Any], fault: str | None) -> None:
+    """One GPU seen both ways: outside OK, inside it is broken or lost."""
+    monkeypatch.setenv('TWIN_INSIDE_STATE', str(tmp_path / 'state.json'))
+    box = Box(tmp_path, VENDORS[1:2])
+    at = _address(1, 0)
+    outside = dataclasses.replace(
+        box.backend.observe(), seen_via=('redfish',))
+    with box.state.change() as document:
+        document['cards'][at]['facts'].update(facts)
+    box.state.fault('nvml', fault, on=at)
+    joined = merge.merge(outside, box.backend.observe())
+    assert {d.address: d.health for d in joined.devices} == {
+        _address(0, 0): 'OK', at: 'Critical'}
