@@ -22,6 +22,7 @@ from ironic.drivers.modules.drac import power as drac_power
 from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import power as redfish_power
 
+from ironic_accel.conductor import admission
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import tenancy
 
@@ -36,15 +37,20 @@ class GuardedPower:
     """
 
     def validate(self, task: Any) -> None:
-        """Refuse while something is being written.
+        """Refuse while something is being written, and what cannot be run.
 
-        :raises: InvalidState with the time until which.
+        Ironic asks before it accepts a clean, a service or a deploy: a step
+        that is refused by what is stored is refused there.
+
+        :raises: InvalidState with the time until which;
+            InvalidParameterValue for a step that cannot be run.
         """
         super().validate(task)  # type: ignore[misc]
         standing = guard.over(task)
         if standing and not guard.passes(task):
             guard.remember(task.node)
             raise exception.InvalidState(guard.word(*standing))
+        admission.check(task)
 
     def get_power_state(self, task: Any) -> str | None:
         """The power state; while the guard stands, the recorded one.

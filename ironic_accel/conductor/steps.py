@@ -90,9 +90,7 @@ class Steps:
 
         :raises: InvalidParameterValue.
         """
-        if without_redfish(task.node):
-            raise bad('apply_profile works out of band, and the node has no '
-                      'redfish_address: use apply_profile_in_band')
+        check_out_of_band(task.node)
         return begin_apply(task, 'apply_profile', profile, max_effect,
                            allow_disruption)
 
@@ -129,15 +127,8 @@ class Steps:
 
         :raises: InvalidParameterValue.
         """
-        children.refuse(task.node)
-        if devices is not None and not (
-                isinstance(devices, list)
-                and all(isinstance(d, str) for d in devices)):
-            raise bad(f'devices: {devices!r}: expected a list of ids')
         kind = operation.kind_of(task.node)
-        if kind == 'service' and not _truth(allow_disruption):
-            raise bad('allow_disruption: a device that is in use is not '
-                       'reset; expected true')
+        check_reset(task.node, kind, devices, allow_disruption)
         return begin(task, Operation(
             kind=str(kind), step='reset_devices', work='reset',
             devices=tuple(devices or ())))
@@ -235,11 +226,11 @@ def begin_apply(task: Any, step: str, given: object,
     :raises: InvalidParameterValue.
     """
     node = task.node
-    children.refuse(node)
-    disruption = _truth(allow_disruption)
-    profile, inline = given_profile(given)
     kind = str(operation.kind_of(node))
-    effect, why = _effect(task, kind, max_effect, disruption)
+    profile, (effect, why) = check_apply(
+        task, kind, given, max_effect, allow_disruption)
+    inline = not isinstance(given, str)
+    disruption = allow_disruption is True
     try:
         record = converge.begin(
             profile, operation.load_record(node), elapsed.mark(node))
@@ -253,6 +244,49 @@ def begin_apply(task: Any, step: str, given: object,
         effect=str(effect), why=why, disruption=disruption,
         in_band=in_band,
         power_on=kind != 'service' or disruption))
+
+
+def check_apply(task: Any, kind: str, profile: object,
+                max_effect: str | None = None,
+                allow_disruption: object = False
+                ) -> tuple[Profile, tuple[Effect, str]]:
+    """Check the arguments of a step that applies a profile.
+
+    :param kind: of the operation that the step is of.
+    :returns: the profile, and the strongest reset with why it is no stronger.
+    :raises: InvalidParameterValue.
+    """
+    children.refuse(task.node)
+    disruption = _truth(allow_disruption)
+    found, _inline = given_profile(profile)
+    return found, _effect(task, kind, max_effect, disruption)
+
+
+def check_reset(node: Any, kind: str | None,
+                devices: object = None,
+                allow_disruption: object = False) -> None:
+    """Check the arguments of a step that resets devices.
+
+    :raises: InvalidParameterValue.
+    """
+    children.refuse(node)
+    if devices is not None and not (
+            isinstance(devices, list)
+            and all(isinstance(d, str) for d in devices)):
+        raise bad(f'devices: {devices!r}: expected a list of ids')
+    if kind == 'service' and not _truth(allow_disruption):
+        raise bad('allow_disruption: a device that is in use is not '
+                  'reset; expected true')
+
+
+def check_out_of_band(node: Any) -> None:
+    """Check that a node can be reached out of band.
+
+    :raises: InvalidParameterValue.
+    """
+    if without_redfish(node):
+        raise bad('apply_profile works out of band, and the node has no '
+                  'redfish_address: use apply_profile_in_band')
 
 
 def _begin_choice(task: Any, in_band: bool) -> str:

@@ -94,10 +94,10 @@ def test_a_reset_of_the_whole_bmc_waits_for_no_neighbour(
         ironic.manage(one.uuid)
         stage.forget(one)
         with stage.site_profile(lab, 'wide', **stage.burning(lab)) as profile:
-            ironic.set_provision(one.uuid, 'clean',
-                                 clean_steps=[stage.step(profile)])
-            ended = ironic.wait_state(one.uuid, 'clean failed')
-        error = ended['last_error']
+            asked = [stage.step(profile)]
+            status, error = stage.refused(
+                lambda: ironic.clean(one.uuid, asked))
+        assert status == 400
         assert 'refused, nothing was begun' in error
         assert f'node {neighbour.uuid} behind the same BMC is active' in error
         told = stage.ledger(one)
