@@ -33,12 +33,14 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.model import carry
 from ironic_accel.model import errors
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Warned
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
+from ironic_accel.model.standing import Unread
 
 #: The key of a ticket that names the backend which gave it.
 WAY = 'way'
@@ -94,7 +96,9 @@ class Both:
             return whole
         return dataclasses.replace(
             whole, complete=False, warnings=(*whole.warnings, *silent),
-            lacking=(*whole.lacking, *(s.message for s in silent)))
+            lacking=(*whole.lacking, *(s.message for s in silent)),
+            unread=(*whole.unread, *(
+                Unread(s.uri, s.message, kinds=KINDS) for s in silent)))
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:

@@ -36,9 +36,9 @@ USABLE = frozenset({'Enabled', 'StandbySpare', 'Qualified'})
 PASSING = frozenset({
     'Starting', 'Updating', 'InTest', 'Deferring', 'Quiesced'})
 
-#: Steady states of modes: a BlueField in NIC mode has its own system off for
-#: good (NVIDIA BlueField DPU BSP, Modes of Operation: the embedded Arm
-#: system is not available; its BMC then tells StandbyOffline).
+#: Steady states of modes: a BlueField-3 in NIC mode has its Arm cores
+#: inactive for good (NVIDIA DOCA, BlueField Modes of Operation); its BMC
+#: tells StandbyOffline of that system then, as public reports show.
 STEADY: Mapping[tuple[str, str], frozenset[str]] = {
     ('mode', 'nic'): frozenset({'StandbyOffline'})}
 

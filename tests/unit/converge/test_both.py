@@ -131,6 +131,9 @@ def test_a_silent_second_way_leaves_the_look_incomplete() -> None:
     assert not seen.complete
     assert [(w.uri, w.message) for w in seen.warnings] == [
         ('agent', 'the agent is not up yet')]
+    (unread,) = seen.unread
+    assert unread.words == 'agent was not read: the agent is not up yet'
+    assert not any(map(seen.complete_of, unread.kinds))
 
 
 def test_a_silent_first_way_is_silence() -> None:
