@@ -27,7 +27,7 @@ import sys
 
 from ironic_accel.cli import box
 from ironic_accel.cli import machine
-from ironic_accel.cli import resets
+from ironic_accel.cli import reset_phases
 from ironic_accel.cli.journal import FileJournal
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
@@ -118,7 +118,7 @@ def limited(args: argparse.Namespace, profile: Profile, opened: box.Opened,
     A host that this command has switched off, or found off, is not in use.
     """
     if args.allow_disruption or journal.found == 'off' or (
-            earlier is not None and resets.left_off(earlier)):
+            earlier is not None and reset_phases.left_off(earlier)):
         return profile
     if profile.limits.reset is Effect.NONE or (
             journal.found is None and opened.host.power_state() == 'off'):

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
-from typing import Any, Protocol
+from typing import Protocol
 
+from ironic_accel.cli import reset_phases
+from ironic_accel.cli.reset_phases import Notes
+from ironic_accel.cli.reset_phases import Step
 from ironic_accel.converge.advance import reset_performed
-from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -90,58 +92,6 @@ class Pauses:
     settle: float = 10.0
 
 
-#: What each reset consists of.
-_PHASES = {
-    Effect.WARM_REBOOT: ('restart', 'on'),
-    Effect.POWER_CYCLE: ('off', 'on'),
-    Effect.AUX_CYCLE: ('off', 'aux', 'on'),
-}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Notes:
-    """Where a reset is; kept in the ticket of the open intent.
-
-    :ivar asked: what has been asked for in this phase: soft (by way of the
-        operating system), down (to shut down, for a restart), hard or yes.
-    :ivar since: epoch seconds of that, or of the phase's begin.
-    :ivar failed: why an earlier phase failed: the host is powered on again,
-        and then that is what the run ends with.
-    :ivar mark: the host's boot mark before a soft restart.
-    """
-
-    phase: str
-    since: float
-    asked: str | None = None
-    failed: dict[str, Any] | None = None
-    mark: str | None = None
-
-
-#: Phases in which the host is off because this reset switched it off.
-_OFF = ('aux', 'on')
-
-
-def left_off(record: Record) -> bool:
-    """Whether a reset of that record has switched the host off, and it is
-    not known to be on again."""
-    intent = record.intent
-    return intent is not None and intent.kind == 'reset' and (
-        (intent.ticket or {}).get('phase') in _OFF)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
-    """What came of one step: go on at ``until`` with ``record``.
-
-    :ivar performed: whether it was the last one of the reset.
-    """
-
-    record: Record
-    until: float
-    summary: str
-    performed: bool = False
-
-
 class Resetter:
     """Performs the resets that a record's open intents ask for.
 
@@ -154,7 +104,7 @@ class Resetter:
         self._save = save
         self._pauses = pauses
         # What an earlier process noted, it may have died before asking.
-        self._asked_here: _Notes | None = None
+        self._asked_here: Notes | None = None
         self._saved: Record | None = None
         #: When the host may be asked again to power off.
         self._off_again = 0.0
@@ -179,18 +129,18 @@ class Resetter:
         intent = record.intent
         if intent is None or intent.kind != 'reset':
             raise ValueError('no reset is asked for')
-        phases = _PHASES[intent.effect]
+        phases = reset_phases.PHASES[intent.effect]
         raw = dict(intent.ticket or {})
-        notes = _Notes(**raw) if raw else _Notes(phases[0], now)
+        notes = Notes(**raw) if raw else Notes(phases[0], now)
         self._saved = None
         try:
             return self._do(record, notes, now)
         except AccelError as error:
-            if notes.phase not in _OFF or notes.failed is not None:
+            if notes.phase not in reset_phases.OFF or notes.failed is not None:
                 raise
-            raise _loud(error, intent.effect) from error
+            raise reset_phases.loud(error, intent.effect) from error
 
-    def _do(self, record: Record, notes: _Notes, now: float) -> Step:
+    def _do(self, record: Record, notes: Notes, now: float) -> Step:
         """The next thing of a phase, and what its failure means."""
         do = {'restart': self._restart, 'off': self._off, 'aux': self._aux,
               'on': self._on}[notes.phase]
@@ -207,7 +157,7 @@ class Resetter:
         except Rejected as error:
             return self._turned_down(record, notes, now, error)
 
-    def _turned_down(self, record: Record, notes: _Notes, now: float,
+    def _turned_down(self, record: Record, notes: Notes, now: float,
                      error: Rejected) -> Step:
         """Nothing was done: it is not noted as asked for any more.
 
@@ -220,13 +170,13 @@ class Resetter:
             return Step(record, now + wait,
                         f'the BMC is busy: {error.detail.summary}')
         if notes.phase == 'aux':
-            failed = _Notes('on', now, failed=error.detail.to_dict())
+            failed = Notes('on', now, failed=error.detail.to_dict())
             return Step(self._keep(record, failed), now,
                         'the auxiliary power was not cut, powering on')
         self._keep(record, notes)
         raise error
 
-    def _restart(self, record: Record, notes: _Notes, now: float) -> Step:
+    def _restart(self, record: Record, notes: Notes, now: float) -> Step:
         """Restart the host, at first by way of its operating system.
 
         That it followed shows by the boot mark; a BMC that has none is
@@ -252,7 +202,7 @@ class Resetter:
             self._host.warm_reboot()
         return self._performed(record, now)
 
-    def _ask_restart(self, record: Record, notes: _Notes,
+    def _ask_restart(self, record: Record, notes: Notes,
                      now: float) -> Step:
         how = self._softest() if self._pauses.soft > 0 else None
         if how is None:
@@ -286,7 +236,7 @@ class Resetter:
             return 'down', mark
         return ('soft', mark) if restarts else None
 
-    def _aux(self, record: Record, notes: _Notes, now: float) -> Step:
+    def _aux(self, record: Record, notes: Notes, now: float) -> Step:
         if notes.asked is None:
             record = self._ask(record, notes, 'yes', now)
             self._host.aux_cycle()
@@ -295,7 +245,7 @@ class Resetter:
         self._host.power_state()  # raises as long as the BMC is away
         return self._next(record, notes, now)
 
-    def _off(self, record: Record, notes: _Notes, now: float) -> Step:
+    def _off(self, record: Record, notes: Notes, now: float) -> Step:
         if self._host.power_state() == 'off':
             return self._next(record, notes, now)
         late = now - notes.since > self._pauses.soft
@@ -317,7 +267,7 @@ class Resetter:
             record = self._insist(record, notes, now)
         return Step(record, now + self._pauses.look, 'powering off')
 
-    def _on(self, record: Record, notes: _Notes, now: float) -> Step:
+    def _on(self, record: Record, notes: Notes, now: float) -> Step:
         """Power the host on, which may be asked for again and again."""
         if self._host.power_state() == 'on':
             return self._is_on(record, notes, now)
@@ -351,7 +301,7 @@ class Resetter:
                 self._on_again = now + min(error.retry_after,
                                            2 * self._pauses.again)
 
-    def _is_on(self, record: Record, notes: _Notes, now: float) -> Step:
+    def _is_on(self, record: Record, notes: Notes, now: float) -> Step:
         """The host is on: the next phase, or the failure that was kept.
 
         :raises: AccelError.
@@ -375,7 +325,7 @@ class Resetter:
             seen=self._host.power_state(),
             todo='look at the host\'s power, then run again')
 
-    def _insist(self, record: Record, notes: _Notes, now: float) -> Record:
+    def _insist(self, record: Record, notes: Notes, now: float) -> Record:
         """Wait for the host to be off; ask again now and then.
 
         It may have been asked by a process that died before it asked, or
@@ -395,14 +345,14 @@ class Resetter:
             self._host.power_off(soft=False)
         return record
 
-    def _ask(self, record: Record, notes: _Notes, asked: str,
+    def _ask(self, record: Record, notes: Notes, asked: str,
              now: float) -> Record:
         """Save that something is asked for, before it is."""
         self._asked_here = dataclasses.replace(
             notes, since=now, asked=asked)
         return self._keep(record, self._asked_here)
 
-    def _keep(self, record: Record, notes: _Notes) -> Record:
+    def _keep(self, record: Record, notes: Notes) -> Record:
         if record.intent is None:
             raise ValueError('no reset is asked for')
         record = dataclasses.replace(record, intent=dataclasses.replace(
@@ -411,14 +361,15 @@ class Resetter:
         self._saved = record
         return record
 
-    def _next(self, record: Record, notes: _Notes, now: float) -> Step:
+    def _next(self, record: Record, notes: Notes, now: float) -> Step:
         """The next phase, or the end."""
         if record.intent is None:
             raise ValueError('no reset is asked for')
         effect = record.intent.effect
-        following = _PHASES[effect][_PHASES[effect].index(notes.phase) + 1:]
+        phases = reset_phases.PHASES[effect]
+        following = phases[phases.index(notes.phase) + 1:]
         if following:
-            record = self._keep(record, _Notes(following[0], now))
+            record = self._keep(record, Notes(following[0], now))
             return Step(record, now, f'{notes.phase} is done')
         return self._performed(record, now)
 
@@ -431,12 +382,3 @@ class Resetter:
         self._save(record)
         return Step(record, now + self._pauses.settle, f'{effect} is done',
                     performed=True)
-
-
-def _loud(error: AccelError, effect: Effect) -> AccelError:
-    """An error that leaves a host off which was on: it says so."""
-    detail = dataclasses.replace(
-        error.detail, error_class=ErrorClass.NEEDS_OPERATOR,
-        todo=f'the host was switched off for the {effect} and is not known '
-             'to be on again: power it on, then run again')
-    return type(error)(detail)

@@ -27,6 +27,7 @@ from ironic_accel.cli import box
 from ironic_accel.cli import consent
 from ironic_accel.cli import journal as journal_mod
 from ironic_accel.cli import machine
+from ironic_accel.cli import reset_phases
 from ironic_accel.cli import resets
 from ironic_accel.cli import served
 from ironic_accel.converge import advance as loop
@@ -276,7 +277,7 @@ class Run:
         running = None
         if intent is not None:
             running = f'{intent.verb or intent.effect} {intent.kind}'
-        if resets.left_off(self.record):
+        if reset_phases.left_off(self.record):
             running = f'{running}: the host is switched off'
         detail = Detail(
             'interrupted', ErrorClass.TRANSIENT, running=running,

@@ -19,7 +19,7 @@ import dataclasses
 
 import pytest
 
-from ironic_accel.cli.resets import left_off
+from ironic_accel.cli.reset_phases import left_off
 from ironic_accel.cli.resets import Pauses
 from ironic_accel.cli.resets import Resetter
 from ironic_accel.model.device import Effect
