@@ -85,6 +85,12 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     host = state.power(scope.system)
     bare = pcie.scan(reader, scope, found, catalog, host == 'on')
     firmware.attach(scope, bare, entries, service, catalog)
+    hidden = {kind for spoils in reader.open.values()
+              for kind in spoils.kinds}
+    for one in bare:
+        # Its own resource may be in what was not read, and tell more.
+        if firmware.kind_of(one, catalog) in hidden:
+            one.unread |= {'firmware', 'modes'}
     known = {f.uri for f in found}
     found += [f for f in bare if f.uri not in known]
     for one in found:

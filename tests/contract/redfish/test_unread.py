@@ -347,3 +347,14 @@ def test_a_card_in_nic_mode_is_off_for_good(rig: Start, mode: str) -> None:
     assert (card.state, look.mode(card, 'mode').current) == (
         'StandbyOffline', mode)
     assert seen.complete is (mode == 'nic')
+
+
+def test_a_card_that_only_its_pcie_device_shows_now_may_tell_more(
+        rig: Start) -> None:
+    at = rig('pcie-a100', expand=False)
+    at.box.faults.add('status', '503', '/NetworkAdapters$')
+    cards = [d for d in at.backend.observe().devices
+             if d.kind in ('nic', 'dpu')]
+    assert cards
+    assert all(d.is_unread('firmware:nic') and d.is_unread('mode:sriov')
+               for d in cards)
