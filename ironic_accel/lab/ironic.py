@@ -112,7 +112,8 @@ class Ironic(services.Service):
 _INTERFACES: dict[str, object] = {
     "enabled_hardware_types": "accel-redfish,accel-idrac,redfish",
     "enabled_bios_interfaces": "no-bios",
-    "enabled_boot_interfaces": "accel-null,redfish-virtual-media",
+    "enabled_boot_interfaces":
+        "accel-null,redfish-virtual-media,redfish-https",
     "enabled_console_interfaces": "no-console",
     "enabled_deploy_interfaces": "ramdisk,custom-agent,direct",
     "enabled_firmware_interfaces": "no-firmware,redfish",

@@ -20,7 +20,6 @@ import copy
 import dataclasses
 import functools
 import pathlib
-from typing import Any
 
 from ironic_accel.converge.both import Both
 from ironic_accel.converge.pace import Pace
@@ -54,25 +53,15 @@ from tests.campaign.case import Trouble
 TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
           'adapter_ready': 30.0, 'boot': 60.0, 'verify': 10.0}
 
-#: What a box asks for, where a case is with credentials.
-LOGIN = ('admin', 'secret')
-
-
 @functools.cache
 def _template(path: str) -> Box:
     return load_box(path, clock=FakeClock())
 
 
-def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None,
-             login: tuple[str, str] | None = None) -> Box:
-    """A new box; captures are unpacked once only.
-
-    :param login: user and password that it asks for.
-    """
-    user, password = login or (None, None)
-    options: dict[str, Any] = {
-        'power': power, 'effects': dict(scene.effects), 'user': user,
-        'password': password}
+def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None
+             ) -> Box:
+    """A new box; captures are unpacked once only."""
+    options = {'power': power, 'effects': dict(scene.effects)}
     if not scene.source.endswith('.gz'):
         return load_box(scene.path, clock=clock, timing=TIMING, **options)
     first = _template(scene.path)
@@ -81,7 +70,7 @@ def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None,
     mine._raw = dict(_raw(scene.path))
     return Box(first.name, mine, type(first.family)(), clock,
                dataclasses.replace(
-                   first.options, **options,
+                   first.options, power=power, effects=dict(scene.effects),
                    timing=Timing().changed(TIMING, 'timing')))
 
 
@@ -97,8 +86,7 @@ class World:
         self.case = case
         self.scene = scenes.named(case.scene)
         self.clock = FakeClock()
-        self.login = LOGIN if case.login else None
-        self.box = make_box(self.scene, self.clock, case.power, self.login)
+        self.box = make_box(self.scene, self.clock, case.power)
         self.network = Network(self.clock)
         self.watch = judge.Watch(self.box)
         self.url = self.network.add(self.watch)
@@ -189,9 +177,7 @@ class World:
         settings = Settings(
             expand=self.case.expand,
             image_uri=lambda ready, spec: f'file://{ready.path}')
-        user, password = self.login or (None, None)
-        connector = connect.connect(self.url, user, password,
-                                    settings=settings)
+        connector = connect.connect(self.url, settings=settings)
         try:
             ways: dict[str, Backend] = {}
             if 'redfish' in self.scene.ways:

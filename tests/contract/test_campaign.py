@@ -26,8 +26,6 @@ from tests.campaign import draw
 from tests.campaign import play
 from tests.campaign import scenes
 from tests.campaign import table
-from tests.campaign.case import Case
-from tests.campaign.case import Trouble
 
 #: Cases with any scene that is on this machine; each is a few runs long.
 SEED, BATCHES, EACH = 10, 7, 10
@@ -66,22 +64,6 @@ def test_every_fault_at_a_moment(moment: str) -> None:
         if report.sins:
             wrong.append((title, report.sins, case.dump()))
     assert wrong == []
-
-
-def test_another_conductor_and_death_at_any_moment() -> None:
-    rows = list(table.others())
-    assert len(rows) == 2 * (table.CALLS + table.SAVES)
-    for _, when, case in itertools.islice(rows, 0, None, 7):
-        report = play.play(case)
-        assert (report.outcome, report.sins) == ('Converged', []), when
-
-
-@pytest.mark.parametrize('astray', ['redirect', 'absolute'])
-def test_no_token_goes_astray(astray: str) -> None:
-    report = play.play(Case('nic', login=True, troubles=(
-        Trouble(astray, None, '/redfish/v1/Chassis'),)))
-    assert report.sins == []
-    assert report.requests > 10
 
 
 def test_the_scenes_are_many_and_their_boxes_are_here() -> None:

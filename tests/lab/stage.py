@@ -168,6 +168,11 @@ def ledger(machine: Machine) -> dict[str, Any]:
     return dict(machine.twin.control.get('/ledger'))
 
 
+def read(machine: Machine, path: str) -> dict[str, Any]:
+    """One resource of the simulated BMC."""
+    return dict(rest.RestClient(machine.twin.url, {}).get(path))
+
+
 def forget(machine: Machine) -> None:
     """Count from here."""
     machine.twin.control.post('/ledger', {})

@@ -24,6 +24,7 @@ from ironic_accel.twin.documents import Document, normal
 from ironic_accel.twin.errors import RedfishError, message
 from ironic_accel.twin.families.hardware import host_of
 from ironic_accel.twin.parts import Device, Effect
+from ironic_accel.twin.templates import virtual_media
 
 Action = Callable[[Box, str, dict[str, Any]], Reply | None]
 
@@ -149,12 +150,33 @@ def _start_update(box: Box, owner: str, body: dict[str, Any]) -> Reply:
     return Reply(202, document, {'Location': task.monitor})
 
 
+def _insert_media(box: Box, owner: str, body: dict[str, Any]) -> None:
+    """VirtualMedia.InsertMedia: Redfish wants an image's URI at least."""
+    image = _parameter(body, 'Image', 'InsertMedia')
+    drive = box.documents.get(owner) or {}
+    if drive.get('Inserted'):
+        raise RedfishError(409, 'ResourceInUse', ())
+    drive.update(
+        Image=image, ImageName=str(image).rpartition('/')[2],
+        Inserted=bool(body.get('Inserted', True)), ConnectedVia='URI',
+        WriteProtected=bool(body.get('WriteProtected', True)),
+    )  # fmt: skip
+    box.documents.put(owner, drive)
+
+
+def _eject_media(box: Box, owner: str, body: dict[str, Any]) -> None:
+    drive = box.documents.get(owner) or {}
+    box.documents.put(owner, {**drive, **virtual_media.EMPTY})
+
+
 _ACTIONS: dict[str, Action] = {
     'ComputerSystem.Reset': _system_reset,
     'Chassis.Reset': _chassis_reset,
     'Manager.Reset': _manager_reset,
     'NvidiaChassis.AuxPowerReset': _aux_reset,
     'DellOemChassis.ExtendedReset': _extended_reset,
+    'VirtualMedia.InsertMedia': _insert_media,
+    'VirtualMedia.EjectMedia': _eject_media,
     'Processor.Reset': _device_reset,
     'NetworkAdapter.Reset': _device_reset,
     'Mode.Set': _mode_set,

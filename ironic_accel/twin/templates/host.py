@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ironic_accel.twin.documents import ROOT, Documents
+from ironic_accel.twin.templates import virtual_media
 from ironic_accel.twin.templates.base import (
     GOOD,
     collection,
@@ -103,6 +104,7 @@ def _system(
         },
         Processors=link(f'{system}/Processors'),
         EthernetInterfaces=link(f'{system}/EthernetInterfaces'),
+        VirtualMedia=link(f'{system}/VirtualMedia'),
         Links={
             'Chassis': links([chassis]),
             'ManagedBy': links([manager]),
@@ -110,6 +112,7 @@ def _system(
         **_identity(spec),
         **said,
     )  # fmt: skip
+    virtual_media.add(documents, system)
 
 
 def _identity(spec: Mapping[str, Any]) -> dict[str, str]:
