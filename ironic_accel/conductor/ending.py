@@ -151,6 +151,27 @@ def refused(task: Any, current: Operation) -> Ending:
         ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
 
 
+def not_restored(task: Any, current: Operation, why: Detail) -> Operation:
+    """An operation whose host is not in the power state that it had.
+
+    A failure says so too; what was proved stays proved, and the node's
+    ``last_error`` and history have the power.
+    """
+    text = (f'the host is not back to {current.restore}: {why.summary}; look '
+            'at its power')
+    LOG.error('Node %(node)s: %(text)s', {
+        'node': task.node.uuid, 'text': text})
+    result = {**(current.outcome or {}), 'not_restored': current.restore}
+    raw = result.get('error')
+    if raw:
+        error = Detail.from_dict(raw)
+        result['error'] = dataclasses.replace(
+            error, summary=f'{error.summary}; {text}').to_dict()
+    else:
+        saving.history(task.node, text, error=True)
+    return current.but(outcome=result)
+
+
 def fail(task: Any, current: Operation, error: Detail) -> None:
     """End an operation that failed; it releases the task."""
     Ending(current, error).finish(task)

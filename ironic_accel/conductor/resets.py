@@ -153,7 +153,15 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
             return Step(record, now + later, 'the BMC is busy')
         return Step(record, now + _look(), 'auxiliary power cycle')
     else:
-        _power_phase(task, phase, soft, notes.get(CHILDREN) or ())
+        if phase == 'reboot' and soft and task.node.disable_power_off:
+            record, done = _soft_reboot(task, journal, record, now)
+            if done is None:
+                return Step(record, now + _look(),
+                            'the operating system restarts')
+        else:
+            done = False
+        if not done:
+            _power_phase(task, phase, soft, notes.get(CHILDREN) or ())
     place = sequence.index(phase) + 1
     if place < len(sequence):
         record = _note(journal, record,
@@ -241,6 +249,36 @@ def _soft_off(task: Any) -> None:
         LOG.warning('Node %(node)s did not shut down by itself and is '
                     'powered off: %(why)s',
                     {'node': task.node.uuid, 'why': exc})
+
+
+def _soft_reboot(task: Any, journal: NodeJournal, record: Record,
+                 now: float) -> tuple[Record, bool | None]:
+    """Let the operating system restart a host that is not powered off.
+
+    That it followed shows by the time of the last reset; Ironic itself waits
+    for a host that is on, and it is on all the time. Where the BMC does not
+    tell that time a forced restart could come in the middle of a soft one,
+    so only one of them is asked for.
+
+    :returns: the record, and whether it restarted; None while it may.
+    """
+    notes = _ticket(record)
+    host = connection.host(task.node)
+    mark = host.boot_mark()
+    if 'mark' not in notes:
+        if mark is None or not host.offers('GracefulRestart'):
+            return record, False
+        record = _note(journal, record, {
+            'phase': 'reboot', 'at': now, 'mark': mark})
+        power(task, states.SOFT_REBOOT)
+        return record, None
+    if mark is not None and mark != notes['mark']:
+        return record, True
+    if now - float(notes['at']) <= CONF.accelerator.soft_power_off_timeout:
+        return record, None
+    LOG.warning('Node %s did not restart by itself and is restarted',
+                task.node.uuid)
+    return record, False
 
 
 def _aux_cycle(task: Any) -> float | None:

@@ -312,10 +312,8 @@ def _failed_look(task: Any, detail: Detail) -> None:
     if failures >= CONF.accelerator.failures:
         if current.phase == 'restore':
             # What the operation came to is known; only the power is not as
-            # it was, and whoever reads the log or the node sees that.
-            LOG.error('Node %(node)s is not back to %(state)s: %(why)s', {
-                'node': task.node.uuid, 'state': current.restore,
-                'why': detail.summary})
+            # it was, and whoever reads the result or the node sees that.
+            current = ending.not_restored(task, current, detail)
             Ending.restored(current).finish(task)
         else:
             ending.fail(task, current, detail)

@@ -19,7 +19,9 @@ import pathlib
 from typing import Any
 from unittest import mock
 
+from ironic.common import exception
 from ironic.common import states
+from ironic.drivers.modules.redfish import power as redfish_power
 from ironic import objects
 import pytest
 
@@ -427,3 +429,110 @@ def test_what_was_written_is_in_the_history(stage: Stage) -> None:
         f'bundle sha256 {sample.DIGEST} (apply_profile h100-new, clean)')]
     assert [e for e in events if 'set ecc disabled > enabled on' in e]
     assert [e for e in events if 'apply_profile h100-new: converged' in e]
+
+
+def turning_down(stage: Stage, times: int) -> Any:
+    """A BMC that says "not now" to On for a while."""
+    left = [times]
+    real = redfish_power.RedfishPower.set_power_state
+
+    def power(this: Any, task: Any, state: str,
+              timeout: int | None = None) -> None:
+        if state == states.POWER_ON and left[0] > 0:
+            left[0] -= 1
+            raise exception.RedfishError(error='503, Retry-After 3')
+        real(this, task, state, timeout=timeout)
+
+    return mock.patch.multiple(redfish_power.RedfishPower,
+                               set_power_state=power)
+
+
+def test_a_host_that_is_off_for_a_reset_is_powered_on_again(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with turning_down(stage, CONF.accelerator.failures - 1):
+        told = stage.run()
+    assert told['outcome'] == 'converged'
+    assert stage.box.host == 'on'
+
+
+def test_even_a_failed_run_powers_its_host_on_again(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with turning_down(stage, CONF.accelerator.failures + 3):
+        told = stage.run(100)
+    assert told['outcome'] == 'failed'
+    assert 'not_restored' not in told
+    assert stage.box.host == 'on'
+
+
+def test_a_host_that_stays_off_is_told_loudly(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with turning_down(stage, 10_000):
+        told = stage.run(100)
+    assert told['outcome'] == 'failed'
+    assert told['not_restored'] == states.POWER_ON
+    for text in (told['error']['summary'], stage.node.last_error):
+        assert 'the host is not back to power on' in text
+        assert '503, Retry-After 3' in text
+    assert stage.node.provision_state == states.CLEANFAIL
+
+
+def test_what_was_proved_stays_so_where_the_power_is_not_restored(
+        stage: Stage) -> None:
+    stage.box.host = 'off'
+    stage.begin(profile='h100-new', node=stage.make_node(
+        power_state=states.POWER_OFF))
+    real = redfish_power.RedfishPower.set_power_state
+
+    def power(this: Any, task: Any, state: str,
+              timeout: int | None = None) -> None:
+        current = operation.load(task.node)
+        if current is not None and current.phase == 'restore':
+            raise exception.RedfishError(error='503')
+        real(this, task, state, timeout=timeout)
+
+    with mock.patch.multiple(redfish_power.RedfishPower,
+                             set_power_state=power):
+        told = stage.run(100)
+    assert told['outcome'] == 'converged'
+    assert told['not_restored'] == states.POWER_OFF
+    assert 'the host is not back to power off' in stage.node.last_error
+
+
+@pytest.mark.parametrize(('marks', 'offered', 'asked'), [
+    (['a', 'a', 'b'], True, [states.SOFT_REBOOT]),
+    (['a'], True, [states.SOFT_REBOOT, 'reboot']),
+    ([None], True, ['reboot']), (['a'], False, ['reboot'])])
+def test_a_host_that_is_not_powered_off_restarts_softly_first(
+        stage: Stage, marks: list[str | None], offered: bool,
+        asked: list[str]) -> None:
+    """What runs on an active node with disable_power_off is asked first."""
+    seen: list[str] = []
+    told = iter(marks)
+    last = [marks[-1]]
+
+    def mark() -> str | None:
+        last[0] = next(told, last[0])
+        return last[0]
+
+    stage.aux.boot_mark.side_effect = mark
+    stage.aux.offers.return_value = offered
+
+    def power(_self: Any, _task: Any, state: str,
+              timeout: int | None = None) -> None:
+        seen.append(state)
+        if len(asked) == 1:
+            stage.box.host_reset(Effect.WARM_REBOOT)
+
+    def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
+        seen.append('reboot')
+        stage.box.host_reset(Effect.WARM_REBOOT)
+
+    stage.begin('service', profile=sample.mode_profile(
+        'ecc', ecc='enabled'), max_effect='warm-reboot',
+        allow_disruption=True, node=stage.make_node(disable_power_off=True))
+    with mock.patch.multiple(redfish_power.RedfishPower,
+                             set_power_state=power, reboot=reboot):
+        told_result = stage.run(100)
+    assert told_result['outcome'] == 'converged', told_result
+    assert seen == asked
