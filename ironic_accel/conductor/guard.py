@@ -31,6 +31,7 @@ from ironic.common import exception
 from ironic import objects
 
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import mirror
 
 KEY = 'accel_guard'
 
@@ -70,14 +71,23 @@ def over(task: Any) -> tuple[dict[str, Any], Any] | None:
     it is written by its parent, and it lives in the parent's power.
     """
     node = task.node
-    standing = stands(node)
+    standing = _anywhere(node)
     if standing is None and node.parent_node:
         try:
             node = objects.Node.get_by_uuid(task.context, node.parent_node)
         except exception.NodeNotFound:
             return None
-        standing = stands(node)
+        standing = _anywhere(node)
     return (standing, node) if standing else None
+
+
+def _anywhere(node: Any) -> dict[str, Any] | None:
+    """The guard of a node, also where somebody wrote over it."""
+    standing = stands(node)
+    if standing is None:
+        kept = mirror.overwritten(node)
+        standing = kept.values.get(KEY) if kept else None
+    return standing
 
 
 def put(node: Any, what: str, now: float, longest: float,

@@ -17,18 +17,23 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from ironic.common import exception
 from ironic.common import state_machine
 from ironic.common import states
 from ironic.conductor import periodics
+from ironic.conductor import task_manager
 from oslo_log import log
 
 from ironic_accel.conductor import agent_boot
 from ironic_accel.conductor import elapsed
+from ironic_accel.conductor import mirror
 from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import reaper
 from ironic_accel.conductor import runner
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.conf import HARDWARE_TYPES
 
 LOG = log.getLogger(__name__)
 
@@ -118,6 +123,11 @@ class Loop:
         """Begin looks at nodes that others wait for, then at those."""
         moving.begin_looks(manager, context, type(self))
 
+    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    def mend_written_over(self, manager: Any, context: Any) -> None:
+        """Put back guards and intents that Ironic's core wrote over."""
+        mend_lost(manager, context)
+
     @periodics.node_periodic(
         purpose='clearing away void proofs where servers may be scheduled',
         spacing=lambda: CONF.accelerator.void_interval,
@@ -145,8 +155,30 @@ class Loop:
 
 def _clear(task: Any) -> None:
     task.upgrade_lock(retry=False)
+    saving.mend(task.node)
     if littered(task.node):
         reaper.reap(task)
+
+
+def mend_lost(manager: Any, context: Any) -> None:
+    """Put back what was written over on nodes of this conductor."""
+    lost = mirror.lost()
+    if not lost:
+        return
+    for uuid, driver, *_rest in manager.iter_nodes(
+            filters={'reserved': False, 'include_children': True}):
+        if uuid not in lost or driver not in HARDWARE_TYPES:
+            continue
+        try:
+            with task_manager.acquire(
+                    context, uuid, shared=False, retry=False,
+                    load_driver=False, purpose='putting back what was '
+                    'written over') as task:
+                saving.mend(task.node)
+        except (exception.NodeLocked, exception.NodeNotFound,
+                saving.NotOurs) as exc:
+            LOG.warning('Node %(node)s is not mended yet: %(why)s',
+                        {'node': uuid, 'why': exc})
 
 
 def _work(task: Any, places: threading.BoundedSemaphore) -> None:

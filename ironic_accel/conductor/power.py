@@ -58,7 +58,7 @@ class GuardedPower:
         The real one may differ for a while then, and whoever would correct
         it would cut the flash.
         """
-        if guard.over(task) and not guard.passes(task):
+        if not guard.passes(task) and guard.over(task):
             recorded: str | None = task.node.power_state
             if recorded is not None:
                 return recorded

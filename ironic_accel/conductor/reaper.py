@@ -74,6 +74,7 @@ def wanted(node: Any) -> bool:
 def reap(task: Any) -> None:
     """Clear away; the node is locked."""
     node = task.node
+    saving.mend(node)
     if _stale_operation(node):
         _drop_operation(node)
     if _unwatched(node):

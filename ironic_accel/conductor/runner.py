@@ -77,6 +77,8 @@ def tick(task: Any) -> None:
         return
     guard.remember(task.node)
     try:
+        if saving.mend(task.node):
+            current = operation.load(task.node) or current
         # From here on whoever had the node before writes nothing any more.
         early = elapsed.foreign(task.node)
         now = elapsed.mark(task.node)

@@ -39,10 +39,14 @@ from ironic.common import exception
 from ironic.conductor import utils as manager_utils
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
+from oslo_log import log
 import sqlalchemy
 
+from ironic_accel.conductor import mirror
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
+
+LOG = log.getLogger(__name__)
 
 #: The token in ``driver_internal_info``: ``GENERATION:MARK``.
 KEY = 'accel_fence'
@@ -89,20 +93,23 @@ def token(node: Any) -> str | None:
 
 def generation(node: Any) -> int:
     """The generation of a node's token; 0 before the first."""
-    return int((token(node) or '0').partition(':')[0])
+    return mirror.generation(node.driver_internal_info)
 
 
-def save(node: Any, forget: bool = False, touch: bool = False) -> None:
+def save(node: Any, forget: bool = False, touch: bool = False,
+         past: int | None = None) -> None:
     """Save what changed on a node that is still ours.
 
     :param node: a node that is locked by us, as it was read and changed.
     :param forget: leave no token behind, where the node is not in our care.
     :param touch: tell Ironic that its operation is alive, too.
+    :param past: the generation of what was put back from the mirror.
     :raises: NotOurs; nothing was written then. An error of the database
         where it lasts.
     """
     old = token(node)
-    new = None if forget else f'{generation(node) + 1}:{uuid.uuid4().hex[:12]}'
+    number = max(generation(node), past or 0) + 1
+    new = None if forget else f'{number}:{uuid.uuid4().hex[:12]}'
     _put(node, new)
     changed = set(node._changed_fields)
 
@@ -111,7 +118,10 @@ def save(node: Any, forget: bool = False, touch: bool = False) -> None:
         node._changed_fields |= changed
         # A connection may break after the commit: our own new token tells.
         with _fenced(node, {old, new}, changed):
+            if past is None:
+                _check_kept(node, number)
             node.save()
+            mirror.follow(node)
             if touch:
                 node.touch_provisioning()
 
@@ -120,6 +130,26 @@ def save(node: Any, forget: bool = False, touch: bool = False) -> None:
     except BaseException:
         _put(node, old)
         raise
+
+
+def mend(node: Any) -> bool:
+    """Put back what somebody wrote over, and save it.
+
+    It comes before anything else that is done to a node that was locked.
+
+    :returns: whether anything was.
+    :raises: NotOurs.
+    """
+    kept = mirror.overwritten(node)
+    if kept is None:
+        return False
+    text = ('what is known of a write under way was written over by another '
+            'process, and is put back')
+    LOG.error('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    history(node, text)
+    mirror.restore(node, kept)
+    save(node, past=kept.generation)
+    return True
 
 
 def write(node: Any, function: Callable[[], Answer]) -> Answer:
@@ -195,6 +225,21 @@ def resume(task: Any, kind: str) -> None:
     """
     check(task.node)
     manager_utils.notify_conductor_resume_operation(task, kind)
+
+
+def _check_kept(node: Any, number: int) -> None:
+    """Make sure that nobody wrote over what is kept besides.
+
+    :param number: the generation that is about to be saved.
+    :raises: NotOurs: the next tick puts it back first.
+    """
+    kept = mirror.of(node)
+    if kept is not None and kept.generation > number:
+        raise NotOurs(
+            'what is known of a write under way was written over',
+            node=node.uuid, error_class=ErrorClass.TRANSIENT,
+            expected=f'saved {kept.generation} times',
+            seen=f'saved {number - 1} times')
 
 
 def _put(node: Any, value: str | None) -> None:

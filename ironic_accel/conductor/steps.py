@@ -176,6 +176,7 @@ def begin(task: Any, current: Operation) -> str:
     if current.kind not in operation.WAIT_STATES:
         raise exception.InvalidState(
             f'a step cannot run in provision state {node.provision_state}')
+    saving.mend(node)
     _check_known(node)
     if current.work != 'look' and (stopped := holds.why(node)):
         raise exception.InvalidState(f'{current.step}: {stopped}')
@@ -226,6 +227,7 @@ def begin_apply(task: Any, step: str, given: object,
     :raises: InvalidParameterValue.
     """
     node = task.node
+    saving.mend(node)
     kind = str(operation.kind_of(node))
     profile, (effect, why) = check_apply(
         task, kind, given, max_effect, allow_disruption)

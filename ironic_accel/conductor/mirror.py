@@ -1,0 +1,158 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The mirror: guard and intent once more, where Ironic's core never writes.
+
+Ironic's own code saves ``driver_internal_info`` as a whole. One that does so
+for a conductor that lost the node, and does not know, wipes out what another
+one has begun since, and no comparison of ours is asked. So as long as a
+guard stands or an intent is open, both are kept a second time, in a row of
+the node's history: Ironic only ever adds such rows, and removes the oldest
+of more than ``[conductor]node_history_max_entries`` (ours is always among
+the youngest) and those of a node that is deleted. It is written in the same
+transaction as the node, with its fencing token, so that an older token in
+the node tells that somebody wrote over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import json
+from typing import Any
+import uuid
+
+from ironic import objects
+from oslo_log import log
+from oslo_utils import timeutils
+import sqlalchemy
+
+LOG = log.getLogger(__name__)
+
+#: The type of the row in the node's history.
+EVENT_TYPE = 'accel-guard'
+#: The keys of ``driver_internal_info`` that are kept: of the guard, the
+#: record and the operation.
+GUARD, RECORD, OPERATION = 'accel_guard', 'accel_record', 'accel_operation'
+KEYS = (GUARD, RECORD, OPERATION)
+#: The key of the fencing token.
+FENCE = 'accel_fence'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kept:
+    """What the mirror has of a node.
+
+    :ivar generation: of the save that it was part of.
+    :ivar values: ``KEYS`` with their values, as far as there were any.
+    """
+
+    generation: int
+    values: Mapping[str, Any]
+
+
+def generation(info: Mapping[str, Any] | None) -> int:
+    """The generation of the token in ``driver_internal_info``; 0 before."""
+    return int(str((info or {}).get(FENCE) or '0').partition(':')[0])
+
+
+def follow(node: Any) -> None:
+    """Keep what a node has now; within the transaction that saves it."""
+    info = node.driver_internal_info or {}
+    from ironic.db.sqlalchemy import api as db_api
+    with db_api._session_for_write() as session:
+        table = _table()
+        mine = [table.c.node_id == node.id, table.c.event_type == EVENT_TYPE]
+        if not _worth(info):
+            session.execute(sqlalchemy.delete(table).where(*mine))
+            return
+        values = {
+            'event': json.dumps({'generation': generation(info), **{
+                k: info[k] for k in KEYS if k in info}}),
+            'created_at': timeutils.utcnow(), 'state': node.provision_state,
+            'conductor': node.reservation}
+        done = session.execute(sqlalchemy.update(table).where(
+            *mine).values(**values))
+        if not done.rowcount:
+            session.execute(sqlalchemy.insert(table).values(
+                uuid=str(uuid.uuid4()), node_id=node.id, severity='INFO',
+                event_type=EVENT_TYPE,
+                # What is read by Ironic's objects has to say of which it is.
+                version=objects.NodeHistory.VERSION, **values))
+
+
+def of(node: Any) -> Kept | None:
+    """What is kept of a node, or None.
+
+    :param node: with ``id``.
+    """
+    from ironic.db.sqlalchemy import api as db_api
+    table = _table()
+    with db_api._session_for_read() as session:
+        event = session.execute(sqlalchemy.select(table.c.event).where(
+            table.c.node_id == node.id, table.c.event_type == EVENT_TYPE
+        ).order_by(table.c.id.desc()).limit(1)).scalar()
+    return _read(event)
+
+
+def overwritten(node: Any) -> Kept | None:
+    """What is kept of a node that somebody wrote over, or None."""
+    kept = of(node)
+    if kept is None or kept.generation <= generation(
+            node.driver_internal_info):
+        return None
+    return kept
+
+
+def lost() -> set[str]:
+    """The uuids of the nodes that somebody wrote over."""
+    from ironic.db.sqlalchemy import api as db_api
+    from ironic.db.sqlalchemy import models
+    history, nodes = _table(), models.Node.__table__
+    with db_api._session_for_read() as session:
+        rows = session.execute(sqlalchemy.select(
+            nodes.c.uuid, nodes.c.driver_internal_info, history.c.event
+        ).where(history.c.event_type == EVENT_TYPE,
+                nodes.c.id == history.c.node_id)).all()
+    return {row.uuid for row in rows if (kept := _read(row.event))
+            and kept.generation > generation(row.driver_internal_info)}
+
+
+def restore(node: Any, kept: Kept) -> None:
+    """Put back what somebody wrote over; the caller saves the node."""
+    for key in KEYS:
+        if key in kept.values:
+            node.set_driver_internal_info(key, kept.values[key])
+        else:
+            node.del_driver_internal_info(key)
+
+
+def _worth(info: Mapping[str, Any]) -> bool:
+    return bool(info.get(GUARD) or (info.get(RECORD) or {}).get('intent'))
+
+
+def _read(event: str | None) -> Kept | None:
+    if not event:
+        return None
+    try:
+        raw = json.loads(event)
+        return Kept(int(raw['generation']),
+                    {k: raw[k] for k in KEYS if k in raw})
+    except (KeyError, TypeError, ValueError) as exc:
+        LOG.error('A row of type %(type)s in the history of a node is not '
+                  'read: %(why)s', {'type': EVENT_TYPE, 'why': repr(exc)})
+        return None
+
+
+def _table() -> Any:
+    from ironic.db.sqlalchemy import models
+    return models.NodeHistory.__table__

@@ -1,0 +1,162 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The mirror: what Ironic's core writes over is put back."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from ironic import objects
+import pytest
+
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import loop
+from ironic_accel.conductor import mirror
+from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
+from tests.unit.conductor import test_runner
+from tests.unit.conductor.stage import Make
+from tests.unit.conductor.stage import Stage
+
+stage = test_runner.stage
+
+
+def write_over(stage: Stage, old: dict[str, Any], **fields: Any) -> None:
+    """What Ironic's core does for a conductor that lost the node."""
+    there = objects.Node.get_by_id(
+        stage.acquire(stage.node, shared=True).context, stage.node.id)
+    there.driver_internal_info = old
+    for name, value in fields.items():
+        setattr(there, name, value)
+    there.save()
+    stage.node.refresh()
+
+
+def burning(stage: Stage) -> dict[str, Any]:
+    """A burn under way; what the node said before it began."""
+    stage.begin(profile='h100-new')
+    stage.node.refresh()
+    old = copy.deepcopy(stage.info)
+    stage.seconds = 1.0
+    while not stage.box.flashing():
+        stage.tick()
+    return old
+
+
+def test_keys_are_the_right_ones() -> None:
+    assert mirror.KEYS == (guard.KEY, operation.RECORD_KEY, operation.KEY)
+    assert mirror.FENCE == saving.KEY
+
+
+def test_nothing_is_kept_where_nothing_is_written(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.tick()
+    stage.run()
+    assert mirror.of(stage.node) is None
+
+
+def test_guard_and_intent_are_kept_as_they_are(stage: Stage) -> None:
+    burning(stage)
+    kept = mirror.of(stage.node)
+    assert kept is not None
+    assert kept.values[guard.KEY] == stage.info[guard.KEY]
+    assert kept.values[operation.RECORD_KEY] == stage.info[
+        operation.RECORD_KEY]
+    assert kept.generation <= saving.generation(stage.node)
+    assert mirror.overwritten(stage.node) is None
+    assert mirror.lost() == set()
+
+
+@pytest.mark.parametrize('fields', [
+    {}, {'provision_state': states.CLEANFAIL, 'maintenance': True},
+    {'last_error': 'stale'}])
+@pytest.mark.parametrize('wipe', [False, True])
+def test_what_was_written_over_is_put_back(
+        stage: Stage, acquire: Make, fields: dict[str, Any],
+        wipe: bool) -> None:
+    old = burning(stage)
+    intent = stage.info[operation.RECORD_KEY]['intent']
+    write_over(stage, {} if wipe else old, **fields)
+    assert guard.stands(stage.node) is None
+    assert mirror.lost() == {stage.node.uuid}
+    # The power is refused from the first moment on.
+    task = acquire(stage.node, shared=True)
+    with pytest.raises(exception.InvalidState, match='flash in progress'):
+        task.driver.power.validate(task)
+    with pytest.raises(exception.DriverOperationError):
+        task.driver.power.reboot(task)
+    task.release_resources()
+    task = acquire(stage.node)
+    assert saving.mend(task.node)
+    assert not saving.mend(task.node)
+    task.release_resources()
+    stage.node.refresh()
+    assert stage.info[operation.RECORD_KEY]['intent'] == intent
+    assert guard.stands(stage.node) is not None
+    assert mirror.lost() == set()
+    events = [e.event for e in objects.NodeHistory.list_by_node_id(
+        None, stage.node.id)]
+    assert [e for e in events if 'written over' in e]
+
+
+def test_a_run_that_was_written_over_goes_on_without_a_second_push(
+        stage: Stage) -> None:
+    old = burning(stage)
+    write_over(stage, old)
+    stage.seconds = 40.0
+    assert stage.run()['outcome'] == 'converged'
+    assert set(stage.box.pushes.values()) == {1}
+    assert stage.box.sins == []
+    assert mirror.of(stage.node) is None
+
+
+def test_nobody_saves_before_it_is_mended(
+        stage: Stage, acquire: Make) -> None:
+    old = burning(stage)
+    write_over(stage, old)
+    task = acquire(stage.node)
+    with pytest.raises(saving.NotOurs, match='written over'):
+        saving.save(task.node)
+
+
+def test_the_periodic_mends_what_no_tick_comes_to(
+        stage: Stage, acquire: Make) -> None:
+    burning(stage)
+    write_over(stage, {})
+    assert operation.load(stage.node) is None
+
+    class Manager:
+        """The conductor's manager, as far as it is asked."""
+
+        def iter_nodes(self, **_filters: Any) -> Any:
+            """This conductor's nodes."""
+            return [(stage.node.uuid, 'accel-redfish', '')]
+
+    task = acquire(stage.node, shared=True)
+    loop.mend_lost(Manager(), task.context)
+    stage.node.refresh()
+    assert guard.stands(stage.node) is not None
+    assert operation.load(stage.node) is not None
+
+
+def test_the_row_stays_the_youngest(stage: Stage) -> None:
+    burning(stage)
+    rows = [e for e in objects.NodeHistory.list_by_node_id(
+        None, stage.node.id) if e.event_type == mirror.EVENT_TYPE]
+    assert len(rows) == 1
+    others = [e.created_at for e in objects.NodeHistory.list_by_node_id(
+        None, stage.node.id) if e.event_type != mirror.EVENT_TYPE]
+    assert rows[0].created_at >= max(others)
