@@ -77,7 +77,8 @@ def test_every_command_is_there_under_its_name() -> None:
         group='openstack.baremetal.v1')
         if p.name.startswith('baremetal_accelerator_')}
     assert {n.removeprefix('baremetal_accelerator_') for n in found} == {
-        'adopt', 'apply', 'audit', 'evidence', 'list', 'plan',
-        'profile_validate', 'release', 'report', 'show', 'traits'}
+        'adopt', 'apply', 'audit', 'evidence', 'hold', 'list', 'plan',
+        'profile_validate', 'release', 'report', 'show', 'traits',
+        'unhold', 'unlock'}
     for point in found.values():
         assert point.load().__doc__

@@ -1,0 +1,119 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``hold``, ``unhold`` and ``unlock`` against a cloud that is simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import io
+import sys
+from typing import Any
+
+import pytest
+
+from tests import commands
+from tests.unit.osc import cloud as clouds
+from tests.unit.osc.cloud import Cloud
+
+MakeCloud = Callable[..., Cloud]
+GUARD = {'what': 'gpu-1', 'state': 'running', 'last': 'writing 7'}
+
+
+@pytest.fixture
+def cloud(make_cloud: MakeCloud) -> Cloud:
+    """A node whose power is guarded."""
+    made = make_cloud()
+    made.add('one')
+    made.passthru['accel_progress'] = lambda node, body: (
+        200, {'guard': GUARD, 'stopped': None})
+    for method in ('accel_hold', 'accel_unhold'):
+        made.passthru[method] = lambda node, body: (200, {'hold': body})
+    made.passthru['accel_unlock'] = lambda node, body: (200, {
+        'guard': None, 'was': GUARD})
+    return made
+
+
+def run(cloud: Cloud, *words: str) -> commands.Told:
+    """Run a command."""
+    return commands.run(cloud.url, 'accelerator', *words)
+
+
+def asked(cloud: Cloud) -> list[tuple[str, Any]]:
+    """The methods that were posted, with their arguments."""
+    return [(path.rpartition('/')[2], body)
+            for _verb, path, body in cloud.asked]
+
+
+@pytest.mark.parametrize(('verb', 'outcome'), [
+    ('hold', 'held'), ('unhold', 'not held')])
+def test_nodes_are_held_and_let_go(
+        cloud: Cloud, verb: str, outcome: str) -> None:
+    cloud.add('two')
+    told = run(cloud, verb, 'one', 'two', '--reason', 'audit', '-f', 'json')
+    assert told.status == 0
+    assert [(r['Node'], r['Outcome']) for r in told.data] == [
+        ('one', outcome), ('two', outcome)]
+    assert asked(cloud) == [(f'accel_{verb}', {'reason': 'audit'})] * 2
+
+
+def test_one_that_cannot_be_held_fails_and_the_others_are(
+        cloud: Cloud) -> None:
+    cloud.add('two')
+    cloud.passthru['accel_hold'] = lambda node, body: (
+        clouds.denied('baremetal:node:accelerator:hold')
+        if node['name'] == 'one' else (200, {'hold': body}))
+    told = run(cloud, 'hold', 'one', 'two', '--reason', 'audit', '-f',
+               'json')
+    assert told.status == 4
+    assert [r['Outcome'] for r in told.data] == ['failed', 'held']
+    assert 'accelerator:hold' in told.data[0]['Note']
+
+
+@pytest.mark.parametrize('verb', ['hold', 'unhold', 'unlock'])
+def test_a_reason_is_wanted(cloud: Cloud, verb: str) -> None:
+    assert run(cloud, verb, 'one').status == 2
+    assert asked(cloud) == []
+
+
+def test_nothing_is_unlocked_without_a_terminal_or_yes(
+        cloud: Cloud) -> None:
+    told = run(cloud, 'unlock', 'one', '--reason', 'BMC replaced')
+    assert told.status == 1
+    assert 'give --yes' in told.err and asked(cloud) == []
+    told = run(cloud, 'unlock', 'one', '--reason', 'BMC replaced', '--yes',
+               '-f', 'json')
+    assert told.status == 0
+    assert told.data['outcome'] == 'unlocked'
+    assert 'a write to gpu-1 was not seen to be over' in told.err
+    assert asked(cloud) == [('accel_unlock', {'reason': 'BMC replaced'})]
+
+
+@pytest.mark.parametrize(('typed', 'status'), [
+    ('one\n', 0), ('yes\n', 1), ('\n', 1), ('', 1)])
+def test_the_name_is_typed_on_a_terminal(
+        cloud: Cloud, monkeypatch: pytest.MonkeyPatch, typed: str,
+        status: int) -> None:
+    terminal = io.StringIO(typed)
+    monkeypatch.setattr(terminal, 'isatty', lambda: True, raising=False)
+    monkeypatch.setattr(sys, 'stdin', terminal)
+    told = run(cloud, 'unlock', 'one', '--reason', 'so')
+    assert told.status == status
+    assert len(asked(cloud)) == (1 if status == 0 else 0)
+
+
+def test_where_no_guard_stands_nothing_is_asked(cloud: Cloud) -> None:
+    cloud.passthru['accel_progress'] = lambda node, body: (
+        200, {'guard': None})
+    told = run(cloud, 'unlock', 'one', '--reason', 'so', '--yes')
+    assert told.status == 1 and asked(cloud) == []
+    assert 'no guard stands' in told.err
