@@ -146,7 +146,7 @@ def cloud(make_node: Make, acquire: Make, context: Any,
     seen = sample.box(*(sample.with_mode(sample.gpu(n), 'ecc', 'enabled')
                         for n in range(2)))
     backend.observe.return_value = seen
-    backend.ways.side_effect = lambda inventory: (sample.way(inventory),)
+    backend.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
     with clocks.told(lambda: made.now), \
         mock.patch.object(connection, 'backend', autospec=True,
                           return_value=backend):

@@ -21,6 +21,7 @@ from ironic.common import exception
 import pytest
 
 from ironic_accel.conductor import endpoints
+from ironic_accel.conductor import guard
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
 from ironic_accel.converge.ports import Unknown
@@ -123,6 +124,7 @@ def test_a_child_s_bmc_is_written_through_by_its_parent(
     family.parent.save()
     third.set_driver_internal_info(operation.RECORD_KEY, {
         'intent': {'kind': 'action', 'deadline': family.host.now + 60}})
+    guard.put(third, 'a card', family.host.now, 60)
     third.save()
     parents = family.acquire(family.parent, shared=True)
     assert neighbours.writing(parents) == third.uuid
