@@ -100,7 +100,7 @@ RESET = {
 }
 # Faults of the tools inside a host: ``Inside.state.fault(TOOL, NAME)``.
 TOOL = {
-    'hang': 'a tool never ends',
+    'hang': 'a tool, or its call about one card, never ends',
     'garble': 'a tool prints nonsense and ends with 0',
     'lie': 'a tool says that all is well and changes nothing',
     'fail': 'a tool changes nothing and says so',

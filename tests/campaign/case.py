@@ -63,6 +63,7 @@ class Event:
 class Case:
     """All there is to know of one run.
 
+    :ivar login: whether the BMC asks for a user, and gives a session.
     :ivar deaths: the saves (counted from 1) at which the process dies,
         before (negative) or after them.
     :ivar stops: (port call, seconds): at that call of a port the first of

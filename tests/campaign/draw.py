@@ -37,6 +37,7 @@ READS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
               '"text"', '17', '{"Members": null}', '{"Members": {}}',
               '{"@odata.id": "/redfish/v1"}', '404:', '500:<html/>',
               '{"Id": "\\ud800"}', '{"a": NaN}', '[' * 200 + ']' * 200)),
+    ('expire-session', (None,)),
     ('empty', (None,)), ('garbage', (None,)), ('cut', (None,)),
     ('refuse', (None,)), ('drop', (None,)), ('redirect', (None,)),
     ('hang', ('600', '45')), ('slow', ('20',)),
@@ -74,9 +75,11 @@ LATER: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 )
 #: What a tool inside does: (tool, faults).
 TOOLS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-    ('nvml', ('hang', 'garble', 'lost', 'lie', 'fail')),
+    ('nvml', ('hang', 'garble', 'error-15', 'error-16', 'error-14',
+              'error-999', 'error-3', 'lie', 'fail')),
     ('mstflint', ('hang', 'garble', 'fail', 'lie')),
-    ('mstconfig', ('hang', 'garble', 'fail', 'lie')),
+    ('mstconfig', ('hang', 'garble', 'half', 'lie', 'no-json', 'tlv',
+                   'no-json-tlv', 'no-current')),
     ('mstfwreset', ('hang', 'fail', 'lie')),
     ('nvidia-smi', ('hang', 'fail', 'lie')),
     ('xbmgmt', ('hang', 'garble', 'fail', 'lie')))
@@ -200,6 +203,8 @@ def _event(dice: random.Random, scene: str) -> Event:
 @functools.cache
 def whole(scene: str) -> tuple[str, ...]:
     """The devices that go with all that shows them; others leave traces."""
+    if 'agent' in scenes.named(scene).ways:
+        return ()  # its host's own tree would still show them
     box = world.make_box(scenes.named(scene), FakeClock(), None)
     return tuple(sorted(d.id for d in box.devices.values()
                         if d.kind == 'gpu' and len(d.uris) > 1))
@@ -225,6 +230,7 @@ def case(seed: int, number: int) -> Case:
         power=dice.choice((None, None, None, 'Off' if _switched(
             scenes.named(scene)) else None)),
         expand=dice.random() < 0.75,
+        login=dice.random() < 0.15,
         pace=dice.choice((30.0, 60.0)),
         troubles=tuple(trouble(dice, scene) for _ in range(many)),
         events=tuple(_event(dice, scene) for _ in range(

@@ -74,7 +74,7 @@ def play(case: Case) -> Report:
             out, said = type(error).__name__, str(error)
             place = f'{pathlib.Path(where.filename).name}:{where.lineno}'
             world.sins.append(f'raised {out} at {place}: {said}'[:200])
-    return _report(world, out, said)
+    return _report(world, out, said.replace(world.url, 'http://bmc'))
 
 
 def _report(world: World, out: str, said: str) -> Report:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import itertools
 
 from tests.campaign import play
 from tests.campaign.case import Case
@@ -75,12 +76,28 @@ def cases(scene: str = 'nic') -> Iterator[tuple[str, str, Case]]:
                     scene, troubles=(one,))
 
 
+#: Calls of a port, and saves, of a run without trouble.
+CALLS, SAVES = 36, 9
+
+
+def others(scene: str = 'nic') -> Iterator[tuple[str, str, Case]]:
+    """As ``cases``, of a process that stands still or dies."""
+    for call in range(1, CALLS + 1):
+        for seconds in (0.0, 400.0):
+            yield 'another conductor', f'call {call}, {seconds:.0f} s', Case(
+                scene, stops=((call, seconds),))
+    for save in range(1, SAVES + 1):
+        for when, sign in (('before', -1), ('after', 1)):
+            yield 'the process dies', f'{when} save {save}', Case(
+                scene, deaths=(sign * save,))
+
+
 def main() -> int:
     """Print the table; 1 where something was that must never be."""
     print(f'{"fault":<22}{"from, for":<20}{"outcome":<12}{"pushes":>7}'
           f'{"resets":>7}{"seconds":>9}')
     wrong = 0
-    for title, when, case in cases():
+    for title, when, case in itertools.chain(cases(), others()):
         report = play.play(case)
         print(f'{title:<22}{when:<20}{report.outcome:<12}'
               f'{report.pushes:>7}{report.resets:>7}{report.seconds:>9.0f}',

@@ -19,7 +19,9 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import itertools
 import pathlib
+from typing import Any
 
 from ironic_accel.converge.both import Both
 from ironic_accel.converge.pace import Pace
@@ -53,15 +55,26 @@ from tests.campaign.case import Trouble
 TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
           'adapter_ready': 30.0, 'boot': 60.0, 'verify': 10.0}
 
+_NUMBERS = itertools.count(1)
+#: What a box asks for, where a case is with credentials.
+LOGIN = ('admin', 'secret')
+
+
 @functools.cache
 def _template(path: str) -> Box:
     return load_box(path, clock=FakeClock())
 
 
-def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None
-             ) -> Box:
-    """A new box; captures are unpacked once only."""
-    options = {'power': power, 'effects': dict(scene.effects)}
+def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None,
+             login: tuple[str, str] | None = None) -> Box:
+    """A new box; captures are unpacked once only.
+
+    :param login: user and password that it asks for.
+    """
+    user, password = login or (None, None)
+    options: dict[str, Any] = {
+        'power': power, 'effects': dict(scene.effects), 'user': user,
+        'password': password}
     if not scene.source.endswith('.gz'):
         return load_box(scene.path, clock=clock, timing=TIMING, **options)
     first = _template(scene.path)
@@ -70,7 +83,7 @@ def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None
     mine._raw = dict(_raw(scene.path))
     return Box(first.name, mine, type(first.family)(), clock,
                dataclasses.replace(
-                   first.options, power=power, effects=dict(scene.effects),
+                   first.options, **options,
                    timing=Timing().changed(TIMING, 'timing')))
 
 
@@ -86,10 +99,13 @@ class World:
         self.case = case
         self.scene = scenes.named(case.scene)
         self.clock = FakeClock()
-        self.box = make_box(self.scene, self.clock, case.power)
+        self.login = LOGIN if case.login else None
+        self.box = make_box(self.scene, self.clock, case.power, self.login)
         self.network = Network(self.clock)
         self.watch = judge.Watch(self.box)
-        self.url = self.network.add(self.watch)
+        # What is remembered of one BMC is not of the next case's.
+        self.url = self.network.add(
+            self.watch, f'http://bmc-{next(_NUMBERS)}.invalid')
         self.host = self.scene.system or next(iter(self.box.hosts))
         self.folder, text = scenes.stored(case.scene)
         self.profile: Profile = loader.load_text(text)[0]
@@ -177,7 +193,9 @@ class World:
         settings = Settings(
             expand=self.case.expand,
             image_uri=lambda ready, spec: f'file://{ready.path}')
-        connector = connect.connect(self.url, settings=settings)
+        user, password = self.login or (None, None)
+        connector = connect.connect(self.url, user, password,
+                                    settings=settings)
         try:
             ways: dict[str, Backend] = {}
             if 'redfish' in self.scene.ways:

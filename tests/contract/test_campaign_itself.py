@@ -59,7 +59,8 @@ def test_every_scene_converges_where_nothing_goes_wrong(
 
 
 @pytest.mark.parametrize(('tool', 'card'), [
-    ('nvml=hang', '10:00.0'), ('mstflint=garble', None),
+    ('nvml=hang', '10:00.0'), ('nvml=garble', None),
+    ('nvml=error-15', '12:00.0'), ('mstflint=garble', None),
     ('xbmgmt=lie', None)])
 def test_tools_inside_are_played_and_misbehave(
         tool: str, card: str | None) -> None:

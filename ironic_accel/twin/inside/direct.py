@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,11 +58,16 @@ def play(
         if seconds > left:
             raise _Ended
 
+    def leave(number: int) -> None:
+        raise SystemExit(number)
+
     status: int | None = None
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch.object(time, 'sleep', new=sleep),
+        # A tool that crashes ends its own process, which is ours here.
+        mock.patch.object(os, '_exit', new=leave),
     ):
         try:
             status = tool(argv)

@@ -14,13 +14,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ironic_accel.twin.fault_catalogue import KNOWN, lines
+from ironic_accel.twin import inside
+from ironic_accel.twin.fault_catalogue import KNOWN, TOOL, lines
 from ironic_accel.twin.faults import Faults
 from ironic_accel.twin.images import pldm_bundle
 
@@ -69,6 +71,16 @@ def test_parse_and_limits() -> None:
 def test_the_catalogue_names_every_fault_that_can_stand() -> None:
     printed = [line.split()[0] for line in lines()]
     assert set(KNOWN) <= set(printed)
+
+
+def test_the_catalogue_names_every_fault_of_the_tools_inside() -> None:
+    meant = set()
+    for file in Path(inside.__file__).parent.rglob('*.py'):
+        meant |= set(re.findall(
+            r"(?:trouble|fault) (?:==|in) \(?'([a-z-]+)'",
+            file.read_text('utf-8')))
+    assert {'hang', 'half', 'lost'} <= meant
+    assert meant <= set(TOOL)
 
 
 def test_a_match_with_a_dollar_is_the_end_of_a_path() -> None:
