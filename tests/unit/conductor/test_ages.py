@@ -72,7 +72,8 @@ class Looks:
                                return_value=made):
             ctx = contexts.make(self.task, operation.Operation(
                 kind='idle', step='audit', work='look'))
-            return publish.take(dataclasses.replace(ctx, now=now), seen,
+            return publish.take(dataclasses.replace(
+                ctx, now=now, wall=now), seen,
                                 **more)
 
     def proved(self) -> float | None:
