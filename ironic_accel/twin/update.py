@@ -287,15 +287,20 @@ class Updates:
         )
         return task
 
-    def copy(self, path: str) -> None:
-        """Start the background copy of one root of trust."""
+    def copy(self, path: str, committed: Component | None = None) -> None:
+        """Start the background copy of one root of trust.
+
+        :param committed: what was asked to be copied to its other slot.
+        """
         self._box.copying[path] = 'InProgress'
         self._box.timeline.after(
             self._box.options.timing.background_copy,
-            lambda: self._copied(path),
+            lambda: self._copied(path, committed),
             'background copy',
         )
 
-    def _copied(self, path: str) -> None:
+    def _copied(self, path: str, committed: Component | None) -> None:
         if self._box.copying.get(path) == 'InProgress':
             self._box.copying[path] = 'Completed'
+        if committed is not None and committed.slotted:
+            committed.inactive = committed.running

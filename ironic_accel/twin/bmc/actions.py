@@ -137,7 +137,7 @@ def _commit(box: Box, owner: str, body: dict[str, Any]) -> Reply:
     targets = {normal(str(t)) for t in body.get('Targets') or []}
     for part in box.components.values():
         if part.copies and (not targets or part.uri in targets):
-            box.updates.copy(part.copies)
+            box.updates.copy(part.copies, part)
     return Reply(200, {'@Message.ExtendedInfo': [message('Success')]})
 
 
