@@ -23,6 +23,7 @@ from ironic_accel.conductor import operation
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
+from ironic_accel.converge import watch
 from ironic_accel.converge.ports import Running
 from ironic_accel.model.device import Inventory
 
@@ -91,7 +92,8 @@ def is_open(ctx: Context) -> bool:
     record = operation.load_record(ctx.node)
     intent = record.intent if record else None
     return ctx.operation.ticket is not None or (
-        intent is not None and intent.kind == 'action')
+        intent is not None and intent.kind == 'action') or bool(
+        record and watch.may_run(record, ctx.now, ctx.pace.gone))
 
 
 def must_be_over(node: Any, now: float) -> bool:

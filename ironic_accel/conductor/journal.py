@@ -14,12 +14,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ironic.common import exception
 
 from ironic_accel.conductor import agent_backend
 from ironic_accel.conductor import children
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import holds
 from ironic_accel.conductor import neighbours
@@ -28,8 +30,10 @@ from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
+from ironic_accel.converge import watch
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Item
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
@@ -81,6 +85,7 @@ class NodeJournal:
         if intent is None:
             # What was written is guarded until the box is seen idle.
             guard.end_reset(node)
+            _guard_begun(node, record)
         elif fresh or guard.stands(node) is None:
             guard.put(node, describe(intent), intent.since,
                       _longest(intent), intent.kind)
@@ -122,11 +127,26 @@ def _longest(intent: Intent) -> float:
     return float(options.lost_timeout)
 
 
+def _guard_begun(node: Any, record: Record) -> None:
+    """Guard what our reset of the host may have begun to write, unseen."""
+    if guard.stands(node) is not None:
+        return
+    longest = float(CONF.accelerator.forgotten_burn_timeout)
+    now = elapsed.now(node)
+    items = watch.may_run(record, now, longest)
+    if items:
+        guard.put(node, _devices(items), now, longest, 'busy')
+
+
 def describe(intent: Intent) -> str:
     """What an intent is about, in a few words."""
     if intent.kind == 'reset':
         return f'the host ({intent.effect})'
-    devices = sorted({i.device for i in intent.items})
+    return _devices(intent.items)
+
+
+def _devices(items: Iterable[Item]) -> str:
+    devices = sorted({i.device for i in items})
     if not devices:
         return 'an accelerator'
     more = f' and {len(devices) - 3} more' if len(devices) > 3 else ''

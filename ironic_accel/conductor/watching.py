@@ -95,9 +95,9 @@ def _poll(ctx: Context) -> None:
         # The BMC may still tell that the host was cut off.
         return
     if isinstance(state, Ended):
-        operation.store_record(ctx.node, (
-            settle.told if intent.verb == 'burn' else settle.ended)(
-                record, intent, state))
+        operation.store_record(ctx.node, settle.told(
+            record, intent, state, ctx.now) if intent.verb == 'burn'
+            else settle.ended(record, intent, state))
     elif isinstance(state, Unknown):
         operation.store_record(ctx.node, dataclasses.replace(
             record, intent=dataclasses.replace(
@@ -133,6 +133,10 @@ def _look(ctx: Context) -> Ending | None:
             return _unheard(ctx, f'nobody tells of the {intent.verb}')
         operation.store_record(
             ctx.node, settle.seen(record, intent, seen, ctx.facts))
+    elif record is not None and write.unfolding(
+            record, seen, ctx.facts, ctx.pace, ctx.now):
+        return _unheard(ctx, 'the host was reset, which may have begun the '
+                        'write')
     if not guarding.quiet(ctx):
         ctx.change(due=ctx.now + ctx.pace.poll, failures=0, percent=None,
                    progress='nothing runs, looking once more')

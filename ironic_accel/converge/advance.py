@@ -91,7 +91,8 @@ def reset_performed(record: Record, now: float) -> Record:
         return record
     ticket = {**(record.intent.ticket or {}), PERFORMED: True}
     return dataclasses.replace(
-        record, booted=now, waiting=None, awaited='', spent={},
+        watch.begun(record, now), booted=now, waiting=None, awaited='',
+        spent={},
         intent=dataclasses.replace(record.intent, ticket=ticket))
 
 
@@ -167,10 +168,9 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
         run.resume()
         return run.wait(poll.summary, run.pace.poll, poll.percent)
     if isinstance(poll, Ended):
-        # What the box says to wait for a reset need not show before it.
-        look_for = intent.verb == 'burn' and not poll.staged
-        run.record = (settle.told if look_for else settle.ended)(
-            run.record, intent, poll)
+        run.record = settle.told(
+            run.record, intent, poll, run.now) if intent.verb == 'burn' \
+            else settle.ended(run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
     else:
         run.save(intent=dataclasses.replace(
@@ -201,7 +201,22 @@ def _look(run: Run) -> Outcome:
             return unsettled
         run.record = settle.seen(run.record, intent, inventory, run.facts)
         run.save()
-    return _do(run, inventory)
+    return _unfolding(run, inventory) or _do(run, inventory)
+
+
+def _unfolding(run: Run, inventory: Inventory) -> Outcome | None:
+    """Wait for what a reset of the host may have begun to write."""
+    if inventory.boot is not None:
+        noted = watch.begun(run.record, run.now, inventory.boot)
+        if noted != run.record:
+            run.record = noted
+            run.save()
+    going = watch.unfolding(
+        run.record, inventory, run.facts, run.pace, run.now)
+    if not going:
+        return None
+    return run.wait('the host was reset, which may have begun to write '
+                    + watch.names(going), run.pace.look)
 
 
 def _watch(run: Run, intent: Intent, inventory: Inventory

@@ -52,6 +52,7 @@ def unready(run: Run, inventory: Inventory) -> Outcome | None:
     if inventory.held:
         return _held(run, inventory)
     if inventory.host == 'off':
+        run.record = watch.begun(run.record, run.now)
         run.save(booted=run.now)
         return PowerOn(Progress('the host is off, its devices are unseen'))
     if not inventory.complete:

@@ -107,13 +107,15 @@ class Run:
         intent = self.record.intent
         running = (intent is not None and intent.kind == 'action'
                    and not watch.over(intent))
+        begun = watch.may_run(self.record, self.now, self.pace.gone)
         if detail.running is None:
             detail = dataclasses.replace(detail, running='; '.join(
                 f'{b.kind} {b.summary or b.ref}' for b in self.busy) or (
                 f'{intent.verb} by way of {intent.way}'
-                if running and intent is not None else None))
+                if running and intent is not None else
+                f'burn of {watch.names(begun)}, perhaps' if begun else None))
         self.finish()
-        return Failed(detail, running)
+        return Failed(detail, running or bool(begun))
 
     def refuse(self, plan: Plan) -> Refused | Failed:
         """End the run because of what the plan refuses."""

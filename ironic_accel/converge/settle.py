@@ -39,10 +39,11 @@ from ironic_accel.model.record import Landed
 from ironic_accel.model.record import Record
 
 
-def _land(record: Record, items: Iterable[Item], effect: Effect,
-          digest: str | None, sure: bool = True) -> Record:
+def _land(record: Record, items: Iterable[Item], intent: Intent,
+          sure: bool = True, staged: bool = False) -> Record:
     """Remember items as written, in place of what was remembered."""
-    new = [Landed(i, effect, digest=digest, sure=sure) for i in items]
+    new = [Landed(i, intent.effect, digest=intent.digest, sure=sure,
+                  staged=staged, boot=intent.boot) for i in items]
     kept = record.without_landed(x.item.ref for x in new)
     return dataclasses.replace(kept, landed=(*kept.landed, *new))
 
@@ -64,15 +65,21 @@ def ended(record: Record, intent: Intent, end: Ended) -> Record:
         return record
     well = [i for i in intent.items if i.ref not in failed and not (
         i.kind == 'mode' and intent.effect is Effect.NONE)]
-    return _land(record, well, intent.effect, intent.digest)
+    return _land(record, well, intent, staged=end.staged)
 
 
-def told(record: Record, intent: Intent, end: Ended) -> Record:
+def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:
     """The record once a task says that a burn is over.
 
     What failed has failed. What went well is looked for: the intent stays
-    with those items until the device shows them, or cannot show them.
+    with those items until the device shows them, or cannot show them. What
+    the box itself says to wait for a reset has landed: it need not show
+    before that.
+
+    :param now: epoch seconds.
     """
+    if end.staged:
+        return ended(record, intent, end)
     well = {r.ref for r in end.results if r.ok}
     failed = [r for r in end.results if not r.ok]
     for result in failed:
@@ -83,7 +90,8 @@ def told(record: Record, intent: Intent, end: Ended) -> Record:
     items = tuple(i for i in intent.items
                   if i.ref in well or i.ref not in gone)
     left = dataclasses.replace(
-        intent, items=items, ticket=watch.noted(intent, watch.ENDED))
+        intent, items=items, ticket={
+            **watch.noted(intent), watch.ENDED: now})
     return dataclasses.replace(record, intent=left if items else None)
 
 
@@ -105,7 +113,7 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
         if state is State.PENDING or (
                 state is not State.HOLDS and _hides(device, item, state)):
             record = _land(
-                record, [item], intent.effect, intent.digest,
+                record, [item], intent,
                 sure=state is State.PENDING or watch.over(intent))
     return record
 

@@ -23,14 +23,17 @@ Pure: what an intent's ticket notes of it, and how long to wait.
 from __future__ import annotations
 
 from collections.abc import Iterable
+import dataclasses
 from typing import Any
 
 from ironic_accel.converge.pace import Pace
 from ironic_accel.model import checks
 from ironic_accel.model.checks import Facts
+from ironic_accel.model.checks import State
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Item
 from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Record
 
 #: Notes in the ticket of a write that nobody polls any more: its task is
 #: not known; it was told to be over; one idle look showed it as wanted.
@@ -40,8 +43,8 @@ GONE, ENDED, SHOWN = 'gone', 'ended', 'shown'
 def noted(intent: Intent, *notes: str) -> dict[str, Any]:
     """The ticket of a write that is only looked for from now on."""
     before = intent.ticket or {}
-    return {n: True for n in (GONE, ENDED, SHOWN) if n in notes or (
-        n != SHOWN and before.get(n))}
+    return {n: before.get(n) or True for n in (GONE, ENDED, SHOWN)
+            if n in notes or (n != SHOWN and before.get(n))}
 
 
 def looked_for(intent: Intent) -> bool:
@@ -62,11 +65,61 @@ def shown(intent: Intent) -> bool:
 
 def patience(intent: Intent, inventory: Inventory, facts: Facts,
              pace: Pace) -> float:
-    """Seconds, from its beginning, for which a write is looked for."""
-    if intent.verb != 'burn' or over(intent):
+    """Seconds, from its beginning, for which a write is looked for.
+
+    A burn whose task is over gets no less than another write after that:
+    many a box tells of the new version minutes later.
+    """
+    if intent.verb != 'burn':
         return pace.lost
-    return max((_longest(i, inventory, facts, pace) for i in intent.items),
-               default=pace.gone)
+    longest = max((_longest(i, inventory, facts, pace)
+                   for i in intent.items), default=pace.gone)
+    ended = (intent.ticket or {}).get(ENDED) or True
+    if ended is True:
+        return longest
+    return max(longest, ended - intent.since + pace.lost)
+
+
+def unfolding(record: Record, inventory: Inventory, facts: Facts,
+              pace: Pace, now: float) -> tuple[Item, ...]:
+    """Firmware that the last reset of the host may have begun to write.
+
+    A box that waits for a reset with its write, or that has forgotten what
+    it waits for, may tell of no task while it writes. Until the device
+    shows the version, or the longest time that such a write takes is over,
+    nothing else is done to the box.
+    """
+    return tuple(
+        i for i in may_run(record, now, pace.gone)
+        if now < _since(record, i) + _longest(i, inventory, facts, pace)
+        and checks.item_state(inventory.device(i.device), i, facts)
+        is not State.HOLDS)
+
+
+def may_run(record: Record, now: float, longest: float) -> tuple[Item, ...]:
+    """What may be written since the last reset, as far as is remembered.
+
+    :param longest: seconds that any such write takes at most.
+    """
+    return tuple(x.item for x in record.landed if x.is_open
+                 and x.begun is not None and now < x.begun + longest)
+
+
+def _since(record: Record, item: Item) -> float:
+    found = record.find_landed(item.ref)
+    return found.begun or 0.0 if found else 0.0
+
+
+def begun(record: Record, now: float, boot: str | None = None) -> Record:
+    """Note on what waits for a reset of the host that there was one.
+
+    :param boot: the boot mark that is seen, where it is that which tells of
+        a reset; by default a reset was performed.
+    """
+    return dataclasses.replace(record, landed=tuple(
+        dataclasses.replace(x, begun=now, boot=boot or x.boot)
+        if x.is_open and (boot is None or x.boot not in (None, boot))
+        else x for x in record.landed))
 
 
 def _longest(item: Item, inventory: Inventory, facts: Facts,

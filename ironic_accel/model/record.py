@@ -76,6 +76,11 @@ class Landed:
     :ivar tried: the strongest reset spent on it, or None.
     :ivar sure: False where it is only assumed to be written: its starter
         died, or the connection broke, and the device cannot show it.
+    :ivar staged: whether the box said that a reset of the host is what it
+        waits for: the writing itself may only begin then.
+    :ivar boot: the boot mark before it was written.
+    :ivar begun: since when (epoch seconds) it may be written, because the
+        host was reset, or None.
     """
 
     item: Item
@@ -84,6 +89,15 @@ class Landed:
     tried: Effect | None = None
     digest: str | None = None
     sure: bool = True
+    staged: bool = False
+    boot: str | None = None
+    begun: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may not be written before a reset of the host."""
+        return self.item.kind == 'firmware' and (
+            self.staged or not self.sure)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -229,7 +243,8 @@ def to_dict(record: Record) -> dict[str, Any]:
         'intent': (_intent_out(record.intent, names)
                    if record.intent else None),
         'landed': names.grouped(
-            ((x.effect, x.resets, x.tried, x.digest, x.sure), x.item)
+            ((x.effect, x.resets, x.tried, x.digest, x.sure,
+              x.staged, x.boot, x.begun), x.item)
             for x in record.landed)}
 
 
@@ -268,8 +283,9 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         intent = Intent(**src)
     landed = tuple(
         Landed(item, Effect(effect), resets,
-               Effect(tried) if tried else None, digest, sure)
-        for effect, resets, tried, digest, sure, rows in raw['landed']
+               Effect(tried) if tried else None, digest, sure,
+               *when)
+        for effect, resets, tried, digest, sure, *when, rows in raw['landed']
         for item in names.read(rows))
     return Record(
         profile=raw['profile'], digest=raw['digest'],

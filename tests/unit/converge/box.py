@@ -74,6 +74,7 @@ class Job:
     fails: set[Ref]
     lost: bool
     told: bool = False
+    at_once: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Box:
         self.boots = 0
         self.ready_at = self.now
         self.jobs: dict[str, Job] = {}
+        #: Jobs that the next reset of the host begins, and nobody shows.
+        self.queued: list[Job] = []
         self.pushes: Counter[tuple[Ref, Value]] = Counter()
         self.honest: Counter[tuple[Ref, Value]] = Counter()
         self.writes = 0
@@ -128,6 +131,8 @@ class Box:
                 for ref, value in job.refs.items():
                     if ref not in job.fails:
                         self._write(ref, value)
+                    if job.at_once:
+                        self.parts[ref[0]][ref[1]].current = value
 
     def _write(self, ref: Ref, value: Value) -> None:
         device, name = ref
@@ -165,6 +170,10 @@ class Box:
             self._activate(device, effect)
         self.host = 'on'
         self.ready_at = self.now + WARM_UP
+        for n, job in enumerate(self.queued):
+            job.ends = self.now + self.flash
+            self.jobs[f'queued-{self.boots}-{n}'] = job
+        self.queued = []
 
     def power_on(self) -> None:
         """The host comes up, its devices later."""
@@ -252,6 +261,11 @@ class Box:
         else:
             job = self._job(action, fault)
         key = f'job-{self.writes}'
+        if fault in ('on-reset', 'on-reset-lost'):
+            job.lost = job.at_once = True
+            self.queued.append(job)
+            return {'way': action.way, 'job': '', 'staged': [
+                list(r) for r in job.refs] if fault == 'on-reset' else []}
         if fault != 'never-arrived':
             self.jobs[key] = job
         if fault in ('cut', 'never-arrived'):
@@ -297,6 +311,10 @@ class Box:
     def poll(self, ticket: Mapping[str, Any]) -> ports.Poll:
         """How far a write is."""
         self.settle()
+        if ticket.get('staged'):
+            return ports.Ended(tuple(
+                ports.Result((d, n), True) for d, n in ticket['staged']),
+                staged=True)
         job = self.jobs.get(ticket['job'])
         if job is None or job.lost:
             return ports.Unknown('the task is gone')

@@ -166,12 +166,13 @@ def test_the_catalogue_says_how_long_a_write_is_looked_for(
     assert waited < box.now - began < waited + 1000
 
 
+@pytest.mark.parametrize('late', [200, 1000, 2500])
 def test_a_task_that_said_it_is_over_is_read_back_before_a_second_push(
-        ) -> None:
+        late: float) -> None:
     """The version comes into the inventory minutes after the task's end."""
     class Late(Box):
         def _seen(self) -> Inventory:
-            if self.now > began + 200:
+            if self.now > began + late:
                 return super()._seen()
             shown = self.parts['d0']['gpu']
             self.parts['d0']['gpu'] = dataclasses.replace(
@@ -183,7 +184,66 @@ def test_a_task_that_said_it_is_over_is_read_back_before_a_second_push(
 
     box = Late({'d0': {'gpu': old()}}, {}, [])
     began = box.now
-    assert isinstance(run(box), outcome.Converged)
+    assert isinstance(run(box, LONG), outcome.Converged)
+    assert box.writes == 1
+
+
+def test_a_task_that_ends_late_is_read_back_all_the_same() -> None:
+    intent = record_mod.Intent(
+        'action', old().real, 0, 5400, verb='burn',
+        ticket={watch.ENDED: 4000.0})
+    pace, seen = drive.PACE, Inventory('s', 'on', True)
+    assert watch.patience(intent, seen, drive.Catalogue(),
+                          pace) == 4000 + pace.lost
+
+
+@pytest.mark.parametrize(('fault', 'shows'), [
+    ('on-reset', False), ('on-reset', True), ('on-reset-lost', False)])
+@pytest.mark.parametrize('flash', [60.0, 700.0, 2000.0])
+def test_what_a_reset_begins_to_write_is_watched_though_nobody_shows_it(
+        fault: str, shows: bool, flash: float) -> None:
+    """Neither a stronger reset nor a second push meets it."""
+    box = Box({'d0': {'gpu': old(shows=shows)}}, {}, [fault])
+    box.flash = flash
+    out = run(box, LONG)
+    assert isinstance(out, outcome.Converged), out
+    assert not box.sins
+    assert (box.writes, len(box.resets)) == (1, 1)
+
+
+@pytest.mark.parametrize('by_mark', [False, True])
+def test_a_next_run_watches_what_a_reset_began_to_write(
+        by_mark: bool) -> None:
+    """The first run fails in the middle; or somebody else resets."""
+    box, disk = Box({'d0': {'gpu': old(shows=False)}}, {}, ['on-reset']), (
+        drive.Disk())
+    box.flash = 2000.0
+    if by_mark:
+        record = loop.begin(LONG, None, box.now)
+        while not record.landed:
+            _, record = step(box, record, disk=disk)
+        disk.save(record.finished())
+        box.host_reset(old().real)
+    else:
+        short = dataclasses.replace(
+            WANTED, limits=profile_mod.Limits(minutes=10))
+        out = drive.run(box, short, disk)
+        assert isinstance(out, outcome.Failed) and out.running
+        assert 'gpu of d0' in str(out.error.running)
+    assert isinstance(drive.run(box, LONG, disk), outcome.Converged)
+    assert not box.sins
+    assert (box.writes, len(box.resets)) == (1, 1)
+
+
+def test_what_no_reset_begins_is_reset_again_once_its_time_is_over() -> None:
+    """The box forgets for good what waits: that ends, too."""
+    box = one('on-reset')
+    box.parts['d0']['gpu'].shows = False
+    began = box.now
+    box.flash = 1e9
+    out = run(box, LONG)
+    assert isinstance(out, outcome.Failed)
+    assert box.now - began > drive.PACE.gone
     assert box.writes == 1
 
 

@@ -80,14 +80,28 @@ def _big(devices: int) -> Record:
                'redfish', tuple(wrote[:devices]), 'boot',
                {'way': 'redfish', 'task': '/redfish/v1/TaskService/7'},
                'e' * 64),
-        tuple(Landed(i, Effect.AUX_CYCLE, 1, Effect.AUX_CYCLE, 'e' * 64)
+        tuple(Landed(i, Effect.AUX_CYCLE, 1, Effect.AUX_CYCLE, 'e' * 64,
+                     False, True, 'boot', 1.75e9)
               for i in wrote),
         identities={d: ('gpu', '1653000000000', 'HGX_Chassis_0/Module')
                     for d in names})
 
 
 def test_sixteen_devices_with_four_landed_items_each_are_saved() -> None:
-    assert record_mod.load(record_mod.dump(_big(16))) is not None
+    big = _big(16)
+    again = record_mod.load(record_mod.dump(big))
+    assert again is not None
+    assert {x.item.ref: x for x in again.landed} == {
+        x.item.ref: x for x in big.landed}
+
+
+def test_landed_items_of_an_earlier_version_are_read() -> None:
+    raw = record_mod.dump(_big(1))
+    raw['landed'] = [[*row[:5], row[-1]] for row in raw['landed']]
+    again = record_mod.load(raw)
+    assert again is not None
+    assert {(x.staged, x.boot, x.begun) for x in again.landed} == {
+        (False, None, None)}
 
 
 def test_too_large_a_record_is_refused_with_its_size() -> None:
