@@ -19,7 +19,6 @@ wait has its bound.
 
 from __future__ import annotations
 
-from collections import Counter
 import dataclasses
 
 from ironic_accel.converge import settle
@@ -29,6 +28,7 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.run import Run
 from ironic_accel.model import checks
+from ironic_accel.model import join
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -69,22 +69,30 @@ def unready(run: Run, inventory: Inventory) -> Outcome | None:
 def _fewer(run: Run, inventory: Inventory) -> Outcome | None:
     """Devices that a whole look no longer shows are gone at the second one.
 
-    Kinds that were not read whole lose nobody: what is unread is not gone.
+    Each counts by itself: another one in its stead does not hide that it is
+    missing. Kinds that were not read whole lose nobody: what is unread is
+    not gone.
     """
-    now = Counter(_KIN.get(d.kind, d.kind) for d in inventory.devices)
-    lost = {k: n - now[k] for k, n in run.record.kinds.items()
-            if now[k] < n and inventory.complete_of(k)}
-    words = ', '.join(f'{n} {k}' for k, n in sorted(lost.items()))
-    if words and words != run.record.fewer:
-        run.record = dataclasses.replace(run.record, fewer=words)
+    now: dict[str, list[str]] = {}
+    for device in inventory.devices:
+        now.setdefault(_KIN.get(device.kind, device.kind), []).append(
+            join.mark(device))
+    missing = {k: [m for m in marks if not any(
+        join.same_mark(m, n) for n in now.get(k, ()))]
+        for k, marks in run.record.kinds.items()}
+    lost = {k: m for k, m in missing.items()
+            if m and inventory.complete_of(k)}
+    what = ' '.join(sorted(m for marks in lost.values() for m in marks))
+    if what and what != run.record.fewer:
+        run.record = dataclasses.replace(run.record, fewer=what)
+        words = ', '.join(f'{len(m)} {k}' for k, m in sorted(lost.items()))
         return run.wait(f'no longer listed: {words}; looking once more',
                         run.pace.look)
-    kinds = {k: n if inventory.complete_of(k) else max(
-        n, run.record.kinds.get(k, 0)) for k, n in now.items()}
-    hidden = {k: n for k, n in run.record.kinds.items()
-              if k not in now and not inventory.complete_of(k)}
+    kinds = {k: (*now.get(k, ()), *(
+        missing.get(k, ()) if not inventory.complete_of(k) else ()))
+        for k in sorted({*now, *missing})}
     run.record = dataclasses.replace(
-        run.record, kinds={**hidden, **kinds}, fewer='')
+        run.record, kinds={k: m for k, m in kinds.items() if m}, fewer='')
     return None
 
 

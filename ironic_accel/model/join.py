@@ -26,6 +26,7 @@ from collections.abc import Mapping
 import dataclasses
 import hashlib
 import re
+import zlib
 
 from ironic_accel.model import version
 from ironic_accel.model.device import Device
@@ -73,6 +74,29 @@ def identify(devices: Iterable[Device]) -> tuple[Device, ...]:
         names.setdefault(dev.id, new)
         out.append(dataclasses.replace(dev, id=new))
     return tuple(_with_parent(d, names) for d in out)
+
+
+def mark(dev: Device) -> str:
+    """What a device is known by from one look to the next, in short.
+
+    ``serial.place``, each as eight hexadecimal digits or nothing.
+    """
+    place = version.clean(dev.location) or dev.address or dev.uri
+    return '.'.join('' if not text else f'{zlib.crc32(text.encode()):08x}'
+                    for text in (clean_serial(dev.serial), place))
+
+
+def same_mark(one: str, other: str) -> bool:
+    """Whether two marks are those of one device.
+
+    Serial numbers that are told decide, but for a board's, which its GPUs
+    share: they sit in different places.
+    """
+    (serial, place), (serial2, place2) = one.split('.'), other.split('.')
+    if serial and serial2 and serial != serial2:
+        return False
+    return place == place2 or bool(
+        serial and serial2 and not (place and place2))
 
 
 def _candidates(dev: Device, alone: bool) -> Iterator[str]:

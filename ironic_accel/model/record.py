@@ -115,9 +115,10 @@ class Record:
     :ivar awaited: for what: the name of the bound that this wait counts on.
     :ivar spent: seconds already waited, by that name, since the last host
         reset: a box that answers now and then does not begin them anew.
-    :ivar kinds: how many devices of each kind the last whole look showed.
-    :ivar fewer: what one whole look showed less of than the one before, in
-        words: it counts as gone where the next one agrees.
+    :ivar kinds: which devices of each kind the last whole look showed, by
+        their marks (``join.mark``).
+    :ivar fewer: the marks of what one whole look no longer showed: it
+        counts as gone where the next one agrees.
     :ivar booted: when (epoch seconds) the host was last powered on or reset
         in this run, or None: devices may be long in coming then.
     :ivar devices: how many were seen before that.
@@ -143,7 +144,8 @@ class Record:
     waiting: float | None = None
     awaited: str = ''
     spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    kinds: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    kinds: Mapping[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict)
     fewer: str = ''
     booted: float | None = None
     devices: int = 0
@@ -231,7 +233,8 @@ def to_dict(record: Record) -> dict[str, Any]:
         'deadline': record.deadline, 'resets': record.resets,
         'progress': record.progress, 'waiting': record.waiting,
         'awaited': record.awaited, 'spent': dict(record.spent),
-        'kinds': dict(record.kinds), 'fewer': record.fewer,
+        'kinds': {k: ' '.join(m) for k, m in record.kinds.items()},
+        'fewer': record.fewer,
         'booted': record.booted, 'seen': record.devices,
         'committed': record.committed,
         'owed': [[names.number[d], n] for d, n in record.owed],
@@ -298,7 +301,9 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         intent=intent, landed=landed,
         progress=raw['progress'], waiting=raw['waiting'],
         awaited=raw.get('awaited', ''), spent=raw.get('spent') or {},
-        kinds=raw.get('kinds') or {}, fewer=raw.get('fewer', ''),
+        kinds={k: tuple(m.split()) for k, m in (
+            raw.get('kinds') or {}).items() if isinstance(m, str)},
+        fewer=raw.get('fewer', ''),
         failure=raw['failure'], identities={
             row[0]: (row[1], row[2], row[3])
             for row in raw['devices'] if len(row) > 1})

@@ -300,6 +300,27 @@ def test_a_device_that_one_whole_look_drops_is_looked_for(
         assert 'number of devices' in out.error.summary
 
 
+@pytest.mark.parametrize('looks', [1, 10 ** 9])
+def test_another_device_in_its_stead_does_not_hide_one_that_is_missing(
+        looks: int) -> None:
+    """As many are there as before; one of them is another one."""
+    class Swapped(Box):
+        def _seen(self) -> Inventory:
+            seen = super()._seen()
+            if not 3 <= self.looks < 3 + looks:
+                return seen
+            return dataclasses.replace(seen, devices=tuple(
+                dataclasses.replace(d, id='new', serial='new', location='new')
+                if d.id == 'd1' else d for d in seen.devices))
+
+    box = Swapped({f'd{n}': {'gpu': old()} for n in range(2)}, {}, [])
+    out = run(box, drive.profile({f'd{n}': {'gpu': '2'} for n in range(2)}))
+    if looks == 1:
+        assert isinstance(out, outcome.Converged)
+    else:
+        assert isinstance(out, outcome.Failed)
+
+
 def test_two_sources_that_differ_are_refused_with_both_values() -> None:
     class Doubted(Box):
         def _seen(self) -> Inventory:

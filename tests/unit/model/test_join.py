@@ -205,3 +205,16 @@ def test_identities_of_some() -> None:
         'a': ('gpu', '1', 'x'), 'b': ('gpu', None, None)}
     assert join.identities(inventory, ['b', 'gone']) == {
         'b': ('gpu', None, None)}
+
+
+@pytest.mark.parametrize(('other', 'same'), [
+    ({}, True), ({'serial': None}, True), ({'location': None}, True),
+    ({'serial': '2'}, False), ({'location': 'slot-2'}, False),
+    ({'serial': None, 'location': 'slot-2'}, False)])
+def test_a_mark_tells_a_device_from_another_one(
+        other: dict[str, Any], same: bool) -> None:
+    """A board's serial number is shared: then the place decides."""
+    one = Device('a', 'gpu', serial='1', location='slot-1')
+    marks = join.mark(one), join.mark(dataclasses.replace(one, **other))
+    assert join.same_mark(*marks) is same
+    assert join.same_mark(*reversed(marks)) is same
