@@ -50,7 +50,8 @@ class Event:
     """Something that happens to the box by itself, or by another's hand.
 
     :ivar what: ``health`` (a device becomes Critical), ``gone`` (a device
-        falls off), ``foreign`` (somebody else's update begins) or ``copy``.
+        falls off), ``foreign`` (somebody else's update begins), ``copy``,
+        or ``none``.
     """
 
     what: str

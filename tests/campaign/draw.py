@@ -193,8 +193,11 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
 
 
 def _event(dice: random.Random, scene: str) -> Event:
-    what = dice.choice(('foreign', 'foreign', 'copy', *(
-        ('health', 'gone') if whole(scene) else ())))
+    # What a BMC does nobody sees who does not ask it.
+    asked = 'redfish' in scenes.named(scene).ways
+    what = dice.choice((
+        *(('foreign', 'foreign', 'copy') if asked else ('none',)),
+        *(('health', 'gone') if whole(scene) else ())))
     return Event(what, dice.choice((0.0, 5.0, 60.0, 200.0, 500.0)),
                  dice.choice(whole(scene) or ('',)),
                  dice.choice((60.0, 600.0, 3000.0)))

@@ -22,7 +22,9 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import functools
+from multiprocessing import util
 import pathlib
+import shutil
 import tempfile
 
 from ironic_accel.model import catalog
@@ -312,6 +314,8 @@ def stored(name: str) -> tuple[str, str]:
     """The folder of a scene's images, and its profile with their digests."""
     scene = named(name)
     folder = pathlib.Path(tempfile.mkdtemp(prefix='accel-campaign-'))
+    # Also at the end of a worker, where atexit is not called.
+    util.Finalize(None, shutil.rmtree, (folder,), exitpriority=1)
     text = scene.profile
     for image, digest in scene.make(folder).items():
         text = text.replace(f'@{image}@', digest)
