@@ -34,6 +34,7 @@ from ironic_accel.redfish.scope import Scope
 from ironic_accel.redfish.spoils import Role
 from ironic_accel.redfish.spoils import Spoils
 from ironic_accel.redfish.task_states import Phase
+from ironic_accel.redfish.vendors import generic
 
 #: A task, job or update service, and what is listed in it.
 HOLDS = Spoils(Role.SERVICE, holds=True, optional=False)
@@ -125,11 +126,15 @@ def _members(reader: Reader, uri: str | None) -> list[Fields]:
 
 
 def busy(reader: Reader, scope: Scope, activity: Activity,
-         service: Fields | None, devices: Iterable[Device]
-         ) -> Iterator[Busy]:
+         service: Fields | None, devices: Iterable[Device],
+         resources: Iterable[Fields] = ()) -> Iterator[Busy]:
     """What is under way, and may write firmware or change a device.
 
     :param service: the UpdateService.
+    :param resources: Systems, devices and firmware entries: what is
+        Updating is written to, whether a task tells of it or not
+        (Resource.State; bmcweb gives a firmware entry that word while its
+        image is activated, redfish-core/include/utils/sw_utils.hpp).
     """
     known = {}
     for dev in devices:
@@ -143,6 +148,14 @@ def busy(reader: Reader, scope: Scope, activity: Activity,
             yield _busy(task, known)
     if service is not None:
         yield from _updating(scope, service)
+    told = dict.fromkeys(r.uri for r in resources if _is_updating(r))
+    for uri in told:
+        yield Busy('task', uri, f'{uri} is Updating')
+
+
+def _is_updating(shown: Fields) -> bool:
+    told = shown.doc.get('Status')
+    return isinstance(told, dict) and told.get('State') == 'Updating'
 
 
 def _counts(task: Fields, phase: Phase) -> bool:
@@ -156,13 +169,10 @@ def _counts(task: Fields, phase: Phase) -> bool:
 
 def _updating(scope: Scope, service: Fields) -> Iterator[Busy]:
     """What an update service says of itself, where it has no task for it."""
-    told = service.doc.get('Status')
-    if isinstance(told, dict) and told.get('State') == 'Updating':
+    if _is_updating(service):
         yield Busy('task', service.uri, f'{service.uri} is Updating')
-    for quirk in scope.quirks:
-        if quirk.update_state is None:
-            continue
-        path, idle = quirk.update_state
+    for path, idle in (*(q.update_state for q in scope.quirks
+                         if q.update_state), *generic.UPDATE_STATES):
         state = service.text(*path)
         if state is not None and state.lower() not in idle:
             yield Busy('task', service.uri, f'{service.uri}: {state}',

@@ -99,7 +99,9 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     memory.learn(reader, found)
     made = macs.learn(reader, catalog, found, [
         _device(reader, f, catalog) for f in found])
-    idle = not any((*activity.busy(reader, scope, doing, service, ()),
+    own = (reader.known(u) for f in found for u in sorted({f.uri, *f.own}))
+    shown = (*scope.systems, *(o for o in own if o is not None), *entries)
+    idle = not any((*activity.busy(reader, scope, doing, service, (), shown),
                     *state.copies(scope)))
     unread = unreads.settle(reader, {f.uri for f in found},
                             host == 'on' and idle, settings)
@@ -108,7 +110,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     inventory = Inventory(
         system=scope.system.uri, host=host, complete=False,
         boot=state.boot_mark(scope.system),
-        busy=(*activity.busy(reader, scope, doing, service, devices),
+        busy=(*activity.busy(reader, scope, doing, service, devices, shown),
               *state.copies(scope)),
         seen_via=('redfish',), devices=devices,
         halfway=switches.halfway(reader, {d.id: d for d in devices}),

@@ -36,6 +36,19 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     ('dpu', r'(?:^|[ _.-])BMC(?:$|[ _.-])', 'bmc'),
 )
 
+#: Where an UpdateService tells what it does now, beside its tasks, and the
+#: words that say that it does nothing (in lower case). AMI's MegaRAC, which
+#: many makers' BMCs are: null, then Preparing, Downloading,
+#: VerifyingFirmware, Flashing, Completed (HPE's update script for a Cray
+#: XD220v; the UpdateService of a Gigabyte MS04-CE0 with BMC 13.06.29, which
+#: has them in UpdateInformation; an AMI tree with Oem.Ami).
+UPDATE_STATES: tuple[tuple[tuple[str, ...], frozenset[str]], ...] = tuple(
+    (('Oem', *path, 'UpdateStatus'),
+     frozenset({'null', 'completed', 'failed'}))
+    for path in (('AMIUpdateService',),
+                 ('AMIUpdateService', 'UpdateInformation'), ('Ami',),
+                 ('Ami', 'UpdateInformation')))
+
 #: A board's parameter-set id, as NVIDIA's network cards have it, where a
 #: service gives it as SoftwareId (NVIDIA MFT documentation, PSID).
 PSID = r'[A-Z]{2,4}_[0-9]{10}'

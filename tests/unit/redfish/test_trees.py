@@ -349,6 +349,49 @@ def test_a_task_that_ended_between_list_and_read_is_over() -> None:
     assert (seen.held, seen.busy) == ((), ())
 
 
+@pytest.mark.parametrize(('status', 'busy'), [
+    (None, False), ('null', False), ('Completed', False),
+    ('Downloading', True), ('VerifyingFirmware', True), ('Flashing', True),
+    ('Invented', True)])
+@pytest.mark.parametrize('at', [
+    ('AMIUpdateService',), ('AMIUpdateService', 'UpdateInformation'),
+    ('Ami',)])
+def test_a_megarac_that_updates_without_a_task(
+        at: tuple[str, ...], status: str | None, busy: bool) -> None:
+    oem: Any = {'UpdateStatus': status, 'FlashPercentage': '37% done.'}
+    for key in reversed(at):
+        oem = {key: oem}
+    update = f'{V1}/UpdateService'
+    docs = server(**{update: resource(update, 'UpdateService', Oem=oem)})
+    docs[V1] = {**docs[V1], 'UpdateService': link(update)}
+    assert bool(look(docs).busy) is busy
+
+
+@pytest.mark.parametrize('state', [
+    'Updating', 'Enabled', 'Disabled', 'UnavailableOffline', None])
+@pytest.mark.parametrize('what', ['device', 'card', 'system', 'entry'])
+def test_what_says_that_it_is_updated_is_written_to(
+        what: str, state: str | None) -> None:
+    """No task tells of it; nothing is written or reset meanwhile."""
+    update = f'{V1}/UpdateService'
+    folder = f'{update}/FirmwareInventory'
+    docs = server(**{
+        update: resource(update, 'UpdateService',
+                         FirmwareInventory=link(folder)),
+        folder: collection(folder, 'SoftwareInventory', f'{folder}/a'),
+        f'{folder}/a': resource(f'{folder}/a', 'SoftwareInventory',
+                                Version='1')})
+    docs[V1] = {**docs[V1], 'UpdateService': link(update)}
+    card = f'{V1}/Chassis/1/PCIeDevices/1'
+    docs[f'{PROCESSORS}/GPU1']['Links'] = {'PCIeDevice': link(card)}
+    docs[card] = resource(card, 'PCIeDevice')
+    path = {'device': f'{PROCESSORS}/GPU1', 'system': SYSTEM,
+            'card': card, 'entry': f'{folder}/a'}[what]
+    docs[path] = {**docs[path], 'Status': {'State': state}}
+    assert [b.ref for b in look(docs).busy] == (
+        [path] if state == 'Updating' else [])
+
+
 @pytest.mark.parametrize(('state', 'busy'), [
     ('Idle', False), ('Complete', False), ('Updating', True),
     ('Writing', True), (None, False)])
