@@ -79,6 +79,33 @@ def read(reader: Reader, scope: Scope) -> Activity:
     return Activity(service, tuple(shown))
 
 
+def again(reader: Reader, scope: Scope, before: Activity) -> Activity:
+    """Read them once more at the end of a look that took a while.
+
+    What began meanwhile counts, and so does what ended meanwhile: versions
+    may have been read before its end. What was over stays so.
+    """
+    folders = {t.uri.rpartition('/')[0] for t in before.shown}
+    for name, inner in (('Tasks', 'Tasks'), ('JobService', 'Jobs')):
+        uri = scope.root.link(name) or (_TASKS if name == 'Tasks' else '')
+        service = reader.known(uri) if uri else None
+        if service is not None:
+            folders |= {uri, service.link(inner) or uri}
+    for path in (q.jobs for q in scope.quirks if q.jobs):
+        for uri in scope.system.links('Links', 'ManagedBy'):
+            manager = reader.known(uri)
+            folders |= {(manager and manager.link(*path)) or uri}
+    going = [t for t in before.shown
+             if task_states.phase(t.doc) is not Phase.OVER]
+    for uri in (*folders, *(t.uri for t in going)):
+        reader.forget(uri)
+    late = read(reader, scope)
+    doing = {last(t.uri) for t in late.shown
+             if _counts(t, task_states.phase(t.doc))}
+    return Activity(late.service or before.service, (*late.shown, *(
+        t for t in going if last(t.uri) not in doing)))
+
+
 def _service(reader: Reader, uri: str | None, name: str, levels: int = 0
              ) -> tuple[Fields | None, list[Fields]]:
     """A service and the members of its collection."""

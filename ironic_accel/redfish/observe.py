@@ -47,6 +47,10 @@ from ironic_accel.redfish.spoils import Role
 from ironic_accel.redfish.spoils import Spoils
 
 
+#: Seconds of a look after which its first answers are no longer recent.
+_LONG = 2.0
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
     """What an observation learnt besides the inventory.
@@ -75,6 +79,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     # Before any version: a task that ends in between must not leave both an
     # old version and an idle box to be seen.
     doing = activity.read(reader, scope)
+    began = settings.history.now()
     found = parts.find(reader, scope, catalog)
     found += oem_devices.find(reader, scope, found, catalog)
     service = _service(reader, scope)
@@ -99,6 +104,9 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     memory.learn(reader, found)
     made = macs.learn(reader, catalog, found, [
         _device(reader, f, catalog) for f in found])
+    if settings.history.now() - began > _LONG:
+        # A push of somebody else may have begun since.
+        doing = activity.again(reader, scope, doing)
     own = (reader.known(u) for f in found for u in sorted({f.uri, *f.own}))
     shown = (*scope.systems, *(o for o in own if o is not None), *entries)
     idle = not any((*activity.busy(reader, scope, doing, service, (), shown),

@@ -170,6 +170,11 @@ class Reader:
         self.failures.pop(normal(uri), None)
         return self.get(uri)
 
+    def forget(self, uri: str) -> None:
+        """Read a resource anew when it is next asked for."""
+        self._docs.pop(normal(uri), None)
+        self._expanded.discard(normal(uri))
+
     def read(self, uri: str | None, steady: bool = False,
              spoils: Spoils = NOTHING) -> Fields | None:
         """The properties of a linked resource; None of no link."""

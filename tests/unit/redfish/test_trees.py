@@ -333,6 +333,38 @@ def test_an_unread_job_holds_the_box(path: str, doc: Any) -> None:
     assert [u.source for u in look(docs).held] == [path]
 
 
+@pytest.mark.parametrize(('first', 'then', 'busy'), [
+    ('Completed', 'Running', True), ('Running', 'Completed', True),
+    ('Running', 'Running', True), ('Completed', 'Completed', False),
+    ('Completed', 503, False), ('Running', 503, True)])
+@pytest.mark.parametrize('slow', [True, False])
+def test_a_look_that_takes_a_while_asks_for_tasks_again(
+        first: str, then: Any, busy: bool, slow: bool) -> None:
+    """JID_1 is there from the beginning; JID_2 comes in the middle."""
+    docs = with_jobs(JobState=first)
+    jobs, now = f'{V1}/JobService/Jobs', [0.0]
+
+    class Slow(Tree):
+        def get(self, path: str, **ignored: Any) -> Answer:
+            if path.endswith('GPU2') and slow:
+                now[0] += 20
+                state = 'Completed' if then == 503 else then
+                self.docs[f'{jobs}/JID_1'] = {
+                    **docs[f'{jobs}/JID_1'], 'JobState': state}
+                self.docs[jobs] = 503 if then == 503 else collection(
+                    jobs, 'Job', f'{jobs}/JID_1', f'{jobs}/JID_2')
+                self.docs[f'{jobs}/JID_2'] = resource(
+                    f'{jobs}/JID_2', 'Job', JobState=state)
+            return super().get(path, **ignored)
+
+    seen = RedfishBackend(Slow(docs), settings=Settings(
+        warm_up=0, expand=False,
+        history=LookHistory(lambda: now[0]))).observe()
+    assert bool(seen.busy) is (busy if slow else first == 'Running')
+    assert [u.source for u in seen.held] == (
+        [jobs] if slow and then == 503 else [])
+
+
 def test_a_task_that_ended_between_list_and_read_is_over() -> None:
     docs = with_jobs()
     jobs = f'{V1}/JobService/Jobs'
