@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import time
+import types
 from typing import Any
 from unittest import mock
 
@@ -25,7 +26,16 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.redfish import power as redfish_power
 import pytest
 
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import guarding
+from ironic_accel.conductor import journal
+from ironic_accel.conductor import operation
+from ironic_accel.converge.pace import Pace
+from ironic_accel.model.device import Effect
+from ironic_accel.model.plan import Item
+from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Record
 
 Make = Callable[..., Any]
 
@@ -134,3 +144,30 @@ def test_dropping_gives_the_power_back(
     task.driver.power.reboot(task)
     upstream['reboot'].assert_called_once_with(
         task.driver.power, task, timeout=None)
+
+
+@pytest.mark.parametrize(('begun', 'sure', 'kept'), [
+    (-10, False, True), (-10, True, False), (-9e4, False, False),
+    (None, False, False)])
+def test_what_our_reset_may_have_begun_to_write_is_guarded(
+        make_node: Make, acquire: Make, begun: float | None, sure: bool,
+        kept: bool) -> None:
+    """The box shows no task of it; idle looks do not end the guard."""
+    task = acquire(make_node())
+    current = operation.Operation(kind='clean', step='apply_profile',
+                                  work='apply')
+    operation.store(task.node, current)
+    task.node.save()
+    now = elapsed.now(task.node)
+    record = Record(landed=(Landed(
+        Item('gpu-1', 'gpu', 'firmware', '2'), Effect.WARM_REBOOT, 1,
+        Effect.WARM_REBOOT, sure=sure,
+        begun=None if begun is None else now + begun),))
+    journal.NodeJournal(task, current).save(record)
+    standing = guard.stands(task.node)
+    assert (standing is not None) is kept
+    if standing is not None:
+        assert standing['what'] == 'gpu-1'
+        ctx: Any = types.SimpleNamespace(
+            node=task.node, operation=current, now=now, pace=Pace())
+        assert guarding.is_open(ctx)
