@@ -332,6 +332,16 @@ def progress(seconds: float, summary: str,
     return line if percent is None else f'{line} ({percent} %)'
 
 
+def held(hold: Document) -> str:
+    """Who holds a node and why, from what the node keeps of its hold.
+
+    :param hold: ``reason``, and ``by``: a user's id, or null where Ironic
+        asks nobody who he is.
+    """
+    by = f" by {hold['by']}" if hold.get('by') else ''
+    return clean(f"held{by}: {hold['reason']}")
+
+
 def table(title: str, columns: Iterable[str],
           rows: Iterable[Iterable[object]]) -> Table:
     """A table of values of any kind."""

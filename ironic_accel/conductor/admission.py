@@ -46,12 +46,15 @@ ARGUMENTS: Mapping[str, frozenset[str]] = {
     'apply_baseline': frozenset(), 'refresh_traits': frozenset(),
     'note_tenant': frozenset()}
 
+#: What begins no write, no reset and no power on: no stop switch stops it.
+_LOOKS = frozenset({'refresh_traits', 'note_tenant'})
+
 
 def check(task: Any) -> None:
     """Refuse what a request asks for, if a step of ours in it cannot be run.
 
     :raises: InvalidParameterValue (400); InvalidState (409) where a later
-        version works on the node.
+        version works on the node, or the stop switch stands.
     """
     found = asked.steps(task)
     if found is None:
@@ -71,6 +74,8 @@ def _check_step(task: Any, kind: str, step: asked.Step, first: bool) -> None:
     why = operation.foreign(task.node)
     if why:
         raise exception.InvalidState(f'node {task.node.uuid}: {why}')
+    if name not in _LOOKS:
+        steps.check_stopped(task, name)
     args = dict(step.get('args') or {})
     unknown = set(args) - ARGUMENTS[name]
     if unknown:

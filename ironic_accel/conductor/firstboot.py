@@ -76,6 +76,7 @@ class FirstBoot:
         :raises: InvalidParameterValue.
         """
         children.refuse(task.node)
+        steps.check_stopped(task, STEP)
         found, inline = steps.given_profile(profile)
         _allowed(task, found)
         node = task.node

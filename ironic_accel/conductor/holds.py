@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ironic_accel import view
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import saving
@@ -47,14 +48,20 @@ def of(node: Any) -> Mapping[str, Any] | None:
     return found or None
 
 
-def why(node: Any) -> str | None:
-    """Why nothing new may be begun on a node, or None."""
+def why(task: Any) -> str | None:
+    """Why nothing new may be begun on a node, or None.
+
+    :param task: of the node; its children are asked too, because they are
+        written to in its runs.
+    """
     if not CONF.accelerator.allow_writes:
         return ('writes are switched off on conductor '
                 f'{CONF.host} ([accelerator]allow_writes is false)')
-    hold = of(node)
-    if hold is not None:
-        return f"node {node.uuid} is held: {hold['reason']}"
+    for kind, node in (('node', task.node), *(
+            ('child node', child) for child in children.of(task))):
+        hold = of(node)
+        if hold is not None:
+            return f'{kind} {node.uuid} is {view.held(hold)}'
     return None
 
 
@@ -63,11 +70,7 @@ def check(task: Any) -> None:
 
     :raises: Held.
     """
-    found = why(task.node)
-    for child in () if found else children.of(task):
-        hold = of(child)
-        if hold is not None:
-            found = f"child node {child.uuid} is held: {hold['reason']}"
+    found = why(task)
     if found:
         raise Held(f'nothing is begun: {found}', node=task.node.uuid,
                    error_class=ErrorClass.TRANSIENT,

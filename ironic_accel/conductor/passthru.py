@@ -100,7 +100,7 @@ class Passthru:
             'operation': _progress(node, current) if current else None,
             'record': info.get(operation.RECORD_KEY),
             'result': info.get(operation.RESULT_KEY),
-            'guard': guard.stands(node), 'stopped': holds.why(node),
+            'guard': guard.stands(node), 'stopped': holds.why(task),
             'summary': info.get(store.SUMMARY_KEY),
             'plan': dict(stored.plan) if stored and stored.plan else None,
             'age': _age(stored.at) if stored else None}
@@ -187,7 +187,7 @@ class Passthru:
             known.catalogue())
         return {'age': _age(stored.at), 'profile': profile.name,
                 'digest': profile.digest, 'plan': plan.to_dict(),
-                'stopped': holds.why(task.node), **chosen}
+                'stopped': holds.why(task), **chosen}
 
 
 def _check_refresh(task: Any, power_on: object) -> None:

@@ -178,8 +178,10 @@ def begin(task: Any, current: Operation) -> str:
             f'a step cannot run in provision state {node.provision_state}')
     saving.mend(node)
     _check_known(node)
-    if current.work != 'look' and (stopped := holds.why(node)):
-        raise exception.InvalidState(f'{current.step}: {stopped}')
+    # What is refused begins nothing either: the end of a step that a stop
+    # switch turned down is written down like any other.
+    if current.work not in ('look', 'refuse'):
+        check_stopped(task, current.step)
     now = elapsed.mark(node)
     ramdisk = current.in_band or agent_boot.has_ramdisk(node, current.kind)
     operation.store(node, current.but(
@@ -208,6 +210,16 @@ def refuse(task: Any, step: str, why: str) -> str:
         why=why, power_on=False, progress='refused'))
 
 
+def check_stopped(task: Any, step: str) -> None:
+    """Refuse a step that writes, resets or has an instance do so.
+
+    :raises: InvalidState while the stop switch stands.
+    """
+    stopped = holds.why(task)
+    if stopped:
+        raise exception.InvalidState(f'{step}: nothing is begun: {stopped}')
+
+
 def _check_known(node: Any) -> None:
     foreign = operation.foreign(node)
     if foreign:
@@ -224,10 +236,11 @@ def begin_apply(task: Any, step: str, given: object,
         of those names.
     :param in_band: whether the agent in the ramdisk is one of the ways.
     :returns: the wait state to return from the step.
-    :raises: InvalidParameterValue.
+    :raises: InvalidParameterValue; InvalidState as ``begin`` does.
     """
     node = task.node
     saving.mend(node)
+    check_stopped(task, step)
     kind = str(operation.kind_of(node))
     profile, (effect, why) = check_apply(
         task, kind, given, max_effect, allow_disruption)
@@ -296,6 +309,7 @@ def _begin_choice(task: Any, in_band: bool) -> str:
 
     :raises: InvalidParameterValue.
     """
+    check_stopped(task, 'apply_baseline')
     kind = str(operation.kind_of(task.node))
     effect, why = _effect(task, kind, None, False)
     kept.drop(task.node)

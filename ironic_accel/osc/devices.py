@@ -109,7 +109,7 @@ def stopped_by(ironic: api.Ironic, seen: Seen) -> str | None:
     except CommandError:
         # Whoever may not ask may still see a hold.
         hold = (seen.info or {}).get(keys.HOLD)
-        return f"held: {hold['reason']}" if hold else None
+        return view.held(hold) if hold else None
     return told.get('stopped')
 
 

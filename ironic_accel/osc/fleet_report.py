@@ -29,6 +29,7 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel import view
 from ironic_accel.model import document
 from ironic_accel.model import errors
 from ironic_accel.model import loader
@@ -175,7 +176,7 @@ def _stopped(node: Document, info: Document,
     """Why no write begins on a node, or None."""
     hold = info.get(keys.HOLD)
     if hold:
-        return f"held: {hold['reason']}"
+        return view.held(hold)
     if str(node.get('conductor')) in stopped:
         return f"writes are switched off on {node.get('conductor')}"
     return None

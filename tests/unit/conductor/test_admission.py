@@ -36,8 +36,10 @@ import pytest
 
 from ironic_accel.conductor import asked
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import store
+from ironic_accel.conductor.conf import CONF
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -230,6 +232,84 @@ def test_a_later_version_s_node_is_not_begun_on(cloud: Cloud) -> None:
     node = cloud.node('service', driver_internal_info={
         operation.RECORD_KEY: {'schema': 'record/9'}})
     assert 'record/9' in cloud.refused('service', node, APPLY)
+
+
+HELD = {holds.KEY: {'reason': 'audit', 'by': 'ops', 'at': NOW}}
+FIRST_BOOT = {'step': 'deliver_first_boot',
+              'args': {'profile': 'h100-new'}}
+IN_BAND = {'step': 'apply_profile_in_band',
+           'args': {'profile': 'h100-new'}}
+WRITES = [('clean', APPLY), ('clean', {'step': 'apply_baseline'}),
+          ('clean', {'step': 'reset_devices'}), ('clean', IN_BAND),
+          ('service', APPLY), ('service', IN_BAND),
+          ('service', {'step': 'reset_devices', 'args': {
+              'allow_disruption': True}}),
+          ('deploy', APPLY), ('deploy', IN_BAND), ('deploy', FIRST_BOOT)]
+
+
+@pytest.fixture(params=['option', 'hold', 'child'])
+def stopped(request: pytest.FixtureRequest, cloud: Cloud
+            ) -> Iterator[tuple[Callable[[str], Any], str]]:
+    """How to make a node that is stopped, and what is told of it."""
+    how = request.param
+
+    def make(kind: str) -> Any:
+        node = cloud.node(
+            kind, driver_internal_info=HELD if how == 'hold' else {})
+        if how == 'child':
+            cloud.make_node(parent_node=node.uuid, driver_internal_info=HELD)
+        return node
+
+    if how == 'option':
+        CONF.set_override('allow_writes', False, group='accelerator')
+    yield make, ('allow_writes is false' if how == 'option'
+                 else 'is held by ops: audit')
+    CONF.clear_override('allow_writes', group='accelerator')
+
+
+@pytest.mark.parametrize('before', [
+    [], [{'interface': 'bios', 'step': 'factory_reset'}],
+    [{'step': 'refresh_traits'}]])
+@pytest.mark.parametrize(('kind', 'step'), WRITES)
+def test_what_writes_is_refused_while_the_switch_stands(
+        cloud: Cloud, stopped: tuple[Callable[[str], Any], str], kind: str,
+        step: dict[str, Any], before: list[dict[str, Any]]) -> None:
+    make, told = stopped
+    node = make(kind)
+    with pytest.raises(exception.InvalidState) as caught:
+        cloud.ask(kind, node, *before, step)
+    assert caught.value.code == 409
+    why = cloud.refused(kind, node, *before, step)
+    assert f"{step['step']}: nothing is begun" in why
+    assert told in why
+
+
+@pytest.mark.parametrize('kind', BEFORE)
+def test_what_only_looks_is_begun_all_the_same(
+        cloud: Cloud, stopped: tuple[Callable[[str], Any], str],
+        kind: str) -> None:
+    node = stopped[0](kind)
+    cloud.ask(kind, node, {'step': 'refresh_traits'},
+              {'interface': 'bios', 'step': 'apply_profile'})
+    assert len(cloud.begun) == 1
+
+
+def test_a_template_of_the_instance_is_refused_while_held(
+        cloud: Cloud, context: Any) -> None:
+    template = objects.DeployTemplate(
+        context, uuid=uuidutils.generate_uuid(),
+        name='CUSTOM_ACCEL_CAN_H100_NEW', steps=[{
+            'interface': 'vendor', 'priority': 150, **APPLY}])
+    template.create()
+    node = cloud.node('deploy', driver_internal_info=HELD, instance_info={
+        'traits': ['CUSTOM_ACCEL_CAN_H100_NEW']})
+    objects.Trait(context, node_id=node.id,
+                  trait='CUSTOM_ACCEL_CAN_H100_NEW').create()
+    try:
+        told = cloud.refused('deploy', node)
+    finally:
+        template.destroy()
+    assert 'is held by ops: audit' in told
 
 
 def test_other_steps_and_other_calls_are_let_pass(

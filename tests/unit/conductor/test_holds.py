@@ -15,14 +15,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import pathlib
 from typing import Any
+from unittest import mock
 
 from ironic.common import context as ironic_context
 from ironic.common import exception
 from ironic.common import states
 from ironic import objects
+from oslo_config import cfg
 import pytest
 
+from ironic_accel.conductor import conf as accel_conf
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import holds
 from ironic_accel.conductor import loop
@@ -30,6 +34,7 @@ from ironic_accel.conductor import operation
 from ironic_accel.conductor import policies
 from ironic_accel.conductor import reaper
 from ironic_accel.conductor.conf import CONF
+from tests.unit.conductor import refusal
 from tests.unit.conductor import test_runner
 from tests.unit.conductor.stage import Make
 from tests.unit.conductor.stage import site_profile
@@ -133,16 +138,40 @@ def test_no_host_is_powered_on_either(
 
 
 @pytest.mark.parametrize('how', SWITCHES)
-@pytest.mark.parametrize(('step', 'args'), [
-    ('apply_profile', {'profile': 'h100-new'}), ('reset_devices', {})])
-def test_steps_that_write_are_refused(
-        stage: Stage, writable: None, how: str, step: str,
+@pytest.mark.parametrize(('kind', 'step', 'args'), [
+    ('clean', 'apply_profile', {'profile': 'h100-new'}),
+    ('service', 'apply_profile', {'profile': 'h100-new'}),
+    ('deploy', 'apply_profile', {'profile': 'h100-new'}),
+    ('clean', 'apply_profile_in_band', {'profile': 'h100-new'}),
+    ('clean', 'apply_baseline', {}), ('clean', 'reset_devices', {}),
+    ('service', 'reset_devices', {'allow_disruption': True}),
+    ('deploy', 'deliver_first_boot', {'profile': 'h100-new'})])
+def test_a_stop_after_the_call_ends_the_step_as_refused(
+        stage: Stage, writable: None, how: str, kind: str, step: str,
         args: dict[str, Any]) -> None:
-    stage.node = stage.make_node()
+    """The body raises nothing: Ironic would cut the power for it."""
+    stage.node = stage.make_node(driver_info={
+        'redfish_address': 'https://bmc', 'redfish_system_id': '/s/1',
+        'accel_baseline': 'h100-new'})
     stop(stage, how)
-    with pytest.raises(exception.InvalidState, match=step):
-        stage.begin(node=stage.node, step=step, **args)
-    assert operation.load(stage.node) is None
+    stage.begin(kind, node=stage.node, step=step, **args)
+    stage.node.refresh()
+    assert f'{step}: nothing is begun' in refusal.refused(stage.node)
+    # What another run left to be remembered is as it was.
+    assert operation.load_record(stage.node) is None
+    told = stage.run()
+    assert told['outcome'] == 'refused'
+    assert (stage.box.writes, stage.box.resets, stage.box.host) == (
+        0, [], 'on')
+
+
+def test_with_nothing_to_do_an_automated_clean_goes_on(
+        stage: Stage, writable: None) -> None:
+    """A node without a baseline is not failed for the switch."""
+    stage.node = stage.make_node()
+    stop(stage, 'hold')
+    task = stage.acquire(stage.node)
+    assert task.driver.vendor.apply_baseline(task) is None
 
 
 def test_a_look_is_no_write(stage: Stage, writable: None) -> None:
@@ -165,22 +194,66 @@ def test_a_hold_is_told_and_kept_in_the_history(
         stage: Stage, writable: None) -> None:
     stage.node = stage.make_node()
     stop(stage, 'hold')
-    assert holds.why(stage.node) == f'node {stage.node.uuid} is held: audit'
     task = stage.acquire(stage.node, shared=True)
+    assert holds.why(task) == f'node {stage.node.uuid} is held by u: audit'
     shown = task.driver.vendor.accel_progress(task, http_method='GET')
-    assert 'is held: audit' in shown['stopped']
+    assert 'is held by u: audit' in shown['stopped']
     go(stage, 'hold')
-    assert holds.why(stage.node) is None
+    task.node.refresh()
+    assert holds.why(task) is None
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
     assert events == ['held, no write or reset begins: audit',
                       'no longer held: done']
 
 
-def test_the_option_is_read_again() -> None:
-    found = [o for o in CONF.accelerator._group._opts.values()
-             if o['opt'].name == 'allow_writes']
-    assert found[0]['opt'].mutable
+def test_a_hold_of_a_child_stops_and_is_told_by_its_parent(
+        make_node: Make, acquire: Make) -> None:
+    parent = make_node()
+    child = make_node(parent_node=parent.uuid)
+    call(acquire, child, 'accel_hold', reason='audit')
+    task = acquire(parent, shared=True)
+    told = f'child node {child.uuid} is held by u: audit'
+    assert holds.why(task) == told
+    shown = task.driver.vendor.accel_progress(task, http_method='GET')
+    assert shown['stopped'] == told
+    with pytest.raises(holds.Held, match=told):
+        holds.check(task)
+
+
+def test_who_holds_is_left_out_where_nobody_is_known(
+        make_node: Make, acquire: Make) -> None:
+    """Without Keystone Ironic asks nobody who he is."""
+    node = make_node(driver_internal_info={
+        holds.KEY: {'reason': 'audit', 'by': None, 'at': 1.0}})
+    assert holds.why(acquire(node)) == f'node {node.uuid} is held: audit'
+
+
+def test_the_option_is_read_again_at_sighup(
+        make_node: Make, acquire: Make, tmp_path: pathlib.Path) -> None:
+    """As oslo.service has it done for a conductor: mutate_config_files."""
+    file = tmp_path / 'ironic.conf'
+
+    def written(text: str) -> None:
+        file.write_text(f'[accelerator]\n{text}\n')
+
+    written('allow_writes = true')
+    conf = cfg.ConfigOpts()
+    conf.register_opts(accel_conf.OPTIONS, group='accelerator')
+    conf.register_opt(cfg.StrOpt('host', default='one'))
+    conf(['--config-file', str(file)], project='ironic')
+    task = acquire(make_node())
+    with mock.patch.object(holds, 'CONF', conf):
+        holds.check(task)
+        written('allow_writes = false')
+        # It is SIGHUP that has it read, not the file's change.
+        holds.check(task)
+        conf.mutate_config_files()
+        with pytest.raises(holds.Held, match='switched off on conductor one'):
+            holds.check(task)
+        written('allow_writes = true')
+        conf.mutate_config_files()
+        holds.check(task)
 
 
 @pytest.mark.parametrize('reason', [None, '', '  ', 7, 'x' * 501, 'a\nb'])
