@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 
 import pytest
@@ -141,11 +140,11 @@ def test_a_kill_in_the_step_body_leaves_nothing_behind(
         lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
         ) -> None:
     one = stage.hgx(machine)
-    pipe = lab.profiles / 'blocking.yaml'
+    hold = lab.ironic.config.with_name(f'{lab.ironic.config.name}.hold')
     with stage.site_profile(lab, 'body', **stage.modes(ecc='disabled')
                             ) as profile:
-        # The step body reads the profiles, and hangs on this one.
-        os.mkfifo(pipe)
+        # The step body waits as long as this file stands.
+        hold.touch()
         try:
             ironic.set_provision(one.uuid, 'clean',
                                  clean_steps=[stage.step(profile)])
@@ -153,7 +152,7 @@ def test_a_kill_in_the_step_body_leaves_nothing_behind(
                 node['clean_step'].get('step') == 'apply_profile'))
             lab.ironic.kill()
         finally:
-            pipe.unlink()
+            hold.unlink()
         lab.ironic.restart()
         with pytest.raises(ironic_api.NodeStateError):
             ironic.wait_state(one.uuid, 'manageable')
