@@ -22,6 +22,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from oslo_config import cfg
+from oslo_log import log
+
 from ironic_accel import view
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
@@ -29,6 +32,8 @@ from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
+
+LOG = log.getLogger(__name__)
 
 #: ``reason``, ``by`` (a user's id or null) and ``at`` (epoch seconds).
 KEY = 'accel_hold'
@@ -48,15 +53,29 @@ def of(node: Any) -> Mapping[str, Any] | None:
     return found or None
 
 
+def writes() -> bool:
+    """Whether this conductor may write.
+
+    A value that is no boolean is told by oslo.config when it is read, not
+    at SIGHUP: whoever mistyped it meant to stop rather than to go on, and
+    an exception here would end the runs that are to be watched.
+    """
+    try:
+        return bool(CONF.accelerator.allow_writes)
+    except cfg.ConfigFileValueError as exc:
+        LOG.error('Writes are switched off: %s', exc)
+        return False
+
+
 def why(task: Any) -> str | None:
     """Why nothing new may be begun on a node, or None.
 
     :param task: of the node; its children are asked too, because they are
         written to in its runs.
     """
-    if not CONF.accelerator.allow_writes:
+    if not writes():
         return ('writes are switched off on conductor '
-                f'{CONF.host} ([accelerator]allow_writes is false)')
+                f'{CONF.host} ([accelerator]allow_writes is not true)')
     for kind, node in (('node', task.node), *(
             ('child node', child) for child in children.of(task))):
         hold = of(node)

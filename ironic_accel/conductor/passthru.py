@@ -139,7 +139,7 @@ class Passthru:
     def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """The site profiles of this conductor."""
         return {'conductor': CONF.host,
-                'writes': CONF.accelerator.allow_writes, 'profiles': [
+                'writes': holds.writes(), 'profiles': [
             {'digest': p.digest, 'profile': loader.normalise(p)}
             for _, p in sorted(sites.site_profiles().all().items())]}
 

@@ -262,7 +262,7 @@ def stopped(request: pytest.FixtureRequest, cloud: Cloud
 
     if how == 'option':
         CONF.set_override('allow_writes', False, group='accelerator')
-    yield make, ('allow_writes is false' if how == 'option'
+    yield make, ('allow_writes is not true' if how == 'option'
                  else 'is held by ops: audit')
     CONF.clear_override('allow_writes', group='accelerator')
 

@@ -254,6 +254,11 @@ def test_the_option_is_read_again_at_sighup(
         written('allow_writes = true')
         conf.mutate_config_files()
         holds.check(task)
+        # A typing error is no consent, and ends no run.
+        written('allow_writes = perhaps')
+        conf.mutate_config_files()
+        with pytest.raises(holds.Held, match='switched off on conductor one'):
+            holds.check(task)
 
 
 @pytest.mark.parametrize('reason', [None, '', '  ', 7, 'x' * 501, 'a\nb'])

@@ -16,13 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import io
+import json
+import pathlib
 import sys
 from typing import Any
 
 import pytest
 
+from ironic_accel.model.plan import Plan
 from tests import commands
 from tests.unit.osc import cloud as clouds
+from tests.unit.osc import test_reading
 from tests.unit.osc.cloud import Cloud
 
 MakeCloud = Callable[..., Cloud]
@@ -117,3 +121,66 @@ def test_where_no_guard_stands_nothing_is_asked(cloud: Cloud) -> None:
     told = run(cloud, 'unlock', 'one', '--reason', 'so', '--yes')
     assert told.status == 1 and asked(cloud) == []
     assert 'no guard stands' in told.err
+
+
+WHY = 'node one is held by ops: audit'
+HELD = {'accel_hold': {'reason': 'audit', 'by': 'ops', 'at': 1.0}}
+
+
+def furnished(make_cloud: MakeCloud, role: str, stopped: str | None,
+              writes: bool = True) -> Cloud:
+    """A node that was looked at, and what its conductor says of writes."""
+    made = make_cloud(role)
+    node = test_reading.furnish(made)
+    if stopped == WHY:
+        node['driver_internal_info'].update(HELD)
+    made.passthru['accel_progress'] = lambda node, body: (
+        200, {'guard': None, 'stopped': stopped})
+    made.passthru['accel_profiles'] = lambda node, body: (
+        200, {'conductor': 'one', 'writes': writes, 'profiles': []})
+    made.passthru['accel_plan'] = lambda node, body: (200, {
+        'age': 1.0, 'profile': 'p', 'digest': 'd', 'stopped': stopped,
+        'plan': Plan().to_dict()})
+    return made
+
+
+@pytest.mark.parametrize('stopped', [WHY, None])
+def test_a_hold_is_shown_in_the_list_and_the_plan(
+        make_cloud: MakeCloud, stopped: str | None) -> None:
+    cloud = furnished(make_cloud, 'admin', stopped)
+    for words, told in ((('list',), 'nothing is begun: '),
+                        (('plan', '--profile', 'p'),
+                         'nothing would be begun now: ')):
+        shown = run(cloud, words[0], 'gpu-a', *words[1:])
+        assert shown.status == 0, shown.err
+        assert (told + WHY in shown.err) == (stopped is not None)
+
+
+@pytest.mark.parametrize('stopped', [WHY, None])
+def test_whoever_may_not_ask_the_conductor_sees_a_hold_in_the_list(
+        make_cloud: MakeCloud, stopped: str | None) -> None:
+    shown = run(furnished(make_cloud, 'reader', stopped), 'list', 'gpu-a')
+    assert shown.status == 0
+    assert ('nothing is begun: held by ops: audit' in shown.err) == (
+        stopped is not None)
+
+
+@pytest.mark.parametrize(('stopped', 'writes', 'told'), [
+    (WHY, True, 'held by ops: audit'),
+    ('off', False, 'writes are switched off on one'),
+    (None, True, None)])
+def test_a_stop_is_shown_in_the_report_and_on_its_page(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path,
+        stopped: str | None, writes: bool, told: str | None) -> None:
+    cloud = furnished(make_cloud, 'admin', stopped, writes)
+    shown = run(cloud, 'report', '--save', str(tmp_path / 'r.json'),
+                '--html', str(tmp_path / 'r.html'), '-f', 'csv')
+    assert shown.status == 0, shown.err
+    saved = json.loads((tmp_path / 'r.json').read_text())
+    assert [n['stopped'] for n in saved['nodes']] == [told]
+    html = (tmp_path / 'r.html').read_text()
+    for text in (shown.out, html):
+        if told:
+            assert told in text
+        else:
+            assert 'held by' not in text and 'switched off' not in text
