@@ -42,12 +42,14 @@ class MariaDB(services.Service):
     The data is not under the lab's folder: that one is ours alone, and the
     server does not run as root.
 
+    :param name: of its folder in the lab, where there are several.
     :raises: LabError from ``start`` where the server is not installed.
     """
 
     name = "mariadb"
 
-    def __init__(self, site: services.Site) -> None:
+    def __init__(self, site: services.Site, name: str = name) -> None:
+        self.name = name
         super().__init__(site)
         self.port = site.ports.take()
         self._data: pathlib.Path | None = None

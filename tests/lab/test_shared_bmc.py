@@ -42,10 +42,15 @@ def nodes(lab: Lab, machine: MakeMachine) -> tuple[Machine, Machine]:
 
 
 def burning(lab: Lab) -> dict[str, Any]:
-    """Fields of a profile that burns the DPU of a host."""
+    """Fields of a profile that burns the DPU of a host.
+
+    Nothing published says that this service writes its targets alone, so
+    the other host's DPU is collateral that has to be consented to.
+    """
     path = lab.folder / 'images' / 'bluefield.bin'
     digest = images.mlnx_image(path, VERSION, PSID)
     return {
+        'allow': ['collateral'],
         'images': {'nic': {'url': f'{lab.images.url}/{path.name}',
                            'sha256': digest, 'fits': {'psid': PSID}}},
         'devices': {'dpus': {

@@ -76,7 +76,8 @@ def two(lab: Lab) -> Iterator[tuple[Conductor, Conductor]]:
     """Two conductors and their databases' server."""
     if mariadb.find_server() is None:
         pytest.skip("Debian's package mariadb-server is missing")
-    database = lab.add(mariadb.MariaDB(lab.site))
+    database = lab.add(mariadb.MariaDB(
+        lab.site, 'mariadb-of-two'))
     database.wait_ready()
     url = database.create('two')
     made = []
