@@ -128,19 +128,22 @@ def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
 
 def _way_to(way: Way) -> dict[str, Any]:
     return {'name': way.name,
-            'burns': [[*ref, burn.lane, [list(r) for r in burn.also_writes]]
-                      for ref, burn in way.burns.items()],
+            'burns': [[*ref, burn.lane, [list(r) for r in burn.also_writes],
+                       burn.at_reset] for ref, burn in way.burns.items()],
             'sets': sorted(list(ref) for ref in way.sets),
-            'resets': dict(way.resets)}
+            'resets': dict(way.resets),
+            'commits': [[*ref, there] for ref, there in way.commits.items()]}
 
 
 def way_from(raw: Mapping[str, Any]) -> Way:
     return Way(
         raw['name'],
-        {(device, name): Burn(lane, tuple((a, b) for a, b in also))
-         for device, name, lane, also in raw['burns']},
+        {(device, name): Burn(lane, tuple((a, b) for a, b in also),
+                              at_reset=any(more))
+         for device, name, lane, also, *more in raw['burns']},
         frozenset((a, b) for a, b in raw['sets']),
-        {k: Effect(v) for k, v in raw['resets'].items()})
+        {k: Effect(v) for k, v in raw['resets'].items()},
+        {(a, b): there for a, b, there in raw.get('commits', ())})
 
 
 def summary(inventory: Inventory, at: float) -> dict[str, Any]:

@@ -114,8 +114,9 @@ def review(inventory: Inventory, record: Record, facts: Facts) -> Record:
     """Forget landed items that are proved, or shown not to have landed.
 
     A component that can show what waits and shows nothing has nothing
-    waiting: it is as it runs. What the box itself says to wait for a reset
-    is not even there before that. A device that is gone keeps its entries.
+    waiting: it is as it runs. What waits for a reset is not even there
+    before that; of what the box has lost its task nobody knows whether a
+    weak reset has begun it. A device that is gone keeps its entries.
     """
     gone = []
     for entry in record.landed:
@@ -127,7 +128,8 @@ def review(inventory: Inventory, record: Record, facts: Facts) -> Record:
             gone.append(entry.item.ref)
         elif state is State.DIFFERS and entry.item.kind == 'firmware':
             part = device.component(entry.item.name)
-            early = entry.staged and entry.begun is None
+            early = entry.staged and (
+                entry.begun is None or not entry.sure)
             if part is not None and part.shows_pending and not early:
                 gone.append(entry.item.ref)
     return record.without_landed(gone) if gone else record

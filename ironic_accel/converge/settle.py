@@ -30,6 +30,7 @@ from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import strongest
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Item
@@ -41,9 +42,15 @@ from ironic_accel.model.record import Record
 
 def _land(record: Record, items: Iterable[Item], intent: Intent,
           sure: bool = True, staged: bool = False) -> Record:
-    """Remember items as written, in place of what was remembered."""
-    new = [Landed(i, intent.effect, digest=intent.digest, sure=sure,
-                  staged=staged, boot=intent.boot) for i in items]
+    """Remember items as written, in place of what was remembered.
+
+    What waits for a reset of the host is begun by nothing weaker.
+    """
+    effect = strongest([intent.effect, Effect.WARM_REBOOT]) if staged else (
+        intent.effect)
+    new = [Landed(i, effect, digest=intent.digest, sure=sure, staged=staged,
+                  boot=intent.boot, also=intent.also, job=watch.job(intent))
+           for i in items]
     kept = record.without_landed(x.item.ref for x in new)
     return dataclasses.replace(kept, landed=(*kept.landed, *new))
 
@@ -100,9 +107,9 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
     """The record once a look tells what became of an intent.
 
     A host reset is over. A write is done, landed or not done by what the
-    device shows; firmware that cannot show what waits, or that was not read,
-    is taken as landed, as it might be written: it is activated before it is
-    burnt again.
+    device shows; firmware that cannot show what waits, that was not read, or
+    that the service was to write at a reset of the host, is taken as landed,
+    as it might be written: it is activated before it is burnt again.
     """
     record = dataclasses.replace(record, intent=None)
     if intent.kind == 'reset' or intent.verb == 'reset':
@@ -110,10 +117,11 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
     for item in intent.items:
         device = inventory.device(item.device)
         state = checks.item_state(device, item, facts)
-        if state is State.PENDING or (
-                state is not State.HOLDS and _hides(device, item, state)):
+        waits = intent.at_reset and state is not State.PENDING
+        if state is State.PENDING or (state is not State.HOLDS and (
+                waits or _hides(device, item, state))):
             record = _land(
-                record, [item], intent,
+                record, [item], intent, staged=waits,
                 sure=state is State.PENDING or watch.over(intent))
     return record
 
@@ -122,7 +130,7 @@ def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
     """Whether a look does not yet show a write as done: it may go on.
 
     Where a task said that it is over, what cannot be shown is not waited
-    for.
+    for. Else what the same write may write besides is waited for, too.
     """
     if intent.kind != 'action' or intent.verb == 'reset':
         return False
@@ -134,7 +142,8 @@ def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
                     State.DIFFERS, State.UNSEEN, State.DOUBT)
                 and _hides(device, item, state)):
             return True
-    return False
+    return not watch.over(intent) and bool(
+        watch.beside(intent.items, intent.also, inventory, facts))
 
 
 def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:

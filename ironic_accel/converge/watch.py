@@ -23,6 +23,7 @@ Pure: what an intent's ticket notes of it, and how long to wait.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -30,27 +31,41 @@ from ironic_accel.converge.pace import Pace
 from ironic_accel.model import checks
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.checks import State
+from ironic_accel.model.device import base_name
+from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Landed
 from ironic_accel.model.record import Record
 
 #: Notes in the ticket of a write that nobody polls any more: its task is
 #: not known; it was told to be over; one idle look showed it as wanted.
 GONE, ENDED, SHOWN = 'gone', 'ended', 'shown'
+#: And which task or job it was.
+JOB = 'job'
 
 
 def noted(intent: Intent, *notes: str) -> dict[str, Any]:
     """The ticket of a write that is only looked for from now on."""
-    before = intent.ticket or {}
-    return {n: before.get(n) or True for n in (GONE, ENDED, SHOWN)
-            if n in notes or (n != SHOWN and before.get(n))}
+    before, known = intent.ticket or {}, job(intent)
+    return {**({JOB: known} if known else {}),
+            **{n: before.get(n) or True for n in (GONE, ENDED, SHOWN)
+               if n in notes or (n != SHOWN and before.get(n))}}
 
 
 def looked_for(intent: Intent) -> bool:
     """Whether nobody can be asked about a write: looking alone tells."""
     ticket = intent.ticket
     return not ticket or bool(ticket.get(GONE) or ticket.get(ENDED))
+
+
+def job(intent: Intent) -> str | None:
+    """Path of the task or job that a write became, where it is known."""
+    ticket = intent.ticket or {}
+    told = ticket.get(JOB) or ticket.get('task') or ticket.get('monitor')
+    return told if isinstance(told, str) else None
 
 
 def over(intent: Intent) -> bool:
@@ -72,8 +87,8 @@ def patience(intent: Intent, inventory: Inventory, facts: Facts,
     """
     if intent.verb != 'burn':
         return pace.lost
-    longest = max((_longest(i, inventory, facts, pace)
-                   for i in intent.items), default=pace.gone)
+    longest = max((_longest(d, n, inventory, facts, pace) for d, n in (
+        *(i.ref for i in intent.items), *intent.also)), default=pace.gone)
     ended = (intent.ticket or {}).get(ENDED) or True
     if ended is True:
         return longest
@@ -87,13 +102,56 @@ def unfolding(record: Record, inventory: Inventory, facts: Facts,
     A box that waits for a reset with its write, or that has forgotten what
     it waits for, may tell of no task while it writes. Until the device
     shows the version, or the longest time that such a write takes is over,
-    nothing else is done to the box.
+    nothing else is done to the box. That goes for all that the same write
+    may write.
     """
-    return tuple(
-        i for i in may_run(record, now, pace.gone)
-        if now < _since(record, i) + _longest(i, inventory, facts, pace)
-        and checks.item_state(inventory.device(i.device), i, facts)
-        is not State.HOLDS)
+    out: dict[Item, None] = {}
+    for entry in _begun(record, now, pace.gone):
+        item, since = entry.item, entry.begun or 0.0
+        going = [] if checks.item_state(
+            inventory.device(item.device), item, facts) is State.HOLDS else [
+            item]
+        for one in (*going, *beside([item], entry.also, inventory, facts,
+                                    active=True)):
+            if now < since + _longest(*one.ref, inventory, facts, pace):
+                out[one] = None
+    return tuple(out)
+
+
+def beside(items: Sequence[Item], also: Iterable[Ref], inventory: Inventory,
+           facts: Facts, active: bool = False) -> list[Item]:
+    """What a write may write besides and does not show as written.
+
+    The same component of a like device gets the same version. What else an
+    image has in it, and what nobody shows, cannot be told: it is not shown.
+
+    :param active: whether what waits for a reset does not count.
+    """
+    shows = (State.HOLDS,) if active else (State.HOLDS, State.PENDING)
+    out = []
+    for name, component in also:
+        device = inventory.device(name)
+        like = next((i for i in items if _alike(
+            inventory.device(i.device), device)
+            and base_name(i.name) == base_name(component)), None)
+        item = Item(name, component, 'firmware',
+                    like.wanted if like else None,
+                    like.at_least if like else False)
+        if like is None or checks.item_state(device, item, facts) not in (
+                shows):
+            out.append(item)
+    return out
+
+
+def _alike(one: Device | None, other: Device | None) -> bool:
+    return one is not None and other is not None and (
+        one.kind, one.product, one.model) == (
+        other.kind, other.product, other.model)
+
+
+def _begun(record: Record, now: float, longest: float) -> list[Landed]:
+    return [x for x in record.landed if x.is_open and x.begun is not None
+            and now < x.begun + longest]
 
 
 def may_run(record: Record, now: float, longest: float) -> tuple[Item, ...]:
@@ -101,13 +159,7 @@ def may_run(record: Record, now: float, longest: float) -> tuple[Item, ...]:
 
     :param longest: seconds that any such write takes at most.
     """
-    return tuple(x.item for x in record.landed if x.is_open
-                 and x.begun is not None and now < x.begun + longest)
-
-
-def _since(record: Record, item: Item) -> float:
-    found = record.find_landed(item.ref)
-    return found.begun or 0.0 if found else 0.0
+    return tuple(x.item for x in _begun(record, now, longest))
 
 
 def begun(record: Record, now: float, boot: str | None = None) -> Record:
@@ -122,10 +174,10 @@ def begun(record: Record, now: float, boot: str | None = None) -> Record:
         else x for x in record.landed))
 
 
-def _longest(item: Item, inventory: Inventory, facts: Facts,
+def _longest(name: str, component: str, inventory: Inventory, facts: Facts,
              pace: Pace) -> float:
-    device = inventory.device(item.device)
-    known = device and checks.component_facts(device, item.name, facts)
+    device = inventory.device(name)
+    known = device and checks.component_facts(device, component, facts)
     longest = known.longest if known else None
     return pace.gone if longest is None else min(longest, pace.gone)
 

@@ -43,6 +43,7 @@ from ironic_accel.model.plan import action_key
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
@@ -54,9 +55,9 @@ def finish(run: Run, plan: Plan) -> Outcome:
     Firmware that was written and runs is copied to the slot which the box
     falls back to, where the plan says so. That a box could not be made to is
     told, and is no failure: what was asked for runs. It stays owed then, and
-    the next run asks for it.
+    the next run asks for it; so does one that copied some and not others. A
+    box that shows none of it is not asked again.
     """
-    notes: tuple[str, ...] = ()
     due, asked = plan.fallback, run.record.committed
     if due and asked is None:
         run.save(committed=run.now)
@@ -72,20 +73,33 @@ def finish(run: Run, plan: Plan) -> Outcome:
     if shown and asked is not None and run.now < asked + run.pace.lost:
         return run.wait('waiting for the slots that the box falls back to: '
                         + watch.names(c.item for c in shown), run.pace.look)
-    if shown:
-        notes = ('not committed: the slot that the box falls back to still '
-                 'holds another version: '
-                 + watch.names(c.item for c in shown),)
-    return _converged(run, plan, shown, notes)
+    if not shown:
+        return _converged(run, plan, ())
+    names = watch.names(c.item for c in shown)
+    if _copied(run, plan, due):
+        return _converged(run, plan, shown, (
+            'not committed: the slot that the box falls back to still holds '
+            f'another version: {names}',))
+    # None of them shows: the box does not tell, or does not do it. Asking
+    # at every run would change nothing.
+    return _converged(run, plan, (), (
+        'asked to copy to the slots that the box falls back to, which do not '
+        f'show it and are not asked for again: {names}',))
+
+
+def _copied(run: Run, plan: Plan, due: Sequence[Change]) -> list[Ref]:
+    """What of that which is owed the box shows to be copied."""
+    still = {c.item.ref for c in due}
+    mine = {p.item.ref for p in plan.satisfied}
+    return [r for r in run.record.owed if r in mine and r not in still]
 
 
 def _converged(run: Run, plan: Plan, due: Sequence[Change],
-               notes: tuple[str, ...]) -> Converged:
+               notes: tuple[str, ...] = ()) -> Converged:
     """The end of a run; what is still due stays owed."""
-    mine = {p.item.ref for p in plan.satisfied}
-    still = {c.item.ref for c in due}
-    owed = tuple(r for r in run.record.owed if r not in mine or r in still)
-    copied = len(run.record.owed) - len(owed)
+    done = _copied(run, plan, due)
+    owed = tuple(r for r in run.record.owed if r not in done)
+    copied = len(_copied(run, plan, plan.fallback))
     if copied and run.record.committed is not None:
         notes = (f'{copied} images copied to the slots that the box falls '
                  'back to', *notes)
@@ -145,8 +159,10 @@ def _identities(record: Record, inventory: Inventory
     """Of every device that the record speaks of."""
     ids = {x.item.device for x in record.landed}
     ids |= {device for device, _ in record.owed}
+    ids |= {device for x in record.landed for device, _ in x.also}
     if record.intent:
         ids |= {i.device for i in record.intent.items}
+        ids |= {device for device, _ in record.intent.also}
     return {**record.identities, **join.identities(inventory, ids)}
 
 
@@ -166,7 +182,8 @@ def _start(run: Run, action: Action, ready: dict[str, Ready],
     intent = Intent(
         'action', action.effect, run.now, run.now + run.pace.action,
         action_key(action), action.verb, action.way, action.items,
-        inventory.boot, None, image.sha256 if image else None)
+        inventory.boot, None, image.sha256 if image else None,
+        action.also_writes, action.at_reset)
     run.record = dataclasses.replace(run.record, intent=intent)
     run.save(attempts=attempts, progress=_words(action),
              identities=_identities(run.record, inventory))

@@ -76,12 +76,17 @@ class Burn:
     :ivar pushes: the same for each push that a profile asks for in place of
         the way's own, of the very request that would be sent; None where
         the way does not take such a push.
+    :ivar at_reset: whether the service begins the writing at the next reset
+        of the host, and not when it has taken the image.
+    :ivar reset_pushes: those of ``pushes`` of which that is so.
     """
 
     lane: str
     also_writes: tuple[Ref, ...] = ()
     pushes: Mapping[Push, tuple[Ref, ...] | None] = dataclasses.field(
         default_factory=dict)
+    at_reset: bool = False
+    reset_pushes: frozenset[Push] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,6 +133,7 @@ class Action:
         resets are the caller's).
     :ivar image: the name of the profile's image, for ``burn``.
     :ivar effect: what activates what was written.
+    :ivar at_reset: whether the writing itself begins at a reset of the host.
     """
 
     verb: Literal['burn', 'set', 'reset']
@@ -137,6 +143,7 @@ class Action:
     image: str | None = None
     also_writes: tuple[Ref, ...] = ()
     lane: str = ''
+    at_reset: bool = False
 
     @property
     def items(self) -> tuple[Item, ...]:

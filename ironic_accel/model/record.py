@@ -26,13 +26,12 @@ import dataclasses
 import json
 from typing import Any, Literal
 
-from ironic_accel.model import plan as plan_mod
 from ironic_accel.model.device import Effect
-from ironic_accel.model.document import plain
-from ironic_accel.model.document import value_of
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.record_rows import Names
 
 SCHEMA = 'record/1'
 MAX_BYTES = 8192
@@ -52,6 +51,8 @@ class Intent:
     :ivar ticket: what the backend gave for it, or None between the save and
         the act; for a reset, the caller's own notes.
     :ivar digest: SHA-256 of the image.
+    :ivar also: what the same write may write besides.
+    :ivar at_reset: whether the writing begins at a reset of the host.
     """
 
     kind: Literal['action', 'reset']
@@ -65,6 +66,8 @@ class Intent:
     boot: str | None = None
     ticket: Mapping[str, Any] | None = None
     digest: str | None = None
+    also: tuple[Ref, ...] = ()
+    at_reset: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Landed:
     :ivar boot: the boot mark before it was written.
     :ivar begun: since when (epoch seconds) it may be written, because the
         host was reset, or None.
+    :ivar also: what the same write may write besides.
+    :ivar job: path of the task or job that waits with it, or None.
     """
 
     item: Item
@@ -92,6 +97,8 @@ class Landed:
     staged: bool = False
     boot: str | None = None
     begun: float | None = None
+    also: tuple[Ref, ...] = ()
+    job: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -149,17 +156,17 @@ class Record:
     fewer: str = ''
     booted: float | None = None
     devices: int = 0
-    owed: tuple[plan_mod.Ref, ...] = ()
+    owed: tuple[Ref, ...] = ()
     committed: float | None = None
     failure: Mapping[str, Any] | None = None
     identities: Mapping[str, tuple[str, str | None, str | None]] = (
         dataclasses.field(default_factory=dict))
 
-    def find_landed(self, ref: plan_mod.Ref) -> Landed | None:
+    def find_landed(self, ref: Ref) -> Landed | None:
         """The landed entry of a component or mode, or None."""
         return next((x for x in self.landed if x.item.ref == ref), None)
 
-    def without_landed(self, refs: Iterable[plan_mod.Ref]) -> Record:
+    def without_landed(self, refs: Iterable[Ref]) -> Record:
         """The record with those entries forgotten."""
         gone = set(refs)
         return dataclasses.replace(self, landed=tuple(
@@ -169,8 +176,10 @@ class Record:
         """What remains past the end of a run: the next one inherits it."""
         kept = {x.item.device for x in self.landed}
         kept |= {device for device, _ in self.owed}
+        kept |= {device for x in self.landed for device, _ in x.also}
         if self.intent:
             kept |= {i.device for i in self.intent.items}
+            kept |= {device for device, _ in self.intent.also}
         return Record(
             profile=self.profile, digest=self.digest, intent=self.intent,
             landed=self.landed, owed=self.owed, identities={
@@ -182,51 +191,56 @@ class Record:
         return self.intent is None and not self.landed and not self.owed
 
 
-class _Names:
-    """Device ids by number: each is written out once."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = sorted(set(names))
-        self.number = {name: n for n, name in enumerate(self.names)}
-
-    def out(self, items: Iterable[Item]) -> list[list[Any]]:
-        """Items as rows over devices: eight alike are one row."""
-        rows: dict[tuple[Any, ...], list[int]] = {}
-        for item in items:
-            key = (item.name, item.kind, item.wanted, item.at_least)
-            rows.setdefault(key, []).append(self.number[item.device])
-        return [[name, kind, plain(wanted), int(at_least), devices]
-                for (name, kind, wanted, at_least), devices in rows.items()]
-
-    def read(self, rows: Iterable[Any]) -> tuple[Item, ...]:
-        """Rows as items."""
-        return tuple(Item(self.names[number], name, kind, value_of(wanted),
-                          bool(at_least))
-                     for name, kind, wanted, at_least, numbers in rows
-                     for number in numbers)
-
-    def grouped(self, pairs: Iterable[tuple[tuple[Any, ...], Item]]
-                ) -> list[list[Any]]:
-        """Items that share a key, as rows behind that key."""
-        groups: dict[tuple[Any, ...], list[Item]] = {}
-        for key, item in pairs:
-            groups.setdefault(key, []).append(item)
-        return [[*key, self.out(items)] for key, items in groups.items()]
-
-
-def _intent_out(intent: Intent, names: _Names) -> dict[str, Any]:
+def _intent_out(intent: Intent, names: Names) -> dict[str, Any]:
     out = {f.name: getattr(intent, f.name)
            for f in dataclasses.fields(intent)}
     out['items'] = names.out(intent.items)
+    out['also'] = names.refs_out(intent.also)
     return out
+
+
+def _attempts_out(attempts: Mapping[Item, int], names: Names
+                  ) -> list[list[Any]]:
+    groups: dict[int, list[Item]] = {}
+    for item, number in attempts.items():
+        groups.setdefault(number, []).append(item)
+    return [[n, names.out(items)] for n, items in groups.items()]
+
+
+def _landed_out(landed: Iterable[Landed], names: Names) -> list[list[Any]]:
+    """Entries that differ in their item alone share a row."""
+    groups: dict[tuple[Any, ...], list[Item]] = {}
+    for x in landed:
+        key = (x.effect, x.resets, x.tried, x.digest, x.sure, x.staged,
+               x.boot, x.begun, x.also, x.job)
+        groups.setdefault(key, []).append(x.item)
+    return [[*key[:8], names.refs_out(key[8]), key[9], names.out(items)]
+            for key, items in groups.items()]
+
+
+def _landed_in(rows: Iterable[Any], names: Names) -> tuple[Landed, ...]:
+    """The entries back; those of earlier records have fewer columns."""
+    new: list[Any] = [False, None, None, (), None]
+    out: list[Landed] = []
+    for row in rows:
+        given = list(row[:-1])
+        (effect, resets, tried, digest, sure, staged, boot, begun, also,
+         job) = given + new[len(given) - 5:]
+        out += [Landed(item, Effect(effect), resets,
+                       Effect(tried) if tried else None, digest, sure,
+                       staged, boot, begun, names.read_refs(also), job)
+                for item in names.read(row[-1])]
+    return tuple(out)
 
 
 def to_dict(record: Record) -> dict[str, Any]:
     """The document ``record/1``."""
     items = [*record.attempts, *(x.item for x in record.landed),
              *(record.intent.items if record.intent else ())]
-    names = _Names([*(i.device for i in items), *record.identities,
-                    *(device for device, _ in record.owed)])
+    also = [*(record.intent.also if record.intent else ()),
+            *(ref for x in record.landed for ref in x.also)]
+    names = Names([*(i.device for i in items), *record.identities,
+                   *(device for device, _ in (*record.owed, *also))])
     return {
         'schema': SCHEMA, 'profile': record.profile,
         'digest': record.digest, 'started': record.started,
@@ -241,14 +255,10 @@ def to_dict(record: Record) -> dict[str, Any]:
         'failure': dict(record.failure) if record.failure else None,
         'devices': [[n, *record.identities.get(n, ())]
                     for n in names.names],
-        'attempts': names.grouped(
-            ((n,), i) for i, n in record.attempts.items()),
+        'attempts': _attempts_out(record.attempts, names),
         'intent': (_intent_out(record.intent, names)
                    if record.intent else None),
-        'landed': names.grouped(
-            ((x.effect, x.resets, x.tried, x.digest, x.sure,
-              x.staged, x.boot, x.begun), x.item)
-            for x in record.landed)}
+        'landed': _landed_out(record.landed, names)}
 
 
 def dump(record: Record) -> dict[str, Any]:
@@ -277,19 +287,14 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
     if raw.get('schema') != SCHEMA:
         raise BadInput(f"record schema: {raw.get('schema')!r} where "
                        f'{SCHEMA!r} was expected')
-    names = _Names(row[0] for row in raw['devices'])
+    names = Names(row[0] for row in raw['devices'])
     intent = None
     if raw['intent']:
         src = dict(raw['intent'])
         src['effect'] = Effect(src['effect'])
         src['items'] = names.read(src['items'])
+        src['also'] = names.read_refs(src.get('also') or ())
         intent = Intent(**src)
-    landed = tuple(
-        Landed(item, Effect(effect), resets,
-               Effect(tried) if tried else None, digest, sure,
-               *when)
-        for effect, resets, tried, digest, sure, *when, rows in raw['landed']
-        for item in names.read(rows))
     return Record(
         profile=raw['profile'], digest=raw['digest'],
         started=raw['started'], deadline=raw['deadline'],
@@ -298,7 +303,7 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         resets=raw['resets'], booted=raw['booted'], devices=raw['seen'],
         committed=_asked(raw['committed']),
         owed=tuple((names.names[d], n) for d, n in raw.get('owed') or ()),
-        intent=intent, landed=landed,
+        intent=intent, landed=_landed_in(raw['landed'], names),
         progress=raw['progress'], waiting=raw['waiting'],
         awaited=raw.get('awaited', ''), spent=raw.get('spent') or {},
         kinds={k: tuple(m.split()) for k, m in (

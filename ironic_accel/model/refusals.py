@@ -31,6 +31,7 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Mode
+from ironic_accel.model.device import strongest
 from ironic_accel.model.document import plain
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import INSIDE
@@ -221,10 +222,17 @@ def _firmware(item: Item, device: Device, image: Image | None,
             item, 'the push is not known to write its targets alone and may '
             f'write {len(unasked)} more components ({more}{dots}); the '
             'profile has to allow collateral', wanted, seen)], None
+    effect = part.effect
+    if burn.at_reset:
+        # Nothing weaker than a reset of the host begins the writing.
+        effect = strongest([effect, Effect.WARM_REBOOT])
+        late = too_strong(item, effect, profile)
+        if late:
+            return late, None
     known = checks.component_facts(device, item.name, facts)
     return [], stages.Todo(
-        item, seen, way.name, part.effect,
-        stages.real_effect(device.id, part.effect, ways),
+        item, seen, way.name, effect,
+        stages.real_effect(device.id, effect, ways),
         image=image.name, burn=burn,
         order=stages.order_of(base_name(item.name), known, profile),
         alone=bool(known and known.alone))
@@ -244,7 +252,8 @@ def pushed(way: Way, item: Item, image: Image) -> Burn | None:
         r for r in way.burns if r != item.ref))
     if also is None:
         return None
-    return dataclasses.replace(burn, also_writes=also)
+    return dataclasses.replace(burn, also_writes=also,
+                               at_reset=image.push in burn.reset_pushes)
 
 
 def _names(ways: Sequence[Way]) -> str:

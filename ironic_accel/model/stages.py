@@ -124,7 +124,8 @@ def _action(members: Sequence[Todo]) -> Action:
         tuple(Change(x.item, x.seen) for x in members),
         strongest([x.effect for x in members]), first.image,
         tuple(sorted(more - written)),
-        first.burn.lane if first.burn else '')
+        first.burn.lane if first.burn else '',
+        any(x.burn is not None and x.burn.at_reset for x in members))
 
 
 def _rounds(todo: Sequence[Todo], taken: frozenset[str]

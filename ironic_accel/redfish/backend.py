@@ -132,14 +132,10 @@ class RedfishBackend:
                 choice = burning.choose(seen, part, self._settings)
                 if choice is not None and part.updateable is not False:
                     ref = (name, part.name)
-                    burns[ref] = Burn(
-                        f'{self.address}/{burning.lane(choice, part)}',
-                        reach.also(
-                            seen, self._devices, burning.request(
-                                seen, [part], None, self._settings), ref),
-                        {p: burning.pushed(seen, self._devices, part, ref,
-                                           p, self._settings)
-                         for p in pushes})
+                    burns[ref] = burning.burn(
+                        seen, self._devices, part, ref, pushes,
+                        self._settings, f'{self.address}/'
+                        f'{burning.lane(choice, part)}')
             sets |= {(name, m.name) for m in device.modes if m.uri}
         return (Way(self._name, burns, frozenset(sets), resets.offered(
             self._reader, self._devices), burning.commits(

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -25,6 +26,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
@@ -39,6 +41,9 @@ from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reach import Request
 from ironic_accel.redfish.settings import Settings
 from ironic_accel.redfish.styles import Choice
+
+#: The OperationApplyTime of what is written at a reset of the host.
+AT_RESET = 'OnReset'
 
 _COMMIT = '#NvidiaUpdateService.CommitImage'
 
@@ -87,18 +92,28 @@ def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
     return made
 
 
-def pushed(seen: Seen, devices: Mapping[str, Device], part: Component,
-           meant: Ref, asked: Push, settings: Settings
-           ) -> tuple[Ref, ...] | None:
-    """What a push that a profile asks for writes besides a component.
+def burn(seen: Seen, devices: Mapping[str, Device], part: Component,
+         meant: Ref, pushes: Iterable[Push], settings: Settings, lane: str
+         ) -> Burn:
+    """How a component can be written: by our own choice, and by the pushes
+    that a profile asks for.
 
-    :returns: None where the service takes no such push.
+    :raises: Rejected where the service takes no push of our own choice.
     """
-    try:
-        return reach.also(seen, devices, request(
-            seen, [part], asked, settings), meant)
-    except Rejected:
-        return None
+    own = request(seen, [part], None, settings)
+    also: dict[Push, tuple[Ref, ...] | None] = {}
+    later = set()
+    for asked in pushes:
+        try:
+            made = request(seen, [part], asked, settings)
+        except Rejected:
+            also[asked] = None
+            continue
+        also[asked] = reach.also(seen, devices, made, meant)
+        if when(seen, made) == AT_RESET:
+            later.add(asked)
+    return Burn(lane, reach.also(seen, devices, own, meant), also,
+                when(seen, own) == AT_RESET, frozenset(later))
 
 
 def push(seen: Seen, writer: Writer, settings: Settings, asked: Request,

@@ -113,6 +113,11 @@ class Box:
         self.slots: dict[Ref, Value | None] = {}
         self.copies: int | Exception = 99
         self.flash = FLASH
+        #: What a burn writes besides, and how long each of those takes.
+        self.also: dict[Ref, tuple[Ref, ...]] = {}
+        self.besides = FLASH
+        #: Whether the service writes at the next reset of the host.
+        self.at_reset = False
         self.spoils: list[Spoil] = []
         self.looks = 0
         self.spoilt: list[Spoil] = []
@@ -171,7 +176,7 @@ class Box:
         self.host = 'on'
         self.ready_at = self.now + WARM_UP
         for n, job in enumerate(self.queued):
-            job.ends = self.now + self.flash
+            job.ends = self.now + (self.flash if n == 0 else self.besides)
             self.jobs[f'queued-{self.boots}-{n}'] = job
         self.queued = []
 
@@ -226,7 +231,9 @@ class Box:
             d.id: self.resettable for d in inventory.devices}
         return tuple(plan.Way(
             name,
-            {(d, c): plan.Burn(p.lane) for d, cs in self.parts.items()
+            {(d, c): plan.Burn(p.lane, self.also.get((d, c), ()),
+                               at_reset=self.at_reset)
+             for d, cs in self.parts.items()
              for c, p in cs.items() if p.way == name},
             frozenset((d, m) for d, ms in self.modes.items()
                       for m, p in ms.items() if p.way == name),
@@ -261,16 +268,30 @@ class Box:
         else:
             job = self._job(action, fault)
         key = f'job-{self.writes}'
+        if fault == 'on-reset-cut':
+            job.lost = job.at_once = True
+            self.queued += [job, *self._besides(action)]
+            raise errors.OutcomeUnknown('connection lost')
         if fault in ('on-reset', 'on-reset-lost'):
             job.lost = job.at_once = True
-            self.queued.append(job)
+            self.queued += [job, *self._besides(action)]
             return {'way': action.way, 'job': '', 'staged': [
                 list(r) for r in job.refs] if fault == 'on-reset' else []}
         if fault != 'never-arrived':
             self.jobs[key] = job
+            for n, more in enumerate(self._besides(action)):
+                more.ends = self.now + self.besides
+                more.lost, more.at_once = job.lost, False
+                self.jobs[f'{key}-{n}'] = more
         if fault in ('cut', 'never-arrived'):
             raise errors.OutcomeUnknown('connection lost')
         return {'way': action.way, 'job': key}
+
+    def _besides(self, action: Action) -> list[Job]:
+        """The collateral, each flashed by itself."""
+        return [Job({ref: '2'}, self.now + self.besides, set(), True,
+                    at_once=True) for ref in action.also_writes
+                if ref[0] in self.parts]
 
     def _honest(self, action: Action) -> None:
         for item in action.items:

@@ -88,7 +88,7 @@ def test_a_profile_declines_it() -> None:
 
 
 @pytest.mark.parametrize('copies', [
-    1, 0, errors.Rejected('not now'), errors.Unreachable('no answer'),
+    1, 8, errors.Rejected('not now'), errors.Unreachable('no answer'),
     errors.OutcomeUnknown('cut')])
 def test_a_rerun_copies_what_the_first_one_did_not(
         copies: int | Exception) -> None:
@@ -106,6 +106,45 @@ def test_a_rerun_copies_what_the_first_one_did_not(
     assert isinstance(out, outcome.Converged)
     assert set(box.slots.values()) == {'2'}
     assert box.writes == 1
+
+
+@pytest.mark.parametrize('first', [0, 8])
+def test_a_box_that_never_shows_a_copy_is_not_asked_at_every_run(
+        first: int) -> None:
+    """Once for all, and once more for the one of nine that was not copied:
+    then it is told, and nothing is owed or planned any more."""
+    box, disk = board(copies=first), drive.Disk()
+    asked = []
+    for _ in range(4):
+        out = drive.run(box, WANTED, disk)
+        assert isinstance(out, outcome.Converged)
+        asked.append(len(box.commits))
+        box.copies = 0
+    assert asked == ([1, 1, 1, 1] if first == 0 else [1, 2, 2, 2])
+    left = disk.load()
+    assert left is not None and left.owed == ()
+    assert planned(box, owed=left.owed) == []
+
+
+def test_a_box_that_shows_no_copy_says_so_once() -> None:
+    box, disk = board(copies=0), drive.Disk()
+    out = drive.run(box, WANTED, disk)
+    assert isinstance(out, outcome.Converged)
+    assert 'gpu of d0, gpu of d1, gpu of d2 and 6 more' in out.notes[0]
+    assert 'not asked for again' in out.notes[0]
+    out = drive.run(box, WANTED, disk)
+    assert isinstance(out, outcome.Converged) and out.notes == ()
+
+
+def test_what_is_written_anew_is_asked_for_anew() -> None:
+    box, disk = board(copies=0), drive.Disk()
+    drive.run(box, WANTED, disk)
+    for device, _ in NINE:
+        box.parts[device]['gpu'].current = '1'
+    box.copies = 99
+    assert isinstance(drive.run(box, WANTED, disk), outcome.Converged)
+    assert len(box.commits) == 2
+    assert set(box.slots.values()) == {'2'}
 
 
 def test_a_run_that_failed_leaves_all_of_it_to_the_next() -> None:
