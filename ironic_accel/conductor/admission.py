@@ -132,7 +132,7 @@ def _check_plan(task: Any, kind: str, profile: Any, effect: Any) -> None:
         text += f' ({effect[1]})'
     if len(told) > 1:
         text += f'; {len(told) - 1} more refused'
-    age = max(0, round(clock.now() - stored.at))
+    age = max(0, round(clock.shared() - stored.at))
     raise steps.bad(
         f'{text}{hint}; this is by the inventory of {age} s ago: where that '
         'has changed, look again first (accel_refresh)')

@@ -96,7 +96,7 @@ class Due:
             return uuid
 
     def put(self, uuid: str, at: float) -> None:
-        """Give a node back, due at a time (epoch seconds)."""
+        """Give a node back, due at a time (``clock.steady``)."""
         with self._lock:
             self._taken.discard(uuid)
             self._at[uuid] = at
@@ -233,7 +233,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     # What was not read may be told by the next look; past the bound, what is
     # told is published, and what is not costs the traits that it could
     # change.
-    since = queue.partial(uuid, clock.now(), seen.partial)
+    since = queue.partial(uuid, clock.steady(), seen.partial)
     if seen.partial and since < CONF.accelerator.stable_timeout:
         return 'partial'
     try:

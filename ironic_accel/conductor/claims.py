@@ -168,7 +168,7 @@ def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
     for key, row in holders.items():
         wait = known.get(key)
         if wait is None or wait.node != row.uuid:
-            wait = Wait(key, row.uuid, mine[key], clock.now())
+            wait = Wait(key, row.uuid, mine[key], clock.shared())
         if over(wait, row):
             tell(node, f'{mine[key]}: node {row.uuid} has a device with '
                         'this serial number too, and keeps it')

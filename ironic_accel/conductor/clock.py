@@ -12,9 +12,9 @@
 
 """The clocks, in one place: the time of day, and what only grows.
 
-The time of day is for people and for what is compared with other people's
-times. Whatever is waited for is measured by ``elapsed``, which asks the
-other clocks here.
+The time of day of this machine is for people alone. Whatever is waited for
+is measured by ``elapsed``, which asks the other clocks here; a time that is
+stored and compared later, maybe by another conductor, is one of ``shared``.
 """
 
 from __future__ import annotations
@@ -22,18 +22,26 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
+import threading
 import time
 
 import sqlalchemy
 
 #: Epoch seconds in the SQL of the databases that Ironic runs on.
-_EPOCH = {'sqlite': "strftime('%s', 'now')",
+_EPOCH = {'sqlite': "(julianday('now') - 2440587.5) * 86400.0",
           'mysql': 'UNIX_TIMESTAMP(NOW(6))',
           'postgresql': 'EXTRACT(EPOCH FROM clock_timestamp())'}
 
 
+#: Seconds after which the database is asked for its time again.
+ASK = 60.0
+
+_asked: tuple[float, float] | None = None
+_asked_lock = threading.Lock()
+
+
 def now() -> float:
-    """Epoch seconds; it may jump."""
+    """Epoch seconds by this machine; it may jump, and differ from others'."""
     return time.time()
 
 
@@ -70,3 +78,20 @@ def database() -> float:
         name = session.get_bind().dialect.name
         return float(session.execute(sqlalchemy.text(
             f'SELECT {_EPOCH[name]}')).scalar_one())
+
+
+def shared() -> float:
+    """Epoch seconds for what is stored and compared by any conductor later.
+
+    They are the database's, counted on by ``steady`` in between, so that
+    whoever looks at many nodes asks once. The clock of a conductor has no
+    part in it.
+
+    :raises: an error of the database.
+    """
+    global _asked
+    with _asked_lock:
+        tick = steady()
+        if _asked is None or not 0 <= tick - _asked[1] < ASK:
+            _asked = (database(), steady())
+        return _asked[0] + steady() - _asked[1]

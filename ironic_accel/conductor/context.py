@@ -44,8 +44,8 @@ class Context:
     :ivar operation: the operation; ``change`` replaces it.
     :ivar now: the time of the node (``elapsed``), for all that is waited
         for.
-    :ivar wall: epoch seconds at the beginning of the tick, for what people
-        read.
+    :ivar wall: epoch seconds at the beginning of the tick, by the clock that
+        all conductors share, for what is stored and compared later.
     """
 
     task: Any
@@ -102,7 +102,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
         task, current, elapsed.now(task.node) if now is None else now,
         Watched(task, current, endpoints.backend(task, current), burns),
         NodeJournal(task, current), imagestore.images(), known.catalogue(),
-        pace(current), clock.now() if now is None else now)
+        pace(current), clock.shared() if now is None else now)
 
 
 def profile_of(node: Any, current: Operation) -> Profile:

@@ -19,7 +19,9 @@ things, and neither publishes it until they agree again.
 Ironic's table of conductors has no room for anything of ours, and the nodes
 are what every conductor sees. So each conductor keeps a beacon on one of its
 nodes: its name, and the digest of each of its site profiles. Beacons of a
-conductor that Ironic does not count as online any more say nothing.
+conductor that Ironic does not count as online any more say nothing. Which of
+two is the later one its number tells, and no clock: one that stays behind on
+a node that the conductor lost would win by a clock that was set back.
 """
 
 from __future__ import annotations
@@ -45,12 +47,11 @@ from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
-#: ``host``, ``at`` (epoch seconds) and ``profiles`` (name to digest).
+#: ``host``, ``number``, ``at`` (epoch seconds, for people) and ``profiles``
+#: (name to digest).
 KEY = 'accel_site'
 #: Characters of a digest: what is compared is told apart by less.
 SHORT = 16
-#: Seconds after which a beacon is written again.
-REFRESH = 900.0
 #: Seconds for which what the others said is not asked for again.
 FRESH = 10.0
 #: Nodes that are tried for one beacon: a locked one is no place.
@@ -61,11 +62,12 @@ TRIED = 20
 class Beacon:
     """What one conductor said last.
 
+    :ivar number: of the beacons that the conductor wrote, this one.
     :ivar node: the uuid of the node that it stands on.
     """
 
     host: str
-    at: float
+    number: int
     profiles: Mapping[str, str]
     node: str
 
@@ -89,7 +91,7 @@ class Agreement:
 
         :returns: by name, which conductor that is.
         """
-        now = clock.now()
+        now = clock.steady()
         with self._lock:
             if not 0 <= now - self._asked < FRESH:
                 self._others = others(self.host)
@@ -152,7 +154,7 @@ def others(host: str) -> tuple[Beacon, ...]:
     newest: dict[str, Beacon] = {}
     for beacon in _beacons():
         known = newest.get(beacon.host)
-        if known is None or known.at < beacon.at:
+        if known is None or known.number < beacon.number:
             newest[beacon.host] = beacon
     newest.pop(host, None)
     if not newest:
@@ -172,16 +174,15 @@ def announce(manager: Any, context: Any, interface: type) -> None:
 
 
 def _announce(manager: Any, context: Any, interface: type) -> None:
-    now, profiles = clock.now(), own()
+    profiles = own()
     host = getattr(manager, 'host', None) or CONF.host
     agreement().host = host
     if not _online() - {host}:
         # Nobody reads it; whoever comes is told by the next pass.
         return
     mine = [b for b in _beacons() if b.host == host]
-    last = max(mine, key=lambda b: b.at, default=None)
-    if last is not None and last.profiles == profiles \
-            and 0 <= now - last.at < REFRESH:
+    last = max(mine, key=lambda b: b.number, default=None)
+    if last is not None and last.profiles == profiles:
         return
     if last is None and not profiles:
         return
@@ -190,9 +191,11 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
         if driver in HARDWARE_TYPES]
     if last is not None and last.node in nodes:
         nodes = [last.node, *(n for n in nodes if n != last.node)]
+    number = 1 if last is None else last.number + 1
     for uuid in nodes[:TRIED]:
         if _put(context, uuid, interface, {
-                'host': host, 'at': now, 'profiles': profiles}):
+                'host': host, 'number': number, 'at': clock.now(),
+                'profiles': profiles}):
             break
 
 
@@ -230,7 +233,8 @@ def _beacons() -> list[Beacon]:
         if not raw:
             continue
         try:
-            found.append(Beacon(raw['host'], raw['at'],
+            # One of an earlier version has no number: it is the first.
+            found.append(Beacon(raw['host'], int(raw.get('number', 0)),
                                 dict(raw['profiles']), row.uuid))
         except (KeyError, TypeError, ValueError) as exc:
             LOG.warning('What node %(node)s has under %(key)s is not read: '

@@ -185,6 +185,7 @@ def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
                    else 'failed')
     elif current.work == 'apply':
         outcome = 'converged'
+    # The times of day are for people; how long it took is counted.
     now = clock.now()
     seconds = round(elapsed.now(task.node) - current.started, 1)
     result: dict[str, Any] = {

@@ -35,7 +35,8 @@ from ironic_accel.model.errors import ErrorClass
 
 LOG = log.getLogger(__name__)
 
-#: ``reason``, ``by`` (a user's id or null) and ``at`` (epoch seconds).
+#: ``reason``, ``by`` (a user's id or null) and ``at`` (epoch seconds, for
+#: people: a hold has no end of its own).
 KEY = 'accel_hold'
 
 

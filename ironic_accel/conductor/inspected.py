@@ -204,7 +204,7 @@ def _looked(task: Any, plugin_data: Mapping[str, Any]
     failed = plugin_data.get(ERROR_KEY)
     if failed:
         return None, f'the ramdisk could not look: {failed}'
-    at = clock.now()
+    at = clock.shared()
     inside = sent(plugin_data)
     if inside is not None and (inside.busy or not inside.complete):
         return None, 'not everything was seen in the ramdisk'

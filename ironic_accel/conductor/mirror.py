@@ -25,6 +25,8 @@ the node tells that somebody wrote over it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import json
@@ -115,6 +117,36 @@ def overwritten(node: Any) -> Kept | None:
 
 def lost() -> set[str]:
     """The uuids of the nodes that somebody wrote over."""
+    return {uuid for uuid, info, kept in _rows()
+            if kept.generation > generation(info)}
+
+
+def seen_through(nodes: Iterable[Any]) -> list[Any]:
+    """Nodes as they would be had nobody written over them.
+
+    For whoever decides by other nodes than the one that it holds: those are
+    mended by who holds them, and until then they say what is not so.
+
+    :param nodes: as they were read, before this was called: what was begun
+        in between is kept by then, so that none of it is missed. They are
+        changed here, and not to be saved.
+    :returns: the same nodes.
+    """
+    found = list(nodes)
+    there = {uuid: kept for uuid, _info, kept in _rows()} if found else {}
+    for node in found:
+        kept = there.get(node.uuid)
+        if kept is not None and kept.generation > generation(
+                node.driver_internal_info):
+            restore(node, kept)
+    return found
+
+
+def _rows() -> Iterator[tuple[str, Mapping[str, Any] | None, Kept]]:
+    """Uuid and internal info of the nodes of which anything is kept.
+
+    Few at any time: those that something is written to.
+    """
     from ironic.db.sqlalchemy import api as db_api
     from ironic.db.sqlalchemy import models
     history, nodes = _table(), models.Node.__table__
@@ -123,8 +155,10 @@ def lost() -> set[str]:
             nodes.c.uuid, nodes.c.driver_internal_info, history.c.event
         ).where(history.c.event_type == EVENT_TYPE,
                 nodes.c.id == history.c.node_id)).all()
-    return {row.uuid for row in rows if (kept := _read(row.event))
-            and kept.generation > generation(row.driver_internal_info)}
+    for row in rows:
+        kept = _read(row.event)
+        if kept is not None:
+            yield str(row.uuid), row.driver_internal_info, kept
 
 
 def restore(node: Any, kept: Kept) -> None:

@@ -118,7 +118,7 @@ def _begin(task: Any, since: float) -> None:
     if operation.kind_of(node) != 'idle' or current is not None \
             or operation.foreign(node):
         return
-    now = clock.now()
+    now = clock.shared()
     looks = (node.driver_internal_info or {}).get(LOOKS_KEY) or {}
     if looks.get('since') != since:
         looks = {'since': since, 'times': 0, 'at': 0.0}

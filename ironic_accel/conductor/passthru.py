@@ -218,4 +218,4 @@ def _stored(task: Any) -> store.Stored:
 
 
 def _age(at: float) -> float:
-    return round(max(0.0, clock.now() - at), 1)
+    return round(max(0.0, clock.shared() - at), 1)

@@ -36,6 +36,10 @@ KEY = 'accel_proofs'
 #: the tenant is gone.
 TENANT_KEY = 'accel_tenant'
 
+#: Seconds by which a proof may have been made later than now: conductors ask
+#: the database for its time now and then.
+AHEAD = 300.0
+
 #: States of a node that nobody has.
 FREE = frozenset({
     states.ENROLL, states.MANAGEABLE, states.AVAILABLE, states.CLEANING,
@@ -43,7 +47,7 @@ FREE = frozenset({
 
 
 def of(node: Any) -> dict[str, dict[str, Any]]:
-    """Proofs by profile: ``digest``, ``at`` (epoch seconds), ``devices``."""
+    """Proofs by profile: ``digest``, ``at`` (epoch seconds, shared), ``devices``."""
     return dict((node.driver_internal_info or {}).get(KEY) or {})
 
 
@@ -56,7 +60,7 @@ def keep(node: Any, profile: Profile, devices: Iterable[str],
     found = of(node)
     found[profile.name] = {
         'digest': profile.digest, 'devices': sorted(set(devices)),
-        'at': clock.now() if now is None else now}
+        'at': clock.shared() if now is None else now}
     node.set_driver_internal_info(KEY, found)
 
 
@@ -94,9 +98,13 @@ def had_tenant(node: Any) -> bool:
 
 
 def too_old(at: float, now: float) -> bool:
-    """Whether a proof of then (epoch seconds) has gone past its age."""
+    """Whether a proof of then (epoch seconds) has gone past its age.
+
+    How old one is that was made later than now, nobody knows: the clock of
+    the database was set back since, or it was a conductor's that went ahead.
+    """
     oldest = CONF.accelerator.proof_max_age
-    return bool(oldest) and now - at > oldest
+    return bool(oldest) and not -AHEAD <= now - at <= oldest
 
 
 def void(node: Any, profiles: Mapping[str, Profile],
@@ -105,7 +113,7 @@ def void(node: Any, profiles: Mapping[str, Profile],
 
     :param profiles: the site profiles as they are now.
     """
-    now = clock.now() if now is None else now
+    now = clock.shared() if now is None else now
     differing = digests.differing() if of(node) else {}
     out = {}
     for name, proof in of(node).items():

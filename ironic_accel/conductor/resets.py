@@ -144,6 +144,11 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
         if waiting is not None:
             return Step(record, waiting, 'waiting for the BMC')
     elif phase == 'aux':
+        # The host went down since the first look: others had time to begin.
+        held = neighbours.check_reset(task)
+        if held:
+            raise BmcBusy(held, error_class=ErrorClass.TRANSIENT,
+                          node=task.node.uuid)
         # Saved as gone on before it is asked for: whether a request got out
         # before a crash cannot be told, and it is not made twice.
         record = _note(journal, record, {'phase': 'bmc', 'at': now})

@@ -114,7 +114,7 @@ def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
     :param plan: the document of the plan that was made of it.
     :param looks: when each way looked, where not all did now.
     """
-    at = clock.now() if now is None else now
+    at = clock.shared() if now is None else now
     when = {w: at for w in inventory.seen_via} | {
         w: t for w, t in (looks or {}).items() if w in inventory.seen_via}
     data = _data(task)
@@ -193,8 +193,13 @@ def looks(task: Any, own: Inventory, now: float) -> dict[str, float]:
 
 
 def tenant_gone(node: Any) -> None:
-    """Do not vouch any more for what was seen inside; the caller saves."""
-    node.set_driver_internal_info(INSIDE_KEY, clock.now())
+    """Do not vouch any more for what was seen inside; the caller saves.
+
+    Whatever was seen until now, it was before this: also where the clock of
+    the database was set back since.
+    """
+    last = (node.driver_internal_info.get(SUMMARY_KEY) or {}).get('at', 0.0)
+    node.set_driver_internal_info(INSIDE_KEY, max(clock.shared(), last))
 
 
 def seen_inside(node: Any, own: Inventory) -> None:

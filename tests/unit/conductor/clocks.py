@@ -30,5 +30,7 @@ def told(now: Callable[[], float]) -> Iterator[None]:
         mock.patch.object(clock, 'steady', autospec=True,
                           side_effect=now), \
         mock.patch.object(clock, 'database', autospec=True,
+                          side_effect=now), \
+        mock.patch.object(clock, 'shared', autospec=True,
                           side_effect=now):
         yield

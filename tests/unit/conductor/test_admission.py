@@ -35,11 +35,11 @@ from oslo_utils import uuidutils
 import pytest
 
 from ironic_accel.conductor import asked
-from ironic_accel.conductor import clock
 from ironic_accel.conductor import holds
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
+from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -124,8 +124,7 @@ def cloud(make_node: Make, context: Any, profiles: pathlib.Path
 
     with mock.patch.object(manager.ConductorManager, '_spawn_worker',
                            autospec=True, side_effect=spawn), \
-        mock.patch.object(clock, 'now', autospec=True,
-                          side_effect=lambda: NOW), \
+        clocks.told(lambda: NOW), \
         mock.patch.object(ramdisk.RamdiskDeploy, 'validate', autospec=True):
         yield made
 

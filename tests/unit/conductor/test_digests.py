@@ -274,10 +274,49 @@ def test_a_beacon_is_written_once_and_where_there_is_room(
     free.refresh()
     assert free.driver_internal_info[digests.KEY]['profiles'] \
         != first['profiles']
-    cloud.now += digests.REFRESH
+
+
+@pytest.mark.parametrize('jump', [-86400.0, -3600.0, 3600.0, 86400.0])
+@pytest.mark.parametrize('aged', [False, True])
+def test_the_later_beacon_counts_whatever_the_clocks_say(
+        cloud: Cloud, jump: float, aged: bool) -> None:
+    """One stays behind on a node that cannot be written to any more.
+
+    :param aged: whether that one is of a version that did not number them.
+    """
+    one = cloud.conductor('one')
+    cloud.conductor('two')
     one.pass_over()
-    free.refresh()
-    assert free.driver_internal_info[digests.KEY]['at'] == cloud.now
+    behind = next(n for n in one.nodes
+                  if digests.KEY in n.driver_internal_info)
+    if aged:
+        beacon = dict(behind.driver_internal_info[digests.KEY])
+        del beacon['number']
+        behind.set_driver_internal_info(digests.KEY, beacon)
+        behind.save()
+    objects.Node.reserve(cloud.context, 'somebody', behind.id)
+    try:
+        one.write('disabled')
+        cloud.now += jump
+        one.pass_over()
+    finally:
+        objects.Node.release(cloud.context, 'somebody', behind.id)
+    told, = digests.others('two')
+    assert told.node != behind.uuid
+    with one.running():
+        assert told.profiles == digests.own()
+    # And nobody asks a day later, or never, what the others say.
+    two = digests.Agreement()
+    two.host = 'two'
+    with mock.patch.object(sites, '_instance', one.sites), \
+            mock.patch.object(digests, 'others', autospec=True,
+                              return_value=()) as asked:
+        for _ in range(3):
+            two.differing()
+        assert asked.call_count == 1
+        cloud.now += digests.FRESH + 1
+        two.differing()
+        assert asked.call_count == 2
 
 
 def test_a_beacon_that_is_not_understood_or_has_no_room_is_passed_over(

@@ -30,9 +30,12 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import guarding
 from ironic_accel.conductor import loop
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import proofs
 from ironic_accel.conductor import reaper
+from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.converge import ports
+from ironic_accel.model import loader
 from ironic_accel.model.device import Busy
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -69,6 +72,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     monkeypatch.setattr(clock, 'boot', lambda: made.boot)
     monkeypatch.setattr(clock, 'database',
                         lambda: made.real + made.shared)
+    monkeypatch.setattr(clock, '_asked', None)
     return made
 
 
@@ -129,6 +133,84 @@ def test_the_clocks_are_real() -> None:
 
 def test_the_database_tells_its_time(make_node: Make) -> None:
     assert abs(clock.database() - clock.now()) < 10
+    # Not in whole seconds: looks of one second have an order.
+    assert any(clock.database() % 1 for _ in range(3))
+
+
+@pytest.mark.parametrize('skew', [-DAY, -3600.0, 3600.0, DAY])
+def test_what_is_compared_later_is_no_conductor_s_time_of_day(
+        make_node: Make, clocks: Clocks, skew: float) -> None:
+    begun = clock.shared()
+    assert begun == clocks.real
+    clocks.skew = skew
+    for seconds in (1, 40, 7200):
+        clocks.real += seconds
+        assert clock.shared() == clocks.real
+    # The database is asked for it now and then, not for each node.
+    clocks.shared = 50.0
+    assert clock.shared() == clocks.real
+    clocks.real += clock.ASK
+    assert clock.shared() == clocks.real + 50
+    # Another start of the machine: what it counted by is worth nothing.
+    clocks.started = clocks.real - 5
+    assert clock.shared() == clocks.real + 50
+
+
+def profile() -> Any:
+    """A site profile that says something."""
+    return loader.load_data(site_profile('h100-new'))
+
+
+@pytest.mark.parametrize('skew', [-DAY, -3600.0, 3600.0, DAY])
+def test_a_proof_is_as_old_as_it_is_on_every_conductor(
+        make_node: Make, clocks: Clocks, skew: float) -> None:
+    node, one = make_node(), profile()
+    CONF.set_override('proof_max_age', 7200, group='accelerator')
+    try:
+        proofs.keep(node, one, ['gpu-0'])
+        clocks.to('b', skew)
+        clocks.real += 7000
+        assert proofs.void(node, {one.name: one}) == {}
+        clocks.real += 300
+        assert proofs.void(node, {one.name: one}) == {
+            one.name: 'the proof is too old'}
+    finally:
+        CONF.clear_override('proof_max_age', group='accelerator')
+
+
+def test_a_proof_of_later_than_now_is_none(
+        make_node: Make, clocks: Clocks) -> None:
+    """The clock of the database was set back: its age is not known."""
+    node, one = make_node(), profile()
+    CONF.set_override('proof_max_age', 7200, group='accelerator')
+    try:
+        proofs.keep(node, one, ['gpu-0'])
+        clocks.shared = -DAY
+        clocks.real += clock.ASK
+        assert proofs.void(node, {one.name: one}) == {
+            one.name: 'the proof is too old'}
+        # What conductors differ by that ask at different moments is none.
+        clocks.shared = 1.0 - proofs.AHEAD - clock.ASK
+        clocks.real += clock.ASK
+        assert proofs.void(node, {one.name: one}) == {}
+    finally:
+        CONF.clear_override('proof_max_age', group='accelerator')
+
+
+@pytest.mark.parametrize('skew', [-DAY, -3600.0, 3600.0, DAY])
+@pytest.mark.parametrize('shared', [0.0, -DAY])
+def test_what_a_tenant_may_have_changed_is_of_before_it_was_gone(
+        make_node: Make, clocks: Clocks, skew: float,
+        shared: float) -> None:
+    """Whoever looked, and whoever saw the tenant go."""
+    node = make_node()
+    seen_at = clock.shared()
+    node.set_driver_internal_info(store.SUMMARY_KEY, {'at': seen_at})
+    clocks.to('b', skew)
+    clocks.shared = shared
+    clocks.real += 600
+    store.tenant_gone(node)
+    assert node.driver_internal_info[store.INSIDE_KEY] >= seen_at
 
 
 def test_a_foreign_count_is_due_at_once_and_then_waits(

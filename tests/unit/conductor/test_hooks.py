@@ -115,7 +115,7 @@ def bmc() -> Iterator[mock.Mock]:
 @pytest.fixture(autouse=True)
 def now() -> Iterator[mock.Mock]:
     """The time, which stands still."""
-    with mock.patch.object(clock, 'now', autospec=True,
+    with mock.patch.object(clock, 'shared', autospec=True,
                            return_value=NOW) as made:
         yield made
 

@@ -240,7 +240,10 @@ def test_devices_in_use_are_not_reset(
     ('https://192.0.2.1:443/redfish/v1', '192.0.2.1', True),
     ('http://192.0.2.1', 'https://192.0.2.1', False),
     ('https://192.0.2.1:8443', 'https://192.0.2.1', False),
-    ('https://[2001:db8::1]', 'https://[2001:DB8::1]/', True)])
+    ('https://[2001:db8::1]', 'https://[2001:DB8::1]/', True),
+    ('https://[2001:db8::1]', 'https://[2001:db8:0:0::0:1]', True),
+    ('https://[2001:db8::1]', 'https://[2001:db8::2]', False),
+    ('https://bmc.example.org', 'https://bmc.example.org.:443', True)])
 def test_one_bmc_has_one_address(
         make_node: Make, one: str, other: str, same: bool) -> None:
     found = {neighbours.address(make_node(
