@@ -47,7 +47,7 @@ FREE = frozenset({
 
 
 def of(node: Any) -> dict[str, dict[str, Any]]:
-    """Proofs by profile: ``digest``, ``at`` (epoch seconds, shared), ``devices``."""
+    """Proofs by profile: ``digest``, ``at`` (shared time), ``devices``."""
     return dict((node.driver_internal_info or {}).get(KEY) or {})
 
 
