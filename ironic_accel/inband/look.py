@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
@@ -31,6 +32,7 @@ import time
 from ironic_accel.inband import devices as made
 from ironic_accel.inband import functions
 from ironic_accel.inband import holders
+from ironic_accel.inband import loader
 from ironic_accel.inband import slots
 from ironic_accel.inband.devices import Card
 from ironic_accel.inband.family import FACTS
@@ -145,6 +147,7 @@ class Look:
         warnings += [Warned(card.address, held) for card in cards
                      if (held := holders.given_away(
                          self._host, card.address))]
+        warnings += self._nobody(cards, told)
         self._told = told
         self._made = made.devices(
             sorted(cards, key=lambda c: c.address), told,
@@ -158,6 +161,25 @@ class Look:
             devices=self._made.devices,
             lacking=tuple(f'{a} is being written' for a in sorted(here)),
             unread=self._dated((*bus.unread, *self._made.unread)))
+
+    def _nobody(self, cards: Sequence[Card],
+                told: Mapping[str, Sequence[Told]]) -> list[Warned]:
+        """Of which devices nobody could be asked: what sysfs does not tell
+        of them is untold, which is not the same as well."""
+        out = [] if self._families else [Warned(
+            loader.NAMESPACE, 'no tool family is installed: health, versions '
+            'and modes of all devices are untold, and nothing can be '
+            'written here; install ironic-accel as a package')]
+        for card in cards:
+            mine = self._claims.get(card.address, ())
+            if all(f.generic for f in mine) and not any(
+                    t.components or t.modes or t.health or t.unread
+                    for f in card.functions
+                    for t in told.get(f.address, ())):
+                out.append(Warned(
+                    card.address, 'no tool family here is for this device: '
+                    'its health, versions and modes are untold'))
+        return out
 
     def _dated(self, unread: Iterable[Unread]) -> tuple[Unread, ...]:
         """Each with the time of the first look in a row that lacked it."""

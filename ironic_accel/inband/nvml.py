@@ -14,7 +14,8 @@
 
 ``python -m ironic_accel.inband.nvml MODULE ask ADDRESS`` prints a line of
 JSON for each query: its ``name``, and its ``value`` or its ``error`` (NVML's
-number) and ``text``. ``set ADDRESS QUERY VALUE`` sets first.
+number) and ``text``. ``set ADDRESS QUERY VALUE`` sets first; a MIG mode that
+cannot become active because the GPU is used is given back.
 
 NVML talks to the driver, and a GPU that hangs may hold a call for ever: this
 process can be ended, what it has said by then counts, and another GPU has
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
+import ctypes
 import functools
 import importlib
 import json
@@ -38,7 +40,13 @@ QUERIES = (
     'nvmlDeviceGetBoardPartNumber', 'nvmlDeviceGetVbiosVersion',
     'nvmlDeviceGetInforomImageVersion', 'nvmlDeviceGetMigMode',
     'nvmlDeviceGetEccMode', 'nvmlDeviceGetRemappedRows',
-    'nvmlDeviceGetRetiredPagesPendingStatus')
+    'nvmlDeviceGetRetiredPagesPendingStatus', 'nvmlDeviceGetRepairStatus',
+    'nvmlDeviceGetUnrepairableMemoryFlag_v1')
+#: What lists the processes that use a GPU.
+_PROCESSES = ('nvmlDeviceGetComputeRunningProcesses',
+              'nvmlDeviceGetGraphicsRunningProcesses',
+              'nvmlDeviceGetMPSComputeRunningProcesses')
+_SET_MIG, _GET_MIG = 'nvmlDeviceSetMigMode', 'nvmlDeviceGetMigMode'
 
 Answer = dict[str, Any]
 
@@ -74,6 +82,55 @@ def _uncorrected(nvml: Any, handle: Any) -> Any:
         nvml.NVML_VOLATILE_ECC)
 
 
+def _sram(nvml: Any, handle: Any) -> Any:
+    """Whether its memory had more errors than NVIDIA's diagnostic allows."""
+    found = nvml.c_nvmlEccSramErrorStatus_v1_t()
+    nvml.nvmlDeviceGetSramEccErrorStatus(handle, ctypes.byref(found))
+    return int(found.bThresholdExceeded)
+
+
+def _fabric(nvml: Any, handle: Any) -> Any:
+    """Of the NVLink fabric: state, status and health as a whole."""
+    found = nvml.c_nvmlGpuFabricInfo_v3_t()
+    nvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(found))
+    return [int(found.state), int(found.status), int(found.healthSummary)]
+
+
+def _cc(nvml: Any, handle: Any) -> Any:
+    """Confidential computing of the machine's GPUs, as their driver has it:
+    whether it is on, and on for developers."""
+    found = nvml.nvmlSystemGetConfComputeState()
+    return [int(found.ccFeature), int(found.devToolsMode)]
+
+
+def _multi_gpu(nvml: Any, handle: Any) -> Any:
+    """How several GPUs are protected together."""
+    found = nvml.c_nvmlSystemConfComputeSettings_v1_t()
+    status = nvml.nvmlSystemGetConfComputeSettings(ctypes.byref(found))
+    if status != nvml.NVML_SUCCESS:
+        raise nvml.NVMLError(status)
+    return int(found.multiGpuMode)
+
+
+def _protected(nvml: Any, handle: Any) -> Any:
+    """Bytes of this GPU's memory that confidential computing protects."""
+    return int(nvml.nvmlDeviceGetConfComputeProtectedMemoryUsage(
+        handle).total)
+
+
+def _processes(nvml: Any, handle: Any) -> Any:
+    """Ids of the processes that use the GPU."""
+    return sorted({int(p.pid) for name in _PROCESSES
+                   for p in getattr(nvml, name)(handle)})
+
+
+#: Asked of a GPU besides, by names of ours.
+_MORE: tuple[tuple[str, Callable[[Any, Any], Any]], ...] = (
+    ('recovery', _recovery), ('uncorrected', _uncorrected), ('sram', _sram),
+    ('fabric', _fabric), ('cc', _cc), ('multi_gpu', _multi_gpu),
+    ('protected', _protected), ('processes', _processes))
+
+
 def _say(name: str, answer: Answer) -> bool:
     """Print an answer at once; whether it is one."""
     print(json.dumps({'name': name, **answer}), flush=True)
@@ -93,8 +150,7 @@ def _ask(nvml: Any, address: str) -> None:
     for name in QUERIES:
         _say(name, _told(
             nvml, functools.partial(getattr(nvml, name, _older), handle)))
-    for name, query in (('recovery', _recovery),
-                        ('uncorrected', _uncorrected)):
+    for name, query in _MORE:
         _say(name, _told(nvml, functools.partial(query, nvml, handle)))
 
 
@@ -103,11 +159,23 @@ def _older(handle: Any) -> Any:
 
 
 def _set(nvml: Any, address: str, name: str, value: int) -> Answer:
-    """Set one mode; ``value`` is the status that NVML gives back."""
+    """Set one mode; ``value`` is the status that NVML gives back.
+
+    Where a GPU that is used cannot activate a MIG mode, NVML keeps it for
+    the next reset, whoever does that: what waited before is set again.
+    """
+    before = None
+    if name == _SET_MIG:
+        before = _told(nvml, lambda: getattr(nvml, _GET_MIG)(
+            _handle(nvml, address))).get('value')
     found = _told(nvml, lambda: getattr(nvml, name)(
         _handle(nvml, address), value))
-    if found.get('value'):
-        found['text'] = str(nvml.NVMLError(found['value']))
+    status = found.get('value')
+    if status:
+        found['text'] = str(nvml.NVMLError(status))
+    if status == nvml.NVML_ERROR_IN_USE and before:
+        _say('undo', _told(nvml, lambda: getattr(nvml, name)(
+            _handle(nvml, address), before[1])))
     return found
 
 

@@ -22,6 +22,7 @@ is written here: that is its board's BMC.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import re
 
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.family import Beside
@@ -30,6 +31,7 @@ from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.family import Told
 from ironic_accel.inband.host import Host
+from ironic_accel.inband.host import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import nvidia_cc
 from ironic_accel.inband.tools import nvidia_nvml
@@ -37,6 +39,7 @@ from ironic_accel.inband.tools.nvidia_nvml import MODES
 from ironic_accel.inband.tools.nvidia_nvml import SWITCH
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.facts import Product
@@ -47,6 +50,14 @@ DRIVER = 'nvidia'
 SMI = 'nvidia-smi'
 
 #: GPUs: VGA and 3D controllers.
+#: What nvidia-smi says of a GPU that it did not reset: until driver 460 the
+#: first line alone, later a list (NVIDIA gpu-operator, issue 118; NVSentinel,
+#: issue 1690).
+_NOT_RESET = re.compile(
+    r'^\s*GPU [0-9A-Fa-f]{8}:[0-9A-Fa-f:.]+(?::| is) (\S.*?)\.?\s*$',
+    re.MULTILINE)
+_END_THEM = ('end what uses the GPU: processes, nvidia-persistenced, Fabric '
+             'Manager, DCGM, or unload nvidia_drm')
 _CLASSES = ('0300', '0302')
 
 
@@ -82,7 +93,15 @@ class NvidiaGpu(common.BaseFamily):
             if not nvidia_cc.driven(host, at):
                 told[at] = self._undriven(host, function, warnings)
             elif host.has_nvml():
-                told[at] = nvidia_nvml.ask(host, at)
+                found, said = nvidia_nvml.ask(host, at)
+                told[at] = nvidia_nvml.told(found, said, [
+                    m for m in ('cc', 'ppcie') if has_mode(function, m)])
+                users = nvidia_nvml.users(host, found)
+                if users:
+                    warnings[common.warned(
+                        NVML, at, f'the GPU is used by {users}: meanwhile '
+                        'its MIG mode is not set and it is not reset')
+                        ] = None
             else:
                 warnings[common.missing(NVML)] = None
         return Seen(told, tuple(warnings))
@@ -114,7 +133,15 @@ class NvidiaGpu(common.BaseFamily):
 
     def set(self, host: Host, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
-        """Set modes one by one; each is read back."""
+        """Set modes one by one; each is read back. Nothing is set on a GPU
+        of which one mode cannot be, because it is used."""
+        if any(i.name == 'mig' for i in items):
+            users = self._users(host, device)
+            if users:
+                return common.failures(
+                    device, items, f'the GPU is used by {users}, and its MIG '
+                    'mode is not set meanwhile: nothing was changed',
+                    error_class=ErrorClass.NEEDS_OPERATOR, todo=_END_THEM)
         out: list[Result] = []
         for item in items:
             progress(f'setting {item.name} of {device.address}', None)
@@ -130,6 +157,14 @@ class NvidiaGpu(common.BaseFamily):
                     'be set by NVML')
         return tuple(out)
 
+    def _users(self, host: Host, device: Device) -> str | None:
+        """Who uses a GPU now, as far as NVML tells."""
+        if device.address is None or not host.has_nvml() or (
+                not nvidia_cc.driven(host, device.address)):
+            return None
+        return nvidia_nvml.users(host, nvidia_nvml.ask(
+            host, device.address)[0])
+
     def _set(self, host: Host, device: Device,
              item: Item) -> tuple[Result, ...]:
         """Set and read back. Where the set does not come back, the GPU says
@@ -142,19 +177,21 @@ class NvidiaGpu(common.BaseFamily):
                         str(int(item.wanted == 'enabled')))
         found = nvidia_nvml.answers(ran)
         said = common.said('NVML', ran)
-        after = (nvidia_nvml.told(found, said) if 'set' in found
-                 else nvidia_nvml.ask(host, at))
+        after = nvidia_nvml.told(*((found, said) if 'set' in found
+                                   else nvidia_nvml.ask(host, at)))
         mode = next((m for m in after.modes if m.name == item.name), None)
         status = found.get('set', found.get('init', {}))
+        in_use = nvidia_nvml.IN_USE in (
+            status.get('error'), status.get('value'))
+        if in_use:
+            return _used(device, item, mode)
         if 'error' not in status and mode is not None and item.wanted == (
                 mode.current if mode.pending is None else mode.pending):
             return common.ok(device, [item])
-        in_use = status.get('error') == nvidia_nvml.IN_USE
         return common.failures(
             device, [item], f"NVML: {status['text']}" if status.get('text')
             else said if 'set' not in found else 'not taken by the GPU',
-            error_class=ErrorClass.TRANSIENT if in_use
-            else ErrorClass.PERMANENT, expected=str(item.wanted),
+            error_class=ErrorClass.PERMANENT, expected=str(item.wanted),
             seen=str(mode.pending or mode.current) if mode else None)
 
     def resets(self, host: Host, device: Device) -> Effect:
@@ -173,12 +210,39 @@ class NvidiaGpu(common.BaseFamily):
         progress(f'resetting {device.address}', None)
         if not nvidia_cc.driven(host, device.address):
             return nvidia_cc.reset(host, device)
+        users = self._users(host, device)
+        if users:
+            return common.reset_failed(
+                device, f'the GPU is used by {users}: it was not reset',
+                todo=_END_THEM)
         ran = host.run((SMI, '-r', '-i', device.address), common.RESET)
         if not ran.ok:
             return common.reset_failed(
-                device, common.said(SMI, ran), todo='end what uses the GPU: '
-                'nvidia-persistenced, Fabric Manager, DCGM, processes')
-        return _waits(device, nvidia_nvml.ask(host, device.address))
+                device, _refused(ran) or common.said(SMI, ran),
+                todo=_END_THEM)
+        return _waits(device, nvidia_nvml.told(
+            *nvidia_nvml.ask(host, device.address)))
+
+
+def _used(device: Device, item: Item, mode: Mode | None
+          ) -> tuple[Result, ...]:
+    """A mode that was not set, because somebody uses the GPU."""
+    waits = mode is not None and mode.pending is not None
+    return common.failures(
+        device, [item], 'NVML: the GPU is used by another client, and its '
+        f'{item.name} mode ' + (
+            f'{mode.pending} waits for its next reset' if mode and waits
+            else 'is as it was' if mode and mode.current is not None
+            else 'cannot be read'),
+        error_class=ErrorClass.TRANSIENT, expected=str(item.wanted),
+        seen=str(mode.current) if mode else None, todo=_END_THEM)
+
+
+def _refused(ran: Ran) -> str | None:
+    """Why nvidia-smi did not reset a GPU, in one sentence."""
+    match = _NOT_RESET.search(ran.out) or _NOT_RESET.search(ran.err)
+    return (f'{SMI} did not reset the GPU: {common.tell(match[1])}'
+            if match else None)
 
 
 def _waits(device: Device, after: Told) -> tuple[Result, ...]:

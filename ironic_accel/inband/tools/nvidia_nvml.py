@@ -13,12 +13,20 @@
 """What NVML tells of a GPU.
 
 Sources: NVML API reference and its binding ``nvidia-ml-py`` (names, values,
-errors); NVIDIA's documents on row remapping, page retirement and recovery
-actions, as far as the values' names there say it.
+errors; nvmlGpuFabricInfo_v3_t, nvmlRepairStatus_v1_t,
+nvmlEccSramErrorStatus_v1_t, nvmlConfComputeSystemState_t); NVIDIA's documents
+on row remapping, page retirement and recovery actions, as far as the values'
+names there say it. What the real ones answer was read on an H200 with driver
+580.159.04.
+
+Not asked: the state of single NVLinks, of which an inactive one is no fault
+where nothing is at its other end; the version of the GSP's firmware, which is
+the driver's own; the place on the baseboard, which its BMC calls otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +50,9 @@ SWITCH = {0: 'disabled', 1: 'enabled'}
 MODES = {'mig': ('nvmlDeviceGetMigMode', 'nvmlDeviceSetMigMode'),
          'ecc': ('nvmlDeviceGetEccMode', 'nvmlDeviceSetEccMode')}
 
-NOT_SUPPORTED, FUNCTION_NOT_FOUND, IN_USE = 3, 13, 19
+NOT_SUPPORTED, IN_USE = 3, 19
+#: A library or a binding that is older than the query, or than its form.
+_OLDER = (13, 25)
 #: By NVML's number, what an error says of the GPU that gave it: not found
 #: although the driver holds it, without power or interrupts, with a corrupt
 #: InfoROM, lost, in need of a reset, and "an internal driver error".
@@ -52,6 +62,22 @@ _IDENTITY = {'serial': 'nvmlDeviceGetSerial', 'model': 'nvmlDeviceGetName',
              'part_number': 'nvmlDeviceGetBoardPartNumber'}
 _PARTS = (('gpu', 'VBIOS', 'nvmlDeviceGetVbiosVersion'),
           ('inforom', 'InfoROM', 'nvmlDeviceGetInforomImageVersion'))
+
+#: nvmlGpuFabricState_t, "completed"; by number, what the fabric's health says
+#: of the GPU: unhealthy, limited capacity.
+_FABRIC_UP, _FABRIC_HEALTH = 3, {1: 'OK', 2: 'Critical', 3: 'Warning'}
+#: By ccFeature and devToolsMode, the mode that all GPUs of the driver have.
+_CC = {(0, 0): 'off', (1, 0): 'on', (1, 1): 'devtools'}
+_PPCIE = {0: 'disabled', 1: 'enabled'}
+
+#: By query, what a number or flag that is not 0 says.
+_HEALTH = {
+    'nvmlDeviceGetRetiredPagesPendingStatus': 'Warning',
+    'recovery': 'Warning', 'uncorrected': 'Warning', 'sram': 'Warning',
+    'nvmlDeviceGetRepairStatus': 'Warning',
+    'nvmlDeviceGetUnrepairableMemoryFlag_v1': 'Critical'}
+#: How many users of a GPU are named.
+_USERS = 4
 
 Answers = Mapping[str, Mapping[str, Any]]
 
@@ -68,16 +94,34 @@ def answers(ran: Ran) -> Answers:
     return found
 
 
-def ask(host: Host, address: str) -> Told:
-    """All that NVML says of a GPU."""
+def ask(host: Host, address: str) -> tuple[Answers, str]:
+    """What NVML answers about a GPU, and what to say of a query to which
+    there is no answer."""
     ran = host.nvml(common.ASK, 'ask', address)
-    return told(answers(ran), common.said('NVML', ran))
+    return answers(ran), common.said('NVML', ran)
 
 
-def told(found: Answers, said: str) -> Told:
+def users(host: Host, found: Answers) -> str | None:
+    """Who uses a GPU, in words; None where nobody is known to.
+
+    What NVML itself is not told of (nvidia-persistenced, DCGM) is not among
+    them, nor what runs in another process namespace by its name.
+    """
+    pids = found.get('processes', {}).get('value')
+    if not isinstance(pids, list) or not pids:
+        return None
+    words = [f'process {pid}' + (f' ({name})' if name else '')
+             for pid in pids[:_USERS]
+             for name in (common.text_of(host.read(f'/proc/{pid}/comm')),)]
+    more = len(pids) - len(words)
+    return ', '.join(words) + (f' and {more} more' if more else '')
+
+
+def told(found: Answers, said: str, modes: Collection[str] = ()) -> Told:
     """What the answers to a question come to.
 
     :param said: what to say of a query that has no answer.
+    :param modes: which of ``cc`` and ``ppcie`` such a GPU has.
     """
     for name in ('init', 'handle'):
         answer = found.get(name, {})
@@ -94,13 +138,14 @@ def told(found: Answers, said: str) -> Told:
                 for key, query in _IDENTITY.items()}
     parts = tuple(part for part in (
         _part(reader, *row) for row in _PARTS) if part)
-    modes = tuple(mode for mode in (
-        _mode(reader, name) for name in MODES) if mode)
+    seen = [_mode(reader, name) for name in MODES]
+    seen += [_protection(reader, name) for name in ('cc', 'ppcie')
+             if name in modes]
     health = _health(reader)
     return Told(
         serial=clean_serial(identity['serial']), model=identity['model'],
         part_number=identity['part_number'], health=health,
-        components=parts, modes=modes, unread=tuple(reader.unread),
+        components=parts, modes=tuple(m for m in seen if m), unread=tuple(reader.unread),
         absent=tuple(f for f in reader.absent if f != 'identity'))
 
 
@@ -122,7 +167,7 @@ class _Reader:
         error = answer.get('error')
         if error == NOT_SUPPORTED:
             self.absent.append(fact)
-        elif error != FUNCTION_NOT_FOUND:
+        elif error not in _OLDER:
             self.wrong(_words(answer, self._said), fact)
             if error in _ERRORS:
                 self.errors.append(_ERRORS[error])
@@ -167,14 +212,47 @@ def _mode(reader: _Reader, name: str) -> Mode | None:
                 standing=Standing.TOLD)
 
 
+def _protection(reader: _Reader, name: str) -> Mode | None:
+    """Confidential computing or protected PCIe, while the driver holds the
+    GPU. Both are the driver's word for all its GPUs: of this one speaks how
+    much of its own memory is protected, and where the two differ nothing is
+    proved."""
+    fact = f'mode:{name}'
+    several = reader.value('multi_gpu', fact)
+    if name == 'ppcie':
+        value = _PPCIE.get(several) if type(several) is int else None
+        said = f'multi-GPU mode {several!r}'
+        if several is None and not reader.is_unread(fact):
+            return None
+    else:
+        state = reader.value('cc', fact)
+        memory = reader.value('protected', fact)
+        if reader.is_unread(fact):
+            return Mode(name, standing=Standing.UNREAD)
+        if state is None or memory is None or several:
+            # In protected PCIe the driver calls both the same.
+            return None
+        value = _CC.get(tuple(state)) if isinstance(state, list) else None
+        if value is not None and (value == 'off') != (memory == 0):
+            value = None
+        said = (f'CC state {state!r} of the driver and {memory!r} bytes of '
+                'protected memory')
+    if value is None:
+        reader.wrong(f'{name}: not understood: {said}', fact)
+        return Mode(name, standing=Standing.UNREAD)
+    return Mode(name, value, standing=Standing.TOLD)
+
+
 def _health(reader: _Reader) -> str | None:
     """The worst of what the GPU says of itself.
 
-    Critical: a row could not be remapped, or an error that only a broken
-    GPU gives. Warning: a remapping or retirement waits for a reset, the GPU
-    asks for a recovery action, or there were errors since the driver came
-    up that ECC did not correct. OK where the GPU says that there is none of
-    it; None where it says nothing.
+    Critical: a row could not be remapped, memory that cannot be repaired, an
+    unhealthy fabric, or an error that only a broken GPU gives. Warning: a
+    remapping, retirement or repair waits for a reset, the GPU asks for a
+    recovery action, there were errors since the driver came up that ECC did
+    not correct, or more in all than NVIDIA's diagnostic allows, or the
+    fabric has less capacity or failed to come up. OK where the GPU says that
+    there is none of it; None where it says nothing.
     """
     said = []
     rows = reader.value('nvmlDeviceGetRemappedRows', 'health')
@@ -183,13 +261,33 @@ def _health(reader: _Reader) -> str | None:
                     else 'OK')
     elif rows is not None:
         reader.wrong(f'remapped rows: not understood: {rows!r}', 'health')
-    for query in ('nvmlDeviceGetRetiredPagesPendingStatus', 'recovery',
-                  'uncorrected'):
-        number = reader.value(query, 'health')
-        if number is not None:
-            said.append('Warning' if number else 'OK')
+    for query, word in _HEALTH.items():
+        found = reader.value(query, 'health')
+        if isinstance(found, list) and len(found) == 2:
+            found = found[0] or found[1]
+        if type(found) is int:
+            said.append(word if found else 'OK')
+        elif found is not None:
+            reader.wrong(f'{query}: not understood: {found!r}', 'health')
+    said += _fabric(reader)
     if said and 'health' in reader.absent:
         reader.absent[:] = [f for f in reader.absent if f != 'health']
     said += reader.errors
     return next((h for h in ('Critical', 'Warning', 'OK') if h in said),
                 None)
+
+
+def _fabric(reader: _Reader) -> list[str]:
+    """What the NVLink fabric says of the GPU, once it is up: before that it
+    waits for the fabric manager, which a ramdisk need not run."""
+    found = reader.value('fabric', 'health')
+    if found is None:
+        return []
+    if not isinstance(found, list) or len(found) != 3:
+        reader.wrong(f'fabric: not understood: {found!r}', 'health')
+        return []
+    state, status, summary = found
+    if state != _FABRIC_UP:
+        return []
+    return ['Warning'] if status else [
+        word for word in (_FABRIC_HEALTH.get(summary),) if word]

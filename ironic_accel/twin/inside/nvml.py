@@ -12,14 +12,19 @@
 
 """A simulated NVML: pynvml's functions over the state of the tools.
 
-Names, values, return types and errors as in nvidia-ml-py 13. The state file
+Names, values, return types and errors as in nvidia-ml-py 13, and as an H200
+with driver 580.159.04 answers it. The state file
 is named by the environment variable ``TWIN_INSIDE_STATE``; a copy of this
 file named ``pynvml.py`` on a PYTHONPATH stands for the real binding.
 
-A card has ``facts`` (name, serial, part_number, remapped, recovery), the
-parts ``gpu`` and ``inforom``, and the settings ``mig`` and ``ecc`` (0, 1).
+A card has ``facts`` (name, serial, part_number, remapped, recovery,
+uncorrected, repair, unrepairable, sram, fabric, processes), the parts ``gpu``
+and ``inforom``, and the settings ``mig`` and ``ecc`` (0, 1), ``cc`` and
+``ppcie`` (words). A fact that is not there is one that the GPU does not
+support. The MIG mode of a GPU with processes waits until they end.
 The fault ``nvml`` of kind ``lie`` takes settings and keeps none, ``fail``
-answers that the GPU is in use, ``hang`` never returns, ``garble`` prints
+answers that the GPU is in use, ``in-use`` keeps a MIG mode for its next reset
+because of that, ``hang`` never returns, ``garble`` prints
 nonsense and ends the process, ``error-N`` (``error-15``) answers with NVML's
 number N, ``lost`` with 15. ``on`` limits a fault to a query's name or a GPU's
 address, or to both: ``nvmlDeviceGetSerial 0000:31:00.0``.
@@ -27,7 +32,9 @@ address, or to both: ``nvmlDeviceGetSerial 0000:31:00.0``.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -36,6 +43,7 @@ from typing import Any
 from ironic_accel.twin.inside.tools.state import Document, State, after
 
 NVML_SUCCESS = 0
+NVML_ERROR_INVALID_ARGUMENT = 2
 NVML_ERROR_NOT_SUPPORTED = 3
 NVML_ERROR_NOT_FOUND = 6
 NVML_ERROR_DRIVER_NOT_LOADED = 9
@@ -50,13 +58,14 @@ NVML_VOLATILE_ECC = 0
 NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
 
 _TEXTS = {
+    NVML_ERROR_INVALID_ARGUMENT: 'Invalid Argument',
     NVML_ERROR_NOT_SUPPORTED: 'Not Supported',
     NVML_ERROR_NOT_FOUND: 'Not Found',
-    NVML_ERROR_CORRUPTED_INFOROM: 'infoROM is corrupted',
+    NVML_ERROR_CORRUPTED_INFOROM: 'Corrupted infoROM',
     NVML_ERROR_DRIVER_NOT_LOADED: 'Driver Not Loaded',
     NVML_ERROR_FUNCTION_NOT_FOUND: 'Function Not Found',
     NVML_ERROR_GPU_IS_LOST: 'GPU is lost',
-    NVML_ERROR_RESET_REQUIRED: 'GPU requires reset',
+    NVML_ERROR_RESET_REQUIRED: 'GPU requires restart',
     NVML_ERROR_IN_USE: 'In use by another client',
     NVML_ERROR_UNKNOWN: 'Unknown Error',
 }
@@ -107,6 +116,8 @@ def nvmlDeviceGetHandleByPciBusId(bus_id: bytes) -> str:
     """The handle of a GPU: here its address."""
     address = bus_id.decode().lower()
     _meets('nvmlDeviceGetHandleByPciBusId', address)
+    if not re.fullmatch(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.0', address):
+        raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
     if _box().card(address) is None:
         raise NVMLError(NVML_ERROR_NOT_FOUND)
     return address
@@ -212,6 +223,124 @@ def nvmlDeviceGetTotalEccErrors(
     return int(found)
 
 
+def _listed(handle: str, query: str, name: str) -> Any:
+    _meets(query, handle)
+    found = _card(handle)['facts'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return found
+
+
+def nvmlDeviceGetRepairStatus(handle: str) -> list[int]:
+    """Whether a repair of a channel, and of a TPC, waits."""
+    found = _listed(handle, 'nvmlDeviceGetRepairStatus', 'repair')
+    return [int(found[0]), int(found[1])]
+
+
+def nvmlDeviceGetUnrepairableMemoryFlag_v1(handle: str) -> int:
+    """Whether it has memory that cannot be repaired."""
+    return int(
+        _listed(
+            handle, 'nvmlDeviceGetUnrepairableMemoryFlag_v1', 'unrepairable'
+        )
+    )
+
+
+class c_nvmlEccSramErrorStatus_v1_t(ctypes.Structure):
+    """The one field of it that is known here."""
+
+    _fields_ = (('bThresholdExceeded', ctypes.c_uint),)
+
+
+def nvmlDeviceGetSramEccErrorStatus(handle: str, status: Any) -> int:
+    """Fill in what is told of SRAM errors."""
+    status._obj.bThresholdExceeded = int(
+        _listed(handle, 'nvmlDeviceGetSramEccErrorStatus', 'sram')
+    )
+    return NVML_SUCCESS
+
+
+class c_nvmlGpuFabricInfo_v3_t(ctypes.Structure):
+    """The fields of it that are known here."""
+
+    _fields_ = (
+        ('status', ctypes.c_uint),
+        ('state', ctypes.c_uint),
+        ('healthSummary', ctypes.c_uint8),
+    )
+
+
+def nvmlDeviceGetGpuFabricInfoV(handle: str, info: Any) -> int:
+    """Fill in state, status and health of the NVLink fabric."""
+    found = _listed(handle, 'nvmlDeviceGetGpuFabricInfoV', 'fabric')
+    info._obj.state, info._obj.status, info._obj.healthSummary = found
+    return NVML_SUCCESS
+
+
+def _words(name: str) -> set[str]:
+    """What the cards have for a setting that is one for all of them."""
+    return {
+        str(card['settings'][name]['current'])
+        for card in _box().read()['cards'].values()
+        if name in card['settings']
+    }
+
+
+def nvmlSystemGetConfComputeState() -> types.SimpleNamespace:
+    """Confidential computing of all GPUs; off where there is none."""
+    _meets('nvmlSystemGetConfComputeState')
+    words = _words('cc')
+    return types.SimpleNamespace(
+        environment=0,
+        ccFeature=int(bool(words & {'on', 'devtools'})),
+        devToolsMode=int('devtools' in words),
+    )
+
+
+class c_nvmlSystemConfComputeSettings_v1_t(ctypes.Structure):
+    """The one field of it that is known here."""
+
+    _fields_ = (('multiGpuMode', ctypes.c_uint),)
+
+
+def nvmlSystemGetConfComputeSettings(settings: Any) -> int:
+    """Fill in the protection of several GPUs together."""
+    _meets('nvmlSystemGetConfComputeSettings')
+    settings._obj.multiGpuMode = int('on' in _words('ppcie'))
+    return NVML_SUCCESS
+
+
+def nvmlDeviceGetConfComputeProtectedMemoryUsage(
+    handle: str,
+) -> types.SimpleNamespace:
+    """All of the GPU's memory where it is confidential, else nothing."""
+    _meets('nvmlDeviceGetConfComputeProtectedMemoryUsage', handle)
+    found = _card(handle)['settings'].get('cc', {}).get('current', 'off')
+    total = 0 if found == 'off' else 80 << 30
+    return types.SimpleNamespace(total=total, free=total, used=0)
+
+
+def nvmlDeviceGetComputeRunningProcesses(handle: str) -> list[Any]:
+    """The processes that compute on it."""
+    _meets('nvmlDeviceGetComputeRunningProcesses', handle)
+    return [
+        types.SimpleNamespace(pid=pid, usedGpuMemory=660602880)
+        for pid in _card(handle)['facts'].get('processes', ())
+    ]
+
+
+def nvmlDeviceGetGraphicsRunningProcesses(handle: str) -> list[Any]:
+    """The processes that draw on it: none."""
+    _meets('nvmlDeviceGetGraphicsRunningProcesses', handle)
+    return []
+
+
+def nvmlDeviceGetMPSComputeRunningProcesses(handle: str) -> list[Any]:
+    """The processes that share it by MPS: none."""
+    _meets('nvmlDeviceGetMPSComputeRunningProcesses', handle)
+    return []
+
+
 def _pair(handle: str, name: str) -> list[int]:
     found = _card(handle)['settings'].get(name)
     if found is None:
@@ -219,13 +348,14 @@ def _pair(handle: str, name: str) -> list[int]:
     return [int(found['current']), int(after(found))]
 
 
-def _put(handle: str, name: str, value: int) -> None:
+def _put(handle: str, name: str, value: int) -> str | None:
     _pair(handle, name)
     fault = _meets(f'set {name} {value}', handle)
     if fault == 'fail':
         raise NVMLError(NVML_ERROR_IN_USE)
     if fault != 'lie':
         _box().put(handle, {name: value})
+    return fault
 
 
 def nvmlDeviceGetMigMode(handle: str) -> list[int]:
@@ -236,7 +366,19 @@ def nvmlDeviceGetMigMode(handle: str) -> list[int]:
 
 def nvmlDeviceSetMigMode(handle: str, mode: int) -> int:
     """Set the MIG mode; the activation status comes back."""
-    _put(handle, 'mig', mode)
+    current = _pair(handle, 'mig')[0]
+    fault = _put(handle, 'mig', mode)
+    used = fault == 'in-use' or _card(handle)['facts'].get('processes')
+    if used and mode != current:
+        # It stays, for whoever resets the GPU next.
+        with _box().change() as document:
+            found = document['cards'][handle]['settings']['mig']
+            found['current'], found['pending'] = current, mode
+        return NVML_ERROR_IN_USE
+    if mode == current:
+        with _box().change() as document:
+            document['cards'][handle]['settings']['mig']['pending'] = None
+        return NVML_SUCCESS
     waits = _pair(handle, 'mig')
     return NVML_SUCCESS if waits[0] == waits[1] else NVML_ERROR_RESET_REQUIRED
 

@@ -103,6 +103,10 @@ def card_of(box: Box, device: Device) -> Document:
         'part_number': said['PartNumber'],
         'remapped': [0, 0, 0, 0],
         'recovery': 0,
+        'uncorrected': 0,
+        'repair': [0, 0],
+        'unrepairable': 0,
+        'sram': 0,
     }
     parts = {}
     for component in components_of(box, device):

@@ -14,8 +14,9 @@
 
 Output of the latter after NVIDIA gpu-admin-tools v2025.10.20:
 ``cli/main.py`` (what it prints first, the form of its log) and
-``cli/per_gpu.py``, ``cli/per_gpu_nvswitch.py``. Of nvidia-smi nothing but
-the exit status is to be relied on (nvidia-smi(1)).
+``cli/per_gpu.py``, ``cli/per_gpu_nvswitch.py``. What nvidia-smi says of a
+GPU in use is what drivers from 515 on printed (NVIDIA/NVSentinel, issue
+1690); only its exit status is to be relied on (nvidia-smi(1)).
 """
 
 from __future__ import annotations
@@ -28,13 +29,20 @@ from ironic_accel.twin.inside.tools.state import Document, State, option
 def smi(box: State, argv: list[str], trouble: str | None) -> int:
     """Reset one GPU."""
     address = option(argv, '-i', '--id')
-    if box.card(address) is None or '-r' not in argv:
+    card = box.card(address)
+    if card is None or '-r' not in argv:
         print('No devices were found')
         return 6
-    if trouble == 'fail':
-        print(f'GPU {address} is currently being used by one or more '
-              'other processes.')
-        return 19
+    if trouble == 'fail' or card['facts'].get('processes'):
+        print('The following GPUs could not be reset:\n'
+              f'  GPU 0000{address}: In use by another client\n\n'
+              '1 device is currently being used by one or more other '
+              'processes (e.g., Fabric Manager, CUDA application, graphics '
+              'application such as an X server, or a monitoring application '
+              'such as another instance of nvidia-smi). Please first kill '
+              'all processes using this device and all compute applications '
+              'running in the system.')
+        return 255
     if trouble != 'lie':
         box.reset('device-reset', address)
     print(f'GPU {address} was successfully reset.\nAll done.')
