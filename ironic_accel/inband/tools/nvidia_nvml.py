@@ -145,7 +145,8 @@ def told(found: Answers, said: str, modes: Collection[str] = ()) -> Told:
     return Told(
         serial=clean_serial(identity['serial']), model=identity['model'],
         part_number=identity['part_number'], health=health,
-        components=parts, modes=tuple(m for m in seen if m), unread=tuple(reader.unread),
+        components=parts, modes=tuple(m for m in seen if m),
+        unread=tuple(reader.unread),
         absent=tuple(f for f in reader.absent if f != 'identity'))
 
 

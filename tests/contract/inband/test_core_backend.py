@@ -88,8 +88,19 @@ def test_the_catalogue_completes_what_a_tool_leaves_out(
     assert mode.allowed == ('enabled', 'disabled')
     # A name outside the closed list is not shown as a component.
     assert [c.name for c in nic.components] == ['nic']
-    assert [w.message for w in seen.warnings] == [
+    assert [w.message for w in seen.warnings
+            if w.uri not in (sample.GPU, sample.QAT)] == [
         'a word', "'unheard-of' is no component of kind nic: left out"]
+
+
+def test_a_card_without_a_family_of_its_own_is_told_to_have_none(
+        tmp_path: pathlib.Path) -> None:
+    """The others' families say nothing of it: nobody was asked."""
+    seen = _backend(tmp_path).observe()
+    found = {w.uri: w.message for w in seen.warnings}
+    assert all('no tool family here is for this device' in found[at]
+               for at in (sample.GPU, sample.QAT))
+    assert sample.NIC[0] not in found
 
 
 def test_ways_are_what_the_tools_here_can_do(tmp_path: pathlib.Path) -> None:
