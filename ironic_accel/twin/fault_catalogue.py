@@ -107,6 +107,7 @@ TOOL = {
     'lost': 'NVML has lost a GPU',
     'error-N': 'nvml answers with its error N: 15 lost, 16 requires reset, '
                '14 infoROM corrupted, 6 not found, 999 unknown',
+    'in-use': 'nvml keeps a MIG mode for the next reset of a GPU in use',
     'no-json': 'mstconfig knows no -j (4.21, Debian 12)',
     'tlv': 'mstconfig cannot query one parameter, and ends with an error',
     'no-json-tlv': 'both of these',

@@ -100,7 +100,7 @@ def test_a_card_without_a_family_of_its_own_is_told_to_have_none(
     found = {w.uri: w.message for w in seen.warnings}
     assert all('no tool family here is for this device' in found[at]
                for at in (sample.GPU, sample.QAT))
-    assert sample.NIC[0] not in found
+    assert 'no tool family' not in found[sample.NIC[0]]
 
 
 def test_ways_are_what_the_tools_here_can_do(tmp_path: pathlib.Path) -> None:
