@@ -96,8 +96,11 @@ def inventory_headline(doc: Document) -> str:
             f"{count(doc['requests'], 'request')}")
     for busy in doc['busy']:
         percent = busy.get('percent')
-        line += (f"; busy: {value(busy['kind'])} {value(busy['ref'])}"
-                 + ('' if percent is None else f' {percent} %'))
+        said = busy.get('summary')
+        line += (f"; busy: {value(said or busy['kind'])}"
+                 + ('' if percent is None else f', {percent} %')
+                 + ('' if said and busy['ref'] in said
+                    else f" ({value(busy['ref'])})"))
     return line
 
 
@@ -181,12 +184,17 @@ def firmware_table(doc: Document, title: str = 'Firmware') -> Table:
 
 def warning_lines(doc: Document) -> list[str]:
     """What could not be read, a sentence each: first what something hangs
-    on, then what changes nothing."""
+    on, then, as notes, what changes nothing; what is so of many resources
+    is said once."""
     unread = doc.get('unread') or ()
     named = {u.get('uri') or u.get('tool') for u in unread}
+    notes: dict[str, list[str]] = {}
+    for warned in doc['warnings']:
+        if warned['uri'] not in named:
+            notes.setdefault(value(warned['message']), []).append(
+                warned['uri'])
     return [*map(_unread, unread), *(
-        f"not read: {value(w['uri'])}: {value(w['message'])}"
-        for w in doc['warnings'] if w['uri'] not in named)]
+        f'note: {many(uris)}: {message}' for message, uris in notes.items())]
 
 
 def _unread(unread: Document) -> str:

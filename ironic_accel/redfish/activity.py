@@ -55,10 +55,14 @@ class Activity:
 
     :ivar service: the TaskService, for its clock; None where there is none.
     :ivar shown: tasks and jobs, each once.
+    :ivar managers: the BMCs of the node and of its boards: one whose own
+        firmware is written is Updating (Resource.State), and cuts off what
+        else it does when it restarts.
     """
 
     service: Fields | None
     shown: tuple[Fields, ...]
+    managers: tuple[Fields, ...] = ()
 
 
 def read(reader: Reader, scope: Scope) -> Activity:
@@ -76,7 +80,25 @@ def read(reader: Reader, scope: Scope) -> Activity:
         if last(job.uri) not in known:
             known.add(last(job.uri))
             shown.append(job)
-    return Activity(service, tuple(shown))
+    return Activity(service, tuple(shown), tuple(_managers(reader, scope)))
+
+
+def _manager_uris(scope: Scope) -> dict[str, None]:
+    return dict.fromkeys(
+        uri for system in (*scope.systems, *scope.dpus)
+        for uri in system.links('Links', 'ManagedBy'))
+
+
+def _managers(reader: Reader, scope: Scope) -> Iterator[Fields]:
+    uris = _manager_uris(scope)
+    if len(uris) > 1 and reader.expands:
+        # One request for all of them.
+        reader.members(scope.root.link('Managers'))
+    for uri in uris:
+        # A link to none is told absent in the end, as other sub-resources.
+        shown = reader.read(uri, spoils=Spoils(holds=True))
+        if shown is not None:
+            yield shown
 
 
 def again(reader: Reader, scope: Scope, before: Activity) -> Activity:
@@ -97,13 +119,14 @@ def again(reader: Reader, scope: Scope, before: Activity) -> Activity:
             folders |= {(manager and manager.link(*path)) or uri}
     going = [t for t in before.shown
              if task_states.phase(t.doc) is not Phase.OVER]
+    folders |= {*_manager_uris(scope), scope.root.link('Managers') or ''}
     for uri in (*folders, *(t.uri for t in going)):
         reader.forget(uri)
     late = read(reader, scope)
     doing = {last(t.uri) for t in late.shown
              if _counts(t, task_states.phase(t.doc))}
     return Activity(late.service or before.service, (*late.shown, *(
-        t for t in going if last(t.uri) not in doing)))
+        t for t in going if last(t.uri) not in doing)), late.managers)
 
 
 def _service(reader: Reader, uri: str | None, name: str, levels: int = 0
@@ -175,7 +198,8 @@ def busy(reader: Reader, scope: Scope, activity: Activity,
             yield _busy(task, known)
     if service is not None:
         yield from _updating(scope, service)
-    told = dict.fromkeys(r.uri for r in resources if _is_updating(r))
+    told = dict.fromkeys(r.uri for r in (*activity.managers, *resources)
+                         if _is_updating(r))
     for uri in told:
         yield Busy('task', uri, f'{uri} is Updating')
 
@@ -215,11 +239,9 @@ def _busy(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
             ref = known.get(text.rsplit('/', 1)[-1])
             if ref is not None:
                 named[ref] = None
-    name = task.text('Name') or 'task'
     ticket: dict[str, Any] = {'kind': 'task', 'task': task.uri, 'parts': [
         [*ref, key] for key, ref in known.items() if ref in named]}
     if isinstance(task.doc.get('StartTime'), str):
         ticket['start'] = task.doc['StartTime']
-    state = task_states.state_of(task.doc) or 'in a state that is not told'
-    return Busy('task', task.uri, f'{name} {state}', percent, tuple(named),
-                ticket=ticket)
+    return Busy('task', task.uri, task_states.said(task.doc), percent,
+                tuple(named), ticket=ticket)

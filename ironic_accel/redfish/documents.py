@@ -66,10 +66,14 @@ def wrong_collection(doc: Mapping[str, Any]) -> str | None:
 
 def wrong_member(collection: Mapping[str, Any], member: Mapping[str, Any]
                  ) -> str | None:
-    """What is wrong with a member's type, or None (DSP0266, collections)."""
+    """What is wrong with a member's type, or None (DSP0266, collections).
+
+    A vendor's own type for the same thing has its name before the standard
+    one's (an iDRAC's DellJob among Jobs).
+    """
     wanted = _type(collection).removesuffix('Collection')
     told = _type(member)
-    if wanted and told and wanted != told:
+    if wanted and told and not told.endswith(wanted):
         return f'a resource of type {told} where {wanted} was expected'
     return None
 

@@ -53,6 +53,18 @@ def stem(uri: str) -> str:
     return re.sub('[0-9]+', '#', last(uri))
 
 
+def _uri(value: Any) -> str | None:
+    """The URI of a link, or None.
+
+    Cisco's CIMC gives RelatedItem as a bare path (recorded trees of UCS C220
+    and C240 M5 servers).
+    """
+    if isinstance(value, str):
+        return value if value.startswith('/redfish/') else None
+    found = value.get('@odata.id') if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) and found else None
+
+
 class Fields:
     """Typed access to one resource, or to an object in it.
 
@@ -91,11 +103,18 @@ class Fields:
     def complain(self, path: tuple[str | int, ...], value: Any,
                  expected: str) -> None:
         """Warn of a property: its path, its value, what was expected."""
+        if value is None or value == '':
+            self._warn(self.uri, f'{self._name(path)} is not told')
+            return
         shown = repr(value)
         if len(shown) > 80:
             shown = f'{shown[:77]}...'
         self._warn(self.uri,
                    f'{self._name(path)}: {shown}: expected {expected}')
+
+    def say(self, message: str) -> None:
+        """Note something that the resource says, as a warning."""
+        self._warn(self.uri, message)
 
     def has(self, *path: str | int) -> bool:
         """Whether a property is there and not null."""
@@ -191,9 +210,8 @@ class Fields:
         value = self._find(path)
         if value is None:
             return None
-        found = (value.get('@odata.id') if isinstance(value, Mapping)
-                 else None)
-        if isinstance(found, str) and found:
+        found = _uri(value)
+        if found:
             return self._linked(path, found)
         if value != {}:
             self.complain(path, value, 'a link')
@@ -238,12 +256,11 @@ class Fields:
         value = self._find(path)
         if value is None:
             return []
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) or _uri(value):
             value = [value]
         if not isinstance(value, list):
             self.complain(path, value, 'an array of links')
             return []
-        found = [v.get('@odata.id') for v in value if isinstance(v, Mapping)]
-        out = [self._linked(path, f) for f in found
-               if isinstance(f, str) and f]
+        out = [self._linked(path, found) for found in map(_uri, value)
+               if found]
         return [link for link in out if link is not None]

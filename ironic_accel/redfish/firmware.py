@@ -34,6 +34,7 @@ from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.found import absent
+from ironic_accel.redfish.found import ADDITIONAL
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
@@ -138,12 +139,21 @@ def spoil(reader: Reader, scope: Scope, devices: list[Found],
             continue
         for one in devices:
             known = {c.name for c in one.components}
-            missing = [n for n in catalog.components(kind_of(one, catalog))
-                       if n not in known]
+            missing = [n for n in _possible(one, catalog) if n not in known]
             one.unread |= ({'firmware'} if not known else
                            {f'firmware:{n}' for n in missing})
         reader.note(uri, Spoils(Role.SERVICE, facts=('firmware',),
                                 optional=False))
+
+
+def _possible(found: Found, catalog: Catalog) -> tuple[str, ...]:
+    """Names of the components that entries may show of a device."""
+    product = products.identify(catalog, found.hint, found.vendor,
+                                found.model, found.pci, found.part_number)
+    if product is not None and product.components:
+        return product.components
+    return tuple(n for n in catalog.components(kind_of(found, catalog))
+                 if n not in ADDITIONAL.values())
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

@@ -21,10 +21,9 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Link
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.join import clean_serial
+from ironic_accel.redfish import conditions
+from ironic_accel.redfish.conditions import HEALTH
 from ironic_accel.redfish.fields import Fields
-
-#: Resource.Health, the worst last.
-_HEALTH = ('OK', 'Warning', 'Critical')
 
 #: Resource.State (Resource v1.22).
 _STATES = frozenset({
@@ -39,6 +38,15 @@ _WORKING = ('Enabled', 'Qualified', 'StandbySpare', None)
 PROCESSOR_KINDS = ('gpu', 'fpga', 'ai', 'crypto')
 ADAPTER_KINDS = ('nic', 'dpu')
 CARD_KINDS = (*PROCESSOR_KINDS, *ADAPTER_KINDS)
+
+#: Processor.AdditionalFirmwareVersions (Processor v1.15) to our names. Its
+#: type is SoftwareInventory's AdditionalVersions: the first three are of
+#: v1.7, OSDistribution of v1.8, the last two of v1.11.
+ADDITIONAL = {
+    'Bootloader': 'bootloader', 'Kernel': 'kernel',
+    'Microcode': 'microcode', 'OSDistribution': 'os-distribution',
+    'BootParameters': 'boot-parameters',
+    'FactoryConfiguration': 'factory-configuration'}
 
 
 @dataclasses.dataclass(slots=True)
@@ -58,6 +66,8 @@ class Found:
         that a source says it has not (``Device`` has their names).
     :ivar versions: what its own resources say runs, each with who says it.
     :ivar more_versions: versions beside that, by the name of the component.
+    :ivar adapters: NetworkAdapters that are this device's own side and no
+        cards by themselves (a DPU's).
     :ivar context: what the vendor calls the place it sits in, where firmware
         entries name that.
     """
@@ -88,6 +98,7 @@ class Found:
     components: list[Component] = dataclasses.field(default_factory=list)
     versions: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     more_versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    adapters: list[Fields] = dataclasses.field(default_factory=list)
 
     @property
     def version(self) -> str | None:
@@ -137,17 +148,23 @@ def maker(text: str | None) -> str | None:
     return match[1] if match else text
 
 
-def status(found: Found, shown: Fields) -> None:
+def status(found: Found, shown: Fields, state: bool = True) -> None:
     """Let one of a device's own resources count for health and state.
 
-    The worst health holds, and a state in which it does not work. A word
-    that nobody knows is no health and no state: they are unread then. The
-    roll-up is about others as well, and never counts.
+    The worst health holds, and a state in which it does not work. What its
+    conditions say counts for its health too. A word that nobody knows is no
+    health and no state: they are unread then. The roll-up is about others
+    as well, and never counts.
+
+    :param state: whether its State is the device's too.
     """
-    word, wrong = _word(shown, 'Health', _HEALTH)
-    found.health = worse(found.health, word)
-    if wrong:
+    word, wrong = _word(shown, 'Health', HEALTH)
+    more, unclear = conditions.worst(shown, {*found.own, *found.claimed})
+    found.health = worse(worse(found.health, word), more)
+    if wrong or unclear:
         found.unread.add('health')
+    if not state:
+        return
     word, wrong = _word(shown, 'State', _STATES)
     if found.state in _WORKING and word is not None:
         keeps = found.state is not None and word in _WORKING
@@ -159,7 +176,7 @@ def status(found: Found, shown: Fields) -> None:
 def worse(one: str | None, other: str | None) -> str | None:
     """The worse of two healths; one that is untold says nothing."""
     told = [h for h in (one, other) if h is not None]
-    return max(told, key=_HEALTH.index) if told else None
+    return max(told, key=HEALTH.index) if told else None
 
 
 def _word(shown: Fields, name: str, known: tuple[str, ...] | frozenset[str]
@@ -168,14 +185,20 @@ def _word(shown: Fields, name: str, known: tuple[str, ...] | frozenset[str]
     told = shown.doc.get('Status')
     if told is None:
         return None, False
-    word = shown.word('Status', name, known=known)
     value = told.get(name) if isinstance(told, dict) else told
-    return word, word is None and value not in (None, '')
+    word = next((k for k in known if isinstance(told, dict)
+                 and isinstance(value, str) and value.lower() == k.lower()),
+                None)
+    wrong = word is None and value not in (None, '')
+    if wrong:
+        # With what would have been right.
+        shown.word('Status', name, known=known)
+    return word, wrong
 
 
 def health(shown: Fields) -> str | None:
     """``Status.Health``."""
-    return _word(shown, 'Health', _HEALTH)[0]
+    return _word(shown, 'Health', HEALTH)[0]
 
 
 def location(shown: Fields) -> str | None:

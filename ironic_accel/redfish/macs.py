@@ -40,7 +40,8 @@ def learn(reader: Reader, catalog: Catalog, found: Sequence[Found],
             known = dict.fromkeys(device.macs)
             for part in found:
                 if part is one or part.parent == one.uri:
-                    known.update(dict.fromkeys(_of(reader, part.shown)))
+                    for shown in (part.shown, *part.adapters):
+                        known.update(dict.fromkeys(_of(reader, shown)))
             device = dataclasses.replace(device, macs=tuple(known))
         out.append(device)
     return out

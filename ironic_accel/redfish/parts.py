@@ -49,9 +49,9 @@ def find(reader: Reader, scope: Scope, catalog: Catalog) -> list[Found]:
     for system in scope.systems:
         found += _processors(reader, scope, system, catalog)
     found = _once(found)
-    found += _dpus(scope)
-    adapters = _once(list(_adapters(reader, scope, catalog)))
-    found += adapters
+    dpus = list(_dpus(scope))
+    adapters = _once(list(_adapters(reader, scope, dpus, catalog)))
+    found += [*dpus, *adapters]
     for adapter in adapters:
         found += _offload(reader, adapter, catalog)
     for one in found:
@@ -176,8 +176,8 @@ def _dpu_systems(scope: Scope) -> list[Fields]:
     return systems
 
 
-def _adapters(reader: Reader, scope: Scope, catalog: Catalog
-              ) -> Iterator[Found]:
+def _adapters(reader: Reader, scope: Scope, dpus: list[Found],
+              catalog: Catalog) -> Iterator[Found]:
     seen: set[str] = set()
     on = scope.system.doc.get('PowerState') != 'Off'
     for chassis in scope.chassis.values():
@@ -188,8 +188,16 @@ def _adapters(reader: Reader, scope: Scope, catalog: Catalog
         for adapter in shown:
             seen.add(adapter.uri)
             adapter = reader.whole(adapter, 'Status')
-            yield _adapter(reader, scope, chassis, adapter,
-                           len(shown) == 1, catalog)
+            of = next((d for d in dpus if _is_of(chassis, d)), None)
+            if of is not None and _is_nameless(adapter):
+                of.adapters.append(adapter)
+                of.own.add(adapter.uri)
+                status(of, adapter)
+                continue
+            card = _adapter(reader, scope, chassis, adapter,
+                            len(shown) == 1, catalog)
+            card.parent = of.uri if of is not None else None
+            yield card
         for uri in lost:
             if uri in seen:
                 continue
@@ -204,6 +212,24 @@ def _adapters(reader: Reader, scope: Scope, catalog: Catalog
                 card.chassis = chassis.uri
                 _place(scope, chassis, card, len(shown) + len(lost) == 1)
                 yield card
+
+
+def _is_of(chassis: Fields, dpu: Found) -> bool:
+    """Whether a Chassis is one of a DPU's, by a link of either."""
+    return (chassis.uri in dpu.shown.links('Links', 'Chassis')
+            or dpu.uri in chassis.links('Links', 'ComputerSystems'))
+
+
+def _is_nameless(adapter: Fields) -> bool:
+    """Whether an adapter is no card that anybody could name.
+
+    A BlueField's own BMC shows the network side of the card so, once for
+    each of its Chassis (recorded tree of a BlueField-3, BMC 24.10).
+    """
+    return not any(adapter.text(name) for name in (
+        'Model', 'SerialNumber', 'PartNumber', 'SKU')) and not any(
+            c.links('Links', 'PCIeDevices')
+            for c in adapter.parts('Controllers'))
 
 
 def _place(scope: Scope, chassis: Fields, card: Found, single: bool) -> None:
@@ -230,9 +256,6 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
             controller.part('PCIeInterface'))
         devices += controller.links('Links', 'PCIeDevices')
         found.own |= set(devices)
-    owners = [d.uri for d in _dpu_systems(scope)
-              if chassis.uri in d.links('Links', 'Chassis')]
-    found.parent = owners[0] if owners else None
     pcie.learn(reader, found, devices, [], catalog)
     return found
 

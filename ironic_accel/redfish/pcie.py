@@ -26,6 +26,7 @@ from ironic_accel.redfish import products
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.found import absent
+from ironic_accel.redfish.found import ADAPTER_KINDS
 from ironic_accel.redfish.found import CARD_KINDS
 from ironic_accel.redfish.found import common
 from ironic_accel.redfish.found import Found
@@ -53,6 +54,9 @@ _OTHERS = re.compile(
 #: and ID Assignment, 1.16) of what may be an accelerator.
 _CLASSES = {'ProcessingAccelerators': 'ai', 'EncryptionController': 'crypto'}
 _CODES = {'12': 'ai', '10': 'crypto', '0302': 'gpu'}
+
+#: Functions of one card that are asked for.
+_FUNCTIONS = 8
 
 #: Vendors whose display controllers are GPUs and no display chips.
 _GPUS = frozenset({'10de', '1002'})
@@ -154,12 +158,34 @@ def learn(reader: Reader, found: Found, devices: list[str],
         found.tells(device, device.text('FirmwareVersion'))
         status(found, device)
         functions = functions or _functions(reader, found.uri, device)
-    for uri in functions[:1]:
-        function = reader.read(uri, steady=True,
-                               spoils=part(found.uri, 'identity'))
-        if function is not None:
-            found.pci = found.pci or ids(function, catalog)
-            found.address = found.address or address(function)
+    _learn_functions(reader, found, functions, catalog)
+
+
+def _learn_functions(reader: Reader, found: Found, functions: list[str],
+                     catalog: Catalog) -> Fields | None:
+    """Learn ids, address and health of a card from its functions.
+
+    Lenovo's XCC gives each function a Status of its own (recorded tree of a
+    ThinkSystem with eight L40). A network card's functions are its ports,
+    and are asked no further than the first; the State of one is a port's.
+
+    :returns: the first function that was read.
+    """
+    first = None
+    for uri in functions[:_FUNCTIONS]:
+        facts = ('health',) if first else ('health', 'state', 'identity')
+        function = reader.read(uri, spoils=part(found.uri, *facts))
+        if function is None:
+            continue
+        found.pci = found.pci or ids(function, catalog)
+        found.address = found.address or address(function)
+        port = found.hint in ADAPTER_KINDS or (
+            function.doc.get('DeviceClass') == 'NetworkController')
+        status(found, function, state=first is None and not port)
+        first = first or function
+        if port:
+            break
+    return first
 
 
 def _functions(reader: Reader, about: str, device: Fields) -> list[str]:
@@ -261,14 +287,9 @@ def _found(reader: Reader, device: Fields, catalog: Catalog
     shown.link = link(device.part('PCIeInterface'))
     functions = _functions(reader, device.uri, device)
     shown.claimed.add(device.uri)
-    for uri in functions[:1]:
-        function = reader.read(uri, steady=True,
-                               spoils=part(device.uri, 'identity'))
-        if function is not None:
-            shown.pci = ids(function, catalog)
-            shown.address = address(function)
-            return shown, _kind(function, shown, catalog)
-    return shown, None
+    function = _learn_functions(reader, shown, functions, catalog)
+    return shown, (None if function is None
+                   else _kind(function, shown, catalog))
 
 
 def _kind(function: Fields, shown: Found, catalog: Catalog) -> str | None:

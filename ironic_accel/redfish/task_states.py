@@ -18,6 +18,13 @@ iDRAC serves (``JobState``), and Dell's iDRAC-Redfish-Scripting, issues 32 (a
 job that is scheduled is executed at the next reset of the server) and 266
 (a job at 100 % says "server reboot pending" and is never marked completed).
 
+Two kinds of entry are no work at all, and stand there for good: a schedule
+that is not set (Job v1.0, Schedule: Lenovo's XCC lists PowerOff, PowerOn and
+Restart as Suspended jobs with an empty one), and a slot for a task that
+nobody has begun (Cisco's CIMC: TaskState New with ``NA`` in its own state).
+A schedule that is set is something that the BMC will do by itself, whenever
+that is: as good as going.
+
 A state that is not in the table, or not told, is not over. iDRAC's tasks
 tell its own state beside the standard one (sushy 5.14,
 ``oem/dell/constants.py``): where the two differ the graver counts.
@@ -101,6 +108,19 @@ _REBOOT_JOB = re.compile(r'RID_\d+')
 #: Where a vendor keeps a state of its own beside the standard one.
 _OWN_STATES = (('Oem', 'Dell', 'JobState'),)
 
+#: A vendor's own words for a task that was never begun (recorded tree of a
+#: Cisco UCS S3260: Oem.Cisco of its ten tasks), and states that say no more.
+_NEVER_BEGUN = frozenset({'NA', 'N/A', 'None'})
+_OWN_STATUS = ('ExportStatus', 'ImportStatus', 'UpdateStatus')
+
+#: What a Schedule has where it is set (Schedule v1.2).
+_SCHEDULED = ('InitialStartTime', 'RecurrenceInterval', 'EnabledDaysOfWeek',
+              'EnabledDaysOfMonth', 'EnabledMonthsOfYear',
+              'EnabledIntervals', 'MaxOccurrences')
+
+#: States in which nothing is done yet.
+_NOT_BEGUN = frozenset({'New', 'Pending', 'Suspended', 'Scheduled'})
+
 #: What services give for the end of one that has none.
 _NO_TIME = frozenset({'', 'TIME_NA', 'TIME_NOW'})
 
@@ -139,8 +159,10 @@ def _phase(doc: Mapping[str, Any], state: str | None) -> Phase:
     if state is None:
         return Phase.UNKNOWN
     told = STATES.get(state, Phase.UNKNOWN)
-    if told is Phase.OVER:
-        return told
+    if told is Phase.OVER or _is_empty_slot(doc, state):
+        return Phase.OVER
+    if state in _NOT_BEGUN and schedule(doc):
+        return Phase.GOING
     if state == 'RebootPending' and _REBOOT_JOB.fullmatch(
             str(doc.get('Id'))):
         return Phase.GOING
@@ -149,6 +171,30 @@ def _phase(doc: Mapping[str, Any], state: str | None) -> Phase:
     if state in _MAY_WAIT and _asks_for_reset(doc):
         return Phase.WAITING
     return told
+
+
+def schedule(doc: Mapping[str, Any]) -> str | None:
+    """When a job begins by itself, in words; None where no time is set."""
+    told = doc.get('Schedule')
+    if not isinstance(told, Mapping):
+        return None
+    said = [f'{name} {told[name]}' for name in _SCHEDULED if told.get(name)]
+    return ', '.join(said)[:200] or None
+
+
+def _is_empty_slot(doc: Mapping[str, Any], state: str) -> bool:
+    """Whether it only stands for work that could be given to it."""
+    if state not in _NOT_BEGUN or doc.get('PercentComplete') not in (
+            None, 0) or doc.get('StartTime'):
+        return False
+    if isinstance(doc.get('Schedule'), Mapping):
+        return schedule(doc) is None
+    oem = doc.get('Oem')
+    own = oem.get('Cisco') if isinstance(oem, Mapping) else None
+    words = [own[n] for n in _OWN_STATUS if n in own] if isinstance(
+        own, Mapping) else []
+    return state == 'New' and bool(words) and all(
+        isinstance(w, str) and w in _NEVER_BEGUN for w in words)
 
 
 def own_state(doc: Mapping[str, Any]) -> str | None:
@@ -167,8 +213,10 @@ def said(doc: Mapping[str, Any]) -> str:
     name = doc.get('Name')
     states = dict.fromkeys(s for s in (state_of(doc), own_state(doc)) if s)
     last = next(reversed([t for t in _texts(doc) if t.strip()]), None)
+    when = schedule(doc) if states.keys() & _NOT_BEGUN else None
     return (f'{name if isinstance(name, str) and name else "task"} '
             f'{" / ".join(states) or "in a state that it does not tell"}'
+            + (f', begins by itself: {when}' if when else '')
             + (f': {last[:200]}' if last else ''))
 
 

@@ -23,20 +23,11 @@ from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.firmware import DEFAULT
 from ironic_accel.redfish.firmware import kind_of
+from ironic_accel.redfish.found import ADDITIONAL
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
 from ironic_accel.redfish.spoils import Spoils
-
-#: Processor.AdditionalFirmwareVersions (Processor v1.15) to our names. Its
-#: type is SoftwareInventory's AdditionalVersions: the first three are of
-#: v1.7, OSDistribution of v1.8, the last two of v1.11.
-ADDITIONAL = {
-    'Bootloader': 'bootloader', 'Kernel': 'kernel',
-    'Microcode': 'microcode', 'OSDistribution': 'os-distribution',
-    'BootParameters': 'boot-parameters',
-    'FactoryConfiguration': 'factory-configuration'}
-
 
 def additional(shown: Fields) -> dict[str, str]:
     """Versions beside the firmware's own, by our names for them.

@@ -125,7 +125,7 @@ def test_what_is_unread_is_said_in_sentences() -> None:
         'are is not known',
         'not read: nvml (gpu-0): no answer in 20 s; not known: health',
         'not read: /redfish/v1/TaskService: HTTP 500; whether the system is '
-        'idle is not known', 'not read: /redfish/v1/Logs: HTTP 404']
+        'idle is not known', 'note: /redfish/v1/Logs: HTTP 404']
     assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
 
 
@@ -156,7 +156,7 @@ def test_the_firmware_table_tells_what_cannot_be_seen() -> None:
 
 def test_warnings_name_what_was_not_read() -> None:
     doc = inventory(warnings=(Warned('/redfish/v1/X', 'answered 500'),))
-    assert view.warning_lines(doc) == ['not read: /redfish/v1/X: answered 500']
+    assert view.warning_lines(doc) == ['note: /redfish/v1/X: answered 500']
 
 
 def test_a_plan_groups_devices_that_change_alike() -> None:

@@ -128,8 +128,9 @@ def test_gb300_takes_few_requests_with_expand(
     assert at.backend.observe().requests <= 40
     expanded = at.backend.observe().requests
     plain = at.again('System_0', expand=False).observe().requests
-    # Among them one for the PCIeDevice of each GPU: its health counts too.
-    assert expanded <= 19
+    # Among them one for the PCIeDevice of each GPU, whose health counts too,
+    # and one for the Managers, whose own firmware may be written.
+    assert expanded <= 20
     assert plain >= 5 * expanded
 
 

@@ -1,0 +1,333 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What single makers' trees have that others do not.
+
+The structure of each is that of a recorded tree, which the test names; the
+values are made up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ironic_accel.model.device import Device
+from ironic_accel.model.errors import BadInput
+from tests.unit.redfish.test_trees import collection
+from tests.unit.redfish.test_trees import Docs
+from tests.unit.redfish.test_trees import GPU1
+from tests.unit.redfish.test_trees import link
+from tests.unit.redfish.test_trees import look
+from tests.unit.redfish.test_trees import PROCESSORS
+from tests.unit.redfish.test_trees import resource
+from tests.unit.redfish.test_trees import server
+from tests.unit.redfish.test_trees import SYSTEM
+from tests.unit.redfish.test_trees import V1
+from tests.unit.redfish.test_trees import with_jobs
+
+CHASSIS = f'{V1}/Chassis/1'
+CARD = f'{CHASSIS}/PCIeDevices/slot_3'
+UPDATE = f'{V1}/UpdateService'
+ENTRIES = f'{UPDATE}/FirmwareInventory'
+
+
+def gpu1(docs: Docs) -> Device:
+    return next(d for d in look(docs).devices if d.uri == GPU1)
+
+
+EMPTY: Docs = {'InitialStartTime': None, 'RecurrenceInterval': None,
+         'EnabledDaysOfWeek': [], 'Name': 'Lenovo:Restart'}
+
+
+@pytest.mark.parametrize('state', ['Suspended', 'New', 'Scheduled',
+                                   'Pending'])
+@pytest.mark.parametrize(('more', 'begins'), [
+    ({'Schedule': EMPTY}, None),
+    ({'Schedule': {}}, None),
+    ({'Schedule': {**EMPTY, 'RecurrenceInterval': 'P7D'}},
+     'RecurrenceInterval P7D'),
+    ({'Schedule': {**EMPTY, 'InitialStartTime': '2031-01-01T02:00:00Z'}},
+     'InitialStartTime 2031-01-01T02:00:00Z'),
+    ({'Schedule': {**EMPTY, 'EnabledDaysOfWeek': ['Every']}},
+     "EnabledDaysOfWeek ['Every']")])
+def test_a_schedule_is_no_work_until_it_is_set(
+        state: str, more: Docs, begins: str | None) -> None:
+    """Lenovo ThinkSystem with XCC: JobService/Jobs/PowerOff and so on."""
+    seen = look(with_jobs(JobState=state, Name='Restart',
+                          PercentComplete=None, **more))
+    assert not seen.held
+    assert [b.summary for b in seen.busy] == ([] if begins is None else [
+        f'Restart {state}, begins by itself: {begins}'])
+
+
+@pytest.mark.parametrize('more', [
+    {'JobState': 'Running', 'Schedule': EMPTY},
+    {'JobState': 'Suspended', 'Schedule': EMPTY, 'PercentComplete': 30},
+    {'JobState': 'Suspended', 'Schedule': EMPTY,
+     'StartTime': '2026-01-01T00:00:00Z'},
+    {'JobState': 'Suspended'}, {'JobState': 'Invented', 'Schedule': EMPTY}])
+def test_a_job_that_has_begun_is_work_whatever_its_schedule(
+        more: Docs) -> None:
+    assert look(with_jobs(**more)).busy
+
+
+@pytest.mark.parametrize(('own', 'state', 'busy'), [
+    ({'ExportStatus': 'NA', 'Protocol': 'NA'}, 'New', False),
+    ({'UpdateStatus': 'None', 'FWVersion': '4.1'}, 'New', False),
+    ({'ExportStatus': 'NA'}, 'Running', True),
+    ({'ExportStatus': 'InProgress'}, 'New', True),
+    ({'ExportStatus': 'NA', 'UpdateStatus': 'Starting (0%)'}, 'New', True),
+    ({'ExportStatus': None}, 'New', True), ({}, 'New', True)])
+def test_a_slot_for_a_task_that_nobody_has_begun(
+        own: Docs, state: str, busy: bool) -> None:
+    """Cisco UCS S3260, CIMC: its ten tasks are there from the beginning."""
+    docs = server()
+    tasks = f'{V1}/TaskService'
+    docs[V1] = {**docs[V1], 'Tasks': link(tasks)}
+    docs[tasks] = resource(tasks, 'TaskService', Tasks=link(f'{tasks}/Tasks'))
+    docs[f'{tasks}/Tasks'] = collection(f'{tasks}/Tasks', 'Task',
+                                        f'{tasks}/Tasks/BMC1')
+    docs[f'{tasks}/Tasks/BMC1'] = resource(
+        f'{tasks}/Tasks/BMC1', 'Task', TaskState=state, TaskStatus='OK',
+        Oem={'Cisco': own})
+    assert bool(look(docs).busy) is busy
+
+
+@pytest.mark.parametrize(('kind', 'held'), [
+    ('Job', False), ('DellJob', False), ('Memory', True)])
+def test_a_maker_s_own_type_of_job(kind: str, held: bool) -> None:
+    """iDRAC: a JobCollection of DellJobs."""
+    docs = with_jobs(JobState='Completed')
+    path = f'{V1}/JobService/Jobs/JID_1'
+    docs[path]['@odata.type'] = f'#{kind}.v1_0_0.{kind}'
+    assert bool(look(docs).held) is held
+
+
+def with_entry(**more: Any) -> Docs:
+    """A firmware entry that says whose it is by a link."""
+    docs = server(**{
+        UPDATE: resource(UPDATE, 'UpdateService',
+                         FirmwareInventory=link(ENTRIES)),
+        ENTRIES: collection(ENTRIES, 'SoftwareInventory', f'{ENTRIES}/7'),
+        f'{ENTRIES}/7': resource(f'{ENTRIES}/7', 'SoftwareInventory',
+                                 Version='92.00', **more)})
+    docs[V1] = {**docs[V1], 'UpdateService': link(UPDATE)}
+    return docs
+
+
+@pytest.mark.parametrize(('related', 'known'), [
+    ([link(GPU1)], True), (link(GPU1), True), (GPU1, True), ([GPU1], True),
+    ([f'{GPU1}/'], True), ('GPU1', False), ([None], False), (None, False),
+    (['http://192.0.2.66' + GPU1], False)])
+def test_links_that_are_bare_paths(related: Any, known: bool) -> None:
+    """Cisco UCS C240 M5, CIMC: RelatedItem."""
+    part = gpu1(with_entry(RelatedItem=related)).component('gpu')
+    assert part is not None
+    assert (part.uri == f'{ENTRIES}/7') is known
+
+
+def test_an_unread_entry_may_be_what_the_product_has_and_nothing_else(
+        ) -> None:
+    docs = with_entry()
+    docs[f'{ENTRIES}/7'] = 503
+    assert gpu1(docs).unread == ('firmware:erot', 'firmware:inforom')
+
+
+def dpu(**adapter: Any) -> Docs:
+    """A BlueField's own BMC: the network side in both of its Chassis."""
+    system = f'{V1}/Systems/Bluefield'
+    both = [f'{V1}/Chassis/{c}' for c in ('Bluefield_BMC', 'Card1')]
+    docs: Docs = {
+        V1: resource(V1, 'ServiceRoot', Systems=link(f'{V1}/Systems'),
+                     Chassis=link(f'{V1}/Chassis')),
+        f'{V1}/Systems': collection(f'{V1}/Systems', 'ComputerSystem',
+                                    system),
+        system: resource(
+            system, 'ComputerSystem', PowerState='On', SerialNumber='MT1',
+            Model='BlueField-3 SmartNIC Main Card',
+            Manufacturer='https://www.mellanox.com',
+            Status={'Health': 'OK', 'State': 'Enabled'},
+            BootProgress={'LastState': 'OSRunning'},
+            Links={'Chassis': [link(both[0])]}),
+        f'{V1}/Chassis': collection(f'{V1}/Chassis', 'Chassis', *both)}
+    for chassis in both:
+        folder = f'{chassis}/NetworkAdapters'
+        one = f'{folder}/NvidiaNetworkAdapter'
+        docs[chassis] = resource(
+            chassis, 'Chassis', NetworkAdapters=link(folder),
+            ChassisType='Card',
+            Links={'ComputerSystems': [link(system)]})
+        docs[folder] = collection(folder, 'NetworkAdapter', one)
+        docs[one] = resource(
+            one, 'NetworkAdapter', Manufacturer='Nvidia',
+            NetworkDeviceFunctions=link(f'{one}/F'), **adapter)
+        docs[f'{one}/F'] = collection(
+            f'{one}/F', 'NetworkDeviceFunction', f'{one}/F/eth0')
+        docs[f'{one}/F/eth0'] = resource(
+            f'{one}/F/eth0', 'NetworkDeviceFunction',
+            Ethernet={'MACAddress': '02:00:00:00:00:01'})
+    return docs
+
+
+def test_the_network_side_of_a_dpu_is_no_card_of_its_own() -> None:
+    device, = look(dpu()).devices
+    assert (device.kind, device.product, device.macs) == (
+        'dpu', 'nvidia-bluefield-3', ('02:00:00:00:00:01',))
+    device, = look(dpu(Status={'Health': 'Critical'})).devices
+    assert device.health == 'Critical'
+
+
+@pytest.mark.parametrize('name', ['Model', 'SerialNumber', 'PartNumber'])
+def test_an_adapter_with_a_name_is_one_of_its_own(name: str) -> None:
+    kinds = [d.kind for d in look(dpu(**{name: 'X1'})).devices]
+    assert kinds.count('nic') >= 1
+
+
+def with_card(*functions: Docs, **card: Any) -> Docs:
+    docs = server()
+    docs[GPU1] = {**docs[GPU1], 'Links': {'PCIeDevice': link(CARD)}}
+    paths = [f'{CARD}/PCIeFunctions/{i}' for i in range(len(functions))]
+    docs[CARD] = resource(CARD, 'PCIeDevice', **{
+        'Status': {'Health': 'OK', 'State': 'Enabled'},
+        'Links': {'PCIeFunctions': [link(p) for p in paths]}, **card})
+    for path, told in zip(paths, functions, strict=True):
+        docs[path] = resource(path, 'PCIeFunction', **told)
+    return docs
+
+
+OK = {'Health': 'OK', 'State': 'Enabled'}
+
+
+@pytest.mark.parametrize(('functions', 'health', 'state'), [
+    ([{'Status': OK}], 'OK', 'Enabled'),
+    ([{'Status': {'Health': 'Critical', 'State': 'Enabled'}}], 'Critical',
+     'Enabled'),
+    ([{'Status': {**OK, 'State': 'Disabled'}}], 'OK', 'Disabled'),
+    ([{'Status': OK}, {'Status': {'Health': 'Warning'}}], 'Warning',
+     'Enabled'),
+    ([{'Status': OK}, {'Status': {**OK, 'State': 'Disabled'}}], 'OK',
+     'Enabled'),
+    ([{}, {}], 'OK', 'Enabled'),
+    ([{'Status': {'Health': None, 'State': None}}], 'OK', 'Enabled'),
+    ([{'Status': {'HealthRollup': 'Critical'}}], 'OK', 'Enabled'),
+    ([{'DeviceClass': 'NetworkController',
+       'Status': {**OK, 'State': 'Disabled'}}], 'OK', 'Enabled')])
+def test_health_that_a_function_tells(
+        functions: list[Docs], health: str, state: str) -> None:
+    """Lenovo ThinkSystem with XCC: each PCIeFunction has a Status."""
+    device = gpu1(with_card(*functions))
+    assert (device.health, device.state, device.unread) == (
+        health, state, ())
+
+
+def test_place_and_model_that_only_the_card_tells() -> None:
+    docs = with_card({'VendorId': '0x10de', 'DeviceId': '0x26b5'}, Slot={
+        'Location': {'PartLocation': {'ServiceLabel': 'PCIe 3'},
+                     'Info': 'Slot 3'}}, SerialNumber='S9',
+        PartNumber='26B5-895-A1')
+    docs[GPU1] = resource(GPU1, 'Processor', ProcessorType='GPU',
+                          Model='', PartNumber='', Manufacturer='NVIDIA',
+                          Links={'PCIeDevice': link(CARD)})
+    device = gpu1(docs)
+    assert (device.product, device.location, device.serial) == (
+        'nvidia-l40', 'PCIe 3', 'S9')
+
+
+@pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}, 404])
+def test_an_unread_function_leaves_health_open(doc: Any) -> None:
+    docs = with_card({'Status': OK})
+    docs[f'{CARD}/PCIeFunctions/0'] = doc
+    assert gpu1(docs).unread == ('health', 'identity', 'state')
+
+
+def condition(severity: Any, origin: str | None = None,
+              message: str = 'Base.1.8.ResourceErrorsDetected') -> Docs:
+    return {'Severity': severity, 'MessageId': message, 'Message': 'bad',
+            **({'OriginOfCondition': link(origin)} if origin else {})}
+
+
+@pytest.mark.parametrize(('conditions', 'health', 'unread'), [
+    ([], 'OK', ()), (None, 'OK', ()),
+    ([condition('Critical')], 'Critical', ()),
+    ([condition('Warning'), condition('OK')], 'Warning', ()),
+    ([condition('Warning'), condition('Critical')], 'Critical', ()),
+    ([condition('Critical', GPU1)], 'Critical', ()),
+    ([condition('Critical', f'{GPU1}/MemorySummary')], 'Critical', ()),
+    ([condition('Critical', f'{GPU1}/Ports/NVLink_0')], 'OK', ()),
+    ([condition('Critical', f'{PROCESSORS}/GPU2')], 'OK', ()),
+    ([condition('Critical', None,
+                'Base.1.8.ConditionInRelatedResource')], 'OK', ()),
+    ([condition('Dreadful')], 'OK', ('health',)),
+    ([condition(None)], 'OK', ('health',)),
+    ([7], 'OK', ('health',)), ('bad', 'OK', ('health',)),
+    ({'Severity': 'Critical'}, 'OK', ('health',))])
+def test_conditions_of_a_device_are_a_second_witness(
+        conditions: Any, health: str, unread: tuple[str, ...]) -> None:
+    """NVIDIA GB200 NVL: a processor with Health OK and a Critical one."""
+    docs = server()
+    docs[GPU1]['Status'] = {**OK, 'Conditions': conditions}
+    device = gpu1(docs)
+    assert (device.health, device.unread) == (health, unread)
+
+
+def test_a_condition_is_told_in_its_words() -> None:
+    docs = server()
+    docs[GPU1]['Status'] = {**OK, 'Conditions': [condition('Critical')]}
+    assert (GPU1, 'condition Critical: bad') in {
+        (w.uri, w.message) for w in look(docs).warnings}
+
+
+@pytest.mark.parametrize('health', ['OK', 'Ok', 'ok'])
+def test_health_however_it_is_capitalised(health: str) -> None:
+    """Older iDRACs and Cray blade controllers say Ok."""
+    docs = server()
+    docs[GPU1]['Status'] = {'Health': health}
+    assert (gpu1(docs).health, gpu1(docs).unread) == ('OK', ())
+
+
+MANAGER = f'{V1}/Managers/BMC'
+
+
+def managed(doc: Any) -> Docs:
+    docs = server(**{MANAGER: doc})
+    docs[SYSTEM]['Links'] = {**docs[SYSTEM]['Links'],
+                             'ManagedBy': [link(MANAGER)]}
+    return docs
+
+
+@pytest.mark.parametrize(('state', 'busy'), [
+    ('Updating', True), ('Enabled', False), ('Starting', False),
+    ('Online', False), (None, False)])
+def test_a_bmc_whose_own_firmware_is_written_is_busy(
+        state: str | None, busy: bool) -> None:
+    seen = look(managed(resource(MANAGER, 'Manager',
+                                 Status={'State': state})))
+    assert [b.ref for b in seen.busy] == ([MANAGER] if busy else [])
+    assert not seen.held
+
+
+@pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}, 404])
+def test_a_manager_that_is_not_read_may_be_updating(doc: Any) -> None:
+    seen = look(managed(doc))
+    assert [u.source for u in seen.held] == [MANAGER]
+    assert seen.complete_of('gpu')
+
+
+def test_an_enclosure_is_told_as_one() -> None:
+    """HPE Cray EX: the chassis controller."""
+    docs = server()
+    docs[f'{V1}/Systems'] = collection(f'{V1}/Systems', 'ComputerSystem')
+    docs[CHASSIS] = resource(CHASSIS, 'Chassis', ChassisType='Enclosure')
+    with pytest.raises(BadInput, match='that of an enclosure, and'):
+        look(docs)
