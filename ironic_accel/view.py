@@ -101,6 +101,9 @@ def inventory_headline(doc: Document) -> str:
                  + ('' if percent is None else f', {percent} %')
                  + ('' if said and busy['ref'] in said
                     else f" ({value(busy['ref'])})"))
+    for one in doc.get('waiting') or ():
+        line += (f"; waits for a reset of the host: {value(one['summary'])} "
+                 f"({value(one['ref'])})")
     return line
 
 

@@ -29,10 +29,13 @@ from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.run import Run
 from ironic_accel.model import checks
 from ironic_accel.model import join
+from ironic_accel.model import others
+from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Plan
 
 #: Kinds that one device changes between, with its mode or with who looks.
 _KIN = {'nic': 'dpu'}
@@ -52,6 +55,11 @@ def unready(run: Run, inventory: Inventory) -> Outcome | None:
     if inventory.held:
         return _held(run, inventory)
     if inventory.host == 'off':
+        no = others.refused(inventory, run.record.landed, (),
+                            Effect.WARM_REBOOT, run.profile)
+        if no:
+            # To power it on is a reset for whatever waits for one.
+            return run.refuse(Plan(refused=tuple(no)))
         run.record = watch.begun(run.record, run.now)
         run.save(booted=run.now)
         return PowerOn(Progress('the host is off, its devices are unseen'))
@@ -109,7 +117,7 @@ def _busy(run: Run, inventory: Inventory) -> Outcome:
             run.save(intent=dataclasses.replace(intent, ticket=ticket))
             return run.wait('found our write again, going on with it', 0)
     what = inventory.busy[0]
-    summary = f'{what.kind} {what.summary or what.ref}'
+    summary = f'{what.kind} {what.words}'
     return run.hold('busy', f'waiting for {summary}', run.pace.busy, Detail(
         f'the box is still busy after {int(run.pace.busy)} s',
         ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))

@@ -110,7 +110,7 @@ class Run:
         begun = watch.may_run(self.record, self.now, self.pace.gone)
         if detail.running is None:
             detail = dataclasses.replace(detail, running='; '.join(
-                f'{b.kind} {b.summary or b.ref}' for b in self.busy) or (
+                f'{b.kind} {b.words}' for b in self.busy) or (
                 f'{intent.verb} by way of {intent.way}'
                 if running and intent is not None else
                 f'burn of {watch.names(begun)}, perhaps' if begun else None))

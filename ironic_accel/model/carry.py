@@ -56,7 +56,7 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
             if hidden(d) or _detailed(d, hidden)]
     last = dataclasses.replace(
         stored, host='unknown', complete=True, boot=None, busy=(),
-        halfway=(), requests=0, warnings=(), unread=(),
+        waiting=(), halfway=(), requests=0, warnings=(), unread=(),
         devices=tuple(kept))
     return joined(seen, last, hidden, both=False)
 

@@ -261,6 +261,38 @@ class Busy:
     image: str | None = None
     ticket: Mapping[str, Any] | None = None
 
+    @property
+    def words(self) -> str:
+        """What it is and its name, for people."""
+        if not self.summary or self.ref in self.summary:
+            return self.summary or self.ref
+        return f'{self.summary} ({self.ref})'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something that the next reset of the host would carry out.
+
+    Whoever staged it; what is ours, a run's own record knows.
+
+    :ivar kind: ``task`` (a job or a task), ``settings`` or ``firmware``.
+    :ivar ref: what names it there, such as a path.
+    :ivar summary: what it is, in few words.
+    :ivar effect: the weakest reset that carries it out.
+    :ivar updates: whether it writes firmware, as far as it says.
+    """
+
+    kind: str
+    ref: str
+    summary: str
+    effect: Effect = Effect.WARM_REBOOT
+    updates: bool = False
+
+    @property
+    def words(self) -> str:
+        """It and its name, for people."""
+        return f'{self.summary} ({self.ref})'
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Warned:
@@ -291,6 +323,8 @@ class Inventory:
     :ivar unread: what was asked for and not told. ``complete`` speaks of the
         box as a whole (host on, nothing still appears); what one unread
         source could change is asked with ``complete_of`` and ``Device``.
+    :ivar waiting: what the next reset of the host would carry out, besides
+        what devices show as pending.
     """
 
     system: str
@@ -306,6 +340,7 @@ class Inventory:
     lacking: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
     def complete_of(self, kind: str) -> bool:
         """Whether "not there" can be taken for "removed", of one kind.

@@ -29,6 +29,7 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Value
+from ironic_accel.model.device import Waiting
 from ironic_accel.model.device import Warned
 from ironic_accel.model.standing import Standing
 from ironic_accel.model.standing import Unread
@@ -120,7 +121,7 @@ def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
 
     ``settled`` says that the host is on and that nothing still appears,
     ``complete`` by kind whether "not there" can be taken for "removed".
-    ``uncounted`` stands there only where there are such kinds.
+    ``uncounted`` and ``waiting`` stand there only where there is such.
     """
     return {
         'schema': SCHEMA, 'system': inv.system, 'host': inv.host,
@@ -134,6 +135,8 @@ def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
         'seen_via': list(inv.seen_via), 'requests': inv.requests,
         'warnings': [dataclasses.asdict(w) for w in inv.warnings],
         **({'uncounted': list(inv.uncounted)} if inv.uncounted else {}),
+        **({'waiting': [dataclasses.asdict(w) for w in inv.waiting]}
+           if inv.waiting else {}),
         'devices': [device_to_dict(d) for d in inv.devices]}
 
 
@@ -212,4 +215,6 @@ def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
         warnings=tuple(Warned(**w) for w in data.get('warnings', ())),
         devices=tuple(device_from_dict(d) for d in data['devices']),
         uncounted=tuple(data.get('uncounted', ())),
-        unread=tuple(map(_unread_from_dict, data.get('unread') or ())))
+        unread=tuple(map(_unread_from_dict, data.get('unread') or ())),
+        waiting=tuple(Waiting(**{**w, 'effect': Effect(w['effect'])})
+                      for w in data.get('waiting') or ()))

@@ -25,11 +25,13 @@ import dataclasses
 
 from ironic_accel.model import checks
 from ironic_accel.model import condition
+from ironic_accel.model import others
 from ironic_accel.model.checks import Facts
 from ironic_accel.model.checks import State
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import strongest
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
@@ -184,6 +186,9 @@ def make_plan(inventory: Inventory, profile: Profile,
         x.item.device for x in waiting
         if _alone(inventory.device(x.item.device), x.item, facts))
     staged, no = stages.build(todo, waiting, profile, ways, alone)
+    no += others.refused(
+        inventory, known.values(), {w.item.ref for w in wanted},
+        strongest([s.reset for s in staged]), profile)
     written = {x.item.ref for x in todo} | {*owed} | {
         x.item.ref for x in waiting}
     return Plan(tuple(staged), tuple(satisfied), tuple(refused + no),

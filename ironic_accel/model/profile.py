@@ -111,7 +111,8 @@ class Profile:
 
     :ivar order: component names, first to last, overriding the catalogue.
     :ivar allow: any of downgrade, force, collateral, burn_at_deploy,
-        first_boot.
+        first_boot, staged (what others have staged may be carried out by a
+        reset of the host).
     :ivar fallback: ``update`` has the box copy firmware that a run wrote and
         proved to the slot that it falls back to, where the box does not do
         it by itself; ``keep`` leaves that slot as it is.

@@ -39,7 +39,7 @@ from ironic_accel.model.reading import suggest
 from ironic_accel.model.strict_yaml import Path
 
 ALLOWABLE = ('downgrade', 'force', 'collateral', 'burn_at_deploy',
-             'first_boot')
+             'first_boot', 'staged')
 FITS = ('psid', 'board', 'part_number', 'model', 'pci')
 MATCHES = ('kind', 'vendor', 'product', 'pci', 'part_number', 'psid',
            'location')

@@ -288,12 +288,12 @@ def _add(found: Found, entry: Entry, kind: str, catalog: Catalog,
             return
         name = _next_name(found, name)
     running, standing = _running(shown)
-    slots, pending = _pending(shown, running)
+    slots, waits = pending(shown, running)
     updateable = shown.flag('Updateable')
     if shown.flag('WriteProtected'):
         updateable = False
     found.components.append(Component(
-        name, shown.text('Id') or last(shown.uri), running, pending, slots,
+        name, shown.text('Id') or last(shown.uri), running, waits, slots,
         updateable, None, shown.uri,
         shown.text('LowestSupportedVersion'),
         service.number('MaxImageSizeBytes') if service else None,
@@ -344,7 +344,7 @@ def _next_name(found: Found, base: str) -> str:
     return f'{base}-{number}'
 
 
-def _pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
+def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
     """Whether an entry would show a waiting version, and which it shows."""
     slot = shown.part('Oem', 'Nvidia', 'InactiveFirmwareSlot')
     if slot.doc:

@@ -49,7 +49,7 @@ _RESOURCES = 512
 class _Bmc:
     """One BMC's: first failures, "not there" and when, what was there,
     steadiness, which resources ``$expand`` gives whole, which links
-    were told."""
+    were told, and what is dear to read and was read a moment ago."""
 
     since: OrderedDict[str, float]
     missing: OrderedDict[str, tuple[int, float]]
@@ -57,6 +57,7 @@ class _Bmc:
     steady: dict[str, tuple[Hashable, float]]
     expands: OrderedDict[str, tuple[bool, float]]
     links: OrderedDict[tuple[str, str], float]
+    notes: OrderedDict[str, tuple[Any, float]]
 
 
 class LookHistory:
@@ -82,7 +83,7 @@ class LookHistory:
         if found is None:
             found = self._bmcs[bmc] = _Bmc(
                 OrderedDict(), OrderedDict(), OrderedDict(), {},
-                OrderedDict(), OrderedDict())
+                OrderedDict(), OrderedDict(), OrderedDict())
         self._bmcs.move_to_end(bmc)
         while len(self._bmcs) > _BMCS:
             self._bmcs.popitem(last=False)
@@ -172,6 +173,21 @@ class LookHistory:
             known = self._of(bmc).expands
             known[kind] = (whole, self.now())
             _bound(known)
+
+    def remember(self, bmc: str, name: str, value: Any) -> None:
+        """Note what was read, where it is too dear to be read at each look.
+        """
+        with self._lock:
+            known = self._of(bmc).notes
+            known[name] = (value, self.now())
+            _bound(known)
+
+    def recall(self, bmc: str, name: str, young: float) -> Any | None:
+        """What was noted within so many seconds, or None."""
+        with self._lock:
+            value, when = self._of(bmc).notes.get(name, (None, 0.0))
+            now = self.now()
+            return value if when <= now <= when + young else None
 
     def steady(self, bmc: str, system: str, seen: Hashable) -> float:
         """Seconds for which a System's looks have all shown the same.

@@ -74,6 +74,9 @@ ROWS = (
 )
 
 
+#: BIOS attributes that are modes.
+ATTRIBUTES = frozenset({'NicMode'})
+
 #: Modes that some BMC can set, by any of the ways in this module.
 NAMES = frozenset({'cc', 'mode'} | {row.name for row in ROWS})
 

@@ -38,6 +38,7 @@ from ironic_accel.redfish import styles
 from ironic_accel.redfish import switches
 from ironic_accel.redfish import unreads
 from ironic_accel.redfish import versions
+from ironic_accel.redfish import waiting
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
@@ -113,6 +114,9 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
                     *state.copies(scope)))
     unread = unreads.settle(reader, {f.uri for f in found},
                             host == 'on' and idle, settings)
+    waits = tuple(waiting.find(reader, scope, doing, entries, {
+        c.uri for f in found for c in f.components if c.uri},
+        settings.history))
     devices = join.identify(_with_unread(made, found, unread))
     names = {d.uri: d.id for d in devices}
     inventory = Inventory(
@@ -121,6 +125,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
         busy=(*activity.busy(reader, scope, doing, service, devices, shown),
               *state.copies(scope)),
         seen_via=('redfish',), devices=devices,
+        waiting=waits,
         halfway=switches.halfway(reader, {d.id: d for d in devices}),
         unread=tuple(dataclasses.replace(
             u, about=names.get(u.about, u.about)) for u in unread))

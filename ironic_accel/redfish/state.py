@@ -70,15 +70,16 @@ def since_reset(service: Fields | None, system: Fields) -> float | None:
     """
     if service is None:
         return None
-    now, then = (_moment(service.text('DateTime')),
-                 _moment(system.text('LastResetTime')))
+    now, then = (moment(service.text('DateTime')),
+                 moment(system.text('LastResetTime')))
     if now is None or then is None:
         return None
     seconds = (now - then).total_seconds()
     return seconds if seconds >= 0 else None
 
 
-def _moment(text: str | None) -> datetime.datetime | None:
+def moment(text: str | None) -> datetime.datetime | None:
+    """A time as a service tells it, or None."""
     if text is None:
         return None
     try:

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ironic_accel.twin import damage, jobs
+from ironic_accel.twin import damage, jobs, staged
 from ironic_accel.twin.clock import Clock
 from ironic_accel.twin.documents import (
     ROOT,
@@ -194,6 +194,7 @@ class Box:
         if effect >= Effect.WARM_REBOOT:
             self.updates.start_on_reset()
             self.tasks.restarted()
+            staged.carried_out(self)
         for child in self.children:
             with child.lock:
                 child.take_effect(None, effect)
@@ -227,6 +228,8 @@ class Box:
         """Let the waiting version of a component run."""
         old = part.running
         part.activate()
+        if part.running == staged.VERSION:
+            self.violate(staged.CARRIED, part.id)
         if part.running != old:
             self.family.activated(self, part, old)
 
@@ -301,6 +304,8 @@ class Box:
             elif fault.name == 'foreign-copy':
                 for path in self.copying:
                     self.updates.copy(path)
+            elif fault.name.startswith('foreign-'):
+                staged.begin(self, fault.name, fault.value)
 
     def violate(self, kind: str, detail: str) -> None:
         """Record something that would have hurt a real machine."""

@@ -85,6 +85,11 @@ UPDATE = {
     'equal-refused': 'an equal version is refused: 400 SUP029',
     'foreign-task': "someone else's task runs for VALUE seconds (600)",
     'foreign-copy': 'a background copy runs that nobody here started',
+    'foreign-job': "someone else's update waits for a reset of the host, in "
+                   'the state VALUE (Scheduled)',
+    'foreign-settings': 'BIOS settings of someone else wait for a reset',
+    'foreign-firmware': "someone else's firmware of the component VALUE (any) "
+                        'waits to be activated',
     'vanish-after-bmc': 'a component is gone after a BMC reset',
     'if-match': 'a PATCH has to have If-Match, in the form VALUE: weak, '
                 'strong or quoted (the ETag is told in two pairs of quotes)',

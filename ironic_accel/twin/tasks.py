@@ -46,6 +46,7 @@ class Task:
     told_end: bool = False
     hidden: bool = False
     fast: bool = False
+    foreign: bool = False
     place: str = TASKS
 
     @property
@@ -61,7 +62,7 @@ class Task:
     @property
     def running(self) -> bool:
         """Whether the task has not ended, and waits for no reset."""
-        return self.state not in (*ENDED, WAITS)
+        return self.state not in (*ENDED, WAITS) and not self.foreign
 
     def say(
         self, name: str, args: tuple[str, ...], text: str, severity: str

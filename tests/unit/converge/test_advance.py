@@ -252,12 +252,19 @@ def test_a_write_whose_starter_died_is_adopted() -> None:
 
 
 def test_somebody_elses_work_is_waited_out_and_not_adopted() -> None:
+    """What it leaves staged is theirs: our reset needs leave for it."""
     box = one()
     box.start(burn_of('other'))
     box.parts['other'] = {'gpu': old()}
     box.jobs['job-1'].ends = box.now + 500
     started = box.now
-    assert isinstance(run(box), outcome.Converged)
+    out = run(box)
+    assert isinstance(out, outcome.Refused)
+    assert 'gpu 2 of other (other/gpu)' in out.plan.refused[0].reason
+    assert (box.writes, box.resets) == (1, [])
+    out = run(box, wanted=dataclasses.replace(
+        WANTED, allow=frozenset({'staged'})))
+    assert isinstance(out, outcome.Converged)
     assert box.writes == 2
     assert box.now - started > 500
     assert not box.sins
