@@ -14,16 +14,14 @@
 
 For callers without a web server of their own. Only files that were asked to
 be served are, each under a path that nobody can guess; an image's digest is
-checked again at every fetch, before its first byte goes out.
+checked again at every fetch, before its first byte goes out. Who connects,
+and how long it takes what it asked for, is bounded (``serve_http``).
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import http.server
 import io
-import logging
 import os
 import secrets
 import socket
@@ -33,15 +31,13 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib import parse
 
 from ironic_accel.bounded import files
+from ironic_accel.bounded import serve_http
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
 from ironic_accel.redfish.styles import file_name
 
-LOG = logging.getLogger(__name__)
-
 _PIECE = 1024 * 1024
-_IDLE = 60.0
 
 
 class ImageServer:
@@ -62,7 +58,7 @@ class ImageServer:
         self._host = host or _address_towards(bmc)
         self._port = port
         self._files: dict[str, _Served] = {}
-        self._server: _Server | None = None
+        self._server: serve_http.Server | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> ImageServer:
@@ -72,29 +68,30 @@ class ImageServer:
         self._thread.start()
         return self
 
-    def _bound(self) -> _Server:
+    def _bound(self) -> serve_http.Server:
         """A server at the address, or at all where it is not ours."""
-        family = socket.AF_INET6 if ':' in self._host else socket.AF_INET
-        kind = type('_Bound', (_Server,), {'address_family': family})
         try:
-            found: _Server = kind((self._host, self._port), self._files)
+            return serve_http.listening(self._host, self._port, self._served)
         except OSError as error:
             if isinstance(error, socket.gaierror) or (
                     error.errno == errno.EADDRNOTAVAIL):
                 # Reached by another name or address than it has: a
                 # forwarded port, an address translation.
-                found = kind(('', self._port), self._files)
-            else:
-                raise
-        return found
+                return serve_http.listening('', self._port, self._served)
+            raise
+
+    def _served(self, path: str) -> serve_http.File | None:
+        """What is served under a path, from its beginning, or None."""
+        found = self._files.get(path)
+        return None if found is None else found.again()
 
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
                  trace: TracebackType | None) -> None:
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
-            self._server.server_close()
             self._thread.join()
+            self._server.server_close()
             for served in self._files.values():
                 served.file.close()
             self._files.clear()
@@ -137,19 +134,25 @@ class _Served(NamedTuple):
     file: BinaryIO
     image: Ready
 
-    def again(self) -> BinaryIO:
+    def again(self) -> serve_http.File:
         """The same file from its beginning, for one who fetches it.
 
         Reads of others do not move its place: it has one of its own.
         """
-        return io.BufferedReader(_At(self.file.fileno()), _PIECE)
+        return serve_http.File(
+            lambda: io.BufferedReader(_At(self.file.fileno()), _PIECE),
+            self.image.size, self.image.sha256)
 
 
 class _At(io.RawIOBase):
-    """Reads of an open file at a place of its own (pread)."""
+    """Reads of an open file at a place of its own (pread).
+
+    It has a descriptor of its own, too: the number of one that was closed
+    is soon another file's.
+    """
 
     def __init__(self, fd: int) -> None:
-        self._fd, self._place = fd, 0
+        self._fd, self._place = os.dup(fd), 0
 
     def readable(self) -> bool:
         """Always."""
@@ -162,67 +165,8 @@ class _At(io.RawIOBase):
         buffer[:len(piece)] = piece
         return len(piece)
 
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int],
-                 served: dict[str, _Served]) -> None:
-        self.served = served
-        super().__init__(address, _Handler)
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    """GET and HEAD of the images, nothing else."""
-
-    protocol_version = 'HTTP/1.1'
-    server: _Server
-    timeout = _IDLE
-
-    def do_GET(self) -> None:
-        """Send an image."""
-        self._answer(body=True)
-
-    def do_HEAD(self) -> None:
-        """Tell an image's length."""
-        self._answer(body=False)
-
-    def _answer(self, body: bool) -> None:
-        served = self.server.served.get(self.path)
-        if served is None:
-            self.send_error(404)
-            return
-        image = served.image
-        if not _is(served.again(), image):
-            # Whoever changed it, it is not what was approved.
-            self.send_error(410)
-            return
-        self.send_response(200)
-        self.send_header('Content-Type', 'application/octet-stream')
-        self.send_header('Content-Length', str(image.size))
-        self.end_headers()
-        if body:
-            self._send(files.Checked(served.again(), image.size,
-                                     image.sha256))
-
-    def _send(self, image: files.Checked) -> None:
-        """Send an image; one that is changed meanwhile never wholly."""
-        try:
-            while piece := image.read(_PIECE):
-                self.wfile.write(piece)
-        except files.Changed as error:
-            LOG.error('An image was changed while a BMC fetched it: %s',
-                      error.strerror)
-        if image.len:
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Paths are secrets: they are not logged."""
-
-
-def _is(file: BinaryIO, image: Ready) -> bool:
-    digest, size = hashlib.sha256(), 0
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-        size += len(piece)
-    return size == image.size and digest.hexdigest() == image.sha256
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
