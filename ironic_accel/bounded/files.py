@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import contextlib
 import hashlib
 import os
@@ -91,6 +92,44 @@ def shared(path: str) -> str | None:
     if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return f'others may write it (mode {stat.S_IMODE(info.st_mode):o})'
     return None
+
+
+def exposed(path: str) -> str | None:
+    """Why others could change a file or folder that is only read, or None.
+
+    What is mounted read-only is not changed by way of this path: Kubernetes
+    gives everybody the right to write to the folder of a ConfigMap.
+
+    :raises: OSError where it is not there.
+    """
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return None
+    return shared(path)
+
+
+def warning(paths: Iterable[str]) -> str | None:
+    """What to say of files and folders that others could change, or None.
+
+    One that is gone by now says nothing.
+    """
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            why = exposed(path)
+            if why is not None:
+                found[path] = why
+    if not found:
+        return None
+    return '; '.join(f'{path}: {why}' for path, why in found.items()) + (
+        f": chmod go-w {' '.join(found)}, and have them belong to root or to "
+        'who reads them')
+
+
+def is_regular(path: str) -> bool:
+    """Whether a path names a regular file."""
+    with contextlib.suppress(OSError):
+        return stat.S_ISREG(os.stat(path).st_mode)
+    return False
 
 
 def readable_by_others(path: str) -> bool:

@@ -18,6 +18,8 @@ import argparse
 import pathlib
 from typing import TYPE_CHECKING
 
+from ironic_accel.bounded import files
+from ironic_accel.model import strict_yaml
 from ironic_accel.model.errors import BadInput
 
 if TYPE_CHECKING:
@@ -44,13 +46,14 @@ def of(args: argparse.Namespace) -> Catalog:
     texts: dict[str, str] = {}
     for given in args.catalogue:
         path = pathlib.Path(given)
-        files = sorted(path.glob('*.yaml')) if path.is_dir() else [path]
-        if not files:
+        found = sorted(path.glob('*.yaml')) if path.is_dir() else [path]
+        if not found:
             raise BadInput(f'--catalogue: {given}: expected .yaml files in '
                            'the folder, and there are none')
-        for file in files:
+        for file in found:
             try:
-                texts[str(file)] = file.read_text(encoding='utf-8')
+                texts[str(file)] = files.read_text(
+                    str(file), strict_yaml.MAX_LENGTH)
             except OSError as exc:
                 raise BadInput(
                     f'--catalogue: {file}: {exc.strerror}') from exc

@@ -109,6 +109,10 @@ def credentials(args: argparse.Namespace) -> tuple[str | None, str | None]:
             print(f'warning: {args.password_file}: others may read the '
                   f'password: chmod go-r {args.password_file}',
                   file=sys.stderr)
+        if files.is_regular(args.password_file):
+            told = files.warning([args.password_file])
+            if told is not None:
+                print(f'warning: {told}', file=sys.stderr)
     except (OSError, UnicodeDecodeError) as exc:
         raise errors.BadInput(
             f'--password-file: {args.password_file} cannot be read: '

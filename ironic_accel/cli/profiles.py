@@ -15,8 +15,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ironic_accel import profile_file
+from ironic_accel.bounded import files
 from ironic_accel.cli import catalogue
 from ironic_accel.model.profile import Profile
 
@@ -36,5 +38,10 @@ def choose(args: argparse.Namespace) -> Profile:
 
     :raises: BadInput where they name none, or leave it open.
     """
+    if files.is_regular(args.profile):
+        told = files.warning([args.profile])
+        if told is not None:
+            print('warning: whoever may write a profile decides what is '
+                  f'burnt: {told}', file=sys.stderr)
     return profile_file.choose(args.profile, args.name,
                                catalog=catalogue.of(args))

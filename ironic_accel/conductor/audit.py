@@ -37,6 +37,7 @@ from ironic_accel.conductor import findings
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import meters
 from ironic_accel.conductor import operation
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.conf import HARDWARE_TYPES
 from ironic_accel.model.device import Inventory
@@ -188,8 +189,10 @@ def _work(context: Any, uuid: str, interface: type, queue: Due,
         LOG.debug('Audit of node %(node)s: %(outcome)s',
                   {'node': uuid, 'outcome': outcome})
     except Exception:
-        # One node's trouble is not the others': it is told, and the node is
-        # looked at again.
+        # The end of a worker's thread: whatever was not foreseen (the
+        # database, a driver of somebody else's that does not load) would be
+        # lost in a pool that asks nobody, and with it the node's turn. It is
+        # told with its trace, counted, and the node is looked at again.
         LOG.exception('The audit of node %s failed', uuid)
         meters.count('audit.failed')
     finally:
@@ -246,7 +249,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
                 return 'overtaken'
             ctx.task = task
             return 'drift' if findings.settle(ctx, seen) else 'clean'
-    except (exception.NodeLocked, exception.NodeNotFound):
+    except (exception.NodeLocked, exception.NodeNotFound, saving.NotOurs):
         return 'overtaken'
 
 
@@ -313,5 +316,5 @@ def _silent(context: Any, uuid: str, mark: tuple[Any, ...], why: str,
                 return 'overtaken'
             findings.void(task, f'not seen for {since:.0f} s ({why})')
             return 'void'
-    except (exception.NodeLocked, exception.NodeNotFound):
+    except (exception.NodeLocked, exception.NodeNotFound, saving.NotOurs):
         return 'overtaken'

@@ -50,8 +50,9 @@ def _companions(interface: str) -> tuple[Any, ...]:
         try:
             found.append(point.load())
         except Exception:
-            # One broken companion must not take the hardware type away;
-            # whoever enables it is told by Ironic's own loader.
+            # To load it runs somebody else's module, which may raise
+            # anything. One broken companion must not take the hardware type
+            # away; whoever enables it is told by Ironic's own loader.
             LOG.exception('The %s interface %s cannot be loaded',
                           interface, point.name)
     return tuple(found)

@@ -28,6 +28,7 @@ from ironic_accel.conductor import known
 from ironic_accel.conductor import properties
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.vendor import Accelerator
+from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class AcceleratorTraits(base.InspectionHook):
     """Makes record, traits, firmware rows and properties of an inspection.
 
     A node whose driver is not ours gets the property alone. Whatever goes
-    wrong is logged: a node is inspected whatever its accelerators do.
+    wrong is in the result and in the log: a node is inspected whatever its
+    accelerators do.
     """
 
     def preprocess(self, task: Any, inventory: dict[str, Any],
@@ -54,11 +56,21 @@ class AcceleratorTraits(base.InspectionHook):
         """
         try:
             _process(task, inventory, plugin_data)
-        except Exception:
-            # An inspection is about the whole node: nothing of ours may
-            # fail it, and what went wrong is in the log.
+        except saving.NotOurs as exc:
+            LOG.warning('%s: its accelerators are not inspected', exc)
+        except AccelError as exc:
+            LOG.warning('The accelerators of node %(node)s are not '
+                        'inspected: %(why)s', {
+                            'node': task.node.uuid, 'why': exc})
+            inspected.failed(task.node, str(exc))
+        except Exception as exc:
+            # An inspection is about the whole node, and Ironic fails it for
+            # whatever a hook raises: nothing of ours may. The text of an
+            # unknown exception may hold secrets: it goes to the log alone.
             LOG.exception('The accelerators of node %s are not inspected',
                           task.node.uuid)
+            inspected.failed(task.node, f'{type(exc).__name__}, see the '
+                             'conductor\'s log')
 
 
 def _process(task: Any, inventory: dict[str, Any],

@@ -172,6 +172,11 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     return before.inventory
 
 
+def failed(node: Any, why: str) -> None:
+    """Say in the result that nothing was taken; Ironic saves the node."""
+    _note(node, f'not inspected: {why}', {})
+
+
 def _is_stored(raw: Mapping[str, Any], before: Stored | None) -> bool:
     """Whether data are what we stored ourselves, now or earlier.
 

@@ -17,12 +17,16 @@ from __future__ import annotations
 import functools
 import pathlib
 
+from oslo_log import log
+
 from ironic_accel.bounded import files
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model import catalog
 from ironic_accel.model import strict_yaml
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.errors import BadInput
+
+LOG = log.getLogger(__name__)
 
 
 @functools.cache
@@ -42,6 +46,10 @@ def _texts(folder: pathlib.Path) -> dict[str, str]:
     if not folder.is_dir():
         raise BadInput(f'[accelerator]catalogue_path: {str(folder)!r}: an '
                        'existing folder was expected')
+    told = files.warning([str(folder), *map(str, folder.glob('*.yaml'))])
+    if told is not None:
+        LOG.warning('Whoever may write rows of the catalogue decides what is '
+                    'reset and published: %s', told)
     texts = {}
     for path in sorted(folder.glob('*.yaml')):
         try:

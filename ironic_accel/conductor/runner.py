@@ -117,6 +117,8 @@ def _unexpected(task: Any, current: operation.Operation,
     except saving.NotOurs as gone:
         LOG.warning('%s: nothing more is written to it', gone)
     except Exception:
+        # The worker's thread ends here, with nobody to tell: the operation
+        # still stands, so the next tick tries to end it again.
         LOG.exception('Ending operation %s failed', current.id)
 
 

@@ -19,6 +19,7 @@ import os
 import pathlib
 import posixpath
 import tempfile
+import threading
 from urllib import parse
 
 from oslo_log import log
@@ -36,6 +37,10 @@ LOG = log.getLogger(__name__)
 FOLDER = 'accel-images'
 #: Seconds after which an image that nobody asked for again is taken away.
 KEPT = 24 * 3600
+
+#: When this process was last asked for an image (``clock.steady``).
+_asked: dict[pathlib.Path, float] = {}
+_asked_lock = threading.Lock()
 
 
 def serve(ready: Ready, image: Image | None) -> str | None:
@@ -59,7 +64,7 @@ def serve(ready: Ready, image: Image | None) -> str | None:
     path = folder / (ready.sha256[:32] + _ending(image))
     if not _is(path, ready):
         _put(ready, path)
-    os.utime(path, (clock.now(), clock.now()))
+    _use(path)
     _forget_old(folder)
     return f"{base.rstrip('/')}/{FOLDER}/{path.name}"
 
@@ -117,20 +122,36 @@ def _put(ready: Ready, path: pathlib.Path) -> None:
         os.chmod(new, 0o444)
         os.replace(new, path)
     except files.Changed as exc:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)
         raise Rejected(f'{ready.path}: {exc.strerror}',
                        error_class=ErrorClass.NEEDS_OPERATOR) from exc
-    except BaseException:
+    finally:
+        # Under its own name by now, or not to be served at all.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
-        raise
+
+
+def _use(path: pathlib.Path) -> None:
+    """Note that an image was asked for: here, and for other processes.
+
+    Those go by the time of the file, which is a time of day; what this
+    process knows of is counted, so that no clock that is set takes an image
+    away which a BMC is about to fetch.
+    """
+    with _asked_lock:
+        _asked[path] = clock.steady()
+    os.utime(path, (clock.now(), clock.now()))
 
 
 def _forget_old(folder: pathlib.Path) -> None:
+    with _asked_lock:
+        for path in [p for p, at in _asked.items()
+                     if clock.steady() - at > KEPT]:
+            del _asked[path]
+        kept = set(_asked)
     for path in folder.iterdir():
         try:
-            if clock.now() - path.stat().st_mtime > KEPT:
+            if path not in kept and (
+                    clock.now() - path.stat().st_mtime > KEPT):
                 path.unlink()
         except FileNotFoundError:
             LOG.debug('%s is gone already', path)

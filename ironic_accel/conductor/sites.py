@@ -32,8 +32,9 @@ from ironic_accel.model.profile import Profile
 
 LOG = log.getLogger(__name__)
 
-#: A file's state, by which a change is noticed: (mtime in ns, size, inode).
-_Mark = tuple[int, int, int]
+#: A file's state, by which a change is noticed: (mtime in ns, size, inode,
+#: mode, user).
+_Mark = tuple[int, int, int, int, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class SiteProfiles:
 
     def __init__(self, folder: str | None) -> None:
         self._folder = pathlib.Path(folder) if folder else None
+        self._told: str | None = None
         self._files: dict[pathlib.Path, _File] = {}
         self._lock = threading.Lock()
 
@@ -90,12 +92,13 @@ class SiteProfiles:
         for path in sorted(folder.glob('*.yaml')):
             try:
                 stat = path.stat()
-                mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino,
+                        stat.st_mode, stat.st_uid)
             except FileNotFoundError:
                 continue
             except OSError:
                 # Said once, by whoever reads it: it has no time of change.
-                mark = (0, 0, 0)
+                mark = (0, 0, 0, 0, 0)
             old = self._files.get(path)
             seen[path] = (old if old and old.mark == mark
                           else _File(mark, _read(path)))
@@ -103,6 +106,20 @@ class SiteProfiles:
         self._files = seen
         if changed:
             _warn_of_doubles(seen)
+        self._warn_of_others(folder, seen)
+
+    def _warn_of_others(self, folder: pathlib.Path,
+                        seen: Mapping[pathlib.Path, _File]) -> None:
+        """Say once who else may write what is burnt by it.
+
+        The profiles stand: to withdraw what they say from a whole cloud for
+        the mode of a folder would hurt more than it helps.
+        """
+        told = files.warning([str(folder), *map(str, seen)])
+        if told is not None and told != self._told:
+            LOG.warning('Whoever may write site profiles decides what is '
+                        'burnt: %s', told)
+        self._told = told
 
 
 def _read(path: pathlib.Path) -> tuple[Profile, ...]:
@@ -120,9 +137,9 @@ def _read(path: pathlib.Path) -> tuple[Profile, ...]:
     return ()
 
 
-def _warn_of_doubles(files: Mapping[pathlib.Path, _File]) -> None:
+def _warn_of_doubles(seen: Mapping[pathlib.Path, _File]) -> None:
     owner: dict[str, pathlib.Path] = {}
-    for path, file in files.items():
+    for path, file in seen.items():
         for profile in file.profiles:
             if profile.name in owner:
                 LOG.error(

@@ -32,12 +32,15 @@ from oslo_upgradecheck import upgradecheck
 import packaging.requirements
 import sqlalchemy.exc
 
+from ironic_accel.bounded import files
 from ironic_accel.conductor import conf  # noqa: F401 - registers options
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import known
+from ironic_accel.conductor import mirror
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import rows
 from ironic_accel.model import loader
+from ironic_accel.model import strict_yaml
 from ironic_accel.model.errors import AccelError
 
 CONF = ironic.conf.CONF
@@ -96,17 +99,31 @@ class Checks(upgradecheck.UpgradeCommands):
             return Result(Code.FAILURE, (
                 f'profile_path: {folder}: expected a folder'))
         bad = []
-        files = sorted(pathlib.Path(folder).glob('*.yaml'))
-        for path in files:
+        paths = sorted(pathlib.Path(folder).glob('*.yaml'))
+        for path in paths:
             try:
-                loader.load_text(path.read_text(encoding='utf-8'),
-                                 source=path.name,
-                                 catalog=known.catalogue())
-            except (AccelError, OSError, UnicodeDecodeError) as exc:
+                loader.load_text(
+                    files.read_text(str(path), strict_yaml.MAX_LENGTH),
+                    source=path.name, catalog=known.catalogue())
+            except AccelError as exc:
                 bad.append(str(exc))
+            except (OSError, UnicodeDecodeError) as exc:
+                bad.append(f'{path.name}: '
+                           f'{getattr(exc, "strerror", None) or exc}')
         if bad:
             return Result(Code.FAILURE, '; '.join(bad))
-        return Result(Code.SUCCESS, f'{len(files)} files')
+        return Result(Code.SUCCESS, f'{len(paths)} files')
+
+    def _check_files(self) -> Any:
+        """Nobody else may write what decides on nodes."""
+        folders = [pathlib.Path(f) for f in (
+            CONF.accelerator.profile_path, CONF.accelerator.catalogue_path)
+            if f]
+        told = files.warning(str(p) for f in folders
+                             for p in (f, *sorted(f.glob('*.yaml'))))
+        if told:
+            return Result(Code.WARNING, told)
+        return Result(Code.SUCCESS)
 
     def _check_records(self) -> Any:
         """No node has a record that the version installed cannot read."""
@@ -124,16 +141,19 @@ class Checks(upgradecheck.UpgradeCommands):
                  for r in _nodes(operation.KEY)
                  if r.provision_state in (
                      states.CLEANING, states.DEPLOYING, states.SERVICING)]
-        if busy or stuck:
+        lost = [f'{uuid}: a write whose node was written over'
+                for uuid in sorted(mirror.lost())]
+        if busy or stuck or lost:
             return Result(Code.WARNING, (
                 'under way, and taken up again after a restart where the '
-                'node waits: ' + _some(busy + stuck)))
+                'node waits: ' + _some(busy + stuck + lost)))
         return Result(Code.SUCCESS)
 
     _upgrade_checks = (
         ('Release of Ironic', _check_ironic),
         ('Enabled interfaces', _check_interfaces),
         ('Site profiles', _check_profiles),
+        ('Who may write them', _check_files),
         ('Records of nodes', _check_records),
         ('Nothing being written', _check_quiet))
 

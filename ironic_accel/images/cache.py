@@ -75,6 +75,9 @@ class Cache:
         self._folder = os.path.abspath(folder)
         self._limit = limit
         self._good: dict[str, tuple[int, int, int]] = {}
+        #: When this process last used what (``time.monotonic``): a clock
+        #: that is set by a day makes nothing unused that is being written.
+        self._used: dict[str, float] = {}
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         why = files.shared(self._folder)
         if why is not None:
@@ -97,7 +100,10 @@ class Cache:
             return None
         if self._good.get(digest) != _mark(info):
             return None
-        # The time of last use, for every process that shares the folder.
+        self._used[path] = time.monotonic()
+        # The time of last use, for every process that shares the folder: by
+        # the time of day, as it has to outlive them. One that jumps costs
+        # another transfer, or has an image stay for longer.
         with contextlib.suppress(OSError):
             os.utime(path, ns=(time.time_ns(), info.st_mtime_ns))
         return Ready(path, info.st_size, digest)
@@ -165,12 +171,20 @@ class Cache:
         for used, length, path in files:
             if total <= self._limit or now - used < HOLD:
                 break
+            if self._holds(path):
+                continue
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             total -= length
         if total > self._limit:
             raise Refused('the image cache is full of images in use',
                           f'at most {self._limit} bytes', f'{total} bytes')
+
+    def _holds(self, path: str) -> bool:
+        """Whether this process used a file lately, whatever its time says.
+        """
+        used = self._used.get(path)
+        return used is not None and time.monotonic() - used < HOLD
 
     def _files(self, now: float) -> list[tuple[float, int, str]]:
         """(last use, bytes, path) of every file; abandoned ones go."""

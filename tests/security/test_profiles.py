@@ -21,12 +21,16 @@ from pathlib import Path
 import socket
 import time
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from ironic_accel import profile_file
 from ironic_accel.bounded import files
+from ironic_accel.cli import catalogue
 from ironic_accel.cli import machine
+from ironic_accel.cli import profiles
+from ironic_accel.conductor import known
 from ironic_accel.conductor.sites import SiteProfiles
 from ironic_accel.model import loader
 from ironic_accel.model import strict_yaml
@@ -207,6 +211,80 @@ def test_a_password_that_others_may_read_is_warned_of(
 def test_an_address_that_is_none_is_bad_input(url: str) -> None:
     with pytest.raises(BadInput):
         machine.url(argparse.Namespace(bmc=url))
+
+
+@pytest.mark.parametrize('which', ['folder', 'file', 'link'])
+@pytest.mark.parametrize('mode', [0o777, 0o722, 0o770, 0o707])
+def test_who_else_may_write_profiles_is_told_once(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture, which: str,
+        mode: int) -> None:
+    folder = tmp_path / 'f'
+    folder.mkdir(mode=0o755)
+    file = folder / 'p.yaml'
+    file.write_text(GOOD)
+    if which == 'link':
+        file.rename(tmp_path / 'real.yaml')
+        file.symlink_to(tmp_path / 'real.yaml')
+    path = folder if which == 'folder' else file
+    path.chmod(mode)
+    sites = SiteProfiles(str(folder))
+    for _ in range(3):
+        assert set(sites.all()) == {'good'}
+    said, = [r.getMessage() for r in caplog.records
+             if 'others may write' in r.getMessage()]
+    assert f'chmod go-w {path}' in said
+    # Nobody is told what was mended; what is bad again is told again.
+    path.chmod(0o700)
+    sites.all()
+    path.chmod(mode)
+    sites.all()
+    assert sum('others may write' in r.getMessage()
+               for r in caplog.records) == 2
+
+
+def test_rows_of_the_catalogue_are_told_of_too(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / 'r.yaml').write_text('sources: {}\n')
+    (tmp_path / 'r.yaml').chmod(0o666)
+    assert known._texts(tmp_path)
+    assert f'chmod go-w {tmp_path / "r.yaml"}' in caplog.text
+
+
+def test_what_is_mounted_read_only_is_nobody_s_to_write(
+        tmp_path: Path) -> None:
+    """As Kubernetes mounts a ConfigMap: for everybody to write, and no."""
+    tmp_path.chmod(0o777)
+    with mock.patch.object(os, 'statvfs', autospec=True) as told:
+        told.return_value.f_flag = os.ST_RDONLY
+        assert files.exposed(str(tmp_path)) is None
+        told.return_value.f_flag = 0
+        assert files.exposed(str(tmp_path)) is not None
+
+
+@pytest.mark.parametrize('mode', [0o620, 0o602, 0o666])
+@pytest.mark.parametrize('what', ['password', 'profile'])
+def test_the_command_tells_who_else_may_write_what_it_is_given(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int,
+        what: str) -> None:
+    path = tmp_path / 'given'
+    path.write_text('secret\n' if what == 'password' else GOOD)
+    path.chmod(mode)
+    if what == 'password':
+        machine.credentials(argparse.Namespace(
+            user='admin', password_file=str(path)))
+    else:
+        assert profiles.choose(argparse.Namespace(
+            profile=str(path), name=None, catalogue=[])).name == 'good'
+    assert f'chmod go-w {path}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('kind', [k for k in KINDS if k != 'empty'])
+def test_what_is_no_catalogue_is_bad_input_at_once(
+        tmp_path: Path, kind: str) -> None:
+    make(kind, tmp_path / 'rows.yaml')
+    with pytest.raises(BadInput, match=r'rows\.yaml'):
+        catalogue.of(argparse.Namespace(
+            catalogue=[str(tmp_path / 'rows.yaml')]))
 
 
 @pytest.mark.parametrize('mode', [0o777, 0o722, 0o770, 0o707])

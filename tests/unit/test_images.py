@@ -407,8 +407,24 @@ def test_the_least_recently_used_goes_where_room_is_needed(
         paths.append(answer.path)
         used = time.time() - age * cache.HOLD
         os.utime(answer.path, (used, os.stat(answer.path).st_mtime))
-    assert isinstance(settle(store, wanted[2]), Ready)
+    # A process that has used none of them goes by the times of the files.
+    other = stores(folders=(str(tmp_path / 'src'),), cache_bytes=1000)
+    assert isinstance(settle(other, wanted[2]), Ready)
     assert [os.path.exists(p) for p in paths] == [False, True]
+
+
+@pytest.mark.parametrize('jump', [2 * cache.HOLD, 1e9, -1e9])
+def test_a_clock_that_is_set_makes_no_image_unused(
+        stores: Stores, tmp_path: pathlib.Path, jump: float) -> None:
+    """It may be on its way to a device."""
+    wanted = _files(tmp_path / 'src', [b'a' * 600, b'b' * 600])
+    store = stores(folders=(str(tmp_path / 'src'),), cache_bytes=1000)
+    answer = settle(store, wanted[0])
+    assert isinstance(answer, Ready)
+    used = time.time() - jump
+    os.utime(answer.path, (used, os.stat(answer.path).st_mtime))
+    assert isinstance(settle(store, wanted[1]), Bad)
+    assert os.path.exists(answer.path)
 
 
 def test_images_in_use_are_never_evicted(

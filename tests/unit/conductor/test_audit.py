@@ -28,6 +28,7 @@ from ironic.common import states
 from ironic.conductor import base_manager
 from ironic.conf import CONF
 from ironic import objects
+from oslo_db import exception as db_exc
 import pytest
 
 from ironic_accel.conductor import audit
@@ -37,6 +38,7 @@ from ironic_accel.conductor import meters
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
+from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 from ironic_accel.conductor import truth
 from ironic_accel.converge.ports import Backend
@@ -553,3 +555,38 @@ def test_nodes_of_other_hardware_types_are_none_of_ours(
     run(world)
     run(world)
     assert world.asked == []
+
+
+def test_a_node_that_is_lost_in_an_audit_is_overtaken(
+        world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Another conductor has it by now: nothing is published, no trace."""
+    node = world.node()
+    world.boxes[node.uuid] = ecc('disabled')
+    before = world.traits(node)
+    with mock.patch.object(saving, '_fenced', autospec=True,
+                           side_effect=saving.NotOurs('gone')):
+        assert world.look(node) == 'overtaken'
+    assert world.traits(node) == before
+    assert 'Traceback' not in caplog.text
+
+
+@pytest.mark.parametrize('error', [
+    RuntimeError('boom'), db_exc.DBConnectionError('gone'),
+    exception.DriverLoadError(driver='x', reason='y')])
+def test_whatever_ends_an_audit_its_place_is_free_again(
+        world: World, caplog: pytest.LogCaptureFixture,
+        error: Exception) -> None:
+    CONF.set_override('audit_interval', 1, group='accelerator')
+    node = world.make_node(provision_state=states.AVAILABLE)
+    world.boxes[node.uuid] = ecc('enabled')
+    with mock.patch.object(audit, 'audit', autospec=True,
+                           side_effect=error) as asked:
+        for _ in range(2 * CONF.accelerator.audit_workers):
+            world.now += CONF.accelerator.audit_retry
+            run(world)
+        # More often than there are places.
+        assert asked.call_count > CONF.accelerator.audit_workers
+    assert f'The audit of node {node.uuid} failed' in caplog.text
+    world.now += CONF.accelerator.audit_retry
+    run(world)
+    assert world.asked == [node.uuid]

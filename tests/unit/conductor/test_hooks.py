@@ -38,6 +38,7 @@ import pytest
 from ironic_accel.conductor import clock
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import inspected
 from ironic_accel.conductor import known
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
@@ -53,6 +54,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import PciIds
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
 from tests.unit.conductor import sample
 from tests.unit.inband import sample as inband
@@ -491,3 +493,29 @@ def _leave_inspection(task: Any) -> None:
     vendor.RedfishAccelerator().set_accelerator_property(
         manager, task.context)
     node.refresh()
+
+
+@pytest.mark.parametrize(('error', 'told'), [
+    (BadInput('x: not so'), 'not inspected: x: not so'),
+    (RuntimeError('secret-7'), 'not inspected: RuntimeError, see')])
+def test_what_goes_wrong_fails_no_inspection_and_is_told(
+        task: Any, sent: dict[str, Any], bmc: mock.Mock,
+        caplog: pytest.LogCaptureFixture, error: Exception,
+        told: str) -> None:
+    with mock.patch.object(inspected, 'take', autospec=True,
+                           side_effect=error):
+        stored = run(task, sent)
+    assert stored['root_disk'] == {'name': '/dev/sda'}
+    assert note(task).startswith(told)
+    assert 'secret-7' not in note(task)
+    assert f'The accelerators of node {task.node.uuid}' in caplog.text
+
+
+def test_a_ramdisk_that_sends_garbage_is_named_in_the_result(
+        task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
+    sent['accelerators']['inventory'] = {'schema': 'inventory/2',
+                                         'devices': 7}
+    run(task, sent)
+    assert note(task).startswith('not inspected: ')
+    assert objects.TraitList.get_by_node_id(
+        task.context, task.node.id).get_trait_names() == [FOREIGN]

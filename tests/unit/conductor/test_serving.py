@@ -18,10 +18,12 @@ from collections.abc import Iterator
 import hashlib
 import os
 import pathlib
+from unittest import mock
 
 from ironic.conf import CONF
 import pytest
 
+from ironic_accel.conductor import clock
 from ironic_accel.conductor import serving
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.profile import Image
@@ -75,6 +77,39 @@ def test_what_nobody_asked_for_in_a_day_goes(
     os.utime(old, (1.0, 1.0))
     serving.serve(ready, IMAGE)
     assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.parametrize('jump', [-86400.0, 7200.0, 90_000.0, 1e7])
+def test_a_clock_that_is_set_takes_no_image_away(
+        root: pathlib.Path, ready: Ready, jump: float,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is being fetched by a BMC while another one is put beside it."""
+    url = serving.serve(ready, IMAGE)
+    assert url is not None
+    begun = clock.now()
+    monkeypatch.setattr(clock, 'now', lambda: begun + jump)
+    other = pathlib.Path(ready.path).with_name('other')
+    other.write_bytes(b'another')
+    serving.serve(Ready(str(other), 7, hashlib.sha256(b'another')
+                        .hexdigest()), None)
+    served = root / 'accel-images' / url.rsplit('/', 1)[1]
+    assert served.read_bytes() == b'firmware'
+    # A day of this machine's own later it is gone.
+    steady = clock.steady()
+    monkeypatch.setattr(clock, 'steady', lambda: steady + serving.KEPT + 1)
+    monkeypatch.setattr(clock, 'now', lambda: begun + serving.KEPT + 1e7)
+    serving.serve(Ready(str(other), 7, hashlib.sha256(b'another')
+                        .hexdigest()), None)
+    assert not served.exists()
+
+
+def test_what_cannot_be_copied_leaves_nothing_behind(
+        root: pathlib.Path, ready: Ready) -> None:
+    with mock.patch.object(os, 'replace', autospec=True,
+                           side_effect=OSError(28, 'No space left')), \
+            pytest.raises(OSError, match='No space left'):
+        serving.serve(ready, IMAGE)
+    assert list((root / 'accel-images').iterdir()) == []
 
 
 def test_without_a_web_server_nothing_is_served(
