@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
+import functools
 import re
 from typing import Any
 
@@ -31,6 +32,10 @@ from ironic_accel.redfish import origin
 #: Takes the URI of a resource and what is wrong with it.
 Warn = Callable[[str, str], None]
 
+#: Characters of a path of which ``normal`` keeps what it found.
+_KEPT = 512
+
+
 def normal(uri: str) -> str:
     """A resource's path without query, fragment and closing slash.
 
@@ -38,9 +43,18 @@ def normal(uri: str) -> str:
     that is talked to. What is no URI comes back as it is, and is refused
     where it is asked for.
     """
+    # An endless text from elsewhere is not to be kept.
+    return _normal(uri) if len(uri) <= _KEPT else _stripped(uri)
+
+
+def _stripped(uri: str) -> str:
     uri = uri.strip()
     path = (origin.path(uri) or uri).split('?', 1)[0].split('#', 1)[0]
     return path.rstrip('/') or '/'
+
+
+#: Each is asked for a hundred times in a look.
+_normal = functools.lru_cache(maxsize=8192)(_stripped)
 
 
 def last(uri: str) -> str:

@@ -22,6 +22,7 @@ What is written goes where the operator said, or nowhere.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from urllib import parse
@@ -80,6 +81,13 @@ def problem(uri: str) -> str | None:
     """Why a text is no URI of a resource at all, or None."""
     if len(uri) > _LONGEST:
         return f'longer than {_LONGEST} characters'
+    return _problem(uri)
+
+
+# A look asks this of the same few hundred paths a thousand times; what a BMC
+# can fill it with is bounded.
+@functools.lru_cache(maxsize=4096)
+def _problem(uri: str) -> str | None:
     if _BAD.search(uri):
         return 'has characters that no URI has'
     rest, _, _ = _split(uri)
@@ -87,8 +95,9 @@ def problem(uri: str) -> str | None:
         return NO_PATH
     if rest.startswith('//'):
         return 'has an empty segment first in its path'
-    if any(parse.unquote(p) in ('.', '..')
-           for p in rest.split('?', 1)[0].split('/')):
+    where = rest.split('?', 1)[0]
+    if ('.' in where or '%' in where) and any(
+            parse.unquote(p) in ('.', '..') for p in where.split('/')):
         return 'has dot segments'
     return None
 

@@ -152,20 +152,33 @@ class Box:
         ready = device.ready_at
         return ready is None or self.timeline.now >= ready
 
+    def unseen(self) -> list[Device]:
+        """The devices of which not everything answers just now."""
+        return [device for device in self.devices.values()
+                if device.enabled is False or not self.shown(device)]
+
     def hidden(self, path: str) -> str | None:
         """``hidden`` or ``error`` where ``path`` does not answer now."""
-        for device in self.devices.values():
+        return self._hides(self.unseen(), path)
+
+    def _hides(self, unseen: list[Device], path: str) -> str | None:
+        for device in unseen:
             for uri in device.uris:
-                below = path.startswith(uri + '/')
-                if (path == uri or below) and not self.shown(device):
+                if path != uri and not path.startswith(uri + '/'):
+                    continue
+                if not self.shown(device):
                     gone = not device.present or device.bricked
                     return 'hidden' if gone else device.while_off
-                off = device.enabled is False and path not in (
-                    device.uris[0], device.switched_at
-                )  # fmt: skip
-                if off and (path == uri or below):
+                if path not in (device.uris[0], device.switched_at):
                     return 'hidden'
         return None
+
+    def all_seen(self, paths: list[str]) -> bool:
+        """Whether all of these answer now."""
+        unseen = self.unseen()
+        return not unseen or not any(
+            self._hides(unseen, path) for path in paths
+        )
 
     def document(self, path: str) -> Document | None:
         """Return the resource at ``path`` as it reads just now.
@@ -181,7 +194,9 @@ class Box:
             return None
         for overlay in self.overlays.get(path, ()):
             overlay(found)
-        keep_members(found, self.hidden)
+        unseen = self.unseen()
+        if unseen:
+            keep_members(found, lambda uri: self._hides(unseen, uri))
         return found
 
     # What resets do

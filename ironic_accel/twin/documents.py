@@ -19,11 +19,17 @@ import marshal
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar('T')
 Document = dict[str, Any]
 ROOT = '/redfish/v1'
 _INDEX = '/index.json'
+
+
+def encode(document: object) -> bytes:
+    """A document as it is sent."""
+    return json.dumps(document, separators=(',', ':')).encode()
 
 
 def normal(path: str) -> str:
@@ -75,6 +81,37 @@ class Documents:
         self.fits: dict[str, dict[str, str]] = {}
         self._raw: dict[str, bytes] = {}
         self._parsed: dict[str, Document] = {}
+        self._read: dict[str, Document] = {}
+        self._made: dict[str, tuple[Document, Any]] = {}
+
+    def copy(self) -> Documents:
+        """The same documents, for another box.
+
+        They are parsed once for all copies: a stored document is replaced
+        and never changed, so that what one box does to its own is not seen
+        by another.
+        """
+        made = Documents()
+        made.fits = {path: dict(fit) for path, fit in self.fits.items()}
+        made._raw = dict(self._raw)
+        made._parsed = dict(self._parsed)
+        made._read = self._read
+        made._made = self._made
+        return made
+
+    def once(self, path: str, make: Callable[[Document], T]) -> T | None:
+        """What is made of a stored document, once for all copies of it.
+
+        ``make`` is given a copy, and always the same one for a path.
+        """
+        document = self.see(path)
+        if document is None:
+            return None
+        kept = self._made.get(path)
+        if kept is None or kept[0] is not document:
+            kept = document, make(self.get(path) or {})
+            self._made[path] = kept
+        return kept[1]
 
     def __contains__(self, path: str) -> bool:
         return path in self._raw or path in self._parsed
@@ -87,9 +124,12 @@ class Documents:
 
     def see(self, path: str) -> Document | None:
         """Return the stored document itself: look, do not change."""
-        if path not in self._parsed and path in self._raw:
-            self._parsed[path] = json.loads(self._raw[path])
-        return self._parsed.get(path)
+        found = self._parsed.get(path)
+        if found is None and path in self._raw:
+            found = self._read.get(path)
+            if found is None:
+                found = self._read[path] = json.loads(self._raw[path])
+        return found
 
     def get(self, path: str) -> Document | None:
         """Return a copy of the document at ``path``, or None."""

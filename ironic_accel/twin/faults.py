@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ironic_accel.twin.fault_catalogue import KNOWN
+from ironic_accel.twin.fault_catalogue import KNOWN, PROPERTY
 
 
 if TYPE_CHECKING:
@@ -123,6 +123,11 @@ class Faults:
         """All faults of that name that concern ``what``."""
         return [f for f in self._standing
                 if f.name == name and f.count != 0 and f.concerns(what)]
+
+    def bend(self, path: str) -> bool:
+        """Whether any fault of a document stands for the one at a path."""
+        return any(f.name in PROPERTY and f.concerns(path)
+                   for f in self._standing)
 
     def stands(self, fault: Fault) -> bool:
         """Whether this very fault has not been lifted, used up or not."""

@@ -26,6 +26,7 @@ from ironic_accel.twin import documents
 from ironic_accel.twin.box import Box
 from ironic_accel.twin.clock import Clock, ScaledClock
 from ironic_accel.twin.families import FAMILIES, family_of
+from ironic_accel.twin.families.base import Family
 from ironic_accel.twin.options import Options
 from ironic_accel.twin.templates import build
 
@@ -52,12 +53,36 @@ def load_box(
     ValueError naming what is wrong with the source or an option.
     """
     clock = ScaledClock() if clock is None else clock
+    return blueprint(source).box(clock, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Blueprint:
+    """What a box is made of, as often as is wanted."""
+
+    name: str
+    documents: documents.Documents
+    family: type[Family]
+    options: Options
+
+    def box(self, clock: Clock, **options: Any) -> Box:
+        """Make a box; see ``load_box``."""
+        chosen = _options(self.options, options, 'options')
+        return Box(self.name, self.documents.copy(), self.family(), clock,
+                   chosen)  # fmt: skip
+
+
+def blueprint(source: str | Path) -> Blueprint:
+    """Read what ``load_box`` makes a box of.
+
+    Raises ValueError naming what is wrong with the source.
+    """
     path = Path(source)
     if str(source) in shipped():
         text = (_BOXES / f'{source}.yaml').read_text()
-        return _from_yaml(str(source), text, clock, options)
+        return _from_yaml(str(source), text)
     if path.suffix in ('.yaml', '.yml') and path.is_file():
-        return _from_yaml(path.stem, path.read_text(), clock, options)
+        return _from_yaml(path.stem, path.read_text())
     if path.is_dir():
         found = documents.from_folder(path)
     elif path.is_file():
@@ -67,14 +92,11 @@ def load_box(
             f'box: {str(source)!r}: expected a capture, a YAML file or one '
             f'of {", ".join(shipped())}'
         )
-    chosen = _options(Options(), options, 'options')
     name = path.name.partition('.')[0]
-    return Box(name, found, family_of(found), clock, chosen)
+    return Blueprint(name, found, type(family_of(found)), Options())
 
 
-def _from_yaml(
-    name: str, text: str, clock: Clock, given: Mapping[str, Any]
-) -> Box:
+def _from_yaml(name: str, text: str) -> Blueprint:
     spec = yaml.safe_load(text)
     if not isinstance(spec, dict):
         raise ValueError(f'box {name}: expected a mapping')
@@ -85,9 +107,8 @@ def _from_yaml(
         raise ValueError(
             f'box {name}.family: {family!r}: expected one of {[*FAMILIES]}'
         )
-    kind = FAMILIES[family]() if family else family_of(found)
-    chosen = _options(base, given, 'options')
-    return Box(name, found, kind, clock, chosen)
+    kind = FAMILIES[family] if family else type(family_of(found))
+    return Blueprint(name, found, kind, base)
 
 
 def _options(base: Options, given: Mapping[str, Any], where: str) -> Options:

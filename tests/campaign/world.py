@@ -16,18 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
-import copy
-import dataclasses
+import datetime
 import functools
 import itertools
-import pathlib
 from typing import Any
+from unittest import mock
 
 from ironic_accel.converge.both import Both
 from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model import catalog
 from ironic_accel.model import loader
+from ironic_accel.model import strict_json
 from ironic_accel.model import traits
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.profile import Profile
@@ -36,14 +36,13 @@ from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.host import Host
 from ironic_accel.redfish.settings import Settings
 from ironic_accel.twin import Box
-from ironic_accel.twin import documents
 from ironic_accel.twin import FakeClock
-from ironic_accel.twin import load_box
-from ironic_accel.twin import Timing
 from ironic_accel.twin import virtual
 from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin.faults import Fault
 from ironic_accel.twin.inside.shared import Inside
+from ironic_accel.twin.load import Blueprint
+from ironic_accel.twin.load import blueprint
 from tests.campaign import inside
 from tests.campaign import judge
 from tests.campaign import scenes
@@ -54,15 +53,12 @@ from tests.campaign.case import Trouble
 #: Shorter than a real machine's, in the same proportions.
 TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
           'adapter_ready': 30.0, 'boot': 60.0, 'verify': 10.0}
+#: Bytes of an answer that is not kept for the next case.
+_LONG = 65536
 
 _NUMBERS = itertools.count(1)
 #: What a box asks for, where a case is with credentials.
 LOGIN = ('admin', 'secret')
-
-
-@functools.cache
-def _template(path: str) -> Box:
-    return load_box(path, clock=FakeClock())
 
 
 def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None,
@@ -72,24 +68,37 @@ def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None,
     :param login: user and password that it asks for.
     """
     user, password = login or (None, None)
-    options: dict[str, Any] = {
-        'power': power, 'effects': dict(scene.effects), 'user': user,
-        'password': password}
-    if not scene.source.endswith('.gz'):
-        return load_box(scene.path, clock=clock, timing=TIMING, **options)
-    first = _template(scene.path)
-    mine = documents.Documents()
-    mine.fits = copy.deepcopy(first.documents.fits)
-    mine._raw = dict(_raw(scene.path))
-    return Box(first.name, mine, type(first.family)(), clock,
-               dataclasses.replace(
-                   first.options, **options,
-                   timing=Timing().changed(TIMING, 'timing')))
+    box = _blueprint(scene.path).box(
+        clock, timing=TIMING, power=power, effects=dict(scene.effects),
+        user=user, password=password)
+    # A day that is the same in all cases.
+    box.epoch = datetime.datetime.fromtimestamp(
+        virtual.EPOCH, datetime.UTC)
+    return box
 
 
 @functools.cache
-def _raw(path: str) -> dict[str, bytes]:
-    return documents.from_tarball(pathlib.Path(path))._raw
+def _blueprint(path: str) -> Blueprint:
+    return blueprint(path)
+
+
+@functools.lru_cache(maxsize=2048)
+def _parsed(body: bytes, limit: int, depth: int) -> dict[str, Any]:
+    return _PARSE(body, limit, depth)
+
+
+_PARSE = strict_json.parse_object
+
+
+def _parse_once(body: bytes, limit: int = strict_json.MAX_BYTES,
+                depth: int = strict_json.MAX_DEPTH) -> dict[str, Any]:
+    """As the real one, which need not read the same text again.
+
+    Boxes of one scene tell mostly the same in a thousand cases.
+    """
+    if len(body) > _LONG:
+        return _PARSE(body, limit, depth)
+    return dict(_parsed(body, limit, depth))
 
 
 class World:
@@ -126,6 +135,8 @@ class World:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.network)
             stack.enter_context(virtual.at(self.clock))
+            stack.enter_context(mock.patch.object(
+                strict_json, 'parse_object', new=_parse_once))
             if 'agent' in self.scene.ways:
                 self.inside = stack.enter_context(
                     inside.inside(self.box, self.host))

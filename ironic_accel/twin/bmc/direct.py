@@ -25,8 +25,10 @@ one that waits longer than its client does ends in that client's timeout.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 from unittest import mock
@@ -37,6 +39,7 @@ import urllib3
 from requests import exceptions
 from requests.adapters import HTTPAdapter
 
+from ironic_accel.twin.bmc import quick
 from ironic_accel.twin.bmc.messages import Body, Reply, Request
 from ironic_accel.twin.bmc.service import Service
 from ironic_accel.twin.box import Box
@@ -68,7 +71,29 @@ class Network:
         ) -> requests.Response:
             return self._send(adapter, request, timeout)
 
-        self._patch = mock.patch.object(HTTPAdapter, 'send', new=send)
+        real = requests.Session.request
+
+        def ask(
+            session: requests.Session,
+            method: str,
+            url: str,
+            *args: Any,
+            **words: Any,
+        ) -> requests.Response:
+            if args or not quick.is_plain(session, url, words):
+                return real(session, method, url, *args, **words)
+            return self._ask(session, method, url, words)
+
+        nowhere = urllib3.PoolManager()
+
+        def no_pool(adapter: Any, *_: Any, **__: Any) -> None:
+            adapter.poolmanager = nowhere
+
+        self._patches = (
+            mock.patch.object(HTTPAdapter, 'send', new=send),
+            mock.patch.object(HTTPAdapter, 'init_poolmanager', new=no_pool),
+            mock.patch.object(requests.Session, 'request', new=ask),
+        )
 
     def add(
         self, box: Box | Service, url: str = 'http://bmc.invalid'
@@ -79,7 +104,8 @@ class Network:
         return url
 
     def __enter__(self) -> Network:
-        self._patch.start()
+        for patch in self._patches:
+            patch.start()
         return self
 
     def __exit__(
@@ -88,7 +114,22 @@ class Network:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._patch.stop()
+        for patch in self._patches:
+            patch.stop()
+
+    def _ask(
+        self,
+        session: requests.Session,
+        method: str,
+        url: str,
+        words: Mapping[str, Any],
+    ) -> requests.Response:
+        """A plain exchange, without what requests would prepare for it."""
+        asked = quick.request_of(
+            session, method, url, words, _patience(words.get('timeout'))
+        )
+        reply = self._reply(asked, quick.sent(method, url))
+        return quick.response_of(method, url, reply)
 
     def _send(
         self,
@@ -96,23 +137,35 @@ class Network:
         request: requests.PreparedRequest,
         timeout: Any,
     ) -> requests.Response:
-        service = self._services.get(_origin(request.url or ''))
+        asked = _request(request, _patience(timeout))
+        return _response(adapter, request, self._reply(asked, request))
+
+    def _reply(
+        self, asked: Request, sent: requests.PreparedRequest
+    ) -> Reply:
+        """The answer of the BMC whose URL was asked.
+
+        Raises ConnectionError and ReadTimeout of requests without one.
+        """
+        service = self._services.get(_origin(sent.url or ''))
         if service is None:
-            secret = {'X-Auth-Token', 'Authorization'} & {*request.headers}
-            self.strays.append(' '.join([str(request.url), *secret]))
-            raise exceptions.ConnectionError('no such host', request=request)
+            secret = [name for name in ('X-Auth-Token', 'Authorization')
+                      if name.lower() in asked.headers]
+            self.strays.append(' '.join([str(sent.url), *secret]))
+            raise exceptions.ConnectionError('no such host', request=sent)
         self._clock.advance(self._latency)
         try:
-            reply = service.handle(_request(request, _patience(timeout)))
+            reply = service.handle(asked)
         except TimeoutError as error:
-            raise exceptions.ReadTimeout(error, request=request) from error
+            raise exceptions.ReadTimeout(error, request=sent) from error
         except ConnectionError as error:
-            raise _aborted(request) from error
+            raise _aborted(sent) from error
         if reply.drop:
-            raise _aborted(request)
-        return _response(adapter, request, reply)
+            raise _aborted(sent)
+        return reply
 
 
+@functools.lru_cache(maxsize=1024)
 def _origin(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme, 0)

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ironic_accel.twin.documents import encode
 from ironic_accel.twin.errors import RedfishError
 
 BODY_LIMIT = 1 << 20
@@ -92,4 +93,4 @@ class Reply:
             return b''
         if isinstance(self.body, bytes):
             return self.body
-        return json.dumps(self.body, separators=(',', ':')).encode()
+        return encode(self.body)

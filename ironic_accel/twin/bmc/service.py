@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
+from typing import Any
 
 from ironic_accel.twin.bmc import (
     accepted,
@@ -29,12 +31,46 @@ from ironic_accel.twin.bmc import (
 from ironic_accel.twin.bmc.messages import Reply, Request
 from ironic_accel.twin.bmc.queries import Query
 from ironic_accel.twin.box import Box
-from ironic_accel.twin.documents import ROOT, Document, normal
+from ironic_accel.twin.documents import (
+    ROOT,
+    Document,
+    encode,
+    members,
+    normal,
+)
 from ironic_accel.twin.errors import RedfishError
 from ironic_accel.twin.ledger import Exchange
 
 SERVICE = f'{ROOT}/UpdateService'
 _ODATA = {'OData-Version': '4.0', 'Cache-Control': 'no-cache'}
+
+
+@dataclass
+class _Told:
+    """A resource as it is sent."""
+
+    body: Any
+    tag: str
+    link: str
+    members: list[str]
+    expanded: int = 0
+
+
+def _told(found: Document) -> _Told:
+    """Give a document its ETag, and write it."""
+    tag, body = _tagged(found)
+    return _Told(body, tag, metadata.described_by(found), members(found))
+
+
+def _tagged(found: Document) -> tuple[str, bytes]:
+    """A document's ETag, and its bytes with that in them."""
+    shown = found.pop('@odata.etag', None)
+    body = encode(found)
+    tag = f'W/"{zlib.crc32(body):08x}"'
+    if shown is not None:
+        found['@odata.etag'] = tag
+        body = encode(found)
+    return tag, body
 
 
 class Service:
@@ -118,6 +154,40 @@ class Service:
         task = self.box.tasks.monitored(request.path)
         if task is not None:
             return self._monitor(request.path)
+        told = self._as_stored(request) or self._as_read(request)
+        reply = Reply(200, told.body, expanded=told.expanded)
+        reply.headers['ETag'] = accepted.shown_tag(self.box, told.tag)
+        reply.headers['Allow'] = self._allowed(request.path)
+        reply.headers['Link'] = told.link
+        if request.headers.get('if-none-match') in (told.tag, '*'):
+            reply.status, reply.body = 304, None
+        return reply
+
+    def _as_stored(self, request: Request) -> _Told | None:
+        """A resource that reads just as it is stored, as most do.
+
+        None of one that state, time, a query or a fault may have changed.
+        """
+        box, path = self.box, request.path
+        if (
+            request.query
+            or path in box.overlays
+            or path.startswith(auth.SESSIONS)
+            or path not in box.documents
+            or box.faults.bend(path)
+            or box.tasks.document(path) is not None
+        ):
+            return None
+        told = box.documents.once(path, _told)
+        if told is None or not box.all_seen([path, *told.members]):
+            return None
+        return told
+
+    def _as_read(self, request: Request) -> _Told:
+        """A resource as it reads now, whatever changes it.
+
+        Raises RedfishError for none, and for a query that is not taken.
+        """
         found = self.read(request.path)
         if found is None:
             raise RedfishError.missing(request.path)
@@ -125,22 +195,11 @@ class Service:
         features = root.get('ProtocolFeaturesSupported') or {}
         query = Query(request.query, features, self.read)
         found = mischief.present(self.box, request, query.apply(found))
-        reply = Reply(200, found, expanded=query.expanded)
-        tag = self._tag(found, reply)
-        reply.headers['ETag'] = accepted.shown_tag(self.box, tag)
-        reply.headers['Allow'] = self._allowed(request.path)
-        reply.headers['Link'] = metadata.described_by(found)
-        if request.headers.get('if-none-match') in (tag, '*'):
-            reply.status, reply.body = 304, None
-        return reply
-
-    @staticmethod
-    def _tag(found: Document, reply: Reply) -> str:
-        shown = found.pop('@odata.etag', None)
-        tag = f'W/"{zlib.crc32(reply.encoded()):08x}"'
-        if shown is not None:
-            found['@odata.etag'] = tag
-        return tag
+        told = _told(found)
+        told.expanded = query.expanded
+        if query.expanded:
+            told.body = found  # some faults are of what was expanded
+        return told
 
     def _monitor(self, path: str) -> Reply:
         """OpenBMC: 202 while it runs, 204 once, then 404.
@@ -163,9 +222,8 @@ class Service:
         return Reply(204)
 
     def _allowed(self, path: str) -> str:
-        if path in actions.offered(
-            self.box.document(path.partition('/Actions/')[0])
-        ):
+        owner, action, _ = path.partition('/Actions/')
+        if action and path in actions.offered(self.box.document(owner)):
             return 'POST'
         if path == auth.SESSIONS:
             return 'GET, HEAD, POST'
@@ -221,10 +279,10 @@ class Service:
             return
         found = self.read(request.path)
         if strict is not None and found is not None:
-            tag = self._tag(found, Reply(200, found))
+            tag, _ = _tagged(found)
             accepted.check_tag(strict.value or 'strong', tag, wanted)
             return
-        if found is not None and self._tag(found, Reply(200, found)) != wanted:
+        if found is not None and _tagged(found)[0] != wanted:
             raise RedfishError(412, 'PreconditionFailed')
 
     def _delete(self, request: Request) -> Reply:
