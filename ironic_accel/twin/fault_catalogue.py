@@ -122,6 +122,8 @@ TOOL = {
                     'NIC was not reset (BlueField-3)',
     'nic-update-failed': 'bfb-install ends with 0 although an update failed',
     'words': 'xpu-smi prints health in words although asked for JSON (2.0)',
+    'v2': 'xpu-smi calls the health of memory memory_health (2.0 to 2.3)',
+    'renumbered': 'xpu-smi has another component as number 4 (2.4)',
     'list': 'amd-smi prints a list (before ROCm 7)',
 }
 #: What ``--fault`` takes.

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 import os
+import re
 import tempfile
 from typing import Any
 
@@ -53,8 +54,11 @@ _DONE = {'shell': 'Base flash image has been programmed successfully.',
 _MAGIC = b'xclbin2\0'
 #: Of m_platformVBNV in struct axlf.
 _VBNV_AT, _VBNV_SIZE = 352, 64
-#: What a satellite controller without a version says (flasher.cpp).
+#: What a satellite controller without a version says (flasher.cpp), and the
+#: form of one: where its driver answers with an error, that is printed in
+#: its place (XRT, pull request 3201).
 _NO_VERSION = ('INACTIVE', 'UNKNOWN')
+_VERSION = re.compile(r'[0-9]+(?:\.[0-9]+)*(?:\(FIXED\))?')
 
 
 def platform_of(path: str) -> str | None:
@@ -179,12 +183,19 @@ def _told(found: Mapping[str, Any]) -> Told:
     vbnv = common.text_of(shell.get('vbnv'))
     version = common.text_of(shell.get('sc_version'))
     parts = [Component('shell', 'base', vbnv)] if vbnv else []
-    if version is not None and version not in _NO_VERSION:
+    unread: tuple[Unread, ...] = ()
+    if version is not None and version not in _NO_VERSION and (
+            not _VERSION.fullmatch(version)):
+        unread = (common.unread(TOOL, f'sc_version: {version}',
+                                'firmware:sc'),)
+    elif version is not None and version not in _NO_VERSION:
         fixed = 'FIXED' in version
         parts.append(Component('sc', 'SC', version.partition('(')[0],
                                updateable=False if fixed else None))
     return Told(
         serial=clean_serial(common.text_of(hardware.get('serial_num'))),
         model=common.text_of(properties.get('board_name')),
-        fit=Fit(board=common.text_of(properties.get('board_type'))),
-        components=tuple(parts))
+        # The first reports have no properties: the shell names its board.
+        fit=Fit(board=common.text_of(properties.get('board_type'))
+                or board_of(vbnv)),
+        components=tuple(parts), unread=unread)

@@ -205,6 +205,8 @@ def _only(devices: Sequence[Mapping[str, Any]],
     ids = (function.vendor_id, function.device_id)
     cards = {f.card for f in functions if (f.vendor_id, f.device_id) == ids}
     wanted = guids(*ids)
-    found = [d for d in devices if wanted & set(_guids_of(d))
-             and 'updatable' in (d.get('Flags') or ())]
+    # While something keeps it from being written (Problems, such as power
+    # that is missing), fwupd takes the flag away.
+    found = [d for d in devices if wanted & set(_guids_of(d)) and (
+        'updatable' in (d.get('Flags') or ()) or d.get('Problems'))]
     return found[0] if len(found) == 1 and len(cards) == 1 else None

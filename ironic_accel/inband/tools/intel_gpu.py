@@ -16,8 +16,9 @@ Sources: Intel XPU Manager (github.com/intel/xpumanager), branch v1.3.x and
 v2.0: ``cli/src/comlet_firmware.cpp`` and ``ial/cmn/cmd_updatefw.cpp``
 (updatefw), ``ial/cmn/cmd_discovery.cpp`` (keys of the JSON, the same in
 both), ``cli/src/core_stub/lib_core_stub.cpp`` (memory_ecc_* of config,
-healthStatusEnumToString), ``ial/cmn/cmd_health.cpp`` (healthMemory), and its
-user guide.
+getHealth, healthStatusEnumToString), ``ial/cmn/cmd_health.cpp`` (memory is
+``memory_health`` in its JSON), the release notes of v2.4.0 (the numbers of
+components have moved: an answer counts by its name alone), and its user guide.
 
 Written are GFX and GFX_DATA. The names of the option ROM's types differ
 between the versions, AMC firmware is taken by all cards at once only ("not
@@ -63,9 +64,12 @@ _WRITTEN = frozenset({'gpu', 'gfx-data'})
 #: The last words of a write that went well, by major version.
 _DONE = ('Firmware update successful.',
          'Firmware update operation completed successfully.')
-#: A component of ``health``: GPU memory.
+#: A component of ``health``: GPU memory, until 2.3.
 _MEMORY = '4'
-#: What 1.3 says of it in JSON, and 2.0 in words although asked for JSON.
+#: What it is called in JSON: by 1.3 and by 2.
+_MEMORY_KEYS = ('memory', 'memory_health')
+#: What they say of it in JSON, and early builds of 2.0 in words although
+#: asked for JSON.
 _HEALTH = {'OK': 'OK', 'Warning': 'Warning', 'Critical': 'Critical',
            'DEGRADED': 'Warning', 'CRITICAL': 'Critical',
            'REPLACE': 'Critical'}
@@ -109,17 +113,29 @@ class IntelGpu(common.BaseFamily):
         if not found:
             return Told(unread=tuple(unread))
         config = self._ask(host, at, 'config', unread, 'mode:ecc')
-        ran = host.run((TOOL, 'health', '-d', at, '-c', _MEMORY, '-j'),
-                       common.ASK)
-        health = _health(ran.out) if ran.ok else None
-        if health is None:
-            unread.append(common.unread(
-                TOOL, common.said(TOOL, ran), 'health'))
+        health = self._health(host, at, unread)
         return Told(
             serial=clean_serial(common.text_of(found.get('serial_number'))),
             model=common.text_of(found.get('device_name')),
             health=health, components=_components(found),
             modes=_modes(found, config), unread=tuple(unread))
+
+    def _health(self, host: Host, at: str,
+                unread: list[Unread]) -> str | None:
+        """Health of the memory: of that component alone, else, where its
+        number is another's, of all of them."""
+        for which in (('-c', _MEMORY), ()):
+            ran = host.run((TOOL, 'health', '-d', at, *which, '-j'),
+                           common.ASK)
+            word = _memory_word(ran.out) if ran.ok else None
+            if word is not None:
+                break
+        health = _HEALTH.get(word or '')
+        if health is None:
+            unread.append(common.unread(
+                TOOL, common.said(TOOL, ran) if word is None
+                else f'health of memory: {word!r}', 'health'))
+        return health
 
     def _ask(self, host: Host, address: str, verb: str,
              unread: list[Unread], *facts: str) -> Mapping[str, Any]:
@@ -207,14 +223,16 @@ class IntelGpu(common.BaseFamily):
         return tuple(out)
 
 
-def _health(text: str) -> str | None:
-    """The health of a GPU's memory; temperatures come and go. None where
-    the tool cannot tell it, or says a word that it is not known to say."""
+def _memory_word(text: str) -> str | None:
+    """What is said of the health of a GPU's memory; temperatures come and
+    go. None where nothing is said of memory, be it of something else."""
     raw = common.table(common.json_in(text))
-    found = raw.get('status', common.table(raw.get('memory')).get('status'))
+    for key in _MEMORY_KEYS:
+        word = common.text_of(common.table(raw.get(key)).get('status'))
+        if word is not None:
+            return word
     match = _HEALTH_LINE.search(text)
-    word = found if found is not None else match[1] if match else None
-    return _HEALTH.get(str(word))
+    return match[1] if match else None
 
 
 def _components(found: Mapping[str, Any]) -> tuple[Component, ...]:

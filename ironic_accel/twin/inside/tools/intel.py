@@ -42,7 +42,7 @@ def xpu_smi(box: State, argv: list[str], trouble: str | None) -> int:
         print(json.dumps(_discovery(address, card), indent=4))
         return 0
     if argv[0] == 'health':
-        return _health(card, trouble)
+        return _health(card, option(argv, '-c', '--component'), trouble)
     if argv[0] == 'updatefw':
         return _update(box, address, card, argv, trouble)
     wanted = option(argv, '--memoryecc')
@@ -63,14 +63,38 @@ def xpu_smi(box: State, argv: list[str], trouble: str | None) -> int:
     return 0
 
 
-def _health(card: Document, trouble: str | None) -> int:
-    """GPU memory; the fault ``words`` is 2.0, whose ``-j`` prints none."""
+def _health(card: Document, which: str | None, trouble: str | None) -> int:
+    """GPU memory and core temperature, as 1.3 says them.
+
+    The fault ``words`` is an early 2.0, whose ``-j`` prints none; ``v2`` is
+    2.0 to 2.3; ``renumbered`` is 2.4, whose component 4 is the frequency.
+    """
     word = card['facts'].get('memory_health', 'OK')
     if trouble == 'words':
         print(f'Memory Health: {word}')
         return 0
-    print(json.dumps({'device_id': 0, 'memory': {
-        'description': '', 'status': word}}, indent=4))  # fmt: skip
+    late = trouble in ('v2', 'renumbered')
+    memory = {
+        'memory_health' if late else 'memory': {
+            'status': word,
+            'description': 'All memory channels are healthy.',
+        }
+    }
+    other = {
+        'core_temperature': {'status': 'Critical', 'description': 'Hot.'},
+        'frequency_health' if late else 'frequency': {
+            'status': 'OK',
+            'description': 'The device frequency not throttled',
+        },
+    }
+    found = {**other, **memory}
+    if which == '4':
+        found = (
+            {'frequency_health': other['frequency_health']}
+            if trouble == 'renumbered'
+            else memory
+        )
+    print(json.dumps({'device_id': 0, **found}, indent=4))
     return 0
 
 

@@ -331,7 +331,7 @@ def test_no_json_makes_a_reader_fail(value: Any) -> None:
     mellanox_modes.read(table, None)
     mellanox_modes.read(table, 'why')
     alveo._told(table)
-    intel_gpu._health(text)
+    intel_gpu._memory_word(text)
     intel_gpu._modes(table, table)
     for answers in ({'init': table, 'handle': table}, {
             'init': {'value': 1}, 'handle': {'value': 1},

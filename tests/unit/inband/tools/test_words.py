@@ -139,7 +139,11 @@ def test_health_by_amd_smi(tmp_path: pathlib.Path, name: str,
     (None, 'Critical', 'Critical'), (None, 'Unknown', None),
     (None, 'Fine', None), ('words', 'OK', 'OK'),
     ('words', 'DEGRADED', 'Warning'), ('words', 'CRITICAL', 'Critical'),
-    ('words', 'REPLACE', 'Critical'), ('words', 'SUPERB', None)])
+    ('words', 'REPLACE', 'Critical'), ('words', 'SUPERB', None),
+    ('v2', 'OK', 'OK'), ('v2', 'Critical', 'Critical'), ('v2', 'Fine', None),
+    # Its component 4 is well, and is not the memory.
+    ('renumbered', 'OK', 'OK'), ('renumbered', 'Warning', 'Warning'),
+    ('renumbered', 'Unknown', None)])
 def test_health_by_xpu_smi(tmp_path: pathlib.Path, form: str | None,
                            word: str, health: str | None) -> None:
     host, state = _state(
