@@ -67,7 +67,8 @@ _PARTS = (('gpu', 'VBIOS', 'nvmlDeviceGetVbiosVersion'),
 #: of the GPU: unhealthy, limited capacity.
 _FABRIC_UP, _FABRIC_HEALTH = 3, {1: 'OK', 2: 'Critical', 3: 'Warning'}
 #: By ccFeature and devToolsMode, the mode that all GPUs of the driver have.
-_CC = {(0, 0): 'off', (1, 0): 'on', (1, 1): 'devtools'}
+_CC: Mapping[tuple[int, ...], str] = {
+    (0, 0): 'off', (1, 0): 'on', (1, 1): 'devtools'}
 _PPCIE = {0: 'disabled', 1: 'enabled'}
 
 #: By query, what a number or flag that is not 0 says.
@@ -107,8 +108,10 @@ def users(host: Host, found: Answers) -> str | None:
     What NVML itself is not told of (nvidia-persistenced, DCGM) is not among
     them, nor what runs in another process namespace by its name.
     """
-    pids = found.get('processes', {}).get('value')
-    if not isinstance(pids, list) or not pids:
+    value = found.get('processes', {}).get('value')
+    pids = [p for p in value if type(p) is int] if isinstance(
+        value, list) else []
+    if not pids:
         return None
     words = [f'process {pid}' + (f' ({name})' if name else '')
              for pid in pids[:_USERS]
@@ -128,7 +131,7 @@ def told(found: Answers, said: str, modes: Collection[str] = ()) -> Told:
         if 'value' not in answer:
             # Of the GPU itself speaks only what was asked about it.
             health = None if name == 'init' else _ERRORS.get(
-                answer.get('error', 0))
+                _number(answer.get('error')) or 0)
             facts = [f for f in FACTS if f != 'state' and not (
                 f == 'health' and health)]
             return Told(health=health, unread=(common.unread(
@@ -165,7 +168,7 @@ class _Reader:
         answer = self._found.get(query, {})
         if 'value' in answer:
             return answer['value']
-        error = answer.get('error')
+        error = _number(answer.get('error'))
         if error == NOT_SUPPORTED:
             self.absent.append(fact)
         elif error not in _OLDER:
@@ -181,6 +184,19 @@ class _Reader:
     def is_unread(self, fact: str) -> bool:
         """Whether it was asked in vain."""
         return any(fact in u.facts for u in self.unread)
+
+
+def _number(value: object) -> int | None:
+    """A whole number, or None."""
+    return value if type(value) is int else None
+
+
+def _numbers(value: object, count: int) -> tuple[int, ...] | None:
+    """So many whole numbers, or None."""
+    if not isinstance(value, list) or len(value) != count or any(
+            type(x) is not int for x in value):
+        return None
+    return tuple(value)
 
 
 def _words(answer: Mapping[str, Any], said: str) -> str:
@@ -204,11 +220,11 @@ def _mode(reader: _Reader, name: str) -> Mode | None:
     if pair is None:
         return (Mode(name, standing=Standing.UNREAD)
                 if reader.is_unread(fact) else None)
-    if not isinstance(pair, list) or len(pair) != 2 or any(
-            x not in SWITCH for x in pair):
+    both = _numbers(pair, 2)
+    if both is None or not set(both) <= set(SWITCH):
         reader.wrong(f'{name}: not understood: {pair!r}', fact)
         return Mode(name, standing=Standing.UNREAD)
-    now, then = SWITCH[pair[0]], SWITCH[pair[1]]
+    now, then = SWITCH[both[0]], SWITCH[both[1]]
     return Mode(name, now, None if then == now else then,
                 standing=Standing.TOLD)
 
@@ -221,7 +237,8 @@ def _protection(reader: _Reader, name: str) -> Mode | None:
     fact = f'mode:{name}'
     several = reader.value('multi_gpu', fact)
     if name == 'ppcie':
-        value = _PPCIE.get(several) if type(several) is int else None
+        value = _PPCIE.get(_number(several) or 0) if (
+            _number(several) is not None) else None
         said = f'multi-GPU mode {several!r}'
         if several is None and not reader.is_unread(fact):
             return None
@@ -233,7 +250,7 @@ def _protection(reader: _Reader, name: str) -> Mode | None:
         if state is None or memory is None or several:
             # In protected PCIe the driver calls both the same.
             return None
-        value = _CC.get(tuple(state)) if isinstance(state, list) else None
+        value = _CC.get(_numbers(state, 2) or ())
         if value is not None and (value == 'off') != (memory == 0):
             value = None
         said = (f'CC state {state!r} of the driver and {memory!r} bytes of '
@@ -257,15 +274,17 @@ def _health(reader: _Reader) -> str | None:
     """
     said = []
     rows = reader.value('nvmlDeviceGetRemappedRows', 'health')
-    if isinstance(rows, list) and len(rows) == 4:
-        said.append('Critical' if rows[3] else 'Warning' if rows[2]
+    four = _numbers(rows, 4)
+    if four is not None:
+        said.append('Critical' if four[3] else 'Warning' if four[2]
                     else 'OK')
     elif rows is not None:
         reader.wrong(f'remapped rows: not understood: {rows!r}', 'health')
     for query, word in _HEALTH.items():
         found = reader.value(query, 'health')
-        if isinstance(found, list) and len(found) == 2:
-            found = found[0] or found[1]
+        two = _numbers(found, 2)
+        if two is not None:
+            found = two[0] or two[1]
         if type(found) is int:
             said.append(word if found else 'OK')
         elif found is not None:
@@ -284,10 +303,11 @@ def _fabric(reader: _Reader) -> list[str]:
     found = reader.value('fabric', 'health')
     if found is None:
         return []
-    if not isinstance(found, list) or len(found) != 3:
+    three = _numbers(found, 3)
+    if three is None:
         reader.wrong(f'fabric: not understood: {found!r}', 'health')
         return []
-    state, status, summary = found
+    state, status, summary = three
     if state != _FABRIC_UP:
         return []
     return ['Warning'] if status else [

@@ -312,7 +312,7 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
         st.sampled_from([
-            'gpu_data', 'gpu', 'bus', 'bdf', 'asic', 'board', 'ifwi',
+            'value', 'error', 'gpu_data', 'gpu', 'bus', 'bdf', 'asic', 'board', 'ifwi',
             'version', 'partition', 'compute_partition', 'ecc', 'memory',
             'status', 'total_uncorrectable_count', 'un_res', 'pending',
             'value', 'error', 'name', 'text', 'SRIOV_EN', 'LINK_TYPE_P1',
@@ -335,8 +335,11 @@ def test_no_json_makes_a_reader_fail(value: Any) -> None:
     intel_gpu._modes(table, table)
     for answers in ({'init': table, 'handle': table}, {
             'init': {'value': 1}, 'handle': {'value': 1},
-            **{q: table for q in nvml_child.QUERIES}, 'recovery': table}):
-        told = nvidia_nvml.told(answers, 'said')
+            **{q: table for q in (*nvml_child.QUERIES, 'recovery', 'sram',
+                                  'fabric', 'cc', 'protected', 'multi_gpu',
+                                  'processes')}}):
+        told = nvidia_nvml.told(answers, 'said', ['cc', 'ppcie'])
+        nvidia_nvml.users(Host(nvml=None), answers)
         assert told.health in (None, 'OK', 'Warning', 'Critical')
 
 
