@@ -312,7 +312,7 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
         st.sampled_from([
-            'value', 'error', 'gpu_data', 'gpu', 'bus', 'bdf', 'asic', 'board', 'ifwi',
+            'gpu_data', 'gpu', 'bus', 'bdf', 'asic', 'board', 'ifwi',
             'version', 'partition', 'compute_partition', 'ecc', 'memory',
             'status', 'total_uncorrectable_count', 'un_res', 'pending',
             'value', 'error', 'name', 'text', 'SRIOV_EN', 'LINK_TYPE_P1',
