@@ -28,6 +28,7 @@ from ironic.common import exception
 from ironic_accel.conductor import agent_steps
 from ironic_accel.conductor import asked
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import connection
 from ironic_accel.conductor import context
 from ironic_accel.conductor import known
 from ironic_accel.conductor import operation
@@ -74,6 +75,7 @@ def _check_step(task: Any, kind: str, step: asked.Step, first: bool) -> None:
     why = operation.foreign(task.node)
     if why:
         raise exception.InvalidState(f'node {task.node.uuid}: {why}')
+    connection.check(task.node)
     if name not in _LOOKS:
         steps.check_stopped(task, name)
     args = dict(step.get('args') or {})

@@ -27,8 +27,9 @@ OPTIONS = [
         help='The same for firmware that a BMC had taken before it forgot '
              'the task (it restarted, or reaped the task early), unless the '
              'new version shows before: for so long nothing is pushed and '
-             'nothing is reset. No less than the longest burn takes; the '
-             'longest that vendors name is 40 minutes.'),
+             'nothing is reset. It is for firmware of which no vendor names '
+             'a time; what takes longer has its own (the boot stream of a '
+             'BlueField 80 to 130 minutes).'),
     cfg.IntOpt(
         'write_timeout', default=5400, min=1,
         help='Seconds after which a write that still runs is no longer '

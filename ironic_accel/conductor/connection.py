@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from ironic.common import exception
 from ironic.drivers.modules.redfish import utils as redfish_utils
 
 from ironic_accel.conductor import known
@@ -107,6 +108,17 @@ def accept_unread(node: Any) -> frozenset[str]:
         if wrong is not None:
             raise BadInput(f'driver_info/{ACCEPT_UNREAD}: {wrong}')
     return frozenset(told)
+
+
+def check(node: Any) -> None:
+    """Check what an operator wrote of a BMC, with no word to it.
+
+    :raises: InvalidParameterValue.
+    """
+    try:
+        accept_unread(node)
+    except BadInput as exc:
+        raise exception.InvalidParameterValue(str(exc)) from exc
 
 
 def host(node: Any) -> Host:

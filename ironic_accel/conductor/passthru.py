@@ -25,6 +25,7 @@ from ironic.drivers import base
 
 from ironic_accel.conductor import baseline
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import connection
 from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import holds
@@ -71,6 +72,7 @@ class Passthru:
             raise exception.InvalidParameterValue(
                 f"{method}: {', '.join(sorted(unknown))}: expected {known}")
         if method == 'accel_refresh':
+            connection.check(task.node)
             _check_refresh(task, kwargs.get('power_on'))
         if method == 'accel_release':
             leaving.check(task)

@@ -40,6 +40,9 @@ from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Landed
 from ironic_accel.model.record import Record
 
+#: Seconds for a burn that no vendor says a time of.
+_UNNAMED = Pace().gone
+
 #: Notes in the ticket of a write that nobody polls any more: its task is
 #: not known; it was told to be over; one idle look showed it as wanted.
 GONE, ENDED, SHOWN = 'gone', 'ended', 'shown'
@@ -179,7 +182,11 @@ def _longest(name: str, component: str, inventory: Inventory, facts: Facts,
     device = inventory.device(name)
     known = device and checks.component_facts(device, component, facts)
     longest = known.longest if known else None
-    return pace.gone if longest is None else min(longest, pace.gone)
+    if longest is None:
+        return pace.gone
+    # The option is for what no vendor names: one that takes longer than
+    # that has its time whatever the option says.
+    return longest if longest > _UNNAMED else min(longest, pace.gone)
 
 
 def names(items: Iterable[Item]) -> str:

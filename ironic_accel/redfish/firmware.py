@@ -248,8 +248,10 @@ def _guarded(rot: str, scope: Scope, adapters: list[Found]) -> Found | None:
                     if c.link('Links', 'ContainedBy') == card
                     and c.uri.rsplit('_', 1)[0] == (
                         guard.uri.rsplit('_', 1)[0] if guard else ''))
-    index = guards.index(rot)
-    return here[index] if index < len(here) else None
+    if len(guards) != len(here):
+        # A GB200's two cards of a board have one between them.
+        return None
+    return here[guards.index(rot)]
 
 
 def _bare_board(entry: Entry, scope: Scope, devices: list[Found]

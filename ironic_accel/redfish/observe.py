@@ -33,6 +33,7 @@ from ironic_accel.redfish import parts
 from ironic_accel.redfish import pcie
 from ironic_accel.redfish import products
 from ironic_accel.redfish import scope as scopes
+from ironic_accel.redfish import slots
 from ironic_accel.redfish import state
 from ironic_accel.redfish import styles
 from ironic_accel.redfish import switches
@@ -103,6 +104,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
         versions.learn(reader, scope, one, catalog)
     firmware.spoil(reader, scope, found, lost, whole, catalog)
     memory.learn(reader, found)
+    slots.learn(reader, scope, found)
     made = macs.learn(reader, catalog, found, [
         _device(reader, f, catalog) for f in found])
     if settings.history.now() - began > _LONG:

@@ -25,6 +25,7 @@ import re
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
 from ironic_accel.redfish.vendors import bluefield
+from ironic_accel.redfish.vendors import cisco
 from ironic_accel.redfish.vendors import cray
 from ironic_accel.redfish.vendors import dell
 from ironic_accel.redfish.vendors import hpe
@@ -36,7 +37,7 @@ from ironic_accel.redfish.vendors.base import Quirks
 #: how to push counts.
 ALL: tuple[Quirks, ...] = (
     nvidia.STATION, nvidia.QUIRKS, bluefield.QUIRKS, dell.QUIRKS,
-    cray.QUIRKS, hpe.QUIRKS, lenovo.QUIRKS)
+    cray.QUIRKS, hpe.QUIRKS, lenovo.QUIRKS, cisco.QUIRKS)
 
 #: Tables whose firmware entries are known by their Ids on any box: an NVIDIA
 #: board behind a BMC that shows no System for it.

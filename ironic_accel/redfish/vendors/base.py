@@ -157,6 +157,7 @@ class Quirks:
     :ivar baseboard: matches the Ids of Systems that are an accelerator
         baseboard of the host System beside them.
     :ivar ids_are_locations: the Ids of processors and adapters name slots.
+    :ivar card_ids_are_slots: the Ids of PCIeDevices name slots.
     :ivar levels: how deep to expand, by resource (``Processors``,
         ``UpdateService``, ``TaskService``), where one is not best.
     :ivar scan_pcie: whether PCIeDevices that nothing else shows are worth
@@ -187,6 +188,7 @@ class Quirks:
     baseboard: str | None = None
     structure: tuple[tuple[str, str], ...] = ()
     ids_are_locations: bool = False
+    card_ids_are_slots: bool = False
     levels: Mapping[str, int] = dataclasses.field(default_factory=dict)
     scan_pcie: bool = True
     firmware: tuple[FirmwareRule, ...] = ()

@@ -319,3 +319,34 @@ def test_other_steps_and_other_calls_are_let_pass(
     task = acquire(cloud.node('clean'))
     assert asked.steps(task) is None
     task.driver.power.validate(task)
+
+
+UNACCEPTABLE = [
+    ['/redfish/v1/TaskService'], '/redfish/v1/Systems/1/Processors/GPU1',
+    ['http://bmc/redfish/v1/X'], ['/redfish/v1/UpdateService'], 7]
+
+
+@pytest.mark.parametrize('accepted', UNACCEPTABLE)
+@pytest.mark.parametrize('name', ['apply_profile', 'refresh_traits'])
+def test_what_cannot_be_accepted_as_unread_is_refused_at_the_call(
+        cloud: Cloud, name: str, accepted: Any) -> None:
+    node = cloud.node('clean')
+    node.driver_info = {**node.driver_info, 'accel_accept_unread': accepted}
+    node.save()
+    step = {**APPLY, 'step': name}
+    if name == 'refresh_traits':
+        step['args'] = {}
+    assert 'driver_info/accel_accept_unread' in cloud.refused(
+        'clean', node, step)
+
+
+@pytest.mark.parametrize('accepted', UNACCEPTABLE)
+def test_a_refresh_is_refused_for_what_cannot_be_accepted_as_unread(
+        cloud: Cloud, accepted: Any) -> None:
+    node = cloud.node('clean')
+    node.driver_info = {**node.driver_info, 'accel_accept_unread': accepted}
+    node.save()
+    with pytest.raises(exception.InvalidParameterValue,
+                       match='driver_info/accel_accept_unread'):
+        cloud.call('vendor_passthru', node, 'accel_refresh', 'POST', {})
+    assert cloud.begun == []

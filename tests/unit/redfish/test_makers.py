@@ -331,3 +331,120 @@ def test_an_enclosure_is_told_as_one() -> None:
     docs[CHASSIS] = resource(CHASSIS, 'Chassis', ChassisType='Enclosure')
     with pytest.raises(BadInput, match='that of an enclosure, and'):
         look(docs)
+
+
+def bare(*cards: str, **more: Docs) -> Docs:
+    """Cards that PCIeDevices alone show, each with one function."""
+    folder = f'{CHASSIS}/PCIeDevices'
+    docs = server(**{
+        folder: collection(folder, 'PCIeDevice',
+                           *(f'{folder}/{c}' for c in cards))})
+    docs[PROCESSORS] = collection(PROCESSORS, 'Processor')
+    docs[CHASSIS] = {**docs[CHASSIS], 'PCIeDevices': link(folder)}
+    for card in cards:
+        path = f'{folder}/{card}'
+        docs[path] = resource(
+            path, 'PCIeDevice', **more.get(card, {}),
+            Links={'PCIeFunctions': [link(f'{path}/PCIeFunctions/0')]})
+        docs[f'{path}/PCIeFunctions/0'] = resource(
+            f'{path}/PCIeFunctions/0', 'PCIeFunction', VendorId='0x10de',
+            DeviceId='0x1eb8', SubsystemVendorId='0x10de',
+            SubsystemId='0x12a2')
+    return docs
+
+
+@pytest.mark.parametrize(('entries', 'versions'), [
+    (['UCSC-GPU-T4-16-slot-3', 'UCSC-GPU-T4-16-slot-5'], ['1.3', '1.5']),
+    (['UCSC-GPU-T4-16-slot-5'], [None, '1.5']),
+    (['UCSC-GPU-T4-16-slot-7', 'UCSC-RAID-M5-slot-3', 'BIOS'],
+     [None, None])])
+def test_a_card_whose_slot_names_its_entry(
+        entries: list[str], versions: list[str | None]) -> None:
+    """Cisco UCS C220 M6, CIMC, with a T4."""
+    docs = bare('3', '5')
+    docs[SYSTEM]['Manufacturer'] = 'Cisco Systems Inc'
+    docs[V1] = {**docs[V1], 'UpdateService': link(UPDATE)}
+    docs[UPDATE] = resource(UPDATE, 'UpdateService',
+                            FirmwareInventory=link(ENTRIES))
+    docs[ENTRIES] = collection(ENTRIES, 'SoftwareInventory',
+                               *(f'{ENTRIES}/{e}' for e in entries))
+    for name in entries:
+        docs[f'{ENTRIES}/{name}'] = resource(
+            f'{ENTRIES}/{name}', 'SoftwareInventory',
+            Version=f'1.{name[-1]}')
+    seen = look(docs)
+    assert [(d.product, d.location) for d in seen.devices] == [
+        ('nvidia-t4', '3'), ('nvidia-t4', '5')]
+    parts = [d.component('gpu') for d in seen.devices]
+    assert [p and p.running for p in parts] == versions
+
+
+def slot(label: str, *cards: str) -> Docs:
+    return {'Location': {'PartLocation': {'ServiceLabel': label}},
+            'Links': {'PCIeDevice': [
+                link(f'{CHASSIS}/PCIeDevices/{c}') for c in cards]}}
+
+
+@pytest.mark.parametrize(('slots', 'places'), [
+    ([slot('RISER 1 slot 2', 'A'), slot('Slot 4', 'B')],
+     ['RISER 1 slot 2', 'Slot 4']),
+    ([slot('Slot 4', 'B')], [None, 'Slot 4']),
+    ([slot('Riser', 'A', 'B')], ['Riser', 'Riser']),
+    ([slot('Slot 1', 'A', 'B'), slot('Slot 2', 'A', 'B')], [None, None]),
+    ([{'Links': {'PCIeDevice': [link(f'{CHASSIS}/PCIeDevices/A')]}}],
+     [None, None]), ([], [None, None]), ('none', [None, None])])
+def test_the_slot_that_only_the_chassis_tells(
+        slots: Any, places: list[str | None]) -> None:
+    """Supermicro SYS-821GE-TNHR: Chassis/1/PCIeSlots."""
+    docs = bare('A', 'B', A={'SerialNumber': 'S1'}, B={'SerialNumber': 'S2'})
+    docs[CHASSIS]['PCIeSlots'] = link(f'{CHASSIS}/PCIeSlots')
+    docs[f'{CHASSIS}/PCIeSlots'] = resource(
+        f'{CHASSIS}/PCIeSlots', 'PCIeSlots', Slots=slots)
+    assert [d.location for d in look(docs).devices] == places
+
+
+@pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}])
+@pytest.mark.parametrize(('serial', 'unread'), [
+    ('S1', ()), (None, ('identity',))])
+def test_unread_slots_leave_open_which_card_one_without_a_serial_is(
+        doc: Any, serial: str | None, unread: tuple[str, ...]) -> None:
+    docs = bare('A', A={'SerialNumber': serial})
+    docs[CHASSIS]['PCIeSlots'] = link(f'{CHASSIS}/PCIeSlots')
+    docs[f'{CHASSIS}/PCIeSlots'] = doc
+    device, = look(docs).devices
+    assert device.unread == unread
+
+
+@pytest.mark.parametrize(('guards', 'versions'), [
+    (['IRoT_CX7_0', 'IRoT_CX7_1'], ['1.0', '1.1']),
+    (['IRoT_CX7_0'], [None, None]),
+    (['IRoT_CX7_0', 'IRoT_CX7_1', 'IRoT_CX7_2'], [None, None])])
+def test_a_root_of_trust_for_two_cards_tells_of_neither(
+        guards: list[str], versions: list[str | None]) -> None:
+    """NVIDIA GB200 NVL: two ConnectX-7 of a board, one IRoT_CX7_0."""
+    board = f'{V1}/Chassis/IO_Board_0'
+    folder = f'{board}/NetworkAdapters'
+    cards = [f'{folder}/IO_Board_0_CX7_{i}' for i in (0, 1)]
+    boxes = [f'{V1}/Chassis/{g}' for g in guards]
+    entries = [f'{ENTRIES}/CX7_{g[-1]}' for g in guards]
+    hgx = f'{V1}/Systems/HGX_Baseboard_0'
+    docs = server(**{
+        UPDATE: resource(UPDATE, 'UpdateService',
+                         FirmwareInventory=link(ENTRIES)),
+        ENTRIES: collection(ENTRIES, 'SoftwareInventory', *entries),
+        board: resource(board, 'Chassis', NetworkAdapters=link(folder)),
+        folder: collection(folder, 'NetworkAdapter', *cards),
+        **{c: resource(c, 'NetworkAdapter', Model='P4768') for c in cards},
+        **{b: resource(b, 'Chassis', Links={'ContainedBy': link(board)})
+           for b in boxes},
+        **{e: resource(e, 'SoftwareInventory', Version=f'1.{e[-1]}')
+           for e in entries},
+        hgx: resource(hgx, 'ComputerSystem')})
+    docs[V1] = {**docs[V1], 'UpdateService': link(UPDATE)}
+    docs[f'{V1}/Systems'] = collection(f'{V1}/Systems', 'ComputerSystem',
+                                       SYSTEM, hgx)
+    docs[f'{V1}/Chassis'] = collection(f'{V1}/Chassis', 'Chassis', CHASSIS,
+                                       board, *boxes)
+    parts = [d.component('nic') for d in look(docs, '1').devices
+             if d.kind == 'nic']
+    assert [p and p.running for p in parts] == versions

@@ -30,7 +30,8 @@ from ironic_accel.redfish.vendors import nvidia
 from ironic_accel.redfish.vendors.base import NO_PUSH
 from ironic_accel.redfish.vendors.base import Quirks
 
-KIND_OF = {'processor': ('gpu', 'fpga', 'ai'), 'adapter': ('nic', 'dpu'),
+KIND_OF = {'card': ('gpu', 'fpga', 'ai', 'crypto', 'nic', 'dpu'),
+           'processor': ('gpu', 'fpga', 'ai'), 'adapter': ('nic', 'dpu'),
            'baseboard': ('baseboard',), 'system': ('dpu',), 'any': KINDS}
 
 
