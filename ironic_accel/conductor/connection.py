@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import functools
+import time
 from typing import Any
 
 from ironic.common import exception
@@ -26,6 +28,7 @@ from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import session_pin
 from ironic_accel.redfish import spoils
 from ironic_accel.redfish.backend import NAME
 from ironic_accel.redfish.backend import RedfishBackend
@@ -50,6 +53,7 @@ def session(node: Any) -> tuple[Any, str]:
     sushy_error = redfish_utils.sushy.exceptions.SushyError
     try:
         with _cache(tuple(sorted(info.items()))) as root:
+            session_pin.pin(root._conn)
             uri = info.get('system_id')
             if not uri:
                 uri = root.get_system(None).path
@@ -63,6 +67,42 @@ def session(node: Any) -> tuple[Any, str]:
             seen=str(exc)) from exc
 
 
+def pin(node: Any) -> None:
+    """Have Ironic's own session with a node's BMC led nowhere else.
+
+    The session is made here, so that its login is pinned too, unless Ironic
+    has one: that one is pinned as it is. Where it cannot be made nothing is
+    left to Ironic, whose login would go wherever the BMC says.
+
+    :raises: RedfishConnectionError, after as many attempts as Ironic makes;
+        RedfishError; InvalidParameterValue, MissingParameterValue.
+    """
+    if not CONF.redfish.connection_cache_size:
+        # Each call of Ironic's makes a session of its own then.
+        return
+    info = redfish_utils.parse_driver_info(node)
+    errors = redfish_utils.sushy.exceptions
+    for left in reversed(range(CONF.redfish.connection_attempts)):
+        try:
+            with _cache(tuple(sorted(info.items()))) as root:
+                session_pin.pin(root._conn)
+            return
+        except errors.ConnectionError as exc:
+            if not left:
+                raise exception.RedfishConnectionError(
+                    node=node.uuid, error=exc) from exc
+            time.sleep(CONF.redfish.connection_retry_interval)
+        except (errors.SushyError, AttributeError) as exc:
+            raise exception.RedfishError(
+                node=node.uuid, error=exc) from exc
+
+
+class _Cache(redfish_utils.SessionCache):
+    """Ironic's cache of sessions, the same ones; new ones are pinned."""
+
+    AUTH_CLASSES: Mapping[str, Any] = session_pin.AUTH_CLASSES
+
+
 @functools.lru_cache(maxsize=1024)
 def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
     """Ironic's session cache as one node uses it, made once.
@@ -71,7 +111,7 @@ def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
     SessionCache.__init__): a third of a second of a core, too much for every
     look. The sessions themselves stay in Ironic's hands.
     """
-    return redfish_utils.SessionCache(dict(info))
+    return _Cache(dict(info))
 
 
 def backend(node: Any, name: str = NAME) -> RedfishBackend:

@@ -23,6 +23,7 @@ from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import power as redfish_power
 
 from ironic_accel.conductor import admission
+from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import tenancy
 
@@ -62,6 +63,7 @@ class GuardedPower:
             recorded: str | None = task.node.power_state
             if recorded is not None:
                 return recorded
+        self._pin(task)
         seen: str | None = super(  # type: ignore[misc]
             ).get_power_state(task)
         return seen
@@ -75,6 +77,7 @@ class GuardedPower:
         _refuse(task)
         if task.node.provision_state == states.DELETING:
             tenancy.ended(task)
+        self._pin(task)
         super().set_power_state(  # type: ignore[misc]
             task, power_state, timeout=timeout)
 
@@ -84,7 +87,21 @@ class GuardedPower:
         :raises: DriverOperationError while the guard stands.
         """
         _refuse(task)
+        self._pin(task)
         super().reboot(task, timeout=timeout)  # type: ignore[misc]
+
+
+    def _pin(self, task: Any) -> None:
+        """Keep Ironic's own session at the BMC; without Redfish there is
+        none."""
+
+
+class _Pinned(GuardedPower):
+    """Power by Redfish, at the BMC's own origin alone."""
+
+    def _pin(self, task: Any) -> None:
+        """Keep Ironic's own session at the BMC."""
+        connection.pin(task.node)
 
 
 def _refuse(task: Any) -> None:
@@ -94,11 +111,11 @@ def _refuse(task: Any) -> None:
         raise exception.DriverOperationError(guard.word(*standing))
 
 
-class AccelRedfishPower(GuardedPower, redfish_power.RedfishPower):
+class AccelRedfishPower(_Pinned, redfish_power.RedfishPower):
     """Ironic's Redfish power with the guard."""
 
 
-class AccelIdracPower(GuardedPower, drac_power.DracRedfishPower):
+class AccelIdracPower(_Pinned, drac_power.DracRedfishPower):
     """Ironic's iDRAC power with the guard."""
 
     # Upstream discourages its own iDRAC class in favour of plain Redfish;

@@ -32,6 +32,7 @@ from ironic_accel.model import strict_json
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import origin as origins
+from ironic_accel.redfish import session_pin
 from ironic_accel.redfish.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -213,6 +214,9 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
 
     One that is neither of requests nor of sushy is used as it is.
     """
+    if isinstance(theirs, session_pin.Pin):
+        # The session is Ironic's, which we pinned; what we ask is.
+        theirs = theirs.inner[theirs.only[0] if theirs.only else 'https']
     if type(theirs) is adapters.HTTPAdapter:
         return web.Adapter()
     if isinstance(theirs, sushy_connector.TLSHttpAdapter):

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import contextlib
 import pathlib
 from typing import Any
+from unittest import mock
 
 from oslo_service import backend as oslo_backend
 
@@ -39,6 +40,7 @@ from oslo_utils import uuidutils
 import pytest
 from sqlalchemy import event
 
+from ironic_accel.conductor import connection
 from ironic_accel.conductor import sites
 
 INTERFACES = {
@@ -80,6 +82,16 @@ def database(tmp_path_factory: pytest.TempPathFactory
     models.Base.metadata.create_all(engine)
     yield path
     engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def pinned_sessions() -> Iterator[None]:
+    """No BMC is there to make a session with, but where a test brings one.
+
+    It overrides this.
+    """
+    with mock.patch.object(connection, 'pin', autospec=True):
+        yield
 
 
 @pytest.fixture
