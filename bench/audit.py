@@ -120,7 +120,8 @@ def _ironic(folder: pathlib.Path) -> Any:
 
 
 INTERFACES = {
-    'bios': 'no-bios', 'boot': 'accel-null', 'console': 'no-console',
+    'bios': 'no-bios', 'boot': 'redfish-virtual-media',
+    'console': 'no-console',
     'deploy': 'ramdisk', 'firmware': 'no-firmware', 'inspect': 'no-inspect',
     'management': 'redfish', 'network': 'noop', 'power': 'accel-redfish',
     'raid': 'no-raid', 'rescue': 'no-rescue', 'storage': 'noop',

@@ -14,48 +14,16 @@
 
 from __future__ import annotations
 
-import functools
-from importlib import metadata
 from typing import Any
 
 from ironic.drivers import drac
 from ironic.drivers import ipmi
 from ironic.drivers import redfish
-from oslo_log import log
 
 from ironic_accel.conductor import conf  # noqa: F401 - registers options
 from ironic_accel.conductor import management
 from ironic_accel.conductor import power
 from ironic_accel.conductor import vendor
-
-LOG = log.getLogger(__name__)
-
-#: Interfaces installed under such a name were made to go with ours; they
-#: have still to be enabled. The lab's boot interface comes in this way.
-_PREFIX = 'accel-'
-
-
-@functools.cache
-def _companions(interface: str) -> tuple[Any, ...]:
-    """Interfaces of one kind that were installed to go with ours.
-
-    Every task asks: the entry points of a whole environment are read once,
-    and an upgrade beside a running conductor takes nothing away from it.
-    """
-    found = []
-    for point in metadata.entry_points(
-            group=f'ironic.hardware.interfaces.{interface}'):
-        if not point.name.startswith(_PREFIX):
-            continue
-        try:
-            found.append(point.load())
-        except Exception:
-            # To load it runs somebody else's module, which may raise
-            # anything. One broken companion must not take the hardware type
-            # away; whoever enables it is told by Ironic's own loader.
-            LOG.exception('The %s interface %s cannot be loaded',
-                          interface, point.name)
-    return tuple(found)
 
 
 class AccelRedfishHardware(redfish.RedfishHardware):
@@ -82,12 +50,6 @@ class AccelRedfishHardware(redfish.RedfishHardware):
         upstream: list[Any] = super().supported_management_interfaces
         return [management.AccelRedfishManagement, *upstream]
 
-    @property
-    def supported_boot_interfaces(self) -> list[Any]:
-        """Ironic's, and those installed to go with this hardware type."""
-        upstream: list[Any] = super().supported_boot_interfaces
-        return [*upstream, *_companions('boot')]
-
 
 class AccelIdracHardware(drac.IDRACHardware):
     """Dell hardware whose accelerators are looked after."""
@@ -109,12 +71,6 @@ class AccelIdracHardware(drac.IDRACHardware):
         upstream: list[Any] = super().supported_management_interfaces
         return [management.AccelIdracManagement, *upstream]
 
-    @property
-    def supported_boot_interfaces(self) -> list[Any]:
-        """Ironic's, and those installed to go with this hardware type."""
-        upstream: list[Any] = super().supported_boot_interfaces
-        return [*upstream, *_companions('boot')]
-
 
 class AccelIpmiHardware(ipmi.IPMIHardware):
     """Hardware without Redfish, whose accelerators are looked after in band.
@@ -132,9 +88,3 @@ class AccelIpmiHardware(ipmi.IPMIHardware):
         """Ours first: it is the default where it is enabled."""
         upstream: list[Any] = super().supported_vendor_interfaces
         return [vendor.IpmiAccelerator, *upstream]
-
-    @property
-    def supported_boot_interfaces(self) -> list[Any]:
-        """Ironic's, and those installed to go with this hardware type."""
-        upstream: list[Any] = super().supported_boot_interfaces
-        return [*upstream, *_companions('boot')]

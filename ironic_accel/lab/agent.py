@@ -38,11 +38,12 @@ from ironic_accel.twin.inside.tools import state
 ACCOUNT = "nobody"
 #: What a node has whose host boots the agent; see Ironic's API on each.
 INTERFACES: dict[str, Any] = {
-    "deploy_interface": "custom-agent",
+    "boot_interface": "ipxe",
+    "deploy_interface": "direct",
     "inspect_interface": "agent",
-    # The agent could not switch its machine off, even if it wanted to.
-    "driver_info": {"deploy_forces_oob_reboot": True},
 }
+#: The agent could not switch its machine off, even if it wanted to.
+DRIVER_INFO: dict[str, Any] = {"deploy_forces_oob_reboot": True}
 
 
 def confined() -> list[str]:
@@ -107,12 +108,11 @@ def _environment(folder: pathlib.Path, name: str,
 class Host:
     """What one simulated host boots, and where it keeps it.
 
-    :param server: the folder of Ironic's boot server.
+    :param server: URL at which it asks where it boots from the network.
     :raises: LabError where we cannot become nobody.
     """
 
-    def __init__(self, site: services.Site, name: str,
-                 server: pathlib.Path) -> None:
+    def __init__(self, site: services.Site, name: str, server: str) -> None:
         self.mac = _mac()
         #: What runs a Python module as nobody.
         self.python = [*confined(), find_python(site.folder / "python")]
@@ -123,7 +123,7 @@ class Host:
         self._settings = self._folder / "settings.json"
         self._settings.write_text(json.dumps({
             "mac": self.mac, "port": site.ports.take(),
-            "server": str(server), "folder": str(self._folder)}))
+            "server": server, "folder": str(self._folder)}))
 
     @property
     def twin_arguments(self) -> list[str]:
@@ -132,6 +132,15 @@ class Host:
                    str(self._settings)]
         return ["--inside", str(self._folder / "inside"),
                 "--guest", shlex.join(command)]
+
+    @property
+    def written(self) -> list[dict[str, Any]]:
+        """The images that the agent was asked to write to its disk."""
+        try:
+            lines = (self._folder / "written").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines]
 
     @property
     def instance(self) -> pathlib.Path:

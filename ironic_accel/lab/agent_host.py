@@ -20,6 +20,8 @@ loaded, nor are the commands that write images or switch a machine off.
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import pathlib
 import types
 from typing import Any
 
@@ -29,7 +31,8 @@ from ironic_python_agent import utils
 from stevedore import extension
 from stevedore import named
 
-#: Commands that stay: what steps need, and ours. ``standby`` is below.
+#: Commands that stay: what steps need, and ours. ``standby`` and ``image``
+#: are below.
 EXTENSIONS = ("accel", "clean", "deploy", "log", "poll", "service")
 _EXTENSIONS = "ironic_python_agent.extensions"
 _MANAGERS = "ironic_python_agent.hardware_managers"
@@ -42,6 +45,8 @@ class SimulatedHost(hardware.HardwareManager):
     HARDWARE_MANAGER_VERSION = "1"
     #: Of its one network card.
     mac = ""
+    #: Of the host: what would be written to its disk is noted there.
+    folder = pathlib.Path()
 
     def evaluate_hardware_support(self) -> int:
         """Stand in for the generic manager."""
@@ -91,6 +96,24 @@ class SimulatedHost(hardware.HardwareManager):
     def full_sync(self) -> None:
         """No file system is mounted."""
 
+    def get_deploy_steps(self, node: Any, ports: Any) -> list[Any]:
+        """The step by which the deploy interface ``direct`` writes."""
+        return [{"step": "write_image", "interface": "deploy", "priority": 0,
+                 "reboot_requested": False, "argsinfo": {
+                     "image_info": {"description": "the image",
+                                    "required": True},
+                     "configdrive": {"description": "the config drive",
+                                     "required": False}}}]
+
+    def write_image(self, node: Any, ports: Any, image_info: dict[str, Any],
+                    configdrive: str | None = None) -> None:
+        """Note the image that a host with a disk would write."""
+        with open(self.folder / "written", "a", encoding="utf-8") as notes:
+            print(json.dumps({
+                "urls": image_info["urls"],
+                "checksum": image_info["os_hash_value"],
+                "configdrive": configdrive is not None}), file=notes)
+
 
 class Standby(base.BaseAgentExtension):
     """Of the commands around images and power the one that does no harm."""
@@ -99,13 +122,26 @@ class Standby(base.BaseAgentExtension):
     def sync(self) -> None:
         """Say that everything is on disk: the host will be reset now."""
 
+    @base.sync_command("get_partition_uuids")
+    def get_partition_uuids(self) -> dict[str, str]:
+        """None: the images of a lab are those of whole disks."""
+        return {}
 
-def install(mac: str) -> None:
+
+class Image(base.BaseAgentExtension):
+    """What comes after an image."""
+
+    @base.async_command("install_bootloader")
+    def install_bootloader(self, **_options: Any) -> None:
+        """Install nothing: an image of a whole disk has its own."""
+
+
+def install(mac: str, folder: pathlib.Path) -> None:
     """Put the simulated host in the place of the machine.
 
     :raises: AttributeError for a release of the agent that is made otherwise.
     """
-    SimulatedHost.mac = mac
+    SimulatedHost.mac, SimulatedHost.folder = mac, folder
     _replace(hardware, "_get_extensions", _managers)
     _replace(base, "init_ext_manager", _extensions)
     # It looks through this machine's disks for virtual media.
@@ -134,9 +170,10 @@ def _extensions(agent: Any) -> Any:
         _EXTENSIONS, names=EXTENSIONS,
         invoke_on_load=True, invoke_kwds={"agent": agent},
         propagate_map_exceptions=True)
-    point = importlib.metadata.EntryPoint(
-        "standby", f"{__name__}:Standby", _EXTENSIONS)
-    found.extensions.append(extension.Extension(
-        point.name, point, Standby, Standby(agent=agent)))
+    for kind in (Standby, Image):
+        point = importlib.metadata.EntryPoint(
+            kind.__name__.lower(), f"{__name__}:{kind.__name__}", _EXTENSIONS)
+        found.extensions.append(extension.Extension(
+            point.name, point, kind, kind(agent=agent)))
     base._EXT_MANAGER = found
     return found

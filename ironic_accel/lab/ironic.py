@@ -51,11 +51,6 @@ class Ironic(services.Service):
         """Its configuration file."""
         return self.folder / "ironic.conf"
 
-    @property
-    def boot_server(self) -> pathlib.Path:
-        """Where the boot interface of the lab puts ramdisks' parameters."""
-        return self.folder / "boot"
-
     def start(self) -> None:
         """Write its configuration and start it on an empty database."""
         self.configure()
@@ -90,15 +85,13 @@ class Ironic(services.Service):
                         "connection_retry_interval": 1,
                         "inspection_hooks": "accelerator-traits,"
                         "$default_inspection_hooks"},
-            "deploy": {"http_root": self.folder / "http",
-                       "http_url": "http://127.0.0.1:9",
-                       "erase_devices_priority": 0,
+            "deploy": {"erase_devices_priority": 0,
                        "erase_devices_metadata_priority": 0},
             "agent": {"require_tls": False,
                       "certificates_path": self.folder / "certificates",
                       "deploy_logs_collect": "never",
                       "post_deploy_get_power_state_retry_interval": 1},
-            "pxe": {"tftp_root": self.boot_server},
+            "pxe": {"tftp_root": self.folder / "tftp"},
             "inspector": {"extra_kernel_params":
                           "ipa-inspection-collectors=default,pci-devices,"
                           "accel",
@@ -113,7 +106,8 @@ _INTERFACES: dict[str, object] = {
     "enabled_hardware_types": "accel-redfish,accel-idrac,redfish",
     "enabled_bios_interfaces": "no-bios",
     "enabled_boot_interfaces":
-        "accel-null,redfish-virtual-media,redfish-https",
+        "redfish-virtual-media,ipxe,redfish-https,"
+        "idrac-redfish-virtual-media",
     "enabled_console_interfaces": "no-console",
     "enabled_deploy_interfaces": "ramdisk,custom-agent,direct",
     "enabled_firmware_interfaces": "no-firmware,redfish",

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ironic_accel.lab import agent
+from ironic_accel.lab import boot_images
 from ironic_accel.lab import files
 from ironic_accel.lab import ironic
 from ironic_accel.lab import machines
@@ -92,9 +93,11 @@ class Lab:
         self.site = services.Site(self.folder, port_pool, reaper)
         self.images = files.FileServer(self.folder / "images")
         self._stack.callback(self.images.close)
+        self.boot = boot_images.BootImages(
+            self.folder / "images", self.images.url)
         # Ironic is told of Nova's address before there is a Nova.
         self._nova_port = port_pool.take()
-        self._stands = nova_stands.StandIns()
+        self._stands = nova_stands.StandIns(self.boot.instance_iso)
         self._stack.callback(self._stands.close)
         self.placement = self.add(placement.Placement(self.site))
         self.ironic = self.add(self.make_ironic(layered(
@@ -147,13 +150,15 @@ class Lab:
         :param into: another Ironic than the lab's first.
         :param fields: what else ``POST /v1/nodes`` takes; these win.
         """
-        info = {"redfish_address": bmc, "redfish_auth_type": "basic"}
+        ironic = into or self.ironic
+        info = {"redfish_address": bmc, "redfish_auth_type": "basic",
+                **self.boot.ramdisk(ironic.url)}
         if bmc.startswith("https:"):
             info["redfish_verify_ca"] = "false"
         if system is not None:
             info["redfish_system_id"] = system
         info.update(fields.pop("driver_info", {}))
-        return (into or self.ironic).api.create_node(**{
+        return ironic.api.create_node(**{
             "name": f"node-{next(self._numbers)}", "driver_info": info,
             "driver": "accel-redfish", "resource_class": RESOURCE_CLASS,
             "properties": {"cpu_arch": "x86_64"}, **INTERFACES, **fields})
@@ -201,20 +206,44 @@ class Lab:
                      **fields: Any) -> machines.Machine:
         """Start a simulated box whose host boots, and enroll a node for it.
 
-        Booted from the network it runs a real ironic-python-agent, over the
-        inside of the box; from elsewhere, nothing.
+        Booted from the network, or with the boot interface
+        ``redfish-virtual-media`` from its virtual drive, it runs a real
+        ironic-python-agent, over the inside of the box; from elsewhere,
+        nothing.
 
         :param arguments: of ``python -m ironic_accel.twin``.
         :param fields: of the node, over the lab's own.
         :raises: LabError where we cannot become nobody.
         """
         host = agent.Host(self.site, f"host-{next(self._numbers)}",
-                          self.ironic.boot_server)
+                          self.boot.server)
         twin = self.twin(*arguments, *host.twin_arguments,
                          python=host.python)
-        node = self.enroll(twin.url, **{**agent.INTERFACES, **fields})
+        given = {**agent.INTERFACES, **fields, "driver_info": {
+            **agent.DRIVER_INFO, **fields.get("driver_info", {})}}
+        node = self.enroll(twin.url, **given)
         self.ironic.api.create_port(node["uuid"], host.mac)
         return machines.Machine(self.ironic, twin, node, host)
+
+    def give_instance(self, machine: machines.Machine) -> None:
+        """Tell a node what its next deploy boots or writes.
+
+        A delete of the instance makes Ironic forget it.
+        """
+        api = machine.ironic.api
+        node = api.node(machine.uuid)
+        api.patch_node(machine.uuid, instance_info={
+            **node["instance_info"],
+            **self.boot.instance(node["deploy_interface"])})
+
+    def deploy(self, machine: machines.Machine,
+               **options: Any) -> dict[str, Any]:
+        """Deploy an available node, and wait until it is active.
+
+        :param options: of the API's call.
+        """
+        self.give_instance(machine)
+        return machine.ironic.api.deploy(machine.uuid, **options)
 
     def _neighbours(self) -> services.Settings:
         # Ironic asks for images and tells of power changes only where Nova
@@ -228,7 +257,7 @@ class Lab:
 
     def _accelerator(self) -> services.Settings:
         # The twins' time is scaled; so are the patiences beside it.
-        return {"accelerator": {
+        return {**self.boot.settings, "accelerator": {
             "profile_path": self.profiles,
             "image_cache_dir": self.folder / "image-cache",
             "image_dirs": self.folder / "images",
@@ -257,7 +286,7 @@ class Lab:
 
 #: What a node of the lab has; see Ironic's API on each.
 INTERFACES = {
-    "boot_interface": "accel-null",
+    "boot_interface": "redfish-virtual-media",
     "deploy_interface": "ramdisk",
     "firmware_interface": "no-firmware",
     "inspect_interface": "redfish",

@@ -13,9 +13,10 @@
 """ironic-python-agent as the ramdisk of a simulated host.
 
 ``run_agent.py SETTINGS``: the guest of a twin (``ironic_accel.twin.guest``).
-It reads what the boot server has for the host's MAC address, and is then the
-upstream agent, with what it would do to the machine on which it runs taken
-away (``agent_host``). A host that boots from elsewhere ends at once.
+It reads the parameters of its kernel where a real host does, in the script
+for iPXE or in the image in its virtual drive, and is then the upstream agent,
+with what it would do to the machine on which it runs taken away
+(``agent_host``). A host that boots from elsewhere ends at once.
 
 The agent is made to erase disks, load modules and switch machines off. So
 this runs as ``nobody`` without any capability, or not at all.
@@ -23,21 +24,30 @@ this runs as ``nobody`` without any capability, or not at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import http
 import json
 import os
 import pathlib
 import pwd
+import re
 import sys
 from typing import Any
+import urllib.error
 import urllib.parse
+import urllib.request
+
+from ironic_accel.lab import boot_images
 
 ACCOUNT = "nobody"
 #: Sets of capabilities in /proc/PID/status (proc(5)).
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 #: Kernel parameters that name an address.
 _ADDRESSES = ("ipa-api-url", "ipa-inspection-callback-url")
+#: Bytes of a script or an image that are read at most.
+_LONGEST = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +56,8 @@ class Settings:
 
     :ivar mac: MAC address of the card from which it boots.
     :ivar port: where its agent listens.
-    :ivar server: folder of the boot server: a file for each MAC address.
+    :ivar server: URL of the boot server, which has a script for each MAC
+        address.
     :ivar folder: its own.
     """
 
@@ -90,18 +101,66 @@ def parameters(settings: Settings) -> dict[str, str] | None:
 
     :raises: SystemExit for an address beyond this machine.
     """
-    if os.environ.get("TWIN_BOOT") != "Pxe":
+    boot = os.environ.get("TWIN_BOOT")
+    found = None
+    if boot == "Pxe":
+        # The path that Ironic's boot.ipxe chains to.
+        name = settings.mac.replace(":", "-")
+        found = of_script(_fetch(f"{settings.server}/pxelinux.cfg/{name}"))
+    elif boot == "Cd":
+        found = of_image(_fetch(os.environ.get("TWIN_MEDIA", "")))
+    if found is None:
         return None
-    try:
-        text = pathlib.Path(settings.server, settings.mac).read_text("utf-8")
-    except FileNotFoundError:
-        return None
-    found: dict[str, str] = json.loads(text)
+    found = {k: v.replace("${mac}", settings.mac) for k, v in found.items()}
     for name in _ADDRESSES:
-        url = found.get(name)
-        if url and urllib.parse.urlsplit(url).hostname != "127.0.0.1":
-            sys.exit(f"{name}: {url}: expected an address of 127.0.0.1")
+        _check_address(name, found.get(name, ""))
     return found
+
+
+def of_script(script: str) -> dict[str, str] | None:
+    """The kernel's parameters in a script for iPXE, or None.
+
+    It jumps to a label and boots what stands there
+    (ironic/drivers/modules/ipxe_config.template).
+    """
+    jump = re.search(r"^goto (\w+)", script, re.MULTILINE)
+    if jump is None:
+        return None
+    _, _, there = script.partition(f"\n:{jump[1]}\n")
+    kernel = re.match(r"(?:\n|imgfree\n)*kernel (.*)", there)
+    if kernel is None:
+        return None
+    return _parameters(kernel[1].partition(" || ")[0].split())
+
+
+def of_image(content: str) -> dict[str, str] | None:
+    """The parameters of the ramdisk in an image, or None without one."""
+    first, *lines = content.splitlines() or [""]
+    return _parameters(lines) if first == boot_images.RAMDISK else None
+
+
+def _parameters(words: Iterable[str]) -> dict[str, str]:
+    return {name: value for name, is_set, value in (
+        word.partition("=") for word in words) if is_set}
+
+
+def _fetch(url: str) -> str:
+    """What is at an address of this machine; nothing where nothing is."""
+    if not url:
+        return ""
+    _check_address("boot", url)
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
+            return str(answer.read(_LONGEST).decode("utf-8", "replace"))
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.NOT_FOUND:
+            raise
+        return ""
+
+
+def _check_address(name: str, url: str) -> None:
+    if url and urllib.parse.urlsplit(url).hostname != "127.0.0.1":
+        sys.exit(f"{name}: {url}: expected an address of 127.0.0.1")
 
 
 def configuration(settings: Settings) -> dict[str, dict[str, object]]:
@@ -160,7 +219,7 @@ def _run(settings: Settings, kernel: Mapping[str, Any]) -> None:
 
     from ironic_accel.lab import agent_host
 
-    agent_host.install(settings.mac)
+    agent_host.install(settings.mac, pathlib.Path(settings.folder))
     os.environ["PATH"] = os.environ["TWIN_PATH"]
     sys.argv[1:] = ["--config-file", str(file)]
     agent.run()

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 INIT = Path(__file__).with_name('guest_init.py')
 #: The variable in the guest's environment that has the boot device.
 BOOT = 'TWIN_BOOT'
+#: The one that has the address of the image in the virtual drive, or nothing.
+MEDIA = 'TWIN_MEDIA'
 #: Real seconds; far more than a busy machine needs.
 _PATIENCE = 30.0
 
@@ -78,7 +80,8 @@ class Guest:
             [sys.executable, '-IS', str(INIT), *self._command],
             stdin=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, **self._environment, BOOT: self.boots[-1]},
+            env={**os.environ, **self._environment, BOOT: self.boots[-1],
+                 MEDIA: self._media()},
         )
 
     def _boot_device(self) -> str:
@@ -95,6 +98,16 @@ class Guest:
         if enabled not in ('Once', 'Continuous') or target in (None, 'None'):
             return 'Hdd'
         return str(target)
+
+    def _media(self) -> str:
+        """The address of the image in the host's first drive that has one."""
+        uri = self._box.hosts[self._host].uri
+        listed = self._box.documents.get(f'{uri}/VirtualMedia') or {}
+        for member in listed.get('Members') or ():
+            drive = self._box.documents.get(member['@odata.id']) or {}
+            if drive.get('Inserted') and drive.get('Image'):
+                return str(drive['Image'])
+        return ''
 
     def end(self) -> None:
         """Cut the power: when this returns, nothing of the guest runs."""

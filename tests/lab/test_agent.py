@@ -114,7 +114,7 @@ def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
             stage.site_profile(lab, 'first', allow=['first_boot'], devices={
                 'nics': {'match': ramdisk.CX7, 'modes': {'vfs': 4}}}
             ) as first:
-        ironic.deploy(one.uuid, deploy_steps=[
+        lab.deploy(one, deploy_steps=[
             {**ramdisk.step(made), 'priority': 90},
             {**stage.step(first), 'step': 'deliver_first_boot',
              'priority': 70}])

@@ -67,7 +67,7 @@ def test_automated_cleaning_brings_the_baseline_back_after_a_tenant(
         assert ramdisk.settings(host)['NUM_OF_VFS'] == 16
         assert trait('IS', made) in ironic.traits(one.uuid)
 
-        ironic.deploy(one.uuid)
+        lab.deploy(one)
         tenant_sets(host, 64)
         ironic.undeploy(one.uuid)
         assert ramdisk.settings(host)['NUM_OF_VFS'] == 16

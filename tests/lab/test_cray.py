@@ -50,11 +50,17 @@ def pair(lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
     """Manageable nodes for both Systems."""
     if not CAPTURE.exists():
         pytest.skip(f'no capture {CAPTURE.name} beside the repository')
+    # Ironic finds virtual media by the manager of a System, and these name
+    # none (``Links/ManagedBy``).
     first = machine('--capture', str(CAPTURE), '--power', 'on',
                     '--time-scale', str(stage.SCALE),
-                    system=f'/redfish/v1/Systems/{NAMES[0]}')
+                    system=f'/redfish/v1/Systems/{NAMES[0]}',
+                    boot_interface='ipxe')
     second = Machine(first.ironic, first.twin, lab.enroll(
-        first.twin.url, f'/redfish/v1/Systems/{NAMES[1]}'))
+        first.twin.url, f'/redfish/v1/Systems/{NAMES[1]}',
+        boot_interface='ipxe'))
+    for number, one in enumerate((first, second)):
+        ironic.create_port(one.uuid, f'02:00:00:00:00:{number:02}')
     for name, one in zip(NAMES, (first, second), strict=True):
         activates(first, name, 'power-cycle')
         ironic.manage(one.uuid)
@@ -124,7 +130,7 @@ def test_a_node_is_reset_beside_an_active_one_but_never_over_its_head(
         lab: Lab, ironic: ironic_api.IronicApi, pair: Pair) -> None:
     one, neighbour = pair
     ironic.provide(neighbour.uuid)
-    ironic.deploy(neighbour.uuid)
+    lab.deploy(neighbour)
     # The row is wrong about this one: its System's own power is too little.
     activates(one, 'Node0', 'aux-cycle')
     stage.forget(one)

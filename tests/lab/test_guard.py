@@ -34,6 +34,7 @@ def test_delete_and_power_are_refused_during_a_flash(
     ironic.provide(one.uuid)
     with stage.site_profile(lab, 'guarded', **stage.burning(
             lab, allow=['burn_at_deploy'])) as profile:
+        lab.give_instance(one)
         ironic.set_provision(one.uuid, 'active', deploy_steps=[
             {**stage.step(profile), 'priority': 150}])
         guard = stage.writing(one)
@@ -62,7 +63,7 @@ def test_the_power_sync_does_no_harm_while_an_instance_is_served(
         ) -> None:
     one = stage.hgx(machine, stage.SCALE, *stage.LASTING)
     ironic.provide(one.uuid)
-    ironic.deploy(one.uuid)
+    lab.deploy(one)
     stage.forget(one)
     with stage.site_profile(lab, 'served', **stage.burning(lab)) as profile:
         ironic.set_provision(one.uuid, 'service', service_steps=[stage.step(

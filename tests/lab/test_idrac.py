@@ -21,7 +21,9 @@ from ironic_accel.lab.machines import MakeMachine
 from tests.lab import stage
 
 IDRAC = {
-    'driver': 'accel-idrac', 'management_interface': 'idrac-redfish',
+    'driver': 'accel-idrac',
+    'boot_interface': 'idrac-redfish-virtual-media',
+    'management_interface': 'idrac-redfish',
     'power_interface': 'accel-idrac', 'inspect_interface': 'no-inspect',
     'vendor_interface': 'accelerator-idrac'}
 

@@ -32,6 +32,7 @@ def test_a_deleted_deploy_leaves_no_operation_for_the_next_clean(
         ironic.set_power(one.uuid, 'rebooting')
         ironic.wait_node(one.uuid, 'no reservation',
                          lambda node: node['reservation'] is None)
+        lab.give_instance(one)
         ironic.set_provision(one.uuid, 'active', deploy_steps=[
             {**stage.step(profile), 'priority': 150}])
         stage.wait(one, 'the step to wait for devices', lambda told: (

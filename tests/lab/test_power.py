@@ -25,7 +25,7 @@ from ironic_accel.lab.machines import Machine
 from ironic_accel.lab.machines import MakeMachine
 from tests.lab import stage
 
-BOOTS = ('redfish-virtual-media', 'redfish-https', 'accel-null')
+BOOTS = ('redfish-virtual-media', 'redfish-https', 'ipxe')
 DEPLOYS = ('direct', 'ramdisk', 'custom-agent')
 #: A step that only looks: what is refused after it is refused by the step
 #: itself, not by the API.
@@ -54,7 +54,7 @@ def test_an_active_node_is_left_on(
         ) -> None:
     one = stage.hgx(machine)
     ironic.provide(one.uuid)
-    ironic.deploy(one.uuid)
+    lab.deploy(one)
     with stage.site_profile(lab, 'reset', **stage.modes(
             ecc='disabled')) as wants_reset, stage.site_profile(
                 lab, 'as-is', **stage.modes(ecc='enabled')) as as_it_is:
@@ -92,7 +92,7 @@ def test_an_active_node_is_left_on(
         assert stage.result(one)['outcome'] == 'failed'
         assert untouched(one)
         assert ironic.node(one.uuid)['power_state'] == 'power off'
-    put_on(one, 'accel-null', 'ramdisk')
+    put_on(one, 'redfish-virtual-media', 'ramdisk')
     ironic.undeploy(one.uuid)
 
 

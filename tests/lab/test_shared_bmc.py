@@ -92,7 +92,7 @@ def test_a_reset_of_the_whole_bmc_waits_for_no_neighbour(
     # its power any more: Ironic's sync would set it back.
     neighbour = stage.hgx(machine)
     ironic.provide(neighbour.uuid)
-    ironic.deploy(neighbour.uuid)
+    lab.deploy(neighbour)
     one = Machine(neighbour.ironic, neighbour.twin, lab.enroll(
         neighbour.twin.url, stage.SYSTEM))
     try:

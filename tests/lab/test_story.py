@@ -104,7 +104,7 @@ def test_a_profile_from_its_declaration_to_the_scheduler(
         stack.callback(ironic.delete_deploy_template, trait('CAN', raw))
         ironic.patch_node(one.uuid,
                           instance_info__traits=[trait('CAN', raw)])
-        ironic.deploy(one.uuid)
+        lab.deploy(one)
         assert trait('IS', raw) in ironic.traits(one.uuid)
         stage.forget(one)
         ironic.service(one.uuid, [stage.step(hopper)])

@@ -49,6 +49,7 @@ def seven_deploy(show: Show, crew: Cast) -> None:
                 and proving.IS_SECURE in crew.traits(cast_mod.HGX)):
             overlaps.append('the old IS trait stood beside a write')
 
+    crew.lab.give_instance(machine)
     api.set_provision(machine.uuid, 'active')
     [node] = watch.follow(show, machine, each=both_at_once)
     show.expect(node['provision_state'] == 'active',

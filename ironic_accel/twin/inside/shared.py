@@ -27,6 +27,7 @@ their own, and nobody tells the box that one has run.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,16 @@ class Inside:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to be inside, besides root and PATH."""
+        """What a process needs to be inside, besides root and PATH.
+
+        A path of ours stays: it is where this checkout's modules are.
+        """
+        ours = os.environ.get('PYTHONPATH')
         return {
             'TWIN_INSIDE_STATE': str(self.state.path),
-            'PYTHONPATH': str(self.library),
+            'PYTHONPATH': os.pathsep.join(
+                filter(None, (str(self.library), ours))
+            ),
         }
 
     # One state

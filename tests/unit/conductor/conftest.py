@@ -44,14 +44,15 @@ from ironic_accel.conductor import connection
 from ironic_accel.conductor import sites
 
 INTERFACES = {
-    'bios': 'no-bios', 'boot': 'accel-null', 'console': 'no-console',
+    'bios': 'no-bios', 'boot': 'redfish-virtual-media',
+    'console': 'no-console',
     'deploy': 'ramdisk', 'firmware': 'no-firmware', 'inspect': 'no-inspect',
     'management': 'redfish', 'network': 'noop', 'power': 'accel-redfish',
     'raid': 'no-raid', 'rescue': 'no-rescue', 'storage': 'noop',
     'vendor': 'accelerator'}
 
 #: What nodes may have instead.
-MORE = {'boot': ('redfish-virtual-media', 'redfish-https', 'ipxe', 'pxe'),
+MORE = {'boot': ('redfish-https', 'ipxe', 'pxe'),
         'deploy': ('direct', 'custom-agent'),
         'management': ('accel-redfish',)}
 

@@ -55,7 +55,8 @@ def inside(stage: Stage, make_node: Make, profiles: pathlib.Path,
             set_power_state=power.set_power_state, reboot=power.reboot), \
         ramdisk.staged(
             stage, make_node, driver='accel-ipmi',
-            driver_info=dict(test_ipmi.INFO), power_interface='accel-ipmi',
+            driver_info=dict(test_ipmi.INFO), boot_interface='ipxe',
+            power_interface='accel-ipmi',
             management_interface='ipmitool',
             vendor_interface='accelerator-ipmi') as made:
         yield made

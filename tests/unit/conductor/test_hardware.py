@@ -33,7 +33,6 @@ from ironic_accel.conductor import conf
 from ironic_accel.conductor import hardware
 from ironic_accel.conductor import power
 from ironic_accel.conductor import vendor
-from ironic_accel.lab.boot import NullBoot
 
 PAIRS = [
     (hardware.AccelRedfishHardware, redfish.RedfishHardware,
@@ -55,12 +54,10 @@ def test_a_hardware_type_is_upstream_s_with_ours_in_front(
     assert issubclass(guarded, bare)
     assert mine.supported_vendor_interfaces == [
         vendor_ours, *plain.supported_vendor_interfaces]
-    assert mine.supported_boot_interfaces == [
-        *plain.supported_boot_interfaces, NullBoot]
     assert mine.supported_management_interfaces[1:] == \
         plain.supported_management_interfaces
-    for kind in ('bios', 'deploy', 'firmware', 'inspect', 'raid', 'network',
-                 'storage'):
+    for kind in ('bios', 'boot', 'deploy', 'firmware', 'inspect', 'raid',
+                 'network', 'storage'):
         name = f'supported_{kind}_interfaces'
         assert getattr(mine, name) == getattr(plain, name)
     routes = vendor_ours().vendor_routes

@@ -41,7 +41,6 @@ from ironic_accel.conductor import power
 from ironic_accel.conductor import store
 from ironic_accel.conductor import vendor
 from ironic_accel.conductor.operation import Operation
-from ironic_accel.lab.boot import NullBoot
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
@@ -100,6 +99,7 @@ def _forget_factories() -> None:
 def node(make_node: Make, asked: Callable[[], list[str]]) -> Any:
     return make_node(
         driver='accel-ipmi', driver_info=dict(INFO),
+        boot_interface='ipxe',
         power_interface='accel-ipmi', management_interface='ipmitool',
         vendor_interface='accelerator-ipmi')
 
@@ -118,6 +118,7 @@ def test_driver_info_is_read_as_ironic_reads_it(
         make_node: Make, asked: object) -> None:
     made = make_node(driver='accel-ipmi', driver_info={
         **INFO, 'ipmi_port': 6230, 'ipmi_hex_kg_key': 'ab' * 20},
+        boot_interface='ipxe',
         power_interface='accel-ipmi', management_interface='ipmitool',
         vendor_interface='accelerator-ipmi')
     target = ipmi.target(made)
@@ -213,8 +214,7 @@ def test_the_hardware_type_is_upstream_s_with_ours_in_front() -> None:
     assert issubclass(power.AccelIpmiPower, ipmitool.IPMIPower)
     assert mine.supported_vendor_interfaces == [
         vendor.IpmiAccelerator, *plain.supported_vendor_interfaces]
-    assert mine.supported_boot_interfaces == [
-        *plain.supported_boot_interfaces, NullBoot]
-    for kind in ('deploy', 'inspect', 'management', 'console', 'network'):
+    for kind in ('boot', 'deploy', 'inspect', 'management', 'console',
+                 'network'):
         name = f'supported_{kind}_interfaces'
         assert getattr(mine, name) == getattr(plain, name)

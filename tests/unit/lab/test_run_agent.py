@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 import pathlib
 import pwd
 import subprocess
@@ -23,6 +23,8 @@ import sys
 import pytest
 
 from ironic_accel.lab import agent
+from ironic_accel.lab import boot_images
+from ironic_accel.lab import files
 from ironic_accel.lab import LabError
 from ironic_accel.lab import run_agent
 
@@ -82,37 +84,100 @@ def test_the_lab_confines_what_it_starts() -> None:
     assert run_agent.problems(told, nobody.pw_uid, nobody.pw_gid) == []
 
 
+MAC = "02:00:00:00:00:01"
+#: As Ironic writes it (ironic/drivers/modules/ipxe_config.template), but for
+#: what is never reached.
+SCRIPT = """#!ipxe
+
+set attempts:int32 10
+set i:int32 0
+
+goto deploy
+
+:deploy
+imgfree
+kernel http://127.0.0.1:1/kernel selinux=0 text nofb {} \
+BOOTIF=${{mac}} initrd=deploy_ramdisk || goto retry
+
+initrd http://127.0.0.1:1/ramdisk || goto retry
+boot
+
+:retry
+goto deploy
+
+:boot_whole_disk
+sanboot --no-describe || exit 0"""
+
+
 @pytest.fixture
-def settings(tmp_path: pathlib.Path) -> run_agent.Settings:
-    return run_agent.Settings("02:00:00:00:00:01", 1, str(tmp_path),
-                              str(tmp_path))
+def server(tmp_path: pathlib.Path) -> Iterator[files.FileServer]:
+    folder = tmp_path / "served"
+    (folder / "pxelinux.cfg").mkdir(parents=True)
+    made = files.FileServer(folder)
+    yield made
+    made.close()
 
 
-def serve(settings: run_agent.Settings, **parameters: str) -> None:
-    path = pathlib.Path(settings.server, settings.mac)
-    path.write_text(json.dumps(
-        {k.replace("_", "-"): v for k, v in parameters.items()}))
+@pytest.fixture
+def settings(server: files.FileServer, tmp_path: pathlib.Path
+             ) -> run_agent.Settings:
+    return run_agent.Settings(MAC, 1, server.url, str(tmp_path))
 
 
-def test_only_a_boot_from_the_network_finds_a_ramdisk(
-        settings: run_agent.Settings, monkeypatch: pytest.MonkeyPatch
-        ) -> None:
-    serve(settings, ipa_api_url="http://127.0.0.1:1")
-    monkeypatch.setenv("TWIN_BOOT", "Hdd")
-    assert run_agent.parameters(settings) is None
+def write_script(server: files.FileServer, script: str) -> None:
+    server.folder.joinpath(
+        "pxelinux.cfg", MAC.replace(":", "-")).write_text(script)
+
+
+def test_a_host_reads_its_parameters_in_the_script_for_ipxe(
+        server: files.FileServer, settings: run_agent.Settings,
+        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWIN_BOOT", "Pxe")
-    assert run_agent.parameters(settings) == {
-        "ipa-api-url": "http://127.0.0.1:1"}
-    pathlib.Path(settings.server, settings.mac).unlink()
     assert run_agent.parameters(settings) is None
+    write_script(server, SCRIPT.format("ipa-api-url=http://127.0.0.1:1"))
+    assert run_agent.parameters(settings) == {
+        "selinux": "0", "ipa-api-url": "http://127.0.0.1:1",
+        "BOOTIF": MAC, "initrd": "deploy_ramdisk"}
+    # From the disk: that of an instance.
+    write_script(server, SCRIPT.format("").replace(
+        "goto deploy", "goto boot_whole_disk", 1))
+    assert run_agent.parameters(settings) is None
+    monkeypatch.setenv("TWIN_BOOT", "Hdd")
+    write_script(server, SCRIPT.format(""))
+    assert run_agent.parameters(settings) is None
+
+
+def test_a_host_reads_its_parameters_in_its_virtual_drive(
+        server: files.FileServer, settings: run_agent.Settings,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    images = boot_images.BootImages(server.folder, server.url)
+    monkeypatch.setenv("TWIN_BOOT", "Cd")
+    made = images.ramdisk("http://127.0.0.1:1")["deploy_iso"]
+    monkeypatch.setenv("TWIN_MEDIA", made)
+    found = run_agent.parameters(settings)
+    assert found is not None
+    assert found["ipa-api-url"] == "http://127.0.0.1:1"
+    # The instance's own, and none.
+    for image in (images.instance_iso, ""):
+        monkeypatch.setenv("TWIN_MEDIA", image)
+        assert run_agent.parameters(settings) is None
 
 
 @pytest.mark.parametrize("name", [
-    "ipa_api_url", "ipa_inspection_callback_url"])
+    "ipa-api-url", "ipa-inspection-callback-url"])
 def test_an_agent_speaks_to_nobody_but_this_machine(
-        settings: run_agent.Settings, monkeypatch: pytest.MonkeyPatch,
-        name: str) -> None:
-    serve(settings, **{name: "http://192.0.2.7:6385"})
+        server: files.FileServer, settings: run_agent.Settings,
+        monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write_script(server, SCRIPT.format(f"{name}=http://192.0.2.7:6385"))
     monkeypatch.setenv("TWIN_BOOT", "Pxe")
+    with pytest.raises(SystemExit, match=r"192\.0\.2\.7"):
+        run_agent.parameters(settings)
+
+
+def test_a_host_boots_nothing_of_another_machine(
+        settings: run_agent.Settings, monkeypatch: pytest.MonkeyPatch
+        ) -> None:
+    monkeypatch.setenv("TWIN_BOOT", "Cd")
+    monkeypatch.setenv("TWIN_MEDIA", "http://192.0.2.7/agent.iso")
     with pytest.raises(SystemExit, match=r"192\.0\.2\.7"):
         run_agent.parameters(settings)
