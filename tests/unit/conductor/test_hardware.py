@@ -15,9 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any
-from unittest import mock
 
 from ironic.conf import CONF
 from ironic.drivers import drac
@@ -94,26 +92,3 @@ def test_the_sample_file_lists_all_groups() -> None:
     names = [o.name for o in groups['accelerator']]
     assert len(names) == len(set(names))
     assert all(o.help for options in groups.values() for o in options)
-
-
-@pytest.mark.parametrize('error', [
-    ImportError('gone'), AttributeError('x'), SyntaxError('y'),
-    RuntimeError('whatever a module does')])
-def test_a_companion_that_does_not_load_takes_nothing_with_it(
-        caplog: pytest.LogCaptureFixture, error: Exception) -> None:
-    broken = mock.create_autospec(metadata.EntryPoint, instance=True)
-    broken.name, broken.load.side_effect = 'accel-broken', error
-    good = mock.create_autospec(metadata.EntryPoint, instance=True)
-    good.name, good.load.return_value = 'accel-null', NullBoot
-    other = mock.create_autospec(metadata.EntryPoint, instance=True)
-    other.name = 'somebody-s'
-    hardware._companions.cache_clear()
-    try:
-        with mock.patch.object(metadata, 'entry_points', autospec=True,
-                               return_value=[broken, good, other]):
-            found = hardware.AccelRedfishHardware()
-            assert found.supported_boot_interfaces[-1] is NullBoot
-        other.load.assert_not_called()
-        assert 'boot interface accel-broken cannot be loaded' in caplog.text
-    finally:
-        hardware._companions.cache_clear()
