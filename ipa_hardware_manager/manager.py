@@ -59,16 +59,21 @@ class AccelHardwareManager(hardware.HardwareManager):
     HARDWARE_MANAGER_VERSION = '1'
 
     def evaluate_hardware_support(self) -> int:
-        """SERVICE_PROVIDER where a device of the catalogue is there.
+        """SERVICE_PROVIDER where a device of the catalogue is there, or may
+        be.
 
-        Reads ids from sysfs and nothing else; whatever goes wrong is logged
-        and never stops the agent.
+        Reads ids from sysfs and nothing else. Where even that fails it is
+        logged, and the step is offered: silence says nothing of what is
+        there, and the step's own look tells what is wrong.
         """
         try:
             there = probe.has_accelerator(backend.host())
         except Exception:
-            LOG.exception('cannot look for accelerators')
-            there = False
+            # Whatever it is: the agent asks at its start, and one that does
+            # not start costs the whole node, accelerators or not.
+            LOG.exception('cannot look for accelerators: '
+                          '%s is offered all the same', STEP)
+            there = True
         support = hardware.HardwareSupport
         return int(support.SERVICE_PROVIDER if there else support.NONE)
 

@@ -130,7 +130,10 @@ class FileJournal:
                     os.fsync(file.fileno())
                 os.replace(part, self.path)
             except BaseException:
-                os.unlink(part)
+                # Also where the user interrupts: no half file is left, and
+                # whatever it was goes on.
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
                 raise
             _sync(folder)
         except OSError as exc:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import logging
+import os
 import threading
 
 from ironic_accel.converge import wire
@@ -43,6 +44,7 @@ from ironic_accel.inband.jobs import Jobs
 from ironic_accel.inband.look import boot_mark
 from ironic_accel.inband.look import Look
 from ironic_accel.inband.look import PATIENCE
+from ironic_accel.inband.memory import Memory
 from ironic_accel.inband.work import Work
 from ironic_accel.model import catalog as catalogs
 from ironic_accel.model.catalog import Catalog
@@ -104,7 +106,8 @@ class LocalBackend:
         else:
             families, warnings = loader.ordered(families), ()
         self._look = Look(self._host, families, self._catalog, name,
-                          warnings, patience)
+                          warnings, patience,
+                          Memory(os.path.join(folder, 'known.json')))
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Nothing: no tool here has a second slot to be written by hand."""

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Told
+from ironic_accel.inband.functions import VPD
 from ironic_accel.model import join
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
@@ -142,8 +143,12 @@ def _united(card: Card, told: Mapping[str, Sequence[Told]]) -> Told:
     values = {*(f'firmware:{c.name}' for c in out.components if c.running),
               *(f'mode:{m.name}' for m in out.modes
                 if m.current is not None)}
+    if out.serial or any(f.serial for f in card.functions):
+        # Who it is was told: the VPD would say no more.
+        values |= {f'{f.path}/{VPD}' for f in card.functions}
     left = (dataclasses.replace(u, facts=tuple(
-        f for f in u.facts if f not in values)) for u in out.unread)
+        f for f in u.facts if f not in values and u.source not in values))
+        for u in out.unread)
     return dataclasses.replace(
         out, unread=tuple(u for u in left if u.facts or u.kinds))
 

@@ -73,6 +73,7 @@ class Function:
     :ivar totalvfs: ``sriov_totalvfs``, None without SR-IOV; so numvfs.
     :ivar slot: the name of its physical slot (/sys/bus/pci/slots), or None.
     :ivar path: its sysfs folder: ``/sys/bus/pci/devices/0000:17:00.0``.
+    :ivar unread_vpd: why its VPD, which is there, says nothing, or None.
     :ivar gone: its configuration space reads as all ones: it is plugged in
         and does not answer.
     """
@@ -95,6 +96,7 @@ class Function:
     slot: str | None = None
     path: str = ''
     gone: bool = False
+    unread_vpd: str | None = None
 
     @property
     def pci(self) -> PciIds:

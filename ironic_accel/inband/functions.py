@@ -49,6 +49,7 @@ _ANY = tuple(k for k in KINDS if k != 'baseboard')
 _GONE = b'\xff' * 4
 #: More than a VPD may hold (15 bits of address).
 _VPD_BYTES = 1 << 15
+VPD = 'vpd'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,7 +130,8 @@ def details(host: Host, function: Function) -> Function:
     from the device: either may last as long as the device's trouble does.
     """
     path = function.path
-    said = vpd.parse(host.read_bytes(f'{path}/vpd', _VPD_BYTES) or b'')
+    raw = host.read_bytes(f'{path}/{VPD}', _VPD_BYTES)
+    said = vpd.parse(raw or b'')
     numa = _number(host.read(f'{path}/numa_node'))
     return dataclasses.replace(
         function, numa_node=numa if numa is not None and numa >= 0 else None,
@@ -137,7 +139,20 @@ def details(host: Host, function: Function) -> Function:
         part_number=said.part_number, model=said.name,
         macs=_macs(host, path),
         numvfs=_number(host.read(f'{path}/sriov_numvfs')),
+        unread_vpd=_without_vpd(host, f'{path}/{VPD}', raw),
         gone=host.read_bytes(f'{path}/config', len(_GONE)) == _GONE)
+
+
+def _without_vpd(host: Host, path: str, raw: bytes | None) -> str | None:
+    """Why VPD that is there says nothing: it cannot be read, or is garbage.
+
+    The kernel gives none at all for an EEPROM that is missing
+    (drivers/pci/vpd.c): such an empty one tells that there is nothing.
+    """
+    if raw is None:
+        return host.trouble(path)
+    return 'no vital product data in it' if raw and not vpd.is_any(
+        raw) else None
 
 
 def _number(text: str | None) -> int | None:

@@ -165,6 +165,17 @@ class Host:
         except OSError:
             return None
 
+    def trouble(self, path: str) -> str | None:
+        """Why a file that is there cannot be read, or None."""
+        try:
+            with open(self.at(path), 'rb') as file:
+                file.read(1)
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            return exc.strerror or str(exc)
+        return None
+
     def write(self, path: str, text: str) -> None:
         """Write to an existing file: a setting of sysfs.
 

@@ -35,6 +35,7 @@ import time
 from typing import Any
 import uuid
 
+from ironic_accel.inband import private
 from ironic_accel.inband.host import FlashNote
 from ironic_accel.inband.host import start_time
 from ironic_accel.model.device import Busy
@@ -264,6 +265,9 @@ class Jobs:
 
     def _prune(self) -> None:
         ended = [j for j in self.all() if not self.goes_on(j)]
+        for job in ended:
+            # Whoever did it died before it could: an image is large.
+            private.remove(self.folder(job.id))
         for job in ended[:-_KEPT]:
             _WORKERS.pop(str(self.folder(job.id)), None)
             self.drop(job)

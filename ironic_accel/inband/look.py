@@ -40,7 +40,9 @@ from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Function
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.family import Told
+from ironic_accel.inband.functions import VPD
 from ironic_accel.inband.host import Host
+from ironic_accel.inband.memory import Memory
 from ironic_accel.inband.questions import NoAnswer
 from ironic_accel.inband.questions import Questions
 from ironic_accel.model.catalog import Catalog
@@ -75,13 +77,16 @@ class Look:
 
     :param warnings: what every inventory is to carry.
     :param patience: seconds for which one look waits for tools.
+    :param memory: who the devices are, for the next process.
     """
 
     def __init__(self, host: Host, families: Sequence[Family],
                  catalog: Catalog, name: str,
                  warnings: Sequence[Warned] = (),
-                 patience: float = PATIENCE) -> None:
+                 patience: float = PATIENCE,
+                 memory: Memory | None = None) -> None:
         self._host = host
+        self._memory = memory
         self._families = tuple(families)
         self._catalog = catalog
         self._name = name
@@ -127,7 +132,7 @@ class Look:
                  writing: Collection[str]) -> Inventory:
         begun = time.monotonic()
         boot = boot_mark(self._host)
-        known = self._made.devices if boot == self._boot else ()
+        known = self._known(boot)
         self._boot = boot
         vendors = {p[:4] for product in self._catalog.products.values()
                    for p in product.pci}
@@ -152,6 +157,8 @@ class Look:
         self._made = made.devices(
             sorted(cards, key=lambda c: c.address), told,
             slots.designations(self._host), self._catalog, known)
+        if self._memory is not None:
+            self._memory.save(boot, self._made.devices)
         system = self._host.read('/sys/class/dmi/id/product_uuid')
         return Inventory(
             system=system.lower() if system else self._name, host='on',
@@ -161,6 +168,12 @@ class Look:
             devices=self._made.devices,
             lacking=tuple(f'{a} is being written' for a in sorted(here)),
             unread=self._dated((*bus.unread, *self._made.unread)))
+
+    def _known(self, boot: str | None) -> tuple[Device, ...]:
+        """Who the devices of this boot were when last seen."""
+        if boot == self._boot and self._made.devices:
+            return self._made.devices
+        return self._memory.load(boot) if self._memory else ()
 
     def _nobody(self, cards: Sequence[Card],
                 told: Mapping[str, Sequence[Told]]) -> list[Warned]:
@@ -212,6 +225,11 @@ class Look:
             except NoAnswer as exc:
                 told[at] = [Told(unread=(Unread(
                     path, str(exc), facts=('identity', 'mode:vfs')),))]
+            for f in card.functions:
+                if f.unread_vpd is not None:
+                    told.setdefault(f.address, []).append(Told(unread=(
+                        Unread(f'{f.path}/{VPD}', f.unread_vpd,
+                               facts=('identity',)),)))
             if any(f.gone for f in card.functions):
                 told.setdefault(at, []).append(Told(
                     health='Critical', unread=(Unread(

@@ -60,6 +60,11 @@ def parse(raw: bytes) -> Vpd:
                join.clean_serial(fields.get('SN')))
 
 
+def is_any(raw: bytes) -> bool:
+    """Whether bytes have a resource of VPD in them at all."""
+    return next(_resources(raw), None) is not None
+
+
 def _resources(raw: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(raw):

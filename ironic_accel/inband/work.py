@@ -25,6 +25,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband import holders
 from ironic_accel.inband import jobs as kept
+from ironic_accel.inband import private
 from ironic_accel.inband.family import Family
 from ironic_accel.inband.family import Progress
 from ironic_accel.inband.host import FlashNote
@@ -87,6 +88,9 @@ class Work:
             job.results = [wire.result_to_dict(r) for r in results]
         self._look.forget()
         self._jobs.save(job)
+        if not job.is_flashing:
+            # A flash that goes on reads its image still.
+            private.remove(self._jobs.folder(job.id))
 
     def _noted(self, job: Job, note: FlashNote) -> None:
         kept.noted(job, note)
@@ -99,8 +103,9 @@ class Work:
 
     def _do(self, job: Job, host: Host) -> tuple[Result, ...]:
         image = self._image
-        if self._action.verb == 'burn' and image is None:
-            image = self._fetch(job)
+        if self._action.verb == 'burn':
+            image = private.copy(image or self._fetch(job), self._spec,
+                                 self._jobs.folder(job.id))
         results: list[Result] = []
         for device, items in self._by_device():
             results += self._one(job, host, device, items, image)

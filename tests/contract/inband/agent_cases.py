@@ -50,6 +50,7 @@ from ironic_accel.inband import probe
 from ironic_accel.model import document
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
+from ironic_accel.model.errors import AccelError
 from ironic_accel.twin.inside.tree import Card
 from ironic_accel.twin.inside.tree import Tree
 from tests.unit.inband import sample
@@ -109,12 +110,15 @@ def test_it_is_there_only_where_an_accelerator_is(
     assert plug.evaluate_hardware_support() == support.NONE
 
 
-def test_its_failure_never_stops_the_agent(tree: Tree) -> None:
+@pytest.mark.parametrize('error', [
+    ZeroDivisionError, OSError, AccelError('/sys/bus/pci cannot be read')])
+def test_its_failure_never_stops_the_agent(tree: Tree, error: Any) -> None:
+    """Nor does it say that there is nothing: the step is offered."""
     with mock.patch.object(probe, 'has_accelerator', autospec=True,
-                           side_effect=ZeroDivisionError):
+                           side_effect=error):
         plug = manager.AccelHardwareManager()
         assert plug.evaluate_hardware_support() == (
-            hardware.HardwareSupport.NONE)
+            hardware.HardwareSupport.SERVICE_PROVIDER)
 
 
 @pytest.mark.parametrize('kind', ['clean', 'deploy', 'service'])

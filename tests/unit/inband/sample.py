@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import hashlib
 import pathlib
 import stat
 
@@ -191,4 +192,4 @@ def image(folder: pathlib.Path) -> Ready:
     """A file that stands for a firmware image."""
     path = folder / 'image.bin'
     path.write_bytes(b'firmware')
-    return Ready(str(path), 8, '0' * 64)
+    return Ready(str(path), 8, hashlib.sha256(b'firmware').hexdigest())

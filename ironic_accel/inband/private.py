@@ -1,0 +1,96 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The image that a tool is given: what was checked, and nobody else's.
+
+A tool opens a file by its name, reads it more than once, and goes on when
+we are gone: neither a name in a cache nor an open file is enough. What it is
+given is a copy of its own in a folder of ours (``jobs/ID``, mode 0700),
+made through one descriptor, whose digest is that of the bytes that went into
+the copy. Whatever comes to stand under the old name, or is written into the
+old file, is not read any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+import re
+from urllib import parse
+
+from ironic_accel.bounded import files
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.profile import Image
+
+#: Of a private copy; also what is removed of an ended job.
+PREFIX = 'image-'
+_SUFFIX = re.compile(r'(?:\.[A-Za-z0-9]{1,8}){1,2}')
+
+
+def copy(image: Ready, spec: Image | None, folder: pathlib.Path) -> Ready:
+    """A private, read-only copy of an image, digested on the way.
+
+    :param spec: whose URL names the file: tools may look at its suffix.
+    :raises: AccelError where it is not, or no longer, what was checked, or
+        cannot be copied; there is no copy then.
+    """
+    path = folder / f'{PREFIX}{image.sha256[:16]}{_suffix(spec)}'
+    try:
+        with files.open_regular(image.path, follow=False) as source:
+            checked = files.Checked(source, image.size, image.sha256)
+            _write(path, checked)
+    except files.Changed as exc:
+        raise AccelError(
+            'the image is not what was checked: nothing was written',
+            error_class=ErrorClass.TRANSIENT,
+            expected=f'SHA-256 {image.sha256}, {image.size} bytes',
+            seen=exc.strerror) from exc
+    except OSError as exc:
+        full = exc.errno == errno.ENOSPC
+        raise AccelError(
+            f'the image cannot be copied to {folder}: nothing was written',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            seen=exc.strerror or str(exc),
+            todo=f'make room for {image.size} bytes in {folder.parent}'
+            if full else None) from exc
+    return Ready(str(path), image.size, image.sha256)
+
+
+def _write(path: pathlib.Path, checked: files.Checked) -> None:
+    """All of it or nothing: a part of an image is none."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+                 | os.O_CLOEXEC, 0o400)
+    try:
+        with os.fdopen(fd, 'wb') as target:
+            while piece := checked.read():
+                target.write(piece)
+            if checked.len:
+                raise files.Changed(0, f'it ends at byte {checked.gone}')
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _suffix(spec: Image | None) -> str:
+    """That of the file's name in a URL, where it is a plain one."""
+    name = parse.urlsplit(spec.url).path.rpartition('/')[2] if spec else ''
+    match = _SUFFIX.search(name)
+    return match[0] if match and name.endswith(match[0]) else ''
+
+
+def remove(folder: pathlib.Path) -> None:
+    """Remove the copies of a job that has ended."""
+    for path in folder.glob(f'{PREFIX}*'):
+        path.unlink(missing_ok=True)
