@@ -196,12 +196,12 @@ def test_the_copy_has_the_suffix_that_the_image_has(
     image = _image(tmp_path)
     folder = tmp_path / 'own'
     folder.mkdir()
-    copy = private.copy(image, Image('x', url, DIGEST), folder)
+    copy = private.copy(image, Image('x', url, DIGEST, {}), folder)
     assert copy.path == f'{folder}/image-{DIGEST[:16]}{suffix}'
     assert Path(copy.path).read_bytes() == GOOD
     # Not over one that is there.
     with pytest.raises(AccelError, match='cannot be copied'):
-        private.copy(image, Image('x', url, DIGEST), folder)
+        private.copy(image, Image('x', url, DIGEST, {}), folder)
 
 
 def test_copies_of_jobs_that_nobody_ended_go(tmp_path: Path) -> None:
