@@ -19,7 +19,9 @@ request" and the like; openbmc/bmcweb ``update_service.hpp`` (a second update
 is ServiceTemporarilyUnavailable) and NVIDIA's fork of it
 (``updateInProgressMsg``: "Retry the update operation once it is complete");
 sushy 5.14 ``connector.py`` (SYS518, and iLO's InvalidOperationForSystemState)
-and ``oem/dell/constants.py`` (RAC0679: a job runs); quadsproject/badfish
+and ``oem/dell/constants.py`` (RAC0679: a job runs); the message registries
+that real services give: IDRAC 2.7 (R750), CrayHMS 1.0 and IPC 1.0 (HPE Cray
+EX235n), by "wait for ... to complete"; quadsproject/badfish
 issue 129 (SWC0700: "iDRAC is not ready ... retry after a few minutes");
 HPE's iLO 7 1.14 message registries (HPEDevCom/redfishdocs), by "retry the
 operation"; Intel xpumanager's Redfish client and bmclib for Supermicro's
@@ -71,8 +73,18 @@ NOT_NOW: tuple[NotNow, ...] = (
         'ServiceShuttingDown', 'ServiceInUnknownState', 'ResourceInStandby',
         'ResourceExhaustion',
         'UpdateInProgress', 'SessionLimitExceeded'})),
-    # Dell.
-    NotNow(frozenset({'SYS518', 'SWC0700', 'RAC0679', 'RAC052'}),
+    # Dell, by what the messages of its registry IDRAC 2.7 are about: data or
+    # an iDRAC, a Lifecycle Controller or a chassis that is not ready; jobs
+    # and updates that run; power actions that are under way.
+    NotNow(frozenset({
+        'SYS518', 'SYS279', 'SWC0700', 'RAC0508', 'RAC0509', 'LC060',
+        'PWR2250', 'SRV118',
+        'BIOS009', 'NIC009', 'STOR032',
+        'RAC0679', 'RAC052', 'RAC071', 'RAC0773', 'RAC1059', 'RAC957',
+        'RAC958', 'RED034', 'RED088', 'SUP0108', 'JCP030', 'JCP035',
+        'JCP043', 'LC044', 'LC045', 'LC062', 'LC104', 'SYS028', 'SYS074',
+        'SYS168', 'SYS431', 'RDU8517',
+        'PWR8571', 'PWR8581', 'PWR8588', 'PWR8592', 'PWR8593'}),
            r'IDRAC|iDRAC|'),
     # HPE iLO.
     NotNow(frozenset({
@@ -84,7 +96,14 @@ NOT_NOW: tuple[NotNow, ...] = (
         'ResourceTemporarilyUnavailable', 'UnableToModifyDuringSystemPOST',
         'UpdateTemporarilyUnavailable', 'SystemPowerStateChangeFailed',
         'ServiceUnavailableTemporarily'}), r'iLO|iLOeRS|HpeCommon'),
-    # Supermicro.
+    # HPE Cray EX (registries CrayHMS 1.0 and IPC 1.0 of an EX235n).
+    NotNow(frozenset({
+        'BMC003', 'CMM003', 'CMM004', 'FW001', 'FW002', 'FW003', 'FW004',
+        'FW005', 'FW007', 'FW008', 'FW009', 'FW010', 'PCTL000', 'PCTL001',
+        'PW001', 'PW002', 'PW003'}), r'CrayHMS'),
+    NotNow(frozenset({'BMCInitializing', 'FirmwareInUpdateMode', 'NodeBusy',
+                      'SDRInUpdateMode'}), r'IPC'),
+    # Supermicro: also where an image was uploaded and not started.
     NotNow(frozenset({'OemFirmwareAlreadyInUpdateMode'}), r'SMC'),
 )
 

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import json
 from typing import Any
 
 import pytest
@@ -69,6 +70,39 @@ def test_a_cycle_goes_on_where_the_bmc_is_not_ready(
     at.box.faults.add(name, value, RESET, 'POST', count=2, skip=skip)
     assert perform(at, Effect.POWER_CYCLE) < 1300
     assert kinds(at) == ['ForceOff', 'On']
+    assert at.box.hosts['1'].power == 'On'
+
+
+def told(status: int, *ids: str) -> str:
+    """An answer with messages, for the fault ``body``."""
+    return f'{status}:' + json.dumps({'error': {
+        'code': 'Base.1.8.GeneralError', '@Message.ExtendedInfo': [
+            {'MessageId': i, 'Message': i, 'Severity': 'Warning'}
+            for i in ids]}})
+
+
+NOT_NOW = [
+    told(400, 'IDRAC.2.7.PWR8571'),
+    told(409, 'Base.1.12.GeneralError', 'IDRAC.2.8.SYS518'),
+    told(400, 'CrayHMS.1.0.PW003'), told(400, 'IPC.1.0.NodeBusy'),
+    told(400, 'Base.1.8.PropertyValueError', 'Base.1.8.ResourceInUse'),
+    told(400, 'iLO.2.31.InvalidOperationForSystemState'),
+    told(503, 'Base.1.18.1.ServiceTemporarilyUnavailable'),
+    told(500, 'Base.1.8.ServiceShuttingDown')]
+
+
+@pytest.mark.parametrize('body', NOT_NOW)
+@pytest.mark.parametrize(('effect', 'skip'), [
+    (Effect.POWER_CYCLE, 0), (Effect.POWER_CYCLE, 1),
+    (Effect.WARM_REBOOT, 0)])
+def test_a_reset_that_is_answered_with_a_message_of_not_now_is_waited_for(
+        rig: Start, body: str, effect: Effect, skip: int) -> None:
+    """Of any vendor, anywhere in the list, at the off and at the on."""
+    at = rig('pcie-a100')
+    at.box.faults.add('body', body, RESET, 'POST', count=2, skip=skip)
+    assert perform(at, effect) < 1300
+    assert kinds(at) == (['ForceRestart'] if effect is Effect.WARM_REBOOT
+                         else ['ForceOff', 'On'])
     assert at.box.hosts['1'].power == 'On'
 
 

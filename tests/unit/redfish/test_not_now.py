@@ -16,6 +16,9 @@ from __future__ import annotations
 
 import email.utils
 import json
+from pathlib import Path
+import re
+import tarfile
 import time
 from typing import Any
 
@@ -67,7 +70,11 @@ IDS = ['Base.1.8.ResourceInUse', 'Base.1.18.1.ResourceInUse',
        'iLO.2.31.InvalidOperationForSystemState', 'iLO.2.31.DeviceIsBusy',
        'HpeCommon.2.1.ResourceNotReadyRetry',
        'iLO.2.31.UnableToModifyDuringSystemPOST',
-       'SMC.1.0.OemFirmwareAlreadyInUpdateMode']
+       'SMC.1.0.OemFirmwareAlreadyInUpdateMode',
+       'IDRAC.2.7.PWR8571', 'IDRAC.2.8.JCP030', 'IDRAC.2.8.RED034',
+       'IDRAC.2.7.LC060', 'CrayHMS.1.0.FW008', 'CrayHMS.1.0.0.PW003',
+       'CrayHMS.1.0.BMC003', 'IPC.1.0.NodeBusy',
+       'IPC.1.0.0.FirmwareInUpdateMode']
 
 
 @pytest.mark.parametrize('name', IDS)
@@ -97,7 +104,10 @@ def test_a_busy_message_counts_wherever_it_stands_in_the_list() -> None:
 @pytest.mark.parametrize('name', [
     'IDRAC.2.8.SUP029', 'Base.1.8.PropertyValueFormatError',
     'Base.1.8.ActionNotSupported', 'Other.1.0.DeviceIsBusy',
-    'iLO.2.31.UpdateInPOST', 'Base.1.8.SYS518', 'Update', '', '...'])
+    'iLO.2.31.UpdateInPOST', 'Base.1.8.SYS518', 'Update', '', '...',
+    'CrayHMS.1.0.FW000', 'CrayHMS.1.0.FW006', 'CrayHMS.1.0.PW004',
+    'Other.1.0.FW008', 'Base.1.8.NodeBusy', 'IDRAC.2.7.RAC0720',
+    'IDRAC.2.7.SYS406', 'IDRAC.2.7.LC068'])
 def test_what_is_turned_down_for_good_is_not(name: str) -> None:
     error = refused(400, told(name))
     assert isinstance(error, Rejected)
@@ -170,3 +180,40 @@ def test_a_date_is_meant_by_the_clock_of_the_bmc() -> None:
     (told('A'), True), (told('A', at='top'), False)])
 def test_a_body_of_an_error(doc: dict[str, Any], expected: bool) -> None:
     assert answers.is_error(doc) is expected
+
+
+#: What a message that means "not now" says, in a registry of its vendor.
+_WAIT = re.compile(
+    r'in progress|is (already )?running|not ready|busy|temporar|inhibited|'
+    r'unavailable|unable to|update mode|currently in use|is in use|'
+    r'initializ|was aborted by BMC due', re.I)
+
+
+@pytest.mark.parametrize(('name', 'prefixes'), [
+    ('dell-r750-h100', {'IDRAC'}),
+    ('a100x4-cray-ex235n', {'CrayHMS', 'IPC'})])
+def test_the_rows_are_messages_of_real_registries(
+        captures: Path, name: str, prefixes: set[str]) -> None:
+    """Each id of a vendor's row is in the registry that its BMC serves, and
+    says there that something has to be waited for."""
+    found: dict[str, dict[str, str]] = {}
+    with tarfile.open(captures / f'{name}.tar.gz') as tree:
+        for member in tree:
+            if '/Registries/' not in member.name or not member.isfile():
+                continue
+            file = tree.extractfile(member)
+            assert file is not None
+            doc = json.load(file)
+            if doc.get('RegistryPrefix') in prefixes and 'Messages' in doc:
+                found.setdefault(doc['RegistryPrefix'], doc['Messages'])
+    assert set(found) == prefixes
+    checked = 0
+    for row in not_now.NOT_NOW:
+        for prefix in prefixes:
+            if row.registry == '.*' or not re.fullmatch(row.registry, prefix):
+                continue
+            for one in row.ids:
+                said = found[prefix][one]
+                assert _WAIT.search(said['Message']), (one, said)
+                checked += 1
+    assert checked >= 15
