@@ -33,6 +33,7 @@ from ironic_accel.conductor import neighbours
 from ironic_accel.conductor.journal import check_ours
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import GO
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
@@ -132,5 +133,8 @@ class Watched:
     def poll(self, ticket: Mapping[str, Any]) -> Poll:
         """See what became of a write; see ports.Backend."""
         self.polled = None
+        if ticket.get(GO):
+            # It sends the second request of a write that was begun.
+            check_ours(self._task, self._current)
         self.polled = self._inner.poll(ticket)
         return self.polled

@@ -35,6 +35,7 @@ from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.ending import Ending
 from ironic_accel.converge import settle
 from ironic_accel.converge import watch as write
+from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
@@ -98,6 +99,10 @@ def _poll(ctx: Context) -> None:
         operation.store_record(ctx.node, settle.told(
             record, intent, state, ctx.now) if intent.verb == 'burn'
             else settle.ended(record, intent, state))
+    elif isinstance(state, Continues):
+        # The image was taken and not started, which nothing here does.
+        operation.store_record(ctx.node, dataclasses.replace(
+            record, intent=None))
     elif isinstance(state, Unknown):
         operation.store_record(ctx.node, dataclasses.replace(
             record, intent=dataclasses.replace(

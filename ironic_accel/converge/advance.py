@@ -37,6 +37,7 @@ from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
@@ -167,6 +168,8 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
                 todo='wait for it to end, then run again'))
         run.resume()
         return run.wait(poll.summary, run.pace.poll, poll.percent)
+    if isinstance(poll, Continues):
+        return write.go_on(run, intent, poll)
     if isinstance(poll, Ended):
         run.record = settle.told(
             run.record, intent, poll, run.now) if intent.verb == 'burn' \

@@ -26,6 +26,7 @@ import dataclasses
 import functools
 
 from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
@@ -137,4 +138,7 @@ class Both:
         backend = self._backends.get(name)
         if backend is None:
             return Unknown(f'no way {name!r} to ask')
-        return backend.poll(ticket)
+        polled = backend.poll(ticket)
+        if isinstance(polled, Continues):
+            return Continues({**polled.ticket, WAY: name})
+        return polled

@@ -78,7 +78,22 @@ class Unknown:
     hidden: bool = False
 
 
-Poll = Running | Ended | Unknown
+@dataclasses.dataclass(frozen=True, slots=True)
+class Continues:
+    """The write wants a second request (an upload that is to be started).
+
+    :ivar ticket: to be polled with next. Where it has ``GO`` in it, that
+        very poll sends the request: once, and after it is saved that it is
+        about to be sent.
+    """
+
+    ticket: Ticket
+
+
+#: The key in a ticket whose poll sends a second request.
+GO = 'go'
+
+Poll = Running | Ended | Unknown | Continues
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,6 +179,8 @@ class Backend(Protocol):
     def poll(self, ticket: Ticket) -> Poll:
         """See what became of a write.
 
+        :param ticket: with ``GO`` in it a second request is sent; then it
+            raises as ``start`` does.
         :raises: errors.Unreachable where the box does not answer.
         """
         ...

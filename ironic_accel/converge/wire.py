@@ -24,6 +24,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
@@ -141,6 +142,8 @@ def poll_to_dict(poll: Poll) -> dict[str, Any]:
     if isinstance(poll, Ended):
         return {'state': 'ended',
                 'results': [result_to_dict(r) for r in poll.results]}
+    if isinstance(poll, Continues):
+        raise TypeError('no way of the host itself has a second request')
     return {'state': 'unknown', 'reason': poll.reason,
             'hidden': poll.hidden}
 

@@ -27,6 +27,7 @@ from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
 from ironic_accel.converge.ports import Bad
+from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.run import Run
@@ -201,6 +202,39 @@ def _start(run: Run, action: Action, ready: dict[str, Ready],
     # of them, and a pause after each would be for nothing.
     pause = 0 if action.verb == 'set' else run.pace.poll
     return run.wait(run.record.progress, pause)
+
+
+def go_on(run: Run, intent: Intent, told: Continues) -> Outcome:
+    """Send the second request of a write, once.
+
+    Before it is sent it is saved as one of which nobody tells: a process
+    that dies in between looks for it, and does not send it again.
+    """
+    words = f'{intent.verb}: the upload is checked, starting it'
+    run.save(intent=dataclasses.replace(
+        intent, ticket=watch.noted(intent, watch.GONE)), progress=words)
+    try:
+        after = run.backend.poll(dict(told.ticket))
+    except OutcomeUnknown as exc:
+        run.save(progress=f'lost sight of it: {exc.detail.summary}')
+        return run.wait(run.record.progress, run.pace.look)
+    except Unreachable as exc:
+        run.save(intent=intent)
+        return run.hold('unreachable', f'not started: {exc.detail.summary}',
+                        run.pace.unreachable, exc.detail)
+    except Rejected as exc:
+        if exc.retry_after is not None:
+            run.save(intent=intent)
+            return _later(run, exc.retry_after, exc.detail)
+        run.save(intent=None, failure=exc.detail.to_dict())
+        if exc.detail.error_class is ErrorClass.TRANSIENT:
+            return run.wait(f'turned down: {exc.detail.summary}',
+                            run.pace.look)
+        return run.fail(exc.detail)
+    if isinstance(after, Continues):
+        run.save(intent=dataclasses.replace(
+            intent, ticket=dict(after.ticket)))
+    return run.wait(words, run.pace.poll)
 
 
 def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:

@@ -101,6 +101,7 @@ class Way:
     :ivar commits: the components that have a second slot which the box falls
         back to and copies to only when asked, each with the version there,
         or None where it is not told.
+    :ivar bars: why components cannot be written by it, where that is known.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Way:
     resets: Mapping[str, Effect] = dataclasses.field(default_factory=dict)
     commits: Mapping[Ref, str | None] = dataclasses.field(
         default_factory=dict)
+    bars: Mapping[Ref, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

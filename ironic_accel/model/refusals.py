@@ -204,8 +204,10 @@ def _firmware(item: Item, device: Device, image: Image | None,
     no += [fit] if fit else []
     no += _direction(item, part, profile, form)
     if way is None and not locked:
-        no.append(Refusal(item, 'no way to write it out of '
-                          + _names(ways), wanted, seen))
+        bars = [w.bars[item.ref] for w in ways if item.ref in w.bars]
+        no.append(Refusal(item, '; '.join(
+            ['no way to write it out of ' + _names(ways), *bars]),
+            wanted, seen))
     if no or way is None or part.effect is None:
         return no, None
     burn = pushed(way, item, image)

@@ -45,6 +45,8 @@ from ironic_accel.redfish import observe
 from ironic_accel.redfish import reach
 from ironic_accel.redfish import resets
 from ironic_accel.redfish import scope
+from ironic_accel.redfish import starting
+from ironic_accel.redfish import styles
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish.observe import Seen
 from ironic_accel.redfish.patience import Patience
@@ -127,11 +129,15 @@ class RedfishBackend:
         self._devices = _mine(seen.inventory, inventory)
         burns: dict[Ref, Burn] = {}
         sets: set[Ref] = set()
+        bars: dict[Ref, str] = {}
         for name, device in self._devices.items():
             for part in device.components:
                 choice = burning.choose(seen, part, self._settings)
+                ref = (name, part.name)
+                if choice is None and (
+                        why := burning.barred(seen, part)):
+                    bars[ref] = why
                 if choice is not None and part.updateable is not False:
-                    ref = (name, part.name)
                     burns[ref] = burning.burn(
                         seen, self._devices, part, ref, pushes,
                         self._settings, f'{self.address}/'
@@ -139,7 +145,7 @@ class RedfishBackend:
             sets |= {(name, m.name) for m in device.modes if m.uri}
         return (Way(self._name, burns, frozenset(sets), resets.offered(
             self._reader, self._devices), burning.commits(
-                seen, self._devices)),)
+                seen, self._devices), bars),)
 
     def _need(self) -> Seen:
         """The last observation; a backend that just began makes one."""
@@ -177,7 +183,10 @@ class RedfishBackend:
             if burning.has_it(seen, error):
                 return {'kind': 'done', 'parts': [list(r) for r in refs]}
             raise self._with_running(error) from error
-        return tasks.ticket(answer, refs, burning.when(seen, asked))
+        return starting.ticket(
+            tasks.ticket(answer, refs, burning.when(seen, asked)),
+            styles.start_uri(seen.service) if (
+                asked.choice.style.start and seen.service) else None)
 
     def _as_planned(self, asked: Request, action: Action) -> None:
         """Refuse a request that would write more than the plan says.
@@ -214,9 +223,11 @@ class RedfishBackend:
     def poll(self, ticket: Ticket) -> Poll:
         """See what became of a write.
 
-        A device that a reset of ours has disabled is enabled by it.
+        A device that a reset of ours has disabled is enabled by it, and an
+        upload that was checked is started (``ports.GO``).
 
-        :raises: Unreachable where the BMC does not answer.
+        :raises: Unreachable where the BMC does not answer; what ``start``
+            raises where an upload is started.
         """
         told: Mapping[str, Any] = dict(ticket)
         kind = told.get('kind')
@@ -229,6 +240,8 @@ class RedfishBackend:
         if kind == 'done':
             return Ended(tuple(Result((p[0], p[1]), True)
                                for p in told.get('parts', ())))
+        if kind == 'task' and told.get(starting.START):
+            return starting.poll(self._connector, self._writer, told)
         if kind == 'task':
             return tasks.poll(self._connector, told)
         if kind == 'watch':

@@ -58,6 +58,13 @@ def choose(seen: Seen, part: Component, settings: Settings
                          seen.scope.quirks, settings, seen.simple)
 
 
+def barred(seen: Seen, part: Component) -> str:
+    """Why no way to write a component is known, in words; may be empty."""
+    if seen.service is None or part.uri is None:
+        return ''
+    return styles.barred(seen.service, part.uri, seen.scope.quirks)
+
+
 def lane(choice: Choice, part: Component) -> str:
     """Components of one lane can go in one push."""
     return choice.lane(last(part.uri or ''))

@@ -50,6 +50,8 @@ class Style:
         ``none`` the service writes all that the image is for.
     :ivar option: NVIDIA's UpdateOption.
     :ivar force: always with ForceUpdate, which wants the profile's consent.
+    :ivar start: the image is uploaded and checked, and then started by a
+        second request (UpdateService v1.7, StartUpdate).
     """
 
     name: str
@@ -57,6 +59,7 @@ class Style:
     targets: Literal['named', 'empty', 'none']
     option: str | None = None
     force: bool = False
+    start: bool = False
 
 
 STYLES: Mapping[str, Style] = {s.name: s for s in (
@@ -64,6 +67,7 @@ STYLES: Mapping[str, Style] = {s.name: s for s in (
     Style('multipart-targets-forced', 'multipart', 'named', force=True),
     Style('multipart-all', 'multipart', 'empty'),
     Style('multipart-all-forced', 'multipart', 'empty', force=True),
+    Style('multipart-start', 'multipart', 'named', start=True),
     Style('multipart-plain', 'multipart', 'none'),
     Style('multipart-stage-only', 'multipart', 'named', 'StageOnly'),
     Style('multipart-stage-activate', 'multipart', 'named',
@@ -76,6 +80,7 @@ STYLES: Mapping[str, Style] = {s.name: s for s in (
 #: What is tried where no vendor's table says otherwise, the best first.
 _GENERIC = (*openbmc.PUSHES,
             PushChoice(r'.+', 'multipart-targets'),
+            PushChoice(r'.+', 'multipart-start'),
             PushChoice(r'.+', 'simple-targets'),
             PushChoice(r'.+', 'http-push'))
 
@@ -83,6 +88,10 @@ _GENERIC = (*openbmc.PUSHES,
 #: one (StartUpdate), or wait for a time of day.
 _TIMES = ('Immediate', 'OnReset')
 
+#: That of an upload that a second request starts.
+ON_START = 'OnStartUpdateRequest'
+
+_START = '#UpdateService.StartUpdate'
 
 #: The row of a style that no table has.
 _NO_ROW = PushChoice(r'.+', NO_PUSH)
@@ -125,11 +134,14 @@ class Choice:
 
 
 def offers(service: Fields, style: Style, settings: Settings) -> bool:
-    """Whether an update service takes a style, by one request."""
+    """Whether an update service takes a style."""
     if service.flag('ServiceEnabled') is False:
         return False
     times = _apply_times(style, service)
-    if times and not set(times) & set(_TIMES):
+    if style.start and start_uri(service) is None:
+        return False
+    if times and not set(times) & set((ON_START,) if style.start
+                                      else _TIMES):
         return False
     if style.way == 'multipart':
         return service.has('MultipartHttpPushUri')
@@ -163,6 +175,28 @@ def choose(service: Fields, entry: str, entries: Iterable[Fields],
                 style, instead or (entry,), info):
             return Choice(style, instead, row)
     return None
+
+
+def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
+    """Why no push of an entry is known to work, in words; may be empty."""
+    row = next((r for q in quirks for r in q.pushes
+                if r.style == NO_PUSH and r.why and _is_for(r, service)
+                and re.fullmatch(r.covers, last(entry))), None)
+    if row is not None:
+        return f'this BMC {row.why}'
+    if service.flag('ServiceEnabled') is False:
+        return 'the update service is not enabled'
+    for style in STYLES.values():
+        times = _apply_times(style, service)
+        if times and not set(times) & {*_TIMES}:
+            return ('this BMC starts an upload only with '
+                    f'{" or ".join(times)}')
+    return ''
+
+
+def start_uri(service: Fields) -> str | None:
+    """Where an upload is started (UpdateService v1.7)."""
+    return service.target('Actions', _START, 'target')
 
 
 def row_for(entry: str, style: Style, service: Fields,
@@ -231,6 +265,8 @@ def apply_time(choice: Choice, service: Fields) -> str | None:
 
     What its row wants counts, unless the service lists others and not that.
     """
+    if choice.style.start:
+        return ON_START
     listed = _apply_times(choice.style, service)
     wanted = choice.row.apply_time
     if wanted is not None and (not listed or wanted in listed):

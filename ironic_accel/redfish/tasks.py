@@ -65,7 +65,7 @@ def ticket(answer: Answer, parts: Iterable[Part], when: str | None = None
     the service said yes, and only the device can tell what became of it.
     """
     out: dict[str, Any] = {'kind': 'task', 'parts': [list(p) for p in parts]}
-    if when == 'OnReset':
+    if when in ('OnReset', 'OnStartUpdateRequest'):
         out['when'] = when
     doc = answer.doc
     own = doc.get('@odata.id')
@@ -232,7 +232,8 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
         return Unknown(f'{uri} answers with {task.uri}', hidden=True)
     percent = task.number('PercentComplete')
     phase = task_states.phase(doc)
-    if told.get('when') and task_states.state_of(doc) == 'Pending':
+    if told.get('when') and (
+            task_states.state_of(doc) == 'Pending') and _good_so_far(doc):
         phase = Phase.WAITING
     if phase is Phase.OVER:
         return Ended(tuple(_results(task, parts, _good(doc))))
@@ -246,9 +247,12 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
 
 def _good(doc: Mapping[str, Any]) -> bool:
     """Whether one that is over did what it was asked."""
-    return task_states.good(doc) and all(
-        doc.get(name) in ('OK', 'Warning', None)
-        for name in ('TaskStatus', 'JobStatus'))
+    return task_states.good(doc) and _good_so_far(doc)
+
+
+def _good_so_far(doc: Mapping[str, Any]) -> bool:
+    return all(doc.get(name) in ('OK', 'Warning', None)
+               for name in ('TaskStatus', 'JobStatus'))
 
 
 def _results(task: Fields, parts: Sequence[Part], fate: bool

@@ -76,6 +76,9 @@ UPDATE = {
     'success': 'a push is answered 200 with a Success message and no task',
     'jobs': 'an update is a Job of the JobService, and no Task (iDRAC)',
     'push-refused': 'a push is refused with the status VALUE (400)',
+    'upload-waits': 'a pushed image is checked and waits for StartUpdate; '
+                    'VALUE new: with a task of its own for each (Supermicro '
+                    'X12), else one task goes on (X13)',
     'one-target': 'a push with two Targets or more is refused with 400 '
                   '(bmcweb)',
     'targets-ignored': 'a push writes all that the image is for, whatever '

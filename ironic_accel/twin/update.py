@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,11 +75,12 @@ class Updates:
             box.ledger.pushes.append(Push(*push, None, order.source))
             order.file.unlink(missing_ok=True)
             raise RedfishError.busy(box.retry_after(60))
-        task = box.tasks.new('Update')
+        order, task = self._uploaded(order)
         box.ledger.pushes.append(Push(*push, task.id, order.source))
         box.faults.task_started(box, task)
         if order.apply_time in ('OnStartUpdateRequest', 'OnReset'):
-            task.state = 'Pending'
+            if task.name == 'Update':
+                task.state = 'Pending'
             if box.family.scheduled and order.apply_time == 'OnReset':
                 task.say('IDRAC.2.8.JCP001', (), box.family.scheduled, 'OK')
             self.waiting.append((task, order))
@@ -87,6 +88,28 @@ class Updates:
             self._begin(task, order)
             box.timeline.run_due()
         return task
+
+    def _uploaded(self, order: Order) -> tuple[Order, Task]:
+        """Supermicro: an upload is checked, and waits to be started.
+
+        Raises RedfishError 405 while another one waits.
+        """
+        box = self._box
+        fault = box.faults.find('upload-waits')
+        if fault is None:
+            return order, box.tasks.new('Update')
+        if self.waiting:
+            order.file.unlink(missing_ok=True)
+            raise RedfishError(
+                405, 'SMC.1.0.OemFirmwareAlreadyInUpdateMode', ('GPU',),
+                'The GPU firmware update was already in update mode.')
+        own = fault.value == 'new'
+        task = box.tasks.new('GPU Verify' if own else 'Update')
+        if own:
+            box.timeline.after(
+                box.options.timing.verify,
+                lambda: box.tasks.end(task, 'Completed'), 'image checked')
+        return replace(order, apply_time='OnStartUpdateRequest'), task
 
     def _refuse_equal(self, order: Order) -> None:
         """Some makers refuse what runs already before any task."""
@@ -125,10 +148,14 @@ class Updates:
     def _start_waiting(self, when: str) -> list[Task]:
         due = [one for one in self.waiting if one[1].apply_time == when]
         self.waiting = [one for one in self.waiting if one not in due]
-        for task, order in due:
+        begun = []
+        for waited, order in due:
+            own = waited.name != 'Update'
+            task = self._box.tasks.new('Update') if own else waited
             task.state = 'Running'
             self._begin(task, order)
-        return [task for task, _ in due]
+            begun.append(task)
+        return begun
 
     def _begin(self, task: Task, order: Order) -> None:
         self._box.timeline.after(

@@ -31,13 +31,15 @@ from ironic_accel.redfish.vendors import dell
 from ironic_accel.redfish.vendors import hpe
 from ironic_accel.redfish.vendors import lenovo
 from ironic_accel.redfish.vendors import nvidia
+from ironic_accel.redfish.vendors import supermicro
 from ironic_accel.redfish.vendors.base import Quirks
 
 #: The more special a table, the earlier: the first that says something of
 #: how to push counts.
 ALL: tuple[Quirks, ...] = (
     nvidia.STATION, nvidia.QUIRKS, bluefield.QUIRKS, dell.QUIRKS,
-    cray.QUIRKS, hpe.QUIRKS, lenovo.QUIRKS, cisco.QUIRKS)
+    cray.QUIRKS, hpe.QUIRKS, lenovo.QUIRKS, cisco.QUIRKS,
+    supermicro.QUIRKS)
 
 #: Tables whose firmware entries are known by their Ids on any box: an NVIDIA
 #: board behind a BMC that shows no System for it.

@@ -115,6 +115,8 @@ class PushChoice:
     :ivar card: matches the Ids of entries; those with the same first group
         are about one and the same firmware (one entry for each port).
     :ivar push_uri: matches the push URI of the services that it is for.
+    :ivar why: with ``NO_PUSH``: what this service wants instead, in words
+        that go on from "this BMC".
     """
 
     covers: str
@@ -127,6 +129,7 @@ class PushChoice:
     bare: bool = False
     card: str | None = None
     push_uri: str | None = None
+    why: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ QUIRKS = Quirks(
                   frozenset({'idle', 'complete', 'error'})),
     pushes=(PushChoice(r'.+', 'multipart-targets', most=1),
             PushChoice(r'.+', 'simple-targets', most=1),
-            PushChoice(r'.+', NO_PUSH)),
+            PushChoice(r'.+', NO_PUSH, why='takes an upload only as a form '
+                       'with the key of a session in it')),
     aux=AuxPower(
         'system', ('Oem', 'Hpe', 'Actions',
                    '#HpeComputerSystemExt.SystemReset'),

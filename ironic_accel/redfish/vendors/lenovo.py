@@ -31,5 +31,6 @@ QUIRKS = Quirks(
                    ('system.Manufacturer', r'Lenovo')),
     pushes=(PushChoice(r'.+', 'multipart-all', reach='like'),
             PushChoice(r'.+', 'simple-targets'),
-            PushChoice(r'.+', NO_PUSH)),
+            PushChoice(r'.+', NO_PUSH, why='takes an upload only after '
+                       'HttpPushUriTargets was claimed for it')),
 )

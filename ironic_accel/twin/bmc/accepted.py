@@ -52,12 +52,24 @@ def answer(box: Box, task: Task, document: Document | None) -> Reply:
         return Reply(int(fault.value or 202))
     if box.faults.take('success'):
         return Reply(200, {'@Message.ExtendedInfo': [message('Success')]})
+    if box.faults.find('upload-waits') is not None and task.name != 'Update':
+        return named(task)
     wait = str(box.retry_after(box.options.timing.retry_after))
     if task.place != TASKS:
         # An iDRAC tells where the job is, and nothing else.
         return Reply(202, None, {'Location': task.uri})
     headers = {'Location': task.monitor, 'Retry-After': wait}
     return Reply(202, document, headers)
+
+
+def named(task: Task) -> Reply:
+    """How Supermicro's X12 names a task: in a message, without Location."""
+    entry = message(
+        'SMC.1.0.OemSimpleupdateAcceptedMessage', (task.uri,),
+        f'Please also check Task Resource {task.uri} to see more '
+        'information.', 'Ok',
+    )  # fmt: skip
+    return Reply(202, {'Accepted': {'@Message.ExtendedInfo': [entry]}})
 
 
 def shown_tag(box: Box, tag: str) -> str:

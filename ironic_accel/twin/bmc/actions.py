@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ironic_accel.twin.bmc import accepted
 from ironic_accel.twin.bmc.messages import Reply
 from ironic_accel.twin.bmc.patching import set_mode
 from ironic_accel.twin.box import Box
@@ -146,6 +147,10 @@ def _start_update(box: Box, owner: str, body: dict[str, Any]) -> Reply:
     if not started:
         return Reply(204)
     task = started[0]
+    fault = box.faults.find('upload-waits')
+    if fault is not None:
+        # X13 says only that it was taken: the same task goes on.
+        return accepted.named(task) if fault.value == 'new' else Reply(202)
     document = box.tasks.document(task.uri)
     return Reply(202, document, {'Location': task.monitor})
 

@@ -244,7 +244,7 @@ def test_a_write_that_would_be_more_than_planned_is_not_sent(
 def strange(at: Any, **more: Any) -> None:
     """An update service that no table knows."""
     doc = look.document(at.box, SERVICE)
-    doc['MultipartHttpPushUri'] = '/redfish/v1/UpdateService/upload'
+    doc['MultipartHttpPushUri'] = '/redfish/v1/UpdateService/put-it-here'
     doc.pop('HttpPushUri', None)
     doc |= more
     at.box.documents.put(SERVICE, doc)
@@ -268,12 +268,14 @@ def test_targets_of_an_unknown_service_are_not_believed(
     (['Immediate', 'OnReset'], 'Immediate'), (['OnReset'], 'OnReset'),
     (['OnStartUpdateRequest'], None),
     (['AtMaintenanceWindowStart', 'OnStartUpdateRequest'], None), ([], '')])
-def test_a_push_that_wants_a_second_request_is_not_begun(
+def test_a_push_that_wants_a_second_request_is_not_begun_without_one(
         rig: Start, tmp_path: Path, times: list[str], way: str | None
         ) -> None:
-    """Supermicro's upload alone flashes nothing: StartUpdate does."""
+    """The upload alone flashes nothing: StartUpdate does, and is not there.
+    """
     at = rig(box_with(tmp_path, 'action'))
-    strange(at, **{'MultipartHttpPushUri@Redfish.OperationApplyTimeSupport': {
+    note = 'MultipartHttpPushUri@Redfish.OperationApplyTimeSupport'
+    strange(at, Actions={}, **{note: {
         '@odata.type': '#Settings.v1_3_3.OperationApplyTimeSupport',
         'SupportedValues': times}})
     inventory = at.backend.observe()

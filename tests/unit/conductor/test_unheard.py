@@ -91,3 +91,26 @@ def test_a_write_of_which_nobody_tells_keeps_its_guard(
         None, stage.node.id)]
     told = [e for e in events if 'the power of the host is free again' in e]
     assert trouble == 'reset' or told == [] or words in told[0]
+
+
+def test_an_upload_that_is_not_started_is_left_alone(stage: Stage) -> None:
+    """Nothing is begun once a step is over; nothing is written, either."""
+    stage.begin(profile=site_profile('brief', limits={'minutes': 1}))
+    burning(stage)
+    failed(stage)
+    sent: list[Any] = []
+
+    def poll(ticket: Any) -> ports.Poll:
+        sent.append(ticket)
+        return ports.Continues({**ticket, ports.GO: True})
+
+    real = stage.box.observe
+    with mock.patch.multiple(
+            stage.box, poll=poll, observe=lambda: dataclasses.replace(
+                real(), busy=())):
+        while stage.tick() is not None:
+            pass
+    assert guard.stands(stage.node) is None
+    assert sent and not any(t.get(ports.GO) for t in sent)
+    record = operation.load_record(stage.node)
+    assert record is None or record.intent is None

@@ -196,7 +196,7 @@ def test_the_rows_are_messages_of_real_registries(
         captures: Path, name: str, prefixes: set[str]) -> None:
     """Each id of a vendor's row is in the registry that its BMC serves, and
     says there that something has to be waited for."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     with tarfile.open(captures / f'{name}.tar.gz') as tree:
         for member in tree:
             if '/Registries/' not in member.name or not member.isfile():

@@ -163,7 +163,7 @@ def test_boxes_are_recognised() -> None:
     assert names({'Vendor': 'Dell'}, {'Id': 'System.Embedded.1'}) == {'dell'}
     assert names({'Vendor': 'Supermicro', 'Product': 'GB NVL'},
                  {'Id': 'System_0'}, {'Id': 'HGX_Baseboard_0'}) == {
-        'nvidia-gb', 'nvidia-hgx'}
+        'nvidia-gb', 'nvidia-hgx', 'supermicro'}
     assert names({}, {'Id': '1', 'Manufacturer': 'Dell Inc.'},
                  {'Id': 'HGX_Baseboard_0'}) == {'dell', 'nvidia-hgx'}
     assert names({'Product': 'ProLiant DL380 Gen11'}, {'Id': '1'}) == {

@@ -1,0 +1,39 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Supermicro servers: an upload is checked, and then started.
+
+Sources: Intel xpumanager ``core/src/amc/SMCRedfishAmcManager.cpp`` (GPUs on
+Supermicro's BMCs: one target a push, OnStartUpdateRequest, the task "GPU
+Verify", then StartUpdate with an empty body, whose answer names the tasks
+"GPU Update"; the X12 box SYS-420GP-TNR has no StartUpdate and is asked for
+Immediate); fwupd ``plugins/redfish/fu-redfish-smc-device.c`` (the same for a
+BIOS); bmclib ``internal/redfishwrapper`` and ``providers/supermicro`` (X12: a
+task of its own after StartUpdate; X13: the same task goes on, Pending until
+then). The push URI is the one that xpumanager's comments show.
+"""
+
+from __future__ import annotations
+
+from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Quirks
+
+_UPLOAD = r'/redfish/v1/UpdateService/upload/?'
+
+QUIRKS = Quirks(
+    name='supermicro',
+    recognised_by=(('root.Vendor', r'Super ?micro.*'),
+                   ('system.Manufacturer', r'Super ?micro.*')),
+    pushes=(PushChoice(r'.+', 'multipart-start', most=1, push_uri=_UPLOAD),
+            PushChoice(r'.+', 'multipart-targets', most=1,
+                       apply_time='Immediate', push_uri=_UPLOAD)),
+)
