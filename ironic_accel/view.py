@@ -94,17 +94,23 @@ def inventory_headline(doc: Document) -> str:
     line = (f"{value(doc['system'])}: host {doc['host']}, "
             f"{count(len(doc['devices']), 'device')}, {whole}, "
             f"{count(doc['requests'], 'request')}")
-    for busy in doc['busy']:
-        percent = busy.get('percent')
-        said = busy.get('summary')
-        line += (f"; busy: {value(said or busy['kind'])}"
-                 + ('' if percent is None else f', {percent} %')
-                 + ('' if said and busy['ref'] in said
-                    else f" ({value(busy['ref'])})"))
-    for one in doc.get('waiting') or ():
-        line += (f"; waits for a reset of the host: {value(one['summary'])} "
-                 f"({value(one['ref'])})")
+    shown = [_busy(busy) for busy in doc['busy']]
+    if len(shown) > 3:
+        shown = [*shown[:2], f'and {len(shown) - 2} more']
+    if shown:
+        line += f"; busy: {', '.join(shown)}"
+    if any(u.get('holds') for u in doc.get('unread') or ()):
+        line += '; whether it is idle is not known'
     return line
+
+
+def _busy(busy: Document) -> str:
+    """Something that is under way, and what names it there."""
+    said, percent = busy.get('summary'), busy.get('percent')
+    return (value(said or busy['kind'])
+            + ('' if percent is None else f' {percent} %')
+            + ('' if said and busy['ref'] in said
+               else f" ({value(busy['ref'])})"))
 
 
 def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
@@ -211,7 +217,8 @@ def _unread(unread: Document) -> str:
     if unread.get('facts'):
         line += f"; not known: {value(unread['facts'])}"
     if unread.get('holds'):
-        line += '; whether the system is idle is not known'
+        line += ('; whether the system is idle is not known, so nothing is '
+                 'written or reset')
     return line
 
 

@@ -125,7 +125,7 @@ def test_what_is_unread_is_said_in_sentences() -> None:
         'are is not known',
         'not read: nvml (gpu-0): no answer in 20 s; not known: health',
         'not read: /redfish/v1/TaskService: HTTP 500; whether the system is '
-        'idle is not known', 'note: /redfish/v1/Logs: HTTP 404']
+        'idle is not known, so nothing is written or reset', 'note: /redfish/v1/Logs: HTTP 404']
     assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
 
 

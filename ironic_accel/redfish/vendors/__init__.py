@@ -24,6 +24,7 @@ import re
 
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
+from ironic_accel.redfish.vendors import amd
 from ironic_accel.redfish.vendors import bluefield
 from ironic_accel.redfish.vendors import cisco
 from ironic_accel.redfish.vendors import cray
@@ -37,8 +38,8 @@ from ironic_accel.redfish.vendors.base import Quirks
 #: The more special a table, the earlier: the first that says something of
 #: how to push counts.
 ALL: tuple[Quirks, ...] = (
-    nvidia.STATION, nvidia.QUIRKS, bluefield.QUIRKS, dell.QUIRKS,
-    cray.QUIRKS, hpe.QUIRKS, lenovo.QUIRKS, cisco.QUIRKS,
+    nvidia.STATION, nvidia.QUIRKS, amd.QUIRKS, bluefield.QUIRKS,
+    dell.QUIRKS, cray.QUIRKS, hpe.QUIRKS, lenovo.QUIRKS, cisco.QUIRKS,
     supermicro.QUIRKS)
 
 #: Tables whose firmware entries are known by their Ids on any box: an NVIDIA

@@ -448,3 +448,30 @@ def test_a_root_of_trust_for_two_cards_tells_of_neither(
     parts = [d.component('nic') for d in look(docs, '1').devices
              if d.kind == 'nic']
     assert [p and p.running for p in parts] == versions
+
+
+@pytest.mark.parametrize(('board', 'kinds'), [
+    ('UBB', ['baseboard', 'gpu', 'gpu', 'gpu']),
+    ('UBB_1', ['baseboard', 'gpu', 'gpu', 'gpu'])])
+def test_a_baseboard_of_amd_is_no_other_host(
+        board: str, kinds: list[str]) -> None:
+    """AMD Instinct: the System of the board beside the host's."""
+    ubb = f'{V1}/Systems/{board}'
+    oam = f'{ubb}/Processors/GPU_0'
+    docs = server(**{
+        ubb: resource(ubb, 'ComputerSystem',
+                      Processors=link(f'{ubb}/Processors')),
+        f'{ubb}/Processors': collection(f'{ubb}/Processors', 'Processor',
+                                        oam),
+        oam: resource(oam, 'Processor', ProcessorType='GPU',
+                      Manufacturer='Advanced Micro Devices, Inc. [AMD/ATI]',
+                      Model='AMD Instinct MI300X', SerialNumber='A1')})
+    docs[f'{V1}/Systems'] = collection(f'{V1}/Systems', 'ComputerSystem',
+                                       SYSTEM, ubb)
+    seen = look(docs)
+    assert seen.system == SYSTEM
+    assert sorted(d.kind for d in seen.devices) == kinds
+    assert 'amd-instinct-mi300x' in {d.product for d in seen.devices}
+    docs[ubb] = 503
+    assert not look(docs).complete_of('gpu')
+    assert look(docs).complete_of('nic')

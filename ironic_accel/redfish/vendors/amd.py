@@ -1,0 +1,32 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""AMD Instinct baseboards (UBB) behind any vendor's BMC.
+
+Sources: AMD's node-scraper (redfish OEM diagnostics: the logs of the System
+``UBB``, and events whose OriginOfCondition is the Chassis ``OAM_7``) and
+public scripts of operators that read ``Systems/UBB`` of the board's own
+controller. The System is the board's, not another host's. No tree of one
+was at hand: what its GPUs are listed as, the standard resources tell.
+"""
+
+from __future__ import annotations
+
+from ironic_accel.redfish.vendors.base import Quirks
+
+BASEBOARD = r'UBB(?:_\d+)?'
+
+QUIRKS = Quirks(
+    name='amd-ubb',
+    recognised_by=(('system.Id', BASEBOARD),),
+    baseboard=BASEBOARD,
+)
