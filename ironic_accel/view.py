@@ -206,6 +206,14 @@ def warning_lines(doc: Document) -> list[str]:
         f'note: {many(uris)}: {message}' for message, uris in notes.items())]
 
 
+def unready_lines(doc: Document) -> list[str]:
+    """Why nothing would be written now: what is under way, and what was not
+    read of what could tell; a sentence each."""
+    return [*(f'busy: {_busy(busy)}: nothing is written before it is over'
+              for busy in doc['busy']),
+            *map(_unread, doc.get('unread') or ())]
+
+
 def _unread(unread: Document) -> str:
     """What was not read, and what cannot be told because of it."""
     source = value(unread.get('uri') or unread.get('tool'))

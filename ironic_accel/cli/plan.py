@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from ironic_accel import view
     from ironic_accel.cli import box
     from ironic_accel.cli import journal
+    from ironic_accel.model import document
     profile = profile_of(args)
     with served.Served(args, machine.url(args)) as images, box.opened(
             args, images.uri) as opened:
@@ -76,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
         inventory = opened.look()
         plan = opened.plan(inventory, profile, record)
     doc = plan.to_dict()
-    for busy in inventory.busy:
-        machine.say(f'the box is busy: {busy.kind} {busy.ref}')
+    for line in view.unready_lines(document.inventory_to_dict(inventory)):
+        machine.say(line)
     if args.json:
         print(json.dumps(doc))
     else:

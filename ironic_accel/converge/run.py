@@ -111,7 +111,7 @@ class Run:
         if detail.running is None:
             detail = dataclasses.replace(detail, running='; '.join(
                 f'{b.kind} {b.words}' for b in self.busy) or (
-                f'{intent.verb} by way of {intent.way}'
+                f'{intent.verb} via {intent.way}'
                 if running and intent is not None else
                 f'burn of {watch.names(begun)}, perhaps' if begun else None))
         self.finish()

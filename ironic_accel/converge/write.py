@@ -276,6 +276,7 @@ def _later(run: Run, seconds: float, detail: Detail) -> Outcome:
 
 def _words(action: Action) -> str:
     names = sorted({i.name for i in action.items})
-    devices = len({i.device for i in action.items})
-    return (f"{action.verb} {', '.join(names)} on {devices} "
-            f"device{'' if devices == 1 else 's'} by way of {action.way}")
+    devices = sorted({i.device for i in action.items})
+    on = ', '.join(devices) if len(devices) <= 2 else (
+        f'{len(devices)} devices ({devices[0]} to {devices[-1]})')
+    return f"{action.verb} {', '.join(names)} on {on} via {action.way}"

@@ -184,6 +184,7 @@ def _seen(reader: Reader, entry: Mapping[str, Any], ref: tuple[str, str]
     if shown.hides and not entry.get('shows'):
         return None
     return Detail(
-        f'{ref[1]} was taken and does not show', ErrorClass.TRANSIENT,
+        f'the BMC accepted {ref[1]} and still reports the old value',
+        ErrorClass.TRANSIENT,
         device=ref[0], component=ref[1], expected=str(wanted),
         seen=str(plain(shown.now if shown.soon is None else shown.soon)))

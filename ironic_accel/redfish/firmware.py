@@ -20,58 +20,24 @@ the vendor's table says whose it is by its Id.
 from __future__ import annotations
 
 from collections.abc import Iterable
-import dataclasses
 import re
 
 from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
-from ironic_accel.model.device import Component
-from ironic_accel.model.device import PciIds
-from ironic_accel.model.facts import pci_id
-from ironic_accel.model.standing import Standing
+from ironic_accel.redfish import components
 from ironic_accel.redfish import products
 from ironic_accel.redfish import vendors
+from ironic_accel.redfish.components import Entry
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
-from ironic_accel.redfish.found import absent
 from ironic_accel.redfish.found import ADDITIONAL
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
 from ironic_accel.redfish.spoils import Role
 from ironic_accel.redfish.spoils import Spoils
-from ironic_accel.redfish.vendors import generic
 from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import Quirks
-
-#: The component that a kind's firmware is, where nothing names it.
-DEFAULT = {'gpu': 'gpu', 'fpga': 'fpga', 'nic': 'nic', 'dpu': 'nic',
-            'ai': 'firmware', 'crypto': 'firmware', 'storage': 'firmware'}
-
-#: Slot states in which an image waits (NVIDIA bmcweb, FirmwareState). The
-#: first is also told of an empty slot, so its version counts as well.
-_WAITING = frozenset({'PendingActivation', 'Staged'})
-_SLOT_STATES = _WAITING | {
-    'Unknown', 'Activated', 'WriteInProgress', 'Inactive',
-    'FailedAuthentication'}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Entry:
-    """A firmware entry and the table row for it."""
-
-    shown: Fields
-    rule: FirmwareRule | None
-    match: re.Match[str] | None
-    quirks: Quirks | None
-
-    def fill(self, template: str) -> str:
-        """A template of the row with the groups of the Id put in."""
-        out = template
-        if self.match is not None:
-            for i, text in enumerate(self.match.groups(), 1):
-                out = out.replace(f'{{{i}}}', text or '')
-        return out
 
 
 def kind_of(found: Found, catalog: Catalog) -> str:
@@ -113,7 +79,8 @@ def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],
         if owner is None and entry.rule is not None:
             owner = _bare_board(entry, scope, devices)
         if owner is not None:
-            _add(owner, entry, kind_of(owner, catalog), catalog, service)
+            components.add(owner, entry, kind_of(owner, catalog), catalog,
+                           service)
 
 
 def spoil(reader: Reader, scope: Scope, devices: list[Found],
@@ -276,104 +243,3 @@ def _bare_board(entry: Entry, scope: Scope, devices: list[Found]
         board.location = last(scope.system.uri)
         devices.append(board)
     return board
-
-
-def _add(found: Found, entry: Entry, kind: str, catalog: Catalog,
-         service: Fields | None) -> None:
-    """Make an entry a component of its device."""
-    shown, rule = entry.shown, entry.rule
-    name = rule.component if rule else _by_words(found, shown, kind)
-    if name is None or catalog.base_name(kind, name) is None:
-        return
-    if found.component(name) is not None:
-        if kind != 'baseboard' or (rule and rule.once):
-            return
-        name = _next_name(found, name)
-    running, standing = _running(shown)
-    slots, waits = pending(shown, running)
-    updateable = shown.flag('Updateable')
-    if shown.flag('WriteProtected'):
-        updateable = False
-    found.components.append(Component(
-        name, shown.text('Id') or last(shown.uri), running, waits, slots,
-        updateable, None, shown.uri,
-        shown.text('LowestSupportedVersion'),
-        service.number('MaxImageSizeBytes') if service else None,
-        standing))
-    if standing is Standing.UNREAD:
-        found.unread.add(f'firmware:{name}')
-    _more(found, entry)
-
-
-def _running(shown: Fields) -> tuple[str | None, Standing]:
-    """The version of an entry, and why it has none.
-
-    An entry that is Absent is a place for firmware, whatever version it has
-    (GB200: Absent, Critical, and the version of the last time). Its health
-    and its other states are its own: healthy machines have running versions
-    in entries that are UnavailableOffline (HPE Cray EX).
-    """
-    if absent(shown):
-        return None, Standing.ABSENT
-    running = shown.text('Version', needed=True)
-    value = shown.doc.get('Version')
-    if running is None and value is not None and not isinstance(value, str):
-        return None, Standing.UNREAD
-    return running, Standing.UNTOLD
-
-
-def _by_words(found: Found, shown: Fields, kind: str) -> str | None:
-    """The component that an entry's own words tell, else the kind's own.
-
-    What relates to a whole System is that System's BIOS and the like, not
-    the one firmware that its kind is about.
-    """
-    text = shown.text('Id') or last(shown.uri)
-    for of, pattern, name in generic.WORDS:
-        if of == kind and re.search(pattern, text, re.I):
-            return name
-    if '/Systems/' in found.uri and '/Processors/' not in found.uri and (
-            '/PCIeDevices/' not in found.uri):
-        return None
-    return DEFAULT.get(kind)
-
-
-def _next_name(found: Found, base: str) -> str:
-    """``fpga-1`` for the second FPGA of a board."""
-    number = 1
-    while found.component(f'{base}-{number}') is not None:
-        number += 1
-    return f'{base}-{number}'
-
-
-def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
-    """Whether an entry would show a waiting version, and which it shows."""
-    slot = shown.part('Oem', 'Nvidia', 'InactiveFirmwareSlot')
-    if slot.doc:
-        state = slot.word('FirmwareState', known=_SLOT_STATES)
-        waits = slot.text('Version') if state in _WAITING else None
-        return True, None if waits == running else waits
-    if shown.has('Staged'):
-        # SoftwareInventory v1.12 tells that something waits, not what.
-        return False, None
-    return False, None
-
-
-def _more(found: Found, entry: Entry) -> None:
-    """What a vendor's entry tells of the device itself."""
-    software = entry.shown.text('SoftwareId')
-    if software and re.fullmatch(generic.PSID, software):
-        found.psid = software
-    quirks = entry.quirks
-    if quirks is None:
-        return
-    if quirks.pci_ids is not None and found.pci is None:
-        path, names = quirks.pci_ids
-        part = entry.shown.part(*path)
-        found.pci = PciIds(*(pci_id(part.text(n)) for n in names))
-        if found.pci.pair is None:
-            found.pci = None
-    if quirks.product_name and found.model is None:
-        match = re.fullmatch(quirks.product_name,
-                             entry.shown.text('Name') or '')
-        found.model = match[1] if match else None

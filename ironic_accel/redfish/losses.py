@@ -71,16 +71,24 @@ def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
     """Say what Chassis leave open that are listed and unread."""
     known = list(shown)
     linked = any(c.doc.get('Links') for c in known)
+    main = {uri for system in scope.systems
+            for uri in system.links('Links', 'Chassis')}
+    boards = () if scope.baseboards else ('baseboard',)
     for uri in lost:
         if not scope.alone and not linked and last(uri) != last(
                 scope.system.uri):
             # Chassis are theirs whose name they have.
             continue
-        like = [c for c in known if stem(c.uri) == stem(uri)]
+        # Numbers alone say nothing of what is alike, and what a host sits
+        # in may hold anything.
+        like = [] if stem(uri) == '#' or uri in main else [
+            c for c in known if stem(c.uri) == stem(uri)]
         adapters = not like or any(c.has('NetworkAdapters') for c in like)
         cards = all(q.scan_pcie for q in scope.quirks) and (
             not like or any(c.has('PCIeDevices') for c in like))
-        kinds = CARD_KINDS if cards else ADAPTER_KINDS if adapters else ()
+        # A board that only firmware entries show is there where GPUs are.
+        kinds = ((*CARD_KINDS, *boards) if cards
+                 else ADAPTER_KINDS if adapters else ())
         holds = any(c.has('Oem', 'Nvidia', 'BackgroundCopyStatus')
                     for c in like)
         if kinds or holds:

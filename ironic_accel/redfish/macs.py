@@ -23,6 +23,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.reader import Reader
+from ironic_accel.redfish.spoils import part
 
 
 def learn(reader: Reader, catalog: Catalog, found: Sequence[Found],
@@ -41,7 +42,8 @@ def learn(reader: Reader, catalog: Catalog, found: Sequence[Found],
             for part in found:
                 if part is one or part.parent == one.uri:
                     for shown in (part.shown, *part.adapters):
-                        known.update(dict.fromkeys(_of(reader, shown)))
+                        known.update(dict.fromkeys(
+                            _of(reader, one.uri, shown)))
             device = dataclasses.replace(device, macs=tuple(known))
         out.append(device)
     return out
@@ -53,20 +55,28 @@ def _smart(device: Device, catalog: Catalog) -> bool:
             and product.smart)
 
 
-def _of(reader: Reader, adapter: Fields) -> Iterator[str]:
+def _of(reader: Reader, about: str, adapter: Fields) -> Iterator[str]:
     """Of an adapter's functions, or its ports where no function tells.
 
     NetworkDeviceFunction v1.11, Ethernet.PermanentMACAddress and
-    Ethernet.MACAddress; Port v1.14, Ethernet.AssociatedMACAddresses.
+    Ethernet.MACAddress; Port v1.14, Ethernet.AssociatedMACAddresses. What is
+    not read of them leaves open which device it is.
+
+    :param about: the device's path.
     """
+    spoils = part(about, 'identity')
     told = False
-    for shown in reader.members(adapter.link('NetworkDeviceFunctions')):
+    functions, lost = reader.listing(
+        adapter.link('NetworkDeviceFunctions'), spoils)
+    for shown in functions:
         for key in ('PermanentMACAddress', 'MACAddress'):
             mac = shown.text('Ethernet', key)
             if mac:
                 told = True
                 yield mac.lower()
-    if told or not adapter.parts('Controllers'):
+    for uri in lost:
+        reader.note(uri, spoils)
+    if told or lost or not adapter.parts('Controllers'):
         # Where no controller is told of, the ports have no addresses either
         # (seen on a GB300): a request for nothing.
         return

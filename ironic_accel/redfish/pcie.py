@@ -247,8 +247,10 @@ def _alias(uri: str, others: Iterable[str]) -> bool:
 
 def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
     """The node's PCIeDevices that nothing claims, each once."""
-    spoils = Spoils(Role.COLLECTION, CARD_KINDS)
-    member = Spoils(Role.DEVICE, CARD_KINDS, optional=False)
+    # A board that only firmware entries show is there where GPUs are.
+    kinds = (*CARD_KINDS, *(() if scope.baseboards else ('baseboard',)))
+    spoils = Spoils(Role.COLLECTION, kinds)
+    member = Spoils(Role.DEVICE, kinds, optional=False)
     out: dict[str, Fields] = {}
     lost: dict[str, None] = {}
     for chassis in scope.chassis.values():

@@ -122,7 +122,7 @@ class Reader:
         if doc is None:
             failure = self.failures[ROOT]
             raise Unreachable(
-                f'the BMC gives no service root: {failure.answer}',
+                f'{ROOT}: the BMC gives no service root: {failure.answer}',
                 error_class=(ErrorClass.NEEDS_OPERATOR
                              if failure.status in (401, 403)
                              else ErrorClass.TRANSIENT))

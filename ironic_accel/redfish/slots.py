@@ -26,14 +26,14 @@ from ironic_accel.redfish.found import Found
 from ironic_accel.redfish.found import location
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.scope import Scope
+from ironic_accel.redfish.spoils import NOT_THERE
 from ironic_accel.redfish.spoils import part
 
 
 def learn(reader: Reader, scope: Scope, found: Iterable[Found]) -> None:
     """Give cards without a place the slot that they are in.
 
-    One that has a serial number is known by that; for one that has none an
-    unread list of slots leaves open which card it is.
+    Where that is not read, it is open where they sit.
     """
     for one in found:
         if one.location is not None or not one.claimed or (
@@ -51,9 +51,10 @@ def learn(reader: Reader, scope: Scope, found: Iterable[Found]) -> None:
 
 def _slot(reader: Reader, listed: str, card: Found) -> str | None:
     """The one slot that a card is in."""
-    shown = (reader.read(listed) if card.serial else reader.read(
-        listed, spoils=part(card.uri, 'identity')))
+    shown = reader.read(listed, spoils=part(card.uri, 'identity'))
     if shown is None:
+        if reader.failures[listed].status not in NOT_THERE:
+            card.unread.add('identity')
         return None
     places = {place for slot in shown.parts('Slots')
               if card.claimed & set(slot.links('Links', 'PCIeDevice'))

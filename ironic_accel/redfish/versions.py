@@ -19,9 +19,9 @@ import dataclasses
 from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
+from ironic_accel.redfish.components import DEFAULT
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.fields import last
-from ironic_accel.redfish.firmware import DEFAULT
 from ironic_accel.redfish.firmware import kind_of
 from ironic_accel.redfish.found import ADDITIONAL
 from ironic_accel.redfish.found import Found
@@ -84,6 +84,9 @@ def _witnessed(part: Component, told: list[tuple[str, str]], exact: bool
     :param exact: whether they tell the version of this very firmware, and
         not that of a package with it in it.
     """
+    if part.doubt:
+        return dataclasses.replace(part, doubt=tuple(dict.fromkeys(
+            (*part.doubt, *(f'{uri}: {v}' for uri, v in told)))))
     if part.running is None:
         seen = dict.fromkeys(v for _, v in told)
         if len(seen) == 1 or not exact:

@@ -30,7 +30,7 @@ from typing import Any
 
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Waiting
-from ironic_accel.redfish import firmware
+from ironic_accel.redfish import components
 from ironic_accel.redfish import modes
 from ironic_accel.redfish import state
 from ironic_accel.redfish import task_states
@@ -65,7 +65,7 @@ def find(reader: Reader, scope: Scope, doing: Activity,
         if entry.uri in owned:
             continue
         running = entry.text('Version')
-        _, waits = firmware.pending(entry, running)
+        _, waits = components.pending(entry, running)
         if waits is not None:
             # Slots change at a cut of the board's power.
             yield Waiting('firmware', entry.uri,

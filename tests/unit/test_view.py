@@ -125,7 +125,8 @@ def test_what_is_unread_is_said_in_sentences() -> None:
         'are is not known',
         'not read: nvml (gpu-0): no answer in 20 s; not known: health',
         'not read: /redfish/v1/TaskService: HTTP 500; whether the system is '
-        'idle is not known, so nothing is written or reset', 'note: /redfish/v1/Logs: HTTP 404']
+        'idle is not known, so nothing is written or reset',
+        'note: /redfish/v1/Logs: HTTP 404']
     assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
 
 
@@ -231,3 +232,31 @@ def test_a_terminal_gets_lines_and_no_markup() -> None:
 def test_a_line_of_a_timeline() -> None:
     assert view.progress(12.34, 'flashing', 40) == (
         '   12.3 s  flashing (40 %)')
+
+
+def test_why_nothing_would_be_written_now() -> None:
+    doc = {'busy': [{'kind': 'task', 'ref': '/T/1', 'percent': 40,
+                     'summary': 'Update Running'},
+                    {'kind': 'flash', 'ref': 'pid 7', 'percent': None,
+                     'summary': ''}],
+           'unread': [{'uri': '/redfish/v1/TaskService', 'answer': 'HTTP 503',
+                       'holds': True}]}
+    assert view.unready_lines(doc) == [
+        'busy: Update Running 40 % (/T/1): nothing is written before it is '
+        'over',
+        'busy: flash (pid 7): nothing is written before it is over',
+        'not read: /redfish/v1/TaskService: HTTP 503; whether the system is '
+        'idle is not known, so nothing is written or reset']
+
+
+@pytest.mark.parametrize(('busy', 'said'), [
+    ([], ''), (['a'], '; busy: a (r)'), (['a', 'b', 'c'],
+                                        '; busy: a (r), b (r), c (r)'),
+    (['a', 'b', 'c', 'd'], '; busy: a (r), b (r), and 2 more')])
+def test_a_headline_names_what_is_under_way_and_ends(
+        busy: list[str], said: str) -> None:
+    doc = {'system': 's', 'host': 'on', 'devices': [], 'complete': {},
+           'settled': True, 'requests': 1, 'unread': [], 'busy': [
+               {'kind': 'task', 'ref': 'r', 'percent': None, 'summary': b}
+               for b in busy]}
+    assert view.inventory_headline(doc).partition('1 request')[2] == said

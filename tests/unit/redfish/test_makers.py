@@ -24,6 +24,7 @@ import pytest
 
 from ironic_accel.model.device import Device
 from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import Unreachable
 from tests.unit.redfish.test_trees import collection
 from tests.unit.redfish.test_trees import Docs
 from tests.unit.redfish.test_trees import GPU1
@@ -404,15 +405,75 @@ def test_the_slot_that_only_the_chassis_tells(
 
 
 @pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}])
-@pytest.mark.parametrize(('serial', 'unread'), [
-    ('S1', ()), (None, ('identity',))])
-def test_unread_slots_leave_open_which_card_one_without_a_serial_is(
-        doc: Any, serial: str | None, unread: tuple[str, ...]) -> None:
-    docs = bare('A', A={'SerialNumber': serial})
+@pytest.mark.parametrize('serials', [('S1', 'S2'), (None, None)])
+def test_unread_slots_leave_open_where_the_cards_sit(
+        doc: Any, serials: tuple[str | None, str | None]) -> None:
+    docs = bare('A', 'B', A={'SerialNumber': serials[0]},
+                B={'SerialNumber': serials[1]})
     docs[CHASSIS]['PCIeSlots'] = link(f'{CHASSIS}/PCIeSlots')
     docs[f'{CHASSIS}/PCIeSlots'] = doc
+    assert [d.unread for d in look(docs).devices] == [('identity',)] * 2
+
+
+@pytest.mark.parametrize(('first', 'second', 'running', 'uri'), [
+    (('1.0', False), ('1.0', True), '1.0', 'b'),
+    (('1.0', True), ('1.0', False), '1.0', 'a'),
+    (('1.0', False), ('1.0', False), '1.0', 'a'),
+    (('1.0', None), ('1.0', True), '1.0', 'a'),
+    (('1.0', False), (None, True), '1.0', 'a'),
+    (('1.0', False), ('2.0', True), None, 'b'),
+    (('1.0', True), ('2.0', True), None, 'a')])
+def test_two_entries_about_one_firmware(
+        first: tuple[str | None, bool | None],
+        second: tuple[str | None, bool | None], running: str | None,
+        uri: str) -> None:
+    """Supermicro SYS-821GE-TNHR: GPU1, which cannot be written, and
+    HGX_FW_GPU_SXM_1 of the board's controller, which can."""
+    docs = with_entry()
+    paths = [f'{ENTRIES}/a', f'{ENTRIES}/b']
+    docs[ENTRIES] = collection(ENTRIES, 'SoftwareInventory', *paths)
+    for path, (told, can) in zip(paths, (first, second), strict=True):
+        docs[path] = resource(path, 'SoftwareInventory', Version=told,
+                              Updateable=can, RelatedItem=[link(GPU1)])
+    docs[GPU1]['FirmwareVersion'] = '1.0'
+    part = gpu1(docs).component('gpu')
+    assert part is not None
+    assert (part.running, part.uri) == (running, f'{ENTRIES}/{uri}')
+    assert bool(part.doubt) is (running is None)
+
+
+@pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}, 404])
+@pytest.mark.parametrize(('lost', 'other', 'hides'), [
+    ('1', '3', True), ('Self', 'Other', True),
+    ('Backplane_1', 'Backplane_2', False)])
+def test_a_chassis_that_is_not_read_is_not_like_one_of_another_number(
+        lost: str, other: str, hides: bool, doc: Any) -> None:
+    """Lenovo ThinkSystem: Chassis 1 is the server, 3 a backplane."""
+    both = [f'{V1}/Chassis/{c}' for c in (lost, other)]
+    docs = server(**{both[0]: doc,
+                     both[1]: resource(both[1], 'Chassis')})
+    docs[f'{V1}/Chassis'] = collection(f'{V1}/Chassis', 'Chassis', *both)
+    seen = look(docs)
+    assert seen.complete_of('dpu') is not hides
+    assert both[0] in {u.source for u in seen.unread} | {
+        w.uri for w in seen.warnings}
+
+
+@pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}])
+@pytest.mark.parametrize('what', ['F', 'F/eth0'])
+def test_unread_functions_of_a_dpu_leave_open_which_it_is(
+        what: str, doc: Any) -> None:
+    docs = dpu()
+    for path in [p for p in docs if p.endswith(f'/{what}')]:
+        docs[path] = doc
     device, = look(docs).devices
-    assert device.unread == unread
+    assert (device.macs, device.unread) == ((), ('identity',))
+
+
+@pytest.mark.parametrize('doc', [503, 404, {}, {'error': 'busy'}])
+def test_a_root_that_is_not_read_is_named(doc: Any) -> None:
+    with pytest.raises(Unreachable, match='/redfish/v1: the BMC gives no'):
+        look(server(**{V1: doc}))
 
 
 @pytest.mark.parametrize(('guards', 'versions'), [

@@ -493,8 +493,8 @@ def without(doc: Docs, name: str) -> Docs:
     (V1, 'UpdateService', ('baseboard',), True),
     (f'{V1}/Chassis/1', 'NetworkAdapters', ('nic', 'dpu', 'fpga', 'ai'),
      False),
-    (f'{V1}/Chassis/1', 'PCIeDevices', ('gpu', 'fpga', 'ai', 'crypto', 'nic',
-                                        'dpu'), False)])
+    (f'{V1}/Chassis/1', 'PCIeDevices', (
+        'gpu', 'fpga', 'ai', 'crypto', 'nic', 'dpu', 'baseboard'), False)])
 def test_a_link_that_is_told_no_more_is_no_absence(
         path: str, name: str, kinds: tuple[str, ...], holds: bool) -> None:
     docs = with_jobs(JobState='Completed')
