@@ -25,6 +25,7 @@ import re
 import tempfile
 from typing import Any
 
+from ironic_accel.cli import elapsed
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.profile import Profile
@@ -75,6 +76,7 @@ def hold_bmc(bmc: str) -> Generator[None, None, None]:
 class FileJournal:
     """A journal in a file; ports.Journal.
 
+    :ivar time: the time of the run; deadlines of its record are times of it.
     :ivar found: the host's power, ``on`` or ``off``, as the run found it
         and puts it back in the end; None before its first look. It outlives
         a run that was killed: its own resets leave the host off as well.
@@ -84,6 +86,8 @@ class FileJournal:
     bmc: str
     system: str
     found: str | None = None
+    time: elapsed.Elapsed = dataclasses.field(
+        default_factory=elapsed.Elapsed)
 
     def load(self) -> Record | None:
         """What the last run saved, or None.
@@ -102,12 +106,21 @@ class FileJournal:
         if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
             raise errors.BadInput(f'--journal: {self.path} is not a '
                                   f'{SCHEMA} document')
-        if (raw['bmc'], raw['system']) != (self.bmc, self.system):
+        whose = raw.get('bmc'), raw.get('system')
+        if whose != (self.bmc, self.system):
             raise errors.BadInput(
-                f"--journal: {self.path} is of {raw['bmc']} {raw['system']}, "
+                f'--journal: {self.path} is of {whose[0]} {whose[1]}, '
                 f'not of {self.bmc} {self.system}')
-        self.found = raw['found']
-        return record_mod.load(raw['record'])
+        try:
+            # One of an earlier version has none, and times of day.
+            self.time = elapsed.Elapsed(raw.get('time'))
+            self.found = raw['found']
+            return record_mod.load(raw['record'])
+        except (AttributeError, LookupError, TypeError,
+                ValueError) as exc:
+            raise errors.BadInput(
+                f'--journal: {self.path} is not a {SCHEMA} document: '
+                f'{exc!r}') from exc
 
     def save(self, record: Record) -> None:
         """Keep a record; durable when this returns.
@@ -116,6 +129,7 @@ class FileJournal:
         """
         self._write({'schema': SCHEMA, 'bmc': self.bmc,
                      'system': self.system, 'found': self.found,
+                     'time': self.time.mark(),
                      'record': record_mod.dump(record)})
 
     def _write(self, document: dict[str, Any]) -> None:
@@ -165,8 +179,8 @@ def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
             with open(one, encoding='utf-8') as file:
                 raw = json.load(file)
             record = record_mod.load(raw['record'])
-        except (OSError, ValueError, LookupError, TypeError,
-                errors.BadInput):
+        except (OSError, AttributeError, LookupError, TypeError,
+                ValueError, errors.BadInput):
             # Whoever needs this one is told what is wrong with it.
             continue
         if raw.get('bmc') == bmc and record is not None and (

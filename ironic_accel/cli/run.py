@@ -72,7 +72,7 @@ def apply(args: argparse.Namespace, profile: Profile,
         journal = journal_mod.of(opened.bmc, opened.system, args.journal)
         earlier = journal.load()
         profile = consent.limited(args, profile, opened, journal, earlier)
-        record = _begin(profile, earlier)
+        record = _begin(profile, earlier, journal.time.now())
         store = images.ImageStore(image_cache, images.Policy(
             schemes=_SCHEMES, folders=('/',),
             verify=args.image_ca or True))
@@ -113,9 +113,8 @@ def _reached(args: argparse.Namespace, serving: served.Served,
         time.sleep(max(pace.look, 0.01))
 
 
-def _begin(profile: Profile, earlier: Record | None) -> Record:
+def _begin(profile: Profile, earlier: Record | None, now: float) -> Record:
     """The record to go on with: a run that was killed keeps its bounds."""
-    now = time.time()
     if (earlier is not None and earlier.digest == profile.digest
             and now < earlier.deadline):
         machine.say(f'going on with the run of {profile.name} that was left '
@@ -162,7 +161,7 @@ class Run:
                 if isinstance(outcome, Wait):
                     self._say(outcome.progress.summary,
                               outcome.progress.percent)
-                    _sleep_until(outcome.until)
+                    self._sleep_until(outcome.until)
                 elif isinstance(outcome, PowerOn):
                     self._power_on()
                 elif isinstance(outcome, Reset):
@@ -202,7 +201,7 @@ class Run:
         before = self.before = self.record
         outcome, self.record = loop.advance(
             backend, self.store, self.journal, self.profile, self.record,
-            time.time(), self.opened.catalog, self.pace)
+            self.journal.time.now(), self.opened.catalog, self.pace)
         seen = backend.take()
         if self.journal.found is None and seen is not None:
             self.journal.found = seen.host
@@ -241,11 +240,11 @@ class Run:
             # One that is begun is brought to its end: the host may be off.
             self.agreed.require((intent.effect,),
                                  bool(self.opened.backend.writes))
-        step = resetter.step(self.record, time.time())
+        step = resetter.step(self.record, self.journal.time.now())
         self.record = step.record
         self._say(step.summary)
         self.performed += step.performed
-        _sleep_until(step.until)
+        self._sleep_until(step.until)
 
     def _end(self, outcome: Converged | Refused | Failed
              ) -> dict[str, Any]:
@@ -303,8 +302,7 @@ class Run:
                 'requests': backend.requests,
                 'error': error.to_dict() if error else None}
 
-
-def _sleep_until(until: float) -> None:
-    # At least a moment: a loop that always has something to do at once must
-    # not keep a core busy.
-    time.sleep(max(until - time.time(), 0.01))
+    def _sleep_until(self, until: float) -> None:
+        # At least a moment: a loop that always has something to do at once
+        # must not keep a core busy.
+        time.sleep(max(until - self.journal.time.now(), 0.01))

@@ -19,13 +19,12 @@ stored and compared later, maybe by another conductor, is one of ``shared``.
 
 from __future__ import annotations
 
-import functools
-import os
-import pathlib
 import threading
 import time
 
 import sqlalchemy
+
+from ironic_accel import uptime
 
 #: Epoch seconds in the SQL of the databases that Ironic runs on.
 _EPOCH = {'sqlite': "(julianday('now') - 2440587.5) * 86400.0",
@@ -46,26 +45,13 @@ def now() -> float:
 
 
 def steady() -> float:
-    """Seconds since this machine was started, suspended ones too.
-
-    Nobody sets it, and it tells nothing to another machine.
-    """
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    """Seconds since this machine was started; see ``uptime``."""
+    return uptime.steady()
 
 
-@functools.cache
 def boot() -> str:
-    """What ``steady`` belongs to: this start of this machine.
-
-    A time namespace may shift it for a container (time_namespaces(7)), so
-    that belongs to the name.
-    """
-    found = pathlib.Path('/proc/sys/kernel/random/boot_id').read_text(
-        encoding='ascii').strip()
-    try:
-        return f'{found}/{os.stat("/proc/self/ns/time").st_ino}'
-    except FileNotFoundError:
-        return found
+    """This start of this machine; see ``uptime``."""
+    return uptime.boot()
 
 
 def database() -> float:

@@ -75,8 +75,10 @@ _RUN = [
              'before the cycle.'),
     cfg.IntOpt(
         'soft_power_off_timeout', default=300, min=1,
-        help='Seconds that the operating system of an instance gets to shut '
-             'down before a disruptive service step resets the host.'),
+        help='Seconds that an operating system gets to shut down by itself '
+             'before a step resets its host: that of an instance, and '
+             'whatever else ran when the step began. The ramdisk is not '
+             'asked.'),
     cfg.IntOpt(
         'verify_timeout', default=30, min=1, max=30,
         help='Seconds that the verify step looks at a BMC at most.'),

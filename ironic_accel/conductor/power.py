@@ -28,6 +28,10 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import tenancy
 
 
+#: States in which a worker of Ironic's has begun an operation.
+_BEGUN = frozenset({states.CLEANING, states.SERVICING, states.DEPLOYING})
+
+
 class GuardedPower:
     """What every power interface of ours has in front of Ironic's own.
 
@@ -41,16 +45,24 @@ class GuardedPower:
         """Refuse while something is being written, and what cannot be run.
 
         Ironic asks before it accepts a clean, a service or a deploy: a step
-        that is refused by what is stored is refused there.
+        that is refused by what is stored is refused there. What it accepts
+        without asking, as ``provide``, it asks of once the state has
+        changed, in a worker that takes an InvalidParameterValue for a
+        failure and leaves the node where it is at anything else (ironic 39,
+        conductor/cleaning.py do_node_clean, servicing.py do_node_service).
 
         :raises: InvalidState with the time until which;
-            InvalidParameterValue for a step that cannot be run.
+            InvalidParameterValue for a step that cannot be run, and in such
+            a worker.
         """
         super().validate(task)  # type: ignore[misc]
         standing = guard.over(task)
         if standing and not guard.passes(task):
             guard.remember(task.node)
-            raise exception.InvalidState(guard.word(*standing))
+            error = (exception.InvalidParameterValue
+                     if task.node.provision_state in _BEGUN
+                     else exception.InvalidState)
+            raise error(guard.word(*standing))
         admission.check(task)
 
     def get_power_state(self, task: Any) -> str | None:

@@ -266,13 +266,27 @@ def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
     """
     if ctx.operation.restore is None:
         ctx.change(restore=states.POWER_ON)
-    soft = ctx.operation.disruption and not ctx.operation.ramdisk and (
-        ctx.operation.kind == 'service' or bool(ctx.node.instance_uuid))
     step = resets.perform(ctx.task, ctx.journal, record, outcome.effect,
-                          ctx.now, soft)
+                          ctx.now, _soft(ctx))
     operation.store_record(ctx.node, step.record)
     ctx.change(due=step.due, progress=step.summary, percent=None, failures=0,
                resets=ctx.operation.resets + int(step.done))
+
+
+def _soft(ctx: Context) -> bool:
+    """Whether an operating system is asked to go down by itself first.
+
+    Wherever there may be one with something to lose: whatever ran when the
+    step began, in a clean too, and an instance's, also where we powered it
+    on. The ramdisk has nothing to lose: it lives in memory, and Ironic
+    itself cuts it off. Nor has what booted by itself on a host of nobody's
+    that was off until this step powered it on for a look.
+    """
+    current = ctx.operation
+    if current.ramdisk:
+        return False
+    return (current.restore != states.POWER_OFF
+            or current.kind == 'service' or bool(ctx.node.instance_uuid))
 
 
 def _restore(task: Any, current: operation.Operation) -> Ending | None:

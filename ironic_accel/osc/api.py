@@ -18,12 +18,14 @@ Every call either gives what was asked for or raises one of the errors of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel import view
 from ironic_accel.osc import keys
 from ironic_accel.osc import problems
 
@@ -49,6 +51,12 @@ class Ironic:
         with problems.worded('list the nodes'):
             return [dict(n.to_dict()) for n in self._client.node.list(
                 detail=True, limit=0, include_children=True)]
+
+    def children(self, uuid: str) -> list[dict[str, Any]]:
+        """The child nodes of a node that the caller may see."""
+        with problems.worded('list its child nodes', uuid):
+            return [dict(n.to_dict()) for n in self._client.node.list(
+                detail=True, limit=0, parent_node=uuid)]
 
     def traits(self, ref: str) -> list[str]:
         """The names of a node's traits."""
@@ -110,6 +118,23 @@ class Ironic:
 def ours(node: Document) -> bool:
     """Whether a node has our vendor interface."""
     return node.get('vendor_interface') in keys.VENDOR_INTERFACES
+
+
+def held(node: Document, children: Iterable[Document]) -> str | None:
+    """Who holds a node, as far as the caller may see it, or None.
+
+    A hold of a child (a DPU) holds its parent: it is written to in that
+    one's runs.
+    """
+    hold = (info(node) or {}).get(keys.HOLD)
+    if hold:
+        return view.held(hold)
+    for child in children:
+        hold = (info(child) or {}).get(keys.HOLD)
+        if hold and child.get('parent_node') == node['uuid']:
+            name = child.get('name') or child['uuid']
+            return f'child node {name} is {view.held(hold)}'
+    return None
 
 
 def check_ours(node: Document, ref: str) -> None:

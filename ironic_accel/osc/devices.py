@@ -25,7 +25,6 @@ from ironic_accel.model import traits as grammar
 from ironic_accel.osc import api
 from ironic_accel.osc import base
 from ironic_accel.osc import cells
-from ironic_accel.osc import keys
 from ironic_accel.osc import seen as seeing
 from ironic_accel.osc.cells import NOT_PERMITTED
 from ironic_accel.osc.problems import Denied
@@ -108,8 +107,11 @@ def stopped_by(ironic: api.Ironic, seen: Seen) -> str | None:
         told = ironic.get(str(seen.node['uuid']), 'accel_progress')
     except CommandError:
         # Whoever may not ask may still see a hold.
-        hold = (seen.info or {}).get(keys.HOLD)
-        return view.held(hold) if hold else None
+        try:
+            children = ironic.children(str(seen.node['uuid']))
+        except CommandError:
+            children = []
+        return api.held(seen.node, children)
     return told.get('stopped')
 
 

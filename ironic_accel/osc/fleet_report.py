@@ -29,7 +29,6 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
-from ironic_accel import view
 from ironic_accel.model import document
 from ironic_accel.model import errors
 from ironic_accel.model import loader
@@ -55,16 +54,19 @@ EVENTS = 10
 HEALTHS = ('OK', None, 'Warning', 'Critical')
 
 
-def make(ironic: api.Ironic, nodes: Sequence[Document]) -> dict[str, Any]:
+def make(ironic: api.Ironic, nodes: Sequence[Document],
+         children: Sequence[Document] | None = None) -> dict[str, Any]:
     """Report on nodes: those that nobody looks after are only named.
 
     :param nodes: as the API lists them.
+    :param children: their child nodes, where those are not among them.
     """
     ours = [n for n in nodes if api.ours(n)]
     profiles, facts, denied, stopped = site_profiles(ironic, ours)
+    family = nodes if children is None else children
     with futures.ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(
-            lambda n: _node(ironic, n, profiles, stopped), ours))
+            lambda n: _node(ironic, n, profiles, stopped, family), ours))
     return {
         'schema': SCHEMA, 'at': cells.moment(time.time()),
         'profiles': facts, 'nodes': rows,
@@ -121,8 +123,8 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
 
 
 def _node(ironic: api.Ironic, node: Document,
-          profiles: Mapping[str, Profile],
-          stopped: Collection[str]) -> dict[str, Any]:
+          profiles: Mapping[str, Profile], stopped: Collection[str],
+          children: Sequence[Document]) -> dict[str, Any]:
     seen, failed = _seen(ironic, node)
     denied = list(seen.denied)
     events: list[dict[str, Any]] | None = None
@@ -151,7 +153,7 @@ def _node(ironic: api.Ironic, node: Document,
         'devices': list(doc['devices']) if doc else _partial(seen),
         'traits': None if seen.traits is None else list(seen.ours),
         'profiles': stands, 'drift': standing.drift(seen, stands),
-        'stopped': _stopped(node, info, stopped),
+        'stopped': _stopped(node, children, stopped),
         'working': _working(info), 'last': info.get(keys.RESULT),
         'applied': info.get(keys.APPLIED), 'evidence': events,
         'denied': denied, 'failed': failed}
@@ -171,12 +173,12 @@ def _seen(ironic: api.Ironic, node: Document) -> tuple[Seen, str | None]:
                     else tuple(sorted(names))), str(error)
 
 
-def _stopped(node: Document, info: Document,
+def _stopped(node: Document, children: Sequence[Document],
              stopped: Collection[str]) -> str | None:
     """Why no write begins on a node, or None."""
-    hold = info.get(keys.HOLD)
+    hold = api.held(node, children)
     if hold:
-        return view.held(hold)
+        return hold
     if str(node.get('conductor')) in stopped:
         return f"writes are switched off on {node.get('conductor')}"
     return None

@@ -64,9 +64,13 @@ class Report(base.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Report."""
         ironic = self.ironic
-        nodes = ([ironic.node(ref) for ref in parsed_args.nodes]
-                 or ironic.nodes())
-        doc = fleet_report.make(ironic, nodes)
+        nodes, children = [ironic.node(r) for r in parsed_args.nodes], None
+        if nodes:
+            children = [child for node in nodes
+                        for child in ironic.children(str(node['uuid']))]
+        else:
+            nodes = ironic.nodes()
+        doc = fleet_report.make(ironic, nodes, children)
         self._say(doc)
         if parsed_args.save is not None:
             write(parsed_args.save, '--save', json.dumps(doc, indent=1) + '\n')

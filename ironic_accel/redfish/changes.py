@@ -73,6 +73,8 @@ def set_modes(reader: Reader, writer: Writer, devices: Devices,
                      'message_id': error.detail.message_id}
         done.append({'ref': list(change.item.ref),
                      'wanted': plain(change.item.wanted), **entry})
+    # The time of day tells one ticket from another; nothing is waited for
+    # by it (``patience``).
     return {'kind': 'set', 'at': time.time(), 'items': done}
 
 

@@ -92,7 +92,8 @@ class LookHistory:
     def failed(self, bmc: str, uri: str) -> float:
         """Note a failed read.
 
-        :returns: epoch seconds of the first of the failures in a row.
+        :returns: epoch seconds of the first of the failures in a row, for
+            people: nothing is waited for by it.
         """
         with self._lock:
             known = self._of(bmc).since

@@ -117,6 +117,7 @@ def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     where = place(reader, shown, traffic=True)
     if where is None:
         return {'failed': f'{uri} is disabled at a host reset only'}
+    # The time of day tells one wait from another, and no more (``patience``).
     entry = {'switch': uri, 'at': time.time(), 'place': where.uri}
     try:
         with contextlib.suppress(OutcomeUnknown):

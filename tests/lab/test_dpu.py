@@ -62,7 +62,8 @@ def test_the_mode_of_a_dpu_is_set_by_its_host(
         at_host, at_card = stage.ledger(host), stage.ledger(card)
         assert at_host['writes'] == []
         assert len(at_card['writes']) == 1
-        assert [r['kind'] for r in at_host['resets']] == ['ForceOff', 'On']
+        assert [r['kind'] for r in at_host['resets']] == [
+            'GracefulShutdown', 'On']
         assert at_host['violations'] + at_card['violations'] == []
         assert NIC_MODE in ironic.traits(host.uuid)
         # The child says so too, by a look of its own.

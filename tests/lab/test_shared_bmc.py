@@ -77,8 +77,8 @@ def test_nodes_behind_one_bmc_push_one_after_another(
         first, second = (push['time'] for push in told['pushes'])
         assert second - first >= FLASH
         assert sorted((r['target'], r['kind']) for r in told['resets']) == [
-            ('Host0', 'ForceOff'), ('Host0', 'On'),
-            ('Host1', 'ForceOff'), ('Host1', 'On')]
+            ('Host0', 'GracefulShutdown'), ('Host0', 'On'),
+            ('Host1', 'GracefulShutdown'), ('Host1', 'On')]
         for one in both:
             assert stage.result(one)['outcome'] == 'converged'
     finally:

@@ -34,6 +34,9 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor import context
+from ironic_accel.conductor import guard
+from ironic_accel.conductor import holds
+from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Unreachable
@@ -73,15 +76,15 @@ class World:
         first, state = FIRST[kind]
         listed = [{'interface': 'vendor', 'priority': 0, 'abortable': False,
                    'args': {}, **step} for step in steps]
-        info = {f'{kind}_steps': listed,
+        info = {**fields.pop('held', {}), f'{kind}_steps': listed,
                 'cleaning_disable_ramdisk': True,
                 'service_disable_ramdisk': True}
         self.stage.node = self.stage.make_node(
             boot_interface=boot, deploy_interface=deploy,
             provision_state=state, driver_internal_info=info,
-            target_provision_state=(
+            **{'target_provision_state': (
                 states.MANAGEABLE if kind == 'clean' else states.ACTIVE),
-            **fields)
+               **fields})
         task = self.stage.acquire(self.stage.node)
         first(task, 0)
         if task.node is not None:
@@ -142,6 +145,10 @@ def world(stage: Stage) -> Iterator[World]:
         yield made
 
 
+#: An automated clean of a node that somebody holds.
+HELD: dict[str, Any] = {
+    'held': {holds.KEY: {'reason': 'audit', 'by': 'ops', 'at': 1.0}},
+    'target_provision_state': states.AVAILABLE}
 APPLY: dict[str, Any] = {
     'step': 'apply_profile', 'args': {'profile': 'h100-strict'}}
 REFUSED: dict[str, dict[str, Any]] = {
@@ -287,6 +294,69 @@ def test_an_abort_of_a_service_without_a_ramdisk_touches_no_power(
     assert world.stage.node.provision_state == states.ACTIVE
     assert 'not run for that: vendor.refresh_traits' in (
         world.stage.node.last_error)
+
+
+@pytest.mark.parametrize('boot', BOOTS)
+def test_a_clean_that_ironic_begins_over_a_write_fails_and_is_not_stuck(
+        world: World, boot: str) -> None:
+    """``provide`` asks no interface first: the worker does, and takes
+    nothing but an invalid parameter for a failure."""
+    node = world.stage.node = world.stage.make_node(
+        boot_interface=boot, deploy_interface='direct',
+        provision_state=states.CLEANING,
+        target_provision_state=states.AVAILABLE)
+    task = world.stage.acquire(node)
+    guard.put(task.node, 'gpu-0', 0.0, 600)
+    saving.save(task.node)
+    cleaning.do_node_clean(task)
+    task.release_resources()
+    node.refresh()
+    assert node.provision_state == states.CLEANFAIL
+    assert 'flash in progress on gpu-0' in node.last_error
+    assert world.power == []
+    assert guard.stands(node) is not None
+
+
+@pytest.mark.parametrize(('on_failure', 'state'), [
+    ('fail', states.CLEANFAIL), ('quarantine', states.AVAILABLE)])
+def test_an_automated_clean_of_a_held_node_with_a_baseline(
+        world: World, on_failure: str, state: str) -> None:
+    """Nobody gets a node that was not brought to its baseline; nothing is
+    written, and no power is touched for it."""
+    CONF.set_override('baseline_on_failure', on_failure,
+                      group='accelerator')
+    try:
+        world.begin('clean', {'step': 'apply_baseline'},
+                    {'step': 'refresh_traits'},
+                    boot='redfish-virtual-media', deploy='direct',
+                    driver_info={'redfish_address': 'https://bmc',
+                                 'redfish_system_id': '/s/1',
+                                 'accel_baseline': 'h100-new'},
+                    **HELD)
+        told = world.run()
+    finally:
+        CONF.clear_override('baseline_on_failure', group='accelerator')
+    node = world.stage.node
+    # In quarantine Ironic goes on with the next step, which looks.
+    assert (told['step'], told['outcome']) == (
+        ('apply_baseline', 'refused') if on_failure == 'fail'
+        else ('refresh_traits', 'done'))
+    assert node.provision_state == state
+    assert world.power == []
+    assert (world.stage.box.writes, world.stage.box.resets) == (0, [])
+    assert 'is held by ops: audit' in node.last_error
+    assert node.maintenance
+    assert holds.of(node) is not None
+
+
+def test_an_automated_clean_of_a_held_node_without_a_baseline_goes_on(
+        world: World) -> None:
+    world.begin('clean', {'step': 'apply_baseline'},
+                {'step': 'refresh_traits'},
+                boot='redfish-virtual-media', deploy='direct', **HELD)
+    assert world.run()['step'] == 'refresh_traits'
+    assert world.stage.node.provision_state == states.AVAILABLE
+    assert world.power == []
 
 
 @pytest.mark.parametrize('kind', ['clean', 'service'])

@@ -165,6 +165,32 @@ def test_whoever_may_not_ask_the_conductor_sees_a_hold_in_the_list(
         stopped is not None)
 
 
+@pytest.mark.parametrize('words', [
+    ('report',), ('report', 'gpu-a'), ('list', 'gpu-a')])
+@pytest.mark.parametrize('role', ['admin', 'reader'])
+@pytest.mark.parametrize('whose', ['gpu-a', 'other'])
+def test_a_hold_of_a_child_is_shown_at_its_parent(
+        make_cloud: MakeCloud, role: str, words: tuple[str, ...],
+        whose: str) -> None:
+    """The parent's runs write to it: they are held by it."""
+    cloud = furnished(make_cloud, role, None)
+    other = cloud.add('other')
+    parent = cloud.nodes['gpu-a'] if whose == 'gpu-a' else other
+    cloud.add('dpu', parent_node=parent['uuid'],
+              driver_internal_info=dict(HELD))
+    why = 'child node dpu is held by ops: audit'
+    cloud.passthru['accel_progress'] = lambda node, body: (200, {
+        'guard': None,
+        'stopped': why if node['uuid'] == parent['uuid'] else None})
+    shown = run(cloud, *words, *(
+        ('-f', 'json') if words[0] == 'report' else ()))
+    assert shown.status == 0, shown.err
+    if words == ('report',) or whose == 'gpu-a':
+        assert why in shown.out + shown.err
+    else:
+        assert why not in shown.out + shown.err
+
+
 @pytest.mark.parametrize(('stopped', 'writes', 'told'), [
     (WHY, True, 'held by ops: audit'),
     ('off', False, 'writes are switched off on one'),
