@@ -124,6 +124,10 @@ def _keeps_bmc(node: Any) -> bool:
     intent = (info.get(operation.RECORD_KEY) or {}).get('intent') or {}
     if standing.get('kind') == 'reset' and not standing.get('over'):
         return bool(intent.get('effect') == Effect.AUX_CYCLE)
+    if not intent:
+        # A write of ours that nobody has to find out about any more is over;
+        # what goes on by itself, as a copy in the background, is not.
+        return standing.get('kind') == 'busy'
     return bool(intent.get('way') != agent_backend.NAME)
 
 

@@ -159,14 +159,13 @@ def _tick(task: Any, current: operation.Operation) -> None:
 
 
 def _work(ctx: Context) -> Ending | None:
-    if ctx.operation.work == 'apply':
-        end = _apply(ctx)
-    elif ctx.operation.work == baseline.WORK:
-        end = baseline.select(ctx)
-    elif ctx.operation.work == firstboot.WORK:
-        end = firstboot.work(ctx)
-    else:
-        end = looking.WORK[ctx.operation.work](ctx)
+    try:
+        end = _do(ctx)
+    except (holds.Held, journal.BmcBusy):
+        # Nothing was begun; what was seen counts all the same. Two nodes
+        # behind one BMC would wait for each other's guard for ever.
+        guarding.follow(ctx)
+        raise
     ctx.change(writes=ctx.operation.writes + ctx.backend.writes,
                requests=ctx.operation.requests + ctx.backend.requests)
     if ctx.operation.work != 'watch':
@@ -175,6 +174,16 @@ def _work(ctx: Context) -> Ending | None:
         saving.save(ctx.node, touch=True)
         return None
     return end
+
+
+def _do(ctx: Context) -> Ending | None:
+    if ctx.operation.work == 'apply':
+        return _apply(ctx)
+    if ctx.operation.work == baseline.WORK:
+        return baseline.select(ctx)
+    if ctx.operation.work == firstboot.WORK:
+        return firstboot.work(ctx)
+    return looking.WORK[ctx.operation.work](ctx)
 
 
 def _apply(ctx: Context) -> Ending | None:

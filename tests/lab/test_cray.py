@@ -119,8 +119,8 @@ def test_both_nodes_burn_at_once_and_push_one_after_another(
         for name in NAMES}
     # Each has reset its own System, once, and nobody the enclosure.
     assert sorted(resets(told)) == [
-        ('Node0', 'GracefulShutdown'), ('Node0', 'On'),
-        ('Node1', 'GracefulShutdown'), ('Node1', 'On')]
+        ('Node0', 'ForceOff'), ('Node0', 'On'),
+        ('Node1', 'ForceOff'), ('Node1', 'On')]
     assert fpgas(box) == {'Node0': NEW, 'Node1': NEW}
     for one in pair:
         assert stage.result(one)['outcome'] == 'converged'
@@ -146,6 +146,6 @@ def test_a_node_is_reset_beside_an_active_one_but_never_over_its_head(
     assert f'node {neighbour.uuid} behind the same BMC is active' in error
     assert len(told['pushes']) == 1
     assert told['violations'] == []
-    assert resets(told) == [('Node0', 'GracefulShutdown'), ('Node0', 'On')]
+    assert resets(told) == [('Node0', 'ForceOff'), ('Node0', 'On')]
     assert fpgas(one) == {'Node0': OLD, 'Node1': OLD}
     assert ironic.node(neighbour.uuid)['power_state'] == 'power on'

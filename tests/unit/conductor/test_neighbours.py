@@ -27,6 +27,7 @@ from ironic import objects
 import pytest
 
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import guarding
 from ironic_accel.conductor import journal
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor import operation
@@ -167,6 +168,34 @@ def test_what_is_copied_on_without_an_intent_is_waited_for(
     neighbour.wipe({})
     task = acquire(make_node(), shared=True)
     assert neighbours.writing(task) == neighbour.node.uuid
+
+
+@pytest.mark.parametrize('kind', ['action', 'busy'])
+def test_two_that_found_each_other_writing_do_not_wait_for_ever(
+        stage: Stage, neighbour: Neighbour, kind: str) -> None:
+    """Each has a guard left of what it could not begin."""
+    stage.begin(profile='h100-new')
+    task = stage.acquire(stage.node)
+    guard.put(task.node, 'gpu-0', 1.0, 600.0, kind)
+    saving.save(task.node)
+    task.release_resources()
+    neighbour.begin()
+    for _ in range(guarding.QUIET):
+        assert neighbour.node.uuid in stage.tick().progress
+    assert guard.stands(stage.node) is None
+    task = stage.acquire(neighbour.node, shared=True)
+    assert neighbours.writing(task) is None
+    assert stage.box.writes == 0
+
+
+def test_what_could_not_be_begun_keeps_nobody(
+        neighbour: Neighbour, make_node: Make, acquire: Make) -> None:
+    """Its guard stands until the box is seen idle, and no longer."""
+    task = acquire(neighbour.node)
+    guard.put(task.node, 'gpu-7', 1.0, 600.0)
+    saving.save(task.node)
+    task.release_resources()
+    assert neighbours.writing(acquire(make_node(), shared=True)) is None
 
 
 @pytest.mark.parametrize('wiped', [False, True])
