@@ -52,10 +52,9 @@ def images(sources: Mapping[str, Any]) -> Images:
     :param sources: ``schemes``, ``hosts`` and ``max_bytes`` of the
         conductor's policy; what is missing is the strictest default.
     """
-    return _store(
-        frozenset(sources.get('schemes') or ('https',)),
-        None if sources.get('hosts') is None else tuple(sources['hosts']),
-        int(sources.get('max_bytes') or 4 << 30))
+    from ironic_accel.inband import serve
+
+    return _store(*serve.sources(sources))
 
 
 @functools.cache

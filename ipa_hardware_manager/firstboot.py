@@ -59,9 +59,11 @@ def bring(document: Mapping[str, Any], look_only: bool = False,
         suits the instance, and what was ``delivered``, or None.
     :raises: AccelError where it cannot be written.
     """
-    if document.get('schema') != 'first-boot/1':
-        raise BadInput(f"schema: {document.get('schema')!r} where "
-                       "'first-boot/1' was expected")
+    schema = document.get('schema') if isinstance(
+        document, Mapping) else None
+    if schema != 'first-boot/1':
+        raise BadInput(f"schema: {schema!r} where 'first-boot/1' was "
+                       'expected')
     try:
         return _bring(document, look_only, configdrive, node)
     except (errors.RESTError, processutils.ProcessExecutionError) as exc:

@@ -25,13 +25,17 @@ import re
 import tempfile
 from typing import Any
 
+from ironic_accel.bounded import files
 from ironic_accel.cli import elapsed
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
+from ironic_accel.model import strict_json
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
 
 SCHEMA = 'journal/1'
+#: Bytes of a journal: a record has 8 KiB.
+_MOST = 1 << 20
 
 
 def default_folder() -> str:
@@ -96,8 +100,8 @@ class FileJournal:
             or that a later version wrote.
         """
         try:
-            with open(self.path, encoding='utf-8') as file:
-                raw = json.load(file)
+            with files.open_regular(self.path) as file:
+                raw = strict_json.parse(file.read(_MOST + 1), _MOST)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as exc:

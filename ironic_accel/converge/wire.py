@@ -40,6 +40,7 @@ from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.given import Given
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Change
@@ -110,14 +111,24 @@ def action_to_dict(action: Action) -> dict[str, Any]:
 
 
 def action_from_dict(raw: Mapping[str, Any]) -> Action:
-    """Read an action back."""
-    return Action(
+    """Read an action back.
+
+    :raises: AttributeError, KeyError, TypeError or ValueError for what is
+        none.
+    """
+    action = Action(
         raw['verb'], raw['way'],
         tuple(Change(item_from_dict(c['item']), value_of(c['seen']))
               for c in raw['changes']),
         Effect(raw['effect']), raw.get('image'),
         tuple((d, n) for d, n in raw.get('also_writes', ())),
         raw.get('lane', ''))
+    texts = [action.verb, action.way, action.lane, action.image or '',
+             *(t for i in action.items for t in (*i.ref, i.kind)),
+             *(t for ref in action.also_writes for t in ref)]
+    if not all(isinstance(t, str) for t in texts):
+        raise ValueError('names are texts')
+    return action
 
 
 def result_to_dict(result: Result) -> dict[str, Any]:
@@ -255,13 +266,22 @@ def start_from_dict(raw: Mapping[str, Any]) -> Start:
         image = raw.get('image')
         return Start(
             action_from_dict(raw['action']),
-            tuple(Whose(**d) for d in raw['devices']),
+            tuple(map(_whose, Given(raw['devices'], 'devices').each())),
             image_from_dict(image) if image else None,
             bool(raw.get('force', False)), dict(raw.get('sources') or {}))
     except (AttributeError, IndexError, KeyError, TypeError,
             ValueError) as exc:
         raise BadInput(f'{START}: {type(exc).__name__}: '
                        f'{str(exc)[:200]}') from exc
+
+
+def _whose(given: Given) -> Whose:
+    """:raises: Wrong"""
+    def text(name: str) -> str | None:
+        return given[name].maybe(given[name].text)
+
+    return Whose(given['id'].text(), given['kind'].text(), text('serial'),
+                 text('address'), text('location'))
 
 
 def error_to_dict(error: AccelError) -> dict[str, Any]:

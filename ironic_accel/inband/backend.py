@@ -235,8 +235,11 @@ class LocalBackend:
             return Unknown(job.lost)
         if job.results is None:
             return Unknown('who did the write died during it')
-        return Ended(tuple(_renamed(wire.result_from_dict(r), job.names)
-                           for r in job.results))
+        try:
+            return Ended(tuple(_renamed(wire.result_from_dict(r), job.names)
+                               for r in job.results))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return Unknown('what is kept of this write is damaged')
 
     def _device(self, device_id: str) -> Device:
         device = self._look.device(device_id)

@@ -95,7 +95,7 @@ def _session(host: Host, pid: int) -> int | None:
     """The session of a process (proc(5), /proc/PID/stat, field 6)."""
     fields = (host.read(f'/proc/{pid}/stat') or '').rpartition(')')[2]
     words = fields.split()
-    return int(words[3]) if len(words) > 3 else None
+    return int(words[3]) if len(words) > 3 and words[3].isdecimal() else None
 
 
 def _all(host: Host) -> Iterator[Flash]:

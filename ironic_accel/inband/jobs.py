@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import fcntl
@@ -32,18 +33,23 @@ import pathlib
 import shutil
 import threading
 import time
+from types import NoneType
 from typing import Any
 import uuid
 
+from ironic_accel.bounded import files
 from ironic_accel.inband import private
 from ironic_accel.inband.host import FlashNote
 from ironic_accel.inband.host import start_time
+from ironic_accel.model import strict_json
 from ironic_accel.model.device import Busy
 from ironic_accel.model.plan import Ref
 
 LOG = logging.getLogger(__name__)
 
 SCHEMA = 'job/1'
+#: Bytes of a job's file.
+_MOST = 1 << 20
 
 #: Ended jobs that are kept for whoever asks late.
 _KEPT = 64
@@ -100,13 +106,29 @@ class Job:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Job:
-        """Read a file's content back."""
+        """Read a file's content back.
+
+        :raises: AttributeError, KeyError, TypeError or ValueError for what
+            is none.
+        """
         known = {k: v for k, v in raw.items() if k != 'schema'}
         known['refs'] = tuple((d, n) for d, n in raw['refs'])
         known['cards'] = tuple(raw['cards'])
-        known['worker'] = tuple(raw['worker'])
-        known['flashes'] = tuple((p, s) for p, s in raw['flashes'])
-        return cls(**known)
+        known['worker'] = _process(raw['worker'])
+        known['flashes'] = tuple(map(_process, raw['flashes']))
+        job = cls(**known)
+        texts = (job.id, job.way, job.verb, job.summary, *job.cards,
+                 *(t for ref in job.refs for t in ref),
+                 *(t for pair in job.names.items() for t in pair),
+                 *(x for x in (job.boot, job.image, job.lost)
+                   if x is not None))
+        numbers = (job.since, *(x for x in (job.begun, job.percent)
+                                if x is not None))
+        if not all(isinstance(t, str) for t in texts) or not all(
+                type(x) in (int, float) for x in numbers) or not isinstance(
+                    job.results, list | None):
+            raise ValueError('a field has another type')
+        return job
 
     @property
     def overdue(self) -> str | None:
@@ -140,6 +162,14 @@ class Job:
         return Busy('flash' if self.verb == 'burn' else 'task', self.id,
                     self.overdue or self.summary, self.percent, self.refs,
                     self.image, self.ticket)
+
+
+def _process(raw: Sequence[Any]) -> tuple[int, int | None]:
+    """Process id and start time."""
+    pid, start = raw
+    if type(pid) is not int or type(start) not in (int, NoneType):
+        raise ValueError('a process has another form')
+    return pid, start
 
 
 def _since_boot() -> float:
@@ -217,15 +247,20 @@ class Jobs:
         if not job_id.isalnum():
             return None
         try:
-            text = (self.folder(job_id) / 'job.json').read_text('utf-8')
-            raw = json.loads(text)
+            with files.open_regular(
+                    str(self.folder(job_id) / 'job.json'),
+                    follow=False) as file:
+                raw = strict_json.parse(file.read(_MOST + 1), _MOST)
         except (OSError, ValueError):
             return None
         if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
             return None
         try:
-            return Job.from_dict(raw)
-        except (KeyError, TypeError, ValueError):
+            job = Job.from_dict(raw)
+            if job.id != job_id:
+                raise ValueError('it is another job')
+            return job
+        except (AttributeError, KeyError, TypeError, ValueError):
             LOG.warning('%s is no job', self.folder(job_id))
             return None
 

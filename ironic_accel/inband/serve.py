@@ -30,8 +30,14 @@ from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.model import document
 from ironic_accel.model.device import Device
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.given import Given
+from ironic_accel.model.given import Wrong
+
+#: Bytes of an image where the conductor does not say.
+_LARGEST = 4 << 30
 
 #: Gives the images for a request, by what it says of their sources.
 ImagesFor = Callable[[Mapping[str, Any]], Images]
@@ -43,6 +49,25 @@ def told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return work()
     except AccelError as exc:
         return {'error': wire.error_to_dict(exc)}
+
+
+def sources(raw: Any) -> tuple[frozenset[str], tuple[str, ...] | None, int]:
+    """Schemes, hosts (None: any) and most bytes that the conductor's policy
+    allows; what is missing is the strictest default.
+
+    :raises: BadInput for what is no such policy.
+    """
+    given = Given(raw if raw else {}, 'sources')
+    try:
+        schemes = frozenset(s.one_of(('http', 'https', 'file'))
+                            for s in given['schemes'].each(8))
+        hosts = given['hosts'].maybe(
+            lambda: tuple(h.text() for h in given['hosts'].each()))
+        most = given['max_bytes'].maybe(
+            lambda: given['max_bytes'].number(1, _LARGEST))
+    except Wrong as exc:
+        raise BadInput(str(exc)) from exc
+    return schemes or frozenset({'https'}), hosts, most or _LARGEST
 
 
 def observe(backend: LocalBackend) -> dict[str, Any]:
@@ -59,7 +84,7 @@ def start(backend: LocalBackend, request: Mapping[str, Any],
           images: ImagesFor) -> dict[str, Any]:
     """``ticket``, for a request ``accel-start/1``; returns at once."""
     def work() -> dict[str, Any]:
-        asked = wire.start_from_dict(request)
+        asked = wire.start_from_dict(_object(request, 'request'))
         ours = {d.id: _ours(d, backend).id for d in asked.devices}
         action = whose.renamed(asked.action, ours)
         return {'ticket': dict(backend.begin(
@@ -72,7 +97,15 @@ def start(backend: LocalBackend, request: Mapping[str, Any],
 def poll(backend: LocalBackend, ticket: Mapping[str, Any]
          ) -> dict[str, Any]:
     """``poll``: what became of a write."""
-    return told(lambda: {'poll': wire.poll_to_dict(backend.poll(ticket))})
+    return told(lambda: {'poll': wire.poll_to_dict(
+        backend.poll(_object(ticket, 'ticket')))})
+
+
+def _object(raw: Any, name: str) -> Mapping[str, Any]:
+    """:raises: BadInput for what is no object."""
+    if not isinstance(raw, Mapping):
+        raise BadInput(f'{name}: an object was expected')
+    return raw
 
 
 def _ours(asked: wire.Whose, backend: LocalBackend) -> Device:

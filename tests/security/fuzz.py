@@ -257,13 +257,24 @@ def agent(rng: random.Random, good: dict[str, Any], seed: str,
                 wire.start_from_dict(raw)
 
 
+def request(device: str) -> dict[str, Any]:
+    """A good request to an agent."""
+    item = Item(device, 'sriov', 'mode', 'enabled')
+    return wire.Start(
+        Action('set', 'agent', (Change(item, 'disabled'),),
+               Effect.DEVICE_RESET),
+        (wire.Whose(device, 'nic', None, '0000:17:00.0'),)).to_dict()
+
+
 #: What is tried, with its share of the mutated answers.
-SHARES = {'bmc': 0.6, 'writes': 0.1, 'agent': 0.15, 'tools': 0.15}
+SHARES = {'bmc': 0.5, 'writes': 0.1, 'agent': 0.15, 'tools': 0.15,
+          'inside': 0.1}
 
 
 def run(count: int, seed: int, sources: list[str],
         kinds: Iterable[str] = tuple(SHARES)) -> dict[str, Tally]:
     """Try as many mutated answers as are wanted, over all kinds."""
+    from tests.security import fuzz_inside
     from tests.security import fuzz_tools
     logging.getLogger('sushy').setLevel(logging.CRITICAL)
     logging.getLogger('ironic_accel').setLevel(logging.CRITICAL)
@@ -273,6 +284,8 @@ def run(count: int, seed: int, sources: list[str],
     with contextlib.ExitStack() as stack:
         benches = (stack.enter_context(fuzz_tools.machines())
                    if 'tools' in tallies else [])
+        inside = (stack.enter_context(fuzz_inside.machine())
+                  if 'inside' in tallies else None)
         for name, tally in tallies.items():
             number = 0
             while tally.mutated < count * SHARES[name] / whole:
@@ -284,6 +297,11 @@ def run(count: int, seed: int, sources: list[str],
                     write(rng, mark, tally)
                 elif name == 'agent':
                     agent(rng, good, mark, tally)
+                elif inside is not None and name == 'inside':
+                    # Each of its kinds in turn, however few of its answers.
+                    which = sorted(inside.tries)[number % len(inside.tries)]
+                    with tally.attempt(f'{mark}/{which}'):
+                        tally.mutated += inside.tries[which](rng)
                 else:
                     fuzz_tools.look(rng, benches[number % len(benches)],
                                     mark, tally)

@@ -23,7 +23,8 @@ from tests.security import fuzz
 from tests.security import mutate
 
 
-@pytest.mark.parametrize('kind', ['bmc', 'writes', 'agent', 'tools'])
+@pytest.mark.parametrize('kind', [
+    'bmc', 'writes', 'agent', 'tools', 'inside'])
 def test_no_exception_but_ours_and_each_in_its_time(kind: str) -> None:
     tally = fuzz.run(400, 11, list(fuzz.BOXES), (kind,))[kind]
     assert tally.wrong == []

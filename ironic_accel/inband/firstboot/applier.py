@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,9 @@ TOOL = 120.0
 #: Services come before virtual functions: a device that goes down and up
 #: loses those.
 ORDER = ('mig', 'services', 'vfs')
+#: By mode, the type of a value.
+WANTED = {'mig': str, 'services': list, 'vfs': int}
+ADDRESS = re.compile('[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}[.][0-7]$')
 
 
 class Failed(Exception):
@@ -238,20 +242,50 @@ SETTERS: dict[str, Callable[[Card, Any, float], bool]] = {
     'mig': mig, 'services': services, 'vfs': vfs}
 
 
-def apply(document: dict[str, Any], root: str = '/',
+def _items(document: Any) -> list[dict[str, Any]]:
+    """The items of a document in the order in which they are set.
+
+    :raises: Failed for what is no such document.
+    """
+    if not isinstance(document, dict) or document.get('schema') != SCHEMA:
+        seen = document.get('schema') if isinstance(
+            document, dict) else document
+        raise Failed(f'schema: {str(seen)[:80]!r} where {SCHEMA!r} was '
+                     'expected')
+    items = document.get('items')
+    if not isinstance(items, list):
+        raise Failed('items: a list was expected')
+    for item in items:
+        if not isinstance(item, dict) or not all(
+                isinstance(item.get(n), str) for n in (
+                    'mode', 'device', 'address', 'pci')):
+            raise Failed('items: each has a mode, device, address and pci')
+        kind = WANTED.get(item['mode'])
+        if kind is None or not ADDRESS.match(item['address']):
+            raise Failed(f"items: {item['mode'][:40]!r} at "
+                         f"{item['address'][:40]!r} is no mode of a device")
+        value = item.get('wanted')
+        if type(value) is not kind or (isinstance(value, list) and not all(
+                isinstance(v, str) for v in value)):
+            raise Failed(f"items: {item['mode']}: {str(value)[:80]!r} is no "
+                         'value of it')
+    return sorted(items, key=lambda i: ORDER.index(i['mode']))
+
+
+def apply(document: Any, root: str = '/',
           patience: float = PATIENCE) -> bool:
     """Set all items of a document; whether all hold now.
 
     Each is tried whatever became of the others. ``<3>`` and ``<5>`` are the
     priorities that the journal reads (sd-daemon(3)).
     """
-    if document.get('schema') != SCHEMA:
-        print(f"<3>schema: {document.get('schema')!r} where {SCHEMA!r} was "
-              'expected')
+    try:
+        items = _items(document)
+    except Failed as exc:
+        print(f'<3>{exc}')
         return False
     well = True
-    for item in sorted(document['items'],
-                       key=lambda i: ORDER.index(i['mode'])):
+    for item in items:
         name = f"{item['mode']} of {item['device']}"
         try:
             card = find(root, item['address'], item['pci'])
@@ -263,14 +297,18 @@ def apply(document: dict[str, Any], root: str = '/',
             became = 'set to' if done else 'is already'
             print(f"<5>{name}: {became} {item['wanted']}")
     said = '<5>{}: all modes hold' if well else '<3>{}: not all modes hold'
-    print(said.format(f"profile {document['profile']}"))
+    print(said.format(f"profile {str(document.get('profile'))[:80]}"))
     return well
 
 
 def main(argv: list[str]) -> int:
     """``first-boot.py DOCUMENT``: 0 where all modes hold, else 1."""
-    with open(argv[1], encoding='utf-8') as file:
-        document = json.load(file)
+    try:
+        with open(argv[1], encoding='utf-8') as file:
+            document = json.load(file)
+    except (OSError, ValueError, RecursionError) as exc:
+        print(f'<3>{argv[1]} cannot be read: {str(exc)[:200]}')
+        return 1
     return 0 if apply(document) else 1
 
 

@@ -26,6 +26,8 @@ import pathlib
 import re
 from typing import Any, Literal
 
+from ironic_accel.bounded import files
+
 #: What blkid calls what cannot be written into.
 _SEALED = {
     'crypto_LUKS': 'the disk is encrypted with LUKS',
@@ -43,6 +45,8 @@ _CMDLINES = ('etc/kernel/cmdline', 'etc/default/grub', 'boot/grub/grub.cfg',
              'boot/cmdline.txt')
 _SYSTEMD = ('usr/lib/systemd/systemd', 'lib/systemd/systemd')
 _INIT = ('sbin/init', 'usr/sbin/init')
+#: Bytes of a file, and levels of brackets in it, that are looked at.
+_MOST, _DEEPEST = 64 << 10, 24
 _OLDEST = 7
 
 
@@ -94,8 +98,14 @@ def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
 
 
 def _text(path: pathlib.Path) -> str:
+    """The beginning of a text file; nothing of what is no regular one.
+
+    The image is somebody else's: a FIFO would be waited for, and a link may
+    lead to a device of the ramdisk.
+    """
     try:
-        return path.read_text('utf-8', errors='replace')
+        with files.open_regular(str(path)) as file:
+            return file.read(_MOST).decode('utf-8', errors='replace')
     except OSError:
         return ''
 
@@ -168,9 +178,21 @@ def _cloud_init(root: pathlib.Path) -> bool:
 def _mapping(path: pathlib.Path) -> dict[str, Any]:
     import yaml
 
+    text = _text(path)
+    if _depth(text) > _DEEPEST:
+        return {}
     try:
-        data = yaml.safe_load(_text(path))
-    except yaml.YAMLError:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
 
+
+
+def _depth(text: str) -> int:
+    """How deep brackets are nested, at most: PyYAML takes long for many."""
+    most = depth = 0
+    for char in text:
+        depth += (char in '[{') - (char in ']}')
+        most = max(most, depth)
+    return most
