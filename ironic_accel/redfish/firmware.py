@@ -73,14 +73,24 @@ def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],
 
     :param devices: gets a baseboard more where only firmware shows it.
     """
+    open_to_cards: set[str] = set()
     for one in shown:
         entry = _entry(one, scope.quirks)
         owner = _owner(entry, scope, devices)
-        if owner is None and entry.rule is not None:
+        rule = entry.rule
+        if owner is None and rule is not None and rule.by == 'rot' and (
+                scope.lost_chassis):
+            # The root of trust that tells whose it is may be among them.
+            open_to_cards.add(rule.component)
+        if owner is None and rule is not None:
             owner = _bare_board(entry, scope, devices)
         if owner is not None:
             components.add(owner, entry, kind_of(owner, catalog), catalog,
                            service)
+    for found in devices:
+        if '/NetworkAdapters/' in found.uri:
+            found.unread |= {f'firmware:{name}' for name in open_to_cards
+                             if found.component(name) is None}
 
 
 def spoil(reader: Reader, scope: Scope, devices: list[Found],
@@ -215,8 +225,11 @@ def _guarded(rot: str, scope: Scope, adapters: list[Found]) -> Found | None:
                     if c.link('Links', 'ContainedBy') == card
                     and c.uri.rsplit('_', 1)[0] == (
                         guard.uri.rsplit('_', 1)[0] if guard else ''))
-    if len(guards) != len(here):
-        # A GB200's two cards of a board have one between them.
+    if len(guards) != len(here) or any(
+            last(u).rsplit('_', 1)[0] == rot.rsplit('_', 1)[0]
+            for u in scope.lost_chassis):
+        # A GB200's two cards of a board have one between them; and one that
+        # is not read may be another one of this card.
         return None
     return here[guards.index(rot)]
 

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 #: DMTF mockup of a SmartNIC).
 _DPU = re.compile(r'bluefield|dpu|soc|nic', re.I)
 
+#: Ids of Chassis that are roots of trust: which card one guards tells whose
+#: a firmware entry is (NVIDIA's bmcweb, ``IRoT_CX8_0``).
+_ROT = re.compile(r'RoT')
+
 #: What kind of BMC it is that has no System, by what its root lists
 #: (ServiceRoot v1.17) and by its Chassis' types (Chassis v1.25).
 _SERVICES = (('PowerEquipment', 'power shelf or PDU'),
@@ -91,8 +95,9 @@ def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
                  else ADAPTER_KINDS if adapters else ())
         holds = any(c.has('Oem', 'Nvidia', 'BackgroundCopyStatus')
                     for c in like)
-        if kinds or holds:
-            reader.note(uri, Spoils(Role.DEVICE, kinds, holds=holds,
+        facts = ('firmware',) if _ROT.search(last(uri)) else ()
+        if kinds or holds or facts:
+            reader.note(uri, Spoils(Role.DEVICE, kinds, facts, holds=holds,
                                     optional=False))
 
 

@@ -53,6 +53,7 @@ class Scope:
     :ivar alone: whether it is the only host behind the BMC.
     :ivar quirks: the vendors' ways of this box.
     :ivar lost_boards: paths of baseboards that are listed and unread.
+    :ivar lost_chassis: the same of Chassis.
     """
 
     root: Fields
@@ -63,6 +64,7 @@ class Scope:
     alone: bool
     quirks: tuple[Quirks, ...]
     lost_boards: tuple[str, ...] = ()
+    lost_chassis: tuple[str, ...] = ()
 
     def levels(self, name: str) -> int:
         """How deep to expand a resource, by its name in the tables."""
@@ -109,7 +111,7 @@ def find(reader: Reader, system: str | None) -> Scope:
         tuple(d for d in dpus if d.uri != own.uri
               and (_tied(d, ours) or alone)),
         ours, alone, quirks,
-        tuple(u for u in lost if _is_baseboard(u, quirks)))
+        tuple(u for u in lost if _is_baseboard(u, quirks)), tuple(unread))
     losses.systems(reader, scope, lost, _is_another_host)
     losses.chassis(reader, scope, chassis, unread)
     return scope

@@ -506,9 +506,16 @@ def test_a_root_of_trust_for_two_cards_tells_of_neither(
                                        SYSTEM, hgx)
     docs[f'{V1}/Chassis'] = collection(f'{V1}/Chassis', 'Chassis', CHASSIS,
                                        board, *boxes)
-    parts = [d.component('nic') for d in look(docs, '1').devices
-             if d.kind == 'nic']
+    nics = [d for d in look(docs, '1').devices if d.kind == 'nic']
+    parts = [d.component('nic') for d in nics]
     assert [p and p.running for p in parts] == versions
+    assert [d.unread for d in nics] == [()] * 2
+    docs[boxes[0]] = 503
+    seen = look(docs, '1')
+    nics = [d for d in seen.devices if d.kind == 'nic']
+    assert all(not d.components for d in nics)
+    assert [d.unread for d in nics] == [('firmware:nic',)] * 2
+    assert boxes[0] in {u.source for u in seen.unread}
 
 
 @pytest.mark.parametrize(('board', 'kinds'), [
