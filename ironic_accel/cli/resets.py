@@ -170,7 +170,11 @@ class Resetter:
             return Step(record, now + wait,
                         f'the BMC is busy: {error.detail.summary}')
         if notes.phase == 'aux':
-            failed = Notes('on', now, failed=error.detail.to_dict())
+            detail = dataclasses.replace(error.detail, todo=(
+                error.detail.todo or 'what was written waits for it: cut the '
+                'power of the box by hand, or see why its BMC refuses to, '
+                'then run again'))
+            failed = Notes('on', now, failed=detail.to_dict())
             return Step(self._keep(record, failed), now,
                         'the auxiliary power was not cut, powering on')
         self._keep(record, notes)

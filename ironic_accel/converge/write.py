@@ -230,7 +230,7 @@ def go_on(run: Run, intent: Intent, told: Continues) -> Outcome:
         if exc.detail.error_class is ErrorClass.TRANSIENT:
             return run.wait(f'turned down: {exc.detail.summary}',
                             run.pace.look)
-        return run.fail(exc.detail)
+        return run.fail(_turned_down(exc.detail))
     if isinstance(after, Continues):
         run.save(intent=dataclasses.replace(
             intent, ticket=dict(after.ticket)))
@@ -255,7 +255,16 @@ def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
     run.save(intent=None, failure=exc.detail.to_dict())
     if exc.detail.error_class is ErrorClass.TRANSIENT:
         return run.wait(f'turned down: {exc.detail.summary}', run.pace.look)
-    return run.fail(exc.detail)
+    return run.fail(_turned_down(exc.detail))
+
+
+def _turned_down(detail: Detail) -> Detail:
+    """A refusal of the box, with what to do where it does not say."""
+    if detail.todo is not None:
+        return detail
+    return dataclasses.replace(
+        detail, todo='nothing was written by it; see what the box wants, '
+                     'then run again')
 
 
 def _later(run: Run, seconds: float, detail: Detail) -> Outcome:
