@@ -185,13 +185,15 @@ class Look:
             'written here; install ironic-accel as a package')]
         for card in cards:
             mine = self._claims.get(card.address, ())
-            if all(f.generic for f in mine) and not any(
-                    t.components or t.modes or t.health or t.unread
-                    for f in card.functions
-                    for t in told.get(f.address, ())):
-                out.append(Warned(
-                    card.address, 'no tool family here is for this device: '
-                    'its health, versions and modes are untold'))
+            if any(t.components or t.modes or t.health or t.unread
+                   or t.absent or t.serial for f in card.functions
+                   for t in told.get(f.address, ())):
+                continue
+            why = ('no tool family here is for this device'
+                   if all(f.generic for f in mine) else
+                   'nobody could be asked about this device')
+            out.append(Warned(card.address, f'{why}: its health, versions '
+                              'and modes are untold'))
         return out
 
     def _dated(self, unread: Iterable[Unread]) -> tuple[Unread, ...]:

@@ -121,7 +121,7 @@ class Alveo(common.BaseFamily):
             if ran.ok and common.bdf(found.get('bdf')) == address:
                 return found
         unread.append(common.unread(
-            TOOL, common.said(TOOL, ran) if not ran.ok
+            TOOL, common.said(TOOL, ran) if not ran.ok or raw is None
             else 'its report shows no such card', 'identity', 'firmware'))
         return {}
 

@@ -110,13 +110,14 @@ class AmdGpu(common.BaseFamily):
 
     def _static(self, host: Host, address: str) -> Told:
         ran = host.run((TOOL, *_STATIC, '--gpu', address), common.ASK)
-        for gpu in _gpus(ran):
+        gpus = _gpus(ran)
+        for gpu in gpus:
             if common.bdf(common.table(gpu.get('bus')).get(
                     'bdf')) == address:
                 return _told(gpu)
         return Told(unread=(common.unread(
-            TOOL, common.said(TOOL, ran) if not ran.ok
-            else 'it does not show this GPU', *self.facts(None)),))
+            TOOL, 'it does not show this GPU' if gpus
+            else common.said(TOOL, ran), *self.facts(None)),))
 
     def _health(self, host: Host, address: str
                 ) -> tuple[str | None, tuple[Unread, ...]]:

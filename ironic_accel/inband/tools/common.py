@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import json
 import re
+import signal
 from typing import Any
 
 from ironic_accel.converge.ports import Ready
@@ -29,6 +30,7 @@ from ironic_accel.inband.family import Progress
 from ironic_accel.inband.family import Seen
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.host import MAX_OUTPUT
+from ironic_accel.inband.host import NOT_STARTED
 from ironic_accel.inband.host import Ran
 from ironic_accel.model import strict_json
 from ironic_accel.model import version
@@ -120,11 +122,23 @@ def said(tool: str, ran: Ran) -> str:
     marks as an error, else the last."""
     if ran.timed_out:
         return f'{tool} did not end in time'
+    if ran.rc == NOT_STARTED and ran.pid is None:
+        return f'{tool} could not be started: {tell(ran.err)}'
     lines = [x.strip() for x in (*ran.out.splitlines(),
                                  *ran.err.splitlines()) if x.strip()]
     marked = [x for x in lines if _ERROR.match(x)]
     word = tell((*marked, *lines[-1:], 'nothing')[0])
+    if ran.rc is not None and ran.rc < 0:
+        return f'{tool} was ended by {_signal(-ran.rc)} and said: {word}'
     return f'{tool} ended with status {ran.rc} and said: {word}'
+
+
+def _signal(number: int) -> str:
+    """A signal by its name, as signal(7) has it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f'signal {number}'
 
 
 def warned(tool: str, address: str | None, message: str) -> Warned:

@@ -112,7 +112,10 @@ class Mellanox(common.BaseFamily):
             query = self._query(host, at, unread)
             config = Config() if host.which(CONFIG) is None else (
                 mellanox_config.query(host, at))
-            found, more = modes.read(config.parameters, config.lacking)
+            product = common.product_of(function)
+            found, more = modes.read(
+                config.parameters, config.lacking,
+                modes.NAMES if product is None else product.modes)
             part = firmware(query)
             told[at] = Told(
                 fit=Fit(psid=version.clean(query.get('PSID'))),
@@ -131,7 +134,7 @@ class Mellanox(common.BaseFamily):
         if ran.ok and 'FW Version' in found and 'PSID' in found:
             return found
         unread.append(common.unread(
-            FLINT, common.said(FLINT, ran) if not ran.ok else
+            FLINT, common.said(FLINT, ran) if not ran.ok or not found else
             'its query shows no FW Version and PSID', 'identity',
             'firmware:nic'))
         return {}

@@ -19,6 +19,7 @@ mode: NVIDIA BlueField Modes of Operation, NIC Mode for BlueField-2 and -3.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 import re
 from typing import Any
@@ -98,16 +99,20 @@ _READERS = {'mode': (_OFFLOAD, _dpu), 'sriov': ('SRIOV_EN', _switch),
             'link-type': ('LINK_TYPE_P1', _links)}
 
 
-def read(config: Config, lacking: str | None
+def read(config: Config, lacking: str | None,
+         names: Collection[str] = NAMES
          ) -> tuple[tuple[Mode, ...], tuple[Unread, ...]]:
     """The modes that a card has, and those that were asked in vain.
 
+    :param names: of the modes that such a card may have.
     :param lacking: why some of the parameters may be missing, or None: only
         then is a parameter that is not there one that the card has not.
     """
     found: list[Mode] = []
     unread: list[Unread] = []
     for name, (mark, reader) in _READERS.items():
+        if name not in names:
+            continue
         said = common.table(config.get(mark))
         if mark not in config and lacking is None:
             continue

@@ -109,6 +109,10 @@ class NvidiaGpu(common.BaseFamily):
     def _undriven(self, host: Host, function: Function,
                   warnings: dict[Warned, None]) -> Told:
         """A GPU that NVIDIA's driver does not hold."""
+        if function.driver is not None:
+            warnings[common.warned(
+                NVML, function.address, f'driver {function.driver} holds '
+                "the GPU: NVIDIA's own, which NVML asks, does not")] = None
         left = common.left_out(host, function, DRIVER)
         lost = (common.unread(NVML, left, *self.facts(None)),) if left else ()
         if not has_mode(function, 'cc'):

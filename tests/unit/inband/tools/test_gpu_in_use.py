@@ -148,3 +148,19 @@ def test_what_nvidia_smi_printed_where_it_did_not_reset(
     assert result.detail is not None
     assert result.detail.summary == (
         f'nvidia-smi did not reset the GPU: {why}')
+
+
+@pytest.mark.parametrize('driver', ['nouveau', 'vfio-pci'])
+def test_a_gpu_that_another_driver_holds_is_said_to_be_untold(
+        tmp_path: Path, state: State, driver: str) -> None:
+    host = h200.machine(tmp_path)
+    link = tmp_path / f'root/sys/bus/pci/devices/{h200.AT}/driver'
+    link.unlink()
+    link.symlink_to(f'../../drivers/{driver}')
+    seen = LocalBackend(host, [nvidia_gpu.NvidiaGpu()],
+                        folder=str(tmp_path / 'jobs')).observe()
+    (gpu,) = seen.devices
+    assert (gpu.health, gpu.modes, gpu.unread) == (None, (), ())
+    said = ' '.join(w.message for w in seen.warnings)
+    assert f'driver {driver} holds the GPU' in said
+    assert 'nobody could be asked about this device' in said

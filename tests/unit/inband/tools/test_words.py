@@ -284,10 +284,9 @@ def test_a_parameter_that_cannot_be_queried_costs_itself(
     told = _told(mellanox.Mellanox(), host,
                  _function('15b3:1021', '020000', NIC))
     assert {m.name: m.current for m in told.modes} == {
-        'sriov': None, 'vf-limit': 8, 'link-type': ('ib', 'eth'),
-        'mode': None}
-    assert {f for u in told.unread for f in u.facts} == {
-        'mode:sriov', 'mode:mode'}
+        'sriov': None, 'vf-limit': 8, 'link-type': ('ib', 'eth')}
+    # A mode that no such card has was not asked in vain.
+    assert {f for u in told.unread for f in u.facts} == {'mode:sriov'}
     assert all('Failed to query' in u.answer for u in told.unread)
 
 
@@ -397,3 +396,25 @@ def test_services_of_a_device_that_is_down_are_no_proof(
     assert (mode.current, mode.pending, mode.standing) == (
         current, pending, standing)
     assert bool(told.unread) is (standing is Standing.UNREAD)
+
+
+# Tools that crash or cannot be started: in plain words.
+
+@pytest.mark.parametrize(('script', 'words'), [
+    ('#!/bin/sh\necho odd; kill -SEGV $$\n',
+     'mstflint was ended by SIGSEGV and said: odd'),
+    ('#!/bin/sh\nkill -KILL $$\n',
+     'mstflint was ended by SIGKILL and said: nothing'),
+    ('#!/bin/sh\nexit 3\n', 'mstflint ended with status 3 and said: '
+     'nothing'),
+    ('#!/bin/sh\necho hm\n', 'mstflint ended with status 0 and said: hm'),
+    ('#!/bin/none\n', 'mstflint could not be started: ')])
+def test_how_a_tool_ended(tmp_path: pathlib.Path, script: str,
+                          words: str) -> None:
+    host = bench.host(tmp_path)
+    tool = tmp_path / 'bin' / 'mstflint'
+    tool.write_text(script)
+    tool.chmod(0o755)
+    told = _told(mellanox.Mellanox(), host,
+                 _function('15b3:1021', '020000', NIC))
+    assert told.unread[0].answer.startswith(words)
