@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import http
@@ -51,6 +52,24 @@ class Failure:
     answer: str
 
 
+#: How requests, urllib3 and http.client word what happened to a connection,
+#: and what that is in plain words, the more special first.
+_SILENCES = (
+    ('nothing listens there: connection refused', ('Connection refused',)),
+    ('its name is not known', ('Name or service not known',
+                               'Temporary failure in name resolution',
+                               'Failed to resolve')),
+    ('no way to it: host or network unreachable', ('No route to host',
+                                                   'is unreachable')),
+    ('its certificate is not trusted', ('CERTIFICATE_VERIFY_FAILED',)),
+    ('TLS failed', ('SSLError', 'SSL:')),
+    ('the answer broke off', ('IncompleteRead', 'InvalidChunkLength')),
+    ('the connection was closed without an answer', (
+        'Connection aborted', 'RemoteDisconnected',
+        'Connection reset by peer')),
+)
+
+
 class Getter:
     """Asks a BMC for resources.
 
@@ -62,6 +81,7 @@ class Getter:
     def __init__(self, connector: connect.Connector,
                  settings: Settings) -> None:
         self._connector = connect.reading(connector, settings)
+        self._address = connect.address(connector)
         self._settings = settings
         self._etags: dict[str, tuple[str, Doc]] = {}
         self.begin()
@@ -158,17 +178,28 @@ class Getter:
         self._gone += 1
         said = self._silence(error)
         if self._gone >= _GONE_AFTER or uri == ROOT:
-            raise Unreachable(f'the BMC does not answer: {said}',
+            raise Unreachable(f'the BMC at {self._address} does not '
+                              f'answer: {said}',
                               error_class=ErrorClass.TRANSIENT)
         return Failure(0, said)
 
     def _silence(self, error: Exception) -> str:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, requests_errors.Timeout):
-                return f'no answer in {self._settings.read_timeout:g} s'
-            cause = cause.__context__
-        return f'no whole answer: {error}'
+        causes = [*_causes(error)]
+        if any(isinstance(c, requests_errors.Timeout) for c in causes):
+            return f'no answer in {self._settings.read_timeout:g} s'
+        for words, marks in _SILENCES:
+            for text in map(str, causes):
+                if any(mark in text for mark in marks):
+                    return words
+        return f'no whole answer: {str(error)[:200]}'
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came of."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__context__
 
 
 def _words(error: exceptions.HTTPError) -> str:

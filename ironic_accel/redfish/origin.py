@@ -125,8 +125,8 @@ def warning(uri: str) -> str | None:
     _, authority, scheme = _split(uri)
     if authority is None and scheme is None:
         return None
-    return (f'{shown(uri)}: names a host of its own: only its path is asked '
-            'for, of this BMC')
+    return (f'links name the host {shown(authority or scheme or "")}: only '
+            'their paths are asked for, of this BMC')
 
 
 def is_foreign(uri: str, origin: Origin | None) -> bool:

@@ -21,10 +21,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sushy import exceptions
 
 from ironic_accel.model.device import Device
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.look_history import LookHistory
+from ironic_accel.redfish.settings import Settings
+from tests.unit.redfish.test_every_property import Answer
 from tests.unit.redfish.test_trees import collection
 from tests.unit.redfish.test_trees import Docs
 from tests.unit.redfish.test_trees import GPU1
@@ -34,6 +39,7 @@ from tests.unit.redfish.test_trees import PROCESSORS
 from tests.unit.redfish.test_trees import resource
 from tests.unit.redfish.test_trees import server
 from tests.unit.redfish.test_trees import SYSTEM
+from tests.unit.redfish.test_trees import Tree
 from tests.unit.redfish.test_trees import V1
 from tests.unit.redfish.test_trees import with_jobs
 
@@ -543,3 +549,52 @@ def test_a_baseboard_of_amd_is_no_other_host(
     docs[ubb] = 503
     assert not look(docs).complete_of('gpu')
     assert look(docs).complete_of('nic')
+
+
+@pytest.mark.parametrize(('cause', 'words'), [
+    (OSError('[Errno 111] Connection refused'), 'connection refused'),
+    (OSError('[Errno -2] Name or service not known'),
+     'its name is not known'),
+    (OSError('[Errno 113] No route to host'), 'no way to it'),
+    (OSError('[SSL: CERTIFICATE_VERIFY_FAILED] self-signed'),
+     'its certificate is not trusted'),
+    (OSError('[SSL: WRONG_VERSION_NUMBER]'), 'TLS failed'),
+    (OSError('IncompleteRead(3 bytes read)'), 'the answer broke off'),
+    (OSError("('Connection aborted.', RemoteDisconnected('x'))"),
+     'closed without an answer'),
+    (OSError('something else'), 'no whole answer: ')])
+@pytest.mark.parametrize('path', [V1, GPU1])
+def test_a_connection_that_fails_is_told_in_plain_words(
+        path: str, cause: Exception, words: str) -> None:
+    class Broken(Tree):
+        lost = path
+
+        def get(self, path: str, **ignored: Any) -> Answer:
+            if path != self.lost:
+                return super().get(path, **ignored)
+            try:
+                raise cause
+            except OSError:
+                # As sushy does: the cause stays the context.
+                raise exceptions.ConnectionError(
+                    url=path, error='x') from None
+
+    backend = RedfishBackend(Broken(server()), settings=Settings(
+        warm_up=0, expand=False, history=LookHistory()))
+    if path == V1:
+        with pytest.raises(Unreachable, match=r'192\.0\.2\.1:80') as told:
+            backend.observe()
+        assert words in str(told.value)
+        return
+    lost, = [u for u in backend.observe().unread if u.source == path]
+    assert words in lost.answer
+
+
+def test_links_that_name_a_host_are_told_of_once_for_each_resource() -> None:
+    docs = server()
+    docs[V1]['Systems'] = link(f'https://10.0.0.9{V1}/Systems')
+    docs[V1]['Chassis'] = link(f'https://10.0.0.9{V1}/Chassis')
+    docs[SYSTEM]['Processors'] = link(f'https://10.0.0.9{PROCESSORS}')
+    warned = [w for w in look(docs).warnings if 'name the host' in w.message]
+    assert [w.uri for w in warned] == [V1, SYSTEM]
+    assert len({w.message for w in warned}) == 1
