@@ -98,9 +98,30 @@ def pin(node: Any) -> None:
 
 
 class _Cache(redfish_utils.SessionCache):
-    """Ironic's cache of sessions, the same ones; new ones are pinned."""
+    """Ironic's cache of sessions, the same ones; new ones are pinned.
+
+    Whether the BMC is there at all is asked by ourselves first: sushy asks a
+    BMC for its root ten times, three seconds and a timeout apart, before it
+    says that there is none (sushy/main.py, connector.py), half a minute where
+    the connection is refused and ten where nobody answers. So long a look
+    would hold the node and one of few workers.
+    """
 
     AUTH_CLASSES: Mapping[str, Any] = session_pin.AUTH_CLASSES
+
+    def __enter__(self) -> Any:
+        """See Ironic.
+
+        :raises: sushy's ConnectionError where the BMC does not answer.
+        """
+        if self._session_key not in self._sessions:
+            session_pin.knock(
+                self._driver_info['address'],
+                self._driver_info.get('root_prefix') or '/redfish/v1/',
+                self._driver_info['verify_ca'],
+                **{k: v for k, v in self._driver_info.items()
+                   if k in ('tls_min_version', 'tls_ciphers')})
+        return super().__enter__()
 
 
 @functools.lru_cache(maxsize=1024)

@@ -22,14 +22,20 @@ reads stays sushy's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+import logging
 import types
 from typing import Any
 
 import requests
 from requests import adapters
 from sushy import auth
+from sushy import exceptions
 
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import origin
+from ironic_accel.redfish import pinned
+
+LOG = logging.getLogger(__name__)
 
 
 class Elsewhere(requests.exceptions.InvalidURL):
@@ -84,11 +90,46 @@ def pin(connector: Any) -> None:
         session.mount(f'{scheme}://', made)
 
 
+def knock(url: str, path: str, verify: bool | str, **tls: str) -> None:
+    """Ask a BMC for its service root once, without credentials.
+
+    Any answer will do: what it means is for whoever asks next.
+
+    :param url: scheme and authority of the BMC.
+    :param path: of its service root.
+    :param verify: as sushy takes it; ``tls`` too.
+    :raises: sushy's ConnectionError where there is none within the bounds
+        for one request.
+    """
+    connector = pinned.Pinned(url, verify=verify, **tls)
+    try:
+        connector.get(path)
+    except exceptions.ConnectionError:
+        raise
+    except (exceptions.SushyError, Unreachable) as error:
+        LOG.debug('%s answers: %s', url, error)
+    finally:
+        connector.close()
+
+
 class _Pins:
     """Pins the connector before a credential is used.
 
-    Sushy asks for the service root before, without any.
+    Sushy asks for the service root before, without any. The login itself is
+    asked for once: it is repeated at the next look.
     """
+
+    _connector: Any
+
+    def authenticate(self) -> None:
+        """See sushy."""
+        connector = self._connector
+        retries = connector._server_side_retries
+        connector._server_side_retries = 1
+        try:
+            super().authenticate()  # type: ignore[misc]
+        finally:
+            connector._server_side_retries = retries
 
     def set_context(self, root_resource: Any, connector: Any) -> None:
         """See sushy."""

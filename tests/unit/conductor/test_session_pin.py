@@ -29,8 +29,10 @@ import requests
 
 from ironic_accel.bounded import web
 from ironic_accel.conductor import connection
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import pinned
 from ironic_accel.redfish import session_pin
+from ironic_accel.redfish.settings import Settings
 from tests.security import evil
 from tests.unit.conductor.stage import Make
 
@@ -220,6 +222,38 @@ def test_what_cannot_be_pinned_is_told_by_ironic(
     task.node.driver_info = {'redfish_address': 'http://[::1'}
     with pytest.raises(exception.InvalidParameterValue):
         task.driver.power.get_power_state(task)
+
+
+def _hang(asked: evil.Asked, sock: Any) -> None:
+    sock.recv(1)
+
+
+def _hang_up(asked: evil.Asked, sock: Any) -> None:
+    """Close the connection without an answer."""
+
+
+@pytest.mark.parametrize('silence', [_hang, _hang_up])
+@pytest.mark.parametrize(('path', 'method'), [
+    ('/redfish/v1/', 'GET'), (SESSIONS, 'POST')])
+def test_a_bmc_that_does_not_answer_is_asked_once(
+        make_node: Make, serve: Serve, silence: evil.Answer, path: str,
+        method: str) -> None:
+    """Sushy asks ten times, each time as long as it may."""
+    bmc = serve({**answers(), path: silence})
+    node = node_of(make_node, bmc.url)
+    CONF.set_override('read_timeout', 1, group='redfish')
+    bounds = Settings(read_timeout=0.3, request_timeout=0.3)
+    try:
+        with mock.patch.object(pinned.Pinned, 'settings', bounds), \
+                pytest.raises(Unreachable, match='does not answer'):
+            connection.session(node)
+    finally:
+        CONF.clear_override('read_timeout', group='redfish')
+    assert bmc.paths(method) == [path]
+    # It is asked anew as soon as it is there, and no less often by Ironic.
+    bmc.answers = answers()
+    connector, _ = connection.session(node)
+    assert connector._server_side_retries == 10
 
 
 def test_without_a_cache_there_is_nothing_to_pin(
