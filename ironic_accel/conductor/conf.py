@@ -60,6 +60,12 @@ _RUN = [
         help='Seconds that a powered-on host gets until its accelerators '
              'have appeared and nothing is under way on it.'),
     cfg.IntOpt(
+        'warm_up', default=30, min=5,
+        help='Seconds after a reset of the host during which a look does not '
+             'count as one at all of its accelerators. Where a BMC does not '
+             'tell when the host was last reset, two looks that are so far '
+             'apart have to show the same.'),
+    cfg.IntOpt(
         'bmc_timeout', default=900, min=1,
         help='Seconds that a BMC gets to answer again after an auxiliary '
              'power cycle.'),

@@ -145,6 +145,7 @@ def backend(node: Any, name: str = NAME) -> RedfishBackend:
     return RedfishBackend(connector, uri, catalog=known.catalogue(),
                           settings=Settings(
                               push_timeout=CONF.accelerator.push_timeout,
+                              warm_up=CONF.accelerator.warm_up,
                               accept_unread=accept_unread(node),
                               image_uri=serving.serve), name=name)
 

@@ -17,9 +17,11 @@ from __future__ import annotations
 from concurrent import futures
 from typing import Any
 
+from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor import context
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import saving
@@ -34,7 +36,8 @@ def look_once(task: Any) -> None:
     """Look at the BMC for a bounded time, and publish what is there.
 
     The node is never powered on for it. What it did, or why it did nothing,
-    is in the result record.
+    is in the result record. A box that has not settled is looked at again by
+    itself, once the node is manageable.
     """
     node = task.node
     foreign = operation.foreign(node)
@@ -69,11 +72,26 @@ def _take(ctx: context.Context, seen: Inventory) -> str:
     if seen.host == 'off':
         return 'host off: not inventoried'
     if seen.busy:
-        return f'{seen.busy[0].kind} under way: not inventoried'
+        return _again(ctx, f'{seen.busy[0].kind} under way')
     if not seen.complete:
-        return f'{seen.unready}: not inventoried'
+        return _again(ctx, seen.unready)
     publish.take(ctx, seen)
     return 'inventoried'
+
+
+def _again(ctx: context.Context, why: str) -> str:
+    """Let the node be looked at again as soon as it is manageable.
+
+    Many BMCs do not tell when their host was last reset, and only a second
+    look some time later settles such a tree: longer than a step may take
+    that has the API's caller wait. The host is not powered on for it.
+    """
+    now = elapsed.mark(ctx.node)
+    operation.store(ctx.node, operation.Operation(
+        kind='idle', step=ctx.operation.step, work='look',
+        state=states.MANAGEABLE, due=now, started=now, power_on=False,
+        deadline=now + CONF.accelerator.stable_timeout))
+    return f'{why}: not inventoried yet, looked at again at once'
 
 
 def bounded(task: Any, current: operation.Operation, seconds: float

@@ -266,6 +266,7 @@ class Lab:
             "image_serve_url": self.images.url,
             "poll_interval": 1,
             "stable_timeout": 60,
+            "warm_up": 5,
             "bmc_timeout": 60,
             "aux_settle": 1,
             "lost_timeout": 5,

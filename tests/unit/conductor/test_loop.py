@@ -180,7 +180,7 @@ def test_verify_inventories_what_is_on(
     (seeing(sample.box(host='off', complete=False)),
      'host off: not inventoried'),
     (seeing(sample.box(complete=False)),
-     'devices still appear: not inventoried'),
+     'devices still appear: not inventoried yet, looked at again at once'),
     ({'side_effect': Unreachable('no answer')},
      'not inventoried: no answer [permanent]'),
     ({'side_effect': ValueError('what')}, 'not inventoried: ValueError'),
@@ -188,6 +188,32 @@ def test_verify_inventories_what_is_on(
 def test_verify_never_fails(make_node: Make, acquire: Make,
                             backend: dict[str, Any], note: str) -> None:
     assert verify(acquire, make_node(), backend)['note'] == note
+
+
+def test_what_has_not_settled_at_verify_is_looked_at_again_at_once(
+        make_node: Make, acquire: Make, context: Any) -> None:
+    """A BMC that tells no reset needs two looks, and the audit is far."""
+    node = make_node(provision_state=states.VERIFYING)
+    verify(acquire, node, seeing(sample.box(complete=False)))
+    node = objects.Node.get_by_id(context, node.id)
+    current = operation.load(node)
+    assert current is not None
+    assert (current.work, current.power_on) == ('look', False)
+    assert not loop.due(node)
+    node.provision_state = states.MANAGEABLE
+    assert loop.due(node)
+    assert not loop.littered(node)
+
+
+@pytest.mark.parametrize('backend', [
+    seeing(sample.box()), seeing(sample.box(host='off', complete=False)),
+    {'side_effect': Unreachable('no answer')}])
+def test_nothing_is_looked_at_again_where_it_would_tell_no_more(
+        make_node: Make, acquire: Make, context: Any,
+        backend: dict[str, Any]) -> None:
+    node = make_node(provision_state=states.VERIFYING)
+    verify(acquire, node, backend)
+    assert operation.load(objects.Node.get_by_id(context, node.id)) is None
 
 
 def test_verify_waits_for_no_slow_bmc(
