@@ -182,7 +182,8 @@ def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
     row = next((r for q in quirks for r in q.pushes
                 if r.style == NO_PUSH and r.why and _is_for(r, service)
                 and re.fullmatch(r.covers, last(entry))), None)
-    if row is not None:
+    if row is not None and service.has('HttpPushUri') and (
+            not service.has('MultipartHttpPushUri')):
         return f'this BMC {row.why}'
     if service.flag('ServiceEnabled') is False:
         return 'the update service is not enabled'

@@ -115,8 +115,8 @@ class PushChoice:
     :ivar card: matches the Ids of entries; those with the same first group
         are about one and the same firmware (one entry for each port).
     :ivar push_uri: matches the push URI of the services that it is for.
-    :ivar why: with ``NO_PUSH``: what this service wants instead, in words
-        that go on from "this BMC".
+    :ivar why: with ``NO_PUSH``: what its HttpPushUri wants, where that is
+        all there is, in words that go on from "this BMC".
     """
 
     covers: str
