@@ -57,6 +57,9 @@ _NAMES = {'nic': 'nic', 'dpu': 'nic', 'gpu': 'gpu', 'ai': 'firmware',
           'crypto': 'firmware', 'storage': 'firmware'}
 _FORMS = ('PCI\\VEN_{}&DEV_{}', 'PCI\\VEN_{}&DEV_{}&COMPONENT_fw',
           'NVME\\VEN_{}&DEV_{}')
+#: FWUPD_ERROR_NOTHING_TO_DO: what the daemon says, and fwupdmgr ends with
+#: status 2 for, where it has no device at all.
+_NOTHING = ('FwupdError', 9)
 #: Flags of a device whose new firmware waits for something.
 _WAITS = ('needs-reboot', 'needs-shutdown', 'needs-activation')
 
@@ -120,9 +123,12 @@ class Fwupd(common.BaseFamily):
         raw = common.table(common.json_in(ran.out))
         if ran.ok and isinstance(raw.get('Devices'), list):
             return common.rows(raw['Devices'])
-        error = common.table(raw.get('Error')).get('Message')
+        error = common.table(raw.get('Error'))
+        if (error.get('Domain'), error.get('Code')) == _NOTHING:
+            return []
         unread.append(common.unread(
-            TOOL, common.text_of(error) or common.said(TOOL, ran)))
+            TOOL, common.text_of(error.get('Message'))
+            or common.said(TOOL, ran)))
         return []
 
     def burns(self, host: Host, device: Device) -> frozenset[str]:

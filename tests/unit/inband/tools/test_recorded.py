@@ -228,3 +228,15 @@ def test_an_error_that_fwupd_ends_well_with_is_unread(
         host, [_function('15b3:101d', at, '020000')]).told[at]
     assert [(u.answer, u.facts) for u in told.unread] == [
         ('failed to find deadbeef', ('firmware:nic',))]
+
+
+def test_fwupd_without_a_device_tells_nothing_and_hides_nothing(
+        tmp_path: Path) -> None:
+    """FWUPD_ERROR_NOTHING_TO_DO is 9 (fwupd-error.h), status 2."""
+    host: Host = bench.host(tmp_path)
+    (tmp_path / 'none').write_text(
+        '{"Error": {"Domain": "FwupdError", "Code": 9, "Message": '
+        '"No detected devices"}}')
+    bench.prints(tmp_path, 'fwupdmgr', str(tmp_path / 'none'), 2)
+    assert fwupd.Fwupd().look(
+        host, [_function('15b3:101d', '0000:17:00.0', '020000')]).told == {}
