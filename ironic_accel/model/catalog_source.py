@@ -60,8 +60,8 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
                 continue
             vendors |= doc.data.get('vendors', {})
             sourced = _Sourced(name, doc.data.get('sources', {}), problems)
-            products += [sourced.product(doc.data, row)
-                         for row in doc.data.get('products', ())]
+            products += [p for row in doc.data.get('products', ())
+                         if (p := sourced.product(doc.data, row))]
             components += sourced.rows(doc.data.get('components', ()))
             modes += sourced.rows(doc.data.get('modes', ()))
     rows = Rows(tuple(products), vendors, _general_first(components),
@@ -109,12 +109,22 @@ class _Sourced:
         return [{**row, 'source': self._words(row)} for row in rows]
 
     def product(self, doc: Mapping[str, Any],
-                row: Mapping[str, Any]) -> Product:
+                row: Mapping[str, Any]) -> Product | None:
         merged: dict[str, Any] = {
             **doc.get('defaults', {}), **row, 'source': self._words(row)}
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v
             for k, v in merged.items()}
+        # A row may have them of the defaults, so no schema asks for them.
+        missing = [f.name for f in dataclasses.fields(Product)
+                   if f.default is dataclasses.MISSING
+                   and f.default_factory is dataclasses.MISSING
+                   and f.name not in fields]
+        if missing:
+            self._problems.append(
+                f"{self._file}: {row['name']}: {', '.join(missing)}: "
+                'missing, in the row and in the defaults of the file')
+            return None
         return Product(**fields)
 
 

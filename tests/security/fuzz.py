@@ -267,13 +267,15 @@ def request(device: str) -> dict[str, Any]:
 
 
 #: What is tried, with its share of the mutated answers.
-SHARES = {'bmc': 0.5, 'writes': 0.1, 'agent': 0.15, 'tools': 0.15,
-          'inside': 0.1}
+SHARES = {'bmc': 0.37, 'writes': 0.08, 'actions': 0.15, 'agent': 0.12,
+          'tools': 0.12, 'inside': 0.09, 'files': 0.05, 'served': 0.02}
 
 
 def run(count: int, seed: int, sources: list[str],
         kinds: Iterable[str] = tuple(SHARES)) -> dict[str, Tally]:
     """Try as many mutated answers as are wanted, over all kinds."""
+    from tests.security import fuzz_actions
+    from tests.security import fuzz_files
     from tests.security import fuzz_inside
     from tests.security import fuzz_tools
     logging.getLogger('sushy').setLevel(logging.CRITICAL)
@@ -286,6 +288,8 @@ def run(count: int, seed: int, sources: list[str],
                    if 'tools' in tallies else [])
         inside = (stack.enter_context(fuzz_inside.machine())
                   if 'inside' in tallies else None)
+        image = stack.enter_context(fuzz_actions.images())
+        desk = stack.enter_context(fuzz_files.desks())
         for name, tally in tallies.items():
             number = 0
             while tally.mutated < count * SHARES[name] / whole:
@@ -295,6 +299,13 @@ def run(count: int, seed: int, sources: list[str],
                     look(rng, sources[number % len(sources)], mark, tally)
                 elif name == 'writes':
                     write(rng, mark, tally)
+                elif name == 'actions':
+                    fuzz_actions.act(rng, sources[number % len(sources)],
+                                     image, mark, tally)
+                elif name == 'files':
+                    fuzz_files.read(rng, desk, mark, tally)
+                elif name == 'served':
+                    fuzz_files.fetch(rng, desk, mark, tally)
                 elif name == 'agent':
                     agent(rng, good, mark, tally)
                 elif inside is not None and name == 'inside':

@@ -32,6 +32,7 @@ from ironic_accel.cli import machine
 from ironic_accel.cli import profiles
 from ironic_accel.conductor import known
 from ironic_accel.conductor.sites import SiteProfiles
+from ironic_accel.model import catalog
 from ironic_accel.model import loader
 from ironic_accel.model import strict_yaml
 from ironic_accel.model.errors import BadInput
@@ -285,6 +286,17 @@ def test_what_is_no_catalogue_is_bad_input_at_once(
     with pytest.raises(BadInput, match=r'rows\.yaml'):
         catalogue.of(argparse.Namespace(
             catalogue=[str(tmp_path / 'rows.yaml')]))
+
+
+@pytest.mark.parametrize('lacks', ['kind', 'vendor'])
+def test_a_row_of_the_catalogue_that_lacks_something_is_bad_input(
+        lacks: str) -> None:
+    row = {'name': 'acme-gpu', 'kind': 'gpu', 'vendor': 'nvidia',
+           'pci': ['10de:fff1'], 'components': ['gpu'], 'source': ['bench']}
+    del row[lacks]
+    text = json.dumps({'sources': {'bench': 'measured'}, 'products': [row]})
+    with pytest.raises(BadInput, match=f'rows.yaml: acme-gpu: {lacks}: miss'):
+        catalog.extended({'rows.yaml': text})
 
 
 @pytest.mark.parametrize('mode', [0o777, 0o722, 0o770, 0o707])
