@@ -60,6 +60,10 @@ TRIES = 6
 
 Answer = TypeVar('Answer')
 
+#: What an event without a worker changes on a node (ironic 39,
+#: conductor/task_manager.py process_event).
+_OF_AN_EVENT = frozenset({'provision_state', 'target_provision_state'})
+
 #: What will fail again: the values are at fault, not the database.
 _FOR_GOOD = (db_exc.DBConstraintError, db_exc.DBDataError,
              db_exc.DBDuplicateEntry, db_exc.DBReferenceError,
@@ -211,11 +215,23 @@ def process_event(task: Any, event: str,
                   target_state: str | None = None) -> None:
     """Change the provision state of a node that is still ours.
 
-    :raises: NotOurs.
+    :raises: NotOurs. An error of the database where it lasts.
     """
-    # Not tried again: Ironic's state machine has gone on by then.
-    with _fenced(task.node, {token(task.node)}):
-        task.process_event(event, target_state=target_state)
+    node = task.node
+    before = node.provision_state
+
+    def attempt() -> None:
+        if node.provision_state == before:
+            with _fenced(node, {token(node)}):
+                task.process_event(event, target_state=target_state)
+            return
+        # Ironic's state machine has gone on, and takes the event once: it is
+        # the row alone that has not, or of which nobody knows.
+        node._changed_fields |= _OF_AN_EVENT
+        with _fenced(node, {token(node)}, _OF_AN_EVENT):
+            node.save()
+
+    _retried(attempt)()
 
 
 def resume(task: Any, kind: str) -> None:

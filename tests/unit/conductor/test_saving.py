@@ -17,6 +17,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from collections.abc import Iterator
+import contextlib
 import pathlib
 from typing import Any
 from unittest import mock
@@ -214,6 +215,60 @@ def test_a_tick_that_cannot_save_is_made_again(
     assert everything(stage.node) == before
     assert stage.run()['outcome'] == 'converged'
     assert set(stage.box.pushes.values()) == {1}
+
+
+class Failing:
+    """A database some of whose transactions fail.
+
+    :param at: the first one that does, and how many.
+    :param committed: whether what they wrote is there all the same.
+    """
+
+    def __init__(self, at: int, times: int, committed: bool) -> None:
+        self.failing = range(at, at + times)
+        self.committed = committed
+        self.real = db_api._session_for_write
+        self.count = self.depth = 0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[Any]:
+        """One of them; those within others are theirs."""
+        outermost = self.depth == 0
+        self.count += outermost
+        fails = outermost and self.count in self.failing
+        if fails and not self.committed:
+            raise db_exc.DBDeadlock
+        self.depth += 1
+        try:
+            with self.real() as session:
+                yield session
+        finally:
+            self.depth -= 1
+        if fails:
+            raise db_exc.DBConnectionError
+
+
+@pytest.mark.parametrize('committed', [False, True])
+@pytest.mark.parametrize('times', [1, 2, saving.TRIES])
+@pytest.mark.parametrize('at', range(1, 10))
+def test_the_end_of_a_run_survives_a_failing_database(
+        stage: Stage, waits: Any, at: int, times: int,
+        committed: bool) -> None:
+    """Wherever it fails: a node that has left our care in a wait state
+    would be Ironic's to end, with its power off."""
+    stage.begin(profile='h100-new')
+    task = stage.acquire(stage.node)
+    failing = Failing(at, times, committed)
+    with mock.patch.object(db_api, '_session_for_write', failing):
+        step_end.fail(task, Operation(kind='clean', step='x'), 'said',
+                      nothing=True)
+    assert failing.count >= 4
+    stage.node.refresh()
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert stage.node.target_provision_state == states.MANAGEABLE
+    assert stage.node.last_error == 'said'
+    assert stage.node.clean_step == {}
+    assert stage.box.writes == 0
 
 
 @pytest.mark.parametrize('released', [False, True])
