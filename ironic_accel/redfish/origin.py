@@ -23,6 +23,7 @@ What is written goes where the operator said, or nowhere.
 from __future__ import annotations
 
 import functools
+import ipaddress
 import logging
 import re
 from urllib import parse
@@ -74,7 +75,15 @@ def of(url: str) -> Origin | None:
     scheme = parts.scheme.lower()
     if scheme not in _PORTS or not parts.hostname or '@' in parts.netloc:
         return None
-    return scheme, parts.hostname.lower(), port or _PORTS[scheme]
+    return scheme, _host(parts.hostname), port or _PORTS[scheme]
+
+
+def _host(text: str) -> str:
+    """A name or an address, written in one way."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text.lower()
 
 
 def problem(uri: str) -> str | None:

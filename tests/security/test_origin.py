@@ -14,9 +14,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from pathlib import Path
+import time
 from typing import Any
 
 import pytest
@@ -83,6 +85,87 @@ def test_an_origin_is_scheme_host_and_port(uri: str, foreign: bool) -> None:
             origin.to_write(origin.Target(uri, 'Links.X'), PIN)
     else:
         assert origin.to_write(uri, PIN) == '/redfish/v1'
+
+
+@pytest.mark.parametrize(('uri', 'foreign'), [
+    ('https://[2001:db8::1]/x', False), ('https://[2001:db8::1]:443/x', False),
+    ('https://[2001:DB8:0:0:0:0:0:1]/x', False), ('//[2001:db8::1]/x', False),
+    ('https://[2001:db8::2]/x', True), ('http://[2001:db8::1]/x', True),
+    ('https://[2001:db8::1]:8443/x', True),
+    ('https://[2001:db8::1%25eth0]/x', True), ('https://2001:db8::1/x', True),
+    ('https://[::ffff:192.0.2.1]/x', True), ('https://[2001:db8::1/x', True),
+    ('https://u@[2001:db8::1]/x', True)])
+def test_an_ipv6_address_is_one_however_it_is_written(
+        uri: str, foreign: bool) -> None:
+    pin = origin.of('https://[2001:db8::1]')
+    assert origin.is_foreign(uri, pin) is foreign
+    assert origin.to_read(uri, pin, 'Links.X') == '/x'
+
+
+#: More ways to lead a write elsewhere, or to where nobody means.
+TRICKS = [
+    'https://bmc.example.org./x', 'https://bmc\u3002example.org/x',
+    'https://bmc.example.org\u2024/x', 'https://xn--bmc.example.org/x',
+    'https://bmc.example.org%2f@evil/x', 'https://bmc.example.org%00/x',
+    'https://evil%2ebmc/x', 'https://:@bmc.example.org/x', 'https:///x',
+    'https:bmc.example.org/x', 'https://bmc.example.org?@evil/x', '//x',
+    '/\\x', '\\x', '/x\r\n', '/x\t', '/.//evil', '/..//x', '/%2e%2e/x',
+    '/a/%2E%2e/x', '?x', '#x', 'x', ' /x', 'https ://bmc.example.org/x']
+
+
+@pytest.mark.parametrize('uri', TRICKS)
+def test_no_trick_leads_a_write_elsewhere(uri: str) -> None:
+    with pytest.raises(Rejected, match='nothing was sent'):
+        origin.to_write(origin.Target(uri, 'Actions.target'), PIN)
+    read = origin.to_read(uri, PIN, 'Links.X')
+    assert read is None or read.startswith('/')
+    assert read is None or not read.startswith('//')
+
+
+def pages(number: int, last: int | None) -> evil.Answer:
+    """A page of a collection that leads to the next one."""
+    return evil.document({
+        '@odata.id': '/redfish/v1/C', '@odata.type': '#C.C',
+        'Members': [{'@odata.id': f'{THING}/{number}'}],
+        **({} if number == last else {
+            'Members@odata.nextLink': f'/redfish/v1/C?$skip={number + 1}'})})
+
+
+@pytest.mark.parametrize('ring', [1, 2, 5])
+def test_pages_in_a_ring_end(serve: Serve, ring: int) -> None:
+    def answer(asked: evil.Asked, sock: Any) -> None:
+        number = int(asked.path.partition('=')[2] or 0)
+        evil.document({
+            '@odata.id': '/redfish/v1/C', '@odata.type': '#C.C',
+            'Members': [{'@odata.id': f'{THING}/{number}'}],
+            'Members@odata.nextLink':
+                f'/redfish/v1/C?$skip={(number + 1) % ring}'})(asked, sock)
+
+    bmc = serve({'/redfish/v1/C': answer,
+                 **{f'{THING}/{n}': evil.document(
+                     {'@odata.id': f'{THING}/{n}'}) for n in range(5)}})
+    reader = Reader(connected(bmc.url), SETTINGS)
+    reader.members('/redfish/v1/C')
+    assert len([p for p in bmc.paths() if '/C' in p]) <= ring + 2
+    assert reader.warnings
+
+
+def test_pages_without_an_end_end(serve: Serve) -> None:
+    """Each leads to a new one: the look as a whole has an end."""
+    def answer(asked: evil.Asked, sock: Any) -> None:
+        number = int(asked.path.partition('=')[2] or 0)
+        pages(number, None)(asked, sock)
+
+    bmc = serve({'/redfish/v1/C': answer, '*': evil.document(
+        {'@odata.id': THING})})
+    reader = Reader(connected(bmc.url), Settings(
+        connect_timeout=2, read_timeout=2, request_timeout=4,
+        look_timeout=1.5))
+    start = time.monotonic()
+    with contextlib.suppress(Unreachable):
+        reader.members('/redfish/v1/C')
+    assert time.monotonic() - start < 10
+    assert len(bmc.asked) < 5000
 
 
 @pytest.mark.parametrize('uri', [u.format('evil', THING) for u in NO_URI])
