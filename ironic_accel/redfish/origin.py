@@ -134,7 +134,10 @@ def warning(uri: str) -> str | None:
     _, authority, scheme = _split(uri)
     if authority is None and scheme is None:
         return None
-    return (f'links name the host {shown(authority or scheme or "")}: only '
+    # Without user and password, which are the BMC's to give and nobody's to
+    # read.
+    host = (authority or '').rpartition('@')[2] or scheme or ''
+    return (f'links name the host {shown(host)}: only '
             'their paths are asked for, of this BMC')
 
 
