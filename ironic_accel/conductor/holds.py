@@ -28,6 +28,7 @@ from oslo_log import log
 from ironic_accel import view
 from ironic_accel.conductor import children
 from ironic_accel.conductor import clock
+from ironic_accel.conductor import mirror
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.errors import AccelError
@@ -77,8 +78,11 @@ def why(task: Any) -> str | None:
     if not writes():
         return ('writes are switched off on conductor '
                 f'{CONF.host} ([accelerator]allow_writes is not true)')
+    # What Ironic's core wrote over in a child is seen through; the node
+    # itself is mended before anything is done to it.
     for kind, node in (('node', task.node), *(
-            ('child node', child) for child in children.of(task))):
+            ('child node', child)
+            for child in mirror.seen_through(children.of(task)))):
         hold = of(node)
         if hold is not None:
             return f'{kind} {node.uuid} is {view.held(hold)}'

@@ -15,12 +15,12 @@
 Ironic's own code saves ``driver_internal_info`` as a whole. One that does so
 for a conductor that lost the node, and does not know, wipes out what another
 one has begun since, and no comparison of ours is asked. So as long as a
-guard stands or an intent is open, both are kept a second time, in a row of
-the node's history: Ironic only ever adds such rows, and removes the oldest
-of more than ``[conductor]node_history_max_entries`` (ours is always among
-the youngest) and those of a node that is deleted. It is written in the same
-transaction as the node, with its fencing token, so that an older token in
-the node tells that somebody wrote over it.
+guard stands, an intent is open, or somebody holds the node, that is kept a
+second time, in a row of the node's history: Ironic only ever adds such rows,
+and removes the oldest of more than ``[conductor]node_history_max_entries``
+(ours is always among the youngest) and those of a node that is deleted. It
+is written in the same transaction as the node, with its fencing token, so
+that an older token in the node tells that somebody wrote over it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ LOG = log.getLogger(__name__)
 #: The type of the row in the node's history.
 EVENT_TYPE = 'accel-guard'
 #: The keys of ``driver_internal_info`` that are kept: of the guard, the
-#: record and the operation.
+#: record and the operation; of the time of the node, by which they are
+#: measured, and which would be a conductor's without it; and of a hold.
 GUARD, RECORD, OPERATION = 'accel_guard', 'accel_record', 'accel_operation'
-KEYS = (GUARD, RECORD, OPERATION)
+CLOCK, HOLD = 'accel_clock', 'accel_hold'
+KEYS = (GUARD, RECORD, OPERATION, CLOCK, HOLD)
 #: The key of the fencing token.
 FENCE = 'accel_fence'
 
@@ -166,12 +168,14 @@ def restore(node: Any, kept: Kept) -> None:
     for key in KEYS:
         if key in kept.values:
             node.set_driver_internal_info(key, kept.values[key])
-        else:
+        elif key not in (CLOCK, HOLD):
+            # An earlier version kept neither of those two.
             node.del_driver_internal_info(key)
 
 
 def _worth(info: Mapping[str, Any]) -> bool:
-    return bool(info.get(GUARD) or (info.get(RECORD) or {}).get('intent'))
+    return bool(info.get(GUARD) or info.get(HOLD)
+                or (info.get(RECORD) or {}).get('intent'))
 
 
 def _read(event: str | None) -> Kept | None:

@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest import mock
 
 from ironic.common import exception
 from ironic.common import states
 from ironic import objects
 import pytest
 
+from ironic_accel.conductor import clock
+from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import holds
 from ironic_accel.conductor import loop
 from ironic_accel.conductor import mirror
 from ironic_accel.conductor import operation
@@ -57,7 +61,8 @@ def burning(stage: Stage) -> dict[str, Any]:
 
 
 def test_keys_are_the_right_ones() -> None:
-    assert mirror.KEYS == (guard.KEY, operation.RECORD_KEY, operation.KEY)
+    assert mirror.KEYS == (guard.KEY, operation.RECORD_KEY, operation.KEY,
+                           elapsed.KEY, holds.KEY)
     assert mirror.FENCE == saving.KEY
 
 
@@ -160,3 +165,69 @@ def test_the_row_stays_the_youngest(stage: Stage) -> None:
     others = [e.created_at for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id) if e.event_type != mirror.EVENT_TYPE]
     assert rows[0].created_at >= max(others)
+
+
+@pytest.mark.parametrize('skew', [-86400.0, -3600.0, 3600.0, 86400.0])
+def test_the_time_of_a_node_is_put_back_too(
+        stage: Stage, skew: float) -> None:
+    """Without it a conductor's own clock would end the guard."""
+    burning(stage)
+    write_over(stage, {})
+    begun = stage.box.now
+    # The stage has put a mock there.
+    with mock.patch.object(clock, 'now', lambda: stage.box.now + skew):
+        task = stage.acquire(stage.node)
+        assert saving.mend(task.node)
+        task.release_resources()
+        stage.node.refresh()
+        stage.tick()
+        assert guard.stands(stage.node) is not None
+        assert abs(elapsed.now(stage.node) - begun) < 60
+    assert stage.box.sins == []
+
+
+def held(stage: Stage, node: Any) -> None:
+    task = stage.acquire(node)
+    holds.put(task.node, 'audit', {'user': 'ops'})
+    task.release_resources()
+
+
+def test_a_hold_that_was_written_over_is_put_back(
+        stage: Stage, acquire: Make) -> None:
+    stage.begin(profile='h100-new')
+    held(stage, stage.node)
+    stage.node.refresh()
+    write_over(stage, {k: v for k, v in stage.info.items()
+                       if k not in (holds.KEY, mirror.FENCE)})
+    assert holds.of(stage.node) is None
+    for _ in range(3):
+        assert 'is held by ops: audit' in stage.tick().progress
+    assert stage.box.writes == 0
+    task = acquire(stage.node)
+    holds.lift(task.node, 'done', {})
+    task.release_resources()
+    assert mirror.of(stage.node) is None
+    assert stage.run()['outcome'] == 'converged'
+
+
+def test_a_hold_of_a_child_is_seen_through_what_was_written_over(
+        stage: Stage, acquire: Make) -> None:
+    stage.node = stage.make_node()
+    child = stage.make_node(parent_node=stage.node.uuid)
+    held(stage, child)
+    there = objects.Node.get_by_id(
+        stage.acquire(stage.node, shared=True).context, child.id)
+    there.driver_internal_info = {}
+    there.save()
+    task = acquire(stage.node, shared=True)
+    assert holds.why(task) == (
+        f'child node {child.uuid} is held by ops: audit')
+
+
+def test_what_an_earlier_version_kept_takes_no_hold_away(
+        stage: Stage) -> None:
+    node = stage.make_node(driver_internal_info={
+        holds.KEY: {'reason': 'audit', 'by': None, 'at': 1.0}})
+    mirror.restore(node, mirror.Kept(3, {guard.KEY: {'what': 'x'}}))
+    assert holds.of(node) is not None
+    assert guard.stands(node) is not None
