@@ -241,8 +241,8 @@ class Fields:
             return None
         said = origin.warning(uri)
         if said is not None:
-            # The same for all of them, so that it is said once.
-            self._warn(self.uri, said)
+            # The same for all such links, so that it is shown once.
+            self._warn(self.uri, f'{self._name(path)}: {said}')
         return normal(uri)
 
     def target(self, *path: str | int) -> origin.Target | None:

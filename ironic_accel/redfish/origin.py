@@ -136,9 +136,9 @@ def warning(uri: str) -> str | None:
         return None
     # Without user and password, which are the BMC's to give and nobody's to
     # read.
-    host = (authority or '').rpartition('@')[2] or scheme or ''
-    return (f'links name the host {shown(host)}: only '
-            'their paths are asked for, of this BMC')
+    host = (authority or '').rpartition('@')[2] or f'{scheme}:'
+    return (f'names a host of its own, {shown(host)}: only the path is asked '
+            'for, of this BMC')
 
 
 def is_foreign(uri: str, origin: Origin | None) -> bool:

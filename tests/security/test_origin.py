@@ -190,7 +190,7 @@ def test_a_link_elsewhere_is_asked_of_the_bmc(
     assert (member.text('Name'), member.uri) == ('ours', THING)
     assert not other.asked
     warned, = reader.warnings
-    assert 'links name the host' in warned.message
+    assert 'names a host of its own' in warned.message
     assert 'secret' not in warned.message
 
 

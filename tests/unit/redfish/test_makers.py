@@ -590,11 +590,13 @@ def test_a_connection_that_fails_is_told_in_plain_words(
     assert words in lost.answer
 
 
-def test_links_that_name_a_host_are_told_of_once_for_each_resource() -> None:
+def test_links_that_name_a_host_are_told_of_alike() -> None:
     docs = server()
-    docs[V1]['Systems'] = link(f'https://10.0.0.9{V1}/Systems')
-    docs[V1]['Chassis'] = link(f'https://10.0.0.9{V1}/Chassis')
+    docs[V1]['Chassis'] = link(f'https://u:secret@10.0.0.9{V1}/Chassis')
     docs[SYSTEM]['Processors'] = link(f'https://10.0.0.9{PROCESSORS}')
-    warned = [w for w in look(docs).warnings if 'name the host' in w.message]
-    assert [w.uri for w in warned] == [V1, SYSTEM]
-    assert len({w.message for w in warned}) == 1
+    warned = {(w.uri, w.message) for w in look(docs).warnings}
+    said = "names a host of its own, '10.0.0.9': only the path is asked for"
+    assert {m.partition(',')[0] for _, m in warned} == {
+        f'{name}: names a host of its own'
+        for name in ('Chassis', 'Processors')}
+    assert all(said in m and 'secret' not in m for _, m in warned)
