@@ -25,6 +25,7 @@ from ironic.conductor import task_manager
 from oslo_log import log
 
 from ironic_accel.conductor import agent_boot
+from ironic_accel.conductor import audit
 from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import mirror
 from ironic_accel.conductor import moving
@@ -65,7 +66,10 @@ def due(node: Any) -> bool:
     """Whether a node has an operation that is due.
 
     In maintenance hands are off; what is being written is watched all the
-    same, because Ironic puts a node whose step failed into maintenance.
+    same, because Ironic puts a node whose step failed into maintenance. So it
+    does with one whose BMC does not answer its power sync, in SERVICEWAIT
+    too: how long the BMC may be silent is counted by the looks, and without
+    them the node would wait until the BMC is back.
 
     Of two passes the nearer one counts: what is due one interval after a
     pass began its work would miss the next pass by a hair, and be looked at
@@ -78,7 +82,8 @@ def due(node: Any) -> bool:
             and (current.due <= until or elapsed.foreign(node)
                  or agent_boot.came(node, current))
             and operation.is_current(node, current)
-            and (current.work == 'watch' or not node.maintenance))
+            and (current.work == 'watch'
+                 or not audit.in_maintenance(node)))
 
 
 def littered(node: Any) -> bool:
@@ -99,7 +104,7 @@ class Loop:
         filters={'reserved': False, 'provision_state_in': WORK_STATES,
                  'include_children': True},
         predicate_extra_fields=['driver_internal_info', 'provision_state',
-                                'maintenance'],
+                                'maintenance', 'fault'],
         predicate=due)
     def pick_due_operations(self, task: Any, manager: Any,
                             context: Any) -> None:

@@ -16,6 +16,7 @@ and deploy interfaces: what was sent to the BMC is counted by itself."""
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
@@ -30,6 +31,9 @@ DEPLOYS = ('direct', 'ramdisk', 'custom-agent')
 #: A step that only looks: what is refused after it is refused by the step
 #: itself, not by the API.
 LOOK = {'interface': 'vendor', 'step': 'refresh_traits'}
+#: Seconds that a service may take to give a silent BMC up: ten looks, two
+#: polls apart, on a machine that does other things besides.
+SILENT = 90
 MEDIA = f'{stage.SYSTEM}/VirtualMedia/CD1'
 
 
@@ -132,6 +136,59 @@ def test_a_refused_deploy_begins_nothing(
     assert (status, 'burn_at_deploy' in text) == (400, True), text
     assert ironic.node(one.uuid)['provision_state'] == 'available'
     assert untouched(one)
+
+
+@pytest.mark.parametrize('deploy', ['direct', 'ramdisk'])
+def test_a_deploy_that_its_step_refuses_fails_and_is_not_torn_down(
+        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine,
+        deploy: str) -> None:
+    one = stage.hgx(machine)
+    ironic.provide(one.uuid)
+    put_on(one, 'redfish-virtual-media', deploy)
+    # What follows another step is not refused by what is stored.
+    with stage.site_profile(lab, 'burns', **stage.burning(lab)) as profile, \
+            pytest.raises(ironic_api.NodeStateError) as ended:
+        lab.deploy(one, deploy_steps=[
+            {**LOOK, 'args': {}, 'priority': 160},
+            {**stage.step(profile), 'priority': 150}])
+    node = ended.value.node
+    assert node['provision_state'] == 'deploy failed'
+    assert 'refused, nothing was begun' in node['last_error']
+    assert 'burn_at_deploy' in node['last_error']
+    told = stage.ledger(one)
+    assert (told['writes'], told['pushes'], told['violations']) == (
+        [], [], [])
+    # Ironic's deploy begins with the host off; each step of ours powers it
+    # on to look, and off again. Then nobody does anything any more.
+    kinds = [r['kind'] for r in told['resets']]
+    assert kinds == ['ForceOff', 'On', 'ForceOff', 'On', 'ForceOff']
+    assert ironic.node(one.uuid)['power_state'] == 'power off'
+    ironic.undeploy(one.uuid)
+
+
+@pytest.mark.parametrize('deploy', ['direct', 'ramdisk'])
+def test_a_bmc_that_is_silent_ends_a_service_soon_and_active(
+        lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine,
+        deploy: str) -> None:
+    one = stage.hgx(machine)
+    ironic.provide(one.uuid)
+    lab.deploy(one)
+    put_on(one, 'redfish-virtual-media', deploy)
+    with stage.site_profile(lab, 'as-is', **stage.modes(
+            ecc='enabled')) as profile:
+        stage.fault(one, 'refuse', match='/redfish')
+        began = time.monotonic()
+        ironic.service(one.uuid, [stage.step(profile), LOOK])
+        seconds = time.monotonic() - began
+    stage.lift(one)
+    told = stage.result(one)
+    assert told['outcome'] == 'failed'
+    assert 'does not answer' in told['error']['summary'], told
+    assert seconds < SILENT
+    assert any('not run for that: vendor.refresh_traits' in e['event']
+               for e in ironic.history(one.uuid))
+    assert untouched(one)
+    assert stage.read(one, stage.SYSTEM)['PowerState'] == 'On'
 
 
 def test_a_ramdisk_is_deployed_by_virtual_media(

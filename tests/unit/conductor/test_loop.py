@@ -23,6 +23,7 @@ from typing import Any
 from unittest import mock
 
 from ironic.common import exception
+from ironic.common import faults
 from ironic.common import states
 from ironic.conductor import base_manager
 from ironic.conf import CONF
@@ -188,6 +189,16 @@ def test_verify_inventories_what_is_on(
 def test_verify_never_fails(make_node: Make, acquire: Make,
                             backend: dict[str, Any], note: str) -> None:
     assert verify(acquire, make_node(), backend)['note'] == note
+
+
+@pytest.mark.parametrize(('fault', 'ticks'), [
+    (faults.POWER_FAILURE, True), (None, False),
+    (faults.SERVICE_FAILURE, False)])
+def test_a_silent_bmc_does_not_keep_an_operation_from_its_end(
+        make_node: Make, fault: str | None, ticks: bool) -> None:
+    """Ironic's power sync puts such a node into maintenance."""
+    node = waiting(make_node, maintenance=True, fault=fault)
+    assert loop.due(node) is ticks
 
 
 def test_what_has_not_settled_at_verify_is_looked_at_again_at_once(
