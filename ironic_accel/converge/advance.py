@@ -138,10 +138,35 @@ def _intent(run: Run, intent: Intent) -> Outcome | None:
                 f'the {intent.effect} of the host did not come about in '
                 f'{int(intent.deadline - intent.since)} s',
                 ErrorClass.NEEDS_OPERATOR, todo='look at the host\'s power'))
-        return Reset(intent.effect, Progress(f'{intent.effect} of the host'))
+        busy = None if intent.ticket else _busy_again(run)
+        return busy or Reset(
+            intent.effect, Progress(f'{intent.effect} of the host'))
     if watch.looked_for(intent):
         return None
     return _poll(run, intent)
+
+
+def _busy_again(run: Run) -> Outcome | None:
+    """Wait where the box is not any more as it was when a reset was decided.
+
+    The caller has not noted yet that it began with the reset: it died, or
+    was kept from it, and the look that the reset rests on is an old one.
+    """
+    try:
+        inventory = run.backend.observe()
+    except Unreachable as exc:
+        return ready.away(run, exc)
+    inventory = condition.marked(
+        join.rejoin(inventory, run.record.identities))
+    run.busy = inventory.busy
+    early = ready.occupied(run, inventory)
+    if early is not None or inventory.host != 'on':
+        return early
+    due = [x.item for x in run.record.landed]
+    if all(settle.is_told(inventory, item) for item in due):
+        return None
+    return run.wait('looking again at what the reset of the host is for',
+                    run.pace.look)
 
 
 def _until(run: Run, intent: Intent) -> float:

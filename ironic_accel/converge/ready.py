@@ -48,12 +48,20 @@ def away(run: Run, exc: Unreachable) -> Outcome:
                     run.pace.unreachable, exc.detail)
 
 
-def unready(run: Run, inventory: Inventory) -> Outcome | None:
-    """Wait for a box about which nothing can be decided yet."""
+def occupied(run: Run, inventory: Inventory) -> Outcome | None:
+    """Wait for a box that is busy, or of which nobody can tell that."""
     if inventory.busy:
         return _busy(run, inventory)
     if inventory.held:
         return _held(run, inventory)
+    return None
+
+
+def unready(run: Run, inventory: Inventory) -> Outcome | None:
+    """Wait for a box about which nothing can be decided yet."""
+    early = occupied(run, inventory)
+    if early is not None:
+        return early
     if inventory.host == 'off':
         no = others.refused(inventory, run.record.landed, (),
                             Effect.WARM_REBOOT, run.profile)

@@ -38,6 +38,7 @@ from ironic_accel.model.plan import Refusal
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Landed
 from ironic_accel.model.record import Record
+from ironic_accel.model.standing import Standing
 
 
 def _land(record: Record, items: Iterable[Item], intent: Intent,
@@ -180,6 +181,17 @@ def adopt(intent: Intent, busy: Sequence[Busy]) -> Mapping[str, Any] | None:
                 work.targets) <= refs:
             return work.ticket
     return None
+
+
+def is_told(inventory: Inventory, item: Item) -> bool:
+    """Whether a look tells all of the device of an item, and of its kind."""
+    device = inventory.device(item.device)
+    if device is None or device.unread or (
+            not inventory.complete_of(device.kind)):
+        return False
+    return Standing.UNREAD not in (
+        *(part.standing for part in device.components),
+        *(mode.standing for mode in device.modes))
 
 
 def spend(record: Record, effect: Effect, due: Iterable[Due],

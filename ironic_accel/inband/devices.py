@@ -149,8 +149,23 @@ def _united(card: Card, told: Mapping[str, Sequence[Told]]) -> Told:
     left = (dataclasses.replace(u, facts=tuple(
         f for f in u.facts if f not in values and u.source not in values))
         for u in out.unread)
-    return dataclasses.replace(
-        out, unread=tuple(u for u in left if u.facts or u.kinds))
+    return _dead(dataclasses.replace(
+        out, unread=tuple(u for u in left if u.facts or u.kinds)))
+
+
+def _dead(told: Told) -> Told:
+    """With its health unread, where nobody was told anything of a card.
+
+    A card that is on the bus and of which its own tool tells no firmware at
+    all may be broken: after a burn that was cut short it looks like that.
+    """
+    if told.health is not None or any(c.running for c in told.components):
+        return told
+    return dataclasses.replace(told, unread=tuple(
+        dataclasses.replace(u, facts=(*u.facts, 'health'))
+        if 'health' not in u.facts and any(
+            f.partition(':')[0] == 'firmware' for f in u.facts) else u
+        for u in told.unread))
 
 
 def _worse(a: str | None, b: str | None) -> str | None:

@@ -70,14 +70,17 @@ def connect(url: str, user: str | None = None, password: str | None = None,
         reading(connector).get('/redfish/v1/Systems',
                                server_side_retries_left=0)
     except exceptions.AccessError as error:
+        disconnect(connector)
         raise Unreachable(
             f'{base}: the BMC refuses the credentials',
             error_class=ErrorClass.NEEDS_OPERATOR,
             message_id=str(error.code)) from error
     except exceptions.SushyError as error:
+        disconnect(connector)
         raise Unreachable(f'{base}: the BMC does not answer: {error}',
                           error_class=ErrorClass.TRANSIENT) from error
     except NOT_REDFISH as error:
+        disconnect(connector)
         raise Unreachable(
             f'{base}: the BMC answers with what is no Redfish',
             error_class=ErrorClass.TRANSIENT,

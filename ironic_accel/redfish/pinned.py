@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import json
 import logging
 from typing import Any
@@ -93,11 +94,20 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
             URI of the BMC's may not be written to.
         """
         response = self._exchange(method, path, data, headers, timeout)
+        old = getattr(self._auth, '_session_resource_id', None)
         if response.status_code in (401, 403) and allow_reauth \
                 and self._log_in():
+            if response.status_code == 403:
+                self._end(old)
             response = self._exchange(method, path, data, headers, timeout)
         exceptions.raise_for_response(method, response.url, response)
         return response
+
+    def _end(self, session: str | None) -> None:
+        """End a session that has not ended by itself: a BMC has few."""
+        if session is not None:
+            with contextlib.suppress(exceptions.SushyError):
+                self._exchange('DELETE', session, None, None, None)
 
     def _log_in(self) -> bool:
         """Make a new session where an old one ended; whether it is new.

@@ -97,6 +97,17 @@ class Power:
         elif kind == 'PowerCycle':
             self._change(host, 'PoweringOff', timing.power_off, self._cycle)
 
+    def fail(self, host: Host, back_in: float | None = None) -> None:
+        """A host loses its power, whatever it does; nobody asked for it.
+
+        ``back_in`` seconds later it is powered on again; None: never.
+        """
+        if host.change is not None:
+            host.change.cancelled = True
+        self._off(host)
+        if back_in is not None:
+            self._change(host, 'Off', back_in, self._on)
+
     def _graceful_off(self, host: Host) -> None:
         delay = self._box.options.timing.graceful_off
         self._change(host, host.power, delay, self._off)

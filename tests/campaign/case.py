@@ -51,7 +51,9 @@ class Event:
 
     :ivar what: ``health`` (a device becomes Critical), ``gone`` (a device
         falls off), ``foreign`` (somebody else's update begins), ``copy``,
-        or ``none``.
+        ``off`` (somebody switches the host off and leaves it), ``mains``
+        (its power fails, for ``lasts`` seconds), ``agent`` (the agent in
+        the host starts again), or ``none``.
     """
 
     what: str
@@ -69,6 +71,10 @@ class Case:
         before (negative) or after them.
     :ivar stops: (port call, seconds): at that call of a port the first of
         two conductors stands still for so long, and the second takes over.
+    :ivar skews: seconds by which the times of day of the conductors' machines
+        are off; each new process runs on the next of them.
+    :ivar jumps: (when, seconds): the times of day are set while it runs.
+    :ivar burn: seconds that a burn by a tool inside the host takes.
     """
 
     scene: str
@@ -82,6 +88,9 @@ class Case:
     events: tuple[Event, ...] = ()
     deaths: tuple[int, ...] = ()
     stops: tuple[tuple[int, float], ...] = ()
+    skews: tuple[float, ...] = ()
+    jumps: tuple[tuple[float, float], ...] = ()
+    burn: float = 0.0
 
     def dump(self) -> str:
         """As JSON, without what is as usual."""
@@ -108,6 +117,8 @@ def load(text: str) -> Case:
     raw['events'] = tuple(Event(**e) for e in raw.get('events', ()))
     raw['deaths'] = tuple(raw.get('deaths', ()))
     raw['stops'] = tuple((c, s) for c, s in raw.get('stops', ()))
+    raw['skews'] = tuple(raw.get('skews', ()))
+    raw['jumps'] = tuple((w, s) for w, s in raw.get('jumps', ()))
     return Case(**raw)
 
 

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
 import random
@@ -36,7 +37,12 @@ READS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     ('body', ('503:{"error": "busy"}', '{"error": "busy"}', '[]', 'null',
               '"text"', '17', '{"Members": null}', '{"Members": {}}',
               '{"@odata.id": "/redfish/v1"}', '404:', '500:<html/>',
-              '{"Id": "\\ud800"}', '{"a": NaN}', '[' * 200 + ']' * 200)),
+              '{"error": {}}', '{"error": null, "@odata.id": "/redfish/v1"}',
+              '{"error": {"code": "Base.1.8.GeneralError", "message": "busy",'
+              ' "@Message.ExtendedInfo": [{"MessageId": '
+              '"Base.1.8.ServiceTemporarilyUnavailable"}]}}', '202:{}',
+              '503:{}', '{"Id": "\\ud800"}', '{"a": NaN}',
+              '[' * 200 + ']' * 200)),
     ('expire-session', (None,)),
     ('empty', (None,)), ('garbage', (None,)), ('cut', (None,)),
     ('refuse', (None,)), ('drop', (None,)), ('redirect', (None,)),
@@ -76,7 +82,7 @@ LATER: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 #: What a tool inside does: (tool, faults).
 TOOLS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     ('nvml', ('hang', 'garble', 'error-15', 'error-16', 'error-14',
-              'error-999', 'error-3', 'lie', 'fail')),
+              'error-999', 'error-3', 'error-6', 'lost', 'lie', 'fail')),
     ('mstflint', ('hang', 'garble', 'fail', 'lie')),
     ('mstconfig', ('hang', 'garble', 'half', 'lie', 'no-json', 'tlv',
                    'no-json-tlv', 'no-current')),
@@ -86,11 +92,18 @@ TOOLS: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 PHASES = ('start', 'verify', 'flash', 'landed', 'reset', 'boot', 'copy',
           'off', 'bmc-away', 'after')
 
-_CHEAP = ('nic', 'bf2-mode', 'bf3-mode', 'modes', 'count-hgx',
-          'count-cards', 'count-dell', 'two-nodes', 'dell', 'hgx-mode',
-          'count-offline', 'count-health', 'count-cray', 'count-gb300')
-_DEAR = ('cards', 'hgx', 'gb300', 'inside', 'both', 'inside-modes',
-         'both-modes')
+#: How often a scene is drawn, beside the others: small boxes are played in
+#: a few hundredths of a second, and large ones in up to a second. None never.
+SHARES: Mapping[str, int] = {
+    'nic': 12, 'bf2-mode': 12, 'bf3-mode': 12, 'modes': 8, 'two-nodes': 8,
+    'count-offline': 8, 'count-health': 8, 'count-cards': 6,
+    'count-gb300': 4, 'count-cray': 4, 'count-hgx': 2, 'count-dell': 2,
+    'cards': 2, 'inside': 3, 'inside-modes': 3, 'both': 2, 'both-modes': 2,
+    'dell': 1, 'hgx-mode': 1, 'hgx': 1, 'gb300': 1}
+#: Seconds between two looks. Where nothing is done a run is a row of looks.
+PACES = (30.0, 60.0, 120.0, 300.0)
+#: Seconds by which a clock is off.
+SKEWS = (-86400.0, -7200.0, -3600.0, -60.0, 60.0, 3600.0, 7200.0, 86400.0)
 
 
 @functools.cache
@@ -195,9 +208,12 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
 def _event(dice: random.Random, scene: str) -> Event:
     # What a BMC does nobody sees who does not ask it.
     asked = 'redfish' in scenes.named(scene).ways
+    real = not scenes.named(scene).source.startswith('cases/')
     what = dice.choice((
         *(('foreign', 'foreign', 'copy') if asked else ('none',)),
-        *(('health', 'gone') if whole(scene) else ())))
+        *(('health', 'gone') if whole(scene) else ()),
+        *(('off', 'mains') if real else ()),
+        *(('agent',) if 'agent' in scenes.named(scene).ways else ())))
     return Event(what, dice.choice((0.0, 5.0, 60.0, 200.0, 500.0)),
                  dice.choice(whole(scene) or ('',)),
                  dice.choice((60.0, 600.0, 3000.0)))
@@ -222,19 +238,16 @@ def case(seed: int, number: int) -> Case:
     """The case of that number; the same wherever it is drawn."""
     dice = drawn(seed, number)
     names = [s.name for s in scenes.here()]
-    cheap = [n for n in _CHEAP if n in names]
-    dear = [n for n in _DEAR if n in names]
-    scene = dice.choice(dear if dice.random() < 0.08 else cheap)
+    scene, = dice.choices(names, [SHARES[name] for name in names])
     many = dice.choice((1, 1, 1, 2, 2, 3, 5, 9))
-    # Two conductors are two threads: not where a thread is a call.
-    two = dice.random() < 0.12 and 'agent' not in scenes.named(scene).ways
+    two = dice.random() < 0.12
     return Case(
         scene, seed, number,
         power=dice.choice((None, None, None, 'Off' if _switched(
             scenes.named(scene)) else None)),
         expand=dice.random() < 0.75,
         login=dice.random() < 0.15,
-        pace=dice.choice((30.0, 60.0)),
+        pace=dice.choice(PACES),
         troubles=tuple(trouble(dice, scene) for _ in range(many)),
         events=tuple(_event(dice, scene) for _ in range(
             dice.choice((0, 0, 0, 1, 2)))),
@@ -242,4 +255,11 @@ def case(seed: int, number: int) -> Case:
             dice.randint(1, 12) * dice.choice((1, -1))
             for _ in range(dice.choice((0, 0, 0, 0, 1, 2)))),
         stops=((dice.randint(1, 40), dice.choice((
-            0.0, 100.0, 400.0, 4000.0))),) if two else ())
+            0.0, 100.0, 400.0, 4000.0))),) if two else (),
+        skews=(0.0, dice.choice(SKEWS), dice.choice(SKEWS)) if (
+            dice.random() < 0.15) else (),
+        jumps=tuple((dice.choice((0.5, 60.0, 200.0, 600.0)),
+                     dice.choice(SKEWS)) for _ in range(
+            dice.choice((0,) * 9 + (1, 2)))),
+        burn=dice.choice((0.0, 0.0, 40.0, 400.0)) if (
+            'agent' in scenes.named(scene).ways) else 0.0)

@@ -54,6 +54,7 @@ from ironic_accel.twin.inside import direct
 from ironic_accel.twin.inside import nvml
 from ironic_accel.twin.inside import tools
 from ironic_accel.twin.inside.shared import Inside
+from ironic_accel.twin.inside.tools import state
 
 #: Seconds from power-on until an agent answers.
 BOOT = 90.0
@@ -101,7 +102,8 @@ def _ran(played: direct.Played) -> Ran:
 class Agent:
     """What an agent in the ramdisk of that host tells and does.
 
-    It answers while the host is up, and another one after each boot.
+    Whoever asks it, it is the same one. It answers while the host is up,
+    and another one after each boot.
     """
 
     def __init__(self, box: Box, host: str, inside: Inside,
@@ -112,6 +114,10 @@ class Agent:
         self._catalog = catalog
         self._local: LocalBackend | None = None
         self._boots: int | None = None
+
+    def restart(self) -> None:
+        """Another agent in the same boot: it remembers what is on disk."""
+        self._local = None
 
     def _here(self) -> LocalBackend:
         """The agent of this boot.
@@ -162,8 +168,11 @@ class Agent:
 
 
 @contextlib.contextmanager
-def inside(box: Box, host: str) -> Iterator[Inside]:
-    """The inside of a host of a box; what is begun is done at once."""
+def inside(box: Box, host: str, burn: float = 0.0) -> Iterator[Inside]:
+    """The inside of a host of a box; what is begun is done at once.
+
+    :param burn: seconds of the box that a burn takes.
+    """
     shared = pathlib.Path('/dev/shm')  # noqa: S108 - a folder in memory
     folder = tempfile.mkdtemp(
         prefix='accel-inside-', dir=shared if shared.is_dir() else None)
@@ -172,7 +181,11 @@ def inside(box: Box, host: str) -> Iterator[Inside]:
         thread.run()
 
     try:
-        with mock.patch.object(threading.Thread, 'start', new=start):
-            yield Inside(box, host, pathlib.Path(folder))
+        with mock.patch.object(threading.Thread, 'start', new=start), \
+                state.in_memory(pathlib.Path(folder) / 'state.json'):
+            made = Inside(box, host, pathlib.Path(folder))
+            with made.state.change() as document:
+                document['pace'] = burn
+            yield made
     finally:
         shutil.rmtree(folder)

@@ -19,8 +19,10 @@ flashed or copied, which resets were done and which pushes taken.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import fnmatch
 import io
+import re
 
 from ironic_accel.model import traits as trait_names
 from ironic_accel.model.device import Inventory
@@ -31,6 +33,9 @@ from ironic_accel.twin.bmc.service import Service
 from ironic_accel.twin.parts import Device
 from tests.campaign.scenes import Want
 
+#: Seconds past the profile's own limit by which a run has to have ended:
+#: what one call may take (a push and its timeouts).
+SLACK = 3600.0
 _WRITES = ('POST', 'PATCH', 'PUT', 'DELETE')
 _SESSIONS = '/redfish/v1/SessionService'
 
@@ -153,6 +158,47 @@ def pushed_again(box: Box, honest: int) -> Iterator[str]:
     for (part, digest), times in box.ledger.burns().items():
         if times > 1 + honest:
             yield f'{part} was written {times} times with {digest[:8]}'
+
+
+def left_off(box: Box, host: str, found: str | None, end: tuple[str, str],
+             downs: Sequence[float]) -> Iterator[str]:
+    """That a host which was on was left off by a run that does not say so.
+
+    :param found: how the case has it: None is on.
+    :param end: outcome and words of the run.
+    :param downs: when somebody else took its power.
+    """
+    if found is not None or box.hosts[host].power == 'On':
+        return
+    ours = [r.time for r in box.ledger.resets if r.target == host]
+    if downs and max(downs) > max(ours, default=-1.0):
+        return
+    outcome, said = end
+    if outcome in ('Converged', 'Refused') or (
+            outcome == 'Failed' and not re.search(r'\b(off|power)\b', said)):
+        yield 'the host was left off'
+
+
+def overrun(seconds: float, minutes: float) -> Iterator[str]:
+    """That a run took longer than it may.
+
+    :param seconds: that it took.
+    :param minutes: its profile's limit.
+    """
+    if seconds > 60 * minutes + SLACK:
+        yield f'ended after {seconds:.0f} s'
+
+
+def neighbours_reset(box: Box, host: str) -> Iterator[str]:
+    """Resets of hosts behind the same BMC that are not the run's.
+
+    What reaches the whole box reaches them too.
+    """
+    others = {name for name in box.hosts if name != host}
+    for reset in box.ledger.resets:
+        if reset.target in others or (others and not reset.target):
+            yield (f'{reset.kind} of {reset.target or "the whole box"}, '
+                   f'which is not of {host} alone')
 
 
 def sound(box: Box, host: str, kind: str) -> list[Device]:

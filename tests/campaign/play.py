@@ -22,7 +22,6 @@ import traceback
 
 from ironic_accel.converge import advance as loop
 from ironic_accel.model.record import Record
-from ironic_accel.twin import virtual
 from tests.campaign import judge
 from tests.campaign.case import Case
 from tests.campaign.process import Died
@@ -34,9 +33,8 @@ from tests.campaign.world import World
 
 #: Calls of the loop in one run, more than any honest one makes.
 CALLS = 4000
-#: Seconds past the profile's own limit by which a run has to have ended:
-#: what one call may take (a push and its timeouts).
-SLACK = 3600.0
+#: Inside a host a thread is a call; a conductor is a thread even there.
+_begin = threading.Thread.start
 #: Seconds after which a conductor that stands still has lost its node.
 TAKEN = 120.0
 #: Faults of a box that are a reason to write something once more.
@@ -81,21 +79,20 @@ def _report(world: World, out: str, said: str) -> Report:
     box, case = world.box, world.case
     sins = [*world.sins, *world.watch.sins]
     sins += [f'request to {stray}' for stray in world.network.strays]
-    sins += [f'{v.kind}: {v.detail}' for v in box.ledger.violations]
+    sins += [f'{v.kind}: {v.detail}' for v in world.violations]
+    sins += judge.neighbours_reset(box, world.host)
     honest = sum(t.name in HONEST for t in case.troubles)
     sins += judge.pushed_again(
         box, honest + len(case.deaths) + len(case.stops))
-    if case.power is None and out in ('Converged', 'Refused') and (
-            box.hosts[world.host].power == 'Off'):
-        sins.append('the host was left off')
+    sins += judge.left_off(
+        box, world.host, case.power, (out, said), world.downs)
     if out == 'Refused' and all('not read' in w for w in said.split(' | ')):
         sins.append(f'refused out of what was not read: {said}'[:300])
     if out == 'Converged':
         sins += [f'converged: {why}'
                  for why in judge.untrue(box, world.scene.wants)]
-    limit = 60 * world.profile.limits.minutes + SLACK
-    if world.clock.now() > limit:
-        sins.append(f'ended after {world.clock.now():.0f} s')
+    sins += judge.overrun(world.clock.now() - world.began,
+                          world.profile.limits.minutes)
     return Report(out, said, list(dict.fromkeys(sins)), world.clock.now(),
                   world.calls, len(box.ledger.requests),
                   len(box.ledger.pushes), len(box.ledger.resets),
@@ -119,15 +116,17 @@ def _process(world: World, shared: Shared, stack: contextlib.ExitStack,
              stops: _Stops | None = None) -> Process:
     backend, host = stack.enter_context(world.ports())
     more = {} if stops is None else {'at': stops.at}
-    return Process(world, backend, host, shared, _found(world, shared),
-                   world.case.deaths, **more)
+    machine = world.clocks.machine()
+    return Process(world, machine, backend, host, shared,
+                   _found(world, machine, shared), world.case.deaths, **more)
 
 
-def _found(world: World, shared: Shared) -> Record:
+def _found(world: World, machine: int, shared: Shared) -> Record:
     """What a new process goes on with."""
-    now = virtual.EPOCH + world.clock.now()
+    now = world.clocks.now(machine)
     if shared.kept is None or not shared.kept.started:
         # The run had ended or had not begun: it is asked for anew.
+        world.began = world.clock.now()
         return loop.begin(world.profile, shared.kept, now)
     return shared.kept
 
@@ -182,7 +181,7 @@ def _two(world: World, shared: Shared, stack: contextlib.ExitStack) -> End:
             stops.still.set()
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+    _begin(thread)
     stops.still.wait()
     if ends and ends[0] is not None:
         return ends[0]

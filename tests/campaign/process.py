@@ -33,7 +33,6 @@ from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
-from ironic_accel.twin import virtual
 from tests.campaign.world import World
 from tests.contract.machine import Local
 
@@ -65,16 +64,18 @@ class Shared:
 class Process:
     """One process with a backend of its own.
 
+    :param machine: whose clock it goes by.
     :param host: whose power it may change.
     :param deaths: see ``Case``.
     :param at: told of each call of a port before it is made.
     """
 
-    def __init__(self, world: World, backend: ports.Backend,
+    def __init__(self, world: World, machine: int, backend: ports.Backend,
                  host: resets.Host, shared: Shared, record: Record,
                  deaths: Sequence[int] = (),
                  at: Callable[[str], None] = lambda name: None) -> None:
         self._world = world
+        self.machine = machine
         self._backend = backend
         self._shared = shared
         self._record = record
@@ -83,6 +84,11 @@ class Process:
         self._token = shared.token
         self._host = host
         self._resetter = resets.Resetter(host, self.save, resets.Pauses())
+
+    @property
+    def now(self) -> float:
+        """The time of the run, as its machine counts it."""
+        return self._world.clocks.now(self.machine)
 
     @property
     def progress(self) -> str:
@@ -98,7 +104,7 @@ class Process:
         world.calls += 1
         world.trouble()
         world.watch.begin()
-        now = virtual.EPOCH + world.clock.now()
+        now = self.now
         out, self._record = loop.advance(
             self, Local(pathlib.Path(world.folder)), self, world.profile,
             self._record, now, world.facts, world.pace)
@@ -117,7 +123,7 @@ class Process:
         What comes of a host that does not follow is its caller's to tell.
         """
         world = self._world
-        now = virtual.EPOCH + world.clock.now()
+        now = self.now
         until = now + 10.0
         try:
             if isinstance(out, outcome.PowerOn):

@@ -46,13 +46,13 @@ def shrink(case: Case, wrong: Callable[[Case], bool]) -> Case:
 
 def _smaller(case: Case) -> Iterator[Case]:
     change = dataclasses.replace
-    for name in ('events', 'deaths', 'stops', 'troubles'):
+    for name in ('events', 'deaths', 'stops', 'troubles', 'jumps'):
         whole = getattr(case, name)
         for index in range(len(whole)):
             rest = whole[:index] + whole[index + 1:]
             yield change(case, **{name: rest})
     usual = Case(case.scene)
-    for name in ('power', 'login', 'expand'):
+    for name in ('power', 'login', 'expand', 'skews', 'burn'):
         if getattr(case, name) != getattr(usual, name):
             yield change(case, **{name: getattr(usual, name)})
     for index, one in enumerate(case.troubles):

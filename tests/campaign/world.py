@@ -41,8 +41,10 @@ from ironic_accel.twin import virtual
 from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin.faults import Fault
 from ironic_accel.twin.inside.shared import Inside
+from ironic_accel.twin.ledger import Violation
 from ironic_accel.twin.load import Blueprint
 from ironic_accel.twin.load import blueprint
+from tests.campaign import clocks
 from tests.campaign import inside
 from tests.campaign import judge
 from tests.campaign import scenes
@@ -124,6 +126,13 @@ class World:
         self.calls = 0
         self.moments: dict[str, float] = {}
         self.inside: Inside | None = None
+        self.agent: inside.Agent | None = None
+        self.clocks = clocks.Clocks(self.clock, case.skews, case.jumps)
+        #: When the run began that goes on.
+        self.began = 0.0
+        #: When somebody else took the host's power, and what that broke.
+        self.downs: list[float] = []
+        self.excused: set[int] = set()
         self._waiting = list(case.troubles)
         for event in case.events:
             self.box.timeline.after(
@@ -139,7 +148,9 @@ class World:
                 strict_json, 'parse_object', new=_parse_once))
             if 'agent' in self.scene.ways:
                 self.inside = stack.enter_context(
-                    inside.inside(self.box, self.host))
+                    inside.inside(self.box, self.host, self.case.burn))
+                self.agent = inside.Agent(
+                    self.box, self.host, self.inside, self.facts)
             yield
             if self.inside is not None:
                 self.inside.sync()
@@ -152,10 +163,29 @@ class World:
         elif event.what == 'copy':
             for path in self.box.copying:
                 self.box.updates.copy(path)
+        elif event.what in ('off', 'mains'):
+            self._fail(event.lasts if event.what == 'mains' else None)
+        elif event.what == 'agent':
+            if self.agent is not None:
+                self.agent.restart()
         elif event.device in self.box.devices:
             device = self.box.devices[event.device]
             device.health = 'Critical'
             device.present = event.what != 'gone'
+
+    def _fail(self, back_in: float | None) -> None:
+        """The host's power goes, and not by us: what breaks is not ours."""
+        violations = self.box.ledger.violations
+        before = len(violations)
+        self.downs.append(self.clock.now())
+        self.box.power.fail(self.box.hosts[self.host], back_in)
+        self.excused |= {*range(before, len(violations))}
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What would have hurt a real machine, and was done by us."""
+        return [one for number, one in enumerate(self.box.ledger.violations)
+                if number not in self.excused]
 
     def trouble(self) -> None:
         """Let the troubles begin whose time or moment it is."""
@@ -213,9 +243,8 @@ class World:
                 ways['redfish'] = RedfishBackend(
                     connector, self.scene.system, catalog=self.facts,
                     settings=settings)
-            if self.inside is not None:
-                ways['agent'] = inside.Agent(
-                    self.box, self.host, self.inside, self.facts)
+            if self.agent is not None:
+                ways['agent'] = self.agent
             yield (Both(ways, needed=[*ways]) if len(ways) > 1
                    else next(iter(ways.values())),
                    Host(connector, self.box.hosts[self.host].uri, settings))

@@ -18,18 +18,26 @@ worthless: here each thing that it looks for is done to a box.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+import contextlib
 import dataclasses
 import pathlib
+from typing import Any
+from unittest import mock
 
 import pytest
 import requests
 
+from ironic_accel.redfish.host import Host
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import virtual
 from ironic_accel.twin.bmc.direct import Network
+from ironic_accel.twin.inside import direct
+from ironic_accel.twin.ledger import ResetRecord
 from ironic_accel.twin.ledger import Write
 from tests.campaign import case as cases
+from tests.campaign import clocks
 from tests.campaign import draw
 from tests.campaign import judge
 from tests.campaign import scenes
@@ -188,3 +196,151 @@ def test_what_does_not_matter_is_left_out_of_a_case() -> None:
         t.name == 'status' for t in one.troubles))
     assert small == Case('nic', troubles=(dataclasses.replace(
         culprit, at=0.0, skip=0),))
+
+
+@pytest.mark.parametrize(('found', 'end', 'downs', 'wrong'), [
+    (None, ('Converged', ''), [], 1),
+    (None, ('Refused', 'no such mode'), [], 1),
+    (None, ('Failed', 'a component was not read'), [], 1),
+    (None, ('Failed', 'the host is off and does not follow'), [], 0),
+    ('Off', ('Converged', ''), [], 0),
+    (None, ('Converged', ''), [40.0], 0),   # somebody else did it since
+    (None, ('Converged', ''), [10.0], 1)])  # we did, after somebody else
+def test_a_host_that_is_left_off_is_seen_as_that(
+        found: str | None, end: tuple[str, str], downs: list[float],
+        wrong: int) -> None:
+    box = _box()
+    assert list(judge.left_off(box, '1', found, end, downs)) == []
+    box.ledger.resets.append(ResetRecord(20.0, 'ForceOff', '1'))
+    box.hosts['1'].power = 'Off'
+    assert len(list(judge.left_off(box, '1', found, end, downs))) == wrong
+
+
+def test_a_run_that_leaves_the_host_off_is_a_sin(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it powered the host off once more when all is done."""
+    class Off(process.Process):
+        def step(self) -> process.End | None:
+            end = super().step()
+            if end is not None:
+                self._host.power_off(soft=False)
+                self._world.passes(60.0)
+            return end
+
+    monkeypatch.setattr(play, 'Process', Off)
+    report = play.play(Case('nic'))
+    assert (report.outcome, report.sins) == (
+        'Converged', ['the host was left off'])
+    assert play.play(Case('nic', power='Off')).sins == []
+
+
+@pytest.mark.parametrize(('seconds', 'wrong'), [
+    (0.0, 0), (90 * 60 + judge.SLACK, 0), (90 * 60 + judge.SLACK + 1, 1)])
+def test_a_run_that_takes_too_long_is_seen_as_that(
+        seconds: float, wrong: int) -> None:
+    assert len(list(judge.overrun(seconds, 90))) == wrong
+
+
+def test_a_run_without_an_end_is_a_sin(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its caller's clock stands still: nothing is ever over."""
+    monkeypatch.setattr(process.Process, 'now', virtual.EPOCH)
+    report = play.play(Case('nic', pace=300.0, troubles=(
+        Trouble('status', '503', '/TaskService', 'GET'),)))
+    assert [s for s in report.sins if 'ended after' in s or (
+        'does not end' in s)], report
+
+
+@pytest.mark.parametrize(('target', 'wrong'), [
+    ('Node1', 0), ('Node0', 1), ('', 1)])
+def test_a_reset_of_another_host_is_seen_as_that(
+        target: str, wrong: int) -> None:
+    box = _box('two-nodes')
+    box.ledger.resets.append(ResetRecord(0.0, 'ForceRestart', target))
+    assert len(list(judge.neighbours_reset(box, 'Node1'))) == wrong
+
+
+def test_a_run_that_resets_another_host_is_a_sin(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Host
+
+    def wrong(connector: Any, uri: str, *rest: Any) -> Any:
+        return real(connector, uri.replace('Node1', 'Node0'), *rest)
+
+    monkeypatch.setattr('tests.campaign.world.Host', wrong)
+    report = play.play(Case('two-nodes'))
+    assert [s for s in report.sins if 'of Node0' in s], report
+
+
+def test_a_request_to_another_host_is_a_sin() -> None:
+    class Stray(world.World):
+        def passes(self, seconds: float) -> None:
+            with contextlib.suppress(requests.RequestException):
+                requests.get('http://elsewhere.invalid/', timeout=5)
+            super().passes(seconds)
+
+    with mock.patch.object(play, 'World', Stray):
+        report = play.play(Case('nic'))
+    assert report.sins == ['request to http://elsewhere.invalid/']
+
+
+@pytest.mark.parametrize('skews', [(), (3600.0, -7200.0), (86400.0, 0.0)])
+@pytest.mark.parametrize('jumps', [(), ((60.0, 86400.0), (400.0, -90000.0))])
+def test_clocks_that_are_wrong_change_nothing(
+        skews: tuple[float, ...], jumps: tuple[tuple[float, float], ...]
+        ) -> None:
+    case = Case('nic', skews=skews, jumps=jumps, deaths=(3, 7))
+    plain = play.play(dataclasses.replace(case, skews=(), jumps=()))
+    report = play.play(case)
+    assert (report.outcome, report.sins) == ('Converged', [])
+    assert (report.pushes, report.resets) == (plain.pushes, plain.resets)
+
+
+def test_clocks_are_told_as_they_are_set() -> None:
+    true = FakeClock()
+    told = clocks.Clocks(true, (3600.0, 0.0), ((100.0, -7200.0),))
+    first, second = told.machine(), told.machine()
+    assert (first, second, told.machine()) == (0, 1, 0)
+    begun = told.now(first)
+    true.advance(50.0)
+    assert told.now(first) == begun + 50.0
+    assert told.now(second) == begun + 50.0  # by the database
+    true.advance(100.0)
+    assert told.now(second) == begun + 150.0  # whatever was set
+
+
+@pytest.mark.parametrize('what', ['mains', 'agent', 'off'])
+@pytest.mark.parametrize('at', [1.0, 30.0, 60.0])
+def test_a_burn_inside_a_host_that_is_cut_proves_nothing(
+        what: str, at: float) -> None:
+    report = play.play(Case('inside', burn=50.0, events=(
+        Event(what, at),)))
+    assert report.sins == []
+    assert report.outcome in ('Converged', 'Failed', 'Refused')
+
+
+def test_what_is_cut_inside_a_host_is_gone() -> None:
+    played = world.World(Case('inside', burn=50.0, events=(
+        Event('mains', 30.0),)))
+    with played.open():
+        assert played.inside is not None
+        address, state = played.inside.addresses['NIC6'], played.inside.state
+
+        def burn(argv: Sequence[str]) -> int:
+            state.land(address, 'nic', '28.43.1014')
+            return 0
+
+        ended = direct.play(played.box, burn, (), 600.0)
+    assert ended.status == 1
+    assert [d.id for d in played.box.devices.values() if d.bricked] == [
+        'NIC6']
+    assert played.violations == []
+    assert len(played.box.ledger.violations) == 1
+
+
+@pytest.mark.parametrize('name', ['inside', 'both-modes'])
+def test_one_of_two_conductors_goes_on_with_what_is_inside(
+        name: str) -> None:
+    for call in range(1, 20, 5):
+        report = play.play(Case(name, stops=((call, 300.0),)))
+        assert (report.outcome, report.sins) == ('Converged', []), call

@@ -29,6 +29,7 @@ from ironic_accel.inband.family import Seen
 from ironic_accel.inband.host import Host
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.model import condition
 from ironic_accel.model import merge
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
@@ -129,6 +130,8 @@ def test_one_card_of_each_vendor_is_lost_and_no_other(
         named = [u for u in seen.unread if u.about == lost.id]
         assert {u.source for u in named} >= {tool}
         assert set(lost.unread) == {f for u in named for f in u.facts}
+        assert condition.healthy(good)
+        assert not condition.healthy(lost)
         assert lost.unread and lost.serial == _at(
             before, lost.address or '').serial
         if kind == 'hang':

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -288,6 +289,22 @@ def test_credentials_that_are_refused(rig: Start) -> None:
     with pytest.raises(Unreachable) as refused:
         connect.connect(at.url, 'admin', 'wrong')
     assert 'wrong' not in str(refused.value)
+
+
+@pytest.mark.parametrize(('fault', 'value'), [
+    ('status', '503'), ('status', '403'), ('garbage', None),
+    ('drop', None), ('body', '{"error": "busy"}')])
+def test_a_session_of_no_use_is_ended_at_once(
+        rig: Start, fault: str, value: str | None) -> None:
+    """A BMC has few of them, and somebody else may need one."""
+    at = rig('plain', user='admin', password='secret')
+    before = set(at.box.sessions)
+    held = at.box.faults.add(fault, value, '/redfish/v1/Systems$', 'GET')
+    with contextlib.suppress(Unreachable):
+        connect.disconnect(connect.connect(at.url, 'admin', 'secret'))
+    assert not at.box.sessions.keys() - before
+    at.box.faults.lift(held)
+    assert at.backend.observe().host == 'on'
 
 
 def test_what_proves_nothing_is_not_sent_again(rig: Start) -> None:

@@ -30,8 +30,10 @@ from ironic_accel.model.device import Effect
 from tests.unit.converge import drive
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import burn_of
+from tests.unit.converge.box import Job
 from tests.unit.converge.box import Part
 from tests.unit.converge.box import WARM_UP
+from tests.unit.converge.spoil import Spoil
 
 
 def old(**changes: Any) -> Part:
@@ -322,3 +324,29 @@ def test_the_last_run_leaves_nothing_but_intent_and_landed() -> None:
     assert left is not None
     assert left.is_empty
     assert left.attempts == {} and left.resets == 0
+
+
+@pytest.mark.parametrize('elsewhere', ['busy', 'unread'])
+def test_a_reset_that_is_found_asked_for_looks_at_the_box_first(
+        elsewhere: str) -> None:
+    """Who decided on it died; meanwhile somebody else began to write."""
+    box = one(waiting='2')
+    out, record = step(box, loop.begin(WANTED, None, box.now))
+    assert isinstance(out, outcome.Reset)
+    assert record.intent is not None and not record.intent.ticket
+    if elsewhere == 'busy':
+        box.jobs['theirs'] = Job({}, box.now + 300.0, set(), False)
+    else:
+        box.spoils = [Spoil('tasks')]
+    out, record = step(box, record)
+    assert isinstance(out, outcome.Wait), out
+    box.jobs.clear()
+    box.spoils = []
+    out, record = step(box, record)
+    assert isinstance(out, outcome.Reset)
+    assert record.intent is not None
+    begun = dataclasses.replace(record, intent=dataclasses.replace(
+        record.intent, ticket={'phase': 'off'}))
+    looks = box.looks
+    assert isinstance(step(box, begun)[0], outcome.Reset)
+    assert box.looks == looks

@@ -35,6 +35,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import marshal
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,32 @@ from typing import Any
 from ironic_accel.twin.parts import Effect
 
 Document = dict[str, Any]
+
+#: Files that are none: what they would have in them, in this process.
+_HELD: dict[Path, Document] = {}
+
+
+@contextlib.contextmanager
+def in_memory(path: Path) -> Iterator[None]:
+    """Keep what belongs into a state file in this process meanwhile.
+
+    For tools that are functions here: a file is read and written whole at
+    each call, with all the calls before it.
+    """
+    _HELD[path] = {}
+    try:
+        yield
+    finally:
+        del _HELD[path]
+
+
+def _copy(document: Document) -> Document:
+    """A copy, but for what was called: that is added to and never read."""
+    calls = document.get('calls')
+    found: Document = marshal.loads(  # noqa: S302 - our own
+        marshal.dumps({**document, 'calls': None})
+    )
+    return {**found, 'calls': calls}
 
 
 class State:
@@ -67,12 +94,19 @@ class State:
 
     def read(self) -> Document:
         """The whole state, as it is now."""
+        if self.path in _HELD:
+            return _copy(_HELD[self.path])
         found: Document = json.loads(self.path.read_text('utf-8'))
         return found
 
     @contextlib.contextmanager
     def change(self) -> Iterator[Document]:
         """The state to be changed; kept when the block ends well."""
+        if self.path in _HELD:
+            document = self.read()
+            yield document
+            self._save(document)
+            return
         with open(f'{self.path}.lock', 'a', encoding='utf-8') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             document = self.read()
@@ -80,6 +114,9 @@ class State:
             self._save(document)
 
     def _save(self, document: Document) -> None:
+        if self.path in _HELD:
+            _HELD[self.path] = document
+            return
         aside = self.path.with_name(f'{self.path.name}.{os.getpid()}')
         aside.write_text(json.dumps(document), 'utf-8')
         os.replace(aside, self.path)
