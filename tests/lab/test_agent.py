@@ -81,6 +81,30 @@ def test_inspected_then_burnt_and_set_by_the_agent(
         assert ramdisk.burns(host) == burns
 
 
+def test_an_agent_from_virtual_media_burns_and_comes_back_from_a_cycle(
+        lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
+        ) -> None:
+    """Its image was built beforehand, so that no token comes with it."""
+    one, host = ramdisk.boot(
+        host_machine, ramdisk.with_cards(lab, 'pcie-a100'),
+        boot_interface='redfish-virtual-media')
+    wanted = ramdisk.burning(lab)
+    wanted['devices']['dpus'] = {
+        'match': ramdisk.BLUEFIELD, 'modes': {'mode': 'nic'}}
+    with stage.site_profile(lab, 'by-media', **wanted) as made:
+        ironic.clean(one.uuid, [ramdisk.step(made)])
+        result = stage.result(one)
+        assert (result['outcome'], result['resets']) == ('converged', 1)
+        assert trait('IS', made) in ironic.traits(one.uuid)
+    assert len(host.boots) == 2
+    assert all(b and 'ipa-agent-token' not in b for b in host.boots)
+    assert ramdisk.component(one)['running'] == ramdisk.CX7_NEW
+    assert stage.ledger(one)['violations'] == []
+    # Ironic ejects it, and the host is left off, as after any clean.
+    assert stage.read(one, '/redfish/v1/Systems/1/VirtualMedia/CD1')[
+        'Inserted'] is False
+
+
 def test_an_image_for_another_board_ends_in_last_error(
         lab: Lab, ironic: ironic_api.IronicApi, host_machine: MakeMachine
         ) -> None:
@@ -124,6 +148,8 @@ def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
         assert 'AuxPowerCycle' in ''.join(
             r['kind'] for r in stage.ledger(one)['resets'])
         assert ramdisk.settings(host)['NUM_OF_VFS'] == 16
+        # Ironic's deploy interface wrote its image in between, once.
+        assert len(host.written) == 1
         assert trait('IS', made) in ironic.traits(one.uuid)
         assert trait('IS', first) not in ironic.traits(one.uuid)
         document = json.loads(
