@@ -21,6 +21,7 @@ import pathlib
 from typing import Any
 from unittest import mock
 
+from ironic.common import exception
 from ironic.common import states
 from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.redfish import power as redfish_power
@@ -59,6 +60,8 @@ class Family:
         self.boxes = {self.parent.uuid: self.host,
                       self.child.uuid: self.card}
         self.powered: list[tuple[str, str]] = []
+        #: Whether the host's system goes down when it is asked to.
+        self.goes_down = True
         self.asked: list[str] = []
         self.silent = False
         self.error: Exception | None = None
@@ -83,6 +86,8 @@ class Family:
         uuid = task.node.uuid
         self.powered.append((
             'child' if uuid == self.child.uuid else 'parent', state))
+        if state == states.SOFT_POWER_OFF and not self.goes_down:
+            raise exception.PowerStateFailure(pstate=state)
         box = self.boxes[uuid]
         if state != states.POWER_ON:
             box.host = 'off'

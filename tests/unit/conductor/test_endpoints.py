@@ -42,8 +42,17 @@ def family(make_node: Make, acquire: Make, profiles: pathlib.Path
         yield made
 
 
+@pytest.mark.parametrize(('goes_down', 'powered'), [
+    # Ironic touches no child of a host that is asked to go down.
+    (True, [('parent', 'soft power off'), ('parent', 'power on')]),
+    # It takes the child down with its parent; we bring it up again.
+    (False, [('parent', 'soft power off'),
+             ('child', 'power off'), ('parent', 'power off'),
+             ('parent', 'power on'), ('child', 'power on')])])
 def test_a_mode_of_the_child_is_set_by_a_step_of_the_parent(
-        family: Family) -> None:
+        family: Family, goes_down: bool,
+        powered: list[tuple[str, str]]) -> None:
+    family.goes_down = goes_down
     family.refresh(family.child)
     family.run(family.child)
     family.begin(family.parent, 'apply_profile', profile='card-ecc')
@@ -54,10 +63,7 @@ def test_a_mode_of_the_child_is_set_by_a_step_of_the_parent(
     assert (family.host.writes, family.card.writes) == (0, 1)
     assert {'CUSTOM_ACCEL_IS_CARD_ECC', 'CUSTOM_ACCEL_GPU_ECC'} <= (
         family.traits(family.parent))
-    # Ironic takes the child down with its parent; we bring it up again.
-    assert family.powered == [
-        ('child', 'power off'), ('parent', 'power off'),
-        ('parent', 'power on'), ('child', 'power on')]
+    assert family.powered == powered
     # The child is looked at anew, and says what it has become.
     assert family.run(family.child)['outcome'] == 'done'
     assert 'CUSTOM_ACCEL_GPU_ECC' in family.traits(family.child)
