@@ -90,13 +90,14 @@ def connect(url: str, user: str | None = None, password: str | None = None,
 
 def disconnect(connector: Connector) -> None:
     """End the session at the BMC, if there is one, and the connection."""
-    auth = getattr(connector, '_auth', None)
+    auth: Any = getattr(connector, '_auth', None)
     try:
         if auth is not None:
             auth.close()
     except exceptions.SushyError:
-        # The BMC is away: it forgets the session by itself.
-        pass
+        # The BMC is away: it forgets the session by itself. Sushy would
+        # try once more when Python clears up, in whoever's thread that is.
+        auth.reset_session_attrs()
     finally:
         connector.close()
 

@@ -43,7 +43,8 @@ def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
     if own is None and isinstance(doc.get('@odata.type'), str):
         # It says what it is, if not which.
         return None
-    if 'error' in doc and not isinstance(own, str):
+    if 'error' in doc and not (isinstance(own, str) and isinstance(
+            doc.get('@odata.type'), str)):
         return f'an error: {_error(doc["error"])}'
     if not isinstance(own, str):
         return 'an object without @odata.id and no resource'

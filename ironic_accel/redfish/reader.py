@@ -45,6 +45,9 @@ from ironic_accel.redfish.spoils import Spoils
 
 #: Badly answered ``$expand`` after which it is not asked for any more.
 _EXPAND_FAULTS = 2
+#: What a service root has some of, whatever it is the root of.
+_ROOTS = ('Systems', 'Chassis', 'Managers', 'SessionService', 'Links',
+          'RedfishVersion')
 #: Forms of Id in one collection of which a member is read by itself too.
 _SAMPLES = 3
 
@@ -127,6 +130,11 @@ class Reader:
                              if failure.status in (401, 403)
                              else ErrorClass.TRANSIENT))
         root = self.fields(doc)
+        if not any(root.has(name) for name in _ROOTS):
+            raise Unreachable(
+                'the BMC gives no service root: HTTP 200 with one that '
+                f'lacks all of {", ".join(_ROOTS)}',
+                error_class=ErrorClass.TRANSIENT)
         offer = root.part('ProtocolFeaturesSupported', 'ExpandQuery')
         self._expand_levels = 0
         if self._settings.expand and offer.flag('NoLinks'):

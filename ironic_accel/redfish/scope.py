@@ -119,8 +119,8 @@ def find(reader: Reader, system: str | None) -> Scope:
 
 def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:
     """The Systems that a BMC shows, and those that it only lists."""
-    return reader.listing(root.link('Systems'), Spoils(
-        Role.COLLECTION, KINDS, optional=False))
+    spoils = Spoils(Role.COLLECTION, KINDS, optional=False)
+    return reader.listing(reader.follow(root, 'Systems', spoils), spoils)
 
 
 def own_uri(reader: Reader, system: str | None) -> str:

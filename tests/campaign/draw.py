@@ -199,6 +199,8 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
                        **when)  # type: ignore[arg-type]
     table = UPDATES if dice.random() < 0.6 else LATER
     name, value = _of(dice, table)
+    if name == 'foreign-task' and 'redfish' not in scenes.named(scene).ways:
+        name, value = 'weak-reset', None  # nobody would see it
     if name in ('late-devices', 'renumber', 'weak-reset'):
         when = {'at': 0.0}
     when.pop('skip', None)
@@ -211,7 +213,9 @@ def _event(dice: random.Random, scene: str) -> Event:
     real = not scenes.named(scene).source.startswith('cases/')
     what = dice.choice((
         *(('foreign', 'foreign', 'copy') if asked else ('none',)),
-        *(('health', 'gone') if whole(scene) else ()),
+        *(('gone',) if whole(scene) else ()),
+        # No tool inside tells of it.
+        *(('health',) if whole(scene) and asked else ()),
         *(('off', 'mains') if real else ()),
         *(('agent',) if 'agent' in scenes.named(scene).ways else ())))
     return Event(what, dice.choice((0.0, 5.0, 60.0, 200.0, 500.0)),
@@ -222,8 +226,6 @@ def _event(dice: random.Random, scene: str) -> Event:
 @functools.cache
 def whole(scene: str) -> tuple[str, ...]:
     """The devices that go with all that shows them; others leave traces."""
-    if 'agent' in scenes.named(scene).ways:
-        return ()  # its host's own tree would still show them
     box = world.make_box(scenes.named(scene), FakeClock(), None)
     return tuple(sorted(d.id for d in box.devices.values()
                         if d.kind == 'gpu' and len(d.uris) > 1))

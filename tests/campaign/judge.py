@@ -18,6 +18,7 @@ flashed or copied, which resets were done and which pushes taken.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Sequence
 import fnmatch
@@ -209,13 +210,19 @@ def sound(box: Box, host: str, kind: str) -> list[Device]:
 
 
 def lies(box: Box, host: str, names: list[str],
-         kinds: tuple[str, ...] = ('gpu', 'fpga', 'dpu')) -> Iterator[str]:
+         kinds: tuple[str, ...] = ('gpu', 'fpga', 'dpu'),
+         traces: Collection[str] = ()) -> Iterator[str]:
     """Traits that are not so.
 
     :param names: traits as they would be published now.
+    :param traces: devices that are gone for good, of which resources are
+        left that nothing ties to them: they may or may not be counted.
     """
     for kind in kinds:
         found = len(sound(box, host, kind))
+        found = max(found, min(found + len([
+            name for name in traces if box.devices[name].kind == kind
+            and box.devices[name].bricked]), _told(kind, names)))
         stem = trait_names.trait_name(kind)
         if stem in names and not found:
             yield f'{stem}: there is none'
@@ -228,6 +235,14 @@ def lies(box: Box, host: str, names: list[str],
             if int(number) != found and not fewer:
                 yield f'{name}: there are {found}'
         yield from _mode_lies(box, host, kind, names)
+
+
+def _told(kind: str, names: list[str]) -> int:
+    """How many devices of a kind traits say that there are."""
+    stem = trait_names.trait_name(kind)
+    told = [name.removeprefix(f'{stem}_X') for name in names
+            if name.startswith(f'{stem}_X')]
+    return max([int(n) for n in told if n.isdigit()], default=0)
 
 
 _WORDS = {('gpu', 'mig'): (True, 'MIG'), ('gpu', 'ecc'): (True, 'ECC'),

@@ -21,7 +21,10 @@ import threading
 import traceback
 
 from ironic_accel.converge import advance as loop
+from ironic_accel.converge.ports import Backend
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.record import Record
+from ironic_accel.redfish.host import Host
 from tests.campaign import judge
 from tests.campaign.case import Case
 from tests.campaign.process import Died
@@ -33,6 +36,8 @@ from tests.campaign.world import World
 
 #: Calls of the loop in one run, more than any honest one makes.
 CALLS = 4000
+#: How often, once a minute, a new process tries to get into the BMC.
+TRIES = 60
 #: Inside a host a thread is a call; a conductor is a thread even there.
 _begin = threading.Thread.start
 #: Seconds after which a conductor that stands still has lost its node.
@@ -66,6 +71,10 @@ def play(case: Case) -> Report:
     with world.open():
         try:
             out, said = _drive(world)
+        except Unreachable as error:
+            out, said = 'Unreachable', str(error)
+            if not case.troubles:
+                world.sins.append(f'not let in: {said}')
         except Exception as error:
             # Nothing may come out of the loop.
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -88,7 +97,7 @@ def _report(world: World, out: str, said: str) -> Report:
         box, world.host, case.power, (out, said), world.downs)
     if out == 'Refused' and all('not read' in w for w in said.split(' | ')):
         sins.append(f'refused out of what was not read: {said}'[:300])
-    if out == 'Converged':
+    if out == 'Converged' and not world.moved:
         sins += [f'converged: {why}'
                  for why in judge.untrue(box, world.scene.wants)]
     sins += judge.overrun(world.clock.now() - world.began,
@@ -114,11 +123,26 @@ def _drive(world: World) -> End:
 
 def _process(world: World, shared: Shared, stack: contextlib.ExitStack,
              stops: _Stops | None = None) -> Process:
-    backend, host = stack.enter_context(world.ports())
+    backend, host = _ports(world, stack)
     more = {} if stops is None else {'at': stops.at}
     machine = world.clocks.machine()
     return Process(world, machine, backend, host, shared,
                    _found(world, machine, shared), world.case.deaths, **more)
+
+
+def _ports(world: World, stack: contextlib.ExitStack
+           ) -> tuple[Backend, Host]:
+    """What a new process works with, as soon as the BMC lets it in.
+
+    :raises: Unreachable where it never does.
+    """
+    for _ in range(TRIES):
+        try:
+            return stack.enter_context(world.ports())
+        except Unreachable as error:
+            last = error
+            world.passes(60.0)
+    raise last
 
 
 def _found(world: World, machine: int, shared: Shared) -> Record:

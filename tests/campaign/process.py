@@ -164,7 +164,8 @@ class Process:
         world = self._world
         before = _bodies(world)
         inventory = self._backend.observe()
-        if before == _bodies(world):
+        world.moved = before != _bodies(world)
+        if not world.moved:
             world.looked(inventory)
         return inventory
 

@@ -128,6 +128,9 @@ class World:
         self.inside: Inside | None = None
         self.agent: inside.Agent | None = None
         self.clocks = clocks.Clocks(self.clock, case.skews, case.jumps)
+        #: Whether the box changed during the last look, which then is
+        #: neither true nor false.
+        self.moved = False
         #: When the run began that goes on.
         self.began = 0.0
         #: When somebody else took the host's power, and what that broke.
@@ -274,6 +277,13 @@ class World:
             traits.presence(inventory, self.facts, self.profile.groups),
             traits.modes(inventory, self.facts))
 
+    @functools.cached_property
+    def traces(self) -> tuple[str, ...]:
+        """The devices of a capture that more resources show than are tied
+        to them: those of shipped boxes go with all of theirs."""
+        captured = self.scene.source.endswith('.gz')
+        return tuple(self.box.devices) if captured else ()
+
     def looked(self, inventory: Inventory) -> None:
         """Judge what would be published of a look."""
         self.sins += [f'trait {lie}' for lie in self.lies(inventory)]
@@ -283,5 +293,5 @@ class World:
         if self.scene.source.startswith('cases/'):
             # Their state stands in documents alone: there is no other truth.
             return []
-        return list(judge.lies(self.box, self.host,
-                               self.published(inventory)))
+        return list(judge.lies(self.box, self.host, self.published(inventory),
+                               traces=self.traces))

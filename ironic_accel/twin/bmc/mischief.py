@@ -125,6 +125,8 @@ def spoil(box: Box, request: Request, reply: Reply) -> None:
         return
     if faults.take('expand-truncated', path):
         _halve(reply)
+    elif not isinstance(reply.body, dict):
+        return  # cut already
     elif faults.take('expand-wrong', path):
         reply.body = _collapsed(reply.body)
     elif fault := faults.take('expand-drops', path):

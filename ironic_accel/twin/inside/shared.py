@@ -150,9 +150,10 @@ class Inside:
             self._bus()
 
     def _bus(self) -> None:
-        """What the BMC has disabled is not on the host's bus."""
+        """What is disabled by the BMC, or gone, is not on the host's bus."""
         for name, address in self.addresses.items():
-            off = self.box.devices[name].enabled is False
+            device = self.box.devices[name]
+            off = device.enabled is False or not device.present
             if off and address not in self._off:
                 self._off.add(address)
                 self.tree.remove(address)
@@ -187,6 +188,9 @@ class Inside:
         """Into the file: what the box has, which pulled before."""
         with self.state.change() as document:
             cards = document['cards']
+            for name, address in self.addresses.items():
+                if self.box.devices[name].bricked:
+                    cards[address]['bricked'] = True
             for component, address in self._shared_parts():
                 found = cards[address]['parts'][component.key]
                 found['running'] = component.running

@@ -15,12 +15,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 
 import pytest
 
 from ironic_accel.model import join
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
 from ironic_accel.twin.bmc import control
@@ -305,6 +307,44 @@ def test_a_session_of_no_use_is_ended_at_once(
     assert not at.box.sessions.keys() - before
     at.box.faults.lift(held)
     assert at.backend.observe().host == 'on'
+
+
+def test_a_session_that_cannot_be_ended_is_let_go(rig: Start) -> None:
+    """Nothing is asked of the BMC later, when Python clears up."""
+    at = rig('plain', user='admin', password='secret')
+    other = connect.connect(at.url, 'admin', 'secret')
+    held = at.box.faults.add('refuse', None, '/Sessions/')
+    connect.disconnect(other)
+    at.box.faults.lift(held)
+    asked = len(at.box.ledger.requests)
+    del other
+    gc.collect()
+    assert len(at.box.ledger.requests) == asked
+
+
+@pytest.mark.parametrize('body', [
+    '{"@odata.id": "/redfish/v1"}', '{"error": {}}',
+    '{"error": null, "@odata.id": "/redfish/v1"}',
+    '{"error": "busy", "@odata.id": "/redfish/v1/"}'])
+def test_a_service_root_that_is_none_is_looked_for_again(
+        rig: Start, body: str) -> None:
+    """It is no BMC of a switch, and nobody's input is wrong."""
+    at = rig('plain')
+    held = at.box.faults.add('body', body, '/redfish/v1$')
+    with pytest.raises(Unreachable, match='no service root') as error:
+        at.backend.observe()
+    assert error.value.detail.error_class is ErrorClass.TRANSIENT
+    at.box.faults.lift(held)
+    assert at.backend.observe().host == 'on'
+
+
+def test_systems_that_the_root_no_longer_links_are_unread(
+        rig: Start) -> None:
+    at = rig('plain')
+    at.backend.observe()
+    at.box.faults.add('absent', '/Systems', '/redfish/v1$')
+    with pytest.raises(Unreachable, match='no longer links'):
+        at.backend.observe()
 
 
 def test_what_proves_nothing_is_not_sent_again(rig: Start) -> None:
