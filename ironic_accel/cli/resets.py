@@ -202,9 +202,24 @@ class Resetter:
             if state == 'off':
                 # It went down and did not come back by itself.
                 return self._next(record, notes, now)
+            if self._asked_here is None:
+                return self._look_again(record, now)
             record = self._ask(record, notes, 'hard', now)
             self._host.warm_reboot()
         return self._performed(record, now)
+
+    def _look_again(self, record: Record, now: float) -> Step:
+        """Begin anew with a reset that an earlier process asked for.
+
+        The host is on: it may never have been asked. The loop looks at the
+        box first: somebody else may write to it by now.
+        """
+        if record.intent is None:
+            raise ValueError('no reset is asked for')
+        record = dataclasses.replace(record, intent=dataclasses.replace(
+            record.intent, ticket=None))
+        self._save(record)
+        return Step(record, now, 'looking at the box before the reset')
 
     def _ask_restart(self, record: Record, notes: Notes,
                      now: float) -> Step:
@@ -252,6 +267,8 @@ class Resetter:
     def _off(self, record: Record, notes: Notes, now: float) -> Step:
         if self._host.power_state() == 'off':
             return self._next(record, notes, now)
+        if notes.asked is not None and self._asked_here is None:
+            return self._look_again(record, now)
         late = now - notes.since > self._pauses.soft
         if notes.asked is None and self._pauses.soft > 0:
             record = self._ask(record, notes, 'soft', now)
@@ -332,13 +349,9 @@ class Resetter:
     def _insist(self, record: Record, notes: Notes, now: float) -> Record:
         """Wait for the host to be off; ask again now and then.
 
-        It may have been asked by a process that died before it asked, or
-        the request may have been lost; it does no harm twice.
+        The request may have been lost; it does no harm twice.
         """
-        if notes != self._asked_here:
-            record = self._ask(record, notes, 'hard', now)
-            self._off_again = now
-        elif now - notes.since > self._pauses.hard:
+        if now - notes.since > self._pauses.hard:
             raise AccelError(
                 f'the host is not off {self._pauses.hard:.0f} s after '
                 'it was asked', error_class=ErrorClass.NEEDS_OPERATOR,

@@ -171,7 +171,7 @@ class World:
         elif event.what == 'agent':
             if self.agent is not None:
                 self.agent.restart()
-        elif event.device in self.box.devices:
+        elif event.what in ('gone', 'health'):
             device = self.box.devices[event.device]
             device.health = 'Critical'
             device.present = event.what != 'gone'

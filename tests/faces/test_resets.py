@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -236,6 +237,32 @@ def test_a_request_that_never_left_is_sent_again() -> None:
     stage.host.before = fail_once
     stage.play()
     assert stage.host.asked == ['soft reboot']
+
+
+@pytest.mark.parametrize(('effect', 'notes'), [
+    (Effect.POWER_CYCLE, {'phase': 'off', 'asked': 'soft'}),
+    (Effect.POWER_CYCLE, {'phase': 'off', 'asked': 'hard'}),
+    (Effect.AUX_CYCLE, {'phase': 'off', 'asked': 'hard'}),
+    (Effect.WARM_REBOOT, {'phase': 'restart', 'asked': 'soft',
+                          'mark': 'boot 0'})])
+def test_what_an_earlier_process_asked_for_is_begun_anew(
+        effect: Effect, notes: dict[str, Any]) -> None:
+    """The host is still on: the box is looked at before it is cut."""
+    stage = Stage(effect)
+    intent = stage.record.intent
+    assert intent is not None
+    stage.record = dataclasses.replace(
+        stage.record, intent=dataclasses.replace(
+            intent, ticket={'since': 900.0, **notes}))
+    step = Resetter(stage.host, stage.saved.append, PAUSES).step(
+        stage.record, stage.clock.now)
+    assert stage.host.asked == []
+    assert step.record.intent == intent  # nothing is noted: it is looked
+    assert stage.saved == [step.record]
+    stage.record = step.record
+    stage.play()
+    assert stage.performed()
+    assert stage.host.state == 'on'
 
 
 def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
