@@ -63,6 +63,7 @@ class Target(str):
         return self
 
 
+@functools.lru_cache(maxsize=64)
 def of(url: str) -> Origin | None:
     """The origin of an absolute http or https URL, or None."""
     if _BAD.search(url):

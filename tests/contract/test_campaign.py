@@ -31,7 +31,7 @@ from tests.campaign.case import Trouble
 
 MOMENTS = ('start', 'verify', 'flash', 'landed', 'boot')
 #: Cases with any scene that is on this machine; each is a few runs long.
-SEED, BATCHES, EACH = 10, 12, 3
+SEED, BATCHES, EACH = 10, 12, 7
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,10 @@ def test_a_box_that_is_not_so_is_seen_as_that() -> None:
     (['CUSTOM_ACCEL_GPU_X2'], 1),
     (['CUSTOM_ACCEL_GPU_X2', 'CUSTOM_ACCEL_DEGRADED'], 0),
     (['CUSTOM_ACCEL_GPU_MIG'], 1),
+    (['CUSTOM_ACCEL_GPU_MIG', 'CUSTOM_ACCEL_GPU_X2',
+      'CUSTOM_ACCEL_DEGRADED'], 1),
+    (['CUSTOM_ACCEL_GPU_MIG', 'CUSTOM_ACCEL_DEGRADED',
+      'CUSTOM_ACCEL_GPU_X3'], 1),
     (['CUSTOM_ACCEL_GPU_ECC'], 0),
     (['CUSTOM_ACCEL_DPU_X1', 'CUSTOM_ACCEL_DPU'], 0),
 ])
