@@ -44,6 +44,10 @@ STEPS = frozenset({
     'reset_devices', 'refresh_traits', 'note_tenant', 'deliver_first_boot'})
 #: The step of a look that nobody asked for.
 BY_ITSELF = 'look_for_moved'
+#: The verify step, and the look that goes on where that one ends.
+VERIFY = 'verify_accelerators'
+#: Idle operations of these steps are in nobody's way.
+UNASKED = frozenset({BY_ITSELF, VERIFY})
 
 #: ``driver_internal_info`` is 65,535 bytes of TEXT on MySQL, and others
 #: write to it too (ironic/db/sqlalchemy/models.py, Node).
@@ -190,10 +194,15 @@ def store(node: Any, operation: Operation) -> None:
 def check_free(node: Any) -> None:
     """Make sure that nothing of ours is under way on a node.
 
+    A look that nobody asked for gives way to whoever asks for something,
+    unless it has powered the host on and has that to bring back.
+
     :raises: InvalidState, also where a later version works on it.
     """
     current = load(node)
-    if current is not None and is_current(node, current):
+    if current is not None and is_current(node, current) and not (
+            current.kind == 'idle' and current.step in UNASKED
+            and current.restore is None):
         raise exception.InvalidState(
             f'node {node.uuid}: {current.step} is under way')
     if why := foreign(node):

@@ -46,7 +46,7 @@ def look_once(task: Any) -> None:
                     {'node': node.uuid, 'why': foreign})
         return
     current = operation.Operation(
-        kind='verify', step='verify_accelerators', work='look')
+        kind='verify', step=operation.VERIFY, work='look')
     try:
         found = bounded(task, current, CONF.accelerator.verify_timeout)
         if found is None:
@@ -88,7 +88,7 @@ def _again(ctx: context.Context, why: str) -> str:
     """
     now = elapsed.mark(ctx.node)
     operation.store(ctx.node, operation.Operation(
-        kind='idle', step=ctx.operation.step, work='look',
+        kind='idle', step=operation.VERIFY, work='look',
         state=states.MANAGEABLE, due=now, started=now, power_on=False,
         deadline=now + CONF.accelerator.stable_timeout))
     return f'{why}: not inventoried yet, looked at again at once'

@@ -28,6 +28,9 @@ APPLIED = 'accel_applied'
 GUARD = 'accel_guard'
 HOLD = 'accel_hold'
 
+#: The steps of looks that nobody asked for: they are in nobody's way.
+UNASKED = frozenset({'look_for_moved', 'verify_accelerators'})
+
 #: Under ``plugin_data`` of a node's inspection data.
 STORED = 'accelerators'
 #: Before the name of each firmware component of ours.

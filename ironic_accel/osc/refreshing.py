@@ -75,7 +75,9 @@ def check_idle(node: api.Document, ref: str) -> None:
         nothing of ours is taken up.
     """
     current = (api.info(node) or {}).get(keys.OPERATION)
-    if current and current.get('work') != 'watch':
+    unasked = current and current.get('kind') == 'idle' and (
+        current.get('step') in keys.UNASKED) and not current.get('restore')
+    if current and not unasked and current.get('work') != 'watch':
         raise Busy(
             f"node {ref}: {current['step']} is under way "
             f"({current.get('progress') or 'just begun'}); wait for its end")

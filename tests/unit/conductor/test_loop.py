@@ -191,6 +191,24 @@ def test_verify_never_fails(make_node: Make, acquire: Make,
     assert verify(acquire, make_node(), backend)['note'] == note
 
 
+@pytest.mark.parametrize(('step', 'restore', 'gives_way'), [
+    (operation.VERIFY, None, True), (operation.BY_ITSELF, None, True),
+    (operation.BY_ITSELF, states.POWER_OFF, False),
+    ('accel_refresh', None, False)])
+def test_a_look_that_nobody_asked_for_is_in_nobody_s_way(
+        make_node: Make, step: str, restore: str | None, gives_way: bool
+        ) -> None:
+    node = make_node()
+    operation.store(node, operation.Operation(
+        'idle', step, work='look', state=node.provision_state,
+        restore=restore))
+    if gives_way:
+        operation.check_free(node)
+    else:
+        with pytest.raises(exception.InvalidState, match='is under way'):
+            operation.check_free(node)
+
+
 @pytest.mark.parametrize(('fault', 'ticks'), [
     (faults.POWER_FAILURE, True), (None, False),
     (faults.SERVICE_FAILURE, False)])

@@ -471,6 +471,22 @@ def test_an_audit_names_what_has_drifted(make_cloud: MakeCloud) -> None:
         'gpu-0 vanished', f'gpu-1 gpu {sample.OLD} > {sample.NEW}']
 
 
+def test_an_audit_does_not_mind_a_look_that_nobody_asked_for(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('one', driver_internal_info={'accel_operation': {
+        'kind': 'idle', 'work': 'look', 'step': 'verify_accelerators',
+        'restore': None, 'progress': 'another look'}})
+
+    def refresh(node: dict[str, Any], body: Any) -> clouds.Answer:
+        node['driver_internal_info'] = {'accel_result': result(
+            id='look-1', outcome='done', found=8, host='on')}
+        return 200, {'id': 'look-1'}
+    cloud.passthru['accel_refresh'] = refresh
+    told = run(cloud, 'audit', 'one', '-f', 'json')
+    assert (told.status, told.data[0]['Devices']) == (0, 8)
+
+
 def test_an_audit_of_a_busy_node_says_what_is_on(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()

@@ -50,6 +50,7 @@ def test_keys_are_those_of_the_conductor() -> None:
         publish.APPLIED_KEY, guard.KEY, holds.KEY)
     assert (keys.STORED, keys.ROW_PREFIX, keys.EVENT_TYPE) == (
         store.PLUGIN_KEY, store.ROW_PREFIX, saving.EVENT_TYPE)
+    assert keys.UNASKED == operation.UNASKED
 
 
 def test_methods_and_steps_are_there() -> None:
