@@ -211,18 +211,17 @@ def sound(box: Box, host: str, kind: str) -> list[Device]:
 
 def lies(box: Box, host: str, names: list[str],
          kinds: tuple[str, ...] = ('gpu', 'fpga', 'dpu'),
-         traces: Collection[str] = ()) -> Iterator[str]:
+         unsure: Collection[str] = ()) -> Iterator[str]:
     """Traits that are not so.
 
     :param names: traits as they would be published now.
-    :param traces: devices that are gone for good, of which resources are
-        left that nothing ties to them: they may or may not be counted.
+    :param unsure: devices that are not well, which nothing that a BMC has
+        tells: they may or may not be counted.
     """
     for kind in kinds:
         found = len(sound(box, host, kind))
-        found = max(found, min(found + len([
-            name for name in traces if box.devices[name].kind == kind
-            and box.devices[name].bricked]), _told(kind, names)))
+        may = [n for n in unsure if box.devices[n].kind == kind]
+        found = max(found, min(found + len(may), _told(kind, names)))
         stem = trait_names.trait_name(kind)
         if stem in names and not found:
             yield f'{stem}: there is none'

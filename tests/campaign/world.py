@@ -277,12 +277,19 @@ class World:
             traits.presence(inventory, self.facts, self.profile.groups),
             traits.modes(inventory, self.facts))
 
-    @functools.cached_property
-    def traces(self) -> tuple[str, ...]:
-        """The devices of a capture that more resources show than are tied
-        to them: those of shipped boxes go with all of theirs."""
+    def unsure(self) -> list[str]:
+        """The devices that are not well, and that no resource tells of.
+
+        Those of a capture leave resources that nothing ties to them. One
+        that is not well is told by its own resource alone: where that was
+        never there (listed, and 404 from the first look on), by none.
+        """
         captured = self.scene.source.endswith('.gz')
-        return tuple(self.box.devices) if captured else ()
+        never = any(t.name == 'status' and t.value in ('404', '405', '501')
+                    and None is t.lasts is t.count for t in self.case.troubles)
+        return [d.id for d in self.box.devices.values()
+                if (captured and d.bricked)
+                or (never and d.present and d.health != 'OK')]
 
     def looked(self, inventory: Inventory) -> None:
         """Judge what would be published of a look."""
@@ -294,4 +301,4 @@ class World:
             # Their state stands in documents alone: there is no other truth.
             return []
         return list(judge.lies(self.box, self.host, self.published(inventory),
-                               traces=self.traces))
+                               unsure=self.unsure()))

@@ -117,6 +117,20 @@ def test_a_trait_that_is_not_so_is_seen_as_that(
     assert len(list(judge.lies(box, '1', names))) == wrong
 
 
+def test_a_device_that_nothing_tells_of_may_be_counted_or_not() -> None:
+    box = _box()
+    box.devices['GPU2'].health = 'Critical'
+
+    def lies(name: str, unsure: list[str]) -> int:
+        return len(list(judge.lies(box, '1', [name], unsure=unsure)))
+
+    assert (lies('CUSTOM_ACCEL_GPU_X4', []), lies(
+        'CUSTOM_ACCEL_GPU_X4', ['GPU2'])) == (1, 0)
+    assert lies('CUSTOM_ACCEL_GPU_X3', ['GPU2']) == 0
+    assert lies('CUSTOM_ACCEL_GPU_X5', ['GPU2']) == 1
+    assert lies('CUSTOM_ACCEL_GPU_X4', ['NIC6']) == 1
+
+
 def test_a_write_into_somebody_elses_update_is_a_sin() -> None:
     clock = FakeClock()
     watch = judge.Watch(world.make_box(scenes.named('nic'), clock, None))
