@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
+import uuid
 
 from ironic.common import exception
 from ironic.common import states
@@ -62,6 +63,10 @@ SEQUENCES: Mapping[Effect, tuple[str, ...]] = {
 
 #: The note of child nodes that are to be on again at the end.
 CHILDREN = 'children'
+
+#: The note of the process that began with a reset.
+BY = 'by'
+_HERE = uuid.uuid4().hex
 
 #: Seconds between two looks for a BMC that is away, at most.
 BMC_LOOK = 5.0
@@ -137,8 +142,14 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
     if 'phase' not in notes:
         _check(task, effect)
         record = _note(journal, record, {
-            'phase': phase, 'at': now, CHILDREN: children.powered(task)})
+            'phase': phase, 'at': now, BY: _HERE,
+            CHILDREN: notes.get(CHILDREN) or children.powered(task)})
         notes = dict(_ticket(record))
+    elif phase == sequence[0] and notes.get(BY, _HERE) != _HERE:
+        # Another conductor noted it and may have died before it asked. The
+        # loop looks at the box first: somebody may write to it by now.
+        record = _note(journal, record, {})
+        return Step(record, now, 'looking at the box before the reset')
     if phase == 'bmc':
         waiting = _await_bmc(task, notes, now)
         if waiting is not None:

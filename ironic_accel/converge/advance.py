@@ -138,7 +138,8 @@ def _intent(run: Run, intent: Intent) -> Outcome | None:
                 f'the {intent.effect} of the host did not come about in '
                 f'{int(intent.deadline - intent.since)} s',
                 ErrorClass.NEEDS_OPERATOR, todo='look at the host\'s power'))
-        busy = None if intent.ticket else _busy_again(run)
+        begun = (intent.ticket or {}).get('phase')
+        busy = None if begun else _busy_again(run)
         return busy or Reset(
             intent.effect, Progress(f'{intent.effect} of the host'))
     if watch.looked_for(intent):

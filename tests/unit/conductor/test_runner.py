@@ -30,6 +30,7 @@ from ironic_accel.conductor import guard
 from ironic_accel.conductor import loop
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import reaper
+from ironic_accel.conductor import resets
 from ironic_accel.conductor import runner
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
@@ -41,6 +42,7 @@ from tests.unit.conductor.stage import Make
 from tests.unit.conductor.stage import site_profile
 from tests.unit.conductor.stage import Stage
 from tests.unit.conductor.stage import staged
+from tests.unit.converge.box import Job
 
 
 @pytest.fixture
@@ -290,6 +292,35 @@ def test_a_refused_cycle_ends_and_the_host_is_on_again(
     assert record is not None
     assert record.intent is None
     assert {x.item.name for x in record.landed} >= {'gpu'}
+
+
+class _Died(BaseException):
+    """The conductor dies: nothing may catch it."""
+
+
+def test_a_reset_that_another_conductor_noted_is_looked_at_first(
+        stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It died before it asked; somebody else has begun an update since."""
+    stage.begin(profile='h100-new')
+
+    def dies(*_: Any) -> None:
+        raise _Died
+
+    real = resets._power_phase
+    monkeypatch.setattr(resets, '_power_phase', dies)
+    with pytest.raises(_Died):
+        for _ in range(60):
+            stage.tick()
+    objects.Node.release(None, 'this-conductor', stage.node.id)
+    monkeypatch.setattr(resets, '_power_phase', real)
+    monkeypatch.setattr(resets, '_HERE', 'another')
+    stage.box.jobs['theirs'] = Job({}, stage.box.now + 400.0, set(), False)
+    while stage.box.flashing():
+        assert stage.box.host == 'on'
+        assert stage.tick() is not None
+    assert (stage.box.resets, stage.box.sins) == ([], [])
+    assert stage.run()['outcome'] == 'converged'
+    assert stage.box.sins == []
 
 
 def want_aux(stage: Stage) -> None:
