@@ -28,6 +28,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import state
+from ironic_accel.redfish import tasks
 from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.push import Writer
@@ -37,6 +38,9 @@ from ironic_accel.redfish.vendors.base import AuxPower
 
 _RESET = '#ComputerSystem.Reset'
 _INFO = '@Redfish.ActionInfo'
+
+#: Seconds after which a BMC that is at work is asked again.
+_AT_WORK = 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Host:
     def __init__(self, connector: connect.Connector, system: str,
                  settings: Settings | None = None) -> None:
         settings = settings or Settings()
+        self._connector = connect.reading(connector, settings)
         self._reader = Reader(connector, settings)
         self._writer = Writer(connector, settings)
         self._uri = system
@@ -153,7 +158,11 @@ class Host:
     def aux_cycle(self, force: bool = False) -> None:
         """Cut the auxiliary power; the BMC goes away for a while.
 
+        Between the look that it rests on and now the host went down: what
+        somebody began meanwhile would be cut, whosever it is.
+
         :param force: also where the host is on.
+        :raises: Rejected, to be tried later, while the BMC tells of a task.
         """
         action = self.aux_cycle_action()
         if action is None:
@@ -165,6 +174,11 @@ class Host:
         if body is None:
             raise Rejected('the auxiliary power can be cut only while the '
                            'host is off', expected='off', seen='on')
+        going = tasks.running(self._connector, self._reader.root())
+        if going:
+            raise Rejected(
+                f'the BMC is at work: {going[0]}', retry_after=_AT_WORK,
+                error_class=ErrorClass.TRANSIENT)
         self._writer.send('POST', action.target, body)
 
     def _system(self) -> Fields:

@@ -345,6 +345,23 @@ def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
     assert [r.kind for r in at.box.ledger.resets] == ['AuxPowerCycleForce']
 
 
+def test_no_auxiliary_cycle_cuts_an_update_that_began_since(
+        rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    host = Host(at.connector, at.backend.system_uri)
+    host.power_off(soft=False)
+    at.clock.advance(30)
+    at.box.updates.start_foreign(600.0)
+    with pytest.raises(Rejected, match='at work') as later:
+        host.aux_cycle()
+    assert later.value.retry_after
+    assert [r.kind for r in at.box.ledger.resets] == ['ForceOff']
+    at.clock.advance(700)
+    host.aux_cycle()
+    assert [r.kind for r in at.box.ledger.resets] == [
+        'ForceOff', 'AuxPowerCycle']
+
+
 def test_an_idrac_that_can_cuts_the_auxiliary_power(
         rig: Start, captures: Path) -> None:
     """Its host has to be off, and stays off: whoever asked powers it on."""
