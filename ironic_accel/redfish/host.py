@@ -27,6 +27,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish import connect
+from ironic_accel.redfish import scope
 from ironic_accel.redfish import state
 from ironic_accel.redfish import tasks
 from ironic_accel.redfish import vendors
@@ -68,6 +69,8 @@ class Host:
     def __init__(self, connector: connect.Connector, system: str,
                  settings: Settings | None = None) -> None:
         settings = settings or Settings()
+        self._source = connector
+        self._settings = settings
         self._connector = connect.reading(connector, settings)
         self._reader = Reader(connector, settings)
         self._writer = Writer(connector, settings)
@@ -162,7 +165,8 @@ class Host:
         somebody began meanwhile would be cut, whosever it is.
 
         :param force: also where the host is on.
-        :raises: Rejected, to be tried later, while the BMC tells of a task.
+        :raises: Rejected, to be tried later, while the BMC tells of a task
+            or of a background copy.
         """
         action = self.aux_cycle_action()
         if action is None:
@@ -174,12 +178,19 @@ class Host:
         if body is None:
             raise Rejected('the auxiliary power can be cut only while the '
                            'host is off', expected='off', seen='on')
-        going = tasks.running(self._connector, self._reader.root())
+        going = self._at_work()
         if going:
             raise Rejected(
                 f'the BMC is at work: {going[0]}', retry_after=_AT_WORK,
                 error_class=ErrorClass.TRANSIENT)
         self._writer.send('POST', action.target, body)
+
+    def _at_work(self) -> list[str]:
+        """What the BMC tells that it does at this moment."""
+        reader = Reader(self._source, self._settings)
+        around = scope.find(reader, self._uri)
+        return [*tasks.running(self._connector, around.root),
+                *(c.words for c in state.copies(around))]
 
     def _system(self) -> Fields:
         self._reader.begin()

@@ -116,6 +116,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
                     *state.copies(scope)))
     unread = unreads.settle(reader, {f.uri for f in found},
                             host == 'on' and idle, settings)
+    _doubt_bare(reader, bare, unread, catalog)
     waits = tuple(waiting.find(reader, scope, doing, entries, {
         c.uri for f in found for c in f.components if c.uri},
         settings.history))
@@ -136,6 +137,21 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
         inventory, complete=not lacking, lacking=lacking,
         requests=reader.requests, warnings=reader.warnings)
     return Seen(scope, service, tuple(entries), inventory, simple)
+
+
+def _doubt_bare(reader: Reader, bare: list[Found], unread: list[Unread],
+                catalog: Catalog) -> None:
+    """Leave open how devices are of which only the PCIeDevice was seen.
+
+    Their Processor or NetworkAdapter may be in a collection that was not
+    read, and say worse of them than the PCIeDevice does.
+    """
+    hidden = {kind for u in unread for kind in u.kinds
+              if reader.open[u.source].role is Role.COLLECTION
+              and not u.source.endswith(('/PCIeDevices', '/PCIDevices'))}
+    for one in bare:
+        if firmware.kind_of(one, catalog) in hidden:
+            one.unread |= {'health', 'state'}
 
 
 def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,8 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.host import Host
+from ironic_accel.twin.bmc import control
+from ironic_accel.twin.box import Box
 from ironic_accel.twin import images
 from tests.contract.redfish import burning
 from tests.contract.redfish import look
@@ -345,18 +348,20 @@ def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
     assert [r.kind for r in at.box.ledger.resets] == ['AuxPowerCycleForce']
 
 
-def test_no_auxiliary_cycle_cuts_an_update_that_began_since(
-        rig: Start) -> None:
+@pytest.mark.parametrize('begin', [
+    control.start_foreign_task, control.start_foreign_copy])
+def test_no_auxiliary_cycle_cuts_what_began_since(
+        rig: Start, begin: Callable[[Box], object]) -> None:
     at = rig('hgx-h100', 'System_0')
     host = Host(at.connector, at.backend.system_uri)
     host.power_off(soft=False)
     at.clock.advance(30)
-    at.box.updates.start_foreign(600.0)
+    begin(at.box)
     with pytest.raises(Rejected, match='at work') as later:
         host.aux_cycle()
     assert later.value.retry_after
     assert [r.kind for r in at.box.ledger.resets] == ['ForceOff']
-    at.clock.advance(700)
+    at.clock.advance(3600)
     host.aux_cycle()
     assert [r.kind for r in at.box.ledger.resets] == [
         'ForceOff', 'AuxPowerCycle']

@@ -21,6 +21,7 @@ import pytest
 
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
+from ironic_accel.model import traits
 from ironic_accel.redfish import look_history
 from ironic_accel.twin.bmc import control
 from tests.contract.redfish import look
@@ -92,6 +93,26 @@ def test_a_collection_that_is_unread_hides_what_may_be_in_it(
     # The host being up for long changes nothing of that.
     at.clock.advance(7200)
     assert spoilt(at.backend.observe()) == kinds
+
+
+@pytest.mark.parametrize('health', ['OK', 'Critical'])
+def test_a_card_seen_by_its_slot_alone_is_not_known_to_be_healthy(
+        rig: Start, health: str) -> None:
+    """Its Processor may say worse than its PCIeDevice."""
+    at = rig('pcie-a100', expand=False)
+    gpu = next(d for d in at.backend.observe().devices if d.kind == 'gpu')
+    assert gpu.uri is not None
+    control.change_device(at.box, {
+        'device': gpu.uri.rsplit('/', 1)[-1], 'health': health})
+    at.box.faults.add('status', '503', '/Systems/1/Processors$')
+    cards = [d for d in at.backend.observe().devices if d.kind == 'gpu']
+    assert cards
+    assert all(d.is_unread('health') and not traits.healthy(d)
+               for d in cards)
+    # What has its own collection, read well, is as it was.
+    nics = [d for d in at.backend.observe().devices if d.kind == 'nic']
+    assert nics
+    assert not any(d.is_unread('health') for d in nics)
 
 
 @pytest.mark.parametrize(('name', 'value'), FAILURES)
