@@ -173,6 +173,24 @@ def restore(node: Any, kept: Kept) -> None:
             node.del_driver_internal_info(key)
 
 
+def words(kept: Kept) -> str:
+    """What an operator reads of what was written over."""
+    found, todo = [], ''
+    hold = kept.values.get(HOLD)
+    if hold:
+        found.append(f"the hold of this node ({hold.get('reason')})")
+        todo = ('; no write and no reset begins: where that is not wanted '
+                'any more: baremetal accelerator unhold')
+    standing = kept.values.get(GUARD)
+    intent = (kept.values.get(RECORD) or {}).get('intent')
+    if standing or intent:
+        what = f" ({standing.get('what')})" if standing else ''
+        found.append(f'what is known of a write under way{what}')
+        todo += '; the write is watched to its end, nothing is to be done'
+    return (f"{' and '.join(found) or 'the time of this node'} was written "
+            f'over by another process, and is put back{todo}')
+
+
 def _worth(info: Mapping[str, Any]) -> bool:
     return bool(info.get(GUARD) or info.get(HOLD)
                 or (info.get(RECORD) or {}).get('intent'))

@@ -25,6 +25,7 @@ from ironic.drivers.modules.redfish import power as redfish_power
 from ironic_accel.conductor import admission
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
+from ironic_accel.conductor import handlers
 from ironic_accel.conductor import tenancy
 
 
@@ -86,7 +87,7 @@ class GuardedPower:
 
         :raises: DriverOperationError while the guard stands.
         """
-        _refuse(task)
+        _refuse(task, power_state)
         if task.node.provision_state == states.DELETING:
             tenancy.ended(task)
         self._pin(task)
@@ -116,11 +117,14 @@ class _Pinned(GuardedPower):
         connection.pin(task.node)
 
 
-def _refuse(task: Any) -> None:
+def _refuse(task: Any, power_state: str = states.REBOOT) -> None:
     standing = guard.over(task)
     if standing and not guard.passes(task):
         guard.give_back(task.node)
-        raise exception.DriverOperationError(guard.word(*standing))
+        why = handlers.fail(task, power_state)
+        text = guard.word(*standing)
+        raise exception.DriverOperationError(
+            f'{text}. The host stays on after: {why}' if why else text)
 
 
 class AccelRedfishPower(_Pinned, redfish_power.RedfishPower):

@@ -147,8 +147,7 @@ def mend(node: Any) -> bool:
     kept = mirror.overwritten(node)
     if kept is None:
         return False
-    text = ('what is known of a write under way was written over by another '
-            'process, and is put back')
+    text = mirror.words(kept)
     LOG.error('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
     history(node, text)
     mirror.restore(node, kept)

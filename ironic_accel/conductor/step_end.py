@@ -109,7 +109,8 @@ def fail(task: Any, current: Operation, text: str, nothing: bool) -> None:
         if kind == 'deploy':
             manager_utils.deploying_error_handler(
                 task, summary, text, clean_up=not nothing)
-        elif nothing:
+        elif nothing or guard.stands(task.node) is not None:
+            # The power off that options ask for would be refused.
             _fail_in_place(task, kind, text)
         elif kind == 'clean':
             manager_utils.cleaning_error_handler(

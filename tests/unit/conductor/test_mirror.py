@@ -203,6 +203,11 @@ def test_a_hold_that_was_written_over_is_put_back(
     for _ in range(3):
         assert 'is held by ops: audit' in stage.tick().progress
     assert stage.box.writes == 0
+    told = '\n'.join(e.event for e in objects.NodeHistory.list_by_node_id(
+        None, stage.node.id) if e.event_type == saving.EVENT_TYPE)
+    assert 'the hold of this node (audit) was written over' in told
+    assert 'baremetal accelerator unhold' in told
+    assert 'a write under way' not in told
     task = acquire(stage.node)
     holds.lift(task.node, 'done', {})
     task.release_resources()
