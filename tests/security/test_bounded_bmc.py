@@ -130,6 +130,9 @@ def test_what_comes_packed_unasked_is_read(serve: Serve) -> None:
 
 @pytest.mark.parametrize(('coding', 'body'), [
     ('br', b'x'), ('zstd', b'x'), ('gzip', b'no gzip'),
+    ('gzip', gzip.compress(b'{"Name": "x"}')[:-9]),
+    ('gzip, br', gzip.compress(b'{}')), ('gzip\u00b2', b'{}'),
+    ('gzip, gzip', gzip.compress(gzip.compress(b' ' * 50_000_000))),
     ('deflate', b'\xff' * 9)])
 def test_an_encoding_that_is_none_is_a_warning(
         serve: Serve, coding: str, body: bytes) -> None:
@@ -214,6 +217,9 @@ def test_a_bmc_that_swallows_an_image_slowly_is_left(
 
 
 @pytest.mark.parametrize('told', [
+    'nan', 'inf', '1e309', '+5', '0x10', '1_000', '\uff15', '5, 9', '5;',
+    ' 5', '0', '-0', 'Wed, 02 Jan', '2026-11-28T00:00:00Z', '\x00',
+    'Mon, 30 Feb 2026 00:00:00 GMT', 'Sat, 28 Nov 2026 00:00:00 +9999',
     '5', '31536000', '9' * 400, '\u00b2', '\u0663', '-3', '1e9', 'soon', '',
     'Fri, 31 Dec 9999 23:59:59 GMT', 'Thu, 01 Jan 1970 00:00:00 GMT',
     'Fri, 99 Dec 2026 99:99:99 GMT'])

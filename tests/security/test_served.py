@@ -89,7 +89,28 @@ def grown(path: str) -> None:
         file.write(b'more')
 
 
-CHANGES = [in_place, cut, grown]
+def by_another_name(path: str) -> None:
+    """The same file, through a hard link."""
+    os.link(path, path + '.link')
+    in_place(path + '.link')
+
+
+def with_its_old_time(path: str) -> None:
+    """Another content, and the time of the old one."""
+    before = os.stat(path)
+    in_place(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def with_a_hole(path: str) -> None:
+    """A sparse file of the same length."""
+    size = os.stat(path).st_size
+    os.truncate(path, size - 100)
+    os.truncate(path, size)
+
+
+CHANGES = [in_place, cut, grown, by_another_name, with_its_old_time,
+           with_a_hole]
 
 
 class Body:
