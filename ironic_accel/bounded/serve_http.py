@@ -143,7 +143,8 @@ class Server(http.server.ThreadingHTTPServer):
         # It is called where the exception is handled (socketserver).
         error = sys.exception()
         LOG.log(logging.INFO if isinstance(error, OSError) else logging.ERROR,
-                'A connection of %s for an image broke', client_address[0],
+                'Connection from %s to the image server failed',
+                client_address[0],
                 exc_info=error)
 
 

@@ -41,7 +41,7 @@ def choose(args: argparse.Namespace) -> Profile:
     if files.is_regular(args.profile):
         told = files.warning([args.profile])
         if told is not None:
-            print('warning: whoever may write a profile decides what is '
-                  f'burnt: {told}', file=sys.stderr)
+            print('warning: other users can change which firmware a profile '
+                  f'writes: {told}', file=sys.stderr)
     return profile_file.choose(args.profile, args.name,
                                catalog=catalogue.of(args))

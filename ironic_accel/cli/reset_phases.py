@@ -12,8 +12,8 @@
 
 """The phases of a host reset, as a record keeps them.
 
-Plain data: what each reset consists of, where one is, and what to say of a
-host that it has left off.
+Plain data: what each reset consists of, its times, where one is, and what to
+say of a host that it has left off.
 """
 
 from __future__ import annotations
@@ -51,6 +51,30 @@ class Notes:
     asked: str | None = None
     failed: dict[str, Any] | None = None
     mark: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pauses:
+    """Times of a reset, in seconds.
+
+    :ivar look: between two looks at the power state.
+    :ivar soft: how long the operating system may take to restart or to
+        power off; 0 does not ask it.
+    :ivar hard: how long a host may take to be off, or on.
+    :ivar away: how long the BMC may be away after an auxiliary cycle.
+    :ivar busy: how long a BMC may say "not now" to one request.
+    :ivar again: between two requests to power on a host that stays off.
+    :ivar settle: between the end of a reset and the first look at devices:
+        BMCs show the old tree for a moment.
+    """
+
+    look: float = 5.0
+    soft: float = 60.0
+    hard: float = 120.0
+    away: float = 600.0
+    busy: float = 900.0
+    again: float = 30.0
+    settle: float = 10.0
 
 
 #: Phases in which the host is off because this reset switched it off.

@@ -25,6 +25,7 @@ from typing import Protocol
 
 from ironic_accel.cli import reset_phases
 from ironic_accel.cli.reset_phases import Notes
+from ironic_accel.cli.reset_phases import Pauses
 from ironic_accel.cli.reset_phases import Step
 from ironic_accel.converge.advance import reset_performed
 from ironic_accel.model.errors import AccelError
@@ -67,29 +68,9 @@ class Host(Protocol):
         """Cut the auxiliary power too; the host is off."""
         ...
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pauses:
-    """Times of a reset, in seconds.
-
-    :ivar look: between two looks at the power state.
-    :ivar soft: how long the operating system may take to restart or to
-        power off; 0 does not ask it.
-    :ivar hard: how long a host may take to be off, or on.
-    :ivar away: how long the BMC may be away after an auxiliary cycle.
-    :ivar busy: how long a BMC may say "not now" to one request.
-    :ivar again: between two requests to power on a host that stays off.
-    :ivar settle: between the end of a reset and the first look at devices:
-        BMCs show the old tree for a moment.
-    """
-
-    look: float = 5.0
-    soft: float = 60.0
-    hard: float = 120.0
-    away: float = 600.0
-    busy: float = 900.0
-    again: float = 30.0
-    settle: float = 10.0
+    def check_idle(self) -> None:
+        """Raise Rejected, to be tried later, unless the BMC is idle."""
+        ...
 
 
 class Resetter:
@@ -204,6 +185,7 @@ class Resetter:
                 return self._next(record, notes, now)
             if self._asked_here is None:
                 return self._look_again(record, now)
+            self._host.check_idle()
             record = self._ask(record, notes, 'hard', now)
             self._host.warm_reboot()
         return self._performed(record, now)
@@ -281,6 +263,8 @@ class Resetter:
                 self._off_again = now + self._pauses.again
                 self._host.power_off(soft=False)
         elif notes.asked is None or (notes.asked == 'soft' and late):
+            if notes.asked is not None:
+                self._host.check_idle()
             record = self._ask(record, notes, 'hard', now)
             self._off_again = now + self._pauses.again
             self._host.power_off(soft=False)

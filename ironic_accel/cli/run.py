@@ -127,8 +127,8 @@ def _pace(poll: float) -> Pace:
     return Pace(poll=poll, look=poll, fetch=min(poll, 1.0))
 
 
-def _pauses(args: argparse.Namespace) -> resets.Pauses:
-    return resets.Pauses(look=args.poll, soft=args.soft_off,
+def _pauses(args: argparse.Namespace) -> reset_phases.Pauses:
+    return reset_phases.Pauses(look=args.poll, soft=args.soft_off,
                          settle=2 * args.poll)
 
 
@@ -142,7 +142,7 @@ class Run:
     profile: Profile
     record: Record
     pace: Pace
-    pauses: resets.Pauses
+    pauses: reset_phases.Pauses
     agreed: consent.Consent
     plan: Plan | None = None
     performed: int = 0

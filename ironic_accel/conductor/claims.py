@@ -237,9 +237,11 @@ def _holders(task: Any, seen: Inventory,
     for key in keys:
         having = [r for r in others if key in _claimed(r)]
         if len(having) > 1:
-            LOG.warning('A serial number of node %(node)s is that of devices '
-                        'of %(many)d other nodes: it is not gone by',
-                        {'node': task.node.uuid, 'many': len(having)})
+            LOG.warning('Serial number %(serial)s of node %(node)s is also '
+                        'reported by %(many)d other nodes: it is ignored '
+                        'for ownership', {
+                            'serial': key, 'node': task.node.uuid,
+                            'many': len(having)})
         elif having:
             found[key] = having[0]
     return found

@@ -214,8 +214,8 @@ def _put(context: Any, uuid: str, interface: type,
             saving.save(task.node)
             return True
     except AccelError as exc:
-        LOG.warning('The digests of the site profiles find no room on node '
-                    '%(node)s: %(why)s', {'node': uuid, 'why': exc})
+        LOG.warning('Cannot store the digests of the site profiles on '
+                    'node %(node)s: %(why)s', {'node': uuid, 'why': exc})
         return False
     except (exception.NodeLocked, exception.NodeNotFound):
         return False

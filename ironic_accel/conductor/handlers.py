@@ -72,7 +72,9 @@ def fail(task: Any, power_state: str) -> str | None:
             saving.process_event(
                 task, 'fail', states.MANAGEABLE if manual else None)
         except saving.NotOurs as exc:
-            LOG.warning('%s: it is not failed here', exc)
+            LOG.warning('Node %(node)s is not moved to a failed state by '
+                        'this conductor: %(why)s',
+                        {'node': node.uuid, 'why': exc})
     return why
 
 

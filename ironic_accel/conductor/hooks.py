@@ -57,7 +57,8 @@ class AcceleratorTraits(base.InspectionHook):
         try:
             _process(task, inventory, plugin_data)
         except saving.NotOurs as exc:
-            LOG.warning('%s: its accelerators are not inspected', exc)
+            LOG.warning('Accelerators of node %(node)s are not inspected: '
+                        '%(why)s', {'node': task.node.uuid, 'why': exc})
         except AccelError as exc:
             LOG.warning('The accelerators of node %(node)s are not '
                         'inspected: %(why)s', {

@@ -48,8 +48,8 @@ def _texts(folder: pathlib.Path) -> dict[str, str]:
                        'existing folder was expected')
     told = files.warning([str(folder), *map(str, folder.glob('*.yaml'))])
     if told is not None:
-        LOG.warning('Whoever may write rows of the catalogue decides what is '
-                    'reset and published: %s', told)
+        LOG.warning('Other users can change the catalogue, and with it '
+                    'resets and traits: %s', told)
     texts = {}
     for path in sorted(folder.glob('*.yaml')):
         try:

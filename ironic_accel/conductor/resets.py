@@ -233,8 +233,10 @@ def _power_phase(task: Any, phase: str, soft: bool,
         with guard.passing(task):
             children.power_on(task, went_off)
         return
-    if soft and not task.node.disable_power_off:
-        _soft_off(task)
+    if soft:
+        if not task.node.disable_power_off:
+            _soft_off(task)
+        _check_idle(task)
     if phase == 'reboot':
         if ramdisk:
             agent_boot.prepare(task, ramdisk)
@@ -265,6 +267,23 @@ def _soft_off(task: Any) -> None:
         LOG.warning('Node %(node)s did not shut down by itself and is '
                     'powered off: %(why)s',
                     {'node': task.node.uuid, 'why': exc})
+
+
+def _check_idle(task: Any) -> None:
+    """Look again before the power of a host that did not go down is cut.
+
+    It was asked to for a while, in which somebody may have begun an update.
+
+    :raises: BmcBusy; Unreachable.
+    """
+    if (neighbours.address(task.node) is None
+            or power_state(task) == states.POWER_OFF):
+        return
+    try:
+        connection.host(task.node).check_idle()
+    except Rejected as exc:
+        raise BmcBusy(exc.detail.summary, error_class=ErrorClass.TRANSIENT,
+                      node=task.node.uuid) from exc
 
 
 def _soft_reboot(task: Any, journal: NodeJournal, record: Record,

@@ -117,8 +117,8 @@ class SiteProfiles:
         """
         told = files.warning([str(folder), *map(str, seen)])
         if told is not None and told != self._told:
-            LOG.warning('Whoever may write site profiles decides what is '
-                        'burnt: %s', told)
+            LOG.warning('Other users can change which firmware site profiles '
+                        'write: %s', told)
         self._told = told
 
 

@@ -147,6 +147,17 @@ def _intent(run: Run, intent: Intent) -> Outcome | None:
     return _poll(run, intent)
 
 
+def _observe(run: Run) -> Inventory:
+    """Observe the box, with the ids that the run gave its devices.
+
+    :raises: Unreachable.
+    """
+    inventory = condition.marked(
+        join.rejoin(run.backend.observe(), run.record.identities))
+    run.busy = inventory.busy
+    return inventory
+
+
 def _busy_again(run: Run) -> Outcome | None:
     """Wait where the box is not any more as it was when a reset was decided.
 
@@ -154,12 +165,9 @@ def _busy_again(run: Run) -> Outcome | None:
     was kept from it, and the look that the reset rests on is an old one.
     """
     try:
-        inventory = run.backend.observe()
+        inventory = _observe(run)
     except Unreachable as exc:
         return ready.away(run, exc)
-    inventory = condition.marked(
-        join.rejoin(inventory, run.record.identities))
-    run.busy = inventory.busy
     early = ready.occupied(run, inventory)
     if early is not None or inventory.host != 'on':
         return early
@@ -211,12 +219,9 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
 def _look(run: Run) -> Outcome:
     """Observe, settle what was left open, decide, and do it."""
     try:
-        inventory = run.backend.observe()
+        inventory = _observe(run)
     except Unreachable as exc:
         return ready.away(run, exc)
-    inventory = condition.marked(
-        join.rejoin(inventory, run.record.identities))
-    run.busy = inventory.busy
     early = ready.unready(run, inventory)
     if early is not None:
         return early

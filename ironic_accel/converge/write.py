@@ -263,8 +263,8 @@ def _turned_down(detail: Detail) -> Detail:
     if detail.todo is not None:
         return detail
     return dataclasses.replace(
-        detail, todo='nothing was written by it; see what the box wants, '
-                     'then run again')
+        detail, todo='nothing was written by this request; see what the BMC '
+                     'answered, then run again')
 
 
 def _later(run: Run, seconds: float, detail: Detail) -> Outcome:

@@ -74,7 +74,8 @@ class Memory:
         except FileNotFoundError:
             return ()
         except (OSError, ValueError) as exc:
-            LOG.warning('%s is not believed: %s', self._path, exc)
+            LOG.warning('Ignoring the saved identities of devices in %s: %s',
+                        self._path, exc)
             return ()
 
     def save(self, boot: str | None, devices: Sequence[Device]) -> None:
@@ -97,7 +98,8 @@ class Memory:
                     os.unlink(part)
                 raise
         except OSError as exc:
-            LOG.warning('%s cannot be kept: %s', self._path, exc)
+            LOG.warning('Cannot save the identities of devices in %s: %s',
+                        self._path, exc)
         else:
             self._last = text
 

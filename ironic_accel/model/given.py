@@ -12,8 +12,9 @@
 
 """Plain data from somebody who is not believed, read with a type in mind.
 
-What is not as it should be ends the reading, with its path. ``Given`` bounds
-every text, number and list, so that nothing further in has to.
+A value of a wrong type, length or range ends the reading, with its path.
+``Given`` bounds every text, number and list, so that nothing further in has
+to.
 """
 
 from __future__ import annotations

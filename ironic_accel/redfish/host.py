@@ -26,15 +26,16 @@ from typing import Any
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish import activity
 from ironic_accel.redfish import connect
 from ironic_accel.redfish import scope
 from ironic_accel.redfish import state
-from ironic_accel.redfish import tasks
 from ironic_accel.redfish import vendors
 from ironic_accel.redfish.fields import Fields
 from ironic_accel.redfish.push import Writer
 from ironic_accel.redfish.reader import Reader
 from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.spoils import NOT_THERE
 from ironic_accel.redfish.vendors.base import AuxPower
 
 _RESET = '#ComputerSystem.Reset'
@@ -71,7 +72,6 @@ class Host:
         settings = settings or Settings()
         self._source = connector
         self._settings = settings
-        self._connector = connect.reading(connector, settings)
         self._reader = Reader(connector, settings)
         self._writer = Writer(connector, settings)
         self._uri = system
@@ -165,8 +165,8 @@ class Host:
         somebody began meanwhile would be cut, whosever it is.
 
         :param force: also where the host is on.
-        :raises: Rejected, to be tried later, while the BMC tells of a task
-            or of a background copy.
+        :raises: Rejected, to be tried later, while the BMC is not known to
+            be idle.
         """
         action = self.aux_cycle_action()
         if action is None:
@@ -178,19 +178,38 @@ class Host:
         if body is None:
             raise Rejected('the auxiliary power can be cut only while the '
                            'host is off', expected='off', seen='on')
-        going = self._at_work()
-        if going:
-            raise Rejected(
-                f'the BMC is at work: {going[0]}', retry_after=_AT_WORK,
-                error_class=ErrorClass.TRANSIENT)
+        self.check_idle()
         self._writer.send('POST', action.target, body)
 
-    def _at_work(self) -> list[str]:
-        """What the BMC tells that it does at this moment."""
+    def check_idle(self) -> None:
+        """Look whether the BMC is at work, right before a power cut.
+
+        For what comes a while after the look at the box: a host that was
+        asked to go down takes its time, and somebody may have begun an
+        update in it.
+
+        :raises: Rejected, to be tried later, while the BMC tells of work, or
+            cannot tell: unread is not idle; Unreachable where the System
+            cannot be read.
+        """
         reader = Reader(self._source, self._settings)
         around = scope.find(reader, self._uri)
-        return [*tasks.running(self._connector, around.root),
-                *(c.words for c in state.copies(around))]
+        doing = activity.read(reader, around)
+        service = reader.follow(around.root, 'UpdateService', activity.HOLDS)
+        shown = (reader.read(service, spoils=activity.HOLDS)
+                 if service else None)
+        at_work = [b.words for b in (
+            *activity.busy(reader, around, doing, shown, ()),
+            *state.copies(around))]
+        at_work += [f'{uri} cannot be read: {reader.failures[uri].answer}'
+                    for uri, spoils in reader.open.items()
+                    if spoils.holds and uri in reader.failures
+                    and not (spoils.optional and reader.failures[uri].status
+                             in NOT_THERE)]
+        if at_work:
+            raise Rejected(
+                f'the BMC is not known to be idle: {at_work[0]}',
+                retry_after=_AT_WORK, error_class=ErrorClass.TRANSIENT)
 
     def _system(self) -> Fields:
         self._reader.begin()

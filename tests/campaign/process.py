@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import dataclasses
 import pathlib
 
+from ironic_accel.cli import reset_phases
 from ironic_accel.cli import resets
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
@@ -83,7 +84,8 @@ class Process:
         self._at = at
         self._token = shared.token
         self._host = host
-        self._resetter = resets.Resetter(host, self.save, resets.Pauses())
+        self._resetter = resets.Resetter(
+            host, self.save, reset_phases.Pauses())
 
     @property
     def now(self) -> float:

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.cli.reset_phases import left_off
-from ironic_accel.cli.resets import Pauses
+from ironic_accel.cli.reset_phases import Pauses
 from ironic_accel.cli.resets import Resetter
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
@@ -53,6 +53,8 @@ class Host:
     marks: bool = True
     offered: tuple[str, ...] = ('GracefulRestart', 'GracefulShutdown')
     before: Callable[[str], None] = lambda what: None
+    #: Until when somebody's update runs.
+    busy_until: float = 0.0
 
     def _do(self, what: str, state: str | None = None) -> None:
         self.before(what)
@@ -81,6 +83,10 @@ class Host:
 
     def offers(self, kind: str) -> bool:
         return kind in self.offered
+
+    def check_idle(self) -> None:
+        if self.clock.now < self.busy_until:
+            raise Rejected('not known to be idle', retry_after=30)
 
     def aux_cycle(self) -> None:
         assert self.state == 'off'
@@ -195,6 +201,36 @@ def test_an_operating_system_that_does_not_listen_is_cut() -> None:
     stage.play()
     assert stage.host.asked == ['soft off', 'hard off', 'on']
     assert stage.clock.now - 1000 >= PAUSES.soft
+
+
+@pytest.mark.parametrize(('effect', 'deaf', 'marks', 'asked'), [
+    (Effect.POWER_CYCLE, 'soft off', True, ['soft off', 'hard off', 'on']),
+    (Effect.AUX_CYCLE, 'soft off', True,
+     ['soft off', 'hard off', 'aux', 'on']),
+    (Effect.WARM_REBOOT, 'soft reboot', True, ['soft reboot', 'reboot']),
+    (Effect.WARM_REBOOT, 'soft off', False, ['soft off', 'reboot'])])
+def test_no_force_cuts_an_update_that_began_since_the_host_was_asked(
+        effect: Effect, deaf: str, marks: bool, asked: list[str]) -> None:
+    stage = Stage(effect)
+    stage.host.deaf, stage.host.marks = {deaf}, marks
+    stage.host.busy_until = stage.clock.now + 400
+    times: list[tuple[str, float]] = []
+    stage.host.before = lambda what: times.append((what, stage.clock.now))
+    stage.play()
+    assert stage.host.asked == asked
+    assert times[1][1] >= stage.host.busy_until
+    assert stage.host.state == 'on'
+
+
+def test_an_update_that_does_not_end_ends_the_run_with_the_host_on() -> None:
+    stage = Stage(Effect.POWER_CYCLE)
+    stage.host.deaf = {'soft off'}
+    stage.host.busy_until = stage.clock.now + 1e6
+    with pytest.raises(Rejected, match='not known to be idle'):
+        stage.play()
+    assert stage.host.asked == ['soft off']
+    assert stage.host.state == 'on'
+    assert stage.clock.now - 1000 <= PAUSES.soft + PAUSES.busy + 60
 
 
 def test_a_host_that_cannot_be_asked_softly_is_cut() -> None:

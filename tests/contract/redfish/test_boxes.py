@@ -35,6 +35,7 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.host import Host
+from ironic_accel.redfish.settings import Settings
 from ironic_accel.twin.bmc import control
 from ironic_accel.twin.box import Box
 from ironic_accel.twin import images
@@ -357,7 +358,7 @@ def test_no_auxiliary_cycle_cuts_what_began_since(
     host.power_off(soft=False)
     at.clock.advance(30)
     begin(at.box)
-    with pytest.raises(Rejected, match='at work') as later:
+    with pytest.raises(Rejected, match='not known to be idle') as later:
         host.aux_cycle()
     assert later.value.retry_after
     assert [r.kind for r in at.box.ledger.resets] == ['ForceOff']
@@ -365,6 +366,29 @@ def test_no_auxiliary_cycle_cuts_what_began_since(
     host.aux_cycle()
     assert [r.kind for r in at.box.ledger.resets] == [
         'ForceOff', 'AuxPowerCycle']
+
+
+@pytest.mark.parametrize(('fault', 'value', 'place'), [
+    ('status', '503', '/redfish/v1/TaskService$'),
+    ('status', '404', '/redfish/v1/TaskService$'),
+    ('status', '503', '/redfish/v1/TaskService/Tasks$'),
+    ('empty', None, '/redfish/v1/TaskService/Tasks$'),
+    ('garbage', None, '/redfish/v1/TaskService$'),
+    ('status', '503', '/redfish/v1/UpdateService$'),
+    ('body', '200:{"error": "busy"}', '/redfish/v1/UpdateService$')])
+@pytest.mark.parametrize('box', ['hgx-h100', 'pcie-a100'])
+def test_a_bmc_that_cannot_tell_what_it_does_is_not_idle(
+        rig: Start, box: str, fault: str, value: str | None, place: str
+        ) -> None:
+    at = rig(box, 'System_0' if box == 'hgx-h100' else None)
+    # What an expansion tells of a collection need not be read.
+    host = Host(at.connector, at.backend.system_uri, Settings(expand=False))
+    host.check_idle()
+    at.box.faults.add(fault, value, place)
+    with pytest.raises(Rejected, match=place.rstrip('$')) as later:
+        host.check_idle()
+    assert later.value.retry_after
+    assert at.box.ledger.resets == []
 
 
 def test_an_idrac_that_can_cuts_the_auxiliary_power(

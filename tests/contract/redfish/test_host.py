@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.cli.resets import Pauses
+from ironic_accel.cli.reset_phases import Pauses
 from ironic_accel.cli.resets import Resetter
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError

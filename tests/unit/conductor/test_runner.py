@@ -35,6 +35,7 @@ from ironic_accel.conductor import runner
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from tests.unit.conductor import sample
@@ -567,3 +568,48 @@ def test_a_host_that_is_not_powered_off_restarts_softly_first(
         told_result = stage.run(100)
     assert told_result['outcome'] == 'converged', told_result
     assert seen == asked
+
+
+@pytest.mark.parametrize('off', [True, False])
+def test_no_force_cuts_an_update_that_began_since_the_host_was_asked(
+        stage: Stage, off: bool) -> None:
+    """The host stays on; where it may not be powered off it is restarted."""
+    seen: list[str] = []
+    stage.aux.boot_mark.return_value = 'a'
+    stage.aux.check_idle.side_effect = Rejected(
+        'the BMC is not known to be idle', retry_after=30,
+        error_class=ErrorClass.TRANSIENT)
+
+    def power(_self: Any, _task: Any, state: str,
+              timeout: int | None = None) -> None:
+        seen.append(state)
+        if state == states.SOFT_POWER_OFF:
+            raise exception.PowerStateFailure(pstate=state)
+        if state == states.POWER_OFF:
+            stage.box.host = 'off'
+        elif state == states.POWER_ON and stage.box.host == 'off':
+            stage.box.host_reset(Effect.POWER_CYCLE)
+
+    def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
+        seen.append('reboot')
+        stage.box.host_reset(Effect.WARM_REBOOT)
+
+    forced = {states.POWER_OFF, 'reboot'}
+    stage.begin('service', profile=sample.mode_profile(
+        'ecc', ecc='enabled'), max_effect='power-cycle' if off
+        else 'warm-reboot', allow_disruption=True,
+        node=stage.make_node(disable_power_off=not off))
+    with mock.patch.multiple(redfish_power.RedfishPower,
+                             set_power_state=power, reboot=reboot):
+        for _ in range(200):
+            if stage.aux.check_idle.call_count > 2:
+                break
+            stage.tick()
+        assert seen
+        assert not forced & set(seen)
+        assert stage.box.host == 'on'
+        stage.aux.check_idle.side_effect = None
+        told = stage.run(200)
+    assert told['outcome'] == 'converged', told
+    assert forced & set(seen)
+    assert stage.box.host == 'on'
