@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import logging
 import pathlib
 
 import hypothesis
@@ -26,6 +27,19 @@ SHARED = pathlib.Path(__file__).resolve().parent.parent.parent / "shared"
 hypothesis.settings.register_profile(
     "project", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> None:
+    """Let our loggers speak, whatever ran before in this process.
+
+    Ironic's migrations of its database configure logging and thereby disable
+    all loggers that are there (ironic/db/sqlalchemy/alembic/env.py).
+    """
+    for name, one in logging.root.manager.loggerDict.items():
+        if name.startswith("ironic_accel") and isinstance(
+                one, logging.Logger):
+            one.disabled = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

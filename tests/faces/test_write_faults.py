@@ -38,7 +38,7 @@ GOOD = [
 
 #: Faults that end a run: exit status, pushes, what is said.
 BAD = [
-    ('push-refused=400', 4, 0, 'nothing was written by it'),
+    ('push-refused=400', 4, 0, 'nothing was written by this request'),
     ('aux-refused', 4, 1, 'what was written waits for it'),
     ('weak-reset', 4, 1, 'no reset that the profile allows makes it'),
     ('foreign-job=UserIntervention', 3, 0, 'what others have staged'),

@@ -178,6 +178,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
             set_power_state=set_power), \
         mock.patch.object(connection, 'backend', autospec=True,
                           side_effect=made.backend), \
+        mock.patch.object(connection, 'host', autospec=True), \
         mock.patch.object(imagestore, 'images', autospec=True), \
         mock.patch.object(manager_utils,
                           'notify_conductor_resume_operation',
