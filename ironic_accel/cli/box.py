@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import time
 
 from ironic_accel.cli import catalogue
 from ironic_accel.cli import machine
+from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
@@ -39,10 +39,8 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
 from ironic_accel.redfish import scope
 from ironic_accel.redfish import state
@@ -60,25 +58,27 @@ def _agreed() -> None:
     """Nothing has to be agreed to."""
 
 
-@dataclasses.dataclass
-class Watched:
-    """A backend that remembers what was seen through it, and counts.
+class CountingBackend(Delegating):
+    """A backend that counts its requests and keeps the last inventory.
 
-    :ivar requests: requests of all observations, and one for each write and
-        each poll.
     :ivar agree: called after each observation, before anything is decided
         on it; it raises where nobody has agreed to what the run needs.
+    :ivar seen: the last inventory, or None.
+    :ivar writes: writes begun.
+    :ivar requests: requests of all observations, and one for each write and
+        each poll.
     """
 
-    backend: Backend
-    agree: Callable[[], None] = _agreed
-    seen: Inventory | None = None
-    writes: int = 0
-    requests: int = 0
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.agree: Callable[[], None] = _agreed
+        self.seen: Inventory | None = None
+        self.writes = 0
+        self.requests = 0
 
     def observe(self) -> Inventory:
-        """See ports.Backend."""
-        self.seen = self.backend.observe()
+        """Take the inventory; see ports.Backend."""
+        self.seen = super().observe()
         self.requests += self.seen.requests
         self.agree()
         return self.seen
@@ -88,29 +88,24 @@ class Watched:
         seen, self.seen = self.seen, None
         return seen
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
-        """See ports.Backend."""
-        return self.backend.ways(inventory, pushes)
-
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
-        """See ports.Backend."""
+        """Begin a write; see ports.Backend."""
         self.writes += 1
         self.requests += 1
-        return self.backend.start(action, image, spec, force)
+        return super().start(action, image, spec, force)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """See ports.Backend."""
-        named = self.backend.commit(refs)
+        """Make running firmware the fallback too; see ports.Backend."""
+        named = super().commit(refs)
         self.writes += bool(named)
         self.requests += bool(named)
         return named
 
     def poll(self, ticket: Ticket) -> Poll:
-        """See ports.Backend."""
+        """See what became of a write; see ports.Backend."""
         self.requests += 1
-        return self.backend.poll(ticket)
+        return super().poll(ticket)
 
 
 @dataclasses.dataclass
@@ -120,7 +115,7 @@ class Opened:
     bmc: str
     wanted: str | None
     connector: Connector
-    backend: Watched
+    backend: CountingBackend
     catalog: Catalog
     steady: float = 30.0
 
@@ -201,7 +196,7 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
                                      image_uri=image_uri, warm_up=args.steady,
                                      accept_unread=frozenset(
                                          args.accept_unread)))
-        yield Opened(bmc, args.system, connector, Watched(backend), catalog,
-                     args.steady)
+        yield Opened(bmc, args.system, connector,
+                     CountingBackend(backend), catalog, args.steady)
     finally:
         disconnect(connector)

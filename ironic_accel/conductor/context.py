@@ -28,7 +28,7 @@ from ironic_accel.conductor import sites
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.journal import NodeJournal
 from ironic_accel.conductor.operation import Operation
-from ironic_accel.conductor.watched import Watched
+from ironic_accel.conductor.watched import GuardedBackend
 from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Images
 from ironic_accel.model import catalog
@@ -51,7 +51,7 @@ class Context:
     task: Any
     operation: Operation
     now: float
-    backend: Watched
+    backend: GuardedBackend
     journal: NodeJournal
     images: Images
     facts: catalog.Catalog
@@ -100,7 +100,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
         burns = 'burn_at_deploy' in profile_of(task.node, current).allow
     return Context(
         task, current, elapsed.now(task.node) if now is None else now,
-        Watched(task, current, endpoints.backend(task, current), burns),
+        GuardedBackend(task, current, endpoints.backend(task, current), burns),
         NodeJournal(task, current), imagestore.images(), known.catalogue(),
         pace(current), clock.shared() if now is None else now)
 

@@ -36,8 +36,8 @@ from ironic_accel.conductor.agent_calls import AgentCalls
 from ironic_accel.conductor.ipmi import IpmiBackend
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.converge.both import Both
+from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge.ports import Backend
-from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.model.device import Inventory
@@ -76,17 +76,17 @@ def backend(task: Any, current: Operation) -> Backend:
     own = connection.backend(task.node)
     if task.node.parent_node:
         standing = guard.over(task)
-        return ReadOnly(own, 'a child node is changed by steps of its '
+        return ReadOnlyBackend(own, 'a child node is changed by steps of its '
                         'parent', standing is not None)
     ways: dict[str, Backend] = {NAME: own}
     for child in children.of(task):
         if child.maintenance or neighbours.address(child) is None:
             continue
         name = way_name(child)
-        inner: Backend = Endpoint(child, name)
+        inner: Backend = ChildBackend(child, name)
         why = children.at_work(child, current.disruption)
         if why:
-            inner = ReadOnly(inner, why)
+            inner = ReadOnlyBackend(inner, why)
         ways[name] = inner
     if agent is None:
         return Both(ways)
@@ -102,29 +102,32 @@ def way_name(child: Any) -> str:
     return f'{NAME}-{child.name or child.uuid[:8]}'
 
 
-class Endpoint:
-    """The BMC of a child, connected to when it is first needed.
+class ChildBackend(Delegating):
+    """The BMC of a child node, connected to when it is first needed.
 
-    One that does not answer makes a look incomplete; it is the host's BMC
-    alone without which there is no look at all.
+    One that does not answer makes an inventory incomplete; it is the host's
+    BMC alone without which there is no inventory at all.
+
+    :param node: the child node.
+    :param name: of the way through its BMC.
     """
 
     def __init__(self, node: Any, name: str) -> None:
         self._node = node
         self._name = name
-        self._inner: Backend | None = None
+        self._connected: Backend | None = None
 
-    def _there(self) -> Backend:
-        if self._inner is None:
+    def _target(self) -> Backend:
+        if self._connected is None:
             try:
-                self._inner = connection.backend(self._node, self._name)
+                self._connected = connection.backend(self._node, self._name)
             except exception.IronicException as exc:
                 raise self._unreachable(
                     str(exc), ErrorClass.NEEDS_OPERATOR) from exc
             except Unreachable as exc:
                 raise self._unreachable(
                     exc.detail.summary, exc.detail.error_class) from exc
-        return self._inner
+        return self._connected
 
     def _unreachable(self, why: str, kind: ErrorClass) -> Unreachable:
         """That it is this BMC which does not answer, and not the host's."""
@@ -133,51 +136,35 @@ class Endpoint:
                            f'{why}', error_class=kind, node=self._node.uuid)
 
     def observe(self) -> Inventory:
-        """Look at the child; see ports.Backend."""
+        """Take the child's inventory; see ports.Backend."""
         try:
-            return self._there().observe()
+            return super().observe()
         except Unreachable as exc:
             if exc.detail.node == self._node.uuid:
                 raise
             raise self._unreachable(
                 exc.detail.summary, exc.detail.error_class) from exc
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
-        """What can be done on it; see ports.Backend."""
-        return self._there().ways(inventory, pushes)
 
-    def start(self, action: Action, image: Ready | None = None,
-              spec: Image | None = None, force: bool = False) -> Ticket:
-        """Begin a write; see ports.Backend."""
-        return self._there().start(action, image, spec, force)
+class ReadOnlyBackend(Delegating):
+    """A backend through which nothing is written.
 
-    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Make running firmware the fallback too; see ports.Backend."""
-        return self._there().commit(refs)
-
-    def poll(self, ticket: Ticket) -> Poll:
-        """See what became of a write; see ports.Backend."""
-        return self._there().poll(ticket)
-
-
-class ReadOnly:
-    """A backend that is only looked through.
+    What was begun before is still polled.
 
     :param why: why nothing is written, in a few words.
-    :param changing: whether somebody else changes the box just now: what is
-        seen then is no basis for anything.
+    :param changing: whether another step changes the system just now: what
+        is seen then is no basis for anything.
     """
 
-    def __init__(self, inner: Backend, why: str,
+    def __init__(self, backend: Backend, why: str,
                  changing: bool = False) -> None:
-        self._inner = inner
+        super().__init__(backend)
         self._why = why
         self._changing = changing
 
     def observe(self) -> Inventory:
-        """Look; see ports.Backend."""
-        seen = self._inner.observe()
+        """Take the inventory; see ports.Backend."""
+        seen = super().observe()
         if not self._changing:
             return seen
         why = 'the parent node is changing it'
@@ -201,7 +188,3 @@ class ReadOnly:
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Commit nothing."""
         return ()
-
-    def poll(self, ticket: Ticket) -> Poll:
-        """See what became of a write begun before; see ports.Backend."""
-        return self._inner.poll(ticket)

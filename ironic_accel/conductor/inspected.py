@@ -46,7 +46,7 @@ from ironic_accel.conductor.context import pace
 from ironic_accel.conductor.journal import NodeJournal
 from ironic_accel.conductor.operation import Operation
 from ironic_accel.conductor.store import Stored
-from ironic_accel.conductor.watched import Watched
+from ironic_accel.conductor.watched import GuardedBackend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
@@ -253,7 +253,7 @@ def _operation() -> Operation:
 def _context(task: Any, found: Found) -> Context:
     current = _operation()
     return Context(
-        task, current, found.at, Watched(task, current, Given(found)),
+        task, current, found.at, GuardedBackend(task, current, Given(found)),
         NodeJournal(task, current), imagestore.images(), known.catalogue(),
         pace(current), found.at)
 

@@ -19,7 +19,6 @@ two nodes that share a BMC.
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -32,6 +31,7 @@ from ironic_accel.conductor import holds
 from ironic_accel.conductor import neighbours
 from ironic_accel.conductor.journal import check_ours
 from ironic_accel.conductor.operation import Operation
+from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import GO
 from ironic_accel.converge.ports import Poll
@@ -47,12 +47,12 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
 
-class Watched:
+class GuardedBackend(Delegating):
     """The backend of one tick.
 
     :param task: a task that holds the node exclusively.
     :param current: the operation that it works for.
-    :param inner: the backend that does the work.
+    :param backend: the backend that does the work.
     :param burns: whether images may be written at all; without it no way
         can, and a plan that needs it is refused before anything is begun.
     :ivar burns: as given.
@@ -62,11 +62,11 @@ class Watched:
     :ivar requests: requests that observations took.
     """
 
-    def __init__(self, task: Any, current: Operation, inner: Backend,
+    def __init__(self, task: Any, current: Operation, backend: Backend,
                  burns: bool = True) -> None:
+        super().__init__(backend)
         self._task = task
         self._current = current
-        self._inner = inner
         self.burns = burns
         self.last: Inventory | None = None
         self.polled: Poll | None = None
@@ -76,7 +76,7 @@ class Watched:
     def observe(self) -> Inventory:
         """Look at the box; see ports.Backend."""
         self.last, self.polled = None, None
-        seen = self._inner.observe()
+        seen = super().observe()
         self.last = seen
         self.requests += seen.requests
         return seen
@@ -84,7 +84,7 @@ class Watched:
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:
         """What can be done, and may be; see ports.Backend."""
-        ways = self._inner.ways(inventory, pushes)
+        ways = super().ways(inventory, pushes)
         if self.burns:
             return ways
         return tuple(dataclasses.replace(w, burns={}) for w in ways)
@@ -92,7 +92,7 @@ class Watched:
     def all_ways(self, inventory: Inventory,
                  pushes: Collection[Push] = ()) -> tuple[Way, ...]:
         """What can be done at all, whatever this operation may do."""
-        return self._inner.ways(inventory, pushes)
+        return super().ways(inventory, pushes)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
@@ -115,7 +115,7 @@ class Watched:
         check_ours(self._task, self._current)
         self.writes += 1
         try:
-            return self._inner.start(action, image, spec, force)
+            return super().start(action, image, spec, force)
         except Rejected as exc:
             if exc.retry_after is not None:
                 exc.retry_after = elapsed.bounded(exc.retry_after)
@@ -128,13 +128,13 @@ class Watched:
         """
         holds.check(self._task)
         check_ours(self._task, self._current)
-        return self._inner.commit(refs)
+        return super().commit(refs)
 
-    def poll(self, ticket: Mapping[str, Any]) -> Poll:
+    def poll(self, ticket: Ticket) -> Poll:
         """See what became of a write; see ports.Backend."""
         self.polled = None
         if ticket.get(GO):
             # It sends the second request of a write that was begun.
             check_ours(self._task, self._current)
-        self.polled = self._inner.poll(ticket)
+        self.polled = super().poll(ticket)
         return self.polled

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import pathlib
@@ -25,14 +24,13 @@ from ironic_accel.cli import resets
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
+from ironic_accel.converge.delegate import Delegating
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
-from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
 from tests.campaign.world import World
 from tests.contract.machine import Local
@@ -62,7 +60,7 @@ class Shared:
     saves: int = 0
 
 
-class Process:
+class Process(Delegating):
     """One process with a backend of its own.
 
     :param machine: whose clock it goes by.
@@ -75,9 +73,9 @@ class Process:
                  host: resets.Host, shared: Shared, record: Record,
                  deaths: Sequence[int] = (),
                  at: Callable[[str], None] = lambda name: None) -> None:
+        super().__init__(backend)
         self._world = world
         self.machine = machine
-        self._backend = backend
         self._shared = shared
         self._record = record
         self._deaths = set(deaths)
@@ -165,33 +163,28 @@ class Process:
         self._at('observe')
         world = self._world
         before = _bodies(world)
-        inventory = self._backend.observe()
+        inventory = super().observe()
         world.moved = before != _bodies(world)
         if not world.moved:
             world.looked(inventory)
         return inventory
-
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
-        """What can be done."""
-        return self._backend.ways(inventory, pushes)
 
     def start(self, action: Action, image: ports.Ready | None = None,
               spec: Image | None = None, force: bool = False
               ) -> ports.Ticket:
         """Begin a write, if the node is still ours."""
         self._check('start')
-        return self._backend.start(action, image, spec, force)
+        return super().start(action, image, spec, force)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Commit images, if the node is still ours."""
         self._check('commit')
-        return self._backend.commit(refs)
+        return super().commit(refs)
 
     def poll(self, ticket: ports.Ticket) -> ports.Poll:
         """See what became of a write."""
         self._at('poll')
-        return self._backend.poll(ticket)
+        return super().poll(ticket)
 
 
 def _bodies(world: World) -> dict[str, object]:

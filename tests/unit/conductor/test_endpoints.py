@@ -91,7 +91,7 @@ def test_a_child_that_does_not_answer_holds_up_its_parent(
 
 def test_a_child_whose_node_is_not_configured_does_not_answer(
         family: Family) -> None:
-    one = endpoints.Endpoint(family.child, WAY)
+    one = endpoints.ChildBackend(family.child, WAY)
     family.error = exception.MissingParameterValue('no user')
     with pytest.raises(Unreachable, match='dpu is unreachable') as error:
         one.observe()
@@ -106,7 +106,7 @@ def test_a_child_is_named_by_its_name_or_its_uuid(family: Family) -> None:
 
 
 def test_read_only_is_read_only(family: Family) -> None:
-    only = endpoints.ReadOnly(family.card, 'because')
+    only = endpoints.ReadOnlyBackend(family.card, 'because')
     assert only.ways(only.observe()) == ()
     assert only.commit([('d0', 'ecc')]) == ()
     assert family.card.commits == []

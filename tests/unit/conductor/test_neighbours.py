@@ -236,7 +236,7 @@ def test_a_worker_asks_right_before_it_writes(
     task = stage.acquire(stage.node)
     current = operation.load(task.node)
     assert current is not None
-    lent = watched.Watched(task, current, stage.box)
+    lent = watched.GuardedBackend(task, current, stage.box)
     neighbour.begin()
     neighbour.wipe()
     with pytest.raises(Rejected, match=neighbour.node.uuid):
