@@ -19,7 +19,6 @@ what is written; and its host is reset only when nobody is at work on it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,10 +31,7 @@ from oslo_log import log
 
 from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import neighbours
-from ironic_accel.conductor import netports
-from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
-from ironic_accel.conductor import proofs
 from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
@@ -94,27 +90,6 @@ def waited_for(task: Any) -> str | None:
         if why:
             return f'waiting: {why}'
     return None
-
-
-def withdraw(task: Any, kinds: Collection[str]) -> None:
-    """Take back what children say of kinds of devices that will change.
-
-    :raises: NodeLocked where somebody works on such a child now.
-    """
-    for child in of(task) if kinds else ():
-        summary = (child.driver_internal_info or {}).get(
-            store.SUMMARY_KEY) or {}
-        if not set(kinds) & set(summary.get('devices') or ()):
-            continue
-        with task_manager.acquire(
-                task.context, child.uuid, shared=False, retry=False,
-                load_driver=False,
-                purpose='withdrawing what its parent changes') as locked:
-            proofs.drop(locked.node, set(proofs.of(locked.node)))
-            nodetraits.withdraw(locked, lambda meaning: meaning.startswith(
-                ('is ', 'can ', 'mode ')))
-            netports.withdraw(locked, kinds)
-            saving.save(locked.node)
 
 
 def powered(task: Any) -> list[str]:

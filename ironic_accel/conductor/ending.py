@@ -39,6 +39,7 @@ from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.context import Context
 from ironic_accel.conductor.context import profile_of
 from ironic_accel.conductor.operation import Operation
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge.outcome import Converged
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -298,7 +299,7 @@ def _end_in_failure(task: Any, current: Operation, error: Detail,
 def _quarantine(task: Any, text: str) -> None:
     """Let cleaning go on, and nobody on the node."""
     node = task.node
-    publish.distrust(task)
+    withdraw.withdraw(task, withdraw.everything())
     node.maintenance = True
     node.maintenance_reason = f'accelerator baseline: {text}'
     saving.history(node, text, error=True)

@@ -21,13 +21,12 @@ from typing import Any
 from oslo_log import log
 
 from ironic_accel.conductor import meters
-from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
-from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import saving
 from ironic_accel.conductor import store
 from ironic_accel.conductor.context import Context
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.model import drift
 from ironic_accel.model.device import Inventory
 
@@ -69,13 +68,8 @@ def void(task: Any, why: str) -> None:
     """
     node = task.node
     before = _held(node)
-    proofs.drop(node, set(proofs.of(node)))
-    gone = {n for n, m in nodetraits.published(node).items()
-            if m.startswith(('is ', 'can ', 'mode '))}
-    nodetraits.change(task, {nodetraits.DEGRADED: 'degraded'}, gone)
-    if node.provision_state not in nodetraits.HAS_INSTANCE:
-        # Those of an instance change when it is gone.
-        netports.withdraw(task)
+    withdraw.withdraw(task, withdraw.not_seen(
+        node.provision_state in nodetraits.HAS_INSTANCE))
     saving.save(node)
     if _held(node) == before:
         return

@@ -20,16 +20,14 @@ from typing import Any
 from ironic.common import exception
 
 from ironic_accel.conductor import agent_backend
-from ironic_accel.conductor import children
 from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import holds
 from ironic_accel.conductor import neighbours
-from ironic_accel.conductor import netports
-from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import saving
 from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge import watch
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
@@ -80,8 +78,8 @@ class NodeJournal:
         _withdraw_children(self._task, kinds)
         operation.store_record(node, record)
         if fresh:
-            nodetraits.withdraw_changing(self._task, devices, kinds)
-            netports.withdraw(self._task, kinds)
+            withdraw.withdraw(
+                self._task, withdraw.changing(devices, kinds))
         if intent is None:
             # What was written is guarded until the box is seen idle.
             guard.end_reset(node)
@@ -177,7 +175,7 @@ def _withdraw_children(task: Any, kinds: set[str]) -> None:
     :raises: BmcBusy where one of them is worked on: nothing is saved then.
     """
     try:
-        children.withdraw(task, kinds)
+        withdraw.from_children(task, kinds)
     except exception.NodeLocked as exc:
         raise BmcBusy(f'waiting for a child node: {exc}',
                       error_class=ErrorClass.TRANSIENT,

@@ -58,7 +58,7 @@ def leave(task: Any) -> dict[str, Any]:
         of rows) and ``keys`` (names).
     """
     node = task.node
-    netports.withdraw(task)
+    netports.clear(task)
     removed, kept = nodetraits.remove_all(task)
     rows = store.forget(task)
     keys = sorted(k for k in node.driver_internal_info or {}

@@ -68,10 +68,9 @@ def follow(task: Any, seen: Inventory, catalog: Catalog,
     _apply(task, wanted)
 
 
-def withdraw(task: Any, kinds: Collection[str] = KINDS) -> None:
-    """Take back what was set, where devices of a kind are in doubt."""
-    if KINDS & set(kinds):
-        _apply(task, {})
+def clear(task: Any) -> None:
+    """Take back what was set on the ports; the caller saves the node."""
+    _apply(task, {})
 
 
 def proved(device: Device, catalog: Catalog) -> dict[str, Any]:

@@ -18,7 +18,6 @@ what a change puts in doubt can be taken back before the change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
@@ -28,9 +27,10 @@ from ironic.common import states
 from ironic import objects
 from oslo_log import log
 
-from ironic_accel.conductor import proofs
 from ironic_accel.conductor import saving
+from ironic_accel.model import trait_meaning
 from ironic_accel.model import traits as grammar
+from ironic_accel.model.trait_meaning import TraitMeaning
 
 LOG = log.getLogger(__name__)
 
@@ -54,12 +54,12 @@ def of(task: Any) -> set[str]:
     return set(found.get_trait_names())
 
 
-def published(node: Any) -> dict[str, str]:
-    """What we published, by name."""
-    return dict((node.driver_internal_info or {}).get(KEY) or {})
+def published(node: Any) -> dict[str, TraitMeaning]:
+    """What we published: what each trait says, by its name."""
+    return trait_meaning.read((node.driver_internal_info or {}).get(KEY))
 
 
-def change(task: Any, add: Mapping[str, str],
+def change(task: Any, add: Mapping[str, TraitMeaning],
            remove: Collection[str]) -> None:
     """Add and remove traits; the caller saves the node.
 
@@ -67,7 +67,7 @@ def change(task: Any, add: Mapping[str, str],
     an instance of the node needs for a rebuild is marked void instead, and
     the node degraded.
 
-    :param add: what to add, with what each stands for.
+    :param add: what to add, with what each says.
     """
     node = task.node
     there = of(task)
@@ -86,38 +86,11 @@ def change(task: Any, add: Mapping[str, str],
     void = {n for n in void if n in there and n not in add}
     wanted = dict(add)
     if void:
-        wanted[DEGRADED] = 'degraded'
+        wanted[DEGRADED] = trait_meaning.DEGRADED
     for name, meaning in wanted.items():
         if name in there or _create(task, name):
             ours[name] = meaning
     _remember(task, ours, void)
-
-
-def withdraw(task: Any, doubtful: Callable[[str], bool]) -> list[str]:
-    """Remove the published traits whose meaning is in doubt.
-
-    :param doubtful: says so of a meaning (``is PROFILE`` and so on).
-    :returns: their names; the caller saves the node.
-    """
-    names = [n for n, meaning in published(task.node).items()
-             if doubtful(meaning)]
-    if names:
-        change(task, {}, names)
-    return names
-
-
-def withdraw_changing(task: Any, devices: Collection[str],
-                      kinds: Collection[str]) -> None:
-    """Take back what is in doubt once these devices are being changed.
-
-    A profile is proved of all its devices together, so every proof that
-    has one of these in it is void, and with it the profile's trait; the
-    traits of modes stand for all devices of a kind.
-    """
-    void = proofs.drop_of_devices(task.node, devices)
-    modes = {f'mode {k}' for k in kinds}
-    withdraw(task, lambda meaning: meaning in modes or (
-        meaning.startswith('is ') and meaning[3:] in void))
 
 
 def remove_all(task: Any) -> tuple[list[str], list[str]]:
@@ -171,10 +144,10 @@ def _destroy(task: Any, name: str) -> None:
         LOG.debug('Trait %s was gone already', name)
 
 
-def _remember(task: Any, ours: Mapping[str, str],
+def _remember(task: Any, ours: Mapping[str, TraitMeaning],
               void: Collection[str]) -> None:
     node = task.node
-    node.set_driver_internal_info(KEY, dict(sorted(ours.items())))
+    node.set_driver_internal_info(KEY, trait_meaning.written(ours))
     if void:
         node.set_driver_internal_info(VOID_KEY, sorted(void))
     else:

@@ -26,7 +26,7 @@ from ironic_accel.conductor import admission
 from ironic_accel.conductor import connection
 from ironic_accel.conductor import guard
 from ironic_accel.conductor import handlers
-from ironic_accel.conductor import tenancy
+from ironic_accel.conductor.publication import withdraw
 
 
 #: States in which a worker of Ironic's has begun an operation.
@@ -89,7 +89,7 @@ class GuardedPower:
         """
         _refuse(task, power_state)
         if task.node.provision_state == states.DELETING:
-            tenancy.ended(task)
+            withdraw.after_tenant(task)
         self._pin(task)
         super().set_power_state(  # type: ignore[misc]
             task, power_state, timeout=timeout)

@@ -73,17 +73,14 @@ def drop(node: Any, names: Collection[str]) -> None:
         node.del_driver_internal_info(KEY)
 
 
-def drop_of_devices(node: Any, devices: Collection[str]) -> set[str]:
-    """Forget the proofs that have one of these devices in them.
+def on_devices(node: Any, devices: Collection[str]) -> set[str]:
+    """The profiles whose proofs rest on one of these devices.
 
-    :returns: the profiles' names.
+    :param devices: their ids.
     """
-    changing = set(devices)
-    void = {name for name, proof in of(node).items()
-            if changing & set(proof['devices'])}
-    if void:
-        drop(node, void)
-    return void
+    wanted = set(devices)
+    return {name for name, proof in of(node).items()
+            if wanted & set(proof['devices'])}
 
 
 def had_tenant(node: Any) -> bool:

@@ -46,6 +46,7 @@ from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
+from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model.traits import Worth
 
 LOG = log.getLogger(__name__)
@@ -235,19 +236,6 @@ def possible(node: Any, profile: Profile) -> Profile:
         profile.limits, reset=Effect.WARM_REBOOT))
 
 
-def distrust(task: Any) -> None:
-    """Take everything back that we said of a node but that it is degraded.
-
-    The caller saves the node.
-    """
-    proofs.drop(task.node, set(proofs.of(task.node)))
-    claims.drop(task.node)
-    netports.withdraw(task)
-    nodetraits.change(task, {nodetraits.DEGRADED: 'degraded'}, [
-        n for n in nodetraits.published(task.node)
-        if n != nodetraits.DEGRADED])
-
-
 def _keep_proofs(ctx: Context, stand: Standing,
                  times: Mapping[str, float]) -> None:
     names = {p.name for p in stand.are}
@@ -273,7 +261,7 @@ def _expected(node: Any, profiles: Mapping[str, Profile]) -> list[Group]:
 def _publish(ctx: Context, there: list[traits.Trait],
              stand: Standing) -> dict[str, Any]:
     found = sorted({*there, *traits.profiles(stand.are, stand.can)})
-    meanings: dict[str, str] = {}
+    meanings: dict[str, TraitMeaning] = {}
     for trait in found:
         meanings.setdefault(trait.name, trait.meaning)
     change = traits.reconcile(nodetraits.of(ctx.task), traits.wanted(found))

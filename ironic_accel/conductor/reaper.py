@@ -30,15 +30,14 @@ from ironic_accel.conductor import elapsed
 from ironic_accel.conductor import digests
 from ironic_accel.conductor import ending
 from ironic_accel.conductor import guard
-from ironic_accel.conductor import netports
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import publish
 from ironic_accel.conductor import saving
 from ironic_accel.conductor import sites
-from ironic_accel.conductor import store
 from ironic_accel.conductor.conf import CONF
+from ironic_accel.conductor.publication import withdraw
 
 LOG = log.getLogger(__name__)
 
@@ -143,9 +142,9 @@ def _drop_steps(node: Any) -> None:
 
 def _differs(node: Any) -> dict[str, str]:
     """The published profiles that another conductor has differently."""
-    names = {meaning.partition(' ')[2]
+    names = {meaning.profile
              for meaning in nodetraits.published(node).values()
-             if meaning.startswith(('is ', 'can '))} - set(_held(node))
+             if meaning.profile is not None} - set(_held(node))
     found = digests.differing() if names else {}
     return {n: found[n] for n in names if n in found}
 
@@ -181,19 +180,14 @@ def _withdraw_void(task: Any) -> None:
     gone = proofs.had_tenant(node)
     if not void and not gone and not differs:
         return
-    proofs.drop(node, set(void))
+    scope = withdraw.void_proofs(void)
     if differs:
+        scope |= withdraw.disagreed(differs)
         node.set_driver_internal_info(
             publish.DIFFERING_KEY, sorted({*_held(node), *differs}))
     if gone:
-        node.del_driver_internal_info(proofs.TENANT_KEY)
-        store.tenant_gone(node)
-        netports.withdraw(task)
-    names = nodetraits.withdraw(task, lambda meaning: (
-        meaning.startswith('is ') and meaning[3:] in void)
-        or (meaning.startswith(('is ', 'can '))
-            and meaning.partition(' ')[2] in differs)
-        or (gone and meaning.startswith('mode ')))
+        scope |= withdraw.tenant_left()
+    names = withdraw.withdraw(task, scope)
     LOG.info('Node %(node)s: withdrawn %(names)s (%(why)s)', {
         'node': node.uuid, 'names': ', '.join(names) or 'nothing',
         'why': '; '.join(f'{k}: {v}' for k, v in {

@@ -40,10 +40,10 @@ from ironic_accel.conductor import resets
 from ironic_accel.conductor import saving
 from ironic_accel.conductor import sites
 from ironic_accel.conductor import step_end
-from ironic_accel.conductor import tenancy
 from ironic_accel.conductor import verify
 from ironic_accel.conductor.conf import CONF
 from ironic_accel.conductor.operation import Operation
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge import advance as converge
 from ironic_accel.model import loader
 from ironic_accel.model.device import Effect
@@ -148,7 +148,7 @@ class Steps:
     @base.deploy_step(priority=200, abortable=False)
     def note_tenant(self, task: Any) -> None:
         """Note that a tenant gets the node: its proofs end with it."""
-        tenancy.begun(task.node)
+        withdraw.note_tenant(task.node)
         saving.save(task.node)
 
     @base.verify_step(priority=10)

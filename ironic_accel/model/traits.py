@@ -40,6 +40,7 @@ from typing import NamedTuple
 
 from ironic_accel.model import checks
 from ironic_accel.model import condition
+from ironic_accel.model import trait_meaning
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
@@ -47,6 +48,8 @@ from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Value
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
+from ironic_accel.model.trait_meaning import PRESENT
+from ironic_accel.model.trait_meaning import TraitMeaning
 
 PREFIX = 'CUSTOM_ACCEL_'
 #: Words behind the prefix that no kind may have for a name.
@@ -82,20 +85,20 @@ class Trait(NamedTuple):
     is never read off the name, so that no device, product or mode that
     somebody else named can speak for a profile.
 
-    :ivar meaning: ``here``, ``mode KIND``, ``is PROFILE``, ``can PROFILE``
-        or ``degraded``: by it, what a change puts in doubt is taken back.
+    :ivar meaning: what it says: by it, what a change puts in doubt is
+        withdrawn.
     """
 
     worth: Worth
     name: str
-    meaning: str = 'here'
+    meaning: TraitMeaning = PRESENT
 
 
-_DEGRADED = Trait(Worth.DEGRADED, DEGRADED, 'degraded')
+_DEGRADED = Trait(Worth.DEGRADED, DEGRADED, trait_meaning.DEGRADED)
 
 
-def _of_kind(worth: Worth, kind: str, *words: str, meaning: str = 'here'
-             ) -> Trait:
+def _of_kind(worth: Worth, kind: str, *words: str,
+             meaning: TraitMeaning = PRESENT) -> Trait:
     """A trait of a kind, which is one of ours or none at all."""
     if kind not in KINDS:
         raise ValueError(f'kind {kind!r}: expected one of {KINDS}')
@@ -246,7 +249,8 @@ def modes(inventory: Inventory, catalog: Catalog) -> list[Trait]:
                 and _countable(dev.kind, inventory):
             kinds.setdefault(dev.kind, []).append(dev)
     return sorted(
-        _of_kind(Worth.MODE, kind, mode, *word, meaning=f'mode {kind}')
+        _of_kind(Worth.MODE, kind, mode, *word,
+                 meaning=TraitMeaning.mode(kind))
         for kind, devices in kinds.items() for mode in catalog.modes(kind)
         for word in _agreed(mode, devices))
 
@@ -289,8 +293,10 @@ def profiles(are: Iterable[Profile | str],
              can: Iterable[Profile | str]) -> list[Trait]:
     """Traits of the profiles that a node is in and can be brought into."""
     return sorted(
-        {Trait(Worth.IS, is_trait(p), f'is {_name(p)}') for p in are}
-        | {Trait(Worth.CAN, can_trait(p), f'can {_name(p)}') for p in can})
+        {Trait(Worth.IS, is_trait(p), TraitMeaning.is_profile(_name(p)))
+         for p in are}
+        | {Trait(Worth.CAN, can_trait(p), TraitMeaning.can_profile(_name(p)))
+           for p in can})
 
 
 def wanted(*parts: Iterable[Trait]) -> list[str]:

@@ -17,7 +17,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ironic_accel.model import trait_meaning
 from ironic_accel.model import traits as grammar
+from ironic_accel.model.trait_meaning import TraitMeaning
+from ironic_accel.model.trait_meaning import TraitType
 from ironic_accel.osc import base
 from ironic_accel.osc import cells
 from ironic_accel.osc import keys
@@ -64,10 +67,10 @@ def row(seen: Seen, name: str) -> tuple[Any, ...]:
     if seen.info is None:
         return cells.row(name, says(name, None), NOT_PERMITTED,
                          NOT_PERMITTED)
-    meaning = (seen.info.get(keys.TRAITS) or {}).get(name)
+    meaning = trait_meaning.read(seen.info.get(keys.TRAITS)).get(name)
     proof: dict[str, Any] = {}
-    if meaning and meaning.startswith('is '):
-        proof = (seen.info.get(keys.PROOFS) or {}).get(meaning[3:]) or {}
+    if meaning is not None and meaning.type is TraitType.IS_PROFILE:
+        proof = (seen.info.get(keys.PROOFS) or {}).get(meaning.subject) or {}
     standing = 'published'
     if name in (seen.info.get(keys.VOID) or ()):
         standing = 'void: kept for the instance, which names it'
@@ -77,25 +80,26 @@ def row(seen: Seen, name: str) -> tuple[Any, ...]:
                      cells.moment(proof.get('at')))
 
 
-def says(name: str, meaning: str | None) -> str:
+def says(name: str, meaning: TraitMeaning | None) -> str:
     """What a trait says, in words.
 
     :param meaning: what the conductor noted of it, or None.
     """
-    word, _, rest = (meaning or '').partition(' ')
+    told = meaning.type if meaning else TraitType.UNKNOWN
+    subject = meaning.subject if meaning else ''
     tail = name.removeprefix(grammar.PREFIX)
     if name == grammar.DEGRADED:
         return 'devices are missing, unhealthy or in doubt'
-    if word == 'is' or tail.startswith('IS_'):
-        return f'in profile {rest or _profile(tail)}, every item read back'
-    if word == 'can' or tail.startswith('CAN_'):
-        return f'can be brought to profile {rest or _profile(tail)}'
+    if told is TraitType.IS_PROFILE or tail.startswith('IS_'):
+        return f'in profile {subject or _profile(tail)}, every item read back'
+    if told is TraitType.CAN_PROFILE or tail.startswith('CAN_'):
+        return f'can be brought to profile {subject or _profile(tail)}'
     if tail.startswith('PCI_'):
         return 'a device of these PCI ids is there'
-    if word == 'mode':
-        wanted = tail.removeprefix(grammar.trait_name(rest).removeprefix(
+    if told is TraitType.MODE:
+        wanted = tail.removeprefix(grammar.trait_name(subject).removeprefix(
             grammar.PREFIX) + '_').lower().replace('_', ' ')
-        return f'{wanted} on every {rest}'
+        return f'{wanted} on every {subject}'
     kind, _, number = tail.partition('_X')
     if number.isdecimal():
         return f'exactly {number} healthy of kind {kind.lower()}'

@@ -33,10 +33,10 @@ from ironic_accel.conductor import connection
 from ironic_accel.conductor import moving
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import passthru
-from ironic_accel.conductor import publish
 from ironic_accel.conductor import runner
 from ironic_accel.conductor import store
 from ironic_accel.conductor import vendor
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
@@ -371,11 +371,11 @@ def test_a_card_with_a_node_of_its_own_is_in_its_host(world: World) -> None:
     assert world.look(host) is None
 
 
-def test_distrust_gives_up_the_claims(
+def test_a_node_of_which_all_is_withdrawn_gives_up_its_claims(
         world: World, moved: tuple[Any, Any], acquire: Make) -> None:
     first, second = moved
     task = acquire(first)
-    publish.distrust(task)
+    withdraw.withdraw(task, withdraw.everything())
     task.node.save()
     assert world.look(second) is None
     assert counts(second) == {'CUSTOM_ACCEL_GPU_X2'}

@@ -56,6 +56,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.trait_meaning import PRESENT
 from tests.unit.conductor import sample
 from tests.unit.inband import sample as inband
 
@@ -384,7 +385,7 @@ def test_what_was_stored_outlives_an_inspection_without_accelerators(
      'not everything was seen in the ramdisk')])
 def test_a_ramdisk_that_did_not_see_all_withdraws_nothing(
         task: Any, bmc: mock.Mock, data: dict[str, Any], why: str) -> None:
-    nodetraits.change(task, {KINDS[2]: 'here'}, ())
+    nodetraits.change(task, {KINDS[2]: PRESENT}, ())
     run(task, data)
     assert published(task)['traits'] == sorted({KINDS[2], FOREIGN})
     assert note(task) == why

@@ -32,6 +32,8 @@ from ironic_accel.conductor import loop
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import operation
 from ironic_accel.conductor import store
+from ironic_accel.model.trait_meaning import PRESENT
+from ironic_accel.model.trait_meaning import TraitMeaning
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -49,9 +51,9 @@ def furnish(task: Any) -> None:
                               current_version='1').create()
     objects.Trait(task.context, node_id=node.id,
                   trait='CUSTOM_RACK_7').create()
-    nodetraits.change(task, {'CUSTOM_ACCEL_GPU': 'here',
-                             'CUSTOM_ACCEL_IS_X': 'is x',
-                             'HW_NIC_SRIOV': 'here'}, ())
+    nodetraits.change(task, {'CUSTOM_ACCEL_GPU': PRESENT,
+                             'CUSTOM_ACCEL_IS_X': TraitMeaning.is_profile('x'),
+                             'HW_NIC_SRIOV': PRESENT}, ())
     node.set_driver_internal_info('accel_proofs', {'x': {'devices': []}})
     node.set_driver_internal_info('agent_url', 'http://192.0.2.9')
     node.save()

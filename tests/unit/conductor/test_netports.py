@@ -28,7 +28,7 @@ import pytest
 from ironic_accel.conductor import classes
 from ironic_accel.conductor import findings
 from ironic_accel.conductor import netports
-from ironic_accel.conductor import tenancy
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -170,16 +170,18 @@ def test_an_operator_s_smart_nic_stays_one(ports: Ports) -> None:
     ports.follow(card('nic'))
     assert ports.shown()[0] == (None, None, True)
     ports.follow(card())
-    ports.do(netports.withdraw)
+    ports.do(netports.clear)
     # What they had set is never counted as ours.
     assert ports.shown()[0] == (None, None, True)
 
 
 def test_a_change_takes_it_back_before(ports: Ports) -> None:
     ports.follow(card())
-    ports.do(lambda task: netports.withdraw(task, {'gpu'}))
+    ports.do(lambda task: withdraw.withdraw(
+        task, withdraw.changing({'gpu-0'}, {'gpu'})))
     assert ports.shown()[0] == DPU
-    ports.do(lambda task: netports.withdraw(task, {'dpu'}))
+    ports.do(lambda task: withdraw.withdraw(
+        task, withdraw.changing({'dpu-0'}, {'dpu'})))
     assert ports.shown() == [NOTHING] * 3
 
 
@@ -214,13 +216,13 @@ def test_a_node_that_nobody_sees_any_more_says_nothing_of_its_ports(
 def test_a_tenant_s_ports_are_left_alone_until_the_tenant_is_gone(
         ports: Ports) -> None:
     ports.follow(card())
-    ports.do(lambda task: tenancy.begun(task.node))
+    ports.do(lambda task: withdraw.note_tenant(task.node))
     ports.node.refresh()
     ports.node.provision_state = states.ACTIVE
     ports.node.save()
     ports.follow(card('nic'))
     assert ports.shown()[0] == DPU
-    ports.do(tenancy.ended)
+    ports.do(withdraw.after_tenant)
     assert ports.shown() == [NOTHING] * 3
 
 

@@ -27,9 +27,11 @@ import pytest
 from ironic_accel.conductor import nodetraits
 from ironic_accel.conductor import proofs
 from ironic_accel.conductor import reaper
-from ironic_accel.conductor import tenancy
+from ironic_accel.conductor.publication import withdraw
 from ironic_accel.model import catalog
 from ironic_accel.model import traits as grammar
+from ironic_accel.model.trait_meaning import PRESENT
+from ironic_accel.model.trait_meaning import TraitMeaning
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -37,8 +39,9 @@ IS_ECC = 'CUSTOM_ACCEL_IS_ECC_ON'
 IS_MIG = 'CUSTOM_ACCEL_IS_MIG_ON'
 MODE = 'CUSTOM_ACCEL_GPU_ECC'
 FOREIGN = {'CUSTOM_FOREIGN', 'HW_CPU_X86_VMX', 'CUSTOM_FPGA_XILINX'}
-PUBLISHED = {IS_ECC: 'is ecc-on', IS_MIG: 'is mig-on', MODE: 'mode gpu',
-             'CUSTOM_ACCEL_GPU': 'here'}
+IN_ECC = TraitMeaning.is_profile('ecc-on')
+PUBLISHED = {IS_ECC: IN_ECC, IS_MIG: TraitMeaning.is_profile('mig-on'),
+             MODE: TraitMeaning.mode('gpu'), 'CUSTOM_ACCEL_GPU': PRESENT}
 
 
 @pytest.fixture
@@ -86,13 +89,13 @@ def test_a_trait_that_somebody_else_removed_is_no_error(task: Any) -> None:
 
 
 def test_a_change_takes_back_what_it_puts_in_doubt(task: Any) -> None:
-    nodetraits.withdraw_changing(task, {'gpu-0'}, {'gpu'})
+    withdraw.withdraw(task, withdraw.changing({'gpu-0'}, {'gpu'}))
     assert names(task) == FOREIGN | {IS_MIG, 'CUSTOM_ACCEL_GPU'}
     assert set(proofs.of(task.node)) == {'mig-on'}
 
 
 def test_a_change_of_another_kind_leaves_the_modes(task: Any) -> None:
-    nodetraits.withdraw_changing(task, {'dpu-1'}, {'dpu'})
+    withdraw.withdraw(task, withdraw.changing({'dpu-1'}, {'dpu'}))
     assert names(task) == FOREIGN | set(PUBLISHED)
 
 
@@ -100,11 +103,11 @@ def test_what_an_instance_names_stays_and_is_void(
         make_node: Make, acquire: Make) -> None:
     task = published(make_node, acquire, provision_state=states.ACTIVE,
                      instance_info={'traits': [IS_ECC]})
-    nodetraits.withdraw_changing(task, {'gpu-0'}, {'gpu'})
+    withdraw.withdraw(task, withdraw.changing({'gpu-0'}, {'gpu'}))
     assert IS_ECC in names(task)
     assert nodetraits.DEGRADED in names(task)
     assert task.node.driver_internal_info[nodetraits.VOID_KEY] == [IS_ECC]
-    nodetraits.change(task, {IS_ECC: 'is ecc-on'}, [nodetraits.DEGRADED])
+    nodetraits.change(task, {IS_ECC: IN_ECC}, [nodetraits.DEGRADED])
     assert nodetraits.DEGRADED not in names(task)
     assert nodetraits.VOID_KEY not in task.node.driver_internal_info
 
@@ -150,7 +153,7 @@ def test_a_tenant_voids_what_was_proved_before(
         task: Any, profiles: pathlib.Path) -> None:
     write_profiles(profiles)
     node = task.node
-    tenancy.begun(node)
+    withdraw.note_tenant(node)
     node.provision_state = states.ACTIVE
     assert not reaper.wanted(node)
     node.provision_state = states.AVAILABLE
@@ -162,8 +165,8 @@ def test_a_tenant_voids_what_was_proved_before(
 
 
 def test_the_end_of_a_tenancy_withdraws_at_once(task: Any) -> None:
-    tenancy.begun(task.node)
-    tenancy.ended(task)
+    withdraw.note_tenant(task.node)
+    withdraw.after_tenant(task)
     assert names(task) == FOREIGN | {'CUSTOM_ACCEL_GPU'}
     assert proofs.TENANT_KEY not in task.node.driver_internal_info
 
@@ -185,7 +188,7 @@ def test_forty_nine_traits_of_others_leave_room_for_one(
     change = grammar.reconcile(nodetraits.of(task), list(PUBLISHED))
     assert change.add == (IS_ECC,)
     assert len(change.dropped) == 3
-    nodetraits.change(task, {IS_ECC: 'is ecc-on'}, change.remove)
+    nodetraits.change(task, {IS_ECC: IN_ECC}, change.remove)
     assert names(task) == theirs | {IS_ECC}
     nodetraits.change(task, {}, [IS_ECC])
     assert names(task) == theirs
@@ -209,7 +212,7 @@ def test_room_that_somebody_else_takes_meanwhile_is_theirs(
                            side_effect=slow):
         nodetraits.change(task, PUBLISHED, ())
     assert names(task) == late[0] | {IS_ECC}
-    assert nodetraits.published(task.node) == {IS_ECC: 'is ecc-on'}
+    assert nodetraits.published(task.node) == {IS_ECC: IN_ECC}
     assert MODE in caplog.text
 
 
@@ -226,7 +229,7 @@ def test_what_others_add_and_remove_during_a_step_is_theirs(
 
     with mock.patch.object(objects.Trait, 'destroy', autospec=True,
                            side_effect=meanwhile):
-        nodetraits.change(task, {'CUSTOM_ACCEL_GPU_X2': 'here'},
+        nodetraits.change(task, {'CUSTOM_ACCEL_GPU_X2': PRESENT},
                           [MODE, IS_ECC])
     assert names(task) == FOREIGN - {'CUSTOM_FOREIGN'} | {
         'CUSTOM_LATE_0', 'CUSTOM_LATE_1', IS_MIG, 'CUSTOM_ACCEL_GPU',
@@ -240,7 +243,7 @@ def test_a_standard_trait_of_an_operator_is_not_ours(
                   trait='HW_NIC_SRIOV').create()
     change = grammar.reconcile(nodetraits.of(task), ['HW_NIC_SRIOV', MODE])
     assert change.standard == ()
-    nodetraits.change(task, {MODE: 'mode gpu'}, change.remove)
+    nodetraits.change(task, {MODE: TraitMeaning.mode('gpu')}, change.remove)
     later = grammar.reconcile(nodetraits.of(task), [])
     assert later.remove == (MODE,)
 

@@ -41,6 +41,7 @@ from ironic_accel.conductor import saving
 from ironic_accel.conductor import step_end
 from ironic_accel.conductor import store
 from ironic_accel.conductor.operation import Operation
+from ironic_accel.model.trait_meaning import PRESENT
 from tests.unit.conductor import sample
 from tests.unit.conductor import test_runner
 from tests.unit.conductor.stage import Make
@@ -111,7 +112,7 @@ def everything(node: Any) -> dict[str, Any]:
     lambda task: step_end.fail(
         task, Operation(kind='service', step='x'), 'stale', nothing=True),
     lambda task: saving.process_event(task, 'fail'),
-    lambda task: nodetraits.change(task, {'CUSTOM_ACCEL_STALE': 'here'}, ()),
+    lambda task: nodetraits.change(task, {'CUSTOM_ACCEL_STALE': PRESENT}, ()),
     lambda task: nodetraits.change(task, {}, ['CUSTOM_ACCEL_GPU']),
     lambda task: store.save(task, sample.box()),
     lambda task: store.sync_firmware(task, sample.box())],
@@ -122,7 +123,7 @@ def test_whoever_lost_a_node_writes_nothing(
         make_node: Make, acquire: Make, released: bool,
         write: Callable[[Any], None]) -> None:
     task = acquire(make_node(provision_state=states.CLEANWAIT))
-    nodetraits.change(task, {'CUSTOM_ACCEL_GPU': 'here'}, ())
+    nodetraits.change(task, {'CUSTOM_ACCEL_GPU': PRESENT}, ())
     saving.save(task.node)
     task.node.last_error = 'stale'
     task.node.set_driver_internal_info('accel_stale', True)
