@@ -41,11 +41,11 @@ from ironic import objects
 from oslo_db.sqlalchemy import enginefacade
 from oslo_utils import uuidutils
 
-from ironic_accel.conductor import audit
-from ironic_accel.conductor import connection
-from ironic_accel.conductor import digests
-from ironic_accel.conductor import rows
-from ironic_accel.conductor import truth
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.node import profile_agreement
+from ironic_accel.conductor.node import rows
+from ironic_accel.conductor.upkeep import audit
+from ironic_accel.conductor.upkeep import audit_periodics
 from ironic_accel.converge.ports import Backend
 from tests.unit.conductor import sample
 
@@ -60,7 +60,7 @@ def main() -> None:
         began = time.perf_counter()
         nodes = [_node(context) for _ in range(number)]
         print(f'{number} nodes made in {time.perf_counter() - began:.1f} s')
-        with mock.patch.object(connection, 'backend', autospec=True,
+        with mock.patch.object(bmc_session, 'backend', autospec=True,
                                return_value=_box()):
             _measure(context, nodes)
 
@@ -73,20 +73,20 @@ def _measure(context: Any, nodes: list[str]) -> None:
             columns=['uuid', 'driver', 'conductor_group'], filters=filters))
     queue = audit.Due()
     told = [('a pass that lists all nodes', lambda: audit.begin(
-        manager, context, truth.Truth, queue))]
+        manager, context, audit_periodics.Truth, queue))]
     told += [('a pass with nothing due', told[0][1])]
     for what, work in told:
         _time(what, work)
     chosen = nodes[:SAMPLE]
     for what in ('first', 'same again', 'same again'):
         began = time.perf_counter()
-        words = {audit.audit(context, uuid, truth.Truth, queue)
+        words = {audit.audit(context, uuid, audit_periodics.Truth, queue)
                  for uuid in chosen}
         each = (time.perf_counter() - began) / len(chosen)
         print(f'an audit, {what}: {each * 1000:.0f} ms a node {words}; '
               f'{each * len(nodes):.0f} s for all {len(nodes)}')
-    _time('telling of the site profiles', lambda: digests.announce(
-        manager, context, truth.Truth))
+    _time('telling of the site profiles', lambda: profile_agreement.announce(
+        manager, context, audit_periodics.Truth))
     _time('finding what the others told', lambda: rows.containing(
         ['"accel_site"'], ('uuid',)))
 

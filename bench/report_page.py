@@ -29,7 +29,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from ironic_accel.osc import page
+from ironic_accel.faces.osc.report import html_report
 from tests.faces import browser
 from tests.faces import fleet
 
@@ -42,7 +42,7 @@ def measure(nodes: int, folder: pathlib.Path) -> str:
     """One line of the table."""
     report = fleet.report(nodes)
     start = time.monotonic()
-    text = page.render(report)
+    text = html_report.render(report)
     made = time.monotonic() - start
     path = folder / f'{nodes}.html'
     path.write_text(text, 'utf-8')

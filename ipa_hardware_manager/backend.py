@@ -20,8 +20,8 @@ import functools
 from typing import Any
 
 from ironic_accel.converge.ports import Images
-from ironic_accel.inband.host import DEFAULT_PATH
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import DEFAULT_PATH
+from ironic_accel.inband.machine.machine import Host
 
 from ipa_hardware_manager import conf
 
@@ -52,9 +52,9 @@ def images(sources: Mapping[str, Any]) -> Images:
     :param sources: ``schemes``, ``hosts`` and ``max_bytes`` of the
         conductor's policy; what is missing is the strictest default.
     """
-    from ironic_accel.inband import serve
+    from ironic_accel.inband import agent_rpc
 
-    return _store(*serve.sources(sources))
+    return _store(*agent_rpc.sources(sources))
 
 
 @functools.cache

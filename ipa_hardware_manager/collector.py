@@ -20,8 +20,8 @@ from typing import Any
 from oslo_log import log
 
 from ipa_hardware_manager import backend
-from ironic_accel.inband import probe
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.inventory import detect
+from ironic_accel.inband.machine.machine import Host
 
 LOG = log.getLogger(__name__)
 
@@ -44,15 +44,15 @@ def collect(data: dict[str, Any], failures: Any) -> None:
     try:
         host = backend.host()
         data['accelerators'] = (
-            _seen() if probe.has_accelerator(host) else _nothing(host))
+            _seen() if detect.has_accelerator(host) else _nothing(host))
     except Exception as exc:
         LOG.exception('cannot inspect the accelerators')
         data['accelerators_error'] = f'{type(exc).__name__}: {exc}'
 
 
 def _seen() -> dict[str, Any]:
-    from ironic_accel.converge import wire
-    from ironic_accel.model import document
+    from ironic_accel.converge import agent_schema
+    from ironic_accel.model import serialization
 
     local = backend.get()
     seen = local.observe()
@@ -61,8 +61,8 @@ def _seen() -> dict[str, Any]:
         if (seen.complete and not seen.partial) or seen.busy:
             break
         seen = local.observe()
-    return {'inventory': document.inventory_to_dict(seen),
-            'ways': [wire.way_to_dict(w) for w in local.ways(seen)]}
+    return {'inventory': serialization.inventory_to_dict(seen),
+            'ways': [agent_schema.way_to_dict(w) for w in local.ways(seen)]}
 
 
 def _nothing(host: Host) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def _nothing(host: Host) -> dict[str, Any]:
 
     Most machines have none, and shall not wait for us.
     """
-    from ironic_accel.model import document
     from ironic_accel.model.device import Inventory
+    from ironic_accel.model import serialization
 
     system = host.read('/sys/class/dmi/id/product_uuid')
-    return {'ways': [], 'inventory': document.inventory_to_dict(Inventory(
+    return {'ways': [], 'inventory': serialization.inventory_to_dict(Inventory(
         system=system.lower() if system else backend.NAME, host='on',
         complete=True, seen_via=(backend.NAME,)))}

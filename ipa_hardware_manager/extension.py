@@ -36,9 +36,9 @@ class AccelExtension(base.BaseAgentExtension):
     @base.sync_command('accel_observe')
     def accel_observe(self) -> dict[str, Any]:
         """``inventory`` (a document inventory/2) and ``ways``."""
-        from ironic_accel.inband import serve
+        from ironic_accel.inband import agent_rpc
 
-        return serve.observe(backend.get())
+        return agent_rpc.observe(backend.get())
 
     @base.sync_command('accel_start')
     def accel_start(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -46,16 +46,16 @@ class AccelExtension(base.BaseAgentExtension):
 
         :param request: a document accel-start/1.
         """
-        from ironic_accel.inband import serve
+        from ironic_accel.inband import agent_rpc
 
-        return serve.start(backend.get(), request, backend.images)
+        return agent_rpc.start(backend.get(), request, backend.images)
 
     @base.sync_command('accel_poll')
     def accel_poll(self, ticket: dict[str, Any]) -> dict[str, Any]:
         """``poll``: what became of a write."""
-        from ironic_accel.inband import serve
+        from ironic_accel.inband import agent_rpc
 
-        return serve.poll(backend.get(), ticket)
+        return agent_rpc.poll(backend.get(), ticket)
 
     @base.sync_command('accel_first_boot')
     def accel_first_boot(self, document: dict[str, Any],
@@ -68,7 +68,7 @@ class AccelExtension(base.BaseAgentExtension):
             ``firstboot.bring``.
         """
         from ipa_hardware_manager import firstboot
-        from ironic_accel.inband import serve
+        from ironic_accel.inband import agent_rpc
 
-        return serve.told(lambda: {'first_boot': firstboot.bring(
+        return agent_rpc.told(lambda: {'first_boot': firstboot.bring(
             document, look_only, configdrive, node)})

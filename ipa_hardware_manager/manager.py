@@ -27,7 +27,7 @@ from ironic_python_agent import hardware
 from oslo_log import log
 
 from ipa_hardware_manager import backend
-from ironic_accel.inband import probe
+from ironic_accel.inband.inventory import detect
 
 LOG = log.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class AccelHardwareManager(hardware.HardwareManager):
         there, and the step's own look tells what is wrong.
         """
         try:
-            there = probe.has_accelerator(backend.host())
+            there = detect.has_accelerator(backend.host())
         except Exception:
             # Whatever it is: the agent asks at its start, and one that does
             # not start costs the whole node, accelerators or not.

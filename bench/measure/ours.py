@@ -14,21 +14,21 @@
 
 from __future__ import annotations
 
-from ironic_accel.redfish import connect
-from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.settings import Settings
 from bench.measure.facts import Facts
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import session
 
 
 def read(url: str, system: str, expand: bool) -> Facts:
     """One observation, and what it found."""
-    connector = connect.connect(url)
+    connector = session.connect(url)
     try:
         backend = RedfishBackend(connector, system,
                                  settings=Settings(expand=expand))
         inventory = backend.observe()
     finally:
-        connect.disconnect(connector)
+        session.disconnect(connector)
     return Facts(
         devices=len(inventory.devices),
         versions=sum(c.running is not None for d in inventory.devices

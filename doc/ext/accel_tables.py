@@ -70,7 +70,7 @@ class Steps(_Generated):
 
     def text(self) -> Iterable[str]:
         """The lines."""
-        from ironic_accel.conductor.vendor import Accelerator as source
+        from ironic_accel.conductor.drivers.vendor import Accelerator as source
         for name, method in inspect.getmembers(source, inspect.isfunction):
             kinds = [kind for kind in _KINDS
                      if getattr(method, f'_is_{kind}_step', False)]
@@ -122,7 +122,7 @@ class Passthru(_Generated):
 
     def text(self) -> Iterable[str]:
         """The lines."""
-        from ironic_accel.conductor import passthru
+        from ironic_accel.conductor.drivers import passthru
         for name in sorted(passthru.OURS):
             told = getattr(passthru.Passthru, name)._vendor_metadata[1]
             methods = ', '.join(told['http_methods'])

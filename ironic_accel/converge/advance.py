@@ -22,35 +22,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.converge import ready
-from ironic_accel.converge import settle
-from ironic_accel.converge import watch
-from ironic_accel.converge import write
 from ironic_accel.converge.decide import Act
 from ironic_accel.converge.decide import decide
 from ironic_accel.converge.decide import Done
 from ironic_accel.converge.decide import Fail
 from ironic_accel.converge.decide import HostReset
 from ironic_accel.converge.decide import Refuse
+from ironic_accel.converge import execute
+from ironic_accel.converge import intent_resolution
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Reset
-from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.converge.ports import Running
+from ironic_accel.converge import readiness
 from ironic_accel.converge.run import Run
+from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge import write_watch
 from ironic_accel.model import condition
-from ironic_accel.model import join
-from ironic_accel.model.checks import Facts
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import identity
+from ironic_accel.model.matching import Facts
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Intent
@@ -92,7 +92,7 @@ def reset_performed(record: Record, now: float) -> Record:
         return record
     ticket = {**(record.intent.ticket or {}), PERFORMED: True}
     return dataclasses.replace(
-        watch.begun(record, now), booted=now, waiting=None, awaited='',
+        write_watch.begun(record, now), booted=now, waiting=None, awaited='',
         spent={},
         intent=dataclasses.replace(record.intent, ticket=ticket))
 
@@ -142,7 +142,7 @@ def _intent(run: Run, intent: Intent) -> Outcome | None:
         busy = None if begun else _busy_again(run)
         return busy or Reset(
             intent.effect, Progress(f'{intent.effect} of the host'))
-    if watch.looked_for(intent):
+    if write_watch.looked_for(intent):
         return None
     return _poll(run, intent)
 
@@ -153,7 +153,7 @@ def _observe(run: Run) -> Inventory:
     :raises: Unreachable.
     """
     inventory = condition.marked(
-        join.rejoin(run.backend.observe(), run.record.identities))
+        identity.rejoin(run.backend.observe(), run.record.identities))
     run.busy = inventory.busy
     return inventory
 
@@ -167,12 +167,12 @@ def _busy_again(run: Run) -> Outcome | None:
     try:
         inventory = _observe(run)
     except Unreachable as exc:
-        return ready.away(run, exc)
-    early = ready.occupied(run, inventory)
+        return readiness.away(run, exc)
+    early = readiness.occupied(run, inventory)
     if early is not None or inventory.host != 'on':
         return early
     due = [x.item for x in run.record.landed]
-    if all(settle.is_told(inventory, item) for item in due):
+    if all(intent_resolution.is_told(inventory, item) for item in due):
         return None
     return run.wait('looking again at what the reset of the host is for',
                     run.pace.look)
@@ -192,7 +192,7 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
     try:
         poll = run.backend.poll(dict(intent.ticket or {}))
     except Unreachable as exc:
-        return ready.away(run, exc)
+        return readiness.away(run, exc)
     if isinstance(poll, Running):
         if run.now > _until(run, intent):
             return run.fail(Detail(
@@ -203,15 +203,15 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
         run.resume()
         return run.wait(poll.summary, run.pace.poll, poll.percent)
     if isinstance(poll, Continues):
-        return write.go_on(run, intent, poll)
+        return execute.go_on(run, intent, poll)
     if isinstance(poll, Ended):
-        run.record = settle.told(
+        run.record = intent_resolution.told(
             run.record, intent, poll, run.now) if intent.verb == 'burn' \
-            else settle.ended(run.record, intent, poll)
+            else intent_resolution.ended(run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
     else:
         run.save(intent=dataclasses.replace(
-            intent, ticket=watch.noted(intent, watch.GONE)),
+            intent, ticket=write_watch.noted(intent, write_watch.GONE)),
                  progress=f'{intent.verb} is lost ({poll.reason}), looking')
     return run.wait(run.record.progress, 0)
 
@@ -221,19 +221,20 @@ def _look(run: Run) -> Outcome:
     try:
         inventory = _observe(run)
     except Unreachable as exc:
-        return ready.away(run, exc)
-    early = ready.unready(run, inventory)
+        return readiness.away(run, exc)
+    early = readiness.unready(run, inventory)
     if early is not None:
         return early
     intent = run.record.intent
     if intent is not None:
-        left = settle.halfway(intent, inventory)
+        left = intent_resolution.halfway(intent, inventory)
         if left:
             return _finish(run, intent, left)
         unsettled = _watch(run, intent, inventory)
         if unsettled is not None:
             return unsettled
-        run.record = settle.seen(run.record, intent, inventory, run.facts)
+        run.record = intent_resolution.seen(
+            run.record, intent, inventory, run.facts)
         run.save()
     return _unfolding(run, inventory) or _do(run, inventory)
 
@@ -241,34 +242,42 @@ def _look(run: Run) -> Outcome:
 def _unfolding(run: Run, inventory: Inventory) -> Outcome | None:
     """Wait for what a reset of the host may have begun to write."""
     if inventory.boot is not None:
-        noted = watch.begun(run.record, run.now, inventory.boot)
+        noted = write_watch.begun(run.record, run.now, inventory.boot)
         if noted != run.record:
             run.record = noted
             run.save()
-    going = watch.unfolding(
+    going = write_watch.unfolding(
         run.record, inventory, run.facts, run.pace, run.now)
     if not going:
         return None
     return run.wait('the host was reset, which may have begun to write '
-                    + watch.names(going), run.pace.look)
+                    + write_watch.names(going), run.pace.look)
 
 
 def _watch(run: Run, intent: Intent, inventory: Inventory
            ) -> Outcome | None:
     """Look for a write of which nobody tells; None once it is settled."""
-    if settle.in_doubt(intent, inventory, run.facts):
-        if watch.shown(intent):
+    if intent_resolution.in_doubt(intent, inventory, run.facts):
+        if write_watch.shown(intent):
             run.save(intent=dataclasses.replace(
-                intent, ticket=watch.noted(intent)))
-        if run.now < intent.since + watch.patience(
+                intent, ticket=write_watch.noted(intent)))
+        if run.now < intent.since + write_watch.patience(
                 intent, inventory, run.facts, run.pace):
             return run.wait('in doubt about the last write, looking for '
-                            + watch.names(intent.items), run.pace.look)
+                            + write_watch.names(intent.items), run.pace.look)
         return None
-    if intent.verb != 'burn' or watch.over(intent) or watch.shown(intent):
+    if (
+        intent.verb != 'burn'
+        or write_watch.over(intent)
+        or write_watch.shown(intent)
+    ):
         return None
-    run.save(intent=dataclasses.replace(
-        intent, ticket=watch.noted(intent, watch.GONE, watch.SHOWN)))
+    run.save(
+        intent=dataclasses.replace(
+            intent,
+            ticket=write_watch.noted(
+                intent, write_watch.GONE, write_watch.SHOWN))
+    )
     return run.wait('the last write shows, looking once more',
                     run.pace.look)
 
@@ -284,7 +293,7 @@ def _finish(run: Run, intent: Intent, left: Sequence[Busy]) -> Outcome:
         for work in left:
             run.backend.poll(dict(work.ticket or {}))
     except Unreachable as exc:
-        return ready.away(run, exc)
+        return readiness.away(run, exc)
     return run.wait(f'{intent.verb} broke off, going on with it: '
                     f'{left[0].summary}', run.pace.look)
 
@@ -296,14 +305,14 @@ def _do(run: Run, inventory: Inventory) -> Outcome:
     if not (isinstance(decision, Refuse) and decision.plan.untold):
         run.resume()
     if isinstance(decision, Act):
-        return write.act(run, decision, inventory)
+        return execute.act(run, decision, inventory)
     if isinstance(decision, HostReset):
-        return write.reset_host(run, decision, inventory)
+        return execute.reset_host(run, decision, inventory)
     if isinstance(decision, Fail):
         return run.fail(decision.error)
     if isinstance(decision, Done):
-        return write.finish(run, decision.plan)
-    if ready.booting(run) and any(
+        return execute.finish(run, decision.plan)
+    if readiness.booting(run) and any(
             r.seen is None or r.seen in condition.PASSING
             for r in decision.plan.refused):
         return run.wait('the host is on, not everything is seen yet',

@@ -31,7 +31,6 @@ from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.model import document
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
@@ -46,12 +45,13 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model.given import Given
-from ironic_accel.model.given import Wrong
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.model import serialization
+from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Wrong
 
 #: Most devices of one machine. An HGX host has 8 GPUs, 4 switches and a
 #: dozen adapters.
@@ -74,8 +74,8 @@ def inventory(raw: Any, name: str, catalog: Catalog) -> Inventory:
     :raises: Wrong, with the path.
     """
     given = Given(raw, 'inventory')
-    given['schema'].one_of((document.SCHEMA, document.BEFORE))
-    settled = given['settled' if given['schema'].value == document.SCHEMA
+    given['schema'].one_of((serialization.SCHEMA, serialization.BEFORE))
+    settled = given['settled' if given['schema'].value == serialization.SCHEMA
                     else 'complete'].flag()
     left_out: list[Warned] = []
     devices: dict[str, Device] = {}

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import re
 
-from ironic_accel.model import join
 from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.catalog_types import ModeFacts
+from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
@@ -27,10 +28,9 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.device import Value
 from ironic_accel.model.device import Warned
-from ironic_accel.model.facts import ModeFacts
-from ironic_accel.model.facts import Product
-from ironic_accel.model.given import Given
-from ironic_accel.model.standing import Standing
+from ironic_accel.model import identity
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.untrusted import Given
 
 #: Resource.Health (Redfish).
 _HEALTH = frozenset({'OK', 'Warning', 'Critical'})
@@ -72,7 +72,7 @@ def device(given: Given, catalog: Catalog, left_out: list[Warned]
     return Device(
         id=name, kind=kind, vendor=vendor, model=model,
         product=product.name if product else None,
-        serial=join.clean_serial(serial), part_number=number,
+        serial=identity.clean_serial(serial), part_number=number,
         parent=_text(given['parent'], 128),
         fit=Fit(_text(given['fit']['psid']), _text(given['fit']['board']))
         if given['fit'].value is not None else Fit(),

@@ -20,15 +20,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.model import checks
-from ironic_accel.model import stages
-from ironic_accel.model.checks import Facts
-from ironic_accel.model.checks import State
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
-from ironic_accel.model.document import plain
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model import matching
+from ironic_accel.model.matching import Facts
+from ironic_accel.model.matching import State
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Due
@@ -38,6 +36,8 @@ from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
 from ironic_accel.model.record import Record
+from ironic_accel.model.serialization import plain
+from ironic_accel.model import stages
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def review(inventory: Inventory, record: Record, facts: Facts) -> Record:
         device = inventory.device(entry.item.device)
         if device is None:
             continue
-        state = checks.item_state(device, entry.item, facts)
+        state = matching.item_state(device, entry.item, facts)
         if state is State.HOLDS:
             gone.append(entry.item.ref)
         elif state is State.DIFFERS and entry.item.kind == 'firmware':
@@ -147,7 +147,7 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
         device = inventory.device(entry.item.device)
         if entry.tried is None or device is None or not _selected(
                 inventory, profile, entry.item.device) or (
-                checks.item_unread(device, entry.item)):
+                matching.item_unread(device, entry.item)):
             continue
         up = stages.next_reset(entry)
         if up is not None:
@@ -165,7 +165,7 @@ def _not_applied(inventory: Inventory, entry: Landed) -> Detail:
         f'{entry.tried})', ErrorClass.NEEDS_OPERATOR,
         device=entry.item.device, component=entry.item.name,
         expected=_text(entry.item.wanted),
-        seen=_text(checks.seen_value(device, entry.item)),
+        seen=_text(matching.seen_value(device, entry.item)),
         todo='look at the device, or allow a stronger limits.reset')
 
 
@@ -174,7 +174,7 @@ def _selected(inventory: Inventory, profile: Profile, device_id: str
     """Whether the profile is about a device at all."""
     device = inventory.device(device_id)
     return device is not None and any(
-        checks.matches(g, device) for g in profile.groups)
+        matching.matches(g, device) for g in profile.groups)
 
 
 def begun(record: Record) -> bool:

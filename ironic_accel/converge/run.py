@@ -16,20 +16,20 @@ from __future__ import annotations
 
 import dataclasses
 
-from ironic_accel.converge import watch
 from ironic_accel.converge.decide import begun
 from ironic_accel.converge.decide import cannot_go_on
 from ironic_accel.converge.outcome import Failed
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Wait
-from ironic_accel.converge.pace import Pace
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
-from ironic_accel.model.checks import Facts
+from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Busy
 from ironic_accel.model.errors import Detail
+from ironic_accel.model.matching import Facts
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
@@ -106,14 +106,20 @@ class Run:
         """
         intent = self.record.intent
         running = (intent is not None and intent.kind == 'action'
-                   and not watch.over(intent))
-        begun = watch.may_run(self.record, self.now, self.pace.gone)
+                   and not write_watch.over(intent))
+        begun = write_watch.may_run(self.record, self.now, self.pace.gone)
         if detail.running is None:
-            detail = dataclasses.replace(detail, running='; '.join(
-                f'{b.kind} {b.words}' for b in self.busy) or (
-                f'{intent.verb} via {intent.way}'
-                if running and intent is not None else
-                f'burn of {watch.names(begun)}, perhaps' if begun else None))
+            detail = dataclasses.replace(
+                detail,
+                running='; '.join(f'{b.kind} {b.words}' for b in self.busy)
+                or (
+                    f'{intent.verb} via {intent.way}'
+                    if running and intent is not None
+                    else f'burn of {write_watch.names(begun)}, perhaps'
+                    if begun
+                    else None
+                ),
+            )
         self.finish()
         return Failed(detail, running or bool(begun))
 

@@ -23,7 +23,7 @@ import logging
 import os
 import threading
 
-from ironic_accel.converge import wire
+from ironic_accel.converge import agent_schema
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Poll
@@ -32,20 +32,20 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.inband import foreign
-from ironic_accel.inband import holders
-from ironic_accel.inband import loader
-from ironic_accel.inband import whose
-from ironic_accel.inband.family import Besides
-from ironic_accel.inband.family import Family
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.jobs import Job
-from ironic_accel.inband.jobs import Jobs
-from ironic_accel.inband.look import boot_mark
-from ironic_accel.inband.look import Look
-from ironic_accel.inband.look import PATIENCE
-from ironic_accel.inband.memory import Memory
-from ironic_accel.inband.work import Work
+from ironic_accel.inband.inventory import device_match
+from ironic_accel.inband.inventory import external_flashers
+from ironic_accel.inband.inventory.inventory import boot_mark
+from ironic_accel.inband.inventory.inventory import Look
+from ironic_accel.inband.inventory.inventory import PATIENCE
+from ironic_accel.inband.inventory.memory_health import Memory
+from ironic_accel.inband.jobs.job_store import Job
+from ironic_accel.inband.jobs.job_store import Jobs
+from ironic_accel.inband.jobs.job_worker import Work
+from ironic_accel.inband.machine import device_users
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.tools.family import Besides
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools import loader
 from ironic_accel.model import catalog as catalogs
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Busy
@@ -137,7 +137,8 @@ class LocalBackend:
         resets: dict[str, Effect] = {}
         self._called = {}
         for theirs in inventory.devices:
-            device = whose.find(whose.known(theirs), self._look.devices())
+            device = device_match.find(
+                device_match.known(theirs), self._look.devices())
             if device is None:
                 continue
             name = theirs.id
@@ -156,8 +157,8 @@ class LocalBackend:
     def _can(self, family: Family, device: Device) -> _Can:
         """What a family can do to a device now. A driver that holds the
         card, and a plug-in that fails, cost that family and that device."""
-        def free(verb: holders.Verb) -> bool:
-            return device.address is not None and holders.against(
+        def free(verb: device_users.Verb) -> bool:
+            return device.address is not None and device_users.against(
                 self._host, family, device.address, verb) is None
 
         try:
@@ -183,8 +184,13 @@ class LocalBackend:
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin a write in the background; see ports.Backend."""
         ours = self._called
-        return self.begin(whose.renamed(action, ours), image, spec, force,
-                          {v: k for k, v in ours.items()})
+        return self.begin(
+            device_match.renamed(action, ours),
+            image,
+            spec,
+            force,
+            {v: k for k, v in ours.items()},
+        )
 
     def begin(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False,
@@ -236,8 +242,12 @@ class LocalBackend:
         if job.results is None:
             return Unknown('who did the write died during it')
         try:
-            return Ended(tuple(_renamed(wire.result_from_dict(r), job.names)
-                               for r in job.results))
+            return Ended(
+                tuple(
+                    _renamed(agent_schema.result_from_dict(r), job.names)
+                    for r in job.results
+                )
+            )
         except (AttributeError, KeyError, TypeError, ValueError):
             return Unknown('what is kept of this write is damaged')
 
@@ -249,9 +259,9 @@ class LocalBackend:
                            device=device_id)
         return device
 
-    def _foreign(self) -> tuple[foreign.Flash, ...]:
+    def _foreign(self) -> tuple[external_flashers.Flash, ...]:
         ours = {pid for job in self._jobs.all() for pid, _ in job.flashes}
-        return foreign.flashes(self._host, ours)
+        return external_flashers.flashes(self._host, ours)
 
     def _check_free(self, cards: Sequence[str]) -> None:
         """Refuse a second write on a card, whoever does the first."""
@@ -269,7 +279,7 @@ class LocalBackend:
                     running=f'process {flash.pid}')
 
 
-def _foreign(flash: foreign.Flash) -> Busy:
+def _foreign(flash: external_flashers.Flash) -> Busy:
     where = f' of {flash.address}' if flash.address else ''
     return Busy('flash', f'process {flash.pid}',
                 f'{flash.program}{where}, begun by somebody else')

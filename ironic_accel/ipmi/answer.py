@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ironic_accel.model import catalog
-from ironic_accel.model import join
-from ironic_accel.model import version
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
+from ironic_accel.model import identity
+from ironic_accel.model import version
 
 NAME = 'ipmi'
 SCHEMA = 'ipmi/1'
@@ -52,7 +52,7 @@ def inventory(answer: Mapping[str, Any],
         system=answer.get('uuid') or NAME, host='unknown', complete=True,
         seen_via=(NAME,), requests=answer['requests'],
         warnings=tuple(Warned(**w) for w in answer['warnings']),
-        devices=join.identify([board, *_matched(units.values(), known)]))
+        devices=identity.identify([board, *_matched(units.values(), known)]))
 
 
 def _board(fields: Mapping[str, Any], firmware: str) -> Device:
@@ -62,7 +62,7 @@ def _board(fields: Mapping[str, Any], firmware: str) -> Device:
         vendor=catalog.load().vendor(maker) or version.clean(maker),
         model=version.clean(fields.get('Product name')
                             or fields.get('Board product name')),
-        serial=join.clean_serial(fields.get('Board serial number')
+        serial=identity.clean_serial(fields.get('Board serial number')
                                  or fields.get('Serial Number')),
         # pyghmi calls the board's part number its model (fru.py).
         part_number=version.clean(fields.get('Board model')),
@@ -79,11 +79,11 @@ def _matched(units: Iterable[Mapping[str, Any]],
     """
     serials: dict[str, list[Device]] = {}
     for device in known:
-        if serial := join.clean_serial(device.serial):
+        if serial := identity.clean_serial(device.serial):
             serials.setdefault(serial, []).append(device)
     for unit in units:
         fields = unit['fields']
-        serial = join.clean_serial(fields.get('Serial Number')
+        serial = identity.clean_serial(fields.get('Serial Number')
                                    or fields.get('Board serial number'))
         found = serials.get(serial or '', [])
         if len(found) == 1:

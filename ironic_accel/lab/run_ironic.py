@@ -51,7 +51,8 @@ def hold_steps(path: pathlib.Path) -> None:
     They keep the profile last before they save. The lab is built on none of
     the plug-in's modules; this one is known to it by its name alone.
     """
-    kept: Any = importlib.import_module("ironic_accel.conductor.kept")
+    kept: Any = importlib.import_module(
+        "ironic_accel.conductor.node.profile_snapshot")
     keep = kept.keep
 
     def held(*args: Any) -> None:

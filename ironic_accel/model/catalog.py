@@ -26,14 +26,14 @@ import re
 from typing import Any
 
 from ironic_accel.model import catalog_source
+from ironic_accel.model.catalog_types import ComponentFacts as ComponentFacts
+from ironic_accel.model.catalog_types import ModeFacts as ModeFacts
+from ironic_accel.model.catalog_types import pci_id as pci_id
+from ironic_accel.model.catalog_types import Product as Product
 from ironic_accel.model.condition import FAMILIES
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import PciIds
-from ironic_accel.model.facts import ComponentFacts as ComponentFacts
-from ironic_accel.model.facts import ModeFacts as ModeFacts
-from ironic_accel.model.facts import pci_id as pci_id
-from ironic_accel.model.facts import Product as Product
 
 _INSTANCE = re.compile(r'(.+?)-[0-9]+\Z')
 

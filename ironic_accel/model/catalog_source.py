@@ -24,9 +24,9 @@ from typing import Any
 
 import jsonschema
 
-from ironic_accel.model import strict_yaml
+from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.errors import BadInput
-from ironic_accel.model.facts import Product
+from ironic_accel.model import strict_yaml
 
 _FOLDER = 'catalog_data'
 _SCHEMA = 'schema.json'

@@ -19,14 +19,14 @@ into the JSON that programs read, and back.
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 from collections.abc import Iterable
 from collections.abc import Mapping
+import dataclasses
+import enum
 from typing import Any, Literal
 
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
 
 #: Kinds of device, and the baseboard that carries them (profile format 1).
 KINDS = ('gpu', 'fpga', 'nic', 'dpu', 'ai', 'crypto', 'storage', 'baseboard')

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 import dataclasses
 from typing import Literal
 
-from ironic_accel.model import checks
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Value
-from ironic_accel.model.document import plain
+from ironic_accel.model import matching
+from ironic_accel.model.serialization import plain
 
 #: What can differ; ``vanished``, ``appeared`` and ``unread`` are whole
 #: devices.
@@ -104,11 +104,11 @@ def _changed(device: str, what: What, name: str,
     before, after = running
     if before is None or after is None:
         return
-    if not checks.same_value(before, after, unordered):
+    if not matching.same_value(before, after, unordered):
         yield Difference(device, what, name, before, after)
     waits = pending[1]
     if waits is not None and waits != pending[0] \
-            and not checks.same_value(waits, after, unordered):
+            and not matching.same_value(waits, after, unordered):
         yield Difference(device, what, name, after, waits, True)
 
 

@@ -23,20 +23,20 @@ from typing import Any
 import yaml
 
 from ironic_accel.model import catalog as catalog_mod
-from ironic_accel.model import profile_reader
-from ironic_accel.model import strict_json
-from ironic_accel.model import strict_yaml
 from ironic_accel.model.catalog import Catalog
-from ironic_accel.model.document import plain
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import FORMAT
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.reading import listed
-from ironic_accel.model.reading import Problems
-from ironic_accel.model.reading import shown
+from ironic_accel.model import profile_reader
+from ironic_accel.model.schema_reader import listed
+from ironic_accel.model.schema_reader import Problems
+from ironic_accel.model.schema_reader import shown
+from ironic_accel.model.serialization import plain
+from ironic_accel.model import strict_json
+from ironic_accel.model import strict_yaml
 
 #: Bytes of compact JSON, normalised, that an inline profile may have.
 MAX_INLINE_BYTES = 8192

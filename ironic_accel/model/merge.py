@@ -18,11 +18,11 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.model import join
-from ironic_accel.model import unite
-from ironic_accel.model import version
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import identity
+from ironic_accel.model import unite
+from ironic_accel.model import version
 
 def merge(a: Inventory, b: Inventory,
           pairs: Sequence[tuple[Device, Device]] | None = None,
@@ -51,15 +51,15 @@ def merge(a: Inventory, b: Inventory,
     extra = []
     for dev in b.devices:
         if dev.id not in names:
-            names[dev.id] = join.free_id(dev, taken)
+            names[dev.id] = identity.free_id(dev, taken)
             extra.append(dev)
     mine_by_id = {mine.id: other for mine, other in pairs}
     ways = ('/'.join(a.seen_via) or 'one', '/'.join(b.seen_via) or 'other')
-    devices = [unite.devices(d, join.renamed_device(
+    devices = [unite.devices(d, identity.renamed_device(
         mine_by_id[d.id], names), ways if both else None)
                if d.id in mine_by_id else d for d in a.devices]
-    devices += [join.renamed_device(d, names) for d in extra]
-    b = join.renamed(b, names)
+    devices += [identity.renamed_device(d, names) for d in extra]
+    b = identity.renamed(b, names)
     joint = {mine.id for mine, _ in pairs}
     return dataclasses.replace(
         a, unread=unite.unread((*a.unread, *b.unread), [
@@ -104,7 +104,7 @@ def _count(devices: tuple[Device, ...], dev: Device,
 
 
 def _serial(dev: Device) -> str | None:
-    return join.clean_serial(dev.serial)
+    return identity.clean_serial(dev.serial)
 
 
 def _location(dev: Device) -> str | None:

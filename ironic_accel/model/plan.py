@@ -26,9 +26,9 @@ from typing import Any, Literal
 
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
-from ironic_accel.model.document import plain
-from ironic_accel.model.document import value_of
 from ironic_accel.model.profile import Push
+from ironic_accel.model.serialization import plain
+from ironic_accel.model.serialization import value_of
 
 SCHEMA = 'plan/1'
 

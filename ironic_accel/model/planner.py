@@ -23,15 +23,14 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.model import checks
 from ironic_accel.model import condition
-from ironic_accel.model import others
-from ironic_accel.model.checks import Facts
-from ironic_accel.model.checks import State
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import strongest
+from ironic_accel.model import matching
+from ironic_accel.model.matching import Facts
+from ironic_accel.model.matching import State
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
@@ -43,6 +42,7 @@ from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
 from ironic_accel.model import refusals
+from ironic_accel.model import staged_by_others
 from ironic_accel.model import stages
 from ironic_accel.model import version
 
@@ -88,9 +88,9 @@ def select(inventory: Inventory, profile: Profile
     wanted: dict[Ref, Wanted] = {}
     refused: list[Refusal] = []
     for group in profile.groups:
-        unread = [d for d in inventory.devices if checks.may_match(group, d)]
+        unread = [d for d in inventory.devices if matching.may_match(group, d)]
         found = [d for d in inventory.devices
-                 if checks.matches(group, d) and d not in unread]
+                 if matching.matches(group, d) and d not in unread]
         refused += [no for d in found for no in refusals.health(group, d)]
         hidden = refusals.uncounted(group, inventory, unread)
         told = [refusals.counts(group, d) for d in found]
@@ -113,7 +113,7 @@ def _prove(want: Wanted) -> Proof:
     if want.item.kind == 'mode':
         mode = want.device.mode(want.item.name)
         lasts = mode is not None and mode.persists is True
-    return Proof(want.item, checks.seen_value(want.device, want.item), lasts)
+    return Proof(want.item, matching.seen_value(want.device, want.item), lasts)
 
 
 def _waiting(want: Wanted, state: State, landed: Landed | None
@@ -156,7 +156,7 @@ def make_plan(inventory: Inventory, profile: Profile,
     waiting: list[Landed] = []
     todo: list[stages.Todo] = []
     for want in wanted:
-        state = checks.item_state(want.device, want.item, facts)
+        state = matching.item_state(want.device, want.item, facts)
         entry = known.get(want.item.ref)
         active = _waiting(want, state, entry)
         if state is State.HOLDS and _stale(entry):
@@ -186,7 +186,7 @@ def make_plan(inventory: Inventory, profile: Profile,
         x.item.device for x in waiting
         if _alone(inventory.device(x.item.device), x.item, facts))
     staged, no = stages.build(todo, waiting, profile, ways, alone)
-    no += others.refused(
+    no += staged_by_others.refused(
         inventory, known.values(), {w.item.ref for w in wanted},
         strongest([s.reset for s in staged]), profile)
     written = {x.item.ref for x in todo} | {*owed} | {
@@ -210,10 +210,10 @@ def _fallback(written: Sequence[Wanted], profile: Profile,
         if way is None:
             continue
         there = way.commits[want.item.ref]
-        runs = checks.seen_value(want.device, want.item)
-        if checks.item_state(want.device, want.item, facts) is State.HOLDS \
+        runs = matching.seen_value(want.device, want.item)
+        if matching.item_state(want.device, want.item, facts) is State.HOLDS \
                 and there is not None and version.same(
-                    there, str(runs), checks.version_form(
+                    there, str(runs), matching.version_form(
                         want.device, want.item.name, facts)):
             continue
         out.append(Change(want.item, there))
@@ -238,7 +238,7 @@ def _untold(want: Wanted, state: State, active: Landed | None,
                                 None, True)]
     if state is State.DOUBT and active is None:
         return [refusals.doubt(
-            want.item, checks.doubt(want.device, want.item))]
+            want.item, matching.doubt(want.device, want.item))]
     return []
 
 
@@ -283,7 +283,7 @@ def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
 
 
 def _alone(device: Device | None, item: Item, facts: Facts) -> bool:
-    known = device and checks.component_facts(device, item.name, facts)
+    known = device and matching.component_facts(device, item.name, facts)
     return bool(known and known.alone)
 
 

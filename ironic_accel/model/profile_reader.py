@@ -19,13 +19,11 @@ from collections.abc import Mapping
 import re
 from typing import Any
 
-from ironic_accel.model import facts
-from ironic_accel.model import image_url
-from ironic_accel.model import profile_values
-from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
+from ironic_accel.model import catalog_types
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
+from ironic_accel.model import image_url
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import FORMAT
 from ironic_accel.model.profile import Group
@@ -33,10 +31,12 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Limits
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.profile import Push
-from ironic_accel.model.reading import Node
-from ironic_accel.model.reading import Problems
-from ironic_accel.model.reading import suggest
+from ironic_accel.model import profile_values
+from ironic_accel.model.schema_reader import Node
+from ironic_accel.model.schema_reader import Problems
+from ironic_accel.model.schema_reader import suggest
 from ironic_accel.model.strict_yaml import Path
+from ironic_accel.model import version
 
 ALLOWABLE = ('downgrade', 'force', 'collateral', 'burn_at_deploy',
              'first_boot', 'staged')
@@ -123,7 +123,7 @@ def _limits(node: Node | None) -> Limits:
 def _pci(node: Node) -> str:
     """``vendor:device`` in four lower-case hexadecimal digits each."""
     text = node.text()
-    ids = [facts.pci_id(part) for part in text.split(':')]
+    ids = [catalog_types.pci_id(part) for part in text.split(':')]
     if text and (len(ids) != 2 or None in ids):
         node.fail('PCI ids such as "10de:2330"')
         return ''

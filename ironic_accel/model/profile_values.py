@@ -14,11 +14,11 @@
 
 from __future__ import annotations
 
+from ironic_accel.model.catalog_types import ModeFacts
 from ironic_accel.model.device import Value
-from ironic_accel.model.facts import ModeFacts
 from ironic_accel.model.profile import Count
-from ironic_accel.model.reading import Node
-from ironic_accel.model.reading import shown
+from ironic_accel.model.schema_reader import Node
+from ironic_accel.model.schema_reader import shown
 
 
 def mode(node: Node, known: ModeFacts) -> Value:

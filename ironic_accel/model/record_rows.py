@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ironic_accel.model.document import plain
-from ironic_accel.model.document import value_of
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
+from ironic_accel.model.serialization import plain
+from ironic_accel.model.serialization import value_of
 
 
 class Names:

@@ -21,9 +21,7 @@ from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.model import checks
 from ironic_accel.model import condition
-from ironic_accel.model.checks import Facts
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -32,7 +30,8 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import strongest
-from ironic_accel.model.document import plain
+from ironic_accel.model import matching
+from ironic_accel.model.matching import Facts
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
@@ -43,6 +42,7 @@ from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Landed
+from ironic_accel.model.serialization import plain
 from ironic_accel.model import stages
 from ironic_accel.model import version
 
@@ -194,13 +194,13 @@ def _firmware(item: Item, device: Device, image: Image | None,
     if image is None:
         return [Refusal(item, 'it differs, and the profile gives no image '
                         'for it', wanted, part.pending or seen)], None
-    form = checks.version_form(device, item.name, facts)
+    form = matching.version_form(device, item.name, facts)
     way = next((w for w in ways if item.ref in w.burns), None)
     # What one way is not allowed to write another one may: a BMC speaks of
     # its own UpdateService (SoftwareInventory v1.4, Updateable).
     locked = way is None and part.updateable is False
     no = _writable(item, part, profile, locked)
-    fit = checks.misfit(image, device, item)
+    fit = matching.misfit(image, device, item)
     no += [fit] if fit else []
     no += _direction(item, part, profile, form)
     if way is None and not locked:
@@ -231,7 +231,7 @@ def _firmware(item: Item, device: Device, image: Image | None,
         late = too_strong(item, effect, profile)
         if late:
             return late, None
-    known = checks.component_facts(device, item.name, facts)
+    known = matching.component_facts(device, item.name, facts)
     return [], stages.Todo(
         item, seen, way.name, effect,
         stages.real_effect(device.id, effect, ways),
@@ -322,7 +322,7 @@ def _settable(item: Item, mode: Mode, profile: Profile) -> list[Refusal]:
         return [Refusal(item, 'its value is not reported, so nothing '
                         'could be proved', item.wanted, None)]
     if mode.allowed is not None and not any(
-            checks.same_value(v, item.wanted, mode.unordered)
+            matching.same_value(v, item.wanted, mode.unordered)
             for v in mode.allowed):
         known = ', '.join(str(plain(v)) for v in mode.allowed)
         return [Refusal(item, 'the device does not allow this value',

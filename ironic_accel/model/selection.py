@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 import dataclasses
 
-from ironic_accel.model import checks
-from ironic_accel.model import refusals
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import matching
 from ironic_accel.model.profile import Profile
+from ironic_accel.model import refusals
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def first(profiles: Iterable[Profile], seen: Inventory) -> Choice:
 def untold(profile: Profile, seen: Inventory) -> str:
     """What keeps from counting the devices of a profile, or empty."""
     for group in profile.groups:
-        unread = [d for d in seen.devices if checks.may_match(group, d)]
+        unread = [d for d in seen.devices if matching.may_match(group, d)]
         for refusal in refusals.uncounted(group, seen, unread):
             return f'group {group.name}: {refusal.reason}'
     return ''
@@ -85,7 +85,7 @@ def untold(profile: Profile, seen: Inventory) -> str:
 def mismatch(profile: Profile, seen: Inventory) -> str:
     """Why a node is none for a profile, or empty."""
     for group in profile.groups:
-        found = sum(checks.matches(group, d) for d in seen.devices)
+        found = sum(matching.matches(group, d) for d in seen.devices)
         for refusal in refusals.count(group, found):
             return (f'group {group.name} wants {refusal.expected} devices, '
                     f'{found} match')

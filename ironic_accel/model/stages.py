@@ -23,10 +23,10 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.model.checks import ComponentFacts
 from ironic_accel.model.device import Effect
-from ironic_accel.model.device import Value
 from ironic_accel.model.device import strongest
+from ironic_accel.model.device import Value
+from ironic_accel.model.matching import ComponentFacts
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Change

@@ -38,16 +38,16 @@ import enum
 import re
 from typing import NamedTuple
 
-from ironic_accel.model import checks
-from ironic_accel.model import condition
-from ironic_accel.model import trait_meaning
 from ironic_accel.model.catalog import Catalog
+from ironic_accel.model import condition
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Value
+from ironic_accel.model import matching
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
+from ironic_accel.model import trait_meaning
 from ironic_accel.model.trait_meaning import PRESENT
 from ironic_accel.model.trait_meaning import TraitMeaning
 
@@ -227,7 +227,7 @@ def _countable(kind: str, inventory: Inventory) -> bool:
 
 
 def _matching(group: Group, inventory: Inventory) -> int:
-    return sum(checks.matches(group, d) and healthy(d)
+    return sum(matching.matches(group, d) and healthy(d)
                for d in inventory.devices)
 
 
@@ -263,7 +263,7 @@ def _agreed(name: str, devices: list[Device]) -> Iterator[tuple[str, ...]]:
         if mode is None or mode.current is None or not mode.persists \
                 or mode.doubt or device.is_unread(f'mode:{name}'):
             return
-        if not (mode.pending is None or checks.same_value(
+        if not (mode.pending is None or matching.same_value(
                 mode.pending, mode.current, mode.unordered)):
             return
         values.append(mode.current)

@@ -25,16 +25,16 @@ import dataclasses
 from typing import Any
 from typing import TypeVar
 
-from ironic_accel.model import checks
 from ironic_accel.model import condition
-from ironic_accel.model import version
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
-from ironic_accel.model.document import plain
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model import matching
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.model.serialization import plain
+from ironic_accel.model import version
 
 _T = TypeVar('_T')
 
@@ -178,7 +178,7 @@ def _mode(mine: Mode, other: Mode, ways: Ways) -> Mode:
         _fill(mine, other), unordered=unordered,
         standing=_standing(mine.standing, other.standing))
     said = _differ(mine.doubt, other.doubt, mine.current, other.current,
-                   ways, lambda a, b: checks.same_value(a, b, unordered))
+                   ways, lambda a, b: matching.same_value(a, b, unordered))
     return dataclasses.replace(out, current=None, doubt=said) if said else (
         out)
 

@@ -37,23 +37,23 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
-from ironic_accel.redfish import burning
-from ironic_accel.redfish import changes
-from ironic_accel.redfish import connect
-from ironic_accel.redfish import fields
-from ironic_accel.redfish import observe
-from ironic_accel.redfish import reach
-from ironic_accel.redfish import resets
-from ironic_accel.redfish import scope
-from ironic_accel.redfish import starting
-from ironic_accel.redfish import styles
-from ironic_accel.redfish import tasks
-from ironic_accel.redfish.observe import Seen
-from ironic_accel.redfish.patience import Patience
-from ironic_accel.redfish.push import Writer
-from ironic_accel.redfish.reach import Request
-from ironic_accel.redfish.reader import Reader
-from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.actions import device_reset
+from ironic_accel.redfish.actions import firmware_update
+from ironic_accel.redfish.actions import mode_setter
+from ironic_accel.redfish.actions import start_update
+from ironic_accel.redfish.actions import tasks
+from ironic_accel.redfish.actions import update_scope
+from ironic_accel.redfish.actions.update_scope import Request
+from ironic_accel.redfish.client import json_document
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.patience import Patience
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.client import session
+from ironic_accel.redfish.client.writer import Writer
+from ironic_accel.redfish.inventory import inventory as inventory_module
+from ironic_accel.redfish.inventory.inventory import Seen
+from ironic_accel.redfish.inventory import topology
+from ironic_accel.redfish.inventory import update_methods
 
 NAME = 'redfish'
 
@@ -70,7 +70,7 @@ class RedfishBackend:
         beside its host's).
     """
 
-    def __init__(self, connector: connect.Connector,
+    def __init__(self, connector: session.Connector,
                  system: str | None = None, *,
                  catalog: catalogs.Catalog | None = None,
                  settings: Settings | None = None,
@@ -90,7 +90,7 @@ class RedfishBackend:
     @property
     def address(self) -> str:
         """Host and port of the BMC: one push at a time goes there."""
-        return connect.address(self._connector)
+        return session.address(self._connector)
 
     @property
     def system_uri(self) -> str:
@@ -101,9 +101,9 @@ class RedfishBackend:
         if self._seen is not None:
             return self._seen.scope.system.uri
         if self._system and self._system.startswith('/'):
-            return fields.normal(self._system)
+            return json_document.normal(self._system)
         self._reader.begin()
-        self._system = scope.own_uri(self._reader, self._system)
+        self._system = topology.own_uri(self._reader, self._system)
         return self._system
 
     def observe(self) -> Inventory:
@@ -112,8 +112,8 @@ class RedfishBackend:
         :raises: Unreachable where it does not answer, or refuses the
             credentials; BadInput where the System is not to be found.
         """
-        self._seen = observe.look(self._reader, self._system, self._catalog,
-                                  self._settings)
+        self._seen = inventory_module.look(
+            self._reader, self._system, self._catalog, self._settings)
         inventory = self._seen.inventory
         self._devices = {d.id: d for d in inventory.devices}
         return inventory
@@ -132,19 +132,19 @@ class RedfishBackend:
         bars: dict[Ref, str] = {}
         for name, device in self._devices.items():
             for part in device.components:
-                choice = burning.choose(seen, part, self._settings)
+                choice = firmware_update.choose(seen, part, self._settings)
                 ref = (name, part.name)
                 if choice is None and (
-                        why := burning.barred(seen, part)):
+                        why := firmware_update.barred(seen, part)):
                     bars[ref] = why
                 if choice is not None and part.updateable is not False:
-                    burns[ref] = burning.burn(
+                    burns[ref] = firmware_update.burn(
                         seen, self._devices, part, ref, pushes,
                         self._settings, f'{self.address}/'
-                        f'{burning.lane(choice, part)}')
+                        f'{firmware_update.lane(choice, part)}')
             sets |= {(name, m.name) for m in device.modes if m.uri}
-        return (Way(self._name, burns, frozenset(sets), resets.offered(
-            self._reader, self._devices), burning.commits(
+        return (Way(self._name, burns, frozenset(sets), device_reset.offered(
+            self._reader, self._devices), firmware_update.commits(
                 seen, self._devices), bars),)
 
     def _need(self) -> Seen:
@@ -163,29 +163,29 @@ class RedfishBackend:
         """
         seen = self._need()
         if action.verb == 'set':
-            return changes.set_modes(self._reader, self._writer,
+            return mode_setter.set_modes(self._reader, self._writer,
                                      self._devices, action)
         if action.verb == 'reset':
-            return resets.start(self._reader, self._writer,
+            return device_reset.start(self._reader, self._writer,
                                 self._devices, action)
         if image is None:
             raise Rejected('there is no image to burn')
         parts = [self._part(ref) for ref in (i.ref for i in action.items)]
         refs = [(*i.ref, p.id) for i, p in zip(
             action.items, parts, strict=True)]
-        asked = burning.request(seen, parts, spec.push if spec else None,
-                                self._settings)
+        asked = firmware_update.request(
+            seen, parts, spec.push if spec else None, self._settings)
         self._as_planned(asked, action)
         try:
-            answer = burning.push(seen, self._writer, self._settings, asked,
-                                  image, spec, force)
+            answer = firmware_update.push(
+                seen, self._writer, self._settings, asked, image, spec, force)
         except Rejected as error:
-            if burning.has_it(seen, error):
+            if firmware_update.has_it(seen, error):
                 return {'kind': 'done', 'parts': [list(r) for r in refs]}
             raise self._with_running(error) from error
-        return starting.ticket(
-            tasks.ticket(answer, refs, burning.when(seen, asked)),
-            styles.start_uri(seen.service) if (
+        return start_update.ticket(
+            tasks.ticket(answer, refs, firmware_update.when(seen, asked)),
+            update_methods.start_uri(seen.service) if (
                 asked.choice.style.start and seen.service) else None)
 
     def _as_planned(self, asked: Request, action: Action) -> None:
@@ -194,7 +194,8 @@ class RedfishBackend:
         :raises: Rejected; nothing has been sent.
         """
         planned = {i.ref for i in action.items} | {*action.also_writes}
-        more = reach.written(self._need(), self._devices, asked) - planned
+        more = (
+            update_scope.written(self._need(), self._devices, asked) - planned)
         if more:
             names = ', '.join(f'{d}/{n}' for d, n in sorted(more)[:4])
             raise Rejected(
@@ -232,16 +233,21 @@ class RedfishBackend:
         told: Mapping[str, Any] = dict(ticket)
         kind = told.get('kind')
         if kind == 'set':
-            return changes.poll_modes(self._connector, self._reader, told,
+            return mode_setter.poll_modes(self._connector, self._reader, told,
                                       self._patience)
         if kind == 'reset':
-            return resets.poll(self._connector, self._reader, self._writer,
-                               told, self._patience)
+            return device_reset.poll(
+                self._connector,
+                self._reader,
+                self._writer,
+                told,
+                self._patience,
+            )
         if kind == 'done':
             return Ended(tuple(Result((p[0], p[1]), True)
                                for p in told.get('parts', ())))
-        if kind == 'task' and told.get(starting.START):
-            return starting.poll(self._connector, self._writer, told)
+        if kind == 'task' and told.get(start_update.START):
+            return start_update.poll(self._connector, self._writer, told)
         if kind == 'task':
             return tasks.poll(self._connector, told)
         if kind == 'watch':
@@ -264,7 +270,7 @@ class RedfishBackend:
             part = mine.component(name) if mine else None
             if part is not None and part.uri is not None:
                 uris.add(part.uri)
-        return burning.commit(seen, self._writer, uris)
+        return firmware_update.commit(seen, self._writer, uris)
 
 
 def _mine(own: Inventory, told: Inventory) -> dict[str, Device]:

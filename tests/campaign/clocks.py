@@ -18,14 +18,14 @@ it asks is told by the machine on which a process of the case runs.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 from typing import Any
 from unittest import mock
 
-from ironic_accel.conductor import clock
-from ironic_accel.conductor import elapsed
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import virtual
 
@@ -84,4 +84,4 @@ class Clocks:
     def now(self, machine: int) -> float:
         """The time of the run as a process on that machine has it."""
         with self._of(machine):
-            return elapsed.mark(self._node)
+            return elapsed_time.mark(self._node)

@@ -31,14 +31,14 @@ import threading
 from unittest import mock
 
 from ironic_accel.converge import ports
-from ironic_accel.inband import nvml as nvml_questions
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import NOT_STARTED
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import NOT_STARTED
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools.alveo import Alveo
 from ironic_accel.inband.tools.mellanox import Mellanox
 from ironic_accel.inband.tools.nvidia_gpu import NvidiaGpu
+from ironic_accel.inband.tools import nvml as nvml_questions
 from ironic_accel.inband.tools.sriov import Sriov
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
@@ -52,8 +52,8 @@ from ironic_accel.model.profile import Push
 from ironic_accel.twin import Box
 from ironic_accel.twin.inside import direct
 from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside import tools
 from ironic_accel.twin.inside.shared import Inside
+from ironic_accel.twin.inside import tools
 from ironic_accel.twin.inside.tools import state
 
 #: Seconds from power-on until an agent answers.

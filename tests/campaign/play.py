@@ -24,9 +24,9 @@ from ironic_accel.converge import advance as loop
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.record import Record
-from ironic_accel.redfish.host import Host
-from tests.campaign import judge
+from ironic_accel.redfish.actions.system_power import Host
 from tests.campaign.case import Case
+from tests.campaign import judge
 from tests.campaign.process import Died
 from tests.campaign.process import End
 from tests.campaign.process import Fenced

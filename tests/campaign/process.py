@@ -19,18 +19,18 @@ from collections.abc import Sequence
 import dataclasses
 import pathlib
 
-from ironic_accel.cli import reset_phases
-from ironic_accel.cli import resets
 from ironic_accel.converge import advance as loop
+from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.converge.delegate import Delegating
-from ironic_accel.model import errors
-from ironic_accel.model import record as record_mod
+from ironic_accel.faces.cli import reset_phases
+from ironic_accel.faces.cli import resets
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import errors
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
+from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
 from tests.campaign.world import World
 from tests.contract.machine import Local

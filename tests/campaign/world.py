@@ -22,35 +22,35 @@ import itertools
 from typing import Any
 from unittest import mock
 
-from ironic_accel.converge.both import Both
-from ironic_accel.converge.pace import Pace
+from ironic_accel.converge.composite import Both
 from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.timeouts import Pace
 from ironic_accel.model import catalog
+from ironic_accel.model.device import Inventory
 from ironic_accel.model import loader
+from ironic_accel.model.profile import Profile
 from ironic_accel.model import strict_json
 from ironic_accel.model import traits
-from ironic_accel.model.device import Inventory
-from ironic_accel.model.profile import Profile
-from ironic_accel.redfish import connect
+from ironic_accel.redfish.actions.system_power import Host
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.host import Host
-from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import session
+from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
-from ironic_accel.twin import virtual
-from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin.faults import Fault
 from ironic_accel.twin.inside.shared import Inside
 from ironic_accel.twin.ledger import Violation
 from ironic_accel.twin.load import Blueprint
 from ironic_accel.twin.load import blueprint
+from ironic_accel.twin import virtual
+from tests.campaign.case import Case
+from tests.campaign.case import Event
+from tests.campaign.case import Trouble
 from tests.campaign import clocks
 from tests.campaign import inside
 from tests.campaign import judge
 from tests.campaign import scenes
-from tests.campaign.case import Case
-from tests.campaign.case import Event
-from tests.campaign.case import Trouble
 
 #: Shorter than a real machine's, in the same proportions.
 TIMING = {'flash': 300.0, 'background_copy': 90.0, 'gpu_ready': 45.0,
@@ -238,7 +238,7 @@ class World:
             expand=self.case.expand,
             image_uri=lambda ready, spec: f'file://{ready.path}')
         user, password = self.login or (None, None)
-        connector = connect.connect(self.url, user, password,
+        connector = session.connect(self.url, user, password,
                                     settings=settings)
         try:
             ways: dict[str, Backend] = {}
@@ -252,7 +252,7 @@ class World:
                    else next(iter(ways.values())),
                    Host(connector, self.box.hosts[self.host].uri, settings))
         finally:
-            connect.disconnect(connector)
+            session.disconnect(connector)
 
     def passes(self, seconds: float) -> None:
         """Time passes, in steps that let moments be met."""

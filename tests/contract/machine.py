@@ -31,21 +31,21 @@ import requests
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.converge.pace import Pace
+from ironic_accel.converge.timeouts import Pace
 from ironic_accel.model import catalog
+from ironic_accel.model.device import Effect
 from ironic_accel.model import loader
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
-from ironic_accel.model.device import Effect
-from ironic_accel.redfish import connect
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.look_history import LookHistory
-from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client import session
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
+from ironic_accel.twin import images as twin_images
 from ironic_accel.twin import load_box
 from ironic_accel.twin import TwinServer
-from ironic_accel.twin import images as twin_images
 
 RESETS = {Effect.WARM_REBOOT: ('ForceRestart',),
           Effect.POWER_CYCLE: ('ForceOff', 'On'),
@@ -158,7 +158,7 @@ def machine(name: str | Path, folder: Path, system: str | None = None,
     box = load_box(name, clock=clock, **options)
     server = TwinServer(box)
     url = server.start()
-    connector = connect.connect(url)
+    connector = session.connect(url)
     try:
         settings = Settings(
             history=LookHistory(clock.now),
@@ -168,5 +168,5 @@ def machine(name: str | Path, folder: Path, system: str | None = None,
         path = f'/redfish/v1/Systems/{system or next(iter(box.hosts))}'
         yield Machine(box, clock, url, path, backend, folder, known)
     finally:
-        connect.disconnect(connector)
+        session.disconnect(connector)
         server.stop()

@@ -28,26 +28,26 @@ from unittest import mock
 import pytest
 import requests
 
-from ironic_accel.redfish.host import Host
+from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
-from ironic_accel.twin import virtual
-from ironic_accel.twin.bmc.direct import Network
 from ironic_accel.twin.inside import direct
 from ironic_accel.twin.ledger import ResetRecord
 from ironic_accel.twin.ledger import Write
+from ironic_accel.twin import virtual
 from tests.campaign import case as cases
-from tests.campaign import clocks
-from tests.campaign import draw
-from tests.campaign import judge
-from tests.campaign import scenes
-from tests.campaign import shrink
-from tests.campaign import play
-from tests.campaign import process
-from tests.campaign import world
 from tests.campaign.case import Case
 from tests.campaign.case import Event
 from tests.campaign.case import Trouble
+from tests.campaign import clocks
+from tests.campaign import draw
+from tests.campaign import judge
+from tests.campaign import play
+from tests.campaign import process
+from tests.campaign import scenes
+from tests.campaign import shrink
+from tests.campaign import world
 
 SHIPPED = [(s.name, power) for s in scenes.SCENES
            if not s.source.endswith('.gz')

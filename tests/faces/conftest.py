@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.cli import main as command
+from ironic_accel.faces.cli import main as command
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import images

@@ -322,7 +322,7 @@ def test_one_of_several_profiles_has_to_be_named(
 
 def test_help_is_light() -> None:
     """It imports nothing that takes time, or that an extra brings."""
-    code = ('import sys\nfrom ironic_accel.cli.main import main\n'
+    code = ('import sys\nfrom ironic_accel.faces.cli.main import main\n'
             'assert main(["--help"]) == 0\n'
             'print(*(m.partition(".")[0] for m in sys.modules), '
             'file=sys.stderr)')

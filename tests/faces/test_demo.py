@@ -19,11 +19,11 @@ import pathlib
 
 import pytest
 
-from ironic_accel import view
-from ironic_accel.lab import LabError
+from ironic_accel.faces import view
 from ironic_accel.lab.demo.profiles import write
 from ironic_accel.lab.demo.show import NotAsTold
 from ironic_accel.lab.demo.show import Show
+from ironic_accel.lab import LabError
 from ironic_accel.model import loader
 
 

@@ -22,11 +22,11 @@ from unittest import mock
 
 import pytest
 
-from ironic_accel import uptime
-from ironic_accel.cli import elapsed
-from ironic_accel.cli import journal
+from ironic_accel.faces.cli import elapsed
+from ironic_accel.faces.cli import journal
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.record import Record
+from ironic_accel import uptime
 
 DAY = 86400.0
 

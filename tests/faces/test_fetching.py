@@ -29,8 +29,8 @@ import threading
 
 import pytest
 
-from ironic_accel.cli import served
 from ironic_accel.converge.ports import Ready
+from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.model.errors import Rejected
 from ironic_accel.twin import images
 from tests.faces.conftest import Boot
@@ -169,7 +169,7 @@ def test_a_copy_that_fails_leaves_nothing_in_a_web_server_s_folder(
     args = argparse.Namespace(image_folder=str(folder),
                               image_url='http://h/', image_address=None)
     gone = Ready(str(tmp_path / 'gone.bin'), 1, '0' * 64)
-    with served.Served(args, 'http://127.0.0.1:1') as made, \
+    with image_serving_options.Served(args, 'http://127.0.0.1:1') as made, \
             pytest.raises(Rejected, match='--image-folder'):
         made.uri(gone)
     assert list(folder.iterdir()) == []

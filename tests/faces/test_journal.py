@@ -20,7 +20,7 @@ import stat
 
 import pytest
 
-from ironic_accel.cli import journal
+from ironic_accel.faces.cli import journal
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.osc import page
+from ironic_accel.faces.osc.report import html_report
 from tests.faces import browser
 from tests.faces import fleet
 
@@ -49,7 +49,7 @@ def opened(report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
     if browser.find() is None:
         pytest.skip("Debian's package chromium is not installed")
     path = tmp_path_factory.mktemp('page') / 'report.html'
-    path.write_text(page.render(report), 'utf-8')
+    path.write_text(html_report.render(report), 'utf-8')
     with browser.browser() as found:
         found.open(path.as_uri(), 1280, 1000)
         yield found
@@ -198,7 +198,7 @@ def test_a_node_is_never_better_than_what_is_said_of_it(
     good = next(n for n, found in zip(
         report['nodes'], fleet.states(report), strict=True)
         if set(found) == {'ok'})
-    made = page.condense({**report, 'nodes': [{**good, **changes}]})
+    made = html_report.condense({**report, 'nodes': [{**good, **changes}]})
     assert made['nodes'][0]['state'] == state
 
 
@@ -207,7 +207,7 @@ def test_what_was_refused_is_no_declaration(report: dict[str, Any]) -> None:
     other = {**drifted, 'drift': [], 'profiles': [
         {**drifted['profiles'][0], 'published': []}]}
     for applied, state in (('hgx-h100', 'drift'), ('raw', 'ok')):
-        made = page.condense({**report, 'nodes': [
+        made = html_report.condense({**report, 'nodes': [
             {**other, 'applied': applied}]})
         assert made['nodes'][0]['state'] == state
 
@@ -216,7 +216,7 @@ def test_two_thousand_nodes_are_all_there(
         opened: browser.Page, tmp_path: pathlib.Path) -> None:
     """How long it takes is measured by bench/report_page.py."""
     path = tmp_path / 'large.html'
-    path.write_text(page.render(fleet.report(2000)), 'utf-8')
+    path.write_text(html_report.render(fleet.report(2000)), 'utf-8')
     with browser.browser() as large:
         large.open(path.as_uri(), 1280, 1000)
         assert large.run('nodes.length') == 2000
@@ -228,7 +228,7 @@ def test_the_picture_of_the_documentation(
         opened: browser.Page, tmp_path: pathlib.Path) -> None:
     """It is drawn anew with ``ACCEL_WRITE_SCREENSHOT=1``."""
     path = tmp_path / 'report.html'
-    path.write_text(page.render(fleet.report(120)), 'utf-8')
+    path.write_text(html_report.render(fleet.report(120)), 'utf-8')
     picture = tmp_path / 'report.png'
     with browser.browser() as drawn:
         drawn.open(path.as_uri(), 1280, 1000)
@@ -243,6 +243,6 @@ def test_the_picture_of_the_documentation(
 
 
 def test_it_is_one_file_that_fetches_nothing(report: dict[str, Any]) -> None:
-    text = page.render(report)
+    text = html_report.render(report)
     assert not re.search(r'(src|href)\s*=|@import|url\(', text)
     assert "default-src 'none'" in text

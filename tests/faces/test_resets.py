@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.cli.reset_phases import left_off
-from ironic_accel.cli.reset_phases import Pauses
-from ironic_accel.cli.resets import Resetter
+from ironic_accel.faces.cli.reset_phases import left_off
+from ironic_accel.faces.cli.reset_phases import Pauses
+from ironic_accel.faces.cli.resets import Resetter
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import OutcomeUnknown

@@ -47,7 +47,7 @@ def started(machine: Machine, profile: pathlib.Path
     """
     return subprocess.Popen(
         ['env', '--default-signal=INT', sys.executable, '-m',
-         'ironic_accel.cli.main',
+         'ironic_accel.faces.cli.main',
          *words(machine, profile)], text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -155,7 +155,7 @@ def test_two_runs_on_one_bmc_are_one_too_many(
 
 def test_the_twin_verb_serves_until_it_is_ended() -> None:
     child = subprocess.Popen(
-        [sys.executable, '-m', 'ironic_accel.cli.main', 'twin', '--box',
+        [sys.executable, '-m', 'ironic_accel.faces.cli.main', 'twin', '--box',
          'plain', '--port', '0'], text=True, stdout=subprocess.PIPE)
     try:
         assert child.stdout is not None

@@ -19,12 +19,12 @@ import pathlib
 
 import pytest
 
-from ironic_accel.cli import main as cli
-from ironic_accel.cli import templates
+from ironic_accel.conductor.drivers import agent_steps
+from ironic_accel.conductor.drivers import steps
+from ironic_accel.conductor.operation import first_boot
+from ironic_accel.faces.cli import main as cli
+from ironic_accel.faces.cli import templates
 from ironic_accel import samples
-from ironic_accel.conductor import agent_steps
-from ironic_accel.conductor import firstboot
-from ironic_accel.conductor import steps
 
 TWO = """\
 profile: 1
@@ -133,5 +133,5 @@ def test_what_lasts_is_brought_about_before_what_does_not(
 
 
 def test_priorities_are_those_that_the_conductor_takes() -> None:
-    assert firstboot.LAST <= templates.FIRST_BOOT_PRIORITY <= firstboot.FIRST
+    assert first_boot.LAST <= templates.FIRST_BOOT_PRIORITY <= first_boot.FIRST
     assert templates.IN_BAND_PRIORITY in agent_steps.DEPLOY_PRIORITIES

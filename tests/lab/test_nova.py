@@ -133,7 +133,7 @@ def hgxs(make: MakeMachine, *modes: bool, arguments: Sequence[str] = (),
 def templates(lab: Lab, profile: str) -> dict[str, Any]:
     """What ``ironic-accel templates`` says of a site profile."""
     said = subprocess.run(
-        [sys.executable, '-m', 'ironic_accel.cli.main', 'templates',
+        [sys.executable, '-m', 'ironic_accel.faces.cli.main', 'templates',
          '--profile', str(lab.profiles / f'{profile}.yaml')],
         capture_output=True, text=True, check=True)
     [found] = json.loads(said.stdout)['profiles']

@@ -42,18 +42,18 @@ from sushy import connector as sushy_connector
 import urllib3
 
 from ironic_accel.converge import agent_answers
-from ironic_accel.converge import wire
+from ironic_accel.converge import agent_schema
 from ironic_accel.model import catalog
-from ironic_accel.model.document import inventory_to_dict
+from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
-from ironic_accel.model.device import Effect
-from ironic_accel.redfish import tasks
+from ironic_accel.model.serialization import inventory_to_dict
+from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.push import Writer
-from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import load_box
 from tests.security import mutate
@@ -220,16 +220,35 @@ def _agent_says() -> dict[str, Any]:
                     Effect.WARM_REBOOT)
     return {
         'inventory': inventory_to_dict(seen),
-        'ways': [wire.way_to_dict(dataclasses.replace(
-            way, name='agent', resets={}))],
-        'poll': {'state': 'ended', 'results': [
-            {'ref': ['gpu-1', 'ecc'], 'ok': False, 'detail': {
-                'summary': 'no', 'class': 'permanent', 'todo': None}}]},
-        'error': {'kind': 'Rejected', 'retry_after': 5, 'detail': {
-            'summary': 'no', 'class': 'transient', 'node': None}},
+        'ways': [
+            agent_schema.way_to_dict(
+                dataclasses.replace(way, name='agent', resets={})
+            )
+        ],
+        'poll': {
+            'state': 'ended',
+            'results': [
+                {
+                    'ref': ['gpu-1', 'ecc'],
+                    'ok': False,
+                    'detail': {
+                        'summary': 'no',
+                        'class': 'permanent',
+                        'todo': None,
+                    },
+                }
+            ],
+        },
+        'error': {
+            'kind': 'Rejected',
+            'retry_after': 5,
+            'detail': {'summary': 'no', 'class': 'transient', 'node': None},
+        },
         'ticket': {'job': 'x', 'parts': [['a', 'b']]},
-        'request': wire.Start(action, (wire.Whose('gpu-1', 'gpu', '1'),)
-                              ).to_dict()}
+        'request': agent_schema.Start(
+            action, (agent_schema.Whose('gpu-1', 'gpu', '1'),)
+        ).to_dict(),
+    }
 
 
 def agent(rng: random.Random, good: dict[str, Any], seed: str,
@@ -254,16 +273,16 @@ def agent(rng: random.Random, good: dict[str, Any], seed: str,
             case 'error':
                 str(agent_answers.error(raw)).encode()
             case _:
-                wire.start_from_dict(raw)
+                agent_schema.start_from_dict(raw)
 
 
 def request(device: str) -> dict[str, Any]:
     """A good request to an agent."""
     item = Item(device, 'sriov', 'mode', 'enabled')
-    return wire.Start(
+    return agent_schema.Start(
         Action('set', 'agent', (Change(item, 'disabled'),),
                Effect.DEVICE_RESET),
-        (wire.Whose(device, 'nic', None, '0000:17:00.0'),)).to_dict()
+        (agent_schema.Whose(device, 'nic', None, '0000:17:00.0'),)).to_dict()
 
 
 #: What is tried, with its share of the mutated answers.

@@ -41,10 +41,10 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Way
-from ironic_accel.redfish import sensors
+from ironic_accel.redfish.actions.system_power import Host
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.host import Host
-from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.inventory import sensors
 from tests.security import fuzz
 from tests.security import mutate
 

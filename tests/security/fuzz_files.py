@@ -25,12 +25,12 @@ import random
 import socket
 import tempfile
 
-from ironic_accel import profile_file
 from ironic_accel.bounded import serve_http
-from ironic_accel.cli import journal
+from ironic_accel.faces.cli import journal
+from ironic_accel.faces import profile_file
 from ironic_accel.model import catalog
-from ironic_accel.model import loader
 from ironic_accel.model.device import Effect
+from ironic_accel.model import loader
 from ironic_accel.model.plan import Item
 from ironic_accel.model.record import Landed
 from ironic_accel.model.record import Record

@@ -25,28 +25,28 @@ import random
 import tempfile
 from typing import Any
 
-from ironic_accel.cli.journal import FileJournal
 from ironic_accel.converge.ports import Images
-from ironic_accel.inband import foreign
-from ironic_accel.inband import functions
-from ironic_accel.inband import serve
-from ironic_accel.inband import slots
-from ironic_accel.inband import vpd
+from ironic_accel.faces.cli.journal import FileJournal
+from ironic_accel.inband import agent_rpc
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.firstboot import applier
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import target
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.jobs import Jobs
-from ironic_accel.inband.memory import Memory
+from ironic_accel.inband.inventory import external_flashers
+from ironic_accel.inband.inventory.memory_health import Memory
+from ironic_accel.inband.jobs.job_store import Jobs
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine import pci_functions
+from ironic_accel.inband.machine import smbios_slots
+from ironic_accel.inband.machine import vpd
 from ironic_accel.inband.tools import qat
 from ironic_accel.inband.tools import sriov
-from ironic_accel.model.document import inventory_to_dict
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.record import dump
 from ironic_accel.model.record import Record
-from ironic_accel.twin.inside import vpd as made
+from ironic_accel.model.serialization import inventory_to_dict
 from ironic_accel.twin.inside.tree import slot_entry
+from ironic_accel.twin.inside import vpd as made
 from tests.security import mutate
 from tests.unit.inband import sample
 
@@ -132,7 +132,7 @@ class Inside:
             host, [qat.Qat(), sriov.Sriov()], folder=str(
                 self.folder / 'jobs')).observe()
         json.dumps(inventory_to_dict(seen)).encode()
-        functions.scan(host)
+        pci_functions.scan(host)
         return host.mutated
 
     def dmi(self, rng: random.Random) -> int:
@@ -140,14 +140,14 @@ class Inside:
         raw = mutate.text(rng, slot_entry('PCIe Slot 7', '0000:17:00.0'), 6)
         path = self.folder / 'root/sys/firmware/dmi/entries/9-0/raw'
         path.write_bytes(raw)
-        for card, word in slots.designations(self.host).items():
+        for card, word in smbios_slots.designations(self.host).items():
             assert card.isascii() and word
         return 1
 
     def flashes(self, rng: random.Random) -> int:
         """Processes of somebody else."""
         host = self.bad(rng)
-        foreign.flashes(host, {4000})
+        external_flashers.flashes(host, {4000})
         return host.mutated
 
     def files(self, rng: random.Random) -> int:
@@ -228,8 +228,8 @@ class Inside:
         from tests.security import fuzz
         request = {**fuzz.request(device.id), 'sources': SOURCES}
         raw = mutate.document(rng, request)
-        for answer in (serve.start(backend, raw, _images),
-                       serve.poll(backend, mutate.document(
+        for answer in (agent_rpc.start(backend, raw, _images),
+                       agent_rpc.poll(backend, mutate.document(
                            rng, {'job': 'f' * 32, 'way': 'agent'}))):
             json.dumps(answer).encode()
             assert set(answer) <= {'ticket', 'poll', 'error'}
@@ -246,7 +246,7 @@ class _Refuses(LocalBackend):
 
 def _images(sources: Any) -> Images:
     """What the agent makes of the sources that it is told."""
-    serve.sources(sources)
+    agent_rpc.sources(sources)
     raise Rejected('no images here')
 
 

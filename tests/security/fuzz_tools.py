@@ -26,8 +26,8 @@ import tempfile
 from typing import Any
 from unittest import mock
 
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.model.device import Device
 from ironic_accel.twin.inside import nvml
 from ironic_accel.twin.inside import tools

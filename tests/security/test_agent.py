@@ -25,14 +25,12 @@ from unittest import mock
 from ironic.drivers.modules import agent_client
 import pytest
 
-from ironic_accel.conductor.agent_backend import AgentBackend
-from ironic_accel.conductor.agent_calls import AgentCalls
-from ironic_accel.conductor.agent_calls import Lost
+from ironic_accel.conductor.access.agent_backend import AgentBackend
+from ironic_accel.conductor.access.agent_client import AgentCalls
+from ironic_accel.conductor.access.agent_client import Lost
 from ironic_accel.converge import agent_answers
-from ironic_accel.converge import wire
+from ironic_accel.converge import agent_schema
 from ironic_accel.model import catalog
-from ironic_accel.model import document
-from ironic_accel.model import traits
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -50,8 +48,10 @@ from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Way
-from tests.security import evil
+from ironic_accel.model import serialization
+from ironic_accel.model import traits
 from tests.security.conftest import Serve
+from tests.security import evil
 
 FACTS = catalog.load()
 SEEN = Inventory(
@@ -74,8 +74,8 @@ WAY = Way('agent', {('gpu-1', 'gpu'): Burn('gpu-1')},
 def answer() -> dict[str, Any]:
     """What an honest agent says."""
     found: dict[str, Any] = json.loads(json.dumps({
-        'inventory': document.inventory_to_dict(SEEN),
-        'ways': [wire.way_to_dict(WAY)]}))
+        'inventory': serialization.inventory_to_dict(SEEN),
+        'ways': [agent_schema.way_to_dict(WAY)]}))
     return found
 
 
@@ -277,7 +277,7 @@ def test_whatever_it_says_instead_is_bounded(path: tuple[Any, ...]) -> None:
             assert exc.detail.error_class is ErrorClass.TRANSIENT
             assert len(str(exc)) < 1500
             continue
-        text = json.dumps(document.inventory_to_dict(seen),
+        text = json.dumps(serialization.inventory_to_dict(seen),
                           allow_nan=False).encode()
         assert len(text) < 20_000
         assert named(seen) <= named(SEEN) | {traits.DEGRADED}
@@ -394,9 +394,10 @@ def test_no_command_and_no_token_follow_a_redirect(serve: Serve) -> None:
 @pytest.mark.parametrize('piece', [b' ', b' ' * 65536])
 def test_an_agent_that_drips_or_floods_ends(
         serve: Serve, piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ironic_accel.conductor import agent_calls
-    from ironic_accel.conductor.conf import CONF
-    monkeypatch.setattr(agent_calls, 'CONNECT', 0.5)
+    from ironic_accel.conductor.access import (
+        agent_client as agent_client_module)
+    from ironic_accel.conductor.config.options import CONF
+    monkeypatch.setattr(agent_client_module, 'CONNECT', 0.5)
     CONF.set_override('command_timeout', 1, group='agent')
     agent = serve({'*': evil.forever(
         b'HTTP/1.1 200 OK\r\n\r\n', piece, 0.1 if len(piece) == 1 else 0)})

@@ -28,12 +28,12 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.redfish import not_now
-from ironic_accel.redfish.push import Writer
-from ironic_accel.redfish.reader import Reader
-from ironic_accel.redfish.settings import Settings
-from tests.security import evil
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.client import retry_rules
+from ironic_accel.redfish.client.writer import Writer
 from tests.security.conftest import Serve
+from tests.security import evil
 from tests.security.test_origin import connected
 
 THING = '/redfish/v1/Thing'
@@ -224,7 +224,7 @@ def test_a_bmc_that_swallows_an_image_slowly_is_left(
     'Fri, 31 Dec 9999 23:59:59 GMT', 'Thu, 01 Jan 1970 00:00:00 GMT',
     'Fri, 99 Dec 2026 99:99:99 GMT'])
 def test_a_wait_that_a_service_asks_for_is_bounded(told: str) -> None:
-    seconds = not_now.seconds(told)
+    seconds = retry_rules.seconds(told)
     assert seconds is None or 0 < seconds <= 600
 
 

@@ -33,7 +33,7 @@ import pytest
 
 from ironic_accel.bounded import serve_http
 from ironic_accel.converge.ports import Ready
-from ironic_accel.redfish.serve import ImageServer
+from ironic_accel.redfish.image_server import ImageServer
 
 BAD, GOOD = '127.0.0.66', '127.0.0.77'
 IMAGE = random.Random(7).randbytes(3_000_000)  # noqa: S311 - no secret

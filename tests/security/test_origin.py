@@ -29,17 +29,17 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.redfish import connect
-from ironic_accel.redfish import origin
-from ironic_accel.redfish import tasks
-from ironic_accel.redfish.answers import Answer
-from ironic_accel.redfish.fields import Fields
-from ironic_accel.redfish.fields import normal
-from ironic_accel.redfish.push import Writer
-from ironic_accel.redfish.reader import Reader
-from ironic_accel.redfish.settings import Settings
-from tests.security import evil
+from ironic_accel.redfish.actions import tasks
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import origin
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.client.responses import Answer
+from ironic_accel.redfish.client import session
+from ironic_accel.redfish.client.writer import Writer
 from tests.security.conftest import Serve
+from tests.security import evil
 
 PIN = ('https', 'bmc.example.org', 443)
 THING = '/redfish/v1/Thing'
@@ -331,7 +331,7 @@ def test_no_password_goes_where_the_session_service_is_said_to_be(
     bmc = serve({'/redfish/v1': evil.document(root),
                  '/redfish/v1/': evil.document(root)})
     with pytest.raises(Unreachable):
-        connect.connect(bmc.url, 'admin', 'fleet-password',
+        session.connect(bmc.url, 'admin', 'fleet-password',
                         settings=SETTINGS)
     assert not other.asked
 
@@ -347,7 +347,7 @@ def test_a_new_session_is_made_at_the_bmc_alone(serve: Serve) -> None:
     auth._session_auth_previously_successful = True
     connector._sessions_uri = f'{other.url}/redfish/v1/SessionService'
     with pytest.raises(Unreachable, match=r'Links\.Sessions'):
-        connect.reading(connector, SETTINGS).get(THING)
+        session.reading(connector, SETTINGS).get(THING)
     assert not other.asked
     assert bmc.paths('POST') == []
 
@@ -357,7 +357,7 @@ def test_ironics_own_session_is_left_as_it_is(serve: Serve) -> None:
     connector = connected(bmc.url)
     before = dict(connector.__dict__)
     adapter = connector._session.get_adapter(bmc.url)
-    connect.reading(connector, SETTINGS).get(THING)
+    session.reading(connector, SETTINGS).get(THING)
     assert connector.__dict__ == before
     assert connector._session.get_adapter(bmc.url) is adapter
     assert type(adapter) is requests.adapters.HTTPAdapter

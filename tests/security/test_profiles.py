@@ -25,17 +25,17 @@ from unittest import mock
 
 import pytest
 
-from ironic_accel import profile_file
 from ironic_accel.bounded import files
-from ironic_accel.cli import catalogue
-from ironic_accel.cli import machine
-from ironic_accel.cli import profiles
-from ironic_accel.conductor import known
-from ironic_accel.conductor.sites import SiteProfiles
+from ironic_accel.conductor.config import catalogue as catalogue_module
+from ironic_accel.conductor.config.profiles import SiteProfiles
+from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import catalogue as catalogue_module
+from ironic_accel.faces.cli import profiles
+from ironic_accel.faces import profile_file
 from ironic_accel.model import catalog
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model import loader
 from ironic_accel.model import strict_yaml
-from ironic_accel.model.errors import BadInput
 
 GOOD = '''
 profile: 1
@@ -200,7 +200,7 @@ def test_a_password_that_others_may_read_is_warned_of(
     path.write_text('secret\n')
     path.chmod(mode)
     args = argparse.Namespace(user='admin', password_file=str(path))
-    assert machine.credentials(args) == ('admin', 'secret')
+    assert bmc_options.credentials(args) == ('admin', 'secret')
     said = capsys.readouterr().err
     assert ('others may read' in said) is warned
     assert 'secret' not in said.replace(str(path), '')
@@ -211,7 +211,7 @@ def test_a_password_that_others_may_read_is_warned_of(
     'http://h/?a', 'https://h:99999'])
 def test_an_address_that_is_none_is_bad_input(url: str) -> None:
     with pytest.raises(BadInput):
-        machine.url(argparse.Namespace(bmc=url))
+        bmc_options.url(argparse.Namespace(bmc=url))
 
 
 @pytest.mark.parametrize('which', ['folder', 'file', 'link'])
@@ -247,7 +247,7 @@ def test_rows_of_the_catalogue_are_told_of_too(
         tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / 'r.yaml').write_text('sources: {}\n')
     (tmp_path / 'r.yaml').chmod(0o666)
-    assert known._texts(tmp_path)
+    assert catalogue_module._texts(tmp_path)
     assert f'chmod go-w {tmp_path / "r.yaml"}' in caplog.text
 
 
@@ -271,7 +271,7 @@ def test_the_command_tells_who_else_may_write_what_it_is_given(
     path.write_text('secret\n' if what == 'password' else GOOD)
     path.chmod(mode)
     if what == 'password':
-        machine.credentials(argparse.Namespace(
+        bmc_options.credentials(argparse.Namespace(
             user='admin', password_file=str(path)))
     else:
         assert profiles.choose(argparse.Namespace(

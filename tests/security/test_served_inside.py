@@ -26,9 +26,9 @@ import pytest
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
-from ironic_accel.inband import private
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.jobs import Jobs
+from ironic_accel.inband.jobs.job_store import Jobs
+from ironic_accel.inband.jobs import private_files
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.profile import Image
 from tests.contract.inband.test_core_backend import NIC
@@ -196,12 +196,12 @@ def test_the_copy_has_the_suffix_that_the_image_has(
     image = _image(tmp_path)
     folder = tmp_path / 'own'
     folder.mkdir()
-    copy = private.copy(image, Image('x', url, DIGEST, {}), folder)
+    copy = private_files.copy(image, Image('x', url, DIGEST, {}), folder)
     assert copy.path == f'{folder}/image-{DIGEST[:16]}{suffix}'
     assert Path(copy.path).read_bytes() == GOOD
     # Not over one that is there.
     with pytest.raises(AccelError, match='cannot be copied'):
-        private.copy(image, Image('x', url, DIGEST, {}), folder)
+        private_files.copy(image, Image('x', url, DIGEST, {}), folder)
 
 
 def test_copies_of_jobs_that_nobody_ended_go(tmp_path: Path) -> None:

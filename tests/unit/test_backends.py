@@ -24,9 +24,9 @@ from unittest import mock
 import pytest
 
 import ironic_accel
-from ironic_accel.conductor import connection
-from ironic_accel.conductor.endpoints import ChildBackend
-from ironic_accel.converge.both import Both
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.operation.backends import ChildBackend
+from ironic_accel.converge.composite import Both
 from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge.ports import Backend
 
@@ -99,8 +99,8 @@ def test_a_child_is_connected_to_when_it_is_first_asked(
         monkeypatch: pytest.MonkeyPatch) -> None:
 
     inner = mock.create_autospec(Backend, instance=True)
-    connect = mock.create_autospec(connection.backend, return_value=inner)
-    monkeypatch.setattr(connection, 'backend', connect)
+    connect = mock.create_autospec(bmc_session.backend, return_value=inner)
+    monkeypatch.setattr(bmc_session, 'backend', connect)
     node = mock.Mock(spec_set=['uuid', 'name'])
     child = ChildBackend(node, 'redfish-dpu')
     connect.assert_not_called()

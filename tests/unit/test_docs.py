@@ -18,10 +18,10 @@ from importlib import metadata
 import pathlib
 import re
 
-from ironic_accel.cli import main as cli
-from ironic_accel.conductor import conf
-from ironic_accel.conductor import vendor
-from ironic_accel.conductor.agent_steps import STEP
+from ironic_accel.conductor.config import options
+from ironic_accel.conductor.drivers.agent_steps import STEP
+from ironic_accel.conductor.drivers import vendor
+from ironic_accel.faces.cli import main as cli
 from ironic_accel.model import loader
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -33,13 +33,13 @@ ALL = "\n".join(PAGES.values())
 
 def test_each_option_that_is_named_is_one() -> None:
     named = set(re.findall(r"\[accelerator\]\s*([a-z_]+)", ALL))
-    known = {option.name for option in conf.OPTIONS}
+    known = {option.name for option in options.OPTIONS}
     assert len(named) > 20
     assert named <= known
 
 
 def test_each_option_is_told_of_by_a_page_too() -> None:
-    assert [option.name for option in conf.OPTIONS
+    assert [option.name for option in options.OPTIONS
             if option.name not in ALL] == []
 
 

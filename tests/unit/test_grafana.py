@@ -32,7 +32,7 @@ def dashboard() -> Any:
 
 
 def test_every_query_is_of_a_metric_that_is_exported(dashboard: Any) -> None:
-    prometheus = pytest.importorskip('ironic_accel.export.prometheus')
+    prometheus = pytest.importorskip('ironic_accel.faces.export.prometheus')
     known = {name for name, _, _ in prometheus.METRICS} | {
         prometheus.STATUS,
         # ironic-prometheus-exporter's own (parsers/header.py).
@@ -49,7 +49,7 @@ def test_every_query_is_of_a_metric_that_is_exported(dashboard: Any) -> None:
 
 def test_legends_and_filters_name_labels_that_metrics_have(
         dashboard: Any) -> None:
-    prometheus = pytest.importorskip('ironic_accel.export.prometheus')
+    prometheus = pytest.importorskip('ironic_accel.faces.export.prometheus')
     labels = set(prometheus.LABELS)
     variables = {v['name'] for v in dashboard['templating']['list']}
     for panel in dashboard['panels']:

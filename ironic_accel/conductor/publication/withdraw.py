@@ -27,13 +27,13 @@ from typing import Any
 from ironic.conductor import task_manager
 from oslo_log import log
 
-from ironic_accel.conductor import children
-from ironic_accel.conductor import claims
-from ironic_accel.conductor import netports
-from ironic_accel.conductor import nodetraits
-from ironic_accel.conductor import proofs
-from ironic_accel.conductor import saving
-from ironic_accel.conductor import store
+from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import verification
+from ironic_accel.conductor.publication import device_ownership
+from ironic_accel.conductor.publication import ports as ports_module
+from ironic_accel.conductor.publication import traits
 from ironic_accel.model import trait_meaning
 from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model.trait_meaning import TraitType
@@ -190,22 +190,22 @@ def withdraw(task: Any, scope: WithdrawalScope) -> list[str]:
     :raises: NotOurs where the node was lost meanwhile.
     """
     node = task.node
-    void = {name for name in proofs.of(node) if name in scope.profiles}
-    void |= proofs.on_devices(node, scope.devices)
-    names = [name for name, meaning in nodetraits.published(node).items()
+    void = {name for name in verification.of(node) if name in scope.profiles}
+    void |= verification.on_devices(node, scope.devices)
+    names = [name for name, meaning in traits.published(node).items()
              if scope.has(meaning, void)]
-    proofs.drop(node, void)
-    add = ({nodetraits.DEGRADED: trait_meaning.DEGRADED} if scope.degraded
+    verification.drop(node, void)
+    add = ({traits.DEGRADED: trait_meaning.DEGRADED} if scope.degraded
            else {})
     if names or add:
-        nodetraits.change(task, add, names)
+        traits.change(task, add, names)
     if scope.presence:
-        claims.drop(node)
-    if any(kind in scope.ports for kind in netports.KINDS):
-        netports.clear(task)
+        device_ownership.drop(node)
+    if any(kind in scope.ports for kind in ports_module.KINDS):
+        ports_module.clear(task)
     if scope.inside:
-        node.del_driver_internal_info(proofs.TENANT_KEY)
-        store.tenant_gone(node)
+        node.del_driver_internal_info(verification.TENANT_KEY)
+        inventory_store.tenant_gone(node)
     return names
 
 
@@ -214,9 +214,9 @@ def from_children(task: Any, kinds: Collection[str]) -> None:
 
     :raises: NodeLocked where somebody works on such a child now.
     """
-    for child in children.of(task) if kinds else ():
+    for child in child_nodes.of(task) if kinds else ():
         summary = (child.driver_internal_info or {}).get(
-            store.SUMMARY_KEY) or {}
+            inventory_store.SUMMARY_KEY) or {}
         if not set(kinds) & set(summary.get('devices') or ()):
             continue
         with task_manager.acquire(
@@ -229,7 +229,7 @@ def from_children(task: Any, kinds: Collection[str]) -> None:
 
 def note_tenant(node: Any) -> None:
     """Note that a tenant gets the node; the caller saves it."""
-    node.set_driver_internal_info(proofs.TENANT_KEY, True)
+    node.set_driver_internal_info(verification.TENANT_KEY, True)
 
 
 def after_tenant(task: Any) -> None:
@@ -239,7 +239,8 @@ def after_tenant(task: Any) -> None:
     """
     node = task.node
     info = node.driver_internal_info or {}
-    if not info.get(proofs.TENANT_KEY) and not info.get(proofs.KEY):
+    if not info.get(verification.TENANT_KEY) and not info.get(
+        verification.KEY):
         return
     names = withdraw(task, tenant_left())
     saving.save(node)

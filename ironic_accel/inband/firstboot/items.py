@@ -18,15 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ironic_accel.model import planner
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
-from ironic_accel.model.document import plain
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
+from ironic_accel.model import planner
 from ironic_accel.model.profile import Profile
+from ironic_accel.model.serialization import plain
 
 SCHEMA = 'first-boot/1'
 

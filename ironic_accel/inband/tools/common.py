@@ -23,26 +23,26 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.family import Beside
-from ironic_accel.inband.family import FACTS
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Progress
-from ironic_accel.inband.family import Seen
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import MAX_OUTPUT
-from ironic_accel.inband.host import NOT_STARTED
-from ironic_accel.inband.host import Ran
-from ironic_accel.model import strict_json
-from ironic_accel.model import version
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import MAX_OUTPUT
+from ironic_accel.inband.machine.machine import NOT_STARTED
+from ironic_accel.inband.machine.machine import Ran
+from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import FACTS
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Progress
+from ironic_accel.inband.tools.family import Seen
+from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.model import strict_json
+from ironic_accel.model import version
 
 #: Seconds for a tool that only asks its device something.
 ASK = 60.0

@@ -35,22 +35,22 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.family import Beside
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Progress
-from ironic_accel.inband.family import Seen
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Progress
+from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools.family import Told
+from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model.facts import Product
-from ironic_accel.model.join import clean_serial
+from ironic_accel.model.identity import clean_serial
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Unread
 
 TOOL = 'xpu-smi'
 

@@ -28,8 +28,8 @@ import re
 import tempfile
 from typing import Any
 
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 
 TOOL = 'mstconfig'

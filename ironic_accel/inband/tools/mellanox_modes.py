@@ -27,8 +27,8 @@ from typing import Any
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
 
 NAMES = ('mode', 'sriov', 'vf-limit', 'link-type')
 

@@ -26,14 +26,14 @@ from __future__ import annotations
 import re
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
 from ironic_accel.model.plan import Item
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
 
 TOOL = 'nvidia_gpu_tools.py'
 

@@ -25,24 +25,24 @@ from collections.abc import Sequence
 import re
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.family import Beside
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Progress
-from ironic_accel.inband.family import Seen
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Progress
+from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools import nvidia_cc
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.inband.tools.nvidia_nvml import MODES
 from ironic_accel.inband.tools.nvidia_nvml import SWITCH
+from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
 
 NVML = nvidia_nvml.TOOL

@@ -30,18 +30,18 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
-from ironic_accel.inband.family import FACTS
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
-from ironic_accel.model import strict_json
-from ironic_accel.model import version
+from ironic_accel.inband.tools.family import FACTS
+from ironic_accel.inband.tools.family import Told
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Mode
-from ironic_accel.model.join import clean_serial
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.identity import clean_serial
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.model import strict_json
+from ironic_accel.model import version
 
 TOOL = 'nvml'
 

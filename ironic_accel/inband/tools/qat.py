@@ -23,19 +23,19 @@ from collections.abc import Sequence
 import re
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Progress
-from ironic_accel.inband.family import Seen
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Progress
+from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools.family import Told
+from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Mode
 from ironic_accel.model.errors import AccelError
-from ironic_accel.model.facts import Product
 from ironic_accel.model.plan import Item
-from ironic_accel.model.standing import Standing
+from ironic_accel.model.reading_status import Standing
 
 #: Of the kernel, drivers/crypto/intel/qat: those with services to choose.
 DRIVERS = ('4xxx', '420xx', '6xxx')

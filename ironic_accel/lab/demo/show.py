@@ -25,7 +25,7 @@ Document = Mapping[str, Any]
 
 
 class Faces(Protocol):
-    """How documents are drawn: ``ironic_accel.view`` is one."""
+    """How documents are drawn: ``ironic_accel.faces.view`` is one."""
 
     def inventory_headline(self, doc: Document) -> str:
         """One line on an inventory."""

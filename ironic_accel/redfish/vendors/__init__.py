@@ -22,9 +22,10 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import re
 
-from ironic_accel.redfish.fields import Fields
-from ironic_accel.redfish.fields import last
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.vendors import amd
+from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors import bluefield
 from ironic_accel.redfish.vendors import cisco
 from ironic_accel.redfish.vendors import cray
@@ -33,7 +34,6 @@ from ironic_accel.redfish.vendors import hpe
 from ironic_accel.redfish.vendors import lenovo
 from ironic_accel.redfish.vendors import nvidia
 from ironic_accel.redfish.vendors import supermicro
-from ironic_accel.redfish.vendors.base import Quirks
 
 #: The more special a table, the earlier: the first that says something of
 #: how to push counts.

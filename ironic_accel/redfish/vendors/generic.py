@@ -19,7 +19,7 @@ vendor's table does: names of components as the vendors' own tools have them
 
 from __future__ import annotations
 
-from ironic_accel.redfish.fields import Fields
+from ironic_accel.redfish.client.json_document import Fields
 
 #: Where a PCIeDevice or an entry of a BMC's own tells its maker, besides
 #: Manufacturer (Supermicro X12 and H13, the tree of an SYS-821GE-TNHR).

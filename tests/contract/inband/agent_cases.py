@@ -41,16 +41,16 @@ from ipa_hardware_manager import collector
 from ipa_hardware_manager import conf
 from ipa_hardware_manager import extension
 from ipa_hardware_manager import manager
-from ironic_accel.converge import wire
+from ironic_accel.converge import agent_schema
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.inband import functions
-from ironic_accel.inband import loader
-from ironic_accel.inband import probe
-from ironic_accel.model import document
+from ironic_accel.inband.inventory import detect
+from ironic_accel.inband.machine import pci_functions
+from ironic_accel.inband.tools import loader
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
-from ironic_accel.model.errors import AccelError
+from ironic_accel.model import serialization
 from ironic_accel.twin.inside.tree import Card
 from ironic_accel.twin.inside.tree import Tree
 from tests.unit.inband import sample
@@ -96,7 +96,8 @@ def _ended(ticket: dict[str, Any]) -> Any:
     for thread in threading.enumerate():
         if thread.name.endswith(str(ticket['job'])[:8]):
             thread.join(60)
-    return wire.poll_from_dict(run('accel_poll', ticket=ticket)['poll'])
+    return agent_schema.poll_from_dict(
+        run('accel_poll', ticket=ticket)['poll'])
 
 
 def test_it_is_there_only_where_an_accelerator_is(
@@ -114,7 +115,7 @@ def test_it_is_there_only_where_an_accelerator_is(
     ZeroDivisionError, OSError, AccelError('/sys/bus/pci cannot be read')])
 def test_its_failure_never_stops_the_agent(tree: Tree, error: Any) -> None:
     """Nor does it say that there is nothing: the step is offered."""
-    with mock.patch.object(probe, 'has_accelerator', autospec=True,
+    with mock.patch.object(detect, 'has_accelerator', autospec=True,
                            side_effect=error):
         plug = manager.AccelHardwareManager()
         assert plug.evaluate_hardware_support() == (
@@ -141,28 +142,30 @@ def test_the_step_itself_is_not_run_here() -> None:
 
 def test_the_conductor_sees_devices_and_ways(tree: Tree) -> None:
     seen = run('accel_observe')
-    inventory = document.inventory_from_dict(seen['inventory'])
+    inventory = serialization.inventory_from_dict(seen['inventory'])
     assert inventory.seen_via == ('agent',)
     assert inventory.device(NIC) is not None
-    (way,) = [wire.way_from_dict(w) for w in seen['ways']]
+    (way,) = [agent_schema.way_from_dict(w) for w in seen['ways']]
     assert way.name == 'agent'
     assert way.sets == {(NIC, 'sriov')}
 
 
-def _request(known: wire.Whose, burn: Image | None = None) -> dict[str, Any]:
+def _request(
+    known: agent_schema.Whose, burn: Image | None = None
+) -> dict[str, Any]:
     action = (sample.burn('nic-theirs') if burn
               else sample.set_sriov('nic-theirs'))
-    return wire.Start(action, (known,), burn, False,
+    return agent_schema.Start(action, (known,), burn, False,
                       {'schemes': ['file', 'https']}).to_dict()
 
 
 @pytest.mark.parametrize('known', [
-    wire.Whose('nic-theirs', 'nic', 'mt2049x00001', None),
-    wire.Whose('nic-theirs', 'nic', None, '0000:17:00.0'),
-    wire.Whose('nic-theirs', 'dpu', None, None, 'PCIe Slot 7'),
+    agent_schema.Whose('nic-theirs', 'nic', 'mt2049x00001', None),
+    agent_schema.Whose('nic-theirs', 'nic', None, '0000:17:00.0'),
+    agent_schema.Whose('nic-theirs', 'dpu', None, None, 'PCIe Slot 7'),
 ])
 def test_a_device_is_found_by_what_it_is_known_by(
-        tree: Tree, known: wire.Whose, tmp_path: pathlib.Path) -> None:
+        tree: Tree, known: agent_schema.Whose, tmp_path: pathlib.Path) -> None:
     answer = run('accel_start', request=_request(known))
     end = _ended(answer['ticket'])
     assert isinstance(end, Ended)
@@ -172,14 +175,14 @@ def test_a_device_is_found_by_what_it_is_known_by(
 
 
 @pytest.mark.parametrize('known', [
-    wire.Whose('nic-theirs', 'nic', 'MT-other', '0000:17:00.0'),
-    wire.Whose('nic-theirs', 'gpu', None, '0000:17:00.0'),
-    wire.Whose('nic-theirs', 'nic'),
+    agent_schema.Whose('nic-theirs', 'nic', 'MT-other', '0000:17:00.0'),
+    agent_schema.Whose('nic-theirs', 'gpu', None, '0000:17:00.0'),
+    agent_schema.Whose('nic-theirs', 'nic'),
 ])
 def test_another_device_is_never_taken_for_it(
-        tree: Tree, known: wire.Whose, tmp_path: pathlib.Path) -> None:
+        tree: Tree, known: agent_schema.Whose, tmp_path: pathlib.Path) -> None:
     answer = run('accel_start', request=_request(known))
-    error = wire.error_from_dict(answer['error'])
+    error = agent_schema.error_from_dict(answer['error'])
     assert isinstance(error, Rejected)
     assert error.detail.device == 'nic-theirs'
     assert not (tmp_path / 'state-sriov').exists()
@@ -195,7 +198,7 @@ def test_the_image_is_fetched_here_and_its_digest_checked(
     right = hashlib.sha256(b'firmware').hexdigest()
     spec = Image('image', f'file://{ready.path}',
                  right if digest is None else digest * 4, {'psid': ('X',)})
-    answer = run('accel_start', request=_request(wire.Whose(
+    answer = run('accel_start', request=_request(agent_schema.Whose(
         'nic-theirs', 'nic', 'MT2049X00001'), spec))
     end = _ended(answer['ticket'])
     assert isinstance(end, Ended)
@@ -207,7 +210,7 @@ def test_the_image_is_fetched_here_and_its_digest_checked(
 
 
 def test_a_lost_ticket_is_unknown(tree: Tree) -> None:
-    poll = wire.poll_from_dict(
+    poll = agent_schema.poll_from_dict(
         run('accel_poll', ticket={'job': 'gone'})['poll'])
     assert isinstance(poll, Unknown)
 
@@ -216,9 +219,9 @@ def test_inspection_carries_the_inventory(tree: Tree) -> None:
     data: dict[str, Any] = {}
     collector.collect(data, mock.sentinel.failures)
     told = json.loads(json.dumps(data))['accelerators']
-    inventory = document.inventory_from_dict(told['inventory'])
+    inventory = serialization.inventory_from_dict(told['inventory'])
     assert inventory.device(NIC) is not None
-    way, = map(wire.way_from_dict, told['ways'])
+    way, = map(agent_schema.way_from_dict, told['ways'])
     assert way.name == 'agent'
     assert (NIC, 'sriov') in way.sets
 
@@ -232,7 +235,7 @@ def test_inspection_says_that_there_is_none(
     with mock.patch.object(backend, 'get', autospec=True) as get:
         collector.collect(data, mock.sentinel.failures)
     get.assert_not_called()
-    inventory = document.inventory_from_dict(
+    inventory = serialization.inventory_from_dict(
         data['accelerators']['inventory'])
     assert inventory.devices == ()
     assert (inventory.complete, inventory.seen_via) == (True, ('agent',))
@@ -253,7 +256,7 @@ def test_inspection_does_not_take_silence_for_none(
 
 def test_inspection_goes_on_without_us(tree: Tree) -> None:
     data: dict[str, Any] = {}
-    with mock.patch.object(functions, 'bus', autospec=True,
+    with mock.patch.object(pci_functions, 'bus', autospec=True,
                            side_effect=OSError('no sysfs')):
         collector.collect(data, mock.sentinel.failures)
     assert data == {'accelerators_error': 'OSError: no sysfs'}
@@ -271,7 +274,7 @@ def test_the_agents_start_loads_no_catalogue() -> None:
         [sys.executable, '-c', code], capture_output=True, text=True,
         check=True, timeout=120, env={**os.environ, 'PYTHONPATH': str(
             pathlib.Path(__file__).parents[3])})
-    assert 'ironic_accel.inband.probe' in ran.stdout
+    assert 'ironic_accel.inband.inventory.detect' in ran.stdout
     for heavy in ('model.catalog', 'inband.backend', 'images'):
         assert f"'ironic_accel.{heavy}'" not in ran.stdout
     assert "'jsonschema'" not in ran.stdout

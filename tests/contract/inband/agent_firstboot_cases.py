@@ -29,7 +29,7 @@ from ironic_python_agent import utils
 from oslo_concurrency import processutils
 
 from ipa_hardware_manager import conf
-from ironic_accel.converge import wire
+from ironic_accel.converge import agent_schema
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.twin.inside.tree import Tree
 from tests.contract.inband.agent_cases import agent_tree  # noqa: F401
@@ -113,7 +113,8 @@ def test_a_first_boot_is_brought_by_config_drive(
 def test_an_instance_that_reads_no_config_drive_gets_none(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     answer, drive = _bring(_instance(tmp_path), configdrive='H4sI')
-    assert 'no config drive' in str(wire.error_from_dict(answer['error']))
+    assert 'no config drive' in str(
+        agent_schema.error_from_dict(answer['error']))
     drive.assert_not_called()
 
 
@@ -153,7 +154,7 @@ def test_a_disk_that_fails_is_told(tree: Tree) -> None:
             side_effect=errors.DeviceNotFound('no disk')):
         answer = run('accel_first_boot', document={
             'schema': 'first-boot/1', 'items': []})
-    error = wire.error_from_dict(answer['error'])
+    error = agent_schema.error_from_dict(answer['error'])
     assert error.detail.seen == 'DeviceNotFound'
 
 
@@ -173,4 +174,4 @@ def test_a_folder_may_stand_for_the_disk(
 
 def test_another_first_boot_document_is_refused(tree: Tree) -> None:
     answer, _ = _bring(document={'schema': 'x'})
-    assert "'x'" in str(wire.error_from_dict(answer['error']))
+    assert "'x'" in str(agent_schema.error_from_dict(answer['error']))

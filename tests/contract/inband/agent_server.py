@@ -38,7 +38,7 @@ from ironic_python_agent import hardware
 from stevedore import named
 
 from ipa_hardware_manager import conf
-from ironic_accel.inband import loader
+from ironic_accel.inband.tools import loader
 from tests.unit.inband import sample
 
 

@@ -20,10 +20,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ironic_accel.inband.family import Family
-from ironic_accel.inband.family import Function
 from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools import amd_gpu
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools import fwupd
 from ironic_accel.inband.tools import gaudi
 from ironic_accel.inband.tools import intel_gpu

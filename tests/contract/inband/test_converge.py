@@ -22,22 +22,22 @@ import pytest
 
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
-from ironic_accel.converge.pace import Pace
+from ironic_accel.converge.timeouts import Pace
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools.alveo import Alveo
 from ironic_accel.inband.tools.mellanox import Mellanox
 from ironic_accel.inband.tools.nvidia_gpu import NvidiaGpu
 from ironic_accel.inband.tools.sriov import Sriov
 from ironic_accel.model import catalog
-from ironic_accel.model import loader
 from ironic_accel.model.device import Effect
+from ironic_accel.model import loader
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import images
-from ironic_accel.twin import load_box
 from ironic_accel.twin.inside import nvml
 from ironic_accel.twin.inside.shared import Inside
+from ironic_accel.twin import load_box
 from tests.contract.machine import Local
 from tests.contract.machine import Memory
 

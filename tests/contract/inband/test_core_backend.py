@@ -34,7 +34,7 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.family import Seen
+from ironic_accel.inband.tools.family import Seen
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Fit
 from ironic_accel.model.errors import AccelError

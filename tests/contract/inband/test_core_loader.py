@@ -20,7 +20,7 @@ import pathlib
 import subprocess
 import sys
 
-from ironic_accel.inband import loader
+from ironic_accel.inband.tools import loader
 from tests.unit.inband import sample
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -50,10 +50,10 @@ class Acme:
 '''
 
 _LOOK = '''
-import sys
-from ironic_accel.inband import loader
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.host import Host
+from ironic_accel.inband import loader
+import sys
 
 families, warnings = loader.load(['acme', 'broken'])
 print([f.name for f in families], [w.uri for w in warnings])

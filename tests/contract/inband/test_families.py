@@ -25,13 +25,13 @@ import pytest
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband import loader
-from ironic_accel.inband.family import Family
-from ironic_accel.inband.family import Seen
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import FlashNote
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import FlashNote
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools import qat
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Device

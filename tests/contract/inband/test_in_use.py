@@ -21,17 +21,17 @@ import pytest
 
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.inband import holders
-from ironic_accel.inband import jobs
-from ironic_accel.inband import loader
-from ironic_accel.inband.family import ANY
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.jobs import job_store
+from ironic_accel.inband.machine import device_users
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.tools.family import ANY
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools import qat
 from ironic_accel.inband.tools import sriov
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Item
-from ironic_accel.model.standing import Standing
+from ironic_accel.model.reading_status import Standing
 from ironic_accel.twin.inside.tree import Card
 from ironic_accel.twin.inside.tree import Tree
 from tests.contract.inband.test_core_backend import NIC
@@ -68,7 +68,7 @@ def test_a_card_that_a_driver_holds_is_not_written(
     seen = backend.observe()
     (way,) = backend.ways(seen)
     assert any('is given to' in w.message for w in seen.warnings) is any(
-        d in holders.GIVEN_AWAY for d in drivers)
+        d in device_users.GIVEN_AWAY for d in drivers)
     assert ((NIC, 'nic') in way.burns) is (why is None)
     assert ((NIC, 'sriov') in way.sets) is (why is None)
     assert (NIC in way.resets) is (why is None)
@@ -96,7 +96,7 @@ def test_virtual_functions_of_a_virtual_machine_are_in_use(
     for driver, held in (('mlx5_core', False), (None, False),
                          ('vfio-pci', True)):
         _bind(tree, vf, driver)
-        assert (holders.against(host, family, PORTS[0], 'set')
+        assert (device_users.against(host, family, PORTS[0], 'set')
                 is not None) is held
 
 
@@ -107,16 +107,16 @@ def test_the_sound_of_a_graphics_card_is_nobodys_use(
         driver='snd_hda_intel'))
     families = {f.name: f for f in loader.load()[0]}
     gpu = families['nvidia_gpu']
-    assert holders.against(host, gpu, sample.GPU, 'reset') is None
+    assert device_users.against(host, gpu, sample.GPU, 'reset') is None
     _bind(tree, '0000:ca:00.1', 'vfio-pci')
-    assert holders.against(host, gpu, sample.GPU, 'reset') is not None
+    assert device_users.against(host, gpu, sample.GPU, 'reset') is not None
 
 
 def test_every_family_names_the_drivers_beside_which_it_writes() -> None:
     for family in loader.load()[0]:
         for verb, driver in family.beside:
             assert verb in ('burn', 'set', 'reset')
-            assert driver not in holders.GIVEN_AWAY
+            assert driver not in device_users.GIVEN_AWAY
             assert driver != ANY or family.generic
 
 
@@ -255,7 +255,7 @@ def test_a_job_that_hangs_is_bounded_and_named(
     family = Slow(tmp_path)
     backend = sample.backend(tmp_path, host, family)
     ticket = backend.start(sample.set_sriov(NIC))
-    monkeypatch.setitem(jobs._LIMITS, 'set', -1.0)
+    monkeypatch.setitem(job_store._LIMITS, 'set', -1.0)
     end = backend.poll(ticket)
     assert isinstance(end, Unknown)
     assert 'the set of 0000:17:00.0 has not come back' in end.reason

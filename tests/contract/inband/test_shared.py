@@ -23,11 +23,11 @@ import time
 import pytest
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.inband import functions
-from ironic_accel.inband.family import Family
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.tools import alveo
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Device
@@ -36,9 +36,9 @@ from ironic_accel.model.plan import Item
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import images
-from ironic_accel.twin import load_box
 from ironic_accel.twin.inside import nvml
 from ironic_accel.twin.inside.shared import Inside
+from ironic_accel.twin import load_box
 
 
 def _quiet(summary: str, percent: int | None) -> None:
@@ -64,7 +64,7 @@ def host(inside: Inside) -> Host:
 
 
 def _told(host: Host, family: Family, address: str) -> Told:
-    found = [f for f in functions.scan(host)
+    found = [f for f in pci_functions.scan(host)
              if f.address == address]
     seen = family.look(host, found)
     return seen.told[address]
@@ -88,7 +88,7 @@ def test_serials_are_the_same_on_both_sides(inside: Inside,
     card = _told(host, alveo.Alveo(), inside.addresses['FPGA1'])
     assert gpu.serial == '1324521000002'
     assert card.serial == 'XFL1ABCDEFG1'
-    nic = next(f for f in functions.scan(host)
+    nic = next(f for f in pci_functions.scan(host)
                if f.address == inside.addresses['NIC6'])
     assert nic.serial == 'MT2245X00002'
 
@@ -200,7 +200,7 @@ def test_a_reset_during_a_flash_costs_the_card(
     assert box.devices['NIC6'].bricked
     assert not box.devices['NIC5'].bricked
     seen = mellanox.Mellanox().look(host, [
-        f for f in functions.scan(host)
+        f for f in pci_functions.scan(host)
         if f.address == inside.addresses['NIC6']])
     told = seen.told[inside.addresses['NIC6']]
     assert told.components == ()
@@ -226,5 +226,5 @@ def test_the_boxes_that_are_shipped_have_insides(
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(inside.state.path))
     host = Host(str(inside.root), str(inside.path), nvml.__name__)
     seen = nvidia_gpu.NvidiaGpu().look(
-        host, [f for f in functions.scan(host) if f.vendor_id == '10de'])
+        host, [f for f in pci_functions.scan(host) if f.vendor_id == '10de'])
     assert len({t.serial for t in seen.told.values()} - {None}) == gpus

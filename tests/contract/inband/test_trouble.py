@@ -21,18 +21,18 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.inband import loader
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.family import Family
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Seen
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model import condition
-from ironic_accel.model import merge
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import merge
 from ironic_accel.twin.inside import nvml
 from ironic_accel.twin.inside import tools
 from ironic_accel.twin.inside.tools.state import State

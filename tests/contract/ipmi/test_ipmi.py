@@ -22,12 +22,12 @@ import sys
 import pytest
 
 from ironic_accel import ipmi
-from ironic_accel.model import carry
-from ironic_accel.model import join
+from ironic_accel.model import carry_over
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import identity
 from tests.contract.ipmi import fake_bmc
 from tests.contract.ipmi.running import bmc_process
 
@@ -154,13 +154,13 @@ def test_a_unit_tells_of_the_device_that_has_its_serial() -> None:
         answer = ipmi.ask(_target(port), PATIENCE)
     inside = Inventory(
         system='s', host='on', complete=True, seen_via=('agent',),
-        devices=join.identify([
+        devices=identity.identify([
             Device(id='a', kind='gpu', serial='1650000042', model='A100',
                    address='0000:17:00.0'),
             Device(id='b', kind='gpu', serial='1650000043',
                    address='0000:18:00.0')]))
     seen = ipmi.inventory(answer, inside.devices)
-    whole = carry.carried(seen, inside, True)
+    whole = carry_over.carried(seen, inside, True)
     board, first, second = whole.devices
     assert board.kind == 'baseboard'
     assert (first.id, first.location, first.part_number, first.model,

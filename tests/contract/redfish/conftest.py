@@ -23,10 +23,10 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.redfish import connect
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.look_history import LookHistory
-from ironic_accel.redfish.settings import Settings
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client import session
 from ironic_accel.twin import Box
 from ironic_accel.twin import FakeClock
 from ironic_accel.twin import load_box
@@ -44,7 +44,7 @@ class Rig:
     box: Box
     clock: FakeClock
     url: str
-    connector: connect.Connector
+    connector: session.Connector
     backend: RedfishBackend
     settings: Settings
 
@@ -76,9 +76,9 @@ def rig() -> Iterator[Start]:
             url = stack.enter_context(TwinServer(box))
             chosen = dataclasses.replace(
                 QUICK, history=LookHistory(clock.now), **settings)
-            connector = connect.connect(url, user, password,
+            connector = session.connect(url, user, password,
                                         settings=chosen)
-            stack.callback(connect.disconnect, connector)
+            stack.callback(session.disconnect, connector)
             return Rig(box, clock, url, connector, RedfishBackend(
                 connector, system, settings=chosen), chosen)
 

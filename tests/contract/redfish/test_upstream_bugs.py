@@ -27,16 +27,16 @@ from ironic_accel.converge import advance
 from ironic_accel.converge import outcome
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.model import loader
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Rejected
-from ironic_accel.redfish.host import Host
+from ironic_accel.model import loader
+from ironic_accel.redfish.actions.system_power import Host
 from tests.contract.machine import Local
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 from tests.contract.redfish import burning
-from tests.contract.redfish import look
 from tests.contract.redfish.conftest import Start
+from tests.contract.redfish import look
 
 TESTS = Path(__file__).parents[2]
 

@@ -40,8 +40,8 @@ from oslo_utils import uuidutils
 import pytest
 from sqlalchemy import event
 
-from ironic_accel.conductor import connection
-from ironic_accel.conductor import sites
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import profiles
 
 INTERFACES = {
     'bios': 'no-bios', 'boot': 'redfish-virtual-media',
@@ -91,7 +91,7 @@ def pinned_sessions() -> Iterator[None]:
 
     It overrides this.
     """
-    with mock.patch.object(connection, 'pin', autospec=True):
+    with mock.patch.object(bmc_session, 'pin', autospec=True):
         yield
 
 
@@ -108,7 +108,7 @@ def profiles(tmp_path: pathlib.Path, database: pathlib.Path,
     folder = tmp_path / 'profiles'
     folder.mkdir()
     CONF.set_override('profile_path', str(folder), group='accelerator')
-    monkeypatch.setattr(sites, '_instance', None)
+    monkeypatch.setattr(profiles, '_instance', None)
     yield folder
     CONF.clear_override('profile_path', group='accelerator')
 

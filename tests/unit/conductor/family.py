@@ -27,11 +27,11 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.redfish import power as redfish_power
 from ironic import objects
 
-from ironic_accel.conductor import connection
-from ironic_accel.conductor import imagestore
-from ironic_accel.conductor import operation
-from ironic_accel.conductor import runner
-from ironic_accel.conductor.operation import Operation
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.operation import runner
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Unreachable
 from tests.unit.conductor import clocks
@@ -176,10 +176,10 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
         mock.patch.multiple(
             redfish_power.RedfishPower, get_power_state=power_state,
             set_power_state=set_power), \
-        mock.patch.object(connection, 'backend', autospec=True,
+        mock.patch.object(bmc_session, 'backend', autospec=True,
                           side_effect=made.backend), \
-        mock.patch.object(connection, 'host', autospec=True), \
-        mock.patch.object(imagestore, 'images', autospec=True), \
+        mock.patch.object(bmc_session, 'host', autospec=True), \
+        mock.patch.object(image_store, 'images', autospec=True), \
         mock.patch.object(manager_utils,
                           'notify_conductor_resume_operation',
                           autospec=True, side_effect=resume):

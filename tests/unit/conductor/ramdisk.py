@@ -35,12 +35,12 @@ import pytest
 import requests
 from urllib3 import exceptions as urllib3_errors
 
-from ironic_accel.conductor import connection
-from ironic_accel.conductor import known
-from ironic_accel.conductor import serving
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.config import catalogue
 from ironic_accel.converge import ports
-from ironic_accel.inband import serve
-from ironic_accel.inband import whose
+from ironic_accel.inband import agent_rpc
+from ironic_accel.inband.inventory import device_match
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.catalog import ComponentFacts
 from ironic_accel.model.catalog import ModeFacts
@@ -122,7 +122,7 @@ class View:
     def begin(self, action: Action, image: Any, spec: Any, force: bool,
               names: Mapping[str, str], images: Any) -> Mapping[str, Any]:
         """Begin a write for a caller elsewhere."""
-        return self.start(whose.renamed(action, {}), image, spec, force)
+        return self.start(device_match.renamed(action, {}), image, spec, force)
 
 
 class Facts:
@@ -215,12 +215,12 @@ class Ramdisk:
         body = json.loads(data)
         self.calls.append((body['name'], body['params']))
         commands: dict[str, Callable[..., dict[str, Any]]] = {
-            'accel.accel_observe': lambda: serve.observe(
+            'accel.accel_observe': lambda: agent_rpc.observe(
                 self.agent),  # type: ignore[arg-type]
-            'accel.accel_start': lambda request: serve.start(
+            'accel.accel_start': lambda request: agent_rpc.start(
                 self.agent,  # type: ignore[arg-type]
                 request, lambda _sources: mock.sentinel.images),
-            'accel.accel_poll': lambda ticket: serve.poll(
+            'accel.accel_poll': lambda ticket: agent_rpc.poll(
                 self.agent, ticket),  # type: ignore[arg-type]
         }
         return answer(200, {
@@ -255,14 +255,14 @@ def staged(stage: Stage, make_node: Callable[..., Any],
 
     stage.tick = ticked  # type: ignore[method-assign]
     # The stage has put a mock there.
-    patched: Any = connection.backend
+    patched: Any = bmc_session.backend
     patched.side_effect = lambda _node: made.redfish
-    facts = Facts(stage.box, known.catalogue())
-    with mock.patch.object(known, 'catalogue', autospec=True,
+    facts = Facts(stage.box, catalogue.catalogue())
+    with mock.patch.object(catalogue, 'catalogue', autospec=True,
                            return_value=facts), \
         mock.patch.object(deploy_utils, 'prepare_agent_boot', autospec=True,
                           side_effect=made.prepare), \
-        mock.patch.object(serving, 'serve', autospec=True,
+        mock.patch.object(image_publisher, 'serve', autospec=True,
                           return_value=None), \
         mock.patch.object(requests.Session, 'post', autospec=True,
                           side_effect=made.post):

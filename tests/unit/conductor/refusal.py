@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ironic_accel.conductor import operation
+from ironic_accel.conductor.node import operation
 
 
 def refused(node: Any) -> str:

@@ -26,13 +26,13 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules.redfish import power as redfish_power
 from ironic import objects
 
-from ironic_accel.conductor import connection
-from ironic_accel.conductor import imagestore
-from ironic_accel.conductor import operation
-from ironic_accel.conductor import runner
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.operation import runner
 from ironic_accel.converge import ports
 from ironic_accel.model.device import Effect
-from ironic_accel.redfish.host import Host
+from ironic_accel.redfish.actions.system_power import Host
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 from tests.unit.converge.box import Box
@@ -159,11 +159,11 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
         mock.patch.multiple(
             redfish_power.RedfishPower, get_power_state=power_state,
             set_power_state=set_power, reboot=reboot), \
-        mock.patch.object(connection, 'backend', autospec=True,
+        mock.patch.object(bmc_session, 'backend', autospec=True,
                           side_effect=lambda _node: made.box), \
-        mock.patch.object(connection, 'host', autospec=True,
+        mock.patch.object(bmc_session, 'host', autospec=True,
                           return_value=host), \
-        mock.patch.object(imagestore, 'images', autospec=True,
+        mock.patch.object(image_store, 'images', autospec=True,
                           return_value=Images()), \
         mock.patch.object(manager_utils,
                           'notify_conductor_resume_operation',

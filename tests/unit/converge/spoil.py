@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from ironic_accel.model import errors
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model import errors
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
 
 #: What may be left unread; those with a device in them are about one.
 BOX = ('silent', 'tasks', 'kind', 'other-kind', 'unsettled')

@@ -22,17 +22,17 @@ import pytest
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.converge import watch
+from ironic_accel.converge import write_watch
+from ironic_accel.model.device import Effect
 from ironic_accel.model import errors
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
-from ironic_accel.model.device import Effect
-from tests.unit.converge import drive
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import burn_of
 from tests.unit.converge.box import Job
 from tests.unit.converge.box import Part
 from tests.unit.converge.box import WARM_UP
+from tests.unit.converge import drive
 from tests.unit.converge.spoil import Spoil
 
 
@@ -302,7 +302,7 @@ def test_a_landed_item_of_an_earlier_run_is_activated_not_burnt() -> None:
     assert isinstance(out, outcome.Failed)
     left = disk.load()
     assert left is not None and left.intent is not None
-    assert watch.over(left.intent)
+    assert write_watch.over(left.intent)
     assert not out.running
     assert isinstance(run(box, disk=disk), outcome.Converged)
     assert box.writes == 1

@@ -20,15 +20,15 @@ import pytest
 
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
-from ironic_accel.converge import watch
-from ironic_accel.model import profile as profile_mod
-from ironic_accel.model import record as record_mod
+from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Item
-from tests.unit.converge import drive
+from ironic_accel.model import profile as profile_mod
+from ironic_accel.model import record as record_mod
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
+from tests.unit.converge import drive
 from tests.unit.converge.test_advance import old
 from tests.unit.converge.test_advance import run
 from tests.unit.converge.test_advance import step
@@ -156,7 +156,7 @@ def test_the_record_carries_it() -> None:
     intent = record_mod.Intent(
         'action', Effect.AUX_CYCLE, 1.0, 2.0, items=(item,),
         also=landed.also, at_reset=True,
-        ticket={watch.JOB: landed.job, watch.GONE: True})
+        ticket={write_watch.JOB: landed.job, write_watch.GONE: True})
     record = record_mod.Record(landed=(landed,), intent=intent)
     raw = record_mod.to_dict(record)
     assert record_mod.load(raw) == record

@@ -22,15 +22,15 @@ import pytest
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.converge import watch
+from ironic_accel.converge import write_watch
+from ironic_accel.model.device import Inventory
 from ironic_accel.model import errors
+from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
-from ironic_accel.model.device import Inventory
-from ironic_accel.model.errors import ErrorClass
-from tests.unit.converge import drive
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
+from tests.unit.converge import drive
 from tests.unit.converge.spoil import Spoil
 from tests.unit.converge.test_advance import old
 from tests.unit.converge.test_advance import one
@@ -141,14 +141,14 @@ def test_what_shows_is_looked_at_once_more_before_it_counts() -> None:
     box.now += 100
     out, record = step(box, record, disk=disk)
     assert isinstance(out, outcome.Wait)
-    assert record.intent is not None and watch.shown(record.intent)
+    assert record.intent is not None and write_watch.shown(record.intent)
     box.jobs['other'] = dataclasses.replace(
         box.jobs['job-1'], refs={}, ends=box.now + 30, told=False)
     _, record = step(box, record, disk=disk)
-    assert record.intent is not None and not watch.shown(record.intent)
+    assert record.intent is not None and not write_watch.shown(record.intent)
     box.now += 60
     _, record = step(box, record, disk=disk)
-    assert record.intent is not None and watch.shown(record.intent)
+    assert record.intent is not None and write_watch.shown(record.intent)
     out, record = step(box, record, disk=disk)
     assert isinstance(out, outcome.Reset)
 
@@ -191,9 +191,9 @@ def test_a_task_that_said_it_is_over_is_read_back_before_a_second_push(
 def test_a_task_that_ends_late_is_read_back_all_the_same() -> None:
     intent = record_mod.Intent(
         'action', old().real, 0, 5400, verb='burn',
-        ticket={watch.ENDED: 4000.0})
+        ticket={write_watch.ENDED: 4000.0})
     pace, seen = drive.PACE, Inventory('s', 'on', True)
-    assert watch.patience(intent, seen, drive.Catalogue(),
+    assert write_watch.patience(intent, seen, drive.Catalogue(),
                           pace) == 4000 + pace.lost
 
 

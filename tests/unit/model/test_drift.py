@@ -18,12 +18,12 @@ import dataclasses
 
 import pytest
 
-from ironic_accel.model import drift
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
-from ironic_accel.model.standing import Unread
+from ironic_accel.model import drift
+from ironic_accel.model.reading_status import Unread
 
 GPU = Device(
     'gpu-1', 'gpu', health='OK', components=(Component('gpu', 'A', '1.0'),),

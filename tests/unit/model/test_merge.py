@@ -19,7 +19,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironic_accel.model import join
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -30,11 +29,12 @@ from ironic_accel.model.device import Link
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.device import Warned
+from ironic_accel.model import identity
 from ironic_accel.model.merge import merge
 
 
 def look(*devices: Device, **more: Any) -> Inventory:
-    return join.identified(Inventory(
+    return identity.identified(Inventory(
         **{'system': '1', 'host': 'on', 'complete': True,
            'devices': devices, **more}))
 
@@ -165,8 +165,8 @@ def test_no_device_is_lost_or_made_up(a: list[Device],
     assert len({d.id for d in both.devices}) == count
     assert [d.id for d in both.devices[:len(a)]] == [
         d.id for d in look(*a).devices]
-    serials = {join.clean_serial(d.serial) for d in (*a, *b)}
-    assert {join.clean_serial(d.serial) for d in both.devices} - {
+    serials = {identity.clean_serial(d.serial) for d in (*a, *b)}
+    assert {identity.clean_serial(d.serial) for d in both.devices} - {
         None} == serials - {None}
 
 
@@ -175,8 +175,8 @@ def test_merging_a_look_with_itself_changes_no_device_with_a_serial(
         a: list[Device]) -> None:
     first = look(*a)
     both = merge(first, first)
-    known = join.identities(first)
-    alone = [d for d in first.devices if join.clean_serial(d.serial)
+    known = identity.identities(first)
+    alone = [d for d in first.devices if identity.clean_serial(d.serial)
              and sum(v[:2] == known[d.id][:2] for v in known.values()) == 1
              and d.kind == 'gpu']
     for dev in alone:

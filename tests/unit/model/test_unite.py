@@ -19,19 +19,19 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.model import carry
+from ironic_accel.model import carry_over
 from ironic_accel.model import catalog as catalog_mod
-from ironic_accel.model import document
-from ironic_accel.model import join
-from ironic_accel.model import traits
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
+from ironic_accel.model import identity
 from ironic_accel.model.merge import merge
 from ironic_accel.model.profile import Firmware
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.model import serialization
+from ironic_accel.model import traits
 from tests.unit.model.test_planner import plan
 from tests.unit.model.test_planner import profile
 
@@ -46,7 +46,7 @@ def gpu(serial: str | None = 'S1', **more: Any) -> Device:
 
 def outside(*devices: Device, unread: tuple[Unread, ...] = ()) -> Inventory:
     """As a BMC shows them: with URIs."""
-    return join.identified(Inventory(
+    return identity.identified(Inventory(
         's', 'on', True, seen_via=('redfish',), unread=unread,
         devices=tuple(dataclasses.replace(
             d, id=f'/G/{n}', uri=f'/G/{n}',
@@ -59,7 +59,7 @@ def outside(*devices: Device, unread: tuple[Unread, ...] = ()) -> Inventory:
 
 def inside(*devices: Device, unread: tuple[Unread, ...] = ()) -> Inventory:
     """As an agent sees them."""
-    return join.identified(Inventory(
+    return identity.identified(Inventory(
         's', 'on', True, seen_via=('agent',), unread=unread,
         devices=tuple(dataclasses.replace(d, id=f'n{n}')
                       for n, d in enumerate(devices))))
@@ -79,13 +79,13 @@ def one(look: Inventory) -> Device:
     ('OK', 'Odd', 'Odd'), (None, None, None)])
 def test_of_two_healths_the_worse_holds(
         bmc: str | None, tool: str | None, joined: str | None) -> None:
-    for join_by in (merge, carry.joined):
+    for join_by in (merge, carry_over.joined):
         whole = join_by(outside(gpu(health=bmc)), inside(gpu(health=tool)))
         assert one(whole).health == joined
 
 
 def test_a_gpu_that_the_driver_has_lost_is_not_one_of_eight() -> None:
-    seen = carry.joined(
+    seen = carry_over.joined(
         outside(*(gpu(f'S{n}', health='OK') for n in range(8))),
         inside(*(gpu(f'S{n}', health='Critical' if n == 4 else 'OK')
                  for n in range(8))))
@@ -117,7 +117,8 @@ def test_versions_that_differ_are_a_doubt(
     assert part is not None
     assert part.doubt == doubt
     assert part.running == (None if doubt else '96.00.61')
-    again = document.inventory_from_dict(document.inventory_to_dict(whole))
+    again = serialization.inventory_from_dict(
+        serialization.inventory_to_dict(whole))
     assert one(again).components == one(whole).components
 
 
@@ -152,7 +153,7 @@ def test_a_third_way_keeps_the_doubt() -> None:
 def test_what_was_stored_earlier_is_no_witness_against_what_is_seen() -> None:
     before = inside(gpu(components=(Component('gpu', 'v', '1'),)))
     now = outside(gpu(components=(Component('gpu', 'A', '2'),)))
-    part = one(carry.carried(now, before, True)).component('gpu')
+    part = one(carry_over.carried(now, before, True)).component('gpu')
     assert part is not None
     assert (part.running, part.doubt) == ('2', ())
 
@@ -162,15 +163,16 @@ def test_what_was_stored_earlier_is_no_witness_against_what_is_seen() -> None:
 def test_a_look_by_the_bmc_does_not_heal_what_the_driver_found(
         now: str | None, joined: str) -> None:
     """Which way said it is kept; only that way takes it back."""
-    whole = carry.joined(outside(gpu(health='OK')),
+    whole = carry_over.joined(outside(gpu(health='OK')),
                          inside(gpu(health='Critical')))
     assert one(whole).told == ('redfish: OK', 'agent: Critical')
-    stored = document.inventory_from_dict(document.inventory_to_dict(whole))
-    after = carry.carried(outside(gpu(health=now)), stored, True)
+    stored = serialization.inventory_from_dict(
+        serialization.inventory_to_dict(whole))
+    after = carry_over.carried(outside(gpu(health=now)), stored, True)
     assert one(after).health == joined
-    healed = carry.carried(inside(gpu(health='OK')), stored, True)
+    healed = carry_over.carried(inside(gpu(health='OK')), stored, True)
     assert one(healed).health == 'OK'
-    fresh = carry.carried(outside(gpu(health='OK')), stored, False)
+    fresh = carry_over.carried(outside(gpu(health='OK')), stored, False)
     assert one(fresh).health == 'OK'
 
 
@@ -227,10 +229,10 @@ def test_a_device_that_loses_its_serial_keeps_its_name(
     """infoROM trouble: the same card at the same address is the same."""
     first = inside(gpu(address='0000:48:00.0', location=location))
     now = inside(gpu(None, address='0000:48:00.0', location=location))
-    again = join.rejoin(now, join.identities(first))
+    again = identity.rejoin(now, identity.identities(first))
     assert [d.id for d in again.devices] == ['gpu-S1']
     other = inside(gpu('S2', address='0000:48:00.0', location=location))
-    assert [d.id for d in join.rejoin(
-        other, join.identities(first)).devices] == ['gpu-S2']
+    assert [d.id for d in identity.rejoin(
+        other, identity.identities(first)).devices] == ['gpu-S2']
     bmc = outside(gpu(address='0000:48:00.0', location=location))
-    assert len(carry.joined(bmc, now).devices) == 1
+    assert len(carry_over.joined(bmc, now).devices) == 1

@@ -23,8 +23,6 @@ import pytest
 
 from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model import condition
-from ironic_accel.model import selection
-from ironic_accel.model import traits
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
@@ -34,8 +32,10 @@ from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.standing import Standing
-from ironic_accel.model.standing import Unread
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.model import selection
+from ironic_accel.model import traits
 from tests.unit.model.test_planner import box
 from tests.unit.model.test_planner import ECC
 from tests.unit.model.test_planner import GPU

@@ -22,12 +22,12 @@ from ironic.common import states
 from ironic import objects
 import pytest
 
-from ironic_accel.conductor import claims
-from ironic_accel.conductor import netports
-from ironic_accel.conductor import nodetraits
-from ironic_accel.conductor import proofs
-from ironic_accel.conductor import saving
-from ironic_accel.conductor import store
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import verification
+from ironic_accel.conductor.publication import device_ownership
+from ironic_accel.conductor.publication import ports
+from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.conductor.publication.withdraw import WithdrawalScope
 from ironic_accel.model.trait_meaning import PRESENT
@@ -59,19 +59,20 @@ def task(make_node: Make, acquire: Make) -> Any:
     task = acquire(make_node())
     node = task.node
     objects.Trait(task.context, node_id=node.id, trait=THEIRS).create()
-    nodetraits.change(task, MEANINGS, ())
+    traits.change(task, MEANINGS, ())
     for name, mode, device in (('ecc-on', 'ecc', 'gpu-0'),
                                ('mig-on', 'mig', 'gpu-1')):
-        proofs.keep(node, sample.profile(
+        verification.keep(node, sample.profile(
             sample.mode_profile(name, **{mode: 'enabled'})), [device])
     port = objects.Port(task.context, node_id=node.id, address=MAC,
                         category='dpu')
     port.create()
     task.ports.append(port)
     node.set_driver_internal_info(
-        netports.KEY, {port.uuid: {'category': 'dpu'}})
-    node.set_driver_internal_info(claims.KEY, {'at': 1.0, 'of': ['c']})
-    node.set_driver_internal_info(proofs.TENANT_KEY, True)
+        ports.KEY, {port.uuid: {'category': 'dpu'}})
+    node.set_driver_internal_info(
+        device_ownership.KEY, {'at': 1.0, 'of': ['c']})
+    node.set_driver_internal_info(verification.TENANT_KEY, True)
     saving.save(node)
     return task
 
@@ -80,50 +81,96 @@ def left(task: Any) -> set[str]:
     """Traits, proofs (their names) and what the port says, in the database.
     """
     node = objects.Node.get_by_id(task.context, task.node.id)
-    found = nodetraits.of(task) | set(proofs.of(node))
+    found = traits.of(task) | set(verification.of(node))
     port = objects.Port.get_by_address(task.context, MAC)
-    return found | ({'port'} if port.category else set()) | {
-        k for k in (claims.KEY, proofs.TENANT_KEY, store.INSIDE_KEY)
-        if k in node.driver_internal_info}
+    return (
+        found
+        | ({'port'} if port.category else set())
+        | {
+            k
+            for k in (
+                device_ownership.KEY,
+                verification.TENANT_KEY,
+                inventory_store.INSIDE_KEY,
+            )
+            if k in node.driver_internal_info
+        }
+    )
 
 
 ALL_IS = {IS_ECC, IS_MIG, 'ecc-on', 'mig-on'}
 MODES = {GPU_MODE, DPU_MODE}
 
 
-@pytest.mark.parametrize(('scope', 'gone', 'new'), [
-    (withdraw.everything(),
-     {*MEANINGS, *ALL_IS, 'port', claims.KEY}, {nodetraits.DEGRADED}),
-    (withdraw.not_seen(instance=False),
-     {*MEANINGS, *ALL_IS, 'port'} - {HERE}, {nodetraits.DEGRADED}),
-    (withdraw.not_seen(instance=True),
-     {*MEANINGS, *ALL_IS} - {HERE}, {nodetraits.DEGRADED}),
-    (withdraw.tenant_left(),
-     {*ALL_IS, *MODES, ODD, 'port', proofs.TENANT_KEY}, {store.INSIDE_KEY}),
-    (withdraw.changed_by_parent({'gpu'}),
-     {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD}, set()),
-    (withdraw.changed_by_parent({'dpu'}),
-     {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD, 'port'}, set()),
-    (withdraw.changing({'gpu-0'}, {'gpu'}),
-     {IS_ECC, 'ecc-on', GPU_MODE, ODD}, set()),
-    (withdraw.changing({'dpu-0'}, {'dpu'}),
-     {DPU_MODE, ODD, 'port'}, set()),
-    (withdraw.changing((), ()), set(), set()),
-    (withdraw.void_proofs({'mig-on'}), {IS_MIG, 'mig-on', ODD}, set()),
-    (withdraw.void_proofs(()), set(), set()),
-    (withdraw.disagreed({'ecc-on'}),
-     {IS_ECC, 'ecc-on', CAN_ECC, ODD}, set()),
-    (withdraw.disagreed({'ecc-on'}) | withdraw.void_proofs({'mig-on'}),
-     {*ALL_IS, CAN_ECC, ODD}, set()),
-    (withdraw.disagreed({'ecc-on'}) | withdraw.tenant_left(),
-     {*ALL_IS, *MODES, CAN_ECC, ODD, 'port', proofs.TENANT_KEY},
-     {store.INSIDE_KEY})])
+@pytest.mark.parametrize(
+    ('scope', 'gone', 'new'),
+    [
+        (
+            withdraw.everything(),
+            {*MEANINGS, *ALL_IS, 'port', device_ownership.KEY},
+            {traits.DEGRADED},
+        ),
+        (
+            withdraw.not_seen(instance=False),
+            {*MEANINGS, *ALL_IS, 'port'} - {HERE},
+            {traits.DEGRADED},
+        ),
+        (
+            withdraw.not_seen(instance=True),
+            {*MEANINGS, *ALL_IS} - {HERE},
+            {traits.DEGRADED},
+        ),
+        (
+            withdraw.tenant_left(),
+            {*ALL_IS, *MODES, ODD, 'port', verification.TENANT_KEY},
+            {inventory_store.INSIDE_KEY},
+        ),
+        (
+            withdraw.changed_by_parent({'gpu'}),
+            {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD},
+            set(),
+        ),
+        (
+            withdraw.changed_by_parent({'dpu'}),
+            {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD, 'port'},
+            set(),
+        ),
+        (
+            withdraw.changing({'gpu-0'}, {'gpu'}),
+            {IS_ECC, 'ecc-on', GPU_MODE, ODD},
+            set(),
+        ),
+        (
+            withdraw.changing({'dpu-0'}, {'dpu'}),
+            {DPU_MODE, ODD, 'port'},
+            set(),
+        ),
+        (withdraw.changing((), ()), set(), set()),
+        (withdraw.void_proofs({'mig-on'}), {IS_MIG, 'mig-on', ODD}, set()),
+        (withdraw.void_proofs(()), set(), set()),
+        (
+            withdraw.disagreed({'ecc-on'}),
+            {IS_ECC, 'ecc-on', CAN_ECC, ODD},
+            set(),
+        ),
+        (
+            withdraw.disagreed({'ecc-on'}) | withdraw.void_proofs({'mig-on'}),
+            {*ALL_IS, CAN_ECC, ODD},
+            set(),
+        ),
+        (
+            withdraw.disagreed({'ecc-on'}) | withdraw.tenant_left(),
+            {*ALL_IS, *MODES, CAN_ECC, ODD, 'port', verification.TENANT_KEY},
+            {inventory_store.INSIDE_KEY},
+        ),
+    ],
+)
 def test_a_scope_withdraws_what_is_in_doubt_and_nothing_else(
         task: Any, scope: WithdrawalScope, gone: set[str],
         new: set[str]) -> None:
     before = left(task)
     assert before == {THEIRS, *MEANINGS, 'ecc-on', 'mig-on', 'port',
-                      claims.KEY, proofs.TENANT_KEY}
+                      device_ownership.KEY, verification.TENANT_KEY}
     names = withdraw.withdraw(task, scope)
     saving.save(task.node)
     assert left(task) == before - gone | new
@@ -140,7 +187,7 @@ def test_traits_are_withdrawn_before_ports(
     monkeypatch.setattr(saving, 'save_row', killed)
     with pytest.raises(KeyboardInterrupt):
         withdraw.withdraw(task, withdraw.tenant_left())
-    assert nodetraits.of(task) & {IS_ECC, IS_MIG, *MODES} == set()
+    assert traits.of(task) & {IS_ECC, IS_MIG, *MODES} == set()
 
 
 def test_a_rebuild_finds_the_trait_that_its_instance_names(
@@ -149,16 +196,16 @@ def test_a_rebuild_finds_the_trait_that_its_instance_names(
     task.node.instance_info = {'traits': [IS_ECC]}
     withdraw.withdraw(task, withdraw.void_proofs({'ecc-on'}))
     saving.save(task.node)
-    assert {IS_ECC, nodetraits.DEGRADED} <= nodetraits.of(task)
-    assert task.node.driver_internal_info[nodetraits.VOID_KEY] == [IS_ECC]
+    assert {IS_ECC, traits.DEGRADED} <= traits.of(task)
+    assert task.node.driver_internal_info[traits.VOID_KEY] == [IS_ECC]
     task.node.provision_state = states.AVAILABLE
     withdraw.withdraw(task, withdraw.tenant_left())
-    assert IS_ECC not in nodetraits.of(task)
+    assert IS_ECC not in traits.of(task)
 
 
 def test_a_node_without_tenant_and_proof_keeps_what_it_says(
         make_node: Make, acquire: Make) -> None:
     task = acquire(make_node())
-    nodetraits.change(task, MEANINGS, ())
+    traits.change(task, MEANINGS, ())
     withdraw.after_tenant(task)
-    assert set(MEANINGS) <= nodetraits.of(task)
+    assert set(MEANINGS) <= traits.of(task)

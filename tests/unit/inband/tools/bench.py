@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode

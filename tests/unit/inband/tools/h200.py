@@ -21,8 +21,8 @@ import re
 from typing import Any
 
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.model.device import Inventory
 from ironic_accel.twin.inside import nvml as simulated

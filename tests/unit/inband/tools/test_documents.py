@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from ironic_accel.inband.family import Function
+from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools import fwupd
 from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox

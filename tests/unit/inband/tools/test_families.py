@@ -26,13 +26,12 @@ from hypothesis import strategies as st
 import pytest
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.inband import nvml as nvml_child
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.host import Host
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools import amd_gpu
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools import fwupd
 from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
@@ -40,13 +39,14 @@ from ironic_accel.inband.tools import mellanox_config
 from ironic_accel.inband.tools import mellanox_modes
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.inband.tools import nvidia_nvml
+from ironic_accel.inband.tools import nvml as nvml_child
 from ironic_accel.inband.tools import opae
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
-from ironic_accel.model.standing import Standing
+from ironic_accel.model.reading_status import Standing
 from ironic_accel.twin import images
 from ironic_accel.twin.inside import nvml
 from ironic_accel.twin.inside import tools

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect

@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.inband import functions
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Told
 from ironic_accel.inband.firstboot import applier
-from ironic_accel.inband.host import Ran
+from ironic_accel.inband.machine.machine import Ran
+from ironic_accel.inband.machine import pci_functions
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.model import condition
@@ -194,10 +194,10 @@ def test_what_is_no_mig_mode(said: str) -> None:
 
 def test_sysfs_of_the_machine(tmp_path: Path) -> None:
     host = h200.machine(tmp_path)
-    found = functions.bus(host)
+    found = pci_functions.bus(host)
     assert found.unread == () and len(found.functions) == 7
     (gpu,) = [f for f in found.functions if f.vendor_id == '10de']
-    assert functions.details(host, gpu) == Function(
+    assert pci_functions.details(host, gpu) == Function(
         h200.AT, '10de', '2335', '10de', '18bf', '030200',
         link=Link(16, '32.0'), driver='nvidia',
         path=f'/sys/bus/pci/devices/{h200.AT}')

@@ -25,10 +25,10 @@ import pytest
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import alveo
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools import fwupd
 from ironic_accel.inband.tools import gaudi
 from ironic_accel.inband.tools import mellanox_config

@@ -22,7 +22,7 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import rshim
 from ironic_accel.model.device import Device
 from ironic_accel.model.plan import Item

@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.inband.family import Family
-from ironic_accel.inband.family import Function
-from ironic_accel.inband.family import Told
-from ironic_accel.inband.host import Host
+from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import amd_gpu
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools import gaudi
 from ironic_accel.inband.tools import intel_gpu
 from ironic_accel.inband.tools import mellanox
@@ -36,7 +36,7 @@ from ironic_accel.inband.tools import rshim
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Item
-from ironic_accel.model.standing import Standing
+from ironic_accel.model.reading_status import Standing
 from ironic_accel.twin.inside import tools
 from ironic_accel.twin.inside.tools import bluefield
 from ironic_accel.twin.inside.tools.state import part

@@ -1,0 +1,203 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The agent in the ramdisk, as one of the ways to a node.
+
+It is asked over Ironic's own session with the agent, in commands of our
+extension (``accel_observe``, ``accel_start``, ``accel_poll``): short ones,
+JSON both ways (``converge.wire``). A write goes on in the ramdisk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+from urllib import parse
+
+from ironic_accel.conductor.access.agent_client import AgentCalls
+from ironic_accel.conductor.access.agent_client import Lost
+from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.converge import agent_answers
+from ironic_accel.converge import agent_schema
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.inband.inventory import device_match
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+
+NAME = 'agent'
+
+
+class AgentBackend:
+    """The devices of a node as its ramdisk sees and changes them.
+
+    :param calls: what carries a command to the agent.
+    """
+
+    def __init__(self, calls: AgentCalls) -> None:
+        self._calls = calls
+        self._seen: Inventory | None = None
+        self._ways: tuple[Way, ...] = ()
+        self._whose: dict[str, agent_schema.Whose] = {}
+
+    def observe(self) -> Inventory:
+        """Look from inside; see ports.Backend.
+
+        :raises: Unreachable; AccelError where the agent cannot look at all.
+        """
+        self._seen, self._ways = None, ()
+        try:
+            answer = self._calls.ask('accel_observe')
+        except Lost as exc:
+            raise Unreachable(exc.detail) from exc
+        try:
+            seen = agent_answers.inventory(
+                answer.get('inventory'), NAME, catalogue.catalogue())
+            self._ways = agent_answers.ways(answer.get('ways'), NAME, seen)
+        except agent_answers.Wrong as exc:
+            raise Unreachable(
+                'the agent in the ramdisk answers with what is no inventory',
+                error_class=ErrorClass.TRANSIENT, seen=str(exc),
+                todo='see the log of the ramdisk, and that its ironic-accel '
+                     'is of a release that fits this conductor') from exc
+        self._seen = seen
+        return seen
+
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
+        """What can be done from inside, by the names of the given look.
+
+        That look may be one joined with others, which calls the devices
+        otherwise than the agent does.
+        """
+        seen = self._seen.devices if self._seen is not None else ()
+        self._whose = {d.id: device_match.known(d) for d in inventory.devices}
+        names = {}
+        for name, one in self._whose.items():
+            device = device_match.find(one, seen)
+            if device is not None:
+                names[device.id] = name
+        return tuple(_called(w, names) for w in self._ways)
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write in the ramdisk; see ports.Backend.
+
+        The agent fetches the image itself, from this conductor where it
+        serves images, and checks its digest.
+
+        :raises: Rejected; Unreachable; OutcomeUnknown.
+        """
+        sources = _sources()
+        if spec is not None and image is not None:
+            spec, sources = _served(image, spec, sources)
+        devices = dict.fromkeys(i.device for i in action.items)
+        unknown = [d for d in devices if d not in self._whose]
+        if unknown:
+            raise Rejected('the device was not seen from inside',
+                           error_class=ErrorClass.TRANSIENT,
+                           device=unknown[0])
+        request = agent_schema.Start(
+            action, tuple(self._whose[d] for d in devices), spec, force,
+            sources).to_dict()
+        try:
+            answer = self._calls.ask('accel_start', request=request)
+        except Lost as exc:
+            raise OutcomeUnknown(exc.detail) from exc
+        try:
+            return agent_answers.ticket(answer.get('ticket'))
+        except agent_answers.Wrong as exc:
+            # It may have begun all the same.
+            raise OutcomeUnknown(
+                'the agent in the ramdisk answers a write with what is no '
+                'ticket', error_class=ErrorClass.TRANSIENT, seen=str(exc)
+            ) from exc
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Nothing: no tool in the ramdisk has a second slot to write."""
+        return ()
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write; see ports.Backend.
+
+        :raises: Unreachable where nobody can say.
+        """
+        try:
+            answer = self._calls.ask('accel_poll', ticket=dict(ticket))
+        except (Lost, Unreachable) as exc:
+            raise Unreachable(
+                f'{exc.detail.summary}: what became of the write is unknown',
+                error_class=exc.detail.error_class,
+                running='nobody can tell',
+                todo='run it again: a look at the device settles it') from exc
+        try:
+            return agent_answers.poll(answer.get('poll'))
+        except agent_answers.Wrong as exc:
+            raise Unreachable(
+                'the agent in the ramdisk says of a write what nobody can '
+                'read: what became of it is unknown',
+                error_class=ErrorClass.TRANSIENT, seen=str(exc),
+                running='nobody can tell',
+                todo='see the log of the ramdisk') from exc
+
+
+def _called(way: Way, names: Mapping[str, str]) -> Way:
+    """A way by other names of its devices; one without a name is not in."""
+    def ref(old: Ref) -> Ref:
+        return names.get(old[0], old[0]), old[1]
+
+    return Way(
+        way.name,
+        {ref(r): Burn(b.lane, tuple(ref(x) for x in b.also_writes))
+         for r, b in way.burns.items() if r[0] in names},
+        frozenset(ref(r) for r in way.sets if r[0] in names),
+        {names[d]: e for d, e in way.resets.items() if d in names})
+
+
+def _sources() -> dict[str, Any]:
+    """Where the agent may fetch an image from: where we may."""
+    policy = image_store.policy()
+    return {'schemes': sorted(policy.schemes), 'max_bytes': policy.max_bytes,
+            'hosts': None if policy.hosts is None else list(policy.hosts)}
+
+
+def _served(image: Ready, spec: Image, sources: dict[str, Any]
+            ) -> tuple[Image, dict[str, Any]]:
+    """The image as this conductor serves it, where it does.
+
+    The ramdisk may not reach what the conductor reaches, and has none of
+    its files.
+    """
+    url = image_publisher.serve(image, spec)
+    if url is None:
+        return spec, sources
+    parts = parse.urlsplit(url)
+    hosts = sources['hosts']
+    return dataclasses.replace(spec, url=url), {
+        **sources, 'schemes': sorted({*sources['schemes'], parts.scheme}),
+        'hosts': (None if hosts is None
+                  else [*hosts, parts.hostname or ''])}

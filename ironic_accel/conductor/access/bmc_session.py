@@ -1,0 +1,194 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ways to a node's BMC, over the session that Ironic keeps itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import functools
+import time
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers.modules.redfish import utils as redfish_utils
+
+from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.backend import NAME
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import read_failures
+from ironic_accel.redfish.client import session_pin
+
+#: Property of a node with paths that its BMC is known not to answer for.
+ACCEPT_UNREAD = 'accel_accept_unread'
+
+
+def session(node: Any) -> tuple[Any, str]:
+    """The connector of Ironic's cached session, and the System's URI.
+
+    The one place that knows how Ironic keeps its sessions. Without
+    ``redfish_system_id`` Ironic takes the only System of a BMC, and so do
+    we, by asking it.
+
+    :raises: Unreachable where the BMC does not answer or the System is not
+        there.
+    """
+    info = redfish_utils.parse_driver_info(node)
+    sushy_error = redfish_utils.sushy.exceptions.SushyError
+    try:
+        with _cache(tuple(sorted(info.items()))) as root:
+            session_pin.pin(root._conn)
+            uri = info.get('system_id')
+            if not uri:
+                uri = root.get_system(None).path
+            return root._conn, str(uri)
+    except (sushy_error, AttributeError) as exc:
+        # An AttributeError is how sushy tells of a session that is gone
+        # (ironic, SessionCache.__exit__).
+        raise Unreachable(
+            f'the BMC does not answer: {type(exc).__name__}',
+            error_class=ErrorClass.TRANSIENT, node=node.uuid,
+            seen=str(exc)) from exc
+
+
+def pin(node: Any) -> None:
+    """Have Ironic's own session with a node's BMC led nowhere else.
+
+    The session is made here, so that its login is pinned too, unless Ironic
+    has one: that one is pinned as it is. Where it cannot be made nothing is
+    left to Ironic, whose login would go wherever the BMC says.
+
+    :raises: RedfishConnectionError, after as many attempts as Ironic makes;
+        RedfishError; InvalidParameterValue, MissingParameterValue.
+    """
+    if not CONF.redfish.connection_cache_size:
+        # Each call of Ironic's makes a session of its own then.
+        return
+    info = redfish_utils.parse_driver_info(node)
+    errors = redfish_utils.sushy.exceptions
+    for left in reversed(range(CONF.redfish.connection_attempts)):
+        try:
+            with _cache(tuple(sorted(info.items()))) as root:
+                session_pin.pin(root._conn)
+            return
+        except errors.ConnectionError as exc:
+            if not left:
+                raise exception.RedfishConnectionError(
+                    node=node.uuid, error=exc) from exc
+            time.sleep(CONF.redfish.connection_retry_interval)
+        except (errors.SushyError, AttributeError) as exc:
+            raise exception.RedfishError(
+                node=node.uuid, error=exc) from exc
+
+
+class _Cache(redfish_utils.SessionCache):
+    """Ironic's cache of sessions, the same ones; new ones are pinned.
+
+    Whether the BMC is there at all is asked by ourselves first: sushy asks a
+    BMC for its root ten times, three seconds and a timeout apart, before it
+    says that there is none (sushy/main.py, connector.py), half a minute where
+    the connection is refused and ten where nobody answers. So long a look
+    would hold the node and one of few workers.
+    """
+
+    AUTH_CLASSES: Mapping[str, Any] = session_pin.AUTH_CLASSES
+
+    def __enter__(self) -> Any:
+        """See Ironic.
+
+        :raises: sushy's ConnectionError where the BMC does not answer.
+        """
+        if self._session_key not in self._sessions:
+            session_pin.knock(
+                self._driver_info['address'],
+                self._driver_info.get('root_prefix') or '/redfish/v1/',
+                self._driver_info['verify_ca'],
+                **{k: v for k, v in self._driver_info.items()
+                   if k in ('tls_min_version', 'tls_ciphers')})
+        return super().__enter__()
+
+
+@functools.lru_cache(maxsize=1024)
+def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
+    """Ironic's session cache as one node uses it, made once.
+
+    Making one hashes the password with 600,000 rounds of PBKDF2 (ironic,
+    SessionCache.__init__): a third of a second of a core, too much for every
+    look. The sessions themselves stay in Ironic's hands.
+    """
+    return _Cache(dict(info))
+
+
+def backend(node: Any, name: str = NAME) -> RedfishBackend:
+    """The out-of-band backend of a node.
+
+    :param name: of the way, where a plan spans several BMCs.
+    :raises: Unreachable; BadInput for what cannot be accepted as unread.
+    """
+    connector, uri = session(node)
+    return RedfishBackend(connector, uri, catalog=catalogue.catalogue(),
+                          settings=Settings(
+                              push_timeout=CONF.accelerator.push_timeout,
+                              warm_up=CONF.accelerator.warm_up,
+                              accept_unread=accept_unread(node),
+                              image_uri=image_publisher.serve), name=name)
+
+
+def accept_unread(node: Any) -> frozenset[str]:
+    """``driver_info/accel_accept_unread``: what a BMC is known not to tell.
+
+    A list of paths, or a text with them between commas or blanks.
+
+    :raises: BadInput for what is no such list, and for a path without which
+        nobody knows what there is or whether it is idle.
+    """
+    told = node.driver_info.get(ACCEPT_UNREAD) or []
+    if isinstance(told, str):
+        told = told.replace(',', ' ').split()
+    if not isinstance(told, list) or not all(
+            isinstance(uri, str) for uri in told):
+        raise BadInput(f'driver_info/{ACCEPT_UNREAD}: {told!r}: expected a '
+                       'list of paths of sub-resources')
+    for uri in told:
+        wrong = read_failures.refusal(uri)
+        if wrong is not None:
+            raise BadInput(f'driver_info/{ACCEPT_UNREAD}: {wrong}')
+    return frozenset(told)
+
+
+def check(node: Any) -> None:
+    """Check what an operator wrote of a BMC, with no word to it.
+
+    :raises: InvalidParameterValue.
+    """
+    try:
+        accept_unread(node)
+    except BadInput as exc:
+        raise exception.InvalidParameterValue(str(exc)) from exc
+
+
+def host(node: Any) -> Host:
+    """The host's power as the BMC has it, for the auxiliary cycle.
+
+    :raises: Unreachable.
+    """
+    connector, uri = session(node)
+    return Host(connector, uri)
+
+

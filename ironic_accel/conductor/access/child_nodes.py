@@ -1,0 +1,153 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Child nodes: what shares the power of a node and has a BMC of its own.
+
+A DPU with a BMC is a node whose ``parent_node`` is its host's. It is written
+to by its host's steps alone, because it is the host's reset that activates
+what is written; and its host is reset only when nobody is at work on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from ironic.conductor import task_manager
+from ironic.conductor import utils as manager_utils
+from ironic import objects
+from oslo_log import log
+
+from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config.options import HARDWARE_TYPES
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+
+LOG = log.getLogger(__name__)
+
+
+def of(task: Any) -> list[Any]:
+    """The child nodes of a task's node, oldest first."""
+    if task.node.parent_node:
+        # Ironic's tree has one level of children.
+        return []
+    found: list[Any] = objects.Node.list(
+        task.context, filters={'parent_node': task.node.uuid})
+    return found
+
+
+def refuse(node: Any) -> None:
+    """Refuse to change a child node by a step of its own.
+
+    :raises: InvalidParameterValue.
+    """
+    if node.parent_node:
+        raise exception.InvalidParameterValue(
+            f'node {node.uuid} is a child node: its accelerators are '
+            f'changed by a step of its parent {node.parent_node}, whose '
+            'reset activates the change; here they are only looked at')
+
+
+def at_work(child: Any, disruption: bool = False) -> str | None:
+    """Why a child is not idle, or None.
+
+    :param disruption: whether an instance on it may be interrupted.
+    """
+    state = child.provision_state
+    if state in shared_bmc.IDLE or (disruption and state == states.ACTIVE):
+        return None
+    return f'child node {child.uuid} is {state}'
+
+
+def any_at_work(task: Any, disruption: bool = False) -> str | None:
+    """Why a reset of a node would hurt one of its children, or None."""
+    return next(filter(None, (
+        at_work(child, disruption) for child in of(task))), None)
+
+
+def waited_for(task: Any) -> str | None:
+    """Which child a reset has to wait for now, or None."""
+    current = operation.load(task.node)
+    disruption = bool(current and current.disruption)
+    for child in of(task):
+        why = at_work(child, disruption)
+        if why is None and child.reservation:
+            why = f'child node {child.uuid} is locked'
+        if why:
+            return f'waiting: {why}'
+    return None
+
+
+def powered(task: Any) -> list[str]:
+    """Children that go off with their parent and are to come on with it.
+
+    Ironic powers children off with their parent unless they have a power
+    supply of their own, and never on with it (ironic/conductor/utils.py
+    _handle_child_power_off).
+    """
+    return [str(child.uuid) for child in of(task)
+            if child.power_state != states.POWER_OFF
+            and not child.driver_info.get('has_dedicated_power_supply')]
+
+
+def power_on(task: Any, uuids: Iterable[str]) -> None:
+    """Power children on again after their parent's reset.
+
+    :raises: what Ironic's power interface raises; NodeLocked.
+    """
+    for uuid in uuids:
+        try:
+            with task_manager.acquire(
+                    task.context, uuid, shared=False,
+                    purpose='power on after a reset of the parent') as child:
+                manager_utils.node_power_action(child, states.POWER_ON)
+        except exception.NodeNotFound:
+            LOG.info('Child node %s is gone', uuid)
+
+
+def look_again(task: Any) -> None:
+    """Let the children publish what they are after their parent's run.
+
+    Those that are looked after and that said something before are due for a
+    look; what one does not get to say now it says at its next refresh.
+    """
+    for child in of(task):
+        info = child.driver_internal_info or {}
+        if (
+            child.driver not in HARDWARE_TYPES
+            or inventory_store.SUMMARY_KEY not in info
+        ):
+            continue
+        try:
+            with task_manager.acquire(
+                    task.context, child.uuid, shared=False, load_driver=False,
+                    purpose='looking after a run on its parent') as locked:
+                _due(locked.node)
+        except (exception.NodeLocked, exception.NodeNotFound) as exc:
+            LOG.warning('Child node %(child)s is not looked at again: '
+                        '%(why)s', {'child': child.uuid, 'why': exc})
+
+
+def _due(node: Any) -> None:
+    if operation.kind_of(node) != 'idle' or operation.load(node) is not None:
+        return
+    now = elapsed_time.mark(node)
+    operation.store(node, operation.Operation(
+        kind='idle', step='accel_refresh', work='look',
+        state=node.provision_state, due=now, started=now,
+        deadline=now + CONF.accelerator.stable_timeout, power_on=False))
+    saving.save(node)

@@ -1,0 +1,157 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Images for BMCs that can only fetch: beside Ironic's own, over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import posixpath
+import tempfile
+import threading
+from urllib import parse
+
+from oslo_log import log
+
+from ironic_accel.bounded import files
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.profile import Image
+
+LOG = log.getLogger(__name__)
+
+FOLDER = 'accel-images'
+#: Seconds after which an image that nobody asked for again is taken away.
+KEPT = 24 * 3600
+
+#: When this process was last asked for an image (``clock.steady``).
+_asked: dict[pathlib.Path, float] = {}
+_asked_lock = threading.Lock()
+
+
+def serve(ready: Ready, image: Image | None) -> str | None:
+    """Put an image where BMCs can fetch it.
+
+    Its name has the digest in it, so that two images are never one.
+
+    :param image: what the profile says of it; some BMCs go by the ending of
+        a name, so that of its URL is kept.
+    :returns: the URL, or None where no web server is configured.
+    :raises: Rejected where others could change what is served, or where the
+        image is not what it was.
+    """
+    base, root = (CONF.accelerator.image_serve_url,
+                  CONF.accelerator.image_serve_dir)
+    if not base or not root:
+        return None
+    folder = pathlib.Path(root) / FOLDER
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _check_folder(folder)
+    path = folder / (ready.sha256[:32] + _ending(image))
+    if not _is(path, ready):
+        _put(ready, path)
+    _use(path)
+    _forget_old(folder)
+    return f"{base.rstrip('/')}/{FOLDER}/{path.name}"
+
+
+def _ending(image: Image | None) -> str:
+    if image is None:
+        return ''
+    ending = posixpath.splitext(parse.urlsplit(image.url).path)[1]
+    return ending if ending[1:].isalnum() else ''
+
+
+def _check_folder(folder: pathlib.Path) -> None:
+    """Refuse a folder in which others could put something else.
+
+    :raises: Rejected.
+    """
+    why = files.shared(str(folder))
+    if why is not None:
+        raise Rejected(
+            f'images are not served out of {folder}: {why}',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            expected='a folder that only the conductor may write',
+            todo=f'chmod go-w {folder}, or set '
+                 '[accelerator]image_serve_dir to another')
+
+
+def _is(path: pathlib.Path, ready: Ready) -> bool:
+    """Whether what is served is the image: all of it is read again."""
+    try:
+        with files.open_regular(str(path), follow=False) as file:
+            image = files.Checked(file, ready.size, ready.sha256)
+            while image.read():
+                pass
+    except OSError as exc:
+        LOG.debug('%(path)s is not served as it is: %(why)s',
+                  {'path': path, 'why': exc.strerror})
+        return False
+    return not image.len
+
+
+def _put(ready: Ready, path: pathlib.Path) -> None:
+    """Copy by way of another name: what is served is there whole, and is
+    what was digested on the way.
+
+    :raises: Rejected where it is not the image any more.
+    """
+    handle, new = tempfile.mkstemp(dir=path.parent, prefix='.new-')
+    try:
+        with (os.fdopen(handle, 'wb') as copy,
+              files.open_regular(ready.path, follow=False) as file):
+            image = files.Checked(file, ready.size, ready.sha256)
+            while piece := image.read():
+                copy.write(piece)
+        # The web server is another user, and only reads.
+        os.chmod(new, 0o444)
+        os.replace(new, path)
+    except files.Changed as exc:
+        raise Rejected(f'{ready.path}: {exc.strerror}',
+                       error_class=ErrorClass.NEEDS_OPERATOR) from exc
+    finally:
+        # Under its own name by now, or not to be served at all.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+
+
+def _use(path: pathlib.Path) -> None:
+    """Note that an image was asked for: here, and for other processes.
+
+    Those go by the time of the file, which is a time of day; what this
+    process knows of is counted, so that no clock that is set takes an image
+    away which a BMC is about to fetch.
+    """
+    with _asked_lock:
+        _asked[path] = clock.steady()
+    os.utime(path, (clock.now(), clock.now()))
+
+
+def _forget_old(folder: pathlib.Path) -> None:
+    with _asked_lock:
+        for path in [p for p, at in _asked.items()
+                     if clock.steady() - at > KEPT]:
+            del _asked[path]
+        kept = set(_asked)
+    for path in folder.iterdir():
+        try:
+            if path not in kept and (
+                    clock.now() - path.stat().st_mtime > KEPT):
+                path.unlink()
+        except FileNotFoundError:
+            LOG.debug('%s is gone already', path)

@@ -1,0 +1,141 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The in-band step, and those of other managers of the ramdisk's agent.
+
+``apply_profile_in_band`` is declared by the agent alone: a step that the
+conductor does not know is what makes a service boot the ramdisk. It runs
+here all the same, with the agent as one more way to the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers.modules import agent_base
+from ironic.drivers.modules import deploy_utils
+from oslo_log import log
+
+from ironic_accel.conductor.drivers import steps
+from ironic_accel.conductor.node import operation
+
+LOG = log.getLogger(__name__)
+
+#: The name that ``ipa_hardware_manager.manager`` declares.
+STEP = 'apply_profile_in_band'
+
+#: After the agent was booted (100), before the image is written (80)
+#: (ironic/drivers/modules/agent.py): a reset later would boot the instance.
+DEPLOY_PRIORITIES = range(81, 100)
+
+
+class AgentSteps:
+    """What a vendor interface does with the steps of the agent."""
+
+    def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
+        """Ours, and those that the agent declares for this interface."""
+        return [*super().get_clean_steps(task),  # type: ignore[misc]
+                *agent_base.get_steps(task, 'clean', interface='vendor')]
+
+    def get_deploy_steps(self, task: Any) -> list[dict[str, Any]]:
+        """The same; those of a service come with the deploy interface."""
+        return [*super().get_deploy_steps(task),  # type: ignore[misc]
+                *agent_base.get_steps(task, 'deploy', interface='vendor')]
+
+    def execute_clean_step(self, task: Any, step: Mapping[str, Any]
+                           ) -> str | None:
+        """Run one step of a cleaning."""
+        return self._run(task, step, 'clean')
+
+    def execute_deploy_step(self, task: Any, step: Mapping[str, Any]
+                            ) -> str | None:
+        """Run one step of a deployment."""
+        return self._run(task, step, 'deploy')
+
+    def execute_service_step(self, task: Any, step: Mapping[str, Any]
+                             ) -> str | None:
+        """Run one step of a service."""
+        return self._run(task, step, 'service')
+
+    def _run(self, task: Any, step: Mapping[str, Any], kind: str
+             ) -> str | None:
+        """Begin a step of ours, hand on another's.
+
+        Ours never raises: what turns it down is the end of its operation.
+
+        :raises: InvalidState where not even that can be written down.
+        """
+        if step['step'] not in operation.STEPS:
+            return self._hand_on(task, step, kind)
+        try:
+            if step['step'] == STEP:
+                _check(task, step, kind)
+                return steps.begin_apply(task, STEP, *_arguments(step),
+                                         in_band=True)
+            return self._hand_on(task, step, kind)
+        except exception.IronicException as exc:
+            return steps.refuse(task, step['step'], str(exc))
+        except Exception as exc:
+            # The text of an unknown exception may hold secrets.
+            LOG.exception('Step %s of node %s', step['step'],
+                          task.node.uuid)
+            return steps.refuse(
+                task, step['step'], f'unexpected {type(exc).__name__}, see '
+                'the conductor\'s log')
+
+    def _hand_on(self, task: Any, step: Mapping[str, Any], kind: str
+                   ) -> str | None:
+        """Run a step of the conductor's, or hand it to the agent."""
+        done: str | None
+        declared = getattr(self, f'{kind}_steps')
+        if any(s['step'] == step['step'] for s in declared):
+            run = getattr(super(), f'execute_{kind}_step')
+            done = run(task, step)
+        else:
+            done = agent_base.execute_step(task, step, kind)
+        return done
+
+
+def _arguments(step: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """Profile, max_effect and allow_disruption of the step.
+
+    :raises: InvalidParameterValue where there are others, or no profile.
+    """
+    args = dict(step.get('args') or {})
+    if 'profile' not in args:
+        raise steps.bad('profile: missing: expected the name of a site '
+                        'profile, or a mapping')
+    known = (args.pop('profile'), args.pop('max_effect', None),
+             args.pop('allow_disruption', False))
+    if args:
+        raise steps.bad(f"{', '.join(sorted(args))}: not known: expected "
+                        'profile, max_effect, allow_disruption')
+    return known
+
+
+def _check(task: Any, step: Mapping[str, Any], kind: str) -> None:
+    """Refuse where and when the step cannot run.
+
+    :raises: InvalidParameterValue.
+    """
+    if deploy_utils.is_ramdisk_disabled(task.node):
+        raise steps.bad(f'{STEP} needs the ramdisk, which this {kind} was '
+                        'asked not to boot (disable_ramdisk)')
+    priority = step.get('priority')
+    if kind == 'deploy' and priority is not None \
+            and priority not in DEPLOY_PRIORITIES:
+        raise steps.bad(
+            f'priority: {priority!r}: {STEP} runs after the agent was booted '
+            'and before the image is written: expected '
+            f'{DEPLOY_PRIORITIES[0]} to {DEPLOY_PRIORITIES[-1]}')

@@ -1,0 +1,129 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Passthru methods of the stop switch, and the end of a guard by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers import base
+
+from ironic_accel.conductor.drivers import policies
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import write_hold
+
+#: Characters of a reason: it is one line of a node's history.
+LONGEST = 500
+
+#: The methods, with the policy of each.
+METHODS = {'accel_hold': policies.HOLD, 'accel_unhold': policies.HOLD,
+           'accel_unlock': policies.UNLOCK}
+
+
+class Holding:
+    """The passthru methods that hold a node and end a guard."""
+
+    def validate(self, task: Any, method: str | None = None,
+                 **kwargs: Any) -> None:
+        """Check who asks, and for what.
+
+        :raises: HTTPForbidden, InvalidParameterValue, InvalidState.
+        """
+        if method not in METHODS:
+            super().validate(task, method, **kwargs)  # type: ignore[misc]
+            return
+        policies.enforce(task, METHODS[method])
+        unknown = set(kwargs) - {'reason', 'http_method'}
+        if unknown:
+            raise exception.InvalidParameterValue(
+                f"{method}: {', '.join(sorted(unknown))}: expected reason")
+        _check_reason(kwargs.get('reason'))
+        if method == 'accel_unlock':
+            check_unlock(task)
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='Hold the node: no write to its accelerators '
+                               'and no reset begins; what runs is watched '
+                               'to its end. Argument: reason.')
+    def accel_hold(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """Hold the node."""
+        write_hold.put(task.node, str(kwargs['reason']).strip(),
+                  operation.asked_by(task.context))
+        return {'hold': dict(write_hold.of(task.node) or {})}
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='Let a node that is held go on. Argument: '
+                               'reason.')
+    def accel_unhold(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """Lift the hold."""
+        before = write_hold.of(task.node)
+        if before is not None:
+            write_hold.lift(task.node, str(kwargs['reason']).strip(),
+                       operation.asked_by(task.context))
+        return {'hold': None, 'was': dict(before or {}) or None}
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='End the guard of the node\'s power by hand: '
+                               'whoever asks vouches that nothing is '
+                               'written any more. Argument: reason.')
+    def accel_unlock(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """End the guard; what is remembered of the write stays."""
+        node = task.node
+        standing = check_unlock(task)
+        asked = operation.asked_by(task.context)
+        saving.history(node, (
+            f"guard of {standing['what']} ended by hand "
+            f"({standing.get('state')}, last seen: "
+            f"{standing.get('last') or 'nothing'}): "
+            f"{str(kwargs['reason']).strip()}"),
+            user=asked.get('user'), project=asked.get('project'))
+        flash_guard.drop(node)
+        if operation.load(node) is not None:
+            node.del_driver_internal_info(operation.KEY)
+        saving.save(node)
+        return {'guard': None, 'was': standing}
+
+
+def check_unlock(task: Any) -> dict[str, Any]:
+    """The guard that may be ended by hand.
+
+    :raises: InvalidState where none stands on this node, or a run of ours
+        is under way, which would only set it again.
+    """
+    node = task.node
+    standing = flash_guard.stands(node)
+    if standing is None:
+        over = flash_guard.over(task)
+        more = (f'; that of its parent {over[1].uuid} covers it: unlock that '
+                'one' if over else '')
+        raise exception.InvalidState(
+            f'node {node.uuid}: no guard stands{more}')
+    current = operation.load(node)
+    if current is not None and current.work != 'watch' \
+            and operation.is_current(node, current):
+        raise exception.InvalidState(
+            f'node {node.uuid}: {current.step} is under way '
+            f'({current.progress or current.phase}); hold the node, and '
+            'unlock it once the run has ended')
+    return standing
+
+
+def _check_reason(reason: object) -> None:
+    if not isinstance(reason, str) or not reason.strip() \
+            or len(reason) > LONGEST or not reason.isprintable():
+        raise exception.InvalidParameterValue(
+            f'reason: {reason!r:.80}: expected one line of text, at most '
+            f'{LONGEST} characters')

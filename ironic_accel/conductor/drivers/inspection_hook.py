@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The inspection hook ``accelerator-traits``.
+
+For ``[inspector]hooks`` and ``[redfish]inspection_hooks``, at any place
+among the other hooks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.drivers.modules.inspector.hooks import base
+from oslo_log import log
+
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.drivers.vendor import Accelerator
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation import inspection
+from ironic_accel.conductor.publication import properties
+from ironic_accel.model.errors import AccelError
+
+LOG = log.getLogger(__name__)
+
+
+class AcceleratorTraits(base.InspectionHook):
+    """Makes record, traits, firmware rows and properties of an inspection.
+
+    A node whose driver is not ours gets the property alone. Whatever goes
+    wrong is in the result and in the log: a node is inspected whatever its
+    accelerators do.
+    """
+
+    def preprocess(self, task: Any, inventory: dict[str, Any],
+                   plugin_data: dict[str, Any]) -> None:
+        """Note the node's properties, before other hooks save it."""
+        properties.hold(task)
+
+    def __call__(self, task: Any, inventory: dict[str, Any],
+                 plugin_data: dict[str, Any]) -> None:
+        """Publish what was found.
+
+        :param inventory: read only.
+        :param plugin_data: what is stored of the accelerators is put into
+            it, in place of what the collector sent.
+        """
+        try:
+            _process(task, inventory, plugin_data)
+        except saving.NotOurs as exc:
+            LOG.warning('Accelerators of node %(node)s are not inspected: '
+                        '%(why)s', {'node': task.node.uuid, 'why': exc})
+        except AccelError as exc:
+            LOG.warning('The accelerators of node %(node)s are not '
+                        'inspected: %(why)s', {
+                            'node': task.node.uuid, 'why': exc})
+            inspection.failed(task.node, str(exc))
+        except Exception as exc:
+            # An inspection is about the whole node, and Ironic fails it for
+            # whatever a hook raises: nothing of ours may. The text of an
+            # unknown exception may hold secrets: it goes to the log alone.
+            LOG.exception('The accelerators of node %s are not inspected',
+                          task.node.uuid)
+            inspection.failed(task.node, f'{type(exc).__name__}, see the '
+                             'conductor\'s log')
+
+
+def _process(task: Any, inventory: dict[str, Any],
+             plugin_data: dict[str, Any]) -> None:
+    ours = isinstance(task.driver.vendor, Accelerator)
+    if ours:
+        seen = inspection.take(task, plugin_data)
+    else:
+        LOG.info('Node %(node)s has the vendor interface %(name)s: of its '
+                 'accelerators the property alone is set, no trait', {
+                     'node': task.node.uuid,
+                     'name': task.node.vendor_interface})
+        seen = inspection.sent(plugin_data)
+    if seen is not None:
+        reported = plugin_data if plugin_data.get('pci_devices') else (
+            inventory)
+        properties.put(task, properties.listed(
+            seen, catalogue.catalogue(), reported), ours)
+    saving.save(task.node, forget=not ours)

@@ -1,0 +1,145 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Management interfaces: Ironic's own, whose sensors know accelerators.
+
+Ironic asks every node for its sensors at an interval of its own
+(``[sensor_data]``). What accelerators measure is added under the category
+``Accelerator``, and their temperatures also under ``Temperature``, in the
+shape in which Ironic's Redfish driver gives the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+from ironic.drivers.modules.drac import management as drac_management
+from ironic.drivers.modules.redfish import management as redfish_management
+from oslo_log import log
+
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.model.errors import AccelError
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.inventory import sensors
+from ironic_accel.redfish.inventory.sensors import Reading
+
+LOG = log.getLogger(__name__)
+
+CATEGORY = 'Accelerator'
+
+#: Redfish PhysicalContext (1.x) of a kind of device.
+_CONTEXT = {'gpu': 'GPU', 'fpga': 'FPGA', 'nic': 'NetworkingDevice',
+            'dpu': 'NetworkingDevice'}
+_TEMPERATURE = ('identity', 'max_reading_range_temp',
+                'min_reading_range_temp', 'reading_celsius',
+                'physical_context', 'sensor_number', 'state', 'health')
+
+
+class Sensors:
+    """Adds accelerators to what an interface of Ironic's reads."""
+
+    def get_sensors_data(self, task: Any) -> dict[str, Any]:
+        """The node's sensors by category.
+
+        Under ``Accelerator``, for each device: identity, kind, product,
+        serial_number, state, health, temperature_celsius, power_watts, and
+        the ECC errors of memory and caches over its life; None is what the
+        device does not tell. Accelerators that cannot be read cost nothing
+        of the rest: the node's log says why.
+
+        :raises: what the interface of Ironic's raises.
+        """
+        data: dict[str, Any] = dict(
+            super().get_sensors_data(task))  # type: ignore[misc]
+        if not CONF.accelerator.sensors:
+            return data
+        readings = _readings(task)
+        data[CATEGORY] = {r.device.id: _entry(r) for r in readings}
+        warm = {f'{r.device.id}@{CATEGORY}': _temperature(r)
+                for r in readings if r.temperature is not None}
+        if warm:
+            data['Temperature'] = _even(
+                {**(data.get('Temperature') or {}), **warm})
+        return data
+
+
+def _readings(task: Any) -> list[Reading]:
+    """What the devices that were seen last measure now."""
+    if flash_guard.over(task) is not None:
+        # A BMC that writes firmware has enough to do.
+        return []
+    stored = inventory_store.load(task)
+    if stored is None:
+        return []
+    try:
+        connector, _ = bmc_session.session(task.node)
+        return sensors.read(connector, stored.inventory.devices, Settings())
+    except AccelError as exc:
+        LOG.warning('The accelerators of node %(node)s tell no sensors: '
+                    '%(why)s', {'node': task.node.uuid, 'why': exc})
+        return []
+
+
+def _entry(reading: Reading) -> dict[str, Any]:
+    device = reading.device
+    return {'identity': device.id, 'kind': device.kind,
+            'product': device.product, 'serial_number': device.serial,
+            'state': reading.state, 'health': reading.health,
+            'temperature_celsius': reading.temperature,
+            'power_watts': reading.power,
+            'memory_correctable_ecc_errors': reading.memory_corrected,
+            'memory_uncorrectable_ecc_errors': reading.memory_uncorrected,
+            'cache_correctable_ecc_errors': reading.cache_corrected,
+            'cache_uncorrectable_ecc_errors': reading.cache_uncorrected}
+
+
+def _temperature(reading: Reading) -> dict[str, Any]:
+    """A temperature as Ironic's Redfish driver gives it."""
+    values = {'identity': reading.device.id,
+              'reading_celsius': reading.temperature,
+              'physical_context': _CONTEXT.get(
+                  reading.device.kind, 'Accelerator'),
+              'state': reading.state, 'health': reading.health}
+    return {key: values.get(key) for key in _TEMPERATURE}
+
+
+def _even(entries: Mapping[str, Mapping[str, Any]]
+          ) -> dict[str, dict[str, Any]]:
+    """Entries that all have the same keys with a value.
+
+    ironic-prometheus-exporter makes labels of the keys that have one, takes
+    the first entry's for all, and loses the whole node where a later one has
+    others (parsers/redfish.py, category_registry, 4.10).
+    """
+    keys = _told(entries.values())
+    return {name: {key: '' if key in keys and value is None else value
+                   for key, value in entry.items()}
+            for name, entry in entries.items()}
+
+
+def _told(entries: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {key for entry in entries for key, value in entry.items()
+            if value is not None} - {'reading_celsius'}
+
+
+class AccelRedfishManagement(Sensors, redfish_management.RedfishManagement):
+    """Ironic's Redfish management, with the sensors of accelerators."""
+
+
+class AccelIdracManagement(Sensors,
+                           drac_management.DracRedfishManagement):
+    """Ironic's iDRAC management, with the sensors of accelerators."""

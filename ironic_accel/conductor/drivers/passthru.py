@@ -1,0 +1,223 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Vendor passthru: what is stored, with its age; and the ways in and out.
+
+A passthru runs inside an RPC call of 60 s: none of these talks to a BMC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers import base
+
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.operation import baseline
+from ironic_accel.conductor.publication import publish
+from ironic_accel.conductor.publication import release
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model import loader
+from ironic_accel.model.planner import make_plan
+from ironic_accel.model import serialization
+
+OURS = frozenset({'accel_inventory', 'accel_progress', 'accel_refresh',
+                  'accel_plan', 'accel_profiles', 'accel_release'})
+_KNOWN = {'accel_inventory': frozenset[str](),
+          'accel_progress': frozenset[str](),
+          'accel_refresh': frozenset({'power_on'}),
+          'accel_plan': frozenset({'profile'}),
+          'accel_profiles': frozenset[str](),
+          'accel_release': frozenset[str]()}
+
+
+class Passthru:
+    """The passthru methods of every vendor interface of ours."""
+
+    def validate(self, task: Any, method: str | None = None,
+                 **kwargs: Any) -> None:
+        """Check a passthru call before anything is done.
+
+        :raises: InvalidParameterValue; InvalidState for a refresh of a node
+            that something is done to.
+        """
+        if method not in OURS:
+            super().validate(task, method, **kwargs)  # type: ignore[misc]
+            return
+        unknown = set(kwargs) - _KNOWN[method] - {'http_method'}
+        if unknown:
+            known = ', '.join(sorted(_KNOWN[method])) or 'none'
+            raise exception.InvalidParameterValue(
+                f"{method}: {', '.join(sorted(unknown))}: expected {known}")
+        if method == 'accel_refresh':
+            bmc_session.check(task.node)
+            _check_refresh(task, kwargs.get('power_on'))
+        if method == 'accel_release':
+            release.check(task)
+
+    @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
+                   description='The stored inventory of the accelerators, '
+                               'with its age in seconds.')
+    def accel_inventory(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """The stored inventory.
+
+        :raises: NodeInventoryNotFound where nothing was stored yet.
+        """
+        stored = _stored(task)
+        return {'age': _age(stored.at),
+                'inventory': serialization.inventory_to_dict(stored.inventory)}
+
+    @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
+                   description='What is under way on the accelerators, and '
+                               'what became of the last thing that was.')
+    def accel_progress(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """What is under way, the last result, and the guard."""
+        node = task.node
+        info = node.driver_internal_info or {}
+        current = operation.load(node)
+        stored = inventory_store.load(task)
+        return {
+            'operation': _progress(node, current) if current else None,
+            'record': info.get(operation.RECORD_KEY),
+            'result': info.get(operation.RESULT_KEY),
+            'guard': flash_guard.stands(node), 'stopped': write_hold.why(task),
+            'summary': info.get(inventory_store.SUMMARY_KEY),
+            'plan': dict(stored.plan) if stored and stored.plan else None,
+            'age': _age(stored.at) if stored else None}
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='Begin to look at the accelerators and to '
+                               'publish what is there; answers at once with '
+                               'the id that accel_progress will show. '
+                               'Optional argument: power_on (default true '
+                               'on a node without an instance).')
+    def accel_refresh(self, task: Any, **kwargs: Any) -> dict[str, str]:
+        """Begin a refresh; the periodic takes it up from there.
+
+        The look is asynchronous, not the call: whoever asks for progress
+        next shall find this refresh and not the result of an earlier one.
+        """
+        node = task.node
+        power_on = kwargs.get('power_on')
+        # Powering a child on would power its parent on.
+        free = node.provision_state != 'active' and not node.parent_node
+        now = elapsed_time.mark(node)
+        current = Operation(
+            kind='idle', step='accel_refresh', work='look',
+            state=node.provision_state, due=now, started=now,
+            deadline=now + CONF.accelerator.stable_timeout,
+            power_on=free if power_on is None else power_on,
+            asked=operation.asked_by(task.context))
+        operation.store(node, current)
+        node.del_driver_internal_info(operation.RESULT_KEY)
+        saving.save(node)
+        return {'id': current.id}
+
+    @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
+                   description='The site profiles of the conductor that the '
+                               'node belongs to, with their digests.')
+    def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """The site profiles of this conductor."""
+        return {'conductor': CONF.host,
+                'writes': write_hold.writes(), 'profiles': [
+            {'digest': p.digest, 'profile': loader.normalise(p)}
+            for _, p in sorted(profiles.site_profiles().all().items())]}
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='Take the node out of our care: remove our '
+                               'traits, firmware components, stored '
+                               'inventory and keys. Driver and interfaces '
+                               'are changed by the API afterwards.')
+    def accel_release(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """Remove what we put on the node."""
+        return release.leave(task)
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
+                   description='Plan a profile from the stored inventory. '
+                               'Optional argument: profile, the name of a '
+                               'site profile or a whole profile; without it '
+                               'the baseline of the node is planned, and the '
+                               'answer says why it is that one.')
+    def accel_plan(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """Plan a profile from what is stored.
+
+        :raises: InvalidParameterValue; NodeInventoryNotFound where nothing
+            was stored yet.
+        """
+        given = kwargs.get('profile')
+        chosen: dict[str, Any] = {}
+        try:
+            if given is None:
+                given, tried = baseline.explain(task)
+                chosen = {'baseline': tried}
+                if given is None:
+                    return {'profile': None, 'plan': None, **chosen}
+            if isinstance(given, Mapping):
+                profile = loader.load_data(
+                    given, catalog=catalogue.catalogue())
+            else:
+                profile = profiles.site_profiles().get(str(given))
+        except AccelError as exc:
+            raise exception.InvalidParameterValue(str(exc)) from exc
+        stored = _stored(task)
+        record = operation.load_record(task.node)
+        plan = make_plan(
+            stored.inventory, publish.possible(task.node, profile),
+            record.landed if record else (), stored.ways,
+            catalogue.catalogue())
+        return {'age': _age(stored.at), 'profile': profile.name,
+                'digest': profile.digest, 'plan': plan.to_dict(),
+                'stopped': write_hold.why(task), **chosen}
+
+
+def _check_refresh(task: Any, power_on: object) -> None:
+    node = task.node
+    if power_on is not None and not isinstance(power_on, bool):
+        raise exception.InvalidParameterValue(
+            f'power_on: {power_on!r}: expected true or false')
+    if operation.kind_of(node) != 'idle':
+        raise exception.InvalidState(
+            f'node {node.uuid} is {node.provision_state}: a refresh wants it '
+            'enroll, manageable, available or active')
+    operation.check_free(node)
+
+
+def _progress(node: Any, current: Operation) -> dict[str, Any]:
+    return {'id': current.id, 'step': current.step, 'kind': current.kind,
+            'profile': current.profile or None, 'phase': current.phase,
+            'progress': current.progress, 'percent': current.percent,
+            'writes': current.writes, 'resets': current.resets,
+            'seconds': round(elapsed_time.now(node) - current.started, 1)}
+
+
+def _stored(task: Any) -> inventory_store.Stored:
+    stored = inventory_store.load(task)
+    if stored is None:
+        raise exception.NodeInventoryNotFound(node=task.node.uuid)
+    return stored
+
+
+def _age(at: float) -> float:
+    return round(max(0.0, clock.shared() - at), 1)

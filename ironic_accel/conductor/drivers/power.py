@@ -1,0 +1,143 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Power interfaces that do not cut a flash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from ironic.drivers.modules.drac import power as drac_power
+from ironic.drivers.modules import ipmitool
+from ironic.drivers.modules.redfish import power as redfish_power
+
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.drivers import admission
+from ironic_accel.conductor.drivers import error_handlers
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.publication import withdraw
+
+
+#: States in which a worker of Ironic's has begun an operation.
+_BEGUN = frozenset({states.CLEANING, states.SERVICING, states.DEPLOYING})
+
+
+class GuardedPower:
+    """What every power interface of ours has in front of Ironic's own.
+
+    ``validate`` is the first line: the power API and delete call it before
+    they change anything, and InvalidState is a 409. ``set_power_state`` and
+    ``reboot`` are the second: whoever does not validate is refused there,
+    and what Ironic wiped by then is given back.
+    """
+
+    def validate(self, task: Any) -> None:
+        """Refuse while something is being written, and what cannot be run.
+
+        Ironic asks before it accepts a clean, a service or a deploy: a step
+        that is refused by what is stored is refused there. What it accepts
+        without asking, as ``provide``, it asks of once the state has
+        changed, in a worker that takes an InvalidParameterValue for a
+        failure and leaves the node where it is at anything else (ironic 39,
+        conductor/cleaning.py do_node_clean, servicing.py do_node_service).
+
+        :raises: InvalidState with the time until which;
+            InvalidParameterValue for a step that cannot be run, and in such
+            a worker.
+        """
+        super().validate(task)  # type: ignore[misc]
+        standing = flash_guard.over(task)
+        if standing and not flash_guard.passes(task):
+            flash_guard.remember(task.node)
+            error = (exception.InvalidParameterValue
+                     if task.node.provision_state in _BEGUN
+                     else exception.InvalidState)
+            raise error(flash_guard.word(*standing))
+        admission.check(task)
+
+    def get_power_state(self, task: Any) -> str | None:
+        """The power state; while the guard stands, the recorded one.
+
+        The real one may differ for a while then, and whoever would correct
+        it would cut the flash.
+        """
+        if not flash_guard.passes(task) and flash_guard.over(task):
+            recorded: str | None = task.node.power_state
+            if recorded is not None:
+                return recorded
+        self._pin(task)
+        seen: str | None = super(  # type: ignore[misc]
+            ).get_power_state(task)
+        return seen
+
+    def set_power_state(self, task: Any, power_state: str,
+                        timeout: int | None = None) -> None:
+        """Set the power state, unless something is being written.
+
+        :raises: DriverOperationError while the guard stands.
+        """
+        _refuse(task, power_state)
+        if task.node.provision_state == states.DELETING:
+            withdraw.after_tenant(task)
+        self._pin(task)
+        super().set_power_state(  # type: ignore[misc]
+            task, power_state, timeout=timeout)
+
+    def reboot(self, task: Any, timeout: int | None = None) -> None:
+        """Reboot, unless something is being written.
+
+        :raises: DriverOperationError while the guard stands.
+        """
+        _refuse(task)
+        self._pin(task)
+        super().reboot(task, timeout=timeout)  # type: ignore[misc]
+
+
+    def _pin(self, task: Any) -> None:
+        """Keep Ironic's own session at the BMC; without Redfish there is
+        none."""
+
+
+class _Pinned(GuardedPower):
+    """Power by Redfish, at the BMC's own origin alone."""
+
+    def _pin(self, task: Any) -> None:
+        """Keep Ironic's own session at the BMC."""
+        bmc_session.pin(task.node)
+
+
+def _refuse(task: Any, power_state: str = states.REBOOT) -> None:
+    standing = flash_guard.over(task)
+    if standing and not flash_guard.passes(task):
+        flash_guard.give_back(task.node)
+        why = error_handlers.fail(task, power_state)
+        text = flash_guard.word(*standing)
+        raise exception.DriverOperationError(
+            f'{text}. The host stays on after: {why}' if why else text)
+
+
+class AccelRedfishPower(_Pinned, redfish_power.RedfishPower):
+    """Ironic's Redfish power with the guard."""
+
+
+class AccelIdracPower(_Pinned, drac_power.DracRedfishPower):
+    """Ironic's iDRAC power with the guard."""
+
+    # Upstream discourages its own iDRAC class in favour of plain Redfish;
+    # nodes of the idrac hardware type have to have one all the same.
+    supported = True
+
+
+class AccelIpmiPower(GuardedPower, ipmitool.IPMIPower):
+    """Ironic's IPMI power with the guard."""

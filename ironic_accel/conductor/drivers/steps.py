@@ -1,0 +1,372 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The steps: each begins an operation and returns at once.
+
+A step body validates, writes the operation and the record, and returns the
+wait state, without a word to the BMC: a conductor restart fails what is in
+CLEANING, DEPLOYING or SERVICING, and resumes what waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ironic.common import async_steps
+from ironic.common import exception
+from ironic.drivers import base
+from ironic.drivers.modules import deploy_utils
+
+from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.access import ramdisk as ramdisk_module
+from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import profile_snapshot
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.operation import baseline
+from ironic_accel.conductor.operation import host_reset
+from ironic_accel.conductor.operation import step_end
+from ironic_accel.conductor.operation import verify
+from ironic_accel.conductor.publication import withdraw
+from ironic_accel.converge import advance as converge
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model import loader
+from ironic_accel.model.profile import Profile
+
+PROFILE = {
+    'description': 'The name of a site profile, or a whole profile as a '
+                   'mapping (at most 8 KiB). Only site profiles make IS '
+                   'traits.',
+    'required': True}
+_EFFECT = {
+    'description': 'The strongest reset that this step may cause: '
+                   + ', '.join(Effect) + '. The profile\'s own limit holds '
+                   'besides; in a service step the default is none.'}
+_DISRUPTION = {
+    'description': 'true where an instance on the node may be interrupted; '
+                   'a service step needs it for any reset at all.'}
+_APPLY = {'profile': PROFILE, 'max_effect': _EFFECT,
+          'allow_disruption': _DISRUPTION}
+_DEVICES = {
+    'devices': {'description': 'Ids of the devices (as in accel_inventory); '
+                               'without it every device that can be.'},
+    'allow_disruption': _DISRUPTION}
+
+#: Before the agent is booted (ironic/drivers/modules/agent.py: 100). It is
+#: what a deploy template for an out-of-band profile gives its step.
+OUT_OF_BAND_PRIORITY = 150
+
+
+class Steps:
+    """The steps of every vendor interface of ours."""
+
+    @base.clean_step(priority=0, abortable=False, argsinfo=_APPLY,
+                     requires_ramdisk=False)
+    @base.deploy_step(priority=0, abortable=False, argsinfo=_APPLY)
+    @base.service_step(priority=0, abortable=False, argsinfo=_APPLY,
+                       requires_ramdisk=False)
+    def apply_profile(self, task: Any,
+                      profile: str | Mapping[str, Any],
+                      max_effect: str | None = None,
+                      allow_disruption: bool = False) -> str:
+        """Bring the accelerators to a profile, out of band.
+
+        :raises: InvalidParameterValue.
+        """
+        check_out_of_band(task.node)
+        return begin_apply(task, 'apply_profile', profile, max_effect,
+                           allow_disruption)
+
+    @base.clean_step(priority=0, abortable=False, requires_ramdisk=False)
+    def apply_baseline(self, task: Any) -> str | None:
+        """Bring the accelerators to the node's baseline profile.
+
+        ``driver_info/accel_baseline`` names it, or
+        ``[accelerator]baseline_profile``, or it is the first of
+        ``[accelerator]baseline_profiles`` that matches what the node has;
+        without any of them there is nothing to do.
+
+        :raises: InvalidParameterValue.
+        """
+        name = baseline.named(task.node)
+        if not name and not baseline.by_inventory(task.node):
+            return None
+        in_band = without_redfish(task.node) or ramdisk_module.can_help(
+            task.node, 'clean')
+        if in_band and deploy_utils.is_ramdisk_disabled(task.node):
+            raise bad('the node has no redfish_address, so its baseline '
+                      'needs the ramdisk (disable_ramdisk is set)')
+        if not name:
+            return _begin_choice(task, in_band)
+        return begin_apply(task, 'apply_baseline', name, in_band=in_band)
+
+    @base.clean_step(priority=0, abortable=False, argsinfo=_DEVICES,
+                     requires_ramdisk=False)
+    @base.service_step(priority=0, abortable=False, argsinfo=_DEVICES,
+                       requires_ramdisk=False)
+    def reset_devices(self, task: Any, devices: list[str] | None = None,
+                      allow_disruption: bool = False) -> str:
+        """Reset devices by themselves, with the host on.
+
+        :raises: InvalidParameterValue.
+        """
+        kind = operation.kind_of(task.node)
+        check_reset(task.node, kind, devices, allow_disruption)
+        return begin(task, Operation(
+            kind=str(kind), step='reset_devices', work='reset',
+            devices=tuple(devices or ())))
+
+    @base.clean_step(priority=0, abortable=False, requires_ramdisk=False)
+    @base.deploy_step(priority=0, abortable=False)
+    @base.service_step(priority=0, abortable=False, requires_ramdisk=False)
+    def refresh_traits(self, task: Any) -> str:
+        """Look at the accelerators and publish what is there."""
+        kind = str(operation.kind_of(task.node))
+        # Powering a child on would power its parent on.
+        return begin(task, Operation(
+            kind=kind, step='refresh_traits', work='look',
+            in_band=ramdisk_module.can_help(task.node, kind),
+            power_on=kind != 'service' and not task.node.parent_node))
+
+    @base.deploy_step(priority=200, abortable=False)
+    def note_tenant(self, task: Any) -> None:
+        """Note that a tenant gets the node: its proofs end with it."""
+        withdraw.note_tenant(task.node)
+        saving.save(task.node)
+
+    @base.verify_step(priority=10)
+    def verify_accelerators(self, task: Any) -> None:
+        """Look once, if the host is on; nothing found fails nothing."""
+        verify.look_once(task)
+
+    def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
+        """The clean steps, with the baseline's priority as configured."""
+        steps = super().get_clean_steps(task)  # type: ignore[misc]
+        return [{**s, 'priority': CONF.accelerator.baseline_priority}
+                if s['step'] == 'apply_baseline' else dict(s) for s in steps]
+
+
+def begin(task: Any, current: Operation) -> str:
+    """Write an operation down; the periodic takes it up from there.
+
+    Everything is saved at once, so that a kill leaves all of it or nothing.
+
+    :returns: the wait state to return from the step.
+    :raises: InvalidState where the node is in no operation that has steps,
+        a later version works on it, or nothing may be begun.
+    """
+    node = task.node
+    if current.kind not in operation.WAIT_STATES:
+        raise exception.InvalidState(
+            f'a step cannot run in provision state {node.provision_state}')
+    saving.mend(node)
+    _check_known(node)
+    # What is refused begins nothing either: the end of a step that a stop
+    # switch turned down is written down like any other.
+    if current.work not in ('look', 'refuse'):
+        check_stopped(task, current.step)
+    now = elapsed_time.mark(node)
+    ramdisk = current.in_band or ramdisk_module.has_ramdisk(node, current.kind)
+    operation.store(node, current.but(
+        due=now, started=now, ramdisk=ramdisk,
+        asked=operation.asked_by(task.context),
+        changed_before=step_end.changed_before(node, current.kind),
+        deadline=now + CONF.accelerator.stable_timeout))
+    node.del_driver_internal_info(operation.RESULT_KEY)
+    async_steps.set_node_flags(
+        node, polling=True, skip_current_step=True, step_type=current.kind)
+    return str(operation.WAIT_STATES[current.kind])
+
+
+def refuse(task: Any, step: str, why: str) -> str:
+    """Let a step that cannot be begun end as refused.
+
+    A step body that raises has Ironic tear down a ramdisk that was never
+    booted, and on some boot interfaces that powers the host off.
+
+    :param why: the reason.
+    :returns: the wait state to return from the step.
+    :raises: InvalidState as ``begin`` does.
+    """
+    return begin(task, Operation(
+        kind=str(operation.kind_of(task.node)), step=step, work='refuse',
+        why=why, power_on=False, progress='refused'))
+
+
+def check_stopped(task: Any, step: str) -> None:
+    """Refuse a step that writes, resets or has an instance do so.
+
+    :raises: InvalidState while the stop switch stands.
+    """
+    stopped = write_hold.why(task)
+    if stopped:
+        raise exception.InvalidState(f'{step}: nothing is begun: {stopped}')
+
+
+def _check_known(node: Any) -> None:
+    foreign = operation.foreign(node)
+    if foreign:
+        raise exception.InvalidState(f'node {node.uuid}: {foreign}')
+
+
+def begin_apply(task: Any, step: str, given: object,
+                max_effect: str | None = None,
+                allow_disruption: object = False,
+                in_band: bool = False) -> str:
+    """Begin to bring a node to a profile.
+
+    :param given: the step's ``profile``; the next two are its arguments
+        of those names.
+    :param in_band: whether the agent in the ramdisk is one of the ways.
+    :returns: the wait state to return from the step.
+    :raises: InvalidParameterValue; InvalidState as ``begin`` does.
+    """
+    node = task.node
+    saving.mend(node)
+    check_stopped(task, step)
+    kind = str(operation.kind_of(node))
+    profile, (effect, why) = check_apply(
+        task, kind, given, max_effect, allow_disruption)
+    inline = not isinstance(given, str)
+    disruption = allow_disruption is True
+    try:
+        record = converge.begin(
+            profile, operation.load_record(node), elapsed_time.mark(node))
+        profile_snapshot.drop(node)
+        operation.store_record(node, record)
+        profile_snapshot.keep(node, profile)
+    except AccelError as exc:
+        raise exception.InvalidParameterValue(str(exc)) from exc
+    return begin(task, Operation(
+        kind=kind, step=step, profile=profile.name, inline=inline,
+        effect=str(effect), why=why, disruption=disruption,
+        in_band=in_band,
+        power_on=kind != 'service' or disruption))
+
+
+def check_apply(task: Any, kind: str, profile: object,
+                max_effect: str | None = None,
+                allow_disruption: object = False
+                ) -> tuple[Profile, tuple[Effect, str]]:
+    """Check the arguments of a step that applies a profile.
+
+    :param kind: of the operation that the step is of.
+    :returns: the profile, and the strongest reset with why it is no stronger.
+    :raises: InvalidParameterValue.
+    """
+    child_nodes.refuse(task.node)
+    disruption = _truth(allow_disruption)
+    found, _inline = given_profile(profile)
+    return found, _effect(task, kind, max_effect, disruption)
+
+
+def check_reset(node: Any, kind: str | None,
+                devices: object = None,
+                allow_disruption: object = False) -> None:
+    """Check the arguments of a step that resets devices.
+
+    :raises: InvalidParameterValue.
+    """
+    child_nodes.refuse(node)
+    if devices is not None and not (
+            isinstance(devices, list)
+            and all(isinstance(d, str) for d in devices)):
+        raise bad(f'devices: {devices!r}: expected a list of ids')
+    if kind == 'service' and not _truth(allow_disruption):
+        raise bad('allow_disruption: a device that is in use is not '
+                  'reset; expected true')
+
+
+def check_out_of_band(node: Any) -> None:
+    """Check that a node can be reached out of band.
+
+    :raises: InvalidParameterValue.
+    """
+    if without_redfish(node):
+        raise bad('apply_profile works out of band, and the node has no '
+                  'redfish_address: use apply_profile_in_band')
+
+
+def _begin_choice(task: Any, in_band: bool) -> str:
+    """Begin to find out which baseline a node has, and to bring it there.
+
+    :raises: InvalidParameterValue.
+    """
+    check_stopped(task, 'apply_baseline')
+    kind = str(operation.kind_of(task.node))
+    effect, why = _effect(task, kind, None, False)
+    profile_snapshot.drop(task.node)
+    return begin(task, Operation(
+        kind=kind, step='apply_baseline', work=baseline.WORK,
+        effect=str(effect), why=why, in_band=in_band))
+
+
+def _effect(task: Any, kind: str, asked: str | None,
+            disruption: bool) -> tuple[Effect, str]:
+    """The strongest reset that step and node allow, and why no stronger."""
+    strongest, why = host_reset.strongest_allowed(task, disruption)
+    if asked is None:
+        if kind != 'service':
+            return strongest, why or ''
+        asked = 'none'
+    try:
+        effect = Effect(asked)
+    except ValueError:
+        raise bad(f'max_effect: {asked!r}: expected one of '
+                   + ', '.join(Effect)) from None
+    if kind == 'service' and effect is not Effect.NONE and not disruption:
+        raise bad(f'allow_disruption: max_effect {effect} in a service '
+                   'step: expected allow_disruption true')
+    if effect.rank <= strongest.rank:
+        return effect, f'max_effect of the step is {effect}'
+    return strongest, why or ''
+
+
+def given_profile(given: object) -> tuple[Profile, bool]:
+    """The profile of a step's argument, and whether it is an inline one.
+
+    :raises: InvalidParameterValue.
+    """
+    try:
+        if isinstance(given, str):
+            return profiles.site_profiles().get(given), False
+        if isinstance(given, Mapping):
+            return loader.load_data(
+                given, catalog=catalogue.catalogue()), True
+    except AccelError as exc:
+        raise exception.InvalidParameterValue(str(exc)) from exc
+    raise bad(f'profile: {type(given).__name__}: expected the name of a '
+               'site profile, or a mapping')
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise bad(f'allow_disruption: {value!r}: expected true or false')
+
+
+def without_redfish(node: Any) -> bool:
+    """Whether the agent is the only way that changes a node."""
+    return shared_bmc.address(node) is None
+
+
+def bad(text: str) -> exception.InvalidParameterValue:
+    """What a step says of an argument that is not right."""
+    return exception.InvalidParameterValue(text)

@@ -1,0 +1,182 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``ironic-accel-status upgrade check``: may the conductor be upgraded?
+
+It runs where a conductor is installed, with Ironic's configuration, like
+``ironic-status``. Exit codes are oslo.upgradecheck's: 0 all well, 1 look at
+the warnings, 2 do not go on.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+import pathlib
+import sys
+from typing import Any
+
+from ironic.common import states
+import ironic.conf
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_upgradecheck import upgradecheck
+import packaging.requirements
+import sqlalchemy.exc
+
+from ironic_accel.bounded import files
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import options  # noqa: F401 - registers options
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import rows
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model import loader
+from ironic_accel.model import strict_yaml
+
+CONF = ironic.conf.CONF
+Code = upgradecheck.Code
+Result = upgradecheck.Result
+
+#: Nodes that are named; the rest is counted.
+SHOWN = 5
+#: Our hardware types with the interfaces that they cannot do without.
+NEEDED = {
+    'accel-redfish': ('accel-redfish', 'accelerator'),
+    'accel-idrac': ('accel-idrac', 'accelerator-idrac'),
+    'accel-ipmi': ('accel-ipmi', 'accelerator-ipmi')}
+
+
+class Checks(upgradecheck.UpgradeCommands):
+    """The checks, in the order in which they are shown."""
+
+    def _check_ironic(self) -> Any:
+        """The Ironic that is installed is one that we were tried with."""
+        wanted = [packaging.requirements.Requirement(r)
+                  for r in metadata.requires('ironic-accel') or ()]
+        found = metadata.version('ironic')
+        for one in wanted:
+            if one.name == 'ironic' and not one.specifier.contains(
+                    found, prereleases=True):
+                return Result(Code.FAILURE, (
+                    f'ironic {found} is installed, {one.specifier} is '
+                    'wanted: install the ironic-accel of that release'))
+        return Result(Code.SUCCESS, f'ironic {found}')
+
+    def _check_interfaces(self) -> Any:
+        """Each enabled hardware type of ours has its interfaces enabled."""
+        missing = []
+        enabled = [t for t in CONF.enabled_hardware_types if t in NEEDED]
+        for name in enabled:
+            power, vendor = NEEDED[name]
+            if power not in CONF.enabled_power_interfaces:
+                missing.append(f'{power} in enabled_power_interfaces')
+            if vendor not in CONF.enabled_vendor_interfaces:
+                missing.append(f'{vendor} in enabled_vendor_interfaces')
+        if missing:
+            return Result(Code.FAILURE, 'missing: ' + '; '.join(missing))
+        if not enabled:
+            return Result(Code.WARNING, (
+                'none of our hardware types is in enabled_hardware_types: '
+                'no node is looked after'))
+        return Result(Code.SUCCESS, ', '.join(enabled))
+
+    def _check_profiles(self) -> Any:
+        """Every site profile is valid for the version installed."""
+        folder = CONF.accelerator.profile_path
+        if not folder:
+            return Result(Code.SUCCESS, 'no profile_path is set')
+        if not pathlib.Path(folder).is_dir():
+            return Result(Code.FAILURE, (
+                f'profile_path: {folder}: expected a folder'))
+        bad = []
+        paths = sorted(pathlib.Path(folder).glob('*.yaml'))
+        for path in paths:
+            try:
+                loader.load_text(
+                    files.read_text(str(path), strict_yaml.MAX_LENGTH),
+                    source=path.name, catalog=catalogue.catalogue())
+            except AccelError as exc:
+                bad.append(str(exc))
+            except (OSError, UnicodeDecodeError) as exc:
+                bad.append(f'{path.name}: '
+                           f'{getattr(exc, "strerror", None) or exc}')
+        if bad:
+            return Result(Code.FAILURE, '; '.join(bad))
+        return Result(Code.SUCCESS, f'{len(paths)} files')
+
+    def _check_files(self) -> Any:
+        """Nobody else may write what decides on nodes."""
+        folders = [pathlib.Path(f) for f in (
+            CONF.accelerator.profile_path, CONF.accelerator.catalogue_path)
+            if f]
+        told = files.warning(str(p) for f in folders
+                             for p in (f, *sorted(f.glob('*.yaml'))))
+        if told:
+            return Result(Code.WARNING, told)
+        return Result(Code.SUCCESS)
+
+    def _check_records(self) -> Any:
+        """No node has a record that the version installed cannot read."""
+        found = [f'{r.uuid}: {why}' for r in _nodes(operation.RECORD_KEY)
+                 if (why := operation.foreign(r))]
+        if found:
+            return Result(Code.FAILURE, _some(found))
+        return Result(Code.SUCCESS)
+
+    def _check_quiet(self) -> Any:
+        """Nothing is being written: a restart can be waited with."""
+        busy = [f"{r.uuid}: {g['what']}" for r in _nodes(flash_guard.KEY)
+                if (g := flash_guard.stands(r))]
+        stuck = [f'{r.uuid}: {r.provision_state}'
+                 for r in _nodes(operation.KEY)
+                 if r.provision_state in (
+                     states.CLEANING, states.DEPLOYING, states.SERVICING)]
+        lost = [f'{uuid}: a write whose node was written over'
+                for uuid in sorted(guard_copy.lost())]
+        if busy or stuck or lost:
+            return Result(Code.WARNING, (
+                'under way, and taken up again after a restart where the '
+                'node waits: ' + _some(busy + stuck + lost)))
+        return Result(Code.SUCCESS)
+
+    _upgrade_checks = (
+        ('Release of Ironic', _check_ironic),
+        ('Enabled interfaces', _check_interfaces),
+        ('Site profiles', _check_profiles),
+        ('Who may write them', _check_files),
+        ('Records of nodes', _check_records),
+        ('Nothing being written', _check_quiet))
+
+
+def _nodes(key: str) -> list[Any]:
+    return rows.containing([f'"{key}"'], ('uuid', 'provision_state'))
+
+
+def _some(found: list[str]) -> str:
+    more = len(found) - SHOWN
+    return '; '.join(found[:SHOWN]) + (f'; {more} more' if more > 0 else '')
+
+
+def main() -> int:
+    """The command; see ``ironic-accel-status upgrade check --help``."""
+    try:
+        code: int = upgradecheck.main(
+            cfg.CONF, project='ironic', upgrade_command=Checks())
+    except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError) as exc:
+        print(f"Ironic's database cannot be read: {exc}", file=sys.stderr)
+        return int(Code.FAILURE)
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

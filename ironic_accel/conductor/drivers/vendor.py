@@ -1,0 +1,90 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The vendor interfaces: one mixin in front of Ironic's own.
+
+Ironic has no interface type for accelerators, and no hook to add one; the
+vendor slot has clean, deploy, service and verify steps, and passthru.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
+from ironic.drivers.modules import ipmitool
+from ironic.drivers.modules.redfish import vendor as redfish_vendor
+
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.drivers.agent_steps import AgentSteps
+from ironic_accel.conductor.drivers.hold_passthru import Holding
+from ironic_accel.conductor.drivers.passthru import Passthru
+from ironic_accel.conductor.drivers.steps import Steps
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.operation.first_boot import FirstBoot
+from ironic_accel.conductor.publication.properties import Properties
+from ironic_accel.conductor.upkeep.audit_periodics import Truth
+from ironic_accel.conductor.upkeep.periodics import Loop
+
+
+class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot, Loop, Truth,
+                  Properties):
+    """What every vendor interface of ours has besides the one it replaces."""
+
+    def __init__(self) -> None:
+        """Read the catalogue: a conductor whose files are not valid says so
+        when it starts, and not in the middle of a run.
+
+        :raises: BadInput, which Ironic words as a driver that cannot load.
+        """
+        super().__init__()
+        catalogue.catalogue()
+
+    def get_properties(self) -> dict[str, str]:
+        """Properties of a node that matter here."""
+        upstream: dict[str, str] = super(  # type: ignore[misc]
+            ).get_properties()
+        return {**upstream, 'accel_baseline':
+                'Site profile that the clean step apply_baseline brings '
+                'this node to. Optional.',
+                bmc_session.ACCEPT_UNREAD:
+                'List of Redfish paths of sub-resources that the BMC is '
+                'known not to answer for; a device, a collection, a task, '
+                'a job or an update resource is refused. Optional.'}
+
+
+class RedfishAccelerator(Accelerator, redfish_vendor.RedfishVendorPassthru):
+    """The life cycle of accelerators, with all of Redfish's passthru."""
+
+
+class IdracAccelerator(Accelerator, drac_vendor.DracRedfishVendorPassthru):
+    """The life cycle of accelerators, with all of the iDRAC's passthru."""
+
+    supported = True
+
+
+class IpmiAccelerator(Accelerator, ipmitool.VendorPassthru):
+    """The life cycle of accelerators, with all of ipmitool's passthru."""
+
+    def validate(self, task: Any, method: str | None = None,
+                 **kwargs: Any) -> None:
+        """Check a passthru call before anything is done.
+
+        :raises: InvalidState for a raw command while something is being
+            written: there are raw commands that cut the power.
+        """
+        super().validate(task, method, **kwargs)
+        standing = flash_guard.over(task)
+        if method == 'send_raw' and standing and not flash_guard.passes(task):
+            raise exception.InvalidState(flash_guard.word(*standing))

@@ -1,0 +1,111 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Time as it goes by for a node: it only grows, whoever counts it.
+
+Deadlines, waits and what the guard promises are times of this count. It is
+kept with the node and begins with the time of day, so that it reads like
+one; from then on it is moved on by what has gone by since:
+
+- the machine that counted last goes on with the seconds since its start,
+  which no clock setting changes;
+- another machine, or the same one started again, goes on by the clock of
+  Ironic's database, which all share; for no more than ``STEP`` at a time,
+  since that one may be set, too. It counts too little rather than too much:
+  a wait gets longer, and no guard ends early.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+
+KEY = 'accel_clock'
+
+#: Seconds that the count moves on at most where another machine takes over.
+#: Conductors are missed after a minute, by default.
+STEP = 600.0
+
+#: The longest pause of an operation, in seconds, whatever a BMC asks for.
+PAUSE = 600.0
+
+
+def now(node: Any) -> float:
+    """The time of a node, as its last ``mark`` and this machine tell it.
+
+    :param node: a node, or anything with ``driver_internal_info``.
+    """
+    mark_ = _of(node)
+    if mark_ is None:
+        return clock.now()
+    step = 0.0
+    if mark_['boot'] == clock.boot():
+        step = max(0.0, clock.steady() - float(mark_['steady']))
+    return float(mark_['at']) + step
+
+
+def foreign(node: Any) -> bool:
+    """Whether this machine has not counted a node's time yet.
+
+    It stands still for this machine until then.
+    """
+    mark_ = _of(node)
+    return mark_ is not None and mark_['boot'] != clock.boot()
+
+
+def mark(node: Any) -> float:
+    """Move the time of a node on; the caller saves the node.
+
+    :returns: it.
+    :raises: an error of the database.
+    """
+    there, shared = _of(node), clock.database()
+    at = now(node)
+    if there is not None and there['boot'] != clock.boot():
+        at += min(max(0.0, shared - there['database']), STEP)
+    node.set_driver_internal_info(KEY, {
+        'at': at, 'boot': clock.boot(), 'steady': clock.steady(),
+        'database': shared})
+    return at
+
+
+def bounded(seconds: float) -> float:
+    """How long a BMC is left alone that asks for it."""
+    if not math.isfinite(seconds):
+        return PAUSE
+    return min(max(seconds, 0.0), PAUSE)
+
+
+def pause(now_: float, until: float, kind: str) -> float:
+    """When to go on where it is asked to wait until a time.
+
+    A BMC may ask to be left alone for a year, or for ever. Ironic gives up
+    on what nobody touches within its callback timeout.
+
+    :param kind: the operation of Ironic.
+    """
+    allowed = PAUSE
+    timeout = getattr(CONF.conductor, f'{kind}_callback_timeout', 0)
+    if timeout:
+        allowed = min(allowed, timeout / 3)
+    if not math.isfinite(until):
+        return now_ + allowed
+    return min(until, now_ + allowed)
+
+
+def _of(node: Any) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = (
+        node.driver_internal_info or {}).get(KEY)
+    return found

@@ -1,0 +1,195 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The guard: nobody cuts the power of a box while it is being written.
+
+It stands under a key of its own in ``driver_internal_info``, so that
+dropping the record of a run does not drop it, and it is set in the same save
+as the intent that it protects. No clock ends it: whoever looks at the box
+does (``guarding``), or an operator by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import datetime
+import threading
+from typing import Any
+import weakref
+
+from ironic.common import exception
+from ironic import objects
+
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import guard_copy
+
+KEY = 'accel_guard'
+
+#: What Ironic forgets of the agent when it acts on the power, before the
+#: power interface is asked (ironic/conductor/utils.py,
+#: wipe_internal_info_on_power_off). Copies stay in memory: a second copy of
+#: a token in the database would not be masked by the API.
+AGENT_KEYS = ('agent_url', 'agent_secret_token', 'agent_verify_ca',
+              'agent_start_attempted', 'agent_cached_clean_steps',
+              'agent_cached_deploy_steps', 'agent_cached_service_steps')
+
+_remembered: dict[str, dict[str, Any]] = {}
+_ours: weakref.WeakSet[Any] = weakref.WeakSet()
+_ours_lock = threading.Lock()
+
+
+def stands(node: Any) -> dict[str, Any] | None:
+    """The guard of a node, or None.
+
+    ``what`` it guards; ``kind``: ``action``, ``reset`` of the host, or
+    ``busy`` for what goes on without us; ``since`` and ``longest``, by the
+    time of the node and in seconds, how long what nobody can tell of is
+    given; ``state``: ``begun``, ``running``, ``unknown`` or ``quiet``;
+    ``until``, epoch seconds, is for people.
+
+    :param node: a node, or anything with ``driver_internal_info``.
+    """
+    guard: dict[str, Any] | None = (
+        node.driver_internal_info or {}).get(KEY)
+    return guard or None
+
+
+def over(task: Any) -> tuple[dict[str, Any], Any] | None:
+    """The guard that a task's node stands under, and whose it is.
+
+    A child node (a DPU) stands under its parent's too: what is written to
+    it is written by its parent, and it lives in the parent's power.
+    """
+    node = task.node
+    standing = _anywhere(node)
+    if standing is None and node.parent_node:
+        try:
+            node = objects.Node.get_by_uuid(task.context, node.parent_node)
+        except exception.NodeNotFound:
+            return None
+        standing = _anywhere(node)
+    return (standing, node) if standing else None
+
+
+def _anywhere(node: Any) -> dict[str, Any] | None:
+    """The guard of a node, also where somebody wrote over it."""
+    standing = stands(node)
+    if standing is None:
+        kept = guard_copy.overwritten(node)
+        standing = kept.values.get(KEY) if kept else None
+    return standing
+
+
+def put(node: Any, what: str, now: float, longest: float,
+        kind: str = 'action') -> None:
+    """Set the guard; the caller saves the node.
+
+    :param what: what must not be cut, in a few words.
+    :param now: the time of the node (``elapsed``).
+    :param longest: seconds that it takes at most, as far as is known.
+    """
+    before = stands(node)
+    node.set_driver_internal_info(KEY, {
+        'what': what, 'kind': kind, 'since': now, 'longest': longest,
+        'state': 'begun', 'quiet': 0, 'moved': now, 'last': '',
+        'told': False, 'until': clock.now() + longest,
+        'over': bool(before and kind == 'reset'
+                     and before.get('kind') != 'reset')})
+    remember(node)
+
+
+def change(node: Any, **values: Any) -> dict[str, Any]:
+    """Note what was seen of what is guarded; the caller saves the node."""
+    found = {**(stands(node) or {}), **values}
+    node.set_driver_internal_info(KEY, found)
+    return found
+
+
+def end_reset(node: Any) -> None:
+    """A host reset is over, or was given up; the caller saves the node.
+
+    It writes nothing itself; what was guarded before is guarded on.
+    """
+    standing = stands(node)
+    if standing is None or standing.get('kind') != 'reset':
+        return
+    if standing.get('over'):
+        change(node, kind='action', quiet=0, state='unknown', over=False)
+    else:
+        drop(node)
+
+
+def drop(node: Any) -> None:
+    """Take the guard away; the caller saves the node."""
+    node.del_driver_internal_info(KEY)
+    _remembered.pop(node.uuid, None)
+
+
+def remember(node: Any) -> None:
+    """Keep what Ironic would wipe, until the guard is dropped."""
+    info = node.driver_internal_info
+    found = {k: info[k] for k in AGENT_KEYS if k in info}
+    if found:
+        _remembered[node.uuid] = found
+
+
+def forget(node: Any) -> None:
+    """Keep nothing of an agent whose power we are about to cut."""
+    _remembered.pop(node.uuid, None)
+
+
+def give_back(node: Any) -> None:
+    """Restore what Ironic wiped before it asked; the caller saves."""
+    for key, value in _remembered.get(node.uuid, {}).items():
+        if key not in node.driver_internal_info:
+            node.set_driver_internal_info(key, value)
+
+
+def word(guard: dict[str, Any], node: Any) -> str:
+    """Say why something is refused."""
+    until = datetime.datetime.fromtimestamp(guard['until'], datetime.UTC)
+    when = (f'until about {until:%Y-%m-%d %H:%M:%S} UTC'
+            if guard['until'] > clock.now()
+            else 'for longer than it should take')
+    return (f"flash in progress on {guard['what']} of node {node.uuid} "
+            f'{when}; cutting the power now can destroy the device: try '
+            'again later')
+
+
+@contextlib.contextmanager
+def passing(task: Any) -> Iterator[None]:
+    """Let the power actions of this task pass: they are our own.
+
+    The task itself is marked, not the thread: Ironic waits for a power state
+    in another one.
+    """
+    with _ours_lock:
+        _ours.add(task)
+    try:
+        yield
+    finally:
+        with _ours_lock:
+            _ours.discard(task)
+
+
+def passes(task: Any) -> bool:
+    """Whether this task is our own, or its parent is reset by one.
+
+    Ironic powers child nodes off with their parent, by tasks of its own.
+    """
+    with _ours_lock:
+        if task in _ours:
+            return True
+        parent = task.node.parent_node
+        return parent is not None and any(
+            t.node is not None and t.node.uuid == parent for t in _ours)

@@ -1,0 +1,307 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What was seen, kept where Ironic keeps such things.
+
+The whole inventory goes to the node's inspection data (LONGTEXT), beside
+what an inspection put there; a summary to ``driver_internal_info``; firmware
+to the node's firmware components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic.common import exception
+from ironic.drivers.modules import inspect_utils
+from ironic import objects
+from oslo_log import log
+
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import verification
+from ironic_accel.model import carry_over
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model import identity
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Way
+from ironic_accel.model import serialization
+
+LOG = log.getLogger(__name__)
+
+SUMMARY_KEY = 'accel_summary'
+#: When a tenant was gone (epoch seconds): what was seen from inside of the
+#: host before may be otherwise now, and a BMC cannot tell.
+INSIDE_KEY = 'accel_inside_void'
+#: Our part of the node's ``plugin_data``.
+PLUGIN_KEY = 'accelerators'
+#: Firmware components of ours; all others are somebody else's.
+ROW_PREFIX = 'accel:'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """What was stored, and when (epoch seconds).
+
+    :ivar looks: when each way of ``seen_via`` last looked itself: what it
+        alone can see is carried over from there.
+    """
+
+    inventory: Inventory
+    at: float
+    ways: tuple[Way, ...] = ()
+    plan: Mapping[str, Any] | None = None
+    looks: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def load(task: Any) -> Stored | None:
+    """What was stored last, or None."""
+    data = _data(task)
+    raw = (data.get('plugin_data') or {}).get(PLUGIN_KEY)
+    if raw is None:
+        return None
+    try:
+        return read(raw)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        LOG.warning('The stored inventory of node %(node)s is not read: '
+                    '%(why)s', {'node': task.node.uuid, 'why': repr(exc)})
+        return None
+
+
+def read(raw: Mapping[str, Any]) -> Stored:
+    """What was stored, out of our part of the plugin data.
+
+    :raises: KeyError, TypeError, ValueError or AttributeError for anything
+        else that an inspection put under that name.
+    """
+    if 'at' not in raw or 'inventory' not in raw:
+        raise ValueError("expected 'inventory' and 'at'")
+    return Stored(
+        serialization.inventory_from_dict(raw['inventory']), raw['at'], tuple(
+            way_from(w) for w in raw.get('ways') or ()), raw.get('plan'),
+        dict(raw.get('looks') or {}))
+
+
+def written(stored: Stored) -> dict[str, Any]:
+    """Our part of the plugin data; ``read`` reads it back."""
+    return {'inventory': serialization.inventory_to_dict(stored.inventory),
+            'at': stored.at, 'ways': [_way_to(w) for w in stored.ways],
+            'plan': dict(stored.plan) if stored.plan else None,
+            'looks': dict(stored.looks)}
+
+
+def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
+         plan: Mapping[str, Any] | None = None,
+         now: float | None = None,
+         looks: Mapping[str, float] | None = None) -> None:
+    """Store an inventory; the caller saves the node (the summary).
+
+    :param ways: what could be done on it, so that it can be planned from.
+    :param plan: the document of the plan that was made of it.
+    :param looks: when each way looked, where not all did now.
+    """
+    at = clock.shared() if now is None else now
+    when = {w: at for w in inventory.seen_via} | {
+        w: t for w, t in (looks or {}).items() if w in inventory.seen_via}
+    data = _data(task)
+    plugin = dict(data.get('plugin_data') or {})
+    plugin[PLUGIN_KEY] = written(
+        Stored(inventory, at, tuple(ways), plan, when))
+    _store(task, data.get('inventory') or {}, plugin)
+    task.node.set_driver_internal_info(
+        SUMMARY_KEY, summary(inventory, at))
+
+
+def _way_to(way: Way) -> dict[str, Any]:
+    return {'name': way.name,
+            'burns': [[*ref, burn.lane, [list(r) for r in burn.also_writes],
+                       burn.at_reset] for ref, burn in way.burns.items()],
+            'sets': sorted(list(ref) for ref in way.sets),
+            'resets': dict(way.resets),
+            'commits': [[*ref, there] for ref, there in way.commits.items()]}
+
+
+def way_from(raw: Mapping[str, Any]) -> Way:
+    return Way(
+        raw['name'],
+        {(device, name): Burn(lane, tuple((a, b) for a, b in also),
+                              at_reset=any(more))
+         for device, name, lane, also, *more in raw['burns']},
+        frozenset((a, b) for a, b in raw['sets']),
+        {k: Effect(v) for k, v in raw['resets'].items()},
+        {(a, b): there for a, b, there in raw.get('commits', ())})
+
+
+def summary(inventory: Inventory, at: float) -> dict[str, Any]:
+    """What fits ``driver_internal_info``: counts, not devices."""
+    kinds: dict[str, int] = {}
+    for device in inventory.devices:
+        kinds[device.kind] = kinds.get(device.kind, 0) + 1
+    return {'at': at, 'host': inventory.host, 'complete': inventory.complete,
+            'devices': dict(sorted(kinds.items())),
+            'warnings': len(inventory.warnings)}
+
+
+def known_ids(task: Any, inventory: Inventory) -> Inventory:
+    """The inventory with the ids that devices had in the stored one."""
+    stored = load(task)
+    if stored is None:
+        return inventory
+    return identity.rejoin(inventory, identity.identities(stored.inventory))
+
+
+def whole(task: Any, inventory: Inventory, ways: Iterable[Way] = ()
+          ) -> tuple[Inventory, tuple[Way, ...]]:
+    """A complete look, with what only another way can see.
+
+    What state that is in is kept only where no tenant can have changed it.
+
+    :returns: the inventory, with the ids that devices had, and the ways,
+        with those that were not open to this look.
+    """
+    node, ways = task.node, tuple(ways)
+    state = not verification.had_tenant(node) and not (
+        node.driver_internal_info or {}).get(INSIDE_KEY)
+    stored = load(task)
+    if stored is None:
+        return inventory, ways
+    seen = identity.rejoin(inventory, identity.identities(stored.inventory))
+    seen = carry_over.carried(seen, stored.inventory, state)
+    return seen, carry_over.ways(ways, stored.ways, seen)
+
+
+def looks(task: Any, own: Inventory, now: float) -> dict[str, float]:
+    """When each way last looked itself (epoch seconds), with a new look."""
+    stored = load(task)
+    known = {} if stored is None else {
+        w: stored.looks.get(w, stored.at) for w in stored.inventory.seen_via}
+    return known | dict.fromkeys(own.seen_via, now)
+
+
+def tenant_gone(node: Any) -> None:
+    """Do not vouch any more for what was seen inside; the caller saves.
+
+    Whatever was seen until now, it was before this: also where the clock of
+    the database was set back since.
+    """
+    last = (node.driver_internal_info.get(SUMMARY_KEY) or {}).get('at', 0.0)
+    node.set_driver_internal_info(INSIDE_KEY, max(clock.shared(), last))
+
+
+def seen_inside(node: Any, own: Inventory) -> None:
+    """Vouch for it again, if a look that was stored was one from inside.
+
+    Not before it is stored: what is there until then is of the tenant's
+    time. The caller saves the node.
+    """
+    if carry_over.INSIDE & set(own.seen_via):
+        node.del_driver_internal_info(INSIDE_KEY)
+
+
+def sync_firmware(task: Any, inventory: Inventory) -> None:
+    """Bring the node's firmware components up to what was seen.
+
+    A component that does not tell its version leaves its row as it was:
+    unknown is not a version. Rows of ours whose hardware is gone are
+    removed; Ironic itself never does.
+    """
+    rows = {r.component: r for r in objects.FirmwareComponentList
+            .get_by_node_id(task.context, task.node.id)}
+    seen: set[str] = set()
+    for device in inventory.devices:
+        for part in device.components:
+            name = f'{ROW_PREFIX}{device.id}/{part.name}'[:255]
+            seen.add(name)
+            if part.running is None:
+                continue
+            values = {'current_version': part.running[:255],
+                      'vendor': device.vendor, 'model': device.model,
+                      'serial_number': device.serial}
+            _put_row(task, rows.get(name), name, values)
+    for name in set(rows) - seen:
+        if name.startswith(ROW_PREFIX):
+            _drop_row(task, rows[name])
+
+
+def forget(task: Any) -> int:
+    """Remove the stored inventory and our firmware components.
+
+    What an inspection stored beside it stays; the caller saves the node.
+
+    :returns: how many firmware components were removed.
+    """
+    data = _data(task)
+    plugin = dict(data.get('plugin_data') or {})
+    if isinstance(plugin.get(PLUGIN_KEY), dict):
+        # A list is upstream's.
+        del plugin[PLUGIN_KEY]
+        _store(task, data.get('inventory') or {}, plugin)
+    ours = [r for r in objects.FirmwareComponentList.get_by_node_id(
+        task.context, task.node.id) if r.component.startswith(ROW_PREFIX)]
+    for row in ours:
+        _drop_row(task, row)
+    return len(ours)
+
+
+def _put_row(task: Any, row: Any, name: str,
+             values: Mapping[str, Any]) -> None:
+    if row is None:
+        saving.write(task.node, lambda: objects.FirmwareComponent(
+            task.context, node_id=task.node.id, component=name,
+            **values).create())
+        return
+    changed = {k: v for k, v in values.items() if getattr(row, k) != v}
+    if changed:
+        for key, value in changed.items():
+            setattr(row, key, value)
+        saving.save_row(task.node, row)
+
+
+def _drop_row(task: Any, row: Any) -> None:
+    """Remove a row. Ironic has no call for it: its objects only add."""
+    from ironic.db.sqlalchemy import api as db_api
+    from ironic.db.sqlalchemy import models
+
+    def drop() -> None:
+        with db_api._session_for_write() as session:
+            session.query(models.FirmwareComponent).filter_by(
+                id=row.id).delete()
+
+    saving.write(task.node, drop)
+
+
+def _store(task: Any, inventory: Any, plugin: Mapping[str, Any]) -> None:
+    """Store inspection data where the operator has them stored."""
+    def put() -> None:
+        inspect_utils.store_inspection_data(
+            task.node, inventory, plugin, task.context)
+
+    if CONF.inventory.data_backend == 'database':
+        saving.write(task.node, put)
+    else:
+        # An object store has no transactions, and may take its time.
+        saving.check(task.node)
+        put()
+
+
+def _data(task: Any) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = inspect_utils.get_inspection_data(
+            task.node, task.context)
+    except exception.NodeInventoryNotFound:
+        return {}
+    return found

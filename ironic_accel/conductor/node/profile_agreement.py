@@ -1,0 +1,243 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the conductors of a cloud tell each other of their site profiles.
+
+A proof and its trait mean what the profile of that name says. Where two
+conductors have different profiles under one name, the trait would mean two
+things, and neither publishes it until they agree again.
+
+Ironic's table of conductors has no room for anything of ours, and the nodes
+are what every conductor sees. So each conductor keeps a beacon on one of its
+nodes: its name, and the digest of each of its site profiles. Beacons of a
+conductor that Ironic does not count as online any more say nothing. Which of
+two is the later one its number tells, and no clock: one that stays behind on
+a node that the conductor lost would win by a clock that was set back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import threading
+from typing import Any
+
+from ironic.common import exception
+from ironic.conductor import task_manager
+from ironic import objects
+from oslo_log import log
+
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config.options import HARDWARE_TYPES
+from ironic_accel.conductor.config import profiles as profiles_module
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import rows
+from ironic_accel.conductor.node import saving
+from ironic_accel.model.errors import AccelError
+
+LOG = log.getLogger(__name__)
+
+#: ``host``, ``number``, ``at`` (epoch seconds, for people) and ``profiles``
+#: (name to digest).
+KEY = 'accel_site'
+#: Characters of a digest: what is compared is told apart by less.
+SHORT = 16
+#: Seconds for which what the others said is not asked for again.
+FRESH = 10.0
+#: Nodes that are tried for one beacon: a locked one is no place.
+TRIED = 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Beacon:
+    """What one conductor said last.
+
+    :ivar number: of the beacons that the conductor wrote, this one.
+    :ivar node: the uuid of the node that it stands on.
+    """
+
+    host: str
+    number: int
+    profiles: Mapping[str, str]
+    node: str
+
+
+class Agreement:
+    """What this conductor knows of the others' profiles."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = float('-inf')
+        self._others: tuple[Beacon, ...] = ()
+        self._told: dict[str, str] = {}
+        #: What Ironic calls this conductor.
+        self.host: str = CONF.host
+
+    def differing(self) -> Mapping[str, str]:
+        """The site profiles that another conductor has otherwise.
+
+        A profile that another conductor does not have is no difference: no
+        trait says two things then.
+
+        :returns: by name, which conductor that is.
+        """
+        now = clock.steady()
+        with self._lock:
+            if not 0 <= now - self._asked < FRESH:
+                self._others = others(self.host)
+                self._asked = now
+            ours = own()
+            found = {}
+            for beacon in self._others:
+                for name, digest in beacon.profiles.items():
+                    if ours.get(name, digest) != digest:
+                        found[name] = beacon.host
+            self._tell(found)
+        return found
+
+    def forget(self) -> None:
+        """Ask the others again next time."""
+        with self._lock:
+            self._asked = float('-inf')
+
+    def _tell(self, found: dict[str, str]) -> None:
+        """Say what changed, once."""
+        for name, host in found.items():
+            if self._told.get(name) != host:
+                LOG.error('Profile %(name)s is not the same on conductor '
+                          '%(host)s: neither publishes it', {
+                              'name': name, 'host': host})
+        for name in set(self._told) - set(found):
+            LOG.info('Profile %s is the same on all conductors again', name)
+        self._told = found
+
+
+_instance: Agreement | None = None
+_instance_lock = threading.Lock()
+
+
+def agreement() -> Agreement:
+    """What this conductor knows of the others' profiles."""
+    global _instance
+    with _instance_lock:
+        if _instance is None:
+            _instance = Agreement()
+        return _instance
+
+
+def differing() -> Mapping[str, str]:
+    """The site profiles that another conductor has otherwise."""
+    return agreement().differing()
+
+
+def own() -> dict[str, str]:
+    """The digests of this conductor's site profiles, by name."""
+    return {name: profile.digest[:SHORT]
+            for name, profile in profiles_module.site_profiles().all().items()}
+
+
+def others(host: str) -> tuple[Beacon, ...]:
+    """The newest beacon of every other conductor that is online.
+
+    :param host: the conductor whose others they are.
+    """
+    newest: dict[str, Beacon] = {}
+    for beacon in _beacons():
+        known = newest.get(beacon.host)
+        if known is None or known.number < beacon.number:
+            newest[beacon.host] = beacon
+    newest.pop(host, None)
+    if not newest:
+        return ()
+    online = _online()
+    return tuple(b for name, b in sorted(newest.items()) if name in online)
+
+
+def announce(manager: Any, context: Any, interface: type) -> None:
+    """Have a beacon of this conductor that says what is so.
+
+    :param interface: the vendor interface whose nodes are looked after.
+    """
+    _announce(manager, context, interface)
+    # Whoever differs says so, whether or not anything is published.
+    differing()
+
+
+def _announce(manager: Any, context: Any, interface: type) -> None:
+    profiles = own()
+    host = getattr(manager, 'host', None) or CONF.host
+    agreement().host = host
+    if not _online() - {host}:
+        # Nobody reads it; whoever comes is told by the next pass.
+        return
+    mine = [b for b in _beacons() if b.host == host]
+    last = max(mine, key=lambda b: b.number, default=None)
+    if last is not None and last.profiles == profiles:
+        return
+    if last is None and not profiles:
+        return
+    nodes = [uuid for uuid, driver, *_rest in manager.iter_nodes(
+        filters={'reserved': False, 'include_children': True})
+        if driver in HARDWARE_TYPES]
+    if last is not None and last.node in nodes:
+        nodes = [last.node, *(n for n in nodes if n != last.node)]
+    number = 1 if last is None else last.number + 1
+    for uuid in nodes[:TRIED]:
+        if _put(context, uuid, interface, {
+                'host': host, 'number': number, 'at': clock.now(),
+                'profiles': profiles}):
+            break
+
+
+def _put(context: Any, uuid: str, interface: type,
+         value: Mapping[str, Any]) -> bool:
+    try:
+        with task_manager.acquire(
+                context, uuid, shared=False, retry=False,
+                purpose='telling of the site profiles') as task:
+            if not isinstance(getattr(task.driver, 'vendor', None),
+                              interface):
+                return False
+            operation.check_size({**task.node.driver_internal_info,
+                                  KEY: dict(value)})
+            task.node.set_driver_internal_info(KEY, dict(value))
+            saving.save(task.node)
+            return True
+    except AccelError as exc:
+        LOG.warning('Cannot store the digests of the site profiles on '
+                    'node %(node)s: %(why)s', {'node': uuid, 'why': exc})
+        return False
+    except (exception.NodeLocked, exception.NodeNotFound):
+        return False
+
+
+def _online() -> set[str]:
+    """The names of the conductors that Ironic counts as online."""
+    return set(objects.Conductor.dbapi.get_online_conductors())
+
+
+def _beacons() -> list[Beacon]:
+    found = []
+    for row in rows.containing([f'"{KEY}"'], ('uuid',)):
+        raw = (row.driver_internal_info or {}).get(KEY)
+        if not raw:
+            continue
+        try:
+            # One of an earlier version has no number: it is the first.
+            found.append(Beacon(raw['host'], int(raw.get('number', 0)),
+                                dict(raw['profiles']), row.uuid))
+        except (KeyError, TypeError, ValueError) as exc:
+            LOG.warning('What node %(node)s has under %(key)s is not read: '
+                        '%(why)s', {'node': row.uuid, 'key': KEY,
+                                    'why': repr(exc)})
+    return found

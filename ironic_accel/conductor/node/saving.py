@@ -1,0 +1,323 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The one way to save: fenced, whole or not at all, and tried again.
+
+A conductor that was cut off from the database, or stopped for longer than
+its heartbeat may be, can lose a node to another one and not know it. What it
+remembers of the node is stale then, and Ironic saves whole columns: it would
+wipe out what the other one has begun since. So every save carries a fencing
+token: a generation that grows by one with each save of ours and a mark that
+no other save has. One UPDATE of the node's row compares it, and with it
+reservation and provision state, in the same transaction as whatever is
+written; where they are not as they were read, nothing is.
+
+What Ironic's own code saves cannot be compared: ``check`` is called right
+before it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterator
+import contextlib
+import json
+from typing import Any, TypeVar
+import uuid
+
+from ironic.common import exception
+from ironic.conductor import utils as manager_utils
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
+from oslo_log import log
+import sqlalchemy
+
+from ironic_accel.conductor.node import guard_copy
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+
+LOG = log.getLogger(__name__)
+
+#: The token in ``driver_internal_info``: ``GENERATION:MARK``.
+KEY = 'accel_fence'
+
+#: The type of our lines in the history of nodes.
+EVENT_TYPE = 'accelerator'
+
+#: How often a failed write to the database is tried again: within about
+#: eight seconds, as long as a restart of a database or a failover takes.
+TRIES = 6
+
+Answer = TypeVar('Answer')
+
+#: What an event without a worker changes on a node (ironic 39,
+#: conductor/task_manager.py process_event).
+_OF_AN_EVENT = frozenset({'provision_state', 'target_provision_state'})
+
+#: What will fail again: the values are at fault, not the database.
+_FOR_GOOD = (db_exc.DBConstraintError, db_exc.DBDataError,
+             db_exc.DBDuplicateEntry, db_exc.DBReferenceError,
+             db_exc.DBNonExistentTable, db_exc.DBNotSupportedError)
+
+
+class NotOurs(AccelError):
+    """The node was taken from us: nothing may be written any more."""
+
+
+def passes(exc: BaseException) -> bool:
+    """Whether an error of the database may be gone at the next try."""
+    return isinstance(exc, (
+        db_exc.DBError, sqlalchemy.exc.OperationalError,
+        sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError,
+        sqlalchemy.exc.PendingRollbackError, exception.TemporaryFailure,
+    )) and not isinstance(exc, _FOR_GOOD)
+
+
+_retried = oslo_db_api.wrap_db_retry(
+    max_retries=TRIES, retry_interval=0.125, max_retry_interval=4,
+    retry_on_disconnect=True, retry_on_deadlock=True,
+    exception_checker=passes)
+
+
+def token(node: Any) -> str | None:
+    """The token that a node was read with, or None before the first."""
+    found = (node.driver_internal_info or {}).get(KEY)
+    return str(found) if found else None
+
+
+def generation(node: Any) -> int:
+    """The generation of a node's token; 0 before the first."""
+    return guard_copy.generation(node.driver_internal_info)
+
+
+def save(node: Any, forget: bool = False, touch: bool = False,
+         past: int | None = None) -> None:
+    """Save what changed on a node that is still ours.
+
+    :param node: a node that is locked by us, as it was read and changed.
+    :param forget: leave no token behind, where the node is not in our care.
+    :param touch: tell Ironic that its operation is alive, too.
+    :param past: the generation of what was put back from the mirror.
+    :raises: NotOurs; nothing was written then. An error of the database
+        where it lasts.
+    """
+    old = token(node)
+    number = max(generation(node), past or 0) + 1
+    new = None if forget else f'{number}:{uuid.uuid4().hex[:12]}'
+    _put(node, new)
+    changed = set(node._changed_fields)
+
+    def attempt() -> None:
+        # A save that was rolled back has made the object look clean.
+        node._changed_fields |= changed
+        # A connection may break after the commit: our own new token tells.
+        with _fenced(node, {old, new}, changed):
+            if past is None:
+                _check_kept(node, number)
+            node.save()
+            guard_copy.follow(node)
+            if touch:
+                node.touch_provisioning()
+
+    try:
+        _retried(attempt)()
+    except BaseException:
+        _put(node, old)
+        raise
+
+
+def mend(node: Any) -> bool:
+    """Put back what somebody wrote over, and save it.
+
+    It comes before anything else that is done to a node that was locked.
+
+    :returns: whether anything was.
+    :raises: NotOurs.
+    """
+    kept = guard_copy.overwritten(node)
+    if kept is None:
+        return False
+    text = guard_copy.words(kept)
+    LOG.error('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    history(node, text)
+    guard_copy.restore(node, kept)
+    save(node, past=kept.generation)
+    return True
+
+
+def write(node: Any, function: Callable[[], Answer]) -> Answer:
+    """Write to other tables of Ironic's, if the node is still ours.
+
+    :param function: what writes; to the database alone, since it is called
+        again where that fails.
+    :raises: NotOurs; nothing was written then.
+    """
+    def attempt() -> Answer:
+        with _fenced(node, {token(node)}):
+            return function()
+
+    answer: Answer = _retried(attempt)()
+    return answer
+
+
+def save_row(node: Any, row: Any) -> None:
+    """Save another object of Ironic's, if its node is still ours.
+
+    :raises: NotOurs; nothing was written then.
+    """
+    changed = set(row._changed_fields)
+
+    def attempt() -> None:
+        row._changed_fields |= changed
+        row.save()
+
+    write(node, attempt)
+
+
+def check(node: Any) -> None:
+    """Make sure that a node is still ours, right before something is done
+    that the database cannot undo.
+
+    :raises: NotOurs.
+    """
+    def attempt() -> None:
+        with _fenced(node, {token(node)}):
+            pass
+
+    _retried(attempt)()
+
+
+def history(node: Any, event: str, *, error: bool = False,
+            user: str | None = None, project: str | None = None) -> None:
+    """Put a line into the history of a node that is still ours.
+
+    :param error: whether it is the node's ``last_error`` too; the caller
+        saves the node.
+    :raises: NotOurs.
+    """
+    write(node, lambda: manager_utils.node_history_record(
+        node, event=event, event_type=EVENT_TYPE, error=error, user=user,
+        project=project))
+
+
+def process_event(task: Any, event: str,
+                  target_state: str | None = None) -> None:
+    """Change the provision state of a node that is still ours.
+
+    :raises: NotOurs. An error of the database where it lasts.
+    """
+    node = task.node
+    before = node.provision_state
+
+    def attempt() -> None:
+        if node.provision_state == before:
+            with _fenced(node, {token(node)}):
+                task.process_event(event, target_state=target_state)
+            return
+        # Ironic's state machine has gone on, and takes the event once: it is
+        # the row alone that has not, or of which nobody knows.
+        node._changed_fields |= _OF_AN_EVENT
+        with _fenced(node, {token(node)}, _OF_AN_EVENT):
+            node.save()
+
+    _retried(attempt)()
+
+
+def resume(task: Any, kind: str) -> None:
+    """Hand a step that is over back to Ironic; it releases the task.
+
+    :raises: NotOurs.
+    """
+    check(task.node)
+    manager_utils.notify_conductor_resume_operation(task, kind)
+
+
+def _check_kept(node: Any, number: int) -> None:
+    """Make sure that nobody wrote over what is kept besides.
+
+    :param number: the generation that is about to be saved.
+    :raises: NotOurs: the next tick puts it back first.
+    """
+    kept = guard_copy.of(node)
+    if kept is not None and kept.generation > number:
+        raise NotOurs(
+            'what is known of a write under way was written over',
+            node=node.uuid, error_class=ErrorClass.TRANSIENT,
+            expected=f'saved {kept.generation} times',
+            seen=f'saved {number - 1} times')
+
+
+def _put(node: Any, value: str | None) -> None:
+    if value is None:
+        node.del_driver_internal_info(KEY)
+    else:
+        node.set_driver_internal_info(KEY, value)
+
+
+@contextlib.contextmanager
+def _fenced(node: Any, tokens: Collection[str | None],
+            changed: Collection[str] = ()) -> Iterator[None]:
+    """A transaction in which a node's row is ours, or nothing is written.
+
+    Whatever Ironic's objects write within is part of it: its sessions of
+    one thread share a transaction (oslo.db's enginefacade).
+
+    :param changed: fields that differ from the row, besides those that the
+        object tells of.
+    :raises: NotOurs.
+    """
+    from ironic.db.sqlalchemy import api as db_api
+    from ironic.db.sqlalchemy import models
+    table = models.Node.__table__
+    mine = [table.c.id == node.id, table.c.reservation == node.reservation,
+            sqlalchemy.or_(*(_is(table, t) for t in tokens))]
+    if 'provision_state' not in {*changed, *node._changed_fields}:
+        mine.append(table.c.provision_state == node.provision_state)
+    with db_api._session_for_write() as session:
+        # It changes nothing and locks the row, where the row is as it was.
+        held = session.execute(sqlalchemy.update(table).where(*mine).values(
+            id=table.c.id, updated_at=table.c.updated_at))
+        if held.rowcount != 1:
+            raise _not_ours(session, table, node)
+        yield
+
+
+def _is(table: Any, value: str | None) -> Any:
+    """Whether a row has a token, or has none, as an SQL condition."""
+    info = sqlalchemy.type_coerce(
+        table.c.driver_internal_info, sqlalchemy.Text)
+    if value is None:
+        return sqlalchemy.or_(info.is_(None), sqlalchemy.not_(
+            info.contains(f'"{KEY}": ', autoescape=True)))
+    return info.contains(json.dumps({KEY: value})[1:-1], autoescape=True)
+
+
+def _not_ours(session: Any, table: Any, node: Any) -> NotOurs:
+    """What is said of a node that is not as it was read."""
+    there = session.execute(sqlalchemy.select(
+        table.c.reservation, table.c.provision_state,
+        table.c.driver_internal_info).where(
+            table.c.id == node.id)).one_or_none()
+    seen = 'no such node' if there is None else _words(
+        there.reservation, there.provision_state,
+        (there.driver_internal_info or {}).get(KEY))
+    return NotOurs(
+        'the node is no longer ours', node=node.uuid,
+        error_class=ErrorClass.TRANSIENT, seen=seen, expected=_words(
+            node.reservation, node.provision_state, token(node)))
+
+
+def _words(reservation: str | None, state: str | None,
+           found: str | None) -> str:
+    return (f'reserved by {reservation} in {state}, saved '
+            f"{(found or '0').partition(':')[0]} times")

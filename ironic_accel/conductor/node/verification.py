@@ -1,0 +1,128 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Proofs: that a node was read back as a site profile declares.
+
+A proof is what an IS trait stands on. It is void when the profile has
+changed, when conductors differ about it, when a tenant had the node since,
+or when it is too old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+from ironic.common import states
+
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import profile_agreement
+from ironic_accel.model.profile import Profile
+
+KEY = 'accel_proofs'
+#: Set by a deploy; what was proved before a tenant had the node is void once
+#: the tenant is gone.
+TENANT_KEY = 'accel_tenant'
+
+#: Seconds by which a proof may have been made later than now: conductors ask
+#: the database for its time now and then.
+AHEAD = 300.0
+
+#: States of a node that nobody has.
+FREE = frozenset({
+    states.ENROLL, states.MANAGEABLE, states.AVAILABLE, states.CLEANING,
+    states.CLEANWAIT, states.CLEANFAIL, states.INSPECTFAIL})
+
+
+def of(node: Any) -> dict[str, dict[str, Any]]:
+    """Proofs by profile: ``digest``, ``at`` (shared time), ``devices``."""
+    return dict((node.driver_internal_info or {}).get(KEY) or {})
+
+
+def keep(node: Any, profile: Profile, devices: Iterable[str],
+         now: float | None = None) -> None:
+    """Note that a profile was proved; the caller saves the node.
+
+    :param now: when the oldest of what proves it was read (epoch seconds).
+    """
+    found = of(node)
+    found[profile.name] = {
+        'digest': profile.digest, 'devices': sorted(set(devices)),
+        'at': clock.shared() if now is None else now}
+    node.set_driver_internal_info(KEY, found)
+
+
+def drop(node: Any, names: Collection[str]) -> None:
+    """Forget some proofs; the caller saves the node."""
+    left = {k: v for k, v in of(node).items() if k not in names}
+    if left:
+        node.set_driver_internal_info(KEY, left)
+    else:
+        node.del_driver_internal_info(KEY)
+
+
+def on_devices(node: Any, devices: Collection[str]) -> set[str]:
+    """The profiles whose proofs rest on one of these devices.
+
+    :param devices: their ids.
+    """
+    wanted = set(devices)
+    return {name for name, proof in of(node).items()
+            if wanted & set(proof['devices'])}
+
+
+def had_tenant(node: Any) -> bool:
+    """Whether a tenant had the node and is gone.
+
+    The provision state tells, not the instance: a node that is deployed by
+    hand has none.
+    """
+    info = node.driver_internal_info or {}
+    return (bool(info.get(TENANT_KEY)) and not node.instance_uuid
+            and node.provision_state in FREE)
+
+
+def too_old(at: float, now: float) -> bool:
+    """Whether a proof of then (epoch seconds) has gone past its age.
+
+    How old one is that was made later than now, nobody knows: the clock of
+    the database was set back since, or it was a conductor's that went ahead.
+    """
+    oldest = CONF.accelerator.proof_max_age
+    return bool(oldest) and not -AHEAD <= now - at <= oldest
+
+
+def void(node: Any, profiles: Mapping[str, Profile],
+         now: float | None = None) -> dict[str, str]:
+    """The proofs that no longer hold, each with why.
+
+    :param profiles: the site profiles as they are now.
+    """
+    now = clock.shared() if now is None else now
+    differing = profile_agreement.differing() if of(node) else {}
+    out = {}
+    for name, proof in of(node).items():
+        profile = profiles.get(name)
+        if profile is None:
+            out[name] = 'the profile is gone'
+        elif profile.digest != proof['digest']:
+            out[name] = 'the profile has changed'
+        elif name in differing:
+            out[name] = f'conductor {differing[name]} has it otherwise'
+        elif too_old(proof['at'], now):
+            out[name] = 'the proof is too old'
+        elif had_tenant(node):
+            out[name] = 'a tenant had the node'
+    return out

@@ -1,0 +1,125 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The stop switch: nothing new is begun, what runs is watched to its end.
+
+The option ``[accelerator]allow_writes`` stops all nodes of a conductor, and
+is read again at SIGHUP; a hold stops one node, and those that are written to
+in the same run: its children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import saving
+from ironic_accel.faces import view
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+
+LOG = log.getLogger(__name__)
+
+#: ``reason``, ``by`` (a user's id or null) and ``at`` (epoch seconds, for
+#: people: a hold has no end of its own).
+KEY = 'accel_hold'
+
+
+class Held(AccelError):
+    """Nothing may be begun now; nothing was saved and nothing was begun."""
+
+
+def of(node: Any) -> Mapping[str, Any] | None:
+    """The hold of a node, or None.
+
+    :param node: a node, or anything with ``driver_internal_info``.
+    """
+    found: Mapping[str, Any] | None = (
+        node.driver_internal_info or {}).get(KEY)
+    return found or None
+
+
+def writes() -> bool:
+    """Whether this conductor may write.
+
+    A value that is no boolean is told by oslo.config when it is read, not
+    at SIGHUP: whoever mistyped it meant to stop rather than to go on, and
+    an exception here would end the runs that are to be watched.
+    """
+    try:
+        return bool(CONF.accelerator.allow_writes)
+    except cfg.ConfigFileValueError as exc:
+        LOG.error('Writes are switched off: %s', exc)
+        return False
+
+
+def why(task: Any) -> str | None:
+    """Why nothing new may be begun on a node, or None.
+
+    :param task: of the node; its children are asked too, because they are
+        written to in its runs.
+    """
+    if not writes():
+        return ('writes are switched off on conductor '
+                f'{CONF.host} ([accelerator]allow_writes is not true)')
+    # What Ironic's core wrote over in a child is seen through; the node
+    # itself is mended before anything is done to it.
+    for kind, node in (('node', task.node), *(
+            ('child node', child)
+            for child in guard_copy.seen_through(child_nodes.of(task)))):
+        hold = of(node)
+        if hold is not None:
+            return f'{kind} {node.uuid} is {view.held(hold)}'
+    return None
+
+
+def check(task: Any) -> None:
+    """Make sure that a write, a reset or a power on may begin.
+
+    :raises: Held.
+    """
+    found = why(task)
+    if found:
+        raise Held(f'nothing is begun: {found}', node=task.node.uuid,
+                   error_class=ErrorClass.TRANSIENT,
+                   todo='it goes on by itself once that is lifted')
+
+
+def put(node: Any, reason: str, asked: Mapping[str, str]) -> None:
+    """Hold a node, and save it.
+
+    :param asked: who asks (``operation.asked_by``).
+    :raises: NotOurs.
+    """
+    node.set_driver_internal_info(KEY, {
+        'reason': reason, 'by': asked.get('user'), 'at': clock.now()})
+    saving.history(node, f'held, no write or reset begins: {reason}',
+                   user=asked.get('user'), project=asked.get('project'))
+    saving.save(node)
+
+
+def lift(node: Any, reason: str, asked: Mapping[str, str]) -> None:
+    """Let a node go on, and save it.
+
+    :raises: NotOurs.
+    """
+    node.del_driver_internal_info(KEY)
+    saving.history(node, f'no longer held: {reason}',
+                   user=asked.get('user'), project=asked.get('project'))
+    saving.save(node)

@@ -1,0 +1,190 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Where a node is observed and written to: its BMC, and its children's.
+
+One plan spans them: a DPU's mode is set through its own BMC, and the reset
+that activates it is the host's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from ironic.common import exception
+
+from ironic_accel.conductor.access import agent_backend
+from ironic_accel.conductor.access.agent_backend import AgentBackend
+from ironic_accel.conductor.access.agent_client import AgentCalls
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.access import ipmi_backend
+from ironic_accel.conductor.access.ipmi_backend import IpmiBackend
+from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.converge.composite import Both
+from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+from ironic_accel.redfish.backend import NAME
+
+
+def backend(task: Any, current: Operation) -> Backend:
+    """The backend of a node, with those of its children in it.
+
+    A child in maintenance is left out: hands are off it, and a DPU whose
+    BMC is dead does not keep its host's other devices from anything.
+
+    :raises: Unreachable where the node's own BMC does not answer; AccelError
+        where there is no way to the node.
+    """
+    agent = AgentBackend(AgentCalls(task)) if current.in_band else None
+    if shared_bmc.address(task.node) is None:
+        if agent is None and task.node.driver == ipmi_backend.DRIVER:
+            return Both({ipmi_backend.NAME: IpmiBackend(task)})
+        if agent is None:
+            raise AccelError(
+                'there is no way to the accelerators of this node',
+                error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
+                expected='a redfish_address, or a step in band')
+        return Both({agent_backend.NAME: agent})
+    own = bmc_session.backend(task.node)
+    if task.node.parent_node:
+        standing = flash_guard.over(task)
+        return ReadOnlyBackend(own, 'a child node is changed by steps of its '
+                        'parent', standing is not None)
+    ways: dict[str, Backend] = {NAME: own}
+    for child in child_nodes.of(task):
+        if child.maintenance or shared_bmc.address(child) is None:
+            continue
+        name = way_name(child)
+        inner: Backend = ChildBackend(child, name)
+        why = child_nodes.at_work(child, current.disruption)
+        if why:
+            inner = ReadOnlyBackend(inner, why)
+        ways[name] = inner
+    if agent is None:
+        return Both(ways)
+    return Both({**ways, agent_backend.NAME: agent},
+                # Whoever only watches learns from the BMC, too, that the
+                # host was cut off.
+                needed=() if current.work == 'watch' else (
+                    agent_backend.NAME,))
+
+
+def way_name(child: Any) -> str:
+    """The name of the way through a child's BMC."""
+    return f'{NAME}-{child.name or child.uuid[:8]}'
+
+
+class ChildBackend(Delegating):
+    """The BMC of a child node, connected to when it is first needed.
+
+    One that does not answer makes an inventory incomplete; it is the host's
+    BMC alone without which there is no inventory at all.
+
+    :param node: the child node.
+    :param name: of the way through its BMC.
+    """
+
+    def __init__(self, node: Any, name: str) -> None:
+        self._node = node
+        self._name = name
+        self._connected: Backend | None = None
+
+    def _target(self) -> Backend:
+        if self._connected is None:
+            try:
+                self._connected = bmc_session.backend(self._node, self._name)
+            except exception.IronicException as exc:
+                raise self._unreachable(
+                    str(exc), ErrorClass.NEEDS_OPERATOR) from exc
+            except Unreachable as exc:
+                raise self._unreachable(
+                    exc.detail.summary, exc.detail.error_class) from exc
+        return self._connected
+
+    def _unreachable(self, why: str, kind: ErrorClass) -> Unreachable:
+        """That it is this BMC which does not answer, and not the host's."""
+        name = self._node.name or self._node.uuid
+        return Unreachable(f'the BMC of child node {name} is unreachable: '
+                           f'{why}', error_class=kind, node=self._node.uuid)
+
+    def observe(self) -> Inventory:
+        """Take the child's inventory; see ports.Backend."""
+        try:
+            return super().observe()
+        except Unreachable as exc:
+            if exc.detail.node == self._node.uuid:
+                raise
+            raise self._unreachable(
+                exc.detail.summary, exc.detail.error_class) from exc
+
+
+class ReadOnlyBackend(Delegating):
+    """A backend through which nothing is written.
+
+    What was begun before is still polled.
+
+    :param why: why nothing is written, in a few words.
+    :param changing: whether another step changes the system just now: what
+        is seen then is no basis for anything.
+    """
+
+    def __init__(self, backend: Backend, why: str,
+                 changing: bool = False) -> None:
+        super().__init__(backend)
+        self._why = why
+        self._changing = changing
+
+    def observe(self) -> Inventory:
+        """Take the inventory; see ports.Backend."""
+        seen = super().observe()
+        if not self._changing:
+            return seen
+        why = 'the parent node is changing it'
+        return dataclasses.replace(
+            seen, complete=False, lacking=(*seen.lacking, why),
+            warnings=(*seen.warnings, Warned('parent', why)))
+
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
+        """None."""
+        return ()
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin nothing.
+
+        :raises: Rejected.
+        """
+        raise Rejected(self._why)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Commit nothing."""
+        return ()

@@ -1,0 +1,306 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How an operation ends: its result, the traits, Ironic's next step.
+
+What counts as done is the result record that is written here, never the
+provision state alone: Ironic may call a clean done whose step never ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic.common import states
+from oslo_log import log
+
+from ironic_accel.conductor.access import agent_backend
+from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import history
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.operation.context import profile_of
+from ironic_accel.conductor.operation import step_end
+from ironic_accel.conductor.publication import publish
+from ironic_accel.conductor.publication import withdraw
+from ironic_accel.converge.outcome import Converged
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import word
+
+LOG = log.getLogger(__name__)
+
+#: Refusals kept in the result; the whole plan is in the inventory data.
+SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of an operation that still has to be carried out.
+
+    :ivar error: why it failed, or None.
+    :ivar plan: the document of the last plan, or None.
+    :ivar facts: more for the result.
+    """
+
+    operation: Operation
+    error: Detail | None = None
+    plan: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
+
+    @classmethod
+    def restored(cls, current: Operation) -> Ending:
+        """The end of an operation whose restore is over."""
+        result = dict(current.outcome or {})
+        raw = result.get('error')
+        return cls(current, Detail.from_dict(raw) if raw else None,
+                   result=result)
+
+    def finish(self, task: Any) -> None:
+        """Restore the power, write the result, hand back to Ironic.
+
+        It releases the task: nothing may be done with it afterwards.
+        """
+        current = operation.load(task.node) or self.operation
+        result = self.result or _result(task, current, self)
+        _forget_reset(task.node)
+        if current.phase != 'restore' and _is_left(task.node, result, current):
+            now = elapsed_time.now(task.node)
+            operation.store(task.node, current.but(
+                phase='restore', outcome=result, due=now, failures=0,
+                deadline=now + CONF.accelerator.busy_timeout,
+                progress=f'back to {current.restore}'
+                if current.restore else 'looking once more'))
+            saving.save(task.node, touch=True)
+            return
+        kept = task.node.driver_internal_info.get(operation.RESULT_KEY)
+        if current.work == 'watch':
+            # The result is that of the step which this one outlived.
+            result = kept or result
+        nothing = step_end.untouched(task.node, current)
+        _close(task, current, result)
+        if current.step == operation.BY_ITSELF and kept:
+            # Nobody asked for this look: the result is what was asked for.
+            task.node.set_driver_internal_info(operation.RESULT_KEY, kept)
+            saving.save(task.node)
+        if current.writes:
+            child_nodes.look_again(task)
+        if self.error is None or current.work == 'watch':
+            _resume(task, current)
+        else:
+            _give_up(task, current, self.error, nothing)
+
+
+def to_restore(result: Mapping[str, Any], current: Operation) -> str | None:
+    """The power state that is to be restored at the end, or None."""
+    done = result['error'] is None and current.restore == states.POWER_ON
+    return None if done else current.restore
+
+
+def _is_left(node: Any, result: Mapping[str, Any],
+             current: Operation) -> bool:
+    """Whether something comes before an operation is handed back.
+
+    What is still guarded is seen idle first, and then the power is restored.
+    Neither is waited for where nobody knows yet what became of a write: the
+    step ends, and the write is watched.
+    """
+    record = operation.load_record(node)
+    if current.work == 'watch' or (
+            flash_guard.stands(node) and record and record.intent):
+        return False
+    return bool(flash_guard.stands(node) or to_restore(result, current))
+
+
+def converged(ctx: Context, outcome: Converged) -> Ending:
+    """Publish what was proved: read back on a box that is idle."""
+    flash_guard.drop(ctx.node)
+    profile = profile_of(ctx.node, ctx.operation)
+    seen = ctx.backend.last
+    facts: dict[str, Any] = {
+        'profile': profile.name, 'digest': profile.digest,
+        'proved': len(outcome.proofs),
+        'volatile': sorted({f'{p.item.device}/{p.item.name}'
+                            for p in outcome.proofs if not p.lasts})[:SHOWN]}
+    if seen is not None:
+        facts.update(publish.take(ctx, seen, outcome.plan, profile))
+    return Ending(ctx.operation, None, outcome.plan.to_dict(), facts)
+
+
+def refused(task: Any, current: Operation) -> Ending:
+    """The end of a step that its own arguments or the node turn down."""
+    return Ending(current, Detail(
+        f'refused, nothing was begun: {current.why}',
+        ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
+
+
+def not_restored(task: Any, current: Operation, why: Detail) -> Operation:
+    """An operation whose host is not in the power state that it had.
+
+    A failure says so too; what was proved stays proved, and the node's
+    ``last_error`` and history have the power.
+    """
+    text = (f'the host is not back to {current.restore}: {why.summary}; look '
+            'at its power')
+    LOG.error('Node %(node)s: %(text)s', {
+        'node': task.node.uuid, 'text': text})
+    result = {**(current.outcome or {}), 'not_restored': current.restore}
+    raw = result.get('error')
+    if raw:
+        error = Detail.from_dict(raw)
+        result['error'] = dataclasses.replace(
+            error, summary=f'{error.summary}; {text}').to_dict()
+    else:
+        saving.history(task.node, text, error=True)
+    return current.but(outcome=result)
+
+
+def fail(task: Any, current: Operation, error: Detail) -> None:
+    """End an operation that failed; it releases the task."""
+    Ending(current, error).finish(task)
+
+
+def _result(task: Any, current: Operation, end: Ending) -> dict[str, Any]:
+    refused = list((end.plan or {}).get('refused') or ())
+    outcome = 'done'
+    if end.error is not None:
+        outcome = ('refused' if refused or current.work == 'refuse'
+                   else 'failed')
+    elif current.work == 'apply':
+        outcome = 'converged'
+    # The times of day are for people; how long it took is counted.
+    now = clock.now()
+    seconds = round(elapsed_time.now(task.node) - current.started, 1)
+    result: dict[str, Any] = {
+        'id': current.id, 'operation': current.kind, 'step': current.step,
+        'outcome': outcome, 'profile': current.profile or None,
+        'started': now - seconds, 'finished': now, 'seconds': seconds,
+        'writes': current.writes, 'resets': current.resets,
+        'requests': current.requests, 'asked': dict(current.asked),
+        'changed_before': current.changed_before, 'error': None}
+    result.update(end.facts)
+    if refused:
+        result['refused'] = refused[:SHOWN]
+        result['refused_count'] = len(refused)
+    if end.error is not None:
+        error = dataclasses.replace(end.error, node=task.node.uuid)
+        result['error'] = error.to_dict()
+    return result
+
+
+def _forget_reset(node: Any) -> None:
+    """A reset that did not come about is not guarded any longer.
+
+    It writes nothing: the next run decides anew what is to be activated.
+    """
+    record = operation.load_record(node)
+    if record and record.intent and record.intent.kind == 'reset':
+        operation.store_record(
+            node, dataclasses.replace(record, intent=None))
+        flash_guard.end_reset(node)
+
+
+def watch_on(task: Any) -> None:
+    """Go on watching what a failed step leaves running on the box.
+
+    Whoever watches lifts the guard as soon as it is over, so that nobody is
+    refused for longer than need be.
+    """
+    node = task.node
+    standing = flash_guard.stands(node)
+    if standing is None:
+        return
+    record = operation.load_record(node)
+    intent = record.intent if record else None
+    now = elapsed_time.mark(node)
+    in_band = intent is not None and intent.way == agent_backend.NAME
+    if in_band:
+        # Ironic has forgotten the agent with the step; it is still there.
+        flash_guard.give_back(node)
+    operation.store(node, Operation(
+        kind='idle', step='watch', work='watch', state=node.provision_state,
+        due=now, started=now, power_on=False, in_band=in_band,
+        progress=str(standing['what'])))
+    saving.save(node)
+
+
+def _close(task: Any, current: Operation,
+           result: Mapping[str, Any]) -> None:
+    """Forget the operation, keep its result and what the next inherits."""
+    node = task.node
+    node.set_driver_internal_info(operation.RESULT_KEY, dict(result))
+    node.del_driver_internal_info(operation.KEY)
+    node.del_driver_internal_info(operation.PROFILE_KEY)
+    record = operation.load_record(node)
+    if record is not None:
+        record = record.finished()
+        if record.is_empty:
+            node.del_driver_internal_info(operation.RECORD_KEY)
+        else:
+            operation.store_record(node, record)
+    if result['error'] is None:
+        history.record(node, current, _words(current, result))
+    saving.save(node)
+
+
+def _words(current: Operation, result: Mapping[str, Any]) -> str:
+    what = f'{current.step} {current.profile}'.strip()
+    return (f"{what}: {result['outcome']} in {result['seconds']} s, "
+            f"{result['writes']} writes, {result['resets']} host resets, "
+            f"{result['requests']} requests to look")
+
+
+def _resume(task: Any, current: Operation) -> None:
+    if current.kind != 'idle':
+        step_end.resume(task, current)
+
+
+def _give_up(task: Any, current: Operation, error: Detail,
+             nothing: bool) -> None:
+    _end_in_failure(task, current, error, nothing)
+    if task.node is not None:
+        watch_on(task)
+
+
+def _end_in_failure(task: Any, current: Operation, error: Detail,
+                    nothing: bool) -> None:
+    node = task.node
+    text = word(dataclasses.replace(error, node=node.uuid))
+    if current.kind == 'idle':
+        saving.history(node, text, error=True)
+        saving.save(node)
+        return
+    if current.step == 'apply_baseline' and current.kind == 'clean' \
+            and CONF.accelerator.baseline_on_failure == 'quarantine':
+        _quarantine(task, text)
+        _resume(task, current)
+        return
+    step_end.fail(task, current, text, nothing)
+
+
+def _quarantine(task: Any, text: str) -> None:
+    """Let cleaning go on, and nobody on the node."""
+    node = task.node
+    withdraw.withdraw(task, withdraw.everything())
+    node.maintenance = True
+    node.maintenance_reason = f'accelerator baseline: {text}'
+    saving.history(node, text, error=True)
+    saving.save(node)

@@ -1,0 +1,127 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The guard follows the box: renewed by seeing, ended by seeing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_log import log
+
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation.context import Context
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge import write_watch
+from ironic_accel.model.device import Inventory
+
+LOG = log.getLogger(__name__)
+
+#: Looks in a row that have to find a box idle before it counts as idle: a
+#: background copy begins a moment after the task of a push is over.
+QUIET = 2
+
+#: How often the longest time may pass without any progress before somebody
+#: is told.
+STUCK = 2
+
+
+def follow(ctx: Context) -> None:
+    """Take into the guard what a tick has seen; the caller saves the node.
+    """
+    polled, seen = ctx.backend.polled, ctx.backend.last
+    if isinstance(polled, Running):
+        running(ctx, polled.summary, polled.percent)
+    elif seen is not None and seen.busy:
+        what = seen.busy[0]
+        if flash_guard.stands(ctx.node) is None:
+            # It goes on without an intent of ours, as a background copy.
+            flash_guard.put(ctx.node, f'{what.kind} {what.summary or what.ref}'
+                      .strip(), ctx.now,
+                      CONF.accelerator.forgotten_burn_timeout, 'busy')
+        running(ctx, what.summary, what.percent)
+    elif flash_guard.stands(ctx.node) is not None:
+        if seen is None or seen.held or is_open(ctx):
+            flash_guard.change(ctx.node, state='unknown', quiet=0)
+        else:
+            quiet(ctx)
+
+
+def running(ctx: Context, summary: str, percent: int | None) -> None:
+    """The box says that it goes on."""
+    standing = flash_guard.stands(ctx.node)
+    if standing is None:
+        return
+    last = f'{summary} {percent}'
+    values = {'state': 'running', 'quiet': 0, 'last': last}
+    if last != standing.get('last'):
+        values['moved'] = ctx.now
+    standing = flash_guard.change(ctx.node, **values)
+    stuck = ctx.now - standing.get('moved', ctx.now)
+    longest = standing.get('longest', 0.0)
+    if stuck > STUCK * longest and not standing.get('told'):
+        flash_guard.change(ctx.node, told=True)
+        _alert(ctx, standing, summary, stuck)
+
+
+def quiet(ctx: Context) -> bool:
+    """A look found the box idle; whether that ends the guard."""
+    standing = flash_guard.stands(ctx.node) or {}
+    looks = int(standing.get('quiet', 0)) + 1
+    if looks >= QUIET:
+        flash_guard.drop(ctx.node)
+        return True
+    flash_guard.change(ctx.node, state='quiet', quiet=looks)
+    return False
+
+
+def is_open(ctx: Context) -> bool:
+    """Whether it is not known yet what became of a write of ours."""
+    record = operation.load_record(ctx.node)
+    intent = record.intent if record else None
+    return ctx.operation.ticket is not None or (
+        intent is not None and intent.kind == 'action') or bool(
+        record and write_watch.may_run(record, ctx.now, ctx.pace.gone))
+
+
+def must_be_over(node: Any, now: float) -> bool:
+    """Whether what nobody can tell of has had as long as the longest takes.
+
+    What the box last said to be running is looked for once more.
+
+    :param now: the time of the node.
+    """
+    standing = flash_guard.stands(node)
+    return standing is None or bool(
+        standing.get('state') != 'running'
+        and now > standing.get('since', now) + standing.get('longest', 0.0))
+
+
+def idle(seen: Inventory) -> bool:
+    """Whether a look tells that nothing is under way on a box."""
+    return not seen.busy and not seen.held
+
+
+def _alert(ctx: Context, standing: dict[str, object], summary: str,
+           seconds: float) -> None:
+    text = (f"the write to {standing['what']} has shown no progress for "
+            f'{int(seconds // 60)} minutes ("{summary}"), twice as long as '
+            'the longest one takes; the power stays guarded until the BMC '
+            'says that it is over. Look at the BMC; where nothing is written '
+            'any more: baremetal accelerator unlock '
+            f'{ctx.node.uuid} --reason ...')
+    LOG.error('Node %(node)s: %(text)s', {
+        'node': ctx.node.uuid, 'text': text})
+    saving.history(ctx.node, text, error=True)

@@ -1,0 +1,140 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A backend as the conductor lends it to the loop.
+
+It counts what goes to the BMC, keeps what was seen last, and stands between
+two nodes that share a BMC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+import zlib
+
+from ironic_accel.conductor.access import agent_backend
+from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import history
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.operation.node_journal import check_ours
+from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import GO
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+
+
+class GuardedBackend(Delegating):
+    """The backend of one tick.
+
+    :param task: a task that holds the node exclusively.
+    :param current: the operation that it works for.
+    :param backend: the backend that does the work.
+    :param burns: whether images may be written at all; without it no way
+        can, and a plan that needs it is refused before anything is begun.
+    :ivar burns: as given.
+    :ivar last: what was seen last, or None.
+    :ivar polled: what the last poll said, or None where a look came after.
+    :ivar writes: writes begun.
+    :ivar requests: requests that observations took.
+    """
+
+    def __init__(self, task: Any, current: Operation, backend: Backend,
+                 burns: bool = True) -> None:
+        super().__init__(backend)
+        self._task = task
+        self._current = current
+        self.burns = burns
+        self.last: Inventory | None = None
+        self.polled: Poll | None = None
+        self.writes = 0
+        self.requests = 0
+
+    def observe(self) -> Inventory:
+        """Look at the box; see ports.Backend."""
+        self.last, self.polled = None, None
+        seen = super().observe()
+        self.last = seen
+        self.requests += seen.requests
+        return seen
+
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
+        """What can be done, and may be; see ports.Backend."""
+        ways = super().ways(inventory, pushes)
+        if self.burns:
+            return ways
+        return tuple(dataclasses.replace(w, burns={}) for w in ways)
+
+    def all_ways(self, inventory: Inventory,
+                 pushes: Collection[Push] = ()) -> tuple[Way, ...]:
+        """What can be done at all, whatever this operation may do."""
+        return super().ways(inventory, pushes)
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write, if the node and its BMC are still ours.
+
+        :raises: NotOurs; Rejected where another node has just begun to
+            write through the same BMC: the journal looked before our intent
+            was saved, this is the look after it.
+        """
+        other = (None if action.way == agent_backend.NAME
+                 else shared_bmc.writing(self._task))
+        if other:
+            raise Rejected(
+                f'node {other} writes through the same BMC',
+                retry_after=5 + zlib.crc32(
+                    self._task.node.uuid.encode()) % 11,
+                error_class=ErrorClass.TRANSIENT)
+        history.note(self._task.node, self._current, action, image)
+        # Nothing that takes time comes between this look and the write.
+        check_ours(self._task, self._current)
+        self.writes += 1
+        try:
+            return super().start(action, image, spec, force)
+        except Rejected as exc:
+            if exc.retry_after is not None:
+                exc.retry_after = elapsed_time.bounded(exc.retry_after)
+            raise
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Make running firmware the fallback too; see ports.Backend.
+
+        :raises: NotOurs, Held.
+        """
+        write_hold.check(self._task)
+        check_ours(self._task, self._current)
+        return super().commit(refs)
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write; see ports.Backend."""
+        self.polled = None
+        if ticket.get(GO):
+            # It sends the second request of a write that was begun.
+            check_ours(self._task, self._current)
+        self.polled = super().poll(ticket)
+        return self.polled

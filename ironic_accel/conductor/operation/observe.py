@@ -1,0 +1,173 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Work that is no convergence: a look at the box, and device resets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import types
+from typing import Any
+
+
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.operation import ownership_followup
+from ironic_accel.conductor.operation import update_followup
+from ironic_accel.conductor.operation import wake
+from ironic_accel.conductor.publication import publish
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Running
+from ironic_accel.model import carry_over
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
+
+
+#: The progress of an operation whose last look lacked stored devices: the
+#: next whole look that lacks them too takes them for gone.
+_LOST = 'devices are no longer listed, looking once more'
+
+
+def look(ctx: Context) -> Ending | None:
+    """Inventory the box, power it on for that if need be, and publish."""
+    seen = ctx.backend.observe()
+    if seen.host == 'off':
+        if ctx.operation.power_on:
+            return wake.power_on(ctx)
+        return Ending(ctx.operation, facts={
+            'note': 'host off: not inventoried', **_counts(seen)})
+    late = ctx.now > ctx.operation.deadline
+    if seen.busy or (not seen.complete and not late):
+        return wait(ctx, seen)
+    if not late and (seen.partial or _fewer(ctx, seen)):
+        return wait(ctx, seen, next(
+            (u.words for u in seen.unread if u.kinds or u.facts or u.holds),
+            _LOST))
+    facts = publish.take(ctx, seen)
+    if not seen.complete:
+        # What is there is published; that nobody could wait for the rest is
+        # told all the same.
+        end = wait(ctx, seen)
+        return None if end is None else Ending(
+            ctx.operation, end.error, facts={**_counts(seen), **facts})
+    if 'withheld' in facts and ownership_followup.may_wait(ctx):
+        return None
+    return Ending(ctx.operation, facts={**_counts(seen), **facts})
+
+
+def _fewer(ctx: Context, seen: Inventory) -> bool:
+    """Whether devices are missing, for the first time in this operation."""
+    stored = inventory_store.load(ctx.task)
+    if stored is None or ctx.operation.progress == _LOST:
+        return False
+    whole, _ways = inventory_store.whole(ctx.task, seen)
+    return bool(carry_over.missing(whole, stored.inventory))
+
+
+def reset(ctx: Context) -> Ending | None:
+    """Reset devices: begin it, and on later ticks see what became of it."""
+    if ctx.operation.ticket is not None:
+        return _poll(ctx, ctx.operation.ticket)
+    seen = ctx.backend.observe()
+    if seen.host == 'off':
+        return wake.power_on(ctx)
+    if seen.busy or not seen.complete:
+        return wait(ctx, seen)
+    seen = inventory_store.known_ids(ctx.task, seen)
+    way, devices = _resettable(ctx, seen)
+    if not devices:
+        return Ending(ctx.operation, Detail(
+            'none of the devices can be reset by itself',
+            ErrorClass.NEEDS_OPERATOR,
+            expected=', '.join(ctx.operation.devices) or 'any device',
+            seen=', '.join(d.id for d in seen.devices) or 'no device'))
+    action = Action('reset', way, tuple(
+        Change(Item(d.id, d.kind, 'device', None), None) for d in devices),
+        Effect.DEVICE_RESET)
+    write_hold.check(ctx.task)
+    # Saved as begun before it is: a reset is not made twice.
+    ctx.change(ticket={}, progress='resetting devices')
+    flash_guard.put(ctx.node, ', '.join(d.id for d in devices[:3]), ctx.now,
+              ctx.pace.lost)
+    saving.save(ctx.node)
+    ticket = ctx.backend.start(action)
+    ctx.change(ticket=dict(ticket), due=ctx.now + ctx.pace.poll)
+    return None
+
+
+def _resettable(ctx: Context, seen: Inventory) -> tuple[str, list[Device]]:
+    wanted = set(ctx.operation.devices)
+    for way in ctx.backend.ways(seen):
+        found = [d for d in seen.devices if d.id in way.resets
+                 and (not wanted or d.id in wanted)]
+        if found:
+            return way.name, found
+    return '', []
+
+
+def _poll(ctx: Context, ticket: Mapping[str, Any]) -> Ending | None:
+    if ticket:
+        state = ctx.backend.poll(ticket)
+        if isinstance(state, Running):
+            if ctx.now > ctx.operation.deadline:
+                return Ending(ctx.operation, Detail(
+                    'the devices did not come back from their reset',
+                    ErrorClass.NEEDS_OPERATOR, running=state.summary))
+            ctx.change(due=ctx.now + ctx.pace.poll, progress=state.summary,
+                       percent=state.percent)
+            return None
+        if isinstance(state, Ended):
+            bad = [r for r in state.results if not r.ok]
+            if bad:
+                return Ending(ctx.operation, bad[0].detail or Detail(
+                    'the device was not reset', device=bad[0].ref[0]))
+    ctx.change(work='look', ticket=None, due=ctx.now)
+    return None
+
+
+def wait(ctx: Context, seen: Inventory, why: str = '') -> Ending | None:
+    """Look again later at a box that is not stable; the end, past the
+    deadline.
+
+    :param why: what is waited for, where the look itself does not say it.
+    """
+    what = why or seen.unready
+    if seen.busy:
+        what = f'waiting for {seen.busy[0].kind} {seen.busy[0].summary}'
+    if ctx.now > ctx.operation.deadline:
+        return Ending(ctx.operation, Detail(
+            f'no stable look at the box in time: {what}',
+            ErrorClass.TRANSIENT, todo='try again'))
+    ctx.change(due=ctx.now + ctx.pace.look, progress=what, percent=None,
+               failures=0)
+    return None
+
+
+def _counts(seen: Inventory) -> dict[str, Any]:
+    return {'host': seen.host, 'complete': seen.complete,
+            'found': len(seen.devices)}
+
+
+WORK: Mapping[str, Callable[[Context], Ending | None]] = (
+    types.MappingProxyType({'look': look, 'reset': reset,
+                            'watch': update_followup.watch}))

@@ -1,0 +1,136 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Looks at two nodes, one after another, when a device has moved.
+
+The node that it left is looked at first, and takes its traits back; then the
+node that has it now. Each look is an operation of its own under its own
+lock, begun by the conductor that the node belongs to: no worker ever holds
+two nodes, and what is still to be looked at stands in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from ironic.conductor import task_manager
+from oslo_log import log
+
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.publication import device_ownership
+
+LOG = log.getLogger(__name__)
+
+#: Looks of ours at one node for the same reason: ``since`` (what they are
+#: for), ``at`` (the last) and ``times``.
+LOOKS_KEY = 'accel_looks'
+#: A node that does not let itself be looked at is not powered on for ever.
+MOST = 3
+#: Looks of the loop between two looks at a box that waits for another one.
+PATIENCE = 6
+
+#: States in which a host that is off is powered on for a look.
+FREE = frozenset({states.MANAGEABLE, states.AVAILABLE})
+
+
+def may_wait(ctx: Context) -> bool:
+    """Let a look wait until another node has given a device up.
+
+    It waits until the deadline of the look, and not at all for a node that
+    cannot be looked at; the traits stay withheld then, and are looked for
+    again once that node has given up its claim.
+    """
+    doubt = device_ownership.doubt_of(ctx.node)
+    if doubt.obstacles or ctx.now > ctx.operation.deadline:
+        device_ownership.tell(ctx.node, f'traits stay withheld: {doubt.words}')
+        return False
+    ctx.change(due=ctx.now + PATIENCE * ctx.pace.look, progress=doubt.words,
+               percent=None, failures=0)
+    return True
+
+
+def begin_looks(manager: Any, context: Any, interface: type) -> None:
+    """Begin the looks that are called for, at nodes of this conductor.
+
+    :param interface: the vendor interface whose nodes are looked after.
+    """
+    waiting = device_ownership.waiting()
+    if not waiting:
+        return
+    wanted = called_for(waiting)
+    mine = manager.iter_nodes(
+        filters={'uuid_in': sorted(wanted), 'reserved': False,
+                 'include_children': True,
+                 'maintenance': False,
+                 'provision_state_in': sorted(device_ownership.LOOKED_AT)})
+    for uuid, *_rest in mine if wanted else ():
+        try:
+            with task_manager.acquire(
+                    context, uuid, shared=False, retry=False,
+                    purpose='looking for a moved device') as task:
+                if isinstance(getattr(task.driver, 'vendor', None),
+                              interface):
+                    _begin(task, wanted[uuid])
+        except (exception.NodeLocked, exception.NodeNotFound):
+            LOG.debug('Node %s is looked at another time', uuid)
+
+
+def called_for(waiting: list[Any]) -> Mapping[str, float]:
+    """The nodes to be looked at, with when the reason for it arose.
+
+    :param waiting: rows of nodes that wait for others.
+    """
+    there = device_ownership.nodes({
+        w.node for row in waiting for w in device_ownership.waits_of(row)})
+    wanted: dict[str, float] = {}
+    for row in waiting:
+        waits = device_ownership.waits_of(row)
+        still = [w for w in waits
+                 if not device_ownership.over(w, there.get(w.node))]
+        since = max(w.since for w in waits)
+        for uuid in {w.node for w in still} or {str(row.uuid)}:
+            wanted[uuid] = max(since, wanted.get(uuid, 0.0))
+    return wanted
+
+
+def _begin(task: Any, since: float) -> None:
+    """Begin a look at a locked node, if none is under way or just was."""
+    node = task.node
+    current = operation.load(node)
+    if operation.kind_of(node) != 'idle' or current is not None \
+            or operation.foreign(node):
+        return
+    now = clock.shared()
+    looks = (node.driver_internal_info or {}).get(LOOKS_KEY) or {}
+    if looks.get('since') != since:
+        looks = {'since': since, 'times': 0, 'at': 0.0}
+    if looks['times'] >= MOST \
+            or now - looks['at'] < CONF.accelerator.stable_timeout:
+        return
+    node.set_driver_internal_info(LOOKS_KEY, {
+        **looks, 'times': looks['times'] + 1, 'at': now})
+    begun = elapsed_time.mark(node)
+    operation.store(node, Operation(
+        kind='idle', step=operation.BY_ITSELF, work='look',
+        state=node.provision_state, due=begun, started=begun,
+        deadline=begun + CONF.accelerator.stable_timeout,
+        power_on=node.provision_state in FREE))
+    saving.save(node)

@@ -1,0 +1,357 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One tick of an operation, and its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import states
+from oslo_log import log
+
+from ironic_accel.conductor.access import ramdisk
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.operation import baseline
+from ironic_accel.conductor.operation import completion
+from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation import context
+from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.operation import first_boot
+from ironic_accel.conductor.operation import guard_followup
+from ironic_accel.conductor.operation import host_reset
+from ironic_accel.conductor.operation import node_journal
+from ironic_accel.conductor.operation import observe
+from ironic_accel.conductor.operation import update_followup
+from ironic_accel.conductor.operation import wake
+from ironic_accel.conductor.publication import publish
+from ironic_accel.converge import advance as converge
+from ironic_accel.converge.outcome import Converged
+from ironic_accel.converge.outcome import Failed
+from ironic_accel.converge.outcome import PowerOn
+from ironic_accel.converge.outcome import Refused
+from ironic_accel.converge.outcome import Reset
+from ironic_accel.converge.outcome import Wait
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.record import Record
+
+LOG = log.getLogger(__name__)
+
+#: Seconds for which one tick goes on where nothing has to be waited for:
+#: eight GPUs are eight settings, and need not be eight passes.
+CHAIN = 10.0
+
+#: Poll intervals until another look after somebody else was in the way.
+RETRY = 2
+
+
+def tick(task: Any) -> None:
+    """Go one step on with what is under way on a node.
+
+    It runs in a worker that holds the node exclusively. It never raises:
+    what goes wrong is the end of the operation or another look.
+    """
+    current = operation.load(task.node)
+    if current is None:
+        return
+    flash_guard.remember(task.node)
+    try:
+        if saving.mend(task.node):
+            current = operation.load(task.node) or current
+        # From here on whoever had the node before writes nothing any more.
+        early = elapsed_time.foreign(task.node)
+        now = elapsed_time.mark(task.node)
+        saving.save(task.node)
+        if early and current.due > now \
+                and not ramdisk.came(task.node, current):
+            # It was due to have its time counted on, no more.
+            return
+        _tick(task, current)
+    except saving.NotOurs as exc:
+        LOG.warning('%s: nothing more is written to it', exc)
+    except Exception as exc:
+        # Where the database fails, what it has is what the next tick goes
+        # on with: nothing is lost, and nothing could be saved now.
+        LOG.exception('Working on node %s failed', current.id
+                      if task.node is None else task.node.uuid)
+        if task.node is not None and not saving.passes(exc):
+            _unexpected(task, current, exc)
+
+
+def _unexpected(task: Any, current: operation.Operation,
+                exc: Exception) -> None:
+    """Whatever it is, the node must not wait for ever.
+
+    The text of an unknown exception may hold secrets: it goes to the log
+    alone.
+    """
+    try:
+        if current.work == 'watch':
+            update_followup.unheard(task, current,
+                             f'unexpected {type(exc).__name__}')
+            return
+        completion.fail(task, operation.load(task.node) or current, Detail(
+            f'unexpected {type(exc).__name__}, see the conductor\'s log',
+            ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
+    except saving.NotOurs as gone:
+        LOG.warning('%s: nothing more is written to it', gone)
+    except Exception:
+        # The worker's thread ends here, with nobody to tell: the operation
+        # still stands, so the next tick tries to end it again.
+        LOG.exception('Ending operation %s failed', current.id)
+
+
+def _tick(task: Any, current: operation.Operation) -> None:
+    try:
+        if current.phase == 'restore':
+            end: Ending | None = _restore(task, current)
+        elif current.work == 'refuse':
+            end = completion.refused(task, current)
+        elif ramdisk.wait(task, current):
+            return
+        else:
+            ctx = context.make(task, operation.load(task.node) or current)
+            end = _work(ctx)
+    except (write_hold.Held, node_journal.BmcBusy) as exc:
+        _again(task, str(exc.detail.summary))
+        return
+    except Unreachable as exc:
+        _failed_look(task, exc.detail)
+        return
+    except saving.NotOurs:
+        raise
+    except AccelError as exc:
+        if current.work == 'watch':
+            update_followup.unheard(task, current, exc.detail.summary)
+        else:
+            completion.fail(task, operation.load(task.node) or current,
+                        exc.detail)
+        return
+    except exception.IronicException as exc:
+        # Power actions and sessions fail for a while on BMCs that were just
+        # reset; Ironic's words carry no secrets of the agent here.
+        _failed_look(task, Detail(
+            f'{type(exc).__name__}: {exc}', ErrorClass.TRANSIENT))
+        return
+    if end is not None:
+        end.finish(task)
+
+
+def _work(ctx: Context) -> Ending | None:
+    try:
+        end = _do(ctx)
+    except (write_hold.Held, node_journal.BmcBusy):
+        # Nothing was begun; what was seen counts all the same. Two nodes
+        # behind one BMC would wait for each other's guard for ever.
+        guard_followup.follow(ctx)
+        raise
+    ctx.change(writes=ctx.operation.writes + ctx.backend.writes,
+               requests=ctx.operation.requests + ctx.backend.requests)
+    if ctx.operation.work != 'watch':
+        guard_followup.follow(ctx)
+    if end is None:
+        saving.save(ctx.node, touch=True)
+        return None
+    return end
+
+
+def _do(ctx: Context) -> Ending | None:
+    if ctx.operation.work == 'apply':
+        return _apply(ctx)
+    if ctx.operation.work == baseline.WORK:
+        return baseline.select(ctx)
+    if ctx.operation.work == first_boot.WORK:
+        return first_boot.work(ctx)
+    return observe.WORK[ctx.operation.work](ctx)
+
+
+def _apply(ctx: Context) -> Ending | None:
+    profile = context.limited(
+        context.profile_of(ctx.node, ctx.operation), ctx.operation)
+    record = operation.load_record(ctx.node)
+    if record is None or not record.started:
+        # A run that was over when the conductor died before it could say
+        # so: looking again costs nothing where all is as it should be.
+        record = converge.begin(profile, record, ctx.now)
+    until = ctx.now + CHAIN
+    while True:
+        outcome, record = converge.advance(
+            ctx.backend, ctx.images, ctx.journal, profile, record, ctx.now,
+            ctx.facts, ctx.pace)
+        operation.store_record(ctx.node, record)
+        if not isinstance(outcome, Wait):
+            break
+        ctx.change(due=min(outcome.until, record.deadline + 1), failures=0,
+                   progress=outcome.progress.summary,
+                   percent=outcome.progress.percent)
+        ctx.now = elapsed_time.now(ctx.node)
+        if outcome.until > ctx.now or ctx.now >= until:
+            return None
+        saving.save(ctx.node)
+    if isinstance(outcome, PowerOn):
+        return wake.power_on(ctx)
+    if isinstance(outcome, Reset):
+        _reset(ctx, outcome, record)
+        return None
+    return _over(ctx, outcome)
+
+
+def _over(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
+    """The end of a run; whatever it is, what was seen last is published."""
+    if isinstance(outcome, Converged):
+        return completion.converged(ctx, outcome)
+    plan = outcome.plan if isinstance(outcome, Refused) else None
+    error = (_refusal(ctx, plan) if plan
+             else _with_limit(ctx, outcome.error)
+             if isinstance(outcome, Failed) else None)
+    facts = {}
+    seen = ctx.backend.last
+    if seen is not None and seen.complete and not seen.busy:
+        facts = publish.take(ctx, seen, plan)
+    return Ending(ctx.operation, error, plan.to_dict() if plan else None,
+                  facts)
+
+
+def _with_limit(ctx: Context, error: Detail) -> Detail:
+    """A failure, and what kept the host from a reset that the profile allows.
+    """
+    current = ctx.operation
+    if not current.why or current.effect is None:
+        return error
+    limit = Effect(current.effect)
+    profile = context.profile_of(ctx.node, current)
+    if profile.limits.reset.rank <= limit.rank:
+        return error
+    return dataclasses.replace(error, summary=(
+        f'{error.summary}; no reset stronger than {limit} was possible: '
+        f'{current.why}'))
+
+
+def _refusal(ctx: Context, plan: Plan) -> Detail:
+    """A plan's refusals in one detail: the first, and how many more."""
+    first = plan.refused[0]
+    more = len(plan.refused) - 1
+    summary = f'refused, nothing was begun: {first.reason}'
+    if ctx.operation.why:
+        summary += f' ({ctx.operation.why})'
+    if not ctx.backend.burns:
+        summary += ('; writing firmware in a deploy step wants allow: '
+                    '[burn_at_deploy] in the profile')
+    if more:
+        summary += f'; {more} more refused'
+    return Detail(
+        summary, ErrorClass.NEEDS_OPERATOR,
+        device=first.item.device or None, component=first.item.name or None,
+        expected=None if first.expected is None else str(first.expected),
+        seen=None if first.seen is None else str(first.seen),
+        todo='see accel_progress for the whole plan')
+
+
+def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
+    """Go one step on with a host reset.
+
+    A host that was on is on again at the end, whatever becomes of the reset.
+    """
+    if ctx.operation.restore is None:
+        ctx.change(restore=states.POWER_ON)
+    step = host_reset.perform(ctx.task, ctx.journal, record, outcome.effect,
+                          ctx.now, _soft(ctx))
+    operation.store_record(ctx.node, step.record)
+    ctx.change(due=step.due, progress=step.summary, percent=None, failures=0,
+               resets=ctx.operation.resets + int(step.done))
+
+
+def _soft(ctx: Context) -> bool:
+    """Whether an operating system is asked to go down by itself first.
+
+    Wherever there may be one with something to lose: whatever ran when the
+    step began, in a clean too, and an instance's, also where we powered it
+    on. The ramdisk has nothing to lose: it lives in memory, and Ironic
+    itself cuts it off. Nor has what booted by itself on a host of nobody's
+    that was off until this step powered it on for a look.
+    """
+    current = ctx.operation
+    if current.ramdisk:
+        return False
+    return (current.restore != states.POWER_OFF
+            or current.kind == 'service' or bool(ctx.node.instance_uuid))
+
+
+def _restore(task: Any, current: operation.Operation) -> Ending | None:
+    """Give the host the power state back that it had, once nothing runs."""
+    if flash_guard.stands(task.node) is not None:
+        ctx = context.make(task, current)
+        ctx.backend.observe()
+        guard_followup.follow(ctx)
+        if flash_guard.stands(task.node) is not None and (
+                ctx.now <= current.deadline):
+            ctx.change(due=ctx.now + ctx.pace.poll, failures=0,
+                       progress='waiting for the box to be idle')
+            saving.save(task.node, touch=True)
+            return None
+    state = completion.to_restore(current.outcome or {}, current)
+    if state is not None and flash_guard.stands(task.node) is None:
+        host_reset.power(task, state)
+    return Ending.restored(current)
+
+
+def _again(task: Any, why: str) -> None:
+    """Look again later; nothing was begun."""
+    current = operation.load(task.node)
+    if current is None:
+        return
+    operation.store(
+        task.node,
+        current.but(
+            due=elapsed_time.now(task.node)
+            + RETRY * CONF.accelerator.poll_interval,
+            progress=why,
+            percent=None,
+        ),
+    )
+    saving.save(task.node, touch=True)
+
+
+def _failed_look(task: Any, detail: Detail) -> None:
+    """Count a look that failed; too many in a row end the operation."""
+    current = operation.load(task.node)
+    if current is None:
+        return
+    if current.work == 'watch':
+        update_followup.unheard(task, current, detail.summary)
+        return
+    failures = current.failures + 1
+    if failures >= CONF.accelerator.failures:
+        if current.phase == 'restore':
+            # What the operation came to is known; only the power is not as
+            # it was, and whoever reads the result or the node sees that.
+            current = completion.not_restored(task, current, detail)
+            Ending.restored(current).finish(task)
+        else:
+            completion.fail(task, current, detail)
+        return
+    LOG.warning('Node %(node)s, look %(n)d: %(why)s', {
+        'node': task.node.uuid, 'n': failures, 'why': detail.summary})
+    operation.store(task.node, current.but(failures=failures))
+    _again(task, detail.summary)

@@ -1,0 +1,215 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Handing a step back to Ironic without touching the host's power.
+
+Ironic's error handlers tear down what a ramdisk would have needed, whether
+one was booted or not, and some boot interfaces power the host off for that
+(ironic 32 to 39: conductor/utils.py cleaning_error_handler and
+servicing_error_handler call the deploy interface's tear_down_*;
+drivers/modules/deploy_utils.py tear_down_inband_*; drivers/modules/redfish/
+boot.py RedfishVirtualMediaBoot.clean_up_ramdisk is a POWER_OFF). On an active
+node that is the tenant's host. So nothing is torn down here after a failure:
+Ironic's next operation does it, or the operator's abort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from ironic.common import async_steps
+from ironic.common import faults
+from ironic.common import states
+from ironic.conductor import utils as manager_utils
+from ironic.drivers.modules import deploy_utils
+from oslo_log import log
+
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import saving
+
+LOG = log.getLogger(__name__)
+
+#: Steps of ours that read and nothing else.
+READ_ONLY = frozenset({'refresh_traits'})
+
+_FAULTS = {'clean': faults.CLEAN_FAILURE, 'service': faults.SERVICE_FAILURE}
+
+
+def changed_before(node: Any, kind: str) -> bool:
+    """Whether an earlier step of the same service may have changed anything.
+
+    To be asked before the result of the last step is dropped: each step of
+    ours leaves one, so it is that of the step before.
+    """
+    if kind != 'service':
+        return False
+    info = node.driver_internal_info or {}
+    earlier = (info.get('service_steps') or [])[
+        :info.get('service_step_index') or 0]
+    if all(_reads(step) for step in earlier):
+        return False
+    last = info.get(operation.RESULT_KEY)
+    ours = all(step.get('interface') == 'vendor'
+               and step.get('step') in operation.STEPS for step in earlier)
+    if not ours or not last or last.get('operation') != 'service':
+        return True
+    return bool(last.get('writes') or last.get('resets')
+                or last.get('changed_before'))
+
+
+def _reads(step: Mapping[str, Any]) -> bool:
+    return step.get('interface') == 'vendor' and step.get('step') in READ_ONLY
+
+
+def untouched(node: Any, current: Operation) -> bool:
+    """Whether an operation began nothing that could have changed the box.
+
+    A host that was off and was powered on to be looked at counts as
+    untouched: it is off again.
+    """
+    record = operation.load_record(node)
+    begun = record is not None and record.intent is not None
+    return not (begun or current.writes or current.resets
+                or current.ticket is not None
+                or current.restore == states.POWER_ON)
+
+
+def fail(task: Any, current: Operation, text: str, nothing: bool) -> None:
+    """End a step that failed; it releases the task where a service goes on.
+
+    A service that began nothing ends active: whoever has the host has not
+    been interrupted, and an abort of a failed service would power it off.
+    Everything else fails.
+
+    :param text: what the operator reads.
+    :param nothing: whether nothing was begun (``untouched``).
+    :raises: NotOurs.
+    """
+    kind = current.kind
+    if kind == 'service' and nothing and not current.changed_before:
+        _stay_active(task, current, text)
+        return
+    summary = f'Step {current.step} failed: {text}'
+    saving.check(task.node)
+    _leave_cleaning_network(task, kind)
+    try:
+        if kind == 'deploy':
+            manager_utils.deploying_error_handler(
+                task, summary, text, clean_up=not nothing)
+        elif nothing or flash_guard.stands(task.node) is not None:
+            # The power off that options ask for would be refused.
+            _fail_in_place(task, kind, text)
+        elif kind == 'clean':
+            manager_utils.cleaning_error_handler(
+                task, summary, text, tear_down_cleaning=False)
+        else:
+            manager_utils.servicing_error_handler(
+                task, summary, text, tear_down_service=False)
+    except saving.NotOurs:
+        raise
+    except Exception:
+        # A handler powers nodes off where it is told to, and the guard
+        # refuses that while something is still written: the node has to
+        # leave the wait state all the same.
+        LOG.exception('Ending step %s of node %s', current.step,
+                      task.node.uuid)
+        _fail_in_place(task, kind, text)
+
+
+def resume(task: Any, current: Operation) -> None:
+    """Let Ironic go on after a step; it releases the task.
+
+    An abort that was asked for meanwhile would power off the host of a
+    service that has no ramdisk, and leave it off: such a service ends
+    active, without its further steps.
+    """
+    node = task.node
+    if (current.kind == 'service'
+            and (node.service_step or {}).get('abort_after')
+            and deploy_utils.is_ramdisk_disabled(node)):
+        _stay_active(task, current, 'the service was aborted on request '
+                                    f'after step {current.step}')
+        return
+    saving.resume(task, current.kind)
+
+
+def _leave_cleaning_network(task: Any, kind: str) -> None:
+    """Take a node off the network of its clean.
+
+    While something is written in the ramdisk it is watched over that.
+    """
+    node = task.node
+    if kind != 'clean' or flash_guard.stands(node) or (
+            deploy_utils.is_ramdisk_disabled(node)):
+        return
+    try:
+        task.driver.network.remove_cleaning_network(task)
+    except Exception:
+        # The next clean removes what is left before it adds its own.
+        LOG.exception('Node %s is still in the cleaning network', node.uuid)
+
+
+def _stay_active(task: Any, current: Operation, text: str) -> None:
+    """End a service before its further steps; the node goes active.
+
+    Ironic goes on with the steps that are left, and none is. With a ramdisk
+    it boots the instance again.
+    """
+    node = task.node
+    info = node.driver_internal_info
+    steps = list(info.get('service_steps') or ())
+    # The index is None in a service without steps, and then so are these.
+    done = (info.get('service_step_index') or 0) + 1
+    left = steps[done:]
+    node.set_driver_internal_info('service_steps', steps[:done])
+    if left:
+        text += f'; not run for that: {_names(left)}'
+    step = {k: v for k, v in (node.service_step or {}).items()
+            if k != 'abort_after'}
+    node.service_step = step
+    LOG.error('Step %(step)s of node %(node)s: %(text)s', {
+        'step': current.step, 'node': node.uuid, 'text': text})
+    saving.history(node, text, error=True)
+    saving.save(node)
+    saving.resume(task, 'service')
+
+
+def _names(steps: Sequence[Mapping[str, Any]]) -> str:
+    return ', '.join(f"{s.get('interface')}.{s.get('step')}" for s in steps)
+
+
+def _fail_in_place(task: Any, kind: str, text: str) -> None:
+    """Fail an operation and leave the host as it is.
+
+    It is what Ironic's handlers do, short of the power action that options
+    ask for (``[conductor]poweroff_in_cleanfail``) and of the tear down.
+    """
+    node = task.node
+    if kind in _FAULTS:
+        node.fault = _FAULTS[kind]
+        node.maintenance = True
+        node.maintenance_reason = node.maintenance_reason or text
+    setattr(node, operation.STEP_FIELDS[kind], {})
+    node.del_driver_internal_info(f'{kind}_step_index')
+    async_steps.remove_node_flags(node)
+    if flash_guard.stands(node) is None:
+        manager_utils.wipe_token_and_url(task)
+    saving.history(node, text, error=True)
+    saving.save(node)
+    if node.provision_state == operation.WAIT_STATES[kind]:
+        target = (states.MANAGEABLE if node.target_provision_state
+                  == states.MANAGEABLE else None)
+        saving.process_event(task, 'fail', target)

@@ -1,0 +1,190 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Watching a write that outlived its step, until the box is seen idle.
+
+The node may be in any state by then; nothing is begun here. What the write
+came to is for the next run to find out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ironic.conductor import utils as manager_utils
+from oslo_log import log
+
+from ironic_accel.conductor.access import agent_backend
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.operation import guard_followup
+from ironic_accel.converge import intent_resolution
+from ironic_accel.converge.ports import Continues
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.converge import write_watch as write
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.record import Intent
+
+LOG = log.getLogger(__name__)
+
+OVER = 'nothing is written any more; run again'
+
+
+def watch(ctx: Context) -> Ending | None:
+    """Watch a write, and lift the guard once it is over.
+
+    It is over where the device shows what was written, or the task has
+    ended, and the box is idle at two looks; or where nobody can tell of it
+    for as long as the longest ones take.
+    """
+    if flash_guard.stands(ctx.node) is None:
+        return _over(ctx, OVER)
+    try:
+        _poll(ctx)
+        return _look(ctx)
+    except Unreachable as exc:
+        return _unheard(ctx, exc.detail.summary)
+
+
+def unheard(task: Any, current: operation.Operation, why: str) -> None:
+    """A watch could not even begin to look; everything is saved.
+
+    A guard does not end because of trouble on the way to the box.
+    """
+    node = task.node
+    now = elapsed_time.now(node)
+    if guard_followup.must_be_over(node, now):
+        if flash_guard.stands(node) is not None:
+            _lift(node, why)
+        Ending(current, facts={'note': OVER}).finish(task)
+        return
+    flash_guard.change(node, state='unknown', quiet=0)
+    operation.store(node, current.but(
+        due=now + CONF.accelerator.poll_interval, progress=why, percent=None))
+    saving.save(node)
+
+
+def _poll(ctx: Context) -> None:
+    """Ask for the task; what ended is remembered."""
+    record = operation.load_record(ctx.node)
+    intent = record.intent if record else None
+    if record is None or intent is None or write.looked_for(intent):
+        return
+    try:
+        state = ctx.backend.poll(dict(intent.ticket or {}))
+    except Unreachable:
+        if intent.way != agent_backend.NAME:
+            raise
+        # The BMC may still tell that the host was cut off.
+        return
+    if isinstance(state, Ended):
+        operation.store_record(ctx.node, intent_resolution.told(
+            record, intent, state, ctx.now) if intent.verb == 'burn'
+            else intent_resolution.ended(record, intent, state))
+    elif isinstance(state, Continues):
+        # The image was taken and not started, which nothing here does.
+        operation.store_record(ctx.node, dataclasses.replace(
+            record, intent=None))
+    elif isinstance(state, Unknown):
+        operation.store_record(ctx.node, dataclasses.replace(
+            record, intent=dataclasses.replace(
+                intent, ticket=write.noted(intent, write.GONE))))
+
+
+def _look(ctx: Context) -> Ending | None:
+    polled = ctx.backend.polled
+    if isinstance(polled, Running):
+        _still(ctx, polled.summary, polled.percent)
+        return None
+    seen = ctx.backend.observe()
+    if seen.busy:
+        _still(ctx, seen.busy[0].summary, seen.busy[0].percent)
+        return None
+    record = operation.load_record(ctx.node)
+    intent = record.intent if record else None
+    if intent is not None and intent.way == agent_backend.NAME and (
+            _cut(intent, seen)):
+        # Whatever ran in the ramdisk ended with it.
+        flash_guard.drop(ctx.node)
+        return _over(ctx, 'the host was cut off; ' + OVER)
+    if seen.held:
+        return _unheard(ctx, seen.held[0].words)
+    if intent is not None and intent.way == agent_backend.NAME \
+            and agent_backend.NAME not in seen.seen_via:
+        return _unheard(ctx, 'the agent is silent')
+    if record is not None and intent is not None \
+            and intent.kind == 'action':
+        if intent_resolution.in_doubt(intent, seen, ctx.facts) \
+                and ctx.now < intent.since + write.patience(
+                    intent, seen, ctx.facts, ctx.pace):
+            return _unheard(ctx, f'nobody tells of the {intent.verb}')
+        operation.store_record(
+            ctx.node, intent_resolution.seen(record, intent, seen, ctx.facts))
+    elif record is not None and write.unfolding(
+            record, seen, ctx.facts, ctx.pace, ctx.now):
+        return _unheard(ctx, 'the host was reset, which may have begun the '
+                        'write')
+    if not guard_followup.quiet(ctx):
+        ctx.change(due=ctx.now + ctx.pace.poll, failures=0, percent=None,
+                   progress='nothing runs, looking once more')
+        return None
+    return _over(ctx, OVER)
+
+
+def _still(ctx: Context, summary: str, percent: int | None) -> None:
+    """It goes on, as the box says."""
+    guard_followup.running(ctx, summary, percent)
+    ctx.change(due=ctx.now + ctx.pace.poll, progress=summary,
+               percent=percent, failures=0)
+
+
+def _unheard(ctx: Context, why: str) -> Ending | None:
+    """Nobody tells of it: it is given as long as the longest ones take."""
+    if guard_followup.must_be_over(ctx.node, ctx.now):
+        _lift(ctx.node, why)
+        return _over(ctx, OVER)
+    flash_guard.change(ctx.node, state='unknown', quiet=0)
+    ctx.change(due=ctx.now + ctx.pace.poll, progress=why, percent=None,
+               failures=0)
+    return None
+
+
+def _lift(node: Any, why: str) -> None:
+    standing = flash_guard.stands(node) or {}
+    text = (f"the power of the host is free again: the write to "
+            f"{standing.get('what', 'it')} can not be seen ({why}), and the "
+            'longest ones are over by now')
+    LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    saving.history(node, text)
+    flash_guard.drop(node)
+
+
+def _cut(intent: Intent, seen: Inventory) -> bool:
+    """Whether the host was powered off or reset since."""
+    return seen.host == 'off' or (
+        None not in (seen.boot, intent.boot) and seen.boot != intent.boot)
+
+
+def _over(ctx: Context, note: str) -> Ending:
+    if ctx.operation.in_band:
+        saving.check(ctx.node)
+        manager_utils.wipe_token_and_url(ctx.task)
+    return Ending(ctx.operation, facts={'note': note})

@@ -1,0 +1,276 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Which node a device belongs to, when two nodes say that they have it.
+
+A device that is moved to another System is seen there before anybody looks
+at the node that it left. Until that node was looked at, it is still
+published there, and a scheduler would count the device twice. So every node
+keeps claims, one digest for each device with a serial number to be trusted,
+and a device that is new to a node and claimed by another one is withheld.
+
+What proves a move is a look at the other node: a claim that it makes again
+after the device was seen here is not given up. Then there are two devices
+with one serial number, or one that serves two hosts, and both nodes keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections import Counter
+import dataclasses
+import hashlib
+from typing import Any
+
+from ironic.common import states
+from oslo_log import log
+
+from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import rows
+from ironic_accel.conductor.node import saving
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model import identity
+
+LOG = log.getLogger(__name__)
+
+#: ``at`` (epoch seconds of the look), ``system`` and ``of`` (digests).
+KEY = 'accel_claims'
+#: Devices that are withheld: digest to ``node``, ``device`` and ``since``.
+WAITS_KEY = 'accel_waits'
+
+#: States in which a look may be begun by ourselves.
+LOOKED_AT = frozenset({states.ENROLL, states.MANAGEABLE, states.AVAILABLE,
+                       states.ACTIVE})
+
+#: What is read of a node that has a part in it.
+_COLUMNS = ('uuid', 'provision_state', 'maintenance', 'reservation',
+            'parent_node', 'driver_info')
+_SHORTEST = 6
+_PLACEHOLDERS = frozenset({'0123456789', '1234567890', '123456789'})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wait:
+    """A device that is withheld because another node claims it.
+
+    :ivar key: the digest that it is claimed by.
+    :ivar node: the uuid of the node that claims it.
+    :ivar since: epoch seconds; a claim made after it is a second device's.
+    """
+
+    key: str
+    node: str
+    device: str
+    since: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Doubt:
+    """What a node may not publish yet.
+
+    :ivar waits: the devices that other nodes claim.
+    :ivar obstacles: why those nodes cannot be looked at now, by uuid.
+    """
+
+    waits: tuple[Wait, ...] = ()
+    obstacles: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """The ids of the devices."""
+        return frozenset(w.device for w in self.waits)
+
+    @property
+    def words(self) -> str:
+        """Say what is withheld and what it waits for."""
+        return '; '.join(
+            f'{w.device} is still claimed by node {w.node}'
+            + (f', which cannot be looked at: {self.obstacles[w.node]}'
+               if w.node in self.obstacles else ', which is looked at first')
+            for w in self.waits)
+
+
+def digest(device: Device) -> str | None:
+    """What a device is claimed by, or None without a serial to be trusted.
+
+    Serials that are short, of one character, or a manufacturer's placeholder
+    are on many devices.
+    """
+    serial = identity.clean_serial(device.serial)
+    if device.kind == 'baseboard' or serial is None:
+        return None
+    if len(serial) < _SHORTEST or len(set(serial)) == 1 \
+            or serial in _PLACEHOLDERS:
+        return None
+    return hashlib.sha256(
+        f'{device.kind} {serial}'.encode()).hexdigest()[:16]
+
+
+def trusted(seen: Inventory) -> dict[str, str]:
+    """Digest to device id, of the devices that can be claimed.
+
+    A serial that two devices of one node have is their board's.
+    """
+    found = [(k, d.id) for d in seen.devices if (k := digest(d))]
+    many = Counter(k for k, _ in found)
+    return {k: device for k, device in found if many[k] == 1}
+
+
+def waits_of(node: Any) -> tuple[Wait, ...]:
+    """What a node waits for.
+
+    :param node: a node, or anything with ``driver_internal_info``.
+    """
+    raw = (node.driver_internal_info or {}).get(WAITS_KEY) or {}
+    return tuple(Wait(k, w['node'], w['device'], w['since'])
+                 for k, w in raw.items())
+
+
+def doubt_of(node: Any) -> Doubt:
+    """What a node may not publish yet, as far as its last look knows."""
+    waits = waits_of(node)
+    there = nodes({w.node for w in waits})
+    return Doubt(waits, {uuid: why for uuid, row in there.items()
+                         if (why := obstacle(row))})
+
+
+def drop(node: Any) -> None:
+    """Give up what a node claims; the caller saves it."""
+    node.del_driver_internal_info(KEY)
+
+
+def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
+    """Claim the devices of a complete look; the caller saves the node.
+
+    :param observed: epoch seconds at which the look began.
+    :returns: those that another node has to give up first.
+    """
+    node = task.node
+    mine = trusted(seen)
+    claimed = _claimed(node)
+    holders = _holders(task, seen, [k for k in mine if k not in claimed])
+    known = {w.key: w for w in waits_of(node)}
+    waits = []
+    for key, row in holders.items():
+        wait = known.get(key)
+        if wait is None or wait.node != row.uuid:
+            wait = Wait(key, row.uuid, mine[key], clock.shared())
+        if over(wait, row):
+            tell(node, f'{mine[key]}: node {row.uuid} has a device with '
+                        'this serial number too, and keeps it')
+        else:
+            waits.append(dataclasses.replace(wait, device=mine[key]))
+    doubt = Doubt(tuple(waits), {
+        row.uuid: why for row in holders.values() if (why := obstacle(row))})
+    if {w.key for w in waits} - set(known):
+        tell(node, f'traits withheld: {doubt.words}')
+    node.set_driver_internal_info(KEY, {
+        'at': observed, 'system': seen.system,
+        'of': sorted(set(mine) - {w.key for w in waits})})
+    _remember(node, waits)
+    return doubt
+
+
+def over(wait: Wait, row: Any) -> bool:
+    """Whether a wait has come to its end.
+
+    :param row: the node that it waits for, or None where that is gone.
+    """
+    return (row is None or wait.key not in _claimed(row)
+            or row.driver_internal_info[KEY]['at'] > wait.since)
+
+
+def obstacle(row: Any) -> str | None:
+    """Why a node cannot be looked at now, or None."""
+    if row.maintenance:
+        return 'it is in maintenance'
+    if row.provision_state not in LOOKED_AT:
+        return f'it is {row.provision_state}'
+    return None
+
+
+def waiting() -> list[Any]:
+    """The nodes that wait for others: one query, mostly without a row."""
+    found = rows.containing([f'"{WAITS_KEY}"'], _COLUMNS)
+    return [r for r in found if waits_of(r)]
+
+
+def nodes(uuids: Collection[str]) -> dict[str, Any]:
+    """Nodes by uuid, as far as they are there."""
+    from ironic.db.sqlalchemy import models
+    return {r.uuid: r for r in rows.having(
+        models.Node.uuid.in_(uuids), _COLUMNS)}
+
+
+def _claimed(node: Any) -> set[str]:
+    raw = (node.driver_internal_info or {}).get(KEY) or {}
+    return set(raw.get('of') or ())
+
+
+def _holders(task: Any, seen: Inventory,
+             keys: Collection[str]) -> dict[str, Any]:
+    """The other nodes that claim these devices, one for each device.
+
+    A serial number that more than one other node has means nothing.
+    """
+    scope = CONF.accelerator.claim_scope
+    if not keys or scope == 'none':
+        return {}
+    others = [r for r in rows.containing(keys, _COLUMNS)
+              if not _same_host(task.node, seen, r)
+              and (scope == 'all' or _same_bmc(task.node, r))]
+    found = {}
+    for key in keys:
+        having = [r for r in others if key in _claimed(r)]
+        if len(having) > 1:
+            LOG.warning('Serial number %(serial)s of node %(node)s is also '
+                        'reported by %(many)d other nodes: it is ignored '
+                        'for ownership', {
+                            'serial': key, 'node': task.node.uuid,
+                            'many': len(having)})
+        elif having:
+            found[key] = having[0]
+    return found
+
+
+def _same_host(node: Any, seen: Inventory, row: Any) -> bool:
+    """Whether two nodes are one host, or a DPU and the host it is in."""
+    if row.uuid == node.uuid or row.uuid == node.parent_node \
+            or row.parent_node == node.uuid:
+        return True
+    raw = (row.driver_internal_info or {}).get(KEY) or {}
+    return bool(_same_bmc(node, row) and raw.get('system') == seen.system)
+
+
+def _same_bmc(node: Any, row: Any) -> bool:
+    mine = shared_bmc.address(node)
+    return mine is not None and mine == shared_bmc.address(row)
+
+
+def _remember(node: Any, waits: Iterable[Wait]) -> None:
+    found = {w.key: {'node': w.node, 'device': w.device, 'since': w.since}
+             for w in waits}
+    if found:
+        node.set_driver_internal_info(WAITS_KEY, found)
+    else:
+        node.del_driver_internal_info(WAITS_KEY)
+
+
+def tell(node: Any, text: str) -> None:
+    """Say something about a node's devices in its history and the log."""
+    LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    saving.history(node, text)

@@ -1,0 +1,320 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The audit: now and then a look at every node, so that its traits are true.
+
+A pass asks the database for the ids of nodes alone; what is due stands in a
+queue in memory, spread over the interval. A BMC is read without any lock;
+what was seen is published under the node's lock, if the node is still as it
+was when the look began. Nothing is ever written to a box, and no host is
+powered on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import threading
+from typing import Any
+import zlib
+
+from ironic.common import exception
+from ironic.common import faults
+from ironic.conductor import task_manager
+from oslo_log import log
+
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config import metrics
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config.options import HARDWARE_TYPES
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation import context as contexts
+from ironic_accel.conductor.upkeep import audit_result
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+
+LOG = log.getLogger(__name__)
+
+#: Seconds between two lists of the nodes that there are, at most.
+LIST = 60.0
+
+
+class Due:
+    """The nodes of this conductor, and when each is to be audited."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at: dict[str, float] = {}
+        self._taken: set[str] = set()
+        self._silent: dict[str, float] = {}
+        self._partial: dict[str, float] = {}
+        self._listed = float('-inf')
+
+    def stale(self, now: float, interval: float) -> bool:
+        """Whether the nodes should be listed again; says so once."""
+        with self._lock:
+            if 0 <= now - self._listed < min(LIST, interval):
+                return False
+            self._listed = now
+            return True
+
+    def learn(self, uuids: set[str], now: float, interval: float) -> None:
+        """Take in the nodes that there are.
+
+        A new one is due some time within the interval, the same for the
+        same node, so that a conductor that starts does not ask every BMC at
+        once.
+        """
+        with self._lock:
+            for gone in set(self._at) - uuids - self._taken:
+                del self._at[gone]
+                self._silent.pop(gone, None)
+                self._partial.pop(gone, None)
+            for uuid in uuids - set(self._at):
+                share = zlib.crc32(uuid.encode()) / 0xffffffff
+                self._at[uuid] = now + share * interval
+
+    def take(self, now: float) -> str | None:
+        """The node that is due longest; it is the caller's until ``put``.
+        """
+        with self._lock:
+            due = [(at, uuid) for uuid, at in self._at.items()
+                   if at <= now and uuid not in self._taken]
+            if not due:
+                return None
+            uuid = min(due)[1]
+            self._taken.add(uuid)
+            return uuid
+
+    def put(self, uuid: str, at: float) -> None:
+        """Give a node back, due at a time (``clock.steady``)."""
+        with self._lock:
+            self._taken.discard(uuid)
+            self._at[uuid] = at
+
+    def silent(self, uuid: str, now: float) -> float:
+        """Seconds since a node first could not be seen any more."""
+        with self._lock:
+            return now - self._silent.setdefault(uuid, now)
+
+    def partial(self, uuid: str, now: float, is_so: bool) -> float:
+        """Seconds since looks at a node first left something unread.
+
+        :param is_so: whether this look did; a whole one ends it.
+        """
+        with self._lock:
+            if not is_so:
+                self._partial.pop(uuid, None)
+                return 0.0
+            return now - self._partial.setdefault(uuid, now)
+
+    def heard(self, uuid: str) -> None:
+        """Note that a node can be seen."""
+        with self._lock:
+            self._silent.pop(uuid, None)
+
+    def waiting(self, now: float) -> int:
+        """How many nodes are due."""
+        with self._lock:
+            return sum(at <= now for at in self._at.values())
+
+
+_due = Due()
+_places: threading.BoundedSemaphore | None = None
+_places_lock = threading.Lock()
+
+
+def places() -> threading.BoundedSemaphore:
+    """Places for nodes that are audited at a time."""
+    global _places
+    with _places_lock:
+        if _places is None:
+            _places = threading.BoundedSemaphore(
+                CONF.accelerator.audit_workers)
+        return _places
+
+
+def begin(manager: Any, context: Any, interface: type,
+          queue: Due = _due) -> None:
+    """Hand what is due to workers, as far as there are free ones.
+
+    :param interface: the vendor interface whose nodes are looked after.
+    """
+    now, options = clock.steady(), CONF.accelerator
+    if queue.stale(now, options.audit_interval):
+        queue.learn({uuid for uuid, driver, *_rest in manager.iter_nodes(
+            filters={'provision_state_in': list(options.audit_states),
+                     'include_children': True})
+            if driver in HARDWARE_TYPES}, now, options.audit_interval)
+    metrics.gauge('audit.due', queue.waiting(now))
+    free = places()
+    while free.acquire(blocking=False):
+        uuid = queue.take(now)
+        handed = False
+        try:
+            if uuid is None:
+                return
+            manager._spawn_worker(_work, context, uuid, interface, queue,
+                                  free)
+            handed = True
+        except exception.NoFreeConductorWorker:
+            LOG.debug('No worker for an audit of node %s now', uuid)
+            return
+        finally:
+            if not handed:
+                if uuid is not None:
+                    queue.put(uuid, now + options.audit_retry)
+                free.release()
+
+
+def _work(context: Any, uuid: str, interface: type, queue: Due,
+          free: threading.BoundedSemaphore) -> None:
+    wait = float(CONF.accelerator.audit_retry)
+    try:
+        with metrics.timer('audit.node'):
+            outcome = audit(context, uuid, interface, queue)
+        metrics.count(f'audit.{outcome}')
+        if outcome in _SETTLED:
+            wait = float(CONF.accelerator.audit_interval)
+        LOG.debug('Audit of node %(node)s: %(outcome)s',
+                  {'node': uuid, 'outcome': outcome})
+    except Exception:
+        # The end of a worker's thread: whatever was not foreseen (the
+        # database, a driver of somebody else's that does not load) would be
+        # lost in a pool that asks nobody, and with it the node's turn. It is
+        # told with its trace, counted, and the node is looked at again.
+        LOG.exception('The audit of node %s failed', uuid)
+        metrics.count('audit.failed')
+    finally:
+        queue.put(uuid, clock.steady() + wait)
+        free.release()
+
+
+#: What an audit may come to that needs no other one soon.
+_SETTLED = frozenset({'clean', 'drift', 'off', 'kept', 'foreign', 'gone'})
+
+
+def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
+    """Audit one node, and say in a word what it came to.
+
+    ``clean``, ``drift``, ``off`` (the host), ``busy`` (something is done
+    to the node), ``partial`` (something was not read, and may be by the next
+    look), ``silent`` (no answer or no stable look), ``void`` (silent for too
+    long), ``overtaken`` (the node changed meanwhile), ``kept`` (in
+    maintenance), ``foreign`` and ``gone``.
+    """
+    try:
+        with task_manager.acquire(context, uuid, shared=True,
+                                  purpose='an audit') as task:
+            if not isinstance(getattr(task.driver, 'vendor', None),
+                              interface):
+                return 'foreign'
+            if in_maintenance(task.node):
+                return 'kept'
+            if hindered(task.node):
+                return 'busy'
+            mark = revision(task.node)
+            ctx, seen, why = _look(task)
+    except exception.NodeNotFound:
+        return 'gone'
+    if seen is not None and seen.host == 'off':
+        queue.heard(uuid)
+        return 'off'
+    if ctx is None or seen is None:
+        return _silent(context, uuid, mark, why, queue)
+    queue.heard(uuid)
+    # What was not read may be told by the next look; past the bound, what is
+    # told is published, and what is not costs the traits that it could
+    # change.
+    since = queue.partial(uuid, clock.steady(), seen.partial)
+    if seen.partial and since < CONF.accelerator.stable_timeout:
+        return 'partial'
+    try:
+        with task_manager.acquire(context, uuid, shared=False, retry=False,
+                                  purpose='publishing an audit') as task:
+            # What a parent writes to is not as it was seen, whether or not
+            # anything was withdrawn from the child for it.
+            if revision(task.node) != mark or hindered(task.node) \
+                    or flash_guard.over(task) is not None:
+                return 'overtaken'
+            ctx.task = task
+            return 'drift' if audit_result.settle(ctx, seen) else 'clean'
+    except (exception.NodeLocked, exception.NodeNotFound, saving.NotOurs):
+        return 'overtaken'
+
+
+def in_maintenance(node: Any) -> bool:
+    """Whether hands are off a node.
+
+    Not where Ironic itself put it there because its BMC does not answer:
+    that is what the audit has to find out for how long.
+    """
+    return bool(node.maintenance and node.fault != faults.POWER_FAILURE)
+
+
+def hindered(node: Any) -> bool:
+    """Whether something is done to a node, or its state is none of ours."""
+    return bool(
+        in_maintenance(node) or operation.load(node) is not None
+        or operation.foreign(node) is not None
+        or flash_guard.stands(node) is not None or node.target_provision_state
+        or node.provision_state not in CONF.accelerator.audit_states)
+
+
+def revision(node: Any) -> tuple[Any, ...]:
+    """What of a node must not have changed since a look at it began."""
+    info: Mapping[str, Any] = node.driver_internal_info or {}
+    return (node.provision_state, node.instance_uuid, node.driver,
+            node.driver_info, {k: v for k, v in info.items()
+                               if k.startswith('accel_')})
+
+
+def _look(task: Any) -> tuple[
+        contexts.Context | None, Inventory | None, str]:
+    """Read the box: the context and what was seen, or why there is none.
+
+    With the host off there is no context: nothing can be said of devices.
+    """
+    try:
+        ctx = contexts.make(task, operation.Operation(
+            kind='idle', step='audit', work='look', power_on=False))
+        seen = ctx.backend.observe()
+    except (AccelError, exception.IronicException) as exc:
+        return None, None, f'{type(exc).__name__}: {exc}'
+    if seen.host == 'off':
+        return None, seen, ''
+    if seen.busy:
+        return None, None, f'{seen.busy[0].kind} {seen.busy[0].summary}'
+    if not seen.complete:
+        return None, None, seen.unready
+    return ctx, seen, ''
+
+
+def _silent(context: Any, uuid: str, mark: tuple[Any, ...], why: str,
+            queue: Due) -> str:
+    """Put up with a node that cannot be seen, for a while."""
+    since = queue.silent(uuid, clock.steady())
+    bound = CONF.accelerator.audit_unreachable_timeout
+    LOG.warning('Node %(node)s cannot be audited for %(since)d s: %(why)s',
+                {'node': uuid, 'since': since, 'why': why})
+    if not bound or since < bound:
+        return 'silent'
+    try:
+        with task_manager.acquire(context, uuid, shared=False, retry=False,
+                                  purpose='voiding proofs') as task:
+            if revision(task.node) != mark or hindered(task.node):
+                return 'overtaken'
+            audit_result.void(task, f'not seen for {since:.0f} s ({why})')
+            return 'void'
+    except (exception.NodeLocked, exception.NodeNotFound, saving.NotOurs):
+        return 'overtaken'

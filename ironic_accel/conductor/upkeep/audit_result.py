@@ -1,0 +1,98 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What an audit found: first the traits follow, then it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from typing import Any
+
+from oslo_log import log
+
+from ironic_accel.conductor.config import metrics
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.publication import publish
+from ironic_accel.conductor.publication import traits
+from ironic_accel.conductor.publication import withdraw
+from ironic_accel.model.device import Inventory
+from ironic_accel.model import drift
+
+LOG = log.getLogger(__name__)
+
+#: Differences that are named; a text of a thousand is read by nobody.
+SHOWN = 8
+
+
+def settle(ctx: Context, seen: Inventory) -> bool:
+    """Publish what an audit saw of a locked node, and tell what changed.
+
+    :returns: whether anything is not as it was.
+    """
+    node = ctx.node
+    stored = inventory_store.load(ctx.task)
+    before = _held(node)
+    publish.take(ctx, seen, once=True)
+    saving.save(node)
+    lost, gained = before - _held(node), _held(node) - before
+    known = inventory_store.load(ctx.task)
+    found: tuple[drift.Difference, ...] = ()
+    if stored is not None and known is not None:
+        found = drift.differences(stored.inventory, known.inventory)
+    if not (found or lost or (gained and stored is not None)):
+        return False
+    for one in found:
+        metrics.count(f'drift.{one.what}')
+    for _name in lost:
+        metrics.count('drift.withdrawn')
+    _tell(node, found, lost, gained)
+    return True
+
+
+def void(task: Any, why: str) -> None:
+    """Take back what nobody can vouch for any more; the node is locked.
+
+    That devices are there stays: they were, and nobody saw them go.
+    """
+    node = task.node
+    before = _held(node)
+    withdraw.withdraw(task, withdraw.not_seen(
+        node.provision_state in traits.HAS_INSTANCE))
+    saving.save(node)
+    if _held(node) == before:
+        return
+    metrics.count('drift.void')
+    _tell(node, [why], before - _held(node), _held(node) - before)
+
+
+def _held(node: Any) -> set[str]:
+    """What a node says that is not void."""
+    info = node.driver_internal_info or {}
+    return set(traits.published(node)) - set(
+        info.get(traits.VOID_KEY) or ())
+
+
+def _tell(node: Any, found: Collection[object], lost: Iterable[str],
+          gained: Iterable[str]) -> None:
+    """Say it in the node's history and in the log."""
+    parts = [str(f) for f in list(found)[:SHOWN]]
+    if len(found) > SHOWN:
+        parts.append(f'and {len(found) - SHOWN} more')
+    text = 'audit: ' + ('; '.join(parts) or 'the traits were not as seen')
+    for word, names in (('withdrawn', lost), ('published', gained)):
+        if names:
+            text += f'; {word}: ' + ', '.join(sorted(names))
+    LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
+    saving.history(node, text)

@@ -1,0 +1,199 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Clearing away what a kill, a delete or a tenant left behind.
+
+A conductor that is killed in a step body leaves the step, its flags and our
+operation on the node; a delete out of a wait state leaves them too. Ironic's
+next clean would be taken for the old one, and succeed without running.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ironic.common import async_steps
+from ironic.common import states
+from oslo_log import log
+
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.drivers import agent_steps
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import profile_agreement
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import verification
+from ironic_accel.conductor.operation import completion
+from ironic_accel.conductor.publication import publish
+from ironic_accel.conductor.publication import traits
+from ironic_accel.conductor.publication import withdraw
+
+LOG = log.getLogger(__name__)
+
+#: States in which no step of ours can be running.
+SETTLED = frozenset({
+    states.ENROLL, states.MANAGEABLE, states.AVAILABLE, states.ACTIVE,
+    states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL, states.ERROR,
+    states.INSPECTFAIL, states.ADOPTFAIL, states.RESCUE, states.RESCUEFAIL})
+
+#: Names of our steps: a stale step field that names another is not ours.
+STEPS = frozenset({'apply_profile', agent_steps.STEP, 'apply_baseline',
+                   'reset_devices', 'refresh_traits', 'note_tenant'})
+
+
+def wanted(node: Any) -> bool:
+    """Whether there is anything to clear away on a node."""
+    info = node.driver_internal_info or {}
+    if _stale_operation(node) or _unwatched(node):
+        return True
+    if node.provision_state not in SETTLED:
+        return False
+    if any(_is_ours(getattr(node, f))
+           for f in operation.STEP_FIELDS.values()):
+        return True
+    if _differs(node) or _agrees_again(node):
+        return True
+    if not info.get(verification.KEY) and not verification.had_tenant(node):
+        return False
+    return (verification.had_tenant(node)
+            or bool(verification.void(node, profiles.site_profiles().all())))
+
+
+def reap(task: Any) -> None:
+    """Clear away; the node is locked."""
+    node = task.node
+    saving.mend(node)
+    if _stale_operation(node):
+        _drop_operation(node)
+    if _unwatched(node):
+        completion.watch_on(task)
+    if node.provision_state in SETTLED:
+        _drop_steps(node)
+        _withdraw_void(task)
+        if _agrees_again(node):
+            _look_again(node)
+    saving.save(node)
+
+
+def _stale_operation(node: Any) -> bool:
+    """Whether an operation is there whose step is over.
+
+    While Ironic is about to run or to end a step the flags may be gone for
+    a moment: only settled states tell, and those of a delete.
+    """
+    current = operation.load(node)
+    if current is None or operation.is_current(node, current):
+        return False
+    return current.kind == 'idle' or node.provision_state in SETTLED or (
+        node.provision_state in operation.OPERATIONS
+        and operation.OPERATIONS[node.provision_state] != current.kind)
+
+
+def _unwatched(node: Any) -> bool:
+    """Whether a guard stands and nobody looks whether it may be lifted."""
+    return (
+        flash_guard.stands(node) is not None
+        and operation.load(node) is None
+        and operation.kind_of(node) in ('idle', None)
+    )
+
+
+def _is_ours(step: Any) -> bool:
+    return bool(step) and step.get('interface') == 'vendor' \
+        and step.get('step') in STEPS
+
+
+def _drop_operation(node: Any) -> None:
+    """Drop the operation; intent and landed items are the next run's."""
+    current = operation.load(node)
+    LOG.warning('Node %(node)s: %(step)s was cut short in %(state)s', {
+        'node': node.uuid, 'state': node.provision_state,
+        'step': current.step if current else 'an operation'})
+    node.del_driver_internal_info(operation.KEY)
+    node.del_driver_internal_info(operation.PROFILE_KEY)
+    record = operation.load_record(node)
+    if record is None:
+        return
+    record = record.finished()
+    if record.is_empty:
+        node.del_driver_internal_info(operation.RECORD_KEY)
+    else:
+        operation.store_record(node, record)
+
+
+def _drop_steps(node: Any) -> None:
+    stale = [f for f in operation.STEP_FIELDS.values()
+             if _is_ours(getattr(node, f))]
+    for field in stale:
+        setattr(node, field, {})
+    if stale:
+        async_steps.remove_node_flags(node)
+        LOG.warning('Node %(node)s: stale %(fields)s cleared',
+                    {'node': node.uuid, 'fields': ', '.join(stale)})
+
+
+def _differs(node: Any) -> dict[str, str]:
+    """The published profiles that another conductor has differently."""
+    names = {meaning.profile
+             for meaning in traits.published(node).values()
+             if meaning.profile is not None} - set(_held(node))
+    found = profile_agreement.differing() if names else {}
+    return {n: found[n] for n in names if n in found}
+
+
+def _held(node: Any) -> list[str]:
+    """What is not published because conductors differ about it."""
+    info = node.driver_internal_info or {}
+    return list(info.get(publish.DIFFERING_KEY) or ())
+
+
+def _agrees_again(node: Any) -> bool:
+    """Whether what was withheld may be published again after a look."""
+    held = _held(node)
+    return (bool(held) and operation.kind_of(node) == 'idle'
+            and operation.load(node) is None
+            and not set(held) & set(profile_agreement.differing()))
+
+
+def _look_again(node: Any) -> None:
+    """Look at a node by ourselves; nothing is powered on for it."""
+    node.del_driver_internal_info(publish.DIFFERING_KEY)
+    now = elapsed_time.mark(node)
+    operation.store(node, operation.Operation(
+        kind='idle', step=operation.BY_ITSELF, work='look',
+        state=node.provision_state, due=now, started=now, power_on=False,
+        deadline=now + CONF.accelerator.stable_timeout))
+
+
+def _withdraw_void(task: Any) -> None:
+    node = task.node
+    void = verification.void(node, profiles.site_profiles().all())
+    differs = _differs(node)
+    gone = verification.had_tenant(node)
+    if not void and not gone and not differs:
+        return
+    scope = withdraw.void_proofs(void)
+    if differs:
+        scope |= withdraw.disagreed(differs)
+        node.set_driver_internal_info(
+            publish.DIFFERING_KEY, sorted({*_held(node), *differs}))
+    if gone:
+        scope |= withdraw.tenant_left()
+    names = withdraw.withdraw(task, scope)
+    LOG.info('Node %(node)s: withdrawn %(names)s (%(why)s)', {
+        'node': node.uuid, 'names': ', '.join(names) or 'nothing',
+        'why': '; '.join(f'{k}: {v}' for k, v in {
+            **{n: f'conductor {h} has it otherwise'
+               for n, h in differs.items()}, **void}.items())
+        or 'a tenant had the node'})

@@ -1,0 +1,193 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The periodics: they pick what is due and hand it to workers."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ironic.common import exception
+from ironic.common import state_machine
+from ironic.common import states
+from ironic.conductor import periodics
+from ironic.conductor import task_manager
+from oslo_log import log
+
+from ironic_accel.conductor.access import ramdisk
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config.options import HARDWARE_TYPES
+from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation import ownership_followup
+from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.upkeep import audit
+from ironic_accel.conductor.upkeep import cleanup
+
+LOG = log.getLogger(__name__)
+
+#: What is guarded is watched in whatever state the node comes to.
+WORK_STATES = sorted({str(s) for s in state_machine.machine.states} - {
+    states.CLEANING, states.DEPLOYING, states.SERVICING})
+
+#: Every state but available.
+OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
+                      - {states.AVAILABLE})
+LITTER_FIELDS = ['driver_internal_info', 'provision_state', 'clean_step',
+                 'deploy_step', 'service_step', 'instance_uuid']
+
+_workers: threading.BoundedSemaphore | None = None
+_workers_lock = threading.Lock()
+
+
+def workers() -> threading.BoundedSemaphore:
+    """Places for nodes that are worked on at a time."""
+    global _workers
+    with _workers_lock:
+        if _workers is None:
+            _workers = threading.BoundedSemaphore(
+                CONF.accelerator.max_workers)
+        return _workers
+
+
+def due(node: Any) -> bool:
+    """Whether a node has an operation that is due.
+
+    In maintenance hands are off; what is being written is watched all the
+    same, because Ironic puts a node whose step failed into maintenance. So it
+    does with one whose BMC does not answer its power sync, in SERVICEWAIT
+    too: how long the BMC may be silent is counted by the looks, and without
+    them the node would wait until the BMC is back.
+
+    Of two passes the nearer one counts: what is due one interval after a
+    pass began its work would miss the next pass by a hair, and be looked at
+    half as often as configured. Where another machine counted its time last,
+    it is due to be counted on.
+    """
+    current = operation.load(node)
+    until = elapsed_time.now(node) + CONF.accelerator.poll_interval / 2
+    return (current is not None and operation.foreign(node) is None
+            and (current.due <= until or elapsed_time.foreign(node)
+                 or ramdisk.came(node, current))
+            and operation.is_current(node, current)
+            and (current.work == 'watch'
+                 or not audit.in_maintenance(node)))
+
+
+def littered(node: Any) -> bool:
+    """Whether there is anything of ours to clear away on a node."""
+    return operation.foreign(node) is None and cleanup.wanted(node)
+
+
+class Loop:
+    """The periodics of every vendor interface of ours.
+
+    One pass goes over all nodes, one after another, so a pass only looks at
+    the database; whatever asks a BMC is done by a worker.
+    """
+
+    @periodics.node_periodic(
+        purpose='picking due accelerator operations',
+        spacing=lambda: CONF.accelerator.poll_interval,
+        filters={'reserved': False, 'provision_state_in': WORK_STATES,
+                 'include_children': True},
+        predicate_extra_fields=['driver_internal_info', 'provision_state',
+                                'maintenance', 'fault'],
+        predicate=due)
+    def pick_due_operations(self, task: Any, manager: Any,
+                            context: Any) -> None:
+        """Hand one node to a worker, if one is free."""
+        places = workers()
+        if not places.acquire(blocking=False):
+            raise periodics.Stop()
+        handed = False
+        try:
+            task.upgrade_lock(retry=False)
+            if due(task.node):
+                task.set_spawn_error_hook(lambda _exc: places.release())
+                task.spawn_after(manager._spawn_worker, _work, task, places)
+                handed = True
+        finally:
+            if not handed:
+                places.release()
+
+    @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
+    def look_where_devices_moved(self, manager: Any, context: Any) -> None:
+        """Begin looks at nodes that others wait for, then at those."""
+        ownership_followup.begin_looks(manager, context, type(self))
+
+    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    def mend_written_over(self, manager: Any, context: Any) -> None:
+        """Put back guards and intents that Ironic's core wrote over."""
+        mend_lost(manager, context)
+
+    @periodics.node_periodic(
+        purpose='clearing away void proofs where servers may be scheduled',
+        spacing=lambda: CONF.accelerator.void_interval,
+        filters={'reserved': False, 'include_children': True,
+                 'provision_state': states.AVAILABLE},
+        predicate_extra_fields=LITTER_FIELDS, predicate=littered)
+    def clear_available(self, task: Any, manager: Any, context: Any) -> None:
+        """Clear away what an available node still says.
+
+        A pass of its own: after a change of a profile every node of a cloud
+        has something to take back, and here somebody may schedule by it.
+        """
+        _clear(task)
+
+    @periodics.node_periodic(
+        purpose='clearing away what killed accelerator operations left',
+        spacing=lambda: CONF.accelerator.void_interval,
+        filters={'reserved': False, 'include_children': True,
+                 'provision_state_in': OTHER_STATES},
+        predicate_extra_fields=LITTER_FIELDS, predicate=littered)
+    def clear_leftovers(self, task: Any, manager: Any, context: Any) -> None:
+        """Clear away leftovers and void proofs of one node."""
+        _clear(task)
+
+
+def _clear(task: Any) -> None:
+    task.upgrade_lock(retry=False)
+    saving.mend(task.node)
+    if littered(task.node):
+        cleanup.reap(task)
+
+
+def mend_lost(manager: Any, context: Any) -> None:
+    """Put back what was written over on nodes of this conductor."""
+    lost = guard_copy.lost()
+    if not lost:
+        return
+    for uuid, driver, *_rest in manager.iter_nodes(
+            filters={'reserved': False, 'include_children': True}):
+        if uuid not in lost or driver not in HARDWARE_TYPES:
+            continue
+        try:
+            with task_manager.acquire(
+                    context, uuid, shared=False, retry=False,
+                    load_driver=False, purpose='putting back what was '
+                    'written over') as task:
+                saving.mend(task.node)
+        except (exception.NodeLocked, exception.NodeNotFound,
+                saving.NotOurs) as exc:
+            LOG.warning('Node %(node)s is not mended yet: %(why)s',
+                        {'node': uuid, 'why': exc})
+
+
+def _work(task: Any, places: threading.BoundedSemaphore) -> None:
+    try:
+        runner.tick(task)
+    finally:
+        places.release()

@@ -1,0 +1,305 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""What travels between the loop and a backend on another machine.
+
+Plain JSON, both ways; pure. An image travels as what the profile says of
+it: whoever burns fetches it and checks its digest there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic_accel.converge.ports import Continues
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import item_from_dict
+from ironic_accel.model.plan import item_to_dict
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+from ironic_accel.model.serialization import plain
+from ironic_accel.model.serialization import value_of
+from ironic_accel.model.untrusted import Given
+
+START = 'accel-start/1'
+
+
+def way_to_dict(way: Way) -> dict[str, Any]:
+    """A way as JSON."""
+    return {
+        'name': way.name,
+        'burns': [{'device': device, 'name': name, 'lane': burn.lane,
+                   'also_writes': [list(r) for r in burn.also_writes],
+                   **({'pushes': [_pushed_to_dict(p, also) for p, also
+                                  in burn.pushes.items()]}
+                      if burn.pushes else {})}
+                  for (device, name), burn in sorted(way.burns.items())],
+        'sets': sorted([device, name] for device, name in way.sets),
+        'resets': {k: str(v) for k, v in sorted(way.resets.items())},
+        **({'commits': [[*ref, there] for ref, there
+                        in sorted(way.commits.items())]}
+           if way.commits else {})}
+
+
+def way_from_dict(raw: Mapping[str, Any]) -> Way:
+    """Read a way back."""
+    return Way(
+        raw['name'],
+        {(b['device'], b['name']): Burn(
+            b['lane'], _refs(b['also_writes']), dict(map(
+                _pushed_from_dict, b.get('pushes', ()))))
+         for b in raw['burns']},
+        frozenset((d, n) for d, n in raw['sets']),
+        {k: Effect(v) for k, v in raw['resets'].items()},
+        {(d, n): there for d, n, there in raw.get('commits', ())})
+
+
+def _refs(raw: Iterable[Any]) -> tuple[Ref, ...]:
+    return tuple((d, n) for d, n in raw)
+
+
+def _pushed_to_dict(push: Push, also: tuple[Ref, ...] | None
+                    ) -> dict[str, Any]:
+    return {**push_to_dict(push), 'also_writes': (
+        None if also is None else [list(r) for r in also])}
+
+
+def _pushed_from_dict(raw: Mapping[str, Any]
+                      ) -> tuple[Push, tuple[Ref, ...] | None]:
+    also = raw['also_writes']
+    return push_from_dict(raw), None if also is None else _refs(also)
+
+
+def action_to_dict(action: Action) -> dict[str, Any]:
+    """An action as JSON, with all that ``action_from_dict`` needs."""
+    return {
+        'verb': action.verb, 'way': action.way, 'effect': action.effect,
+        'changes': [{'item': item_to_dict(c.item), 'seen': plain(c.seen)}
+                    for c in action.changes],
+        'image': action.image, 'lane': action.lane,
+        'also_writes': [list(r) for r in action.also_writes]}
+
+
+def action_from_dict(raw: Mapping[str, Any]) -> Action:
+    """Read an action back.
+
+    :raises: AttributeError, KeyError, TypeError or ValueError for what is
+        none.
+    """
+    action = Action(
+        raw['verb'], raw['way'],
+        tuple(Change(item_from_dict(c['item']), value_of(c['seen']))
+              for c in raw['changes']),
+        Effect(raw['effect']), raw.get('image'),
+        tuple((d, n) for d, n in raw.get('also_writes', ())),
+        raw.get('lane', ''))
+    texts = [action.verb, action.way, action.lane, action.image or '',
+             *(t for i in action.items for t in (*i.ref, i.kind)),
+             *(t for ref in action.also_writes for t in ref)]
+    if not all(isinstance(t, str) for t in texts):
+        raise ValueError('names are texts')
+    return action
+
+
+def result_to_dict(result: Result) -> dict[str, Any]:
+    """A result as JSON."""
+    return {'ref': list(result.ref), 'ok': result.ok,
+            'detail': result.detail.to_dict() if result.detail else None}
+
+
+def result_from_dict(raw: Mapping[str, Any]) -> Result:
+    """Read a result back."""
+    device, name = raw['ref']
+    detail = raw.get('detail')
+    return Result((device, name), raw['ok'],
+                  Detail.from_dict(detail) if detail else None)
+
+
+def poll_to_dict(poll: Poll) -> dict[str, Any]:
+    """What a poll tells, as JSON."""
+    if isinstance(poll, Running):
+        return {'state': 'running', 'summary': poll.summary,
+                'percent': poll.percent}
+    if isinstance(poll, Ended):
+        return {'state': 'ended',
+                'results': [result_to_dict(r) for r in poll.results]}
+    if isinstance(poll, Continues):
+        raise TypeError('no way of the host itself has a second request')
+    return {'state': 'unknown', 'reason': poll.reason,
+            'hidden': poll.hidden}
+
+
+def poll_from_dict(raw: Mapping[str, Any]) -> Poll:
+    """Read what a poll tells back.
+
+    :raises: BadInput for a state that is not known.
+    """
+    state = raw.get('state')
+    if state == 'running':
+        return Running(raw['summary'], raw.get('percent'))
+    if state == 'ended':
+        return Ended(tuple(result_from_dict(r) for r in raw['results']))
+    if state == 'unknown':
+        return Unknown(raw['reason'], raw.get('hidden', False))
+    raise BadInput(f'state: {state!r} where running, ended or unknown was '
+                   'expected')
+
+
+def ready_to_dict(ready: Ready) -> dict[str, Any]:
+    """A file as JSON: for processes of one machine."""
+    return dataclasses.asdict(ready)
+
+
+def ready_from_dict(raw: Mapping[str, Any]) -> Ready:
+    """Read a file back."""
+    return Ready(raw['path'], raw['size'], raw['sha256'])
+
+
+def image_to_dict(image: Image) -> dict[str, Any]:
+    """What the profile says of an image, as JSON."""
+    return {
+        'name': image.name, 'url': image.url, 'sha256': image.sha256,
+        'fits': {k: list(v) for k, v in image.fits.items()},
+        'push': None if image.push is None else push_to_dict(image.push)}
+
+
+def push_to_dict(push: Push) -> dict[str, Any]:
+    """How an image is pushed, as JSON."""
+    return {'style': push.style, 'targets': (
+        None if push.targets is None else list(push.targets))}
+
+
+def push_from_dict(raw: Mapping[str, Any]) -> Push:
+    """Read it back."""
+    targets = raw.get('targets')
+    return Push(raw['style'], None if targets is None else tuple(targets))
+
+
+def image_from_dict(raw: Mapping[str, Any]) -> Image:
+    """Read what the profile says of an image back."""
+    push = raw.get('push')
+    return Image(
+        raw['name'], raw['url'], raw['sha256'],
+        {k: tuple(v) for k, v in raw['fits'].items()},
+        None if push is None else push_from_dict(push))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Whose:
+    """What a device of an action is known by on the other machine.
+
+    The caller may have joined several looks, and call the device otherwise
+    than the machine itself does.
+    """
+
+    id: str
+    kind: str
+    serial: str | None = None
+    address: str | None = None
+    location: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Start:
+    """A request to begin an action.
+
+    :ivar devices: every device that the action names.
+    :ivar image: for ``burn``.
+    :ivar sources: from where the image may be fetched: what the conductor's
+        options allow (schemes, hosts, max_bytes), as plain data.
+    """
+
+    action: Action
+    devices: tuple[Whose, ...]
+    image: Image | None = None
+    force: bool = False
+    sources: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document ``accel-start/1``."""
+        return {
+            'schema': START, 'action': action_to_dict(self.action),
+            'devices': [dataclasses.asdict(d) for d in self.devices],
+            'image': image_to_dict(self.image) if self.image else None,
+            'force': self.force, 'sources': dict(self.sources)}
+
+
+def start_from_dict(raw: Mapping[str, Any]) -> Start:
+    """Read a request.
+
+    :raises: BadInput for another schema or a field that is not right.
+    """
+    if raw.get('schema') != START:
+        raise BadInput(f"schema: {raw.get('schema')!r} where {START!r} was "
+                       'expected')
+    try:
+        image = raw.get('image')
+        return Start(
+            action_from_dict(raw['action']),
+            tuple(map(_whose, Given(raw['devices'], 'devices').each())),
+            image_from_dict(image) if image else None,
+            bool(raw.get('force', False)), dict(raw.get('sources') or {}))
+    except (AttributeError, IndexError, KeyError, TypeError,
+            ValueError) as exc:
+        raise BadInput(f'{START}: {type(exc).__name__}: '
+                       f'{str(exc)[:200]}') from exc
+
+
+def _whose(given: Given) -> Whose:
+    """:raises: Wrong"""
+    def text(name: str) -> str | None:
+        return given[name].maybe(given[name].text)
+
+    return Whose(given['id'].text(), given['kind'].text(), text('serial'),
+                 text('address'), text('location'))
+
+
+def error_to_dict(error: AccelError) -> dict[str, Any]:
+    """An error of a backend as JSON: it is told, not raised, so that it
+    comes through whatever lies between as it is."""
+    kinds = (OutcomeUnknown, Rejected, Unreachable, BadInput)
+    kind = next((k.__name__ for k in kinds if isinstance(error, k)),
+                AccelError.__name__)
+    later = error.retry_after if isinstance(error, Rejected) else None
+    return {'kind': kind, 'detail': error.detail.to_dict(),
+            'retry_after': later}
+
+
+def error_from_dict(raw: Mapping[str, Any]) -> AccelError:
+    """Read an error back, to be raised."""
+    detail = Detail.from_dict(raw['detail'])
+    if raw['kind'] == Rejected.__name__:
+        return Rejected(detail, retry_after=raw.get('retry_after'))
+    kinds: dict[str, type[AccelError]] = {
+        k.__name__: k for k in (OutcomeUnknown, Unreachable, BadInput)}
+    return kinds.get(raw['kind'], AccelError)(detail)

@@ -1,0 +1,144 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Several ways to one box, as one backend.
+
+The conductor's Redfish beside the agent in the ramdisk; a host's BMC beside
+that of the DPU in it. What each sees is joined, and an action goes to the
+way that the plan names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Continues
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model import carry_over
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import KINDS
+from ironic_accel.model.device import Warned
+from ironic_accel.model import errors
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+from ironic_accel.model.reading_status import Unread
+
+#: The key of a ticket that names the backend which gave it.
+WAY = 'way'
+
+
+def _named(inventory: Inventory, name: str) -> Inventory:
+    """The inventory with the way in the tickets of what is under way."""
+    busy, halfway = (tuple(
+        b if b.ticket is None else dataclasses.replace(
+            b, ticket={**b.ticket, WAY: name}) for b in work)
+        for work in (inventory.busy, inventory.halfway))
+    return dataclasses.replace(inventory, busy=busy, halfway=halfway)
+
+
+class Both:
+    """Backends under names; the first one is the box's own.
+
+    :param backends: by the name that their ``Way`` has, in the order in
+        which they are preferred.
+    :param needed: those without which there is no look at a host that is
+        on, as there is none without the first.
+    """
+
+    def __init__(self, backends: Mapping[str, Backend],
+                 needed: Collection[str] = ()) -> None:
+        if not backends:
+            raise ValueError('backends: none given, expected at least one')
+        self._backends = dict(backends)
+        self._needed = frozenset(needed)
+
+    def observe(self) -> Inventory:
+        """Look by every way, and join what is seen.
+
+        A way that does not answer now (the agent while the host boots)
+        leaves the look incomplete: nothing is decided on half a view. A
+        device that both may show counts once (``carry.joined``).
+
+        :raises: Unreachable where the first or a needed one does not
+            answer.
+        """
+        seen: list[Inventory] = []
+        silent: list[Warned] = []
+        for name, backend in self._backends.items():
+            try:
+                seen.append(_named(backend.observe(), name))
+            except errors.Unreachable as error:
+                off = any(s.host == 'off' for s in seen)
+                if not seen or (name in self._needed and not off):
+                    raise
+                silent.append(Warned(name, error.detail.summary))
+        whole = functools.reduce(carry_over.joined, seen)
+        if not silent:
+            return whole
+        return dataclasses.replace(
+            whole, complete=False, warnings=(*whole.warnings, *silent),
+            lacking=(*whole.lacking, *(s.message for s in silent)),
+            unread=(*whole.unread, *(
+                Unread(s.uri, s.message, kinds=KINDS) for s in silent)))
+
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
+        """What each of them can do; no traffic. See ports.Backend."""
+        return tuple(way for backend in self._backends.values()
+                     for way in backend.ways(inventory, pushes))
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write by the way that the action names.
+
+        :raises: what that backend raises; Rejected where there is no such
+            way any more.
+        """
+        backend = self._backends.get(action.way)
+        if backend is None:
+            raise errors.Rejected(
+                f'there is no way {action.way!r} to this box now',
+                expected=' or '.join(self._backends), seen=action.way)
+        return {**backend.start(action, image, spec, force),
+                WAY: action.way}
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Have each of them commit what it can; see ports.Backend."""
+        return tuple(what for backend in self._backends.values()
+                     for what in backend.commit(refs))
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """Ask the backend that gave the ticket.
+
+        One that names none is of the time when there was but the first.
+
+        :raises: Unreachable where it does not answer.
+        """
+        name = str(ticket.get(WAY, next(iter(self._backends))))
+        backend = self._backends.get(name)
+        if backend is None:
+            return Unknown(f'no way {name!r} to ask')
+        polled = backend.poll(ticket)
+        if isinstance(polled, Continues):
+            return Continues({**polled.ticket, WAY: name})
+        return polled

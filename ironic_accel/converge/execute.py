@@ -1,0 +1,297 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The writes of the loop: each saved as an intent before it is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+
+from ironic_accel.converge.decide import Act
+from ironic_accel.converge.decide import HostReset
+from ironic_accel.converge import intent_resolution
+from ironic_accel.converge.outcome import Converged
+from ironic_accel.converge.outcome import Outcome
+from ironic_accel.converge.outcome import Progress
+from ironic_accel.converge.outcome import Reset
+from ironic_accel.converge.outcome import Wait
+from ironic_accel.converge.ports import Bad
+from ironic_accel.converge.ports import Continues
+from ironic_accel.converge.ports import Fetching
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.run import Run
+from ironic_accel.converge import write_watch
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import identity
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import action_key
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Due
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Record
+
+
+def finish(run: Run, plan: Plan) -> Outcome:
+    """End a run that converged; what it owes is copied first.
+
+    Firmware that was written and runs is copied to the slot which the box
+    falls back to, where the plan says so. That a box could not be made to is
+    told, and is no failure: what was asked for runs. It stays owed then, and
+    the next run asks for it; so does one that copied some and not others. A
+    box that shows none of it is not asked again.
+    """
+    due, asked = plan.fallback, run.record.committed
+    if due and asked is None:
+        run.save(committed=run.now)
+        try:
+            named = run.backend.commit([c.item.ref for c in due])
+        except (Rejected, Unreachable, OutcomeUnknown) as exc:
+            return _converged(run, plan, due, (
+                f'not committed: {exc.detail.summary}',))
+        if named:
+            return run.wait(f'committed {len(named)} images to the slots '
+                            'that the box falls back to', run.pace.look)
+    shown = [c for c in due if c.seen is not None]
+    if shown and asked is not None and run.now < asked + run.pace.lost:
+        return run.wait(
+            'waiting for the slots that the box falls back to: '
+            + write_watch.names(c.item for c in shown),
+            run.pace.look,
+        )
+    if not shown:
+        return _converged(run, plan, ())
+    names = write_watch.names(c.item for c in shown)
+    if _copied(run, plan, due):
+        return _converged(run, plan, shown, (
+            'not committed: the slot that the box falls back to still holds '
+            f'another version: {names}',))
+    # None of them shows: the box does not tell, or does not do it. Asking
+    # at every run would change nothing.
+    return _converged(run, plan, (), (
+        'asked to copy to the slots that the box falls back to, which do not '
+        f'show it and are not asked for again: {names}',))
+
+
+def _copied(run: Run, plan: Plan, due: Sequence[Change]) -> list[Ref]:
+    """What of that which is owed the box shows to be copied."""
+    still = {c.item.ref for c in due}
+    mine = {p.item.ref for p in plan.satisfied}
+    return [r for r in run.record.owed if r in mine and r not in still]
+
+
+def _converged(run: Run, plan: Plan, due: Sequence[Change],
+               notes: tuple[str, ...] = ()) -> Converged:
+    """The end of a run; what is still due stays owed."""
+    done = _copied(run, plan, due)
+    owed = tuple(r for r in run.record.owed if r not in done)
+    copied = len(_copied(run, plan, plan.fallback))
+    if copied and run.record.committed is not None:
+        notes = (f'{copied} images copied to the slots that the box falls '
+                 'back to', *notes)
+    run.record = dataclasses.replace(run.record, owed=owed)
+    run.finish()
+    return Converged(plan.satisfied, plan, notes)
+
+
+def reset_host(run: Run, decision: HostReset, inventory: Inventory) -> Reset:
+    """Save the reset, counted on all that it is for; the caller does it."""
+    run.record = intent_resolution.spend(
+        run.record, decision.effect, decision.landed, run.record.landed)
+    run.save(
+        intent=Intent('reset', decision.effect, run.now,
+                      run.now + run.pace.reset, boot=inventory.boot),
+        resets=run.record.resets + 1, devices=len(inventory.devices),
+        progress=f'{decision.effect} of the host',
+        identities=_identities(run.record, inventory))
+    return Reset(decision.effect, Progress(run.record.progress))
+
+
+def act(run: Run, decision: Act, inventory: Inventory) -> Outcome:
+    """Begin an action, once every image of the plan is here and fits."""
+    ready: dict[str, Ready] = {}
+    refused: list[Refusal] = []
+    for action in _burns(decision.plan):
+        image = run.profile.images[action.image or '']
+        got = run.images.get(image)
+        if isinstance(got, Fetching):
+            return run.wait(f'fetching image {image.name}: {got.summary}',
+                            run.pace.fetch, got.percent)
+        if isinstance(got, Bad):
+            refused += [Refusal(i, f'image {image.name}: {got.reason}',
+                                got.expected, got.seen)
+                        for i in action.items]
+        else:
+            ready[image.name] = got
+            refused += intent_resolution.too_large(action, got, inventory)
+    if refused:
+        return run.refuse(dataclasses.replace(
+            decision.plan, refused=tuple(refused)))
+    due = {c.item.ref for c in decision.plan.fallback}
+    owed = [i.ref for i in decision.action.items if i.ref in due
+            and i.ref not in run.record.owed]
+    if decision.action.verb == 'burn' and owed:
+        run.record = dataclasses.replace(
+            run.record, owed=(*run.record.owed, *owed))
+    return _start(run, decision.action, ready, inventory)
+
+
+def _burns(plan: Plan) -> list[Action]:
+    return [a for s in plan.stages for a in s.actions if a.verb == 'burn']
+
+
+def _identities(record: Record, inventory: Inventory
+                ) -> dict[str, tuple[str, str | None, str | None]]:
+    """Of every device that the record speaks of."""
+    ids = {x.item.device for x in record.landed}
+    ids |= {device for device, _ in record.owed}
+    ids |= {device for x in record.landed for device, _ in x.also}
+    if record.intent:
+        ids |= {i.device for i in record.intent.items}
+        ids |= {device for device, _ in record.intent.also}
+    return {**record.identities, **identity.identities(inventory, ids)}
+
+
+def _start(run: Run, action: Action, ready: dict[str, Ready],
+           inventory: Inventory) -> Outcome:
+    image = ready.get(action.image or '')
+    before = run.record
+    attempts = dict(before.attempts)
+    if action.verb == 'reset':
+        run.record = intent_resolution.spend(
+            before, action.effect,
+            [Due(i, action.effect) for i in action.items],
+            [x for x in before.landed if x.item in action.items])
+    else:
+        for item in action.items:
+            attempts[item] = attempts.get(item, 0) + 1
+    intent = Intent(
+        'action', action.effect, run.now, run.now + run.pace.action,
+        action_key(action), action.verb, action.way, action.items,
+        inventory.boot, None, image.sha256 if image else None,
+        action.also_writes, action.at_reset)
+    run.record = dataclasses.replace(run.record, intent=intent)
+    run.save(attempts=attempts, progress=_words(action),
+             identities=_identities(run.record, inventory))
+    try:
+        ticket = run.backend.start(
+            action, image, run.profile.images.get(action.image or ''),
+            'force' in run.profile.allow)
+    except OutcomeUnknown as exc:
+        run.save(progress=f'lost sight of it: {exc.detail.summary}')
+        return run.wait(run.record.progress, run.pace.look)
+    except (Rejected, Unreachable) as exc:
+        return _not_begun(run, before, exc)
+    run.save(intent=dataclasses.replace(intent, ticket=dict(ticket)))
+    # A setting is taken when its request is answered: eight GPUs are eight
+    # of them, and a pause after each would be for nothing.
+    pause = 0 if action.verb == 'set' else run.pace.poll
+    return run.wait(run.record.progress, pause)
+
+
+def go_on(run: Run, intent: Intent, told: Continues) -> Outcome:
+    """Send the second request of a write, once.
+
+    Before it is sent it is saved as one of which nobody tells: a process
+    that dies in between looks for it, and does not send it again.
+    """
+    words = f'{intent.verb}: the upload is checked, starting it'
+    run.save(
+        intent=dataclasses.replace(
+            intent, ticket=write_watch.noted(intent, write_watch.GONE)),
+        progress=words,
+    )
+    try:
+        after = run.backend.poll(dict(told.ticket))
+    except OutcomeUnknown as exc:
+        run.save(progress=f'lost sight of it: {exc.detail.summary}')
+        return run.wait(run.record.progress, run.pace.look)
+    except Unreachable as exc:
+        run.save(intent=intent)
+        return run.hold('unreachable', f'not started: {exc.detail.summary}',
+                        run.pace.unreachable, exc.detail)
+    except Rejected as exc:
+        if exc.retry_after is not None:
+            run.save(intent=intent)
+            return _later(run, exc.retry_after, exc.detail)
+        run.save(intent=None, failure=exc.detail.to_dict())
+        if exc.detail.error_class is ErrorClass.TRANSIENT:
+            return run.wait(f'turned down: {exc.detail.summary}',
+                            run.pace.look)
+        return run.fail(_turned_down(exc.detail))
+    if isinstance(after, Continues):
+        run.save(intent=dataclasses.replace(
+            intent, ticket=dict(after.ticket)))
+    return run.wait(words, run.pace.poll)
+
+
+def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
+    """Nothing was written, and the box says why.
+
+    A box that is busy or away is waited for, which is no attempt. What it
+    turned down for good is not tried again; the rest counts.
+    """
+    away = isinstance(exc, Unreachable)
+    later = exc.retry_after if isinstance(exc, Rejected) else None
+    if away or later is not None:
+        run.save(intent=None, attempts=before.attempts,
+                 landed=before.landed)
+        if later is None:
+            return run.hold('unreachable', f'not begun: {exc.detail.summary}',
+                            run.pace.unreachable, exc.detail)
+        return _later(run, later, exc.detail)
+    run.save(intent=None, failure=exc.detail.to_dict())
+    if exc.detail.error_class is ErrorClass.TRANSIENT:
+        return run.wait(f'turned down: {exc.detail.summary}', run.pace.look)
+    return run.fail(_turned_down(exc.detail))
+
+
+def _turned_down(detail: Detail) -> Detail:
+    """A refusal of the box, with what to do where it does not say."""
+    if detail.todo is not None:
+        return detail
+    return dataclasses.replace(
+        detail, todo='nothing was written by this request; see what the BMC '
+                     'answered, then run again')
+
+
+def _later(run: Run, seconds: float, detail: Detail) -> Outcome:
+    """Come back when the box said that it would take the write.
+
+    :param seconds: as the box says; what is left of the run's own bounds is
+        the most that is waited for it.
+    """
+    out = run.hold('later', f'not begun: {detail.summary}', run.pace.busy,
+                   detail)
+    if not isinstance(out, Wait):
+        return out
+    left = min(run.record.deadline - run.now,
+               run.pace.busy - run.spent('later'))
+    pause = max(min(seconds, left), run.pace.look)
+    return dataclasses.replace(out, until=run.now + pause)
+
+
+def _words(action: Action) -> str:
+    names = sorted({i.name for i in action.items})
+    devices = sorted({i.device for i in action.items})
+    on = ', '.join(devices) if len(devices) <= 2 else (
+        f'{len(devices)} devices ({devices[0]} to {devices[-1]})')
+    return f"{action.verb} {', '.join(names)} on {on} via {action.way}"

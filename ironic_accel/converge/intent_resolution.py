@@ -1,0 +1,241 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What became of a write: from its end, or from what is seen afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge import write_watch
+from ironic_accel.model.device import Busy
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import strongest
+from ironic_accel.model import matching
+from ironic_accel.model.matching import Facts
+from ironic_accel.model.matching import State
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Due
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Record
+
+
+def _land(record: Record, items: Iterable[Item], intent: Intent,
+          sure: bool = True, staged: bool = False) -> Record:
+    """Remember items as written, in place of what was remembered.
+
+    What waits for a reset of the host is begun by nothing weaker.
+    """
+    effect = strongest([intent.effect, Effect.WARM_REBOOT]) if staged else (
+        intent.effect)
+    new = [
+        Landed(
+            i,
+            effect,
+            digest=intent.digest,
+            sure=sure,
+            staged=staged,
+            boot=intent.boot,
+            also=intent.also,
+            job=write_watch.job(intent),
+        )
+        for i in items
+    ]
+    kept = record.without_landed(x.item.ref for x in new)
+    return dataclasses.replace(kept, landed=(*kept.landed, *new))
+
+
+def ended(record: Record, intent: Intent, end: Ended) -> Record:
+    """The record once a backend says that a write is over.
+
+    What it says went well has landed: read back later, not believed. A mode
+    without effect needs no reset that one could wait for, so it is not
+    remembered: the next look tells.
+    """
+    failed = {r.ref: r for r in end.results if not r.ok}
+    record = dataclasses.replace(record, intent=None, waiting=None)
+    for result in failed.values():
+        if result.detail is not None:
+            record = dataclasses.replace(
+                record, failure=result.detail.to_dict())
+    if intent.verb == 'reset':
+        return record
+    well = [i for i in intent.items if i.ref not in failed and not (
+        i.kind == 'mode' and intent.effect is Effect.NONE)]
+    return _land(record, well, intent, staged=end.staged)
+
+
+def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:
+    """The record once a task says that a burn is over.
+
+    What failed has failed. What went well is looked for: the intent stays
+    with those items until the device shows them, or cannot show them. What
+    the box itself says to wait for a reset has landed: it need not show
+    before that.
+
+    :param now: epoch seconds.
+    """
+    if end.staged:
+        return ended(record, intent, end)
+    well = {r.ref for r in end.results if r.ok}
+    failed = [r for r in end.results if not r.ok]
+    for result in failed:
+        if result.detail is not None:
+            record = dataclasses.replace(
+                record, failure=result.detail.to_dict())
+    gone = {r.ref for r in failed}
+    items = tuple(i for i in intent.items
+                  if i.ref in well or i.ref not in gone)
+    left = dataclasses.replace(
+        intent, items=items, ticket={
+            **write_watch.noted(intent), write_watch.ENDED: now})
+    return dataclasses.replace(record, intent=left if items else None)
+
+
+def seen(record: Record, intent: Intent, inventory: Inventory,
+         facts: Facts) -> Record:
+    """The record once a look tells what became of an intent.
+
+    A host reset is over. A write is done, landed or not done by what the
+    device shows; firmware that cannot show what waits, that was not read, or
+    that the service was to write at a reset of the host, is taken as landed,
+    as it might be written: it is activated before it is burnt again.
+    """
+    record = dataclasses.replace(record, intent=None)
+    if intent.kind == 'reset' or intent.verb == 'reset':
+        return record
+    for item in intent.items:
+        device = inventory.device(item.device)
+        state = matching.item_state(device, item, facts)
+        waits = intent.at_reset and state is not State.PENDING
+        if state is State.PENDING or (state is not State.HOLDS and (
+                waits or _hides(device, item, state))):
+            record = _land(
+                record, [item], intent, staged=waits,
+                sure=state is State.PENDING or write_watch.over(intent))
+    return record
+
+
+def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
+    """Whether a look does not yet show a write as done: it may go on.
+
+    Where a task said that it is over, what cannot be shown is not waited
+    for. Else what the same write may write besides is waited for, too.
+    """
+    if intent.kind != 'action' or intent.verb == 'reset':
+        return False
+    for item in intent.items:
+        device = inventory.device(item.device)
+        state = matching.item_state(device, item, facts)
+        if state not in (State.PENDING, State.HOLDS) and not (
+                write_watch.over(intent) and state in (
+                    State.DIFFERS, State.UNSEEN, State.DOUBT)
+                and _hides(device, item, state)):
+            return True
+    return not write_watch.over(intent) and bool(
+        write_watch.beside(intent.items, intent.also, inventory, facts))
+
+
+def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
+    """What a device reset of ours, broken off, has left to be finished.
+
+    A device that is disabled and that no reset of ours was about is left
+    alone: somebody may have meant it.
+    """
+    devices = {i.device for i in intent.items}
+    if intent.verb != 'reset':
+        return []
+    return [work for work in inventory.halfway if work.ticket is not None
+            and {d for d, _ in work.targets} <= devices]
+
+
+def _hides(device: Device | None, item: Item, state: State) -> bool:
+    """Whether firmware may wait on a device without being seen."""
+    if item.kind == 'firmware' and state in (State.UNREAD, State.DOUBT):
+        return True
+    part = device.component(item.name) if device else None
+    return item.kind == 'firmware' and (
+        part is None or not part.shows_pending)
+
+
+def adopt(intent: Intent, busy: Sequence[Busy]) -> Mapping[str, Any] | None:
+    """The ticket of a write under way that is this intent's, or None.
+
+    It is ours where it says that it writes what we meant to write. Somebody
+    else's, and one that does not say, is waited out.
+    """
+    refs = {i.ref for i in intent.items}
+    for work in busy:
+        if work.ticket is not None and work.targets and set(
+                work.targets) <= refs:
+            return work.ticket
+    return None
+
+
+def is_told(inventory: Inventory, item: Item) -> bool:
+    """Whether a look tells all of the device of an item, and of its kind."""
+    device = inventory.device(item.device)
+    if device is None or device.unread or (
+            not inventory.complete_of(device.kind)):
+        return False
+    return Standing.UNREAD not in (
+        *(part.standing for part in device.components),
+        *(mode.standing for mode in device.modes))
+
+
+def spend(record: Record, effect: Effect, due: Iterable[Due],
+          landed: Iterable[Landed]) -> Record:
+    """Count a reset on every landed item, and on what is only seen to wait.
+
+    :param due: what the reset is for: some of it may be known from the
+        device alone, and is remembered from now on.
+    """
+    entries = {x.item.ref: x for x in landed}
+    for one in due:
+        entries.setdefault(one.item.ref, Landed(one.item, one.reset))
+    new = [dataclasses.replace(
+        x, resets=x.resets + 1, tried=_stronger(x.tried, effect))
+        for x in entries.values()]
+    kept = record.without_landed(entries)
+    return dataclasses.replace(kept, landed=(*kept.landed, *new))
+
+
+def _stronger(a: Effect | None, b: Effect) -> Effect:
+    return b if a is None or b.rank > a.rank else a
+
+
+def too_large(action: Action, image: Ready, inventory: Inventory
+              ) -> list[Refusal]:
+    """Refusals where an image is larger than the way accepts."""
+    out = []
+    for item in action.items:
+        device = inventory.device(item.device)
+        part = device.component(item.name) if device else None
+        limit = part.max_image_bytes if part else None
+        if limit is not None and image.size > limit:
+            out.append(Refusal(
+                item, f'image {action.image}: larger than the update '
+                'service accepts', f'at most {limit} bytes',
+                f'{image.size} bytes'))
+    return out

@@ -1,0 +1,178 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Waiting for a box about which nothing can be decided yet.
+
+It does not answer, something is under way on it, it cannot be told whether
+anything is, its host is off, or not all of its devices have appeared. Every
+wait has its bound.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ironic_accel.converge import intent_resolution
+from ironic_accel.converge.outcome import Outcome
+from ironic_accel.converge.outcome import PowerOn
+from ironic_accel.converge.outcome import Progress
+from ironic_accel.converge.run import Run
+from ironic_accel.converge import write_watch
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import identity
+from ironic_accel.model import matching
+from ironic_accel.model.plan import Plan
+from ironic_accel.model import staged_by_others
+
+#: Kinds that one device changes between, with its mode or with who looks.
+_KIN = {'nic': 'dpu'}
+
+
+def away(run: Run, exc: Unreachable) -> Outcome:
+    """The box does not answer: wait for it, within its bound."""
+    return run.hold('unreachable',
+                    f'the box does not answer: {exc.detail.summary}',
+                    run.pace.unreachable, exc.detail)
+
+
+def occupied(run: Run, inventory: Inventory) -> Outcome | None:
+    """Wait for a box that is busy, or of which nobody can tell that."""
+    if inventory.busy:
+        return _busy(run, inventory)
+    if inventory.held:
+        return _held(run, inventory)
+    return None
+
+
+def unready(run: Run, inventory: Inventory) -> Outcome | None:
+    """Wait for a box about which nothing can be decided yet."""
+    early = occupied(run, inventory)
+    if early is not None:
+        return early
+    if inventory.host == 'off':
+        no = staged_by_others.refused(inventory, run.record.landed, (),
+                            Effect.WARM_REBOOT, run.profile)
+        if no:
+            # To power it on is a reset for whatever waits for one.
+            return run.refuse(Plan(refused=tuple(no)))
+        run.record = write_watch.begun(run.record, run.now)
+        run.save(booted=run.now)
+        return PowerOn(Progress('the host is off, its devices are unseen'))
+    if not inventory.complete:
+        return run.hold('incomplete', inventory.unready,
+                        run.pace.incomplete, _incomplete(run, inventory))
+    if run.record.awaited != 'unread':
+        run.resume()
+    if _missing(run, inventory):
+        return run.wait('the host is on, devices are still missing',
+                        run.pace.look)
+    return _fewer(run, inventory)
+
+
+def _fewer(run: Run, inventory: Inventory) -> Outcome | None:
+    """Devices that a whole look no longer shows are gone at the second one.
+
+    Each counts by itself: another one in its stead does not hide that it is
+    missing. Kinds that were not read whole lose nobody: what is unread is
+    not gone.
+    """
+    now: dict[str, list[str]] = {}
+    for device in inventory.devices:
+        now.setdefault(_KIN.get(device.kind, device.kind), []).append(
+            identity.mark(device))
+    missing = {k: [m for m in marks if not any(
+        identity.same_mark(m, n) for n in now.get(k, ()))]
+        for k, marks in run.record.kinds.items()}
+    lost = {k: m for k, m in missing.items()
+            if m and inventory.complete_of(k)}
+    what = ' '.join(sorted(m for marks in lost.values() for m in marks))
+    if what and what != run.record.fewer:
+        run.record = dataclasses.replace(run.record, fewer=what)
+        words = ', '.join(f'{len(m)} {k}' for k, m in sorted(lost.items()))
+        return run.wait(f'no longer listed: {words}; looking once more',
+                        run.pace.look)
+    kinds = {k: (*now.get(k, ()), *(
+        missing.get(k, ()) if not inventory.complete_of(k) else ()))
+        for k in sorted({*now, *missing})}
+    run.record = dataclasses.replace(
+        run.record, kinds={k: m for k, m in kinds.items() if m}, fewer='')
+    return None
+
+
+def _busy(run: Run, inventory: Inventory) -> Outcome:
+    """Something is under way: ours is adopted, all else is waited out."""
+    intent = run.record.intent
+    if intent is not None and write_watch.shown(intent):
+        intent = dataclasses.replace(intent, ticket=write_watch.noted(intent))
+        run.save(intent=intent)
+    if intent is not None and intent.kind == 'action' \
+            and not write_watch.over(intent):
+        ticket = intent_resolution.adopt(intent, inventory.busy)
+        if ticket is not None:
+            run.save(intent=dataclasses.replace(intent, ticket=ticket))
+            return run.wait('found our write again, going on with it', 0)
+    what = inventory.busy[0]
+    summary = f'{what.kind} {what.words}'
+    return run.hold('busy', f'waiting for {summary}', run.pace.busy, Detail(
+        f'the box is still busy after {int(run.pace.busy)} s',
+        ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
+
+
+def _held(run: Run, inventory: Inventory) -> Outcome:
+    """What the box does now cannot be told: as good as busy."""
+    what = inventory.held[0]
+    return run.hold(
+        'busy', f'cannot tell whether the box is idle: {what.words}',
+        run.pace.busy, Detail(
+            'it could not be told whether the box is idle for '
+            f'{int(run.pace.busy)} s: {what.words}', ErrorClass.TRANSIENT,
+            todo='look at what does not answer, then run again'))
+
+
+def _incomplete(run: Run, inventory: Inventory) -> Detail:
+    """What a box that gives no whole look for too long ends with."""
+    why = [u.words for u in inventory.unread] or [*inventory.lacking]
+    if why:
+        return Detail(
+            f'no whole look at the box in {int(run.pace.incomplete)} s: '
+            + '; '.join(why[:3]), ErrorClass.TRANSIENT,
+            todo='look at what does not answer, then run again')
+    return Detail(
+        'the devices of the host did not all appear in '
+        f'{int(run.pace.incomplete)} s', ErrorClass.NEEDS_OPERATOR,
+        todo='look at the BMC and at the host\'s boot')
+
+
+def booting(run: Run) -> bool:
+    """Whether the host was powered on or reset a short while ago."""
+    since = run.record.booted
+    return since is not None and run.now - since <= run.pace.appear
+
+
+def _missing(run: Run, inventory: Inventory) -> bool:
+    """Whether a device may still be on its way after the last host reset.
+
+    Boxes say that they are ready while GPUs are not in the tree yet: as long
+    as fewer are there than before, or than the profile asks for, a bounded
+    wait comes before they count as gone.
+    """
+    if not booting(run):
+        return False
+    if len(inventory.devices) < run.record.devices:
+        return True
+    return any(
+        sum(matching.matches(g, d) for d in inventory.devices)
+        < g.count.minimum for g in run.profile.groups)

@@ -1,0 +1,196 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A write whose end nobody tells: it is watched until the device shows it.
+
+That a BMC answered "OK", that it forgot a task or never made one, and that a
+connection broke all say nothing of the flash, which may go on. Nothing else
+is done to the box until the device shows what was written on two idle looks
+in a row, or until the longest time that such a write takes is over.
+
+Pure: what an intent's ticket notes of it, and how long to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from ironic_accel.converge.timeouts import Pace
+from ironic_accel.model.device import base_name
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model import matching
+from ironic_accel.model.matching import Facts
+from ironic_accel.model.matching import State
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.record import Intent
+from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Record
+
+#: Seconds for a burn that no vendor says a time of.
+_UNNAMED = Pace().gone
+
+#: Notes in the ticket of a write that nobody polls any more: its task is
+#: not known; it was told to be over; one idle look showed it as wanted.
+GONE, ENDED, SHOWN = 'gone', 'ended', 'shown'
+#: And which task or job it was.
+JOB = 'job'
+
+
+def noted(intent: Intent, *notes: str) -> dict[str, Any]:
+    """The ticket of a write that is only looked for from now on."""
+    before, known = intent.ticket or {}, job(intent)
+    return {**({JOB: known} if known else {}),
+            **{n: before.get(n) or True for n in (GONE, ENDED, SHOWN)
+               if n in notes or (n != SHOWN and before.get(n))}}
+
+
+def looked_for(intent: Intent) -> bool:
+    """Whether nobody can be asked about a write: looking alone tells."""
+    ticket = intent.ticket
+    return not ticket or bool(ticket.get(GONE) or ticket.get(ENDED))
+
+
+def job(intent: Intent) -> str | None:
+    """Path of the task or job that a write became, where it is known."""
+    ticket = intent.ticket or {}
+    told = ticket.get(JOB) or ticket.get('task') or ticket.get('monitor')
+    return told if isinstance(told, str) else None
+
+
+def over(intent: Intent) -> bool:
+    """Whether a task that could be asked said that the write is over."""
+    return bool((intent.ticket or {}).get(ENDED))
+
+
+def shown(intent: Intent) -> bool:
+    """Whether an idle look has shown the write as wanted."""
+    return bool((intent.ticket or {}).get(SHOWN))
+
+
+def patience(intent: Intent, inventory: Inventory, facts: Facts,
+             pace: Pace) -> float:
+    """Seconds, from its beginning, for which a write is looked for.
+
+    A burn whose task is over gets no less than another write after that:
+    many a box tells of the new version minutes later.
+    """
+    if intent.verb != 'burn':
+        return pace.lost
+    longest = max((_longest(d, n, inventory, facts, pace) for d, n in (
+        *(i.ref for i in intent.items), *intent.also)), default=pace.gone)
+    ended = (intent.ticket or {}).get(ENDED) or True
+    if ended is True:
+        return longest
+    return max(longest, ended - intent.since + pace.lost)
+
+
+def unfolding(record: Record, inventory: Inventory, facts: Facts,
+              pace: Pace, now: float) -> tuple[Item, ...]:
+    """Firmware that the last reset of the host may have begun to write.
+
+    A box that waits for a reset with its write, or that has forgotten what
+    it waits for, may tell of no task while it writes. Until the device
+    shows the version, or the longest time that such a write takes is over,
+    nothing else is done to the box. That goes for all that the same write
+    may write.
+    """
+    out: dict[Item, None] = {}
+    for entry in _begun(record, now, pace.gone):
+        item, since = entry.item, entry.begun or 0.0
+        going = [] if matching.item_state(
+            inventory.device(item.device), item, facts) is State.HOLDS else [
+            item]
+        for one in (*going, *beside([item], entry.also, inventory, facts,
+                                    active=True)):
+            if now < since + _longest(*one.ref, inventory, facts, pace):
+                out[one] = None
+    return tuple(out)
+
+
+def beside(items: Sequence[Item], also: Iterable[Ref], inventory: Inventory,
+           facts: Facts, active: bool = False) -> list[Item]:
+    """What a write may write besides and does not show as written.
+
+    The same component of a like device gets the same version. What else an
+    image has in it, and what nobody shows, cannot be told: it is not shown.
+
+    :param active: whether what waits for a reset does not count.
+    """
+    shows = (State.HOLDS,) if active else (State.HOLDS, State.PENDING)
+    out = []
+    for name, component in also:
+        device = inventory.device(name)
+        like = next((i for i in items if _alike(
+            inventory.device(i.device), device)
+            and base_name(i.name) == base_name(component)), None)
+        item = Item(name, component, 'firmware',
+                    like.wanted if like else None,
+                    like.at_least if like else False)
+        if like is None or matching.item_state(device, item, facts) not in (
+                shows):
+            out.append(item)
+    return out
+
+
+def _alike(one: Device | None, other: Device | None) -> bool:
+    return one is not None and other is not None and (
+        one.kind, one.product, one.model) == (
+        other.kind, other.product, other.model)
+
+
+def _begun(record: Record, now: float, longest: float) -> list[Landed]:
+    return [x for x in record.landed if x.is_open and x.begun is not None
+            and now < x.begun + longest]
+
+
+def may_run(record: Record, now: float, longest: float) -> tuple[Item, ...]:
+    """What may be written since the last reset, as far as is remembered.
+
+    :param longest: seconds that any such write takes at most.
+    """
+    return tuple(x.item for x in _begun(record, now, longest))
+
+
+def begun(record: Record, now: float, boot: str | None = None) -> Record:
+    """Note on what waits for a reset of the host that there was one.
+
+    :param boot: the boot mark that is seen, where it is that which tells of
+        a reset; by default a reset was performed.
+    """
+    return dataclasses.replace(record, landed=tuple(
+        dataclasses.replace(x, begun=now, boot=boot or x.boot)
+        if x.is_open and (boot is None or x.boot not in (None, boot))
+        else x for x in record.landed))
+
+
+def _longest(name: str, component: str, inventory: Inventory, facts: Facts,
+             pace: Pace) -> float:
+    device = inventory.device(name)
+    known = device and matching.component_facts(device, component, facts)
+    longest = known.longest if known else None
+    if longest is None:
+        return pace.gone
+    # The option is for what no vendor names: one that takes longer than
+    # that has its time whatever the option says.
+    return longest if longest > _UNNAMED else min(longest, pace.gone)
+
+
+def names(items: Iterable[Item]) -> str:
+    """Items in words, the first few of them."""
+    found = [f'{i.name} of {i.device}' for i in items]
+    more = f' and {len(found) - 3} more' if len(found) > 3 else ''
+    return ', '.join(found[:3]) + more

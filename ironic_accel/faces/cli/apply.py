@@ -1,0 +1,97 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``ironic-accel apply``: make a machine as a profile declares."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+
+from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import plan as plan_verb
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    bmc_options.add_arguments(parser)
+    plan_verb.add_profile_arguments(parser)
+    parser.add_argument('--dry-run', action='store_true',
+                        help='plan only, like the verb plan')
+    parser.add_argument('--image-cache', metavar='FOLDER',
+                        help='where images are kept (default: below '
+                             '$XDG_CACHE_HOME)')
+    parser.add_argument('--image-ca', metavar='FILE',
+                        help='authorities for https images')
+    parser.add_argument('--poll', type=_seconds, default=5.0, metavar='S',
+                        help='seconds between two questions (5)')
+    parser.add_argument('--soft-off', type=_seconds, default=60.0,
+                        metavar='S',
+                        help='seconds that the operating system may take to '
+                             'restart or to power off; 0 does not ask it '
+                             '(60)')
+    parser.add_argument('--allow-disruption', action='store_true',
+                        help='what runs on a host that is on may be '
+                             'interrupted; without it nothing that needs a '
+                             'reset is done to such a host')
+    parser.add_argument('--yes', action='store_true',
+                        help='agree to the resets without being asked; '
+                             'without a terminal nothing that needs one is '
+                             'begun otherwise')
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text}: expected seconds')
+    return number
+
+
+def run(args: argparse.Namespace) -> int:
+    """Apply a profile; go on with what an earlier run left open.
+
+    :returns: 0 converged, 3 refused or declined, 4 failed or interrupted.
+    """
+    if args.dry_run:
+        return plan_verb.run(args)
+    from ironic_accel.faces.cli import run as run_mod
+    profile = plan_verb.profile_of(args)
+    # A service manager's end is like Ctrl-C: the journal is whole anyway.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        doc = run_mod.apply(args, profile, _image_cache(args))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if args.json:
+        print(json.dumps(doc))
+    else:
+        _show(doc)
+    return {'converged': 0, 'refused': 3}.get(doc['outcome'], 4)
+
+
+def _image_cache(args: argparse.Namespace) -> str:
+    if args.image_cache:
+        return str(args.image_cache)
+    base = os.environ.get('XDG_CACHE_HOME', '')
+    if not os.path.isabs(base):
+        base = os.path.expanduser('~/.cache')
+    return os.path.join(base, 'ironic-accel', 'images')
+
+
+def _show(doc: dict[str, object]) -> None:
+    from ironic_accel.faces import view
+    print(view.outcome_headline(doc))
+    for table in view.outcome_tables(doc):
+        view.write(table, sys.stdout)

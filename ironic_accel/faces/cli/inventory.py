@@ -1,0 +1,61 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``ironic-accel inventory``: list the accelerators of a machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import catalogue
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    bmc_options.add_arguments(parser)
+    catalogue.add_argument(parser)
+    parser.add_argument('--once', action='store_true',
+                        help='do not wait for a second look, and say that '
+                             'it may not be complete')
+    parser.add_argument('--firmware', action='store_true',
+                        help='a row for each component too')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look, and print what is there.
+
+    Where the BMC does not tell when its host was last reset, a second look
+    says whether all is there, unless ``--once`` is given.
+
+    A machine whose host is off is no failure: what is seen is printed, and
+    that it is not complete.
+    """
+    from ironic_accel.faces.cli import session
+    from ironic_accel.faces import view
+    from ironic_accel.model import serialization
+    with session.opened(args) as opened:
+        doc = serialization.inventory_to_dict(
+            opened.backend.observe() if args.once else opened.settled())
+    for line in view.warning_lines(doc):
+        bmc_options.say(line)
+    if args.json:
+        print(json.dumps(doc))
+        return 0
+    print(view.inventory_headline(doc))
+    if doc['devices']:
+        view.write(view.inventory_table(doc), sys.stdout)
+    if args.firmware:
+        view.write(view.firmware_table(doc), sys.stdout)
+    return 0

@@ -1,0 +1,202 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The journal of a run without a conductor: one file for each machine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import re
+import tempfile
+from typing import Any
+
+from ironic_accel.bounded import files
+from ironic_accel.faces.cli import elapsed
+from ironic_accel.model import errors
+from ironic_accel.model.profile import Profile
+from ironic_accel.model import record as record_mod
+from ironic_accel.model.record import Record
+from ironic_accel.model import strict_json
+
+SCHEMA = 'journal/1'
+#: Bytes of a journal: a record has 8 KiB.
+_MOST = 1 << 20
+
+
+def default_folder() -> str:
+    """Where journals are kept by default (XDG Base Directory, state)."""
+    base = os.environ.get('XDG_STATE_HOME', '')
+    if not os.path.isabs(base):
+        base = os.path.expanduser('~/.local/state')
+    return os.path.join(base, 'ironic-accel')
+
+
+def default_path(bmc: str, system: str) -> str:
+    """The journal of one System behind one BMC."""
+    return os.path.join(default_folder(), f'{_key(bmc + system)}.json')
+
+
+def _key(text: str) -> str:
+    """A file name that says what it is about, and is unique."""
+    words = re.sub('[^A-Za-z0-9.]+', '-', text.partition('//')[2]).strip('-')
+    return f'{words[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}'
+
+
+@contextlib.contextmanager
+def hold_bmc(bmc: str) -> Generator[None, None, None]:
+    """Be the one run of this user on this machine that writes to a BMC.
+
+    :raises: AccelError where another run holds it.
+    """
+    os.makedirs(default_folder(), mode=0o700, exist_ok=True)
+    path = os.path.join(default_folder(), f'{_key(bmc)}.lock')
+    with open(path, 'a', encoding='ascii') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise errors.AccelError(
+                f'another run is writing to {bmc}',
+                error_class=errors.ErrorClass.TRANSIENT,
+                todo='wait for it, or end it and run again') from None
+        yield
+
+
+@dataclasses.dataclass
+class FileJournal:
+    """A journal in a file; ports.Journal.
+
+    :ivar time: the time of the run; deadlines of its record are times of it.
+    :ivar found: the host's power, ``on`` or ``off``, as the run found it
+        and puts it back in the end; None before its first look. It outlives
+        a run that was killed: its own resets leave the host off as well.
+    """
+
+    path: str
+    bmc: str
+    system: str
+    found: str | None = None
+    time: elapsed.Elapsed = dataclasses.field(
+        default_factory=elapsed.Elapsed)
+
+    def load(self) -> Record | None:
+        """What the last run saved, or None.
+
+        :raises: BadInput for a file that is not the journal of this machine
+            or that a later version wrote.
+        """
+        try:
+            with files.open_regular(self.path) as file:
+                raw = strict_json.parse(file.read(_MOST + 1), _MOST)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as exc:
+            raise errors.BadInput(
+                f'--journal: {self.path} cannot be read: {exc}') from exc
+        if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
+            raise errors.BadInput(f'--journal: {self.path} is not a '
+                                  f'{SCHEMA} document')
+        whose = raw.get('bmc'), raw.get('system')
+        if whose != (self.bmc, self.system):
+            raise errors.BadInput(
+                f'--journal: {self.path} is of {whose[0]} {whose[1]}, '
+                f'not of {self.bmc} {self.system}')
+        try:
+            # One of an earlier version has none, and times of day.
+            self.time = elapsed.Elapsed(raw.get('time'))
+            self.found = raw['found']
+            return record_mod.load(raw['record'])
+        except (AttributeError, LookupError, TypeError,
+                ValueError) as exc:
+            raise errors.BadInput(
+                f'--journal: {self.path} is not a {SCHEMA} document: '
+                f'{exc!r}') from exc
+
+    def save(self, record: Record) -> None:
+        """Keep a record; durable when this returns.
+
+        :raises: AccelError where it cannot be kept: nothing is done then.
+        """
+        self._write({'schema': SCHEMA, 'bmc': self.bmc,
+                     'system': self.system, 'found': self.found,
+                     'time': self.time.mark(),
+                     'record': record_mod.dump(record)})
+
+    def _write(self, document: dict[str, Any]) -> None:
+        folder = os.path.dirname(os.path.abspath(self.path))
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            fd, part = tempfile.mkstemp(dir=folder, suffix='.part')
+            try:
+                with os.fdopen(fd, 'w', encoding='utf-8') as file:
+                    json.dump(document, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(part, self.path)
+            except BaseException:
+                # Also where the user interrupts: no half file is left, and
+                # whatever it was goes on.
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
+                raise
+            _sync(folder)
+        except OSError as exc:
+            raise errors.AccelError(
+                f'the journal {self.path} cannot be kept: {exc.strerror}',
+                error_class=errors.ErrorClass.NEEDS_OPERATOR) from exc
+
+
+def of(bmc: str, system: str, path: str | None = None) -> FileJournal:
+    """The journal of a machine, at its default place or a given one."""
+    return FileJournal(path or default_path(bmc, system), bmc, system)
+
+
+def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
+    """Whether a run of a profile was left open on a machine behind a BMC.
+
+    It is asked before the BMC answers, so without knowing which System is
+    meant.
+
+    :param path: of the journal; those at the default place otherwise.
+    """
+    folder = default_folder()
+    paths = [path] if path else [
+        os.path.join(folder, name) for name in (
+            os.listdir(folder) if os.path.isdir(folder) else ())
+        if name.endswith('.json')]
+    for one in paths:
+        try:
+            with open(one, encoding='utf-8') as file:
+                raw = json.load(file)
+            record = record_mod.load(raw['record'])
+        except (OSError, AttributeError, LookupError, TypeError,
+                ValueError, errors.BadInput):
+            # Whoever needs this one is told what is wrong with it.
+            continue
+        if raw.get('bmc') == bmc and record is not None and (
+                record.digest == profile.digest
+                and record.intent is not None):
+            return True
+    return False
+
+
+def _sync(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

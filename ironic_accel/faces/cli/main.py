@@ -1,0 +1,99 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``ironic-accel``: the way in, and what an end means to a shell."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import importlib
+import sys
+from types import ModuleType
+
+#: Exit codes (profile format 1, "Documents that programs read").
+DONE, BAD_INPUT, REFUSED, FAILED = 0, 2, 3, 4
+
+#: What each verb is, and the module with its ``add_arguments`` and ``run``.
+#: Only the chosen one is imported: help is quick, and needs neither the
+#: conductor's libraries nor the lab's.
+COMMANDS = {
+    'inventory': 'list the accelerators of a machine',
+    'plan': 'say what would make a machine as a profile declares',
+    'apply': 'make a machine as a profile declares, and prove it',
+    'validate': 'check profiles without any machine',
+    'templates': 'print deploy template and runbook of profiles',
+    'twin': 'run a simulated BMC',
+    'demo': 'play the whole story on simulated machines',
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    :returns: 0 done, 2 bad input, 3 refused, 4 failed or unreachable.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((w for w in words if not w.startswith('-')), None)
+    module = _module(chosen) if chosen in COMMANDS else None
+    try:
+        args = _parser(chosen, module).parse_args(words)
+    except SystemExit as exc:  # argparse ends the process: 0 or 2
+        return int(exc.code or 0)
+    if module is None:
+        return BAD_INPUT
+    return _run(module, args)
+
+
+def _module(name: str | None) -> ModuleType:
+    return importlib.import_module(f'ironic_accel.faces.cli.{name}')
+
+
+def _parser(chosen: str | None,
+            module: ModuleType | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='ironic-accel',
+        description='Accelerator life cycle over Redfish: see, plan, apply, '
+                    'prove.',
+        epilog='Exit codes: 0 done, 2 bad input, 3 refused, 4 failed or '
+               'unreachable.')
+    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+    for name, text in COMMANDS.items():
+        verb = verbs.add_parser(name, help=text, description=text)
+        if name == chosen and module is not None:
+            module.add_arguments(verb)
+    return parser
+
+
+def _run(module: ModuleType, args: argparse.Namespace) -> int:
+    # errors is light; nothing else of ours is needed to word a failure.
+    from ironic_accel.model import errors
+    try:
+        return int(module.run(args))
+    except errors.BadInput as exc:
+        print(exc, file=sys.stderr)
+        return BAD_INPUT
+    except errors.AccelError as exc:
+        print(exc, file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read our output has had enough; Python would complain once
+        # more at its end.
+        sys.stderr.close()
+        return FAILED
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return FAILED
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,90 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``ironic-accel plan``: what would make a machine as a profile declares."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+
+from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import image_serving_options
+from ironic_accel.faces.cli import profiles
+from ironic_accel.model.device import Effect
+from ironic_accel.model.profile import Profile
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    bmc_options.add_arguments(parser)
+    add_profile_arguments(parser)
+
+
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that plan and apply share."""
+    profiles.add_arguments(parser)
+    parser.add_argument(
+        '--journal', metavar='FILE',
+        help='where a run keeps what must not be lost (default: a file for '
+             'each machine below $XDG_STATE_HOME)')
+    parser.add_argument(
+        '--max-effect', choices=[e.value for e in Effect],
+        help='the strongest reset that may be used, where it is weaker than '
+             'the profile\'s limits.reset')
+    image_serving_options.add_arguments(parser)
+
+
+def profile_of(args: argparse.Namespace) -> Profile:
+    """The chosen profile, with its limits narrowed.
+
+    :raises: BadInput for a bad profile.
+    """
+    profile = profiles.choose(args)
+    if args.max_effect is None:
+        return profile
+    reset = min(profile.limits.reset, Effect(args.max_effect),
+                key=lambda effect: effect.rank)
+    return dataclasses.replace(
+        profile, limits=dataclasses.replace(profile.limits, reset=reset))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look once, plan, and print the plan.
+
+    :returns: 0 also where there is something to do, 3 where it is refused,
+        4 where the host is off or its devices still appear.
+    """
+    from ironic_accel.faces.cli import journal
+    from ironic_accel.faces.cli import session
+    from ironic_accel.faces import view
+    from ironic_accel.model import serialization
+    profile = profile_of(args)
+    with (
+        image_serving_options.Served(args, bmc_options.url(args)) as images,
+        session.opened(args, images.uri) as opened,
+    ):
+        record = journal.of(opened.bmc, opened.system, args.journal).load()
+        inventory = opened.look()
+        plan = opened.plan(inventory, profile, record)
+    doc = plan.to_dict()
+    for line in view.unready_lines(serialization.inventory_to_dict(inventory)):
+        bmc_options.say(line)
+    if args.json:
+        print(json.dumps(doc))
+    else:
+        print(view.plan_headline(doc))
+        for table in view.plan_tables(doc):
+            view.write(table, sys.stdout)
+    return 3 if doc['refused'] else 0

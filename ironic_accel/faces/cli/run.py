@@ -1,0 +1,310 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A run of the loop by a person: the second caller of ``advance``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Generator
+import contextlib
+import dataclasses
+import time
+from typing import Any
+
+from ironic_accel.converge import advance as loop
+from ironic_accel.converge.outcome import Converged
+from ironic_accel.converge.outcome import Failed
+from ironic_accel.converge.outcome import Outcome
+from ironic_accel.converge.outcome import PowerOn
+from ironic_accel.converge.outcome import Refused
+from ironic_accel.converge.outcome import Reset
+from ironic_accel.converge.outcome import Wait
+from ironic_accel.converge.timeouts import Pace
+from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import consent
+from ironic_accel.faces.cli import image_serving_options
+from ironic_accel.faces.cli import journal as journal_mod
+from ironic_accel.faces.cli import reset_phases
+from ironic_accel.faces.cli import resets
+from ironic_accel.faces.cli import session
+from ironic_accel.faces import view
+from ironic_accel import images
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.errors import word
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Record
+
+#: Whoever runs the command may read the files of the machine anyway.
+_SCHEMES = frozenset({'http', 'https', 'file'})
+
+
+def apply(args: argparse.Namespace, profile: Profile,
+          image_cache: str) -> dict[str, Any]:
+    """Run a profile to its end.
+
+    :returns: the document: the plan, and what came of it.
+    :raises: BadInput, Unreachable, AccelError where nothing was begun.
+    """
+    pace = _pace(args.poll)
+    with contextlib.ExitStack() as stack:
+        bmc = bmc_options.url(args)
+        stack.enter_context(journal_mod.hold_bmc(bmc))
+        serving = stack.enter_context(image_serving_options.Served(args, bmc))
+        opened = stack.enter_context(_reached(
+            args, serving, profile, pace))
+        journal = journal_mod.of(opened.bmc, opened.system, args.journal)
+        earlier = journal.load()
+        profile = consent.limited(args, profile, opened, journal, earlier)
+        record = _begin(profile, earlier, journal.time.now())
+        store = images.ImageStore(image_cache, images.Policy(
+            schemes=_SCHEMES, folders=('/',),
+            verify=args.image_ca or True))
+        stack.callback(store.close)
+        agreed = consent.of(args, opened, profile)
+        document = Run(opened, journal, store, profile, record, pace,
+                       _pauses(args), agreed).to_the_end()
+        serving.keep = bool((document['error'] or {}).get('running'))
+        return document
+
+
+@contextlib.contextmanager
+def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
+             profile: Profile, pace: Pace
+             ) -> Generator[session.Opened, None, None]:
+    """The machine, once its BMC answers.
+
+    A run that was left open may have left the BMC on its way back from a
+    reset: that is waited for as long as the loop itself would wait. For a
+    new run a BMC that does not answer is an error at once.
+    """
+    left = journal_mod.left_open(bmc_options.url(args), profile, args.journal)
+    until = time.monotonic() + pace.unreachable
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                opened = stack.enter_context(session.opened(args, serving.uri))
+                _ = opened.system  # asked for while nothing is begun
+            except Unreachable as exc:
+                if (not left or time.monotonic() > until or
+                        exc.detail.error_class is not ErrorClass.TRANSIENT):
+                    raise
+                bmc_options.say('a run was left open, waiting for the BMC: '
+                            f'{exc.detail.summary}')
+            else:
+                yield opened
+                return
+        time.sleep(max(pace.look, 0.01))
+
+
+def _begin(profile: Profile, earlier: Record | None, now: float) -> Record:
+    """The record to go on with: a run that was killed keeps its bounds."""
+    if (earlier is not None and earlier.digest == profile.digest
+            and now < earlier.deadline):
+        bmc_options.say(
+            f'going on with the run of {profile.name} that was left '
+            f'open: {earlier.progress or "nothing begun"}'
+        )
+        return earlier
+    return loop.begin(profile, earlier, now)
+
+
+def _pace(poll: float) -> Pace:
+    return Pace(poll=poll, look=poll, fetch=min(poll, 1.0))
+
+
+def _pauses(args: argparse.Namespace) -> reset_phases.Pauses:
+    return reset_phases.Pauses(look=args.poll, soft=args.soft_off,
+                         settle=2 * args.poll)
+
+
+@dataclasses.dataclass
+class Run:
+    """One run, from its record to its document."""
+
+    opened: session.Opened
+    journal: journal_mod.FileJournal
+    store: images.ImageStore
+    profile: Profile
+    record: Record
+    pace: Pace
+    pauses: reset_phases.Pauses
+    agreed: consent.Consent
+    plan: Plan | None = None
+    performed: int = 0
+    said: str = ''
+    before: Record = dataclasses.field(default_factory=Record)
+    began: float = dataclasses.field(default_factory=time.monotonic)
+
+    def to_the_end(self) -> dict[str, Any]:
+        """Call ``advance`` until it is over, and put the power back."""
+        resetter = resets.Resetter(self.opened.host, self.journal.save,
+                                   self.pauses)
+        self.opened.backend.agree = self._agree
+        try:
+            while True:
+                outcome = self._advance()
+                if isinstance(outcome, Wait):
+                    self._say(outcome.progress.summary,
+                              outcome.progress.percent)
+                    self._sleep_until(outcome.until)
+                elif isinstance(outcome, PowerOn):
+                    self._power_on()
+                elif isinstance(outcome, Reset):
+                    self._reset(resetter)
+                else:
+                    return self._end(outcome)
+        except KeyboardInterrupt:
+            return self._document('failed', self._interrupted())
+        except consent.Declined as exc:
+            return self._declined(exc)
+        except AccelError as exc:
+            bmc_options.say(str(exc))
+            return self._document('failed', exc.detail)
+
+    def _agree(self) -> None:
+        """Have what the plan needs agreed to, before the first write.
+
+        :raises: Declined.
+        """
+        seen = self.opened.backend.seen
+        if seen is not None and self.plan is None:
+            self._show_plan(seen, self.record)
+        if self.plan is not None and not self.opened.backend.writes:
+            self.agreed.require(consent.resets_of(self.plan))
+
+    def _declined(self, exc: consent.Declined) -> dict[str, Any]:
+        """Nothing more is begun, and the journal says so too."""
+        bmc_options.say(str(exc))
+        self.record = self.before.finished()
+        self.journal.save(self.record)
+        self._restore_power()
+        return self._document(
+            'failed' if self.opened.backend.writes else 'refused', exc.detail)
+
+    def _advance(self) -> Outcome:
+        backend = self.opened.backend
+        before = self.before = self.record
+        outcome, self.record = loop.advance(
+            backend, self.store, self.journal, self.profile, self.record,
+            self.journal.time.now(), self.opened.catalog, self.pace)
+        seen = backend.take()
+        if self.journal.found is None and seen is not None:
+            self.journal.found = seen.host
+            self.journal.save(self.record)
+        if self.plan is None and seen is not None:
+            self._show_plan(seen, before)
+        return outcome
+
+    def _show_plan(self, seen: Inventory, record: Record) -> None:
+        """The plan of the first whole look, for the document and people."""
+        if not seen.complete or seen.host == 'off' or seen.busy:
+            return
+        self.plan = self.opened.plan(seen, self.profile, record)
+        doc = self.plan.to_dict()
+        bmc_options.say(view.plan_headline(doc))
+        if doc['stages']:
+            bmc_options.say(view.plain(view.plan_table(doc)))
+
+    def _power_on(self) -> None:
+        self._say('powering the host on: its devices have to be seen')
+        try:
+            self.opened.host.power_on()
+        except (Unreachable, OutcomeUnknown) as exc:
+            # The loop looks again, and asks again or waits within its bounds.
+            bmc_options.say(str(exc))
+        except Rejected as exc:
+            if exc.retry_after is None:
+                raise
+            bmc_options.say(str(exc))
+            time.sleep(exc.retry_after)
+        time.sleep(self.pace.look)
+
+    def _reset(self, resetter: resets.Resetter) -> None:
+        intent = self.record.intent
+        if intent is not None and not intent.ticket:
+            # One that is begun is brought to its end: the host may be off.
+            self.agreed.require((intent.effect,),
+                                 bool(self.opened.backend.writes))
+        step = resetter.step(self.record, self.journal.time.now())
+        self.record = step.record
+        self._say(step.summary)
+        self.performed += step.performed
+        self._sleep_until(step.until)
+
+    def _end(self, outcome: Converged | Refused | Failed
+             ) -> dict[str, Any]:
+        if not (isinstance(outcome, Failed) and outcome.running):
+            self._restore_power()
+        if isinstance(outcome, Converged):
+            return self._document('converged', None, outcome)
+        if isinstance(outcome, Refused):
+            self.plan = outcome.plan
+            return self._document('refused')
+        bmc_options.say(word(outcome.error))
+        return self._document('failed', outcome.error)
+
+    def _restore_power(self) -> None:
+        """Put back what was: the host may have been off before the run."""
+        if self.journal.found == 'off':
+            self._say('powering the host off again')
+            try:
+                self.opened.host.power_off(soft=False)
+            except AccelError as exc:
+                # The journal remembers: the next run powers it off.
+                bmc_options.say(f'the host stays on: {exc}')
+                return
+        self.journal.found = None
+        self.journal.save(self.record)
+
+    def _interrupted(self) -> Detail:
+        intent = self.record.intent
+        running = None
+        if intent is not None:
+            running = f'{intent.verb or intent.effect} {intent.kind}'
+        if reset_phases.left_off(self.record):
+            running = f'{running}: the host is switched off'
+        detail = Detail(
+            'interrupted', ErrorClass.TRANSIENT, running=running,
+            todo='run the same command again: it goes on from '
+                 f'{self.journal.path}')
+        bmc_options.say(word(detail))
+        return detail
+
+    def _say(self, summary: str, percent: int | None = None) -> None:
+        line = f'{summary}{percent}'
+        if line != self.said:
+            self.said = line
+            bmc_options.say(
+                view.progress(time.monotonic() - self.began, summary, percent))
+
+    def _document(self, outcome: str, error: Detail | None = None,
+                  converged: Converged | None = None) -> dict[str, Any]:
+        backend = self.opened.backend
+        proofs = converged.proofs if converged else ()
+        return {**(self.plan or Plan()).to_dict(), 'outcome': outcome,
+                'proofs': [p.to_dict() for p in proofs],
+                'writes': backend.writes, 'resets': self.performed,
+                'requests': backend.requests,
+                'error': error.to_dict() if error else None}
+
+    def _sleep_until(self, until: float) -> None:
+        # At least a moment: a loop that always has something to do at once
+        # must not keep a core busy.
+        time.sleep(max(until - self.journal.time.now(), 0.01))

@@ -1,0 +1,202 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A machine, opened: its backend, its host, and what was seen of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Generator
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import functools
+import time
+
+from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Ticket
+from ironic_accel.faces.cli import bmc_options
+from ironic_accel.faces.cli import catalogue
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model import identity
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Ref
+from ironic_accel.model import planner
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Record
+from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.client.limits import ImageUri
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.client.session import connect
+from ironic_accel.redfish.client.session import Connector
+from ironic_accel.redfish.client.session import disconnect
+from ironic_accel.redfish.inventory import system_state
+from ironic_accel.redfish.inventory import topology
+
+
+def _agreed() -> None:
+    """Nothing has to be agreed to."""
+
+
+class CountingBackend(Delegating):
+    """A backend that counts its requests and keeps the last inventory.
+
+    :ivar agree: called after each observation, before anything is decided
+        on it; it raises where nobody has agreed to what the run needs.
+    :ivar seen: the last inventory, or None.
+    :ivar writes: writes begun.
+    :ivar requests: requests of all observations, and one for each write and
+        each poll.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.agree: Callable[[], None] = _agreed
+        self.seen: Inventory | None = None
+        self.writes = 0
+        self.requests = 0
+
+    def observe(self) -> Inventory:
+        """Take the inventory; see ports.Backend."""
+        self.seen = super().observe()
+        self.requests += self.seen.requests
+        self.agree()
+        return self.seen
+
+    def take(self) -> Inventory | None:
+        """What was seen since the last time that this was asked."""
+        seen, self.seen = self.seen, None
+        return seen
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write; see ports.Backend."""
+        self.writes += 1
+        self.requests += 1
+        return super().start(action, image, spec, force)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Make running firmware the fallback too; see ports.Backend."""
+        named = super().commit(refs)
+        self.writes += bool(named)
+        self.requests += bool(named)
+        return named
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write; see ports.Backend."""
+        self.requests += 1
+        return super().poll(ticket)
+
+
+@dataclasses.dataclass
+class Opened:
+    """One System behind one BMC, as long as the command runs."""
+
+    bmc: str
+    wanted: str | None
+    connector: Connector
+    backend: CountingBackend
+    catalog: Catalog
+    steady: float = 30.0
+
+    @functools.cached_property
+    def system(self) -> str:
+        """The path of the System, whatever the options call it.
+
+        :raises: BadInput where it is not there; Unreachable.
+        """
+        reader = Reader(self.connector, Settings())
+        reader.begin()
+        uri = topology.own_uri(reader, self.wanted)
+        self.backend.requests += reader.requests
+        return uri
+
+    @functools.cached_property
+    def host(self) -> Host:
+        """What resets the host."""
+        return Host(self.connector, self.system)
+
+    def settled(self) -> Inventory:
+        """Observe; twice where only a second look tells that all is there.
+
+        Such a BMC does not tell when its host was last reset.
+        """
+        inventory = self.backend.observe()
+        if inventory.lacking == (system_state.UNTOLD.format(self.steady),):
+            bmc_options.say(f'looking once more in {self.steady:g} s: the BMC '
+                        'does not tell when its host was last reset')
+            time.sleep(self.steady)
+            inventory = self.backend.observe()
+        return inventory
+
+    def look(self) -> Inventory:
+        """Observe a box that a plan can be made of.
+
+        :raises: AccelError where the host is off or devices still appear.
+        """
+        inventory = self.settled()
+        if inventory.host == 'off':
+            raise AccelError(
+                'the host is off, so its devices are not seen',
+                error_class=ErrorClass.TRANSIENT,
+                todo='power it on; apply does so by itself')
+        if not inventory.complete:
+            raise AccelError(
+                f'the host is not ready: {inventory.unready}',
+                error_class=ErrorClass.TRANSIENT,
+                todo='wait until the host has booted, then run again')
+        return inventory
+
+    def plan(self, inventory: Inventory, profile: Profile,
+             record: Record | None) -> Plan:
+        """Plan on what was seen and what the record has landed."""
+        record = record or Record()
+        inventory = identity.rejoin(inventory, record.identities)
+        return planner.make_plan(
+            inventory, profile, record.landed,
+            self.backend.ways(inventory, profile.pushes), self.catalog,
+            record.owed)
+
+
+@contextlib.contextmanager
+def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
+           ) -> Generator[Opened, None, None]:
+    """Open the machine that the options name; it is closed in the end.
+
+    :param image_uri: where a BMC that can only fetch finds an image.
+    :raises: BadInput for bad options; Unreachable where nobody answers.
+    """
+    bmc = bmc_options.url(args)
+    user, password = bmc_options.credentials(args)
+    catalog = catalogue.of(args)
+    connector = connect(bmc, user, password, bmc_options.verify(args))
+    try:
+        backend = RedfishBackend(connector, args.system, catalog=catalog,
+                                 settings=Settings(
+                                     image_uri=image_uri, warm_up=args.steady,
+                                     accept_unread=frozenset(
+                                         args.accept_unread)))
+        yield Opened(bmc, args.system, connector,
+                     CountingBackend(backend), catalog, args.steady)
+    finally:
+        disconnect(connector)

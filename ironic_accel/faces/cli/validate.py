@@ -1,0 +1,60 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``ironic-accel validate``: check profiles without any machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ironic_accel.faces.cli import catalogue
+from ironic_accel.faces import profile_file
+from ironic_accel.model import errors
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    parser.add_argument('files', nargs='+', metavar='FILE',
+                        help='a file of one or more profiles; - is standard '
+                             'input')
+    parser.add_argument('--json', action='store_true',
+                        help='print what was found as JSON')
+    catalogue.add_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check every file, and say of each what is wrong with it.
+
+    :returns: 0, or 2 where any profile of any file is bad.
+    """
+    good: list[dict[str, object]] = []
+    bad: list[dict[str, object]] = []
+    known = catalogue.of(args)
+    for file in args.files:
+        try:
+            for profile in profile_file.read(file, known):
+                good.append({'file': file, 'name': profile.name,
+                             'digest': profile.digest,
+                             'offered': profile.offered})
+        except errors.BadInput as exc:
+            bad.append({'file': file, 'error': exc.detail.summary})
+            print(exc.detail.summary, file=sys.stderr)
+    if args.json:
+        print(json.dumps({'schema': 'validate/1', 'profiles': good,
+                          'bad': bad}))
+    else:
+        for row in good:
+            print(f"{row['file']}: profile {row['name']} is valid "
+                  f"(digest {row['digest']})")
+    return 2 if bad else 0

@@ -1,0 +1,162 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ironic's API, as far as the commands need it.
+
+Every call either gives what was asked for or raises one of the errors of
+``problems``, whose words are for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel.faces.osc import errors
+from ironic_accel.faces.osc import keys
+from ironic_accel.faces import view
+
+Document = Mapping[str, Any]
+
+
+class Ironic:
+    """One cloud's Ironic.
+
+    :param client: an ``ironicclient.v1.client.Client``.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def node(self, ref: str) -> dict[str, Any]:
+        """One node by name or UUID."""
+        with errors.worded('read the node', ref):
+            return dict(self._client.node.get(ref).to_dict())
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """All nodes that the caller may see, children too."""
+        with errors.worded('list the nodes'):
+            return [dict(n.to_dict()) for n in self._client.node.list(
+                detail=True, limit=0, include_children=True)]
+
+    def children(self, uuid: str) -> list[dict[str, Any]]:
+        """The child nodes of a node that the caller may see."""
+        with errors.worded('list its child nodes', uuid):
+            return [dict(n.to_dict()) for n in self._client.node.list(
+                detail=True, limit=0, parent_node=uuid)]
+
+    def traits(self, ref: str) -> list[str]:
+        """The names of a node's traits."""
+        with errors.worded('read its traits', ref):
+            return sorted(self._client.node.get_traits(ref))
+
+    def firmware(self, ref: str) -> list[dict[str, Any]]:
+        """The rows of ``baremetal node firmware list``."""
+        with errors.worded('read its firmware components', ref):
+            return list(self._client.node.list_firmware_components(ref))
+
+    def inventory(self, ref: str) -> dict[str, Any]:
+        """The inspection data of a node.
+
+        :raises: Missing where nothing was stored.
+        """
+        with errors.worded('read its inventory', ref):
+            return dict(self._client.node.get_inventory(ref))
+
+    def history(self, ref: str) -> list[dict[str, Any]]:
+        """The events of a node's history, oldest first."""
+        with errors.worded('read its history', ref):
+            return list(self._client.node.get_history_list(ref, detail=True))
+
+    def get(self, ref: str, method: str) -> dict[str, Any]:
+        """GET one of our passthru methods."""
+        with errors.worded(f'call {method}', ref):
+            return dict(self._client.node.vendor_passthru(
+                ref, method, http_method='GET').to_dict())
+
+    def post(self, ref: str, method: str, **args: Any) -> dict[str, Any]:
+        """POST to one of our passthru methods."""
+        with errors.worded(f'call {method}', ref):
+            return dict(self._client.node.vendor_passthru(
+                ref, method, args, http_method='POST').to_dict())
+
+    def patch(self, ref: str, changes: Sequence[Document]) -> None:
+        """Change fields of a node, all of them or none."""
+        with errors.worded('change its driver and interfaces', ref):
+            self._client.node.update(ref, list(changes))
+
+    def provision(self, ref: str, target: str, **options: Any) -> None:
+        """Ask for a provision state."""
+        with errors.worded(f'begin to {target}', ref):
+            self._client.node.set_provision_state(ref, target, **options)
+
+    def maintenance(self, ref: str, on: bool, why: str = '') -> None:
+        """Put a node into maintenance, or take it out."""
+        with errors.worded('set its maintenance', ref):
+            self._client.node.set_maintenance(
+                ref, on, maint_reason=why or None)
+
+    def hardware_types(self) -> set[str]:
+        """The hardware types that a live conductor serves."""
+        with errors.worded('list the drivers'):
+            return {d.name for d in self._client.driver.list()}
+
+
+def ours(node: Document) -> bool:
+    """Whether a node has our vendor interface."""
+    return node.get('vendor_interface') in keys.VENDOR_INTERFACES
+
+
+def held(node: Document, children: Iterable[Document]) -> str | None:
+    """Who holds a node, as far as the caller may see it, or None.
+
+    A hold of a child (a DPU) holds its parent: it is written to in that
+    one's runs.
+    """
+    hold = (info(node) or {}).get(keys.HOLD)
+    if hold:
+        return view.held(hold)
+    for child in children:
+        hold = (info(child) or {}).get(keys.HOLD)
+        if hold and child.get('parent_node') == node['uuid']:
+            name = child.get('name') or child['uuid']
+            return f'child node {name} is {view.held(hold)}'
+    return None
+
+
+def check_ours(node: Document, ref: str) -> None:
+    """Make sure that a node is one that we look after.
+
+    :raises: CommandError that says how it becomes one.
+    """
+    if not ours(node):
+        raise CommandError(
+            f"node {ref}: its driver is {node.get('driver')} and its vendor "
+            f"interface {node.get('vendor_interface')}, so nobody looks "
+            'after its accelerators; next: baremetal accelerator adopt '
+            f'{ref}')
+
+
+def info(node: Document) -> Mapping[str, Any] | None:
+    """A node's ``driver_internal_info``, or None where it is redacted.
+
+    Ironic's API puts a text under ``content`` in its place
+    (ironic/api/controllers/v1/node.py, node_sanitize).
+    """
+    found = node.get('driver_internal_info')
+    if not isinstance(found, Mapping) or set(found) == {'content'}:
+        return None
+    return found

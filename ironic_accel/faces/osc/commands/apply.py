@@ -1,0 +1,181 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator apply``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from ironic_accel.faces.osc import api
+from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc.commands import plan as plan_module
+from ironic_accel.faces.osc.errors import Denied
+from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.jobs import apply_job
+from ironic_accel.faces.osc.jobs.apply_job import Job
+from ironic_accel.faces.osc.jobs.apply_job import STEPS
+from ironic_accel.faces.osc.jobs import parallel
+from ironic_accel.faces.osc.jobs import progress_display
+from ironic_accel.faces.osc.jobs import refresh_job
+from ironic_accel.faces.osc.jobs import run_status
+from ironic_accel.faces.osc import profile_argument
+from ironic_accel.faces import view
+from ironic_accel.model.device import Effect
+
+COLUMNS = ('Node', 'Operation', 'Outcome', 'Seconds', 'Writes', 'Resets',
+           'Proved', 'Note')
+
+
+class Apply(base.Lister):
+    """Bring nodes to a profile, as a manual clean or a service step.
+
+    A manageable node is cleaned, an active one serviced; with --wait an
+    available one is managed, cleaned and provided again. All nodes are
+    checked before anything is begun on any of them. A node that is being
+    brought to the same profile already is followed, and nothing is begun
+    twice. The exit code is 3 where a profile was refused, 4 where a node
+    failed.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_nodes(parser)
+        profile_argument.add_profile(parser)
+        parser.add_argument(
+            '--via', choices=sorted(STEPS),
+            help='Out of band by the BMC (default where there is Redfish), '
+                 'or with the ramdisk booted, by BMC and agent.')
+        kind = parser.add_mutually_exclusive_group()
+        for name, state in (
+                ('clean', 'manageable and available'), ('service', 'active')):
+            kind.add_argument(
+                f'--{name}', action='store_const', const=name, dest='kind',
+                help=f'Only by {name}, of {state} nodes.')
+        parser.add_argument(
+            '--max-effect', choices=[e.value for e in Effect],
+            help='The strongest reset that may be used; a service step '
+                 'uses none unless it is told to.')
+        parser.add_argument(
+            '--allow-disruption', action='store_true',
+            help='Let a service step interrupt the instance.')
+        _add_waiting(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Bring them there."""
+        profile = profile_argument.profile(parsed_args)
+        jobs = [self._job(ref, profile, parsed_args)
+                for ref in dict.fromkeys(parsed_args.nodes)]
+        refused = [j for j in jobs if j.refused is not None]
+        if refused:
+            self.status = base.REFUSED
+            return COLUMNS, [row_refused(j) if j in refused
+                             else row(parallel.Run(j)) for j in jobs]
+        if parsed_args.wait or parsed_args.max_in_flight:
+            runs = parallel.run(jobs, progress_display.of(self.app.stderr),
+                             parsed_args.max_in_flight,
+                             parsed_args.keep_going, parsed_args.interval)
+        else:
+            runs = parallel.begin_all(jobs)
+        self.status = status(runs)
+        return COLUMNS, [row(r) for r in runs]
+
+    def _job(self, ref: str, profile: Any,
+             args: argparse.Namespace) -> Job:
+        node = self.ironic.node(ref)
+        api.check_ours(node, ref)
+        stays = bool(args.wait or args.max_in_flight)
+        running = apply_job.under_way(node, profile)
+        if running is not None and stays:
+            self.say(f'node {ref}: {args.profile} is under way already and '
+                     'is followed')
+            return Job(self.ironic, ref, running[0], {},
+                       attached=running[1])
+        refresh_job.check_idle(node, ref)
+        via = args.via or apply_job.usual_way(node)
+        job = Job(self.ironic, ref,
+                  apply_job.operation(node, ref, args.kind, stays), {
+                      'interface': 'vendor', 'step': STEPS[via],
+                      'args': _args(profile, args)},
+                  node['provision_state'] == 'available')
+        try:
+            plan = plan_module.ask(self.ironic, ref, profile)['plan']
+        except Denied as error:
+            # Whoever may clean may not always call the passthru.
+            self.say(f'{error}; the conductor plans when the step runs')
+            return job
+        job.planned(plan, via)
+        self.say(f'node {ref}: {view.plan_headline(plan)}')
+        return job
+
+
+def _add_waiting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--wait', action='store_true',
+        help='Wait for the end, and show how it goes.')
+    parser.add_argument(
+        '--max-in-flight', type=base.positive, default=0, metavar='<n>',
+        help='Nodes at a time; the command waits for all of them. No '
+             'further node is begun after one has failed.')
+    parser.add_argument(
+        '--keep-going', action='store_true',
+        help='With --max-in-flight: begin further nodes also after one has '
+             'failed.')
+    parser.add_argument(
+        '--interval', type=float, default=parallel.INTERVAL,
+        metavar='<seconds>', help='Seconds between two looks at a node '
+                                  '(default: 2).')
+
+
+def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {'profile': profile}
+    if args.max_effect is not None:
+        found['max_effect'] = args.max_effect
+    if args.allow_disruption:
+        found['allow_disruption'] = True
+    return found
+
+
+def status(runs: Sequence[parallel.Run]) -> int:
+    """The exit code of some runs: the worst of them."""
+    bad = {r.outcome for r in runs} - run_status.GOOD - {'running'}
+    if not bad:
+        return 0
+    return (base.REFUSED if bad - {'not begun'} == {'refused'}
+            else base.FAILED)
+
+
+def row(run: parallel.Run) -> tuple[Any, ...]:
+    """How a run has ended, or that it was begun."""
+    job: Any = run.job
+    found = (run.status.result if run.status else None) or {}
+    note = (run.status.error if run.status else None) or found.get(
+        'no_is') or found.get('withheld')
+    outcome = 'begun' if run.outcome == 'running' else run.outcome
+    return formatters.row(
+        job.ref, job.kind, outcome, found.get('seconds'),
+        found.get('writes'), found.get('resets'), found.get('proved'), note)
+
+
+def row_refused(job: Job) -> tuple[Any, ...]:
+    """What the conductor refuses, before anything was begun."""
+    first, *more = job.refused or ()
+    text = (f"{first['device']} {first['name']}: {first['reason']} "
+            f"(expected {view.value(first['expected'])}, seen "
+            f"{view.value(first['seen'])})")
+    if more:
+        text += f'; {len(more)} more: baremetal accelerator plan {job.ref}'
+    return formatters.row(job.ref, job.kind, 'refused', None, 0, 0, None, text)

@@ -1,0 +1,101 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator audit``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.jobs import parallel
+from ironic_accel.faces.osc.jobs import progress_display
+from ironic_accel.faces.osc.jobs.refresh_job import Refresh
+from ironic_accel.faces.osc.jobs import run_status
+from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.model import drift
+from ironic_accel.model import serialization
+
+COLUMNS = ('Node', 'Outcome', 'Host', 'Devices', 'Drift', 'Traits added',
+           'Traits removed', 'Seconds', 'Note')
+
+
+class Audit(base.Lister):
+    """Look at nodes now, and publish or take back what follows from it.
+
+    Nothing is written to any device. A host that is off is powered on only
+    where that is asked for.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_nodes(parser)
+        parser.add_argument(
+            '--power-on', action='store_true',
+            help='Power hosts on that are off, and off again afterwards.')
+        base.add_looks(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Look at them."""
+        ironic = self.ironic
+        before = {ref: seeing.of(ironic, ref)
+                  for ref in dict.fromkeys(parsed_args.nodes)}
+        runs = parallel.run(
+            [Refresh(ironic, ref, parsed_args.power_on) for ref in before],
+            progress_display.of(self.app.stderr), parsed_args.max_in_flight,
+            keep_going=True)
+        found = []
+        for run in runs:
+            ref = run.job.ref
+            after = seeing.of(ironic, ref)
+            if run.outcome not in run_status.GOOD:
+                self.status = base.FAILED
+            found.append(row(run, before[ref], after))
+        return COLUMNS, found
+
+
+def row(run: parallel.Run, old: Seen, new: Seen) -> tuple[Any, ...]:
+    """What a look has come to."""
+    before, after = set(old.ours), set(new.ours)
+    found = drifted(old, new)
+    result = (run.status.result if run.status else None) or {}
+    note = (run.status.error if run.status else None) or '; '.join(
+        str(result[k]) for k in ('note', 'withheld', 'no_is')
+        if result.get(k))
+    return formatters.row(
+        run.job.ref, run.outcome, result.get('host'), result.get('found'),
+        formatters.Cell(found, formatters.NOT_PERMITTED if found is None
+                   else '\n'.join(found) or 'none'),
+        _names(after - before), _names(before - after),
+        result.get('seconds'), note or None)
+
+
+def drifted(old: Seen, new: Seen) -> list[str] | None:
+    """What is not as it was seen before; None where that may not be seen."""
+    if new.inventory is None and new.denied:
+        return None
+    if old.inventory is None or new.inventory is None:
+        return []
+    looks = [serialization.inventory_from_dict(x)
+             for x in (old.inventory, new.inventory)]
+    if not all(look.complete for look in looks):
+        return []
+    return [str(x) for x in drift.differences(*looks)]
+
+
+def _names(names: set[str]) -> formatters.Cell:
+    return formatters.Cell(sorted(names), '\n'.join(sorted(names)) or '-')

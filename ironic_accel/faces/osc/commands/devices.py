@@ -1,0 +1,202 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator list`` and ``show``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel.faces.osc import api
+from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc.errors import Denied
+from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.formatters import NOT_PERMITTED
+from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.faces import view
+from ironic_accel.model import traits as grammar
+
+Document = Mapping[str, Any]
+
+COLUMNS = ('Device', 'Kind', 'Product', 'Serial', 'Location', 'Health',
+           'Firmware', 'Modes')
+
+
+class List(base.Lister):
+    """List the accelerators of a node, as they were seen last.
+
+    Whoever may not read the inventory gets what traits, firmware components
+    and properties tell.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_node(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """List them."""
+        seen = seeing.of(self.ironic, parsed_args.node)
+        for line in seen.denied:
+            self.say(line)
+        stopped = stopped_by(self.ironic, seen)
+        if stopped:
+            self.say(f'nothing is begun: {stopped}')
+        if seen.inventory is not None:
+            self.say(headline(seen))
+            for line in view.warning_lines(seen.inventory):
+                self.say(line)
+            return COLUMNS, [device_row(d)
+                             for d in seen.inventory['devices']]
+        if not seen.denied:
+            raise seeing.never_looked(parsed_args.node)
+        rows = partial_rows(seen)
+        if not rows:
+            raise Denied(
+                f'{seen.denied[0]}; and nothing is published that would '
+                'tell of its accelerators')
+        self.say('shown: what traits, firmware components and properties '
+                 f"tell; traits: {', '.join(seen.ours) or 'none'}")
+        return COLUMNS, rows
+
+
+class Show(base.ShowOne):
+    """Show all that is known of one accelerator."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_node(parser)
+        parser.add_argument('device', metavar='<device>',
+                            help='Id or serial number of the device.')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace,
+                    ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Show it."""
+        seen = seeing.of(self.ironic, parsed_args.node)
+        doc = seeing.needed(seen, parsed_args.node)
+        device = find(doc, parsed_args.device)
+        fields = {**device, 'components': _components(device),
+                  'modes': _modes(device), 'fit': _pairs(device['fit']),
+                  'pci': _pairs(device['pci']),
+                  'link': _pairs(device['link']),
+                  'seen_at': formatters.moment(seen.at),
+                  'seen_via': doc['seen_via'], 'host': doc['host']}
+        return tuple(fields), formatters.row(*fields.values())
+
+
+def stopped_by(ironic: api.Ironic, seen: Seen) -> str | None:
+    """Why no write begins on a node, as far as the caller may know."""
+    try:
+        told = ironic.get(str(seen.node['uuid']), 'accel_progress')
+    except CommandError:
+        # Whoever may not ask may still see a hold.
+        try:
+            children = ironic.children(str(seen.node['uuid']))
+        except CommandError:
+            children = []
+        return api.held(seen.node, children)
+    return told.get('stopped')
+
+
+def headline(seen: Seen) -> str:
+    """One line on a node's inventory and its age."""
+    doc = seen.inventory or {}
+    return (f'node {seen.ref}, seen {formatters.age(seen.age() or 0)} ago: '
+            + view.inventory_headline(doc))
+
+
+def device_row(dev: Document) -> tuple[Any, ...]:
+    """A device of an inventory as a row."""
+    return formatters.row(
+        dev['id'], dev['kind'], dev['product'] or dev['model'],
+        dev['serial'], dev['location'], dev['health'],
+        formatters.firmware(dev['components']), formatters.modes(dev['modes']))
+
+
+def partial_rows(seen: Seen) -> list[tuple[Any, ...]]:
+    """Rows of what is there, without the inventory."""
+    rows = [formatters.row(
+        device, NOT_PERMITTED, parts[0].get('model'),
+        parts[0].get('serial_number'), NOT_PERMITTED, NOT_PERMITTED,
+        formatters.Cell({p['name']: p['current_version'] for p in parts},
+                   ', '.join(f"{p['name']} {view.value(p['current_version'])}"
+                             for p in parts)), NOT_PERMITTED)
+        for device, parts in seeing.devices_by_firmware(
+            seen.firmware or ()).items()]
+    return rows or _rows_of_properties(seen) or _rows_of_traits(seen)
+
+
+def _rows_of_properties(seen: Seen) -> list[tuple[Any, ...]]:
+    """What inspection left in ``properties['accelerators']``."""
+    found = (seen.node.get('properties') or {}).get('accelerators') or ()
+    return [formatters.row(
+        a.get('pci_address'), str(a.get('type', '')).lower() or None,
+        a.get('device_info'), NOT_PERMITTED, a.get('pci_address'),
+        NOT_PERMITTED, NOT_PERMITTED, NOT_PERMITTED)
+        for a in found if isinstance(a, Mapping)]
+
+
+def _rows_of_traits(seen: Seen) -> list[tuple[Any, ...]]:
+    """One row for each kind whose number is published."""
+    rows = []
+    for name in seen.ours:
+        kind, _, number = name.removeprefix(grammar.PREFIX).partition('_X')
+        if number.isdecimal():
+            rows.append(formatters.row(
+                f'{number} of them', kind.lower(), NOT_PERMITTED,
+                NOT_PERMITTED, NOT_PERMITTED, 'OK', NOT_PERMITTED,
+                NOT_PERMITTED))
+    return rows
+
+
+def find(doc: Document, name: str) -> Document:
+    """The device of an id or a serial number.
+
+    :raises: CommandError that names those that there are.
+    """
+    for device in doc['devices']:
+        if name in (device['id'], device['serial']):
+            found: Document = device
+            return found
+    known = ', '.join(d['id'] for d in doc['devices']) or 'none'
+    raise CommandError(f'no device {name!r} on this node; it has: {known}')
+
+
+def _components(device: Document) -> formatters.Cell:
+    parts = device['components']
+    return formatters.Cell(parts, '\n'.join(
+        f"{view.value(c['name'])} {view.change(c['running'], c['pending'])}"
+        f" (updateable: {view.value(c['updateable'])}, active after: "
+        f"{view.value(c['effect'])})" for c in parts) or view.UNKNOWN)
+
+
+def _modes(device: Document) -> formatters.Cell:
+    found = device['modes']
+    return formatters.Cell(found, '\n'.join(
+        f"{name} {view.change(m['current'], m['pending'])} (allowed: "
+        f"{view.value(m['allowed'])}, active after: "
+        f"{view.value(m['effect'])}, lasts: {view.value(m['persists'])})"
+        for name, m in found.items()) or view.UNKNOWN)
+
+
+def _pairs(found: Document | None) -> formatters.Cell:
+    known = {k: v for k, v in (found or {}).items() if v is not None}
+    return formatters.Cell(found, ', '.join(
+        f'{k} {view.value(v)}' for k, v in known.items()) or view.UNKNOWN)

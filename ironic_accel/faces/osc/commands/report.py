@@ -1,0 +1,193 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator report``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from collections import Counter
+import json
+import pathlib
+from typing import Any
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.formatters import NOT_PERMITTED
+from ironic_accel.faces.osc.report import fleet_report
+from ironic_accel.faces.osc.report import html_report
+from ironic_accel.faces import view
+
+Document = Mapping[str, Any]
+
+COLUMNS = ('Node', 'State', 'Devices', 'Health', 'Profiles', 'Drift',
+           'Last', 'Seen')
+DEVICE_COLUMNS = ('Node', 'State', 'Device', 'Kind', 'Product', 'Serial',
+                  'Health', 'Firmware', 'Modes', 'Differs', 'Seen')
+
+
+class Report(base.Lister):
+    """Report on the accelerators of all nodes that the caller may see.
+
+    Devices, firmware and modes against the site's profiles, traits, drift,
+    health, and what was done last. The saved document has all of it.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument('nodes', metavar='<node>', nargs='*',
+                            help='Only these nodes.')
+        parser.add_argument('--devices', action='store_true',
+                            help='One row for each device.')
+        parser.add_argument(
+            '--save', metavar='<file>', type=pathlib.Path,
+            help='Write the whole document (report/1, JSON) to a file too.')
+        parser.add_argument(
+            '--html', metavar='<file>', type=pathlib.Path,
+            help='Write it as one page with a picture of the fleet, which '
+                 'needs nothing else and opens in any browser.')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Report."""
+        ironic = self.ironic
+        nodes, children = [ironic.node(r) for r in parsed_args.nodes], None
+        if nodes:
+            children = [child for node in nodes
+                        for child in ironic.children(str(node['uuid']))]
+        else:
+            nodes = ironic.nodes()
+        doc = fleet_report.make(ironic, nodes, children)
+        self._say(doc)
+        if parsed_args.save is not None:
+            write(parsed_args.save, '--save', json.dumps(doc, indent=1) + '\n')
+        if parsed_args.html is not None:
+            write(parsed_args.html, '--html', html_report.render(doc))
+        if parsed_args.devices:
+            return DEVICE_COLUMNS, [device_row(n, d) for n in doc['nodes']
+                                    for d in n['devices']]
+        return COLUMNS, [node_row(n) for n in doc['nodes']]
+
+    def _say(self, doc: Document) -> None:
+        others = len(doc['others'])
+        self.say(f"{view.count(len(doc['nodes']), 'node')} looked after"
+                 + (f', {others} more not' if others else ''))
+        for line in doc['denied']:
+            self.say(f'{line}; profiles are told by their traits alone')
+        failed = [n for n in doc['nodes'] if n['failed']]
+        if failed:
+            self.status = base.FAILED
+            self.say(f"{view.count(len(failed), 'node')} not read whole; the "
+                     f"first: {failed[0]['failed']}")
+        blind = [n for n in doc['nodes'] if n['denied']]
+        if blind:
+            self.say(f"{view.count(len(blind), 'node')} seen partly; the "
+                     f"first: {blind[0]['denied'][0]}")
+
+
+def write(path: pathlib.Path, option: str, text: str) -> None:
+    """Write a file that an option names.
+
+    :raises: CommandError where that does not work.
+    """
+    try:
+        path.write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise CommandError(f'{option}: {path}: {error.strerror}') from error
+
+
+def node_row(node: Document) -> tuple[Any, ...]:
+    """A node as a row."""
+    kinds = Counter(d.get('kind') or NOT_PERMITTED for d in node['devices'])
+    return formatters.row(
+        node['name'] or node['uuid'], node['state'],
+        formatters.Cell(dict(kinds), ', '.join(
+            f'{n} {kind}' for kind, n in sorted(kinds.items()))
+            or _unseen(node)),
+        _health(node), _profiles(node['profiles']),
+        formatters.Cell(node['drift'], '\n'.join(node['drift']) or 'none'),
+        _last(node), _age(node))
+
+
+def device_row(node: Document, device: Document) -> tuple[Any, ...]:
+    """A device as a row."""
+    partly = node['seen'] == 'partly'
+    hidden = NOT_PERMITTED if partly else None
+    differs = [f"{one['profile']}: {i['name']} {view.value(i['seen'])}, "
+               f"expected {view.value(i['expected'])}"
+               for one in node['profiles']
+               for i in one.get('differs') or ()
+               if i['device'] == device['id']]
+    return formatters.row(
+        node['name'] or node['uuid'],
+        node['state'],
+        device['id'],
+        device.get('kind', hidden),
+        device.get('product') or device.get('model'),
+        device.get('serial'),
+        device.get('health', hidden),
+        formatters.firmware(device['components']),
+        formatters.modes(device['modes']) if 'modes' in device else hidden,
+        formatters.Cell(differs, '\n'.join(differs) or 'none'),
+        _age(node),
+    )
+
+
+def _unseen(node: Document) -> str:
+    return {'never': 'not looked at yet', 'partly': NOT_PERMITTED,
+            'failed': 'not read'}.get(node['seen'], 'none')
+
+
+def _health(node: Document) -> Any:
+    if node['health'] is None and node['seen'] == 'partly':
+        return NOT_PERMITTED
+    return node['health']
+
+
+def _profiles(found: list[Document]) -> formatters.Cell:
+    lines = []
+    for one in found:
+        differs = len(one.get('differs') or ())
+        lines.append(f"{one['stands']} {one['profile']}" + (
+            f' in {differs}' if differs else ''))
+    return formatters.Cell({one['profile']: one['stands'] for one in found},
+                      '\n'.join(lines) or view.UNKNOWN)
+
+
+def _last(node: Document) -> formatters.Cell:
+    if node.get('stopped'):
+        return formatters.Cell(node['stopped'], node['stopped'])
+    if node['working']:
+        work = node['working']
+        return formatters.Cell(
+            work,
+            f"{work['step']} {work['profile'] or ''}: "
+            f"{work['progress'] or 'under way'}",
+        )
+    last = node['last']
+    if last is None:
+        return formatters.Cell(
+            None, NOT_PERMITTED if node['evidence'] is None
+            and node['denied'] else view.UNKNOWN)
+    text = f"{last.get('step')} {last.get('profile') or ''}".strip()
+    return formatters.Cell(last, f"{text}: {last.get('outcome')}")
+
+
+def _age(node: Document) -> formatters.Cell:
+    age = node['age']
+    if age is None:
+        return formatters.Cell(None, _unseen(node))
+    return formatters.Cell(node['seen_at'], f'{formatters.age(age)} ago')

@@ -1,0 +1,110 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator traits``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc.errors import Denied
+from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.formatters import NOT_PERMITTED
+from ironic_accel.faces.osc import keys
+from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.model import trait_meaning
+from ironic_accel.model.trait_meaning import TraitMeaning
+from ironic_accel.model.trait_meaning import TraitType
+from ironic_accel.model import traits as grammar
+
+COLUMNS = ('Trait', 'Says', 'Standing', 'Proved at')
+
+
+class Traits(base.Lister):
+    """List the traits of a node that are about its accelerators."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        base.add_node(parser)
+        parser.add_argument('--all', action='store_true',
+                            help="Other people's traits too.")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """List them."""
+        seen = seeing.of(self.ironic, parsed_args.node)
+        if seen.traits is None:
+            raise Denied('; '.join(seen.denied))
+        if seen.info is None:
+            self.say('not permitted to read driver_internal_info: standing '
+                     'and time of proof are not shown')
+        rows = [row(seen, name) for name in seen.ours]
+        if not rows:
+            self.say(f'node {parsed_args.node}: no traits of accelerators '
+                     'are published; baremetal accelerator list says what '
+                     'was seen')
+        if parsed_args.all:
+            rows += [formatters.row(n, 'not ours', 'left alone', None)
+                     for n in seen.traits or () if n not in seen.ours]
+        return COLUMNS, rows
+
+
+def row(seen: Seen, name: str) -> tuple[Any, ...]:
+    """A trait of ours as a row."""
+    if seen.info is None:
+        return formatters.row(name, says(name, None), NOT_PERMITTED,
+                         NOT_PERMITTED)
+    meaning = trait_meaning.read(seen.info.get(keys.TRAITS)).get(name)
+    proof: dict[str, Any] = {}
+    if meaning is not None and meaning.type is TraitType.IS_PROFILE:
+        proof = (seen.info.get(keys.PROOFS) or {}).get(meaning.subject) or {}
+    standing = 'published'
+    if name in (seen.info.get(keys.VOID) or ()):
+        standing = 'void: kept for the instance, which names it'
+    elif meaning is None:
+        standing = 'not of this conductor: somebody else set it'
+    return formatters.row(name, says(name, meaning), standing,
+                     formatters.moment(proof.get('at')))
+
+
+def says(name: str, meaning: TraitMeaning | None) -> str:
+    """What a trait says, in words.
+
+    :param meaning: what the conductor noted of it, or None.
+    """
+    told = meaning.type if meaning else TraitType.UNKNOWN
+    subject = meaning.subject if meaning else ''
+    tail = name.removeprefix(grammar.PREFIX)
+    if name == grammar.DEGRADED:
+        return 'devices are missing, unhealthy or in doubt'
+    if told is TraitType.IS_PROFILE or tail.startswith('IS_'):
+        return f'in profile {subject or _profile(tail)}, every item read back'
+    if told is TraitType.CAN_PROFILE or tail.startswith('CAN_'):
+        return f'can be brought to profile {subject or _profile(tail)}'
+    if tail.startswith('PCI_'):
+        return 'a device of these PCI ids is there'
+    if told is TraitType.MODE:
+        wanted = tail.removeprefix(grammar.trait_name(subject).removeprefix(
+            grammar.PREFIX) + '_').lower().replace('_', ' ')
+        return f'{wanted} on every {subject}'
+    kind, _, number = tail.partition('_X')
+    if number.isdecimal():
+        return f'exactly {number} healthy of kind {kind.lower()}'
+    return 'there, and healthy'
+
+
+def _profile(tail: str) -> str:
+    return tail.partition('_')[2].lower().replace('_', '-')

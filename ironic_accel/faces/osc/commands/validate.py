@@ -1,0 +1,56 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""``baremetal accelerator profile validate``."""
+
+from __future__ import annotations
+
+import argparse
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc import formatters
+from ironic_accel.faces import profile_file
+from ironic_accel.model import errors
+from ironic_accel.model import traits
+
+COLUMNS = ('Profile', 'Digest', 'Groups', 'Offered', 'Traits')
+
+
+class Validate(base.Lister):
+    """Check files of profiles; no cloud is asked."""
+
+    auth_required = False
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            'files', metavar='<file>', nargs='+',
+            help='A file of one or more profiles; - is standard input.')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
+        """Check them, and say of each file what is wrong with it."""
+        found, bad = [], []
+        for file in parsed_args.files:
+            try:
+                found += profile_file.read(file)
+            except errors.BadInput as exc:
+                bad.append(exc.detail.summary)
+        if bad:
+            raise CommandError('\n'.join(bad))
+        return COLUMNS, [formatters.row(
+            p.name, p.digest, [g.name for g in p.groups], p.offered,
+            [traits.is_trait(p)] + ([traits.can_trait(p)] if p.offered
+                                    else [])) for p in found]

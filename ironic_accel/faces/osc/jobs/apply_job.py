@@ -1,0 +1,165 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One node that is brought to a profile, from the state that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel.faces.osc import api
+from ironic_accel.faces.osc.jobs import run_status
+from ironic_accel.faces.osc.jobs.run_status import Status
+from ironic_accel.faces.osc import keys
+
+#: The step of each way; the agent's is declared by its hardware manager.
+STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
+#: The operation of Ironic by the provision state that it begins in.
+OPERATIONS = {'manageable': 'clean', 'active': 'service'}
+_NEXT = {
+    'available': '--wait, which takes it there and provides it afterwards, '
+                 'or baremetal node manage {ref}',
+    'enroll': 'baremetal node manage {ref}',
+    'clean failed': 'see its last_error, then baremetal node maintenance '
+                    'unset {ref} and baremetal node manage {ref}',
+    'service failed': 'see its last_error, then baremetal node abort {ref}',
+}
+
+
+class Job:
+    """Bring one node to a profile; a job of ``fleet``.
+
+    :param kind: ``clean`` or ``service``.
+    :param fetched: whether the node is available: it is managed first, and
+        provided once all is well.
+    :param attached: the id of a run that is under way already: it is
+        followed, and nothing is begun.
+    :ivar refused: what the conductor refuses to do, or None.
+    """
+
+    def __init__(self, ironic: api.Ironic, ref: str, kind: str,
+                 step: dict[str, Any], fetched: bool = False,
+                 attached: str | None = None) -> None:
+        self.ref = ref
+        self.kind = kind
+        self.devices: Sequence[str] = ()
+        self.refused: Sequence[Any] | None = None
+        self._ironic = ironic
+        self._step = step
+        self._fetched = fetched
+        self._attached = attached
+        self._phase = 'manage' if fetched else 'run'
+        self._before: str | None = None
+        self._done: Status | None = None
+
+    def planned(self, plan: api.Document, via: str) -> None:
+        """Take note of what was planned.
+
+        What only the agent can do is refused in a plan from stored ways, so
+        that a refusal counts only for the way out of band.
+        """
+        if plan['refused'] and via == 'redfish':
+            self.refused = plan['refused']
+        self.devices = list(dict.fromkeys(
+            i['device'] for stage in plan['stages']
+            for action in stage['actions'] for i in action['items']))
+
+    def begin(self) -> None:
+        """Begin it, or the way to it."""
+        if self._attached is not None:
+            return
+        if self._phase == 'manage':
+            self._ironic.provision(self.ref, 'manage')
+        else:
+            self._run()
+
+    def look(self) -> Status:
+        """See how it goes, and go on to the next state."""
+        if self._phase == 'run':
+            status = run_status.look(self._ironic, self.ref, self._before,
+                                    self._attached)
+            if not self._fetched or status.outcome not in run_status.GOOD:
+                return status
+            self._ironic.provision(self.ref, 'provide')
+            self._phase, self._done = 'provide', status
+        return self._passed()
+
+    def _run(self) -> None:
+        self._before = run_status.result_id(self._ironic.node(self.ref))
+        steps = {f'{self.kind}steps': [self._step]}
+        self._ironic.provision(self.ref, self.kind, **steps)
+        self._phase = 'run'
+
+    def _passed(self) -> Status:
+        """Where the node is on its way to manageable, or back."""
+        node = self._ironic.node(self.ref)
+        state = str(node['provision_state'])
+        goal = 'manageable' if self._phase == 'manage' else 'available'
+        if state in run_status.MOVING or node.get('reservation'):
+            return Status(state, state)
+        if state != goal:
+            return Status(state, 'over', outcome='failed', error=(
+                f'it was to become {goal}: '
+                f"{node.get('last_error') or state}"))
+        if self._done is not None:
+            return dataclasses.replace(self._done, state=state)
+        self._run()
+        return Status(state, 'begun')
+
+
+def operation(node: api.Document, ref: str, asked: str | None,
+              stays: bool) -> str:
+    """``clean`` or ``service``, by the state that a node is in.
+
+    :param asked: which of them the caller wants, or None.
+    :param stays: whether the command waits: only then can it take an
+        available node to the clean and back.
+    :raises: CommandError for a state in which neither can be begun, and for
+        one in which what was asked for cannot.
+    """
+    state = node['provision_state']
+    kind = OPERATIONS.get(state)
+    if state == 'available' and stays:
+        kind = 'clean'
+    if kind is not None and asked in (None, kind):
+        return kind
+    wanted = [s for s, k in OPERATIONS.items() if asked in (None, k)]
+    hint = _NEXT.get(state) if asked != 'service' else None
+    raise CommandError(
+        f"node {ref} is {state}: {asked or 'apply'} wants it "
+        f"{' or '.join(wanted)}"
+        + (f'; next: {hint.format(ref=ref)}' if hint and kind is None
+           else '') + '; nothing was begun on any node')
+
+
+def usual_way(node: api.Document) -> str:
+    """The way of a node that nobody has named one for.
+
+    Without Redfish only the agent in the ramdisk can write.
+    """
+    return ('agent' if node.get('vendor_interface') == 'accelerator-ipmi'
+            else 'redfish')
+
+
+def under_way(node: api.Document, profile: Any) -> tuple[str, str] | None:
+    """A run of the same profile on a node: its operation, and its id."""
+    current = (api.info(node) or {}).get(keys.OPERATION) or {}
+    name = profile if isinstance(profile, str) else profile['name']
+    if current.get('step') in STEPS.values() \
+            and current.get('profile') == name \
+            and current.get('kind') in OPERATIONS.values():
+        return str(current['kind']), str(current['id'])
+    return None

@@ -1,0 +1,215 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The document ``report/1``: a fleet's accelerators, as far as one may see.
+
+Every face of the report is made from it: the table, the saved document, the
+page. What the caller may not see stands in ``denied``, and is never left out
+without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent import futures
+import time
+from typing import Any
+
+from osc_lib.exceptions import CommandError
+
+from ironic_accel.faces.osc import api
+from ironic_accel.faces.osc.commands import evidence
+from ironic_accel.faces.osc.errors import Denied
+from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc import keys
+from ironic_accel.faces.osc.report import compliance
+from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.model import errors
+from ironic_accel.model import loader
+from ironic_accel.model.profile import Profile
+from ironic_accel.model import serialization
+from ironic_accel.model import traits as grammar
+
+Document = Mapping[str, Any]
+
+SCHEMA = 'report/1'
+#: Nodes that are asked about at a time.
+WORKERS = 8
+#: Events of each node that are kept.
+EVENTS = 10
+#: From good to bad; the worst device's is the node's.
+HEALTHS = ('OK', None, 'Warning', 'Critical')
+
+
+def make(ironic: api.Ironic, nodes: Sequence[Document],
+         children: Sequence[Document] | None = None) -> dict[str, Any]:
+    """Report on nodes: those that nobody looks after are only named.
+
+    :param nodes: as the API lists them.
+    :param children: their child nodes, where those are not among them.
+    """
+    ours = [n for n in nodes if api.ours(n)]
+    profiles, facts, denied, stopped = site_profiles(ironic, ours)
+    family = nodes if children is None else children
+    with futures.ThreadPoolExecutor(WORKERS) as pool:
+        rows = list(pool.map(
+            lambda n: _node(ironic, n, profiles, stopped, family), ours))
+    return {
+        'schema': SCHEMA, 'at': formatters.moment(time.time()),
+        'profiles': facts, 'nodes': rows,
+        'others': [{'uuid': n['uuid'], 'name': n.get('name'),
+                    'driver': n['driver'],
+                    'vendor_interface': n.get('vendor_interface')}
+                   for n in nodes if not api.ours(n)],
+        'denied': denied, 'stopped': stopped}
+
+
+def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
+                  ) -> tuple[dict[str, Profile], list[dict[str, Any]],
+                             list[str], list[str]]:
+    """The profiles of the site, asked of one node of each conductor.
+
+    :returns: profiles by name, without those that conductors differ about;
+        ``name``, ``digest`` and ``conductors`` of each version; and what is
+        not permitted or did not work, in words; and the conductors whose
+        writes are switched off.
+    """
+    asked: dict[str, str] = {}
+    for node in ours:
+        asked.setdefault(str(node.get('conductor')), str(node['uuid']))
+    found: dict[tuple[str, str], tuple[Profile, list[str]]] = {}
+    denied: list[str] = []
+    stopped: list[str] = []
+    for conductor, uuid in asked.items():
+        try:
+            answer = ironic.get(uuid, 'accel_profiles')
+            told = answer['profiles']
+            if answer.get('writes') is False:
+                stopped.append(conductor)
+        except CommandError as error:
+            denied.append(str(error))
+            if isinstance(error, Denied):
+                break
+            continue
+        for one in told:
+            try:
+                profile = loader.load_data(one['profile'], inline=False)
+            except errors.BadInput as error:
+                # The site's own rows of the catalogue are not here.
+                denied.append(f'{conductor}: {error.detail.summary}')
+                continue
+            found.setdefault((profile.name, one['digest']), (profile, [])
+                             )[1].append(conductor)
+    names = [name for name, _ in found]
+    return ({name: profile for (name, _), (profile, _) in found.items()
+             if names.count(name) == 1},
+            [{'name': name, 'digest': digest, 'conductors': hosts,
+              'offered': profile.offered}
+             for (name, digest), (profile, hosts) in sorted(
+                 found.items(), key=lambda x: x[0])], denied, stopped)
+
+
+def _node(ironic: api.Ironic, node: Document,
+          profiles: Mapping[str, Profile], stopped: Collection[str],
+          children: Sequence[Document]) -> dict[str, Any]:
+    seen, failed = _seen(ironic, node)
+    denied = list(seen.denied)
+    events: list[dict[str, Any]] | None = None
+    try:
+        events = evidence.of(ironic.history(str(node['uuid'])))[-EVENTS:]
+    except Denied as error:
+        denied.append(str(error))
+    except CommandError as error:
+        failed = failed or str(error)
+    info = seen.info or {}
+    doc = seen.inventory
+    stands = compliance.of(seen, profiles)
+    return {
+        'uuid': node['uuid'], 'name': node.get('name'),
+        'driver': node['driver'], 'conductor': node.get('conductor'),
+        'state': node['provision_state'], 'power': node.get('power_state'),
+        'maintenance': node.get('maintenance'),
+        'instance': node.get('instance_uuid'),
+        'last_error': node.get('last_error'),
+        'seen': ('inventory' if doc else 'failed' if failed
+                 else 'partly' if denied else 'never'),
+        'seen_at': formatters.moment(seen.at), 'age': seen.age(),
+        'host': doc['host'] if doc else None,
+        'complete': serialization.whole(doc) if doc else None,
+        'health': health(seen),
+        'devices': list(doc['devices']) if doc else _partial(seen),
+        'traits': None if seen.traits is None else list(seen.ours),
+        'profiles': stands, 'drift': compliance.drift(seen, stands),
+        'stopped': _stopped(node, children, stopped),
+        'working': _working(info), 'last': info.get(keys.RESULT),
+        'applied': info.get(keys.APPLIED), 'evidence': events,
+        'denied': denied, 'failed': failed}
+
+
+def _seen(ironic: api.Ironic, node: Document) -> tuple[Seen, str | None]:
+    """A node as far as it is seen, and what went wrong with it.
+
+    One of thousands that is deleted meanwhile, or whose conductor is down,
+    takes nothing away from the others.
+    """
+    try:
+        return seeing.gather(ironic, node), None
+    except CommandError as error:
+        names = node.get('traits')
+        return Seen(node, api.info(node), traits=None if names is None
+                    else tuple(sorted(names))), str(error)
+
+
+def _stopped(node: Document, children: Sequence[Document],
+             stopped: Collection[str]) -> str | None:
+    """Why no write begins on a node, or None."""
+    hold = api.held(node, children)
+    if hold:
+        return hold
+    if str(node.get('conductor')) in stopped:
+        return f"writes are switched off on {node.get('conductor')}"
+    return None
+
+
+def _working(info: Document) -> dict[str, Any] | None:
+    current = info.get(keys.OPERATION)
+    if not current:
+        return None
+    return {k: current.get(k) for k in (
+        'step', 'kind', 'profile', 'progress', 'percent', 'started')}
+
+
+def _partial(seen: Seen) -> list[dict[str, Any]]:
+    """Devices by their firmware components; all else is left out."""
+    return [{'id': device, 'model': parts[0].get('model'),
+             'vendor': parts[0].get('vendor'),
+             'serial': parts[0].get('serial_number'),
+             'components': [{'name': p['name'], 'pending': None,
+                             'running': p['current_version']}
+                            for p in parts]}
+            for device, parts in seeing.devices_by_firmware(
+                seen.firmware or ()).items()]
+
+
+def health(seen: Seen) -> str | None:
+    """The worst health of a node's devices; by its traits without them."""
+    if seen.inventory is None:
+        if seen.traits is None:
+            return None
+        return 'Warning' if grammar.DEGRADED in seen.traits else None
+    found = [d['health'] for d in seen.inventory['devices']]
+    return max(found, default=None, key=lambda h: (
+        HEALTHS.index(h) if h in HEALTHS else len(HEALTHS)))

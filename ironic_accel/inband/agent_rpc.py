@@ -1,0 +1,121 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The local backend for a caller elsewhere: requests and answers as JSON.
+
+The caller has joined several looks and may call a device otherwise than it
+is called here, so a request says what each device is known by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+from ironic_accel.converge import agent_schema
+from ironic_accel.converge.ports import Images
+from ironic_accel.inband.backend import LocalBackend
+from ironic_accel.inband.inventory import device_match
+from ironic_accel.model.device import Device
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model import serialization
+from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Wrong
+
+#: Bytes of an image where the conductor does not say.
+_LARGEST = 4 << 30
+
+#: Gives the images for a request, by what it says of their sources.
+ImagesFor = Callable[[Mapping[str, Any]], Images]
+
+
+def told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The answer, or the error in its place."""
+    try:
+        return work()
+    except AccelError as exc:
+        return {'error': agent_schema.error_to_dict(exc)}
+
+
+def sources(raw: Any) -> tuple[frozenset[str], tuple[str, ...] | None, int]:
+    """Schemes, hosts (None: any) and most bytes that the conductor's policy
+    allows; what is missing is the strictest default.
+
+    :raises: BadInput for what is no such policy.
+    """
+    given = Given(raw if raw else {}, 'sources')
+    try:
+        schemes = frozenset(s.one_of(('http', 'https', 'file'))
+                            for s in given['schemes'].each(8))
+        hosts = given['hosts'].maybe(
+            lambda: tuple(h.text() for h in given['hosts'].each()))
+        most = given['max_bytes'].maybe(
+            lambda: given['max_bytes'].number(1, _LARGEST))
+    except Wrong as exc:
+        raise BadInput(str(exc)) from exc
+    return schemes or frozenset({'https'}), hosts, most or _LARGEST
+
+
+def observe(backend: LocalBackend) -> dict[str, Any]:
+    """``inventory`` (inventory/2) and ``ways``."""
+    def work() -> dict[str, Any]:
+        seen = backend.observe()
+        return {
+            'inventory': serialization.inventory_to_dict(seen),
+            'ways': [agent_schema.way_to_dict(w) for w in backend.ways(seen)],
+        }
+
+    return told(work)
+
+
+def start(backend: LocalBackend, request: Mapping[str, Any],
+          images: ImagesFor) -> dict[str, Any]:
+    """``ticket``, for a request ``accel-start/1``; returns at once."""
+    def work() -> dict[str, Any]:
+        asked = agent_schema.start_from_dict(_object(request, 'request'))
+        ours = {d.id: _ours(d, backend).id for d in asked.devices}
+        action = device_match.renamed(asked.action, ours)
+        return {'ticket': dict(backend.begin(
+            action, None, asked.image, asked.force,
+            {v: k for k, v in ours.items()}, images(asked.sources)))}
+
+    return told(work)
+
+
+def poll(backend: LocalBackend, ticket: Mapping[str, Any]
+         ) -> dict[str, Any]:
+    """``poll``: what became of a write."""
+    return told(lambda: {'poll': agent_schema.poll_to_dict(
+        backend.poll(_object(ticket, 'ticket')))})
+
+
+def _object(raw: Any, name: str) -> Mapping[str, Any]:
+    """:raises: BadInput for what is no object."""
+    if not isinstance(raw, Mapping):
+        raise BadInput(f'{name}: an object was expected')
+    return raw
+
+
+def _ours(asked: agent_schema.Whose, backend: LocalBackend) -> Device:
+    found = device_match.find(asked, backend.devices())
+    if found is None:
+        raise Rejected(
+            'the device is not here, or cannot be told from others',
+            error_class=ErrorClass.NEEDS_OPERATOR, device=asked.id,
+            expected=f'serial {asked.serial}, address {asked.address}',
+            seen=', '.join(d.id for d in backend.devices()) or 'no device')
+    return found

@@ -1,0 +1,65 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Whether there is an accelerator at all, in a few milliseconds.
+
+The agent asks at its start, on machines of which most have none: neither
+the catalogue's YAML nor its schema is parsed for that, its PCI ids are just
+picked out of the text.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+import re
+
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine import pci_functions
+from ironic_accel.model.catalog_types import pci_id
+
+_IDS = re.compile(r'"([0-9a-f]{4}(?::[0-9a-f]{4}){1,3})"')
+
+
+@functools.cache
+def known_ids() -> frozenset[str]:
+    """PCI ids of the catalogue: vendor:device, and with subsystem ids."""
+    folder = resources.files('ironic_accel.model') / 'catalog_data'
+    return frozenset(
+        found for file in folder.iterdir() if file.name.endswith('.yaml')
+        for found in _IDS.findall(file.read_text('utf-8')))
+
+
+def has_accelerator(host: Host) -> bool:
+    """Whether a PCI function of the machine is in the catalogue, or may be:
+    of one that cannot be read a whole look has to tell.
+
+    :raises: AccelError where they cannot be listed.
+    """
+    known = known_ids()
+    vendors = {k[:4] for k in known}
+    for address in pci_functions.addresses(host):
+        path = f'{pci_functions.DEVICES}/{address}'
+        vendor = pci_id(host.read(f'{path}/vendor'))
+        if vendor is None:
+            return True
+        if vendor not in vendors:
+            continue
+        pair = f"{vendor}:{pci_id(host.read(f'{path}/device'))}"
+        if pair in known:
+            return True
+        full = (f"{pair}:{pci_id(host.read(f'{path}/subsystem_vendor'))}"
+                f":{pci_id(host.read(f'{path}/subsystem_device'))}")
+        if full in known:
+            return True
+    return False

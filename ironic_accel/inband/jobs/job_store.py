@@ -1,0 +1,313 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Writes under way, kept in files so that they outlive who began them.
+
+A job is a folder with ``job.json``, replaced as a whole, and the output of
+its flashes. Whoever reads it can tell what became of it: its worker still
+lives, or only a flash of it does, or nobody knows any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import fcntl
+import json
+import logging
+import os
+import pathlib
+import shutil
+import threading
+import time
+from types import NoneType
+from typing import Any
+import uuid
+
+from ironic_accel.bounded import files
+from ironic_accel.inband.jobs import private_files
+from ironic_accel.inband.machine.machine import FlashNote
+from ironic_accel.inband.machine.machine import start_time
+from ironic_accel.model.device import Busy
+from ironic_accel.model.plan import Ref
+from ironic_accel.model import strict_json
+
+LOG = logging.getLogger(__name__)
+
+SCHEMA = 'job/1'
+#: Bytes of a job's file.
+_MOST = 1 << 20
+
+#: Ended jobs that are kept for whoever asks late.
+_KEPT = 64
+
+#: Seconds that a job of a verb may take: what its tools may, and more.
+_LIMITS = {'set': 900.0, 'reset': 900.0}
+_LONGEST = 7200.0
+
+#: The variable in the environment of a job's flashes.
+_MARK = 'IRONIC_ACCEL_JOB'
+
+#: Jobs that have a worker in this process, by their folder.
+_WORKERS: dict[str, threading.Thread] = {}
+
+
+@dataclasses.dataclass(slots=True)
+class Job:
+    """One write, and how far it is.
+
+    :ivar refs: the items that it writes, by our own device ids.
+    :ivar cards: addresses of the cards that it writes.
+    :ivar names: what the caller calls our devices, where it is otherwise.
+    :ivar boot: the boot in which it was begun.
+    :ivar since: epoch seconds.
+    :ivar worker: process id and start time of who does it.
+    :ivar flashes: process id and start time of each flash of it.
+    :ivar results: one for each item, as ``converge.wire`` has them; None
+        while it goes on.
+    :ivar lost: why nobody can tell how it ended, or None.
+    :ivar begun: seconds since boot, by which its age is measured: the wall
+        clock of a ramdisk may be set at any time.
+    """
+
+    id: str
+    way: str
+    verb: str
+    refs: tuple[Ref, ...]
+    cards: tuple[str, ...]
+    boot: str | None
+    since: float
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    image: str | None = None
+    summary: str = ''
+    percent: int | None = None
+    worker: tuple[int, int | None] = (0, None)
+    flashes: tuple[tuple[int, int | None], ...] = ()
+    results: list[dict[str, Any]] | None = None
+    lost: str | None = None
+    begun: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The file's content."""
+        return {'schema': SCHEMA, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Job:
+        """Read a file's content back.
+
+        :raises: AttributeError, KeyError, TypeError or ValueError for what
+            is none.
+        """
+        known = {k: v for k, v in raw.items() if k != 'schema'}
+        known['refs'] = tuple((d, n) for d, n in raw['refs'])
+        known['cards'] = tuple(raw['cards'])
+        known['worker'] = _process(raw['worker'])
+        known['flashes'] = tuple(map(_process, raw['flashes']))
+        job = cls(**known)
+        texts = (job.id, job.way, job.verb, job.summary, *job.cards,
+                 *(t for ref in job.refs for t in ref),
+                 *(t for pair in job.names.items() for t in pair),
+                 *(x for x in (job.boot, job.image, job.lost)
+                   if x is not None))
+        numbers = (job.since, *(x for x in (job.begun, job.percent)
+                                if x is not None))
+        if not all(isinstance(t, str) for t in texts) or not all(
+                type(x) in (int, float) for x in numbers) or not isinstance(
+                    job.results, list | None):
+            raise ValueError('a field has another type')
+        return job
+
+    @property
+    def overdue(self) -> str | None:
+        """That it takes longer than it may, without a flash that lasts:
+        something below it does not come back."""
+        limit = _LIMITS.get(self.verb, _LONGEST)
+        if self.begun is None or self.is_flashing or (
+                _since_boot() - self.begun <= limit):
+            return None
+        return (f'the {self.verb} of {", ".join(self.cards)} has not come '
+                f'back in {limit / 60:.0f} minutes: {self.summary}')
+
+    @property
+    def ticket(self) -> dict[str, Any]:
+        """What the job is polled with."""
+        return {'way': self.way, 'job': self.id}
+
+    @property
+    def is_flashing(self) -> bool:
+        """Whether a flash of it, as far as noted, goes on."""
+        return any(_lives(pid, start) for pid, start in self.flashes)
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """The environment by which its flashes are known: one that began
+        just before its starter died has not been noted."""
+        return {_MARK: self.id}
+
+    def busy(self) -> Busy:
+        """The job as something that is under way."""
+        return Busy('flash' if self.verb == 'burn' else 'task', self.id,
+                    self.overdue or self.summary, self.percent, self.refs,
+                    self.image, self.ticket)
+
+
+def _process(raw: Sequence[Any]) -> tuple[int, int | None]:
+    """Process id and start time."""
+    pid, start = raw
+    if type(pid) is not int or type(start) not in (int, NoneType):
+        raise ValueError('a process has another form')
+    return pid, start
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _lives(pid: int, start: int | None) -> bool:
+    now = start_time(pid)
+    return now is not None and (start is None or now == start)
+
+
+def _is_marked(job: Job) -> bool:
+    """Whether a process carries the job's mark (proc(5), environ)."""
+    mark = f'{_MARK}={job.id}'.encode()
+    for folder in pathlib.Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if mark in (folder / 'environ').read_bytes().split(b'\0'):
+                return True
+    return False
+
+
+class Jobs:
+    """All jobs of a machine, in one folder.
+
+    :param folder: made where it is missing; gone at a reboot, as the jobs
+        are (``/run``).
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = pathlib.Path(folder)
+        self._writing = threading.Lock()
+
+    def folder(self, job_id: str) -> pathlib.Path:
+        """Where a job keeps its files."""
+        return self._folder / job_id
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else, in any process, begins a job meanwhile."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self._folder / 'lock', 'w', encoding='ascii') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def new(self, **known: Any) -> Job:
+        """A job that is saved, of this process."""
+        job = Job(id=uuid.uuid4().hex, since=time.time(),
+                  begun=_since_boot(),
+                  worker=(os.getpid(), start_time(os.getpid())), **known)
+        self.folder(job.id).mkdir(parents=True, mode=0o700)
+        self.save(job)
+        self._prune()
+        return job
+
+    def drop(self, job: Job) -> None:
+        """Forget a job that was never begun."""
+        shutil.rmtree(self.folder(job.id), ignore_errors=True)
+
+    def save(self, job: Job) -> None:
+        """Keep a job as it is; durable on return.
+
+        :raises: OSError where that cannot be done.
+        """
+        folder = self.folder(job.id)
+        with self._writing:
+            part = folder / 'job.json.part'
+            with open(part, 'w', encoding='utf-8') as file:
+                json.dump(job.to_dict(), file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, folder / 'job.json')
+
+    def load(self, job_id: str) -> Job | None:
+        """A job, or None where there is none of that id."""
+        if not job_id.isalnum():
+            return None
+        try:
+            with files.open_regular(
+                    str(self.folder(job_id) / 'job.json'),
+                    follow=False) as file:
+                raw = strict_json.parse(file.read(_MOST + 1), _MOST)
+        except (OSError, ValueError):
+            return None
+        if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
+            return None
+        try:
+            job = Job.from_dict(raw)
+            if job.id != job_id:
+                raise ValueError('it is another job')
+            return job
+        except (AttributeError, KeyError, TypeError, ValueError):
+            LOG.warning('%s is no job', self.folder(job_id))
+            return None
+
+    def run(self, job: Job, thread: threading.Thread) -> None:
+        """Start a job's worker and know that it is ours."""
+        _WORKERS[str(self.folder(job.id))] = thread
+        thread.start()
+
+    def all(self) -> tuple[Job, ...]:
+        """Every job that is known, in the order of their beginning."""
+        try:
+            found = [p for p in self._folder.iterdir() if p.is_dir()]
+        except OSError:
+            return ()
+        jobs = [j for p in found if (j := self.load(p.name))]
+        return tuple(sorted(jobs, key=lambda j: j.since))
+
+    def under_way(self) -> tuple[Job, ...]:
+        """The jobs that go on, be it only by a flash without a worker."""
+        return tuple(j for j in self.all() if self.goes_on(j))
+
+    def goes_on(self, job: Job) -> bool:
+        """Whether a job may still write."""
+        if job.is_flashing:
+            return True
+        if job.results is not None or job.lost is not None:
+            return False
+        return self.has_worker(job) or _is_marked(job)
+
+    def has_worker(self, job: Job) -> bool:
+        """Whether who does the job still lives."""
+        pid, start = job.worker
+        if pid == os.getpid() and start == start_time(pid):
+            thread = _WORKERS.get(str(self.folder(job.id)))
+            return thread is not None and thread.is_alive()
+        return _lives(pid, start)
+
+    def _prune(self) -> None:
+        ended = [j for j in self.all() if not self.goes_on(j)]
+        for job in ended:
+            # Whoever did it died before it could: an image is large.
+            private_files.remove(self.folder(job.id))
+        for job in ended[:-_KEPT]:
+            _WORKERS.pop(str(self.folder(job.id)), None)
+            self.drop(job)
+
+
+def noted(job: Job, note: FlashNote) -> None:
+    """Add a flash that has begun to a job."""
+    job.flashes = (*job.flashes, (note.pid, note.started))

@@ -1,0 +1,92 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Who holds a card: what a driver holds is in use.
+
+Nothing is written to it in band, but under drivers of which the owner of the
+tool says that it may be: each family names those with its source
+(``Family.beside``). A driver that hands its device to a virtual machine or
+to a program in user space makes it somebody else's whoever the tool is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import re
+from typing import Literal
+
+from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.pci_functions import DEVICES
+from ironic_accel.inband.tools.family import ANY
+from ironic_accel.inband.tools.family import Family
+
+Verb = Literal['burn', 'set', 'reset']
+
+#: Drivers that give their device away: Linux Documentation/driver-api/
+#: vfio.rst and uio-howto.rst, drivers/pci/pci-stub.c, drivers/xen/
+#: xen-pciback, drivers/vfio/pci; igb_uio is DPDK's (its Linux drivers guide).
+GIVEN_AWAY = frozenset({
+    'vfio-pci', 'mlx5_vfio_pci', 'nvgrace_gpu_vfio_pci', 'xe-vfio-pci',
+    'qat_vfio_pci', 'hisi_acc_vfio_pci', 'uio_pci_generic', 'igb_uio',
+    'pci-stub', 'pciback'})
+_VIRTUAL = re.compile(r'virtfn[0-9]+')
+
+
+def against(host: Host, family: Family, address: str,
+            verb: Verb) -> str | None:
+    """Why a family must not write to a card now, or None."""
+    safe = {d for v, d in getattr(family, 'beside', ()) if v == verb}
+    for name, driver in holders(host, address):
+        if driver in GIVEN_AWAY:
+            return (f'driver {driver} holds {name}: the card is given to a '
+                    'virtual machine or a program')
+        if ANY not in safe and driver not in safe and _alike(
+                host, name, address):
+            return f'driver {driver} holds {name}: the card is in use'
+    return None
+
+
+def given_away(host: Host, address: str) -> str | None:
+    """That a card is somebody else's, in words; None where it is not."""
+    for name, driver in holders(host, address):
+        if driver in GIVEN_AWAY:
+            return (f'driver {driver} holds {name}: the card is given to a '
+                    'virtual machine or a program, and nothing is written '
+                    'to it in band')
+    return None
+
+
+def holders(host: Host, address: str) -> Iterator[tuple[str, str]]:
+    """Address and driver of each function of a card, virtual ones too."""
+    card = address.rpartition('.')[0]
+    for name in host.names(DEVICES):
+        if not name.startswith(f'{card}.'):
+            continue
+        path = f'{DEVICES}/{name}'
+        parts = [name, *(v for link in host.names(path)
+                         if _VIRTUAL.fullmatch(link)
+                         and (v := host.link(f'{path}/{link}')))]
+        for part in parts:
+            driver = host.link(f'{DEVICES}/{part}/driver')
+            if driver is not None and (
+                    part == name or driver in GIVEN_AWAY):
+                yield part, driver
+
+
+def _alike(host: Host, name: str, address: str) -> bool:
+    """Whether a function is of the device's own kind: the sound or the USB
+    of a graphics card is driven by somebody who does not use the GPU."""
+    if name == address:
+        return True
+    mine, other = (host.read(f'{DEVICES}/{at}/class') for at in (
+        address, name))
+    return mine is None or other is None or mine[:4] == other[:4]

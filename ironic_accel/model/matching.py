@@ -1,0 +1,264 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Whether one item holds, may be changed, and whether an image fits.
+
+Small pure questions that the planner and the loop both ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import enum
+from typing import Protocol
+
+from ironic_accel.model.condition import family
+from ironic_accel.model.device import base_name
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Mode
+from ironic_accel.model.device import Value
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.profile import Group
+from ironic_accel.model.profile import Image
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model import version
+
+
+class ComponentFacts(Protocol):
+    """What the planner asks of the catalogue about a component."""
+
+    @property
+    def order(self) -> int:
+        """Its rank: lower is written first."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must not share a reset with another of its device."""
+        ...
+
+    @property
+    def form(self) -> str:
+        """The form of its versions (``model.version``)."""
+        ...
+
+    @property
+    def longest(self) -> float | None:
+        """Seconds that a write of it may take; None where unknown."""
+        ...
+
+
+class ModeFacts(Protocol):
+    """What the planner asks of the catalogue about a mode."""
+
+    @property
+    def together(self) -> bool:
+        """Whether it is one for all devices of the box that have it."""
+        ...
+
+
+class Facts(Protocol):
+    """What the planner asks of the catalogue."""
+
+    def component(self, kind: str, name: str, product: str | None = None,
+                  vendor: str | None = None) -> ComponentFacts | None:
+        """The facts about a component, or None."""
+        ...
+
+    def mode(self, kind: str, name: str, product: str | None = None,
+             vendor: str | None = None) -> ModeFacts | None:
+        """The facts about a mode, or None."""
+        ...
+
+
+class State(enum.Enum):
+    """How an item stands against what is seen."""
+
+    HOLDS = 'holds'
+    PENDING = 'pending'
+    DIFFERS = 'differs'
+    #: No source tells it, or the device has no such thing.
+    UNSEEN = 'unseen'
+    #: It was asked for and not told: it may be anything.
+    UNREAD = 'unread'
+    #: Two sources tell different values.
+    DOUBT = 'doubt'
+
+
+def component_facts(device: Device, name: str, facts: Facts
+                    ) -> ComponentFacts | None:
+    """What is known of one of a device's components, or None."""
+    return facts.component(device.kind, base_name(name), device.product,
+                           device.vendor)
+
+
+def version_form(device: Device, name: str, facts: Facts) -> str:
+    """The form in which a component's versions compare."""
+    known = component_facts(device, name, facts)
+    return known.form if known else 'auto'
+
+
+def meets(seen: str | None, item: Item, form: str) -> bool:
+    """Whether a version is as wanted; an unknown one is not."""
+    if seen is None:
+        return False
+    wanted = str(item.wanted)
+    if version.same(seen, wanted, form):
+        return True
+    if not item.at_least:
+        return False
+    order = version.compare(seen, wanted, form)
+    return order is not None and order >= 0
+
+
+def same_value(a: Value | None, b: Value | None, unordered: bool) -> bool:
+    """Whether two mode values are the same; unknown is never the same."""
+    if a is None or b is None:
+        return False
+    if isinstance(a, tuple) and isinstance(b, tuple) and unordered:
+        return set(a) == set(b)
+    return a == b
+
+
+def firmware_state(part: Component, item: Item, form: str) -> State:
+    """How a firmware item stands.
+
+    A version that waits and is not the wanted one spoils what runs: the next
+    reset, whoever does it, would replace it.
+    """
+    if part.doubt:
+        return State.DOUBT
+    if part.running is None and part.standing is Standing.UNREAD:
+        return State.UNREAD
+    if part.running is None:
+        return State.UNSEEN
+    if part.pending is not None:
+        if meets(part.pending, item, form):
+            return (State.HOLDS if version.same(
+                part.pending, part.running, form) else State.PENDING)
+        return State.DIFFERS
+    return State.HOLDS if meets(part.running, item, form) else State.DIFFERS
+
+
+def mode_state(mode: Mode, item: Item) -> State:
+    """How a mode item stands."""
+    if mode.doubt:
+        return State.DOUBT
+    if mode.current is None and mode.standing is Standing.UNREAD:
+        return State.UNREAD
+    if mode.current is None and mode.pending is None:
+        return State.UNSEEN
+    if mode.pending is not None:
+        if same_value(mode.pending, item.wanted, mode.unordered):
+            return (State.HOLDS if same_value(
+                mode.current, item.wanted, mode.unordered)
+                else State.PENDING)
+        return State.DIFFERS
+    return (State.HOLDS if same_value(
+        mode.current, item.wanted, mode.unordered) else State.DIFFERS)
+
+
+def item_state(device: Device | None, item: Item, facts: Facts) -> State:
+    """How a firmware or mode item stands against a device as seen.
+
+    What was asked for and not told could change it, whatever else is told.
+    """
+    if device is None:
+        return State.UNSEEN
+    if item_unread(device, item):
+        return State.UNREAD
+    if item.kind == 'firmware':
+        part = device.component(item.name)
+        if part is None:
+            return State.UNSEEN
+        return firmware_state(
+            part, item, version_form(device, item.name, facts))
+    mode = device.mode(item.name)
+    return State.UNSEEN if mode is None else mode_state(mode, item)
+
+
+def item_unread(device: Device, item: Item) -> bool:
+    """Whether something unread could change how an item stands."""
+    what = 'firmware' if item.kind == 'firmware' else 'mode'
+    if f'{what}:*' in device.unread and seen_value(device, item) is None:
+        # One of several ways was not read: what no other one tells.
+        return True
+    return device.is_unread(f'{what}:{item.name}',
+                            f'{what}:{base_name(item.name)}')
+
+
+def doubt(device: Device, item: Item) -> tuple[str, ...]:
+    """The values that sources tell differently, each with its source."""
+    part: Component | Mode | None = (
+        device.component(item.name) if item.kind == 'firmware'
+        else device.mode(item.name))
+    return part.doubt if part else ()
+
+
+def seen_value(device: Device | None, item: Item) -> Value | None:
+    """What an item's component runs, or what its mode is now."""
+    if device is None:
+        return None
+    if item.kind == 'firmware':
+        part = device.component(item.name)
+        return part.running if part else None
+    mode = device.mode(item.name)
+    return mode.current if mode else None
+
+
+def _device_facts(device: Device) -> Mapping[str, str | None]:
+    return {
+        'kind': device.kind, 'vendor': device.vendor,
+        'product': device.product, 'model': device.model,
+        'part_number': device.part_number, 'psid': device.fit.psid,
+        'board': device.fit.board, 'location': device.location,
+        'pci': device.pci.pair if device.pci else None}
+
+
+def matches(group: Group, device: Device) -> bool:
+    """Whether a group selects a device: keys are ANDed, a list means any."""
+    seen = _device_facts(device)
+    return all(seen[key] is not None and seen[key] in values
+               for key, values in group.match.items())
+
+
+def may_match(group: Group, device: Device) -> bool:
+    """Whether a group may select a device once it is read.
+
+    What is known of it must not speak against it; what is not known may
+    turn out to be as declared.
+    """
+    if not device.is_unread('identity'):
+        return False
+    seen = _device_facts(device)
+    kinds = family(frozenset({device.kind}))
+    return bool(kinds & set(group.match.get('kind', kinds))) and all(
+        seen[key] is None or seen[key] in values
+        for key, values in group.match.items() if key != 'kind')
+
+
+def misfit(image: Image, device: Device, item: Item) -> Refusal | None:
+    """Why an image does not fit a device, or None.
+
+    Every key of ``fits`` must be seen and equal: unseen is a refusal too.
+    """
+    seen = _device_facts(device)
+    for key, values in image.fits.items():
+        if seen[key] is None or seen[key] not in values:
+            what = 'is not seen on the device' if seen[key] is None else (
+                'does not fit the device')
+            return Refusal(
+                item, f'image {image.name}: its {key} {what}',
+                ' or '.join(values), seen[key])
+    return None

@@ -1,0 +1,220 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The document ``inventory/2``: an inventory as programs read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic_accel.model.device import Busy
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Fit
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import KINDS
+from ironic_accel.model.device import Link
+from ironic_accel.model.device import Mode
+from ironic_accel.model.device import PciIds
+from ironic_accel.model.device import Value
+from ironic_accel.model.device import Waiting
+from ironic_accel.model.device import Warned
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
+
+SCHEMA = 'inventory/2'
+BEFORE = 'inventory/1'
+
+
+def plain(value: Value | None) -> str | int | list[str] | None:
+    """A value as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def value_of(raw: Any) -> Value | None:
+    """A JSON value as a mode value."""
+    return tuple(raw) if isinstance(raw, list) else raw
+
+
+def _component_to_dict(part: Component) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        'name': part.name, 'id': part.id, 'running': part.running,
+        'pending': part.pending, 'shows_pending': part.shows_pending,
+        'updateable': part.updateable, 'effect': part.effect,
+        'uri': part.uri}
+    if part.lowest is not None:
+        out['lowest'] = part.lowest
+    if part.max_image_bytes is not None:
+        out['max_image_bytes'] = part.max_image_bytes
+    return out | _standing(part, part.running)
+
+
+def _mode_to_dict(mode: Mode) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        'current': plain(mode.current), 'pending': plain(mode.pending),
+        'allowed': (None if mode.allowed is None
+                    else [plain(v) for v in mode.allowed]),
+        'effect': mode.effect, 'persists': mode.persists}
+    if mode.uri is not None:
+        out['uri'] = mode.uri
+    if mode.unordered:
+        out['unordered'] = True
+    return out | _standing(mode, mode.current)
+
+
+def _standing(part: Component | Mode, value: Value | None
+              ) -> dict[str, Any]:
+    """Why there is no value; a value that is there was told."""
+    return {
+        'standing': part.standing if value is None else Standing.TOLD,
+        **({'doubt': list(part.doubt)} if part.doubt else {})}
+
+
+def _unread_to_dict(unread: Unread) -> dict[str, Any]:
+    """``uri`` of a resource, ``tool`` of anything else that was asked."""
+    key = 'uri' if unread.source.startswith('/') else 'tool'
+    return {key: unread.source, 'about': unread.about,
+            'answer': unread.answer, 'since': unread.since,
+            'kinds': list(unread.kinds), 'facts': list(unread.facts),
+            'holds': unread.holds}
+
+
+def _unread_from_dict(raw: Mapping[str, Any]) -> Unread:
+    return Unread(
+        raw['uri'] if 'uri' in raw else raw['tool'], raw['answer'],
+        raw.get('about'), raw.get('since'), tuple(raw.get('kinds') or ()),
+        tuple(raw.get('facts') or ()), bool(raw.get('holds')))
+
+
+def device_to_dict(dev: Device) -> dict[str, Any]:
+    """One entry of an inventory document's ``devices``."""
+    return {
+        'id': dev.id, 'kind': dev.kind, 'vendor': dev.vendor,
+        'model': dev.model, 'product': dev.product, 'serial': dev.serial,
+        'part_number': dev.part_number, 'parent': dev.parent,
+        'fit': dataclasses.asdict(dev.fit),
+        'pci': dataclasses.asdict(dev.pci) if dev.pci else None,
+        'address': dev.address, 'numa_node': dev.numa_node,
+        'link': dataclasses.asdict(dev.link) if dev.link else None,
+        'macs': list(dev.macs), 'location': dev.location, 'uri': dev.uri,
+        'health': dev.health, 'state': dev.state,
+        'unread': list(dev.unread), 'absent': list(dev.absent),
+        **({'told': list(dev.told)} if dev.told else {}),
+        'components': [_component_to_dict(c) for c in dev.components],
+        'modes': {m.name: _mode_to_dict(m) for m in dev.modes}}
+
+
+def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
+    """The document ``inventory/2``.
+
+    ``settled`` says that the host is on and that nothing still appears,
+    ``complete`` by kind whether "not there" can be taken for "removed".
+    ``uncounted`` and ``waiting`` stand there only where there is such.
+    """
+    return {
+        'schema': SCHEMA, 'system': inv.system, 'host': inv.host,
+        'settled': inv.complete,
+        'complete': {k: inv.complete_of(k) for k in KINDS},
+        'unread': [_unread_to_dict(u) for u in inv.unread],
+        'boot': inv.boot,
+        'busy': [{**dataclasses.asdict(b),
+                  'targets': [list(t) for t in b.targets]}
+                 for b in inv.busy],
+        'seen_via': list(inv.seen_via), 'requests': inv.requests,
+        'warnings': [dataclasses.asdict(w) for w in inv.warnings],
+        **({'uncounted': list(inv.uncounted)} if inv.uncounted else {}),
+        **({'waiting': [dataclasses.asdict(w) for w in inv.waiting]}
+           if inv.waiting else {}),
+        'devices': [device_to_dict(d) for d in inv.devices]}
+
+
+def whole(doc: Mapping[str, Any]) -> bool:
+    """Whether an inventory document, of either form, has every kind."""
+    told = doc['complete']
+    if isinstance(told, bool):
+        return told
+    return bool(doc['settled']) and all(told.values())
+
+
+def _effect(raw: str | None) -> Effect | None:
+    return None if raw is None else Effect(raw)
+
+
+def device_from_dict(raw: Mapping[str, Any]) -> Device:
+    """Read one entry of ``devices`` back."""
+    modes = []
+    for name, mode in raw['modes'].items():
+        allowed = mode.get('allowed')
+        modes.append(Mode(
+            name, value_of(mode.get('current')),
+            value_of(mode.get('pending')),
+            (None if allowed is None else tuple(
+                v for v in map(value_of, allowed) if v is not None)),
+            _effect(mode.get('effect')), mode.get('persists'),
+            mode.get('uri'), mode.get('unordered', False),
+            _standing_of(mode), tuple(mode.get('doubt') or ())))
+    flat = {k: raw.get(k) for k in (
+        'id', 'kind', 'vendor', 'model', 'product', 'serial', 'part_number',
+        'parent', 'address', 'numa_node', 'location', 'uri', 'health',
+        'state')}
+    return Device(
+        **flat,  # type: ignore[arg-type]
+        fit=Fit(**(raw.get('fit') or {})),
+        pci=PciIds(**raw['pci']) if raw.get('pci') else None,
+        link=Link(**raw['link']) if raw.get('link') else None,
+        macs=tuple(raw.get('macs') or ()),
+        components=tuple(
+            Component(**{**c, 'effect': _effect(c.get('effect')),
+                         'standing': _standing_of(c),
+                         'doubt': tuple(c.get('doubt') or ())})
+            for c in raw['components']),
+        modes=tuple(modes), unread=tuple(raw.get('unread') or ()),
+        absent=tuple(raw.get('absent') or ()),
+        told=tuple(raw.get('told') or ()))
+
+
+def _standing_of(raw: Mapping[str, Any]) -> Standing:
+    """Why a value is missing; ``told`` stands with the values alone."""
+    standing = Standing(raw.get('standing') or Standing.UNTOLD)
+    return Standing.UNTOLD if standing is Standing.TOLD else standing
+
+
+def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
+    """Read a document ``inventory/2`` back, or one of ``inventory/1``.
+
+    The older form is what nodes have stored from before: it knows nothing
+    of unread sources.
+
+    :raises: ValueError for another schema.
+    """
+    if data.get('schema') not in (SCHEMA, BEFORE):
+        raise ValueError(
+            f"schema: {data.get('schema')!r} where {SCHEMA!r} was expected")
+    return Inventory(
+        system=data['system'], host=data['host'],
+        complete=(data['complete'] if data['schema'] == BEFORE
+                  else data['settled']),
+        boot=data.get('boot'),
+        busy=tuple(Busy(**{**b, 'targets': tuple(
+            (t[0], t[1]) for t in b.get('targets', ()))})
+            for b in data.get('busy', ())),
+        seen_via=tuple(data.get('seen_via', ())),
+        requests=data.get('requests', 0),
+        warnings=tuple(Warned(**w) for w in data.get('warnings', ())),
+        devices=tuple(device_from_dict(d) for d in data['devices']),
+        uncounted=tuple(data.get('uncounted', ())),
+        unread=tuple(map(_unread_from_dict, data.get('unread') or ())),
+        waiting=tuple(Waiting(**{**w, 'effect': Effect(w['effect'])})
+                      for w in data.get('waiting') or ()))

@@ -1,0 +1,99 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What others have staged, which a reset of ours would carry out.
+
+A job that somebody scheduled, settings and firmware that wait: the reset that
+activates what we wrote would start them too. Nobody asked us to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Waiting
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Landed
+from ironic_accel.model.serialization import plain
+
+#: The word of a profile's ``allow`` that consents to it.
+CONSENT = 'staged'
+
+
+def staged(inventory: Inventory, landed: Iterable[Landed],
+           wanted: Collection[Ref], reset: Effect) -> tuple[Waiting, ...]:
+    """What a reset of the host would carry out that is not ours.
+
+    Ours is what the record remembers, and what the profile is about: that is
+    written or activated on purpose. An update of ours whose job the service
+    never named is taken for the one that waits, where as many wait.
+
+    :param wanted: what the profile is about.
+    """
+    known = [*landed]
+    mine = {*wanted, *(x.item.ref for x in known),
+            *(ref for x in known for ref in x.also)}
+    jobs = {_name(x.job) for x in known if x.job}
+    left = [w for w in (*inventory.waiting, *_pending(inventory, mine))
+            if _name(w.ref) not in jobs and w.effect.rank <= reset.rank]
+    nameless = {(x.digest, x.boot) for x in known
+                if x.staged and x.job is None and x.begun is None}
+    updates = [w for w in left if w.kind == 'task' and w.updates]
+    if 0 < len(updates) <= len(nameless):
+        left = [w for w in left if w not in updates]
+    return tuple(left)
+
+
+def refused(inventory: Inventory, landed: Iterable[Landed],
+            wanted: Collection[Ref], reset: Effect, profile: Profile
+            ) -> list[Refusal]:
+    """What speaks against a reset of the host for the sake of others."""
+    if not reset.is_host_reset or CONSENT in profile.allow:
+        return []
+    return [Refusal(
+        Item(w.ref, w.kind, 'device', None),
+        f'the {reset} of the host would also carry out what others have '
+        f'staged: {w.words}; remove it or wait for it, or the profile has '
+        f'to allow {CONSENT}', 'nothing staged by others', w.summary)
+        for w in staged(inventory, landed, wanted, reset)]
+
+
+def _name(ref: str) -> str:
+    """A job has one name in all the places that show it."""
+    return ref.rstrip('/').rsplit('/', 1)[-1]
+
+
+def _pending(inventory: Inventory, mine: Collection[Ref]
+             ) -> Iterator[Waiting]:
+    """What devices show as waiting and is none of ours."""
+    for device in inventory.devices:
+        for part in device.components:
+            if part.pending is not None and (
+                    device.id, part.name) not in mine:
+                yield Waiting(
+                    'firmware', f'{device.id}/{part.name}',
+                    f'{part.name} {part.pending} of {device.id}',
+                    part.effect or Effect.WARM_REBOOT)
+        for mode in device.modes:
+            if mode.pending is not None and (
+                    device.id, mode.name) not in mine:
+                yield Waiting(
+                    'settings', f'{device.id}/{mode.name}',
+                    f'{mode.name} {plain(mode.pending)} of {device.id}',
+                    mode.effect or Effect.WARM_REBOOT)

@@ -1,0 +1,281 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Images handed to an update service: which way, where to, what besides."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Ref
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+from ironic_accel.redfish.actions import update_scope
+from ironic_accel.redfish.actions.update_scope import Request
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import responses
+from ironic_accel.redfish.client.responses import Answer
+from ironic_accel.redfish.client.writer import Writer
+from ironic_accel.redfish.inventory.inventory import Seen
+from ironic_accel.redfish.inventory import update_methods
+from ironic_accel.redfish.inventory.update_methods import Choice
+
+#: The OperationApplyTime of what is written at a reset of the host.
+AT_RESET = 'OnReset'
+
+_COMMIT = '#NvidiaUpdateService.CommitImage'
+
+
+def choose(seen: Seen, part: Component, settings: Settings
+           ) -> Choice | None:
+    """How a component is written, or None where it cannot be."""
+    if seen.service is None or part.uri is None or all(
+            e.uri != part.uri for e in seen.entries):
+        return None
+    return update_methods.choose(seen.service, part.uri, seen.entries,
+                         seen.scope.quirks, settings, seen.simple)
+
+
+def barred(seen: Seen, part: Component) -> str:
+    """Why no way to write a component is known, in words; may be empty."""
+    if seen.service is None or part.uri is None:
+        return ''
+    return update_methods.barred(seen.service, part.uri, seen.scope.quirks)
+
+
+def lane(choice: Choice, part: Component) -> str:
+    """Components of one lane can go in one push."""
+    return choice.lane(last(part.uri or ''))
+
+
+def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
+            settings: Settings) -> Request:
+    """How some components of one lane are written by one push.
+
+    :param asked: what the profile asks for in place of our own choice.
+    :raises: Rejected where the service takes no such push.
+    """
+    if seen.service is None:
+        raise Rejected('the BMC has no update service to give the image to')
+    uris = tuple(p.uri for p in parts if p.uri)
+    choice = choose(seen, parts[0], settings)
+    if asked is not None:
+        choice = _escape(asked, seen, settings, choice, uris)
+        instead = choice.instead or None
+        made = Request(choice, uris, (
+            instead if asked.targets is None else asked.targets))
+    elif choice is None:
+        raise Rejected('the update service takes no push that is known')
+    else:
+        made = Request(choice, uris, choice.instead or None)
+    most = made.choice.row.most
+    if most is not None and made.choice.style.targets == 'named' and (
+            len(made.named) > most):
+        raise Rejected(
+            f'the update service takes {most} target a push',
+            expected=f'at most {most}', seen=str(len(made.named)))
+    return made
+
+
+def burn(seen: Seen, devices: Mapping[str, Device], part: Component,
+         meant: Ref, pushes: Iterable[Push], settings: Settings, lane: str
+         ) -> Burn:
+    """How a component can be written: by our own choice, and by the pushes
+    that a profile asks for.
+
+    :raises: Rejected where the service takes no push of our own choice.
+    """
+    own = request(seen, [part], None, settings)
+    also: dict[Push, tuple[Ref, ...] | None] = {}
+    later = set()
+    for asked in pushes:
+        try:
+            made = request(seen, [part], asked, settings)
+        except Rejected:
+            also[asked] = None
+            continue
+        also[asked] = update_scope.also(seen, devices, made, meant)
+        if when(seen, made) == AT_RESET:
+            later.add(asked)
+    return Burn(lane, update_scope.also(seen, devices, own, meant), also,
+                when(seen, own) == AT_RESET, frozenset(later))
+
+
+def push(seen: Seen, writer: Writer, settings: Settings, asked: Request,
+         image: Ready, spec: Image | None, force: bool) -> Answer:
+    """Hand an image to the update service, once.
+
+    :param asked: the request, as ``request`` made it.
+    :param spec: what the profile says of the image.
+    :raises: Rejected, Unreachable, OutcomeUnknown.
+    """
+    service, choice = seen.service, asked.choice
+    style = choice.style
+    assert service is not None  # noqa: S101
+    if style.force and not force:
+        raise Rejected(f'push style {style.name} forces the update, and the '
+                       'profile does not allow force')
+    uri = update_methods.push_uri(style, service)
+    if uri is None:
+        raise Rejected(f'the update service does not offer {style.name}')
+    name = update_methods.file_name(image.path, spec)
+    suffixes = choice.row.suffixes
+    if suffixes and not name.lower().endswith(suffixes):
+        raise Rejected(
+            'the update service goes by the name of the image file',
+            expected=f'a name that ends in {", ".join(suffixes)}', seen=name,
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            todo='give the image by a URL with its original file name')
+    body = update_methods.parameters(choice, asked.named, force, service)
+    writer.refresh(service.uri)
+    if style.way == 'multipart':
+        return writer.push_multipart(uri, body, image.path, image.size,
+                                     image.sha256, name)
+    if style.way == 'plain':
+        return writer.push_plain(uri, image.path, image.size, image.sha256)
+    return writer.send('POST', uri, _fetched(
+        service, body, settings, image, spec, seen.simple))
+
+
+def when(seen: Seen, asked: Request) -> str | None:
+    """When a request asks to be applied."""
+    if seen.service is None:
+        return None
+    return update_methods.apply_time(asked.choice, seen.service)
+
+
+def _fetched(service: Fields, body: dict[str, Any], settings: Settings,
+             image: Ready, spec: Image | None, info: Fields | None
+             ) -> dict[str, Any]:
+    """The body of SimpleUpdate: the BMC fetches the image itself."""
+    uri = settings.image_uri(image, spec) if settings.image_uri else None
+    if uri is None:
+        raise Rejected('the BMC has to fetch the image, and there is no URI '
+                       'at which it could',
+                       error_class=ErrorClass.NEEDS_OPERATOR,
+                       todo='configure where images are served to BMCs')
+    body = {**body, 'ImageURI': uri}
+    protocol = update_methods.transfer_protocol(service, uri, info)
+    if protocol:
+        body['TransferProtocol'] = protocol
+    return body
+
+
+def _escape(asked: Push, seen: Seen, settings: Settings,
+            own: Choice | None, uris: Sequence[str]) -> Choice:
+    """The push style that the profile asks for, whatever we would choose.
+
+    What the service's tables say of that style holds all the same, and
+    targets that our own choice names in place of a component cover what they
+    cover, whoever names them.
+    """
+    assert seen.service is not None  # noqa: S101
+    where = f'push.style: {asked.style!r}'
+    style = update_methods.STYLES.get(asked.style)
+    if style is None:
+        raise Rejected(f'{where}: expected one of '
+                       f'{", ".join(update_methods.STYLES)}')
+    if not update_methods.offers(seen.service, style, settings):
+        raise Rejected(f'{where}: the update service does not offer it')
+    if own is not None and style.targets == 'named' and (
+            asked.targets is None or {*asked.targets} & {*own.instead}):
+        return Choice(style, own.instead, own.row)
+    row = next((r for u in uris if (r := update_methods.row_for(
+        u, style, seen.service, seen.scope.quirks))), None)
+    if row is None and own is not None:
+        # Another style of a service that is known: its row's habits stay,
+        # but for what the row says of its own style alone.
+        row = dataclasses.replace(
+            own.row, covers=r'.+', style=style.name, targets=(),
+            reach=own.row.reach if style.targets == own.style.targets
+            else None)
+    return Choice(style) if row is None else Choice(style, (), row)
+
+
+def has_it(seen: Seen, error: Rejected) -> bool:
+    """Whether a refusal says that the version is there already, in any of
+    its messages."""
+    told = (error.message_ids if isinstance(error, responses.TurnedDown)
+            else (error.detail.message_id or '',))
+    names = {i.rsplit('.', 1)[-1] for i in told}
+    return any(not names.isdisjoint(q.satisfied) for q in seen.scope.quirks)
+
+
+def commits(seen: Seen, devices: Mapping[str, Device]
+            ) -> dict[Ref, str | None]:
+    """The components whose running image can be committed, each with the
+    version in its other slot (``#NvidiaUpdateService.CommitImage``).
+
+    A root of trust that does not copy the running image to its other slot
+    by itself does so then.
+    """
+    if seen.service is None or seen.service.text(
+            'Actions', 'Oem', _COMMIT, 'target') is None:
+        return {}
+    slots = {e.uri: _slot(e, 'InactiveFirmwareSlot')
+             for e in _committable(seen)}
+    return {(name, part.name): slots[part.uri]
+            for name, device in devices.items()
+            for part in device.components if part.uri in slots}
+
+
+def _committable(seen: Seen) -> list[Fields]:
+    """The entries with two slots that want to be committed."""
+    patterns = [q.commit for q in seen.scope.quirks if q.commit]
+    return [
+        e
+        for e in seen.entries
+        if update_methods.matches(patterns, last(e.uri))
+        and _slot(e, 'ActiveFirmwareSlot') is not None
+        and _slot(e, 'InactiveFirmwareSlot') is not None
+    ]
+
+
+def commit(seen: Seen, writer: Writer, uris: Container[str]
+           ) -> tuple[str, ...]:
+    """Commit images that run; what has the same version in both slots needs
+    none.
+
+    :param uris: the entries that are meant.
+    :returns: the paths of the entries that were named.
+    :raises: Rejected, Unreachable, OutcomeUnknown.
+    """
+    if seen.service is None:
+        return ()
+    action = seen.service.text('Actions', 'Oem', _COMMIT, 'target')
+    targets = tuple(
+        e.uri for e in _committable(seen) if e.uri in uris
+        and _slot(e, 'ActiveFirmwareSlot') != _slot(
+            e, 'InactiveFirmwareSlot'))
+    if action is None or not targets:
+        return ()
+    writer.refresh(seen.service.uri)
+    writer.send('POST', action, {'Targets': list(targets)})
+    return targets
+
+
+def _slot(entry: Fields, name: str) -> str | None:
+    """The version in one of the two slots of an entry."""
+    return entry.text('Oem', 'Nvidia', name, 'Version')

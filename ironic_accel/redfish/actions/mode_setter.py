@@ -1,0 +1,192 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Modes set: small writes, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+import re
+import time
+from typing import Any
+
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Result
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Item
+from ironic_accel.model.serialization import plain
+from ironic_accel.redfish.actions import tasks
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.patience import Patience
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.client import session
+from ironic_accel.redfish.client.writer import Writer
+from ironic_accel.redfish.inventory import modes
+
+#: Devices by the ids that the caller has for them.
+Devices = Mapping[str, Device]
+
+#: How long a value that was taken may stay unseen, seconds.
+_SHOWS_WITHIN = 30.0
+
+#: NVIDIA bmcweb's text for a setting whose fate it does not know.
+_MAYBE = re.compile(r'may\s*/?\s*may\s?not have (been )?applied', re.I)
+
+
+def set_modes(reader: Reader, writer: Writer, devices: Devices,
+              action: Action) -> dict[str, Any]:
+    """Set modes, one request each; returns the ticket.
+
+    :param devices: the devices of the service, by the ids of the action.
+    :raises: Rejected, Unreachable where nothing at all was set;
+        OutcomeUnknown where the first one's fate is not known.
+    """
+    done: list[dict[str, Any]] = []
+    for change in action.changes:
+        try:
+            entry = _set_one(reader, writer, devices, change.item)
+        except (Rejected, Unreachable, OutcomeUnknown) as error:
+            if not done:
+                raise
+            # Others are set already: this one's failure is its own.
+            entry = {'failed': error.detail.summary,
+                     'message_id': error.detail.message_id}
+        done.append({'ref': list(change.item.ref),
+                     'wanted': plain(change.item.wanted), **entry})
+    # The time of day tells one ticket from another; nothing is waited for
+    # by it (``patience``).
+    return {'kind': 'set', 'at': time.time(), 'items': done}
+
+
+def _set_one(reader: Reader, writer: Writer, devices: Devices,
+             item: Item) -> dict[str, Any]:
+    device = devices.get(item.device)
+    mode = device.mode(item.name) if device else None
+    if mode is None or mode.uri is None or item.wanted is None:
+        raise Rejected(f'{item.name} cannot be set on {item.device}: it is '
+                       'not seen out of band', device=item.device)
+    doc = reader.fresh(mode.uri)
+    if doc is None:
+        raise Unreachable(f'{mode.uri} cannot be read before it is set',
+                          error_class=ErrorClass.TRANSIENT)
+    made = modes.writes(reader.fields(doc), item.name, item.wanted)
+    if isinstance(made, str):
+        raise Rejected(made, device=item.device, component=item.name)
+    entry: dict[str, Any] = {'uri': mode.uri}
+    when = _apply_time(reader.fields(doc), mode.effect)
+    for write in made:
+        more = when if write.uri != mode.uri and (
+            write.method == 'PATCH') else {}
+        try:
+            answer = writer.send(write.method, write.uri,
+                                 {**write.body, **more})
+        except Rejected as error:
+            if _MAYBE.search(error.detail.summary):
+                continue
+            raise
+        told = tasks.ticket(answer, [])
+        if told['kind'] == 'task' and answer.status == 202:
+            entry['task'] = {**told, 'parts': [[*item.ref, '']]}
+    if any(w.method == 'POST' for w in made):
+        # An action is taken or not; what it set shows after a reset alone.
+        entry['taken'] = True
+    elif mode.effect is Effect.NONE:
+        entry['shows'] = True
+    return entry
+
+
+def _apply_time(shown: Fields, effect: Effect | None) -> dict[str, Any]:
+    """When a setting is to be applied, for services that list the times.
+
+    What a host reset activates must not be applied at once, which may be a
+    reset that nobody planned (Settings v1.4, PreferredApplyTime; sushy 5.14
+    sends it where SupportedApplyTimes lists it).
+    """
+    listed = shown.texts('@Redfish.Settings', 'SupportedApplyTimes')
+    if effect is None:
+        return {}
+    wanted = ('OnReset' if effect.is_host_reset else 'Immediate'
+              if effect is Effect.NONE else None)
+    if wanted is None or wanted not in listed:
+        return {}
+    return {'@Redfish.SettingsApplyTime': {
+        '@odata.type': '#Settings.v1_3_3.PreferredApplyTime',
+        'ApplyTime': wanted}}
+
+
+def poll_modes(connector: session.Connector, reader: Reader,
+               ticket: Mapping[str, Any], patience: Patience) -> Poll:
+    """See whether the modes read as they were set: active, or waiting.
+
+    What cannot be read is neither: it is looked for.
+    """
+    young = patience.lasts(json.dumps(dict(ticket), sort_keys=True,
+                                      default=str), _SHOWS_WITHIN)
+    results: list[Result] = []
+    lost: Unknown | None = None
+    for entry in ticket.get('items', ()):
+        ref = (str(entry['ref'][0]), str(entry['ref'][1]))
+        if 'failed' in entry:
+            results.append(Result(ref, False, Detail(
+                entry['failed'], device=ref[0], component=ref[1],
+                message_id=entry.get('message_id'))))
+            continue
+        if entry.get('task'):
+            poll = tasks.poll(connector, entry['task'])
+            if isinstance(poll, Running):
+                return poll
+            failed = [r for r in poll.results if not r.ok] if isinstance(
+                poll, Ended) else []
+            if failed:
+                results += failed
+                continue
+        found = _seen(reader, entry, ref)
+        if isinstance(found, Unknown):
+            lost = found
+        problem = found if isinstance(found, Detail) else None
+        if found is not None and young:
+            return Running(found.summary if isinstance(found, Detail)
+                           else found.reason)
+        results.append(Result(ref, problem is None, problem))
+    return lost or Ended(tuple(results))
+
+
+def _seen(reader: Reader, entry: Mapping[str, Any], ref: tuple[str, str]
+          ) -> Detail | Unknown | None:
+    """What is wrong with a mode that was set; Unknown where it was not
+    read; None where it shows, or would not."""
+    if entry.get('taken'):
+        return None
+    wanted = entry['wanted']
+    shown = modes.shown_now(reader, entry['uri'], ref[1])
+    if shown is None:
+        return Unknown(f'{ref[1]} of {ref[0]} was set and could not be read')
+    if wanted in (plain(shown.now), plain(shown.soon)):
+        return None
+    if shown.hides and not entry.get('shows'):
+        return None
+    return Detail(
+        f'the BMC accepted {ref[1]} and still reports the old value',
+        ErrorClass.TRANSIENT,
+        device=ref[0], component=ref[1], expected=str(wanted),
+        seen=str(plain(shown.now if shown.soon is None else shown.soon)))

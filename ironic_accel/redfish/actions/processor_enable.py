@@ -1,0 +1,180 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Devices switched off and on again: the property ``Enabled``.
+
+It came with Processor v1.12. Where a service keeps it in the resource's
+settings object (Settings v1.3), it is written there, to be applied at once:
+what is applied at the next host reset alone resets no device by itself.
+
+A write of it may be meant for the next boot only all the same. What is not
+seen to be off within a while is therefore written back, and counts as a reset
+that did nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+import time
+from typing import Any
+
+from ironic_accel.converge.ports import Running
+from ironic_accel.model.device import Busy
+from ironic_accel.model.device import Device
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.patience import Patience
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.client.writer import Writer
+from ironic_accel.redfish.inventory import modes
+
+#: What a service lists as writable, where it does (RedfishExtensions v1).
+_WRITABLE = '@Redfish.WriteableProperties'
+
+#: How long a device that is to be off may still show as enabled, seconds.
+_OFF_WITHIN = 30.0
+
+_NOW = {'@Redfish.SettingsApplyTime': {
+    '@odata.type': '#Settings.v1_3_3.PreferredApplyTime',
+    'ApplyTime': 'Immediate'}}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a device is switched, and what goes along with it."""
+
+    uri: str
+    more: Mapping[str, Any]
+
+
+def place(reader: Reader, shown: Fields, traffic: bool = False
+          ) -> Place | None:
+    """Where a device is switched, or None where it is not at once.
+
+    :param traffic: whether the settings object is read; what was read
+        before counts otherwise.
+    """
+    listed = shown.doc.get(_WRITABLE)
+    if isinstance(listed, list) and 'Enabled' in listed:
+        return Place(shown.uri, {})
+    there = modes.settings_uri(shown)
+    kept = None
+    if there is not None:
+        kept = _fresh(reader, there) if traffic else reader.known(there)
+    if kept is not None and kept.has('Enabled'):
+        times = shown.texts('@Redfish.Settings', 'SupportedApplyTimes')
+        where = modes.settings_target(shown) or kept.uri
+        return Place(where, _NOW) if 'Immediate' in times else None
+    return None if isinstance(listed, list) else Place(shown.uri, {})
+
+
+def offered(reader: Reader, shown: Fields) -> bool:
+    """Whether a device is on and may be switched off and on again."""
+    return shown.doc.get('Enabled') is True and (
+        place(reader, shown) is not None)
+
+
+def halfway(reader: Reader, devices: Mapping[str, Device]
+            ) -> tuple[Busy, ...]:
+    """The devices that are disabled, each with the ticket to enable it.
+
+    Whoever disabled one may have meant it: only a run that finds its own
+    reset broken off has a use for the ticket. No traffic.
+    """
+    out = []
+    for name, device in devices.items():
+        shown = reader.known(device.uri) if device.uri else None
+        if shown is not None and shown.doc.get('Enabled') is False:
+            out.append(Busy(
+                'disabled', shown.uri, f'{shown.uri} is disabled',
+                targets=((name, 'enabled'),), ticket={
+                    'kind': 'reset', 'items': [{
+                        'refs': [], 'switch': shown.uri, 'off': True}]}))
+    return tuple(out)
+
+
+def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
+    """The first half of a reset by ``Enabled``; its entry in the ticket.
+
+    A service that shows the property and does not let it be written is no
+    failure of the run: the reset did nothing, and a stronger one is next.
+    Whether an answer that was lost was a yes, the property tells.
+    """
+    uri = shown.uri
+    where = place(reader, shown, traffic=True)
+    if where is None:
+        return {'failed': f'{uri} is disabled at a host reset only'}
+    # The time of day tells one wait from another, and no more (``patience``).
+    entry = {'switch': uri, 'at': time.time(), 'place': where.uri}
+    try:
+        with contextlib.suppress(OutcomeUnknown):
+            _write(writer, where, False)
+    except Rejected as error:
+        if error.retry_after is not None:
+            raise
+        return {'failed': error.detail.summary,
+                'message_id': error.detail.message_id}
+    seen = _fresh(reader, uri)
+    if seen is not None and seen.flag('Enabled') is False:
+        entry['off'] = True
+    return entry
+
+
+def on(reader: Reader, writer: Writer, entry: Mapping[str, Any],
+       patience: Patience) -> Running | Detail | None:
+    """The second half of a reset by ``Enabled``, once the first shows."""
+    uri = str(entry['switch'])
+    seen = _fresh(reader, uri)
+    shows = None if seen is None else seen.flag('Enabled')
+    if seen is None or shows is None:
+        return Running(f'{uri} does not show')
+    if shows and entry.get('off'):
+        return None
+    late = not patience.lasts(f'{uri} off {entry.get("at")}', _OFF_WITHIN)
+    if shows and not late:
+        return Running(f'{uri} is to be disabled')
+    where = _place_again(reader, seen, entry.get('place'))
+    try:
+        _write(writer, where, True)
+    except (Rejected, OutcomeUnknown) as error:
+        return Running(f'{uri} is to be enabled: {error.detail.summary}')
+    if shows:
+        return Detail(f'{uri} was not seen to be disabled within '
+                      f'{int(_OFF_WITHIN)} s', expected='Enabled false',
+                      seen='Enabled true')
+    seen = _fresh(reader, uri)
+    if seen is not None and seen.flag('Enabled'):
+        return None
+    return Running(f'{uri} is being enabled')
+
+
+def _place_again(reader: Reader, shown: Fields, known: str | None) -> Place:
+    """Where a device is enabled: where it was disabled, if that is known.
+
+    A settings object may not answer while its device is off.
+    """
+    if known is None:
+        return place(reader, shown, traffic=True) or Place(shown.uri, {})
+    return Place(known, {} if known == shown.uri else _NOW)
+
+
+def _write(writer: Writer, where: Place, value: bool) -> None:
+    writer.send('PATCH', where.uri, {'Enabled': value, **where.more})
+
+
+def _fresh(reader: Reader, uri: str) -> Fields | None:
+    doc = reader.fresh(uri)
+    return None if doc is None else reader.fields(doc)

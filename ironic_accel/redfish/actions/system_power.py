@@ -1,0 +1,279 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Power and resets of one host, for callers without a conductor.
+
+Each method is one request, or one look and one request; none waits for what
+it asked for. Writes go out once (``push``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.read_failures import NOT_THERE
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.client import session
+from ironic_accel.redfish.client.writer import Writer
+from ironic_accel.redfish.inventory import activity
+from ironic_accel.redfish.inventory import system_state
+from ironic_accel.redfish.inventory import topology
+from ironic_accel.redfish import vendors
+from ironic_accel.redfish.vendors.base import AuxPower
+
+_RESET = '#ComputerSystem.Reset'
+_INFO = '@Redfish.ActionInfo'
+
+#: Seconds after which a BMC that is at work is asked again.
+_AT_WORK = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuxAction:
+    """An action that cuts the auxiliary power of a box.
+
+    :ivar target: where it is posted.
+    :ivar body: what is posted; with the plain form the host has to be off.
+    :ivar forced: what is posted to cut the power of a host that is on, or
+        None where there is no such form.
+    """
+
+    target: str
+    body: Mapping[str, Any]
+    forced: Mapping[str, Any] | None = None
+
+
+class Host:
+    """The host of one System.
+
+    :param connector: sushy's.
+    :param system: path of the System.
+    """
+
+    def __init__(self, connector: session.Connector, system: str,
+                 settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        self._source = connector
+        self._settings = settings
+        self._reader = Reader(connector, settings)
+        self._writer = Writer(connector, settings)
+        self._uri = system
+
+    def power_state(self) -> system_state.Power:
+        """``on``, ``off``, or ``unknown`` for what is between.
+
+        :raises: Unreachable where the BMC does not answer.
+        """
+        return system_state.power(self._system())
+
+    def boot_mark(self) -> str | None:
+        """What changes at a reset of the host; None where nothing tells.
+
+        :raises: Unreachable where the BMC does not answer.
+        """
+        return system_state.boot_mark(self._system())
+
+    def power_on(self) -> None:
+        """Ask for it.
+
+        :raises: Rejected, Unreachable, OutcomeUnknown; so do the others.
+        """
+        self._reset('On', 'ForceOn')
+
+    def power_off(self, soft: bool) -> None:
+        """Ask for it; softly is by way of the operating system."""
+        self._reset('GracefulShutdown' if soft else 'ForceOff')
+
+    def warm_reboot(self, soft: bool = False) -> None:
+        """Restart the host without a cut of its power."""
+        if soft:
+            self._reset('GracefulRestart', 'ForceRestart')
+        else:
+            self._reset('ForceRestart', 'GracefulRestart')
+
+    def power_cycle(self) -> None:
+        """Cut and restore the host's power in one action.
+
+        Rejected where there is no such action: off and on do the same.
+        """
+        self._reset('PowerCycle', 'FullPowerCycle')
+
+    def reset_types(self) -> tuple[str, ...] | None:
+        """The ResetTypes that the System offers; None where it lists none.
+
+        :raises: Rejected where it has no reset at all; Unreachable where
+            it, or the list that it refers to, cannot be read.
+        """
+        action = self._reset_action(self._system())
+        allowed = self._allowed(action)
+        if allowed is None:
+            raise Unreachable(
+                f'{action.doc.get(_INFO)}, which lists the resets of '
+                f'{self._uri}, was not read',
+                error_class=ErrorClass.TRANSIENT)
+        return tuple(allowed) or None
+
+    def offers(self, kind: str) -> bool:
+        """Whether a ResetType may be asked for: listed, or nothing is.
+
+        ``GracefulRestart`` and ``GracefulShutdown`` are the soft ones.
+
+        :raises: as ``reset_types``.
+        """
+        types = self.reset_types()
+        return types is None or kind in types
+
+    def aux_cycle_action(self) -> AuxAction | None:
+        """The action that cuts the auxiliary power, or None.
+
+        :raises: Unreachable where the BMC does not answer.
+        """
+        system = self._system()
+        tables = [q.aux for q in vendors.ALL if q.aux is not None]
+        for row in tables:
+            if row.owner == 'system' and (
+                    found := _aux(system, row)) is not None:
+                return found
+        for chassis in self._chassis(system):
+            for row in tables:
+                if row.owner == 'chassis' and (
+                        found := _aux(chassis, row)) is not None:
+                    return found
+        return None
+
+    def aux_cycle(self, force: bool = False) -> None:
+        """Cut the auxiliary power; the BMC goes away for a while.
+
+        Between the look that it rests on and now the host went down: what
+        somebody began meanwhile would be cut, whosever it is.
+
+        :param force: also where the host is on.
+        :raises: Rejected, to be tried later, while the BMC is not known to
+            be idle.
+        """
+        action = self.aux_cycle_action()
+        if action is None:
+            raise Rejected(
+                'the BMC has no action that cuts the auxiliary power',
+                error_class=ErrorClass.NEEDS_OPERATOR,
+                todo='cut and restore the power of the machine by hand')
+        body = action.forced if force else action.body
+        if body is None:
+            raise Rejected('the auxiliary power can be cut only while the '
+                           'host is off', expected='off', seen='on')
+        self.check_idle()
+        self._writer.send('POST', action.target, body)
+
+    def check_idle(self) -> None:
+        """Look whether the BMC is at work, right before a power cut.
+
+        For what comes a while after the look at the box: a host that was
+        asked to go down takes its time, and somebody may have begun an
+        update in it.
+
+        :raises: Rejected, to be tried later, while the BMC tells of work, or
+            cannot tell: unread is not idle; Unreachable where the System
+            cannot be read.
+        """
+        reader = Reader(self._source, self._settings)
+        around = topology.find(reader, self._uri)
+        doing = activity.read(reader, around)
+        service = reader.follow(around.root, 'UpdateService', activity.HOLDS)
+        shown = (reader.read(service, spoils=activity.HOLDS)
+                 if service else None)
+        at_work = [b.words for b in (
+            *activity.busy(reader, around, doing, shown, ()),
+            *system_state.copies(around))]
+        at_work += [f'{uri} cannot be read: {reader.failures[uri].answer}'
+                    for uri, spoils in reader.open.items()
+                    if spoils.holds and uri in reader.failures
+                    and not (spoils.optional and reader.failures[uri].status
+                             in NOT_THERE)]
+        if at_work:
+            raise Rejected(
+                f'the BMC is not known to be idle: {at_work[0]}',
+                retry_after=_AT_WORK, error_class=ErrorClass.TRANSIENT)
+
+    def _system(self) -> Fields:
+        self._reader.begin()
+        doc = self._reader.fresh(self._uri)
+        if doc is None:
+            reasons = [w.message for w in self._reader.warnings]
+            raise Unreachable(f'{self._uri}: {"; ".join(reasons)}',
+                              error_class=ErrorClass.TRANSIENT)
+        return self._reader.fields(doc)
+
+    def _chassis(self, system: Fields) -> Iterator[Fields]:
+        """The System's own chassis, then the others of the BMC."""
+        seen = set()
+        for uri in system.links('Links', 'Chassis'):
+            seen.add(uri)
+            shown = self._reader.read(uri)
+            if shown is not None:
+                yield shown
+        root = self._reader.root()
+        for shown in self._reader.members(root.link('Chassis')):
+            if shown.uri not in seen:
+                yield shown
+
+    def _reset(self, *kinds: str) -> None:
+        """Post the first kind of reset that the System allows.
+
+        Where what it allows is not read it is the first: a service turns
+        down what it does not know, and nothing is done.
+        """
+        action = self._reset_action(self._system())
+        target = action.target('target')
+        allowed = self._allowed(action) or []
+        kind = next((k for k in kinds if not allowed or k in allowed), None)
+        if kind is None:
+            raise Rejected(
+                f'{self._uri} does not offer the reset',
+                expected=' or '.join(kinds), seen=', '.join(allowed))
+        self._writer.send('POST', str(target), {'ResetType': kind})
+
+    def _reset_action(self, system: Fields) -> Fields:
+        action = system.part('Actions', _RESET)
+        if action.target('target') is None:
+            raise Rejected(f'{self._uri} has no action {_RESET}',
+                           error_class=ErrorClass.NEEDS_OPERATOR)
+        return action
+
+    def _allowed(self, action: Fields) -> list[str] | None:
+        """Allowed types of reset; empty where the BMC does not say, None
+        where it says so somewhere that was not read."""
+        told = action.texts('ResetType@Redfish.AllowableValues')
+        if told:
+            return told
+        info = action.doc.get(_INFO)
+        if not isinstance(info, str):
+            return []
+        shown = self._reader.read(info)
+        if shown is None:
+            return None
+        for parameter in shown.parts('Parameters'):
+            if parameter.text('Name') == 'ResetType':
+                return parameter.texts('AllowableValues')
+        return []
+
+
+def _aux(owner: Fields, row: AuxPower) -> AuxAction | None:
+    target = owner.target(*row.action, 'target')
+    return AuxAction(target, row.body, row.forced) if target else None

@@ -1,0 +1,140 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a push may write: told of the very request that is sent.
+
+The plan tells by it what a push writes besides what was asked for, and the
+write is refused where it would be more by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import re
+
+from ironic_accel.model.device import base_name
+from ironic_accel.model.device import Device
+from ironic_accel.model.plan import Ref
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.inventory.inventory import Seen
+from ironic_accel.redfish.inventory.update_methods import Choice
+
+#: The device of what a push writes besides and no device of ours owns.
+OTHERS = '-'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """What a push asks for: its style, and what it names.
+
+    One for the plan and for the write: what is said to be written besides
+    is told of the very request that is sent.
+
+    :ivar uris: the entries that the push is meant for.
+    :ivar targets: what it names instead of them, as its row or the profile
+        says; None names the entries themselves.
+    """
+
+    choice: Choice
+    uris: tuple[str, ...]
+    targets: tuple[str, ...] | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The targets that are sent."""
+        return self.uris if self.targets is None else self.targets
+
+
+def written(seen: Seen, devices: Mapping[str, Device], asked: Request
+            ) -> frozenset[Ref]:
+    """Everything that a request may write, as far as the image is for it.
+
+    What it names, where the service is known to heed that; what is like it,
+    where it is not; whatever the style covers, where nothing is named, or
+    something of which nobody knows what it stands for.
+    """
+    owned = {p.uri: (name, p.name) for name, d in devices.items()
+             for p in d.components}
+    meant = {*asked.uris}
+    named = meant | ({*asked.named} if asked.choice.style.targets == 'named'
+                     else set())
+    there = {e.uri: e for e in seen.entries}
+    reach = asked.choice.reach
+    if reach == 'covered' and asked.choice.style.targets == 'named' and (
+            not {*asked.named} & {*asked.choice.instead}):
+        # The profile names others than the row would.
+        reach = asked.choice.row.reach or 'like'
+    covered = asked.choice.covers
+    if not {normal(u) for u in named} <= there.keys():
+        reach, covered = 'covered', r'.+'
+    out = {owned.get(normal(u), (OTHERS, last(u))) for u in named}
+    for entry in seen.entries:
+        if entry.flag('Updateable') is False:
+            continue
+        ref = owned.get(entry.uri, (OTHERS, last(entry.uri)))
+        may = re.fullmatch(covered, last(entry.uri)) is not None
+        if may and reach != 'covered':
+            may = reach == 'like' and not (
+                entry.uri not in owned and _one_card(
+                    asked.choice.row.card, entry.uri, named)) and any(
+                _alike(entry, there[normal(u)], devices, owned)
+                for u in named)
+        if may:
+            out.add(ref)
+    return frozenset(out)
+
+
+def _alike(one: Fields, other: Fields, devices: Mapping[str, Device],
+           owned: Mapping[str | None, Ref]) -> bool:
+    """Whether an image for one entry may be one for another, too.
+
+    The same component of a device of the same make; of an entry that no
+    device of ours has, the same SoftwareId, or an Id that differs in numbers
+    alone.
+    """
+    a, b = owned.get(one.uri), owned.get(other.uri)
+    if a is not None and b is not None:
+        mine, theirs = devices[a[0]], devices[b[0]]
+        if mine.kind != theirs.kind or base_name(a[1]) != base_name(b[1]):
+            return False
+        for one_made, other_made in ((mine.product, theirs.product),
+                                     (mine.model, theirs.model)):
+            if one_made is not None and other_made is not None:
+                return one_made == other_made
+        return True
+    software = one.text('SoftwareId')
+    if software not in (None, '0') and software == other.text('SoftwareId'):
+        return True
+    return _shape(last(one.uri)) == _shape(last(other.uri))
+
+
+def _one_card(pattern: str | None, uri: str, named: Iterable[str]) -> bool:
+    """Whether an entry is of the very firmware that is named anyway."""
+    if pattern is None:
+        return False
+    mine, *theirs = (re.fullmatch(pattern, last(u)) for u in (uri, *named))
+    return mine is not None and any(
+        t is not None and t[1] == mine[1] for t in theirs)
+
+
+def _shape(entry_id: str) -> str:
+    return re.sub(r'[0-9]+', '0', entry_id)
+
+
+def also(seen: Seen, devices: Mapping[str, Device], asked: Request,
+         meant: Ref) -> tuple[Ref, ...]:
+    """What a request writes besides, as far as the image is for it."""
+    return tuple(sorted(written(seen, devices, asked) - {meant}))

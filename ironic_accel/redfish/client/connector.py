@@ -1,0 +1,291 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Sushy's connector, held to one origin and to an end in time and size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import contextlib
+import json
+import logging
+from typing import Any
+from urllib import parse
+
+import requests
+from requests import adapters
+from sushy import auth as sushy_auth
+from sushy import connector as sushy_connector
+from sushy import exceptions
+from urllib3 import exceptions as urllib3_errors
+
+from ironic_accel.bounded import web
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import strict_json
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import origin as origins
+from ironic_accel.redfish.client import session_pin
+
+LOG = logging.getLogger(__name__)
+
+#: Whatever a library says of an answer that is none.
+BROKEN = (requests.RequestException, urllib3_errors.HTTPError, OSError,
+          ValueError)
+#: Bytes of an answer that only says why not.
+ERROR_LIMIT = 256 * 1024
+_REDIRECTS = 5
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_SESSIONS = '/redfish/v1/SessionService/Sessions'
+
+
+class Refused(exceptions.HTTPError):  # type: ignore[misc]
+    """An answer that is not taken; ``code`` says why.
+
+    It has no status: a good one would be believed by who looks at nothing
+    else.
+    """
+
+    def __init__(self, url: str, code: str) -> None:
+        self.status_code = 0
+        self.code = code
+        exceptions.SushyError.__init__(self, f'{url} {code}')
+
+
+class Pinned(sushy_connector.Connector):  # type: ignore[misc]
+    """Asks once, at one origin, within bounds.
+
+    Sushy's own asks again up to ten times, follows redirects and absolute
+    URIs with the token in its hand, and reads whatever comes. The session
+    (token, TLS settings) is that of the connector which this one is made of.
+
+    :ivar settings: the bounds.
+    """
+
+    settings = Settings()
+
+    @classmethod
+    def like(cls, connector: Any, settings: Settings | None) -> Pinned:
+        """One that shares another connector's session."""
+        made = cls.__new__(cls)
+        made.__dict__.update(connector.__dict__)
+        if settings is not None:
+            made.settings = settings
+        return made
+
+    def _op(self, method: str, path: str = '', data: Any = None,
+            headers: Mapping[str, str] | None = None,
+            blocking: bool = False, timeout: float | None = None,
+            server_side_retries_left: int | None = None,
+            allow_reauth: bool = True, **extra: Any) -> requests.Response:
+        """One request; see sushy.
+
+        :param timeout: seconds for all of it, redirects included.
+        :raises: sushy's ConnectionError and HTTPError, Unreachable where a
+            URI of the BMC's may not be written to.
+        """
+        response = self._exchange(method, path, data, headers, timeout)
+        old = getattr(self._auth, '_session_resource_id', None)
+        if response.status_code in (401, 403) and allow_reauth \
+                and self._log_in():
+            if response.status_code == 403:
+                self._end(old)
+            response = self._exchange(method, path, data, headers, timeout)
+        exceptions.raise_for_response(method, response.url, response)
+        return response
+
+    def _end(self, session: str | None) -> None:
+        """End a session that has not ended by itself: a BMC has few."""
+        if session is not None:
+            with contextlib.suppress(exceptions.SushyError):
+                self._exchange('DELETE', session, None, None, None)
+
+    def _log_in(self) -> bool:
+        """Make a new session where an old one ended; whether it is new.
+
+        Here and not by sushy, whose request would go wherever the BMC says
+        and would have no end.
+        """
+        auth = self._auth
+        if not isinstance(auth, sushy_auth.SessionAuth) or (
+                self._session.auth is not None):
+            return False
+        if not auth._session_auth_previously_successful:
+            return False
+        response = self._exchange(
+            'POST', origins.Target(self._sessions_uri or _SESSIONS,
+                                   'Links.Sessions'),
+            {'UserName': auth._username, 'Password': auth._password},
+            {'X-Auth-Token': ''}, None)
+        if response.status_code in (401, 403):
+            return False
+        exceptions.raise_for_response('POST', response.url, response)
+        token = response.headers.get('X-Auth-Token')
+        if not token:
+            return False
+        auth._session_key = token
+        auth._session_resource_id = response.headers.get('Location')
+        self.set_http_session_auth(token)
+        return True
+
+    def _exchange(self, method: str, path: str, data: Any,
+                  headers: Mapping[str, str] | None,
+                  timeout: float | None) -> requests.Response:
+        """A request, and those that it is redirected to."""
+        pin = origins.of(self._url)
+        where = self._where(method, path, pin)
+        seconds = timeout if isinstance(timeout, int | float) else (
+            self.settings.request_timeout)
+        limit = web.Limit(seconds, self.settings.body_limit + web.OVERHEAD,
+                          self.settings.read_timeout)
+        with session_of(self, base(self)) as session, web.under(limit):
+            for _ in range(_REDIRECTS + 1):
+                response = self._once(session, method, base(self) + where,
+                                      data, headers, limit)
+                if response.status_code not in _MOVED:
+                    return response
+                if method != 'GET':
+                    raise Refused(response.url, 'answered a write with a '
+                                  f'redirect ({response.status_code})')
+                where = _moved(response, pin)
+        raise Refused(response.url, 'is redirected too often')
+
+    @staticmethod
+    def _where(method: str, path: str, pin: origins.Origin | None) -> str:
+        if method in ('GET', 'HEAD', 'DELETE'):
+            found = origins.to_read(path, pin, method)
+            if found is None:
+                raise Refused(origins.shown(path), 'is no URI of a resource')
+            return found
+        try:
+            return origins.to_write(path, pin)
+        except Rejected as error:
+            raise Unreachable(error.detail) from error
+
+    def _once(self, session: web.Session, method: str, url: str, data: Any,
+              headers: Mapping[str, str] | None, limit: web.Limit
+              ) -> requests.Response:
+        sent = {'OData-Version': '4.0', **(headers or {})}
+        if sent.get('X-Auth-Token') == '':
+            session.headers.pop('X-Auth-Token', None)
+            del sent['X-Auth-Token']
+        try:
+            response = session.request(
+                method, url, json=data, headers=sent, stream=True,
+                # Given here, as the environment would override the
+                # session's.
+                verify=self._verify,
+                timeout=(min(self.settings.connect_timeout, limit.left),
+                         limit.patience()))
+            with response:
+                _read(response, self.settings.body_limit)
+            return response
+        except web.TooMuch:
+            LOG.debug('%s answers too much', url)
+        except BROKEN as error:
+            if not limit.spent:
+                raise exceptions.ConnectionError(
+                    url=url, error=error) from error
+        raise Refused(url, 'answered more than '
+                      f'{self.settings.body_limit} bytes')
+
+
+def base(connector: Any) -> str:
+    """Scheme and authority of a connector's BMC, as the operator has it."""
+    where = parse.urlsplit(connector._url)
+    return f'{where.scheme}://{where.netloc.rpartition("@")[2]}'
+
+
+def session_of(connector: Any, url: str) -> web.Session:
+    """A bounded session with a connector's credentials, nothing kept."""
+    theirs = connector._session
+    session = web.Session(_adapter(theirs.get_adapter(url)))
+    session.trust_env = theirs.trust_env
+    session.auth = theirs.auth
+    session.headers['Connection'] = 'close'
+    session.headers['Accept-Encoding'] = 'identity'
+    token = theirs.headers.get('X-Auth-Token')
+    if token:
+        session.headers['X-Auth-Token'] = token
+    return session
+
+
+def _adapter(theirs: Any) -> adapters.BaseAdapter:
+    """A bounded adapter in place of theirs, with its TLS settings.
+
+    One that is neither of requests nor of sushy is used as it is.
+    """
+    if isinstance(theirs, session_pin.Pin):
+        # The session is Ironic's, which we pinned; what we ask is.
+        theirs = theirs.inner[theirs.only[0] if theirs.only else 'https']
+    if type(theirs) is adapters.HTTPAdapter:
+        return web.Adapter()
+    if isinstance(theirs, sushy_connector.TLSHttpAdapter):
+        context = theirs.poolmanager.connection_pool_kw.get('ssl_context')
+        return web.Adapter(None if context is None else lambda: context)
+    found: adapters.BaseAdapter = theirs
+    return found
+
+
+def _read(response: requests.Response, size: int) -> None:
+    """Read a response's body, bounded, in the place of requests."""
+    if response.status_code in _MOVED:
+        content = b''
+    elif response.status_code >= 400:
+        try:
+            content = _plain(web.body(response, ERROR_LIMIT))
+        except web.TooMuch:
+            content = b''
+    else:
+        content = web.body(response, size)
+    response._content = content
+    response._content_consumed = True  # type: ignore[attr-defined]
+
+
+def _plain(body: bytes) -> bytes:
+    """An error answer (DSP0266, "Error responses") as sushy can read it.
+
+    Services send ``{"error": "busy"}``, lists and text as well.
+    """
+    try:
+        doc = strict_json.parse_object(body, ERROR_LIMIT)
+    except strict_json.NotJson:
+        return b''
+    error = doc.get('error')
+    error = error if isinstance(error, dict) else {}
+    told = error.get('@Message.ExtendedInfo')
+    told = told if isinstance(told, list) else [told]
+    out: dict[str, Any] = {
+        key: error[key] for key in ('code', 'message')
+        if isinstance(error.get(key), str)}
+    told = [m for m in told if isinstance(m, dict)]
+    if told:
+        out['@Message.ExtendedInfo'] = told
+    return json.dumps({'error': out}).encode()
+
+
+def _moved(response: requests.Response, pin: origins.Origin | None) -> str:
+    """The path that a redirect leads to, within the origin.
+
+    :raises: Refused where it leads elsewhere.
+    """
+    location = response.headers.get('Location', '')
+    if not origins.is_foreign(location, pin):
+        target = parse.urljoin(parse.urlsplit(response.url).path, location) \
+            if origins.problem(location) == origins.NO_PATH else location
+        found = origins.path(target)
+        if found is not None and location:
+            return found
+    raise Refused(response.url, f'answered {response.status_code} with a '
+                  f'redirect to {origins.shown(location)}, which is not '
+                  'followed: it is not of the address that the BMC is '
+                  'known by')

@@ -1,0 +1,98 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Whether what came back is the resource that was asked for (DSP0266).
+
+A service that is busy, starting or broken answers reads with all kinds of
+bodies and a status of 200. A Redfish resource has an ``@odata.id`` of its
+own; an object with ``error`` in it is an error, whatever the status says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ironic_accel.redfish.client.json_document import last
+
+
+def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
+    """What is wrong with the answer to a read of a resource, or None.
+
+    :param moved: the address that answered in the end, where the service
+        sent the request on.
+
+    The same resource may have two paths (an iDRAC lists PCIeDevices below
+    its Systems and its Chassis), and the one in the body need not be the one
+    that was asked for; their last segments agree all the same.
+    """
+    if not isinstance(doc, Mapping):
+        return f'a JSON {_name(doc)} and no resource'
+    if not doc:
+        return 'an empty object and no resource'
+    own = doc.get('@odata.id')
+    if own is None and isinstance(doc.get('@odata.type'), str):
+        # It says what it is, if not which.
+        return None
+    if 'error' in doc and not (isinstance(own, str) and isinstance(
+            doc.get('@odata.type'), str)):
+        return f'an error: {_error(doc["error"])}'
+    if not isinstance(own, str):
+        return 'an object without @odata.id and no resource'
+    if last(own).lower() not in (last(uri).lower(), last(moved).lower()):
+        return f'another resource: {own[:120]}'
+    return None
+
+
+def wrong_collection(doc: Mapping[str, Any]) -> str | None:
+    """What is wrong with one page of a collection, or None."""
+    members = doc.get('Members')
+    if not isinstance(members, list):
+        return 'a collection without Members'
+    for member in members:
+        uri = member.get('@odata.id') if isinstance(member, Mapping) else None
+        if not isinstance(uri, str) or not uri:
+            return 'a collection with a member that has no link'
+    return None
+
+
+def wrong_member(collection: Mapping[str, Any], member: Mapping[str, Any]
+                 ) -> str | None:
+    """What is wrong with a member's type, or None (DSP0266, collections).
+
+    A vendor's own type for the same thing has its name before the standard
+    one's (an iDRAC's DellJob among Jobs).
+    """
+    wanted = _type(collection).removesuffix('Collection')
+    told = _type(member)
+    if wanted and told and not told.endswith(wanted):
+        return f'a resource of type {told} where {wanted} was expected'
+    return None
+
+
+def _type(doc: Mapping[str, Any]) -> str:
+    told = doc.get('@odata.type')
+    return told.split('.')[0].lstrip('#') if isinstance(told, str) else ''
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, list):
+        return 'array'
+    return 'value' if value is not None else 'null'
+
+
+def _error(value: Any) -> str:
+    """The words of an error object, the first of them, shortened."""
+    text = value
+    if isinstance(value, Mapping):
+        text = value.get('message') or value.get('code')
+    return str(text)[:120]

@@ -1,0 +1,412 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Reads of one observation: bounded, counted, no failure taken for absence.
+
+Collections are read with ``$expand`` where the service offers it and answers
+it well, member by member otherwise. Whatever an answer carries besides what
+was asked for is kept, so that nothing is read twice in one observation.
+
+Whoever reads says what a failure leaves open (``spoils``); the answer stays
+with the URI until the observation is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ironic_accel.model.device import Warned
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.client import documents
+from ironic_accel.redfish.client import expand
+from ironic_accel.redfish.client.getter import Doc
+from ironic_accel.redfish.client.getter import Failure
+from ironic_accel.redfish.client.getter import Getter
+from ironic_accel.redfish.client.getter import ROOT
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.json_document import stem
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import origin
+from ironic_accel.redfish.client.read_failures import NOTHING
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client import session
+
+#: Badly answered ``$expand`` after which it is not asked for any more.
+_EXPAND_FAULTS = 2
+#: What a service root has some of, whatever it is the root of.
+_ROOTS = ('Systems', 'Chassis', 'Managers', 'SessionService', 'Links',
+          'RedfishVersion')
+#: Forms of Id in one collection of which a member is read by itself too.
+_SAMPLES = 3
+
+
+class Reader:
+    """Reads a BMC's tree.
+
+    :param connector: sushy's.
+    :param settings: the bounds.
+    :ivar failures: what came back for each resource that was not read.
+    :ivar open: what these failures leave open, by resource.
+    :ivar read_well: the resources for whose failure somebody declared what
+        it would leave open, and that were read.
+    """
+
+    def __init__(self, connector: session.Connector,
+                 settings: Settings) -> None:
+        self._getter = Getter(connector, settings)
+        self._settings = settings
+        self.address = session.address(connector)
+        self._expand_levels = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was read: a new observation starts."""
+        self._docs: dict[str, Doc] = {}
+        self.failures: dict[str, Failure] = {}
+        self.open: dict[str, Spoils] = {}
+        self.read_well: dict[str, None] = {}
+        self._expanded: set[str] = set()
+        self._warned: dict[tuple[str, str], None] = {}
+        self._expand_faults = 0
+        self._getter.begin()
+
+    @property
+    def requests(self) -> int:
+        """The requests of this observation."""
+        return self._getter.requests
+
+    @property
+    def warnings(self) -> tuple[Warned, ...]:
+        """What could not be read, in the order in which it was met."""
+        return tuple(Warned(u, m) for u, m in self._warned)
+
+    def warn(self, uri: str, message: str) -> None:
+        """Note what is wrong with a resource, once."""
+        self._warned[(uri, message)] = None
+
+    def note(self, uri: str, spoils: Spoils) -> None:
+        """Say what hangs on a resource, read or not."""
+        uri = normal(uri)
+        if spoils is NOTHING:
+            return
+        if uri in self.failures:
+            known = self.open.get(uri)
+            self.open[uri] = spoils if known is None else known | spoils
+        else:
+            self.read_well[uri] = None
+
+    def lacks(self, uri: str, answer: str, spoils: Spoils) -> None:
+        """Count a resource that was answered as unread: it is not whole."""
+        self._fail(normal(uri), Failure(200, answer))
+        self.note(uri, spoils)
+
+    def fields(self, doc: Doc) -> Fields:
+        """A resource's properties, with this reader's warnings."""
+        return Fields(doc, self.warn)
+
+    def root(self) -> Fields:
+        """The service root; learns from it whether ``$expand`` is offered.
+
+        :raises: Unreachable where there is none to be had.
+        """
+        doc = self.get(ROOT)
+        if doc is None:
+            failure = self.failures[ROOT]
+            raise Unreachable(
+                f'{ROOT}: the BMC gives no service root: {failure.answer}',
+                error_class=(ErrorClass.NEEDS_OPERATOR
+                             if failure.status in (401, 403)
+                             else ErrorClass.TRANSIENT))
+        root = self.fields(doc)
+        if not any(root.has(name) for name in _ROOTS):
+            raise Unreachable(
+                'the BMC gives no service root: HTTP 200 with one that '
+                f'lacks all of {", ".join(_ROOTS)}',
+                error_class=ErrorClass.TRANSIENT)
+        offer = root.part('ProtocolFeaturesSupported', 'ExpandQuery')
+        self._expand_levels = 0
+        if self._settings.expand and offer.flag('NoLinks'):
+            self._expand_levels = 1
+            if offer.flag('Levels'):
+                self._expand_levels = offer.number('MaxLevels') or 6
+        return root
+
+    @property
+    def expands(self) -> bool:
+        """Whether a collection comes with its members in one request."""
+        return self._expand_levels > 0
+
+    def get(self, uri: str, steady: bool = False) -> Doc | None:
+        """One resource, or None with a warning.
+
+        :param steady: that it carries nothing which has to be proved, so
+            that an unchanged ETag is believed over observations.
+        :raises: Unreachable where the BMC stopped answering at all.
+        """
+        uri = normal(uri)
+        if uri in self._docs:
+            return self._docs[uri]
+        if uri in self.failures:
+            return None
+        doc = self._getter.ask(uri, uri, steady)
+        if isinstance(doc, Failure):
+            self._fail(uri, doc)
+            return None
+        self._docs[uri] = doc
+        return doc
+
+    def known(self, uri: str) -> Fields | None:
+        """A resource that was read before; no traffic."""
+        doc = self._docs.get(normal(uri))
+        return None if doc is None else self.fields(doc)
+
+    def fresh(self, uri: str) -> Doc | None:
+        """One resource, read again whatever was read before."""
+        self._docs.pop(normal(uri), None)
+        self.failures.pop(normal(uri), None)
+        return self.get(uri)
+
+    def forget(self, uri: str) -> None:
+        """Read a resource anew when it is next asked for."""
+        self._docs.pop(normal(uri), None)
+        self._expanded.discard(normal(uri))
+
+    def read(self, uri: str | None, steady: bool = False,
+             spoils: Spoils = NOTHING) -> Fields | None:
+        """The properties of a linked resource; None of no link."""
+        if not uri:
+            return None
+        doc = self.get(uri, steady)
+        self.note(uri, spoils)
+        return None if doc is None else self.fields(doc)
+
+    def whole(self, shown: Fields, *wanted: str) -> Fields:
+        """A member, read by itself where it came without what matters.
+
+        Services drop properties from members that ``$expand`` gives.
+
+        :param wanted: properties that every such resource should have.
+        """
+        uri = shown.uri
+        if uri not in self._expanded or all(shown.knows(w) for w in wanted):
+            return shown
+        self._expanded.discard(uri)
+        kept = self._docs.pop(uri, shown.doc)
+        doc = self.get(uri)
+        if doc is None:
+            self._docs[uri] = kept
+            return shown
+        return self.fields(doc)
+
+    def follow(self, shown: Fields, name: str, spoils: Spoils) -> str | None:
+        """The path of a collection that a resource links to.
+
+        None where it tells no such link. Where it told one in an earlier
+        look, it does not tell all of itself now, and counts as unread.
+
+        :param spoils: what hangs on the collection.
+        """
+        uri = shown.link(name)
+        if self._settings.history.lost_link(
+                self.address, shown.uri, name, uri is not None):
+            self.lacks(f'{shown.uri}/{name}', f'{shown.uri} no longer links '
+                       'to it', spoils)
+        return uri
+
+    def probe(self, uri: str) -> Fields | None:
+        """A resource that nothing lists, where it is there all the same."""
+        uri = normal(uri)
+        before = dict(self._warned)
+        doc = self.get(uri)
+        if doc is None:
+            self.failures.pop(uri, None)
+            self._warned = before
+            return None
+        return self.fields(doc)
+
+    def deep(self, uri: str, levels: int, spoils: Spoils = NOTHING
+             ) -> Fields | None:
+        """A resource with what hangs below it, as far as that is answered.
+
+        What is not is read plainly when it is asked for.
+        """
+        levels = min(levels, self._expand_levels)
+        if levels and normal(uri) not in self._docs:
+            self._expand(normal(uri), levels)
+        return self.read(uri, spoils=spoils)
+
+    def members(self, uri: str | None, levels: int = 1,
+                steady: bool = False) -> list[Fields]:
+        """The members of a collection on which nothing hangs."""
+        return self.listing(uri, NOTHING, levels, steady)[0]
+
+    def listing(self, uri: str | None, spoils: Spoils, levels: int = 1,
+                steady: bool = False) -> tuple[list[Fields], list[str]]:
+        """A collection's members: those that were read, those that were not.
+
+        What the unread ones leave open, the caller notes.
+
+        :param spoils: what hangs on the collection as a whole: where that
+            is not nothing, its members have to be as many as it counts.
+        :param levels: how deep to expand, where that is offered.
+        """
+        if not uri:
+            return [], []
+        uri = normal(uri)
+        whole = self._docs.get(uri)
+        if whole is None and min(levels, self._expand_levels):
+            whole = self._expand(uri, min(levels, self._expand_levels))
+        if whole is None:
+            whole = self.get(uri, steady)
+        found, unread = [], []
+        links = self._member_links(uri, whole, spoils is not NOTHING)
+        if whole is not None:
+            self._distrust(uri, whole, links)
+        for link in links:
+            member = self.read(link, steady)
+            wrong = None if member is None or whole is None else (
+                documents.wrong_member(whole, member.doc))
+            if wrong:
+                self._docs.pop(normal(link), None)
+                self._fail(normal(link), Failure(200, wrong))
+                member = None
+            if member is None:
+                unread.append(normal(link))
+            else:
+                found.append(member)
+        self.note(uri, spoils)
+        return found, unread
+
+    def _member_links(self, uri: str, doc: Doc | None, counted: bool
+                      ) -> list[str]:
+        """The members of a collection over all its pages, bounded.
+
+        A page that is not read, a member without a link and a number of
+        members that is not what is counted make the whole collection an
+        unread one; the members that are listed all the same are given.
+        """
+        seen: dict[str, None] = {}
+        pages: set[str] = set()
+        listed, told = 0, None
+        limit = self._settings.member_limit
+        while doc is not None:
+            wrong = documents.wrong_collection(doc)
+            if wrong:
+                self._fail(uri, Failure(200, f'HTTP 200 with {wrong}'))
+            links = self.fields(doc).links('Members')
+            listed += len(links)
+            seen.update(dict.fromkeys(links))
+            count = doc.get('Members@odata.count')
+            told = count if type(count) is int else told
+            if len(seen) > limit:
+                self._fail(uri, Failure(200, f'more than {limit} members: '
+                                        'the rest is not looked at'))
+                return list(seen)[:limit]
+            doc = self._next_page(uri, doc, pages)
+        if counted and told is not None and told != listed and (
+                uri not in self.failures):
+            self._fail(uri, Failure(
+                200, f'{listed} of the {told} members that it counts'))
+        return list(seen)
+
+    def _next_page(self, uri: str, doc: Doc, pages: set[str]) -> Doc | None:
+        following = doc.get('Members@odata.nextLink')
+        if following is None:
+            return None
+        if not isinstance(following, str) or not following or (
+                following in pages):
+            self._fail(uri, Failure(200, 'a next page that is none: '
+                                    f'{str(following)[:120]}'))
+            return None
+        pages.add(following)
+        said = origin.warning(following)
+        if said is not None:
+            self.warn(uri, f'Members@odata.nextLink: {said}')
+        page = self._getter.ask(uri, following, False)
+        if isinstance(page, Failure):
+            self._fail(uri, Failure(page.status, 'a page of its members was '
+                                    f'not read: {page.answer}'))
+            return None
+        return page
+
+    def _expand(self, uri: str, levels: int) -> Doc | None:
+        """A collection with its members in it; None where answered badly."""
+        if self._expand_faults >= _EXPAND_FAULTS:
+            return None
+        query = '?$expand=.'
+        if self._expand_levels > 1 or levels > 1:
+            query += f'($levels={levels})'
+        doc = self._getter.ask(uri, uri + query, False)
+        wrong = (doc.answer if isinstance(doc, Failure)
+                 else expand.wrong(uri, doc))
+        if isinstance(doc, Failure) or wrong:
+            if not isinstance(doc, Failure) or doc.status != 404:
+                self._expand_faults += 1
+                self.warn(uri, f'$expand: {wrong}: read one by one instead')
+            return None
+        self._keep(doc)
+        return doc
+
+    def _distrust(self, uri: str, doc: Doc, links: list[str]) -> None:
+        """Forget members that ``$expand`` gave where it drops properties.
+
+        Of those that are most alike one is read by itself too, once an hour.
+        """
+        given = [u for u in map(normal, links) if u in self._expanded]
+        alike: dict[str, list[str]] = {}
+        for one in given:
+            alike.setdefault(f'{doc.get("@odata.type")} {stem(one)}',
+                             []).append(one)
+        most = sorted(alike, key=lambda k: -len(alike[k]))[:_SAMPLES]
+        if all(self._comes_whole(kind, alike[kind][0]) for kind in most):
+            return
+        self.warn(uri, '$expand drops properties: read one by one instead')
+        for one in given:
+            if one in self._expanded:
+                self._expanded.discard(one)
+                self._docs.pop(one, None)
+
+    def _comes_whole(self, kind: str, uri: str) -> bool:
+        """Whether members of one kind come with all their properties."""
+        history = self._settings.history
+        known = history.expands_whole(self.address, kind)
+        if known is not None:
+            return known
+        member = self._docs.pop(uri)
+        self._expanded.discard(uri)
+        alone = self.get(uri)
+        if alone is None:
+            return True
+        whole = expand.dropped(alone, member) is None
+        history.tried_expand(self.address, kind, whole)
+        return whole
+
+    def _keep(self, value: Any) -> None:
+        """Remember every whole resource within an answer."""
+        if isinstance(value, Mapping):
+            uri = value.get('@odata.id')
+            if isinstance(uri, str) and '@odata.type' in value and (
+                    normal(uri) not in self._docs):
+                self._docs[normal(uri)] = value
+                self._expanded.add(normal(uri))
+            for inner in value.values():
+                self._keep(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                self._keep(inner)
+
+    def _fail(self, uri: str, failure: Failure) -> None:
+        self.failures[uri] = failure
+        self.warn(uri, failure.answer)

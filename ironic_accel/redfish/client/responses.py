@@ -1,0 +1,170 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What services say to writes: taken, turned down, busy, or nothing known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import requests
+
+from ironic_accel.bounded import web
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model import strict_json
+from ironic_accel.redfish.client import retry_rules
+
+_ANSWER_LIMIT = 256 * 1024
+#: How many messages of one answer are looked at.
+_MESSAGES = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said to a write that it took.
+
+    :ivar location: of the task monitor, or None.
+    :ivar doc: the body, where it is a JSON object.
+    """
+
+    status: int
+    location: str | None
+    doc: Mapping[str, Any]
+    retry_after: float | None = None
+
+
+class TurnedDown(Rejected):
+    """A service's no.
+
+    :ivar message_ids: all that it gave, the one in ``detail`` among them.
+    """
+
+    message_ids: tuple[str, ...] = ()
+
+
+class Redirected(Rejected):
+    """A write was answered with a redirect; nothing was done.
+
+    :ivar location: where to, as the service gave it.
+    """
+
+    def __init__(self, detail: Detail, location: str) -> None:
+        super().__init__(detail)
+        self.location = location
+
+
+def judge(method: str, uri: str, response: requests.Response) -> Answer:
+    """Tell a taken write from one that was turned down.
+
+    :raises: Rejected where the service says that it did nothing, with a
+        time to wait where it says "not now" (``not_now``); OutcomeUnknown
+        for answers that do not say what was done: a gateway's, and an
+        internal error in the middle of something that must not be repeated
+        (bmcweb answers so when an image that it has taken does not show in
+        time, ``update_service.hpp``).
+    """
+    status = response.status_code
+    doc = _body(response)
+    after = retry_rules.seconds(response.headers.get('Retry-After'),
+                            response.headers.get('Date'))
+    if status < 300:
+        return Answer(status, response.headers.get('Location'), doc, after)
+    message_id, text = message(doc)
+    ids = message_ids(doc)
+    wait = retry_rules.wait(status, ids, after)
+    summary = f'{method} {uri}: {text or response.reason or "turned down"}'
+    detail = Detail(
+        summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
+        message_id=retry_rules.matching(ids) or message_id)
+    if wait is not None:
+        raise Rejected(detail, wait, error_class=ErrorClass.TRANSIENT)
+    if status in (502, 504) or (status >= 500 and method == 'POST'
+                                and status not in (501, 505)):
+        raise OutcomeUnknown(detail, error_class=ErrorClass.TRANSIENT)
+    if status >= 500:
+        raise Rejected(detail, error_class=ErrorClass.TRANSIENT)
+    location = response.headers.get('Location')
+    if status in (301, 302, 307, 308) and location:
+        raise Redirected(detail, location)
+    no = TurnedDown(detail)
+    no.message_ids = tuple(ids)
+    raise no
+
+
+def _body(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        return strict_json.parse_object(
+            web.body(response, _ANSWER_LIMIT), _ANSWER_LIMIT)
+    except (strict_json.NotJson, requests.RequestException):
+        # The status line came: that is what the service said.
+        return {}
+
+
+def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """MessageId and text of an error answer, the gravest first."""
+    error = doc.get('error')
+    plain = error if isinstance(error, str) else None
+    error = error if isinstance(error, Mapping) else {}
+    told = list(messages(doc))
+    order = {'Critical': 0, 'Warning': 1}
+    told.sort(key=lambda m: order.get(
+        str(m.get('MessageSeverity') or m.get('Severity')), 2))
+    first: Mapping[str, Any] = told[0] if told else {}
+    message_id = first.get('MessageId') or error.get('code')
+    text = first.get('Message') or error.get('message') or plain
+    return (message_id if isinstance(message_id, str) else None,
+            text[:1000] if isinstance(text, str) else None)
+
+
+def messages(doc: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The messages of an answer, wherever services put them.
+
+    Under ``error`` (DSP0266), at the top (bmcweb, for what succeeded), or
+    under ``Accepted`` and ``Success`` (Supermicro; fwupd's Redfish plugin
+    reads them there).
+    """
+    count = 0
+    for holder in (doc.get('error'), doc, doc.get('Accepted'),
+                   doc.get('Success')):
+        if not isinstance(holder, Mapping):
+            continue
+        told = holder.get('@Message.ExtendedInfo')
+        for one in told if isinstance(told, list) else [told]:
+            if isinstance(one, Mapping) and count < _MESSAGES:
+                count += 1
+                yield one
+
+
+def message_ids(doc: Mapping[str, Any]) -> list[str]:
+    """All MessageIds of an answer, and the code of its error."""
+    error = doc.get('error')
+    found = [m.get('MessageId') for m in messages(doc)]
+    found.append(error.get('code') if isinstance(error, Mapping) else None)
+    return [i for i in found if isinstance(i, str)]
+
+
+def is_error(doc: Mapping[str, Any]) -> bool:
+    """Whether a body is that of an error, whatever the status says.
+
+    Success messages under ``error`` are none (Base, Success).
+    """
+    if 'error' not in doc:
+        return False
+    told = [str(m.get('MessageSeverity') or m.get('Severity')).upper()
+            for m in messages(doc)]
+    return not told or any(s != 'OK' for s in told)

@@ -1,0 +1,125 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A connector of sushy's, for callers that have no conductor to give one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib import parse
+
+import requests
+import sushy
+from sushy import auth as sushy_auth
+from sushy import exceptions
+
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.client.connector import Pinned
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import origin
+
+#: A ``sushy.connector.Connector``; sushy ships no types.
+Connector = Any
+
+#: What sushy says of a service root whose values are of wrong types.
+NOT_REDFISH = (AttributeError, KeyError, TypeError, ValueError)
+
+
+def connect(url: str, user: str | None = None, password: str | None = None,
+            verify: bool | str = True,
+            settings: Settings | None = None) -> Connector:
+    """Open a way to a BMC.
+
+    :param url: scheme and authority, ``https://192.0.2.1``.
+    :param user: without it no credentials are sent (a twin).
+    :param verify: whether the certificate is checked, or the path of the
+        authorities' certificates.
+    :returns: a connector; give it to ``disconnect`` in the end.
+    :raises: BadInput for what is no such URL; Unreachable where the BMC does
+        not answer or refuses the credentials.
+    """
+    settings = settings or Settings()
+    where = parse.urlsplit(url)
+    if '@' in where.netloc:
+        raise BadInput('bmc: the URL carries credentials: expected a user '
+                       'and a password file of their own')
+    if origin.of(url) is None:
+        raise BadInput(f'bmc: {url!r}: expected http://HOST or https://HOST')
+    base = f'{where.scheme}://{where.netloc}'
+    connector = Pinned(base, verify=verify)
+    connector.settings = settings
+    if user is None:
+        return connector
+    try:
+        # The connector holds the auth object and that the root object, whose
+        # end would end the session: they live and go together.
+        auth = sushy_auth.SessionOrBasicAuth(user, password)
+        sushy.Sushy(base, auth=auth, connector=connector)
+        # Sushy falls back to basic authentication without trying it.
+        reading(connector).get('/redfish/v1/Systems',
+                               server_side_retries_left=0)
+    except exceptions.AccessError as error:
+        disconnect(connector)
+        raise Unreachable(
+            f'{base}: the BMC refuses the credentials',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            message_id=str(error.code)) from error
+    except exceptions.SushyError as error:
+        disconnect(connector)
+        raise Unreachable(f'{base}: the BMC does not answer: {error}',
+                          error_class=ErrorClass.TRANSIENT) from error
+    except NOT_REDFISH as error:
+        disconnect(connector)
+        raise Unreachable(
+            f'{base}: the BMC answers with what is no Redfish',
+            error_class=ErrorClass.TRANSIENT,
+            seen=f'{type(error).__name__}: {error}') from error
+    return connector
+
+
+def disconnect(connector: Connector) -> None:
+    """End the session at the BMC, if there is one, and the connection."""
+    auth: Any = getattr(connector, '_auth', None)
+    try:
+        if auth is not None:
+            auth.close()
+    except exceptions.SushyError:
+        # The BMC is away: it forgets the session by itself. Sushy would
+        # try once more when Python clears up, in whoever's thread that is.
+        auth.reset_session_attrs()
+    finally:
+        connector.close()
+
+
+def reading(connector: Connector, settings: Settings | None = None
+            ) -> Connector:
+    """A connector that shares the session, asks only once, of the BMC
+    alone, and ends.
+
+    One that has no session of requests carries its answers some other way,
+    in process, and is taken as it is.
+
+    :param settings: the bounds; those of the connector by default.
+    """
+    if not isinstance(getattr(connector, '_session', None),
+                      requests.Session):
+        return connector
+    return Pinned.like(connector, settings)
+
+
+def address(connector: Connector) -> str:
+    """Host and port of the BMC: what is one BMC, whoever asks."""
+    where = parse.urlsplit(connector._url)
+    port = where.port or {'http': 80}.get(where.scheme, 443)
+    return f'{where.hostname}:{port}'

@@ -1,0 +1,331 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Writes that must not be repeated: one attempt each, and no other path.
+
+Sushy's connector sends a request again on timeouts and after it had to
+authenticate anew, which would flash twice. Here a request goes out once, on
+a connection of its own, with its length known. What became of it is told
+apart: turned down, never left, or unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import hashlib
+import json
+import os
+from typing import Any, BinaryIO
+from requests import exceptions as requests_errors
+import requests_toolbelt
+from sushy import exceptions
+import urllib3
+
+from ironic_accel.bounded import files
+from ironic_accel.bounded import web
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import strict_json
+from ironic_accel.redfish.client import connector as connector_module
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import origin
+from ironic_accel.redfish.client import preconditions
+from ironic_accel.redfish.client import responses
+from ironic_accel.redfish.client.responses import Answer
+from ironic_accel.redfish.client import session as session_module
+
+_PIECE = 1024 * 1024
+
+
+class Writer:
+    """Sends writes to one BMC, each once.
+
+    :param connector: sushy's; its session and credentials are used.
+    """
+
+    def __init__(self, connector: session_module.Connector,
+                 settings: Settings) -> None:
+        self._connector = connector
+        self._settings = settings
+
+    def refresh(self, uri: str) -> None:
+        """Read something that needs a session, so that a stale one is made
+        anew before a write and never during one.
+
+        :raises: Unreachable where that fails.
+        """
+        try:
+            session_module.reading(self._connector, self._settings).get(uri)
+        except exceptions.AccessError as error:
+            raise Unreachable(
+                'the BMC refuses the credentials',
+                error_class=ErrorClass.NEEDS_OPERATOR,
+                message_id=str(error.code)) from error
+        except exceptions.HTTPError:
+            # The session is good; the resource is not what matters here.
+            return
+        except exceptions.SushyError as error:
+            raise Unreachable(f'the BMC does not answer: {error}',
+                              error_class=ErrorClass.TRANSIENT) from error
+
+    def send(self, method: str, uri: str,
+             body: Mapping[str, Any] | None = None) -> Answer:
+        """One small request with a JSON body.
+
+        A PATCH that is turned down for want of a precondition (412, 428) is
+        sent once more with each form of it that services want
+        (``preconditions``), as long as a read shows that nothing was
+        changed. A redirect to the same path with or without its closing
+        slash (iLO) is followed once: nothing was done before it.
+
+        :raises: Rejected, Unreachable, OutcomeUnknown.
+        """
+        data = json.dumps(body or {}).encode()
+        headers = {'Content-Type': 'application/json'}
+        try:
+            return self._small(method, uri, data, headers)
+        except Rejected as error:
+            if method != 'PATCH' or not _wants_match(error):
+                raise
+            refused = error
+        return self._matched(uri, body or {}, data, headers, refused)
+
+    def _small(self, method: str, uri: str, data: bytes,
+               headers: dict[str, str]) -> Answer:
+        """One small request, and a second where only the slash was wrong."""
+        timeout = self._settings.write_timeout
+        try:
+            return self._once(method, uri, data, headers, timeout, None)
+        except responses.Redirected as error:
+            other = uri[:-1] if uri.endswith('/') else f'{uri}/'
+            if not _same_path(error.location, other):
+                raise
+        where = (origin.Target(other, uri.property)
+                 if isinstance(uri, origin.Target) else other)
+        return self._once(method, where, data, headers, timeout, None)
+
+    def _matched(self, uri: str, body: Mapping[str, Any], data: bytes,
+                 headers: dict[str, str], refused: Rejected) -> Answer:
+        """A PATCH with If-Match, form by form, each once."""
+        before = self._tagged(uri)
+        if before is None:
+            raise Rejected(refused.detail, error_class=ErrorClass.TRANSIENT)
+        if _told(before[2], body) == _told(body, body):
+            # Turned down, and there all the same: the looks tell.
+            raise OutcomeUnknown(refused.detail,
+                                 error_class=ErrorClass.TRANSIENT)
+        tried: set[str] = set()
+        now = before
+        for _ in range(preconditions.MOST):
+            form = next((f for f in preconditions.forms(now[0], now[1])
+                         if f not in tried), None)
+            if form is None:
+                break
+            tried.add(form)
+            try:
+                return self._small('PATCH', uri, data,
+                                   {**headers, 'If-Match': form})
+            except Rejected as error:
+                if not _wants_match(error):
+                    raise
+                refused = error
+            seen = self._tagged(uri)
+            if seen is None or _told(seen[2], body) != _told(
+                    before[2], body):
+                raise OutcomeUnknown(
+                    refused.detail, error_class=ErrorClass.TRANSIENT)
+            now = seen
+        if not tried:
+            raise Rejected(f'{uri}: the service wants an ETag and gives none')
+        raise Rejected(refused.detail, expected='If-Match in a form that the '
+                       'service takes', todo='none of the known forms does')
+
+    def _tagged(self, uri: str
+                ) -> tuple[str | None, str | None, Mapping[str, Any]] | None:
+        """A resource as it is now: both its ETags and its properties."""
+        try:
+            response = session_module.reading(
+                self._connector, self._settings).get(uri)
+            doc = strict_json.parse_object(response.content)
+        except (exceptions.SushyError, strict_json.NotJson):
+            return None
+        tag = doc.get('@odata.etag')
+        return (response.headers.get('ETag'),
+                tag if isinstance(tag, str) else None, doc)
+
+    def push_multipart(self, uri: str, parameters: Mapping[str, Any],
+                       path: str, size: int, sha256: str,
+                       name: str | None = None) -> Answer:
+        """Push an image to a MultipartHttpPushUri (DSP0266).
+
+        :param path: the file; its size and SHA-256 are checked once more.
+        :param name: what the service is told that the file is called.
+        :raises: Rejected, Unreachable, OutcomeUnknown.
+        """
+        with _opened(path) as file:
+            _check(file, path, size, sha256)
+            image = files.Checked(file, size, sha256)
+            form = requests_toolbelt.MultipartEncoder(fields=[
+                ('UpdateParameters', (None, json.dumps(parameters),
+                                      'application/json')),
+                ('UpdateFile', (name or os.path.basename(path), image,
+                                'application/octet-stream'))])
+            sent = _Sent(form, form.len, image)
+            return self._once(
+                'POST', uri, sent, {'Content-Type': form.content_type},
+                self._settings.push_timeout, sent)
+
+    def push_plain(self, uri: str, path: str, size: int, sha256: str
+                   ) -> Answer:
+        """Push an image as the whole body, to a HttpPushUri.
+
+        :raises: Rejected, Unreachable, OutcomeUnknown.
+        """
+        with _opened(path) as file:
+            _check(file, path, size, sha256)
+            image = files.Checked(file, size, sha256)
+            sent = _Sent(image, size, image)
+            return self._once(
+                'POST', uri, sent,
+                {'Content-Type': 'application/octet-stream'},
+                self._settings.push_timeout, sent)
+
+    def _once(self, method: str, uri: str, data: Any,
+              headers: dict[str, str], timeout: float,
+              sent: _Sent | None) -> Answer:
+        base = connector_module.base(self._connector)
+        where = origin.to_write(uri, origin.of(base))
+        seconds = timeout + self._settings.connect_timeout
+        if sent is not None:
+            seconds += sent.len / self._settings.push_rate
+        limit = web.Limit(seconds, connector_module.ERROR_LIMIT + web.OVERHEAD,
+                          timeout)
+        with (connector_module.session_of(self._connector, base) as session,
+              web.under(limit)):
+            try:
+                response = session.request(
+                    method, base + where, data=data, stream=True,
+                    # Given here, as the environment would override the
+                    # session's.
+                    verify=self._connector._verify,
+                    headers={'OData-Version': '4.0', **headers},
+                    timeout=(self._settings.connect_timeout, timeout))
+            except connector_module.BROKEN as error:
+                raise _lost(method, uri, error, sent) from error
+            with response:
+                return responses.judge(method, uri, response)
+
+
+def _wants_match(error: Rejected) -> bool:
+    return error.retry_after is None and error.detail.seen in {
+        f'HTTP {status}' for status in preconditions.REFUSED}
+
+
+def _same_path(location: str, path: str) -> bool:
+    """Whether a Location is that path; its host is not looked at, as the
+    request goes to the pinned one in any case."""
+    return origin.path(location) == origin.path(path)
+
+
+def _told(doc: Any, body: Any) -> Any:
+    """What a resource tells of the properties that a body names."""
+    if isinstance(body, Mapping):
+        if not isinstance(doc, Mapping):
+            return doc
+        return {k: _told(doc.get(k), v) for k, v in body.items()
+                if not k.startswith('@')}
+    if isinstance(body, list) and isinstance(doc, list):
+        return [_told(d, b) for d, b in zip(doc, body, strict=False)]
+    return doc
+
+
+class _Sent:
+    """A body that knows its length and how much of it has gone out.
+
+    :ivar image: the image in it.
+    """
+
+    def __init__(self, source: Any, length: int, image: files.Checked
+                 ) -> None:
+        self._source = source
+        self.image = image
+        self.len = length
+        self.gone = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece."""
+        piece: bytes = self._source.read(size)
+        self.gone += len(piece)
+        return piece
+
+
+def _opened(path: str) -> BinaryIO:
+    """An image that is about to be sent; from here on it is this file.
+
+    :raises: Rejected where it is none.
+    """
+    try:
+        return files.open_regular(path, follow=False)
+    except OSError as error:
+        raise Rejected(
+            f'{path}: the image cannot be read: {error.strerror}',
+            error_class=ErrorClass.NEEDS_OPERATOR) from error
+
+
+def _check(image: BinaryIO, path: str, size: int, sha256: str) -> None:
+    """Check a file that is about to be sent; rewinds it.
+
+    :raises: Rejected where it is not what it was when it was fetched.
+    """
+    digest, length = hashlib.sha256(), 0
+    while piece := image.read(_PIECE):
+        digest.update(piece)
+        length += len(piece)
+    image.seek(0)
+    if length != size or digest.hexdigest() != sha256:
+        raise Rejected(
+            f'{path}: the image is not the one that was checked',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            expected=f'{size} bytes, sha256 {sha256}',
+            seen=f'{length} bytes, sha256 {digest.hexdigest()}')
+
+
+def _lost(method: str, uri: str, error: BaseException,
+          sent: _Sent | None) -> OutcomeUnknown | Unreachable:
+    """What a transport error means: did anything go out?"""
+    text = f'{method} {uri}: {type(error).__name__}: {error}'
+    never = isinstance(error, requests_errors.ConnectTimeout
+                       | requests_errors.SSLError
+                       | requests_errors.ProxyError)
+    seen: BaseException | None = error
+    while seen is not None and not never:
+        inner = seen.args[0] if seen.args else None
+        reason = getattr(inner, 'reason', None)
+        never = isinstance(
+            reason, urllib3.exceptions.NewConnectionError
+            | urllib3.exceptions.ConnectTimeoutError)
+        seen = seen.__context__
+    if sent is not None and sent.image.changed:
+        kind = OutcomeUnknown if sent.gone else Unreachable
+        return kind(
+            f'{method} {uri}: the image was changed while it was sent; its '
+            f'end was not sent, {sent.gone} bytes had gone out',
+            error_class=ErrorClass.NEEDS_OPERATOR,
+            todo='see who writes to the image cache, and look at the box')
+    if never or (sent is not None and not sent.gone):
+        return Unreachable(text, error_class=ErrorClass.TRANSIENT)
+    gone = f'{sent.gone} of {sent.len} bytes' if sent else 'the request'
+    return OutcomeUnknown(
+        f'{text}: {gone} had gone out', error_class=ErrorClass.TRANSIENT,
+        todo='look at the box: it may act on it')

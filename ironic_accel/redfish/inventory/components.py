@@ -1,0 +1,184 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Components of devices, out of the entries of a FirmwareInventory."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.catalog_types import pci_id
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import PciIds
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model import version
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.inventory.device_builder import absent
+from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.vendors.base import FirmwareRule
+from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors import generic
+
+#: The component that a kind's firmware is, where nothing names it.
+DEFAULT = {'gpu': 'gpu', 'fpga': 'fpga', 'nic': 'nic', 'dpu': 'nic',
+            'ai': 'firmware', 'crypto': 'firmware', 'storage': 'firmware'}
+
+#: Slot states in which an image waits (NVIDIA bmcweb, FirmwareState). The
+#: first is also told of an empty slot, so its version counts as well.
+_WAITING = frozenset({'PendingActivation', 'Staged'})
+_SLOT_STATES = _WAITING | {
+    'Unknown', 'Activated', 'WriteInProgress', 'Inactive',
+    'FailedAuthentication'}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """A firmware entry and the table row for it."""
+
+    shown: Fields
+    rule: FirmwareRule | None
+    match: re.Match[str] | None
+    quirks: Quirks | None
+
+    def fill(self, template: str) -> str:
+        """A template of the row with the groups of the Id put in."""
+        out = template
+        if self.match is not None:
+            for i, text in enumerate(self.match.groups(), 1):
+                out = out.replace(f'{{{i}}}', text or '')
+        return out
+
+
+def add(found: Found, entry: Entry, kind: str, catalog: Catalog,
+         service: Fields | None) -> None:
+    """Make an entry a component of its device."""
+    shown, rule = entry.shown, entry.rule
+    name = rule.component if rule else _by_words(found, shown, kind)
+    if name is None or catalog.base_name(kind, name) is None:
+        return
+    running, standing = _running(shown)
+    slots, waiting = pending(shown, running)
+    updateable = shown.flag('Updateable')
+    if shown.flag('WriteProtected'):
+        updateable = False
+    part = Component(
+        name, shown.text('Id') or last(shown.uri), running, waiting, slots,
+        updateable, None, shown.uri, shown.text('LowestSupportedVersion'),
+        service.number('MaxImageSizeBytes') if service else None, standing)
+    known = found.component(name)
+    if known is None:
+        found.components.append(part)
+    elif rule and rule.once:
+        return
+    elif kind == 'baseboard':
+        part = dataclasses.replace(part, name=_next_name(found, name))
+        found.components.append(part)
+    else:
+        _again(found, known, part)
+        return
+    if standing is Standing.UNREAD:
+        found.unread.add(f'firmware:{part.name}')
+    _more(found, entry)
+
+
+def _again(found: Found, known: Component, other: Component) -> None:
+    """Another entry about a component that one shows already.
+
+    A BMC has its own entry beside the one of the board's controller
+    (Supermicro: ``GPU1`` and ``HGX_FW_GPU_SXM_1``), and only the other can be
+    written by. Two that run differently prove neither.
+    """
+    better = known
+    if other.running and other.updateable and known.updateable is False:
+        better = other
+    if known.running and other.running and not version.same(
+            known.running, other.running):
+        better = dataclasses.replace(better, running=None, doubt=(
+            f'{known.uri}: {known.running}', f'{other.uri}: {other.running}'))
+    found.components[found.components.index(known)] = better
+
+
+def _running(shown: Fields) -> tuple[str | None, Standing]:
+    """The version of an entry, and why it has none.
+
+    An entry that is Absent is a place for firmware, whatever version it has
+    (GB200: Absent, Critical, and the version of the last time). Its health
+    and its other states are its own: healthy machines have running versions
+    in entries that are UnavailableOffline (HPE Cray EX).
+    """
+    if absent(shown):
+        return None, Standing.ABSENT
+    running = shown.text('Version', needed=True)
+    value = shown.doc.get('Version')
+    if running is None and value is not None and not isinstance(value, str):
+        return None, Standing.UNREAD
+    return running, Standing.UNTOLD
+
+
+def _by_words(found: Found, shown: Fields, kind: str) -> str | None:
+    """The component that an entry's own words tell, else the kind's own.
+
+    What relates to a whole System is that System's BIOS and the like, not
+    the one firmware that its kind is about.
+    """
+    text = shown.text('Id') or last(shown.uri)
+    for of, pattern, name in generic.WORDS:
+        if of == kind and re.search(pattern, text, re.I):
+            return name
+    if '/Systems/' in found.uri and '/Processors/' not in found.uri and (
+            '/PCIeDevices/' not in found.uri):
+        return None
+    return DEFAULT.get(kind)
+
+
+def _next_name(found: Found, base: str) -> str:
+    """``fpga-1`` for the second FPGA of a board."""
+    number = 1
+    while found.component(f'{base}-{number}') is not None:
+        number += 1
+    return f'{base}-{number}'
+
+
+def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
+    """Whether an entry would show a waiting version, and which it shows."""
+    slot = shown.part('Oem', 'Nvidia', 'InactiveFirmwareSlot')
+    if slot.doc:
+        state = slot.word('FirmwareState', known=_SLOT_STATES)
+        waits = slot.text('Version') if state in _WAITING else None
+        return True, None if waits == running else waits
+    if shown.has('Staged'):
+        # SoftwareInventory v1.12 tells that something waits, not what.
+        return False, None
+    return False, None
+
+
+def _more(found: Found, entry: Entry) -> None:
+    """What a vendor's entry tells of the device itself."""
+    software = entry.shown.text('SoftwareId')
+    if software and re.fullmatch(generic.PSID, software):
+        found.psid = software
+    quirks = entry.quirks
+    if quirks is None:
+        return
+    if quirks.pci_ids is not None and found.pci is None:
+        path, names = quirks.pci_ids
+        part = entry.shown.part(*path)
+        found.pci = PciIds(*(pci_id(part.text(n)) for n in names))
+        if found.pci.pair is None:
+            found.pci = None
+    if quirks.product_name and found.model is None:
+        match = re.fullmatch(quirks.product_name,
+                             entry.shown.text('Name') or '')
+        found.model = match[1] if match else None

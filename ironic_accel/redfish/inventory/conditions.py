@@ -1,0 +1,99 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the conditions of a resource say of its health.
+
+Status.Conditions (Resource v1.11) tells what requires attention "in this or
+a related resource"; OriginOfCondition is there where another one caused it,
+and ConditionInRelatedResource (Base message registry) rolls up what others
+have. A Condition of the device's own is a witness beside Health: NVIDIA's
+bmcweb shows a processor whose Health is OK and whose firmware it calls
+Critical (recorded tree of a GB200 NVL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+import re
+
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import normal
+
+#: Resource.Health, the worst last.
+HEALTH = ('OK', 'Warning', 'Critical')
+
+#: Resources below a device that speak for themselves alone.
+_PORTS = re.compile(r'/(?:Ports|NetworkPorts|NetworkDeviceFunctions)(?:/|\Z)')
+
+#: MessageId of a roll-up, without registry and version.
+_ROLLED_UP = 'ConditionInRelatedResource'
+
+
+def worst(shown: Fields, own: Collection[str]) -> tuple[str | None, bool]:
+    """The worst severity of the conditions that are the device's own.
+
+    :param shown: a resource of the device.
+    :param own: paths of all its resources.
+    :returns: None where there is none; and whether there is something that
+        nobody can tell the severity of.
+    """
+    found, unclear = None, False
+    told = shown.doc.get('Status')
+    conditions = told.get('Conditions') if isinstance(told, dict) else None
+    if conditions is None:
+        return None, False
+    listed = shown.parts('Status', 'Conditions')
+    if not isinstance(conditions, list) or len(listed) != len(conditions):
+        return None, True
+    for one in listed:
+        severity = word(one.doc.get('Severity'))
+        if severity == 'OK':
+            continue
+        others = _others(one, {shown.uri, *own})
+        _say(shown, one, severity, others)
+        if others is not None:
+            continue
+        if severity is None:
+            unclear = True
+        elif found is None or HEALTH.index(severity) > HEALTH.index(found):
+            found = severity
+    return found, unclear
+
+
+def word(value: object) -> str | None:
+    """A word of Resource.Health, however it is capitalised ("Ok" in trees
+    of older iDRACs); None where it is none."""
+    return next((h for h in HEALTH if isinstance(value, str)
+                 and value.lower() == h.lower()), None)
+
+
+def _others(condition: Fields, own: Collection[str]) -> str | None:
+    """What other resource a condition is about; None is the device's own."""
+    message = str(condition.doc.get('MessageId')).rsplit('.', 1)[-1]
+    uri = condition.link('OriginOfCondition')
+    origin = normal(uri) if uri else None
+    if message == _ROLLED_UP:
+        return origin or 'a related resource'
+    if origin is None or any(
+            origin == o or (origin.startswith(f'{o}/')
+                            and not _PORTS.search(origin[len(o):]))
+            for o in own):
+        return None
+    return origin
+
+
+def _say(shown: Fields, condition: Fields, severity: str | None,
+         others: str | None) -> None:
+    text = condition.text('Message') or condition.text('MessageId')
+    shown.say(f'condition {severity or "of a severity that is not told"}'
+              + (f' of {others}, not counted here' if others else '')
+              + f': {(text or "without a message")[:200]}')

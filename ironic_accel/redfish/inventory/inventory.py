@@ -1,0 +1,225 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One look at a box: from the tree to the inventory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Fit
+from ironic_accel.model.device import Inventory
+from ironic_accel.model import identity
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.redfish.actions import processor_enable
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.read_failures import Role
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory import activity
+from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory import devices as devices_module
+from ironic_accel.redfish.inventory import firmware
+from ironic_accel.redfish.inventory import mac_addresses
+from ironic_accel.redfish.inventory import memory_health
+from ironic_accel.redfish.inventory import modes
+from ironic_accel.redfish.inventory import oem_devices
+from ironic_accel.redfish.inventory import pcie
+from ironic_accel.redfish.inventory import products
+from ironic_accel.redfish.inventory import slots
+from ironic_accel.redfish.inventory import staged_changes
+from ironic_accel.redfish.inventory import system_state
+from ironic_accel.redfish.inventory import topology as scopes
+from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory import unread as unread_module
+from ironic_accel.redfish.inventory import update_methods
+from ironic_accel.redfish.inventory import versions
+
+
+#: Seconds of a look after which its first answers are no longer recent.
+_LONG = 2.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """What an observation learnt besides the inventory.
+
+    :ivar service: the UpdateService.
+    :ivar entries: the BMC's whole FirmwareInventory.
+    :ivar simple: the ActionInfo of its SimpleUpdate, where it has one.
+    """
+
+    scope: Scope
+    service: Fields | None
+    entries: tuple[Fields, ...]
+    inventory: Inventory
+    simple: Fields | None = None
+
+
+def look(reader: Reader, system: str | None, catalog: Catalog,
+         settings: Settings) -> Seen:
+    """Observe a box.
+
+    :raises: Unreachable where the BMC does not answer; BadInput where the
+        System is not to be found.
+    """
+    reader.begin()
+    scope = scopes.find(reader, system)
+    # Before any version: a task that ends in between must not leave both an
+    # old version and an idle box to be seen.
+    doing = activity.read(reader, scope)
+    began = settings.history.now()
+    found = devices_module.find(reader, scope, catalog)
+    found += oem_devices.find(reader, scope, found, catalog)
+    service = _service(reader, scope)
+    info = update_methods.info_uri(service) if service is not None else None
+    simple = reader.read(info, steady=True)
+    entries, lost, whole = firmware.entries(reader, scope, service)
+    firmware.attach(scope, found, entries, service, catalog)
+    host = system_state.power(scope.system)
+    bare = pcie.scan(reader, scope, found, catalog, host == 'on')
+    firmware.attach(scope, bare, entries, service, catalog)
+    hidden = {kind for spoils in reader.open.values()
+              for kind in spoils.kinds}
+    for one in bare:
+        # Its own resource may be in what was not read, and tell more.
+        if firmware.kind_of(one, catalog) in hidden:
+            one.unread |= {'firmware', 'modes'}
+    known = {f.uri for f in found}
+    found += [f for f in bare if f.uri not in known]
+    for one in found:
+        versions.learn(reader, scope, one, catalog)
+    firmware.spoil(reader, scope, found, lost, whole, catalog)
+    memory_health.learn(reader, found)
+    slots.learn(reader, scope, found)
+    made = mac_addresses.learn(reader, catalog, found, [
+        _device(reader, f, catalog) for f in found])
+    if settings.history.now() - began > _LONG:
+        # A push of somebody else may have begun since.
+        doing = activity.again(reader, scope, doing)
+    own = (reader.known(u) for f in found for u in sorted({f.uri, *f.own}))
+    shown = (*scope.systems, *(o for o in own if o is not None), *entries)
+    idle = not any((*activity.busy(reader, scope, doing, service, (), shown),
+                    *system_state.copies(scope)))
+    unread = unread_module.settle(reader, {f.uri for f in found},
+                            host == 'on' and idle, settings)
+    _doubt_bare(reader, bare, unread, catalog)
+    waits = tuple(staged_changes.find(reader, scope, doing, entries, {
+        c.uri for f in found for c in f.components if c.uri},
+        settings.history))
+    devices = identity.identify(_with_unread(made, found, unread))
+    names = {d.uri: d.id for d in devices}
+    inventory = Inventory(
+        system=scope.system.uri, host=host, complete=False,
+        boot=system_state.boot_mark(scope.system),
+        busy=(*activity.busy(reader, scope, doing, service, devices, shown),
+              *system_state.copies(scope)),
+        seen_via=('redfish',), devices=devices,
+        waiting=waits,
+        halfway=processor_enable.halfway(reader, {d.id: d for d in devices}),
+        unread=tuple(dataclasses.replace(
+            u, about=names.get(u.about, u.about)) for u in unread))
+    lacking = _lacking(reader, scope, doing, inventory, settings)
+    inventory = dataclasses.replace(
+        inventory, complete=not lacking, lacking=lacking,
+        requests=reader.requests, warnings=reader.warnings)
+    return Seen(scope, service, tuple(entries), inventory, simple)
+
+
+def _doubt_bare(reader: Reader, bare: list[Found], unread: list[Unread],
+                catalog: Catalog) -> None:
+    """Leave open how devices are of which only the PCIeDevice was seen.
+
+    Their Processor or NetworkAdapter may be in a collection that was not
+    read, and say worse of them than the PCIeDevice does.
+    """
+    hidden = {kind for u in unread for kind in u.kinds
+              if reader.open[u.source].role is Role.COLLECTION
+              and not u.source.endswith(('/PCIeDevices', '/PCIDevices'))}
+    for one in bare:
+        if firmware.kind_of(one, catalog) in hidden:
+            one.unread |= {'health', 'state'}
+
+
+def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,
+             inventory: Inventory, settings: Settings) -> tuple[str, ...]:
+    """What keeps this look from being one of a settled tree."""
+    host = inventory.host
+    history = settings.history
+    own = scope.system.uri
+    same = 0.0
+    if host == 'on':
+        same = history.steady(reader.address, own, (
+            inventory.boot, frozenset(
+                (d.uri, d.kind, d.serial, d.is_unread())
+                for d in inventory.devices)))
+    else:
+        history.unsteady(reader.address, own)
+    mode = next((m.current for d in inventory.devices if d.uri == own
+                 for m in d.modes if m.name == 'mode'), None)
+    age = system_state.since_reset(doing.service, scope.system)
+    lacking = system_state.lacking(scope, host, age, same,
+                            mode if isinstance(mode, str) else None,
+                            settings)
+    if lacking == (system_state.UNTOLD.format(settings.warm_up),):
+        reader.warn(own, lacking[0])
+    return lacking
+
+
+def _with_unread(devices: list[Device], found: list[Found],
+                 unread: list[Unread]) -> list[Device]:
+    """The devices with all that was asked for and not told of them."""
+    return [dataclasses.replace(device, unread=tuple(sorted(
+        one.unread.union(*(u.facts for u in unread if u.about == one.uri)))))
+        for device, one in zip(devices, found, strict=True)]
+
+
+def _service(reader: Reader, scope: Scope) -> Fields | None:
+    spoils = Spoils(Role.SERVICE, ('baseboard',), ('firmware',), holds=True,
+                    optional=False)
+    uri = reader.follow(scope.root, 'UpdateService', spoils)
+    if uri is None:
+        return None
+    levels = scope.levels('UpdateService')
+    return reader.deep(uri, levels if levels > 1 else 0, spoils)
+
+
+def _device(reader: Reader, found: Found, catalog: Catalog) -> Device:
+    """A device with what the catalogue knows of it; its id is its URI."""
+    kind = firmware.kind_of(found, catalog)
+    product = products.identify(catalog, found.hint, found.vendor,
+                                found.model, found.pci, found.part_number)
+    name = product.name if product else None
+    vendor = (product.vendor if product
+              else catalog.vendor(found.vendor) or found.vendor)
+    return Device(
+        id=found.uri, kind=kind, vendor=vendor, model=found.model,
+        product=name, serial=found.serial, part_number=found.part_number,
+        parent=found.parent, fit=Fit(found.psid, found.board),
+        pci=found.pci, address=found.address, link=found.link,
+        macs=found.macs, location=found.location, uri=found.uri,
+        health=found.health, state=found.state,
+        components=tuple(_component(c, kind, catalog, name, vendor)
+                         for c in found.components),
+        modes=modes.read(reader, found, kind, catalog, name, vendor))
+
+
+def _component(part: Component, kind: str, catalog: Catalog,
+               product: str | None, vendor: str | None) -> Component:
+    facts = catalog.component(kind, part.name, product, vendor)
+    if facts is None:
+        return part
+    return dataclasses.replace(part, effect=facts.effect)

@@ -1,0 +1,114 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Cards that stand in a collection of the vendor's own, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.read_failures import part
+from ironic_accel.redfish.client.read_failures import Role
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.device_builder import absent
+from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+from ironic_accel.redfish.inventory.device_builder import common
+from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory import pcie
+from ironic_accel.redfish.inventory import products
+from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.vendors.base import OemDevices
+
+#: PCI class and subclass (PCI Code and ID Assignment) to a kind.
+_CLASSES = {(0x12, None): 'ai', (0x10, None): 'crypto', (0x03, 0x02): 'gpu'}
+
+
+def find(reader: Reader, scope: Scope, known: list[Found],
+         catalog: Catalog) -> list[Found]:
+    """The cards that a vendor's own collections show beside the others.
+
+    A card that is known already is only learned from.
+    """
+    new: list[Found] = []
+    for row in (q.devices for q in scope.quirks if q.devices is not None):
+        for chassis in scope.chassis.values():
+            for card in _cards(reader, row, chassis, catalog):
+                if not pcie.same(card, known + new):
+                    new.append(card)
+    return new
+
+
+def _cards(reader: Reader, row: OemDevices, chassis: Fields,
+           catalog: Catalog) -> Iterator[Found]:
+    shown, lost = reader.listing(chassis.link(*row.collection), Spoils(
+        Role.COLLECTION, CARD_KINDS))
+    for uri in lost:
+        reader.note(uri, Spoils(Role.DEVICE, CARD_KINDS, optional=False))
+    for one in shown:
+        if absent(one):
+            continue
+        card = _card(reader, row, one)
+        kind = row.kinds.get(one.text(row.type) or '')
+        function = _function(reader, row, one, card, catalog)
+        product = products.identify(catalog, None, card.vendor, card.model,
+                                    card.pci, card.part_number)
+        if product is not None:
+            kind = product.kind
+        elif kind is None and function is not None:
+            kind = _class(function)
+        if kind in CARD_KINDS:
+            card.hint = kind
+            yield card
+
+
+def _card(reader: Reader, row: OemDevices, shown: Fields) -> Found:
+    card = Found(shown.uri, None, shown)
+    common(card, shown, needed=False)
+    card.model = card.model or shown.text('Name')
+    card.part_number = (shown.text(row.part_number)
+                        or shown.text('PartNumber'))
+    card.context = shown.text(row.place)
+    card.location = card.context
+    card.own.add(shown.uri)
+    card.claimed.add(shown.uri)
+    card.tells(shown, shown.text(*row.version))
+    return card
+
+
+def _function(reader: Reader, row: OemDevices, shown: Fields, card: Found,
+              catalog: Catalog) -> Fields | None:
+    """The first PCI function of a card; ids and address are numbers in it."""
+    for uri in shown.links(row.functions)[:1]:
+        function = reader.read(uri, steady=True,
+                               spoils=part(card.uri, 'identity'))
+        if function is None:
+            return None
+        card.pci = pcie.pci_ids([function.doc.get(name) for name in (
+            'VendorID', 'DeviceID', 'SubsystemVendorID',
+            'SubsystemDeviceID')], catalog)
+        numbers = [function.number(name) for name in (
+            'SegmentNumber', 'BusNumber', 'DeviceNumber', 'FunctionNumber')]
+        told = [n for n in numbers if n is not None and 0 <= n <= 0xffff]
+        if len(told) == len(numbers):
+            card.address = '{:04x}:{:02x}:{:02x}.{:x}'.format(*told)
+        return function
+    return None
+
+
+def _class(function: Fields) -> str | None:
+    code = function.number('ClassCode')
+    sub = function.number('SubclassCode')
+    return next((kind for (base, under), kind in _CLASSES.items()
+                 if code == base and under in (None, sub)), None)

@@ -1,0 +1,106 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What kind of device a Processor is, also where it does not say so."""
+
+from __future__ import annotations
+
+import re
+
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.json_document import stem
+from ironic_accel.redfish.client.read_failures import Role
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import listed
+from ironic_accel.redfish.inventory.device_builder import PROCESSOR_KINDS
+from ironic_accel.redfish.inventory import products
+
+#: Processor.ProcessorType (v1.22) to a first guess at the kind; None is no
+#: device of ours.
+_PROCESSORS = {
+    'GPU': 'gpu', 'FPGA': 'fpga', 'Accelerator': 'ai', 'CPU': None,
+    'DSP': None, 'Core': None, 'Thread': None, 'Partition': None,
+    'OEM': None}
+
+#: What Ids of Processors say, where their type is not told.
+_IDS = ((re.compile(r'GPU|Video|Accelerator|OAM|SXM', re.I), 'gpu'),
+        (re.compile(r'FPGA', re.I), 'fpga'),
+        (re.compile(r'CPU|Socket|Core|Thread', re.I), None))
+
+#: Processor.InstructionSet of processors that run the host.
+_CPU_SETS = ('x86', 'x86-64', 'IA-64', 'ARM-A32', 'ARM-A64', 'MIPS32',
+             'MIPS64', 'PowerISA')
+
+
+def hint(reader: Reader, shown: Fields, others: list[Fields],
+          catalog: Catalog) -> str | None:
+    """The kind that a Processor is of; None is no device of ours.
+
+    Its type tells, where it does; else what it calls itself, the
+    instructions that it takes, its Id, and its like in the collection. What
+    nothing tells may be one.
+    """
+    known = shown.word('ProcessorType', known=_PROCESSORS, needed=True)
+    if known:
+        return _PROCESSORS[known]
+    if shown.text('InstructionSet') in _CPU_SETS:
+        return None
+    product = products.identify(
+        catalog, None, shown.text('Manufacturer'), shown.text('Model'), None,
+        shown.text('PartNumber'))
+    if product is not None:
+        return product.kind
+    guess = _guess(shown.uri, others)
+    if guess is None:
+        return None
+    if guess == 'unknown':
+        reader.lacks(shown.uri, 'no ProcessorType, and nothing else that '
+                     'tells what it is', Spoils(
+                         Role.DEVICE, PROCESSOR_KINDS, optional=False))
+        return None
+    return guess
+
+
+def _guess(uri: str, others: list[Fields]) -> str | None:
+    """A kind by Id and by siblings; ``unknown`` where nothing tells.
+
+    What siblings of the same form of Id are decides, where all are one.
+    """
+    types = {o.text('ProcessorType') for o in others
+             if stem(o.uri) == stem(uri) and o.uri != uri}
+    kinds = {_PROCESSORS[t] for t in types if t in _PROCESSORS}
+    named = next(((k,) for p, k in _IDS if p.search(last(uri))), None)
+    if named is not None:
+        return named[0]
+    # Numbers alone name processors of all types in one row.
+    if len(kinds) == 1 and stem(uri) != '#':
+        return kinds.pop()
+    return 'unknown'
+
+
+def unread(reader: Reader, uri: str, others: list[Fields], on_board: bool
+          ) -> Found | None:
+    """A Processor that is listed and was not read."""
+    hint = _guess(uri, others)
+    if hint is None or (on_board and hint == 'fpga'):
+        return None
+    if hint == 'unknown':
+        reader.note(uri, Spoils(Role.DEVICE, PROCESSOR_KINDS,
+                                optional=False))
+        return None
+    reader.note(uri, Spoils(Role.DEVICE, (hint,), ('presence',), uri,
+                            optional=False))
+    return listed(uri, hint, reader.fields({'@odata.id': uri}))

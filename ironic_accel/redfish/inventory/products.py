@@ -1,0 +1,69 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Which product of the catalogue a device is, by whatever it tells.
+
+Recognition hangs on no single property: ids, part number and model are tried
+as they stand, then as makers' tools and BMCs are known to write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import re
+
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.catalog_types import Product
+from ironic_accel.model.device import PciIds
+
+#: The chip's part number, which begins with its PCI device id (``2330-885-A1``
+#: of an H100 in the tree of a Supermicro SYS-821GE-TNHR, and as nvidia-smi
+#: prints "GPU Part Number").
+_CHIP = re.compile(r'([0-9A-Fa-f]{4})-[0-9A-Za-z]{3}-[A-Z][0-9]')
+
+#: What stands before a model's name, or does not.
+_BEFORE = {'nvidia': ('NVIDIA ',), 'amd': ('AMD ', 'AMD Instinct '),
+           'intel': ('Intel(R) ', 'Intel(R) Data Center GPU ')}
+
+
+def identify(catalog: Catalog, hint: str | None, vendor: str | None,
+             model: str | None, pci: PciIds | None,
+             part_number: str | None) -> Product | None:
+    """The product of a device, or None.
+
+    :param hint: the kind that the resource's type tells, or None.
+    """
+    found = catalog.identify(hint, vendor, model, pci, part_number)
+    if found is not None:
+        return found
+    word = catalog.vendor(vendor)
+    for name in _names(catalog, word, model):
+        found = catalog.identify(hint, vendor, name, None, None)
+        if found is not None:
+            return found
+    chip = _CHIP.fullmatch((part_number or '').strip())
+    if chip and pci is None and word in ('nvidia', None):
+        return catalog.identify(hint, vendor, None, PciIds(
+            '10de', chip[1].lower()), None)
+    return None
+
+
+def _names(catalog: Catalog, word: str | None, model: str | None
+           ) -> Iterator[str]:
+    """Other ways in which a model's name is written."""
+    if not model:
+        return
+    for before in _BEFORE.get(word or '', ()):
+        yield f'{before}{model}'
+    first, _, rest = model.partition(' ')
+    if rest and catalog.vendor(first) is not None:
+        yield rest

@@ -1,0 +1,63 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Where cards sit that do not say so themselves.
+
+``PCIeSlots`` of a Chassis (v1.4) tells which PCIeDevice is in which slot;
+services whose PCIeDevice is older than v1.9 tell it nowhere else (recorded
+trees of a Supermicro SYS-821GE-TNHR and a DGX H100).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.read_failures import NOT_THERE
+from ironic_accel.redfish.client.read_failures import part
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import location
+from ironic_accel.redfish.inventory.topology import Scope
+
+
+def learn(reader: Reader, scope: Scope, found: Iterable[Found]) -> None:
+    """Give cards without a place the slot that they are in.
+
+    Where that is not read, it is open where they sit.
+    """
+    for one in found:
+        if one.location is not None or not one.claimed or (
+                one.presence_unread):
+            continue
+        if any(q.card_ids_are_slots for q in scope.quirks):
+            one.location = last(min(one.claimed))
+            continue
+        for uri in sorted(one.claimed):
+            chassis = scope.chassis.get(uri.partition('/PCIeDevices/')[0])
+            listed = chassis.link('PCIeSlots') if chassis else None
+            if listed:
+                one.location = one.location or _slot(reader, listed, one)
+
+
+def _slot(reader: Reader, listed: str, card: Found) -> str | None:
+    """The one slot that a card is in."""
+    shown = reader.read(listed, spoils=part(card.uri, 'identity'))
+    if shown is None:
+        if reader.failures[listed].status not in NOT_THERE:
+            card.unread.add('identity')
+        return None
+    places = {place for slot in shown.parts('Slots')
+              if card.claimed & set(slot.links('Links', 'PCIeDevice'))
+              and (place := location(slot)) is not None}
+    # A riser lists its cards in each of its slots (Lenovo's XCC).
+    return places.pop() if len(places) == 1 else None

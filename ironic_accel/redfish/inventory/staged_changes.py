@@ -1,0 +1,128 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What waits for the next reset of the host, whoever staged it.
+
+Jobs and tasks by their states (``task_states``); firmware that entries show
+to wait and that is no component of a device here (NVIDIA bmcweb,
+InactiveFirmwareSlot); BIOS attributes whose settings object has other values
+than the BIOS (Settings v1.4: applied at the next reset). An iDRAC applies
+such values by a job alone, which stands in its list of jobs (Dell's
+iDRAC-Redfish-Scripting, SetBiosAttributesREDFISH.py creates one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+import re
+from typing import Any
+
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Waiting
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.activity import Activity
+from ironic_accel.redfish.inventory import components
+from ironic_accel.redfish.inventory import modes
+from ironic_accel.redfish.inventory import system_state
+from ironic_accel.redfish.inventory import task_states
+from ironic_accel.redfish.inventory.task_states import Phase
+from ironic_accel.redfish.inventory.topology import Scope
+
+#: What jobs and tasks that write firmware call themselves.
+_UPDATES = re.compile(r'firmware|update', re.I)
+
+#: How many attributes are named.
+_NAMED = 4
+
+#: BIOS settings are large, and looked at once in so many seconds.
+_YOUNG = 60.0
+
+
+def find(reader: Reader, scope: Scope, doing: Activity,
+         entries: Iterable[Fields], owned: Collection[str],
+         history: LookHistory) -> Iterator[Waiting]:
+    """What waits; a few requests for the BIOS of the System.
+
+    :param owned: paths of the entries that are components of devices: those
+        show themselves what waits.
+    """
+    yield from _tasks(doing, system_state.boot_mark(scope.system))
+    for entry in entries:
+        if entry.uri in owned:
+            continue
+        running = entry.text('Version')
+        _, waits = components.pending(entry, running)
+        if waits is not None:
+            # Slots change at a cut of the board's power.
+            yield Waiting('firmware', entry.uri,
+                          f'{last(entry.uri)} {waits}', Effect.AUX_CYCLE)
+    if not any(q.jobs for q in scope.quirks):
+        bmc, key = reader.address, f'{scope.system.uri} bios'
+        found = history.recall(bmc, key, _YOUNG)
+        if found is None:
+            found = tuple(_bios(reader, scope.system))
+            history.remember(bmc, key, found)
+        yield from found
+
+
+def _tasks(doing: Activity, reset: str | None) -> Iterator[Waiting]:
+    """Tasks and jobs that wait for a reset.
+
+    One at 100 % that is older than the last reset has had it: an iDRAC may
+    never mark such a job as completed (issue 266 of its scripts).
+    """
+    for task in doing.shown:
+        if task_states.phase(task.doc) is not Phase.WAITING:
+            continue
+        began = system_state.moment(task.text('StartTime'))
+        booted = system_state.moment(reset)
+        if task.number('PercentComplete') == 100 and (
+                began is not None and booted is not None
+                and began < booted):
+            continue
+        words = ' '.join(str(task.doc.get(n) or '') for n in (
+            'Name', 'JobType', 'Description'))
+        target = task.text('Payload', 'TargetUri') or ''
+        yield Waiting('task', task.uri, task_states.said(task.doc),
+                      updates=_UPDATES.search(words + target) is not None)
+
+
+def _bios(reader: Reader, system: Fields) -> Iterator[Waiting]:
+    """BIOS attributes that wait."""
+    shown = reader.read(system.link('Bios'), steady=True)
+    where = modes.settings_uri(shown) if shown is not None else None
+    kept = reader.read(where)
+    if shown is None or kept is None:
+        return
+    now, soon = shown.doc.get('Attributes'), kept.doc.get('Attributes')
+    if not isinstance(now, dict) or not isinstance(soon, dict):
+        return
+    changed = [name for name, value in soon.items()
+               if name not in modes.ATTRIBUTES and name in now
+               and _differs(now[name], value)]
+    if changed:
+        names = ', '.join(f'{n} {str(soon[n])[:40]}'
+                          for n in changed[:_NAMED])
+        more = len(changed) - _NAMED
+        yield Waiting('settings', kept.uri, f'BIOS settings {names}' + (
+            f' and {more} more' if more > 0 else ''))
+
+
+def _differs(now: Any, soon: Any) -> bool:
+    """Whether a value that is told, and no password, waits to change."""
+    return soon is not None and now is not None and now != soon and (
+        type(now) is type(soon))

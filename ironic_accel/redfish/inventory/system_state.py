@@ -1,0 +1,138 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The state of the box as a whole: power, completeness, what goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import datetime
+from typing import Literal
+
+from ironic_accel.model.device import Busy
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.inventory.topology import Scope
+
+Power = Literal['on', 'off', 'unknown']
+
+#: Resource.PowerState.
+_POWER: dict[str, Power] = {
+    'On': 'on', 'Off': 'off', 'Paused': 'on', 'PoweringOn': 'unknown',
+    'PoweringOff': 'unknown'}
+
+#: ComputerSystem.BootProgress.LastState before the devices are all there.
+_EARLY = frozenset({
+    'PrimaryProcessorInitializationStarted', 'BusInitializationStarted',
+    'MemoryInitializationStarted', 'SecondaryProcessorInitializationStarted',
+    'PCIResourceConfigStarted'})
+
+#: The same once the host's firmware has counted its devices (BootProgress,
+#: long descriptions of ComputerSystem v1.22).
+_BOOTED = frozenset({
+    'SystemHardwareInitializationComplete', 'SetupEntered',
+    'OSBootStarted', 'OSRunning'})
+
+#: What is said where only a second look tells that a tree has settled.
+UNTOLD = ('the BMC does not tell when the host was last reset: another look '
+          'that shows the same, {:g} s later, settles it')
+
+#: NVIDIA bmcweb, BackgroundCopyStatus.
+_COPYING = frozenset({'Pending', 'InProgress'})
+_COPY_STATES = _COPYING | {'Completed', 'Failed', 'Unknown'}
+
+
+def power(system: Fields) -> Power:
+    """Whether the host is on."""
+    word = system.word('PowerState', known=_POWER, needed=True)
+    return _POWER[word] if word else 'unknown'
+
+
+def boot_mark(system: Fields) -> str | None:
+    """What changes at a host reset: LastResetTime (v1.12), or None."""
+    return system.text('LastResetTime')
+
+
+def since_reset(service: Fields | None, system: Fields) -> float | None:
+    """Seconds since the host's last reset by the BMC's own clock, or None.
+
+    Both times are the BMC's; where they do not go together (the clock was
+    set in between) nothing is known.
+    """
+    if service is None:
+        return None
+    now, then = (moment(service.text('DateTime')),
+                 moment(system.text('LastResetTime')))
+    if now is None or then is None:
+        return None
+    seconds = (now - then).total_seconds()
+    return seconds if seconds >= 0 else None
+
+
+def moment(text: str | None) -> datetime.datetime | None:
+    """A time as a service tells it, or None."""
+    if text is None:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def lacking(scope: Scope, host: Power, age: float | None, same: float,
+            mode: str | None, settings: Settings) -> tuple[str, ...]:
+    """What keeps a tree from being a settled one, in words; empty if none.
+
+    That the host has been up for long completes nothing: it only no longer
+    holds a look back.
+
+    :param age: seconds since the host's last reset, or None.
+    :param same: seconds for which looks have shown the same.
+    :param mode: of a DPU that is the System itself, where it tells one.
+    """
+    if host != 'on':
+        return ('the host is off' if host == 'off' else
+                'the power of the host is between on and off, or not told',)
+    if age is not None and age < settings.warm_up:
+        return (f'the host was reset {int(age)} s ago',)
+    stage = _stage(scope.system)
+    if stage in _EARLY:
+        return (f'the host starts: {stage}',)
+    out = []
+    for one in scope.systems:
+        status = one.doc.get('Status')
+        state = status.get('State') if isinstance(status, dict) else None
+        steady = state == 'StandbyOffline' and mode == 'nic'
+        if state in ('Starting', 'StandbyOffline') and not steady:
+            out.append(f'{one.uri} is {state}')
+    told = age is not None or stage in _BOOTED or mode == 'nic'
+    if not out and not told and same < settings.warm_up:
+        out.append(UNTOLD.format(settings.warm_up))
+    return tuple(out)
+
+
+def _stage(system: Fields) -> str | None:
+    """``BootProgress.LastState`` (ComputerSystem v1.13)."""
+    told = system.doc.get('BootProgress')
+    stage = told.get('LastState') if isinstance(told, dict) else None
+    return stage if isinstance(stage, str) else None
+
+
+def copies(scope: Scope) -> Iterator[Busy]:
+    """Background copies that are under way."""
+    for chassis in scope.chassis.values():
+        state = chassis.word('Oem', 'Nvidia', 'BackgroundCopyStatus',
+                             known=_COPY_STATES)
+        if state in _COPYING:
+            yield Busy('background-copy', chassis.uri,
+                       f'{chassis.uri}: background copy {state}')

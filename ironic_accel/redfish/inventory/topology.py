@@ -1,0 +1,263 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What belongs to one node behind a BMC that may serve several.
+
+The node's own System is given. To it belong the accelerator baseboards
+beside it, the DPUs in its chassis, and the chassis that links (or, where a
+vendor links nothing, names) tie to it. Another host's never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import re
+
+from ironic_accel.model.device import KINDS
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.json_document import stem
+from ironic_accel.redfish.client.read_failures import Role
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+from ironic_accel.redfish.inventory import unread_members
+from ironic_accel.redfish import vendors
+from ironic_accel.redfish.vendors.base import Quirks
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a BMC's tree is one node's.
+
+    :ivar root: the service root.
+    :ivar system: the node's own System.
+    :ivar baseboards: the Systems of its accelerator baseboards.
+    :ivar dpus: the Systems of its DPUs.
+    :ivar chassis: its chassis, by path.
+    :ivar alone: whether it is the only host behind the BMC.
+    :ivar quirks: the vendors' ways of this box.
+    :ivar lost_boards: paths of baseboards that are listed and unread.
+    :ivar lost_chassis: the same of Chassis.
+    """
+
+    root: Fields
+    system: Fields
+    baseboards: tuple[Fields, ...]
+    dpus: tuple[Fields, ...]
+    chassis: Mapping[str, Fields]
+    alone: bool
+    quirks: tuple[Quirks, ...]
+    lost_boards: tuple[str, ...] = ()
+    lost_chassis: tuple[str, ...] = ()
+
+    def levels(self, name: str) -> int:
+        """How deep to expand a resource, by its name in the tables."""
+        return max((q.levels.get(name, 1) for q in self.quirks), default=1)
+
+    @property
+    def systems(self) -> tuple[Fields, ...]:
+        """The Systems whose processors are the node's."""
+        return (self.system, *(b for b in self.baseboards
+                               if b.uri != self.system.uri))
+
+
+def find(reader: Reader, system: str | None) -> Scope:
+    """Find out what is the node's.
+
+    :param system: path or Id of the node's System; None where the BMC has
+        only one host.
+    :raises: BadInput where there is no such System, or more than one to
+        choose from; Unreachable where the BMC does not answer.
+    """
+    root = reader.root()
+    systems, lost = _systems(reader, root)
+    own = _own(reader, root, systems, system)
+    if all(s.uri != own.uri for s in systems):
+        systems = [own, *systems]
+    quirks = vendors.recognise(root, systems, lost)
+    boards = [s for s in systems if _is_baseboard(s.uri, quirks)]
+    dpus = [s for s in systems if is_dpu(s)]
+    hosts = [s.uri for s in systems if s not in boards and s not in dpus]
+    hosts += [u for u in lost if _is_another_host(u, own, quirks)]
+    chassis, unread = _contained(reader, *reader.listing(
+        root.link('Chassis'), Spoils(
+            Role.COLLECTION, (*CARD_KINDS, 'baseboard'), holds=True,
+            optional=False)))
+    alone = set(hosts) <= {own.uri} or own in dpus
+    theirs = [b for b in boards if b.uri != own.uri] if alone else []
+    ours = _chassis(own, theirs, dpus, hosts, chassis, alone)
+    if not alone:
+        theirs = [b for b in boards if _tied(b, ours)]
+    if own in boards:
+        theirs.append(own)
+    scope = Scope(
+        root, own, tuple(theirs),
+        tuple(d for d in dpus if d.uri != own.uri
+              and (_tied(d, ours) or alone)),
+        ours, alone, quirks,
+        tuple(u for u in lost if _is_baseboard(u, quirks)), tuple(unread))
+    unread_members.systems(reader, scope, lost, _is_another_host)
+    unread_members.chassis(reader, scope, chassis, unread)
+    return scope
+
+
+def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:
+    """The Systems that a BMC shows, and those that it only lists."""
+    spoils = Spoils(Role.COLLECTION, KINDS, optional=False)
+    return reader.listing(reader.follow(root, 'Systems', spoils), spoils)
+
+
+def own_uri(reader: Reader, system: str | None) -> str:
+    """Path of the node's own System.
+
+    :raises: as ``find``.
+    """
+    root = reader.root()
+    return _own(reader, root, _systems(reader, root)[0], system).uri
+
+
+def _not_given(reader: Reader, uri: str) -> None:
+    """Raise where a resource was there to be read and was not given.
+
+    :raises: Unreachable.
+    """
+    failure = reader.failures.get(uri)
+    if failure is None or failure.status == 404:
+        return
+    raise Unreachable(
+        f'{uri}: {failure.answer}', error_class=ErrorClass.NEEDS_OPERATOR
+        if failure.status in (401, 403) else ErrorClass.TRANSIENT)
+
+
+def is_dpu(system: Fields) -> bool:
+    """Whether a System is a DPU's own (SystemType, ComputerSystem v1.14)."""
+    return system.doc.get('SystemType') == 'DPU'
+
+
+def _is_baseboard(uri: str, quirks: Iterable[Quirks]) -> bool:
+    name = last(uri)
+    return any(q.baseboard and re.fullmatch(q.baseboard, name)
+               for q in quirks)
+
+
+def _is_another_host(uri: str, own: Fields, quirks: Iterable[Quirks]) -> bool:
+    """Whether a System that is not read is named as the node's own is."""
+    return stem(uri) == stem(own.uri) and uri != own.uri and (
+        not _is_baseboard(uri, quirks))
+
+
+def _own(reader: Reader, root: Fields, systems: list[Fields],
+         wanted: str | None) -> Fields:
+    """The node's own System."""
+    quirks = vendors.ALL
+    if not systems and reader.failures and not (wanted or '').startswith('/'):
+        # It is not the caller's input that is wrong.
+        failures = reader.failures
+        refused = any(f.status in (401, 403) for f in failures.values())
+        said = '; '.join(f'{u}: {f.answer}' for u, f in failures.items())
+        raise Unreachable(
+            f'the BMC shows no System: {said}',
+            error_class=(ErrorClass.NEEDS_OPERATOR if refused
+                         else ErrorClass.TRANSIENT))
+    if not systems and not (wanted or '').startswith('/'):
+        raise BadInput(unread_members.no_system(reader, root))
+    if wanted is None:
+        hosts = [s for s in systems if not is_dpu(s)
+                 and not _is_baseboard(s.uri, quirks)] or systems
+        if len(hosts) == 1:
+            return hosts[0]
+        known = ', '.join(sorted(s.uri for s in systems)) or 'none'
+        raise BadInput('system: none given: expected one of those that the '
+                       f'BMC has: {known}')
+    for system in systems:
+        if wanted in (system.uri, last(system.uri), system.doc.get('Id')):
+            return system
+        if wanted.startswith('/') and normal(wanted) == system.uri:
+            return system
+    known = ', '.join(sorted(s.uri for s in systems)) or 'none'
+    found = reader.read(wanted) if wanted.startswith('/') else None
+    if found is None:
+        for uri in reader.failures:
+            if wanted in (uri, last(uri)) or normal(wanted) == uri:
+                _not_given(reader, uri)
+        raise BadInput(f'system: {wanted!r}: expected one of those that the '
+                       f'BMC has: {known}')
+    return found
+
+
+def _tied(system: Fields, ours: Mapping[str, Fields]) -> bool:
+    """Whether a System stands in one of the chassis."""
+    if any(c in ours for c in system.links('Links', 'Chassis')):
+        return True
+    return any(system.uri in c.links('Links', 'ComputerSystems')
+               for c in ours.values())
+
+
+def _contained(reader: Reader, chassis: list[Fields], unread: list[str]
+               ) -> tuple[list[Fields], list[str]]:
+    """The chassis with those that they contain and no collection lists."""
+    out = {c.uri: c for c in chassis}
+    lost = dict.fromkeys(unread)
+    todo = [u for c in chassis for u in c.links('Links', 'Contains')]
+    while todo:
+        uri = todo.pop()
+        if uri in out or uri in lost:
+            continue
+        shown = reader.read(uri)
+        if shown is None:
+            lost[uri] = None
+            continue
+        out[uri] = shown
+        todo += shown.links('Links', 'Contains')
+    return list(out.values()), list(lost)
+
+
+def _chassis(own: Fields, boards: list[Fields], dpus: list[Fields],
+             hosts: list[str], chassis: list[Fields], alone: bool
+             ) -> dict[str, Fields]:
+    """The node's chassis.
+
+    Those that its Systems name or that name them, and what these contain as
+    long as it is not another host's. Where nothing links the two, a Chassis
+    with the Id of a System is that System's (HPE Cray EX).
+    """
+    everything = {c.uri: c for c in chassis}
+    linked = any(c.doc.get('Links') for c in chassis)
+    if alone and (not linked or len(hosts) <= 1):
+        return everything
+    others = {h for h in hosts if h != own.uri}
+    mine = {own.uri, *(b.uri for b in boards), *(d.uri for d in dpus)}
+    todo = [*own.links('Links', 'Chassis')]
+    todo += [c.uri for c in chassis
+             if mine & set(c.links('Links', 'ComputerSystems'))]
+    if not any(u in everything for u in todo):
+        todo += [c.uri for c in chassis if last(c.uri) == last(own.uri)]
+    found: dict[str, Fields] = {}
+    while todo:
+        uri = todo.pop()
+        one = everything.get(uri)
+        if one is None or uri in found:
+            continue
+        if others & set(one.links('Links', 'ComputerSystems')):
+            continue
+        found[uri] = one
+        todo += one.links('Links', 'Contains')
+        todo += [c.uri for c in chassis
+                 if c.link('Links', 'ContainedBy') == uri]
+    return found

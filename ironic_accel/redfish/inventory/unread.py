@@ -1,0 +1,96 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a look leaves open in the end: what was declared, weighed by history.
+
+A listed sub-resource that is said not to be there often enough is absent;
+one that the operator accepts as unread is a warning; all else stays unread
+with its answer and since when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.redfish.client.getter import Failure
+from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client import read_failures as spoiling
+from ironic_accel.redfish.client.read_failures import NOTHING
+from ironic_accel.redfish.client.read_failures import Role
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_history import TIMES
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+
+
+def settle(reader: Reader, devices: Collection[str], counts: bool,
+           settings: Settings) -> list[Unread]:
+    """What stays unread of a look, and warnings for what does not.
+
+    :param devices: paths of the devices of the inventory; what is about a
+        card that is none of them may hide one.
+    :param counts: whether "not there" counts for the history: the host is
+        on, and nothing is under way.
+    """
+    history = settings.history
+    accepted = {normal(uri) for uri in settings.accept_unread}
+    for uri in reader.read_well:
+        if uri not in reader.failures:
+            history.succeeded(reader.address, uri)
+    out = []
+    for uri, spoils in reader.open.items():
+        if spoils == NOTHING or uri not in reader.failures:
+            continue
+        failure = reader.failures[uri]
+        if uri in accepted and _accepts(reader, uri, spoils, failure):
+            continue
+        if _absent(reader, uri, spoils, failure, counts, settings):
+            continue
+        since = history.failed(reader.address, uri)
+        kinds, about = spoils.kinds, spoils.about
+        if about is not None and about not in devices:
+            kinds = tuple(dict.fromkeys((*kinds, *CARD_KINDS)))
+            about = None
+        out.append(Unread(uri, failure.answer, about, since, kinds,
+                          spoils.facts if about or not spoils.about else (),
+                          spoils.holds))
+    for uri in accepted - set(reader.failures):
+        reader.warn(uri, spoiling.refusal(uri) or 'the operator accepts it '
+                    'as unread (accept_unread); it was not asked for, or '
+                    'was read')
+    return out
+
+
+def _accepts(reader: Reader, uri: str, spoils: Spoils, failure: Failure
+             ) -> bool:
+    wrong = spoiling.refusal(uri)
+    if wrong is None and spoils.role is not Role.PART:
+        wrong = (f'{uri} is {spoils.role.value}: only sub-resources can be '
+                 'accepted')
+    reader.warn(uri, f'cannot be accepted as unread: {wrong}' if wrong else
+                f'the operator accepts it as unread: {failure.answer}')
+    return wrong is None
+
+
+def _absent(reader: Reader, uri: str, spoils: Spoils, failure: Failure,
+            counts: bool, settings: Settings) -> bool:
+    history = settings.history
+    if not spoils.optional or failure.status not in spoiling.NOT_THERE:
+        history.broke(reader.address, uri)
+        return False
+    if not history.is_absent(reader.address, uri, counts):
+        return False
+    reader.warn(uri, f'is listed and not there ({failure.answer}, {TIMES} '
+                'times a minute apart): taken for absent')
+    return True

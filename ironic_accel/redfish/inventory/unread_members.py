@@ -1,0 +1,122 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What Systems and Chassis that are listed and unread leave open.
+
+Like resources have like ids: what a sibling has, one that is not read may
+have too, and what none of them has, it does not hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import re
+from typing import TYPE_CHECKING
+
+from ironic_accel.model.device import KINDS
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.json_document import stem
+from ironic_accel.redfish.client.read_failures import Role
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
+from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+
+if TYPE_CHECKING:
+    from ironic_accel.redfish.inventory.topology import Scope
+
+#: Ids of Systems that are a DPU's own (NVIDIA BlueField BMC, Dell iDRAC, the
+#: DMTF mockup of a SmartNIC).
+_DPU = re.compile(r'bluefield|dpu|soc|nic', re.I)
+
+#: Ids of Chassis that are roots of trust: which card one guards tells whose
+#: a firmware entry is (NVIDIA's bmcweb, ``IRoT_CX8_0``).
+_ROT = re.compile(r'RoT')
+
+#: What kind of BMC it is that has no System, by what its root lists
+#: (ServiceRoot v1.17) and by its Chassis' types (Chassis v1.25).
+_SERVICES = (('PowerEquipment', 'power shelf or PDU'),
+             ('ThermalEquipment', 'cooling unit'))
+_TYPES = {'Shelf': 'shelf', 'Drawer': 'drawer', 'Enclosure': 'enclosure',
+          'PowerShelf': 'power shelf', 'StorageEnclosure':
+          'storage enclosure', 'ImmersionTank': 'immersion tank'}
+
+
+def systems(reader: Reader, scope: Scope, lost: Iterable[str],
+            is_host: Callable[..., bool]) -> None:
+    """Say what Systems leave open that are listed and unread."""
+    for uri in lost:
+        if is_host(uri, scope.system, scope.quirks):
+            continue
+        kinds: tuple[str, ...] = KINDS
+        if uri in scope.lost_boards:
+            # Its processors, and all that hangs on its chassis is theirs.
+            kinds = ('gpu', 'ai', 'fpga', 'baseboard')
+        elif _DPU.search(last(uri)):
+            kinds = ADAPTER_KINDS
+        reader.note(uri, Spoils(
+            Role.DEVICE, kinds, about=uri, optional=False,
+            facts=('presence',) if uri in scope.lost_boards else ()))
+
+
+def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
+            lost: Iterable[str]) -> None:
+    """Say what Chassis leave open that are listed and unread."""
+    known = list(shown)
+    linked = any(c.doc.get('Links') for c in known)
+    main = {uri for system in scope.systems
+            for uri in system.links('Links', 'Chassis')}
+    boards = () if scope.baseboards else ('baseboard',)
+    for uri in lost:
+        if not scope.alone and not linked and last(uri) != last(
+                scope.system.uri):
+            # Chassis are theirs whose name they have.
+            continue
+        # Numbers alone say nothing of what is alike, and what a host sits
+        # in may hold anything.
+        like = [] if stem(uri) == '#' or uri in main else [
+            c for c in known if stem(c.uri) == stem(uri)]
+        adapters = not like or any(c.has('NetworkAdapters') for c in like)
+        cards = all(q.scan_pcie for q in scope.quirks) and (
+            not like or any(c.has('PCIeDevices') for c in like))
+        # A board that only firmware entries show is there where GPUs are.
+        kinds = ((*CARD_KINDS, *boards) if cards
+                 else ADAPTER_KINDS if adapters else ())
+        holds = any(c.has('Oem', 'Nvidia', 'BackgroundCopyStatus')
+                    for c in like)
+        facts = ('firmware',) if _ROT.search(last(uri)) else ()
+        if kinds or holds or facts:
+            reader.note(uri, Spoils(Role.DEVICE, kinds, facts, holds=holds,
+                                    optional=False))
+
+
+def no_system(reader: Reader, root: Fields) -> str:
+    """What a BMC is that has no System, in words.
+
+    Switches, shelves and cooling units have BMCs as well.
+    """
+    shown = reader.members(root.link('Chassis'))
+    what = next((words for key, words in _SERVICES if root.has(key)), None)
+    if what is None:
+        what = next((_TYPES[t] for c in shown if (
+            t := c.text('ChassisType')) in _TYPES), None)
+    if root.has('Fabrics') and what is None:
+        what = 'switch'
+    models = dict.fromkeys(
+        m for c in shown if (m := c.text('Model')) is not None)
+    named = f' ({", ".join(list(models)[:3])})' if models else ''
+    what = what or 'device that is no server'
+    return (f'system: the BMC has no System: it is that of '
+            f'{"an" if what[0] in "aeiou" else "a"} {what}{named}, and has '
+            'no accelerators of a server')

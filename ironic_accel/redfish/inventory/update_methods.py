@@ -1,0 +1,329 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How an image is pushed: styles as data, and the choice among them.
+
+Sources: DMTF UpdateService v1.17 and DSP0266 (multipart push, SimpleUpdate,
+HttpPushUri); NVIDIA bmcweb (``Oem.Nvidia.UpdateOption``, an empty
+``Targets``); the vendors' tables for who wants what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import re
+from typing import Any, Literal
+
+from ironic_accel.model.profile import Image
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.json_document import normal
+from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.vendors.base import NO_PUSH
+from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Reach
+from ironic_accel.redfish.vendors import openbmc
+
+_SIMPLE = '#UpdateService.SimpleUpdate'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Style:
+    """One way to hand an image to an update service.
+
+    :ivar way: ``multipart`` and ``plain`` push it, ``simple`` has the BMC
+        fetch it.
+    :ivar targets: ``named`` writes what is named; with ``empty`` and
+        ``none`` the service writes all that the image is for.
+    :ivar option: NVIDIA's UpdateOption.
+    :ivar force: always with ForceUpdate, which wants the profile's consent.
+    :ivar start: the image is uploaded and checked, and then started by a
+        second request (UpdateService v1.7, StartUpdate).
+    """
+
+    name: str
+    way: Literal['multipart', 'simple', 'plain']
+    targets: Literal['named', 'empty', 'none']
+    option: str | None = None
+    force: bool = False
+    start: bool = False
+
+
+STYLES: Mapping[str, Style] = {s.name: s for s in (
+    Style('multipart-targets', 'multipart', 'named'),
+    Style('multipart-targets-forced', 'multipart', 'named', force=True),
+    Style('multipart-all', 'multipart', 'empty'),
+    Style('multipart-all-forced', 'multipart', 'empty', force=True),
+    Style('multipart-start', 'multipart', 'named', start=True),
+    Style('multipart-plain', 'multipart', 'none'),
+    Style('multipart-stage-only', 'multipart', 'named', 'StageOnly'),
+    Style('multipart-stage-activate', 'multipart', 'named',
+          'StageAndActivate'),
+    Style('simple-targets', 'simple', 'named'),
+    Style('simple-plain', 'simple', 'none'),
+    Style('http-push', 'plain', 'none'),
+)}
+
+#: What is tried where no vendor's table says otherwise, the best first.
+_GENERIC = (*openbmc.PUSHES,
+            PushChoice(r'.+', 'multipart-targets'),
+            PushChoice(r'.+', 'multipart-start'),
+            PushChoice(r'.+', 'simple-targets'),
+            PushChoice(r'.+', 'http-push'))
+
+#: Apply times that a push by one request can have: the others want a second
+#: one (StartUpdate), or wait for a time of day.
+_TIMES = ('Immediate', 'OnReset')
+
+#: That of an upload that a second request starts.
+ON_START = 'OnStartUpdateRequest'
+
+_START = '#UpdateService.StartUpdate'
+
+#: The row of a style that no table has.
+_NO_ROW = PushChoice(r'.+', NO_PUSH)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """The style for a component, and what its service wants of it.
+
+    :ivar instead: paths to name as targets instead of the component.
+    :ivar row: the row of the table that it is from; one with nothing in it
+        where the profile chose.
+    """
+
+    style: Style
+    instead: tuple[str, ...] = ()
+    row: PushChoice = _NO_ROW
+
+    @property
+    def covers(self) -> str:
+        """Matches the Ids of what a push without own targets may write."""
+        return self.row.covers
+
+    @property
+    def reach(self) -> Reach:
+        """What a push may write."""
+        if self.style.targets != 'named':
+            return self.row.reach if self.row.reach == 'like' else 'covered'
+        if self.instead:
+            return 'covered'
+        return self.row.reach or 'like'
+
+    def lane(self, entry_id: str) -> str:
+        """Components of one lane can go in one push."""
+        parts = [self.style.name, *map(last, self.instead)]
+        if self.row.most == 1 and not self.instead and (
+                self.style.targets == 'named'):
+            parts.append(entry_id)
+        return '/'.join(parts)
+
+
+def offers(service: Fields, style: Style, settings: Settings) -> bool:
+    """Whether an update service takes a style."""
+    if service.flag('ServiceEnabled') is False:
+        return False
+    times = _apply_times(style, service)
+    if style.start and start_uri(service) is None:
+        return False
+    if times and not set(times) & set((ON_START,) if style.start
+                                      else _TIMES):
+        return False
+    if style.way == 'multipart':
+        return service.has('MultipartHttpPushUri')
+    if style.way == 'plain':
+        return service.has('HttpPushUri')
+    return (settings.image_uri is not None
+            and service.part('Actions', _SIMPLE).has('target'))
+
+
+def choose(service: Fields, entry: str, entries: Iterable[Fields],
+           quirks: Sequence[Quirks], settings: Settings,
+           info: Fields | None = None) -> Choice | None:
+    """How an entry of the FirmwareInventory is written, or None.
+
+    The first row that covers it and whose style is offered counts.
+
+    :param entry: path of the entry.
+    :param info: the ActionInfo of SimpleUpdate, where there is one.
+    """
+    there = {last(e.uri): e.uri for e in entries}
+    rows = [row for quirk in quirks for row in quirk.pushes]
+    for row in (*rows, *_GENERIC):
+        if not re.fullmatch(row.covers, last(entry)) or not _is_for(
+                row, service):
+            continue
+        if row.style == NO_PUSH:
+            return None
+        style = STYLES[row.style]
+        instead = tuple(there[t] for t in row.targets if t in there)
+        if offers(service, style, settings) and _may_be_named(
+                style, instead or (entry,), info):
+            return Choice(style, instead, row)
+    return None
+
+
+def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
+    """Why no push of an entry is known to work, in words; may be empty."""
+    row = next((r for q in quirks for r in q.pushes
+                if r.style == NO_PUSH and r.why and _is_for(r, service)
+                and re.fullmatch(r.covers, last(entry))), None)
+    if row is not None and service.has('HttpPushUri') and (
+            not service.has('MultipartHttpPushUri')):
+        return f'this BMC {row.why}'
+    if service.flag('ServiceEnabled') is False:
+        return 'the update service is not enabled'
+    for style in STYLES.values():
+        times = _apply_times(style, service)
+        if times and not set(times) & {*_TIMES}:
+            return ('this BMC starts an upload only with '
+                    f'{" or ".join(times)}')
+    return ''
+
+
+def start_uri(service: Fields) -> str | None:
+    """Where an upload is started (UpdateService v1.7)."""
+    return service.target('Actions', _START, 'target')
+
+
+def row_for(entry: str, style: Style, service: Fields,
+            quirks: Sequence[Quirks]) -> PushChoice | None:
+    """The row of the tables for a style that somebody else chose."""
+    rows = [row for quirk in quirks for row in quirk.pushes]
+    return next((row for row in (*rows, *openbmc.PUSHES)
+                 if row.style == style.name and _is_for(row, service)
+                 and re.fullmatch(row.covers, last(entry))), None)
+
+
+def _is_for(row: PushChoice, service: Fields) -> bool:
+    """Whether a row is for a service, by its push URIs."""
+    if row.push_uri is None:
+        return True
+    return any(uri is not None and re.fullmatch(row.push_uri, normal(uri))
+               for uri in (service.text('MultipartHttpPushUri'),
+                           service.text('HttpPushUri')))
+
+
+def _may_be_named(style: Style, targets: Sequence[str],
+                  info: Fields | None) -> bool:
+    """Whether an ActionInfo lets entries be named, where it lists any."""
+    if style.way != 'simple' or style.targets != 'named':
+        return True
+    allowed = _allowed(info, 'Targets')
+    return not allowed or {normal(t) for t in targets} <= {
+        normal(a) for a in allowed}
+
+
+def info_uri(service: Fields) -> str | None:
+    """Path of the ActionInfo of SimpleUpdate, if it has one."""
+    found = service.text('Actions', _SIMPLE, '@Redfish.ActionInfo')
+    return normal(found) if found else None
+
+
+def _allowed(info: Fields | None, parameter: str) -> list[str]:
+    """The values that an ActionInfo (v1.1) lists for a parameter."""
+    for one in info.parts('Parameters') if info is not None else ():
+        if one.text('Name') == parameter:
+            return one.texts('AllowableValues')
+    return []
+
+
+def parameters(choice: Choice, targets: Sequence[str], force: bool,
+               service: Fields) -> dict[str, Any]:
+    """The UpdateParameters of a push, or the body of SimpleUpdate."""
+    style, row = choice.style, choice.row
+    out: dict[str, Any] = {}
+    if style.targets == 'named':
+        out['Targets'] = list(targets)
+    elif style.targets == 'empty':
+        out['Targets'] = []
+    if (force or style.force) and not row.bare:
+        out['ForceUpdate'] = True
+    if style.option:
+        out['Oem'] = {'Nvidia': {'UpdateOption': style.option}}
+    when = apply_time(choice, service)
+    if when is not None:
+        out['@Redfish.OperationApplyTime'] = when
+    return out
+
+
+def apply_time(choice: Choice, service: Fields) -> str | None:
+    """When a push asks to be applied; None leaves it to the service.
+
+    What its row wants counts, unless the service lists others and not that.
+    """
+    if choice.style.start:
+        return ON_START
+    listed = _apply_times(choice.style, service)
+    wanted = choice.row.apply_time
+    if wanted is not None and (not listed or wanted in listed):
+        return wanted
+    return next((t for t in _TIMES if t in listed), None)
+
+
+def _apply_times(style: Style, service: Fields) -> list[str]:
+    """Apply times that the service lists for a way of pushing."""
+    note = '@Redfish.OperationApplyTimeSupport'
+    if style.way == 'multipart':
+        return service.texts(f'MultipartHttpPushUri{note}',
+                             'SupportedValues')
+    if style.way == 'simple':
+        return service.texts('Actions', _SIMPLE, note, 'SupportedValues')
+    return []
+
+
+def push_uri(style: Style, service: Fields) -> str | None:
+    """Where a style's request goes, as the service gives it (its slash)."""
+    if style.way == 'multipart':
+        return service.target('MultipartHttpPushUri')
+    if style.way == 'plain':
+        return service.target('HttpPushUri')
+    return service.target('Actions', _SIMPLE, 'target')
+
+
+def transfer_protocol(service: Fields, uri: str,
+                      info: Fields | None = None) -> str | None:
+    """The TransferProtocol of an image's URI, where one is asked for.
+
+    Services list them at the action, or in its ActionInfo alone.
+    """
+    allowed = service.texts(
+        'Actions', _SIMPLE, 'TransferProtocol@Redfish.AllowableValues')
+    allowed = allowed or _allowed(info, 'TransferProtocol')
+    scheme = uri.split(':', 1)[0].upper()
+    return scheme if scheme in allowed else None
+
+
+def covers(choice: Choice, entry_id: str) -> bool:
+    """Whether a push of this choice may write an entry."""
+    return re.fullmatch(choice.covers, entry_id) is not None
+
+
+def matches(patterns: Iterable[str], entry_id: str) -> bool:
+    """Whether an Id matches one of some patterns."""
+    return any(re.fullmatch(p, entry_id) for p in patterns)
+
+
+def file_name(image_path: str, spec: Image | None) -> str:
+    """The name of an image as a service is told it.
+
+    That of the profile's URL, which keeps the suffix that some services go
+    by; a cached file is named by its digest.
+    """
+    name = (spec.url if spec else image_path).split('?', 1)[0]
+    name = re.sub(r'[^A-Za-z0-9._-]', '_', name.rsplit('/', 1)[-1])
+    return name.lstrip('.')[-120:] or 'image.bin'

@@ -1,0 +1,120 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Versions that devices tell themselves, where no firmware entry does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Component
+from ironic_accel.model import version
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory.components import DEFAULT
+from ironic_accel.redfish.inventory.device_builder import ADDITIONAL
+from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.firmware import kind_of
+from ironic_accel.redfish.inventory.topology import Scope
+
+def additional(shown: Fields) -> dict[str, str]:
+    """Versions beside the firmware's own, by our names for them.
+
+    :param shown: an object AdditionalFirmwareVersions.
+    """
+    found = {name: shown.text(key) for key, name in ADDITIONAL.items()}
+    return {name: text for name, text in found.items() if text}
+
+
+def learn(reader: Reader, scope: Scope, found: Found, catalog: Catalog
+          ) -> None:
+    """Versions that the device itself tells, where no entry does.
+
+    Those beside its firmware's own are to be read only: there is nothing
+    that an image of one could be written to.
+    """
+    kind = kind_of(found, catalog)
+    _own_version(reader, scope, found, DEFAULT.get(kind))
+    for name, text in found.more_versions.items():
+        if catalog.base_name(kind, name) and found.component(name) is None:
+            found.components.append(Component(
+                name, f'{last(found.uri)}#{name}', text, updateable=False,
+                uri=found.uri))
+
+
+def _own_version(reader: Reader, scope: Scope, found: Found,
+                 name: str | None) -> None:
+    if name is None:
+        return
+    part = found.component(name)
+    told = found.versions
+    if not told and part is None:
+        told = _oem_versions(reader, scope, found, name)
+    if not told:
+        return
+    if part is None and any(c.running == told[0][1]
+                            for c in found.components):
+        # The device tells the version of a component of another name.
+        return
+    if part is None:
+        part = Component(name, last(found.uri), uri=found.uri)
+        found.components.append(part)
+    found.components[found.components.index(part)] = _witnessed(
+        part, told, found.hint not in ('nic', 'dpu'))
+
+
+def _witnessed(part: Component, told: list[tuple[str, str]], exact: bool
+               ) -> Component:
+    """A component with what its device's own resources say runs.
+
+    Two that say different things prove neither.
+
+    :param exact: whether they tell the version of this very firmware, and
+        not that of a package with it in it.
+    """
+    if part.doubt:
+        return dataclasses.replace(part, doubt=tuple(dict.fromkeys(
+            (*part.doubt, *(f'{uri}: {v}' for uri, v in told)))))
+    if part.running is None:
+        seen = dict.fromkeys(v for _, v in told)
+        if len(seen) == 1 or not exact:
+            return dataclasses.replace(part, running=told[0][1])
+    else:
+        told = [(part.uri or part.id, part.running), *told]
+        if not exact or all(version.same(part.running, v) or
+                            v.lower() == part.running.lower()
+                            for _, v in told):
+            return part
+    return dataclasses.replace(part, running=None, doubt=tuple(
+        dict.fromkeys(f'{uri}: {v}' for uri, v in told)))
+
+
+def _oem_versions(reader: Reader, scope: Scope, found: Found, name: str
+                  ) -> list[tuple[str, str]]:
+    for quirk in scope.quirks:
+        for row in quirk.oem_firmware:
+            if row.component != name:
+                continue
+            fact = Spoils(facts=(f'firmware:{name}',), about=found.uri)
+            shown, lost = reader.listing(
+                scope.system.link(*row.collection), fact)
+            for uri in lost:
+                if last(uri) == last(found.uri):
+                    reader.note(uri, fact)
+            for one in shown:
+                if one.text(row.id) == last(found.uri):
+                    told = one.text(row.version)
+                    return [(one.uri, told)] if told else []
+    return []

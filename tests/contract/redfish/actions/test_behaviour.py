@@ -1,0 +1,259 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Whole runs against BMCs that behave as public reports say of real ones.
+
+Each kind in its variants; ``COVERED`` says where the ones are that have
+tests of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+
+from ironic_accel.converge import outcome
+from ironic_accel.converge.timeouts import Pace
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.twin.faults import Fault
+from tests.contract.machine import Machine
+from tests.contract.machine import machine
+from tests.contract.redfish.actions.test_updates import harmless
+from tests.contract.redfish.actions.test_updates import NEW
+from tests.contract.redfish.actions.test_updates import profile
+
+HGX = '/redfish/v1/Systems/HGX_Baseboard_0'
+
+#: What a BMC does, and the tests of that kind.
+COVERED = {
+    'the GPU tray is away': [f'{__name__}:test_a_tray_that_is_away_'],
+    'one device is unread for good': [
+        f'{__name__}:test_one_gpu_that_is_unread_'],
+    'every processor is unread on a host that is up': [
+        f'{__name__}:test_no_gpu_that_is_read_'],
+    'the task service is away': [f'{__name__}:test_tasks_that_nobody_reads_'],
+    'a push is answered without a task': [
+        f'{__name__}:test_a_flash_that_no_answer_names_',
+        'tests.contract.redfish.actions.test_updates:test_one_push_whatever_'],
+    'a DPU in NIC mode is StandbyOffline': [
+        f'{__name__}:test_a_card_in_nic_mode_'],
+    'a task waits for a reset': [
+        'tests.contract.redfish.actions.test_updates:test_an_update_that_waits_',
+        'tests.contract.redfish.actions.test_others_staged:'
+        'test_an_update_of_ours_that_waits_'],
+    'If-Match is wanted in an odd form': [
+        'tests.contract.redfish.actions.test_settings:test_a_service_gets_the_form'],
+    'On is answered not now': [
+        'tests.contract.redfish.actions.test_system_power:test_a_cycle_goes_on_',
+        'tests.contract.redfish.actions.test_system_power:test_a_reset_that_is_answered_'],
+    'one Target a push': [
+        'tests.contract.redfish.actions.test_updates:test_a_service_that_takes_one_',
+        'tests.contract.redfish.actions.test_updates:test_two_targets_never_'],
+    'a push of the profile\'s own style': [
+        'tests.contract.redfish.actions.test_updates:test_a_profile_s_own_push_',
+        'tests.contract.redfish.actions.test_updates:test_what_a_push_writes_'],
+    'Targets are ignored': [
+        'tests.contract.redfish.actions.test_updates:test_targets_that_are_ignored_',
+        'tests.contract.redfish.actions.test_updates:test_dell_writes_what_is_like_'],
+    'a redirect to another host': [
+        'tests.security.test_origin:test_a_redirect_'],
+    'an entry that is Absent': [
+        'tests.contract.redfish.inventory.test_cases:test_an_absent_entry_'],
+    'a state in which a device does not work': [
+        'tests.contract.redfish.inventory.test_cases:test_states_in_which_'],
+}
+
+
+@pytest.mark.parametrize('behaviour', COVERED)
+def test_every_behaviour_has_tests(behaviour: str) -> None:
+    for name in COVERED[behaviour]:
+        module, _, prefix = name.partition(':')
+        found = [n for n in vars(importlib.import_module(module))
+                 if n.startswith(prefix)]
+        assert found, name
+
+
+def ends(box: Machine, asked: str, within: float) -> outcome.Failed:
+    """The run fails as one that may pass, in time, and touches nothing."""
+    box.pace = SELDOM
+    began = box.clock.now()
+    out = box.run(asked)
+    assert isinstance(out, outcome.Failed), out
+    assert out.error.error_class is ErrorClass.TRANSIENT
+    assert box.clock.now() - began < within
+    ledger = box.box.ledger
+    assert (ledger.pushes, ledger.writes, ledger.resets) == ([], [], [])
+    return out
+
+
+def lifted(box: Machine, fault: Fault, after: float) -> None:
+    box.box.timeline.after(after, lambda: box.box.faults.lift(fault), 'over')
+
+
+def singly(box: Machine) -> None:
+    """A BMC that does not offer ``$expand``."""
+    backend = box.backend
+    box.backend = RedfishBackend(
+        backend._connector, backend._system, catalog=box.known,
+        settings=dataclasses.replace(backend._settings, expand=False))
+
+
+ECC = """
+profile: 1
+name: ecc
+devices:
+  gpus:
+    match: {kind: gpu}
+    count: %s
+    modes: {ecc: disabled}
+"""
+#: Looks at a box that never answers well need not be many.
+SELDOM = Pace(poll=60, look=600)
+COUNTS = ['8', '{min: 0}', '{min: 1}']
+
+
+@pytest.mark.parametrize('fault', [
+    ('hmc-down', None, None), ('status', '503', f'{HGX}$'),
+    ('status', '404', f'{HGX}$'), ('body', '503:{"error": "busy"}', HGX),
+    ('empty', None, f'{HGX}$')])
+@pytest.mark.parametrize('count', COUNTS[1:])
+def test_a_tray_that_is_away_for_good_proves_nothing(
+        tmp_path: Path, fault: tuple[str, str | None, str | None],
+        count: str) -> None:
+    with machine('hgx-h100', tmp_path) as box:
+        box.box.faults.add(*fault)
+        # What its chassis copy cannot be told either, which holds for longer.
+        out = ends(box, ECC % count, 6600)
+        assert 'HGX_' in str(out.error)
+
+
+@pytest.mark.parametrize('minutes', [1, 25])
+def test_a_tray_that_is_away_for_minutes_is_waited_for(
+        tmp_path: Path, minutes: int) -> None:
+    """At the beginning, and after our own auxiliary cycle."""
+    with machine('hgx-h100', tmp_path) as box:
+        box.pace = Pace(poll=60, look=120)
+        lifted(box, box.box.faults.add('hmc-down'), 60 * minutes)
+        power = box.power
+
+        def cycles(kind: str) -> None:
+            power(kind)
+            if kind == 'aux':
+                lifted(box, box.box.faults.add('hmc-down'), 60 * minutes)
+
+        box.power = cycles  # type: ignore[method-assign]
+        out = box.run(profile(box.image({'gpu': NEW})))
+        assert isinstance(out, outcome.Converged), out
+        assert len(out.proofs) == 8
+        assert len(box.box.ledger.pushes) == 1
+        harmless(box)
+
+
+@pytest.mark.parametrize('fault', [
+    ('status', '500'), ('status', '404'), ('cut', None), ('empty', None),
+    ('body', '{"error": "busy"}')])
+@pytest.mark.parametrize('count', COUNTS[1:])
+def test_one_gpu_that_is_unread_is_not_left_out_of_a_proof(
+        tmp_path: Path, fault: tuple[str, str | None], count: str) -> None:
+    with machine('hgx-h100', tmp_path) as box:
+        singly(box)
+        box.box.faults.add(*fault, f'{HGX}/Processors/GPU_SXM_4$')
+        out = ends(box, ECC % count, 3000)
+        assert 'GPU_SXM_4' in str(out.error)
+        # What it could not change goes on.
+        board = box.run("""
+profile: 1
+name: board
+devices:
+  board:
+    match: {kind: baseboard}
+    count: 1
+    firmware: {fpga: {version: "3.09"}}
+""")
+        assert not isinstance(board, outcome.Failed), board
+
+
+@pytest.mark.parametrize('box_name', ['hgx-h100', 'pcie-a100'])
+@pytest.mark.parametrize('status', ['503', '404'])
+@pytest.mark.parametrize('count', COUNTS[:2])
+def test_no_gpu_that_is_read_is_no_gpu_that_is_there(
+        tmp_path: Path, box_name: str, status: str, count: str) -> None:
+    """However long the host has been up."""
+    with machine(box_name, tmp_path) as box:
+        singly(box)
+        box.clock.advance(7200)
+        box.box.faults.add('status', status, '/Processors/GPU')
+        ends(box, ECC % count, 3000)
+
+
+@pytest.mark.parametrize('fault', [
+    ('tasks-down', None, None), ('status', '500', '/TaskService/Tasks$'),
+    ('empty', None, '/TaskService$'), ('cut', None, '/TaskService/Tasks$')])
+@pytest.mark.parametrize('what', ['burn', 'mode'])
+def test_tasks_that_nobody_reads_are_as_good_as_running(
+        tmp_path: Path, fault: tuple[str, str | None, str | None],
+        what: str) -> None:
+    """Somebody else's update runs all the while."""
+    with machine('hgx-h100', tmp_path) as box:
+        box.box.misbehave('foreign-task=86400')
+        box.box.faults.add(*fault)
+        asked = (profile(box.image({'gpu': NEW})) if what == 'burn'
+                 else ECC % '8')
+        out = ends(box, asked, 6600)
+        assert 'TaskService' in str(out.error)
+        assert box.box.ledger.violations == []
+
+
+@pytest.mark.parametrize('answer', [
+    ('success', None), ('bare', '200'), ('bare', '202'), ('bare', '204')])
+@pytest.mark.parametrize('minutes', [1, 40])
+def test_a_flash_that_no_answer_names_is_waited_for(
+        tmp_path: Path, answer: tuple[str, str | None], minutes: int) -> None:
+    """One push, and no power is cut before the device shows the version."""
+    with machine('hgx-h100', tmp_path,
+                 timing={'flash': 60.0 * minutes}) as box:
+        box.box.faults.add(*answer)
+        for task in ('task-purged', 'task-purged'):
+            box.box.faults.add(task)
+        out = box.run(profile(box.image({'gpu': NEW}),
+                              'limits: {minutes: 600}'))
+        assert isinstance(out, outcome.Converged), out
+        assert len(box.box.ledger.pushes) == 1
+        harmless(box)
+
+
+CARD = """
+profile: 1
+name: card
+devices:
+  dpus:
+    match: {kind: dpu}
+    modes: {mode: %s}
+limits: {reset: power-cycle}
+"""
+
+
+@pytest.mark.parametrize('fault', ['nic-mode-offline', None])
+def test_a_card_in_nic_mode_is_set_there_and_back(
+        tmp_path: Path, fault: str | None) -> None:
+    """BlueField-3: Paused and StandbyOffline for good in that mode."""
+    with machine('bluefield-3', tmp_path) as box:
+        if fault is not None:
+            box.box.faults.add(fault)
+        for mode in ('nic', 'nic', 'dpu', 'nic'):
+            out = box.run(CARD % mode)
+            assert isinstance(out, outcome.Converged), (mode, out)
+        assert box.box.ledger.violations == []

@@ -1,0 +1,373 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Pushes as services really take them: what is planned is what is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ironic_accel.converge import outcome
+from ironic_accel.converge.ports import Ready
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+from ironic_accel import twin
+from ironic_accel.twin import images
+from tests.contract.machine import Machine
+from tests.contract.machine import machine
+from tests.contract.redfish.actions.test_device_reset import box_with
+from tests.contract.redfish import burning
+from tests.contract.redfish.conftest import Start
+from tests.contract.redfish.inventory.test_systems import nic_image
+from tests.contract.redfish import look
+
+NEW = '96.00.A6.00.01'
+SERVICE = '/redfish/v1/UpdateService'
+
+
+def profile(digest: str, more: str = '', match: str = 'kind: gpu',
+            push: str = '', url: str = 'file:///i/bundle') -> str:
+    """GPU firmware of the twin's HGX H100."""
+    return f"""
+profile: 1
+name: gpus
+images:
+  bundle:
+    url: {url}
+    sha256: {digest}
+    fits: {{board: "HGX H100 8-GPU"}}
+    {push}
+devices:
+  gpus:
+    match: {{{match}}}
+    firmware: {{gpu: {{version: "{NEW}", image: bundle}}}}
+{more}"""
+
+
+def harmless(box: Machine, burns: int = 1) -> None:
+    """Nothing was cut, and every component was written so many times."""
+    assert not box.box.ledger.violations
+    assert set(box.box.ledger.burns().values()) == {burns}
+
+
+@pytest.mark.parametrize('fault', [
+    ('success', None), ('bare', '200'), ('bare', '202'), ('bare', '204'),
+    ('monitor-error', None), ('task-purged', None), ('jobs', None),
+    ('task-forgotten', '120')])
+def test_one_push_whatever_the_answer_names(
+        tmp_path: Path, fault: tuple[str, str | None]) -> None:
+    """No task, no Location, a job, a monitor with an error: the device
+    tells, and nothing is cut or sent again until it does."""
+    with machine('hgx-h100', tmp_path) as box:
+        box.box.faults.add(*fault)
+        out = box.run(profile(box.image({'gpu': NEW})))
+        assert isinstance(out, outcome.Converged), out
+        assert len(box.box.ledger.pushes) == 1
+        harmless(box)
+
+
+def _two_cards(folder: Path) -> Path:
+    """The shipped PCIe box with two ConnectX-7."""
+    shipped = Path(twin.__file__).parent / 'boxes' / 'pcie-a100.yaml'
+    spec = yaml.safe_load(shipped.read_text())
+    cards = spec['hosts'][0]['adapters']
+    cards.append({**cards[-1], 'id': 'NIC7', 'serial': 'MT2245X00003',
+                  'firmware': 'NIC7_ConnectX-7',
+                  'part_number': 'MCX755106AC-HEAT',
+                  'macs': ['a0:88:c2:00:00:30']})
+    path = folder / 'box.yaml'
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def cards(digest: str, match: str, count: int) -> str:
+    """Firmware of some of them."""
+    return f"""
+profile: 1
+name: cards
+images:
+  fw:
+    url: file:///i/fw
+    sha256: {digest}
+    fits: {{psid: MT_0000000834}}
+devices:
+  cards:
+    match: {{{match}}}
+    count: {count}
+    firmware: {{nic: {{version: "28.43.1014", image: fw}}}}
+"""
+
+
+def test_a_service_that_takes_one_target_gets_one(tmp_path: Path) -> None:
+    """bmcweb: push by push, each with the target of its component."""
+    with machine(_two_cards(tmp_path), tmp_path) as box:
+        box.box.faults.add('one-target')
+        digest = images.mlnx_image(tmp_path / 'fw', '28.43.1014',
+                                   'MT_0000000834')
+        out = box.run(cards(digest, 'kind: nic', 2))
+        assert isinstance(out, outcome.Converged), out
+        pushes = box.box.ledger.pushes
+        assert [len(p.targets or ()) for p in pushes] == [1, 1]
+        assert len({p.targets for p in pushes}) == 2
+        harmless(box)
+
+
+def test_an_update_that_waits_for_a_reset_has_landed(
+        tmp_path: Path) -> None:
+    """UserIntervention, 100 %, until the host is reset: by us."""
+    with machine('hgx-h100', tmp_path) as box:
+        box.box.faults.add('task-waits')
+        out = box.run(profile(box.image({'gpu': NEW})))
+        assert isinstance(out, outcome.Converged), out
+        assert len(box.box.ledger.pushes) == 1
+        assert box.clock.now() < 7200
+        harmless(box)
+
+
+def test_targets_that_are_ignored_write_nothing_without_consent(
+        tmp_path: Path) -> None:
+    with machine(_two_cards(tmp_path), tmp_path) as box:
+        strange(box)
+        box.box.faults.add('targets-ignored')
+        digest = images.mlnx_image(tmp_path / 'fw', '28.43.1014',
+                                   'MT_0000000834')
+        asked = cards(digest, 'kind: nic, part_number: MCX755106AC-HEAT', 1)
+        refused = box.run(asked)
+        assert isinstance(refused, outcome.Refused), refused
+        assert 'collateral' in refused.plan.refused[0].reason
+        assert box.box.ledger.pushes == []
+        # All of them are asked for with the same image: no consent wanted.
+        out = box.run(cards(digest, 'kind: nic', 2))
+        assert isinstance(out, outcome.Converged), out
+        assert len(box.box.ledger.pushes) == 1
+        harmless(box)
+
+
+def test_two_targets_never_go_to_a_service_that_takes_one(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig(box_with(tmp_path, 'action'))
+    gpus = burning.gpus(at.backend.observe())
+    image = burning.bundle(tmp_path, gpu=NEW)
+    with pytest.raises(Rejected, match='takes 1 target a push'):
+        at.backend.start(burning.planned(
+            at.backend, {(g, 'gpu'): NEW for g in gpus}), image)
+    assert at.box.ledger.pushes == []
+
+
+STYLES = ['multipart-all', 'multipart-plain', 'http-push']
+
+
+@pytest.mark.parametrize('style', STYLES)
+def test_a_profile_s_own_push_is_planned_by_what_it_writes(
+        tmp_path: Path, style: str) -> None:
+    """It names nothing: the cards that no group selects are written too."""
+    push = f'push: {{style: {style}}}'
+    with machine('hgx-h100', tmp_path) as box:
+        digest = box.image({'gpu': NEW})
+        place = next(d.location for d in box.backend.observe().devices
+                     if d.kind == 'gpu')
+        one = f'kind: gpu, location: "{place}"'
+        refused = box.run(profile(digest, match=one, push=push))
+        assert isinstance(refused, outcome.Refused), refused
+        reason = refused.plan.refused[0].reason
+        assert 'the profile has to allow collateral' in reason
+        assert box.box.ledger.pushes == []
+        out = box.run(profile(digest, 'allow: [collateral]', one, push))
+        assert isinstance(out, outcome.Converged), out
+        assert len(box.box.ledger.pushes) == 1
+        assert len(box.box.ledger.burns()) == 8
+
+
+@pytest.mark.parametrize(('push', 'also'), [
+    (None, 0), (Push('multipart-targets'), 0),
+    (Push('multipart-targets-forced'), 0), (Push('multipart-all'), None),
+    (Push('multipart-plain'), None), (Push('http-push'), None),
+    (Push('multipart-targets', (f'{SERVICE}/FirmwareInventory/'
+                                'HGX_FW_GPU_SXM_2',)), 1),
+    (Push('multipart-targets', ('/redfish/v1/Chassis/HGX_Chassis_0',)),
+     None),
+    (Push('multipart-targets', ()), 0),
+    (Push('pigeon'), 'refused'), (Push('simple-targets'), 'refused')])
+def test_what_a_push_writes_besides(
+        rig: Start, push: Push | None, also: Any) -> None:
+    """0: nothing; None: all that can be written."""
+    at = rig('hgx-h100', 'System_0')
+    inventory = at.backend.observe()
+    gpu = burning.gpus(inventory)[0]
+    way, = at.backend.ways(inventory, (push,) if push else ())
+    burn = way.burns[gpu, 'gpu']
+    told = burn.also_writes if push is None else burn.pushes[push]
+    if also == 'refused':
+        assert told is None
+        return
+    assert told is not None
+    everything = {r for r in way.burns if r != (gpu, 'gpu')}
+    if also is None:
+        assert everything <= set(told)
+    else:
+        assert len(told) == also
+    assert (gpu, 'gpu') not in told
+
+
+@pytest.mark.parametrize('also', [True, False])
+def test_a_write_that_would_be_more_than_planned_is_not_sent(
+        rig: Start, tmp_path: Path, also: bool) -> None:
+    at = rig('pcie-a100')
+    dpu = look.one(at.backend.observe(), 'dpu')
+    image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
+    spec = Image('fw', 'file:///fw', image.sha256, {}, Push('multipart-all'))
+    action = burning.planned(at.backend, {(dpu.id, 'nic'): '32.43.1014'},
+                             spec.push if also else None)
+    if also:
+        at.backend.start(action, image, spec)
+        assert len(at.box.ledger.pushes) == 1
+        return
+    with pytest.raises(Rejected, match='the plan does not have'):
+        at.backend.start(action, image, spec)
+    assert [r for r in at.box.ledger.requests if r.method == 'POST'] == []
+
+
+def strange(at: Any, **more: Any) -> None:
+    """An update service that no table knows."""
+    doc = look.document(at.box, SERVICE)
+    doc['MultipartHttpPushUri'] = '/redfish/v1/UpdateService/put-it-here'
+    doc.pop('HttpPushUri', None)
+    doc |= more
+    at.box.documents.put(SERVICE, doc)
+
+
+def test_targets_of_an_unknown_service_are_not_believed(
+        rig: Start, tmp_path: Path) -> None:
+    """Every like device may be written: both GPUs, no other card."""
+    at = rig(box_with(tmp_path, 'action'))
+    strange(at)
+    inventory = at.backend.observe()
+    one, two = burning.gpus(inventory)
+    way, = at.backend.ways(inventory)
+    assert way.burns[one, 'gpu'].also_writes == ((two, 'gpu'),)
+    assert way.burns[two, 'gpu'].also_writes == ((one, 'gpu'),)
+    dpu = look.one(inventory, 'dpu')
+    assert way.burns[dpu.id, 'nic'].also_writes == ()
+
+
+@pytest.mark.parametrize(('times', 'way'), [
+    (['Immediate', 'OnReset'], 'Immediate'), (['OnReset'], 'OnReset'),
+    (['OnStartUpdateRequest'], None),
+    (['AtMaintenanceWindowStart', 'OnStartUpdateRequest'], None), ([], '')])
+def test_a_push_that_wants_a_second_request_is_not_begun_without_one(
+        rig: Start, tmp_path: Path, times: list[str], way: str | None
+        ) -> None:
+    """The upload alone flashes nothing: StartUpdate does, and is not there.
+    """
+    at = rig(box_with(tmp_path, 'action'))
+    note = 'MultipartHttpPushUri@Redfish.OperationApplyTimeSupport'
+    strange(at, Actions={}, **{note: {
+        '@odata.type': '#Settings.v1_3_3.OperationApplyTimeSupport',
+        'SupportedValues': times}})
+    inventory = at.backend.observe()
+    found, = at.backend.ways(inventory)
+    assert bool(found.burns) is (way is not None)
+
+
+def test_dell_writes_what_is_like_it_and_waits_for_the_reset(
+        rig: Start, captures: Path) -> None:
+    at = rig(captures / 'dell-r750-h100.tar.gz')
+    inventory = at.backend.observe()
+    way, = at.backend.ways(inventory)
+    dpu = look.one(inventory, 'dpu')
+    burn = way.burns[dpu.id, 'nic']
+    assert '/multipart-all' in burn.lane
+    # The other port of one card is no other device.
+    assert all('InfiniBand.Slot.7' not in name
+               for b in way.burns.values() for _, name in b.also_writes)
+
+
+@pytest.mark.parametrize(('url', 'fine'), [
+    ('file:///i/Network_Firmware_N3K9W_WN64_24.43.EXE', True),
+    ('https://x.example/a/fw.d9', True), ('file:///i/fw.bin', False),
+    ('file:///i/fw', False)])
+def test_dell_goes_by_the_name_of_the_file(
+        rig: Start, captures: Path, tmp_path: Path, url: str, fine: bool
+        ) -> None:
+    at = rig(captures / 'dell-r750-h100.tar.gz')
+    dpu = look.one(at.backend.observe(), 'dpu')
+    # A cached image is named by its digest.
+    path = tmp_path / ('0' * 64)
+    digest = images.plain_image(path, 'nic', '24.43.2026',
+                                {'pci': '15b3:a2d6'})
+    ready = Ready(str(path), path.stat().st_size, digest)
+    action = burning.planned(at.backend, {(dpu.id, 'nic'): '24.43.2026'})
+    spec = Image('fw', url, digest, {})
+    if fine:
+        at.backend.start(action, ready, spec)
+        assert len(at.box.ledger.pushes) == 1
+        return
+    with pytest.raises(Rejected, match='by the name of the image file'):
+        at.backend.start(action, ready, spec)
+    assert at.box.ledger.pushes == []
+
+
+def test_a_refused_push_names_what_runs(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig('hgx-h100', 'System_0')
+    gpu = burning.gpus(at.backend.observe())[0]
+    at.box.faults.add('foreign-task', '3600')
+    at.box.updates.start_foreign(3600)
+    at.box.faults.add('busy', '30', '/update-multipart', 'POST')
+    with pytest.raises(Rejected) as error:
+        at.backend.start(burning.planned(at.backend, {(gpu, 'gpu'): NEW}),
+                         burning.bundle(tmp_path, gpu=NEW))
+    assert 'Update Running' in (error.value.detail.running or '')
+    assert error.value.retry_after == 30
+
+
+@pytest.mark.parametrize('where', ['action', 'info'])
+def test_simple_update_says_its_protocol_where_only_the_info_tells(
+        rig: Start, tmp_path: Path, where: str) -> None:
+    """Cray's ActionInfo says that it is required."""
+    at = rig('pcie-a100', image_uri=lambda image, spec:
+             f'file://{image.path}')
+    info = f'{SERVICE}/SimpleUpdateActionInfo'
+    doc = look.document(at.box, SERVICE)
+    action = doc['Actions']['#UpdateService.SimpleUpdate']
+    action.pop('TransferProtocol@Redfish.AllowableValues', None)
+    if where == 'action':
+        action['TransferProtocol@Redfish.AllowableValues'] = ['FILE']
+    else:
+        action['@Redfish.ActionInfo'] = info
+        at.box.documents.put(info, {
+            '@odata.id': info, '@odata.type': '#ActionInfo.v1_0_1.ActionInfo',
+            'Id': 'x', 'Name': 'x', 'Parameters': [
+                {'Name': 'TransferProtocol', 'Required': True,
+                 'AllowableValues': ['HTTP', 'FILE']}]})
+    at.box.documents.put(SERVICE, doc)
+    dpu = look.one(at.backend.observe(), 'dpu')
+    image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
+    spec = Image('fw', 'file:///fw', image.sha256, {}, Push('simple-targets'))
+    bodies: list[Any] = []
+    send = type(at.backend._writer).send
+
+    def sees(writer: Any, method: str, uri: str, body: Any = None) -> Any:
+        bodies.append(body)
+        return send(writer, method, uri, body)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(at.backend._writer), 'send', sees)
+        at.backend.start(burning.planned(
+            at.backend, {(dpu.id, 'nic'): '32.43.1014'}, spec.push),
+            image, spec)
+    assert bodies[0]['TransferProtocol'] == 'FILE'

@@ -1,0 +1,178 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The HGX H100: one push for a tray, settings, resets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Running
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import Rejected
+from ironic_accel.redfish.actions.system_power import Host
+from tests.contract.redfish import burning
+from tests.contract.redfish.conftest import Start
+from tests.contract.redfish import look
+
+NEW = '96.00.A6.00.01'
+
+
+def test_one_push_burns_eight_gpus_and_the_board(
+        rig: Start, tmp_path: Path) -> None:
+    at = rig('hgx-h100', 'System_0')
+    inventory = at.backend.observe()
+    gpus = burning.gpus(inventory)
+    board = next(d for d in inventory.devices if d.kind == 'baseboard')
+    way, = at.backend.ways(inventory)
+    assert len({way.burns[g, 'gpu'].lane for g in gpus}
+               | {way.burns[board.id, 'fpga'].lane}) == 1
+    assert way.burns[gpus[0], 'gpu'].also_writes == ()
+    wanted = {(g, 'gpu'): NEW for g in gpus} | {(board.id, 'fpga'): '3.11'}
+    ticket = at.backend.start(
+        burning.burn(inventory, wanted),
+        burning.bundle(tmp_path, gpu=NEW, fpga='3.11', bmc='HGX-99'))
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Running)
+    assert poll.percent == 0
+    busy = at.backend.observe().busy
+    assert [b.kind for b in busy] == ['task']
+    at.clock.advance(700)
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Running)
+    assert 0 < (poll.percent or 0) < 100
+    at.clock.advance(800)
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Ended)
+    assert {r.ref for r in poll.results} == set(wanted)
+    assert all(r.ok for r in poll.results)
+    after = at.backend.observe()
+    assert {b.kind for b in after.busy} == {'background-copy'} or (
+        after.busy == ())
+    at.clock.advance(400)
+    after = at.backend.observe()
+    assert after.busy == ()
+    for gpu in gpus:
+        part = look.part_at(after, gpu, 'gpu')
+        assert (part.running, part.pending) == ('96.00.68.00.01', NEW)
+    assert look.part_at(after, board.id, 'fpga').pending == '3.11'
+    # Named targets: the bundle's BMC image was not asked for.
+    assert look.part_at(after, board.id, 'bmc').pending is None
+    assert len(at.box.ledger.pushes) == 1
+    assert at.box.ledger.violations == []
+
+
+def test_the_auxiliary_cycle_activates(rig: Start, tmp_path: Path) -> None:
+    at = rig('hgx-h100', 'System_0')
+    inventory = at.backend.observe()
+    gpus = burning.gpus(inventory)
+    at.backend.start(
+        burning.burn(inventory, {(g, 'gpu'): NEW for g in gpus}),
+        burning.bundle(tmp_path, gpu=NEW))
+    at.clock.advance(3000)
+    host = Host(at.connector, at.backend.system_uri)
+    assert host.power_state() == 'on'
+    with pytest.raises(Rejected) as refused:
+        host.aux_cycle()
+    assert 'ChassisPowerStateOffRequired' in str(
+        refused.value.detail.message_id)
+    host.power_off(soft=False)
+    at.clock.advance(10)
+    assert host.power_state() == 'off'
+    off = at.backend.observe()
+    assert (off.host, off.complete) == ('off', False)
+    host.aux_cycle()
+    at.clock.advance(200)
+    host.power_on()
+    at.clock.advance(120)
+    after = at.backend.observe()
+    assert after.complete
+    assert after.boot != inventory.boot
+    assert [look.part_at(after, g, 'gpu').running for g in gpus] == (
+        [NEW] * 8)
+    assert [r.kind for r in at.box.ledger.resets] == [
+        'ForceOff', 'AuxPowerCycle', 'On']
+
+
+def test_ecc_waits_for_a_warm_reboot(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    inventory = at.backend.observe()
+    gpus = burning.gpus(inventory)
+    way, = at.backend.ways(inventory)
+    assert (gpus[0], 'ecc') in way.sets
+    ticket = at.backend.start(burning.set_mode(
+        dict.fromkeys(gpus, 'disabled'), 'ecc'))
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Ended)
+    assert [r.ok for r in poll.results] == [True] * 8
+    seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
+    assert (seen.current, seen.pending, seen.effect) == (
+        'enabled', 'disabled', Effect.WARM_REBOOT)
+    Host(at.connector, at.backend.system_uri).warm_reboot()
+    at.clock.advance(120)
+    seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
+    assert (seen.current, seen.pending) == ('disabled', None)
+    assert len(at.box.ledger.writes) == 8
+
+
+def test_mig_is_patched_on_the_processor(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    gpu = burning.gpus(at.backend.observe())[0]
+    ticket = at.backend.start(burning.set_mode(
+        {gpu: 'enabled'}, 'mig', Effect.NONE))
+    poll = at.backend.poll(ticket)
+    assert isinstance(poll, Ended)
+    assert poll.results[0].ok
+    mode = look.mode_at(at.backend.observe(), gpu, 'mig')
+    assert (mode.current, mode.pending, mode.persists) == (
+        'enabled', None, False)
+
+
+@pytest.mark.parametrize(('first', 'then'), [
+    ('on', 'off'), ('devtools', 'on'), ('devtools', 'off'),
+    ('on', 'devtools')])
+def test_confidential_computing_takes_one_property_at_a_time(
+        rig: Start, first: str, then: str) -> None:
+    at = rig('hgx-h100', 'System_0')
+    gpu = burning.gpus(at.backend.observe())[0]
+    for value in (first, then):
+        ticket = at.backend.start(burning.set_mode(
+            {gpu: value}, 'cc', Effect.DEVICE_RESET))
+        poll = at.backend.poll(ticket)
+        assert isinstance(poll, Ended)
+        assert poll.results[0].ok, poll.results[0].detail
+        inventory = at.backend.observe()
+        assert look.mode_at(inventory, gpu, 'cc').pending == value
+        Host(at.connector, at.backend.system_uri).warm_reboot()
+        at.clock.advance(120)
+        at.backend.ways(at.backend.observe())
+        mode = look.mode_at(at.backend.observe(), gpu, 'cc')
+        assert (mode.current, mode.pending) == (value, None)
+
+
+def test_commit_names_what_has_slots(rig: Start) -> None:
+    """Only of what is meant, and only where the slots differ."""
+    at = rig('hgx-h100', 'System_0')
+    seen = at.backend.observe()
+    at.backend.ways(seen)
+    refs = [(d.id, c.name) for d in seen.devices for c in d.components]
+    assert at.backend.commit(refs) == ()
+    for part in at.box.components.values():
+        if part.id == 'HGX_FW_GPU_SXM_1':
+            part.inactive = '96.00.00.00.00'
+    at.backend.observe()
+    assert at.backend.commit([('gpu-none', 'gpu')]) == ()
+    assert [t.rsplit('/', 1)[-1] for t in at.backend.commit(refs)] == [
+        'HGX_FW_GPU_SXM_1']

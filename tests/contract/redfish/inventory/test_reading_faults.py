@@ -1,0 +1,378 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a misbehaving BMC costs: a property, a resource, never the look."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+
+import pytest
+
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import identity
+from ironic_accel.redfish.client import session
+from ironic_accel.twin.bmc import control
+from tests.contract.redfish.conftest import Rig
+from tests.contract.redfish.conftest import Start
+
+GPU3 = '/redfish/v1/Systems/HGX_Baseboard_0/Processors/GPU_SXM_3'
+
+
+def keep_time(at: Rig) -> None:
+    """Let the twin tell its time, as real BMCs do."""
+    def overlay(document: dict[str, object]) -> None:
+        document['DateTime'] = at.box.timestamp()
+
+    at.box.lay('/redfish/v1/TaskService', overlay)
+
+
+def expected(at: Rig) -> int:
+    return len(at.backend.observe().devices)
+
+
+def assert_unread(inventory: Inventory, uri: str) -> None:
+    """The GPU is there and not read; others are what they are."""
+    hit = next(d for d in inventory.devices if d.uri == uri)
+    assert (hit.kind, hit.unread) == ('gpu', ('presence',))
+    assert (hit.health, hit.serial, hit.modes) == (None, None, ())
+    assert [(u.source, u.about, u.kinds, u.facts) for u in inventory.unread
+            ] == [(uri, hit.id, ('gpu',), ('presence',))]
+    assert not inventory.complete_of('gpu')
+    assert inventory.complete_of('nic')
+
+
+@pytest.mark.parametrize(('name', 'pointer', 'field'), [
+    (fault, pointer, field)
+    for fault in ('null', 'absent', 'wrong-type')
+    for pointer, field in (
+        ('/SerialNumber', 'serial'), ('/Model', 'model'),
+        ('/PartNumber', 'part_number'), ('/Status', 'health'),
+        ('/Location', 'location'), ('/Manufacturer', 'vendor'))
+])
+def test_a_bad_property_costs_itself(
+        rig: Start, name: str, pointer: str, field: str) -> None:
+    at = rig('hgx-h100', 'System_0')
+    before = at.backend.observe()
+    at.box.faults.add(name, pointer, GPU3)
+    after = at.backend.observe()
+    assert len(after.devices) == len(before.devices)
+    hit = next(d for d in after.devices if d.uri == GPU3)
+    known = next(d for d in before.devices if d.uri == GPU3)
+    if field == 'location':
+        # The Id names the slot where nothing else does.
+        assert hit.location == 'GPU_SXM_3'
+    elif field == 'vendor':
+        # The PCI ids tell it as well.
+        assert hit.vendor == 'nvidia'
+    elif field == 'health':
+        # So does the PCIeDevice; what stands here instead is no health.
+        assert hit.health == 'OK'
+        assert ('health' in hit.unread) == (name == 'wrong-type')
+    else:
+        assert getattr(hit, field) is None
+        assert getattr(known, field) is not None
+    if name == 'wrong-type' or field in ('serial', 'model'):
+        said = [w.message for w in after.warnings if w.uri == GPU3]
+        assert any(pointer.lstrip('/') in m for m in said), said
+    others = {d.uri: d for d in before.devices if d.uri != GPU3}
+    assert {d.uri: (d.serial, d.model) for d in after.devices
+            if d.uri != GPU3} == {
+        u: (d.serial, d.model) for u, d in others.items()}
+
+
+@pytest.mark.parametrize('pointer', ['/Status/Health', '/ProcessorType'])
+def test_an_unknown_word_costs_itself_and_is_named(
+        rig: Start, pointer: str) -> None:
+    at = rig('hgx-h100', 'System_0')
+    count = expected(at)
+    at.box.faults.add('unknown-enum', pointer, GPU3)
+    after = at.backend.observe()
+    assert any('TwinInvented' in w.message and w.uri == GPU3
+               for w in after.warnings)
+    # What it is, other properties tell as well.
+    assert len(after.devices) == count
+    hit = next(d for d in after.devices if d.uri == GPU3)
+    assert hit.kind == 'gpu'
+    assert hit.unread == (() if pointer == '/ProcessorType' else ('health',))
+
+
+@pytest.mark.parametrize('pointer', [
+    '/Version', '/Updateable', '/RelatedItem', '/SoftwareId',
+    '/Oem/Nvidia/InactiveFirmwareSlot'])
+@pytest.mark.parametrize('name', ['null', 'wrong-type', 'unknown-enum'])
+def test_a_bad_property_of_a_firmware_entry(
+        rig: Start, name: str, pointer: str) -> None:
+    at = rig('hgx-h100', 'System_0')
+    at.box.faults.add(name, pointer, 'HGX_FW_GPU_SXM_2')
+    inventory = at.backend.observe()
+    gpu = next(d for d in inventory.devices
+               if (d.uri or '').endswith('/GPU_SXM_2'))
+    part = gpu.component('gpu')
+    assert part is not None
+    if pointer == '/Version' and name != 'unknown-enum':
+        # The Processor itself tells it too, where it does.
+        assert part.running in (None, '96.00.68.00.01')
+    if pointer == '/Updateable':
+        assert part.updateable is None
+    if pointer.endswith('Slot'):
+        assert part.pending is None
+
+
+@pytest.mark.parametrize('expand', [True, False])
+@pytest.mark.parametrize(('name', 'value'), [
+    ('status', '400'), ('status', '404'), ('status', '500'),
+    ('garbage', None)])
+def test_a_bad_resource_costs_itself(
+        rig: Start, name: str, value: str | None, expand: bool) -> None:
+    at = rig('hgx-h100', 'System_0', expand=expand)
+    count = expected(at)
+    at.box.faults.add(name, value, f'{GPU3}', 'GET')
+    at.box.faults.add('expand-error')
+    after = at.backend.observe()
+    assert len(after.devices) == count
+    assert GPU3 in [w.uri for w in after.warnings]
+    assert_unread(after, GPU3)
+
+
+@pytest.mark.parametrize('path', [
+    '/redfish/v1/UpdateService', '/redfish/v1/TaskService',
+    '/redfish/v1/Chassis', '/redfish/v1/UpdateService/FirmwareInventory',
+    '/redfish/v1/Systems/HGX_Baseboard_0/Processors'])
+@pytest.mark.parametrize('value', ['404', '500'])
+def test_no_service_is_needed_for_a_look(
+        rig: Start, path: str, value: str) -> None:
+    at = rig('hgx-h100', 'System_0', expand=False)
+    at.box.faults.add('status', value, path)
+    inventory = at.backend.observe()
+    assert inventory.host == 'on'
+    assert any(w.uri.startswith(path) for w in inventory.warnings)
+    # What is not seen cannot be changed, and nothing falls over.
+    at.backend.ways(inventory)
+
+
+def test_a_hanging_resource_costs_its_time_once(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0', expand=False, read_timeout=0.3)
+    count = expected(at)
+    at.box.faults.add('hang', '2', GPU3, 'GET')
+    begin = time.monotonic()
+    after = at.backend.observe()
+    assert time.monotonic() - begin < 5
+    assert len(after.devices) == count
+    assert_unread(after, GPU3)
+
+
+def test_a_bmc_that_is_gone_is_unreachable(rig: Start) -> None:
+    at = rig('plain')
+    at.backend.observe()
+    at.box.faults.add('refuse', None, '/redfish/v1')
+    with pytest.raises(Unreachable):
+        at.backend.observe()
+
+
+@pytest.mark.parametrize('fault', [
+    'expand-error', 'expand-truncated', 'expand-wrong'])
+def test_expand_that_is_answered_badly_is_done_without(
+        rig: Start, fault: str) -> None:
+    at = rig('hgx-h100', 'System_0')
+    good = at.backend.observe()
+    at.box.faults.add(fault)
+    after = at.backend.observe()
+    assert after.devices == good.devices
+    assert after.complete
+    assert any('$expand' in w.message for w in after.warnings)
+
+
+def test_an_answer_too_large_is_not_read(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    whole = at.backend.observe()
+    small = at.again('System_0', body_limit=16000).observe()
+    # Collections that do not fit expanded are read one by one.
+    assert small.devices == whole.devices
+    assert small.requests > whole.requests
+
+
+def test_eight_serials_of_zeros_are_eight_devices(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    at.box.faults.add('serial-zeros')
+    inventory = at.backend.observe()
+    gpus = [d for d in inventory.devices if d.kind == 'gpu']
+    assert len({d.id for d in gpus}) == 8
+    assert {d.serial for d in gpus} == {None}
+    assert {d.location for d in gpus} == {
+        f'GPU_SXM_{i}' for i in range(1, 9)}
+
+
+@pytest.mark.parametrize('zeros', [False, True])
+def test_ids_hold_when_uris_move(rig: Start, zeros: bool) -> None:
+    at = rig('hgx-h100', 'System_0')
+    if zeros:
+        at.box.faults.add('serial-zeros')
+    before = at.backend.observe()
+    known = identity.identities(before)
+    at.box.faults.add('renumber', count=1)
+    at.box.power.reset(next(iter(at.box.hosts.values())), 'ForceRestart')
+    at.clock.advance(300)
+    after = identity.rejoin(at.backend.observe(), known)
+    moved = {d.id: d.uri for d in before.devices}
+    assert {d.id for d in after.devices} == set(moved)
+    assert any(moved[d.id] != d.uri for d in after.devices)
+
+
+def test_off_and_warming_up_is_not_removed(rig: Start) -> None:
+    at = rig('pcie-a100')
+    keep_time(at)
+    on = at.backend.observe()
+    assert on.complete
+    host = next(iter(at.box.hosts.values()))
+    at.box.power.reset(host, 'ForceOff')
+    at.clock.advance(10)
+    off = at.backend.observe()
+    assert (off.host, off.complete) == ('off', False)
+    at.box.power.reset(host, 'On')
+    at.clock.advance(5)
+    warming = at.again(warm_up=60.0).observe()
+    assert (warming.host, warming.complete) == ('on', False)
+    at.clock.advance(120)
+    back = at.again(warm_up=60.0).observe()
+    assert back.complete
+    assert [d.id for d in back.devices] == [d.id for d in on.devices]
+
+
+@pytest.mark.parametrize('value', ['400', '404', '405', '500', '501', '503'])
+def test_an_adapter_that_does_not_answer_is_unread_for_good(
+        rig: Start, value: str) -> None:
+    """A member that is listed is there, however long ago the reset was."""
+    at = rig('pcie-a100', expand=False)
+    keep_time(at)
+    at.box.faults.add('status', value, '/NetworkAdapters/NIC5')
+    for _ in range(5):
+        at.clock.advance(3600)
+        seen = at.backend.observe()
+        assert seen.complete
+        assert not seen.complete_of('nic')
+        assert not seen.complete_of('dpu')
+        assert seen.complete_of('gpu')
+        lost, = (d for d in seen.devices if d.is_unread())
+        assert (lost.uri or '').endswith('/NetworkAdapters/NIC5')
+
+
+def test_what_somebody_else_runs_is_busy(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    assert at.backend.observe().busy == ()
+    uri = control.start_foreign_task(at.box, 600)
+    task, = at.backend.observe().busy
+    assert (task.kind, task.ref, task.targets) == ('task', uri, ())
+    at.clock.advance(700)
+    assert at.backend.observe().busy == ()
+    control.start_foreign_copy(at.box)
+    assert {b.kind for b in at.backend.observe().busy} == {
+        'background-copy'}
+    at.clock.advance(700)
+    assert at.backend.observe().busy == ()
+
+
+def test_credentials_that_are_refused(rig: Start) -> None:
+    at = rig('plain', user='admin', password='secret')
+    assert at.backend.observe().host == 'on'
+    with pytest.raises(Unreachable) as refused:
+        session.connect(at.url, 'admin', 'wrong')
+    assert 'wrong' not in str(refused.value)
+
+
+@pytest.mark.parametrize(('fault', 'value'), [
+    ('status', '503'), ('status', '403'), ('garbage', None),
+    ('drop', None), ('body', '{"error": "busy"}')])
+def test_a_session_of_no_use_is_ended_at_once(
+        rig: Start, fault: str, value: str | None) -> None:
+    """A BMC has few of them, and somebody else may need one."""
+    at = rig('plain', user='admin', password='secret')
+    before = set(at.box.sessions)
+    held = at.box.faults.add(fault, value, '/redfish/v1/Systems$', 'GET')
+    with contextlib.suppress(Unreachable):
+        session.disconnect(session.connect(at.url, 'admin', 'secret'))
+    assert not at.box.sessions.keys() - before
+    at.box.faults.lift(held)
+    assert at.backend.observe().host == 'on'
+
+
+def test_a_session_that_cannot_be_ended_is_let_go(rig: Start) -> None:
+    """Nothing is asked of the BMC later, when Python clears up."""
+    at = rig('plain', user='admin', password='secret')
+    other = session.connect(at.url, 'admin', 'secret')
+    held = at.box.faults.add('refuse', None, '/Sessions/')
+    session.disconnect(other)
+    at.box.faults.lift(held)
+    asked = len(at.box.ledger.requests)
+    del other
+    gc.collect()
+    assert len(at.box.ledger.requests) == asked
+
+
+@pytest.mark.parametrize('body', [
+    '{"@odata.id": "/redfish/v1"}', '{"error": {}}',
+    '{"error": null, "@odata.id": "/redfish/v1"}',
+    '{"error": "busy", "@odata.id": "/redfish/v1/"}'])
+def test_a_service_root_that_is_none_is_looked_for_again(
+        rig: Start, body: str) -> None:
+    """It is no BMC of a switch, and nobody's input is wrong."""
+    at = rig('plain')
+    held = at.box.faults.add('body', body, '/redfish/v1$')
+    with pytest.raises(Unreachable, match='no service root') as error:
+        at.backend.observe()
+    assert error.value.detail.error_class is ErrorClass.TRANSIENT
+    at.box.faults.lift(held)
+    assert at.backend.observe().host == 'on'
+
+
+def test_systems_that_the_root_no_longer_links_are_unread(
+        rig: Start) -> None:
+    at = rig('plain')
+    at.backend.observe()
+    at.box.faults.add('absent', '/Systems', '/redfish/v1$')
+    with pytest.raises(Unreachable, match='no longer links'):
+        at.backend.observe()
+
+
+def test_what_proves_nothing_is_not_sent_again(rig: Start) -> None:
+    at = rig('pcie-a100', expand=False)
+    first = at.backend.observe()
+    before = len(at.box.ledger.requests)
+    again = at.backend.observe()
+    assert again.devices == first.devices
+    answers = at.box.ledger.requests[before:]
+    kept = [e.path for e in answers if e.status == 304]
+    assert kept
+    assert all('/PCIe' in path for path in kept)
+    # What is proved is always read.
+    fresh = [e.path for e in answers if e.status == 200]
+    assert any('/FirmwareInventory/' in path for path in fresh)
+    assert any(path.endswith('/Processors/GPU1') for path in fresh)
+
+
+@pytest.mark.parametrize('path', [
+    '/redfish/v1/Systems', '/redfish/v1/Systems/System_0'])
+@pytest.mark.parametrize('system', [
+    'System_0', '/redfish/v1/Systems/System_0'])
+@pytest.mark.parametrize(('value', 'kind'), [
+    ('500', 'transient'), ('503', 'transient'), ('403', 'needs-operator')])
+def test_a_system_that_is_not_given_is_not_a_wrong_name(
+        rig: Start, path: str, system: str, value: str, kind: str) -> None:
+    at = rig('hgx-h100', system, expand=False)
+    at.box.faults.add('status', value, path)
+    with pytest.raises(Unreachable) as error:
+        at.backend.observe()
+    assert error.value.detail.error_class == kind

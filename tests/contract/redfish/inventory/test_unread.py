@@ -1,0 +1,381 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What is not read is neither absent nor healthy nor idle: kinds of failure
+against places, and what each may spoil."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import KINDS
+from ironic_accel.model import traits
+from ironic_accel.redfish.client import read_history
+from ironic_accel.twin.bmc import control
+from tests.contract.redfish.conftest import Rig
+from tests.contract.redfish.conftest import Start
+from tests.contract.redfish import look
+
+HGX = '/redfish/v1/Systems/HGX_Baseboard_0'
+GPU2 = f'{HGX}/Processors/GPU_SXM_2'
+
+#: Every way in which a read may fail: fault of the twin, its value.
+FAILURES = [
+    ('status', '400'), ('status', '403'), ('status', '404'),
+    ('status', '405'), ('status', '500'), ('status', '501'),
+    ('status', '503'), ('body', '503:{"error": "busy"}'),
+    ('body', '{"error": "busy"}'), ('body', '[]'), ('body', '"text"'),
+    ('body', 'null'), ('empty', None), ('garbage', None), ('cut', None),
+    ('other', None)]
+SOME = [('status', '404'), ('status', '503'), ('body', '{"error": "busy"}'),
+        ('empty', None), ('other', None)]
+
+
+def spoilt(inventory: Inventory) -> set[str]:
+    """Kinds of which nobody knows how many there are."""
+    return {k for k in KINDS if not inventory.complete_of(k)}
+
+
+def facts(inventory: Inventory) -> dict[str, tuple[str, ...]]:
+    """What is unread of each device, by the end of its path."""
+    return {(d.uri or '').rsplit('/', 1)[-1]: d.unread
+            for d in inventory.devices if d.unread}
+
+
+@pytest.mark.parametrize(('name', 'value'), FAILURES)
+def test_a_device_that_is_listed_and_unread(
+        rig: Start, name: str, value: str | None) -> None:
+    at = rig('hgx-h100', 'System_0', expand=False)
+    before = at.backend.observe()
+    at.box.faults.add(name, value, f'{GPU2}$')
+    after = at.backend.observe()
+    assert {d.uri for d in after.devices} == {d.uri for d in before.devices}
+    assert facts(after) == {'GPU_SXM_2': ('presence',)}
+    assert spoilt(after) == {'gpu'}
+    assert after.complete
+    told, = after.unread
+    assert (told.source, told.kinds, told.holds) == (GPU2, ('gpu',), False)
+    lost = next(d for d in after.devices if d.uri == GPU2)
+    # What other resources tell is told all the same.
+    assert look.part(lost, 'gpu').running == '96.00.68.00.01'
+    assert told.about == lost.id
+    assert told.answer and told.since is not None
+
+
+@pytest.mark.parametrize(('name', 'value'), FAILURES)
+@pytest.mark.parametrize(('box', 'place', 'kinds'), [
+    ('hgx-h100', f'{HGX}/Processors$', {'gpu', 'fpga', 'ai', 'crypto'}),
+    ('pcie-a100', '/Systems/1/Processors$', {'gpu', 'fpga', 'ai', 'crypto'}),
+    ('pcie-a100', '/Chassis/1/NetworkAdapters$',
+     {'nic', 'dpu', 'fpga', 'ai'}),
+])
+def test_a_collection_that_is_unread_hides_what_may_be_in_it(
+        rig: Start, box: str, place: str, kinds: set[str], name: str,
+        value: str | None) -> None:
+    at = rig(box, 'System_0' if box == 'hgx-h100' else None, expand=False)
+    at.box.faults.add(name, value, place)
+    seen = at.backend.observe()
+    assert spoilt(seen) == kinds
+    assert place.rstrip('$') in seen.unread[0].source
+    assert not seen.held
+    # The host being up for long changes nothing of that.
+    at.clock.advance(7200)
+    assert spoilt(at.backend.observe()) == kinds
+
+
+@pytest.mark.parametrize('health', ['OK', 'Critical'])
+def test_a_card_seen_by_its_slot_alone_is_not_known_to_be_healthy(
+        rig: Start, health: str) -> None:
+    """Its Processor may say worse than its PCIeDevice."""
+    at = rig('pcie-a100', expand=False)
+    gpu = next(d for d in at.backend.observe().devices if d.kind == 'gpu')
+    assert gpu.uri is not None
+    control.change_device(at.box, {
+        'device': gpu.uri.rsplit('/', 1)[-1], 'health': health})
+    at.box.faults.add('status', '503', '/Systems/1/Processors$')
+    cards = [d for d in at.backend.observe().devices if d.kind == 'gpu']
+    assert cards
+    assert all(d.is_unread('health') and not traits.healthy(d)
+               for d in cards)
+    # What has its own collection, read well, is as it was.
+    nics = [d for d in at.backend.observe().devices if d.kind == 'nic']
+    assert nics
+    assert not any(d.is_unread('health') for d in nics)
+
+
+@pytest.mark.parametrize(('name', 'value'), FAILURES)
+@pytest.mark.parametrize('place', [
+    '/redfish/v1/TaskService$', '/redfish/v1/TaskService/Tasks$',
+    '/redfish/v1/UpdateService$'])
+def test_a_service_that_is_unread_holds_the_box(
+        rig: Start, place: str, name: str, value: str | None) -> None:
+    at = rig('pcie-a100', expand=False)
+    assert not at.backend.observe().held
+    at.box.faults.add(name, value, place)
+    seen = at.backend.observe()
+    assert [u.source for u in seen.held] == [place.rstrip('$')]
+    if 'UpdateService' in place:
+        assert all(d.is_unread('firmware:gpu') for d in seen.devices)
+
+
+@pytest.mark.parametrize(('name', 'value'), SOME)
+def test_one_entry_that_is_unread_costs_its_component(
+        rig: Start, name: str, value: str | None) -> None:
+    at = rig('hgx-h100', 'System_0', expand=False)
+    at.box.faults.add(name, value, '/HGX_FW_GPU_SXM_2$')
+    seen = at.backend.observe()
+    assert facts(seen) == {'GPU_SXM_2': ('firmware:gpu',)}
+    assert not spoilt(seen)
+
+
+@pytest.mark.parametrize(('name', 'value'), SOME)
+def test_an_unread_settings_object_costs_the_modes_in_it(
+        rig: Start, name: str, value: str | None) -> None:
+    at = rig('hgx-h100', 'System_0', expand=False)
+    at.box.faults.add(name, value, f'{GPU2}/Settings$')
+    seen = at.backend.observe()
+    assert facts(seen) == {'GPU_SXM_2': (
+        'mode:cc', 'mode:ecc', 'mode:egm')} or facts(seen) == {
+            'GPU_SXM_2': ('mode:cc', 'mode:ecc')}
+    assert not spoilt(seen)
+
+
+def test_the_board_s_own_bmc_restarts(rig: Start) -> None:
+    """DGX H100: HGX_Baseboard_0 answers 503 for minutes."""
+    at = rig('hgx-h100', 'System_0', expand=False)
+    at.box.faults.add('hmc-down')
+    seen = at.backend.observe()
+    board = next(d for d in seen.devices if d.kind == 'baseboard')
+    assert (board.uri, board.location) == (HGX, 'HGX_Baseboard_0')
+    assert 'presence' in board.unread
+    assert {'gpu', 'baseboard'} <= spoilt(seen)
+    assert any('HTTP 503' in u.answer for u in seen.unread)
+    at.box.faults.clear()
+    assert not at.backend.observe().unread
+
+
+def test_an_update_of_others_while_the_task_service_is_away(
+        rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    control.start_foreign_task(at.box, 3600)
+    at.box.faults.add('tasks-down')
+    seen = at.backend.observe()
+    assert seen.busy == ()
+    assert seen.held
+    at.box.faults.clear('tasks-down')
+    assert at.backend.observe().busy
+
+
+@pytest.mark.parametrize('name', [
+    'ProcessorType', 'Status', 'Version', 'Oem', 'FirmwareVersion',
+    'SerialNumber', 'Links', 'MemorySummary', 'RelatedItem'])
+def test_members_that_expand_gives_without_what_matters(
+        rig: Start, name: str) -> None:
+    at = rig('hgx-h100', 'System_0')
+    good = at.backend.observe()
+    at.box.faults.add('expand-drops', name)
+    backend = at.again('System_0', history=read_history.LookHistory(
+        at.clock.now))
+    seen = backend.observe()
+    assert seen.devices == good.devices
+    assert any('$expand drops' in w.message for w in seen.warnings)
+    at.box.faults.clear()
+    # It is tried once an hour, and remembered meanwhile.
+    at.clock.advance(60)
+    dear = backend.observe().requests
+    at.clock.advance(3600)
+    assert backend.observe().devices == good.devices
+    at.clock.advance(60)
+    assert backend.observe().requests < dear
+
+
+def test_fewer_members_than_are_counted(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0', expand=False)
+    at.box.faults.add('short', '2', f'{HGX}/Processors$')
+    seen = at.backend.observe()
+    assert 'gpu' in spoilt(seen)
+    assert 'members that it counts' in seen.unread[0].answer
+
+
+def test_pages_are_followed_and_counted(rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0', expand=False)
+    whole = at.backend.observe()
+    at.box.faults.add('pages', '3', f'{HGX}/Processors$')
+    paged = at.backend.observe()
+    assert paged.devices == whole.devices
+    assert not paged.unread
+
+
+OPTIONAL = '/redfish/v1/Chassis/1/NetworkAdapters'
+
+
+def looks(at: Rig, backend: Callable[[], Inventory], seconds: float,
+          times: int) -> list[bool]:
+    """Whether the collection is unread, over some looks."""
+    out = []
+    for _ in range(times):
+        at.clock.advance(seconds)
+        out.append(any(u.source == OPTIONAL for u in backend().unread))
+    return out
+
+
+@pytest.mark.parametrize('status', ['404', '405', '501'])
+def test_what_is_listed_and_never_there_is_absent_in_the_end(
+        rig: Start, status: str) -> None:
+    at = rig('pcie-a100', expand=False)
+    at.box.faults.add('status', status, f'{OPTIONAL}$')
+    assert looks(at, at.backend.observe, 61, 4) == [True, True, False, False]
+    seen = at.backend.observe()
+    assert seen.complete_of('nic')
+    assert any(w.uri == OPTIONAL and 'taken for absent' in w.message
+               for w in seen.warnings)
+
+
+def test_looks_in_a_row_are_one(rig: Start) -> None:
+    at = rig('pcie-a100', expand=False)
+    at.box.faults.add('status', '404', f'{OPTIONAL}$')
+    assert all(looks(at, at.backend.observe, 5, 10))
+
+
+def test_what_was_there_once_is_never_taken_for_absent(rig: Start) -> None:
+    at = rig('pcie-a100', expand=False)
+    at.backend.observe()
+    at.box.faults.add('status', '404', f'{OPTIONAL}$')
+    assert all(looks(at, at.backend.observe, 100, 6))
+
+
+@pytest.mark.parametrize('between', ['500', '503'])
+def test_another_error_in_between_counts_anew(
+        rig: Start, between: str) -> None:
+    at = rig('pcie-a100', expand=False)
+    fault = at.box.faults.add('status', '404', f'{OPTIONAL}$')
+    assert all(looks(at, at.backend.observe, 61, 2))
+    fault.value = between
+    assert all(looks(at, at.backend.observe, 61, 5))
+    fault.value = '404'
+    assert looks(at, at.backend.observe, 61, 3) == [True, True, False]
+
+
+def test_a_host_that_is_off_and_a_busy_box_tell_nothing_absent(
+        rig: Start) -> None:
+    at = rig('pcie-a100', expand=False)
+    at.box.faults.add('status', '404', f'{OPTIONAL}$')
+    control.start_foreign_task(at.box, 400)
+    assert all(looks(at, at.backend.observe, 61, 5))
+    at.clock.advance(400)
+    host = next(iter(at.box.hosts.values()))
+    at.box.power.reset(host, 'ForceOff')
+    at.clock.advance(30)
+    assert all(looks(at, at.backend.observe, 61, 5))
+
+
+def test_a_service_is_never_taken_for_absent(rig: Start) -> None:
+    at = rig('pcie-a100', expand=False)
+    at.box.faults.add('status', '404', '/redfish/v1/TaskService/Tasks$')
+    for _ in range(6):
+        at.clock.advance(100)
+        assert at.backend.observe().held
+
+
+def test_a_sub_resource_that_the_operator_accepts(rig: Start) -> None:
+    part = f'{GPU2}/Settings'
+    at = rig('hgx-h100', 'System_0', expand=False,
+             accept_unread=frozenset({part, GPU2, f'{HGX}/Processors'}))
+    at.box.faults.add('status', '503', f'{part}$')
+    seen = at.backend.observe()
+    assert not seen.unread
+    said = {w.uri: w.message for w in seen.warnings}
+    assert 'the operator accepts it as unread: HTTP 503' in said[part]
+    # A device and a collection cannot be accepted, read or not.
+    assert 'only sub-resources' in said[GPU2]
+    at.box.faults.add('status', '503', f'{GPU2}$')
+    seen = at.backend.observe()
+    assert [u.source for u in seen.unread] == [GPU2]
+
+
+def test_history_is_bounded_and_clocks_may_go_back() -> None:
+    now = [1000.0]
+    history = read_history.LookHistory(lambda: now[0], lambda: 5.0)
+    for i in range(5000):
+        history.failed('bmc', f'/{i}')
+        history.failed(f'bmc{i}', '/x')
+    assert len(history._bmcs) <= 2048
+    assert all(len(b.since) <= 512 for b in history._bmcs.values())
+    assert history.steady('a', '/s', 1) == 0
+    now[0] += 40
+    assert history.steady('a', '/s', 1) == 40
+    now[0] -= 500
+    assert history.steady('a', '/s', 1) == 0
+    assert not history.is_absent('a', '/u', True)
+    now[0] -= 500
+    assert not history.is_absent('a', '/u', True)
+
+
+@pytest.mark.parametrize('told', [True, False])
+def test_two_equal_looks_settle_a_tree_that_tells_no_reset(
+        rig: Start, told: bool) -> None:
+    at = rig('pcie-a100', options={'boot_mark': told}, warm_up=30.0,
+             expand=False)
+    for host in at.box.hosts.values():
+        document = at.box.documents.see(host.uri)
+        assert document is not None
+        if not told:
+            document.pop('BootProgress', None)
+    first = at.backend.observe()
+    assert first.complete is told
+    if told:
+        return
+    assert 'does not tell when the host was last reset' in first.unready
+    at.clock.advance(20)
+    assert not at.backend.observe().complete
+    at.clock.advance(15)
+    assert at.backend.observe().complete
+    # A device more begins it anew.
+    at.box.faults.add('status', '503', '/Processors/GPU2$')
+    assert not at.backend.observe().complete
+    at.clock.advance(31)
+    assert at.backend.observe().complete
+
+
+@pytest.mark.parametrize('mode', ['nic', 'dpu'])
+def test_a_card_in_nic_mode_is_off_for_good(rig: Start, mode: str) -> None:
+    """BlueField-3: Paused and StandbyOffline is a steady state of NIC mode.
+    """
+    at = rig('bluefield-3', 'Bluefield')
+    uri = next(iter(at.box.hosts.values())).uri
+    word = {'nic': 'NicMode', 'dpu': 'DpuMode'}[mode]
+    at.box.faults.add('says', f'/Mode:"{word}"', f'{uri}/Oem/Nvidia$')
+
+    def overlay(document: dict[str, object]) -> None:
+        document['PowerState'] = 'Paused'
+        document['Status'] = {'State': 'StandbyOffline', 'Health': 'OK'}
+
+    at.box.lay(uri, overlay)
+    seen = at.backend.observe()
+    card = next(d for d in seen.devices if d.kind == 'dpu')
+    assert (card.state, look.mode(card, 'mode').current) == (
+        'StandbyOffline', mode)
+    assert seen.complete is (mode == 'nic')
+
+
+def test_a_card_that_only_its_pcie_device_shows_now_may_tell_more(
+        rig: Start) -> None:
+    at = rig('pcie-a100', expand=False)
+    at.box.faults.add('status', '503', '/NetworkAdapters$')
+    cards = [d for d in at.backend.observe().devices
+             if d.kind in ('nic', 'dpu')]
+    assert cards
+    assert all(d.is_unread('firmware:nic') and d.is_unread('mode:sriov')
+               for d in cards)

@@ -1,0 +1,111 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A site's own rows of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.drivers import vendor
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import BadInput
+
+ROWS = """
+sources: {bench: measured by the operator}
+products:
+  - {name: acme-gpu, kind: gpu, vendor: nvidia, pci: ["10de:fff1"],
+     components: [gpu], source: [bench]}
+components:
+  - {kind: baseboard, name: fpga, for: {product: [nvidia-hgx-a100-4gpu]},
+     effect: power-cycle, source: [bench]}
+  - {kind: gpu, name: gpu, for: {product: [acme-gpu]}, effect: aux-cycle,
+     source: [bench]}
+"""
+
+Site = Callable[[str], Path]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """``site(text)``: the conductor has a folder with one file of it."""
+    def write(text: str) -> Path:
+        path = tmp_path / 'site.yaml'
+        path.write_text(text)
+        CONF.set_override('catalogue_path', str(tmp_path), 'accelerator')
+        catalogue.catalogue.cache_clear()
+        return path
+    yield write
+    CONF.clear_override('catalogue_path', 'accelerator')
+    catalogue.catalogue.cache_clear()
+
+
+def test_without_a_folder_it_is_what_ships(site: Site) -> None:
+    facts = catalogue.catalogue().component('baseboard', 'fpga',
+                                        'nvidia-hgx-a100-4gpu')
+    assert facts is not None and facts.effect is None
+
+
+def test_rows_of_the_site_are_laid_over_what_ships(site: Site) -> None:
+    site(ROWS)
+    facts = catalogue.catalogue().component('baseboard', 'fpga',
+                                        'nvidia-hgx-a100-4gpu')
+    assert facts is not None
+    assert facts.effect is Effect.POWER_CYCLE
+    assert facts.source == 'measured by the operator'
+    product = catalogue.catalogue().by_pci('10de', 'fff1')
+    assert product is not None and product.name == 'acme-gpu'
+    there = catalogue.catalogue().component('gpu', 'gpu', product)
+    assert there is not None and there.effect is Effect.AUX_CYCLE
+    # What the site says nothing of is as it was.
+    assert catalogue.catalogue().by_pci('10de', '2330') is not None
+
+
+@pytest.mark.parametrize(('old', 'new', 'said'), [
+    ('power-cycle', 'power_cycle', "'power_cycle' is not one of"),
+    ('[nvidia-hgx-a100-4gpu]', '[nvidia-hgx-a100-4]',
+     "fpga: for.product: 'nvidia-hgx-a100-4' is unknown"),
+    ('name: fpga, for', 'name: fpgas, for',
+     'fpgas: baseboard has none of this name'),
+    ('10de:fff1', '10de:2330', 'pci 10de:2330 is claimed by'),
+    ('name: acme-gpu', 'name: nvidia-h100-sxm',
+     'name nvidia-h100-sxm is there twice'),
+    ('bench: measured', 'bank: measured', "'bench' is not among the sources"),
+])
+def test_a_mistake_keeps_the_conductor_from_starting(
+        site: Site, old: str, new: str, said: str) -> None:
+    assert old in ROWS
+    site(ROWS.replace(old, new))
+    with pytest.raises(BadInput) as caught:
+        vendor.RedfishAccelerator()
+    assert said in str(caught.value)
+
+
+def test_a_mistake_is_told_with_its_file(site: Site) -> None:
+    path = site(ROWS.replace('effect: aux-cycle', 'effect: 3'))
+    with pytest.raises(BadInput, match=r'components\[1\]\.effect') as caught:
+        catalogue.catalogue()
+    assert str(path) in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path,
+                                                site: Site) -> None:
+    site(ROWS)
+    CONF.set_override('catalogue_path', str(tmp_path / 'no'), 'accelerator')
+    with pytest.raises(BadInput, match='an existing folder was expected'):
+        catalogue.catalogue()

@@ -1,0 +1,94 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Hardware types, and what their interfaces keep of upstream's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ironic.conf import CONF
+from ironic.drivers import drac
+from ironic.drivers.modules.drac import power as drac_power
+from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
+from ironic.drivers.modules.redfish import power as redfish_power
+from ironic.drivers.modules.redfish import vendor as redfish_vendor
+from ironic.drivers import redfish
+from ironic.drivers import utils as driver_utils
+import pytest
+
+from ironic_accel.conductor.config import options as options_module
+from ironic_accel.conductor.drivers import hardware
+from ironic_accel.conductor.drivers import power
+from ironic_accel.conductor.drivers import vendor
+
+PAIRS = [
+    (hardware.AccelRedfishHardware, redfish.RedfishHardware,
+     power.AccelRedfishPower, redfish_power.RedfishPower,
+     vendor.RedfishAccelerator, redfish_vendor.RedfishVendorPassthru),
+    (hardware.AccelIdracHardware, drac.IDRACHardware,
+     power.AccelIdracPower, drac_power.DracRedfishPower,
+     vendor.IdracAccelerator, drac_vendor.DracRedfishVendorPassthru)]
+
+
+@pytest.mark.parametrize(
+    ('ours', 'theirs', 'guarded', 'bare', 'vendor_ours', 'vendor_theirs'),
+    PAIRS, ids=['redfish', 'idrac'])
+def test_a_hardware_type_is_upstream_s_with_ours_in_front(
+        ours: Any, theirs: Any, guarded: Any, bare: Any, vendor_ours: Any,
+        vendor_theirs: Any) -> None:
+    mine, plain = ours(), theirs()
+    assert mine.supported_power_interfaces == [guarded]
+    assert issubclass(guarded, bare)
+    assert mine.supported_vendor_interfaces == [
+        vendor_ours, *plain.supported_vendor_interfaces]
+    assert mine.supported_management_interfaces[1:] == \
+        plain.supported_management_interfaces
+    for kind in ('bios', 'boot', 'deploy', 'firmware', 'inspect', 'raid',
+                 'network', 'storage'):
+        name = f'supported_{kind}_interfaces'
+        assert getattr(mine, name) == getattr(plain, name)
+    routes = vendor_ours().vendor_routes
+    assert set(routes) == set(vendor_theirs().vendor_routes) | {
+        'accel_hold', 'accel_inventory', 'accel_plan', 'accel_profiles',
+        'accel_progress', 'accel_refresh', 'accel_release', 'accel_unhold',
+        'accel_unlock'}
+
+
+def test_every_hardware_type_has_a_group_of_its_name() -> None:
+    # ironic/drivers/utils.py get_verify_ca reads CONF[node.driver].
+    for name in options_module.HARDWARE_TYPES:
+        assert not CONF.get(name, {}).get('verify_ca')
+        CONF.set_override('verify_ca', '/etc/ca', group='redfish')
+        try:
+            assert CONF[name].verify_ca == '/etc/ca'
+        finally:
+            CONF.clear_override('verify_ca', group='redfish')
+
+
+def test_the_certificate_check_of_a_node_is_found(
+        make_node: Callable[..., Any]) -> None:
+    assert driver_utils.get_verify_ca(make_node(), True) is True
+    CONF.set_override('verify_ca', '/etc/own', group='accel-redfish')
+    try:
+        assert driver_utils.get_verify_ca(make_node(), True) == '/etc/own'
+    finally:
+        CONF.clear_override('verify_ca', group='accel-redfish')
+
+
+def test_the_sample_file_lists_all_groups() -> None:
+    groups = dict(options_module.list_opts())
+    assert set(groups) == {'accelerator', *options_module.HARDWARE_TYPES}
+    names = [o.name for o in groups['accelerator']]
+    assert len(names) == len(set(names))
+    assert all(o.help for options in groups.values() for o in options)

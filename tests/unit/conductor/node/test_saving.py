@@ -1,0 +1,362 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""One way to save: fenced, whole or not at all, tried again."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import pathlib
+from typing import Any
+from unittest import mock
+
+from ironic.common import context as ironic_context
+from ironic.common import states
+from ironic.db.sqlalchemy import api as db_api
+from ironic import objects
+from oslo_db import exception as db_exc
+import pytest
+
+import ironic_accel.conductor
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import history
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.operation import step_end
+from ironic_accel.conductor.publication import traits
+from ironic_accel.model.trait_meaning import PRESENT
+from tests.unit.conductor.operation import test_runner
+from tests.unit.conductor import sample
+from tests.unit.conductor.stage import Make
+from tests.unit.conductor.stage import Stage
+
+stage = test_runner.stage
+OTHER = 'another-conductor'
+BEGUN = {'intent': 'of the other conductor'}
+
+
+@pytest.fixture
+def waits() -> Iterator[Any]:
+    """Nobody waits between two tries."""
+    with mock.patch('oslo_db.api.time.sleep', autospec=True) as slept:
+        yield slept
+
+
+def take_over(node: Any, release: bool = False) -> dict[str, Any]:
+    """What another conductor does that has the node now; what it saved.
+
+    :param release: whether it is through with it, and the node locked by
+        this conductor again.
+    """
+    objects.Node.release(None, 'this-conductor', node.id)
+    theirs = objects.Node.reserve(
+        ironic_context.get_admin_context(), OTHER, node.id)
+    theirs.set_driver_internal_info('accel_theirs', BEGUN)
+    saving.save(theirs)
+    if release:
+        objects.Node.release(None, OTHER, node.id)
+        objects.Node.reserve(None, 'this-conductor', node.id)
+    return everything(node)
+
+
+def give_up(node: Any) -> None:
+    """Free the node, whoever has it."""
+    there = objects.Node.get_by_id(None, node.id)
+    if there.reservation:
+        objects.Node.release(None, there.reservation, node.id)
+
+
+def everything(node: Any) -> dict[str, Any]:
+    """All that is said of a node in the database."""
+    there = objects.Node.get_by_id(None, node.id)
+    rows = objects.FirmwareComponentList.get_by_node_id(None, node.id)
+    return {
+        'info': there.driver_internal_info, 'error': there.last_error,
+        'state': there.provision_state, 'maintenance': there.maintenance,
+        'power': there.power_state, 'step': there.clean_step,
+        'traits': sorted(objects.TraitList.get_by_node_id(
+            None, node.id).get_trait_names()),
+        'rows': sorted((r.component, r.current_version) for r in rows),
+        'history': [e.event for e in objects.NodeHistory.list_by_node_id(
+            None, node.id) if e.event_type != guard_copy.EVENT_TYPE]}
+
+
+@pytest.mark.parametrize('released', [False, True])
+@pytest.mark.parametrize('write', [
+    lambda task: saving.save(task.node),
+    lambda task: saving.save(task.node, touch=True),
+    lambda task: saving.history(task.node, 'stale'),
+    lambda task: saving.check(task.node),
+    lambda task: saving.resume(task, 'clean'),
+    lambda task: step_end.fail(
+        task, Operation(kind='clean', step='x'), 'stale', nothing=False),
+    lambda task: step_end.fail(
+        task, Operation(kind='clean', step='x'), 'stale', nothing=True),
+    lambda task: step_end.fail(
+        task, Operation(kind='service', step='x'), 'stale', nothing=True),
+    lambda task: saving.process_event(task, 'fail'),
+    lambda task: traits.change(task, {'CUSTOM_ACCEL_STALE': PRESENT}, ()),
+    lambda task: traits.change(task, {}, ['CUSTOM_ACCEL_GPU']),
+    lambda task: inventory_store.save(task, sample.box()),
+    lambda task: inventory_store.sync_firmware(task, sample.box())],
+    ids=['save', 'touch', 'history', 'check', 'resume', 'fail',
+         'fail in place', 'stay active', 'event', 'trait',
+         'untrait', 'inventory', 'firmware'])
+def test_whoever_lost_a_node_writes_nothing(
+        make_node: Make, acquire: Make, released: bool,
+        write: Callable[[Any], None]) -> None:
+    task = acquire(make_node(provision_state=states.CLEANWAIT))
+    traits.change(task, {'CUSTOM_ACCEL_GPU': PRESENT}, ())
+    saving.save(task.node)
+    task.node.last_error = 'stale'
+    task.node.set_driver_internal_info('accel_stale', True)
+    after = take_over(task.node, released)
+    with pytest.raises(saving.NotOurs, match='saved 2 times'):
+        write(task)
+    assert everything(task.node) == after
+    assert inventory_store.load(task) is None
+    give_up(task.node)
+
+
+def test_a_node_that_changed_its_state_is_not_ours(
+        make_node: Make, acquire: Make) -> None:
+    task = acquire(make_node(provision_state=states.CLEANWAIT))
+    there = objects.Node.get_by_id(task.context, task.node.id)
+    there.provision_state = states.DELETING
+    there.save()
+    with pytest.raises(saving.NotOurs, match='in deleting'):
+        saving.save(task.node)
+
+
+def test_saving_goes_on_and_on(make_node: Make, acquire: Make) -> None:
+    task = acquire(make_node())
+    for number in range(1, 4):
+        task.node.extra = {'number': number}
+        saving.save(task.node)
+        assert saving.generation(task.node) == number
+    assert objects.Node.get_by_id(None, task.node.id).extra == {'number': 3}
+    saving.save(task.node, forget=True)
+    assert saving.token(objects.Node.get_by_id(None, task.node.id)) is None
+
+
+@pytest.mark.parametrize('error', [
+    db_exc.DBConnectionError(), db_exc.DBDeadlock(), db_exc.DBError()])
+@pytest.mark.parametrize('times', [1, saving.TRIES])
+@pytest.mark.parametrize('committed', [False, True])
+def test_a_save_that_failed_is_tried_again(
+        make_node: Make, acquire: Make, waits: Any, error: Exception,
+        times: int, committed: bool) -> None:
+    task = acquire(make_node())
+    saving.save(task.node)
+    real = db_api._session_for_write
+    failed: list[int] = []
+
+    class Breaking:
+        """A transaction whose connection breaks."""
+
+        def __init__(self) -> None:
+            self.inner = real()
+
+        def __enter__(self) -> Any:
+            if not committed and len(failed) < times:
+                failed.append(1)
+                raise error
+            return self.inner.__enter__()
+
+        def __exit__(self, *what: Any) -> Any:
+            self.inner.__exit__(*what)
+            if committed and len(failed) < times:
+                failed.append(1)
+                raise error
+
+    task.node.set_driver_internal_info('accel_kept', 'yes')
+    with mock.patch.object(db_api, '_session_for_write', Breaking):
+        saving.save(task.node)
+    assert len(failed) == times
+    there = objects.Node.get_by_id(None, task.node.id)
+    assert there.driver_internal_info['accel_kept'] == 'yes'
+    saving.save(task.node)
+
+
+def test_what_fails_for_good_is_not_tried_again(
+        make_node: Make, acquire: Make, waits: Any) -> None:
+    task = acquire(make_node())
+    with mock.patch.object(saving, '_fenced', autospec=True,
+                           side_effect=db_exc.DBDataError()) as asked, \
+            pytest.raises(db_exc.DBDataError):
+        saving.save(task.node)
+    assert asked.call_count == 1
+
+
+def test_a_tick_that_cannot_save_is_made_again(
+        stage: Stage, waits: Any) -> None:
+    stage.begin(profile='h100-new')
+    stage.tick()
+    before = everything(stage.node)
+    with mock.patch.object(saving, '_fenced', autospec=True,
+                           side_effect=db_exc.DBConnectionError()):
+        stage.tick()
+    assert everything(stage.node) == before
+    assert stage.run()['outcome'] == 'converged'
+    assert set(stage.box.pushes.values()) == {1}
+
+
+class Failing:
+    """A database some of whose transactions fail.
+
+    :param at: the first one that does, and how many.
+    :param committed: whether what they wrote is there all the same.
+    """
+
+    def __init__(self, at: int, times: int, committed: bool) -> None:
+        self.failing = range(at, at + times)
+        self.committed = committed
+        self.real = db_api._session_for_write
+        self.count = self.depth = 0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[Any]:
+        """One of them; those within others are theirs."""
+        outermost = self.depth == 0
+        self.count += outermost
+        fails = outermost and self.count in self.failing
+        if fails and not self.committed:
+            raise db_exc.DBDeadlock
+        self.depth += 1
+        try:
+            with self.real() as session:
+                yield session
+        finally:
+            self.depth -= 1
+        if fails:
+            raise db_exc.DBConnectionError
+
+
+@pytest.mark.parametrize('committed', [False, True])
+@pytest.mark.parametrize('times', [1, 2, saving.TRIES])
+@pytest.mark.parametrize('at', range(1, 10))
+def test_the_end_of_a_run_survives_a_failing_database(
+        stage: Stage, waits: Any, at: int, times: int,
+        committed: bool) -> None:
+    """Wherever it fails: a node that has left our care in a wait state
+    would be Ironic's to end, with its power off."""
+    stage.begin(profile='h100-new')
+    task = stage.acquire(stage.node)
+    failing = Failing(at, times, committed)
+    with mock.patch.object(db_api, '_session_for_write', failing):
+        step_end.fail(task, Operation(kind='clean', step='x'), 'said',
+                      nothing=True)
+    assert failing.count >= 4
+    stage.node.refresh()
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert stage.node.target_provision_state == states.MANAGEABLE
+    assert stage.node.last_error == 'said'
+    assert stage.node.clean_step == {}
+    assert stage.box.writes == 0
+
+
+@pytest.mark.parametrize('released', [False, True])
+@pytest.mark.parametrize('call', range(1, 23))
+def test_taken_over_at_any_call_of_a_run(
+        stage: Stage, call: int, released: bool) -> None:
+    stage.begin(profile='h100-new')
+    calls = 0
+    after: dict[str, Any] = {}
+    asked: list[str] = []
+    written = -1
+
+    def watched(name: str, real: Any) -> Any:
+        def called(*args: Any, **more: Any) -> Any:
+            nonlocal calls, written
+            calls += 1
+            if after:
+                asked.append(name)
+            answer = real(*args, **more)
+            if calls == call:
+                after.update(take_over(stage.node, released))
+                written = stage.box.writes
+            return answer
+        return called
+
+    with mock.patch.multiple(stage.box, **{
+            name: watched(name, getattr(stage.box, name)) for name in (
+                'observe', 'ways', 'start', 'poll', 'commit')}), \
+            mock.patch.object(bmc_session, 'backend', watched(
+                'backend', bmc_session.backend)), \
+            mock.patch.object(history, 'note', watched(
+                'evidence', history.note)):
+        for _ in range(60):
+            task = stage.acquire(stage.node)
+            runner.tick(task)
+            if after:
+                break
+            if task.node is not None:
+                task.release_resources()
+            stage.node.refresh()
+            stage.box.now += stage.seconds
+    assert after, f'only {calls} calls'
+    assert everything(stage.node) == after
+    assert stage.box.writes == written
+    assert not {'start', 'commit', 'evidence'} & set(asked)
+    assert stage.resumed == []
+    give_up(stage.node)
+
+
+#: What writes to Ironic's database, by the name that it is called by.
+WRITERS = frozenset({
+    'save', 'create', 'destroy', 'process_event', 'touch_provisioning',
+    'node_history_record', 'notify_conductor_resume_operation',
+    'step_error_handler', 'store_inspection_data', '_session_for_write'})
+#: Where else one of these names stands, and why it may.
+ALLOWED = {
+    ('store.py', 'store_inspection_data'): 'inside of saving.write',
+    ('store.py', 'create'): 'inside of saving.write',
+    ('store.py', '_session_for_write'): 'inside of saving.write',
+    ('mirror.py', '_session_for_write'): 'inside of saving.save',
+    ('nodetraits.py', 'create'): 'inside of saving.write',
+    ('nodetraits.py', 'destroy'): 'inside of saving.write'}
+#: Objects whose method of that name is none of Ironic's.
+PORTS = frozenset({'saving', 'journal', 'store'})
+
+
+def test_nothing_else_writes_to_the_database() -> None:
+    found = set()
+    folder = pathlib.Path(ironic_accel.conductor.__file__).parent
+    for path in sorted(folder.glob('*.py')):
+        if path.name == 'saving.py':
+            continue
+        for call in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if not isinstance(call, ast.Attribute) \
+                    or call.attr not in WRITERS:
+                continue
+            owner = call.value
+            name = owner.id if isinstance(owner, ast.Name) else getattr(
+                owner, 'attr', '')
+            if name not in PORTS:
+                found.add((path.name, call.attr))
+    assert found == set(ALLOWED)
+
+
+def test_the_guard_is_saved_with_the_intent(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    while not stage.box.flashing():
+        stage.tick()
+    info = objects.Node.get_by_id(None, stage.node.id).driver_internal_info
+    assert info[flash_guard.KEY] and info[operation.RECORD_KEY]['intent']

@@ -1,0 +1,615 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ticks of an operation, on Ironic's objects and a box that is simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import pathlib
+from typing import Any
+from unittest import mock
+
+from ironic.common import exception
+from ironic.common import states
+from ironic.drivers.modules.redfish import power as redfish_power
+from ironic import objects
+import pytest
+
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.operation import context
+from ironic_accel.conductor.operation import host_reset
+from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.upkeep import cleanup
+from ironic_accel.conductor.upkeep import periodics
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from tests.unit.conductor import sample
+from tests.unit.conductor.stage import Make
+from tests.unit.conductor.stage import site_profile
+from tests.unit.conductor.stage import Stage
+from tests.unit.conductor.stage import staged
+from tests.unit.converge.box import Job
+
+
+@pytest.fixture
+def stage(make_node: Make, acquire: Make, profiles: pathlib.Path
+          ) -> Iterator[Stage]:
+    """A box behind the ports: BMC, Ironic's power, images, the RPC."""
+    with staged(make_node, acquire, profiles) as made:
+        yield made
+
+
+def test_a_profile_is_brought_about_and_published(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'converged'
+    assert (told['writes'], told['resets'], told['proved']) == (3, 1, 4)
+    assert stage.box.sins == []
+    assert stage.resumed == ['clean']
+    assert {'CUSTOM_ACCEL_IS_H100_NEW', 'CUSTOM_ACCEL_CAN_H100_NEW',
+            'CUSTOM_ACCEL_GPU_X2', 'CUSTOM_ACCEL_GPU_ECC'} <= stage.traits
+    assert flash_guard.stands(stage.node) is None
+    left = set(stage.info) & {operation.KEY, operation.RECORD_KEY,
+                              operation.PROFILE_KEY, flash_guard.KEY}
+    assert left == set()
+    rows = objects.FirmwareComponentList.get_by_node_id(None, stage.node.id)
+    assert {r.current_version for r in rows} == {sample.NEW}
+
+
+def test_doing_it_again_changes_nothing(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    stage.begin(node=stage.node, profile='h100-new')
+    told = stage.run()
+    assert (told['outcome'], told['writes'], told['resets']) == (
+        'converged', 0, 0)
+
+
+def test_traits_go_before_the_first_write(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    for device in stage.box.parts.values():
+        device['gpu'].current = sample.OLD
+    seen = []
+    start = stage.box.start
+
+    def watched(*args: Any, **more: Any) -> Any:
+        seen.append(stage.traits)
+        return start(*args, **more)
+
+    stage.begin(node=stage.node, profile='h100-new')
+    with mock.patch.object(stage.box, 'start', autospec=True,
+                           side_effect=watched):
+        stage.run()
+    assert seen
+    for traits in seen:
+        assert not {'CUSTOM_ACCEL_IS_H100_NEW',
+                    'CUSTOM_ACCEL_GPU_ECC'} & traits
+
+
+def test_the_guard_stands_while_it_is_written(stage: Stage) -> None:
+    stage.seconds = 1.0
+    stage.begin(profile='h100-new')
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    standing = flash_guard.stands(stage.node)
+    assert standing is not None
+    assert standing['what'] == 'gpu-0, gpu-1'
+    record = operation.load_record(stage.node)
+    assert record is not None
+    assert record.intent is not None
+    assert record.intent.ticket
+
+
+def test_a_host_that_was_off_is_off_again(stage: Stage) -> None:
+    stage.box.host = 'off'
+    stage.begin(profile='h100-new', node=stage.make_node(
+        power_state=states.POWER_OFF))
+    told = stage.run()
+    assert told['outcome'] == 'converged'
+    assert stage.box.host == 'off'
+    assert stage.node.power_state == states.POWER_OFF
+    assert stage.resumed == ['clean']
+
+
+def test_a_service_step_powers_nothing_on(stage: Stage) -> None:
+    stage.box.host = 'off'
+    stage.begin('service', profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'failed'
+    assert 'may not power it on' in told['error']['summary']
+    assert stage.box.host == 'off'
+    assert stage.resumed == ['service']
+
+
+def test_a_service_step_is_refused_what_it_does_not_allow(
+        stage: Stage) -> None:
+    stage.begin('service', profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'refused'
+    assert stage.box.writes == 0
+    assert 'max_effect of the step is none' in stage.node.last_error
+
+
+def test_a_deploy_step_burns_only_with_consent(stage: Stage) -> None:
+    stage.begin('deploy', profile='h100-strict')
+    told = stage.run()
+    assert told['outcome'] == 'refused'
+    assert stage.box.writes == 0
+    assert 'allow: [burn_at_deploy]' in stage.node.last_error
+    assert stage.node.provision_state == states.DEPLOYFAIL
+
+
+def test_with_consent_a_deploy_step_burns(stage: Stage) -> None:
+    stage.begin('deploy', profile='h100-new')
+    assert stage.run()['outcome'] == 'converged'
+    assert stage.resumed == ['deploy']
+
+
+@pytest.mark.parametrize('dies_after', range(1, 14))
+def test_a_conductor_may_die_after_any_save(
+        stage: Stage, dies_after: int) -> None:
+    class Died(BaseException):
+        """The process is gone."""
+
+    saves = 0
+    real = objects.Node.save
+
+    def save(node: Any, *args: Any, **more: Any) -> None:
+        nonlocal saves
+        real(node, *args, **more)
+        saves += 1
+        if saves == dies_after:
+            raise Died
+
+    stage.box.host = 'off'
+    stage.begin(profile='h100-new')
+    with mock.patch.object(objects.Node, 'save', autospec=True,
+                           side_effect=save):
+        try:
+            stage.run()
+        except Died:
+            # What a restart does with the locks of its own host.
+            objects.Node.release(None, 'this-conductor', stage.node.id)
+    stage.node.refresh()
+    told = stage.run() if operation.load(stage.node) else stage.result
+    assert told['outcome'] == 'converged'
+    assert max(stage.box.pushes.values()) == 1
+    assert stage.box.sins == []
+    assert stage.resumed == ['clean']
+    assert stage.box.host == 'off'
+
+
+def test_a_bmc_that_is_away_is_waited_for(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with mock.patch.object(stage.box, 'observe', autospec=True,
+                           side_effect=Unreachable('no answer')):
+        for _ in range(3):
+            current = stage.tick()
+            assert 'no answer' in current.progress
+    assert stage.run()['outcome'] == 'converged'
+
+
+def test_no_session_in_a_row_of_looks_fails(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with mock.patch.object(context, 'make', autospec=True,
+                           side_effect=Unreachable('no session')):
+        told = stage.run(20)
+    assert told['error']['summary'] == 'no session'
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert 'no session' in stage.node.last_error
+    assert stage.node.clean_step == {}
+
+
+def test_an_unknown_exception_ends_it_and_tells_no_secrets(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with mock.patch.object(stage.box, 'observe', autospec=True,
+                           side_effect=KeyError('s3cret')):
+        told = stage.run(2)
+    assert told['outcome'] == 'failed'
+    assert 'unexpected KeyError' in stage.node.last_error
+    assert 's3cret' not in stage.node.last_error
+    assert stage.node.provision_state == states.CLEANFAIL
+
+
+def test_a_node_that_was_taken_is_left_alone(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    task = stage.acquire(stage.node)
+    with mock.patch.object(stage.box, 'start', autospec=True) as start:
+        objects.Node.release(None, 'this-conductor', stage.node.id)
+        objects.Node.reserve(None, 'another-conductor', stage.node.id)
+        runner.tick(task)
+        objects.Node.release(None, 'another-conductor', stage.node.id)
+    start.assert_not_called()
+    stage.node.refresh()
+    left = operation.load_record(stage.node)
+    assert left is not None and left.intent is None
+
+
+def test_an_open_write_of_a_neighbour_is_waited_for(stage: Stage) -> None:
+    neighbour = stage.make_node(driver_internal_info={
+        flash_guard.KEY: {'what': 'gpu-7'}, operation.RECORD_KEY: {'intent': {
+            'kind': 'action', 'deadline': 0.0}}})
+    stage.begin(profile='h100-new')
+    for _ in range(3):
+        current = stage.tick()
+    assert stage.box.writes == 0
+    assert neighbour.uuid in current.progress
+    neighbour.driver_internal_info = {}
+    neighbour.save()
+    assert stage.run()['outcome'] == 'converged'
+
+
+def test_the_auxiliary_cycle_is_asked_for_once(stage: Stage) -> None:
+    want_aux(stage)
+    stage.begin(profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'converged'
+    stage.aux.aux_cycle.assert_called_once_with()
+    assert stage.box.resets[-1] is Effect.AUX_CYCLE
+    assert stage.box.host == 'on'
+
+
+def test_a_busy_bmc_is_asked_for_the_cycle_again(stage: Stage) -> None:
+    want_aux(stage)
+    real = stage.aux.aux_cycle.side_effect
+    stage.aux.aux_cycle.side_effect = [
+        Rejected('busy', retry_after=1), None]
+    stage.begin(profile='h100-new')
+    while stage.aux.aux_cycle.call_count < 2:
+        assert stage.tick() is not None
+    real()
+    assert stage.run()['outcome'] == 'converged'
+
+
+def test_a_refused_cycle_ends_and_the_host_is_on_again(
+        stage: Stage) -> None:
+    want_aux(stage)
+    stage.aux.aux_cycle.side_effect = Rejected('no such action')
+    stage.begin(profile='h100-new')
+    told = stage.run()
+    assert told['outcome'] == 'failed'
+    assert told['error']['summary'] == 'no such action'
+    stage.aux.aux_cycle.assert_called_once_with()
+    assert stage.box.host == 'on'
+    assert flash_guard.stands(stage.node) is None
+    record = operation.load_record(stage.node)
+    assert record is not None
+    assert record.intent is None
+    assert {x.item.name for x in record.landed} >= {'gpu'}
+
+
+class _Died(BaseException):
+    """The conductor dies: nothing may catch it."""
+
+
+def test_a_reset_that_another_conductor_noted_is_looked_at_first(
+        stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It died before it asked; somebody else has begun an update since."""
+    stage.begin(profile='h100-new')
+
+    def dies(*_: Any) -> None:
+        raise _Died
+
+    real = host_reset._power_phase
+    monkeypatch.setattr(host_reset, '_power_phase', dies)
+    with pytest.raises(_Died):
+        for _ in range(60):
+            stage.tick()
+    objects.Node.release(None, 'this-conductor', stage.node.id)
+    monkeypatch.setattr(host_reset, '_power_phase', real)
+    monkeypatch.setattr(host_reset, '_HERE', 'another')
+    stage.box.jobs['theirs'] = Job({}, stage.box.now + 400.0, set(), False)
+    while stage.box.flashing():
+        assert stage.box.host == 'on'
+        assert stage.tick() is not None
+    assert (stage.box.resets, stage.box.sins) == ([], [])
+    assert stage.run()['outcome'] == 'converged'
+    assert stage.box.sins == []
+
+
+def want_aux(stage: Stage) -> None:
+    for device in stage.box.parts.values():
+        device['gpu'].claimed = device['gpu'].real = Effect.AUX_CYCLE
+
+
+def test_what_failed_is_quarantined_where_that_is_configured(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    for device in stage.box.parts.values():
+        device['gpu'].current = '99.00.00.00.01'
+    conf = CONF
+    conf.set_override('baseline_profile', 'h100-new', group='accelerator')
+    conf.set_override('baseline_on_failure', 'quarantine',
+                      group='accelerator')
+    try:
+        stage.begin(step='apply_baseline', node=stage.node)
+        told = stage.run()
+    finally:
+        conf.clear_override('baseline_profile', group='accelerator')
+        conf.clear_override('baseline_on_failure', group='accelerator')
+    assert told['outcome'] == 'refused'
+    assert stage.resumed == ['clean', 'clean']
+    assert stage.node.maintenance
+    assert stage.traits == {'CUSTOM_ACCEL_DEGRADED'}
+
+
+def test_devices_are_reset_and_looked_at(stage: Stage) -> None:
+    stage.box.resettable = Effect.DEVICE_RESET
+    stage.begin(step='reset_devices')
+    told = stage.run()
+    assert (told['outcome'], told['writes'], told['found']) == ('done', 1, 2)
+    assert stage.resumed == ['clean']
+
+
+def test_devices_that_cannot_be_reset_are_told(stage: Stage) -> None:
+    stage.begin(step='reset_devices', devices=['gpu-0'])
+    told = stage.run()
+    assert told['outcome'] == 'failed'
+    assert 'gpu-0' in stage.node.last_error
+
+
+def test_a_refresh_publishes_and_restores(stage: Stage) -> None:
+    stage.box.host = 'off'
+    node = stage.make_node(power_state=states.POWER_OFF)
+    task = stage.acquire(node)
+    vendor = task.driver.vendor
+    vendor.validate(task, 'accel_refresh', http_method='POST')
+    asked = vendor.accel_refresh(task, http_method='POST')
+    task.release_resources()
+    stage.node = node
+    told = stage.run()
+    assert (told['id'], told['operation']) == (asked['id'], 'idle')
+    assert 'CUSTOM_ACCEL_GPU_X2' in stage.traits
+    assert 'CUSTOM_ACCEL_CAN_H100_NEW' in stage.traits
+    assert stage.box.host == 'off'
+    assert stage.resumed == []
+    task = stage.acquire(node)
+    shown = task.driver.vendor.accel_inventory(task, http_method='GET')
+    assert [d['id'] for d in shown['inventory']['devices']] == [
+        'gpu-0', 'gpu-1']
+    assert shown['age'] == stage.seconds * 2
+    planned = task.driver.vendor.accel_plan(
+        task, http_method='POST', profile='h100-new')
+    assert [s['reset'] for s in planned['plan']['stages']] == ['power-cycle']
+    assert inventory_store.load(task) is not None
+
+
+def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.seconds = 1.0
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    node = stage.node
+    node.provision_state = states.CLEANFAIL
+    node.maintenance = True
+    node.save()
+    assert cleanup.wanted(node)
+    task = stage.acquire(node)
+    cleanup.reap(task)
+    task.release_resources()
+    node.refresh()
+    assert node.clean_step == {}
+    assert not [k for k in node.driver_internal_info
+                if k.endswith('_polling')]
+    # What is being written goes on, guarded and watched to its end.
+    assert flash_guard.stands(node) is not None
+    watched = operation.load(node)
+    assert watched is not None and watched.work == 'watch'
+    assert periodics.due(node)
+    assert not cleanup.wanted(node)
+    stage.seconds = 40.0
+    while stage.tick() is not None:
+        assert flash_guard.stands(node) is not None
+    assert not stage.box.flashing()
+    assert flash_guard.stands(node) is None
+    record = operation.load_record(node)
+    assert record is not None and record.intent is None
+    assert {x.item.name for x in record.landed} == {'gpu'}
+
+
+def test_a_write_that_outlives_its_step_is_watched_to_its_end(
+        stage: Stage) -> None:
+    stage.begin(profile=site_profile('brief', limits={'minutes': 1}))
+    stage.seconds = 1.0
+    while not stage.box.flashing():
+        assert stage.tick() is not None
+    stage.seconds = 30.0
+    for job in stage.box.jobs.values():
+        job.ends = stage.box.now + 200
+    while stage.node.provision_state == states.CLEANWAIT:
+        stage.tick()
+    told = stage.result
+    assert told['outcome'] == 'failed'
+    assert 'still running' in stage.node.last_error
+    assert stage.node.provision_state == states.CLEANFAIL
+    assert stage.box.flashing()
+    assert flash_guard.stands(stage.node) is not None
+    while stage.tick() is not None:
+        pass
+    assert not stage.box.flashing()
+    assert flash_guard.stands(stage.node) is None
+    assert stage.result == told
+    assert stage.box.sins == []
+
+
+def test_what_was_written_is_in_the_history(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    stage.run()
+    events = [e.event for e in objects.NodeHistory.list_by_node_id(
+        None, stage.node.id)]
+    assert [e for e in events if e.startswith(
+        f'burn gpu {sample.OLD} > {sample.NEW} on gpu-0, gpu-1; image '
+        f'bundle sha256 {sample.DIGEST} (apply_profile h100-new, clean)')]
+    assert [e for e in events if 'set ecc disabled > enabled on' in e]
+    assert [e for e in events if 'apply_profile h100-new: converged' in e]
+
+
+def turning_down(stage: Stage, times: int) -> Any:
+    """A BMC that says "not now" to On for a while."""
+    left = [times]
+    real = redfish_power.RedfishPower.set_power_state
+
+    def power(this: Any, task: Any, state: str,
+              timeout: int | None = None) -> None:
+        if state == states.POWER_ON and left[0] > 0:
+            left[0] -= 1
+            raise exception.RedfishError(error='503, Retry-After 3')
+        real(this, task, state, timeout=timeout)
+
+    return mock.patch.multiple(redfish_power.RedfishPower,
+                               set_power_state=power)
+
+
+def test_a_host_that_is_off_for_a_reset_is_powered_on_again(
+        stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with turning_down(stage, CONF.accelerator.failures - 1):
+        told = stage.run()
+    assert told['outcome'] == 'converged'
+    assert stage.box.host == 'on'
+
+
+def test_even_a_failed_run_powers_its_host_on_again(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with turning_down(stage, CONF.accelerator.failures + 3):
+        told = stage.run(100)
+    assert told['outcome'] == 'failed'
+    assert 'not_restored' not in told
+    assert stage.box.host == 'on'
+
+
+def test_a_host_that_stays_off_is_told_loudly(stage: Stage) -> None:
+    stage.begin(profile='h100-new')
+    with turning_down(stage, 10_000):
+        told = stage.run(100)
+    assert told['outcome'] == 'failed'
+    assert told['not_restored'] == states.POWER_ON
+    for text in (told['error']['summary'], stage.node.last_error):
+        assert 'the host is not back to power on' in text
+        assert '503, Retry-After 3' in text
+    assert stage.node.provision_state == states.CLEANFAIL
+
+
+def test_what_was_proved_stays_so_where_the_power_is_not_restored(
+        stage: Stage) -> None:
+    stage.box.host = 'off'
+    stage.begin(profile='h100-new', node=stage.make_node(
+        power_state=states.POWER_OFF))
+    real = redfish_power.RedfishPower.set_power_state
+
+    def power(this: Any, task: Any, state: str,
+              timeout: int | None = None) -> None:
+        current = operation.load(task.node)
+        if current is not None and current.phase == 'restore':
+            raise exception.RedfishError(error='503')
+        real(this, task, state, timeout=timeout)
+
+    with mock.patch.multiple(redfish_power.RedfishPower,
+                             set_power_state=power):
+        told = stage.run(100)
+    assert told['outcome'] == 'converged'
+    assert told['not_restored'] == states.POWER_OFF
+    assert 'the host is not back to power off' in stage.node.last_error
+
+
+@pytest.mark.parametrize(('marks', 'offered', 'asked'), [
+    (['a', 'a', 'b'], True, [states.SOFT_REBOOT]),
+    (['a'], True, [states.SOFT_REBOOT, 'reboot']),
+    ([None], True, ['reboot']), (['a'], False, ['reboot'])])
+def test_a_host_that_is_not_powered_off_restarts_softly_first(
+        stage: Stage, marks: list[str | None], offered: bool,
+        asked: list[str]) -> None:
+    """What runs on an active node with disable_power_off is asked first."""
+    seen: list[str] = []
+    told = iter(marks)
+    last = [marks[-1]]
+
+    def mark() -> str | None:
+        last[0] = next(told, last[0])
+        return last[0]
+
+    stage.aux.boot_mark.side_effect = mark
+    stage.aux.offers.return_value = offered
+
+    def power(_self: Any, _task: Any, state: str,
+              timeout: int | None = None) -> None:
+        seen.append(state)
+        if len(asked) == 1:
+            stage.box.host_reset(Effect.WARM_REBOOT)
+
+    def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
+        seen.append('reboot')
+        stage.box.host_reset(Effect.WARM_REBOOT)
+
+    stage.begin('service', profile=sample.mode_profile(
+        'ecc', ecc='enabled'), max_effect='warm-reboot',
+        allow_disruption=True, node=stage.make_node(disable_power_off=True))
+    with mock.patch.multiple(redfish_power.RedfishPower,
+                             set_power_state=power, reboot=reboot):
+        told_result = stage.run(100)
+    assert told_result['outcome'] == 'converged', told_result
+    assert seen == asked
+
+
+@pytest.mark.parametrize('off', [True, False])
+def test_no_force_cuts_an_update_that_began_since_the_host_was_asked(
+        stage: Stage, off: bool) -> None:
+    """The host stays on; where it may not be powered off it is restarted."""
+    seen: list[str] = []
+    stage.aux.boot_mark.return_value = 'a'
+    stage.aux.check_idle.side_effect = Rejected(
+        'the BMC is not known to be idle', retry_after=30,
+        error_class=ErrorClass.TRANSIENT)
+
+    def power(_self: Any, _task: Any, state: str,
+              timeout: int | None = None) -> None:
+        seen.append(state)
+        if state == states.SOFT_POWER_OFF:
+            raise exception.PowerStateFailure(pstate=state)
+        if state == states.POWER_OFF:
+            stage.box.host = 'off'
+        elif state == states.POWER_ON and stage.box.host == 'off':
+            stage.box.host_reset(Effect.POWER_CYCLE)
+
+    def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
+        seen.append('reboot')
+        stage.box.host_reset(Effect.WARM_REBOOT)
+
+    forced = {states.POWER_OFF, 'reboot'}
+    stage.begin('service', profile=sample.mode_profile(
+        'ecc', ecc='enabled'), max_effect='power-cycle' if off
+        else 'warm-reboot', allow_disruption=True,
+        node=stage.make_node(disable_power_off=not off))
+    with mock.patch.multiple(redfish_power.RedfishPower,
+                             set_power_state=power, reboot=reboot):
+        for _ in range(200):
+            if stage.aux.check_idle.call_count > 2:
+                break
+            stage.tick()
+        assert seen
+        assert not forced & set(seen)
+        assert stage.box.host == 'on'
+        stage.aux.check_idle.side_effect = None
+        told = stage.run(200)
+    assert told['outcome'] == 'converged', told
+    assert forced & set(seen)
+    assert stage.box.host == 'on'

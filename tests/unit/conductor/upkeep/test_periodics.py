@@ -1,0 +1,280 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The periodics, and the look of the verify step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
+import pathlib
+import threading
+from typing import Any
+from unittest import mock
+
+from ironic.common import exception
+from ironic.common import faults
+from ironic.common import states
+from ironic.conductor import base_manager
+from ironic.conf import CONF
+from ironic import objects
+import pytest
+
+from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import verification
+from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.upkeep import periodics
+from ironic_accel.converge.ports import Backend
+from ironic_accel.model.errors import Unreachable
+from tests.unit.conductor import sample
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def manager() -> Iterator[Any]:
+    """A conductor that serves every node of the database."""
+    made = mock.create_autospec(base_manager.BaseConductorManager,
+                                instance=True)
+    pool = futures.ThreadPoolExecutor(4)
+
+    def nodes(fields: list[str], filters: dict[str, Any]) -> Any:
+        return objects.Node.dbapi.get_nodeinfo_list(
+            columns=['uuid', 'driver', 'conductor_group', *fields],
+            filters=filters)
+
+    made.iter_nodes.side_effect = nodes
+    made.begun = []
+
+    def spawn(f: Any, *args: Any, **more: Any) -> Any:
+        made.begun.append(pool.submit(f, *args, **more))
+        return made.begun[-1]
+
+    made._spawn_worker.side_effect = spawn
+    yield made
+    pool.shutdown()
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes are worked on at a time."""
+    monkeypatch.setattr(periodics, '_workers', threading.BoundedSemaphore(2))
+
+
+def waiting(make_node: Make, **fields: Any) -> Any:
+    node = make_node(provision_state=states.CLEANWAIT, **fields)
+    operation.store(node, operation.Operation('clean', 'apply_profile'))
+    node.set_driver_internal_info('cleaning_polling', True)
+    node.save()
+    return node
+
+
+def pick(acquire: Make, node: Any, manager: Any, context: Any) -> None:
+    vendor = acquire(node, shared=True).driver.vendor
+    vendor.pick_due_operations(manager, context)
+
+
+def test_slow_nodes_take_their_places_and_no_more(
+        make_node: Make, acquire: Make, manager: Any, places: None,
+        context: Any) -> None:
+    nodes = [waiting(make_node) for _ in range(4)]
+    go_on, ticked = threading.Event(), []
+
+    def slow(task: Any) -> None:
+        ticked.append(task.node.uuid)
+        go_on.wait(30)
+
+    with mock.patch.object(runner, 'tick', autospec=True, side_effect=slow):
+        pick(acquire, nodes[0], manager, context)
+        pick(acquire, nodes[0], manager, context)
+        assert manager._spawn_worker.call_count == 2
+        locked = {n.uuid for n in objects.Node.list(context)
+                  if n.reservation}
+        go_on.set()
+        futures.wait(manager.begun)
+    assert len(locked) == 2
+    assert set(ticked) == locked
+
+
+def test_only_what_is_due_and_current_is_picked(
+        make_node: Make, acquire: Make, manager: Any, places: None,
+        context: Any) -> None:
+    later = waiting(make_node)
+    operation.store(later, operation.Operation(
+        'clean', 'apply_profile', due=1e12))
+    stale = waiting(make_node)
+    stale.del_driver_internal_info('cleaning_polling')
+    away = waiting(make_node, maintenance=True)
+    for node in (later, stale, away):
+        node.save()
+    pick(acquire, later, manager, context)
+    manager._spawn_worker.assert_not_called()
+
+
+@pytest.mark.parametrize(('share', 'taken'), [
+    (0.0, True), (0.4, True), (0.6, False), (1.0, False)])
+def test_the_pass_nearest_to_what_is_due_takes_it(
+        make_node: Make, monkeypatch: pytest.MonkeyPatch, share: float,
+        taken: bool) -> None:
+    """Otherwise what is due just after a pass waits for a whole one more."""
+    node = waiting(make_node)
+    monkeypatch.setattr(clock, 'now', lambda: 1000.0)
+    operation.store(node, operation.Operation(
+        'clean', 'apply_profile',
+        due=1000.0 + share * CONF.accelerator.poll_interval))
+    assert periodics.due(node) is taken
+
+
+def test_a_full_pool_gives_the_place_back(
+        make_node: Make, acquire: Make, manager: Any, places: None,
+        context: Any) -> None:
+    node = waiting(make_node)
+    manager._spawn_worker.side_effect = exception.NoFreeConductorWorker()
+    for _ in range(3):
+        with pytest.raises(exception.NoFreeConductorWorker):
+            pick(acquire, node, manager, context)
+    assert periodics.workers().acquire(blocking=False)
+    periodics.workers().release()
+    node.refresh()
+    assert node.reservation is None
+
+
+def verify(acquire: Make, node: Any, backend: Any) -> dict[str, Any]:
+    task = acquire(node)
+    with mock.patch.object(bmc_session, 'backend', autospec=True,
+                           **backend):
+        task.driver.vendor.execute_verify_step(
+            task, {'step': 'verify_accelerators'})
+    task.node.refresh()
+    return dict(task.node.driver_internal_info[operation.RESULT_KEY])
+
+
+def seeing(inventory: Any) -> dict[str, Any]:
+    backend = mock.create_autospec(Backend, instance=True)
+    backend.observe.return_value = inventory
+    backend.ways.return_value = (sample.way(inventory),)
+    return {'return_value': backend}
+
+
+def test_verify_inventories_what_is_on(
+        make_node: Make, acquire: Make) -> None:
+    node = make_node()
+    assert verify(acquire, node, seeing(sample.box()))['note'] == (
+        'inventoried')
+    assert 'CUSTOM_ACCEL_GPU_X2' in objects.TraitList.get_by_node_id(
+        None, node.id).get_trait_names()
+
+
+@pytest.mark.parametrize(('backend', 'note'), [
+    (seeing(sample.box(host='off', complete=False)),
+     'host off: not inventoried'),
+    (seeing(sample.box(complete=False)),
+     'devices still appear: not inventoried yet, looked at again at once'),
+    ({'side_effect': Unreachable('no answer')},
+     'not inventoried: no answer [permanent]'),
+    ({'side_effect': ValueError('what')}, 'not inventoried: ValueError'),
+])
+def test_verify_never_fails(make_node: Make, acquire: Make,
+                            backend: dict[str, Any], note: str) -> None:
+    assert verify(acquire, make_node(), backend)['note'] == note
+
+
+@pytest.mark.parametrize(('step', 'restore', 'gives_way'), [
+    (operation.VERIFY, None, True), (operation.BY_ITSELF, None, True),
+    (operation.BY_ITSELF, states.POWER_OFF, False),
+    ('accel_refresh', None, False)])
+def test_a_look_that_nobody_asked_for_is_in_nobody_s_way(
+        make_node: Make, step: str, restore: str | None, gives_way: bool
+        ) -> None:
+    node = make_node()
+    operation.store(node, operation.Operation(
+        'idle', step, work='look', state=node.provision_state,
+        restore=restore))
+    if gives_way:
+        operation.check_free(node)
+    else:
+        with pytest.raises(exception.InvalidState, match='is under way'):
+            operation.check_free(node)
+
+
+@pytest.mark.parametrize(('fault', 'ticks'), [
+    (faults.POWER_FAILURE, True), (None, False),
+    (faults.SERVICE_FAILURE, False)])
+def test_a_silent_bmc_does_not_keep_an_operation_from_its_end(
+        make_node: Make, fault: str | None, ticks: bool) -> None:
+    """Ironic's power sync puts such a node into maintenance."""
+    node = waiting(make_node, maintenance=True, fault=fault)
+    assert periodics.due(node) is ticks
+
+
+def test_what_has_not_settled_at_verify_is_looked_at_again_at_once(
+        make_node: Make, acquire: Make, context: Any) -> None:
+    """A BMC that tells no reset needs two looks, and the audit is far."""
+    node = make_node(provision_state=states.VERIFYING)
+    verify(acquire, node, seeing(sample.box(complete=False)))
+    node = objects.Node.get_by_id(context, node.id)
+    current = operation.load(node)
+    assert current is not None
+    assert (current.work, current.power_on) == ('look', False)
+    assert not periodics.due(node)
+    node.provision_state = states.MANAGEABLE
+    assert periodics.due(node)
+    assert not periodics.littered(node)
+
+
+@pytest.mark.parametrize('backend', [
+    seeing(sample.box()), seeing(sample.box(host='off', complete=False)),
+    {'side_effect': Unreachable('no answer')}])
+def test_nothing_is_looked_at_again_where_it_would_tell_no_more(
+        make_node: Make, acquire: Make, context: Any,
+        backend: dict[str, Any]) -> None:
+    node = make_node(provision_state=states.VERIFYING)
+    verify(acquire, node, backend)
+    assert operation.load(objects.Node.get_by_id(context, node.id)) is None
+
+
+def test_verify_waits_for_no_slow_bmc(
+        make_node: Make, acquire: Make) -> None:
+    release = threading.Event()
+    backend = mock.create_autospec(Backend, instance=True)
+    backend.observe.side_effect = lambda: release.wait(30)
+    CONF.set_override('verify_timeout', 1, group='accelerator')
+    try:
+        told = verify(acquire, make_node(), {'return_value': backend})
+    finally:
+        release.set()
+        CONF.clear_override('verify_timeout', group='accelerator')
+    assert told['note'] == 'no answer within 1 s: not inventoried'
+
+
+def test_void_proofs_leave_available_nodes_in_a_pass_of_their_own(
+        make_node: Make, acquire: Make, manager: Any, context: Any,
+        profiles: pathlib.Path) -> None:
+    """After a change of a profile every node has something to take back."""
+    nodes = {state: make_node(provision_state=state)
+             for state in (states.MANAGEABLE, states.AVAILABLE)}
+    for node in nodes.values():
+        verification.keep(node, sample.profile(
+            sample.mode_profile('gone', ecc='enabled')), ['gpu-0'])
+        node.save()
+    vendor = acquire(nodes[states.MANAGEABLE], shared=True).driver.vendor
+    vendor.clear_available(manager, context)
+    for node in nodes.values():
+        node.refresh()
+    assert {s: bool(verification.of(n)) for s, n in nodes.items()} == {
+        states.AVAILABLE: False, states.MANAGEABLE: True}
+    vendor.clear_leftovers(manager, context)
+    nodes[states.MANAGEABLE].refresh()
+    assert verification.of(nodes[states.MANAGEABLE]) == {}

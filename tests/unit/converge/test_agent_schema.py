@@ -1,0 +1,144 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Documents that travel between the loop and a backend elsewhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ironic_accel.converge import agent_schema
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Ready
+from ironic_accel.converge.ports import Result
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import OutcomeUnknown
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Way
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+
+_DETAIL = Detail('it says no', ErrorClass.NEEDS_OPERATOR, device='gpu-1',
+                 component='gpu', expected='2', seen='1', message_id='E7')
+_ACTION = Action(
+    'burn', 'agent', (
+        Change(Item('nic-1', 'nic', 'firmware', '22.43', True), '22.41'),
+        Change(Item('nic-1', 'link-type', 'mode', ('ib', 'eth')),
+               ('ib', 'ib'))),
+    Effect.DEVICE_RESET, 'nic-fw', (('nic-2', 'nic'),), 'mellanox:17')
+_IMAGE = Image('nic-fw', 'https://images.example.org/fw.bin', 'a' * 64,
+               {'psid': ('MT_0000000884',), 'pci': ('15b3:a2dc',)},
+               Push('multipart', ('/a', '/b')))
+
+
+def _travelled(raw: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(raw))
+
+
+def test_a_way_comes_back() -> None:
+    way = Way('agent', {('a', 'nic'): Burn('x:17', (('b', 'nic'),)),
+                        ('b', 'nic'): Burn('y', (), {
+                            Push('all', ()): (('a', 'nic'),),
+                            Push('one', ('/x',)): (), Push('odd'): None})},
+              frozenset({('a', 'sriov'), ('a', 'vf-limit')}),
+              {'a': Effect.DEVICE_RESET, 'b': Effect.DRIVER_RELOAD})
+    assert (
+        agent_schema.way_from_dict(_travelled(agent_schema.way_to_dict(way)))
+        == way
+    )
+
+
+def test_an_action_comes_back() -> None:
+    raw = _travelled(agent_schema.action_to_dict(_ACTION))
+    assert agent_schema.action_from_dict(raw) == _ACTION
+
+
+@pytest.mark.parametrize('poll', [
+    Running('40 %', 40), Running('it goes on'), Unknown('gone'),
+    Ended((Result(('a', 'nic'), True),
+           Result(('a', 'sriov'), False, _DETAIL))), Ended(())])
+def test_a_poll_comes_back(poll: Poll) -> None:
+    assert (
+        agent_schema.poll_from_dict(
+            _travelled(agent_schema.poll_to_dict(poll)))
+        == poll
+    )
+
+
+def test_an_unknown_state_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="'done'"):
+        agent_schema.poll_from_dict({'state': 'done'})
+
+
+@pytest.mark.parametrize('image', [
+    _IMAGE, Image('x', 'https://h/x', 'b' * 64, {'model': ('X',)}),
+    Image('x', 'https://h/x', 'b' * 64, {'model': ('X',)}, Push('http'))])
+def test_an_image_comes_back(image: Image) -> None:
+    assert agent_schema.image_from_dict(
+        _travelled(agent_schema.image_to_dict(image))) == image
+
+
+def test_a_file_comes_back() -> None:
+    ready = Ready('/cache/a', 7, 'a' * 64)
+    assert agent_schema.ready_from_dict(
+        _travelled(agent_schema.ready_to_dict(ready))) == ready
+
+
+@pytest.mark.parametrize('image', [_IMAGE, None])
+def test_a_request_comes_back(image: Image | None) -> None:
+    start = agent_schema.Start(
+        _ACTION, (agent_schema.Whose('nic-1', 'nic', 'MT1', '0000:17:00.0'),),
+        image, True, {'schemes': ['https'], 'max_bytes': 5})
+    assert agent_schema.start_from_dict(_travelled(start.to_dict())) == start
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    ({'schema': 'accel-start/2'}, 'accel-start/2'),
+    ({'action': {}}, 'verb'),
+    ({'devices': [{'serial': 'x'}]}, 'id'),
+    ({'action': {**agent_schema.action_to_dict(_ACTION), 'effect': 'prayer'}},
+     'prayer'),
+])
+def test_a_wrong_request_names_what_is_wrong(
+        change: dict[str, Any], words: str) -> None:
+    raw = {**agent_schema.Start(_ACTION, ()).to_dict(), **change}
+    with pytest.raises(BadInput, match=words):
+        agent_schema.start_from_dict(raw)
+
+
+@pytest.mark.parametrize('error', [
+    Rejected(_DETAIL, retry_after=30.0), Rejected(_DETAIL),
+    Unreachable(_DETAIL), OutcomeUnknown(_DETAIL), BadInput(_DETAIL),
+    AccelError(_DETAIL)])
+def test_an_error_comes_back(error: AccelError) -> None:
+    back = agent_schema.error_from_dict(
+        _travelled(agent_schema.error_to_dict(error)))
+    assert type(back) is type(error)
+    assert back.detail == error.detail
+    if isinstance(error, Rejected) and isinstance(back, Rejected):
+        assert back.retry_after == error.retry_after

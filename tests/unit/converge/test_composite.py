@@ -1,0 +1,212 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Two ways to one box: one plan spans them, each does what it can."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+from typing import cast
+from unittest import mock
+
+import pytest
+
+from ironic_accel.converge.composite import Both
+from ironic_accel.converge import outcome
+from ironic_accel.converge import ports
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model import errors
+from ironic_accel.model import plan
+from ironic_accel.model.plan import Action
+from ironic_accel.model import profile
+from tests.unit.converge.box import Box
+from tests.unit.converge.box import burn_of
+from tests.unit.converge.box import Part
+from tests.unit.converge import drive
+
+
+class Late(Box):
+    """A way that does not answer the first few looks."""
+
+    silent = 0
+
+    def observe(self) -> Inventory:
+        """No answer, or what there is."""
+        if self.silent:
+            self.silent -= 1
+            raise errors.Unreachable('the agent is not up yet')
+        return super().observe()
+
+
+class Host(Box):
+    """One host with two ways into it, as ``drive.run`` drives one box."""
+
+    def __init__(self, outside: Box, inside: Box) -> None:
+        super().__init__({}, {}, [])
+        self.outside, self.inside = outside, inside
+        self.both = Both({'redfish': outside, 'agent': inside})
+
+    def _sync(self) -> None:
+        self.outside.now = self.inside.now = self.now
+
+    def observe(self) -> Inventory:
+        """Look by both."""
+        self._sync()
+        return self.both.observe()
+
+    def ways(self, inventory: Inventory,
+             pushes: Collection[profile.Push] = ()
+             ) -> tuple[plan.Way, ...]:
+        """What both can."""
+        return self.both.ways(inventory, pushes)
+
+    def start(self, action: Action, image: ports.Ready | None = None,
+              spec: profile.Image | None = None, force: bool = False
+              ) -> dict[str, Any]:
+        """Begin by the way named."""
+        self._sync()
+        return dict(self.both.start(action, image, spec, force))
+
+    def commit(self, refs: Sequence[plan.Ref]) -> tuple[str, ...]:
+        """By both."""
+        return self.both.commit(refs)
+
+    def poll(self, ticket: Mapping[str, Any]) -> ports.Poll:
+        """Ask whom the ticket names."""
+        self._sync()
+        return self.both.poll(ticket)
+
+    def host_reset(self, effect: Effect) -> None:
+        """Both ways see the one host go through it."""
+        self._sync()
+        self.resets.append(effect)
+        self.outside.host_reset(effect)
+        self.inside.host_reset(effect)
+
+
+def host(silent: int = 0) -> Host:
+    """A device with one firmware out of band and one in band."""
+    outside = Box({'d0': {'gpu': Part('1')}}, {}, [])
+    inside = Late({'d0': {'nic': Part(
+        '1', way='agent', claimed=Effect.POWER_CYCLE,
+        real=Effect.POWER_CYCLE)}}, {}, [])
+    inside.silent = silent
+    outside.slots = {('d0', 'gpu'): '1'}
+    return Host(outside, inside)
+
+
+WANTED = drive.profile({'d0': {'gpu': '2', 'nic': '2'}})
+
+
+@pytest.mark.parametrize('silent', [0, 5])
+def test_one_plan_spans_both_ways_and_shares_the_reset(silent: int) -> None:
+    box = host(silent)
+    out = drive.run(box, WANTED, drive.Disk())
+    assert isinstance(out, outcome.Converged)
+    assert {p.item.name for p in out.proofs} == {'gpu', 'nic'}
+    assert (box.outside.writes, box.inside.writes) == (1, 1)
+    assert box.resets == [Effect.AUX_CYCLE]
+    assert not box.outside.sins + box.inside.sins
+    assert box.outside.commits == box.inside.commits
+    assert box.outside.commits == [(('d0', 'gpu'),)]
+
+
+def test_a_silent_second_way_leaves_the_look_incomplete() -> None:
+    seen = host(silent=1).both.observe()
+    assert not seen.complete
+    assert [(w.uri, w.message) for w in seen.warnings] == [
+        ('agent', 'the agent is not up yet')]
+    (unread,) = seen.unread
+    assert unread.words == 'agent was not read: the agent is not up yet'
+    assert not any(map(seen.complete_of, unread.kinds))
+
+
+def test_a_silent_first_way_is_silence() -> None:
+    class Silent(Box):
+        def observe(self) -> Inventory:
+            raise errors.Unreachable('no route')
+
+    both = Both({'redfish': Silent({}, {}, []), 'agent': Box({}, {}, [])})
+    with pytest.raises(errors.Unreachable, match='no route'):
+        both.observe()
+
+
+def test_a_ticket_goes_back_to_who_gave_it() -> None:
+    box = host()
+    ways = box.ways(box.observe())
+    assert [w.name for w in ways] == ['redfish', 'agent']
+    assert isinstance(box.both.poll({'way': 'other'}), ports.Unknown)
+    busy = Box({'d0': {'gpu': Part('1')}}, {}, [])
+    both = Both({'redfish': busy})
+    ticket = both.start(burn_of('d0'))
+    assert ticket['way'] == 'redfish'
+    assert both.observe().busy[0].ticket == ticket
+    assert isinstance(both.poll(ticket), ports.Running)
+    nameless = {k: v for k, v in ticket.items() if k != 'way'}
+    assert isinstance(both.poll(nameless), ports.Running)
+
+
+def test_an_action_of_a_way_that_is_gone_is_turned_down() -> None:
+    both = Both({'agent': Box({'d0': {'gpu': Part('1')}}, {}, [])})
+    with pytest.raises(errors.Rejected, match="no way 'redfish'"):
+        both.start(burn_of('d0'))
+
+
+def test_no_backend_at_all_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match='expected at least one'):
+        Both({})
+
+
+@pytest.mark.parametrize('needed', [True, False])
+def test_a_needed_way_that_is_silent_is_silence(needed: bool) -> None:
+    box = host(silent=1)
+    both = Both({'redfish': box.outside, 'agent': box.inside},
+                needed=['agent'] if needed else ())
+    if needed:
+        with pytest.raises(errors.Unreachable, match='not up yet'):
+            both.observe()
+    else:
+        assert not both.observe().complete
+
+
+def test_a_host_that_is_off_explains_the_silence() -> None:
+    box = host(silent=1)
+    box.outside.host = 'off'
+    both = Both({'redfish': box.outside, 'agent': box.inside},
+                needed=['agent'])
+    assert both.observe().host == 'off'
+
+
+def test_a_device_that_both_see_and_nothing_joins_is_one() -> None:
+    def way(name: str, *gpus: Device) -> ports.Backend:
+        made = mock.create_autospec(ports.Backend, instance=True)
+        made.observe.return_value = Inventory(
+            name, 'on', True, seen_via=(name,), devices=gpus)
+        return cast('ports.Backend', made)
+
+    outside = way('redfish', Device('gpu-1', 'gpu', serial='1'))
+    inside = Device('gpu@x', 'gpu', address='0000:17:00.0')
+    seen = Both({'redfish': outside, 'agent': way('agent', inside)})
+    assert [d.id for d in seen.observe().devices] == ['gpu-1']
+    assert seen.observe().uncounted == ()
+    more = Both({'redfish': outside, 'agent': way(
+        'agent', inside, dataclasses.replace(
+            inside, id='gpu@y', address='0000:18:00.0'))}).observe()
+    assert [d.id for d in more.devices] == ['gpu-1']
+    assert more.uncounted == ('gpu',)
+    assert len(more.warnings) == 2

@@ -1,0 +1,88 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the commands and the conductor have to agree about."""
+
+from __future__ import annotations
+
+from oslo_service import backend as oslo_backend
+
+# What Ironic's own commands do first; nothing else of Ironic may be imported
+# before (ironic/command/__init__.py).
+oslo_backend.init_backend(oslo_backend.BackendType.THREADING)
+
+# ruff: noqa: E402
+from importlib import metadata
+
+from ironic_accel.conductor.drivers import agent_steps
+from ironic_accel.conductor.drivers import passthru
+from ironic_accel.conductor.drivers import upgrade_check
+from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node import verification
+from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.publication import publish
+from ironic_accel.conductor.publication import traits
+from ironic_accel.conductor.upkeep import cleanup
+from ironic_accel.faces.osc.jobs import apply_job
+from ironic_accel.faces.osc.jobs import driver_switch
+from ironic_accel.faces.osc import keys
+
+
+def test_keys_are_those_of_the_conductor() -> None:
+    assert (keys.OPERATION, keys.RECORD, keys.RESULT, keys.SUMMARY) == (
+        operation.KEY, operation.RECORD_KEY, operation.RESULT_KEY,
+        inventory_store.SUMMARY_KEY)
+    assert (keys.TRAITS, keys.VOID, keys.PROOFS, keys.APPLIED,
+            keys.GUARD, keys.HOLD) == (
+        traits.KEY, traits.VOID_KEY, verification.KEY,
+        publish.APPLIED_KEY, flash_guard.KEY, write_hold.KEY)
+    assert (keys.STORED, keys.ROW_PREFIX, keys.EVENT_TYPE) == (
+        inventory_store.PLUGIN_KEY,
+        inventory_store.ROW_PREFIX,
+        saving.EVENT_TYPE,
+    )
+    assert keys.UNASKED == operation.UNASKED
+
+
+def test_methods_and_steps_are_there() -> None:
+    assert {'accel_inventory', 'accel_refresh', 'accel_plan',
+            'accel_profiles', 'accel_release'} <= passthru.OURS
+    assert apply_job.STEPS['redfish'] in cleanup.STEPS
+    assert apply_job.STEPS['agent'] == agent_steps.STEP
+
+
+def test_hardware_types_are_those_that_are_installed() -> None:
+    def names(group: str) -> set[str]:
+        return {p.name for p in metadata.entry_points(group=group)
+                if p.value.startswith('ironic_accel.')}
+    assert set(driver_switch.TYPES) == names('ironic.hardware.types')
+    for ours, (_, interfaces) in driver_switch.TYPES.items():
+        power, vendor = (mine for mine, _ in interfaces.values())
+        assert power in names('ironic.hardware.interfaces.power')
+        assert vendor in names('ironic.hardware.interfaces.vendor')
+        assert vendor in keys.VENDOR_INTERFACES
+        assert upgrade_check.NEEDED[ours] == (power, vendor)
+
+
+def test_every_command_is_there_under_its_name() -> None:
+    found = {p.name: p for p in metadata.entry_points(
+        group='openstack.baremetal.v1')
+        if p.name.startswith('baremetal_accelerator_')}
+    assert {n.removeprefix('baremetal_accelerator_') for n in found} == {
+        'adopt', 'apply', 'audit', 'evidence', 'hold', 'list', 'plan',
+        'profile_validate', 'release', 'report', 'show', 'traits',
+        'unhold', 'unlock'}
+    for point in found.values():
+        assert point.load().__doc__

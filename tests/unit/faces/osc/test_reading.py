@@ -1,0 +1,375 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What may be seen of a node, by whom, and what is said of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+import pathlib
+import time
+from typing import Any
+
+import pytest
+
+from ironic_accel.model.serialization import inventory_to_dict
+from tests import commands
+from tests.unit.conductor import sample
+from tests.unit.faces.osc.cloud import Cloud
+
+MakeCloud = Callable[..., Cloud]
+
+TRAITS = ['CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_GPU_X2',
+          'CUSTOM_ACCEL_IS_H100_NEW', 'CUSTOM_RACK_7']
+ROWS = [{'component': 'bmc', 'current_version': '1.2'}] + [
+    {'component': f'accel:gpu-{n}/gpu', 'current_version': sample.OLD,
+     'vendor': 'nvidia', 'model': 'NVIDIA H100 80GB HBM3',
+     'serial_number': f'{n}'} for n in (0, 1)]
+
+
+def furnish(cloud: Cloud, **fields: Any) -> dict[str, Any]:
+    """A node with two GPUs that was looked at."""
+    return cloud.add('gpu-a', **{
+        '_traits': TRAITS, '_firmware': ROWS, '_inventory': {
+            'inventory': {}, 'plugin_data': {'accelerators': {
+                'inventory': inventory_to_dict(sample.box()),
+                'at': time.time() - 300, 'ways': [], 'plan': None}}},
+        'driver_internal_info': {
+            'accel_traits': {'CUSTOM_ACCEL_GPU': 'here',
+                             'CUSTOM_ACCEL_GPU_X2': 'here',
+                             'CUSTOM_ACCEL_IS_H100_NEW': 'is h100-new'},
+            'accel_proofs': {'h100-new': {'digest': 'd', 'at': 86400.0,
+                                          'devices': []}}}, **fields})
+
+
+def test_an_inventory_is_listed_with_its_age(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud)
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a')
+    assert told.status == 0
+    assert 'seen 5 min ago' in told.err
+    assert 'nvidia-h100-sxm' in told.out
+    assert 'not permitted' not in told.out + told.err
+
+
+def test_a_cloud_of_clouds_yaml_is_asked(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud)
+    monkeypatch.setenv('OS_CLIENT_CONFIG_FILE',
+                       str(tmp_path / 'clouds.yaml'))
+    (tmp_path / 'clouds.yaml').write_text(json.dumps({'clouds': {'metal': {
+        'auth_type': 'none', 'baremetal_endpoint_override': cloud.url}}}))
+    told = commands.bare('--os-cloud', 'metal', 'accelerator', 'list',
+                         'gpu-a', '-f', 'value', '-c', 'Device')
+    assert (told.status, told.out.split()) == (0, ['gpu-0', 'gpu-1'])
+
+
+@pytest.mark.parametrize('form', ['json', 'yaml', 'csv', 'value', 'table'])
+def test_every_format_is_there(make_cloud: MakeCloud, form: str) -> None:
+    cloud = make_cloud()
+    furnish(cloud)
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a', '-f',
+                        form)
+    assert (told.status, sample.OLD in told.out) == (0, True)
+    if form == 'json':
+        assert told.data[0]['Firmware'] == {'gpu': sample.OLD}
+        assert told.data[0]['Modes'] == {'ecc': 'disabled',
+                                         'mig': 'disabled'}
+
+
+def test_a_lessee_gets_firmware_and_is_told_what_is_withheld(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('lessee')
+    furnish(cloud)
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a', '-f',
+                        'json')
+    assert told.status == 0
+    assert [(r['Device'], r['Serial'], r['Firmware'], r['Health'])
+            for r in told.data] == [
+        ('gpu-0', '0', {'gpu': sample.OLD}, 'not permitted'),
+        ('gpu-1', '1', {'gpu': sample.OLD}, 'not permitted')]
+    assert 'not permitted to read its inventory' in told.err
+    assert 'CUSTOM_ACCEL_IS_H100_NEW' in told.err
+    assert 'CUSTOM_RACK_7' not in told.err
+
+
+def test_without_firmware_rows_properties_tell(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('lessee')
+    furnish(cloud, _firmware=[], properties={'accelerators': [
+        {'vendor_id': '10de', 'device_id': '2330', 'type': 'GPU',
+         'device_info': 'H100', 'pci_address': '0000:17:00.0'}]})
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a', '-f',
+                        'json')
+    assert [(r['Device'], r['Kind'], r['Product']) for r in told.data] == [
+        ('0000:17:00.0', 'gpu', 'H100')]
+
+
+def test_with_traits_alone_there_is_a_row_for_each_kind(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('lessee')
+    furnish(cloud, _firmware=[])
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a', '-f',
+                        'json')
+    assert [(r['Device'], r['Kind']) for r in told.data] == [
+        ('2 of them', 'gpu')]
+
+
+def test_what_cannot_be_seen_at_all_is_no_empty_table(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('lessee')
+    furnish(cloud, _firmware=[], _traits=[])
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a')
+    assert told.status != 0
+    assert 'not permitted' in told.err
+    assert told.out == ''
+
+
+def test_a_passthru_that_is_allowed_makes_up_for_the_inventory(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('lessee')
+    furnish(cloud)
+    cloud.may.add('passthru')
+    cloud.passthru['accel_inventory'] = lambda node, body: (200, {
+        'age': 60.0, 'inventory': inventory_to_dict(sample.box())})
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a', '-f',
+                        'json')
+    assert told.data[0]['Health'] == 'OK'
+
+
+def test_one_device_is_shown_by_id_and_by_serial(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud)
+    for name in ('gpu-1', '1'):
+        told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a', name,
+                            '-f', 'json')
+        assert told.data['id'] == 'gpu-1'
+        assert told.data['components'][0]['effect'] == 'power-cycle'
+    told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a', 'gpu-9')
+    assert told.status == 1
+    assert "no device 'gpu-9'" in told.err
+    assert 'gpu-0, gpu-1' in told.err
+    cloud.may.discard('inventory')
+    told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a', 'gpu-1')
+    assert told.status == 1
+    assert 'not permitted' in told.err
+
+
+def test_traits_say_what_they_mean_and_since_when(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    node = furnish(cloud)
+    node['driver_internal_info']['accel_void'] = ['CUSTOM_ACCEL_GPU']
+    told = commands.run(cloud.url, 'accelerator', 'traits', 'gpu-a', '-f',
+                        'json')
+    rows = {r['Trait']: r for r in told.data}
+    assert set(rows) == set(TRAITS) - {'CUSTOM_RACK_7'}
+    assert rows['CUSTOM_ACCEL_GPU']['Standing'].startswith('void')
+    proved = rows['CUSTOM_ACCEL_IS_H100_NEW']
+    assert proved['Says'].startswith('in profile h100-new')
+    assert proved['Proved at'] == '1970-01-02T00:00:00Z'
+    told = commands.run(cloud.url, 'accelerator', 'traits', 'gpu-a',
+                        '--all', '-f', 'json')
+    assert told.data[-1]['Trait'] == 'CUSTOM_RACK_7'
+
+
+def test_a_lessee_sees_traits_without_their_standing(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('lessee')
+    furnish(cloud)
+    told = commands.run(cloud.url, 'accelerator', 'traits', 'gpu-a', '-f',
+                        'json')
+    rows = {r['Trait']: r for r in told.data}
+    assert rows['CUSTOM_ACCEL_GPU_X2']['Says'] \
+        == 'exactly 2 healthy of kind gpu'
+    assert rows['CUSTOM_ACCEL_IS_H100_NEW']['Standing'] == 'not permitted'
+
+
+def test_evidence_is_the_node_s_history_of_ours(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    furnish(cloud, _history=[
+        {'event_type': t, 'event': e, 'created_at': '2026-01-01',
+         'conductor': 'one', 'user': 'ada', 'severity': 'INFO'}
+        for t, e in (('provisioning', 'x'), ('accelerator', 'burn 1'),
+                     ('accelerator', 'burn 2'))])
+    told = commands.run(cloud.url, 'accelerator', 'evidence', 'gpu-a', '-f',
+                        'json')
+    assert [(r['What'], r['Who']) for r in told.data] == [
+        ('burn 1', 'ada'), ('burn 2', 'ada')]
+    told = commands.run(cloud.url, 'accelerator', 'evidence', 'gpu-a',
+                        '--last', '1', '-f', 'json')
+    assert [r['What'] for r in told.data] == ['burn 2']
+    cloud.may.discard('history')
+    told = commands.run(cloud.url, 'accelerator', 'evidence', 'gpu-a')
+    assert told.status == 1
+    assert 'not permitted to read its history' in told.err
+
+
+@pytest.mark.parametrize('command', [
+    ('list', 'no-such'), ('traits', 'no-such'), ('audit', 'no-such'),
+    ('show', 'no-such', 'gpu-0'), ('plan', 'no-such', '--profile', 'p'),
+    ('apply', 'no-such', '--profile', 'p'), ('adopt', 'no-such'),
+    ('release', 'no-such'), ('evidence', 'no-such')])
+def test_a_wrong_node_is_named(make_cloud: MakeCloud,
+                               command: tuple[str, ...]) -> None:
+    cloud = make_cloud()
+    told = commands.run(cloud.url, 'accelerator', *command)
+    assert told.status == 1
+    assert 'no-such' in told.err
+    assert told.out == ''
+
+
+@pytest.mark.parametrize('command', [
+    ('list', 'plain'), ('traits', 'plain'), ('audit', 'plain'),
+    ('show', 'plain', 'gpu-0'), ('plan', 'plain', '--profile', 'p'),
+    ('apply', 'plain', '--profile', 'p')])
+def test_a_node_of_nobody_s_is_told_the_way_in(
+        make_cloud: MakeCloud, command: tuple[str, ...]) -> None:
+    cloud = make_cloud()
+    cloud.add('plain', driver='redfish', vendor_interface='redfish')
+    told = commands.run(cloud.url, 'accelerator', *command)
+    assert told.status == 1
+    assert 'baremetal accelerator adopt plain' in told.err
+
+
+def test_nobody_has_looked_yet(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    cloud.add('new')
+    told = commands.run(cloud.url, 'accelerator', 'list', 'new')
+    assert told.status == 1
+    assert 'baremetal accelerator audit new' in told.err
+
+
+def test_an_api_that_is_down_says_what_to_look_at(
+        make_cloud: MakeCloud) -> None:
+    told = commands.run('http://127.0.0.1:9', 'accelerator', 'list', 'x')
+    assert told.status == 1
+    assert 'does not answer' in told.err
+    assert '--os-endpoint' in told.err
+
+
+def test_a_report_is_of_all_nodes_one_may_see(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
+    cloud = make_cloud()
+    furnish(cloud)
+    cloud.add('plain', driver='redfish', vendor_interface='redfish')
+    cloud.add('fresh')
+    wanted = sample.profile()
+    cloud.passthru['accel_profiles'] = lambda node, body: (200, {
+        'profiles': [{'digest': wanted.digest,
+                      'profile': sample.profile_data()}]})
+    saved = tmp_path / 'report.json'
+    told = commands.run(cloud.url, 'accelerator', 'report', '--save',
+                        str(saved), '-f', 'json')
+    assert told.status == 0
+    rows = {r['Node']: r for r in told.data}
+    assert set(rows) == {'gpu-a', 'fresh'}
+    assert '1 more not' in told.err
+    one = rows['gpu-a']
+    assert (one['Devices'], one['Health']) == ({'gpu': 2}, 'OK')
+    assert one['Profiles'] == {'h100-new': 'differs'}
+    # It says that it is in a profile that it is not in any more.
+    assert 'not as h100-new says any more' in one['Drift'][0]
+    assert rows['fresh']['Devices'] == {}
+    doc = json.loads(saved.read_text())
+    assert doc['schema'] == 'report/1'
+    assert [o['name'] for o in doc['others']] == ['plain']
+    node, = (n for n in doc['nodes'] if n['name'] == 'gpu-a')
+    assert {(d['device'], d['name']) for d in node['profiles'][0][
+        'differs']} == {(f'gpu-{n}', name) for n in (0, 1)
+                        for name in ('gpu', 'ecc')}
+    told = commands.run(cloud.url, 'accelerator', 'report', 'gpu-a',
+                        '--devices', '-f', 'json')
+    assert [r['Device'] for r in told.data] == ['gpu-0', 'gpu-1']
+    assert len(told.data[0]['Differs']) == 2
+
+
+def test_a_node_that_cannot_be_read_takes_no_other_along(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
+    cloud = make_cloud()
+    furnish(cloud)
+    lost = cloud.add('lost')
+    cloud.refuse[f"GET .*{lost['uuid']}/inventory"] = (500, 'no conductor')
+    saved = tmp_path / 'report.json'
+    told = commands.run(cloud.url, 'accelerator', 'report', '-f', 'json',
+                        '--save', str(saved))
+    assert (told.status, 'no conductor' in told.err) == (4, True), told
+    assert {r['Node'] for r in told.data} == {'gpu-a', 'lost'}
+    seen = {n['name']: n['seen'] for n in json.loads(
+        saved.read_text())['nodes']}
+    assert seen == {'gpu-a': 'inventory', 'lost': 'failed'}
+
+
+def test_a_lessee_s_report_says_what_is_not_permitted(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('lessee')
+    furnish(cloud)
+    told = commands.run(cloud.url, 'accelerator', 'report')
+    assert told.status == 0
+    assert '1 node seen partly' in told.err
+    assert 'not permitted' in told.out
+    told = commands.run(cloud.url, 'accelerator', 'report', '-f', 'json')
+    assert told.data[0]['Profiles'] == {'h100-new': 'is'}
+
+
+def test_conductors_that_differ_about_a_profile_are_told_apart(
+        make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
+    cloud = make_cloud()
+    furnish(cloud)
+    furnish(cloud)['conductor'] = 'one'
+    cloud.nodes['gpu-b'] = {**cloud.nodes['gpu-a'], 'name': 'gpu-b',
+                            'uuid': 'b', 'conductor': 'two'}
+    one, other = (sample.profile_data(), sample.profile_data(
+        summary='another text'))
+    cloud.passthru['accel_profiles'] = lambda node, body: (200, {
+        'profiles': [{'digest': sample.profile(d).digest, 'profile': d}
+                     for d in [one if node['conductor'] == 'one'
+                               else other]]})
+    saved = tmp_path / 'report.json'
+    commands.run(cloud.url, 'accelerator', 'report', '--save', str(saved))
+    doc = json.loads(saved.read_text())
+    assert {(p['name'], *p['conductors']) for p in doc['profiles']} == {
+        ('h100-new', 'one'), ('h100-new', 'two')}
+
+
+def test_profiles_are_checked_without_a_cloud(tmp_path: pathlib.Path) -> None:
+    good, bad = tmp_path / 'good.yaml', tmp_path / 'bad.yaml'
+    good.write_text(sample.yaml_of(sample.profile_data()))
+    bad.write_text('profile: 1\nname: Bad Name\n')
+    told = commands.run('http://127.0.0.1:9', 'accelerator', 'profile',
+                        'validate', str(good), '-f', 'json')
+    assert [(r['Profile'], r['Traits']) for r in told.data] == [
+        ('h100-new', ['CUSTOM_ACCEL_IS_H100_NEW',
+                      'CUSTOM_ACCEL_CAN_H100_NEW'])]
+    told = commands.run('http://127.0.0.1:9', 'accelerator', 'profile',
+                        'validate', str(good), str(bad))
+    assert (told.status, told.out) == (1, '')
+    assert 'Bad Name' in told.err
+
+
+def test_a_profile_that_only_the_site_knows_is_told(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    furnish(cloud)
+    strange = sample.profile_data()
+    strange['devices']['gpus']['match'] = {'product': 'of-the-site'}
+    cloud.passthru['accel_profiles'] = lambda node, body: (200, {
+        'profiles': [{'digest': 'd', 'profile': strange},
+                     {'digest': 'e', 'profile': sample.profile_data()}]})
+    told = commands.run(cloud.url, 'accelerator', 'report', '-f', 'json')
+    assert told.data[0]['Profiles'] == {'h100-new': 'differs'}
+    assert 'of-the-site' in told.err

@@ -1,0 +1,262 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What people read: tables and lines, made from the documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import pty
+from typing import Any
+
+import pytest
+
+from ironic_accel.faces import view
+from ironic_accel.model.device import Component
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Mode
+from ironic_accel.model.device import Warned
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Due
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Proof
+from ironic_accel.model.plan import Refusal
+from ironic_accel.model.plan import Stage
+from ironic_accel.model.reading_status import Standing
+from ironic_accel.model.reading_status import Unread
+from ironic_accel.model.serialization import inventory_to_dict
+
+
+def gpu(number: int, **known: Any) -> Device:
+    return Device(
+        f'gpu-{number}', 'gpu', model='NVIDIA H100 80GB HBM3',
+        components=(Component('gpu', f'FW_{number}', '96.00', '97.00',
+                              shows_pending=True, updateable=True,
+                              effect=Effect.AUX_CYCLE),),
+        modes=(Mode('ecc', 'disabled', 'enabled'), Mode('mig', 'disabled')),
+        **known)
+
+
+def inventory(*devices: Device, **known: Any) -> dict[str, Any]:
+    return inventory_to_dict(Inventory(
+        '/redfish/v1/Systems/1', 'on', True, devices=devices, requests=1,
+        **known))
+
+
+def burn(count: int) -> Action:
+    return Action('burn', 'redfish', tuple(
+        Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '96.00')
+        for n in range(count)), Effect.AUX_CYCLE, 'bundle',
+        (('baseboard', 'fpga'),))
+
+
+def test_an_inventory_has_a_row_for_each_device() -> None:
+    table = view.inventory_table(inventory(gpu(0), gpu(1, serial='S1')))
+    assert table.rows == (
+        ('gpu-0', 'gpu', 'NVIDIA H100 80GB HBM3', '-', '-', '-', '-',
+         'gpu 96.00 > 97.00', 'ecc disabled > enabled, mig disabled'),
+        ('gpu-1', 'gpu', 'NVIDIA H100 80GB HBM3', 'S1', '-', '-', '-',
+         'gpu 96.00 > 97.00', 'ecc disabled > enabled, mig disabled'))
+
+
+def test_many_components_are_cut_short() -> None:
+    board = Device('board', 'baseboard', components=tuple(
+        Component(f'erot-{n}', f'E{n}', '1.0') for n in range(5)))
+    row = view.inventory_table(inventory(board)).rows[0]
+    assert row[7] == 'erot-0 1.0, erot-1 1.0, and 3 more'
+
+
+def row(**known: Any) -> tuple[str, ...]:
+    """The row of one device: health, state, firmware and modes."""
+    known = {'components': (), 'modes': (), **known}
+    (cells,) = view.inventory_table(inventory(dataclasses.replace(
+        gpu(0), **known))).rows
+    return cells[5:]
+
+
+@pytest.mark.parametrize(('known', 'cells'), [
+    ({}, ('-', '-', '-', '-')),
+    ({'health': 'OK', 'state': 'Enabled'}, ('OK', 'Enabled', '-', '-')),
+    ({'unread': ('health',)}, ('not read', '-', '-', '-')),
+    ({'health': 'OK', 'unread': ('health',)},
+     ('OK (not read)', '-', '-', '-')),
+    ({'absent': ('health',)}, ('none', '-', '-', '-')),
+    ({'unread': ('presence',)}, ('not read',) * 4),
+    ({'unread': ('firmware:erot',)}, ('-', '-', 'erot not read', '-')),
+    ({'unread': ('modes',), 'modes': (Mode('ecc', 'enabled'),)},
+     ('-', '-', '-', 'ecc enabled, others not read')),
+    ({'modes': (Mode('ecc', standing=Standing.UNREAD),
+                Mode('mig', standing=Standing.ABSENT), Mode('cc'))},
+     ('-', '-', '-', 'ecc not read, mig none, cc -')),
+    ({'modes': (Mode('ecc', pending='enabled', standing=Standing.UNREAD),)},
+     ('-', '-', '-', 'ecc not read > enabled')),
+    ({'components': (Component('gpu', 'A', doubt=(
+        'redfish: 1', 'agent: 2')),)},
+     ('-', '-', 'gpu in doubt (redfish: 1, agent: 2)', '-'))])
+def test_what_is_unread_absent_and_untold_differ(
+        known: dict[str, Any], cells: tuple[str, ...]) -> None:
+    assert row(**known) == cells
+
+
+def test_what_is_unread_is_said_in_sentences() -> None:
+    doc = inventory(gpu(0), unread=(
+        Unread('/redfish/v1/Chassis', 'HTTP 503', kinds=('gpu', 'nic')),
+        Unread('nvml', 'no answer in 20 s', 'gpu-0', facts=('health',)),
+        Unread('/redfish/v1/TaskService', 'HTTP 500', holds=True)),
+        warnings=(Warned('/redfish/v1/Chassis', 'HTTP 503'),
+                  Warned('/redfish/v1/Logs', 'HTTP 404')))
+    assert view.warning_lines(doc) == [
+        'not read: /redfish/v1/Chassis: HTTP 503; how many gpu, nic there '
+        'are is not known',
+        'not read: nvml (gpu-0): no answer in 20 s; not known: health',
+        'not read: /redfish/v1/TaskService: HTTP 500; whether the system is '
+        'idle is not known, so nothing is written or reset',
+        'note: /redfish/v1/Logs: HTTP 404']
+    assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
+
+
+def test_a_plan_shows_the_slots_that_it_updates() -> None:
+    made = Plan((Stage((burn(2),), Effect.AUX_CYCLE),), fallback=tuple(
+        Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '95.00')
+        for n in range(2)))
+    doc = made.to_dict()
+    assert '2 fall-back slots to be updated' in view.plan_headline(doc)
+    (table,) = [t for t in view.plan_tables(doc)
+                if t.title == 'Fall-back slots']
+    assert table.rows == (('gpu-0, gpu-1', 'gpu', '95.00', '97.00'),)
+
+
+def test_a_headline_says_what_an_inventory_is_worth() -> None:
+    line = view.inventory_headline(inventory(gpu(0)))
+    assert line == ('/redfish/v1/Systems/1: host on, 1 device, complete, '
+                    '1 request')
+
+
+def test_the_firmware_table_tells_what_cannot_be_seen() -> None:
+    hidden = Device('nic', 'nic', components=(Component('nic', 'N', '1'),))
+    rows = view.firmware_table(inventory(gpu(0), hidden)).rows
+    assert rows == (
+        ('gpu-0', 'gpu', '96.00', '97.00', 'yes', 'aux-cycle'),
+        ('nic', 'nic', '1', 'not shown', '-', '-'))
+
+
+def test_warnings_name_what_was_not_read() -> None:
+    doc = inventory(warnings=(Warned('/redfish/v1/X', 'answered 500'),))
+    assert view.warning_lines(doc) == ['note: /redfish/v1/X: answered 500']
+
+
+def test_a_plan_groups_devices_that_change_alike() -> None:
+    stage = Stage((burn(8),), Effect.AUX_CYCLE)
+    doc = Plan((stage,)).to_dict()
+    assert view.plan_table(doc).rows == (
+        ('1', 'burn', '8: gpu-0 .. gpu-7', 'gpu', '96.00', '97.00',
+         'redfish: bundle', 'baseboard fpga'),
+        ('1', 'reset', 'host', '-', '-', '-', 'aux-cycle', '-'))
+    assert view.plan_headline(doc) == (
+        '1 stage, 1 write, 1 reset (aux-cycle), 0 items satisfied')
+
+
+def test_a_stage_for_landed_items_says_so() -> None:
+    due = Due(Item('gpu-0', 'gpu', 'firmware', '97.00'), Effect.AUX_CYCLE)
+    doc = Plan((Stage((), Effect.AUX_CYCLE, (due,)),)).to_dict()
+    assert view.plan_table(doc).rows[0][-1] == 'for written: gpu-0 gpu'
+
+
+def test_a_refused_plan_says_why() -> None:
+    doc = Plan(refused=(Refusal(
+        Item('gpu-0', 'gpu', 'firmware', '95.00'), 'it is a downgrade',
+        '96.00 or later', '96.00'),)).to_dict()
+    assert view.plan_headline(doc).startswith('refused: 1 item;')
+    [table] = view.plan_tables(doc)
+    assert table.rows == (('gpu-0', 'gpu', '96.00 or later', '96.00',
+                           'it is a downgrade'),)
+
+
+def test_a_converged_plan_shows_what_is_satisfied() -> None:
+    doc = Plan(satisfied=(
+        Proof(Item('gpu-0', 'mig', 'mode', 'enabled'), 'enabled', False),
+        Proof(Item('nic', 'nic', 'firmware', '2.0', True), '2.1', True),
+    )).to_dict()
+    assert view.plan_headline(doc).startswith('converged: 2 items')
+    [table] = view.plan_tables(doc)
+    assert table.rows == (('gpu-0', 'mig', 'enabled', 'enabled', 'no'),
+                          ('nic', 'nic', '2.0 or later', '2.1', 'yes'))
+
+
+@pytest.mark.parametrize('raw, expected', [
+    (None, '-'), ('', '-'), (0, '0'), (True, 'yes'), (['asym', 'sym'],
+                                                      'asym, sym'),
+    ('\x1b[31mred', '\N{REPLACEMENT CHARACTER}[31mred')])
+def test_values_as_cells(raw: object, expected: str) -> None:
+    assert view.value(raw) == expected
+
+
+def test_plain_text_where_there_is_no_terminal() -> None:
+    stream = io.StringIO()
+    view.write(view.traits_table({'hgx': ['B', 'A'], 'plain': []}), stream)
+    assert stream.getvalue() == (
+        'Traits\n'
+        'Node   Traits\n'
+        '-----  ------\n'
+        'hgx    A\n'
+        '       B\n'
+        'plain  -\n')
+
+
+def test_a_terminal_gets_lines_and_no_markup() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, 'w') as terminal:
+        view.write(view.Table('T', ('Model',), (('[bold]x[/bold]',),)),
+                   terminal)
+        text = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert '[bold]x[/bold]' in text
+    assert '\N{BOX DRAWINGS LIGHT HORIZONTAL}' in text
+
+
+def test_a_line_of_a_timeline() -> None:
+    assert view.progress(12.34, 'flashing', 40) == (
+        '   12.3 s  flashing (40 %)')
+
+
+def test_why_nothing_would_be_written_now() -> None:
+    doc = {'busy': [{'kind': 'task', 'ref': '/T/1', 'percent': 40,
+                     'summary': 'Update Running'},
+                    {'kind': 'flash', 'ref': 'pid 7', 'percent': None,
+                     'summary': ''}],
+           'unread': [{'uri': '/redfish/v1/TaskService', 'answer': 'HTTP 503',
+                       'holds': True}]}
+    assert view.unready_lines(doc) == [
+        'busy: Update Running 40 % (/T/1): nothing is written before it is '
+        'over',
+        'busy: flash (pid 7): nothing is written before it is over',
+        'not read: /redfish/v1/TaskService: HTTP 503; whether the system is '
+        'idle is not known, so nothing is written or reset']
+
+
+@pytest.mark.parametrize(('busy', 'said'), [
+    ([], ''), (['a'], '; busy: a (r)'), (['a', 'b', 'c'],
+                                        '; busy: a (r), b (r), c (r)'),
+    (['a', 'b', 'c', 'd'], '; busy: a (r), b (r), and 2 more')])
+def test_a_headline_names_what_is_under_way_and_ends(
+        busy: list[str], said: str) -> None:
+    doc = {'system': 's', 'host': 'on', 'devices': [], 'complete': {},
+           'settled': True, 'requests': 1, 'unread': [], 'busy': [
+               {'kind': 'task', 'ref': 'r', 'percent': None, 'summary': b}
+               for b in busy]}
+    assert view.inventory_headline(doc).partition('1 request')[2] == said
