@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any, TextIO
 
+from ironic_accel.model.errors import printable
 from ironic_accel.model import serialization
 
 Document = Mapping[str, Any]
@@ -44,12 +45,6 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def clean(text: str) -> str:
-    """Text without control characters: what a BMC says goes to terminals."""
-    return ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}'
-                   for c in text)
-
-
 def value(raw: object) -> str:
     """A value of a document as a cell."""
     if raw is None or raw == '':
@@ -58,7 +53,7 @@ def value(raw: object) -> str:
         return 'yes' if raw else 'no'
     if isinstance(raw, list | tuple):
         return ', '.join(value(part) for part in raw) or UNKNOWN
-    return clean(str(raw))
+    return printable(str(raw))
 
 
 def change(before: object, after: object) -> str:
@@ -78,7 +73,7 @@ def count(number: int, word: str) -> str:
 
 def many(names: Sequence[str]) -> str:
     """``a``, ``a, b``, or ``8: a .. h`` for a row of devices."""
-    shown = [clean(name) for name in names]
+    shown = [printable(name) for name in names]
     if len(shown) <= 2:
         return ', '.join(shown)
     return f'{len(shown)}: {shown[0]} .. {shown[-1]}'
@@ -347,25 +342,15 @@ def traits_table(traits: Mapping[str, Iterable[str]],
                  title: str = 'Traits') -> Table:
     """One row for each node: its traits in order of name."""
     return Table(title, ('Node', 'Traits'), tuple(
-        (clean(node), '\n'.join(sorted(names)) or UNKNOWN)
+        (printable(node), '\n'.join(sorted(names)) or UNKNOWN)
         for node, names in traits.items()))
 
 
 def progress(seconds: float, summary: str,
              percent: int | None = None) -> str:
     """One line of a timeline: seconds since the start, and what is on."""
-    line = f'{seconds:7.1f} s  {clean(summary)}'
+    line = f'{seconds:7.1f} s  {printable(summary)}'
     return line if percent is None else f'{line} ({percent} %)'
-
-
-def held(hold: Document) -> str:
-    """Who holds a node and why, from what the node keeps of its hold.
-
-    :param hold: ``reason``, and ``by``: a user's id, or null where Ironic
-        asks nobody who he is.
-    """
-    by = f" by {hold['by']}" if hold.get('by') else ''
-    return clean(f"held{by}: {hold['reason']}")
 
 
 def table(title: str, columns: Iterable[str],

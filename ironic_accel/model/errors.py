@@ -133,3 +133,19 @@ def word(detail: Detail) -> str:
     if detail.todo:
         text += f'; next: {detail.todo}'
     return f'{text} [{detail.error_class}]'
+
+
+def printable(text: str) -> str:
+    """Text without control characters: what a BMC says goes to terminals."""
+    return ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}'
+                   for c in text)
+
+
+def held(hold: Mapping[str, Any]) -> str:
+    """Who holds a node and why, from what the node keeps of its hold.
+
+    :param hold: ``reason``, and ``by``: a user's id, or null where Ironic
+        asks nobody who he is.
+    """
+    by = f" by {hold['by']}" if hold.get('by') else ''
+    return printable(f"held{by}: {hold['reason']}")

@@ -26,10 +26,10 @@ from unittest import mock
 import pytest
 
 from ironic_accel.bounded import files
-from ironic_accel.conductor.config import catalogue as catalogue_module
+from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.profiles import SiteProfiles
 from ironic_accel.faces.cli import bmc_options
-from ironic_accel.faces.cli import catalogue as catalogue_module
+from ironic_accel.faces.cli import catalogue as catalogue_option
 from ironic_accel.faces.cli import profiles
 from ironic_accel.faces import profile_file
 from ironic_accel.model import catalog
@@ -247,7 +247,7 @@ def test_rows_of_the_catalogue_are_told_of_too(
         tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / 'r.yaml').write_text('sources: {}\n')
     (tmp_path / 'r.yaml').chmod(0o666)
-    assert catalogue_module._texts(tmp_path)
+    assert catalogue._texts(tmp_path)
     assert f'chmod go-w {tmp_path / "r.yaml"}' in caplog.text
 
 
@@ -284,7 +284,7 @@ def test_what_is_no_catalogue_is_bad_input_at_once(
         tmp_path: Path, kind: str) -> None:
     make(kind, tmp_path / 'rows.yaml')
     with pytest.raises(BadInput, match=r'rows\.yaml'):
-        catalogue.of(argparse.Namespace(
+        catalogue_option.of(argparse.Namespace(
             catalogue=[str(tmp_path / 'rows.yaml')]))
 
 

@@ -27,8 +27,8 @@ NAMES = re.compile(r'\bbaremetal_\w+')
 @pytest.fixture(scope='module')
 def dashboard() -> Any:
     """The dashboard as it is shipped."""
-    return json.loads((resources.files('ironic_accel') / 'export'
-                       / 'grafana.json').read_text())
+    return json.loads((resources.files('ironic_accel.faces.export')
+                      / 'grafana.json').read_text())
 
 
 def test_every_query_is_of_a_metric_that_is_exported(dashboard: Any) -> None:

@@ -30,9 +30,9 @@ from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import saving
-from ironic_accel.faces import view
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import held
 
 LOG = log.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def why(task: Any) -> str | None:
             for child in guard_copy.seen_through(child_nodes.of(task)))):
         hold = of(node)
         if hold is not None:
-            return f'{kind} {node.uuid} is {view.held(hold)}'
+            return f'{kind} {node.uuid} is {held(hold)}'
     return None
 
 

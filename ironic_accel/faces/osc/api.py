@@ -27,7 +27,7 @@ from osc_lib.exceptions import CommandError
 
 from ironic_accel.faces.osc import errors
 from ironic_accel.faces.osc import keys
-from ironic_accel.faces import view
+from ironic_accel.model import errors as model_errors
 
 Document = Mapping[str, Any]
 
@@ -128,12 +128,12 @@ def held(node: Document, children: Iterable[Document]) -> str | None:
     """
     hold = (info(node) or {}).get(keys.HOLD)
     if hold:
-        return view.held(hold)
+        return model_errors.held(hold)
     for child in children:
         hold = (info(child) or {}).get(keys.HOLD)
         if hold and child.get('parent_node') == node['uuid']:
             name = child.get('name') or child['uuid']
-            return f'child node {name} is {view.held(hold)}'
+            return f'child node {name} is {model_errors.held(hold)}'
     return None
 
 

@@ -133,7 +133,7 @@ class Host:
             return False
 
     def nvml(self, timeout: float, *words: str) -> Ran:
-        """Ask NVML: ``ironic_accel.inband.tools.nvml`` in a process of its own.
+        """Ask NVML by ``inband.tools.nvml``, in a process of its own.
 
         :param timeout: seconds; past them the process is ended.
         :param words: its arguments after the module.

@@ -43,20 +43,20 @@ TESTS = Path(__file__).parents[2]
 #: What goes wrong: the tests, as ``file::name``.
 COVERED = {
     'a task that is New counts as failed': [
-        'contract/redfish/test_push_faults.py::'
+        'contract/redfish/actions/test_update_faults.py::'
         'test_a_new_task_is_under_way'],
     'a task purged before the first poll': [
-        'contract/redfish/test_push_faults.py::'
+        'contract/redfish/actions/test_update_faults.py::'
         'test_a_task_purged_before_the_first_poll_is_unknown',
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_run_survives_what_becomes_of_its_task'],
     'a task done before the first poll': [
-        'contract/redfish/test_push_faults.py::'
+        'contract/redfish/actions/test_update_faults.py::'
         'test_a_task_done_before_the_first_poll_is_done',
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_run_survives_what_becomes_of_its_task'],
     'a task that runs is taken for one that is over, and the reverse': [
-        'contract/redfish/test_push_faults.py::'
+        'contract/redfish/actions/test_update_faults.py::'
         'test_a_hundred_percent_of_a_running_task_is_running',
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_task_that_never_ends_is_somebody_s_to_look_at'],
@@ -66,18 +66,18 @@ COVERED = {
     'a reboot before the write is over': [
         'contract/test_path.py::'
         'test_a_host_that_is_off_is_burnt_set_reset_once_and_proved',
-        'contract/redfish/test_reading_faults.py::'
+        'contract/redfish/inventory/test_reading_faults.py::'
         'test_what_somebody_else_runs_is_busy'],
     'versions that are null are kept as versions': [
-        'unit/conductor/test_store.py::'
+        'unit/conductor/node/test_inventory_store.py::'
         'test_an_unknown_version_is_no_version',
-        'contract/redfish/test_reading_faults.py::'
+        'contract/redfish/inventory/test_reading_faults.py::'
         'test_a_bad_property_of_a_firmware_entry'],
     'network adapters answer 400 while the host is off': [
-        'contract/redfish/test_reading_faults.py::'
+        'contract/redfish/inventory/test_reading_faults.py::'
         'test_an_adapter_that_does_not_answer_is_unread_for_good'],
     'the power sync cuts in': [
-        'unit/conductor/test_guard.py::'
+        'unit/conductor/node/test_flash_guard.py::'
         'test_the_recorded_power_state_is_given',
         'lab/test_guard.py::'
         'test_the_power_sync_does_no_harm_while_an_instance_is_served'],
@@ -85,7 +85,7 @@ COVERED = {
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_wait_ends_however_long_nobody_looked'],
     'a service step runs into the timeout of heartbeats': [
-        'unit/conductor/test_heartbeat.py::'
+        'unit/conductor/operation/test_heartbeat.py::'
         'test_a_node_that_is_worked_on_is_no_node_that_waits'],
     'one request flashes two identical cards': [
         'contract/redfish/test_upstream_bugs.py::'
@@ -96,7 +96,7 @@ COVERED = {
     'an auxiliary cycle that is refused is tried for ever': [
         'contract/redfish/test_upstream_bugs.py::'
         'test_an_auxiliary_cycle_that_is_refused_is_asked_for_once',
-        'unit/conductor/test_runner.py::'
+        'unit/conductor/operation/test_runner.py::'
         'test_a_refused_cycle_ends_and_the_host_is_on_again'],
 }
 

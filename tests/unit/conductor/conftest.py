@@ -41,7 +41,7 @@ import pytest
 from sqlalchemy import event
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.config import profiles as site_profiles
 
 INTERFACES = {
     'bios': 'no-bios', 'boot': 'redfish-virtual-media',
@@ -108,7 +108,7 @@ def profiles(tmp_path: pathlib.Path, database: pathlib.Path,
     folder = tmp_path / 'profiles'
     folder.mkdir()
     CONF.set_override('profile_path', str(folder), group='accelerator')
-    monkeypatch.setattr(profiles, '_instance', None)
+    monkeypatch.setattr(site_profiles, '_instance', None)
     yield folder
     CONF.clear_override('profile_path', group='accelerator')
 

@@ -19,6 +19,7 @@ import time
 from typing import Any, NamedTuple, Protocol, TextIO
 
 from ironic_accel.faces import view
+from ironic_accel.model.errors import printable
 
 #: Percent between two plain lines of one thing.
 STEP = 20
@@ -104,7 +105,7 @@ def _drawn(lines: Sequence[Line]) -> Any:
     for line in lines:
         # Text, not markup: what a BMC says may hold brackets.
         shown.add_row(
-            *(text.Text(view.clean(t)) for t in line[:3]),
+            *(text.Text(printable(t)) for t in line[:3]),
             '' if line.percent is None else progress_bar.ProgressBar(
                 total=100, completed=line.percent, width=20))
     return shown

@@ -37,8 +37,7 @@ _STATES = ('ill', 'drift', 'busy', 'unknown', 'ok')
 
 def render(report: Document) -> str:
     """The page of the document ``report/1``, to be written as UTF-8."""
-    page = (resources.files('ironic_accel') / 'osc'
-            / 'report.html').read_text('utf-8')
+    page = (resources.files(__package__) / 'report.html').read_text('utf-8')
     before, mark, after = page.partition(_MARK)
     if not mark:
         raise ValueError(f'report.html: {_MARK} is missing')

@@ -49,7 +49,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.profile import Image
 from tests.unit.inband import sample
 
-ROOT = pathlib.Path(__file__).parents[3]
+ROOT = pathlib.Path(__file__).parents[4]
 NIC = 'nic-theirs'
 TOKEN = 'of-this-boot'
 

@@ -29,7 +29,7 @@ import pytest
 from ironic_accel.conductor.drivers import policies
 from tests.unit.conductor.stage import Make
 
-PAGE = (pathlib.Path(__file__).resolve().parents[3]
+PAGE = (pathlib.Path(__file__).resolve().parents[4]
         / 'doc/source/admin/threat-model.rst')
 
 #: Who may, by (role, scope of the token, project of the token).
