@@ -19,18 +19,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # --compile-bytecode: services start twice as fast on compiled wheels.
-$(STAMP): $(BIN)/python pyproject.toml setup.cfg constraints.txt
+$(STAMP): $(BIN)/python pyproject.toml setup.cfg constraints.txt \
+    emulator/pyproject.toml
 	@test -x $(BIN)/uv || \
 	    $(BIN)/python -m pip install -q -c constraints.txt uv
 	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python \
-	    -c constraints.txt -e '.[dev]'
+	    -c constraints.txt -e '.[dev]' -e './emulator[tls]'
 	@touch $@
 
 demo: install
 	$(BIN)/ironic-accel demo
 
-# MariaDB is for one test of the lab tier, Chromium for those of the report's
-# page: they skip where it is missing.
+# MariaDB is for one test of the functional tier, Chromium for those of the
+# report's page: they skip where it is missing.
 programs:
 	@$(PYTHON) -m tools.debian_packages mariadbd=mariadb-server \
 	    chromium=chromium
@@ -38,8 +39,8 @@ programs:
 test: install programs
 	@$(BIN)/python -m tools.run_tests
 
-# make soak TESTS=tests/lab/test_kill.py ROUNDS=20: the lab tier ten times
-# by default.
+# make soak TESTS=tests/functional/test_kill.py ROUNDS=20: the functional tier
+# ten times by default.
 ROUNDS ?= 10
 soak: install
 	@$(BIN)/python -m tools.soak --rounds $(ROUNDS) $(TESTS)

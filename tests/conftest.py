@@ -46,8 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--brokers``: the lab as separate processes over RabbitMQ."""
     parser.addoption(
         "--brokers", action="store_true",
-        help="the lab tier with a process for each service, over RabbitMQ "
-             "and MariaDB (Debian's packages)")
+        help="the functional tier with a process for each service, over "
+             "RabbitMQ and MariaDB (Debian's packages)")
 
 
 def _folder(name: str) -> pathlib.Path:

@@ -12,9 +12,9 @@
 
 """Run the test tiers and print their seconds and one closing line.
 
-``run_tests.py [TIER...]``: lint, unit, contract, security, lab, faces; all
-of them by default. Each check of the tier ``lint`` counts as one test in the
-total.
+``run_tests.py [TIER...]``: lint, unit, contract, security, functional, faces;
+all of them by default. Each check of the tier ``lint`` counts as one test in
+the total.
 A failing tier does not stop the next one. Exit status 0 or 1.
 """
 
@@ -45,14 +45,14 @@ LINT: dict[str, list[str]] = {
              "doc/source", "doc/build/html"],
 }
 
-# Two cores, two workers. The lab is one set of services, started once, and
-# runs in one process: it waits more than it computes, so that the tiers which
-# start no services run beside it, and give way to it.
+# Two cores, two workers. The functional tier is one set of services, started
+# once, and runs in one process: it waits more than it computes, so that the
+# tiers which start no services run beside it, and give way to it.
 PYTEST: dict[str, list[str]] = {
     "unit": ["-n", "2"],
     "contract": ["-n", "2"],
     "security": ["-n", "2"],
-    "lab": [],
+    "functional": [],
     "faces": ["-n", "2"],
 }
 
@@ -145,13 +145,13 @@ def run_pytest(tier: str, options: list[str],
 
 
 def run_tiers(names: Sequence[str]) -> dict[str, Tally]:
-    """Run tiers in order, the lab beside those that are pytest's too."""
+    """Run tiers in order, the functional one beside pytest's others."""
     tallies: dict[str, Tally] = {}
-    beside = "lab" in names and bool(
+    beside = "functional" in names and bool(
         {"unit", "contract", "security", "faces"} & {*names})
     with (tempfile.TemporaryFile("w+") as said,
           concurrent.futures.ThreadPoolExecutor(1) as pool):
-        lab = None
+        functional = None
         for name in names:
             if name == "lint":
                 print("== lint", flush=True)
@@ -159,16 +159,17 @@ def run_tiers(names: Sequence[str]) -> dict[str, Tally]:
                 tallies[name] = run_lint()
                 tallies[name].seconds = time.monotonic() - start
                 continue
-            if beside and lab is None:
-                lab = pool.submit(run_pytest, "lab", PYTEST["lab"], said)
-            if lab is None or name != "lab":
+            if beside and functional is None:
+                functional = pool.submit(
+                    run_pytest, "functional", PYTEST["functional"], said)
+            if functional is None or name != "functional":
                 print(f"== {name}", flush=True)
                 tallies[name] = run_pytest(name, PYTEST[name],
-                                           polite=lab is not None)
-        if lab is not None:
-            tallies["lab"] = lab.result()
+                                           polite=functional is not None)
+        if functional is not None:
+            tallies["functional"] = functional.result()
             said.seek(0)
-            print(f"== lab\n{said.read()}", flush=True)
+            print(f"== functional\n{said.read()}", flush=True)
     return tallies
 
 
@@ -187,7 +188,7 @@ def main(names: list[str]) -> int:
         print(f"   {name:<10}{tally.seconds:7.1f} s   {tally.line()}")
     total = sum(tallies.values(), Tally())
     print(f"   {'all':<10}{time.monotonic() - start:7.1f} s"
-          f"{'   (the lab beside the others)' if len(tallies) > 1 else ''}")
+          f"{'   (functional beside the others)' if len(tallies) > 1 else ''}")
     print(total.line(), flush=True)
     return 1 if total.failed else 0
 

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Run lab tests ten times, two runs at a time, to find flakes.
+"""Run functional tests ten times, two runs at a time, to find flakes.
 
 ``soak.py [--rounds N] [--abreast N] [TEST...]``; a test is whatever pytest
-takes (a file, ``FILE::NAME``), the whole lab tier by default. Each run has
-services of its own in a folder of its own. What a run says is left in the
+takes (a file, ``FILE::NAME``), the whole functional tier by default. Each run
+has services of its own in a folder of its own. What a run says is left in the
 folder that is printed, with the logs of its services where it has failed.
 """
 
@@ -122,7 +122,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if getattr(given, name) < 1:
             parser.error(f"--{name}: {getattr(given, name)}: expected 1 or "
                          "more")
-    given.tests = given.tests or ["tests/lab"]
+    given.tests = given.tests or ["tests/functional"]
     return given
 
 

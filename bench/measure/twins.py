@@ -94,7 +94,7 @@ def running(source: Source) -> Iterator[Twin]:
     :raises: RuntimeError where it does not come up.
     """
     process = subprocess.Popen(
-        [sys.executable, '-m', 'ironic_accel.twin', *source.arguments],
+        [sys.executable, '-m', 'ironic_accel_emulator', *source.arguments],
         stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None
     try:

@@ -26,8 +26,8 @@ from unittest import mock
 
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.node import elapsed_time
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import virtual
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import virtual
 
 
 class Node:

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 import functools
 import random
 
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin.documents import members
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator.documents import members
 from tests.campaign import scenes
 from tests.campaign import world
 from tests.campaign.case import Case

@@ -49,12 +49,12 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
-from ironic_accel.twin import Box
-from ironic_accel.twin.inside import direct
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside.shared import Inside
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools import state
+from ironic_accel_emulator import Box
+from ironic_accel_emulator.inside import direct
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside.shared import Inside
+from ironic_accel_emulator.inside import tools
+from ironic_accel_emulator.inside.tools import state
 
 #: Seconds from power-on until an agent answers.
 BOOT = 90.0

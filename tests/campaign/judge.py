@@ -27,11 +27,11 @@ import re
 
 from ironic_accel.model import traits as trait_names
 from ironic_accel.model.device import Inventory
-from ironic_accel.twin import Box
-from ironic_accel.twin.bmc.messages import Reply
-from ironic_accel.twin.bmc.messages import Request
-from ironic_accel.twin.bmc.service import Service
-from ironic_accel.twin.parts import Device
+from ironic_accel_emulator import Box
+from ironic_accel_emulator.bmc.messages import Reply
+from ironic_accel_emulator.bmc.messages import Request
+from ironic_accel_emulator.bmc.service import Service
+from ironic_accel_emulator.parts import Device
 from tests.campaign.scenes import Want
 
 #: Seconds past the profile's own limit by which a run has to have ended:

@@ -29,7 +29,7 @@ import tempfile
 
 from ironic_accel.model import catalog
 from ironic_accel.model import catalog_source
-from ironic_accel.twin import images
+from ironic_accel_emulator import images
 
 SHARED = pathlib.Path(__file__).resolve().parents[3] / 'shared'
 SHELL = 'xilinx_u55c_gen3x16_xdma_base_3'

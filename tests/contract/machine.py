@@ -41,11 +41,11 @@ from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client.read_history import LookHistory
 from ironic_accel.redfish.client import session
-from ironic_accel.twin import Box
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import images as twin_images
-from ironic_accel.twin import load_box
-from ironic_accel.twin import TwinServer
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import images as twin_images
+from ironic_accel_emulator import load_box
+from ironic_accel_emulator import TwinServer
 
 RESETS = {Effect.WARM_REBOOT: ('ForceRestart',),
           Effect.POWER_CYCLE: ('ForceOff', 'On'),

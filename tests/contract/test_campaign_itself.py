@@ -29,13 +29,13 @@ import pytest
 import requests
 
 from ironic_accel.redfish.actions.system_power import Host
-from ironic_accel.twin.bmc.direct import Network
-from ironic_accel.twin import Box
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin.inside import direct
-from ironic_accel.twin.ledger import ResetRecord
-from ironic_accel.twin.ledger import Write
-from ironic_accel.twin import virtual
+from ironic_accel_emulator.bmc.direct import Network
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator.inside import direct
+from ironic_accel_emulator.ledger import ResetRecord
+from ironic_accel_emulator.ledger import Write
+from ironic_accel_emulator import virtual
 from tests.campaign import case as cases
 from tests.campaign.case import Case
 from tests.campaign.case import Event

@@ -31,12 +31,12 @@ import sys
 import pytest
 import requests
 
-from ironic_accel.twin import Box
-from ironic_accel.twin import images
-from ironic_accel.twin import load_box
-from ironic_accel.twin import ScaledClock
-from ironic_accel.twin import shipped
-from ironic_accel.twin import TwinServer
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import images
+from ironic_accel_emulator import load_box
+from ironic_accel_emulator import ScaledClock
+from ironic_accel_emulator import shipped
+from ironic_accel_emulator import TwinServer
 
 pytest.importorskip('redfish_utilities')
 

@@ -21,7 +21,7 @@ import pytest
 
 from ironic_accel.converge import outcome
 from ironic_accel.model.device import Effect
-from ironic_accel.twin import images as twin_images
+from ironic_accel_emulator import images as twin_images
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 

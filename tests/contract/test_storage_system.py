@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from ironic_accel.converge import outcome
-from ironic_accel.twin import images as twin_images
+from ironic_accel_emulator import images as twin_images
 from tests.contract.machine import machine
 
 BOX = """

@@ -21,7 +21,7 @@ import pytest
 from ironic_accel.converge import outcome
 from ironic_accel.model import catalog
 from ironic_accel.model import catalog_source
-from ironic_accel.twin import images as twin_images
+from ironic_accel_emulator import images as twin_images
 from tests.contract.asking import card
 from tests.contract.asking import refused
 from tests.contract.asking import UNPROVED

@@ -30,8 +30,8 @@ from pathlib import Path
 
 import pytest
 
-from ironic_accel.twin import FakeClock, TwinServer, load_box
-from ironic_accel.twin.images import pldm_bundle
+from ironic_accel_emulator import FakeClock, TwinServer, load_box
+from ironic_accel_emulator.images import pldm_bundle
 
 USER, PASSWORD = 'root', 'calvin-and-hobbes'
 BIN = Path(sys.executable).parent

@@ -26,11 +26,11 @@ from typing import Any
 import pytest
 
 from ironic_accel.faces.cli import main as command
-from ironic_accel.twin import Box
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import images
-from ironic_accel.twin import load_box
-from ironic_accel.twin import TwinServer
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import images
+from ironic_accel_emulator import load_box
+from ironic_accel_emulator import TwinServer
 
 NEW, OLD = '96.00.A6.00.01', '96.00.30.00.01'
 

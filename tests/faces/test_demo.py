@@ -20,11 +20,11 @@ import pathlib
 import pytest
 
 from ironic_accel.faces import view
-from ironic_accel.lab.demo.profiles import write
-from ironic_accel.lab.demo.show import NotAsTold
-from ironic_accel.lab.demo.show import Show
-from ironic_accel.lab import LabError
 from ironic_accel.model import loader
+from tests.functional.harness.demo.profiles import write
+from tests.functional.harness.demo.show import NotAsTold
+from tests.functional.harness.demo.show import Show
+from tests.functional.harness import LabError
 
 
 @pytest.fixture

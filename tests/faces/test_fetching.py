@@ -32,7 +32,7 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.model.errors import Rejected
-from ironic_accel.twin import images
+from ironic_accel_emulator import images
 from tests.faces.conftest import Boot
 from tests.faces.conftest import Machine
 from tests.faces.conftest import Run

@@ -84,17 +84,10 @@ def test_every_data_file_is_installed(installed: pathlib.Path) -> None:
     assert [name for name in tracked if not (library / name).exists()] == []
 
 
-@pytest.mark.parametrize(
-    "folder",
-    [
-        "ipa_hardware_manager/elements/ironic-accel",
-        "ironic_accel/samples",
-        "ironic_accel/faces/export",
-        "ironic_accel/faces/osc",
-        "ironic_accel/twin/boxes",
-        "ironic_accel/model/catalog_data",
-    ],
-)
+@pytest.mark.parametrize("folder", [
+    "ipa_hardware_manager/elements/ironic-accel", "ironic_accel/samples",
+    "ironic_accel/faces/export", "ironic_accel/faces/osc",
+    "ironic_accel/model/catalog_data"])
 def test_it_carries_its_data_with_their_modes(
         installed: pathlib.Path, folder: str) -> None:
     [there] = (installed / "lib").glob("python*/site-packages")

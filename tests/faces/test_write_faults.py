@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.twin.staged import CARRIED
+from ironic_accel_emulator.staged import CARRIED
 from tests.faces.conftest import Boot
 from tests.faces.conftest import Machine
 from tests.faces.conftest import MakeProfile

@@ -54,8 +54,8 @@ from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client.writer import Writer
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import load_box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import load_box
 from tests.security import mutate
 
 #: Seconds that one try may take; a whole look of a large machine is one.

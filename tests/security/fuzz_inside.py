@@ -45,8 +45,8 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.record import dump
 from ironic_accel.model.record import Record
 from ironic_accel.model.serialization import inventory_to_dict
-from ironic_accel.twin.inside.tree import slot_entry
-from ironic_accel.twin.inside import vpd as made
+from ironic_accel_emulator.inside.tree import slot_entry
+from ironic_accel_emulator.inside import vpd as made
 from tests.security import mutate
 from tests.unit.inband import sample
 

@@ -29,9 +29,9 @@ from unittest import mock
 from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.model.device import Device
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools.state import State
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside import tools
+from ironic_accel_emulator.inside.tools.state import State
 from tests.contract.inband import families
 from tests.security import mutate
 

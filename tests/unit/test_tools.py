@@ -60,7 +60,7 @@ def test_an_unknown_tier_is_bad_usage(
 def test_a_soak_has_defaults() -> None:
     given = soak.parse([])
     assert (given.rounds, given.abreast, given.tests) == (
-        10, 2, ["tests/lab"])
+        10, 2, ["tests/functional"])
     given = soak.parse(["--rounds", "3", "--abreast", "1", "a", "b::c"])
     assert (given.rounds, given.abreast, given.tests) == (
         3, 1, ["a", "b::c"])

@@ -20,6 +20,8 @@ import importlib
 import sys
 from types import ModuleType
 
+from ironic_accel.model import errors
+
 #: Exit codes (profile format 1, "Documents that programs read").
 DONE, BAD_INPUT, REFUSED, FAILED = 0, 2, 3, 4
 
@@ -49,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(chosen, module).parse_args(words)
     except SystemExit as exc:  # argparse ends the process: 0 or 2
         return int(exc.code or 0)
+    except errors.BadInput as exc:  # the verb needs what is not installed
+        print(exc, file=sys.stderr)
+        return BAD_INPUT
     if module is None:
         return BAD_INPUT
     return _run(module, args)
@@ -75,8 +80,6 @@ def _parser(chosen: str | None,
 
 
 def _run(module: ModuleType, args: argparse.Namespace) -> int:
-    # errors is light; nothing else of ours is needed to word a failure.
-    from ironic_accel.model import errors
     try:
         return int(module.run(args))
     except errors.BadInput as exc:

@@ -51,8 +51,8 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
 from ironic_accel.model import serialization
-from ironic_accel.twin.inside.tree import Card
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside.tree import Card
+from ironic_accel_emulator.inside.tree import Tree
 from tests.unit.inband import sample
 
 NIC = 'nic-MT2049X00001'

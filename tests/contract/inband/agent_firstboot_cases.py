@@ -31,7 +31,7 @@ from oslo_concurrency import processutils
 from ipa_hardware_manager import conf
 from ironic_accel.converge import agent_schema
 from ironic_accel.inband.firstboot import deliver
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside.tree import Tree
 from tests.contract.inband.agent_cases import agent_tree  # noqa: F401
 from tests.contract.inband.agent_cases import run
 from tests.unit.inband import sample

@@ -35,11 +35,11 @@ from ironic_accel.inband.tools import rshim
 from ironic_accel.inband.tools import sriov
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
-from ironic_accel.twin import images
-from ironic_accel.twin.inside.tools import bluefield
-from ironic_accel.twin.inside.tools import generic
-from ironic_accel.twin.inside.tools.state import part
-from ironic_accel.twin.inside.tools.state import setting
+from ironic_accel_emulator import images
+from ironic_accel_emulator.inside.tools import bluefield
+from ironic_accel_emulator.inside.tools import generic
+from ironic_accel_emulator.inside.tools.state import part
+from ironic_accel_emulator.inside.tools.state import setting
 
 Document = dict[str, Any]
 #: Writes an image into a file, and returns its digest.

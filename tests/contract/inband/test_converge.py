@@ -32,12 +32,12 @@ from ironic_accel.inband.tools.sriov import Sriov
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Effect
 from ironic_accel.model import loader
-from ironic_accel.twin import Box
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import images
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside.shared import Inside
-from ironic_accel.twin import load_box
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import images
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside.shared import Inside
+from ironic_accel_emulator import load_box
 from tests.contract.machine import Local
 from tests.contract.machine import Memory
 

@@ -37,9 +37,9 @@ from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Item
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools.state import State
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside import tools
+from ironic_accel_emulator.inside.tools.state import State
 from tests.contract.inband import families
 from tests.contract.inband.families import Case
 from tests.contract.inband.families import MakeImage

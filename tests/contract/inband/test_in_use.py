@@ -32,8 +32,8 @@ from ironic_accel.inband.tools import sriov
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Item
 from ironic_accel.model.reading_status import Standing
-from ironic_accel.twin.inside.tree import Card
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside.tree import Card
+from ironic_accel_emulator.inside.tree import Tree
 from tests.contract.inband.test_core_backend import NIC
 from tests.contract.inband.test_core_backend import Slow
 from tests.contract.inband.test_core_backend import wait

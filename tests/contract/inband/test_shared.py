@@ -33,12 +33,12 @@ from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.plan import Item
-from ironic_accel.twin import Box
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import images
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside.shared import Inside
-from ironic_accel.twin import load_box
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import images
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside.shared import Inside
+from ironic_accel_emulator import load_box
 
 
 def _quiet(summary: str, percent: int | None) -> None:

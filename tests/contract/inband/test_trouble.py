@@ -33,11 +33,11 @@ from ironic_accel.model import condition
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import merge
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools.state import State
-from ironic_accel.twin.inside.tree import Card
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside import tools
+from ironic_accel_emulator.inside.tools.state import State
+from ironic_accel_emulator.inside.tree import Card
+from ironic_accel_emulator.inside.tree import Tree
 from tests.contract.inband import families
 from tests.contract.inband.families import Case
 

@@ -27,7 +27,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Push
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.twin import images
+from ironic_accel_emulator import images
 
 
 def bundle(folder: Path, board: str = 'hgx-h100', **versions: str) -> Ready:

@@ -27,10 +27,10 @@ from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client.read_history import LookHistory
 from ironic_accel.redfish.client import session
-from ironic_accel.twin import Box
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import load_box
-from ironic_accel.twin import TwinServer
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import load_box
+from ironic_accel_emulator import TwinServer
 
 #: Nothing here needs patience: the twin is beside us.
 QUICK = Settings(connect_timeout=5.0, read_timeout=2.0, write_timeout=5.0,

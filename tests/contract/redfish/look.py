@@ -18,8 +18,8 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
-from ironic_accel.twin import Box
-from ironic_accel.twin.documents import Document
+from ironic_accel_emulator import Box
+from ironic_accel_emulator.documents import Document
 
 
 def one(inventory: Inventory, kind: str) -> Device:

@@ -23,7 +23,7 @@ import requests
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.redfish.image_server import ImageServer
-from ironic_accel.twin import images
+from ironic_accel_emulator import images
 from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
 

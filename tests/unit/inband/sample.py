@@ -42,8 +42,8 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
-from ironic_accel.twin.inside.tree import Card
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside.tree import Card
+from ironic_accel_emulator.inside.tree import Tree
 
 #: ConnectX-6 Dx with two ports, a BMC's display, an A100 and a QAT 4xxx.
 NIC = ('0000:17:00.0', '0000:17:00.1')

@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ironic_accel.converge import outcome
-from ironic_accel.twin import images
+from ironic_accel_emulator import images
 from tests.contract.machine import machine
 
 GB300 = """

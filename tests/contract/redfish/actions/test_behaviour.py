@@ -28,7 +28,7 @@ from ironic_accel.converge import outcome
 from ironic_accel.converge.timeouts import Pace
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.twin.faults import Fault
+from ironic_accel_emulator.faults import Fault
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 from tests.contract.redfish.actions.test_updates import harmless

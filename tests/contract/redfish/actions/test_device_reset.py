@@ -24,7 +24,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ironic_accel import twin
 from ironic_accel.converge import outcome
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
@@ -34,8 +33,9 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
-from ironic_accel.twin import Box
-from ironic_accel.twin.inside.shared import Inside
+import ironic_accel_emulator as emulator
+from ironic_accel_emulator import Box
+from ironic_accel_emulator.inside.shared import Inside
 from tests.contract import machine as machines
 from tests.contract.redfish import burning
 from tests.contract.redfish import look
@@ -54,7 +54,7 @@ limits: {reset: device-reset}
 
 def box_with(folder: Path, reset: str) -> Path:
     """The shipped PCIe box with two A100s that are reset another way."""
-    shipped = Path(twin.__file__).parent / 'boxes' / 'pcie-a100.yaml'
+    shipped = Path(emulator.__file__).parent / 'boxes' / 'pcie-a100.yaml'
     spec = yaml.safe_load(shipped.read_text())
     gpus, = spec['hosts'][0]['gpus']
     gpus.update(count=2, reset=reset)

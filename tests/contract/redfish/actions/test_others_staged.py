@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from ironic_accel.converge import outcome
-from ironic_accel.twin import images
-from ironic_accel.twin.staged import CARRIED
+from ironic_accel_emulator import images
+from ironic_accel_emulator.staged import CARRIED
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 from tests.contract.redfish.actions.test_updates import NEW

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.converge import outcome
-from ironic_accel.twin import images
+from ironic_accel_emulator import images
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 from tests.contract.redfish.actions.test_device_reset import box_with

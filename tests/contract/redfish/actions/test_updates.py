@@ -25,8 +25,8 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
-from ironic_accel import twin
-from ironic_accel.twin import images
+import ironic_accel_emulator as emulator
+from ironic_accel_emulator import images
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 from tests.contract.redfish.actions.test_device_reset import box_with
@@ -82,7 +82,7 @@ def test_one_push_whatever_the_answer_names(
 
 def _two_cards(folder: Path) -> Path:
     """The shipped PCIe box with two ConnectX-7."""
-    shipped = Path(twin.__file__).parent / 'boxes' / 'pcie-a100.yaml'
+    shipped = Path(emulator.__file__).parent / 'boxes' / 'pcie-a100.yaml'
     spec = yaml.safe_load(shipped.read_text())
     cards = spec['hosts'][0]['adapters']
     cards.append({**cards[-1], 'id': 'NIC7', 'serial': 'MT2245X00003',

@@ -24,7 +24,7 @@ import pytest
 
 from ironic_accel.converge import outcome
 from ironic_accel.model.serialization import inventory_to_dict
-from ironic_accel.twin import Box
+from ironic_accel_emulator import Box
 from tests.contract.asking import card
 from tests.contract.asking import LOCKED
 from tests.contract.asking import refused

@@ -24,9 +24,9 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client import session
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import load_box
-from ironic_accel.twin import TwinServer
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import load_box
+from ironic_accel_emulator import TwinServer
 from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import look

@@ -25,7 +25,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import identity
 from ironic_accel.redfish.client import session
-from ironic_accel.twin.bmc import control
+from ironic_accel_emulator.bmc import control
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
 

@@ -36,9 +36,9 @@ from ironic_accel.model.profile import Push
 from ironic_accel.redfish.actions.system_power import Host
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
-from ironic_accel.twin.bmc import control
-from ironic_accel.twin.box import Box
-from ironic_accel.twin import images
+from ironic_accel_emulator.bmc import control
+from ironic_accel_emulator.box import Box
+from ironic_accel_emulator import images
 from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import look

@@ -23,7 +23,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model import traits
 from ironic_accel.redfish.client import read_history
-from ironic_accel.twin.bmc import control
+from ironic_accel_emulator.bmc import control
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import look

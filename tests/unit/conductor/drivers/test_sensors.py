@@ -34,10 +34,10 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client import session
-from ironic_accel.twin import Box
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import load_box
-from ironic_accel.twin import TwinServer
+from ironic_accel_emulator import Box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import load_box
+from ironic_accel_emulator import TwinServer
 
 SYSTEM = '/redfish/v1/Systems/System_0'
 GPUS = 8

@@ -41,8 +41,8 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Profile
-from ironic_accel.twin.inside.tree import Card
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside.tree import Card
+from ironic_accel_emulator.inside.tree import Tree
 from tests.unit.inband import sample
 
 GPU, QAT = sample.GPU, sample.QAT

@@ -27,10 +27,10 @@ from ironic_accel.inband.machine import vpd
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Link
-from ironic_accel.twin.inside.tree import Card
-from ironic_accel.twin.inside.tree import slot_entry
-from ironic_accel.twin.inside.tree import Tree
-from ironic_accel.twin.inside import vpd as made
+from ironic_accel_emulator.inside.tree import Card
+from ironic_accel_emulator.inside.tree import slot_entry
+from ironic_accel_emulator.inside.tree import Tree
+from ironic_accel_emulator.inside import vpd as made
 from tests.unit.inband import sample
 
 # Laid out as the example in appendix I of the PCI Local Bus Specification:

@@ -27,9 +27,9 @@ from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import identity
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside.tools.state import State
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside.tools.state import State
+from ironic_accel_emulator.inside.tree import Tree
 from tests.unit.inband import sample
 from tests.unit.inband.tools import h200
 

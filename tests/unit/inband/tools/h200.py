@@ -25,9 +25,9 @@ from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.model.device import Inventory
-from ironic_accel.twin.inside import nvml as simulated
-from ironic_accel.twin.inside.tools.state import part
-from ironic_accel.twin.inside.tools.state import setting
+from ironic_accel_emulator.inside import nvml as simulated
+from ironic_accel_emulator.inside.tools.state import part
+from ironic_accel_emulator.inside.tools.state import setting
 from tests.unit.inband.tools import bench
 
 AT = '0000:00:06.0'

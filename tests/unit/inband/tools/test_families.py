@@ -47,13 +47,13 @@ from ironic_accel.model.device import Value
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
 from ironic_accel.model.reading_status import Standing
-from ironic_accel.twin import images
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools import generic
-from ironic_accel.twin.inside.tools.state import part
-from ironic_accel.twin.inside.tools.state import setting
-from ironic_accel.twin.inside.tools.state import State
+from ironic_accel_emulator import images
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside import tools
+from ironic_accel_emulator.inside.tools import generic
+from ironic_accel_emulator.inside.tools.state import part
+from ironic_accel_emulator.inside.tools.state import setting
+from ironic_accel_emulator.inside.tools.state import State
 from tests.unit.inband.tools import bench
 
 A100 = '0000:31:00.0'

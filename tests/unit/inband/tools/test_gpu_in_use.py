@@ -25,9 +25,9 @@ from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.plan import Item
-from ironic_accel.twin.inside import nvml
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools.state import State
+from ironic_accel_emulator.inside import nvml
+from ironic_accel_emulator.inside import tools
+from ironic_accel_emulator.inside.tools.state import State
 from tests.unit.inband.tools import bench
 from tests.unit.inband.tools import h200
 

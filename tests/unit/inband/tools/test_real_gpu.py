@@ -32,7 +32,7 @@ from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.model import condition
 from ironic_accel.model.device import Link
-from ironic_accel.twin.inside.tools.state import State
+from ironic_accel_emulator.inside.tools.state import State
 from tests.unit.inband.tools import bench
 from tests.unit.inband.tools import h200
 

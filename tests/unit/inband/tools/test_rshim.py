@@ -26,9 +26,9 @@ from ironic_accel.inband.machine.machine import Host
 from ironic_accel.inband.tools import rshim
 from ironic_accel.model.device import Device
 from ironic_accel.model.plan import Item
-from ironic_accel.twin.inside.tools import bluefield
-from ironic_accel.twin.inside.tree import Card
-from ironic_accel.twin.inside.tree import Tree
+from ironic_accel_emulator.inside.tools import bluefield
+from ironic_accel_emulator.inside.tree import Card
+from ironic_accel_emulator.inside.tree import Tree
 
 DPU = '0000:ca:00.0'
 

@@ -37,11 +37,11 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Item
 from ironic_accel.model.reading_status import Standing
-from ironic_accel.twin.inside import tools
-from ironic_accel.twin.inside.tools import bluefield
-from ironic_accel.twin.inside.tools.state import part
-from ironic_accel.twin.inside.tools.state import setting
-from ironic_accel.twin.inside.tools.state import State
+from ironic_accel_emulator.inside import tools
+from ironic_accel_emulator.inside.tools import bluefield
+from ironic_accel_emulator.inside.tools.state import part
+from ironic_accel_emulator.inside.tools.state import setting
+from ironic_accel_emulator.inside.tools.state import State
 from tests.unit.inband.tools import bench
 
 AT = '0000:4d:00.0'

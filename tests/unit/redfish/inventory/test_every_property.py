@@ -29,8 +29,8 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.limits import Settings
-from ironic_accel.twin import FakeClock
-from ironic_accel.twin import load_box
+from ironic_accel_emulator import FakeClock
+from ironic_accel_emulator import load_box
 
 BOXES = [('hgx-h100', 'System_0'), ('pcie-a100', '1'),
          ('bluefield-2', 'Bluefield'), ('two-nodes', 'Node0')]

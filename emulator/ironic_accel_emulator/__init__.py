@@ -1,0 +1,39 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Simulated machines with physics, behind a Redfish service.
+
+An independent judge: nothing here imports the readers it judges.
+
+    box = load_box('hgx-h100', clock=FakeClock())
+    with TwinServer(box) as url:
+        ...
+    assert box.ledger.pushes == []
+"""
+
+from ironic_accel_emulator.bmc.server import TwinServer
+from ironic_accel_emulator.box import Box
+from ironic_accel_emulator.clock import Clock, FakeClock, ScaledClock
+from ironic_accel_emulator.load import load_box, shipped
+from ironic_accel_emulator.options import Options, Timing
+
+__all__ = [
+    'Box',
+    'Clock',
+    'FakeClock',
+    'Options',
+    'ScaledClock',
+    'Timing',
+    'TwinServer',
+    'load_box',
+    'shipped',
+]

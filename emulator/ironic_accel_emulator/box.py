@@ -1,0 +1,336 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A box: one server's devices, firmware, power and BMC, in one state.
+
+Every face (the Redfish service; later the host's inside) reads and changes
+this one state, holding ``lock``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ironic_accel_emulator import damage, jobs, staged
+from ironic_accel_emulator.clock import Clock
+from ironic_accel_emulator.documents import (
+    ROOT,
+    Document,
+    Documents,
+    keep_members,
+)
+from ironic_accel_emulator.faults import Faults
+from ironic_accel_emulator.ledger import Ledger, Violation
+from ironic_accel_emulator.options import Options
+from ironic_accel_emulator.parts import Component, Device, Effect, Mode
+from ironic_accel_emulator.power import Host, Power, PowerHook
+from ironic_accel_emulator.report import describe
+from ironic_accel_emulator.slot import RemoteCard
+from ironic_accel_emulator.tasks import Tasks
+from ironic_accel_emulator.timeline import Timeline
+from ironic_accel_emulator.update import Updates
+
+if TYPE_CHECKING:
+    from ironic_accel_emulator.families.base import Family
+
+Overlay = Callable[[Document], None]
+
+
+class Box:
+    """One simulated machine.
+
+    ``hosts``, ``devices``, ``components`` and ``modes`` are its state by
+    id; ``ledger`` is what was done to it; ``on_power(system, state)``
+    callbacks are in ``power.hooks``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        documents: Documents,
+        family: Family,
+        clock: Clock,
+        options: Options,
+    ) -> None:
+        self.name = name
+        self.documents = documents
+        self.family = family
+        self.options = options
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.timeline = Timeline(clock, self.lock)
+        self.epoch = datetime.datetime.now(datetime.UTC)
+        self.ledger = Ledger()
+        self.faults = Faults()
+        self.hosts: dict[str, Host] = {}
+        self.managers: list[str] = []
+        self.devices: dict[str, Device] = {}
+        self.components: dict[str, Component] = {}
+        self.modes: dict[str, Mode] = {}
+        self.sessions: dict[str, str] = {}
+        self.overlays: dict[str, list[Overlay]] = {}
+        self.copying: dict[str, str] = {}
+        self.children: list[Box | RemoteCard] = []
+        self.tasks = Tasks(self)
+        self.power = Power(self)
+        self.updates = Updates(self)
+        family.grow(self)
+        self.lay(ROOT, lambda root: jobs.listed(self, root))
+        self._start()
+
+    def _start(self) -> None:
+        for host in self.hosts.values():
+            if self.options.power is not None:
+                host.power = self.options.power
+            if host.power == 'On':
+                host.last_reset = self.timeline.now
+
+    # Time
+
+    def tick(self) -> None:
+        """Let everything that is due by now happen."""
+        with self.lock:
+            self.timeline.run_due()
+
+    def advance(self, seconds: float) -> None:
+        """Move time forward and play what happens meanwhile."""
+        with self.lock:
+            self.clock.advance(seconds)
+            self.timeline.run_due()
+            self.timeline.changed.notify_all()
+
+    def timestamp(self, at: float | None = None) -> str:
+        """A simulated time (now by default) as Redfish writes it."""
+        seconds = self.timeline.now if at is None else at
+        when = self.epoch + datetime.timedelta(seconds=seconds)
+        return when.isoformat(timespec='seconds')
+
+    def retry_after(self, seconds: float) -> int:
+        """Whole real seconds for a Retry-After, 1 at least."""
+        real = self.clock.real_delay(seconds)
+        return max(1, round(seconds if real is None else real))
+
+    def on_power(self, hook: PowerHook) -> None:
+        """Call ``hook(system_id, 'On' | 'Off')`` when host power moves.
+
+        A warm reset is told as Off and then On. Hooks run while the box
+        is locked: a hook that starts something does so without waiting.
+        """
+        self.power.hooks.append(hook)
+
+    def attach(self, child: Box | RemoteCard) -> None:
+        """Let another box (a DPU with its own BMC) live on our power."""
+        self.children.append(child)
+
+    # What shows
+
+    def lay(self, path: str, overlay: Overlay) -> None:
+        """Lay a piece of state over the document at ``path``."""
+        self.overlays.setdefault(path, []).append(overlay)
+
+    def shown(self, device: Device) -> bool:
+        """Whether a device answers just now."""
+        if not device.present or device.bricked:
+            return False
+        host = self.hosts.get(device.host)
+        if host is None or device.while_off == 'shown':
+            return True
+        if host.power != 'On':
+            return False
+        ready = device.ready_at
+        return ready is None or self.timeline.now >= ready
+
+    def unseen(self) -> list[Device]:
+        """The devices of which not everything answers just now."""
+        return [device for device in self.devices.values()
+                if device.enabled is False or not self.shown(device)]
+
+    def hidden(self, path: str) -> str | None:
+        """``hidden`` or ``error`` where ``path`` does not answer now."""
+        return self._hides(self.unseen(), path)
+
+    def _hides(self, unseen: list[Device], path: str) -> str | None:
+        for device in unseen:
+            for uri in device.uris:
+                if path != uri and not path.startswith(uri + '/'):
+                    continue
+                if not self.shown(device):
+                    gone = not device.present or device.bricked
+                    return 'hidden' if gone else device.while_off
+                if path not in (device.uris[0], device.switched_at):
+                    return 'hidden'
+        return None
+
+    def all_seen(self, paths: list[str]) -> bool:
+        """Whether all of these answer now."""
+        unseen = self.unseen()
+        return not unseen or not any(
+            self._hides(unseen, path) for path in paths
+        )
+
+    def document(self, path: str) -> Document | None:
+        """Return the resource at ``path`` as it reads just now.
+
+        None where there is none; ``hidden`` tells the two reasons apart.
+        """
+        found = self.tasks.document(path)
+        if found is None:
+            if self.hidden(path):
+                return None
+            found = self.documents.get(path)
+        if found is None:
+            return None
+        for overlay in self.overlays.get(path, ()):
+            overlay(found)
+        unseen = self.unseen()
+        if unseen:
+            keep_members(found, lambda uri: self._hides(unseen, uri))
+        return found
+
+    # What resets do
+
+    def take_effect(self, host: str | None, effect: Effect) -> None:
+        """Let a reset of one host (None: of all) do what it does."""
+        for component in list(self.components.values()):
+            if host is None or component.host == host:
+                self._component_reset(component, effect)
+        if effect >= Effect.WARM_REBOOT:
+            self.updates.start_on_reset()
+            self.tasks.restarted()
+            staged.carried_out(self)
+        for child in self.children:
+            with child.lock:
+                child.take_effect(None, effect)
+        for mode in self.modes.values():
+            owner = self.devices[mode.device].host
+            if host is None or owner == host:
+                self.mode_reset(mode, effect)
+
+    def _component_reset(self, part: Component, effect: Effect) -> None:
+        if part.pending is None or part.staged_only:
+            return
+        part.resets_seen += effect >= part.effect
+        if self._strong_enough(part, effect):
+            self.activate(part)
+
+    def _strong_enough(self, item: Component | Mode, effect: Effect) -> bool:
+        """Whether a reset activates something.
+
+        The fault ``weak-reset`` asks for one step more than documented,
+        and where there is no stronger one, for a second time.
+        """
+        if effect < item.effect:
+            return False
+        if not self.faults.active('weak-reset', item.id):
+            return True
+        return effect > item.effect or (
+            item.effect == Effect.AUX_CYCLE and item.resets_seen > 1
+        )
+
+    def activate(self, part: Component) -> None:
+        """Let the waiting version of a component run."""
+        old = part.running
+        part.activate()
+        if part.running == staged.VERSION:
+            self.violate(staged.CARRIED, part.id)
+        if part.running != old:
+            self.family.activated(self, part, old)
+
+    def mode_reset(self, mode: Mode, effect: Effect) -> None:
+        """Let a reset of a mode's device do what it does to the mode."""
+        if mode.lost_at is not None and effect >= mode.lost_at:
+            mode.current, mode.pending = mode.default, None
+        elif mode.pending is not None and self._strong_enough(mode, effect):
+            mode.current, mode.pending = mode.pending, None
+
+    def device_reset(self, device: Device, effect: Effect) -> None:
+        """Reset one device (or only its driver)."""
+        own = [c for c in self.components.values() if c.device == device.id]
+        damage.cut_parts(self, own, 'device reset')
+        for part in list(self.components.values()):
+            if part.device == device.id:
+                self._component_reset(part, effect)
+        for mode in self.modes.values():
+            if mode.device == device.id:
+                self.mode_reset(mode, effect)
+        seconds = self.options.timing.device_reset
+        device.ready_at = self.timeline.now + seconds
+
+    def switch(self, device: Device, on: bool) -> None:
+        """Disable or enable a device, while its host runs.
+
+        Disabled, it falls off the host's bus; enabled again it starts as
+        after a reset. Written as it is, nothing happens.
+        """
+        if device.enabled is None or device.enabled is on:
+            return
+        device.enabled = on
+        if on:
+            self.device_reset(device, Effect.DEVICE_RESET)
+            return
+        own = [c for c in self.components.values() if c.device == device.id]
+        damage.cut_parts(self, own, 'device disabled')
+
+    def warm_up(self, host: Host) -> None:
+        """Devices of a host that just started show after a while."""
+        late = self.faults.number('late-devices', 0.0)
+        for device in self.devices.values():
+            if device.host == host.id:
+                if device.enabled_soon is not None:
+                    device.enabled = device.enabled_soon
+                    device.enabled_soon = None
+                wait = max(device.appear_after, late)
+                device.ready_at = self.timeline.now + wait
+        if self.faults.active('renumber'):
+            self.family.renumber(self)
+
+    def activate_manager(self, manager: str) -> None:
+        """A BMC started again: its own firmware is activated."""
+        for part in list(self.components.values()):
+            if part.manager == manager and part.pending is not None:
+                self.activate(part)
+            gone = self.faults.active('vanish-after-bmc', part.id)
+            if gone and part.device in self.devices:
+                self.devices[part.device].present = False
+
+    # What goes wrong
+
+    def misbehave(self, text: str) -> None:
+        """Let a fault stand, as ``--fault`` writes it, and begin it.
+
+        Raises ValueError for a fault that is not known.
+        """
+        with self.lock:
+            fault = self.faults.parse(text)
+            if fault.name == 'foreign-task':
+                self.updates.start_foreign(float(fault.value or 600))
+            elif fault.name == 'foreign-copy':
+                for path in self.copying:
+                    self.updates.copy(path)
+            elif fault.name.startswith('foreign-'):
+                staged.begin(self, fault.name, fault.value)
+
+    def violate(self, kind: str, detail: str) -> None:
+        """Record something that would have hurt a real machine."""
+        entry = Violation(self.timeline.now, kind, detail)
+        self.ledger.violations.append(entry)
+
+    def forget_sessions(self) -> None:
+        """Let every session end, as a BMC does that restarts."""
+        self.sessions.clear()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The whole state as JSON; see ``report``."""
+        return describe(self)

@@ -1,0 +1,394 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A simulated NVML: pynvml's functions over the state of the tools.
+
+Names, values, return types and errors as in nvidia-ml-py 13, and as an H200
+with driver 580.159.04 answers it. The state file
+is named by the environment variable ``TWIN_INSIDE_STATE``; a copy of this
+file named ``pynvml.py`` on a PYTHONPATH stands for the real binding.
+
+A card has ``facts`` (name, serial, part_number, remapped, recovery,
+uncorrected, repair, unrepairable, sram, fabric, processes), the parts ``gpu``
+and ``inforom``, and the settings ``mig`` and ``ecc`` (0, 1), ``cc`` and
+``ppcie`` (words). A fact that is not there is one that the GPU does not
+support. The MIG mode of a GPU with processes waits until they end.
+The fault ``nvml`` of kind ``lie`` takes settings and keeps none, ``fail``
+answers that the GPU is in use, ``in-use`` keeps a MIG mode for its next reset
+because of that, ``hang`` never returns, ``garble`` prints
+nonsense and ends the process, ``error-N`` (``error-15``) answers with NVML's
+number N, ``lost`` with 15. ``on`` limits a fault to a query's name or a GPU's
+address, or to both: ``nvmlDeviceGetSerial 0000:31:00.0``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from ironic_accel_emulator.inside.tools.state import Document, State, after
+
+NVML_SUCCESS = 0
+NVML_ERROR_INVALID_ARGUMENT = 2
+NVML_ERROR_NOT_SUPPORTED = 3
+NVML_ERROR_NOT_FOUND = 6
+NVML_ERROR_DRIVER_NOT_LOADED = 9
+NVML_ERROR_FUNCTION_NOT_FOUND = 13
+NVML_ERROR_CORRUPTED_INFOROM = 14
+NVML_ERROR_GPU_IS_LOST = 15
+NVML_ERROR_RESET_REQUIRED = 16
+NVML_ERROR_IN_USE = 19
+NVML_ERROR_UNKNOWN = 999
+NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 1
+NVML_VOLATILE_ECC = 0
+NVML_FI_DEV_GET_GPU_RECOVERY_ACTION = 230
+
+_TEXTS = {
+    NVML_ERROR_INVALID_ARGUMENT: 'Invalid Argument',
+    NVML_ERROR_NOT_SUPPORTED: 'Not Supported',
+    NVML_ERROR_NOT_FOUND: 'Not Found',
+    NVML_ERROR_CORRUPTED_INFOROM: 'Corrupted infoROM',
+    NVML_ERROR_DRIVER_NOT_LOADED: 'Driver Not Loaded',
+    NVML_ERROR_FUNCTION_NOT_FOUND: 'Function Not Found',
+    NVML_ERROR_GPU_IS_LOST: 'GPU is lost',
+    NVML_ERROR_RESET_REQUIRED: 'GPU requires restart',
+    NVML_ERROR_IN_USE: 'In use by another client',
+    NVML_ERROR_UNKNOWN: 'Unknown Error',
+}
+
+
+class NVMLError(Exception):
+    """An error with NVML's number in ``value``."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+        self.value = value
+
+    def __str__(self) -> str:
+        """NVML's words for it."""
+        return _TEXTS.get(self.value, f'NVML Error with code {self.value}')
+
+
+def _box() -> State:
+    return State(Path(os.environ['TWIN_INSIDE_STATE']))
+
+
+def _meets(*words: str) -> str | None:
+    """The fault that a query meets; what hangs or fails does so here."""
+    fault = _box().called('nvml', words)
+    if fault == 'hang':
+        _box().hang()
+    if fault == 'garble':
+        sys.stdout.write('\x00\x07{"%% Segmentation :: fault [[[\n')
+        sys.stdout.flush()
+        os._exit(139)
+    if fault == 'lost':
+        raise NVMLError(NVML_ERROR_GPU_IS_LOST)
+    if fault is not None and fault.startswith('error-'):
+        raise NVMLError(int(fault.removeprefix('error-')))
+    return fault
+
+
+def nvmlInit() -> None:
+    """Begin; fails where the driver is not loaded."""
+    _meets('nvmlInit')
+
+
+def nvmlShutdown() -> None:
+    """End."""
+
+
+def nvmlDeviceGetHandleByPciBusId(bus_id: bytes) -> str:
+    """The handle of a GPU: here its address."""
+    address = bus_id.decode().lower()
+    _meets('nvmlDeviceGetHandleByPciBusId', address)
+    if not re.fullmatch(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.0', address):
+        raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
+    if _box().card(address) is None:
+        raise NVMLError(NVML_ERROR_NOT_FOUND)
+    return address
+
+
+def _card(handle: str) -> Document:
+    found = _box().card(handle)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_FOUND)
+    return found
+
+
+def _fact(handle: str, name: str) -> str:
+    found = _card(handle)['facts'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return str(found)
+
+
+def _running(handle: str, name: str) -> str:
+    found = _card(handle)['parts'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return str(found['running'])
+
+
+def nvmlDeviceGetName(handle: str) -> str:
+    """The product's name."""
+    _meets('nvmlDeviceGetName', handle)
+    return _fact(handle, 'name')
+
+
+def nvmlDeviceGetSerial(handle: str) -> str:
+    """The serial number of the board."""
+    _meets('nvmlDeviceGetSerial', handle)
+    return _fact(handle, 'serial')
+
+
+def nvmlDeviceGetBoardPartNumber(handle: str) -> str:
+    """The part number of the board."""
+    _meets('nvmlDeviceGetBoardPartNumber', handle)
+    return _fact(handle, 'part_number')
+
+
+def nvmlDeviceGetVbiosVersion(handle: str) -> str:
+    """The version of the VBIOS."""
+    _meets('nvmlDeviceGetVbiosVersion', handle)
+    return _running(handle, 'gpu')
+
+
+def nvmlDeviceGetInforomImageVersion(handle: str) -> str:
+    """The version of the InfoROM image."""
+    _meets('nvmlDeviceGetInforomImageVersion', handle)
+    return _running(handle, 'inforom')
+
+
+def nvmlDeviceGetRemappedRows(handle: str) -> tuple[int, int, int, int]:
+    """Corrected, uncorrected, pending, failure."""
+    _meets('nvmlDeviceGetRemappedRows', handle)
+    found = _card(handle)['facts'].get('remapped')
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return (found[0], found[1], found[2], found[3])
+
+
+def nvmlDeviceGetFieldValues(handle: str, fields: list[int]) -> list[Any]:
+    """Field values; the recovery action is the one that is known here."""
+    _meets('nvmlDeviceGetFieldValues', handle)
+    action = _card(handle)['facts'].get('recovery')
+    out = []
+    for field in fields:
+        known = (
+            field == NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
+            and action is not None
+        )
+        out.append(
+            types.SimpleNamespace(
+                fieldId=field,
+                nvmlReturn=NVML_SUCCESS if known else NVML_ERROR_NOT_SUPPORTED,
+                value=types.SimpleNamespace(uiVal=action if known else 0),
+            )
+        )
+    return out
+
+
+def nvmlDeviceGetRetiredPagesPendingStatus(handle: str) -> int:
+    """Whether a page waits to be retired; GPUs that remap rows have none."""
+    _meets('nvmlDeviceGetRetiredPagesPendingStatus', handle)
+    found = _card(handle)['facts'].get('retired_pending')
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return int(found)
+
+
+def nvmlDeviceGetTotalEccErrors(
+    handle: str, error_type: int, counter: int
+) -> int:
+    """Errors since the driver came up."""
+    _meets('nvmlDeviceGetTotalEccErrors', handle)
+    found = _card(handle)['facts'].get('uncorrected')
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return int(found)
+
+
+def _listed(handle: str, query: str, name: str) -> Any:
+    _meets(query, handle)
+    found = _card(handle)['facts'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return found
+
+
+def nvmlDeviceGetRepairStatus(handle: str) -> list[int]:
+    """Whether a repair of a channel, and of a TPC, waits."""
+    found = _listed(handle, 'nvmlDeviceGetRepairStatus', 'repair')
+    return [int(found[0]), int(found[1])]
+
+
+def nvmlDeviceGetUnrepairableMemoryFlag_v1(handle: str) -> int:
+    """Whether it has memory that cannot be repaired."""
+    return int(
+        _listed(
+            handle, 'nvmlDeviceGetUnrepairableMemoryFlag_v1', 'unrepairable'
+        )
+    )
+
+
+class c_nvmlEccSramErrorStatus_v1_t(ctypes.Structure):
+    """The one field of it that is known here."""
+
+    _fields_ = (('bThresholdExceeded', ctypes.c_uint),)
+
+
+def nvmlDeviceGetSramEccErrorStatus(handle: str, status: Any) -> int:
+    """Fill in what is told of SRAM errors."""
+    status._obj.bThresholdExceeded = int(
+        _listed(handle, 'nvmlDeviceGetSramEccErrorStatus', 'sram')
+    )
+    return NVML_SUCCESS
+
+
+class c_nvmlGpuFabricInfo_v3_t(ctypes.Structure):
+    """The fields of it that are known here."""
+
+    _fields_ = (
+        ('status', ctypes.c_uint),
+        ('state', ctypes.c_uint),
+        ('healthSummary', ctypes.c_uint8),
+    )
+
+
+def nvmlDeviceGetGpuFabricInfoV(handle: str, info: Any) -> int:
+    """Fill in state, status and health of the NVLink fabric."""
+    found = _listed(handle, 'nvmlDeviceGetGpuFabricInfoV', 'fabric')
+    info._obj.state, info._obj.status, info._obj.healthSummary = found
+    return NVML_SUCCESS
+
+
+def _words(name: str) -> set[str]:
+    """What the cards have for a setting that is one for all of them."""
+    return {
+        str(card['settings'][name]['current'])
+        for card in _box().read()['cards'].values()
+        if name in card['settings']
+    }
+
+
+def nvmlSystemGetConfComputeState() -> types.SimpleNamespace:
+    """Confidential computing of all GPUs; off where there is none."""
+    _meets('nvmlSystemGetConfComputeState')
+    words = _words('cc')
+    return types.SimpleNamespace(
+        environment=0,
+        ccFeature=int(bool(words & {'on', 'devtools'})),
+        devToolsMode=int('devtools' in words),
+    )
+
+
+class c_nvmlSystemConfComputeSettings_v1_t(ctypes.Structure):
+    """The one field of it that is known here."""
+
+    _fields_ = (('multiGpuMode', ctypes.c_uint),)
+
+
+def nvmlSystemGetConfComputeSettings(settings: Any) -> int:
+    """Fill in the protection of several GPUs together."""
+    _meets('nvmlSystemGetConfComputeSettings')
+    settings._obj.multiGpuMode = int('on' in _words('ppcie'))
+    return NVML_SUCCESS
+
+
+def nvmlDeviceGetConfComputeProtectedMemoryUsage(
+    handle: str,
+) -> types.SimpleNamespace:
+    """All of the GPU's memory where it is confidential, else nothing."""
+    _meets('nvmlDeviceGetConfComputeProtectedMemoryUsage', handle)
+    found = _card(handle)['settings'].get('cc', {}).get('current', 'off')
+    total = 0 if found == 'off' else 80 << 30
+    return types.SimpleNamespace(total=total, free=total, used=0)
+
+
+def nvmlDeviceGetComputeRunningProcesses(handle: str) -> list[Any]:
+    """The processes that compute on it."""
+    _meets('nvmlDeviceGetComputeRunningProcesses', handle)
+    return [
+        types.SimpleNamespace(pid=pid, usedGpuMemory=660602880)
+        for pid in _card(handle)['facts'].get('processes', ())
+    ]
+
+
+def nvmlDeviceGetGraphicsRunningProcesses(handle: str) -> list[Any]:
+    """The processes that draw on it: none."""
+    _meets('nvmlDeviceGetGraphicsRunningProcesses', handle)
+    return []
+
+
+def nvmlDeviceGetMPSComputeRunningProcesses(handle: str) -> list[Any]:
+    """The processes that share it by MPS: none."""
+    _meets('nvmlDeviceGetMPSComputeRunningProcesses', handle)
+    return []
+
+
+def _pair(handle: str, name: str) -> list[int]:
+    found = _card(handle)['settings'].get(name)
+    if found is None:
+        raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+    return [int(found['current']), int(after(found))]
+
+
+def _put(handle: str, name: str, value: int) -> str | None:
+    _pair(handle, name)
+    fault = _meets(f'set {name} {value}', handle)
+    if fault == 'fail':
+        raise NVMLError(NVML_ERROR_IN_USE)
+    if fault != 'lie':
+        _box().put(handle, {name: value})
+    return fault
+
+
+def nvmlDeviceGetMigMode(handle: str) -> list[int]:
+    """The current and the pending MIG mode."""
+    _meets('nvmlDeviceGetMigMode', handle)
+    return _pair(handle, 'mig')
+
+
+def nvmlDeviceSetMigMode(handle: str, mode: int) -> int:
+    """Set the MIG mode; the activation status comes back."""
+    current = _pair(handle, 'mig')[0]
+    fault = _put(handle, 'mig', mode)
+    used = fault == 'in-use' or _card(handle)['facts'].get('processes')
+    if used and mode != current:
+        # It stays, for whoever resets the GPU next.
+        with _box().change() as document:
+            found = document['cards'][handle]['settings']['mig']
+            found['current'], found['pending'] = current, mode
+        return NVML_ERROR_IN_USE
+    if mode == current:
+        with _box().change() as document:
+            document['cards'][handle]['settings']['mig']['pending'] = None
+        return NVML_SUCCESS
+    waits = _pair(handle, 'mig')
+    return NVML_SUCCESS if waits[0] == waits[1] else NVML_ERROR_RESET_REQUIRED
+
+
+def nvmlDeviceGetEccMode(handle: str) -> list[int]:
+    """The current and the pending ECC mode."""
+    _meets('nvmlDeviceGetEccMode', handle)
+    return _pair(handle, 'ecc')
+
+
+def nvmlDeviceSetEccMode(handle: str, mode: int) -> None:
+    """Set the ECC mode for the next boot."""
+    _put(handle, 'ecc', mode)

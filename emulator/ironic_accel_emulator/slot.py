@@ -1,0 +1,69 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""A card in another process that lives on this box's power.
+
+A DPU with a BMC of its own is a box of its own, and so a process of its own
+in a lab. What a reset of its host does to it is told to it here: over the
+control interface, which is no BMC traffic.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import AbstractContextManager, nullcontext
+
+import requests
+
+from ironic_accel_emulator.parts import Effect
+
+_TIMEOUT = 30.0
+
+
+class RemoteCard:
+    """A box behind another server, attached to this one's power.
+
+    :param url: of that server.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip('/')
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Nothing: its own process locks it."""
+        return nullcontext()
+
+    def take_effect(self, host: str | None, effect: Effect) -> None:
+        """Tell it, without waiting: this box is locked meanwhile.
+
+        :param host: of the card; None is all that it has.
+        """
+        name = effect.name.lower().replace('_', '-')
+        threading.Thread(
+            target=self._tell,
+            args=({'host': host, 'effect': name},),
+            name=f'power of {self._url}',
+            daemon=True,
+        ).start()
+
+    def _tell(self, body: dict[str, str | None]) -> None:
+        try:
+            answer = requests.post(
+                f'{self._url}/_twin/effect', json=body, timeout=_TIMEOUT
+            )
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            # A card that is gone feels nothing; whoever waits for the
+            # effect reads why it did not come.
+            print(f'{self._url}: {error}', file=sys.stderr, flush=True)

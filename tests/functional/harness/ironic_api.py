@@ -1,0 +1,235 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ironic's REST API, as far as the lab needs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from tests.functional.harness import process
+from tests.functional.harness import rest
+
+Node = dict[str, Any]
+Step = Mapping[str, Any]
+
+POLL_SECONDS = 0.2
+#: Where a node stays until somebody acts: waiting on is of no use.
+DEAD_ENDS = frozenset({
+    "clean failed", "deploy failed", "error", "inspect failed",
+    "rescue failed", "service failed", "adopt failed", "unhold"})
+
+
+class NodeStateError(process.LabError):
+    """A node went elsewhere, or nowhere; ``node`` is how it was last seen."""
+
+    def __init__(self, text: str, node: Node) -> None:
+        super().__init__(text)
+        self.node = node
+
+
+class IronicApi(rest.RestClient):
+    """Ironic with ``auth_strategy = noauth``, newest microversion."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, {"X-OpenStack-Ironic-API-Version": "latest",
+                               "Accept": "application/json"})
+
+    # Nodes
+
+    def create_node(self, **fields: Any) -> Node:
+        """Enroll a node: ``driver`` and whatever the API takes."""
+        return dict(self.post("/v1/nodes", fields))
+
+    def create_port(self, uuid: str, mac: str) -> None:
+        """Tell of a network card of a node."""
+        self.post("/v1/ports", {"node_uuid": uuid, "address": mac})
+
+    def node(self, ref: str) -> Node:
+        """Return a node by UUID or name."""
+        return dict(self.get(f"/v1/nodes/{ref}"))
+
+    def nodes(self) -> list[Node]:
+        """Return all nodes with all fields."""
+        return list(self.get("/v1/nodes/detail")["nodes"])
+
+    def patch_node(self, ref: str, **values: Any) -> Node:
+        """Set fields of a node; ``a__b`` is the path ``/a/b``."""
+        changes = [{"op": "add", "path": "/" + name.replace("__", "/"),
+                    "value": value} for name, value in values.items()]
+        return dict(self.request("PATCH", f"/v1/nodes/{ref}", changes))
+
+    def delete_node(self, ref: str) -> None:
+        """Remove a node, in maintenance or out of its way."""
+        self.delete(f"/v1/nodes/{ref}")
+
+    def set_maintenance(self, ref: str, on: bool) -> None:
+        """Put a node into maintenance, or take it out."""
+        self.request("PUT" if on else "DELETE",
+                     f"/v1/nodes/{ref}/maintenance",
+                     {"reason": "lab"} if on else None)
+
+    def history(self, ref: str) -> list[dict[str, Any]]:
+        """Return the node's history, oldest first, with the event texts."""
+        events = self.get(f"/v1/nodes/{ref}/history?detail=true")
+        return list(events["history"])
+
+    def traits(self, ref: str) -> set[str]:
+        """Return the node's traits."""
+        return set(self.get(f"/v1/nodes/{ref}/traits")["traits"])
+
+    def add_trait(self, ref: str, trait: str) -> None:
+        """Add one trait, as an operator does."""
+        self.put(f"/v1/nodes/{ref}/traits/{trait}")
+
+    def firmware(self, ref: str) -> list[dict[str, Any]]:
+        """Return what ``baremetal node firmware list`` shows."""
+        return list(self.get(f"/v1/nodes/{ref}/firmware")["firmware"])
+
+    def inventory(self, ref: str) -> dict[str, Any]:
+        """Return the node's inventory data (``node inventory save``)."""
+        return dict(self.get(f"/v1/nodes/{ref}/inventory"))
+
+    def passthru(self, ref: str, method: str, verb: str = "GET",
+                 body: rest.Json = None) -> rest.Json:
+        """Call a method of the node's vendor interface."""
+        return self.request(
+            verb, f"/v1/nodes/{ref}/vendor_passthru?method={method}", body)
+
+    # Things beside nodes
+
+    def create_deploy_template(self, name: str,
+                               steps: Sequence[Step]) -> None:
+        """Create a deploy template; its name is a trait's."""
+        self.post("/v1/deploy_templates",
+                  {"name": name, "steps": list(steps)})
+
+    def create_runbook(self, runbook: Mapping[str, Any],
+                       traits: Sequence[str]) -> None:
+        """Create a runbook for nodes that have one of some traits."""
+        self.post("/v1/runbooks", dict(runbook))
+        self.put(f"/v1/runbooks/{runbook['name']}/traits",
+                 {"traits": list(traits)})
+
+    def delete_runbook(self, name: str) -> None:
+        """Remove a runbook."""
+        self.delete(f"/v1/runbooks/{name}")
+
+    def delete_deploy_template(self, name: str) -> None:
+        """Remove a deploy template."""
+        self.delete(f"/v1/deploy_templates/{name}")
+
+    def drivers(self) -> set[str]:
+        """Return the hardware types that a live conductor serves."""
+        return {driver["name"] for driver in self.get("/v1/drivers")
+                ["drivers"]}
+
+    # States
+
+    def set_power(self, ref: str, target: str, **options: Any) -> None:
+        """Ask for a power state; RestError 409 where it is refused."""
+        self.put(f"/v1/nodes/{ref}/states/power",
+                 {"target": target, **options})
+
+    def set_provision(self, ref: str, target: str, **options: Any) -> None:
+        """Ask for a provision state (``target`` is a verb of the API)."""
+        self.put(f"/v1/nodes/{ref}/states/provision",
+                 {"target": target, **options})
+
+    def wait_state(self, ref: str, wanted: str | Collection[str],
+                   seconds: float = 120) -> Node:
+        """Wait until the node is in one of the wanted provision states.
+
+        :returns: the node as it then is.
+        :raises: NodeStateError with ``last_error`` and the states seen,
+            where it reaches a dead end or ``seconds`` pass.
+        """
+        goals = {wanted} if isinstance(wanted, str) else set(wanted)
+        end = time.monotonic() + seconds
+        seen: list[str] = []
+        while True:
+            node = self.node(ref)
+            state = node["provision_state"]
+            if not seen or seen[-1] != state:
+                seen.append(state)
+            if state in goals:
+                return node
+            if state in DEAD_ENDS or time.monotonic() > end:
+                raise self._lost(node, goals, seen)
+            time.sleep(POLL_SECONDS)
+
+    def wait_node(self, ref: str, what: str, test: Any,
+                  seconds: float = 60) -> Node:
+        """Wait until ``test(node)`` is true; ``what`` words the failure."""
+        end = time.monotonic() + seconds
+        while True:
+            node = self.node(ref)
+            if test(node):
+                return node
+            if time.monotonic() > end:
+                raise self._lost(node, {what}, [node["provision_state"]])
+            time.sleep(POLL_SECONDS)
+
+    # Whole ways
+
+    def manage(self, ref: str, seconds: float = 60) -> Node:
+        """Bring an enrolled node to manageable."""
+        self.set_provision(ref, "manage")
+        node = self.wait_state(ref, {"manageable", "enroll"}, seconds)
+        if node["provision_state"] != "manageable":
+            raise self._lost(node, {"manageable"}, ["enroll"])
+        return node
+
+    def provide(self, ref: str, seconds: float = 120) -> Node:
+        """Bring a manageable node to available."""
+        self.set_provision(ref, "provide")
+        return self.wait_state(ref, "available", seconds)
+
+    def clean(self, ref: str, steps: Sequence[Step],
+              seconds: float = 120, **options: Any) -> Node:
+        """Clean a manageable node by hand, and wait for the end."""
+        self.set_provision(ref, "clean", clean_steps=list(steps), **options)
+        return self.wait_state(ref, "manageable", seconds)
+
+    def inspect(self, ref: str, seconds: float = 120) -> Node:
+        """Inspect a manageable node, and wait for the end."""
+        self.set_provision(ref, "inspect")
+        return self.wait_state(ref, "manageable", seconds)
+
+    def deploy(self, ref: str, seconds: float = 180, **options: Any) -> Node:
+        """Deploy an available node, and wait until it is active."""
+        self.set_provision(ref, "active", **options)
+        return self.wait_state(ref, "active", seconds)
+
+    def undeploy(self, ref: str, seconds: float = 120) -> Node:
+        """Delete the instance, and wait until the node is available."""
+        self.set_provision(ref, "deleted")
+        return self.wait_state(ref, "available", seconds)
+
+    def service(self, ref: str, steps: Sequence[Step],
+                seconds: float = 120, **options: Any) -> Node:
+        """Run service steps on an active node, and wait for the end."""
+        self.set_provision(ref, "service", service_steps=list(steps),
+                           **options)
+        return self.wait_state(ref, "active", seconds)
+
+    def _lost(self, node: Node, goals: set[str],
+              seen: list[str]) -> NodeStateError:
+        events = "\n".join(f"  {event['created_at']} {event['event']}"
+                           for event in self.history(node["uuid"])[-5:])
+        return NodeStateError(
+            f"node {node['name'] or node['uuid']}: expected "
+            f"{' or '.join(sorted(goals))}, went {' → '.join(seen)}; "
+            f"last_error: {node['last_error']}; reservation: "
+            f"{node['reservation']}; history:\n{events}", node)

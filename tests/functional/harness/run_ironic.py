@@ -1,0 +1,95 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ironic's single-process command, for a lab.
+
+``run_ironic.py [--create-schema] --config-file FILE``. It is the upstream
+command with four differences: a step of ours waits, before it saves, as long
+as a file ``FILE.hold`` stands, so that it can be killed there; SQLite is set
+up for concurrent requests; the service runs in the process that we start and
+not in a spawned child, so that killing it kills all of it and it starts in
+half the time; and a password that was hashed is not hashed again. Ironic
+hashes the BMC's with 600,000 rounds at every call of a Redfish interface
+(ironic/drivers/modules/redfish/utils.py, SessionCache), a third of a second
+of a core each.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import pathlib
+import sys
+import threading
+import time
+from typing import Any
+
+from ironic.command import singleprocess
+from ironic.common import service
+from ironic.db import migration
+
+from tests.functional.harness import sqlite
+
+CREATE = "--create-schema"
+CONFIG = "--config-file"
+HASH = "pbkdf2_hmac"
+
+
+def hold_steps(path: pathlib.Path) -> None:
+    """Let steps that apply a profile wait as long as a file stands.
+
+    They keep the profile last before they save. The lab is built on none of
+    the plug-in's modules; this one is known to it by its name alone.
+    """
+    kept: Any = importlib.import_module(
+        "ironic_accel.conductor.node.profile_snapshot")
+    keep = kept.keep
+
+    def held(*args: Any) -> None:
+        while path.exists():
+            time.sleep(0.05)
+        keep(*args)
+
+    kept.keep = held
+
+
+def main() -> None:
+    """Create the tables where asked, then be ``ironic`` until killed."""
+    sqlite.install()
+    hold_steps(pathlib.Path(
+        sys.argv[sys.argv.index(CONFIG) + 1] + ".hold"))
+    setattr(hashlib, HASH, functools.cache(getattr(hashlib, HASH)))
+    if CREATE in sys.argv:
+        sys.argv.remove(CREATE)
+        service.prepare_command(sys.argv)
+        migration.create_schema()
+        service.CONF.clear()  # the command below parses the same again
+    make = service.process_launcher
+
+    def launcher(**options: Any) -> Any:
+        """What the command asks for (no_fork=False) is what changes here.
+
+        Without a fork upstream's wait returns at once, the main thread ends
+        and no executor takes work any more (the interpreter shuts down), so
+        it waits; the signal handlers end the process.
+        """
+        made = make(**{**options, "no_fork": True})
+        made.wait = threading.Event().wait
+        return made
+
+    singleprocess.ironic_service.process_launcher = launcher
+    singleprocess.main()
+
+
+if __name__ == "__main__":
+    main()

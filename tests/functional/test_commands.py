@@ -1,0 +1,320 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The operator's commands against the real services, and their transcript.
+
+What the commands print here is what the documentation shows: the test holds
+the two against each other, and writes the file where it is told to
+(``ACCEL_WRITE_TRANSCRIPT=1``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+from ironicclient.common import filecache
+import pytest
+
+from tests import commands
+from tests.functional import stage
+from tests.functional.harness import ironic_api
+from tests.functional.harness import Lab
+from tests.functional.harness.machines import Machine
+from tests.functional.harness.machines import MakeMachine
+
+TRANSCRIPT = pathlib.Path(__file__).parents[2].joinpath(
+    'doc', 'source', 'user', 'commands-transcript.txt')
+#: What a node without us has.
+PLAIN = {'driver': 'redfish', 'power_interface': 'redfish',
+         'vendor_interface': 'redfish',
+         'boot_interface': 'redfish-virtual-media',
+         'deploy_interface': 'direct', 'inspect_interface': 'no-inspect'}
+OURS = ('driver', 'power_interface', 'vendor_interface')
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: pathlib.Path,
+             monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration of this machine's user, no versions remembered."""
+    monkeypatch.setattr(filecache, 'CACHE', None)
+    monkeypatch.setattr(filecache, 'CACHE_FILENAME',
+                        str(tmp_path / 'version.dbm'))
+    monkeypatch.setattr(filecache, 'CACHE_DIR', str(tmp_path))
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+class Shell:
+    """Runs commands and keeps what an operator would have seen."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._url = lab.ironic.url
+        self.lines: list[str] = []
+
+    def run(self, line: str) -> commands.Told:
+        """Run ``baremetal ...`` or another command in this process."""
+        words = shlex.split(line)
+        assert words.pop(0) == 'baremetal'
+        quick = ['--interval', '0.3'] if 'apply' in words else []
+        told = commands.run(self._url, *words, *quick)
+        self.note(line, told)
+        return told
+
+    def start(self, line: str) -> commands.Told:
+        """The same as a process, as an operator starts it."""
+        program, *words = shlex.split(line)
+        clean = {k: v for k, v in os.environ.items()
+                 if not k.startswith('OS_') and 'proxy' not in k.lower()}
+        done = subprocess.run(
+            [pathlib.Path(sys.executable).with_name(program), *words],
+            env={**clean, 'OS_AUTH_TYPE': 'none',
+                 'OS_ENDPOINT': self._url}, timeout=60,
+            capture_output=True, text=True, check=False)
+        told = commands.Told(done.returncode, done.stdout, done.stderr)
+        self.note(line, told)
+        return told
+
+    def note(self, line: str, told: commands.Told) -> None:
+        """Keep it for the transcript."""
+        self.lines += [f'$ {line}', *told.err.splitlines(),
+                       *told.out.splitlines(), '']
+        if told.status:
+            self.lines.insert(-1, f'[exit code {told.status}]')
+
+
+@pytest.fixture
+def plain(ironic: ironic_api.IronicApi, machine: MakeMachine,
+          ) -> Iterator[list[Machine]]:
+    """Two boxes as other people's hardware type has them.
+
+    The second one has an instance that Ironic was told of, not one that it
+    deployed: no ramdisk is booted for it.
+    """
+    made = [machine('--box', 'hgx-h100', '--power', 'on', '--time-scale',
+                    str(stage.SCALE), system=stage.SYSTEM, name='gpu-1',
+                    **PLAIN),
+            machine('--box', 'pcie-a100', '--power', 'on', '--time-scale',
+                    str(stage.SCALE), name='gpu-2', **PLAIN)]
+    for one in made:
+        ironic.manage(one.uuid)
+    ironic.patch_node(made[1].uuid, instance_info={
+        'image_source': 'http://127.0.0.1:9/image', 'image_checksum':
+        '0' * 32, 'capabilities': {'boot_option': 'local'}})
+    ironic.set_provision(made[1].uuid, 'adopt')
+    ironic.wait_state(made[1].uuid, 'active')
+    ironic.patch_node(
+        made[1].uuid,
+        instance_uuid='11111111-2222-4333-8444-555555555555')
+    yield made
+
+
+def standing(ironic: ironic_api.IronicApi, one: Machine) -> dict[str, Any]:
+    """What release has to bring back, all of it."""
+    node = ironic.node(one.uuid)
+    return {
+        'node': {k: node[k] for k in (*PLAIN, 'extra', 'instance_uuid',
+                                      'instance_info', 'maintenance',
+                                      'provision_state', 'power_state',
+                                      'resource_class')},
+        'ours': [k for k in node['driver_internal_info']
+                 if k.startswith('accel_')],
+        'traits': ironic.traits(one.uuid),
+        'firmware': ironic.firmware(one.uuid)}
+
+
+def test_an_operator_s_day(
+        lab: Lab, ironic: ironic_api.IronicApi, plain: list[Machine],
+        tmp_path: pathlib.Path) -> None:
+    shell = Shell(lab)
+    one, two = plain
+    before = [standing(ironic, m) for m in plain]
+    ironic.add_trait(two.uuid, 'CUSTOM_RACK_7')
+    profile = tmp_path / 'profiles' / 'ecc-off.yaml'
+    profile.parent.mkdir()
+    profile.write_text(ECC_OFF)
+    site = lab.profiles / 'ecc-off.yaml'
+    site.write_text(ECC_OFF)
+    try:
+        _in(shell, ironic, plain)
+        _look(shell, two)
+        _change(shell, ironic, one)
+        _out(shell, ironic, plain)
+    finally:
+        site.unlink()
+    ironic.delete(f'/v1/nodes/{two.uuid}/traits/CUSTOM_RACK_7')
+    assert [standing(ironic, m) for m in plain] == before
+    _hold('\n'.join(shell.lines))
+
+
+def _in(shell: Shell, ironic: ironic_api.IronicApi,
+        plain: list[Machine]) -> None:
+    told = shell.run('baremetal accelerator list gpu-2')
+    assert (told.status, 'accelerator adopt gpu-2' in told.err) == (1, True)
+    for machine in plain:
+        stage.forget(machine)
+    told = shell.run('baremetal accelerator adopt gpu-1 gpu-2 --dry-run '
+                     '-c Node -c State -c Outcome')
+    assert ironic.node(plain[0].uuid)['driver'] == 'redfish'
+    told = shell.run('baremetal accelerator adopt gpu-1 gpu-2 -c Node '
+                     '-c State -c Changed -c Outcome -c Devices')
+    assert told.status == 0, told
+    for machine in plain:
+        node = ironic.node(machine.uuid)
+        assert [node[k] for k in OURS] == [
+            'accel-redfish', 'accel-redfish', 'accelerator']
+        assert not node['maintenance']
+        # The first inventory only reads.
+        told_box = stage.ledger(machine)
+        assert (told_box['writes'], told_box['resets']) == ([], [])
+    assert ironic.node(plain[1].uuid)['provision_state'] == 'active'
+
+
+def _look(shell: Shell, two: Machine) -> None:
+    told = shell.start('baremetal accelerator list gpu-1 -c Device '
+                       '-c Product -c Location -c Health -c Modes')
+    assert (told.status, told.out.count('nvidia-h100-sxm')) == (0, 8), told
+    told = shell.start('openstack baremetal accelerator list gpu-2 '
+                       '-c Device -c Kind -c Product -c Firmware')
+    assert (told.status, 'nvidia-a100-pcie' in told.out) == (0, True), told
+    device = told.out.splitlines()[3].split('|')[1].strip()
+    told = shell.run(f'baremetal accelerator show gpu-2 {device} '
+                     '-c product -c serial -c pci -c modes')
+    assert told.status == 0, told
+    told = shell.run('baremetal accelerator traits gpu-2')
+    assert 'CUSTOM_RACK_7' not in told.out
+    assert 'CUSTOM_ACCEL_GPU_X4' in told.out
+    # A card fails: whoever looks is told, and the traits follow.
+    card = next(k for k, v in _devices(two).items() if v['kind'] == 'gpu')
+    two.twin.control.post('/device', {'device': card, 'present': False})
+    told = shell.run('baremetal accelerator audit gpu-2 -c Node -c Outcome '
+                     '-c Drift -c "Traits added" -c "Traits removed"')
+    assert (told.status, 'vanished' in told.out) == (0, True), told
+    assert 'CUSTOM_ACCEL_GPU_X3' in told.out
+    two.twin.control.post('/device', {'device': card, 'present': True})
+
+
+def _devices(machine: Machine) -> dict[str, Any]:
+    state = machine.twin.state()
+    assert isinstance(state, dict)
+    return dict(state['devices'])
+
+
+def _change(shell: Shell, ironic: ironic_api.IronicApi,
+            one: Machine) -> None:
+    told = shell.run('baremetal accelerator profile validate '
+                     'profiles/ecc-off.yaml -c Profile -c Offered -c Traits')
+    assert told.status == 0, told
+    told = shell.run('baremetal accelerator plan gpu-1 --profile ecc-off')
+    assert (told.status, 'warm-reboot' in told.out) == (0, True), told
+    told = shell.run('baremetal accelerator apply gpu-1 --profile ecc-off '
+                     '--wait --max-in-flight 1 -c Node -c Operation '
+                     '-c Outcome -c Writes -c Resets -c Proved')
+    assert (told.status, 'converged' in told.out) == (0, True), told
+    assert re.search(r'gpu-1 \S+: ecc', told.err), told.err
+    assert 'CUSTOM_ACCEL_IS_ECC_OFF' in ironic.traits(one.uuid)
+    told = shell.run('baremetal accelerator plan gpu-1 --profile ecc-off '
+                     '--fresh -c Do -c Devices -c What -c To')
+    assert 'nothing to do' in told.err
+    # What is not there is refused, before anything is begun.
+    stage.forget(one)
+    told = shell.run('baremetal accelerator apply gpu-2 --profile ecc-off '
+                     '-c Node -c Outcome -c Note')
+    assert (told.status, 'refused' in told.out) == (3, True), told
+    told = shell.run('baremetal accelerator apply gpu-1 --profile no-such')
+    assert told.status == 1
+    assert 'ecc-off' in told.err
+    told = shell.run('baremetal accelerator evidence gpu-1 --last 3 -c What')
+    assert 'apply_profile ecc-off: converged' in told.out
+    told = shell.run('baremetal accelerator report gpu-1 gpu-2')
+    assert 'is ecc-off' in told.out
+    assert ironic.node(one.uuid)['provision_state'] == 'manageable'
+
+
+def _out(shell: Shell, ironic: ironic_api.IronicApi,
+         plain: list[Machine]) -> None:
+    two = plain[1]
+    for machine in plain:
+        stage.forget(machine)
+    told = shell.run('baremetal accelerator release gpu-1 gpu-2 -c Node '
+                     '-c Outcome -c Driver -c "Firmware rows"')
+    assert told.status == 0, told
+    assert ironic.traits(two.uuid) == {'CUSTOM_RACK_7'}
+    for machine in plain:
+        told_box = stage.ledger(machine)
+        assert (told_box['writes'], told_box['resets']) == ([], [])
+    told = shell.run('baremetal accelerator traits gpu-2')
+    assert told.status == 1
+
+
+def test_a_conductor_may_be_upgraded(
+        lab: Lab, ironic: ironic_api.IronicApi) -> None:
+    done = subprocess.run(
+        [pathlib.Path(sys.executable).with_name('ironic-accel-status'),
+         '--config-file', lab.ironic.config, 'upgrade', 'check', '--json'],
+        timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    told = json.loads(done.stdout)
+    assert {c['check']: c['result'] for c in told['checks']} == {
+        name: 0 for name in (
+            'Release of Ironic', 'Enabled interfaces', 'Site profiles',
+            'Records of nodes', 'Who may write them', 'Nothing being written')}
+
+
+def skeleton(text: str) -> list[str]:
+    """What of a transcript is the same in every run.
+
+    Progress comes when it comes; times, ids and with them the widths of
+    tables differ.
+    """
+    lines = []
+    for line in text.splitlines():
+        if re.match(r' *\d+\.\d s  ', line):
+            continue
+        for pattern, word in (
+                (r'[0-9a-f]{8}-[0-9a-f]{4}-\S{22,}', 'UUID'),
+                (r'\d{4}-\d\d-\d\dT[\d:.+Z]+', 'TIME'),
+                (r'127\.0\.0\.1:\d+', 'HOST'),
+                (r'\b\d+ (s|min) ago', 'AGE'), (r'\d+\.\d s', 'SECONDS'),
+                (r'\d+ requests?', 'REQUESTS'),
+                (r'-+', '-'), (r'\s+', ' ')):
+            line = re.sub(pattern, word, line)
+        lines.append(line.strip())
+    return lines
+
+
+def _hold(text: str) -> None:
+    if os.environ.get('ACCEL_WRITE_TRANSCRIPT'):
+        TRANSCRIPT.write_text(text, encoding='utf-8')
+    there = TRANSCRIPT.read_text(encoding='utf-8')
+    assert skeleton(there) == skeleton(text), (
+        'the transcript in the docs is not what the commands print: write '
+        'it again with ACCEL_WRITE_TRANSCRIPT=1')
+
+
+ECC_OFF = """\
+profile: 1
+name: ecc-off
+offered: true
+devices:
+  gpus:
+    match: {kind: gpu, product: nvidia-h100-sxm}
+    count: 8
+    modes: {ecc: disabled}
+"""
