@@ -52,6 +52,49 @@ from ironic_accel.model.profile import Push
 NAME = 'agent'
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class AgentView:
+    """What a ramdisk told of its machine in one answer.
+
+    :ivar inventory: what it sees.
+    """
+
+    inventory: Inventory
+    _ways: tuple[Way, ...]
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> AgentView:
+        """Read an answer to ``accel_observe``, or what a collector sent.
+
+        :raises: Unreachable where it is no inventory.
+        """
+        try:
+            seen = agent_answers.inventory(
+                answer.get('inventory'), NAME, catalogue.catalogue())
+            return cls(seen, agent_answers.ways(
+                answer.get('ways'), NAME, seen))
+        except agent_answers.Wrong as exc:
+            raise Unreachable(
+                'the agent in the ramdisk answers with what is no inventory',
+                error_class=ErrorClass.TRANSIENT, seen=str(exc),
+                todo='see the log of the ramdisk, and that its ironic-accel '
+                     'is of a release that fits this conductor') from exc
+
+    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+        """What can be done from inside, by the names of the given look.
+
+        That look may be one joined with others, which calls the devices
+        otherwise than the agent does.
+        """
+        names = {}
+        for one in inventory.devices:
+            device = device_match.find(
+                device_match.known(one), self.inventory.devices)
+            if device is not None:
+                names[device.id] = one.id
+        return tuple(_called(w, names) for w in self._ways)
+
+
 class AgentBackend:
     """The devices of a node as its ramdisk sees and changes them.
 
@@ -60,8 +103,7 @@ class AgentBackend:
 
     def __init__(self, calls: AgentCalls) -> None:
         self._calls = calls
-        self._seen: Inventory | None = None
-        self._ways: tuple[Way, ...] = ()
+        self._view: AgentView | None = None
         self._whose: dict[str, agent_schema.Whose] = {}
 
     def observe(self) -> Inventory:
@@ -69,39 +111,19 @@ class AgentBackend:
 
         :raises: Unreachable; AccelError where the agent cannot look at all.
         """
-        self._seen, self._ways = None, ()
+        self._view = None
         try:
             answer = self._calls.ask('accel_observe')
         except Lost as exc:
             raise Unreachable(exc.detail) from exc
-        try:
-            seen = agent_answers.inventory(
-                answer.get('inventory'), NAME, catalogue.catalogue())
-            self._ways = agent_answers.ways(answer.get('ways'), NAME, seen)
-        except agent_answers.Wrong as exc:
-            raise Unreachable(
-                'the agent in the ramdisk answers with what is no inventory',
-                error_class=ErrorClass.TRANSIENT, seen=str(exc),
-                todo='see the log of the ramdisk, and that its ironic-accel '
-                     'is of a release that fits this conductor') from exc
-        self._seen = seen
-        return seen
+        self._view = AgentView.read(answer)
+        return self._view.inventory
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:
-        """What can be done from inside, by the names of the given look.
-
-        That look may be one joined with others, which calls the devices
-        otherwise than the agent does.
-        """
-        seen = self._seen.devices if self._seen is not None else ()
+        """What can be done from inside; see AgentView.ways."""
         self._whose = {d.id: device_match.known(d) for d in inventory.devices}
-        names = {}
-        for name, one in self._whose.items():
-            device = device_match.find(one, seen)
-            if device is not None:
-                names[device.id] = name
-        return tuple(_called(w, names) for w in self._ways)
+        return self._view.ways(inventory) if self._view is not None else ()
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:

@@ -36,7 +36,7 @@ from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import baseline
-from ironic_accel.conductor.publication import publish
+from ironic_accel.conductor.publication import compliance
 from ironic_accel.conductor.publication import release
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model import loader
@@ -184,7 +184,7 @@ class Passthru:
         stored = _stored(task)
         record = operation.load_record(task.node)
         plan = make_plan(
-            stored.inventory, publish.possible(task.node, profile),
+            stored.inventory, compliance.possible(task.node, profile),
             record.landed if record else (), stored.ways,
             catalogue.catalogue())
         return {'age': _age(stored.at), 'profile': profile.name,

@@ -68,18 +68,38 @@ class Stored:
     looks: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class InspectionData:
+    """The inspection data of a node, as they were read once.
+
+    :ivar inventory: what an inspection stored for itself.
+    :ivar plugin: what inspection hooks stored, ours among it.
+    :ivar stored: ours, or None where there is none that can be read.
+    """
+
+    inventory: Mapping[str, Any]
+    plugin: Mapping[str, Any]
+    stored: Stored | None
+
+
+def inspection_data(task: Any) -> InspectionData:
+    """Read the inspection data of a node."""
+    data = _data(task)
+    plugin = data.get('plugin_data') or {}
+    raw, stored = plugin.get(PLUGIN_KEY), None
+    if raw is not None:
+        try:
+            stored = read(raw)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            LOG.warning('Ignoring the stored accelerator inventory of node '
+                        '%(node)s: %(why)s', {
+                            'node': task.node.uuid, 'why': repr(exc)})
+    return InspectionData(data.get('inventory') or {}, plugin, stored)
+
+
 def load(task: Any) -> Stored | None:
     """What was stored last, or None."""
-    data = _data(task)
-    raw = (data.get('plugin_data') or {}).get(PLUGIN_KEY)
-    if raw is None:
-        return None
-    try:
-        return read(raw)
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        LOG.warning('The stored inventory of node %(node)s is not read: '
-                    '%(why)s', {'node': task.node.uuid, 'why': repr(exc)})
-        return None
+    return inspection_data(task).stored
 
 
 def read(raw: Mapping[str, Any]) -> Stored:
@@ -107,23 +127,26 @@ def written(stored: Stored) -> dict[str, Any]:
 def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
          plan: Mapping[str, Any] | None = None,
          now: float | None = None,
-         looks: Mapping[str, float] | None = None) -> None:
+         looks: Mapping[str, float] | None = None,
+         data: InspectionData | None = None) -> Stored:
     """Store an inventory; the caller saves the node (the summary).
 
     :param ways: what could be done on it, so that it can be planned from.
     :param plan: the document of the plan that was made of it.
     :param looks: when each way looked, where not all did now.
+    :param data: the inspection data that it goes into, where they were read
+        under the same lock.
+    :returns: what is stored now.
     """
     at = clock.shared() if now is None else now
     when = {w: at for w in inventory.seen_via} | {
         w: t for w, t in (looks or {}).items() if w in inventory.seen_via}
-    data = _data(task)
-    plugin = dict(data.get('plugin_data') or {})
-    plugin[PLUGIN_KEY] = written(
-        Stored(inventory, at, tuple(ways), plan, when))
-    _store(task, data.get('inventory') or {}, plugin)
+    data = inspection_data(task) if data is None else data
+    stored = Stored(inventory, at, tuple(ways), plan, when)
+    _store(task, data.inventory, {**data.plugin, PLUGIN_KEY: written(stored)})
     task.node.set_driver_internal_info(
         SUMMARY_KEY, summary(inventory, at))
+    return stored
 
 
 def _way_to(way: Way) -> dict[str, Any]:
@@ -156,27 +179,26 @@ def summary(inventory: Inventory, at: float) -> dict[str, Any]:
             'warnings': len(inventory.warnings)}
 
 
-def known_ids(task: Any, inventory: Inventory) -> Inventory:
+def known_ids(stored: Stored | None, inventory: Inventory) -> Inventory:
     """The inventory with the ids that devices had in the stored one."""
-    stored = load(task)
     if stored is None:
         return inventory
     return identity.rejoin(inventory, identity.identities(stored.inventory))
 
 
-def whole(task: Any, inventory: Inventory, ways: Iterable[Way] = ()
-          ) -> tuple[Inventory, tuple[Way, ...]]:
+def whole(node: Any, stored: Stored | None, inventory: Inventory,
+          ways: Iterable[Way] = ()) -> tuple[Inventory, tuple[Way, ...]]:
     """A complete look, with what only another way can see.
 
     What state that is in is kept only where no tenant can have changed it.
 
+    :param stored: what was stored of the node last, or None.
     :returns: the inventory, with the ids that devices had, and the ways,
         with those that were not open to this look.
     """
-    node, ways = task.node, tuple(ways)
+    ways = tuple(ways)
     state = not verification.had_tenant(node) and not (
         node.driver_internal_info or {}).get(INSIDE_KEY)
-    stored = load(task)
     if stored is None:
         return inventory, ways
     seen = identity.rejoin(inventory, identity.identities(stored.inventory))
@@ -184,9 +206,12 @@ def whole(task: Any, inventory: Inventory, ways: Iterable[Way] = ()
     return seen, carry_over.ways(ways, stored.ways, seen)
 
 
-def looks(task: Any, own: Inventory, now: float) -> dict[str, float]:
-    """When each way last looked itself (epoch seconds), with a new look."""
-    stored = load(task)
+def looks(stored: Stored | None, own: Inventory,
+          now: float) -> dict[str, float]:
+    """When each way last looked itself (epoch seconds), with a new look.
+
+    :param stored: what was stored of the node last, or None.
+    """
     known = {} if stored is None else {
         w: stored.looks.get(w, stored.at) for w in stored.inventory.seen_via}
     return known | dict.fromkeys(own.seen_via, now)
@@ -244,12 +269,12 @@ def forget(task: Any) -> int:
 
     :returns: how many firmware components were removed.
     """
-    data = _data(task)
-    plugin = dict(data.get('plugin_data') or {})
+    data = inspection_data(task)
+    plugin = dict(data.plugin)
     if isinstance(plugin.get(PLUGIN_KEY), dict):
         # A list is upstream's.
         del plugin[PLUGIN_KEY]
-        _store(task, data.get('inventory') or {}, plugin)
+        _store(task, data.inventory, plugin)
     ours = [r for r in objects.FirmwareComponentList.get_by_node_id(
         task.context, task.node.id) if r.component.startswith(ROW_PREFIX)]
     for row in ours:

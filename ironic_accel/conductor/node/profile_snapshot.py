@@ -14,18 +14,26 @@
 
 A site profile may change while a run is under way, and a run that went on
 with another one would spend attempts and resets on what nobody planned.
+
+Every tick needs the profile and reads what is stored; it is parsed when its
+digest is new to this conductor: once a run, and once more where another
+conductor takes the run over.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from collections import OrderedDict
+import hashlib
 import json
+import threading
 from typing import Any
 import zlib
 
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.node import operation
+from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model import loader
 from ironic_accel.model.profile import Profile
@@ -33,6 +41,50 @@ from ironic_accel.model.profile import Profile
 #: Bytes of a profile that is kept as it is; a larger one is compressed.
 PLAIN = 8192
 _PACKED = 'zlib'
+
+#: Most profiles that are remembered as parsed; nodes with the same one share
+#: it.
+MOST = 128
+
+
+class ParsedProfiles:
+    """Profiles by the digest of what is stored of them, used last at the end.
+
+    Nothing changes a profile once it is parsed, so that threads share it.
+
+    :param most: how many are remembered.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._found: OrderedDict[str, tuple[Catalog, Profile]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, raw: Mapping[str, Any], catalog: Catalog) -> Profile:
+        """The profile that is stored as this.
+
+        One that was parsed by another catalogue is parsed again.
+
+        :raises: BadInput where it is not valid; it is not remembered then.
+        """
+        key = hashlib.sha256(
+            json.dumps(raw, sort_keys=True).encode()).hexdigest()
+        with self._lock:
+            known_by, profile = self._found.get(key, (None, None))
+            if profile is not None and known_by is catalog:
+                self._found.move_to_end(key)
+                return profile
+        profile = loader.load_data(_unpacked(raw), inline=False,
+                                   catalog=catalog)
+        with self._lock:
+            self._found[key] = catalog, profile
+            self._found.move_to_end(key)
+            while len(self._found) > self._most:
+                self._found.popitem(last=False)
+        return profile
+
+
+_parsed = ParsedProfiles()
 
 
 def keep(node: Any, profile: Profile) -> None:
@@ -55,14 +107,20 @@ def load(node: Any) -> Profile | None:
     :raises: BadInput where it is no longer valid.
     """
     raw = (node.driver_internal_info or {}).get(operation.PROFILE_KEY)
-    if raw is None:
-        return None
-    if _PACKED in raw:
-        try:
-            raw = json.loads(zlib.decompress(base64.b64decode(raw[_PACKED])))
-        except (ValueError, zlib.error) as exc:
-            raise BadInput(f'the kept profile of the run: {exc}') from exc
-    return loader.load_data(raw, inline=False, catalog=catalogue.catalogue())
+    return None if raw is None else _parsed.get(raw, catalogue.catalogue())
+
+
+def _unpacked(raw: Mapping[str, Any]) -> Any:
+    """The plain data of a profile that is stored compressed, or plain.
+
+    :raises: BadInput.
+    """
+    if _PACKED not in raw:
+        return raw
+    try:
+        return json.loads(zlib.decompress(base64.b64decode(raw[_PACKED])))
+    except (ValueError, zlib.error) as exc:
+        raise BadInput(f'the stored profile of the run: {exc}') from exc
 
 
 def drop(node: Any) -> None:

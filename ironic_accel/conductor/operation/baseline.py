@@ -94,7 +94,8 @@ def select(ctx: Context) -> Ending | None:
         return wake.power_on(ctx)
     if seen.busy or not seen.complete:
         return observe.wait(ctx, seen)
-    seen, _ways = inventory_store.whole(ctx.task, seen)
+    seen, _ways = inventory_store.whole(
+        ctx.node, inventory_store.load(ctx.task), seen)
     choice = choose(seen)
     profile = choice.profile
     if choice.untold:

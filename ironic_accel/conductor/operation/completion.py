@@ -141,7 +141,10 @@ def converged(ctx: Context, outcome: Converged) -> Ending:
         'volatile': sorted({f'{p.item.device}/{p.item.name}'
                             for p in outcome.proofs if not p.lasts})[:SHOWN]}
     if seen is not None:
-        facts.update(publish.take(ctx, seen, outcome.plan, profile))
+        facts.update(publish.publish(
+            ctx.task, seen, ctx.backend.all_ways, ctx.wall,
+            plan=outcome.plan,
+            applied=None if ctx.operation.inline else profile).facts)
     return Ending(ctx.operation, None, outcome.plan.to_dict(), facts)
 
 

@@ -19,20 +19,14 @@ has what both ways see. Data that were stored are taken as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Collection
 from collections.abc import Mapping
-from collections.abc import Sequence
 import dataclasses
 import json
 from typing import Any
 
 from oslo_log import log
 
-from ironic_accel.conductor.access.agent_backend import AgentBackend
-from ironic_accel.conductor.access.agent_client import AgentCalls
-from ironic_accel.conductor.access import image_store
-from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.access.agent_backend import AgentView
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
@@ -41,92 +35,32 @@ from ironic_accel.conductor.node.inventory_store import Stored
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import verification
-from ironic_accel.conductor.operation.context import Context
-from ironic_accel.conductor.operation.context import pace
-from ironic_accel.conductor.operation.guarded_backend import GuardedBackend
-from ironic_accel.conductor.operation.node_journal import NodeJournal
 from ironic_accel.conductor.operation import verify
 from ironic_accel.conductor.publication import publish
-from ironic_accel.converge.ports import Poll
-from ironic_accel.converge.ports import Ready
-from ironic_accel.converge.ports import Ticket
-from ironic_accel.converge.ports import Unknown
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
-from ironic_accel.model.errors import Rejected
-from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
-from ironic_accel.model.profile import Image
-from ironic_accel.model.profile import Push
 
 LOG = log.getLogger(__name__)
 
 STEP = 'accelerator-traits'
 ERROR_KEY = 'accelerators_error'
 
-Ways = Callable[[Inventory], Sequence[Way]]
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
+class Inspected:
     """What is to be published.
 
     :ivar seen: complete, with nothing under way.
-    :ivar ways: what can be done, by the ids of the inventory given.
+    :ivar ways: what can be done on it.
     :ivar at: epoch seconds of the look.
     :ivar looks: when each way looked, where it is not one look.
     """
 
     seen: Inventory
-    ways: Ways
+    ways: publish.Ways
     at: float
     looks: Mapping[str, float] | None = None
-
-
-class Given:
-    """What was seen by somebody, as a backend: nothing is written by it."""
-
-    def __init__(self, found: Found) -> None:
-        self._found = found
-
-    def observe(self) -> Inventory:
-        """What was seen."""
-        return self._found.seen
-
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
-        """What can be done."""
-        return tuple(self._found.ways(inventory))
-
-    def start(self, action: Action, image: Ready | None = None,
-              spec: Image | None = None, force: bool = False) -> Ticket:
-        """Begin nothing.
-
-        :raises: Rejected.
-        """
-        raise Rejected('an inspection writes nothing')
-
-    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Commit nothing."""
-        return ()
-
-    def poll(self, ticket: Ticket) -> Poll:
-        """Nothing was ever begun here."""
-        return Unknown('an inspection writes nothing')
-
-
-class Sent(AgentCalls):
-    """What the collector sent, in the place of an agent that is asked."""
-
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self._told = told
-
-    def ask(self, command: str, **params: Any) -> dict[str, Any]:
-        """The inventory and the ways, whatever is asked."""
-        return {'inventory': self._told['inventory'],
-                'ways': self._told.get('ways') or ()}
 
 
 def sent(plugin_data: Mapping[str, Any]) -> Inventory | None:
@@ -134,10 +68,20 @@ def sent(plugin_data: Mapping[str, Any]) -> Inventory | None:
 
     :raises: Unreachable where it is garbled.
     """
+    view = _view(plugin_data)
+    return None if view is None else view.inventory
+
+
+def _view(plugin_data: Mapping[str, Any]) -> AgentView | None:
+    """What the collector sent, or None.
+
+    :raises: Unreachable where it is garbled.
+    """
     raw = plugin_data.get(inventory_store.PLUGIN_KEY)
     if not isinstance(raw, Mapping) or 'inventory' not in raw:
         return None
-    return AgentBackend(Sent(raw)).observe()
+    return AgentView.read({'inventory': raw['inventory'],
+                           'ways': raw.get('ways') or ()})
 
 
 def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
@@ -154,19 +98,16 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
         found, note = _stored(task.node, inventory_store.read(raw), before)
     else:
         found, note = _looked(task, plugin_data)
-    facts: dict[str, Any] = {}
     if found is not None and flash_guard.over(task) is not None:
         found, note = None, 'something is being written: not published'
     if found is not None:
-        facts = publish.take(_context(task, found), found.seen,
-                             looks=found.looks)
-        after = inventory_store.load(task) or Stored(
-            found.seen, found.at, tuple(found.ways(found.seen)))
+        published = publish.publish(task, found.seen, found.ways, found.at,
+                                    looks=found.looks)
         plugin_data[inventory_store.PLUGIN_KEY] = inventory_store.written(
-            after)
-        _note(task.node, note, facts)
-        return after.inventory
-    _note(task.node, note, facts)
+            published.stored)
+        _note(task.node, note, published.facts)
+        return published.stored.inventory
+    _note(task.node, note, {})
     if before is None:
         return sent(plugin_data)
     plugin_data[inventory_store.PLUGIN_KEY] = inventory_store.written(before)
@@ -193,48 +134,50 @@ def _is_stored(raw: Mapping[str, Any], before: Stored | None) -> bool:
 
 
 def _stored(node: Any, given: Stored, before: Stored | None
-            ) -> tuple[Found | None, str]:
+            ) -> tuple[Inspected | None, str]:
     """Data that were stored, unless they are of another time."""
     if before is not None and before.at > given.at:
         return None, 'later data are stored: these are not published'
     gone = (node.driver_internal_info or {}).get(inventory_store.INSIDE_KEY)
     if verification.had_tenant(node) or (gone and gone >= given.at):
         return None, 'a tenant had the node since these data were stored'
-    return Found(given.inventory, lambda _seen: given.ways, given.at,
-                 given.looks), 'taken from stored data'
+    return Inspected(given.inventory, lambda _seen, _pushes: given.ways,
+                 given.at, given.looks), 'taken from stored data'
 
 
 def _looked(task: Any, plugin_data: Mapping[str, Any]
-            ) -> tuple[Found | None, str]:
+            ) -> tuple[Inspected | None, str]:
     """What was seen from inside, and by the BMC."""
     failed = plugin_data.get(ERROR_KEY)
     if failed:
         return None, f'the ramdisk could not look: {failed}'
     at = clock.shared()
-    inside = sent(plugin_data)
-    if inside is not None and (inside.busy or not inside.complete):
+    inside = _view(plugin_data)
+    if inside is not None and (
+            inside.inventory.busy or not inside.inventory.complete):
         return None, 'not everything was seen in the ramdisk'
     outside, note = _outside(task)
     if inside is None:
         if outside is None:
             return None, note
-        return Found(outside.seen, outside.ways, at), note
-    agent = AgentBackend(Sent(plugin_data[inventory_store.PLUGIN_KEY]))
-    agent.observe()
+        return Inspected(outside.seen, outside.ways, at), note
+    agent = inside.ways
     if outside is None:
-        return Found(inside, agent.ways, at), f'seen in the ramdisk; {note}'
+        return Inspected(inside.inventory, lambda seen, _pushes: agent(seen),
+                     at), f'seen in the ramdisk; {note}'
     bmc = outside.ways
-    return Found(
-        carry_over.joined(outside.seen, inside),
-        lambda seen: (*bmc(seen), *agent.ways(seen)), at), (
+    return Inspected(
+        carry_over.joined(outside.seen, inside.inventory),
+        lambda seen, pushes: (*bmc(seen, pushes), *agent(seen)), at), (
             'seen in the ramdisk and by the BMC')
 
 
-def _outside(task: Any) -> tuple[Found | None, str]:
+def _outside(task: Any) -> tuple[Inspected | None, str]:
     """What the BMC shows, for a bounded time; or why nothing."""
     seconds = CONF.accelerator.verify_timeout
     try:
-        looked = verify.bounded(task, _operation(), seconds)
+        looked = verify.bounded(task, Operation(
+            kind='inspect', step=STEP, work='look'), seconds)
     except AccelError as exc:
         return None, f'not seen by the BMC: {exc}'
     if looked is None:
@@ -244,26 +187,7 @@ def _outside(task: Any) -> tuple[Found | None, str]:
         return None, 'the BMC shows the host as off'
     if seen.busy or not seen.complete:
         return None, 'the BMC does not show everything yet'
-    return Found(seen, ctx.backend.all_ways, ctx.wall), 'seen by the BMC'
-
-
-def _operation() -> Operation:
-    return Operation(kind='inspect', step=STEP, work='look')
-
-
-def _context(task: Any, found: Found) -> Context:
-    current = _operation()
-    return Context(
-        task,
-        current,
-        found.at,
-        GuardedBackend(task, current, Given(found)),
-        NodeJournal(task, current),
-        image_store.images(),
-        catalogue.catalogue(),
-        pace(current),
-        found.at,
-    )
+    return Inspected(seen, ctx.backend.all_ways, ctx.wall), 'seen by the BMC'
 
 
 def _note(node: Any, note: str, facts: Mapping[str, Any]) -> None:

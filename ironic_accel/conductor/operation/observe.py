@@ -63,7 +63,8 @@ def look(ctx: Context) -> Ending | None:
         return wait(ctx, seen, next(
             (u.words for u in seen.unread if u.kinds or u.facts or u.holds),
             _LOST))
-    facts = publish.take(ctx, seen)
+    facts = publish.publish(
+        ctx.task, seen, ctx.backend.all_ways, ctx.wall).facts
     if not seen.complete:
         # What is there is published; that nobody could wait for the rest is
         # told all the same.
@@ -80,7 +81,7 @@ def _fewer(ctx: Context, seen: Inventory) -> bool:
     stored = inventory_store.load(ctx.task)
     if stored is None or ctx.operation.progress == _LOST:
         return False
-    whole, _ways = inventory_store.whole(ctx.task, seen)
+    whole, _ways = inventory_store.whole(ctx.node, stored, seen)
     return bool(carry_over.missing(whole, stored.inventory))
 
 
@@ -93,7 +94,7 @@ def reset(ctx: Context) -> Ending | None:
         return wake.power_on(ctx)
     if seen.busy or not seen.complete:
         return wait(ctx, seen)
-    seen = inventory_store.known_ids(ctx.task, seen)
+    seen = inventory_store.known_ids(inventory_store.load(ctx.task), seen)
     way, devices = _resettable(ctx, seen)
     if not devices:
         return Ending(ctx.operation, Detail(

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -225,10 +226,11 @@ def _over(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
     error = (_refusal(ctx, plan) if plan
              else _with_limit(ctx, outcome.error)
              if isinstance(outcome, Failed) else None)
-    facts = {}
+    facts: Mapping[str, Any] = {}
     seen = ctx.backend.last
     if seen is not None and seen.complete and not seen.busy:
-        facts = publish.take(ctx, seen, plan)
+        facts = publish.publish(
+            ctx.task, seen, ctx.backend.all_ways, ctx.wall, plan=plan).facts
     return Ending(ctx.operation, error, plan.to_dict() if plan else None,
                   facts)
 

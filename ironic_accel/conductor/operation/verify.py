@@ -75,7 +75,7 @@ def _take(ctx: context.Context, seen: Inventory) -> str:
         return _again(ctx, f'{seen.busy[0].kind} under way')
     if not seen.complete:
         return _again(ctx, seen.unready)
-    publish.take(ctx, seen)
+    publish.publish(ctx.task, seen, ctx.backend.all_ways, ctx.wall)
     return 'inventoried'
 
 

@@ -10,11 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Publishing what an inventory proves, and only that."""
+
+"""Publishing what an inventory proves, and only that.
+
+Whoever has a complete look at a node publishes it here: a step, a refresh,
+the audit, the verify step and an inspection. It takes the look and what can
+be done on what was seen, and nothing of how it was looked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -22,63 +29,64 @@ from typing import Any
 
 from oslo_log import log
 
+from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles as profiles_module
 from ironic_accel.conductor.node import ages
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node.inventory_store import Stored
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import verification
-from ironic_accel.conductor.operation.context import Context
+from ironic_accel.conductor.publication import compliance
+from ironic_accel.conductor.publication.compliance import Compliance
 from ironic_accel.conductor.publication import device_ownership
 from ironic_accel.conductor.publication.device_ownership import Doubt
 from ironic_accel.conductor.publication import ports
 from ironic_accel.conductor.publication import resource_class
 from ironic_accel.conductor.publication import traits as traits_module
 from ironic_accel.model import carry_over
-from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import matching
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Way
-from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.record import Landed
+from ironic_accel.model.profile import Push
 from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model import traits
 from ironic_accel.model.traits import Worth
 
 LOG = log.getLogger(__name__)
 
-#: The site profile that the node was last brought to: what it says about
-#: counts is what the node is held to.
+#: The site profile that the node was last brought to.
 APPLIED_KEY = 'accel_applied'
-#: Profiles that are not published because conductors have them differently;
-#: the node is looked at again once they agree.
+#: Profiles that are not published because conductors have them differently.
 DIFFERING_KEY = 'accel_differing'
-#: Unread sources that are named in a result; a hundred are read by nobody.
+#: Most sources that a result names as not read.
 UNREAD = 8
+
+#: What can be done on devices, by the ids of the inventory given; with the
+#: ways to push images that profiles declare.
+Ways = Callable[[Inventory, Collection[Push]], Sequence[Way]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Standing:
-    """How a node stands towards the site profiles.
+class Published:
+    """What became of a look.
 
-    :ivar plans: the plan for each, by name.
-    :ivar are: those that it is in, lastingly.
-    :ivar can: the offered ones that a deploy can bring it into.
+    :ivar facts: what is worth a line in the result of the operation.
+    :ivar before: what was stored of the node until then, or None.
+    :ivar stored: what is stored now: the look, with what it cannot see.
     """
 
-    plans: Mapping[str, Plan]
-    are: tuple[Profile, ...]
-    can: tuple[Profile, ...]
+    facts: Mapping[str, Any]
+    before: Stored | None
+    stored: Stored
 
 
-def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
-         applied: Profile | None = None,
-         looks: Mapping[str, float] | None = None,
-         once: bool = False) -> dict[str, Any]:
+def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
+            plan: Plan | None = None, applied: Profile | None = None,
+            looks: Mapping[str, float] | None = None,
+            once: bool = False) -> Published:
     """Store an inventory and publish what follows from it.
 
     What was not read costs the kinds and the profiles that it could change;
@@ -86,169 +94,98 @@ def take(ctx: Context, seen: Inventory, plan: Plan | None = None,
 
     The caller saves the node.
 
+    :param task: a task that holds the node exclusively.
+    :param seen: a settled look at a host that is on.
+    :param ways: what can be done on what was seen.
+    :param at: epoch seconds of the look, by the clock that all conductors
+        share.
     :param plan: the plan that was made of it, to be stored with it.
-    :param applied: the profile that the node was just brought to.
+    :param applied: the site profile that the node was just brought to.
     :param looks: when each way looked, where this is no look of its own but
         what was stored of some; which part is whose cannot be told then.
     :param once: whether this is the only look: a device that it no longer
         lists is gone only when the next one agrees.
-    :returns: what is worth a line in the result.
+    :raises: NotOurs where the node was lost meanwhile.
     """
-    own = inventory_store.known_ids(ctx.task, seen)
-    profiles = profiles_module.site_profiles().all()
-    seen, ways = inventory_store.whole(ctx.task, own, ctx.backend.all_ways(
+    node, profiles = task.node, profiles_module.site_profiles().all()
+    data = inventory_store.inspection_data(task)
+    own = inventory_store.known_ids(data.stored, seen)
+    seen, open_ways = inventory_store.whole(node, data.stored, own, ways(
         own, [push for p in profiles.values() for push in p.pushes]))
-    stored = inventory_store.load(ctx.task)
-    if stored is not None:
-        seen = carry_over.unseen(seen, stored.inventory, once)
-    record = operation.load_record(ctx.node)
-    doubt = device_ownership.settle(ctx.task, seen, ctx.wall)
-    stand = _certain(standing(ctx, seen, ways, profiles,
-                              record.landed if record else ()), seen, doubt)
-    stand, differing = _agreed(ctx.node, stand)
+    if data.stored is not None:
+        seen = carry_over.unseen(seen, data.stored.inventory, once)
+    doubt = device_ownership.settle(task, seen, at)
+    when = inventory_store.looks(data.stored, own, at) | dict(looks or {})
     read = own if looks is None else None
-    looks = inventory_store.looks(ctx.task, own, ctx.wall) | dict(looks or {})
-    times = {p.name: ages.read_at(stand.plans[p.name], read, looks, ctx.wall)
-             for p in stand.are}
-    aged = {n for n, at in times.items() if verification.too_old(at, ctx.wall)}
-    stand = dataclasses.replace(stand, are=tuple(
-        p for p in stand.are if p.name not in aged))
-    _keep_proofs(ctx, stand, times)
-    if applied is not None and not ctx.operation.inline:
-        ctx.node.set_driver_internal_info(APPLIED_KEY, applied.name)
+    record = operation.load_record(node)
+    found = compliance.evaluate(
+        node, seen, open_ways, profiles, record.landed if record else ()
+    ).certain(seen, doubt).agreed()
+    read_at = {p.name: ages.read_at(found.plans[p.name], read, when, at)
+               for p in found.are}
+    found = found.fresh(read_at, at)
+    _note(node, found, applied)
+    _keep_proofs(node, found, read_at)
     # What is no longer true goes before anything else is written.
-    facts = _publish(ctx, _found(ctx, seen, doubt, profiles), stand)
-    inventory_store.save(
-        ctx.task, seen, ways, plan.to_dict() if plan else None, ctx.wall, looks
-    )
-    inventory_store.seen_inside(ctx.node, own)
-    inventory_store.sync_firmware(ctx.task, seen)
-    resource_class.suggest(ctx.task, seen, ctx.facts)
-    ports.follow(ctx.task, seen, ctx.facts, doubt.devices)
+    facts = _publish_traits(task, _present(node, seen, doubt, profiles),
+                            found)
+    stored = inventory_store.save(task, seen, open_ways,
+                        plan.to_dict() if plan else None, at, when, data)
+    inventory_store.seen_inside(node, own)
+    inventory_store.sync_firmware(task, seen)
+    resource_class.suggest(task, seen, catalogue.catalogue())
+    ports.follow(task, seen, catalogue.catalogue(), doubt.devices)
+    return Published({**facts, **_facts(seen, found, doubt, applied)},
+                     data.stored, stored)
+
+
+def _note(node: Any, found: Compliance, applied: Profile | None) -> None:
+    """Note what conductors differ about, and what the node was brought to.
+    """
+    if found.differing:
+        node.set_driver_internal_info(DIFFERING_KEY, sorted(found.differing))
+    else:
+        node.del_driver_internal_info(DIFFERING_KEY)
+    if applied is not None:
+        node.set_driver_internal_info(APPLIED_KEY, applied.name)
+
+
+def _facts(seen: Inventory, found: Compliance, doubt: Doubt,
+           applied: Profile | None) -> dict[str, Any]:
+    """What keeps traits from being published, for the result."""
+    facts: dict[str, Any] = {}
     if seen.partial:
         facts['unread'] = [u.words for u in seen.unread
                            if u.kinds or u.facts or u.holds][:UNREAD]
-    if differing:
-        facts['differing'] = differing
+    if found.differing:
+        facts['differing'] = dict(found.differing)
     if doubt.waits:
         facts['withheld'] = doubt.words
-    if applied is not None and not ctx.operation.inline \
-            and applied.name not in {p.name for p in stand.are}:
-        facts['no_is'] = (
-            doubt.words if doubt.waits else
-            f'conductor {differing[applied.name]} has another profile of '
-            'this name' if applied.name in differing else
-            'what it stands on was read too long ago'
-            if applied.name in aged else
-            f"it cannot be told how many {', '.join(seen.uncounted)} there "
-            'are' if seen.uncounted else
-            _why_not(stand.plans.get(applied.name)))
+    if applied is not None:
+        why = found.why_not(applied.name, seen, doubt)
+        if why is not None:
+            facts['no_is'] = why
     return facts
 
 
-def _certain(stand: Standing, seen: Inventory, doubt: Doubt) -> Standing:
-    """Without the profiles that a device in doubt would have a part in.
-
-    So would one of a kind that may have more than are told apart. Of a box
-    that may be busy, nobody knows in which profile it will be.
-    """
-    if seen.held:
-        return dataclasses.replace(stand, are=(), can=())
-    doubtful = [d for d in seen.devices if d.id in doubt.devices
-                or d.kind in seen.uncounted]
-
-    def certain(profile: Profile) -> bool:
-        return not any(matching.matches(group, device)
-                       for group in profile.groups for device in doubtful)
-
-    return dataclasses.replace(
-        stand, are=tuple(filter(certain, stand.are)),
-        can=tuple(filter(certain, stand.can)))
-
-
-def _agreed(node: Any, stand: Standing) -> tuple[Standing, dict[str, str]]:
-    """Without the profiles that another conductor has differently.
-
-    :returns: with, by name, the conductors that have them so.
-    """
-    found = profile_agreement.differing()
-    held = {p.name: found[p.name] for p in (*stand.are, *stand.can)
-            if p.name in found}
-    if held:
-        node.set_driver_internal_info(DIFFERING_KEY, sorted(held))
-    else:
-        node.del_driver_internal_info(DIFFERING_KEY)
-    return dataclasses.replace(
-        stand, are=tuple(p for p in stand.are if p.name not in found),
-        can=tuple(p for p in stand.can if p.name not in found)), held
-
-
-def _found(ctx: Context, seen: Inventory, doubt: Doubt,
-           profiles: Mapping[str, Profile]) -> list[traits.Trait]:
+def _present(node: Any, seen: Inventory, doubt: Doubt,
+             profiles: Mapping[str, Profile]) -> list[traits.Trait]:
     """Traits of what is there, whosever the devices in doubt are."""
-    expected = _expected(ctx.node, profiles)
+    expected = _expected(node, profiles)
+    catalog = catalogue.catalogue()
 
-    def found(inventory: Inventory) -> list[traits.Trait]:
-        return [*traits.presence(inventory, ctx.facts, expected),
-                *traits.modes(inventory, ctx.facts),
+    def present(inventory: Inventory) -> list[traits.Trait]:
+        return [*traits.presence(inventory, catalog, expected),
+                *traits.modes(inventory, catalog),
                 *traits.pci(inventory, CONF.accelerator.pci_traits)]
 
-    every = found(seen)
+    every = present(seen)
     if not doubt.waits:
         return every
-    fewer = found(dataclasses.replace(seen, devices=tuple(
+    fewer = present(dataclasses.replace(seen, devices=tuple(
         d for d in seen.devices if d.id not in doubt.devices)))
     return [t for t in {*every, *fewer} if t.worth is Worth.DEGRADED
             or (t in every and t in fewer)]
-
-
-def standing(ctx: Context, seen: Inventory, ways: Sequence[Way],
-             profiles: Mapping[str, Profile],
-             landed: Iterable[Landed]) -> Standing:
-    """Plan every site profile for what was seen."""
-    landed = tuple(landed)
-    plans = {}
-    for name, profile in profiles.items():
-        plans[name] = make_plan(seen, possible(ctx.node, profile), landed,
-                                ways, ctx.facts)
-    are = tuple(profiles[n] for n, p in plans.items()
-                if p.converged and p.satisfied
-                and all(x.lasts for x in p.satisfied))
-    can = tuple(profiles[n] for n, p in plans.items()
-                if profiles[n].offered and not p.refused
-                and _deployable(profiles[n], p))
-    return Standing(plans, are, can)
-
-
-def _deployable(profile: Profile, plan: Plan) -> bool:
-    """Whether a deploy may do all of a plan: CAN stands for a deploy
-    template that does it, and one burns only with the profile's consent."""
-    return 'burn_at_deploy' in profile.allow or not any(
-        action.verb == 'burn' for stage in plan.stages
-        for action in stage.actions)
-
-
-def possible(node: Any, profile: Profile) -> Profile:
-    """The profile as far as the node's own settings let it go."""
-    if not node.disable_power_off \
-            or profile.limits.reset.rank <= Effect.WARM_REBOOT.rank:
-        return profile
-    return dataclasses.replace(profile, limits=dataclasses.replace(
-        profile.limits, reset=Effect.WARM_REBOOT))
-
-
-def _keep_proofs(ctx: Context, stand: Standing,
-                 times: Mapping[str, float]) -> None:
-    names = {p.name for p in stand.are}
-    verification.drop(ctx.node, set(verification.of(ctx.node)) - names)
-    for profile in stand.are:
-        verification.keep(ctx.node, profile, (
-            x.item.device for x in stand.plans[profile.name].satisfied),
-            times[profile.name])
-    ctx.node.del_driver_internal_info(verification.TENANT_KEY)
-    if ctx.operation.kind == 'deploy' or ctx.node.instance_uuid \
-            or ctx.node.provision_state in traits_module.HAS_INSTANCE:
-        ctx.node.set_driver_internal_info(verification.TENANT_KEY, True)
 
 
 def _expected(node: Any, profiles: Mapping[str, Profile]) -> list[Group]:
@@ -259,36 +196,38 @@ def _expected(node: Any, profiles: Mapping[str, Profile]) -> list[Group]:
     return [g for n in names if n in profiles for g in profiles[n].groups]
 
 
-def _publish(ctx: Context, there: list[traits.Trait],
-             stand: Standing) -> dict[str, Any]:
-    found = sorted({*there, *traits.profiles(stand.are, stand.can)})
+def _keep_proofs(node: Any, found: Compliance,
+                 read_at: Mapping[str, float]) -> None:
+    """Keep the proofs of the profiles that the node is in, and no others."""
+    names = {p.name for p in found.are}
+    verification.drop(node, set(verification.of(node)) - names)
+    for profile in found.are:
+        verification.keep(node, profile, (
+            x.item.device for x in found.plans[profile.name].satisfied),
+            read_at[profile.name])
+    node.del_driver_internal_info(verification.TENANT_KEY)
+    if operation.kind_of(node) == 'deploy' or node.instance_uuid \
+            or node.provision_state in traits_module.HAS_INSTANCE:
+        node.set_driver_internal_info(verification.TENANT_KEY, True)
+
+
+def _publish_traits(task: Any, there: list[traits.Trait],
+                    found: Compliance) -> dict[str, Any]:
+    """Bring the node's traits to what was found."""
+    node = task.node
+    wanted = sorted({*there, *traits.profiles(found.are, found.can)})
     meanings: dict[str, TraitMeaning] = {}
-    for trait in found:
+    for trait in wanted:
         meanings.setdefault(trait.name, trait.meaning)
-    change = traits.reconcile(traits_module.of(ctx.task), traits.wanted(found))
+    change = traits.reconcile(traits_module.of(task), traits.wanted(wanted))
     traits_module.change(
-        ctx.task, {n: meanings[n] for n in meanings
-                   if n not in change.dropped}, change.remove)
+        task, {n: meanings[n] for n in meanings
+               if n not in change.dropped}, change.remove)
+    facts: dict[str, Any] = {'traits': sorted(traits_module.published(node))}
     if change.dropped:
         LOG.error('Node %(node)s has no room for these traits (%(limit)d a '
                   'node, everybody\'s included): %(traits)s', {
-                      'node': ctx.node.uuid, 'limit': traits.BUDGET,
+                      'node': node.uuid, 'limit': traits.BUDGET,
                       'traits': ', '.join(change.dropped)})
-    facts: dict[str, Any] = {
-        'traits': sorted(traits_module.published(ctx.node))}
-    if change.dropped:
         facts['dropped_traits'] = list(change.dropped)
     return facts
-
-
-def _why_not(plan: Plan | None) -> str:
-    """Why there is no IS trait although the profile was applied."""
-    if plan is None:
-        return 'the profile is no longer there'
-    if plan.refused:
-        return f'refused: {plan.refused[0].reason}'
-    if plan.stages:
-        return 'not everything was read back as wanted'
-    volatile = sorted({x.item.name for x in plan.satisfied if not x.lasts})
-    return (f"{', '.join(volatile)} does not survive a reboot, as far as is "
-            'known')

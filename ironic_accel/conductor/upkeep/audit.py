@@ -247,8 +247,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
             if revision(task.node) != mark or hindered(task.node) \
                     or flash_guard.over(task) is not None:
                 return 'overtaken'
-            ctx.task = task
-            return 'drift' if audit_result.settle(ctx, seen) else 'clean'
+            return 'drift' if audit_result.settle(
+                task, seen, ctx.backend.all_ways, ctx.wall) else 'clean'
     except (exception.NodeLocked, exception.NodeNotFound, saving.NotOurs):
         return 'overtaken'
 

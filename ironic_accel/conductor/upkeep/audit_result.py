@@ -21,9 +21,7 @@ from typing import Any
 from oslo_log import log
 
 from ironic_accel.conductor.config import metrics
-from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.publication import withdraw
@@ -36,22 +34,24 @@ LOG = log.getLogger(__name__)
 SHOWN = 8
 
 
-def settle(ctx: Context, seen: Inventory) -> bool:
+def settle(task: Any, seen: Inventory, ways: publish.Ways,
+           at: float) -> bool:
     """Publish what an audit saw of a locked node, and tell what changed.
 
+    :param ways: what can be done on what was seen.
+    :param at: epoch seconds of the look.
     :returns: whether anything is not as it was.
     """
-    node = ctx.node
-    stored = inventory_store.load(ctx.task)
+    node = task.node
     before = _held(node)
-    publish.take(ctx, seen, once=True)
+    published = publish.publish(task, seen, ways, at, once=True)
     saving.save(node)
     lost, gained = before - _held(node), _held(node) - before
-    known = inventory_store.load(ctx.task)
     found: tuple[drift.Difference, ...] = ()
-    if stored is not None and known is not None:
-        found = drift.differences(stored.inventory, known.inventory)
-    if not (found or lost or (gained and stored is not None)):
+    if published.before is not None:
+        found = drift.differences(published.before.inventory,
+                                  published.stored.inventory)
+    if not (found or lost or (gained and published.before is not None)):
         return False
     for one in found:
         metrics.count(f'drift.{one.what}')

@@ -19,20 +19,15 @@ from collections.abc import Iterator
 import dataclasses
 import pathlib
 from typing import Any
-from unittest import mock
 
 from ironic.common import states
 from ironic.conf import CONF
 import pytest
 
-from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.node import inventory_store
-from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
-from ironic_accel.conductor.operation import context as contexts
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
-from ironic_accel.converge.ports import Backend
 from ironic_accel.model.device import Inventory
 from tests.unit.conductor import sample
 
@@ -66,15 +61,9 @@ class Looks:
 
     def __call__(self, seen: Inventory, now: float, **more: Any
                  ) -> dict[str, Any]:
-        made = mock.create_autospec(Backend, instance=True)
-        made.ways.side_effect = lambda s, _=(): (sample.way(s),)
-        with mock.patch.object(bmc_session, 'backend', autospec=True,
-                               return_value=made):
-            ctx = contexts.make(self.task, operation.Operation(
-                kind='idle', step='audit', work='look'))
-            return publish.take(dataclasses.replace(
-                ctx, now=now, wall=now), seen,
-                                **more)
+        return dict(publish.publish(
+            self.task, seen, lambda own, _pushes: (sample.way(own),), now,
+            **more).facts)
 
     def proved(self) -> float | None:
         """When the profile was proved."""
@@ -158,7 +147,8 @@ def test_a_look_that_is_not_stored_vouches_for_nothing(
     look(both(), T0)
     inventory_store.tenant_gone(look.task.node)
     # A run that looks at what to apply, and fails before it publishes.
-    inventory_store.whole(look.task, both())
+    inventory_store.whole(
+        look.task.node, inventory_store.load(look.task), both())
     look(outside(), T0 + 1)
     assert look.proved() is None
     assert IS not in look.traits()

@@ -73,7 +73,8 @@ def test_devices_keep_the_ids_that_they_had(
     task = acquire(make_node())
     inventory_store.save(task, sample.box())
     again = sample.box(sample.gpu(1), sample.gpu(0))
-    assert [d.id for d in inventory_store.known_ids(task, again).devices] == [
+    assert [d.id for d in inventory_store.known_ids(
+        inventory_store.load(task), again).devices] == [
         'gpu-1', 'gpu-0']
 
 

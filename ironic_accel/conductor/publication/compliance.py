@@ -1,0 +1,169 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Which site profiles a node is in, and which it can be brought into.
+
+Every site profile is planned for what was seen. A profile of which every
+item was read back as declared, and stays so over a reboot, is one that the
+node is in; what is in doubt for any reason is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.node import profile_agreement
+from ironic_accel.conductor.node import verification
+from ironic_accel.conductor.publication.device_ownership import Doubt
+from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Inventory
+from ironic_accel.model import matching
+from ironic_accel.model.plan import Plan
+from ironic_accel.model.plan import Way
+from ironic_accel.model.planner import make_plan
+from ironic_accel.model.profile import Profile
+from ironic_accel.model.record import Landed
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compliance:
+    """How a node stands towards the site profiles.
+
+    :ivar plans: the plan for each, by name.
+    :ivar are: those that it is in, persistently.
+    :ivar can: the offered ones that a deploy can bring it into.
+    :ivar differing: those left out because another conductor has them
+        differently: its host name, by profile.
+    :ivar aged: names of those left out because what they were read from is
+        too old.
+    """
+
+    plans: Mapping[str, Plan]
+    are: tuple[Profile, ...]
+    can: tuple[Profile, ...]
+    differing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    aged: frozenset[str] = frozenset()
+
+    def certain(self, seen: Inventory, doubt: Doubt) -> Compliance:
+        """Without the profiles that a device in doubt would have a part in.
+
+        So would one of a kind that may have more than are told apart. Of a
+        node that may be busy, nobody knows in which profile it will be.
+        """
+        if seen.held:
+            return dataclasses.replace(self, are=(), can=())
+        doubtful = [d for d in seen.devices if d.id in doubt.devices
+                    or d.kind in seen.uncounted]
+
+        def sure(profile: Profile) -> bool:
+            return not any(
+                matching.matches(group, device)
+                for group in profile.groups for device in doubtful)
+
+        return dataclasses.replace(self, are=tuple(filter(sure, self.are)),
+                                   can=tuple(filter(sure, self.can)))
+
+    def agreed(self) -> Compliance:
+        """Without the profiles that another conductor has differently."""
+        found = profile_agreement.differing()
+        return dataclasses.replace(
+            self, are=tuple(p for p in self.are if p.name not in found),
+            can=tuple(p for p in self.can if p.name not in found),
+            differing={p.name: found[p.name] for p in (*self.are, *self.can)
+                       if p.name in found})
+
+    def fresh(self, read_at: Mapping[str, float], now: float) -> Compliance:
+        """Without those that were read too long ago.
+
+        :param read_at: when the oldest item of each was read (epoch
+            seconds), by profile.
+        """
+        aged = {p.name for p in self.are
+                if verification.too_old(read_at[p.name], now)}
+        return dataclasses.replace(
+            self, aged=frozenset(aged),
+            are=tuple(p for p in self.are if p.name not in aged))
+
+    def why_not(self, name: str, seen: Inventory, doubt: Doubt
+                ) -> str | None:
+        """Why a profile that was applied has no IS trait, or None."""
+        if name in {p.name for p in self.are}:
+            return None
+        if doubt.waits:
+            return doubt.words
+        if name in self.differing:
+            return (f'conductor {self.differing[name]} has another profile '
+                    'of this name')
+        if name in self.aged:
+            return 'what it stands on was read too long ago'
+        if seen.uncounted:
+            return (f"it cannot be told how many {', '.join(seen.uncounted)} "
+                    'there are')
+        return _why_not_met(self.plans.get(name))
+
+
+def evaluate(node: Any, seen: Inventory, ways: Sequence[Way],
+             profiles: Mapping[str, Profile],
+             landed: Iterable[Landed]) -> Compliance:
+    """Plan every site profile for what was seen.
+
+    :param ways: what can be done on it.
+    :param profiles: the site profiles by name.
+    :param landed: items that were written and wait for their activation.
+    """
+    landed = tuple(landed)
+    plans = {name: make_plan(seen, possible(node, profile), landed, ways,
+                             catalogue.catalogue())
+             for name, profile in profiles.items()}
+    are = tuple(profiles[n] for n, p in plans.items()
+                if p.converged and p.satisfied
+                and all(x.lasts for x in p.satisfied))
+    can = tuple(profiles[n] for n, p in plans.items()
+                if profiles[n].offered and not p.refused
+                and _deployable(profiles[n], p))
+    return Compliance(plans, are, can)
+
+
+def possible(node: Any, profile: Profile) -> Profile:
+    """The profile as far as the node's own settings let it go."""
+    if not node.disable_power_off \
+            or profile.limits.reset.rank <= Effect.WARM_REBOOT.rank:
+        return profile
+    return dataclasses.replace(profile, limits=dataclasses.replace(
+        profile.limits, reset=Effect.WARM_REBOOT))
+
+
+def _deployable(profile: Profile, plan: Plan) -> bool:
+    """Whether a deploy may do all of a plan: CAN stands for a deploy
+    template that does it, and one burns only with the profile's consent."""
+    return 'burn_at_deploy' in profile.allow or not any(
+        action.verb == 'burn' for stage in plan.stages
+        for action in stage.actions)
+
+
+def _why_not_met(plan: Plan | None) -> str:
+    """Why the plan of a profile proves nothing."""
+    if plan is None:
+        return 'the profile is no longer there'
+    if plan.refused:
+        return f'refused: {plan.refused[0].reason}'
+    if plan.stages:
+        return 'not everything was read back as wanted'
+    volatile = sorted({x.item.name for x in plan.satisfied if not x.lasts})
+    return (f"{', '.join(volatile)} does not survive a reboot, as far as is "
+            'known')

@@ -1,0 +1,174 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The profile of a run is parsed once, however many ticks the run has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import pathlib
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import profile_snapshot
+from ironic_accel.model import catalog
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model import loader
+from tests.unit.conductor import sample
+from tests.unit.conductor.stage import Stage
+from tests.unit.conductor.stage import staged
+
+Make = Callable[..., Any]
+
+
+class Parses:
+    """How often profiles and the catalogue were parsed."""
+
+    def __init__(self, data: mock.Mock, text: mock.Mock,
+                 facts: mock.Mock) -> None:
+        self._all = data, text, facts
+
+    def taken(self) -> tuple[int, int, int]:
+        """Parses of plain data, profile files and catalogues since then."""
+        counts = tuple(m.call_count for m in self._all)
+        for made in self._all:
+            made.reset_mock()
+        return counts[0], counts[1], counts[2]
+
+
+@pytest.fixture
+def parses() -> Iterator[Parses]:
+    """Counts the parses; they are made all the same."""
+    with mock.patch.object(loader, 'load_data', autospec=True,
+                           side_effect=loader.load_data) as data, \
+        mock.patch.object(loader, 'load_text', autospec=True,
+                          side_effect=loader.load_text) as text, \
+        mock.patch.object(catalog, 'extended', autospec=True,
+                          side_effect=catalog.extended) as facts:
+        yield Parses(data, text, facts)
+
+
+@pytest.fixture
+def stage(make_node: Make, acquire: Make, profiles: pathlib.Path,
+          another_conductor: Callable[[], None]) -> Iterator[Stage]:
+    """A node, its box, and the world between them."""
+    with staged(make_node, acquire, profiles) as made:
+        yield made
+
+
+@pytest.fixture
+def another_conductor(monkeypatch: pytest.MonkeyPatch
+                      ) -> Callable[[], None]:
+    """Forgets what this process has parsed, as a new one has nothing."""
+    def begin() -> None:
+        monkeypatch.setattr(
+            profile_snapshot, '_parsed', profile_snapshot.ParsedProfiles())
+        catalogue.catalogue.cache_clear()
+
+    begin()
+    return begin
+
+
+def ticks(stage: Stage, most: int) -> int:
+    """Tick so many times, or until it is over; gives how many it were."""
+    for number in range(1, most + 1):
+        if stage.tick() is None:
+            return number
+    return most
+
+
+def test_a_run_parses_its_profile_once(
+        stage: Stage, parses: Parses) -> None:
+    stage.seconds = 5.0
+    stage.begin(profile='h100-new')
+    # The file of site profiles, once; nothing of the run yet.
+    assert parses.taken() == (0, 1, 1)
+    assert ticks(stage, 200) >= 20
+    assert stage.result['outcome'] == 'converged'
+    assert parses.taken() == (1, 0, 0)
+
+
+def test_a_conductor_that_takes_a_run_over_parses_once(
+        stage: Stage, parses: Parses, profiles: pathlib.Path,
+        another_conductor: Callable[[], None]) -> None:
+    stage.seconds = 5.0
+    stage.begin(profile='h100-new')
+    ticks(stage, 5)
+    assert parses.taken()[0] == 1
+    another_conductor()
+    assert ticks(stage, 200) >= 15
+    assert stage.result['outcome'] == 'converged'
+    assert parses.taken() == (1, 0, 1)
+
+
+def test_another_stored_profile_is_parsed(
+        make_node: Make, parses: Parses,
+        another_conductor: Callable[[], None]) -> None:
+    node = make_node()
+    first, second = (sample.profile(sample.mode_profile('ecc', ecc=value))
+                     for value in ('enabled', 'disabled'))
+    parses.taken()
+    profile_snapshot.keep(node, first)
+    assert [profile_snapshot.load(node), profile_snapshot.load(node)] == [
+        first,
+        first,
+    ]
+    assert parses.taken()[0] == 1
+    # One value differs: same name, same length but for the word.
+    profile_snapshot.keep(node, second)
+    assert profile_snapshot.load(node) == second
+    node.driver_internal_info[operation.PROFILE_KEY]['devices']['gpus'][
+        'modes']['ecc'] = 'enabled'
+    found = profile_snapshot.load(node)
+    assert found is not None and found.groups == first.groups
+    assert found.digest == first.digest != second.digest
+    assert parses.taken()[0] == 1
+
+
+def test_another_catalogue_parses_again(parses: Parses) -> None:
+    cache = profile_snapshot.ParsedProfiles()
+    raw = loader.normalise(sample.profile())
+    one, two = catalog.load(), catalog.extended({})
+    parses.taken()
+    found = cache.get(raw, one)
+    assert cache.get(dict(raw), one) is found
+    assert cache.get(raw, two) == found
+    assert parses.taken()[0] == 2
+
+
+def test_what_is_no_profile_is_refused_each_time(make_node: Make) -> None:
+    node = make_node()
+    for raw in ({'profile': 1, 'name': 'bad', 'devices': {}},
+                {'zlib': 'bm8gemxpYg=='}):
+        node.set_driver_internal_info(operation.PROFILE_KEY, raw)
+        for _ in range(2):
+            with pytest.raises(BadInput):
+                profile_snapshot.load(node)
+
+
+def test_the_profile_used_longest_ago_is_forgotten(parses: Parses) -> None:
+    cache = profile_snapshot.ParsedProfiles(most=2)
+    one, two, three = (loader.normalise(sample.profile(sample.mode_profile(
+        name, ecc='enabled'))) for name in ('one', 'two', 'three'))
+    known_now = catalog.load()
+    parses.taken()
+    for raw in (one, two, one, three, one):
+        cache.get(raw, known_now)
+    assert parses.taken()[0] == 3
+    cache.get(two, known_now)
+    assert parses.taken()[0] == 1

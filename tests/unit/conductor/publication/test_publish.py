@@ -1,0 +1,107 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""What publishing needs: a locked node, a look, and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import pathlib
+from typing import Any
+from unittest import mock
+
+from ironic.common import states
+from ironic.drivers.modules import inspect_utils
+import pytest
+
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.publication import publish
+from ironic_accel.conductor.publication import traits
+from ironic_accel.conductor.upkeep import audit_result
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Way
+from ironic_accel.model import serialization
+from tests.unit.conductor import sample
+
+Make = Callable[..., Any]
+T0 = 1_000_000.0
+
+
+def ways(inventory: Inventory, _pushes: Any) -> tuple[Way, ...]:
+    """Everything can be done."""
+    return (sample.way(inventory),)
+
+
+def ecc(value: str) -> Inventory:
+    """Two GPUs whose ECC is as given."""
+    return sample.box(*(sample.with_mode(sample.gpu(n), 'ecc', value)
+                        for n in range(2)))
+
+
+@pytest.fixture
+def task(make_node: Make, acquire: Make, profiles: pathlib.Path) -> Any:
+    """A locked node, and one site profile that it is not in yet."""
+    profiles.joinpath('site.yaml').write_text(sample.yaml_of(
+        sample.mode_profile('ecc-on', ecc='enabled')))
+    return acquire(make_node(provision_state=states.AVAILABLE))
+
+
+def test_the_stored_inventory_is_read_and_parsed_once(task: Any) -> None:
+    publish.publish(task, ecc('disabled'), ways, T0)
+    with mock.patch.object(
+            inspect_utils, 'get_inspection_data', autospec=True,
+            side_effect=inspect_utils.get_inspection_data) as read, \
+        mock.patch.object(
+            serialization, 'inventory_from_dict', autospec=True,
+            side_effect=serialization.inventory_from_dict) as parsed:
+        publish.publish(task, ecc('enabled'), ways, T0 + 1)
+        assert (read.call_count, parsed.call_count) == (1, 1)
+        assert audit_result.settle(task, ecc('disabled'), ways, T0 + 2)
+        assert (read.call_count, parsed.call_count) == (2, 2)
+
+
+def test_what_was_stored_and_what_is_stored_now_are_handed_back(
+        task: Any) -> None:
+    first = publish.publish(task, ecc('disabled'), ways, T0)
+    assert first.before is None
+    assert first.stored == inventory_store.load(task)
+    second = publish.publish(task, ecc('enabled'), ways, T0 + 1)
+    assert second.before == first.stored
+    assert second.stored == inventory_store.load(task)
+    assert second.stored.at == T0 + 1
+    assert 'CUSTOM_ACCEL_IS_ECC_ON' in traits.of(task)
+    assert second.facts['traits'] == sorted(traits.of(task))
+
+
+def test_what_hooks_stored_beside_it_stays(task: Any) -> None:
+    inspect_utils.store_inspection_data(
+        task.node, {'cpu': {'count': 2}}, {'local_gb': 1}, task.context)
+    publish.publish(task, ecc('enabled'), ways, T0)
+    data = inspect_utils.get_inspection_data(task.node, task.context)
+    assert data['inventory'] == {'cpu': {'count': 2}}
+    assert data['plugin_data']['local_gb'] == 1
+
+
+def test_a_profile_s_pushes_are_offered_to_whoever_knows_the_ways(
+        task: Any, profiles: pathlib.Path) -> None:
+    data = sample.profile_data('pushed')
+    data['images']['bundle']['push'] = {'style': 'multipart'}
+    profiles.joinpath('pushed.yaml').write_text(sample.yaml_of(data))
+    asked: list[Any] = []
+
+    def told(inventory: Inventory, pushes: Any) -> tuple[Way, ...]:
+        asked.extend(pushes)
+        return ways(inventory, pushes)
+
+    publish.publish(task, ecc('enabled'), told, T0)
+    assert [p.style for p in asked] == ['multipart']
