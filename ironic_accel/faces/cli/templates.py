@@ -96,7 +96,7 @@ def document(profile: Profile, known: Catalog,
 
 def needs_agent(profile: Profile) -> bool:
     """Whether a profile has what no BMC can do."""
-    return any(set(group.modes) - modes.NAMES
+    return any(set(group.modes) - modes.names()
                or IN_BAND_FIRMWARE & set(group.firmware)
                for group in profile.groups)
 

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Container
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import re
 from typing import Any
 
 from ironic_accel.converge.ports import Ready
@@ -41,11 +43,10 @@ from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory.inventory import Seen
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.inventory.update_methods import Choice
+from ironic_accel.redfish.vendors.device_rows import Commit
 
 #: The OperationApplyTime of what is written at a reset of the host.
 AT_RESET = 'OnReset'
-
-_COMMIT = '#NvidiaUpdateService.CommitImage'
 
 
 def choose(seen: Seen, part: Component, settings: Settings
@@ -79,6 +80,10 @@ def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
     """
     if seen.service is None:
         raise Rejected('the BMC has no update service to give the image to')
+    refused = update_methods.refused(seen.scope.quirks)
+    if refused:
+        raise Rejected(refused, error_class=ErrorClass.NEEDS_OPERATOR,
+                       todo='mend the plug-in, or remove it')
     uris = tuple(p.uri for p in parts if p.uri)
     choice = choose(seen, parts[0], settings)
     if asked is not None:
@@ -193,10 +198,10 @@ def _escape(asked: Push, seen: Seen, settings: Settings,
     """
     assert seen.service is not None  # noqa: S101
     where = f'push.style: {asked.style!r}'
-    style = update_methods.STYLES.get(asked.style)
+    style = update_methods.by_name().get(asked.style)
     if style is None:
         raise Rejected(f'{where}: expected one of '
-                       f'{", ".join(update_methods.STYLES)}')
+                       f'{", ".join(update_methods.by_name())}')
     if not update_methods.offers(seen.service, style, settings):
         raise Rejected(f'{where}: the update service does not offer it')
     if own is not None and style.targets == 'named' and (
@@ -226,31 +231,27 @@ def has_it(seen: Seen, error: Rejected) -> bool:
 def commits(seen: Seen, devices: Mapping[str, Device]
             ) -> dict[Ref, str | None]:
     """The components whose running image can be committed, each with the
-    version in its other slot (``#NvidiaUpdateService.CommitImage``).
-
-    A root of trust that does not copy the running image to its other slot
-    by itself does so then.
+    version in its other slot.
     """
-    if seen.service is None or seen.service.text(
-            'Actions', 'Oem', _COMMIT, 'target') is None:
-        return {}
-    slots = {e.uri: _slot(e, 'InactiveFirmwareSlot')
-             for e in _committable(seen)}
+    slots = {e.uri: e.text(*row.inactive) for e, row in _committable(seen)}
     return {(name, part.name): slots[part.uri]
             for name, device in devices.items()
             for part in device.components if part.uri in slots}
 
 
-def _committable(seen: Seen) -> list[Fields]:
-    """The entries with two slots that want to be committed."""
-    patterns = [q.commit for q in seen.scope.quirks if q.commit]
-    return [
-        e
-        for e in seen.entries
-        if update_methods.matches(patterns, last(e.uri))
-        and _slot(e, 'ActiveFirmwareSlot') is not None
-        and _slot(e, 'InactiveFirmwareSlot') is not None
-    ]
+def _committable(seen: Seen) -> Iterator[tuple[Fields, Commit]]:
+    """The entries with two slots that want to be committed, by an action
+    that the service has."""
+    if seen.service is None:
+        return
+    for row in (q.commit for q in seen.scope.quirks if q.commit):
+        if seen.service.text(*row.action, 'target') is None:
+            continue
+        for entry in seen.entries:
+            if re.fullmatch(row.covers, last(entry.uri)) and (
+                    entry.text(*row.active) is not None
+                    and entry.text(*row.inactive) is not None):
+                yield entry, row
 
 
 def commit(seen: Seen, writer: Writer, uris: Container[str]
@@ -264,18 +265,13 @@ def commit(seen: Seen, writer: Writer, uris: Container[str]
     """
     if seen.service is None:
         return ()
-    action = seen.service.text('Actions', 'Oem', _COMMIT, 'target')
-    targets = tuple(
-        e.uri for e in _committable(seen) if e.uri in uris
-        and _slot(e, 'ActiveFirmwareSlot') != _slot(
-            e, 'InactiveFirmwareSlot'))
-    if action is None or not targets:
-        return ()
-    writer.refresh(seen.service.uri)
-    writer.send('POST', action, {'Targets': list(targets)})
-    return targets
-
-
-def _slot(entry: Fields, name: str) -> str | None:
-    """The version in one of the two slots of an entry."""
-    return entry.text('Oem', 'Nvidia', name, 'Version')
+    named: dict[str, list[str]] = {}
+    for entry, row in _committable(seen):
+        action = seen.service.text(*row.action, 'target')
+        if action is not None and entry.uri in uris and (
+                entry.text(*row.active) != entry.text(*row.inactive)):
+            named.setdefault(action, []).append(entry.uri)
+    for action, targets in named.items():
+        writer.refresh(seen.service.uri)
+        writer.send('POST', action, {'Targets': targets})
+    return tuple(u for targets in named.values() for u in targets)

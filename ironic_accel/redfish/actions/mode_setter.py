@@ -42,15 +42,13 @@ from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import modes
+from ironic_accel.redfish.vendors import registry
 
 #: Devices by the ids that the caller has for them.
 Devices = Mapping[str, Device]
 
 #: How long a value that was taken may stay unseen, seconds.
 _SHOWS_WITHIN = 30.0
-
-#: NVIDIA bmcweb's text for a setting whose fate it does not know.
-_MAYBE = re.compile(r'may\s*/?\s*may\s?not have (been )?applied', re.I)
 
 
 def set_modes(reader: Reader, writer: Writer, devices: Devices,
@@ -101,7 +99,9 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
             answer = writer.send(write.method, write.uri,
                                  {**write.body, **more})
         except Rejected as error:
-            if _MAYBE.search(error.detail.summary):
+            if any(v.unsure and re.search(
+                    v.unsure, error.detail.summary, re.I)
+                   for v in registry.vendors()):
                 continue
             raise
         told = tasks.ticket(answer, [])

@@ -14,7 +14,7 @@
 
 The first task only checks the image. Where it is over, or waits, the action
 is posted, once; what is answered names the task of the writing, or the first
-task goes on (``vendors.supermicro`` has the sources of both).
+task goes on.
 """
 
 from __future__ import annotations

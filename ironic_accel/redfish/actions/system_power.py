@@ -35,8 +35,8 @@ from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import activity
 from ironic_accel.redfish.inventory import system_state
 from ironic_accel.redfish.inventory import topology
-from ironic_accel.redfish import vendors
 from ironic_accel.redfish.vendors.base import AuxPower
+from ironic_accel.redfish.vendors import registry
 
 _RESET = '#ComputerSystem.Reset'
 _INFO = '@Redfish.ActionInfo'
@@ -146,7 +146,8 @@ class Host:
         :raises: Unreachable where the BMC does not answer.
         """
         system = self._system()
-        tables = [q.aux for q in vendors.ALL if q.aux is not None]
+        tables = [q.aux for v in registry.vendors() for q in v.quirks
+                  if q.aux is not None]
         for row in tables:
             if row.owner == 'system' and (
                     found := _aux(system, row)) is not None:

@@ -12,8 +12,8 @@
 
 """Writes that go on at the box: followed until they are over.
 
-A task or job is read at its own resource (its percentage moves there alone
-on NVIDIA's services), at the other places that its vendor has for it, and at
+A task or job is read at its own resource (its percentage may move there
+alone), at the other places that its vendor has for it, and at
 its monitor. Only what such a resource says of itself ends a write. One that
 is gone, that is another one by now, or that the answer to the write did not
 name is unknown: never a success, and perhaps going on.
@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import re
 from typing import Any
 
 from sushy import exceptions
@@ -45,13 +46,18 @@ from ironic_accel.redfish.client.responses import Answer
 from ironic_accel.redfish.client import retry_rules
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.inventory import task_states
-from ironic_accel.redfish.inventory.task_states import Phase
-from ironic_accel.redfish.vendors import jobs
+from ironic_accel.redfish.vendors import registry
+from ironic_accel.redfish.vendors.task_rows import Phase
 
 #: (device id, component or mode, the service's Id for it)
 Part = tuple[str, str, str]
 
-_TYPES = ('#Task.', '#Job.', '#DellJob.')
+_TYPES = ('#Task.', '#Job.')
+#: What the path of a task, a job or a monitor looks like.
+_PATH = re.compile(
+    r'/redfish/v1/(.+/)?(Tasks|TaskMonitors?|Jobs)/[^/]+(/\w*Monitor)?')
+#: MessageIds that name a task in their arguments (DMTF Update registry).
+_NAMES_TASK = frozenset({'OperationTransitionedToJob'})
 _GONE = frozenset({404, 410})
 
 
@@ -89,20 +95,24 @@ def ticket(answer: Answer, parts: Iterable[Part], when: str | None = None
 def _is_task(doc: Mapping[str, Any]) -> bool:
     """Whether a body is a Task or a Job."""
     kind = doc.get('@odata.type')
-    return (isinstance(kind, str) and kind.startswith(_TYPES)) or (
+    types = (*_TYPES, *(t for v in registry.vendors()
+                        for t in v.tasks.types))
+    return (isinstance(kind, str) and kind.startswith(types)) or (
         task_states.state_of(doc) is not None)
 
 
 def _names_task(uri: str) -> bool:
-    return jobs.IS_TASK.fullmatch(normal(uri)) is not None
+    return _PATH.fullmatch(normal(uri)) is not None
 
 
 def _named(doc: Mapping[str, Any]) -> str | None:
     """The task that a message of the answer names, if one does."""
+    named_by = _NAMES_TASK.union(
+        *(v.tasks.named_by for v in registry.vendors()))
     for one in responses.messages(doc):
         name = str(one.get('MessageId')).rsplit('.', 1)[-1]
         args = one.get('MessageArgs')
-        if name in jobs.NAMES_TASK and isinstance(args, list):
+        if name in named_by and isinstance(args, list):
             for text in args:
                 if isinstance(text, str) and _names_task(text):
                     return normal(text)
@@ -117,7 +127,7 @@ def _said(answer: Answer) -> str:
 
 
 def _task_of(place: str) -> str:
-    """The task whose monitor is below it, as OpenBMC has it."""
+    """The task whose monitor is below it."""
     for tail in ('/Monitor', '/TaskMonitor'):
         place = place.removesuffix(tail)
     return place
@@ -157,9 +167,16 @@ def _places(told: Mapping[str, Any]) -> list[tuple[str, bool]]:
     for uri in (task, monitor):
         if isinstance(uri, str) and uri:
             found.setdefault(uri, uri == task)
-            for other in jobs.places(last(uri)):
+            for other in _other_places(last(uri)):
                 found.setdefault(other, True)
     return list(found.items())
+
+
+def _other_places(job_id: str) -> list[str]:
+    """Other paths at which a vendor's job of that Id may be read."""
+    return [path.format(job_id) for vendor in registry.vendors()
+            for pattern, paths in vendor.tasks.places
+            if re.fullmatch(pattern, job_id) for path in paths]
 
 
 def _succeeded(status: int, doc: Mapping[str, Any]) -> bool:

@@ -31,7 +31,7 @@ def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
     :param moved: the address that answered in the end, where the service
         sent the request on.
 
-    The same resource may have two paths (an iDRAC lists PCIeDevices below
+    The same resource may have two paths (some services list PCIeDevices below
     its Systems and its Chassis), and the one in the body need not be the one
     that was asked for; their last segments agree all the same.
     """
@@ -70,7 +70,7 @@ def wrong_member(collection: Mapping[str, Any], member: Mapping[str, Any]
     """What is wrong with a member's type, or None (DSP0266, collections).
 
     A vendor's own type for the same thing has its name before the standard
-    one's (an iDRAC's DellJob among Jobs).
+    one's (jobs of a vendor's own type among Jobs).
     """
     wanted = _type(collection).removesuffix('Collection')
     told = _type(member)

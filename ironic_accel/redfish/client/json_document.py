@@ -63,15 +63,14 @@ def last(uri: str) -> str:
 
 
 def stem(uri: str) -> str:
-    """What ids of like resources have in common: ``GPU_SXM_#``."""
+    """What ids of like resources have in common: ``GPU_#``."""
     return re.sub('[0-9]+', '#', last(uri))
 
 
 def _uri(value: Any) -> str | None:
     """The URI of a link, or None.
 
-    Cisco's CIMC gives RelatedItem as a bare path (recorded trees of UCS C220
-    and C240 M5 servers).
+    Some services give RelatedItem as a bare path.
     """
     if isinstance(value, str):
         return value if value.startswith('/redfish/') else None

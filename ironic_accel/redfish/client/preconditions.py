@@ -17,9 +17,8 @@ RFC 9110 has the whole tag in quotes, compared strongly, so that one with
 DSP0266 (the ETag header, the property ``@odata.etag``); sushy 5.14
 ``connector.py``, ``_etag_handler`` (weak turned into strong, then none at
 all); ansible-collections/community.general 3268 and 3296 (a header that
-quotes the tag once more than the property does; the bare tag), 6434
-(Gigabyte wants one, and takes not the weak form) and 11261 (Lenovo's XCC
-turns down any).
+quotes the tag once more than the property does; the bare tag), 6434 (one is
+wanted, and not in the weak form) and 11261 (any is turned down).
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model import strict_json
 from ironic_accel.redfish.client import retry_rules
+from ironic_accel.redfish.vendors import registry
 
 _ANSWER_LIMIT = 256 * 1024
 #: How many messages of one answer are looked at.
@@ -75,8 +76,8 @@ def judge(method: str, uri: str, response: requests.Response) -> Answer:
         time to wait where it says "not now" (``not_now``); OutcomeUnknown
         for answers that do not say what was done: a gateway's, and an
         internal error in the middle of something that must not be repeated
-        (bmcweb answers so when an image that it has taken does not show in
-        time, ``update_service.hpp``).
+        (so answered also where an image that was taken does not show in
+        time).
     """
     status = response.status_code
     doc = _body(response)
@@ -134,13 +135,11 @@ def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def messages(doc: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The messages of an answer, wherever services put them.
 
-    Under ``error`` (DSP0266), at the top (bmcweb, for what succeeded), or
-    under ``Accepted`` and ``Success`` (Supermicro; fwupd's Redfish plugin
-    reads them there).
+    Under ``error`` (DSP0266), at the top, or where vendors' tables say.
     """
     count = 0
-    for holder in (doc.get('error'), doc, doc.get('Accepted'),
-                   doc.get('Success')):
+    others = [name for v in registry.vendors() for name in v.message_holders]
+    for holder in (doc.get('error'), doc, *map(doc.get, others)):
         if not isinstance(holder, Mapping):
             continue
         told = holder.get('@Message.ExtendedInfo')

@@ -15,51 +15,25 @@
 What is in it is waited out and counts as no attempt; nothing was written.
 Sources of the rows: DSP0266 (503 and 429 with Retry-After); DMTF message
 registries Base 1.18 and Update 1.0, by the resolutions "resubmit the
-request" and the like; openbmc/bmcweb ``update_service.hpp`` (a second update
-is ServiceTemporarilyUnavailable) and NVIDIA's fork of it
-(``updateInProgressMsg``: "Retry the update operation once it is complete");
-sushy 5.14 ``connector.py`` (SYS518, and iLO's InvalidOperationForSystemState)
-and ``oem/dell/constants.py`` (RAC0679: a job runs); the message registries
-that real services give: IDRAC 2.7 (R750), CrayHMS 1.0 and IPC 1.0 (HPE Cray
-EX235n), by "wait for ... to complete"; quadsproject/badfish
-issue 129 (SWC0700: "iDRAC is not ready ... retry after a few minutes");
-HPE's iLO 7 1.14 message registries (HPEDevCom/redfishdocs), by "retry the
-operation"; Intel xpumanager's Redfish client and bmclib for Supermicro's
-OemFirmwareAlreadyInUpdateMode; aiohmi ``redfish/oem/lenovo`` for
-HttpPushUriTargetsBusy, which Lenovo answers ResourceInUse to.
+request" and the like. What vendors say in their own registries stands in
+their tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-import dataclasses
 import datetime
 import email.utils
 import re
 
-#: What a busy service is left alone for where it does not say, seconds.
-BUSY = 60.0
+from ironic_accel.redfish.vendors import registry
+from ironic_accel.redfish.vendors.task_rows import NotNow
+
 #: The shortest and the longest that a service may send us away, seconds.
 SHORTEST, LONGEST = 1.0, 600.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class NotNow:
-    """Answers that mean "not now".
-
-    :ivar ids: MessageIds without registry and version.
-    :ivar registry: matches the registry's prefix, where an id is no
-        standard one.
-    :ivar statuses: HTTP statuses that say so by themselves.
-    :ivar wait: seconds, where no Retry-After says how long.
-    """
-
-    ids: frozenset[str] = frozenset()
-    registry: str = r'.*'
-    statuses: frozenset[int] = frozenset()
-    wait: float = BUSY
-
-
+#: What the standards say; the vendors' tables come after it.
 NOT_NOW: tuple[NotNow, ...] = (
     # HTTP (DSP0266): whatever the body says. 408: the service gave up
     # waiting for the request; 425: it will not risk it before its clock or
@@ -73,39 +47,12 @@ NOT_NOW: tuple[NotNow, ...] = (
         'ServiceShuttingDown', 'ServiceInUnknownState', 'ResourceInStandby',
         'ResourceExhaustion',
         'UpdateInProgress', 'SessionLimitExceeded'})),
-    # Dell, by what the messages of its registry IDRAC 2.7 are about: data or
-    # an iDRAC, a Lifecycle Controller or a chassis that is not ready; jobs
-    # and updates that run; power actions that are under way.
-    NotNow(frozenset({
-        'SYS518', 'SYS279', 'SWC0700', 'RAC0508', 'RAC0509', 'LC060',
-        'PWR2250', 'SRV118',
-        'BIOS009', 'NIC009', 'STOR032',
-        'RAC0679', 'RAC052', 'RAC071', 'RAC0773', 'RAC1059', 'RAC957',
-        'RAC958', 'RED034', 'RED088', 'SUP0108', 'JCP030', 'JCP035',
-        'JCP043', 'LC044', 'LC045', 'LC062', 'LC104', 'SYS028', 'SYS074',
-        'SYS168', 'SYS431', 'RDU8517',
-        'PWR8571', 'PWR8581', 'PWR8588', 'PWR8592', 'PWR8593'}),
-           r'IDRAC|iDRAC|'),
-    # HPE iLO.
-    NotNow(frozenset({
-        'AlreadyInProgress', 'BundleUpdateAlreadyInProgress',
-        'ComponentUploadAlreadyInProgress', 'DeviceIsBusy',
-        'FirmwareFlashAlreadyInProgress', 'InvalidOperationForSystemState',
-        'OperationAvailableAfterSystemPOST', 'ResetInProgress',
-        'ResourceInUseWithDetail', 'ResourceNotReadyRetry',
-        'ResourceTemporarilyUnavailable', 'UnableToModifyDuringSystemPOST',
-        'UpdateTemporarilyUnavailable', 'SystemPowerStateChangeFailed',
-        'ServiceUnavailableTemporarily'}), r'iLO|iLOeRS|HpeCommon'),
-    # HPE Cray EX (registries CrayHMS 1.0 and IPC 1.0 of an EX235n).
-    NotNow(frozenset({
-        'BMC003', 'CMM003', 'CMM004', 'FW001', 'FW002', 'FW003', 'FW004',
-        'FW005', 'FW007', 'FW008', 'FW009', 'FW010', 'PCTL000', 'PCTL001',
-        'PW001', 'PW002', 'PW003'}), r'CrayHMS'),
-    NotNow(frozenset({'BMCInitializing', 'FirmwareInUpdateMode', 'NodeBusy',
-                      'SDRInUpdateMode'}), r'IPC'),
-    # Supermicro: also where an image was uploaded and not started.
-    NotNow(frozenset({'OemFirmwareAlreadyInUpdateMode'}), r'SMC'),
 )
+
+
+def _rows() -> tuple[NotNow, ...]:
+    return (*NOT_NOW, *(row for vendor in registry.vendors()
+                        for row in vendor.not_now))
 
 
 def wait(status: int, message_ids: Iterable[str],
@@ -116,7 +63,7 @@ def wait(status: int, message_ids: Iterable[str],
     :param retry_after: seconds, as ``seconds`` gives them.
     """
     ids = list(message_ids)
-    for row in NOT_NOW:
+    for row in _rows():
         if status in row.statuses or any(_in(row, i) for i in ids):
             return row.wait if retry_after is None else retry_after
     return None
@@ -125,7 +72,7 @@ def wait(status: int, message_ids: Iterable[str],
 def matching(message_ids: Iterable[str]) -> str | None:
     """The first MessageId that says "not now"."""
     return next((i for i in message_ids
-                 if any(_in(row, i) for row in NOT_NOW)), None)
+                 if any(_in(row, i) for row in _rows())), None)
 
 
 def _in(row: NotNow, message_id: str) -> bool:

@@ -87,7 +87,7 @@ class Writer:
         sent once more with each form of it that services want
         (``preconditions``), as long as a read shows that nothing was
         changed. A redirect to the same path with or without its closing
-        slash (iLO) is followed once: nothing was done before it.
+        slash is followed once: nothing was done before it.
 
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """

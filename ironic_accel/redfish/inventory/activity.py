@@ -32,9 +32,9 @@ from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import task_states
-from ironic_accel.redfish.inventory.task_states import Phase
 from ironic_accel.redfish.inventory.topology import Scope
-from ironic_accel.redfish.vendors import generic
+from ironic_accel.redfish.vendors import registry
+from ironic_accel.redfish.vendors.task_rows import Phase
 
 #: A task, job or update service, and what is listed in it.
 HOLDS = Spoils(Role.SERVICE, holds=True, optional=False)
@@ -76,7 +76,7 @@ def read(reader: Reader, scope: Scope) -> Activity:
                               deep if deep > 1 else 0)
     known = {last(t.uri) for t in shown}
     for job in _jobs(reader, scope):
-        # An iDRAC shows one and the same as a task and as a job.
+        # One and the same may be shown as a task and as a job.
         if last(job.uri) not in known:
             known.add(last(job.uri))
             shown.append(job)
@@ -183,8 +183,7 @@ def busy(reader: Reader, scope: Scope, activity: Activity,
     :param service: the UpdateService.
     :param resources: Systems, devices and firmware entries: what is
         Updating is written to, whether a task tells of it or not
-        (Resource.State; bmcweb gives a firmware entry that word while its
-        image is activated, redfish-core/include/utils/sw_utils.hpp).
+        (Resource.State).
     """
     known = {}
     for dev in devices:
@@ -222,12 +221,12 @@ def _updating(scope: Scope, service: Fields) -> Iterator[Busy]:
     """What an update service says of itself, where it has no task for it."""
     if _is_updating(service):
         yield Busy('task', service.uri, f'{service.uri} is Updating')
-    for path, idle in (*(q.update_state for q in scope.quirks
-                         if q.update_state), *generic.UPDATE_STATES):
-        state = service.text(*path)
-        if state is not None and state.lower() not in idle:
+    for row in (*(q.update_state for q in scope.quirks if q.update_state),
+                *(u for v in registry.vendors() for u in v.update_states)):
+        state = service.text(*row.path)
+        if state is not None and state.lower() not in row.idle:
             yield Busy('task', service.uri, f'{service.uri}: {state}',
-                       service.number(*path[:-1], 'FlashProgressPercent'))
+                       service.number(*row.percent))
 
 
 def _busy(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:

@@ -27,20 +27,13 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import Found
-from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import Quirks
-from ironic_accel.redfish.vendors import generic
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors import registry
 
 #: The component that a kind's firmware is, where nothing names it.
 DEFAULT = {'gpu': 'gpu', 'fpga': 'fpga', 'nic': 'nic', 'dpu': 'nic',
             'ai': 'firmware', 'crypto': 'firmware', 'storage': 'firmware'}
-
-#: Slot states in which an image waits (NVIDIA bmcweb, FirmwareState). The
-#: first is also told of an empty slot, so its version counts as well.
-_WAITING = frozenset({'PendingActivation', 'Staged'})
-_SLOT_STATES = _WAITING | {
-    'Unknown', 'Activated', 'WriteInProgress', 'Inactive',
-    'FailedAuthentication'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,9 +89,9 @@ def add(found: Found, entry: Entry, kind: str, catalog: Catalog,
 def _again(found: Found, known: Component, other: Component) -> None:
     """Another entry about a component that one shows already.
 
-    A BMC has its own entry beside the one of the board's controller
-    (Supermicro: ``GPU1`` and ``HGX_FW_GPU_SXM_1``), and only the other can be
-    written by. Two that run differently prove neither.
+    A BMC may have its own entry beside the one of the board's controller,
+    and only the other can be written by. Two that run differently prove
+    neither.
     """
     better = known
     if other.running and other.updateable and known.updateable is False:
@@ -113,10 +106,10 @@ def _again(found: Found, known: Component, other: Component) -> None:
 def _running(shown: Fields) -> tuple[str | None, Standing]:
     """The version of an entry, and why it has none.
 
-    An entry that is Absent is a place for firmware, whatever version it has
-    (GB200: Absent, Critical, and the version of the last time). Its health
-    and its other states are its own: healthy machines have running versions
-    in entries that are UnavailableOffline (HPE Cray EX).
+    An entry that is Absent is a place for firmware, whatever version it has:
+    that may be the one of the last time. Its health and its other states are
+    its own: healthy machines have running versions in entries that are
+    UnavailableOffline.
     """
     if absent(shown):
         return None, Standing.ABSENT
@@ -134,9 +127,9 @@ def _by_words(found: Found, shown: Fields, kind: str) -> str | None:
     the one firmware that its kind is about.
     """
     text = shown.text('Id') or last(shown.uri)
-    for of, pattern, name in generic.WORDS:
-        if of == kind and re.search(pattern, text, re.I):
-            return name
+    for word in (w for v in registry.vendors() for w in v.component_words):
+        if word.kind == kind and re.search(word.pattern, text, re.I):
+            return word.component
     if '/Systems/' in found.uri and '/Processors/' not in found.uri and (
             '/PCIeDevices/' not in found.uri):
         return None
@@ -153,11 +146,12 @@ def _next_name(found: Found, base: str) -> str:
 
 def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
     """Whether an entry would show a waiting version, and which it shows."""
-    slot = shown.part('Oem', 'Nvidia', 'InactiveFirmwareSlot')
-    if slot.doc:
-        state = slot.word('FirmwareState', known=_SLOT_STATES)
-        waits = slot.text('Version') if state in _WAITING else None
-        return True, None if waits == running else waits
+    for row in (s for v in registry.vendors() for s in v.slots):
+        slot = shown.part(*row.inactive)
+        if slot.doc:
+            state = slot.word(row.state, known=row.waiting | row.others)
+            waits = slot.text(row.version) if state in row.waiting else None
+            return True, None if waits == running else waits
     if shown.has('Staged'):
         # SoftwareInventory v1.12 tells that something waits, not what.
         return False, None
@@ -167,7 +161,9 @@ def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
 def _more(found: Found, entry: Entry) -> None:
     """What a vendor's entry tells of the device itself."""
     software = entry.shown.text('SoftwareId')
-    if software and re.fullmatch(generic.PSID, software):
+    if software and any(
+            v.parameter_set and re.fullmatch(v.parameter_set, software)
+            for v in registry.vendors()):
         found.psid = software
     quirks = entry.quirks
     if quirks is None:

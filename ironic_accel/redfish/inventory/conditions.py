@@ -15,9 +15,8 @@
 Status.Conditions (Resource v1.11) tells what requires attention "in this or
 a related resource"; OriginOfCondition is there where another one caused it,
 and ConditionInRelatedResource (Base message registry) rolls up what others
-have. A Condition of the device's own is a witness beside Health: NVIDIA's
-bmcweb shows a processor whose Health is OK and whose firmware it calls
-Critical (recorded tree of a GB200 NVL).
+have. A Condition of the device's own is a witness beside Health: a processor
+whose Health is OK may have firmware that a Condition calls Critical.
 """
 
 from __future__ import annotations
@@ -70,8 +69,8 @@ def worst(shown: Fields, own: Collection[str]) -> tuple[str | None, bool]:
 
 
 def word(value: object) -> str | None:
-    """A word of Resource.Health, however it is capitalised ("Ok" in trees
-    of older iDRACs); None where it is none."""
+    """A word of Resource.Health, however it is capitalised; None where it
+    is none."""
     return next((h for h in HEALTH if isinstance(value, str)
                  and value.lower() == h.lower()), None)
 

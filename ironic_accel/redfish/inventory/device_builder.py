@@ -207,7 +207,7 @@ def location(shown: Fields) -> str | None:
     A PCIeDevice has it below Slot (PCIeDevice v1.9).
     """
     for at in (('Location',), ('Slot', 'Location')):
-        # HPE's and others' own resources have a text there.
+        # Vendors' own resources may have a text there.
         if at == ('Location',) and isinstance(shown.doc.get('Location'), str):
             continue
         label = shown.text(*at, 'PartLocation', 'ServiceLabel')

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import re
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish.client.json_document import Fields
@@ -35,6 +36,7 @@ from ironic_accel.redfish.inventory import processor_kinds
 from ironic_accel.redfish.inventory.topology import is_dpu
 from ironic_accel.redfish.inventory.topology import Scope
 from ironic_accel.redfish.inventory import versions
+from ironic_accel.redfish.vendors import registry
 
 #: ChassisType of a Chassis that may be one card and nothing else.
 _CARDS = frozenset({'Card', 'Module', 'Component', 'Expansion'})
@@ -171,7 +173,9 @@ def _dpus(scope: Scope) -> Iterator[Found]:
 
 def _dpu_systems(scope: Scope) -> list[Fields]:
     systems = list(scope.dpus)
-    if is_dpu(scope.system) or last(scope.system.uri) == 'Bluefield':
+    if is_dpu(scope.system) or any(
+            v.dpu and re.fullmatch(v.dpu, last(scope.system.uri))
+            for v in registry.vendors()):
         systems.append(scope.system)
     return systems
 
@@ -223,8 +227,8 @@ def _is_of(chassis: Fields, dpu: Found) -> bool:
 def _is_nameless(adapter: Fields) -> bool:
     """Whether an adapter is no card that anybody could name.
 
-    A BlueField's own BMC shows the network side of the card so, once for
-    each of its Chassis (recorded tree of a BlueField-3, BMC 24.10).
+    The own BMC of a DPU shows the network side of the card so, once for each
+    of its Chassis.
     """
     return not any(adapter.text(name) for name in (
         'Model', 'SerialNumber', 'PartNumber', 'SKU')) and not any(

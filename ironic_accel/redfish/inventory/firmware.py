@@ -35,9 +35,9 @@ from ironic_accel.redfish.inventory.device_builder import ADDITIONAL
 from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.topology import Scope
-from ironic_accel.redfish import vendors
-from ironic_accel.redfish.vendors.base import FirmwareRule
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors import registry
 
 
 def kind_of(found: Found, catalog: Catalog) -> str:
@@ -141,11 +141,14 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 def _entry(shown: Fields, quirks: Iterable[Quirks]) -> Entry:
     name = shown.text('Id') or last(shown.uri)
-    for quirk in (*quirks, *vendors.ANYWHERE):
-        for rule in quirk.firmware:
-            match = re.fullmatch(rule.pattern, name)
-            if match:
-                return Entry(shown, rule, match, quirk)
+    rows: list[tuple[Quirks | None, FirmwareRule]] = [
+        (quirk, rule) for quirk in quirks for rule in quirk.firmware]
+    rows += [(None, rule) for vendor in registry.vendors()
+             for rule in vendor.entries]
+    for quirk, rule in rows:
+        match = re.fullmatch(rule.pattern, name)
+        if match:
+            return Entry(shown, rule, match, quirk)
     return Entry(shown, None, None, None)
 
 
@@ -200,7 +203,7 @@ def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
     there = [d for d in parts if wanted in d.uri]
     if rule.by == 'rot':
         return _guarded(at, scope, there)
-    if rule.by == 'fqdd':
+    if rule.by == 'port':
         there = [d for d in there if at == last(d.uri)
                  or at.startswith(f'{last(d.uri)}-')]
     else:
@@ -228,8 +231,8 @@ def _guarded(rot: str, scope: Scope, adapters: list[Found]) -> Found | None:
     if len(guards) != len(here) or any(
             last(u).rsplit('_', 1)[0] == rot.rsplit('_', 1)[0]
             for u in scope.lost_chassis):
-        # A GB200's two cards of a board have one between them; and one that
-        # is not read may be another one of this card.
+        # Two cards of a board may have one between them; and one that is not
+        # read may be another one of this card.
         return None
     return here[guards.index(rot)]
 
@@ -248,11 +251,13 @@ def _bare_board(entry: Entry, scope: Scope, devices: list[Found]
     board = next((d for d in devices if d.hint == 'baseboard'), None)
     if board is None:
         board = Found(entry.shown.uri, 'baseboard', entry.shown)
-        fields = (entry.shown.text('SoftwareId') or '').split(':')
-        board.model = version.clean(fields[1]) if len(fields) > 1 else None
+        told = re.fullmatch(rule.board or '',
+                            entry.shown.text('SoftwareId') or '')
+        if rule.board and told:
+            board.model = version.clean(told['model'])
+            board.vendor = told['vendor']
         board.board = board.model
-        board.vendor = ((board.model or '').split('.')[0]
-                        or entry.shown.text('Manufacturer'))
+        board.vendor = board.vendor or entry.shown.text('Manufacturer')
         board.location = last(scope.system.uri)
         devices.append(board)
     return board

@@ -78,7 +78,7 @@ def _of(reader: Reader, about: str, adapter: Fields) -> Iterator[str]:
         reader.note(uri, spoils)
     if told or lost or not adapter.parts('Controllers'):
         # Where no controller is told of, the ports have no addresses either
-        # (seen on a GB300): a request for nothing.
+        # (as seen on real BMCs): a request for nothing.
         return
     for shown in reader.members(adapter.link('Ports')):
         for mac in shown.texts('Ethernet', 'AssociatedMACAddresses'):

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.read_failures import part
@@ -21,19 +23,22 @@ from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory.device_builder import status
 from ironic_accel.redfish.inventory.device_builder import worse
+from ironic_accel.redfish.vendors.device_rows import MemoryFlags
+from ironic_accel.redfish.vendors import registry
 
 
 def learn(reader: Reader, found: list[Found]) -> None:
-    """Let what the memory of NVIDIA's GPUs says count for the GPU.
+    """Let what the memory of GPUs says count for the GPU.
 
-    Processor.Links.Memory names it (Processor v1.8). A row that could not
-    be remapped is critical, one that waits for a reset a warning
-    (NvidiaMemory v1.0.0, RowRemappingFailed and RowRemappingPending, as
-    HGX baseboards show them). Good memory says nothing of the GPU's other
-    parts.
+    Processor.Links.Memory names it (Processor v1.8). It is asked where a
+    vendor's table says what its memory tells. Good memory says nothing of
+    the GPU's other parts.
     """
+    rows = {f.uri: [r for v in registry.vendors() for r in v.memory
+                    if re.fullmatch(r.maker, f.vendor or '', re.I)]
+            for f in found if f.hint == 'gpu'}
     linked = {f.uri: f.shown.links('Links', 'Memory') for f in found
-              if f.hint == 'gpu' and (f.vendor or '').lower() == 'nvidia'}
+              if rows.get(f.uri)}
     if reader.expands:
         # One request for all of a baseboard's.
         for collection in dict.fromkeys(
@@ -44,17 +49,19 @@ def learn(reader: Reader, found: list[Found]) -> None:
         for uri in linked.get(one.uri, ()):
             memory = reader.read(uri, spoils=part(one.uri, 'health'))
             if memory is not None:
-                _count(one, memory)
+                _count(one, memory, rows[one.uri])
 
 
-def _count(found: Found, memory: Fields) -> None:
+def _count(found: Found, memory: Fields, rows: list[MemoryFlags]) -> None:
     shown = Found(memory.uri, None, memory)
     status(shown, memory)
     if 'health' in shown.unread:
         found.unread.add('health')
-    oem = memory.part('Oem', 'Nvidia')
-    for said in (shown.health,
-                 'Critical' if oem.flag('RowRemappingFailed') else None,
-                 'Warning' if oem.flag('RowRemappingPending') else None):
+    told = [shown.health]
+    for row in rows:
+        own = memory.part(*row.path)
+        told += ['Critical' for name in row.critical if own.flag(name)]
+        told += ['Warning' for name in row.warning if own.flag(name)]
+    for said in told:
         if said not in (None, 'OK'):
             found.health = worse(found.health, said)

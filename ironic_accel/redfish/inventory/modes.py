@@ -13,16 +13,15 @@
 """Modes out of band: where each is read, and where and how it is written.
 
 Sources: DMTF Processor v1.22 (MemorySummary.ECCModeEnabled, the FPGA
-object), NetworkAdapter v1.14 (SRIOVEnabled), Settings v1.4; NVIDIA bmcweb
-(``Oem.Nvidia`` of Processor and its settings object: MIGModeEnabled is
-patched on the Processor itself, the others on the settings object);
-NVIDIA BlueField BMC documentation (``Mode`` and ``Mode.Set``).
+object), NetworkAdapter v1.14 (SRIOVEnabled), Settings v1.4; the vendors'
+tables for modes of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 from typing import Any
 
 from ironic_accel.model.catalog import Catalog
@@ -34,51 +33,43 @@ from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import Found
-
-Path = tuple[str | int, ...]
+from ironic_accel.redfish.vendors.mode_rows import BiosMode
+from ironic_accel.redfish.vendors.mode_rows import FlagPairMode
+from ironic_accel.redfish.vendors.mode_rows import LinkedMode
+from ironic_accel.redfish.vendors.mode_rows import ModeRow
+from ironic_accel.redfish.vendors.mode_rows import Path
+from ironic_accel.redfish.vendors.mode_rows import PropertyMode
+from ironic_accel.redfish.vendors import registry
 
 _WORDS = {True: 'enabled', False: 'disabled'}
-_CC = ('Oem', 'Nvidia', 'CCModeEnabled')
-_CC_DEV = ('Oem', 'Nvidia', 'CCDevModeEnabled')
 _SRIOV = ('ControllerCapabilities', 'VirtualizationOffload', 'SRIOV',
           'SRIOVEnabled')
-_DPU_WORDS = {'DpuMode': 'dpu', 'NicMode': 'nic'}
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
-    """One property that is a mode.
-
-    :ivar path: the property.
-    :ivar settings: whether it is written on, and pending in, the settings
-        object.
-    :ivar number: whether the value is a number and not a switch.
-    """
-
-    kinds: tuple[str, ...]
-    name: str
-    path: Path
-    settings: bool
-    number: bool = False
-
-
-ROWS = (
-    Row(('gpu',), 'ecc', ('MemorySummary', 'ECCModeEnabled'), True),
-    Row(('gpu',), 'mig', ('Oem', 'Nvidia', 'MIGModeEnabled'), False),
-    Row(('gpu',), 'egm', ('Oem', 'Nvidia', 'EGMModeEnabled'), True),
-    Row(('nic', 'dpu'), 'sriov', ('Controllers', 0, *_SRIOV), True),
-    Row(('fpga',), 'virtual-functions', ('FPGA', 'PCIeVirtualFunctions'),
-        True, number=True),
-    Row(('fpga',), 'host-programming', ('FPGA', 'ProgrammableFromHost'),
-        True),
+#: Modes that are properties of the standard.
+ROWS: tuple[ModeRow, ...] = (
+    PropertyMode(('gpu',), 'ecc', ('MemorySummary', 'ECCModeEnabled'), True),
+    PropertyMode(('nic', 'dpu'), 'sriov', ('Controllers', 0, *_SRIOV), True),
+    PropertyMode(('fpga',), 'virtual-functions',
+                 ('FPGA', 'PCIeVirtualFunctions'), True, number=True),
+    PropertyMode(('fpga',), 'host-programming',
+                 ('FPGA', 'ProgrammableFromHost'), True),
 )
 
 
-#: BIOS attributes that are modes.
-ATTRIBUTES = frozenset({'NicMode'})
+@functools.lru_cache(maxsize=1)
+def _rows() -> tuple[ModeRow, ...]:
+    """The rows of the standard, then those of the vendors."""
+    return (*ROWS, *(r for v in registry.vendors() for r in v.modes))
 
-#: Modes that some BMC can set, by any of the ways in this module.
-NAMES = frozenset({'cc', 'mode'} | {row.name for row in ROWS})
+
+def names() -> frozenset[str]:
+    """Modes that some BMC can set."""
+    return frozenset(row.name for row in _rows())
+
+
+def attributes() -> frozenset[str]:
+    """BIOS attributes that are modes."""
+    return frozenset(r.attribute for r in _rows() if isinstance(r, BiosMode))
 
 
 def settings_uri(shown: Fields) -> str | None:
@@ -94,31 +85,38 @@ def settings_target(shown: Fields) -> str | None:
 def read(reader: Reader, found: Found, kind: str, catalog: Catalog,
          product: str | None, vendor: str | None) -> tuple[Mode, ...]:
     """The modes that a device has, with their pending values."""
-    out: list[Mode] = []
-    shown = found.shown
-    rows = [r for r in ROWS if kind in r.kinds
-            and _known(shown, r.path)]
-    has_cc = kind == 'gpu' and _known(shown, _CC)
+    rows = [r for r in _rows() if kind in r.kinds]
+    own = [r for r in rows if isinstance(r, PropertyMode | FlagPairMode)
+           and _known(found.shown, r.path)]
+    kept = [r for r in own if isinstance(r, FlagPairMode) or r.settings]
     waiting = None
-    if any(r.settings for r in rows) or has_cc:
-        waiting = reader.read(settings_uri(shown), spoils=part(
-            found.uri, *(f'mode:{r.name}' for r in rows if r.settings),
-            *(('mode:cc',) if has_cc else ())))
+    if kept:
+        waiting = reader.read(settings_uri(found.shown), spoils=part(
+            found.uri, *(f'mode:{r.name}' for r in kept)))
+    out: dict[str, Mode] = {}
     for row in rows:
-        now = _value(shown, row)
-        soon = _value(waiting, row) if waiting and row.settings else None
-        out.append(Mode(row.name, now, None if soon == now else soon,
-                        uri=found.uri, standing=_standing(
-                            found, row.name, now, shown, row.path)))
-    if has_cc:
-        now, soon = _cc(shown), _cc(waiting) if waiting else None
-        out.append(Mode('cc', now, None if soon == now else soon,
-                        uri=found.uri, standing=_standing(
-                            found, 'cc', now, shown, _CC)))
-    if kind == 'dpu':
-        out += _dpu(reader, found)
+        mode = None
+        if row.name in out:
+            continue
+        if isinstance(row, LinkedMode):
+            mode = _linked(reader, found, row)
+        elif isinstance(row, BiosMode):
+            mode = _bios(reader, found, row)
+        elif row in own:
+            soon = (_value(waiting, row) if waiting and row in kept else None)
+            mode = _mode(found, row, found.shown, row.path, soon)
+        if mode is not None:
+            out[row.name] = mode
     return tuple(_with_facts(m, kind, catalog, product, vendor)
-                 for m in out)
+                 for m in out.values())
+
+
+def _mode(found: Found, row: ModeRow, shown: Fields, path: Path,
+          soon: Value | None) -> Mode:
+    """One mode as a resource shows it."""
+    now = _value(shown, row)
+    return Mode(row.name, now, None if soon == now else soon, uri=shown.uri,
+                standing=_standing(found, row.name, now, shown, path))
 
 
 def _standing(found: Found, name: str, value: Value | None, shown: Fields,
@@ -142,51 +140,66 @@ def _known(shown: Fields, path: Path) -> bool:
     return isinstance(value, Mapping) and path[-1] in value
 
 
-def _value(shown: Fields, row: Row) -> Value | None:
+def _value(shown: Fields, row: ModeRow) -> Value | None:
+    """The value of a mode on the resource that shows it."""
+    if isinstance(row, FlagPairMode):
+        on, form = shown.flag(*row.path), shown.flag(*row.form)
+        if form:
+            return row.words[2]
+        return None if on is None else row.words[on]
+    if isinstance(row, LinkedMode | BiosMode):
+        path = _word_path(row)
+        # An empty text is no value, and no wrong one.
+        word = (shown.word(*path, known=row.words)
+                if isinstance(row, BiosMode) or shown.doc.get(row.property)
+                else None)
+        return row.words[word] if word else None
     if row.number:
         return shown.number(*row.path)
     flag = shown.flag(*row.path)
     return None if flag is None else _WORDS[flag]
 
 
-def _cc(shown: Fields) -> str | None:
-    """Confidential computing: devtools is a form of on."""
-    on, tools = shown.flag(*_CC), shown.flag(*_CC_DEV)
-    if tools:
-        return 'devtools'
-    if on is None:
+def _word_path(row: LinkedMode | BiosMode) -> tuple[str, ...]:
+    return ((row.property,) if isinstance(row, LinkedMode)
+            else ('Attributes', row.attribute))
+
+
+def _linked(reader: Reader, found: Found, row: LinkedMode) -> Mode | None:
+    """A mode on a resource that the device links to."""
+    shown = reader.read(found.shown.link(*row.link),
+                        spoils=part(found.uri, f'mode:{row.name}'))
+    if shown is None or not shown.knows(row.property):
         return None
-    return 'on' if on else 'off'
+    mode = _mode(found, row, shown, (row.property,), None) if shown.doc.get(
+        row.property) else Mode(row.name, None, uri=shown.uri,
+                                standing=Standing.UNTOLD)
+    return mode
 
 
-def _dpu(reader: Reader, found: Found) -> list[Mode]:
-    """The mode of a BlueField, on its own BMC."""
-    oem = found.shown.link('Oem', 'Nvidia')
-    fact = part(found.uri, 'mode:mode')
-    shown = reader.read(oem, spoils=fact)
-    if shown is not None and shown.knows('Mode'):
-        # An empty text is what a real one gave: unknown.
-        word = (shown.word('Mode', known=_DPU_WORDS)
-                if shown.doc.get('Mode') else None)
-        return [Mode('mode', _DPU_WORDS[word] if word else None,
-                     uri=shown.uri, standing=_standing(
-                         found, 'mode', word, shown, ('Mode',))
-                     if shown.doc.get('Mode') else Standing.UNTOLD)]
+def _bios(reader: Reader, found: Found, row: BiosMode) -> Mode | None:
+    """A mode that is a BIOS attribute of the System that the device is."""
+    fact = part(found.uri, f'mode:{row.name}')
     bios = reader.read(found.shown.link('Bios'), spoils=fact)
-    if bios is None or not bios.knows('Attributes', 'NicMode'):
-        return []
+    if bios is None or not bios.knows(*_word_path(row)):
+        return None
     waiting = reader.read(settings_uri(bios), spoils=fact)
-    now = _nic_mode(bios)
-    soon = _nic_mode(waiting) if waiting else None
-    return [Mode('mode', now, None if soon == now else soon, uri=bios.uri,
-                 standing=_standing(found, 'mode', now, bios,
-                                    ('Attributes', 'NicMode')))]
+    soon = _value(waiting, row) if waiting else None
+    return _mode(found, row, bios, _word_path(row), soon)
 
 
-def _nic_mode(bios: Fields) -> str | None:
-    """BlueField-2 has the mode as a BIOS attribute."""
-    word = bios.word('Attributes', 'NicMode', known=_DPU_WORDS)
-    return _DPU_WORDS[word] if word else None
+def _row_of(shown: Fields, name: str) -> ModeRow | None:
+    """The row of a mode on the resource that shows it."""
+    rows = [row for row in _rows() if row.name == name]
+    return next((r for r in rows if _shows(shown, r)), (*rows, None)[0])
+
+
+def _shows(shown: Fields, row: ModeRow) -> bool:
+    if isinstance(row, LinkedMode):
+        return shown.knows(row.property)
+    if isinstance(row, BiosMode):
+        return last(shown.uri) == 'Bios'
+    return _known(shown, row.path)
 
 
 def _with_facts(mode: Mode, kind: str, catalog: Catalog,
@@ -229,18 +242,11 @@ def shown_now(reader: Reader, uri: str, name: str) -> Shown | None:
     if settings is not None and waits is None:
         return None
     waiting = reader.fields(waits) if waits else None
-    if name == 'mode':
-        if not shown.knows('Mode'):
-            return Shown(_nic_mode(shown),
-                         _nic_mode(waiting) if waiting else None,
-                         waiting is None)
-        word = shown.word('Mode', known=_DPU_WORDS)
-        return Shown(_DPU_WORDS[word] if word else None, None, True)
-    if name == 'cc':
-        return Shown(_cc(shown), _cc(waiting) if waiting else None,
-                     waiting is None)
-    row = next(r for r in ROWS if r.name == name)
-    hides = waiting is None or not row.settings
+    row = _row_of(shown, name)
+    if row is None:
+        return None
+    hides = waiting is None or isinstance(row, LinkedMode) or (
+        isinstance(row, PropertyMode) and not row.settings)
     soon = None if hides or waiting is None else _value(waiting, row)
     return Shown(_value(shown, row), soon, hides)
 
@@ -259,13 +265,13 @@ def writes(shown: Fields, name: str, value: Value) -> list[Write] | str:
 
     :param shown: the resource of ``Mode.uri``, just read.
     """
-    if name == 'mode':
-        return _write_dpu(shown, value)
-    if name == 'cc':
-        return _write_cc(shown, value)
-    row = next((r for r in ROWS if r.name == name), None)
+    row = _row_of(shown, name)
     if row is None:
         return f'{name} cannot be set out of band'
+    if isinstance(row, LinkedMode | BiosMode):
+        return _write_word(shown, row, value)
+    if isinstance(row, FlagPairMode):
+        return _write_flags(shown, row, value)
     uri = settings_target(shown) if row.settings else None
     plain: Any = value
     if not row.number:
@@ -293,29 +299,33 @@ def _nest(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
     return body
 
 
-def _write_cc(shown: Fields, value: Value) -> list[Write] | str:
-    """CC and its developer mode must not be in one request (bmcweb)."""
+def _write_flags(shown: Fields, row: FlagPairMode, value: Value
+                 ) -> list[Write] | str:
+    """The two switches, each by a request of its own."""
     uri = settings_target(shown)
     if uri is None:
-        return 'cc: the processor has no settings object'
-    wanted = {'off': (False, False), 'on': (True, False),
-              'devtools': (None, True)}.get(str(value))
+        return f'{row.name}: the resource has no settings object'
+    off, on, form = row.words
+    wanted = {off: (False, False), on: (True, False),
+              form: (None, True)}.get(str(value))
     if wanted is None:
-        return f'cc: {value!r}: expected off, on or devtools'
+        return f'{row.name}: {value!r}: expected {off}, {on} or {form}'
     out = []
-    for path, flag in ((_CC_DEV, wanted[1]), (_CC, wanted[0])):
+    for path, flag in ((row.form, wanted[1]), (row.path, wanted[0])):
         if flag is not None and shown.flag(*path) != flag:
             out.append(Write('PATCH', uri, _nest(shown, path, flag)))
     return out
 
 
-def _write_dpu(shown: Fields, value: Value) -> list[Write] | str:
-    word = {w: k for k, w in _DPU_WORDS.items()}.get(str(value))
+def _write_word(shown: Fields, row: LinkedMode | BiosMode, value: Value
+                ) -> list[Write] | str:
+    word = {w: k for k, w in row.words.items()}.get(str(value))
     if word is None:
-        return f'mode: {value!r}: expected dpu or nic'
-    if last(shown.uri) == 'Bios':
+        return (f'{row.name}: {value!r}: expected '
+                f'{" or ".join(row.words.values())}')
+    if isinstance(row, BiosMode):
         return [Write('PATCH', settings_target(shown) or shown.uri,
-                      {'Attributes': {'NicMode': word}})]
-    action = shown.part('Actions', '#Mode.Set').target('target')
-    return [Write('POST', action or f'{shown.uri}/Actions/Mode.Set',
-                  {'Mode': word})]
+                      {'Attributes': {row.attribute: word}})]
+    action = shown.part('Actions', row.action).target('target')
+    return [Write('POST', action or f'{shown.uri}/Actions/'
+                  f'{row.action.removeprefix("#")}', {row.property: word})]

@@ -29,7 +29,7 @@ from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory import pcie
 from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.topology import Scope
-from ironic_accel.redfish.vendors.base import OemDevices
+from ironic_accel.redfish.vendors.device_rows import OemDevices
 
 #: PCI class and subclass (PCI Code and ID Assignment) to a kind.
 _CLASSES = {(0x12, None): 'ai', (0x10, None): 'crypto', (0x03, 0x02): 'gpu'}
@@ -67,7 +67,7 @@ def _cards(reader: Reader, row: OemDevices, chassis: Fields,
         if product is not None:
             kind = product.kind
         elif kind is None and function is not None:
-            kind = _class(function)
+            kind = _class(row, function)
         if kind in CARD_KINDS:
             card.hint = kind
             yield card
@@ -95,11 +95,9 @@ def _function(reader: Reader, row: OemDevices, shown: Fields, card: Found,
                                spoils=part(card.uri, 'identity'))
         if function is None:
             return None
-        card.pci = pcie.pci_ids([function.doc.get(name) for name in (
-            'VendorID', 'DeviceID', 'SubsystemVendorID',
-            'SubsystemDeviceID')], catalog)
-        numbers = [function.number(name) for name in (
-            'SegmentNumber', 'BusNumber', 'DeviceNumber', 'FunctionNumber')]
+        card.pci = pcie.pci_ids(
+            [function.doc.get(name) for name in row.pci_ids], catalog)
+        numbers = [function.number(name) for name in row.address]
         told = [n for n in numbers if n is not None and 0 <= n <= 0xffff]
         if len(told) == len(numbers):
             card.address = '{:04x}:{:02x}:{:02x}.{:x}'.format(*told)
@@ -107,8 +105,7 @@ def _function(reader: Reader, row: OemDevices, shown: Fields, card: Found,
     return None
 
 
-def _class(function: Fields) -> str | None:
-    code = function.number('ClassCode')
-    sub = function.number('SubclassCode')
+def _class(row: OemDevices, function: Fields) -> str | None:
+    code, sub = (function.number(name) for name in row.pci_class)
     return next((kind for (base, under), kind in _CLASSES.items()
                  if code == base and under in (None, sub)), None)

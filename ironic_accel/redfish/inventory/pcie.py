@@ -37,18 +37,12 @@ from ironic_accel.redfish.inventory.device_builder import location
 from ironic_accel.redfish.inventory.device_builder import status
 from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.topology import Scope
-from ironic_accel.redfish.vendors import generic
+from ironic_accel.redfish.vendors import pci_makers
+from ironic_accel.redfish.vendors import registry
 
 #: PCI Express generation (PCIeDevice.PCIeTypes) to GT/s per lane.
 _SPEEDS = {'Gen1': '2.5', 'Gen2': '5.0', 'Gen3': '8.0', 'Gen4': '16.0',
            'Gen5': '32.0', 'Gen6': '64.0'}
-
-#: Makers whose PCIeDevices are no accelerators: disks, their controllers,
-#: bridges, display chips of BMCs. They are worth no requests.
-_OTHERS = re.compile(
-    r'samsung|micron|kioxia|toshiba|hynix|western digital|wdc|seagate|solidigm'
-    r'|lsi|avago|aspeed|matrox|realtek|asmedia|renesas|plx|pmc|emulex|dell|'
-    r'microchip|adaptec|hgst|intel corporation nvme', re.I)
 
 #: PCIeFunction.DeviceClass (v1.7) and the class codes behind it (PCI Code
 #: and ID Assignment, 1.16) of what may be an accelerator.
@@ -58,22 +52,13 @@ _CODES = {'12': 'ai', '10': 'crypto', '0302': 'gpu'}
 #: Functions of one card that are asked for.
 _FUNCTIONS = 8
 
-#: Vendors whose display controllers are GPUs and no display chips.
-_GPUS = frozenset({'10de', '1002'})
-
-
-#: Ids of vendors beside those of the catalogue's (The PCI ID Repository):
-#: Broadcom, QLogic, Cisco, HPE, HP, Cray, Samsung, Chelsio, Solarflare.
-_VENDORS = frozenset({0x14e4, 0x1077, 0x1137, 0x1590, 0x103c, 0x17db,
-                      0x144d, 0x1425, 0x1924})
-
 
 def ids(function: Fields, catalog: Catalog) -> PciIds | None:
     """The ids of a PCIeFunction, or None where the vendor is not told.
 
-    Zeros are no ids. HPE's iLO writes them in decimal: those whose vendor id
-    is a vendor's in decimal only, or that are too large for hexadecimal, are
-    read so.
+    Zeros are no ids. Some services write them in decimal: those whose vendor
+    id is a vendor's in decimal only, or that are too large for hexadecimal,
+    are read so.
     """
     raw = [function.doc.get(name) for name in (
         'VendorId', 'DeviceId', 'SubsystemVendorId', 'SubsystemId')]
@@ -107,7 +92,8 @@ def _decimal(raw: list[object], catalog: Catalog) -> bool:
         return False
 
     def known(number: int) -> bool:
-        return number in _VENDORS or catalog.vendor(number) is not None
+        return (number in pci_makers.VENDOR_IDS
+                or catalog.vendor(number) is not None)
     return known(int(vendor)) and not known(int(vendor, 16))
 
 
@@ -165,9 +151,9 @@ def _learn_functions(reader: Reader, found: Found, functions: list[str],
                      catalog: Catalog) -> Fields | None:
     """Learn ids, address and health of a card from its functions.
 
-    Lenovo's XCC gives each function a Status of its own (recorded tree of a
-    ThinkSystem with eight L40). A network card's functions are its ports,
-    and are asked no further than the first; the State of one is a port's.
+    Each function may have a Status of its own. A network card's functions
+    are its ports, and are asked no further than the first; the State of one
+    is a port's.
 
     :returns: the first function that was read.
     """
@@ -210,8 +196,8 @@ def scan(reader: Reader, scope: Scope, known: list[Found],
 
     :param settled: whether every other resource that is there was seen.
         Otherwise a PCIeDevice without a serial number may be a card whose
-        own resource hides while the host is off (iDRAC), and under another
-        identity the card would be there twice.
+        own resource hides while the host is off, and under another identity
+        the card would be there twice.
     """
     if not all(q.scan_pcie for q in scope.quirks):
         return []
@@ -221,7 +207,8 @@ def scan(reader: Reader, scope: Scope, known: list[Found],
         if absent(device):
             continue
         maker = device.text('Manufacturer')
-        if maker and catalog.vendor(maker) is None and _OTHERS.search(maker):
+        if maker and catalog.vendor(maker) is None and (
+                pci_makers.OTHERS.search(maker)):
             continue
         shown, hint = _found(reader, device, catalog)
         if same(shown, known + new) or not (settled or shown.serial):
@@ -237,7 +224,7 @@ def scan(reader: Reader, scope: Scope, known: list[Found],
 def _alias(uri: str, others: Iterable[str]) -> bool:
     """Whether a PCIeDevice is listed by its other path.
 
-    An iDRAC has each below its System and below its Chassis.
+    Some services have each below its System and below its Chassis.
     """
     end = uri.rsplit('/', 1)[-1]
     return any(uri == o or (o.rsplit('/', 1)[-1] == end
@@ -283,7 +270,7 @@ def _found(reader: Reader, device: Fields, catalog: Catalog
     shown = Found(device.uri, None, device)
     common(shown, device, needed=False)
     shown.model = shown.model or device.text('Name')
-    shown.vendor = shown.vendor or generic.maker(device)
+    shown.vendor = shown.vendor or _oem_maker(device)
     shown.own.add(device.uri)
     shown.tells(device, device.text('FirmwareVersion'))
     shown.link = link(device.part('PCIeInterface'))
@@ -292,6 +279,12 @@ def _found(reader: Reader, device: Fields, catalog: Catalog
     function = _learn_functions(reader, shown, functions, catalog)
     return shown, (None if function is None
                    else _kind(function, shown, catalog))
+
+
+def _oem_maker(device: Fields) -> str | None:
+    """The maker of a card as a vendor's own properties tell it."""
+    return next((m for v in registry.vendors() for at in v.makers
+                 if (m := device.text(*at)) is not None), None)
 
 
 def _kind(function: Fields, shown: Found, catalog: Catalog) -> str | None:
@@ -304,9 +297,10 @@ def _kind(function: Fields, shown: Found, catalog: Catalog) -> str | None:
                 return kind
     word = function.doc.get('DeviceClass')
     vendor = shown.pci.vendor_id if shown.pci else None
+    gpus = dict(g for v in registry.vendors() for g in v.display_gpus)
     if word == 'DisplayController' and (
-            vendor in _GPUS or (vendor is None and catalog.vendor(
-                shown.vendor) in ('nvidia', 'amd'))):
+            vendor in gpus or (vendor is None and catalog.vendor(
+                shown.vendor) in gpus.values())):
         return 'gpu'
     return _CLASSES.get(word) if isinstance(word, str) else None
 

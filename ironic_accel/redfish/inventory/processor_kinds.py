@@ -27,6 +27,7 @@ from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory.device_builder import listed
 from ironic_accel.redfish.inventory.device_builder import PROCESSOR_KINDS
 from ironic_accel.redfish.inventory import products
+from ironic_accel.redfish.vendors import registry
 
 #: Processor.ProcessorType (v1.22) to a first guess at the kind; None is no
 #: device of ours.
@@ -35,10 +36,11 @@ _PROCESSORS = {
     'DSP': None, 'Core': None, 'Thread': None, 'Partition': None,
     'OEM': None}
 
-#: What Ids of Processors say, where their type is not told.
-_IDS = ((re.compile(r'GPU|Video|Accelerator|OAM|SXM', re.I), 'gpu'),
-        (re.compile(r'FPGA', re.I), 'fpga'),
-        (re.compile(r'CPU|Socket|Core|Thread', re.I), None))
+#: What Ids of Processors say, where their type is not told, and no vendor's
+#: table knows them.
+_IDS: tuple[tuple[str, str | None], ...] = (
+    (r'GPU|Accelerator|OAM', 'gpu'), (r'FPGA', 'fpga'),
+    (r'CPU|Socket|Core|Thread', None))
 
 #: Processor.InstructionSet of processors that run the host.
 _CPU_SETS = ('x86', 'x86-64', 'IA-64', 'ARM-A32', 'ARM-A64', 'MIPS32',
@@ -82,7 +84,9 @@ def _guess(uri: str, others: list[Fields]) -> str | None:
     types = {o.text('ProcessorType') for o in others
              if stem(o.uri) == stem(uri) and o.uri != uri}
     kinds = {_PROCESSORS[t] for t in types if t in _PROCESSORS}
-    named = next(((k,) for p, k in _IDS if p.search(last(uri))), None)
+    rows = (*(r for v in registry.vendors() for r in v.processor_ids), *_IDS)
+    named = next(((kind,) for pattern, kind in rows
+                  if re.search(pattern, last(uri), re.I)), None)
     if named is not None:
         return named[0]
     # Numbers alone name processors of all types in one row.

@@ -24,15 +24,8 @@ import re
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import PciIds
-
-#: The chip's part number, which begins with its PCI device id (``2330-885-A1``
-#: of an H100 in the tree of a Supermicro SYS-821GE-TNHR, and as nvidia-smi
-#: prints "GPU Part Number").
-_CHIP = re.compile(r'([0-9A-Fa-f]{4})-[0-9A-Za-z]{3}-[A-Z][0-9]')
-
-#: What stands before a model's name, or does not.
-_BEFORE = {'nvidia': ('NVIDIA ',), 'amd': ('AMD ', 'AMD Instinct '),
-           'intel': ('Intel(R) ', 'Intel(R) Data Center GPU ')}
+from ironic_accel.redfish.vendors.device_rows import ProductNames
+from ironic_accel.redfish.vendors import registry
 
 
 def identify(catalog: Catalog, hint: str | None, vendor: str | None,
@@ -50,11 +43,18 @@ def identify(catalog: Catalog, hint: str | None, vendor: str | None,
         found = catalog.identify(hint, vendor, name, None, None)
         if found is not None:
             return found
-    chip = _CHIP.fullmatch((part_number or '').strip())
-    if chip and pci is None and word in ('nvidia', None):
-        return catalog.identify(hint, vendor, None, PciIds(
-            '10de', chip[1].lower()), None)
+    for row in _rows():
+        chip = re.fullmatch(row.part_number or '', (part_number or '').strip())
+        if row.part_number and chip and pci is None and (
+                word in (row.vendor, None)):
+            # The chip's part number begins with its PCI device id.
+            return catalog.identify(hint, vendor, None, PciIds(
+                row.pci_vendor, chip[1].lower()), None)
     return None
+
+
+def _rows() -> list[ProductNames]:
+    return [row for vendor in registry.vendors() for row in vendor.products]
 
 
 def _names(catalog: Catalog, word: str | None, model: str | None
@@ -62,7 +62,8 @@ def _names(catalog: Catalog, word: str | None, model: str | None
     """Other ways in which a model's name is written."""
     if not model:
         return
-    for before in _BEFORE.get(word or '', ()):
+    for before in (p for row in _rows() if row.vendor == word
+                   for p in row.prefixes):
         yield f'{before}{model}'
     first, _, rest = model.partition(' ')
     if rest and catalog.vendor(first) is not None:

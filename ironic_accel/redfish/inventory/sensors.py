@@ -15,7 +15,7 @@
 Read from the resources that belong to a device: ``EnvironmentMetrics``
 (Redfish EnvironmentMetrics 1.3: TemperatureCelsius and PowerWatts are sensor
 excerpts with a Reading), ``ProcessorMetrics`` (1.6: CacheMetricsTotal; 1.2,
-as an iDRAC has it: TemperatureCelsius and ConsumedPowerWatt as plain numbers)
+TemperatureCelsius and ConsumedPowerWatt as plain numbers)
 and ``MemoryMetrics`` (1.7: LifeTime) of a Processor's MemorySummary.
 """
 

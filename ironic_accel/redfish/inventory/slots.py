@@ -13,8 +13,7 @@
 """Where cards sit that do not say so themselves.
 
 ``PCIeSlots`` of a Chassis (v1.4) tells which PCIeDevice is in which slot;
-services whose PCIeDevice is older than v1.9 tell it nowhere else (recorded
-trees of a Supermicro SYS-821GE-TNHR and a DGX H100).
+services whose PCIeDevice is older than v1.9 tell it nowhere else.
 """
 
 from __future__ import annotations
@@ -59,5 +58,5 @@ def _slot(reader: Reader, listed: str, card: Found) -> str | None:
     places = {place for slot in shown.parts('Slots')
               if card.claimed & set(slot.links('Links', 'PCIeDevice'))
               and (place := location(slot)) is not None}
-    # A riser lists its cards in each of its slots (Lenovo's XCC).
+    # A riser may list its cards in each of its slots.
     return places.pop() if len(places) == 1 else None

@@ -13,11 +13,10 @@
 """What waits for the next reset of the host, whoever staged it.
 
 Jobs and tasks by their states (``task_states``); firmware that entries show
-to wait and that is no component of a device here (NVIDIA bmcweb,
-InactiveFirmwareSlot); BIOS attributes whose settings object has other values
-than the BIOS (Settings v1.4: applied at the next reset). An iDRAC applies
-such values by a job alone, which stands in its list of jobs (Dell's
-iDRAC-Redfish-Scripting, SetBiosAttributesREDFISH.py creates one).
+to wait and that is no component of a device here; BIOS attributes whose
+settings object has other values than the BIOS (Settings v1.4: applied at the
+next reset), but for services that apply such values by a job alone, which
+stands in their list of jobs.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ from ironic_accel.redfish.inventory import components
 from ironic_accel.redfish.inventory import modes
 from ironic_accel.redfish.inventory import system_state
 from ironic_accel.redfish.inventory import task_states
-from ironic_accel.redfish.inventory.task_states import Phase
 from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.vendors.task_rows import Phase
 
 #: What jobs and tasks that write firmware call themselves.
 _UPDATES = re.compile(r'firmware|update', re.I)
@@ -70,7 +69,7 @@ def find(reader: Reader, scope: Scope, doing: Activity,
             # Slots change at a cut of the board's power.
             yield Waiting('firmware', entry.uri,
                           f'{last(entry.uri)} {waits}', Effect.AUX_CYCLE)
-    if not any(q.jobs for q in scope.quirks):
+    if not any(q.bios_by_job for q in scope.quirks):
         bmc, key = reader.address, f'{scope.system.uri} bios'
         found = history.recall(bmc, key, _YOUNG)
         if found is None:
@@ -82,8 +81,8 @@ def find(reader: Reader, scope: Scope, doing: Activity,
 def _tasks(doing: Activity, reset: str | None) -> Iterator[Waiting]:
     """Tasks and jobs that wait for a reset.
 
-    One at 100 % that is older than the last reset has had it: an iDRAC may
-    never mark such a job as completed (issue 266 of its scripts).
+    One at 100 % that is older than the last reset has had it: some services
+    never mark such a job as completed.
     """
     for task in doing.shown:
         if task_states.phase(task.doc) is not Phase.WAITING:
@@ -112,7 +111,7 @@ def _bios(reader: Reader, system: Fields) -> Iterator[Waiting]:
     if not isinstance(now, dict) or not isinstance(soon, dict):
         return
     changed = [name for name, value in soon.items()
-               if name not in modes.ATTRIBUTES and name in now
+               if name not in modes.attributes() and name in now
                and _differs(now[name], value)]
     if changed:
         names = ', '.join(f'{n} {str(soon[n])[:40]}'

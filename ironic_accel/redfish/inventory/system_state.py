@@ -22,6 +22,7 @@ from ironic_accel.model.device import Busy
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.vendors import registry
 
 Power = Literal['on', 'off', 'unknown']
 
@@ -45,10 +46,6 @@ _BOOTED = frozenset({
 #: What is said where only a second look tells that a tree has settled.
 UNTOLD = ('the BMC does not tell when the host was last reset: another look '
           'that shows the same, {:g} s later, settles it')
-
-#: NVIDIA bmcweb, BackgroundCopyStatus.
-_COPYING = frozenset({'Pending', 'InProgress'})
-_COPY_STATES = _COPYING | {'Completed', 'Failed', 'Unknown'}
 
 
 def power(system: Fields) -> Power:
@@ -130,9 +127,10 @@ def _stage(system: Fields) -> str | None:
 
 def copies(scope: Scope) -> Iterator[Busy]:
     """Background copies that are under way."""
+    rows = [row for vendor in registry.vendors() for row in vendor.copies]
     for chassis in scope.chassis.values():
-        state = chassis.word('Oem', 'Nvidia', 'BackgroundCopyStatus',
-                             known=_COPY_STATES)
-        if state in _COPYING:
-            yield Busy('background-copy', chassis.uri,
-                       f'{chassis.uri}: background copy {state}')
+        for row in rows:
+            state = chassis.word(*row.state, known=row.going | row.others)
+            if state in row.going:
+                yield Busy('background-copy', chassis.uri,
+                           f'{chassis.uri}: background copy {state}')

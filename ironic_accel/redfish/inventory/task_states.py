@@ -13,88 +13,40 @@
 """What the states of tasks and jobs mean: one table for readers and polls.
 
 Sources: DMTF Task v1.7 (``TaskState``) and Job v1.2 (``JobState``), by the
-long descriptions of their values; Dell's DellJob v1.2.0, whose schema an
-iDRAC serves (``JobState``), and Dell's iDRAC-Redfish-Scripting, issues 32 (a
-job that is scheduled is executed at the next reset of the server) and 266
-(a job at 100 % says "server reboot pending" and is never marked completed).
+long descriptions of their values; the vendors' tables for what is their own.
 
 Two kinds of entry are no work at all, and stand there for good: a schedule
-that is not set (Job v1.0, Schedule: Lenovo's XCC lists PowerOff, PowerOn and
-Restart as Suspended jobs with an empty one), and a slot for a task that
-nobody has begun (Cisco's CIMC: TaskState New with ``NA`` in its own state).
-A schedule that is set is something that the BMC will do by itself, whenever
-that is: as good as going.
+that is not set (Job v1.0, Schedule), and a slot for a task that nobody has
+begun. A schedule that is set is something that the BMC will do by itself,
+whenever that is: as good as going.
 
-A state that is not in the table, or not told, is not over. iDRAC's tasks
-tell its own state beside the standard one (sushy 5.14,
-``oem/dell/constants.py``): where the two differ the graver counts.
+A state that is not in the table, or not told, is not over. Where a task tells
+a state of the vendor's beside the standard one and the two differ, the graver
+counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-import enum
+import functools
 import re
 from typing import Any
 
-
-class Phase(enum.StrEnum):
-    """What a task or job does now, as far as others are concerned."""
-
-    #: It works, or goes on by itself: the box is busy.
-    GOING = 'going'
-    #: Its work is written and waits for a host reset: the box is idle, and
-    #: the reset that activates it is allowed.
-    WAITING = 'waiting'
-    #: It runs for as long as its service does (a stream of telemetry).
-    SERVING = 'serving'
-    #: It is over, well or badly.
-    OVER = 'over'
-    #: Nobody can tell: as good as going.
-    UNKNOWN = 'unknown'
+from ironic_accel.redfish.vendors import registry
+from ironic_accel.redfish.vendors.task_rows import Phase
+from ironic_accel.redfish.vendors.task_rows import STANDARD
+from ironic_accel.redfish.vendors.task_rows import TaskRows
+from ironic_accel.redfish.vendors.task_rows import TaskState
+from ironic_accel.redfish.vendors.task_rows import UnstartedTask
 
 
-#: Of both schemas. Suspended and Interrupted ones are "expected to restart
-#: and therefore not complete"; a job in UserIntervention waits for somebody.
-STATES: Mapping[str, Phase] = {
-    'New': Phase.GOING, 'Starting': Phase.GOING, 'Running': Phase.GOING,
-    'Suspended': Phase.GOING, 'Interrupted': Phase.GOING,
-    'Pending': Phase.GOING, 'Stopping': Phase.GOING,
-    'Cancelling': Phase.GOING, 'Continue': Phase.GOING,
-    'Validating': Phase.GOING, 'UserIntervention': Phase.GOING,
-    'Service': Phase.SERVING,
-    'Completed': Phase.OVER, 'Killed': Phase.OVER,
-    'Exception': Phase.OVER, 'Cancelled': Phase.OVER,
-    'Invalid': Phase.OVER,
-    # Dell's own.
-    'Downloading': Phase.GOING, 'Downloaded': Phase.GOING,
-    'Scheduling': Phase.GOING, 'ReadyForExecution': Phase.GOING,
-    'Waiting': Phase.GOING, 'Paused': Phase.GOING,
-    'Scheduled': Phase.WAITING, 'RebootPending': Phase.WAITING,
-    'PendingActivation': Phase.WAITING,
-    'Failed': Phase.OVER, 'CompletedWithErrors': Phase.OVER,
-    'RebootFailed': Phase.OVER, 'RebootCompleted': Phase.OVER,
-    'Unknown': Phase.UNKNOWN,
-}
-
-#: States that are over and did what they were to do.
-GOOD = frozenset({'Completed', 'RebootCompleted'})
-
-#: States in which a task may wait for a host reset without saying so in the
-#: state: its messages, or 100 %, tell.
-_MAY_WAIT = frozenset({
-    'UserIntervention', 'Pending', 'Suspended', 'Interrupted', 'Waiting',
-    'Paused', 'New', 'Starting'})
-
-#: What a waiting one says (iDRAC: "Task successfully scheduled.", "Job
-#: completed, server reboot pending"; its script: "virtual a/c cycle").
-_WAITS = re.compile(
+#: What a waiting one says.
+_WAITS = (
     r'(reboot|reset|restart|power.?cycle)\w*\s+(is\s+)?(pending|required|'
     r'needed)|(pending|requires?|needs?)\s+(an?\s+|the\s+)?(\w+\s+)?'
-    r'(reboot|reset|restart|power.?cycle)|successfully scheduled|'
-    r'(next|after|upon)\s+(the\s+)?(next\s+)?(reboot|reset|restart)|'
-    r'virtual a/?c', re.I)
+    r'(reboot|reset|restart|power.?cycle)|'
+    r'(next|after|upon)\s+(the\s+)?(next\s+)?(reboot|reset|restart)')
 
 #: What its request says of the time to apply it.
 _ON_RESET = re.compile(r'"@Redfish.OperationApplyTime"\s*:\s*"OnReset"')
@@ -102,27 +54,37 @@ _ON_RESET = re.compile(r'"@Redfish.OperationApplyTime"\s*:\s*"OnReset"')
 #: MessageIds of one, without registry and version (DMTF Base and Update).
 _WAIT_IDS = frozenset({'ResetRequired', 'AwaitToActivate'})
 
-#: iDRAC's jobs that reboot the host themselves.
-_REBOOT_JOB = re.compile(r'RID_\d+')
-
-#: Where a vendor keeps a state of its own beside the standard one.
-_OWN_STATES = (('Oem', 'Dell', 'JobState'),)
-
-#: A vendor's own words for a task that was never begun (recorded tree of a
-#: Cisco UCS S3260: Oem.Cisco of its ten tasks), and states that say no more.
-_NEVER_BEGUN = frozenset({'NA', 'N/A', 'None'})
-_OWN_STATUS = ('ExportStatus', 'ImportStatus', 'UpdateStatus')
-
 #: What a Schedule has where it is set (Schedule v1.2).
 _SCHEDULED = ('InitialStartTime', 'RecurrenceInterval', 'EnabledDaysOfWeek',
               'EnabledDaysOfMonth', 'EnabledMonthsOfYear',
               'EnabledIntervals', 'MaxOccurrences')
 
-#: States in which nothing is done yet.
-_NOT_BEGUN = frozenset({'New', 'Pending', 'Suspended', 'Scheduled'})
+@functools.lru_cache(maxsize=1)
+def states() -> Mapping[str, TaskState]:
+    """All states that are known, by their words."""
+    return {s.word: s for s in (
+        *STANDARD, *(s for row in _rows() for s in row.states))}
 
-#: What services give for the end of one that has none.
-_NO_TIME = frozenset({'', 'TIME_NA', 'TIME_NOW'})
+
+def _rows() -> list[TaskRows]:
+    return [vendor.tasks for vendor in registry.vendors()]
+
+
+@functools.lru_cache(maxsize=1)
+def _waits() -> re.Pattern[str]:
+    """What the message of a waiting one says."""
+    return re.compile('|'.join((_WAITS, *(
+        row.reset_words for row in _rows() if row.reset_words))), re.I)
+
+
+def _may_wait(state: str | None) -> bool:
+    known = states().get(state or '')
+    return known is not None and known.may_wait
+
+
+def _not_begun(state: str) -> bool:
+    known = states().get(state)
+    return known is not None and not known.begun
 
 
 def state_of(doc: Mapping[str, Any]) -> str | None:
@@ -137,38 +99,40 @@ def state_of(doc: Mapping[str, Any]) -> str | None:
 def phase(doc: Mapping[str, Any]) -> Phase:
     """What a task or job does now.
 
-    :param doc: the resource Task, Job or DellJob.
+    :param doc: the resource Task or Job, or a vendor's own like it.
     """
     state, own = state_of(doc), own_state(doc)
     if own is None:
         return _phase(doc, state)
     told, more = _phase(doc, state), _phase(doc, own)
     if more is Phase.WAITING and (told is Phase.OVER
-                                  or state in _MAY_WAIT):
+                                  or _may_wait(state)):
         return more
     return more if told is Phase.OVER else told
 
 
 def good(doc: Mapping[str, Any]) -> bool:
     """Whether one that is over says that it did what it was to do."""
-    told = {state_of(doc), own_state(doc)} - {None}
-    return bool(told) and told <= GOOD
+    told = {s for s in (state_of(doc), own_state(doc)) if s is not None}
+    return bool(told) and all(
+        s in states() and states()[s].good for s in told)
 
 
 def _phase(doc: Mapping[str, Any], state: str | None) -> Phase:
     if state is None:
         return Phase.UNKNOWN
-    told = STATES.get(state, Phase.UNKNOWN)
+    known = states().get(state)
+    told = known.phase if known is not None else Phase.UNKNOWN
     if told is Phase.OVER or _is_empty_slot(doc, state):
         return Phase.OVER
-    if state in _NOT_BEGUN and schedule(doc):
+    if _not_begun(state) and schedule(doc):
         return Phase.GOING
-    if state == 'RebootPending' and _REBOOT_JOB.fullmatch(
-            str(doc.get('Id'))):
+    if known is not None and known.going_ids and re.fullmatch(
+            known.going_ids, str(doc.get('Id'))):
         return Phase.GOING
     if state == 'UserIntervention' and doc.get('PercentComplete') == 100:
         return Phase.WAITING
-    if state in _MAY_WAIT and _asks_for_reset(doc):
+    if _may_wait(state) and _asks_for_reset(doc):
         return Phase.WAITING
     return told
 
@@ -184,25 +148,36 @@ def schedule(doc: Mapping[str, Any]) -> str | None:
 
 def _is_empty_slot(doc: Mapping[str, Any], state: str) -> bool:
     """Whether it only stands for work that could be given to it."""
-    if state not in _NOT_BEGUN or doc.get('PercentComplete') not in (
+    if not _not_begun(state) or doc.get('PercentComplete') not in (
             None, 0) or doc.get('StartTime'):
         return False
     if isinstance(doc.get('Schedule'), Mapping):
         return schedule(doc) is None
-    oem = doc.get('Oem')
-    own = oem.get('Cisco') if isinstance(oem, Mapping) else None
-    words = [own[n] for n in _OWN_STATUS if n in own] if isinstance(
+    return any(_is_unstarted(doc, state, slot) for row in _rows()
+               for slot in row.unstarted)
+
+
+def _is_unstarted(doc: Mapping[str, Any], state: str, row: UnstartedTask
+                  ) -> bool:
+    own = _at(doc, row.path)
+    words = [own[n] for n in row.names if n in own] if isinstance(
         own, Mapping) else []
-    return state == 'New' and bool(words) and all(
-        isinstance(w, str) and w in _NEVER_BEGUN for w in words)
+    return state == row.state and bool(words) and all(
+        isinstance(w, str) and w in row.words for w in words)
+
+
+def _at(doc: Mapping[str, Any], path: Iterable[str]) -> Any:
+    """What stands at a path; None where nothing does."""
+    value: Any = doc
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def own_state(doc: Mapping[str, Any]) -> str | None:
     """The vendor's own state of a task, where it tells one."""
-    for path in _OWN_STATES:
-        value: Any = doc
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
+    for path in (p for row in _rows() for p in row.own_states):
+        value = _at(doc, path)
         if isinstance(value, str) and value:
             return value
     return None
@@ -211,11 +186,11 @@ def own_state(doc: Mapping[str, Any]) -> str | None:
 def said(doc: Mapping[str, Any]) -> str:
     """A task in few words: its name, its states, its last message."""
     name = doc.get('Name')
-    states = dict.fromkeys(s for s in (state_of(doc), own_state(doc)) if s)
+    told = dict.fromkeys(s for s in (state_of(doc), own_state(doc)) if s)
     last = next(reversed([t for t in _texts(doc) if t.strip()]), None)
-    when = schedule(doc) if states.keys() & _NOT_BEGUN else None
+    when = schedule(doc) if any(map(_not_begun, told)) else None
     return (f'{name if isinstance(name, str) and name else "task"} '
-            f'{" / ".join(states) or "in a state that it does not tell"}'
+            f'{" / ".join(told) or "in a state that it does not tell"}'
             + (f', begins by itself: {when}' if when else '')
             + (f': {last[:200]}' if last else ''))
 
@@ -223,7 +198,8 @@ def said(doc: Mapping[str, Any]) -> str:
 def ended(doc: Mapping[str, Any]) -> bool:
     """Whether an end is told, whatever the state says."""
     end = doc.get('EndTime')
-    return isinstance(end, str) and end not in _NO_TIME
+    return isinstance(end, str) and end != '' and all(
+        end not in row.no_end for row in _rows())
 
 
 def _asks_for_reset(doc: Mapping[str, Any]) -> bool:
@@ -233,16 +209,16 @@ def _asks_for_reset(doc: Mapping[str, Any]) -> bool:
     body = payload.get('JsonBody') if isinstance(payload, Mapping) else None
     if isinstance(body, str) and _ON_RESET.search(body[:65536]):
         return True
-    return any(_WAITS.search(text) for text in _texts(doc)) or any(
+    return any(_waits().search(text) for text in _texts(doc)) or any(
         str(one.get('MessageId')).rsplit('.', 1)[-1] in _WAIT_IDS
         for one in _messages(doc))
 
 
 def _texts(doc: Mapping[str, Any]) -> Iterable[str]:
-    """A DellJob has one message, the others a list of them."""
-    oem: Any = doc.get('Oem')
-    dell = oem.get('Dell') if isinstance(oem, Mapping) else None
-    for one in (doc, dell, *_messages(doc)):
+    """The texts of its messages: a list of them, one of its own, or one in
+    a vendor's object."""
+    own = [_at(doc, path) for row in _rows() for path in row.messages]
+    for one in (doc, *own, *_messages(doc)):
         text = one.get('Message') if isinstance(one, Mapping) else None
         if isinstance(text, str):
             yield text

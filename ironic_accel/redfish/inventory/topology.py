@@ -37,8 +37,8 @@ from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 from ironic_accel.redfish.inventory import unread_members
-from ironic_accel.redfish import vendors
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors import registry
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,7 +90,11 @@ def find(reader: Reader, system: str | None) -> Scope:
     own = _own(reader, root, systems, system)
     if all(s.uri != own.uri for s in systems):
         systems = [own, *systems]
-    quirks = vendors.recognise(root, systems, lost)
+    recognised = registry.recognise(root, systems, lost)
+    quirks = recognised.quirks
+    for said in (*recognised.refused,
+                 *(q.no_updates for q in quirks if q.no_updates)):
+        reader.warn(root.uri, said)
     boards = [s for s in systems if _is_baseboard(s.uri, quirks)]
     dpus = [s for s in systems if is_dpu(s)]
     hosts = [s.uri for s in systems if s not in boards and s not in dpus]
@@ -165,7 +169,7 @@ def _is_another_host(uri: str, own: Fields, quirks: Iterable[Quirks]) -> bool:
 def _own(reader: Reader, root: Fields, systems: list[Fields],
          wanted: str | None) -> Fields:
     """The node's own System."""
-    quirks = vendors.ALL
+    quirks = [q for v in registry.vendors() for q in v.quirks]
     if not systems and reader.failures and not (wanted or '').startswith('/'):
         # It is not the caller's input that is wrong.
         failures = reader.failures
@@ -235,7 +239,7 @@ def _chassis(own: Fields, boards: list[Fields], dpus: list[Fields],
 
     Those that its Systems name or that name them, and what these contain as
     long as it is not another host's. Where nothing links the two, a Chassis
-    with the Id of a System is that System's (HPE Cray EX).
+    with the Id of a System is that System's.
     """
     everything = {c.uri: c for c in chassis}
     linked = any(c.doc.get('Links') for c in chassis)

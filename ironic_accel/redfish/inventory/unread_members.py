@@ -32,17 +32,14 @@ from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+from ironic_accel.redfish.vendors import registry
 
 if TYPE_CHECKING:
     from ironic_accel.redfish.inventory.topology import Scope
 
-#: Ids of Systems that are a DPU's own (NVIDIA BlueField BMC, Dell iDRAC, the
-#: DMTF mockup of a SmartNIC).
-_DPU = re.compile(r'bluefield|dpu|soc|nic', re.I)
-
-#: Ids of Chassis that are roots of trust: which card one guards tells whose
-#: a firmware entry is (NVIDIA's bmcweb, ``IRoT_CX8_0``).
-_ROT = re.compile(r'RoT')
+#: Words in Ids of Systems that are a DPU's own (DMTF's mockup of a SmartNIC),
+#: beside those of the vendors' tables.
+_DPU = r'dpu|soc|nic'
 
 #: What kind of BMC it is that has no System, by what its root lists
 #: (ServiceRoot v1.17) and by its Chassis' types (Chassis v1.25).
@@ -63,7 +60,8 @@ def systems(reader: Reader, scope: Scope, lost: Iterable[str],
         if uri in scope.lost_boards:
             # Its processors, and all that hangs on its chassis is theirs.
             kinds = ('gpu', 'ai', 'fpga', 'baseboard')
-        elif _DPU.search(last(uri)):
+        elif any(re.search(p, last(uri), re.I) for p in (
+                _DPU, *(v.dpu for v in registry.vendors() if v.dpu))):
             kinds = ADAPTER_KINDS
         reader.note(uri, Spoils(
             Role.DEVICE, kinds, about=uri, optional=False,
@@ -93,9 +91,11 @@ def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
         # A board that only firmware entries show is there where GPUs are.
         kinds = ((*CARD_KINDS, *boards) if cards
                  else ADAPTER_KINDS if adapters else ())
-        holds = any(c.has('Oem', 'Nvidia', 'BackgroundCopyStatus')
-                    for c in like)
-        facts = ('firmware',) if _ROT.search(last(uri)) else ()
+        holds = any(c.has(*row.state) for c in like
+                    for v in registry.vendors() for row in v.copies)
+        facts = ('firmware',) if any(
+            v.root_of_trust and re.search(v.root_of_trust, last(uri))
+            for v in registry.vendors()) else ()
         if kinds or holds or facts:
             reader.note(uri, Spoils(Role.DEVICE, kinds, facts, holds=holds,
                                     optional=False))

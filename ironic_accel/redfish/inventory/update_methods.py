@@ -13,8 +13,7 @@
 """How an image is pushed: styles as data, and the choice among them.
 
 Sources: DMTF UpdateService v1.17 and DSP0266 (multipart push, SimpleUpdate,
-HttpPushUri); NVIDIA bmcweb (``Oem.Nvidia.UpdateOption``, an empty
-``Targets``); the vendors' tables for who wants what.
+HttpPushUri); the vendors' tables for who wants what.
 """
 
 from __future__ import annotations
@@ -23,63 +22,28 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import functools
 import re
-from typing import Any, Literal
+from typing import Any
 
 from ironic_accel.model.profile import Image
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.limits import Settings
-from ironic_accel.redfish.vendors.base import NO_PUSH
-from ironic_accel.redfish.vendors.base import PushChoice
 from ironic_accel.redfish.vendors.base import Quirks
-from ironic_accel.redfish.vendors.base import Reach
-from ironic_accel.redfish.vendors import openbmc
+from ironic_accel.redfish.vendors.push_rows import NO_PUSH
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.push_rows import Reach
+from ironic_accel.redfish.vendors.push_rows import Style
+from ironic_accel.redfish.vendors.push_rows import STYLES
+from ironic_accel.redfish.vendors import registry
 
 _SIMPLE = '#UpdateService.SimpleUpdate'
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Style:
-    """One way to hand an image to an update service.
-
-    :ivar way: ``multipart`` and ``plain`` push it, ``simple`` has the BMC
-        fetch it.
-    :ivar targets: ``named`` writes what is named; with ``empty`` and
-        ``none`` the service writes all that the image is for.
-    :ivar option: NVIDIA's UpdateOption.
-    :ivar force: always with ForceUpdate, which wants the profile's consent.
-    :ivar start: the image is uploaded and checked, and then started by a
-        second request (UpdateService v1.7, StartUpdate).
-    """
-
-    name: str
-    way: Literal['multipart', 'simple', 'plain']
-    targets: Literal['named', 'empty', 'none']
-    option: str | None = None
-    force: bool = False
-    start: bool = False
-
-
-STYLES: Mapping[str, Style] = {s.name: s for s in (
-    Style('multipart-targets', 'multipart', 'named'),
-    Style('multipart-targets-forced', 'multipart', 'named', force=True),
-    Style('multipart-all', 'multipart', 'empty'),
-    Style('multipart-all-forced', 'multipart', 'empty', force=True),
-    Style('multipart-start', 'multipart', 'named', start=True),
-    Style('multipart-plain', 'multipart', 'none'),
-    Style('multipart-stage-only', 'multipart', 'named', 'StageOnly'),
-    Style('multipart-stage-activate', 'multipart', 'named',
-          'StageAndActivate'),
-    Style('simple-targets', 'simple', 'named'),
-    Style('simple-plain', 'simple', 'none'),
-    Style('http-push', 'plain', 'none'),
-)}
-
 #: What is tried where no vendor's table says otherwise, the best first.
-_GENERIC = (*openbmc.PUSHES,
-            PushChoice(r'.+', 'multipart-targets'),
+_GENERIC = (PushChoice(r'.+', 'multipart-targets'),
             PushChoice(r'.+', 'multipart-start'),
             PushChoice(r'.+', 'simple-targets'),
             PushChoice(r'.+', 'http-push'))
@@ -133,6 +97,23 @@ class Choice:
         return '/'.join(parts)
 
 
+@functools.lru_cache(maxsize=1)
+def by_name() -> Mapping[str, Style]:
+    """All styles: the standard ones, and those of the vendors."""
+    return {s.name: s for s in (
+        *STYLES, *(s for v in registry.vendors() for s in v.styles))}
+
+
+def _by_push_uri() -> list[PushChoice]:
+    """Rows for services that are known by their push URI alone."""
+    return [row for vendor in registry.vendors() for row in vendor.pushes]
+
+
+def refused(quirks: Iterable[Quirks]) -> str:
+    """Why nothing is pushed to a service at all, in words; may be empty."""
+    return next((q.no_updates for q in quirks if q.no_updates), '')
+
+
 def offers(service: Fields, style: Style, settings: Settings) -> bool:
     """Whether an update service takes a style."""
     if service.flag('ServiceEnabled') is False:
@@ -161,15 +142,17 @@ def choose(service: Fields, entry: str, entries: Iterable[Fields],
     :param entry: path of the entry.
     :param info: the ActionInfo of SimpleUpdate, where there is one.
     """
+    if refused(quirks):
+        return None
     there = {last(e.uri): e.uri for e in entries}
     rows = [row for quirk in quirks for row in quirk.pushes]
-    for row in (*rows, *_GENERIC):
+    for row in (*rows, *_by_push_uri(), *_GENERIC):
         if not re.fullmatch(row.covers, last(entry)) or not _is_for(
                 row, service):
             continue
         if row.style == NO_PUSH:
             return None
-        style = STYLES[row.style]
+        style = by_name()[row.style]
         instead = tuple(there[t] for t in row.targets if t in there)
         if offers(service, style, settings) and _may_be_named(
                 style, instead or (entry,), info):
@@ -179,6 +162,8 @@ def choose(service: Fields, entry: str, entries: Iterable[Fields],
 
 def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
     """Why no push of an entry is known to work, in words; may be empty."""
+    if refused(quirks):
+        return refused(quirks)
     row = next((r for q in quirks for r in q.pushes
                 if r.style == NO_PUSH and r.why and _is_for(r, service)
                 and re.fullmatch(r.covers, last(entry))), None)
@@ -187,7 +172,7 @@ def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
         return f'this BMC {row.why}'
     if service.flag('ServiceEnabled') is False:
         return 'the update service is not enabled'
-    for style in STYLES.values():
+    for style in by_name().values():
         times = _apply_times(style, service)
         if times and not set(times) & {*_TIMES}:
             return ('this BMC starts an upload only with '
@@ -204,7 +189,7 @@ def row_for(entry: str, style: Style, service: Fields,
             quirks: Sequence[Quirks]) -> PushChoice | None:
     """The row of the tables for a style that somebody else chose."""
     rows = [row for quirk in quirks for row in quirk.pushes]
-    return next((row for row in (*rows, *openbmc.PUSHES)
+    return next((row for row in (*rows, *_by_push_uri())
                  if row.style == style.name and _is_for(row, service)
                  and re.fullmatch(row.covers, last(entry))), None)
 
@@ -253,8 +238,7 @@ def parameters(choice: Choice, targets: Sequence[str], force: bool,
         out['Targets'] = []
     if (force or style.force) and not row.bare:
         out['ForceUpdate'] = True
-    if style.option:
-        out['Oem'] = {'Nvidia': {'UpdateOption': style.option}}
+    out |= style.parameters
     when = apply_time(choice, service)
     if when is not None:
         out['@Redfish.OperationApplyTime'] = when

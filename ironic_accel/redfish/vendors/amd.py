@@ -17,11 +17,19 @@ Sources: AMD's node-scraper (redfish OEM diagnostics: the logs of the System
 public scripts of operators that read ``Systems/UBB`` of the board's own
 controller. The System is the board's, not another host's. No tree of one
 was at hand: what its GPUs are listed as, the standard resources tell.
+
+Alveo cards: the words in entries' Ids are the names of components that AMD's
+XRT has. Models are written with "AMD Instinct" before them or without, as
+BMCs and ``amd-smi`` do.
 """
 
 from __future__ import annotations
 
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.device_rows import ComponentWord
+from ironic_accel.redfish.vendors.device_rows import ProductNames
 
 BASEBOARD = r'UBB(?:_\d+)?'
 
@@ -29,4 +37,16 @@ QUIRKS = Quirks(
     name='amd-ubb',
     recognised_by=(('system.Id', BASEBOARD),),
     baseboard=BASEBOARD,
+)
+
+VENDOR = Vendor(
+    Layer.BOARD,
+    quirks=(QUIRKS,),
+    component_words=(
+        ComponentWord('fpga', r'(?:^|[ _.-])shell(?:$|[ _.-])', 'shell'),
+        ComponentWord('fpga', r'(?:^|[ _.-])sc(?:$|[ _.-])', 'sc'),
+        ComponentWord('fpga', r'golden', 'golden'),
+    ),
+    products=(ProductNames('amd', ('AMD ', 'AMD Instinct ')),),
+    display_gpus=(('1002', 'amd'),),
 )

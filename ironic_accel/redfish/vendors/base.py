@@ -10,131 +10,40 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The columns of the vendors' tables."""
+"""What one vendor plug-in brings: a ``Vendor`` with rows of tables.
+
+Rows of ``Quirks`` count for the services that the quirks recognise. The
+other rows of a ``Vendor`` count wherever a resource shows the property, the
+Id or the message that they are about, whoever made the service: boards are
+built into others' systems, and BMC software into many makers' BMCs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import enum
 from typing import Literal
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FirmwareRule:
-    """Whose firmware an entry of the FirmwareInventory is, by its Id.
-
-    The entry's RelatedItem comes first where it says something; the rule
-    names the component in any case.
-
-    :ivar pattern: matches the whole Id.
-    :ivar owner: what kind of resource is meant.
-    :ivar component: our name for the component.
-    :ivar at: the Id of the owner, with the pattern's groups put in:
-        ``GPU{1}``; for ``fqdd`` the beginning of it; for ``rot`` the Id of
-        the Chassis of the root of trust that guards the owner.
-    :ivar system: the Id of the System that it belongs to, likewise.
-    :ivar by: how ``at`` is meant.
-    :ivar once: several entries are about one and the same component (one
-        entry per port).
-    """
-
-    pattern: str
-    owner: Literal['processor', 'adapter', 'baseboard', 'system', 'card',
-                   'any']
-    component: str
-    at: str = ''
-    system: str = ''
-    by: Literal['id', 'fqdd', 'rot'] = 'id'
-    once: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class OemFirmware:
-    """A running version that only an OEM resource tells.
-
-    :ivar collection: path of the link to it within the System resource.
-    :ivar id: property that equals the Processor's Id.
-    :ivar version: property with the version.
-    :ivar component: our name.
-    """
-
-    collection: tuple[str, ...]
-    id: str
-    version: str
-    component: str
-
-
-#: What a push may write: what its Targets name and nothing else; every like
-#: device's component of the same name; whatever ``covers`` matches.
-Reach = Literal['named', 'like', 'covered']
-
-#: In place of a style: no push of what a row covers is known to work.
-NO_PUSH = ''
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class OemDevices:
-    """A vendor's own collection of cards, where no standard one has them.
-
-    :ivar collection: path of the link to it within the Chassis.
-    :ivar kinds: the word that tells a kind, in ``type``, to ours.
-    :ivar type: the property with it.
-    :ivar version: path to the running version.
-    :ivar place: the property that names the place.
-    :ivar part_number: the property with the part number of the product.
-    :ivar functions: the property with links to PCI functions, whose ids and
-        address are numbers.
-    """
-
-    collection: tuple[str, ...]
-    kinds: Mapping[str, str]
-    type: str
-    version: tuple[str, ...]
-    place: str
-    part_number: str
-    functions: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PushChoice:
-    """How images are pushed to some components of a box.
-
-    :ivar covers: matches the FirmwareInventory Ids that it is for.
-    :ivar style: name of the push style (``styles.STYLES``), or ``NO_PUSH``.
-    :ivar targets: Ids of the entries to name as targets in place of the
-        component's own, where the box has them.
-    :ivar reach: what such a push may write. ``named`` only where a source
-        says that the service heeds Targets; None is ``like`` for a style
-        that names targets and ``covered`` for one that does not.
-    :ivar most: how many targets one push may name, None for any number.
-    :ivar apply_time: OperationApplyTime to ask for, listed or not; None asks
-        for Immediate where the service lists that.
-    :ivar suffixes: how names of image files have to end, in lower case.
-    :ivar bare: whether the service turns down parameters besides Targets and
-        the apply time.
-    :ivar card: matches the Ids of entries; those with the same first group
-        are about one and the same firmware (one entry for each port).
-    :ivar push_uri: matches the push URI of the services that it is for.
-    :ivar why: with ``NO_PUSH``: what its HttpPushUri wants, where that is
-        all there is, in words that go on from "this BMC".
-    """
-
-    covers: str
-    style: str
-    targets: tuple[str, ...] = ()
-    reach: Reach | None = None
-    most: int | None = None
-    apply_time: str | None = None
-    suffixes: tuple[str, ...] = ()
-    bare: bool = False
-    card: str | None = None
-    push_uri: str | None = None
-    why: str = ''
+from ironic_accel.redfish.vendors.device_rows import BackgroundCopy
+from ironic_accel.redfish.vendors.device_rows import Commit
+from ironic_accel.redfish.vendors.device_rows import ComponentWord
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors.device_rows import FirmwareSlots
+from ironic_accel.redfish.vendors.device_rows import MemoryFlags
+from ironic_accel.redfish.vendors.device_rows import OemDevices
+from ironic_accel.redfish.vendors.device_rows import OemFirmware
+from ironic_accel.redfish.vendors.device_rows import ProductNames
+from ironic_accel.redfish.vendors.mode_rows import ModeRow
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.push_rows import Style
+from ironic_accel.redfish.vendors.task_rows import NotNow
+from ironic_accel.redfish.vendors.task_rows import TaskRows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AuxPower:
-    """An action that cuts and restores the auxiliary power of a box.
+    """An action that cuts and restores the auxiliary power of a system.
 
     :ivar owner: the resource that has it.
     :ivar action: path to it within that resource.
@@ -147,6 +56,20 @@ class AuxPower:
     action: tuple[str, ...]
     body: Mapping[str, str]
     forced: Mapping[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UpdateState:
+    """A word of the UpdateService that tells what it does now.
+
+    :ivar path: to the word.
+    :ivar idle: the words of rest, in lower case.
+    :ivar percent: path to how far it is.
+    """
+
+    path: tuple[str, ...]
+    idle: frozenset[str]
+    percent: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -175,15 +98,18 @@ class Quirks:
     :ivar product_name: pattern whose first group, in the Name of a firmware
         entry, is the product name of its device.
     :ivar pushes: how images are pushed, the first that covers.
-    :ivar commit: matches the Ids of entries that want to be committed.
+    :ivar commit: the action by which running images are committed.
     :ivar aux: how the auxiliary power is cut. What has the action is asked
-        for it, whoever made the box: boards are built into others' boxes.
+        for it, whoever made the system: boards are built into others'.
     :ivar jobs: path of the link to a collection of jobs within the Manager,
         where the service root has no JobService.
-    :ivar update_state: path within the UpdateService to the word that tells
-        what it does where it has no task for that, and the words of rest,
-        in lower case.
+    :ivar bios_by_job: whether BIOS settings are applied by a job alone, so
+        that what the settings object has does not wait by itself.
+    :ivar update_state: what the UpdateService says that it does, where it
+        has no task for that.
     :ivar satisfied: MessageIds with which an equal version is refused.
+    :ivar no_updates: why no firmware is written to the service at all, in
+        words; empty where it is.
     """
 
     name: str
@@ -201,8 +127,87 @@ class Quirks:
     pci_ids: tuple[tuple[str | int, ...], tuple[str, ...]] | None = None
     product_name: str | None = None
     pushes: tuple[PushChoice, ...] = ()
-    commit: str | None = None
+    commit: Commit | None = None
     aux: AuxPower | None = None
     jobs: tuple[str, ...] = ()
-    update_state: tuple[tuple[str, ...], frozenset[str]] | None = None
+    bios_by_job: bool = False
+    update_state: UpdateState | None = None
     satisfied: tuple[str, ...] = ()
+    no_updates: str = ''
+
+
+class Layer(enum.IntEnum):
+    """Whose product a vendor's rows are about; the lower comes first.
+
+    Several may hold for one service: a board of one vendor in a server of
+    another, whose BMC runs the software of a third.
+    """
+
+    #: An accelerator board or a card, in anybody's server.
+    BOARD = 1
+    #: The server and its BMC.
+    SERVER = 2
+    #: BMC software that several makers of servers build in.
+    BMC_SOFTWARE = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Vendor:
+    """All that is known of one vendor's Redfish resources.
+
+    :ivar layer: says which vendor's rows come first where several hold.
+    :ivar quirks: for the services that they recognise, the more special
+        first.
+    :ivar entries: whose firmware entries of certain Ids are, also behind a
+        service that nobody recognises.
+    :ivar pushes: how images are pushed to services that are known by their
+        ``push_uri`` alone; after the rows of all quirks.
+    :ivar styles: styles of the vendor's own.
+    :ivar component_words: which component an entry is, where no rule says.
+    :ivar parameter_set: matches the SoftwareId of entries that is the id of
+        a parameter set (``Fit.psid``).
+    :ivar makers: paths within a PCIeDevice to its maker, besides
+        Manufacturer.
+    :ivar products: how its products are written.
+    :ivar display_gpus: PCI vendor id and the catalogue's word of a maker
+        whose display controllers are GPUs and no display chips.
+    :ivar processor_ids: pattern found in the Id of a Processor whose type is
+        not told, and its kind.
+    :ivar dpu: Id of Systems that are a DPU's own.
+    :ivar root_of_trust: pattern found in the Ids of Chassis that are roots
+        of trust: which card one guards tells whose a firmware entry is.
+    :ivar modes: properties that are modes.
+    :ivar slots: the slots of firmware entries.
+    :ivar copies: where a Chassis tells of a copy in the background.
+    :ivar memory: what a GPU's memory says of its health.
+    :ivar update_states: what the UpdateService says that it does.
+    :ivar not_now: refusals that mean "not now", by their MessageIds.
+    :ivar tasks: states of tasks and jobs.
+    :ivar message_holders: properties of an answer that hold its messages,
+        besides ``error``.
+    :ivar unsure: pattern found in the refusal of a setting that may have
+        been applied all the same.
+    """
+
+    layer: Layer
+    quirks: tuple[Quirks, ...] = ()
+    entries: tuple[FirmwareRule, ...] = ()
+    pushes: tuple[PushChoice, ...] = ()
+    styles: tuple[Style, ...] = ()
+    component_words: tuple[ComponentWord, ...] = ()
+    parameter_set: str | None = None
+    makers: tuple[tuple[str, ...], ...] = ()
+    products: tuple[ProductNames, ...] = ()
+    display_gpus: tuple[tuple[str, str], ...] = ()
+    processor_ids: tuple[tuple[str, str], ...] = ()
+    dpu: str | None = None
+    root_of_trust: str | None = None
+    modes: tuple[ModeRow, ...] = ()
+    slots: tuple[FirmwareSlots, ...] = ()
+    copies: tuple[BackgroundCopy, ...] = ()
+    memory: tuple[MemoryFlags, ...] = ()
+    update_states: tuple[UpdateState, ...] = ()
+    not_now: tuple[NotNow, ...] = ()
+    tasks: TaskRows = dataclasses.field(default_factory=TaskRows)
+    message_holders: tuple[str, ...] = ()
+    unsure: str | None = None

@@ -17,12 +17,19 @@ servers and of an S3260 (akaliwod/iserver, doc/redfish-tests-cisco-*): a GPU
 stands among the PCIeDevices alone, with neither maker nor model nor serial
 number nor Status; its Id is the slot; its firmware entry is named by product
 and slot (``UCSC-GPU-T4-16-slot-3``) and relates to nothing.
+
+The same trees give RelatedItem as a bare path. The ten tasks of the S3260 are
+slots that nobody has begun: TaskState New, with ``NA`` in ``Oem.Cisco``.
 """
 
 from __future__ import annotations
 
-from ironic_accel.redfish.vendors.base import FirmwareRule
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors.task_rows import TaskRows
+from ironic_accel.redfish.vendors.task_rows import UnstartedTask
 
 QUIRKS = Quirks(
     name='cisco-cimc',
@@ -32,4 +39,13 @@ QUIRKS = Quirks(
     firmware=(
         FirmwareRule(r'.+-GPU-.+-slot-(\w+)', 'card', 'gpu', '{1}'),
     ),
+)
+
+VENDOR = Vendor(
+    Layer.SERVER,
+    quirks=(QUIRKS,),
+    tasks=TaskRows(unstarted=(UnstartedTask(
+        'New', ('Oem', 'Cisco'),
+        ('ExportStatus', 'ImportStatus', 'UpdateStatus'),
+        frozenset({'NA', 'N/A', 'None'})),)),
 )

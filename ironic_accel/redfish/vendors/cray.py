@@ -22,13 +22,19 @@ NVIDIA baseboard's FPGA, whose SoftwareId names the board. Targets are
 heeded: the action's ActionInfo lists which may be named, and HPE's firmware
 action service updates one node of a blade by them (Cray-HPE,
 hms-firmware-action).
+
+Refusals: the message registries CrayHMS 1.0 and IPC 1.0 of the EX235n, by
+"wait for ... to complete".
 """
 
 from __future__ import annotations
 
-from ironic_accel.redfish.vendors.base import FirmwareRule
-from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.task_rows import NotNow
 
 QUIRKS = Quirks(
     name='cray-ex',
@@ -41,8 +47,23 @@ QUIRKS = Quirks(
                      'GPU{2}', '{1}'),
         FirmwareRule(r'(Node\d+)\.(HPCNet\d+)', 'adapter', 'nic', '{2}',
                      '{1}'),
-        FirmwareRule(r'(Node\d+)\.AccFPGA\d+', 'baseboard', 'fpga',
-                     system='{1}'),
+        FirmwareRule(
+            r'(Node\d+)\.AccFPGA\d+', 'baseboard', 'fpga', system='{1}',
+            board=r'[^:]*:(?P<model>(?P<vendor>[^:.]*)[^:]*)(:.*)?'),
     ),
     pushes=(PushChoice(r'.+', 'simple-targets', reach='named'),),
+)
+
+VENDOR = Vendor(
+    Layer.SERVER,
+    quirks=(QUIRKS,),
+    not_now=(
+        NotNow(frozenset({
+            'BMC003', 'CMM003', 'CMM004', 'FW001', 'FW002', 'FW003', 'FW004',
+            'FW005', 'FW007', 'FW008', 'FW009', 'FW010', 'PCTL000',
+            'PCTL001', 'PW001', 'PW002', 'PW003'}), r'CrayHMS'),
+        NotNow(frozenset({
+            'BMCInitializing', 'FirmwareInUpdateMode', 'NodeBusy',
+            'SDRInUpdateMode'}), r'IPC'),
+    ),
 )

@@ -37,6 +37,29 @@ redfish_powerstate.py: iDRAC 7.00.60 and later have it; the server has to be
 off, and FinalPowerState says what it is afterwards. The plain
 ``Chassis.Reset`` with ``PowerCycle`` of older ones leaves power in the box,
 by the first of the two, so it is not taken for it.
+
+Tasks and jobs: DellJob v1.2.0, whose schema an iDRAC serves (``JobState``);
+iDRAC-Redfish-Scripting, issues 32 (a job that is scheduled is executed at the
+next reset of the server) and 266 (a job at 100 % says "server reboot
+pending" and is never marked completed), SetBiosAttributesREDFISH.py (BIOS
+settings are applied by a job) and DeviceFirmwareMultipartUploadREDFISH.py (a
+job is read as a task, then under JobService and under the manager's own
+jobs, where tasks are forgotten sooner); sushy 5.14,
+``oem/dell/constants.py``: a task tells the job's own state beside the
+standard one. The R750 capture has all of these places. A job whose Id
+begins with ``RID_`` reboots the host itself.
+
+Refusals: the message registry IDRAC 2.7 of the R750, by what the messages
+are about (data or an iDRAC, a Lifecycle Controller or a chassis that is not
+ready; jobs and updates that run; power actions that are under way); sushy
+5.14 ``connector.py`` (SYS518) and ``oem/dell/constants.py`` (RAC0679: a job
+runs); quadsproject/badfish issue 129 (SWC0700: "iDRAC is not ready ... retry
+after a few minutes").
+
+An iDRAC lists PCIeDevices below its System and below its Chassis, and may
+hide the own resource of a card while the host is off; a Processor's Id is an
+FQDD: ``Video.Slot.31-1``. Older ones write a Health as "Ok"; ProcessorMetrics
+1.2 has plain numbers.
 """
 
 from __future__ import annotations
@@ -44,11 +67,17 @@ from __future__ import annotations
 import dataclasses
 
 from ironic_accel.redfish.vendors.base import AuxPower
-from ironic_accel.redfish.vendors.base import FirmwareRule
-from ironic_accel.redfish.vendors.base import NO_PUSH
-from ironic_accel.redfish.vendors.base import OemFirmware
-from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors.device_rows import OemFirmware
+from ironic_accel.redfish.vendors.push_rows import NO_PUSH
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.task_rows import NotNow
+from ironic_accel.redfish.vendors.task_rows import Phase
+from ironic_accel.redfish.vendors.task_rows import TaskRows
+from ironic_accel.redfish.vendors.task_rows import TaskState
 
 _PUSH = PushChoice(
     r'Installed-.+', 'multipart-all', reach='like', apply_time='OnReset',
@@ -64,7 +93,7 @@ QUIRKS = Quirks(
         FirmwareRule(r'Installed-.*__(Video\..+)', 'processor', 'gpu',
                      '{1}'),
         FirmwareRule(r'Installed-.*__((?:NIC|InfiniBand|FC)\..+)',
-                     'adapter', 'nic', '{1}', by='fqdd', once=True),
+                     'adapter', 'nic', '{1}', by='port', once=True),
     ),
     oem_firmware=(
         OemFirmware(('Links', 'Oem', 'Dell', 'DellVideoCollection'),
@@ -80,5 +109,52 @@ QUIRKS = Quirks(
         'chassis', ('Actions', 'Oem', '#DellOemChassis.ExtendedReset'),
         {'ResetType': 'PowerCycle', 'FinalPowerState': 'Off'}),
     jobs=('Links', 'Oem', 'Dell', 'Jobs'),
+    bios_by_job=True,
     satisfied=('SUP029',),
+)
+
+VENDOR = Vendor(
+    Layer.SERVER,
+    quirks=(QUIRKS,),
+    processor_ids=((r'Video', 'gpu'),),
+    not_now=(NotNow(frozenset({
+        'SYS518', 'SYS279', 'SWC0700', 'RAC0508', 'RAC0509', 'LC060',
+        'PWR2250', 'SRV118',
+        'BIOS009', 'NIC009', 'STOR032',
+        'RAC0679', 'RAC052', 'RAC071', 'RAC0773', 'RAC1059', 'RAC957',
+        'RAC958', 'RED034', 'RED088', 'SUP0108', 'JCP030', 'JCP035',
+        'JCP043', 'LC044', 'LC045', 'LC062', 'LC104', 'SYS028', 'SYS074',
+        'SYS168', 'SYS431', 'RDU8517',
+        'PWR8571', 'PWR8581', 'PWR8588', 'PWR8592', 'PWR8593'}),
+        r'IDRAC|iDRAC|'),),
+    tasks=TaskRows(
+        states=(
+            TaskState('Downloading', Phase.GOING),
+            TaskState('Downloaded', Phase.GOING),
+            TaskState('Scheduling', Phase.GOING),
+            TaskState('ReadyForExecution', Phase.GOING),
+            TaskState('Waiting', Phase.GOING, may_wait=True),
+            TaskState('Paused', Phase.GOING, may_wait=True),
+            TaskState('Scheduled', Phase.WAITING, begun=False),
+            TaskState('RebootPending', Phase.WAITING, going_ids=r'RID_\d+'),
+            TaskState('PendingActivation', Phase.WAITING),
+            TaskState('Failed', Phase.OVER),
+            TaskState('CompletedWithErrors', Phase.OVER),
+            TaskState('RebootFailed', Phase.OVER),
+            TaskState('RebootCompleted', Phase.OVER, good=True),
+            TaskState('Unknown', Phase.UNKNOWN),
+        ),
+        own_states=(('Oem', 'Dell', 'JobState'),),
+        messages=(('Oem', 'Dell'),),
+        # "Task successfully scheduled.", and of a script: "virtual a/c
+        # cycle".
+        reset_words=r'successfully scheduled|virtual a/?c',
+        no_end=frozenset({'TIME_NA', 'TIME_NOW'}),
+        types=('#DellJob.',),
+        places=((r'JID_[0-9]+', (
+            '/redfish/v1/TaskService/Tasks/{}',
+            '/redfish/v1/JobService/Jobs/{}',
+            '/redfish/v1/Managers/iDRAC.Embedded.1/Oem/Dell/Jobs/{}',
+            '/redfish/v1/Managers/iDRAC.Embedded.1/Jobs/{}')),),
+    ),
 )

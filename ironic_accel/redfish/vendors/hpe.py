@@ -23,15 +23,26 @@ Pushes: iLO turns down too many Targets (TargetsLimitExceeded, iLO 7 1.14
 message registry), so each push names one; its HttpPushUri takes a form with
 the session's key in it and no plain body (HPEDevCom/redfishdocs, examples of
 the Python library).
+
+Refusals: HPE's iLO 7 1.14 message registries (HPEDevCom/redfishdocs), by
+"retry the operation"; sushy 5.14 ``connector.py``
+(InvalidOperationForSystemState).
+
+An iLO writes PCI ids in decimal, has a text where Location is an object
+elsewhere, and redirects a write to the path with a slash at its end.
 """
 
 from __future__ import annotations
 
 from ironic_accel.redfish.vendors.base import AuxPower
-from ironic_accel.redfish.vendors.base import NO_PUSH
-from ironic_accel.redfish.vendors.base import OemDevices
-from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import UpdateState
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.device_rows import OemDevices
+from ironic_accel.redfish.vendors.push_rows import NO_PUSH
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.task_rows import NotNow
 
 QUIRKS = Quirks(
     name='hpe-ilo',
@@ -42,9 +53,13 @@ QUIRKS = Quirks(
         ('Oem', 'Hpe', 'Links', 'Devices'),
         {'GPU': 'gpu', 'LOM/NIC': 'nic'}, 'DeviceType',
         ('FirmwareVersion', 'Current', 'VersionString'), 'Location',
-        'ProductPartNumber', 'DeviceInstances'),
-    update_state=(('Oem', 'Hpe', 'State'),
-                  frozenset({'idle', 'complete', 'error'})),
+        'ProductPartNumber', 'DeviceInstances',
+        ('VendorID', 'DeviceID', 'SubsystemVendorID', 'SubsystemDeviceID'),
+        ('SegmentNumber', 'BusNumber', 'DeviceNumber', 'FunctionNumber'),
+        ('ClassCode', 'SubclassCode')),
+    update_state=UpdateState(
+        ('Oem', 'Hpe', 'State'), frozenset({'idle', 'complete', 'error'}),
+        ('Oem', 'Hpe', 'FlashProgressPercent')),
     pushes=(PushChoice(r'.+', 'multipart-targets', most=1),
             PushChoice(r'.+', 'simple-targets', most=1),
             PushChoice(r'.+', NO_PUSH, why='takes an upload only as a form '
@@ -53,4 +68,18 @@ QUIRKS = Quirks(
         'system', ('Oem', 'Hpe', 'Actions',
                    '#HpeComputerSystemExt.SystemReset'),
         {'ResetType': 'AuxCycle'}),
+)
+
+VENDOR = Vendor(
+    Layer.SERVER,
+    quirks=(QUIRKS,),
+    not_now=(NotNow(frozenset({
+        'AlreadyInProgress', 'BundleUpdateAlreadyInProgress',
+        'ComponentUploadAlreadyInProgress', 'DeviceIsBusy',
+        'FirmwareFlashAlreadyInProgress', 'InvalidOperationForSystemState',
+        'OperationAvailableAfterSystemPOST', 'ResetInProgress',
+        'ResourceInUseWithDetail', 'ResourceNotReadyRetry',
+        'ResourceTemporarilyUnavailable', 'UnableToModifyDuringSystemPOST',
+        'UpdateTemporarilyUnavailable', 'SystemPowerStateChangeFailed',
+        'ServiceUnavailableTemporarily'}), r'iLO|iLOeRS|HpeCommon'),),
 )

@@ -17,13 +17,22 @@ Sources: fwupd ``plugins/redfish/redfish.quirk`` (ThinkSystem:
 ``redfish/oem/lenovo`` and fwupd's legacy device: HttpPushUri wants
 HttpPushUriTargets claimed before and released after it, which is no push by
 itself.
+
+HttpPushUriTargets that somebody else has claimed are answered with
+ResourceInUse. XCC turns down any If-Match (ansible-collections
+community.general, issue 11261), lists PowerOff, PowerOn and Restart as
+Suspended jobs with an empty Schedule, lists the cards of a riser in each of
+its PCIeSlots, and gives each PCIeFunction a Status of its own (recorded tree
+of a ThinkSystem with eight L40).
 """
 
 from __future__ import annotations
 
-from ironic_accel.redfish.vendors.base import NO_PUSH
-from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.push_rows import NO_PUSH
+from ironic_accel.redfish.vendors.push_rows import PushChoice
 
 QUIRKS = Quirks(
     name='lenovo',
@@ -34,3 +43,5 @@ QUIRKS = Quirks(
             PushChoice(r'.+', NO_PUSH, why='takes an upload only after '
                        'HttpPushUriTargets was claimed for it')),
 )
+
+VENDOR = Vendor(Layer.SERVER, quirks=(QUIRKS,))

@@ -10,20 +10,61 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""NVIDIA HGX and GB baseboards behind any vendor's BMC.
+"""NVIDIA's HGX and GB baseboards, its GPUs, network cards and DPUs.
 
-Sources: the GB300 capture (Supermicro ARS-121GL, bmcweb of NVIDIA's fork);
-NVIDIA HGX/DGX H100 firmware update guides for the names of the H100 boards'
-firmware (``HGX_FW_GPU_SXM_1``, ``HGX_FW_NVSwitch_0``,
-``HGX_FW_PCIeRetimer_0``, ``HGX_FW_ERoT_...``).
+Baseboards behind any vendor's BMC. Sources: the GB300 capture (Supermicro
+ARS-121GL, bmcweb of NVIDIA's fork); NVIDIA HGX/DGX H100 firmware update
+guides for the names of the H100 boards' firmware (``HGX_FW_GPU_SXM_1``,
+``HGX_FW_NVSwitch_0``, ``HGX_FW_PCIeRetimer_0``, ``HGX_FW_ERoT_...``).
+
+NVIDIA's fork of bmcweb: ``Oem.Nvidia`` of Processor and of its settings
+object (MIGModeEnabled is written on the processor; CCModeEnabled and
+CCDevModeEnabled must not be in one request), FirmwareState of the slots,
+BackgroundCopyStatus, ``UpdateOption``, the text of a setting whose fate it
+does not know; an update that runs is told by "Retry the update operation
+once it is complete". NvidiaMemory v1.0.0: RowRemappingFailed and
+RowRemappingPending, as HGX baseboards show them. MFT documentation: the form
+of a PSID. The "GPU Part Number" of ``nvidia-smi`` begins with the PCI device
+id (``2330-885-A1`` of an H100, and in the tree of an SYS-821GE-TNHR).
+
+A GB200's Processor may have the Health OK while a Condition calls its
+firmware Critical; an entry that is Absent there keeps the version of the last
+time; two cards of one of its boards have one root of trust between them.
+
+BlueField's own BMC shows the DPU as a System of its own. Sources: NVIDIA
+BlueField BMC Software documentation, "Redfish": the System ``Bluefield``,
+``Oem/Nvidia`` with ``Mode`` and ``Mode.Set``; CEC and BMC firmware by
+``MultipartHttpPushUri`` without targets; "Deploying Software Using BFB": a
+boot stream by ``SimpleUpdate`` with the target ``DPU_OS``.
+
+The mode: BlueField-3 tells it on the resource that ``Oem.Nvidia`` of the
+System links to (an empty text is what a real one gave: unknown); BlueField-2
+has it as the BIOS attribute ``NicMode``.
+
+The recorded tree of a BlueField-3 (BMC 24.10) shows the network side of the
+card as adapters without a name, one for each of its Chassis.
 """
 
 from __future__ import annotations
 
+from ironic_accel.model.device import Effect
 from ironic_accel.redfish.vendors.base import AuxPower
-from ironic_accel.redfish.vendors.base import FirmwareRule
-from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.device_rows import BackgroundCopy
+from ironic_accel.redfish.vendors.device_rows import Commit
+from ironic_accel.redfish.vendors.device_rows import ComponentWord
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors.device_rows import FirmwareSlots
+from ironic_accel.redfish.vendors.device_rows import MemoryFlags
+from ironic_accel.redfish.vendors.device_rows import ProductNames
+from ironic_accel.redfish.vendors.mode_rows import BiosMode
+from ironic_accel.redfish.vendors.mode_rows import FlagPairMode
+from ironic_accel.redfish.vendors.mode_rows import LinkedMode
+from ironic_accel.redfish.vendors.mode_rows import PropertyMode
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.push_rows import Style
 
 BASEBOARD = r'HGX_Baseboard_\d+'
 
@@ -51,20 +92,15 @@ _FIRMWARE = (
 #: Behind a BMC that shows the board's GPUs as PCIeDevices ``GPU1`` and on,
 #: and no System of the board (Supermicro SYS-821GE-TNHR: GPUSlot 1 is GPU1,
 #: and the entries count SXM modules from 1).
-ENTRIES = Quirks(
-    name='nvidia-hgx-entries', recognised_by=(),
-    firmware=(
-        FirmwareRule(r'HGX_FW_GPU_SXM_(\d+)', 'card', 'gpu', 'GPU{1}'),
-        FirmwareRule(r'HGX_InfoROM_GPU_SXM_(\d+)', 'card', 'inforom',
-                     'GPU{1}'),
-        FirmwareRule(r'HGX_FW_ERoT_GPU_SXM_(\d+)', 'card', 'erot',
-                     'GPU{1}'),
-        *(rule for rule in _FIRMWARE if rule.owner == 'baseboard'),
-    ),
+_ENTRIES = (
+    FirmwareRule(r'HGX_FW_GPU_SXM_(\d+)', 'card', 'gpu', 'GPU{1}'),
+    FirmwareRule(r'HGX_InfoROM_GPU_SXM_(\d+)', 'card', 'inforom', 'GPU{1}'),
+    FirmwareRule(r'HGX_FW_ERoT_GPU_SXM_(\d+)', 'card', 'erot', 'GPU{1}'),
+    *(rule for rule in _FIRMWARE if rule.owner == 'baseboard'),
 )
 
 #: With HGX_0 as target the whole GPU tray is meant (NVIDIA DGX H100
-#: firmware update guide, GPU tray); boxes that have no such entry take the
+#: firmware update guide, GPU tray); systems that have no such entry take the
 #: components' own, which the same guide names one by one.
 _PUSHES = (
     PushChoice(r'HGX_.+', 'multipart-targets', ('HGX_0',), 'named'),
@@ -81,8 +117,13 @@ QUIRKS = Quirks(
     ids_are_locations=True,
     firmware=_FIRMWARE,
     pushes=_PUSHES,
-    # NVIDIA bmcweb, OemUpdateService CommitImage.
-    commit=r'HGX_.+|Host.+',
+    # A root of trust that does not copy the running image to its other slot
+    # by itself does so then (NVIDIA bmcweb, OemUpdateService CommitImage).
+    commit=Commit(
+        r'HGX_.+|Host.+',
+        ('Actions', 'Oem', '#NvidiaUpdateService.CommitImage'),
+        ('Oem', 'Nvidia', 'ActiveFirmwareSlot', 'Version'),
+        ('Oem', 'Nvidia', 'InactiveFirmwareSlot', 'Version')),
     # NVIDIA bmcweb and GB200/GB300 firmware update guides: of the BMC's
     # Chassis.
     aux=AuxPower(
@@ -99,4 +140,75 @@ STATION = Quirks(
     recognised_by=(('root.Product', r'GB\d* NVL.*'),
                    ('system.Model', r'GB\d+ NVL.*')),
     pushes=(PushChoice(r'.+', 'multipart-all'),),
+)
+
+BLUEFIELD = Quirks(
+    name='bluefield',
+    recognised_by=(('system.Id', r'Bluefield'),),
+    firmware=(
+        FirmwareRule(r'DPU_NIC', 'system', 'nic'),
+        # The boot stream that the Arm side was installed from.
+        FirmwareRule(r'DPU_OS', 'system', 'bfb'),
+        FirmwareRule(r'DPU_ATF', 'system', 'atf'),
+        FirmwareRule(r'DPU_UEFI', 'system', 'uefi'),
+        FirmwareRule(r'BMC_Firmware', 'system', 'bmc'),
+        FirmwareRule(r'Bluefield_FW_ERoT', 'system', 'erot'),
+    ),
+    pushes=(PushChoice(r'BMC_Firmware|Bluefield_FW_ERoT',
+                       'multipart-plain'),
+            PushChoice(r'DPU_OS', 'simple-targets', reach='named')),
+)
+
+_DPU_WORDS = {'DpuMode': 'dpu', 'NicMode': 'nic'}
+
+VENDOR = Vendor(
+    Layer.BOARD,
+    quirks=(STATION, QUIRKS, BLUEFIELD),
+    entries=_ENTRIES,
+    styles=(
+        Style('multipart-stage-only', 'multipart', 'named',
+              {'Oem': {'Nvidia': {'UpdateOption': 'StageOnly'}}}),
+        Style('multipart-stage-activate', 'multipart', 'named',
+              {'Oem': {'Nvidia': {'UpdateOption': 'StageAndActivate'}}}),
+    ),
+    component_words=(
+        ComponentWord('gpu', r'InfoROM', 'inforom'),
+        ComponentWord('gpu', r'[EI]RoT', 'erot'),
+        ComponentWord('dpu', r'ERoT|CEC', 'erot'),
+        ComponentWord('dpu', r'(?:^|[ _.-])BMC(?:$|[ _.-])', 'bmc'),
+    ),
+    parameter_set=r'[A-Z]{2,4}_[0-9]{10}',
+    products=(ProductNames(
+        'nvidia', ('NVIDIA ',),
+        r'([0-9A-Fa-f]{4})-[0-9A-Za-z]{3}-[A-Z][0-9]', '10de'),),
+    display_gpus=(('10de', 'nvidia'),),
+    processor_ids=((r'SXM', 'gpu'),),
+    dpu='Bluefield',
+    root_of_trust=r'RoT',
+    modes=(
+        PropertyMode(('gpu',), 'mig', ('Oem', 'Nvidia', 'MIGModeEnabled'),
+                     settings=False),
+        PropertyMode(('gpu',), 'egm', ('Oem', 'Nvidia', 'EGMModeEnabled'),
+                     settings=True),
+        FlagPairMode(('gpu',), 'cc', ('Oem', 'Nvidia', 'CCModeEnabled'),
+                     ('Oem', 'Nvidia', 'CCDevModeEnabled'),
+                     ('off', 'on', 'devtools')),
+        LinkedMode(('dpu',), 'mode', ('Oem', 'Nvidia'), 'Mode', '#Mode.Set',
+                   _DPU_WORDS),
+        BiosMode(('dpu',), 'mode', 'NicMode', _DPU_WORDS),
+    ),
+    # PendingActivation is also told of an empty slot, so that its version
+    # counts as well. Slots change at a cut of the board's power.
+    slots=(FirmwareSlots(
+        ('Oem', 'Nvidia', 'InactiveFirmwareSlot'), 'Version',
+        'FirmwareState', frozenset({'PendingActivation', 'Staged'}),
+        frozenset({'Unknown', 'Activated', 'WriteInProgress', 'Inactive',
+                   'FailedAuthentication'}), Effect.AUX_CYCLE),),
+    copies=(BackgroundCopy(
+        ('Oem', 'Nvidia', 'BackgroundCopyStatus'),
+        frozenset({'Pending', 'InProgress'}),
+        frozenset({'Completed', 'Failed', 'Unknown'})),),
+    memory=(MemoryFlags(r'nvidia', ('Oem', 'Nvidia'),
+                        ('RowRemappingFailed',), ('RowRemappingPending',)),),
+    unsure=r'may\s*/?\s*may\s?not have (been )?applied',
 )

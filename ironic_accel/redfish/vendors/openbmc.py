@@ -17,12 +17,20 @@ more than one entry in Targets is turned down; the one that is named is
 updated and nothing else; other parameters than Targets and the apply time
 are unknown properties; without an apply time it is OnReset, and which ones
 there are is not listed; HttpPushUri writes the BMC's own firmware alone.
+
+A second update is ServiceTemporarilyUnavailable; an internal error is also
+the answer where an image that was taken does not show in time. A firmware
+entry is Updating while its image is activated
+(``include/utils/sw_utils.hpp``). Messages of what succeeded stand at the top
+of an answer, and a task's monitor below the task.
 """
 
 from __future__ import annotations
 
-from ironic_accel.redfish.vendors.base import NO_PUSH
-from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Layer
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.push_rows import NO_PUSH
+from ironic_accel.redfish.vendors.push_rows import PushChoice
 
 _MULTIPART = r'/redfish/v1/UpdateService/update-multipart/?'
 
@@ -31,3 +39,5 @@ PUSHES = (
                apply_time='Immediate', bare=True, push_uri=_MULTIPART),
     PushChoice(r'.+', NO_PUSH, push_uri=r'/redfish/v1/UpdateService/update/?'),
 )
+
+VENDOR = Vendor(Layer.BMC_SOFTWARE, pushes=PUSHES)

@@ -20,12 +20,25 @@ Immediate); fwupd ``plugins/redfish/fu-redfish-smc-device.c`` (the same for a
 BIOS); bmclib ``internal/redfishwrapper`` and ``providers/supermicro`` (X12: a
 task of its own after StartUpdate; X13: the same task goes on, Pending until
 then). The push URI is the one that xpumanager's comments show.
+
+Answers: messages stand under ``Accepted`` and ``Success``, and one of them
+names the task (fwupd, xpumanager); OemFirmwareAlreadyInUpdateMode says that
+an update runs, or that an image was uploaded and not started (xpumanager,
+bmclib).
+
+PCIeDevices of X12 and H13 tell their maker in GPUVendor (the tree of an
+SYS-821GE-TNHR); the BMC has its own entry ``GPU1`` beside the board's
+``HGX_FW_GPU_SXM_1``; PCIeSlots tells which card is in which slot.
 """
 
 from __future__ import annotations
 
-from ironic_accel.redfish.vendors.base import PushChoice
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.task_rows import NotNow
+from ironic_accel.redfish.vendors.task_rows import TaskRows
 
 _UPLOAD = r'/redfish/v1/UpdateService/upload/?'
 
@@ -36,4 +49,13 @@ QUIRKS = Quirks(
     pushes=(PushChoice(r'.+', 'multipart-start', most=1, push_uri=_UPLOAD),
             PushChoice(r'.+', 'multipart-targets', most=1,
                        apply_time='Immediate', push_uri=_UPLOAD)),
+)
+
+VENDOR = Vendor(
+    Layer.SERVER,
+    quirks=(QUIRKS,),
+    makers=(('Oem', 'Supermicro', 'GPUVendor'),),
+    not_now=(NotNow(frozenset({'OemFirmwareAlreadyInUpdateMode'}), r'SMC'),),
+    tasks=TaskRows(named_by=frozenset({'OemSimpleupdateAcceptedMessage'})),
+    message_holders=('Accepted', 'Success'),
 )

@@ -30,6 +30,8 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.client import responses
 from ironic_accel.redfish.client import retry_rules
+from ironic_accel.redfish.vendors import registry
+from ironic_accel.redfish.vendors import task_rows
 
 URI = '/redfish/v1/UpdateService/update-multipart'
 
@@ -84,7 +86,7 @@ def test_a_busy_service_is_waited_out(
         name: str, status: int, at: str) -> None:
     error = refused(status, told(name, at=at))
     assert isinstance(error, Rejected)
-    assert error.retry_after == retry_rules.BUSY
+    assert error.retry_after == task_rows.BUSY
     assert error.detail.error_class is ErrorClass.TRANSIENT
     assert error.detail.message_id == name
 
@@ -94,11 +96,11 @@ def test_a_busy_message_counts_wherever_it_stands_in_the_list() -> None:
                'IDRAC.2.8.SYS518', severity='Critical')
     error = refused(400, doc)
     assert isinstance(error, Rejected)
-    assert error.retry_after == retry_rules.BUSY
+    assert error.retry_after == task_rows.BUSY
     assert error.detail.message_id == 'IDRAC.2.8.SYS518'
     code = refused(409, {'error': {'code': 'Base.1.8.ResourceInUse'}})
     assert isinstance(code, Rejected)
-    assert code.retry_after == retry_rules.BUSY
+    assert code.retry_after == task_rows.BUSY
 
 
 @pytest.mark.parametrize('name', [
@@ -122,7 +124,7 @@ def test_what_is_turned_down_for_good_is_not(name: str) -> None:
 def test_statuses_that_say_not_now(status: int, body: Any) -> None:
     error = refused(status, body)
     assert isinstance(error, Rejected)
-    assert error.retry_after == retry_rules.BUSY
+    assert error.retry_after == task_rows.BUSY
     assert refused(status, body, Retry_After='7').retry_after == 7  # type: ignore[union-attr]
 
 
@@ -208,7 +210,7 @@ def test_the_rows_are_messages_of_real_registries(
                 found.setdefault(doc['RegistryPrefix'], doc['Messages'])
     assert set(found) == prefixes
     checked = 0
-    for row in retry_rules.NOT_NOW:
+    for row in (r for v in registry.vendors() for r in v.not_now):
         for prefix in prefixes:
             if row.registry == '.*' or not re.fullmatch(row.registry, prefix):
                 continue

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.redfish.inventory import task_states
-from ironic_accel.redfish.inventory.task_states import Phase
+from ironic_accel.redfish.vendors.task_rows import Phase
 
 
 def job(state: Any, percent: int | None = None, *said: str
@@ -69,7 +69,7 @@ def test_every_state_of_the_schema_is_in_the_table(
     assert body is not None
     names = re.findall('<Member Name="([A-Za-z]+)"', body[1])
     assert len(names) > 10
-    assert set(names) <= set(task_states.STATES)
+    assert set(names) <= set(task_states.states())
 
 
 @pytest.mark.parametrize(('end', 'expected'), [

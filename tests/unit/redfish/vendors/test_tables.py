@@ -23,12 +23,11 @@ from ironic_accel.model.device import KINDS
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.inventory import update_methods
-from ironic_accel.redfish import vendors
-from ironic_accel.redfish.vendors.base import NO_PUSH
 from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors import dell
-from ironic_accel.redfish.vendors import generic
 from ironic_accel.redfish.vendors import nvidia
+from ironic_accel.redfish.vendors.push_rows import NO_PUSH
+from ironic_accel.redfish.vendors import registry
 
 KIND_OF = {'card': ('gpu', 'fpga', 'ai', 'crypto', 'nic', 'dpu'),
            'processor': ('gpu', 'fpga', 'ai'), 'adapter': ('nic', 'dpu'),
@@ -39,7 +38,9 @@ def silent(uri: str, message: str) -> None:
     raise AssertionError(f'{uri}: {message}')
 
 
-@pytest.mark.parametrize('quirks', vendors.ALL, ids=lambda q: q.name)
+@pytest.mark.parametrize(
+    'quirks', [q for v in registry.vendors() for q in v.quirks],
+    ids=lambda q: q.name)
 def test_rows_name_what_exists(quirks: Quirks) -> None:
     known = catalog.load()
     assert quirks.recognised_by
@@ -52,20 +53,22 @@ def test_rows_name_what_exists(quirks: Quirks) -> None:
         assert any(rule.component in known.components(kind)
                    for kind in KIND_OF[rule.owner]), rule.component
     for row in quirks.pushes:
-        assert row.style in {*update_methods.STYLES, NO_PUSH}
+        assert row.style in {*update_methods.by_name(), NO_PUSH}
         re.compile(row.covers)
     for oem in quirks.oem_firmware:
         assert oem.component in known.components('gpu')
 
 
 def test_generic_words_name_what_exists() -> None:
-    for kind, pattern, name in generic.WORDS:
-        assert name in catalog.load().components(kind), (kind, name)
-        re.compile(pattern)
+    words = [w for v in registry.vendors() for w in v.component_words]
+    assert len(words) >= 7
+    for word in words:
+        assert word.component in catalog.load().components(word.kind), word
+        re.compile(word.pattern)
 
 
 def test_styles_are_named_as_they_are() -> None:
-    assert all(s.name == name for name, s in update_methods.STYLES.items())
+    assert all(s.name == name for name, s in update_methods.by_name().items())
 
 
 SERVICE = {
@@ -143,7 +146,7 @@ def test_a_gb_station_wins_over_its_board() -> None:
 ])
 def test_update_parameters(
         name: str, force: bool, expected: dict[str, object]) -> None:
-    choice = update_methods.Choice(update_methods.STYLES[name])
+    choice = update_methods.Choice(update_methods.by_name()[name])
     assert update_methods.parameters(choice, ['/a'], force, service()) == {
         **expected, '@Redfish.OperationApplyTime': 'Immediate'}
     plain = service('MultipartHttpPushUri@Redfish.OperationApplyTimeSupport')
@@ -158,8 +161,10 @@ def test_simple_update_names_its_protocol() -> None:
 
 def test_boxes_are_recognised() -> None:
     def names(root: dict[str, str], *systems: dict[str, str]) -> set[str]:
-        return {q.name for q in vendors.recognise(
-            Fields(root, silent), [Fields(s, silent) for s in systems])}
+        found = registry.recognise(
+            Fields(root, silent), [Fields(s, silent) for s in systems])
+        assert not found.refused
+        return {q.name for q in found.quirks}
 
     assert names({'Vendor': 'Dell'}, {'Id': 'System.Embedded.1'}) == {'dell'}
     assert names({'Vendor': 'Supermicro', 'Product': 'GB NVL'},

@@ -1,0 +1,138 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What is wrong with a vendor plug-in, found before any row of it is used.
+
+A row that cannot be understood must not be found out while firmware is
+written: the whole plug-in is left out then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import re
+import typing
+
+from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.push_rows import NO_PUSH
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.push_rows import Reach
+from ironic_accel.redfish.vendors.push_rows import STYLES
+from ironic_accel.redfish.vendors.task_rows import STANDARD
+
+#: What a service is recognised by.
+KEYS = ('root.Vendor', 'root.Product', 'system.Id', 'system.Manufacturer',
+        'system.Model')
+
+
+def problems(made: object, others: Iterable[Vendor]) -> list[str]:
+    """What is wrong with a plug-in, in words; empty where nothing is.
+
+    :param made: what its entry point names.
+    :param others: the vendors that were taken before it.
+    """
+    if not isinstance(made, Vendor):
+        return [f'{made!r} is no Vendor']
+    try:
+        return [*_patterns(made), *_services(made),
+                *_pushes(made, list(others)), *_tasks(made, list(others))]
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        # A column of another type than its row has.
+        return [f'{type(error).__name__}: {error}']
+
+
+def _patterns(made: Vendor) -> Iterator[str]:
+    """Patterns that are no regular expressions."""
+    texts = [made.parameter_set, made.dpu, made.root_of_trust, made.unsure,
+             made.tasks.reset_words]
+    texts += [w.pattern for w in made.component_words]
+    texts += [p for p, _ in (*made.processor_ids, *made.tasks.places)]
+    texts += [p.part_number for p in made.products]
+    texts += [r.registry for r in made.not_now]
+    texts += [m.maker for m in made.memory]
+    texts += [s.going_ids for s in made.tasks.states]
+    for rule in (*made.entries, *(r for q in made.quirks
+                                  for r in q.firmware)):
+        texts += [rule.pattern, rule.board]
+    for quirks in made.quirks:
+        texts += [p for _, p in (*quirks.recognised_by, *quirks.structure)]
+        texts += [quirks.baseboard, quirks.product_name,
+                  quirks.commit.covers if quirks.commit else None]
+    for row in _push_rows(made):
+        texts += [row.covers, row.card, row.push_uri]
+    for text in texts:
+        if text is None:
+            continue
+        try:
+            re.compile(text)
+        except re.error as error:
+            yield f'{text!r} is no regular expression: {error}'
+
+
+def _services(made: Vendor) -> Iterator[str]:
+    """Quirks that are recognised by nothing, or by anything."""
+    for quirks in made.quirks:
+        rows = (*quirks.recognised_by, *quirks.structure)
+        if not rows:
+            yield f'quirks {quirks.name!r} are recognised by nothing'
+        for key, pattern in rows:
+            if key not in KEYS:
+                yield f'{key!r}: expected one of {", ".join(KEYS)}'
+            if re.fullmatch(pattern, ''):
+                yield (f'{pattern!r} of quirks {quirks.name!r} recognises a '
+                       f'service that does not tell its {key}')
+
+
+def _pushes(made: Vendor, others: list[Vendor]) -> Iterator[str]:
+    """Rows of styles that nobody knows, or that are somebody else's."""
+    known = {s.name for s in STYLES} | {
+        s.name for v in others for s in v.styles}
+    for style in made.styles:
+        if style.name in known or style.name == NO_PUSH:
+            yield f'push style {style.name!r} is there already'
+    known |= {s.name for s in made.styles}
+    for row in _push_rows(made):
+        if row.style not in known | {NO_PUSH}:
+            yield f'push style {row.style!r} is not known'
+        if row.reach not in (None, *typing.get_args(Reach)):
+            yield f'reach {row.reach!r} is not known'
+    for row in made.pushes:
+        if row.push_uri is None:
+            yield (f'a push of {row.covers!r} is for any service: it needs a '
+                   'push_uri')
+
+
+def _push_rows(made: Vendor) -> Iterator[PushChoice]:
+    for quirks in made.quirks:
+        _is_quirks(quirks)
+        yield from quirks.pushes
+    yield from made.pushes
+
+
+def _is_quirks(quirks: object) -> None:
+    if not isinstance(quirks, Quirks):
+        raise TypeError(f'{quirks!r} is no Quirks')
+
+
+def _tasks(made: Vendor, others: list[Vendor]) -> Iterator[str]:
+    """States with another meaning than they have, refusals without an Id."""
+    known = {s.word: s for s in STANDARD}
+    known |= {s.word: s for v in others for s in v.tasks.states}
+    for state in made.tasks.states:
+        if known.get(state.word, state) != state:
+            yield (f'state {state.word!r} means {known[state.word].phase} '
+                   f'already, and not {state.phase}')
+    for row in made.not_now:
+        if row.statuses or not row.ids:
+            yield 'a refusal means "not now" by its MessageId alone'

@@ -1,0 +1,29 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Intel's GPUs, behind any vendor's BMC.
+
+Source: how Intel's ``xpu-smi`` and BMCs write the names of models: with
+"Intel(R) Data Center GPU" before them, with the maker alone, or without.
+"""
+
+from __future__ import annotations
+
+from ironic_accel.redfish.vendors.base import Layer
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors.device_rows import ProductNames
+
+VENDOR = Vendor(
+    Layer.BOARD,
+    products=(ProductNames(
+        'intel', ('Intel(R) ', 'Intel(R) Data Center GPU ')),),
+)

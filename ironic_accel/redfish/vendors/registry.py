@@ -1,0 +1,212 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The vendor plug-ins that are installed, and those that hold for a service.
+
+Precedence: the rows of a board's vendor come before those of the server's,
+and these before those of the BMC's software (``Layer``); in one layer the
+vendors that ship with this package come before a site's, and in each of the
+two the names of the entry points decide. Several may hold for one service;
+where only one row can count, the first does.
+
+A plug-in that cannot be used is left out, with a warning. What it knows is
+then missing, so that no firmware is written to services that no vendor of a
+server is known of: they may be its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import functools
+import importlib
+import logging
+import pkgutil
+import re
+from typing import Any
+
+import stevedore
+
+from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.vendors.base import Layer
+from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors import check
+
+LOG = logging.getLogger(__name__)
+
+NAMESPACE = 'ironic_accel.redfish_vendors'
+
+#: What the vendors that ship with this package stand in.
+_PACKAGE = __name__.rpartition('.')[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Installed:
+    """The plug-ins of this installation.
+
+    :ivar vendors: by the names of their entry points, in their precedence.
+    :ivar left_out: why others are not used, by their names.
+    """
+
+    vendors: Mapping[str, Vendor]
+    left_out: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recognised:
+    """The quirks that hold for a service.
+
+    :ivar quirks: in their precedence.
+    :ivar refused: plug-ins that claim what another one claims already, in
+        words: their quirks are not among them.
+    """
+
+    quirks: tuple[Quirks, ...]
+    refused: tuple[str, ...] = ()
+
+
+@functools.lru_cache(maxsize=1)
+def installed() -> Installed:
+    """The plug-ins, found once a process."""
+    left_out: dict[str, str] = {}
+
+    def failed(manager: object, entry_point: Any, exc: BaseException) -> None:
+        left_out[entry_point.name] = (
+            f'cannot be loaded: {type(exc).__name__}: {exc}')
+
+    manager: Any = stevedore.ExtensionManager(
+        NAMESPACE, on_load_failure_callback=failed)
+    found = [(e.name, e.entry_point_target.startswith(f'{_PACKAGE}.'),
+              e.plugin) for e in manager]
+    found += _unlisted([made for _, _, made in found])
+    taken = _take(found, left_out)
+    for name, why in left_out.items():
+        LOG.error('Redfish vendor plug-in %s is not used: %s', name, why)
+    return Installed(taken, left_out)
+
+
+def _unlisted(listed: list[object]) -> list[tuple[str, bool, object]]:
+    """Vendors of this package that the installation's metadata lacks.
+
+    It is that of an older version where a source tree was updated and not
+    installed again. Without their rows, a push may write more than a plan
+    says, so that they count all the same.
+    """
+    package = importlib.import_module(_PACKAGE)
+    out: list[tuple[str, bool, object]] = []
+    for module in pkgutil.iter_modules(package.__path__):
+        made = getattr(importlib.import_module(
+            f'{_PACKAGE}.{module.name}'), 'VENDOR', None)
+        if made is not None and all(made is not known for known in listed):
+            out.append((module.name, True, made))
+    if out:
+        LOG.warning(
+            'The metadata of ironic-accel lacks its Redfish vendors %s: they '
+            'are used all the same; install ironic-accel again',
+            ', '.join(name for name, _, _ in out))
+    return out
+
+
+def _take(found: Iterable[tuple[str, bool, object]],
+          left_out: dict[str, str]) -> dict[str, Vendor]:
+    """The plug-ins that can be used, by name and in their precedence."""
+    taken: dict[str, Vendor] = {}
+    ours: set[str] = set()
+    for name, ships, made in sorted(found, key=lambda f: (not f[1], f[0])):
+        wrong = check.problems(made, taken.values())
+        if name in taken:
+            wrong.insert(0, 'another one has the same name')
+        if wrong:
+            left_out[name] = '; '.join(wrong)
+            continue
+        assert isinstance(made, Vendor)  # noqa: S101
+        taken[name] = made
+        if ships:
+            ours.add(name)
+    return {name: taken[name] for name in sorted(taken, key=lambda n: (
+        taken[n].layer, n not in ours, n))}
+
+
+def vendors() -> tuple[Vendor, ...]:
+    """The vendors whose rows count, in their precedence."""
+    return tuple(installed().vendors.values())
+
+
+def recognise(root: Fields, systems: Iterable[Fields],
+              unread: Iterable[str] = ()) -> Recognised:
+    """The quirks of a service, by its root and its Systems.
+
+    In one layer a text that the service tells is claimed by one plug-in
+    alone: the first in the precedence.
+
+    :param unread: paths of Systems that are listed and were not read: their
+        Ids are known all the same.
+    """
+    says = _says(root, systems, unread)
+    out: list[Quirks] = []
+    refused: list[str] = []
+    claimed: dict[tuple[Layer, str, str], str] = {}
+    servers = False
+    for name, vendor in installed().vendors.items():
+        held = [(q, by) for q in vendor.quirks if (by := _by(q, says))]
+        claims = [(vendor.layer, *one) for _, by in held for one in by]
+        taken = next((c for c in claims if claimed.get(c, name) != name),
+                     None)
+        if taken is not None:
+            refused.append(
+                f'Redfish vendor plug-in {name} is not used: '
+                f'{claimed[taken]} is for {taken[1]} {taken[2]!r} already')
+            continue
+        claimed |= dict.fromkeys(claims, name)
+        servers = servers or (vendor.layer is Layer.SERVER and bool(held))
+        out += [q for q, _ in held]
+    lost = installed().left_out
+    if lost and not servers:
+        out.insert(0, Quirks('left out', (), no_updates=(
+            'Redfish vendor plug-in '
+            + '; '.join(f'{name} {why}' for name, why in lost.items())
+            + ': this BMC, whose vendor nobody knows, may be its own')))
+    return Recognised(tuple(out), tuple(refused))
+
+
+def _says(root: Fields, systems: Iterable[Fields], unread: Iterable[str]
+          ) -> dict[str, list[str]]:
+    """What a service tells of itself, by what quirks recognise it by."""
+    says = {'root.Vendor': [root.text('Vendor') or ''],
+            'root.Product': [root.text('Product') or ''],
+            'system.Id': [], 'system.Manufacturer': [], 'system.Model': []}
+    says['system.Id'] += [last(uri) for uri in unread]
+    for system in systems:
+        says['system.Id'].append(last(system.uri))
+        for name in ('Id', 'Manufacturer', 'Model'):
+            says[f'system.{name}'].append(system.text(name) or '')
+    return says
+
+
+def _by(quirks: Quirks, says: Mapping[str, list[str]]
+        ) -> set[tuple[str, str]]:
+    """What quirks recognise a service by; empty where they do not."""
+    found = {(key, text) for key, pattern in quirks.recognised_by
+             for text in _texts(says, key, pattern)}
+    whole = [{(key, text) for text in _texts(says, key, pattern)}
+             for key, pattern in quirks.structure]
+    if whole and all(whole):
+        found = found.union(*whole)
+    return found
+
+
+def _texts(says: Mapping[str, list[str]], key: str, pattern: str
+           ) -> list[str]:
+    return [t for t in says[key] if re.fullmatch(pattern, t, re.I)]
