@@ -31,7 +31,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.config import profiles as profiles_module
+from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import ages
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node.inventory_store import Stored
@@ -43,7 +43,7 @@ from ironic_accel.conductor.publication import device_ownership
 from ironic_accel.conductor.publication.device_ownership import Doubt
 from ironic_accel.conductor.publication import ports
 from ironic_accel.conductor.publication import resource_class
-from ironic_accel.conductor.publication import traits as traits_module
+from ironic_accel.conductor.publication import traits
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Plan
@@ -52,7 +52,7 @@ from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.profile import Push
 from ironic_accel.model.trait_meaning import TraitMeaning
-from ironic_accel.model import traits
+from ironic_accel.model import traits as trait_names
 from ironic_accel.model.traits import Worth
 
 LOG = log.getLogger(__name__)
@@ -107,11 +107,11 @@ def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
         lists is gone only when the next one agrees.
     :raises: NotOurs where the node was lost meanwhile.
     """
-    node, profiles = task.node, profiles_module.site_profiles().all()
+    node, declared = task.node, profiles.site_profiles().all()
     data = inventory_store.inspection_data(task)
     own = inventory_store.known_ids(data.stored, seen)
     seen, open_ways = inventory_store.whole(node, data.stored, own, ways(
-        own, [push for p in profiles.values() for push in p.pushes]))
+        own, [push for p in declared.values() for push in p.pushes]))
     if data.stored is not None:
         seen = carry_over.unseen(seen, data.stored.inventory, once)
     doubt = device_ownership.settle(task, seen, at)
@@ -119,7 +119,7 @@ def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
     read = own if looks is None else None
     record = operation.load_record(node)
     found = compliance.evaluate(
-        node, seen, open_ways, profiles, record.landed if record else ()
+        node, seen, open_ways, declared, record.landed if record else ()
     ).certain(seen, doubt).agreed()
     read_at = {p.name: ages.read_at(found.plans[p.name], read, when, at)
                for p in found.are}
@@ -127,7 +127,7 @@ def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
     _note(node, found, applied)
     _keep_proofs(node, found, read_at)
     # What is no longer true goes before anything else is written.
-    facts = _publish_traits(task, _present(node, seen, doubt, profiles),
+    facts = _publish_traits(task, _present(node, seen, doubt, declared),
                             found)
     stored = inventory_store.save(task, seen, open_ways,
                         plan.to_dict() if plan else None, at, when, data)
@@ -169,15 +169,15 @@ def _facts(seen: Inventory, found: Compliance, doubt: Doubt,
 
 
 def _present(node: Any, seen: Inventory, doubt: Doubt,
-             profiles: Mapping[str, Profile]) -> list[traits.Trait]:
+             declared: Mapping[str, Profile]) -> list[trait_names.Trait]:
     """Traits of what is there, whosever the devices in doubt are."""
-    expected = _expected(node, profiles)
+    expected = _expected(node, declared)
     catalog = catalogue.catalogue()
 
-    def present(inventory: Inventory) -> list[traits.Trait]:
-        return [*traits.presence(inventory, catalog, expected),
-                *traits.modes(inventory, catalog),
-                *traits.pci(inventory, CONF.accelerator.pci_traits)]
+    def present(inventory: Inventory) -> list[trait_names.Trait]:
+        return [*trait_names.presence(inventory, catalog, expected),
+                *trait_names.modes(inventory, catalog),
+                *trait_names.pci(inventory, CONF.accelerator.pci_traits)]
 
     every = present(seen)
     if not doubt.waits:
@@ -188,12 +188,12 @@ def _present(node: Any, seen: Inventory, doubt: Doubt,
             or (t in every and t in fewer)]
 
 
-def _expected(node: Any, profiles: Mapping[str, Profile]) -> list[Group]:
+def _expected(node: Any, declared: Mapping[str, Profile]) -> list[Group]:
     """Groups that say how many devices the node has to have."""
     names = {(node.driver_internal_info or {}).get(APPLIED_KEY),
              node.driver_info.get('accel_baseline'),
              CONF.accelerator.baseline_profile}
-    return [g for n in names if n in profiles for g in profiles[n].groups]
+    return [g for n in names if n in declared for g in declared[n].groups]
 
 
 def _keep_proofs(node: Any, found: Compliance,
@@ -207,27 +207,27 @@ def _keep_proofs(node: Any, found: Compliance,
             read_at[profile.name])
     node.del_driver_internal_info(verification.TENANT_KEY)
     if operation.kind_of(node) == 'deploy' or node.instance_uuid \
-            or node.provision_state in traits_module.HAS_INSTANCE:
+            or node.provision_state in traits.HAS_INSTANCE:
         node.set_driver_internal_info(verification.TENANT_KEY, True)
 
 
-def _publish_traits(task: Any, there: list[traits.Trait],
+def _publish_traits(task: Any, there: list[trait_names.Trait],
                     found: Compliance) -> dict[str, Any]:
     """Bring the node's traits to what was found."""
     node = task.node
-    wanted = sorted({*there, *traits.profiles(found.are, found.can)})
+    wanted = sorted({*there, *trait_names.profiles(found.are, found.can)})
     meanings: dict[str, TraitMeaning] = {}
     for trait in wanted:
         meanings.setdefault(trait.name, trait.meaning)
-    change = traits.reconcile(traits_module.of(task), traits.wanted(wanted))
-    traits_module.change(
+    change = trait_names.reconcile(traits.of(task), trait_names.wanted(wanted))
+    traits.change(
         task, {n: meanings[n] for n in meanings
                if n not in change.dropped}, change.remove)
-    facts: dict[str, Any] = {'traits': sorted(traits_module.published(node))}
+    facts: dict[str, Any] = {'traits': sorted(traits.published(node))}
     if change.dropped:
         LOG.error('Node %(node)s has no room for these traits (%(limit)d a '
                   'node, everybody\'s included): %(traits)s', {
-                      'node': node.uuid, 'limit': traits.BUDGET,
+                      'node': node.uuid, 'limit': trait_names.BUDGET,
                       'traits': ', '.join(change.dropped)})
         facts['dropped_traits'] = list(change.dropped)
     return facts

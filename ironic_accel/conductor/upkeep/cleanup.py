@@ -27,7 +27,6 @@ from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
-from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
@@ -46,10 +45,6 @@ SETTLED = frozenset({
     states.ENROLL, states.MANAGEABLE, states.AVAILABLE, states.ACTIVE,
     states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL, states.ERROR,
     states.INSPECTFAIL, states.ADOPTFAIL, states.RESCUE, states.RESCUEFAIL})
-
-#: Names of our steps: a stale step field that names another is not ours.
-STEPS = frozenset({'apply_profile', agent_steps.STEP, 'apply_baseline',
-                   'reset_devices', 'refresh_traits', 'note_tenant'})
 
 
 def wanted(node: Any) -> bool:
@@ -111,7 +106,7 @@ def _unwatched(node: Any) -> bool:
 
 def _is_ours(step: Any) -> bool:
     return bool(step) and step.get('interface') == 'vendor' \
-        and step.get('step') in STEPS
+        and step.get('step') in operation.STEPS
 
 
 def _drop_operation(node: Any) -> None:

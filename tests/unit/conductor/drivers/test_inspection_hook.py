@@ -363,6 +363,20 @@ def test_redfish_inspection_looks_at_the_bmc(
     assert note(task) == 'seen by the BMC'
 
 
+def test_an_inspection_asks_the_bmc_for_the_pushes_of_the_profiles(
+        task: Any, bmc: mock.Mock, profiles: pathlib.Path) -> None:
+    """As a refresh does: an offered profile may need one of them."""
+    data = sample.profile_data('pushed', allow=['burn_at_deploy'])
+    data['images']['bundle']['push'] = {'style': 'hgx'}
+    profiles.joinpath('pushed.yaml').write_text(sample.yaml_of(data))
+    bmc.observe.side_effect = None
+    bmc.observe.return_value = sample.box()
+    bmc.ways.side_effect = lambda seen, pushes=(): (
+        (sample.way(seen),) if [p.style for p in pushes] == ['hgx'] else ())
+    run(task, {})
+    assert 'CUSTOM_ACCEL_CAN_PUSHED' in published(task)['traits']
+
+
 @pytest.mark.parametrize(('change', 'why'), [
     ({'host': 'off'}, 'the BMC shows the host as off'),
     ({'complete': False}, 'the BMC does not show everything yet')])

@@ -392,6 +392,19 @@ def test_a_refresh_publishes_and_restores(stage: Stage) -> None:
     assert inventory_store.load(task) is not None
 
 
+@pytest.mark.parametrize('step', sorted(operation.STEPS))
+def test_a_stale_step_of_ours_is_cleared_whichever_it_is(
+        make_node: Make, acquire: Make, step: str) -> None:
+    task = acquire(make_node(
+        provision_state=states.DEPLOYFAIL,
+        deploy_step={'step': step, 'interface': 'vendor'}))
+    assert cleanup.wanted(task.node)
+    cleanup.reap(task)
+    assert task.node.deploy_step == {}
+    task.node.deploy_step = {'step': 'somebody_s', 'interface': 'vendor'}
+    assert not cleanup.wanted(task.node)
+
+
 def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
         stage: Stage) -> None:
     stage.begin(profile='h100-new')

@@ -34,7 +34,6 @@ from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
-from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.faces.osc.jobs import apply_job
 from ironic_accel.faces.osc.jobs import driver_switch
 from ironic_accel.faces.osc import keys
@@ -59,7 +58,7 @@ def test_keys_are_those_of_the_conductor() -> None:
 def test_methods_and_steps_are_there() -> None:
     assert {'accel_inventory', 'accel_refresh', 'accel_plan',
             'accel_profiles', 'accel_release'} <= passthru.OURS
-    assert apply_job.STEPS['redfish'] in cleanup.STEPS
+    assert apply_job.STEPS['redfish'] in operation.STEPS
     assert apply_job.STEPS['agent'] == agent_steps.STEP
 
 
