@@ -29,8 +29,8 @@ import requests
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'doc' / 'source' / 'user' / 'quickstart.rst'
 #: The one command that is not run again here: tests/faces/test_packaging.py
-#: installs the package as it says, and this environment has it.
-INSTALL = 'pip install .'
+#: installs both packages, and this environment has them.
+INSTALL = 'pip install . ./emulator'
 
 
 def commands() -> list[str]:

@@ -98,5 +98,22 @@ def _run(module: ModuleType, args: argparse.Namespace) -> int:
         return FAILED
 
 
+def status() -> int:
+    """``ironic-accel-status``, which needs what a conductor has installed.
+
+    :returns: oslo.upgradecheck's exit code; 255 where ironic is missing.
+    """
+    try:
+        from ironic_accel.conductor.drivers import upgrade_check
+    except ModuleNotFoundError as exc:
+        if (exc.name or '').startswith('ironic_accel'):
+            raise
+        print(f'ironic-accel-status: the package {exc.name} is not installed:'
+              ' run it where ironic-conductor runs, or pip install '
+              '"ironic-accel[conductor]"', file=sys.stderr)
+        return 255
+    return upgrade_check.main()
+
+
 if __name__ == '__main__':
     sys.exit(main())
