@@ -53,8 +53,8 @@ from ironic_accel.model import serialization
 from ironic_accel.model.untrusted import Given
 from ironic_accel.model.untrusted import Wrong
 
-#: Most devices of one machine. An HGX host has 8 GPUs, 4 switches and a
-#: dozen adapters.
+#: Most devices of one machine. A host with a baseboard has 8 GPUs, 4
+#: switches and a dozen adapters.
 DEVICES = 128
 #: Bytes of a ticket: a record has 8 KiB for everything.
 TICKET = 2048

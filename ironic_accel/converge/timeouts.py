@@ -35,8 +35,8 @@ class Pace:
         has forgotten: as long as the longest ones take, since neither a
         second push nor a reset may meet the first one.
     :ivar busy: how long somebody else's work is waited for.
-    :ivar action: how long one write may take before we stop waiting; an HGX
-        bundle takes about 20 minutes, an Intel FPGA up to 40.
+    :ivar action: how long one write may take before we stop waiting; the
+        bundle of a baseboard takes about 20 minutes, an FPGA up to 40.
     :ivar reset: how long a host reset may take to be performed.
     """
 

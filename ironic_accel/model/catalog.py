@@ -169,6 +169,11 @@ class Catalog:
                  if r['kind'] == kind and 'for' not in r}
         return tuple(sorted(names, key=lambda n: (names[n], n)))
 
+    def is_in_band(self, name: str) -> bool:
+        """Whether a component of that name is written in band."""
+        return any(row['name'] == name and row.get('in_band', False)
+                   for row in self._components)
+
     def modes(self, kind: str) -> tuple[str, ...]:
         """The closed list of mode names of a kind."""
         return tuple(r['name'] for r in self._modes

@@ -36,9 +36,9 @@ USABLE = frozenset({'Enabled', 'StandbySpare', 'Qualified'})
 PASSING = frozenset({
     'Starting', 'Updating', 'InTest', 'Deferring', 'Quiesced'})
 
-#: Steady states of modes: a BlueField-3 in NIC mode has its Arm cores
-#: inactive for good (NVIDIA DOCA, BlueField Modes of Operation); its BMC
-#: tells StandbyOffline of that system then, as public reports show.
+#: Steady states of modes: a DPU in NIC mode has the cores of its own system
+#: inactive for good, and its BMC tells StandbyOffline of that system then
+#: (``modes.yaml`` has the source of the mode).
 STEADY: Mapping[tuple[str, str], frozenset[str]] = {
     ('mode', 'nic'): frozenset({'StandbyOffline'})}
 

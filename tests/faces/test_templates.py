@@ -118,6 +118,29 @@ def test_a_template_has_the_steps_that_its_profile_needs(
     assert steps_of(name, capsys) == (steps, ramdisk)
 
 
+@pytest.mark.parametrize(('line', 'step'), [
+    ('', 'apply_profile'),
+    ('in_band: true, ', 'apply_profile_in_band')])
+def test_the_catalogue_says_what_is_written_in_band(
+        line: str, step: str, tmp_path: pathlib.Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / 'site.yaml'
+    rows.write_text(
+        'sources: {acme: the manual of Acme}\n'
+        'components:\n'
+        '  - {kind: gpu, name: acme-fw, effect: warm-reboot, order: 30, '
+        f'{line}source: [acme]}}\n')
+    profile = tmp_path / 'profile.yaml'
+    profile.write_text(
+        'profile: 1\nname: acme\noffered: true\ndevices:\n  gpus:\n'
+        '    match: {kind: gpu}\n    firmware:\n'
+        '      acme-fw: {version: "2"}\n')
+    assert cli.main(['templates', '--profile', str(profile), '--catalogue',
+                     str(rows)]) == 0
+    [only] = json.loads(capsys.readouterr().out)['profiles']
+    assert [s['step'] for s in only['deploy_template']['steps']] == [step]
+
+
 def test_the_way_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
     assert steps_of('hgx-h100.yaml', capsys, '--via', 'agent') == (
         [('apply_profile_in_band', 90)], True)

@@ -12,8 +12,8 @@
 
 """Nodes that share a BMC: one push at a time, no reset over another's head.
 
-Several Ironic nodes may stand behind one BMC (a blade enclosure, a Cray
-node card). What is pushed into it and what resets it concerns all of them.
+Several Ironic nodes may stand behind one BMC (a blade enclosure, a node
+card). What is pushed into it and what resets it concerns all of them.
 """
 
 from __future__ import annotations

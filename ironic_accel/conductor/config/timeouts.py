@@ -29,13 +29,13 @@ OPTIONS = [
              'new version shows before: for so long nothing is pushed and '
              'nothing is reset. It is for firmware of which no vendor names '
              'a time; what takes longer has its own (the boot stream of a '
-             'BlueField 80 to 130 minutes).'),
+             'DPU 80 to 130 minutes).'),
     cfg.IntOpt(
         'write_timeout', default=5400, min=1,
         help='Seconds after which a write that still runs is no longer '
              'waited for by its step, which fails and says what runs; the '
              'write itself is never cut, and the node is guarded until then. '
-             'A bundle of an HGX board takes about 20 minutes.'),
+             'A bundle of a baseboard takes about 20 minutes.'),
     cfg.IntOpt(
         'busy_timeout', default=5400, min=1,
         help='Seconds for which work that somebody else has under way on a '

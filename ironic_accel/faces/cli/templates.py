@@ -39,12 +39,6 @@ OUT_OF_BAND_PRIORITY = 150
 IN_BAND_PRIORITY = 90
 FIRST_BOOT_PRIORITY = 70
 
-#: Components that tools in the ramdisk write and no BMC does: those of Alveo
-#: cards (xbmgmt), Intel FPGAs (OPAE) and GPUs (xpu-smi), Gaudi (hl-fw-loader)
-#: and the BFB of a BlueField (rshim).
-IN_BAND_FIRMWARE = frozenset({
-    'shell', 'sc', 'fim', 'sdm', 'gfx-data', 'spi', 'bfb'})
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
@@ -85,7 +79,7 @@ def document(profile: Profile, known: Catalog,
 
     :param via: ``redfish`` or ``agent``; None is what the profile needs.
     """
-    agent = needs_agent(profile) if via is None else via == 'agent'
+    agent = needs_agent(profile, known) if via is None else via == 'agent'
     return {
         'name': profile.name, 'digest': profile.digest,
         'deploy_template': deploy_template(profile, known, agent),
@@ -94,10 +88,11 @@ def document(profile: Profile, known: Catalog,
                            else [])}
 
 
-def needs_agent(profile: Profile) -> bool:
-    """Whether a profile has what no BMC can do."""
+def needs_agent(profile: Profile, known: Catalog) -> bool:
+    """Whether a profile has what the catalogue says is written in band, or
+    a mode that no BMC can set."""
     return any(set(group.modes) - modes.names()
-               or IN_BAND_FIRMWARE & set(group.firmware)
+               or any(known.is_in_band(name) for name in group.firmware)
                for group in profile.groups)
 
 

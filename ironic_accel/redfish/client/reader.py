@@ -28,6 +28,7 @@ from typing import Any
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.redfish.client import collection
 from ironic_accel.redfish.client import documents
 from ironic_accel.redfish.client import expand
 from ironic_accel.redfish.client.getter import Doc
@@ -38,7 +39,6 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.limits import Settings
-from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client import session
@@ -291,55 +291,18 @@ class Reader:
 
     def _member_links(self, uri: str, doc: Doc | None, counted: bool
                       ) -> list[str]:
-        """The members of a collection over all its pages, bounded.
-
-        A page that is not read, a member without a link and a number of
-        members that is not what is counted make the whole collection an
-        unread one; the members that are listed all the same are given.
-        """
-        seen: dict[str, None] = {}
-        pages: set[str] = set()
-        listed, told = 0, None
-        limit = self._settings.member_limit
-        while doc is not None:
-            wrong = documents.wrong_collection(doc)
-            if wrong:
-                self._fail(uri, Failure(200, f'HTTP 200 with {wrong}'))
-            links = self.fields(doc).links('Members')
-            listed += len(links)
-            seen.update(dict.fromkeys(links))
-            count = doc.get('Members@odata.count')
-            told = count if type(count) is int else told
-            if len(seen) > limit:
-                self._fail(uri, Failure(200, f'more than {limit} members: '
-                                        'the rest is not looked at'))
-                return list(seen)[:limit]
-            doc = self._next_page(uri, doc, pages)
-        if counted and told is not None and told != listed and (
-                uri not in self.failures):
-            self._fail(uri, Failure(
-                200, f'{listed} of the {told} members that it counts'))
-        return list(seen)
-
-    def _next_page(self, uri: str, doc: Doc, pages: set[str]) -> Doc | None:
-        following = doc.get('Members@odata.nextLink')
-        if following is None:
-            return None
-        if not isinstance(following, str) or not following or (
-                following in pages):
-            self._fail(uri, Failure(200, 'a next page that is none: '
-                                    f'{str(following)[:120]}'))
-            return None
-        pages.add(following)
-        said = origin.warning(following)
-        if said is not None:
-            self.warn(uri, f'Members@odata.nextLink: {said}')
-        page = self._getter.ask(uri, following, False)
-        if isinstance(page, Failure):
-            self._fail(uri, Failure(page.status, 'a page of its members was '
-                                    f'not read: {page.answer}'))
-            return None
-        return page
+        """The members of a collection over all its pages, bounded."""
+        if doc is None:
+            return []
+        listed = collection.members(
+            doc, lambda page: self._getter.ask(uri, page, False), self.fields,
+            self._settings.member_limit,
+            counted and uri not in self.failures)
+        for said in listed.warnings:
+            self.warn(uri, said)
+        for failure in listed.failures:
+            self._fail(uri, failure)
+        return listed.links
 
     def _expand(self, uri: str, levels: int) -> Doc | None:
         """A collection with its members in it; None where answered badly."""
