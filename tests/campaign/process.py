@@ -18,19 +18,21 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import pathlib
+import uuid
 
 from ironic_accel.converge import advance as loop
-from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.faces.cli import reset_phases
-from ironic_accel.faces.cli import resets
-from ironic_accel.model.device import Inventory
+from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.perform_reset import HostPower
+from ironic_accel.converge.perform_reset import HostResetter
+from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.model import errors
+from ironic_accel.model import record as record_mod
+from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
-from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
 from tests.campaign.world import World
 from tests.contract.machine import Local
@@ -70,7 +72,7 @@ class Process(Delegating):
     """
 
     def __init__(self, world: World, machine: int, backend: ports.Backend,
-                 host: resets.Host, shared: Shared, record: Record,
+                 host: HostPower, shared: Shared, record: Record,
                  deaths: Sequence[int] = (),
                  at: Callable[[str], None] = lambda name: None) -> None:
         super().__init__(backend)
@@ -82,8 +84,8 @@ class Process(Delegating):
         self._at = at
         self._token = shared.token
         self._host = host
-        self._resetter = resets.Resetter(
-            host, self.save, reset_phases.Pauses())
+        self._resetter = HostResetter(
+            host, self.save, ResetRules(uuid.uuid4().hex))
 
     @property
     def now(self) -> float:

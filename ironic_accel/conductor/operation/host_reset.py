@@ -10,18 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Host resets, performed by the conductor in steps that survive it.
+"""Host resets through Ironic.
 
-Every step is saved before it is done, in the notes that the loop keeps for
-its caller (the ticket of the reset's intent): a conductor that dies in the
-middle goes on with the same reset, it does not begin another.
+What comes next is decided in ``converge.host_reset``; this is its host, as
+Ironic has it: power through Ironic's own calls, which clear the agent's
+token and tell Nova, and what Ironic has no call for through the BMC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Mapping
-import dataclasses
 from typing import Any
 import uuid
 
@@ -41,7 +39,11 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.node_journal import BmcBusy
 from ironic_accel.conductor.operation.node_journal import NodeJournal
-from ironic_accel.converge import advance as converge
+from ironic_accel.converge.perform_reset import HostResetter
+from ironic_accel.converge.perform_reset import ResetStep
+from ironic_accel.converge.reset_terms import Graceful
+from ironic_accel.converge.reset_terms import ResetRules
+from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
@@ -52,38 +54,17 @@ from ironic_accel.model.record import Record
 
 LOG = log.getLogger(__name__)
 
-#: What a reset consists of. Ironic has no warm reboot of its own: its
-#: reboot is off and on, or a forced restart where powering off is disabled
-#: (ironic/drivers/modules/redfish/power.py).
-SEQUENCES: Mapping[Effect, tuple[str, ...]] = {
-    Effect.WARM_REBOOT: ('reboot',),
-    Effect.POWER_CYCLE: ('off', 'on'),
-    Effect.AUX_CYCLE: ('off', 'aux', 'bmc', 'on'),
-}
-
 #: The note of child nodes that are to be on again at the end.
 CHILDREN = 'children'
 
-#: The note of the process that began with a reset.
-BY = 'by'
+#: This process, in the note of the resets that it performs.
 _HERE = uuid.uuid4().hex
 
-#: Seconds between two looks for a BMC that is away, at most.
+#: Seconds between two looks at a host or BMC in a reset, at most.
 BMC_LOOK = 5.0
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
-    """How far a reset is.
-
-    :ivar due: epoch seconds at which to go on.
-    :ivar done: whether the reset has been performed.
-    """
-
-    record: Record
-    due: float
-    summary: str
-    done: bool = False
+#: Poll intervals until another look at a neighbour that is in the way.
+RETRY = 2
 
 
 def strongest_allowed(task: Any, disruption: bool = False
@@ -126,81 +107,59 @@ def power_state(task: Any) -> str | None:
 
 
 def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
-            now: float, soft: bool) -> Step:
-    """Go one step on with a host reset.
+            now: float, soft: bool) -> ResetStep:
+    """Go one phase on with a host reset.
 
     :param soft: whether an operating system is asked to shut down first.
     :raises: AccelError where the reset may not be performed; Ironic's own
         exceptions where the power does not do what it is told.
     """
-    intent = record.intent
-    if intent is None:
-        raise ValueError('no reset is asked for')
-    notes = dict(intent.ticket or {})
-    sequence = SEQUENCES[effect]
-    phase = notes.get('phase', sequence[0])
-    if 'phase' not in notes:
-        _check(task, effect)
-        record = _note(journal, record, {
-            'phase': phase, 'at': now, BY: _HERE,
-            CHILDREN: notes.get(CHILDREN) or child_nodes.powered(task)})
-        notes = dict(_ticket(record))
-    elif phase == sequence[0] and notes.get(BY, _HERE) != _HERE:
-        # Another conductor noted it and may have died before it asked. The
-        # loop looks at the box first: somebody may write to it by now.
-        record = _note(journal, record, {})
-        return Step(record, now, 'looking at the box before the reset')
-    if phase == 'bmc':
-        waiting = _await_bmc(task, notes, now)
-        if waiting is not None:
-            return Step(record, waiting, 'waiting for the BMC')
-    elif phase == 'aux':
-        # The host went down since the first look: others had time to begin.
-        held = shared_bmc.check_reset(task)
-        if held:
-            raise BmcBusy(held, error_class=ErrorClass.TRANSIENT,
-                          node=task.node.uuid)
-        # Saved as gone on before it is asked for: whether a request got out
-        # before a crash cannot be told, and it is not made twice.
-        record = _note(journal, record, {'phase': 'bmc', 'at': now})
-        later = _aux_cycle(task)
-        if later is not None:
-            record = _note(journal, record, {'phase': 'aux', 'at': now})
-            return Step(record, now + later, 'the BMC is busy')
-        return Step(record, now + _look(), 'auxiliary power cycle')
-    else:
-        if phase == 'reboot' and soft and task.node.disable_power_off:
-            record, done = _soft_reboot(task, journal, record, now)
-            if done is None:
-                return Step(record, now + _look(),
-                            'the operating system restarts')
-        else:
-            done = False
-        if not done:
-            _power_phase(task, phase, soft, notes.get(CHILDREN) or ())
-    place = sequence.index(phase) + 1
-    if place < len(sequence):
-        record = _note(journal, record,
-                       {'phase': sequence[place], 'at': now})
-        return Step(record, now, f'{effect}: {sequence[place]}')
-    record = converge.reset_performed(record, now)
-    journal.save(record)
-    return Step(record, now, f'{effect} performed', done=True)
-
-
-def _ticket(record: Record) -> Mapping[str, Any]:
-    return (record.intent.ticket if record.intent else None) or {}
-
-
-def _note(journal: NodeJournal, record: Record,
-          notes: Mapping[str, Any]) -> Record:
     if record.intent is None:
         raise ValueError('no reset is asked for')
-    kept = {k: v for k, v in _ticket(record).items() if k == CHILDREN}
-    record = dataclasses.replace(record, intent=dataclasses.replace(
-        record.intent, ticket={**kept, **notes}))
-    journal.save(record)
-    return record
+    notes = dict(record.intent.ticket or {})
+    current = operation.load(task.node)
+    ramdisk = current if current is not None and current.ramdisk else None
+
+    def begins() -> Mapping[str, Any]:
+        _check(task, effect)
+        return {CHILDREN: notes.get(CHILDREN) or child_nodes.powered(task)}
+
+    def is_on() -> None:
+        with flash_guard.passing(task):
+            child_nodes.power_on(task, notes.get(CHILDREN) or ())
+
+    resetter = HostResetter(IronicPower(task, ramdisk), journal.save,
+                            _rules(task.node, soft, ramdisk is not None),
+                            begins, is_on)
+    try:
+        return resetter.step(record, now)
+    except Unreachable as exc:
+        # It was waited for long enough: no look that may be repeated.
+        raise AccelError(exc.detail) from exc
+
+
+def _rules(node: Any, soft: bool, ramdisk: bool) -> ResetRules:
+    """How Ironic resets a host.
+
+    It has no warm reboot of its own: its reboot is off and on, or a forced
+    restart where powering off is disabled
+    (ironic/drivers/modules/redfish/power.py). A soft reboot returns while
+    the host is on all the time, so it is asked for only where the boot mark
+    shows that it followed: a forced restart could come in the middle of it.
+    """
+    options = CONF.accelerator
+    bound = float(options.reset_timeout)
+    look = _look()
+    return ResetRules(
+        by=_HERE, times=ResetTimes(
+            look=look, soft=options.soft_power_off_timeout if soft else 0,
+            hard=bound, away=options.bmc_timeout, busy=bound, again=look,
+            aux_settle=options.aux_settle, settle=0),
+        graceful=((Graceful.MARKED_RESTART,) if node.disable_power_off
+                  else (Graceful.SHUTDOWN,)),
+        waits=True, restart_once=False, calls_all=True, ramdisk=ramdisk,
+        can_inventory=not ramdisk or ramdisk_module.is_there(node),
+        restores=True)
 
 
 def _check(task: Any, effect: Effect) -> None:
@@ -221,138 +180,110 @@ def _check(task: Any, effect: Effect) -> None:
             todo='free the node for it, then run again')
 
 
-def _power_phase(task: Any, phase: str, soft: bool,
-                 went_off: Iterable[str]) -> None:
-    current = operation.load(task.node)
-    ramdisk = current if current is not None and current.ramdisk else None
-    if phase == 'on':
-        if ramdisk:
-            _boot_ramdisk(task, ramdisk)
-        else:
-            power(task, states.POWER_ON)
-        with flash_guard.passing(task):
-            child_nodes.power_on(task, went_off)
-        return
-    if soft:
-        if not task.node.disable_power_off:
-            _soft_off(task)
-        _check_idle(task)
-    if phase == 'reboot':
-        if ramdisk:
-            ramdisk_module.prepare(task, ramdisk)
-        power(task, states.REBOOT)
-    else:
-        power(task, states.POWER_OFF)
+class IronicPower:
+    """The power of a node's host through Ironic; ``HostPower``.
 
+    What Ironic has no call for is read, and done, through the node's BMC.
 
-def _boot_ramdisk(task: Any, current: operation.Operation) -> None:
-    """Power a host on into the ramdisk.
-
-    One that came on by itself, as its BMC is told to after an auxiliary
-    cycle, boots whatever it boots, and is rebooted.
+    :param task: a task that holds the node exclusively.
+    :param ramdisk: the operation whose ramdisk the host is to boot, or None.
     """
-    on = power_state(task) == states.POWER_ON
-    ramdisk_module.prepare(task, current)
-    power(task, states.REBOOT if on else states.POWER_ON)
 
+    def __init__(self, task: Any, ramdisk: operation.Operation | None
+                 ) -> None:
+        self._task = task
+        self._ramdisk = ramdisk
 
-def _soft_off(task: Any) -> None:
-    """Let the operating system go down by itself, for a bounded time."""
-    if power_state(task) != states.POWER_ON:
-        return
-    try:
-        power(task, states.SOFT_POWER_OFF,
-              timeout=CONF.accelerator.soft_power_off_timeout)
-    except exception.IronicException as exc:
-        LOG.warning('Node %(node)s did not shut down by itself and is '
-                    'powered off: %(why)s',
-                    {'node': task.node.uuid, 'why': exc})
+    @property
+    def _has_bmc(self) -> bool:
+        """Whether there is Redfish to ask what Ironic does not tell."""
+        return shared_bmc.address(self._task.node) is not None
 
+    def power_state(self) -> str:
+        """``on``, ``off`` or ``unknown``; see HostPower."""
+        seen = power_state(self._task)
+        return {states.POWER_ON: 'on', states.POWER_OFF: 'off'}.get(
+            seen or '', 'unknown')
 
-def _check_idle(task: Any) -> None:
-    """Look again before the power of a host that did not go down is cut.
+    def power_on(self) -> None:
+        """Power the host on, into the ramdisk where there is one."""
+        if self._ramdisk is not None:
+            ramdisk_module.prepare(self._task, self._ramdisk)
+        power(self._task, states.POWER_ON)
 
-    It was asked to for a while, in which somebody may have begun an update.
+    def power_off(self, soft: bool) -> None:
+        """Power the host off.
 
-    :raises: BmcBusy; Unreachable.
-    """
-    if (shared_bmc.address(task.node) is None
-            or power_state(task) == states.POWER_OFF):
-        return
-    try:
-        bmc_session.host(task.node).check_idle()
-    except Rejected as exc:
-        raise BmcBusy(exc.detail.summary, error_class=ErrorClass.TRANSIENT,
-                      node=task.node.uuid) from exc
+        :raises: Rejected where the operating system does not follow.
+        """
+        if not soft:
+            power(self._task, states.POWER_OFF)
+            return
+        try:
+            power(self._task, states.SOFT_POWER_OFF,
+                  timeout=CONF.accelerator.soft_power_off_timeout)
+        except exception.IronicException as exc:
+            LOG.warning('The operating system of node %(node)s did not shut '
+                        'down; powering the node off: %(why)s',
+                        {'node': self._task.node.uuid, 'why': exc})
+            raise Rejected(f'no soft power off: {type(exc).__name__}') from exc
 
+    def warm_reboot(self, soft: bool = False) -> None:
+        """Restart the host, into the ramdisk where there is one.
 
-def _soft_reboot(task: Any, journal: NodeJournal, record: Record,
-                 now: float) -> tuple[Record, bool | None]:
-    """Let the operating system restart a host that is not powered off.
+        :raises: OutcomeUnknown where a soft reboot may have been asked for.
+        """
+        if not soft:
+            if self._ramdisk is not None:
+                ramdisk_module.prepare(self._task, self._ramdisk)
+            power(self._task, states.REBOOT)
+            return
+        try:
+            power(self._task, states.SOFT_REBOOT)
+        except exception.IronicException as exc:
+            LOG.warning('The soft reboot of node %(node)s failed, waiting '
+                        'whether it follows all the same: %(why)s',
+                        {'node': self._task.node.uuid, 'why': exc})
+            raise OutcomeUnknown(
+                f'soft reboot: {type(exc).__name__}') from exc
 
-    That it followed shows by the time of the last reset; Ironic itself waits
-    for a host that is on, and it is on all the time. Where the BMC does not
-    tell that time a forced restart could come in the middle of a soft one,
-    so only one of them is asked for.
+    def boot_mark(self) -> str | None:
+        """What changes at a reset of the host, or None."""
+        return (bmc_session.host(self._task.node).boot_mark()
+                if self._has_bmc else None)
 
-    :returns: the record, and whether it restarted; None while it may.
-    """
-    notes = _ticket(record)
-    host = bmc_session.host(task.node)
-    mark = host.boot_mark()
-    if 'mark' not in notes:
-        if mark is None or not host.offers('GracefulRestart'):
-            return record, False
-        record = _note(journal, record, {
-            'phase': 'reboot', 'at': now, 'mark': mark})
-        power(task, states.SOFT_REBOOT)
-        return record, None
-    if mark is not None and mark != notes['mark']:
-        return record, True
-    if now - float(notes['at']) <= CONF.accelerator.soft_power_off_timeout:
-        return record, None
-    LOG.warning('Node %s did not restart by itself and is restarted',
-                task.node.uuid)
-    return record, False
+    def offers(self, kind: str) -> bool:
+        """Whether a ResetType may be asked for.
 
+        Ironic is asked for a soft power off in any case: every driver has
+        one, and says so where it fails.
+        """
+        return kind == 'GracefulShutdown' or (
+            self._has_bmc and bmc_session.host(self._task.node).offers(kind))
 
-def _aux_cycle(task: Any) -> float | None:
-    """Ask for it; seconds to wait where the BMC says "later", else None.
+    def aux_cycle(self) -> None:
+        """Cut the auxiliary power, unless it takes a neighbour's BMC away.
 
-    :raises: Rejected where it is refused for good.
-    """
-    try:
-        bmc_session.host(task.node).aux_cycle()
-    except OutcomeUnknown as exc:
-        # A BMC that cuts its own power need not answer.
-        LOG.info('Node %(node)s: no answer to the auxiliary power cycle '
-                 '(%(why)s), looking', {'node': task.node.uuid, 'why': exc})
-    except Rejected as exc:
-        if exc.retry_after is None:
-            raise
-        return exc.retry_after
-    return None
+        :raises: Rejected, to be tried later, where it is in use; AccelError
+            where a node behind the BMC has a user by now; as redfish.host.
+        """
+        # The host went down since the first look: others had time to begin.
+        held = shared_bmc.check_reset(self._task)
+        if held:
+            raise Rejected(held, RETRY * CONF.accelerator.poll_interval,
+                           error_class=ErrorClass.TRANSIENT,
+                           node=self._task.node.uuid)
+        bmc_session.host(self._task.node).aux_cycle()
+
+    def check_idle(self) -> None:
+        """Raise Rejected, to be tried later, unless the BMC is idle."""
+        if self._has_bmc:
+            bmc_session.host(self._task.node).check_idle()
+
+    def check_bmc(self) -> None:
+        """Raise Unreachable unless the BMC answers."""
+        bmc_session.host(self._task.node).check_bmc()
 
 
 def _look() -> float:
     return min(BMC_LOOK, float(CONF.accelerator.poll_interval))
-
-
-def _await_bmc(task: Any, notes: Mapping[str, Any],
-               now: float) -> float | None:
-    """When to look for the BMC again, or None where it is back."""
-    since = float(notes['at'])
-    if now < since + CONF.accelerator.aux_settle:
-        return float(min(now + _look(),
-                         since + CONF.accelerator.aux_settle))
-    if now > since + CONF.accelerator.bmc_timeout:
-        raise AccelError(
-            'the BMC did not come back after an auxiliary power cycle',
-            error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
-            expected=f'an answer within {CONF.accelerator.bmc_timeout} s',
-            todo='look at the BMC')
-    try:
-        bmc_session.host(task.node).power_state()
-    except Unreachable:
-        return now + _look()
-    return None

@@ -280,8 +280,8 @@ def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
     step = host_reset.perform(ctx.task, ctx.journal, record, outcome.effect,
                           ctx.now, _soft(ctx))
     operation.store_record(ctx.node, step.record)
-    ctx.change(due=step.due, progress=step.summary, percent=None, failures=0,
-               resets=ctx.operation.resets + int(step.done))
+    ctx.change(due=step.until, progress=step.summary, percent=None, failures=0,
+               resets=ctx.operation.resets + int(step.performed))
 
 
 def _soft(ctx: Context) -> bool:

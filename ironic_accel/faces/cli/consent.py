@@ -25,9 +25,9 @@ from collections.abc import Sequence
 import dataclasses
 import sys
 
+from ironic_accel.converge import reset_note
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli.journal import FileJournal
-from ironic_accel.faces.cli import reset_phases
 from ironic_accel.faces.cli import session
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
@@ -118,7 +118,7 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
     A host that this command has switched off, or found off, is not in use.
     """
     if args.allow_disruption or journal.found == 'off' or (
-            earlier is not None and reset_phases.left_off(earlier)):
+            earlier is not None and reset_note.is_switched_off(earlier)):
         return profile
     if profile.limits.reset is Effect.NONE or (
             journal.found is None and opened.host.power_state() == 'off'):

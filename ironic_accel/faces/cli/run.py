@@ -20,6 +20,7 @@ import contextlib
 import dataclasses
 import time
 from typing import Any
+import uuid
 
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge.outcome import Converged
@@ -29,13 +30,15 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
+from ironic_accel.converge.perform_reset import HostResetter
+from ironic_accel.converge import reset_note
+from ironic_accel.converge.reset_terms import ResetRules
+from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.converge.timeouts import Pace
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import journal as journal_mod
-from ironic_accel.faces.cli import reset_phases
-from ironic_accel.faces.cli import resets
 from ironic_accel.faces.cli import session
 from ironic_accel.faces import view
 from ironic_accel import images
@@ -79,7 +82,7 @@ def apply(args: argparse.Namespace, profile: Profile,
         stack.callback(store.close)
         agreed = consent.of(args, opened, profile)
         document = Run(opened, journal, store, profile, record, pace,
-                       _pauses(args), agreed).to_the_end()
+                       _rules(args), agreed).to_the_end()
         serving.keep = bool((document['error'] or {}).get('running'))
         return document
 
@@ -129,9 +132,11 @@ def _pace(poll: float) -> Pace:
     return Pace(poll=poll, look=poll, fetch=min(poll, 1.0))
 
 
-def _pauses(args: argparse.Namespace) -> reset_phases.Pauses:
-    return reset_phases.Pauses(look=args.poll, soft=args.soft_off,
-                         settle=2 * args.poll)
+def _rules(args: argparse.Namespace) -> ResetRules:
+    """How a host is reset: this process is the one that does it."""
+    return ResetRules(by=uuid.uuid4().hex, times=ResetTimes(
+        look=args.poll, soft=args.soft_off, aux_settle=2 * args.poll,
+        settle=2 * args.poll))
 
 
 @dataclasses.dataclass
@@ -144,7 +149,7 @@ class Run:
     profile: Profile
     record: Record
     pace: Pace
-    pauses: reset_phases.Pauses
+    rules: ResetRules
     agreed: consent.Consent
     plan: Plan | None = None
     performed: int = 0
@@ -154,8 +159,8 @@ class Run:
 
     def to_the_end(self) -> dict[str, Any]:
         """Call ``advance`` until it is over, and put the power back."""
-        resetter = resets.Resetter(self.opened.host, self.journal.save,
-                                   self.pauses)
+        resetter = HostResetter(self.opened.host, self.journal.save,
+                                self.rules)
         self.opened.backend.agree = self._agree
         try:
             while True:
@@ -236,7 +241,7 @@ class Run:
             time.sleep(exc.retry_after)
         time.sleep(self.pace.look)
 
-    def _reset(self, resetter: resets.Resetter) -> None:
+    def _reset(self, resetter: HostResetter) -> None:
         intent = self.record.intent
         if intent is not None and not intent.ticket:
             # One that is begun is brought to its end: the host may be off.
@@ -278,7 +283,7 @@ class Run:
         running = None
         if intent is not None:
             running = f'{intent.verb or intent.effect} {intent.kind}'
-        if reset_phases.left_off(self.record):
+        if reset_note.is_switched_off(self.record):
             running = f'{running}: the host is switched off'
         detail = Detail(
             'interrupted', ErrorClass.TRANSIENT, running=running,

@@ -83,6 +83,13 @@ class Host:
         """
         return system_state.power(self._system())
 
+    def check_bmc(self) -> None:
+        """Look whether the BMC answers.
+
+        :raises: Unreachable where it does not.
+        """
+        self._system()
+
     def boot_mark(self) -> str | None:
         """What changes at a reset of the host; None where nothing tells.
 

@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.faces.cli.reset_phases import Pauses
-from ironic_accel.faces.cli.resets import Resetter
+from ironic_accel.converge.perform_reset import HostResetter
+from ironic_accel.converge.reset_terms import ResetRules
+from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
@@ -35,14 +36,14 @@ from tests.contract.redfish import look
 
 RESET = 'Actions/ComputerSystem.Reset'
 SYSTEM = '/redfish/v1/Systems/1'
-PAUSES = Pauses(look=5, soft=0, hard=120, busy=900)
+RULES = ResetRules('here', ResetTimes(look=5, soft=0, hard=120, busy=900))
 
 
 def perform(at: Rig, effect: Effect) -> float:
     """Perform a reset in simulated time; how long it took."""
     saved: list[Record] = []
     host = Host(at.connector, SYSTEM, at.settings)
-    resetter = Resetter(host, saved.append, PAUSES)
+    resetter = HostResetter(host, saved.append, RULES)
     begin = at.clock.now()
     record = Record(intent=Intent('reset', effect, begin, begin + 1800))
     for _ in range(500):

@@ -304,16 +304,16 @@ def test_a_reset_that_another_conductor_noted_is_looked_at_first(
     """It died before it asked; somebody else has begun an update since."""
     stage.begin(profile='h100-new')
 
-    def dies(*_: Any) -> None:
+    def dies(*_: Any, **__: Any) -> None:
         raise _Died
 
-    real = host_reset._power_phase
-    monkeypatch.setattr(host_reset, '_power_phase', dies)
+    real = host_reset.power
+    monkeypatch.setattr(host_reset, 'power', dies)
     with pytest.raises(_Died):
         for _ in range(60):
             stage.tick()
     objects.Node.release(None, 'this-conductor', stage.node.id)
-    monkeypatch.setattr(host_reset, '_power_phase', real)
+    monkeypatch.setattr(host_reset, 'power', real)
     monkeypatch.setattr(host_reset, '_HERE', 'another')
     stage.box.jobs['theirs'] = Job({}, stage.box.now + 400.0, set(), False)
     while stage.box.flashing():

@@ -10,19 +10,21 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Host resets of the command line, over a host that can misbehave."""
+"""Host resets as they are performed, over a host that can misbehave."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
 from typing import Any
+import uuid
 
 import pytest
 
-from ironic_accel.faces.cli.reset_phases import left_off
-from ironic_accel.faces.cli.reset_phases import Pauses
-from ironic_accel.faces.cli.resets import Resetter
+from ironic_accel.converge.perform_reset import HostResetter
+from ironic_accel.converge.reset_note import is_switched_off
+from ironic_accel.converge.reset_terms import ResetRules
+from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import OutcomeUnknown
@@ -31,7 +33,14 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
-PAUSES = Pauses(look=5, soft=60, hard=120, away=600, settle=10)
+TIMES = ResetTimes(look=5, soft=60, hard=120, away=600, settle=10)
+
+
+def resetter(host: Host, save: Callable[[Record], None],
+             times: ResetTimes = TIMES) -> HostResetter:
+    """What resets a host in a process of its own."""
+    return HostResetter(host, save, ResetRules(uuid.uuid4().hex, times))
+
 
 
 class Clock:
@@ -88,6 +97,9 @@ class Host:
         if self.clock.now < self.busy_until:
             raise Rejected('not known to be idle', retry_after=30)
 
+    def check_bmc(self) -> None:
+        self.power_state()
+
     def aux_cycle(self) -> None:
         assert self.state == 'off'
         self._do('aux')
@@ -107,11 +119,11 @@ class Stage:
         self.record = Record(intent=Intent(
             'reset', self.effect, self.clock.now, self.clock.now + 1800))
 
-    def play(self, pauses: Pauses = PAUSES, steps: int = 300) -> None:
+    def play(self, times: ResetTimes = TIMES, steps: int = 300) -> None:
         """Step until the reset is performed, or it fails."""
-        resetter = Resetter(self.host, self.saved.append, pauses)
+        process = resetter(self.host, self.saved.append, times)
         for _ in range(steps):
-            step = resetter.step(self.record, self.clock.now)
+            step = process.step(self.record, self.clock.now)
             self.record = step.record
             self.clock.now = max(step.until, self.clock.now)
             if step.performed:
@@ -140,7 +152,7 @@ def test_each_reset_asks_once_for_each_thing(
 
 def test_no_soft_off_where_it_is_not_wanted() -> None:
     stage = Stage(Effect.POWER_CYCLE)
-    stage.play(dataclasses.replace(PAUSES, soft=0))
+    stage.play(dataclasses.replace(TIMES, soft=0))
     assert stage.host.asked == ['hard off', 'on']
 
 
@@ -164,12 +176,12 @@ def test_a_warm_reboot_is_asked_of_the_operating_system_first(
     assert stage.host.asked == asked
     assert stage.host.state == 'on'
     if asked[-1] == 'reboot' and len(asked) > 1:
-        assert stage.clock.now - 1000 >= PAUSES.soft
+        assert stage.clock.now - 1000 >= TIMES.soft
 
 
 def test_no_soft_restart_where_it_is_not_wanted() -> None:
     stage = Stage(Effect.WARM_REBOOT)
-    stage.play(dataclasses.replace(PAUSES, soft=0))
+    stage.play(dataclasses.replace(TIMES, soft=0))
     assert stage.host.asked == ['reboot']
 
 
@@ -188,8 +200,8 @@ def test_a_soft_restart_that_is_turned_down_is_forced() -> None:
 def test_a_host_that_shut_down_before_a_kill_is_powered_on() -> None:
     stage = Stage(Effect.WARM_REBOOT)
     stage.host.marks = False
-    resetter = Resetter(stage.host, stage.saved.append, PAUSES)
-    stage.record = resetter.step(stage.record, stage.clock.now).record
+    process = resetter(stage.host, stage.saved.append)
+    stage.record = process.step(stage.record, stage.clock.now).record
     assert stage.host.state == 'off'
     stage.play()
     assert stage.host.asked == ['soft off', 'on']
@@ -200,7 +212,7 @@ def test_an_operating_system_that_does_not_listen_is_cut() -> None:
     stage.host.deaf = {'soft off'}
     stage.play()
     assert stage.host.asked == ['soft off', 'hard off', 'on']
-    assert stage.clock.now - 1000 >= PAUSES.soft
+    assert stage.clock.now - 1000 >= TIMES.soft
 
 
 @pytest.mark.parametrize(('effect', 'deaf', 'marks', 'asked'), [
@@ -230,7 +242,7 @@ def test_an_update_that_does_not_end_ends_the_run_with_the_host_on() -> None:
         stage.play()
     assert stage.host.asked == ['soft off']
     assert stage.host.state == 'on'
-    assert stage.clock.now - 1000 <= PAUSES.soft + PAUSES.busy + 60
+    assert stage.clock.now - 1000 <= TIMES.soft + TIMES.busy + 60
 
 
 def test_a_host_that_cannot_be_asked_softly_is_cut() -> None:
@@ -258,7 +270,7 @@ def test_a_host_that_does_not_follow_is_an_error(
 def test_a_bmc_that_stays_away_is_an_error() -> None:
     stage = Stage(Effect.AUX_CYCLE)
     with pytest.raises(Unreachable):
-        stage.play(dataclasses.replace(PAUSES, away=30))
+        stage.play(dataclasses.replace(TIMES, away=30))
 
 
 def test_a_request_that_never_left_is_sent_again() -> None:
@@ -290,7 +302,7 @@ def test_what_an_earlier_process_asked_for_is_begun_anew(
     stage.record = dataclasses.replace(
         stage.record, intent=dataclasses.replace(
             intent, ticket={'since': 900.0, **notes}))
-    step = Resetter(stage.host, stage.saved.append, PAUSES).step(
+    step = resetter(stage.host, stage.saved.append).step(
         stage.record, stage.clock.now)
     assert stage.host.asked == []
     assert step.record.intent == intent  # nothing is noted: it is looked
@@ -310,7 +322,7 @@ def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
         raise OutcomeUnknown('broke off')
 
     stage.host.before = lose
-    stage.play(dataclasses.replace(PAUSES, soft=0))
+    stage.play(dataclasses.replace(TIMES, soft=0))
     assert calls == ['reboot']
     assert stage.performed()
 
@@ -373,7 +385,7 @@ def test_a_bmc_that_never_powers_on_is_reported(wait: float | None) -> None:
     assert 'on: not now' in detail.summary
     assert (detail.expected, detail.seen) == ('on', 'off')
     assert 'was switched off for the power-cycle' in (detail.todo or '')
-    assert stage.clock.now - 1000 < PAUSES.busy + 700
+    assert stage.clock.now - 1000 < TIMES.busy + 700
     assert not stage.performed()
     # Whoever runs again goes on there.
     stage.host.before = busy()
@@ -396,7 +408,7 @@ def test_on_is_asked_for_again_whatever_was_answered(answer: str) -> None:
     stage.host.before = fail_twice
     stage.play()
     assert len(calls) == 3
-    assert calls[-1] - calls[0] < PAUSES.hard
+    assert calls[-1] - calls[0] < TIMES.hard
     assert stage.host.state == 'on'
 
 
@@ -420,7 +432,7 @@ def test_a_busy_bmc_is_not_waited_for_without_end() -> None:
     stage.host.before = busy('soft reboot', times=10_000, wait=60.0)
     with pytest.raises(Rejected, match='not now'):
         stage.play()
-    assert PAUSES.busy <= stage.clock.now - 1000 < PAUSES.busy + 120
+    assert TIMES.busy <= stage.clock.now - 1000 < TIMES.busy + 120
     assert not stage.performed()
 
 
@@ -429,9 +441,9 @@ def test_a_run_that_ends_says_that_the_host_is_off() -> None:
     stage.host.before = busy('on', times=10_000, wait=None)
     with pytest.raises(AccelError):
         stage.play()
-    assert left_off(stage.saved[-1])
-    assert not left_off(Record())
-    assert not left_off(stage.saved[0])
+    assert is_switched_off(stage.saved[-1])
+    assert not is_switched_off(Record())
+    assert not is_switched_off(stage.saved[0])
 
 
 class Killed(BaseException):
@@ -455,10 +467,10 @@ def test_a_run_killed_at_any_save_goes_on_where_it_was(
         if len(kept) == save + 1:
             raise Killed
 
-    resetter = Resetter(stage.host, keep, PAUSES)
+    process = resetter(stage.host, keep)
     try:
         for _ in range(300):
-            step = resetter.step(stage.record, stage.clock.now)
+            step = process.step(stage.record, stage.clock.now)
             stage.record = step.record
             stage.clock.now = max(step.until, stage.clock.now)
             if step.performed:

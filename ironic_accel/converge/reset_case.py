@@ -1,0 +1,163 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a decision about a host reset rests on, and how it is answered."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ironic_accel.converge.reset_note import Asked
+from ironic_accel.converge.reset_note import PHASES
+from ironic_accel.converge.reset_note import ResetNote
+from ironic_accel.converge.reset_note import ResetPhase
+from ironic_accel.converge.reset_note import SWITCHED_OFF
+from ironic_accel.converge.reset_terms import Act
+from ironic_accel.converge.reset_terms import CutAuxPower
+from ironic_accel.converge.reset_terms import HostReadings
+from ironic_accel.converge.reset_terms import Need
+from ironic_accel.converge.reset_terms import PowerAct
+from ironic_accel.converge.reset_terms import ReadingKind
+from ironic_accel.converge.reset_terms import ResetFailed
+from ironic_accel.converge.reset_terms import ResetRules
+from ironic_accel.converge.reset_terms import ResetTimes
+from ironic_accel.converge.reset_terms import Restart
+from ironic_accel.converge.reset_terms import SetPower
+from ironic_accel.converge.reset_terms import WaitUntil
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ResetCase:
+    """All that a decision rests on."""
+
+    effect: Effect
+    rules: ResetRules
+    note: ResetNote
+    seen: HostReadings
+    now: float
+
+    @property
+    def times(self) -> ResetTimes:
+        return self.rules.times
+
+    @property
+    def ours(self) -> bool:
+        """Whether this very process has noted it."""
+        return self.note.by == self.rules.by
+
+    @property
+    def late(self) -> float:
+        """Seconds since the phase began, or since it was asked for."""
+        return self.now - self.note.at
+
+    def has(self, reading: ReadingKind) -> bool:
+        return reading in self.seen.read
+
+    def checked(self, act: PowerAct) -> tuple[Act, ResetNote]:
+        """An act that ends in a power cut, once the BMC is known to be idle.
+
+        The first one after an inventory rests on that, unless an operating
+        system that had to be asked cannot be.
+        """
+        note, seen, times = self.note, self.seen, self.times
+        forced = act in (SetPower('off'), Restart(soft=False))
+        rests = seen.inventoried and note.asked is None and not (
+            forced and times.soft > 0)
+        if not rests:
+            if not self.has(ReadingKind.IDLE):
+                return Need(ReadingKind.IDLE), note
+            if seen.busy is not None:
+                return self.not_now(seen.busy)
+        if isinstance(act, CutAuxPower):
+            return act, ResetNote(ResetPhase.BMC, self.now, self.rules.by)
+        if act == Restart(soft=True):
+            return act, dataclasses.replace(
+                self.asking(Asked.RESTART), mark=seen.mark)
+        return act, self.asking(Asked.FORCED if forced else Asked.SHUTDOWN)
+
+    def asking(self, asked: Asked) -> ResetNote:
+        """The note that something is asked for; the time is that of the first
+        time."""
+        note = self.note
+        return dataclasses.replace(
+            note, asked=asked, answered=False, by=self.rules.by,
+            at=note.at if note.asked is asked else self.now,
+            again=self.now + self.times.again)
+
+    def wait(self, why: str) -> tuple[Act, ResetNote]:
+        return WaitUntil(self.now + self.times.look, why), self.note
+
+    def next_phase(self) -> tuple[Act, ResetNote]:
+        phases = PHASES[self.effect]
+        place = phases.index(self.note.phase) + 1
+        return (WaitUntil(self.now, f'{self.effect}: {phases[place]}'),
+                ResetNote(phases[place], self.now, self.rules.by))
+
+    def bmc_away(self, error: Unreachable) -> tuple[Act, ResetNote]:
+        if self.late <= self.times.away:
+            return self.wait('waiting for the BMC')
+        if self.note.phase is ResetPhase.BMC:
+            error = Unreachable(
+                'the BMC did not come back after an auxiliary power cycle: '
+                f'{error.detail.summary}', node=error.detail.node,
+                error_class=ErrorClass.NEEDS_OPERATOR,
+                expected=f'an answer within {self.times.away:g} s',
+                todo='look at the BMC')
+        return self.fail(error)
+
+    def not_now(self, error: Rejected) -> tuple[Act, ResetNote]:
+        """Nothing was done: the BMC is busy, or asks for it later.
+
+        It is waited for; an auxiliary cycle that it never takes is given up,
+        so that the host is on again.
+        """
+        note, times = self.note, self.times
+        later = error.retry_after
+        if later is not None and self.late <= times.busy:
+            pause = min(max(times.look, later), times.busy)
+            return WaitUntil(
+                self.now + pause,
+                f'the BMC is busy: {error.detail.summary}'), note
+        if note.phase is not ResetPhase.AUX:
+            return self.fail(error)
+        detail = dataclasses.replace(error.detail, todo=(
+            error.detail.todo or 'what was written waits for it: cut the '
+            'power of the system by hand, or see why its BMC refuses to, '
+            'then run again'))
+        return (WaitUntil(self.now,
+                          'the auxiliary power was not cut, powering on'),
+                ResetNote(ResetPhase.ON, self.now, self.rules.by,
+                          failed=detail.to_dict()))
+
+    def did_not_follow(self, wanted: str) -> AccelError:
+        said = f': {self.note.said}' if self.note.said else ''
+        return AccelError(
+            f'the host is not {wanted} {self.late:.0f} s after it was '
+            f'asked{said}', error_class=ErrorClass.NEEDS_OPERATOR,
+            expected=wanted, seen=self.seen.power or 'unknown',
+            todo='look at the host\'s power, then run again')
+
+    def fail(self, error: AccelError) -> tuple[Act, ResetNote]:
+        """An error that leaves a host off which was on says so."""
+        note = self.note
+        if (note.phase in SWITCHED_OFF and note.failed is None
+                and not self.rules.restores):
+            error = type(error)(dataclasses.replace(
+                error.detail, error_class=ErrorClass.NEEDS_OPERATOR,
+                todo=f'the host was switched off for the {self.effect} and is '
+                     'not known to be on again: power it on, then run again'))
+        return ResetFailed(error), note

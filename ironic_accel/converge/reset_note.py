@@ -1,0 +1,170 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How far a host reset is, as it is noted in the record of a run.
+
+The note is the ticket of the reset's open intent. It is saved before each
+thing that is done, so that another process can tell what may have been done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import enum
+from typing import Any
+
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.record import Record
+
+
+class ResetPhase(enum.StrEnum):
+    """What a host reset consists of."""
+
+    #: The host is restarted; it may have to be powered on after that.
+    REBOOT = 'reboot'
+    #: The host is powered off.
+    OFF = 'off'
+    #: The auxiliary power is cut next; the host is off.
+    AUX = 'aux'
+    #: The auxiliary power was cut, or may have been: the BMC comes back.
+    BMC = 'bmc'
+    #: The host is powered on.
+    ON = 'on'
+
+
+PHASES: Mapping[Effect, tuple[ResetPhase, ...]] = {
+    Effect.WARM_REBOOT: (ResetPhase.REBOOT, ResetPhase.ON),
+    Effect.POWER_CYCLE: (ResetPhase.OFF, ResetPhase.ON),
+    Effect.AUX_CYCLE: (ResetPhase.OFF, ResetPhase.AUX, ResetPhase.BMC,
+                       ResetPhase.ON),
+}
+
+#: Phases in which the host is off because this reset switched it off.
+SWITCHED_OFF = frozenset({ResetPhase.AUX, ResetPhase.BMC, ResetPhase.ON})
+
+
+class Asked(enum.StrEnum):
+    """What has been asked for in a phase."""
+
+    #: The operating system was asked to restart.
+    RESTART = 'soft'
+    #: The operating system was asked to shut down.
+    SHUTDOWN = 'down'
+    #: The operating system cannot be asked, or does not follow.
+    REFUSED = 'refused'
+    #: The BMC was asked to do it itself.
+    FORCED = 'hard'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ResetNote:
+    """How far a host reset is.
+
+    :ivar at: epoch seconds at which the phase began, or at which ``asked``
+        was asked for first.
+    :ivar by: the process that wrote it.
+    :ivar answered: whether what was asked for was answered with a yes. What
+        was asked for and not answered may have been done.
+    :ivar again: epoch seconds from which on it may be asked for again.
+    :ivar mark: the boot mark before an operating system was asked to
+        restart.
+    :ivar failed: why an earlier phase failed (``errors.Detail`` as data):
+        the host is powered on again, and that is what the reset ends with.
+    :ivar said: what the BMC said to the last request to power on, where it
+        was a no.
+    :ivar later: whether it asked for it to be sent again later.
+    """
+
+    phase: ResetPhase
+    at: float
+    by: str = ''
+    asked: Asked | None = None
+    answered: bool = False
+    again: float | None = None
+    mark: str | None = None
+    failed: Mapping[str, Any] | None = None
+    said: str = ''
+    later: bool = False
+
+    @property
+    def durable(self) -> ResetNote:
+        """What has to be saved: the rest is of use to its process alone."""
+        return dataclasses.replace(
+            self, answered=False, again=None, said='', later=False)
+
+    def to_ticket(self) -> dict[str, Any]:
+        """As it is saved, without what says nothing."""
+        return {f.name: value for f in dataclasses.fields(self)
+                if (value := getattr(self, f.name)) != f.default}
+
+
+#: Keys of a note, the one of earlier releases included: what else is in a
+#: ticket is the caller's.
+KEYS = frozenset({*(f.name for f in dataclasses.fields(ResetNote)), 'since'})
+
+#: What earlier releases of the command called them.
+_FORMER = {'restart': ResetPhase.REBOOT}
+
+
+def load(ticket: Mapping[str, Any]) -> ResetNote | None:
+    """Read a note, also one of an earlier release; None where none is.
+
+    Earlier releases of the command noted no process and kept the time under
+    ``since``; those of the conductor noted what had been asked for only where
+    a boot mark was to show it. Of all of them nobody can tell whether the
+    last request was answered.
+
+    :raises: AccelError for one of a later release.
+    """
+    raw = ticket.get('phase')
+    if raw is None:
+        return None
+    try:
+        phase = _FORMER.get(raw) or ResetPhase(raw)
+        asked = ticket.get('asked')
+        if phase is ResetPhase.AUX and asked is not None:
+            return ResetNote(ResetPhase.BMC, _at(ticket), _by(ticket))
+        if asked == 'soft' and phase is ResetPhase.OFF:
+            asked = Asked.SHUTDOWN
+        if phase is ResetPhase.REBOOT and asked is None and (
+                ticket.get('mark') is not None):
+            asked = Asked.RESTART
+        return ResetNote(
+            phase, _at(ticket), _by(ticket), Asked(asked) if asked else None,
+            bool(ticket.get('answered')), ticket.get('again'),
+            ticket.get('mark'), ticket.get('failed'),
+            str(ticket.get('said') or ''), bool(ticket.get('later')))
+    except (TypeError, ValueError) as exc:
+        raise AccelError(
+            'what is noted of a host reset cannot be read: it was noted by '
+            'a later release', error_class=ErrorClass.NEEDS_OPERATOR,
+            seen=f'phase {raw!r}, asked {ticket.get("asked")!r}',
+            todo='go on with that release') from exc
+
+
+def _at(ticket: Mapping[str, Any]) -> float:
+    return float(ticket.get('at', ticket.get('since', 0.0)))
+
+
+def _by(ticket: Mapping[str, Any]) -> str:
+    return str(ticket.get('by') or '')
+
+
+def is_switched_off(record: Record) -> bool:
+    """Whether a reset of that record has switched the host off, and it is
+    not known to be on again."""
+    intent = record.intent
+    return intent is not None and intent.kind == 'reset' and (
+        (intent.ticket or {}).get('phase') in SWITCHED_OFF)
