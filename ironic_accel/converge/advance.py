@@ -209,6 +209,10 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
             run.record, intent, poll, run.now) if intent.verb == 'burn' \
             else intent_resolution.ended(run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
+        if intent.verb == 'set':
+            turned_down = execute.turned_down(poll)
+            if turned_down is not None:
+                return run.fail(turned_down)
     else:
         run.save(intent=dataclasses.replace(
             intent, ticket=write_watch.noted(intent, write_watch.GONE)),

@@ -26,6 +26,7 @@ import dataclasses
 from typing import Any
 
 from ironic_accel.converge.agent_device import device
+from ironic_accel.converge import agent_schema
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Result
@@ -180,8 +181,11 @@ def poll(raw: Any) -> Poll:
 
 def _result(given: Given) -> Result:
     failed = given['detail']
+    answer = given['answer'].maybe(
+        lambda: given['answer'].one_of(agent_schema.ANSWERS)) or 'told'
     return Result(_ref(given['ref']), given['ok'].flag(),
-                  None if failed.value is None else detail(failed))
+                  None if failed.value is None else detail(failed),
+                  answer)  # type: ignore[arg-type]
 
 
 def ticket(raw: Any) -> Mapping[str, Any]:

@@ -53,6 +53,9 @@ from ironic_accel.model.untrusted import Given
 
 START = 'accel-start/1'
 
+#: What ``Result.answer`` may be; a result that has none was answered.
+ANSWERS = ('told', 'refused', 'unknown', 'not-sent')
+
 
 def way_to_dict(way: Way) -> dict[str, Any]:
     """A way as JSON."""
@@ -134,15 +137,20 @@ def action_from_dict(raw: Mapping[str, Any]) -> Action:
 def result_to_dict(result: Result) -> dict[str, Any]:
     """A result as JSON."""
     return {'ref': list(result.ref), 'ok': result.ok,
-            'detail': result.detail.to_dict() if result.detail else None}
+            'detail': result.detail.to_dict() if result.detail else None,
+            **({} if result.answer == 'told' else {
+                'answer': result.answer})}
 
 
 def result_from_dict(raw: Mapping[str, Any]) -> Result:
     """Read a result back."""
     device, name = raw['ref']
     detail = raw.get('detail')
+    answer = raw.get('answer', 'told')
+    if answer not in ANSWERS:
+        raise ValueError(f'answer: {answer!r}')
     return Result((device, name), raw['ok'],
-                  Detail.from_dict(detail) if detail else None)
+                  Detail.from_dict(detail) if detail else None, answer)
 
 
 def poll_to_dict(poll: Poll) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
 from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Continues
+from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.run import Run
@@ -262,6 +263,15 @@ def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
     if exc.detail.error_class is ErrorClass.TRANSIENT:
         return run.wait(f'turned down: {exc.detail.summary}', run.pace.look)
     return run.fail(_turned_down(exc.detail))
+
+
+def turned_down(end: Ended) -> Detail | None:
+    """What the box refused for good of a write of several items, or None.
+
+    It is not tried again, as little as one that was refused by itself.
+    """
+    return next((_turned_down(r.detail) for r in end.results
+                 if r.detail is not None and r.answer == 'refused'), None)
 
 
 def _turned_down(detail: Detail) -> Detail:

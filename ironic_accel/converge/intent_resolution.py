@@ -71,19 +71,38 @@ def ended(record: Record, intent: Intent, end: Ended) -> Record:
 
     What it says went well has landed: read back later, not believed. A mode
     without effect needs no reset that one could wait for, so it is not
-    remembered: the next look tells.
+    remembered: the next look tells. What was not sent was no attempt; what
+    got no answer is looked for, and stays intended until then.
     """
     failed = {r.ref: r for r in end.results if not r.ok}
     record = dataclasses.replace(record, intent=None, waiting=None)
     for result in failed.values():
-        if result.detail is not None:
+        if result.detail is not None and result.answer in (
+                'told', 'refused'):
             record = dataclasses.replace(
                 record, failure=result.detail.to_dict())
     if intent.verb == 'reset':
         return record
+    record = _not_sent(record, intent, end)
     well = [i for i in intent.items if i.ref not in failed and not (
         i.kind == 'mode' and intent.effect is Effect.NONE)]
-    return _land(record, well, intent, staged=end.staged)
+    record = _land(record, well, intent, staged=end.staged)
+    lost = {r.ref for r in end.results if r.answer == 'unknown'}
+    left = tuple(i for i in intent.items if i.ref in lost)
+    return dataclasses.replace(record, intent=dataclasses.replace(
+        intent, items=left, ticket=write_watch.noted(intent, write_watch.GONE))
+        if left else None)
+
+
+def _not_sent(record: Record, intent: Intent, end: Ended) -> Record:
+    """Take back the attempts that were counted and never made."""
+    unsent = {r.ref for r in end.results if r.answer == 'not-sent'}
+    attempts = dict(record.attempts)
+    for item in intent.items:
+        if item.ref in unsent and item in attempts:
+            attempts[item] -= 1
+    return dataclasses.replace(record, attempts={
+        i: n for i, n in attempts.items() if n > 0})
 
 
 def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
@@ -32,6 +32,8 @@ from ironic_accel.model.record import Record
 #: What a backend gives for a write under way; plain JSON, so that it can be
 #: saved in a record and polled by another process. ``way`` names the backend.
 Ticket = Mapping[str, Any]
+
+Answered = Literal['told', 'refused', 'unknown', 'not-sent']
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,11 +49,18 @@ class Running:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one item; a failed one says why."""
+    """What became of one item; a failed one says why.
+
+    :ivar answer: what is known of the request of this item: how it ended
+        (``told``); that the box turns it down for good (``refused``); nothing,
+        so that a look has to tell (``unknown``); that it was never sent,
+        which is no attempt (``not-sent``).
+    """
 
     ref: Ref
     ok: bool
     detail: Detail | None = None
+    answer: Answered = 'told'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,9 +138,9 @@ class Bad:
 class Backend(Protocol):
     """One way (or several) to see and change the devices of a box.
 
-    No method blocks longer than one request to the box takes, a push
-    excepted, which takes as long as the image takes to be sent. Host resets
-    are never its business.
+    No method blocks longer than one request to each device of the action
+    takes, a push excepted, which takes as long as the image takes to be
+    sent. Host resets are never its business.
     """
 
     def observe(self) -> Inventory:
@@ -153,6 +162,9 @@ class Backend(Protocol):
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin a write; called once per intent, never to try again.
+
+        Where it takes a request for each device, one whose answer is lost
+        ends it: what was not sent is told with the results (``Result``).
 
         :param image: the file, for ``burn``.
         :param spec: what the profile says of the image (its push style).

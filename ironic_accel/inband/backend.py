@@ -293,5 +293,5 @@ def _summary(job: Job, jobs: Jobs) -> str:
 
 def _renamed(result: Result, names: Mapping[str, str]) -> Result:
     device, name = result.ref
-    return Result((names.get(device, device), name), result.ok,
-                  result.detail)
+    return dataclasses.replace(
+        result, ref=(names.get(device, device), name))

@@ -41,6 +41,10 @@ from ironic_accel.model.record import Landed
 #: Where a component stands that neither profile nor catalogue ranks.
 _LAST = 1000
 
+#: Devices on which one action sets a mode. What each of them answered is
+#: kept in the record of the run, which has 8 KiB for everything.
+MOST_DEVICES = 8
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Todo:
@@ -106,13 +110,32 @@ def next_reset(entry: Landed) -> Effect | None:
 
 def _actions(todo: Iterable[Todo]) -> list[Action]:
     """One burn for all that one image writes by one way in one lane; one
-    action for each mode."""
-    groups: dict[tuple[object, ...], list[Todo]] = {}
+    action for a mode that several devices are to have the same value of."""
+    out: list[list[Todo]] = []
     for x in sorted(todo, key=lambda t: t.order):
-        lane = x.burn.lane if x.burn else ''
-        key: tuple[object, ...] = (x.way, lane, x.image)
-        groups.setdefault(key if x.burn else (x.item.ref,), []).append(x)
-    return [_action(members) for members in groups.values()]
+        at = next((n for n, members in enumerate(out)
+                   if _shared(members[0]) == _shared(x)
+                   and (x.burn or _has_room(out, n, x))), None)
+        if at is None:
+            out.append([x])
+        else:
+            out[at].append(x)
+    return [_action(members) for members in out]
+
+
+def _shared(x: Todo) -> tuple[object, ...]:
+    """What the changes of one action have in common."""
+    if x.burn:
+        return ('burn', x.way, x.burn.lane, x.image)
+    return ('set', x.way, x.item.name, x.item.wanted, x.effect, x.real)
+
+
+def _has_room(actions: Sequence[Sequence[Todo]], at: int, x: Todo) -> bool:
+    """Whether a mode can be set with others: not too many devices, and what
+    was to be written to its device before it still is."""
+    return len(actions[at]) < MOST_DEVICES and not any(
+        member.item.device == x.item.device
+        for members in actions[at + 1:] for member in members)
 
 
 def _action(members: Sequence[Todo]) -> Action:

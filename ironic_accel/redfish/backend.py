@@ -164,7 +164,8 @@ class RedfishBackend:
         seen = self._need()
         if action.verb == 'set':
             return mode_setter.set_modes(self._reader, self._writer,
-                                     self._devices, action)
+                                     self._devices, action,
+                                     seen.scope.levels)
         if action.verb == 'reset':
             return device_reset.start(self._reader, self._writer,
                                 self._devices, action)

@@ -107,4 +107,4 @@ def test_a_child_is_connected_to_when_it_is_first_asked(
     for name, args in CALLS.items():
         assert getattr(child, name)(*args) is (
             getattr(inner, name).return_value)
-    connect.assert_called_once_with(node, 'redfish-dpu')
+    connect.assert_called_once_with(node, 'redfish-dpu', None)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import functools
 import time
@@ -135,10 +136,13 @@ def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
     return _Cache(dict(info))
 
 
-def backend(node: Any, name: str = NAME) -> RedfishBackend:
+def backend(node: Any, name: str = NAME,
+            before_write: Callable[[], None] | None = None
+            ) -> RedfishBackend:
     """The out-of-band backend of a node.
 
     :param name: of the way, where a plan spans several BMCs.
+    :param before_write: called before each request that changes something.
     :raises: Unreachable; BadInput for what cannot be accepted as unread.
     """
     connector, uri = session(node)
@@ -147,7 +151,8 @@ def backend(node: Any, name: str = NAME) -> RedfishBackend:
                               push_timeout=CONF.accelerator.push_timeout,
                               warm_up=CONF.accelerator.warm_up,
                               accept_unread=accept_unread(node),
-                              image_uri=image_publisher.serve), name=name)
+                              image_uri=image_publisher.serve,
+                              before_write=before_write), name=name)
 
 
 def accept_unread(node: Any) -> frozenset[str]:

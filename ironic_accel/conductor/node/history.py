@@ -18,6 +18,7 @@ from typing import Any
 
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
+from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.plan import Action
 from ironic_accel.model.serialization import plain
@@ -46,6 +47,18 @@ def note(node: Any, current: Operation, action: Action,
     if 'request' in current.asked:
         text += f", {current.asked['request']}"
     record(node, current, f'{text})')
+
+
+def not_sent(node: Any, current: Operation, end: Ended) -> None:
+    """Write down what of a noted write did not go out after all."""
+    names: dict[str, list[str]] = {}
+    for result in end.results:
+        if result.answer == 'not-sent':
+            names.setdefault(result.ref[1], []).append(result.ref[0])
+    if names:
+        record(node, current, 'not sent: ' + '; '.join(
+            f'{name} on {_devices(devices)}'
+            for name, devices in names.items()))
 
 
 def record(node: Any, current: Operation, text: str) -> None:

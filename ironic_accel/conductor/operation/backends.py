@@ -18,9 +18,11 @@ that activates it is the host's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
+import functools
 from typing import Any
 
 from ironic.common import exception
@@ -35,6 +37,7 @@ from ironic_accel.conductor.access.ipmi_backend import IpmiBackend
 from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.operation.node_journal import check_ours
 from ironic_accel.converge.composite import Both
 from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge.ports import Backend
@@ -73,7 +76,10 @@ def backend(task: Any, current: Operation) -> Backend:
                 error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
                 expected='a redfish_address, or a step in band')
         return Both({agent_backend.NAME: agent})
-    own = bmc_session.backend(task.node)
+    # One action may take a request for each of its devices: a conductor that
+    # loses the node in between sends no more of them.
+    fence = functools.partial(check_ours, task, current)
+    own = bmc_session.backend(task.node, before_write=fence)
     if task.node.parent_node:
         standing = flash_guard.over(task)
         return ReadOnlyBackend(own, 'a child node is changed by steps of its '
@@ -83,7 +89,7 @@ def backend(task: Any, current: Operation) -> Backend:
         if child.maintenance or shared_bmc.address(child) is None:
             continue
         name = way_name(child)
-        inner: Backend = ChildBackend(child, name)
+        inner: Backend = ChildBackend(child, name, fence)
         why = child_nodes.at_work(child, current.disruption)
         if why:
             inner = ReadOnlyBackend(inner, why)
@@ -110,17 +116,21 @@ class ChildBackend(Delegating):
 
     :param node: the child node.
     :param name: of the way through its BMC.
+    :param before_write: called before each request that changes something.
     """
 
-    def __init__(self, node: Any, name: str) -> None:
+    def __init__(self, node: Any, name: str,
+                 before_write: Callable[[], None] | None = None) -> None:
         self._node = node
         self._name = name
+        self._before_write = before_write
         self._connected: Backend | None = None
 
     def _target(self) -> Backend:
         if self._connected is None:
             try:
-                self._connected = bmc_session.backend(self._node, self._name)
+                self._connected = bmc_session.backend(
+                    self._node, self._name, self._before_write)
             except exception.IronicException as exc:
                 raise self._unreachable(
                     str(exc), ErrorClass.NEEDS_OPERATOR) from exc

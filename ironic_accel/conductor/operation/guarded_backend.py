@@ -33,6 +33,7 @@ from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.node_journal import check_ours
 from ironic_accel.converge.delegate import Delegating
 from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import GO
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
@@ -58,7 +59,7 @@ class GuardedBackend(Delegating):
     :ivar burns: as given.
     :ivar last: what was seen last, or None.
     :ivar polled: what the last poll said, or None where a look came after.
-    :ivar writes: writes begun.
+    :ivar writes: writes begun; a mode set on several devices is several.
     :ivar requests: requests that observations took.
     """
 
@@ -113,7 +114,7 @@ class GuardedBackend(Delegating):
         history.note(self._task.node, self._current, action, image)
         # Nothing that takes time comes between this look and the write.
         check_ours(self._task, self._current)
-        self.writes += 1
+        self.writes += len(action.items) if action.verb == 'set' else 1
         try:
             return super().start(action, image, spec, force)
         except Rejected as exc:
@@ -137,4 +138,6 @@ class GuardedBackend(Delegating):
             # It sends the second request of a write that was begun.
             check_ours(self._task, self._current)
         self.polled = super().poll(ticket)
+        if isinstance(self.polled, Ended):
+            history.not_sent(self._task.node, self._current, self.polled)
         return self.polled

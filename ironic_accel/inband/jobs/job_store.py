@@ -54,7 +54,8 @@ _MOST = 1 << 20
 #: Ended jobs that are kept for whoever asks late.
 _KEPT = 64
 
-#: Seconds that a job of a verb may take: what its tools may, and more.
+#: Seconds that a job of a verb may take for each of its cards: what its
+#: tools may, and more.
 _LIMITS = {'set': 900.0, 'reset': 900.0}
 _LONGEST = 7200.0
 
@@ -134,7 +135,8 @@ class Job:
     def overdue(self) -> str | None:
         """That it takes longer than it may, without a flash that lasts:
         something below it does not come back."""
-        limit = _LIMITS.get(self.verb, _LONGEST)
+        limit = (_LIMITS[self.verb] * max(len(self.cards), 1)
+                 if self.verb in _LIMITS else _LONGEST)
         if self.begun is None or self.is_flashing or (
                 _since_boot() - self.begun <= limit):
             return None

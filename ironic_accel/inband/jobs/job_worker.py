@@ -15,10 +15,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import logging
 import time
 
 from ironic_accel.converge import agent_schema
+from ironic_accel.converge.ports import Answered
 from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Ready
@@ -78,12 +80,11 @@ class Work:
             results = self._all(exc.detail)
         except Exception as exc:  # a family's defect must not be silent
             LOG.exception('%s failed', job.verb)
-            what = f'the tool family failed: {type(exc).__name__}: {exc}'
+            what = _defect(exc)
             if job.flashes:
-                job.lost = what
+                job.lost = what.summary
             else:
-                results = self._all(Detail(
-                    what, ErrorClass.NEEDS_OPERATOR))
+                results = self._all(what)
         if results is not None:
             job.results = [agent_schema.result_to_dict(r) for r in results]
         self._look.forget()
@@ -108,8 +109,33 @@ class Work:
                                  self._jobs.folder(job.id))
         results: list[Result] = []
         for device, items in self._by_device():
-            results += self._one(job, host, device, items, image)
+            if self._action.verb != 'set':
+                results += self._one(job, host, device, items, image)
+            elif any(r.answer == 'unknown' for r in results):
+                results += _all_of(items, Detail(
+                    'not set: how the setting of another device ended is '
+                    'not known', ErrorClass.TRANSIENT), 'not-sent')
+            else:
+                results += self._set(job, host, device, items)
         return tuple(results)
+
+    def _set(self, job: Job, host: Host, device: Device, items: list[Item]
+             ) -> tuple[Result, ...]:
+        """The modes of one device; what fails here is its own failure.
+
+        :raises: OutcomeUnknown where the job is about this device alone.
+        """
+        try:
+            return self._one(job, host, device, items, None)
+        except OutcomeUnknown as exc:
+            if len(job.cards) == 1:
+                raise
+            return _all_of(items, exc.detail, 'unknown')
+        except AccelError as exc:
+            return _all_of(items, exc.detail)
+        except Exception as exc:  # a family's defect must not be silent
+            LOG.exception('setting modes of %s failed', device.id)
+            return _all_of(items, _defect(exc))
 
     def _by_device(self) -> list[tuple[Device, list[Item]]]:
         groups: dict[str, list[Item]] = {}
@@ -210,5 +236,16 @@ class Work:
         return self._all(self._unable(host, device))
 
     def _all(self, detail: Detail) -> tuple[Result, ...]:
-        return tuple(Result(i.ref, False, detail)
-                     for i in self._action.items)
+        return _all_of(self._action.items, detail)
+
+
+def _defect(exc: Exception) -> Detail:
+    """What a tool family's own defect comes to."""
+    return Detail(f'the tool family failed: {type(exc).__name__}: {exc}',
+                  ErrorClass.NEEDS_OPERATOR)
+
+
+def _all_of(items: Iterable[Item], detail: Detail, answer: Answered = 'told'
+            ) -> tuple[Result, ...]:
+    """The same result for several items."""
+    return tuple(Result(i.ref, False, detail, answer) for i in items)

@@ -32,9 +32,10 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
-from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.redfish.actions import processor_enable
 from ironic_accel.redfish.actions import tasks
@@ -111,7 +112,7 @@ def start(reader: Reader, writer: Writer, devices: Devices,
         refs = [list(i.ref) for i in action.items if i.device == name]
         try:
             entry = _reset_one(reader, writer, devices, name)
-        except AccelError as error:
+        except (Rejected, Unreachable, OutcomeUnknown) as error:
             if not done:
                 raise
             entry = {'failed': error.detail.summary,

@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import json
 import re
 import time
@@ -36,7 +38,10 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Item
 from ironic_accel.model.serialization import plain
 from ironic_accel.redfish.actions import tasks
+from ironic_accel.redfish.client.getter import ROOT
 from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.patience import Patience
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
@@ -47,33 +52,114 @@ from ironic_accel.redfish.vendors import registry
 #: Devices by the ids that the caller has for them.
 Devices = Mapping[str, Device]
 
+#: Collections whose members have modes, and how many of one are read by
+#: one request: it is read itself, and one of its members by itself.
+_COLLECTIONS = frozenset({'Processors', 'NetworkAdapters'})
+_SEVERAL = 3
+
+#: How long (seconds) what was read before the first of several requests is
+#: recent enough for the others.
+_RECENT = 10.0
+
+#: Characters that a ticket keeps of a refusal.
+_WORDS = 160
+
 #: How long a value that was taken may stay unseen, seconds.
 _SHOWS_WITHIN = 30.0
 
 
 def set_modes(reader: Reader, writer: Writer, devices: Devices,
-              action: Action) -> dict[str, Any]:
-    """Set modes, one request each; returns the ticket.
+              action: Action, levels: Callable[[str], int]
+              ) -> dict[str, Any]:
+    """Set modes, one request each, one after another; returns the ticket.
+
+    A request that is turned down for now is its own device's failure. What
+    the box turns down for good, cannot take just now or does not answer ends
+    it: what was not sent by then is not sent, and the ticket says so.
 
     :param devices: the devices of the service, by the ids of the action.
+    :param levels: how deep the service expands a collection, by its name.
     :raises: Rejected, Unreachable where nothing at all was set;
-        OutcomeUnknown where the first one's fate is not known.
+        OutcomeUnknown where the only one's fate is not known.
     """
     done: list[dict[str, Any]] = []
+    over = False
+    uris = [uri for c in action.changes if (uri := _uri(devices, c.item))]
+    deep = max((levels(last(_parent(uri))) for uri in uris), default=1)
+    read_again(reader, uris, deep)
+    until = time.monotonic() + _RECENT
     for change in action.changes:
-        try:
-            entry = _set_one(reader, writer, devices, change.item)
-        except (Rejected, Unreachable, OutcomeUnknown) as error:
-            if not done:
-                raise
-            # Others are set already: this one's failure is its own.
-            entry = {'failed': error.detail.summary,
-                     'message_id': error.detail.message_id}
+        uri = _uri(devices, change.item)
+        if time.monotonic() > until and uri and not over:
+            read_again(reader, [uri], 1)
+        entry: dict[str, Any] = {'answer': 'not-sent'}
+        if not over:
+            try:
+                entry = _set_one(reader, writer, devices, change.item)
+            except (Rejected, Unreachable, OutcomeUnknown) as error:
+                entry = _not_set(error)
+                over = entry['answer'] != 'told'
+                if len(action.changes) == 1 or (not done and entry[
+                        'answer'] in ('refused', 'not-sent')):
+                    raise
         done.append({'ref': list(change.item.ref),
                      'wanted': plain(change.item.wanted), **entry})
     # The time of day tells one ticket from another; nothing is waited for
     # by it (``patience``).
-    return {'kind': 'set', 'at': time.time(), 'items': done}
+    return {'kind': 'set', 'at': time.time(), 'levels': deep, 'items': done}
+
+
+def read_again(reader: Reader, uris: Sequence[str], levels: int) -> None:
+    """Have resources read anew, with their settings objects; several of one
+    collection by one request, where the service expands it.
+
+    :param levels: how deep that request expands; 2 brings the settings
+        objects along.
+    :raises: Unreachable where the BMC stopped answering at all.
+    """
+    by_parent: dict[str, list[str]] = {}
+    for uri in uris:
+        shown = reader.known(uri)
+        for one in (uri, modes.settings_uri(shown) if shown else None):
+            if one:
+                reader.forget(one)
+                reader.failures.pop(normal(one), None)
+        by_parent.setdefault(_parent(uri), []).append(uri)
+    for parent, members in by_parent.items():
+        if last(parent) not in _COLLECTIONS or len(members) < _SEVERAL:
+            continue
+        if reader.known(ROOT) is None:
+            reader.root()
+        if reader.expands:
+            reader.forget(parent)
+            reader.members(parent, levels)
+
+
+def _parent(uri: str) -> str:
+    return normal(uri).rpartition('/')[0]
+
+
+def _uri(devices: Devices, item: Item) -> str | None:
+    """Path of the resource that shows a mode."""
+    device = devices.get(item.device)
+    mode = device.mode(item.name) if device else None
+    return mode.uri if mode else None
+
+
+def _not_set(error: Rejected | Unreachable | OutcomeUnknown
+             ) -> dict[str, Any]:
+    """What a ticket says of a request that was not taken."""
+    if isinstance(error, OutcomeUnknown):
+        answer = 'unknown'
+    elif isinstance(error, Unreachable) or error.retry_after is not None:
+        answer = 'not-sent'
+    elif error.detail.error_class is ErrorClass.TRANSIENT:
+        answer = 'told'
+    else:
+        answer = 'refused'
+    return {'answer': answer, 'failed': error.detail.summary[:_WORDS],
+            'class': str(error.detail.error_class),
+            'message_id': error.detail.message_id}
 
 
 def _set_one(reader: Reader, writer: Writer, devices: Devices,
@@ -83,7 +169,7 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
     if mode is None or mode.uri is None or item.wanted is None:
         raise Rejected(f'{item.name} cannot be set on {item.device}: it is '
                        'not seen out of band', device=item.device)
-    doc = reader.fresh(mode.uri)
+    doc = reader.get(mode.uri)
     if doc is None:
         raise Unreachable(f'{mode.uri} cannot be read before it is set',
                           error_class=ErrorClass.TRANSIENT)
@@ -143,13 +229,11 @@ def poll_modes(connector: session.Connector, reader: Reader,
     young = patience.lasts(json.dumps(dict(ticket), sort_keys=True,
                                       default=str), _SHOWS_WITHIN)
     results: list[Result] = []
-    lost: Unknown | None = None
+    taken: list[tuple[Mapping[str, Any], tuple[str, str]]] = []
     for entry in ticket.get('items', ()):
         ref = (str(entry['ref'][0]), str(entry['ref'][1]))
-        if 'failed' in entry:
-            results.append(Result(ref, False, Detail(
-                entry['failed'], device=ref[0], component=ref[1],
-                message_id=entry.get('message_id'))))
+        if 'failed' in entry or 'answer' in entry:
+            results.append(_failed(entry, ref))
             continue
         if entry.get('task'):
             poll = tasks.poll(connector, entry['task'])
@@ -160,6 +244,11 @@ def poll_modes(connector: session.Connector, reader: Reader,
             if failed:
                 results += failed
                 continue
+        taken.append((entry, ref))
+    read_again(reader, [e['uri'] for e, _ in taken if not e.get('taken')],
+               int(ticket.get('levels', 1)))
+    lost: Unknown | None = None
+    for entry, ref in taken:
         found = _seen(reader, entry, ref)
         if isinstance(found, Unknown):
             lost = found
@@ -169,6 +258,17 @@ def poll_modes(connector: session.Connector, reader: Reader,
                            else found.reason)
         results.append(Result(ref, problem is None, problem))
     return lost or Ended(tuple(results))
+
+
+def _failed(entry: Mapping[str, Any], ref: tuple[str, str]) -> Result:
+    """A request that was not taken, or not sent; earlier tickets name no
+    answer."""
+    return Result(ref, False, Detail(
+        entry.get('failed') or 'not sent: an earlier request of the same '
+        'action was not taken', ErrorClass(
+            entry.get('class') or ErrorClass.PERMANENT),
+        device=ref[0], component=ref[1],
+        message_id=entry.get('message_id')), entry.get('answer', 'told'))
 
 
 def _seen(reader: Reader, entry: Mapping[str, Any], ref: tuple[str, str]

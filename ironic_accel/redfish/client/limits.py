@@ -52,6 +52,8 @@ class Settings:
         time than the process's own need one of their own.
     :ivar image_uri: where a BMC can fetch an image; without it a service
         that can only fetch (SimpleUpdate) cannot be used.
+    :ivar before_write: called before each request that changes something; it
+        raises where this process may write no more, and nothing is sent.
     """
 
     connect_timeout: float = 10.0
@@ -69,3 +71,4 @@ class Settings:
     accept_unread: frozenset[str] = frozenset()
     history: LookHistory = PROCESS
     image_uri: ImageUri | None = None
+    before_write: Callable[[], None] | None = None

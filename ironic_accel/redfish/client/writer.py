@@ -49,7 +49,8 @@ _PIECE = 1024 * 1024
 
 
 class Writer:
-    """Sends writes to one BMC, each once.
+    """Sends writes to one BMC, each once, and each after
+    ``Settings.before_write``, whose errors it lets pass.
 
     :param connector: sushy's; its session and credentials are used.
     """
@@ -211,6 +212,8 @@ class Writer:
             seconds += sent.len / self._settings.push_rate
         limit = web.Limit(seconds, connector_module.ERROR_LIMIT + web.OVERHEAD,
                           timeout)
+        if self._settings.before_write is not None:
+            self._settings.before_write()
         with (connector_module.session_of(self._connector, base) as session,
               web.under(limit)):
             try:

@@ -121,7 +121,8 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
         # The board's own FPGA is a component of the board.
         if hint is not None and not absent(one) and (
                 board is None or hint != 'fpga'):
-            found.append(_processor(reader, one, hint, catalog))
+            found.append(_processor(reader, one, hint, catalog,
+                                    scope.levels('PCIeDevices')))
     for uri in lost:
         gone = processor_kinds.unread(reader, uri, shown,
                                       board is not None)
@@ -141,7 +142,7 @@ def _names_slots(scope: Scope) -> bool:
 
 
 def _processor(reader: Reader, shown: Fields, hint: str,
-               catalog: Catalog) -> Found:
+               catalog: Catalog, levels: int = 1) -> Found:
     found = Found(shown.uri, hint, shown)
     common(found, shown)
     found.chassis = shown.link('Links', 'Chassis')
@@ -153,7 +154,7 @@ def _processor(reader: Reader, shown: Fields, hint: str,
     found.own.add(shown.uri)
     device = shown.link('Links', 'PCIeDevice')
     pcie.learn(reader, found, [device] if device else [],
-               shown.links('Links', 'PCIeFunctions'), catalog)
+               shown.links('Links', 'PCIeFunctions'), catalog, levels)
     return found
 
 
@@ -260,7 +261,8 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
             controller.part('PCIeInterface'))
         devices += controller.links('Links', 'PCIeDevices')
         found.own |= set(devices)
-    pcie.learn(reader, found, devices, [], catalog)
+    pcie.learn(reader, found, devices, [], catalog,
+               scope.levels('PCIeDevices'))
     return found
 
 

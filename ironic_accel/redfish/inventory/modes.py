@@ -227,18 +227,18 @@ class Shown:
 
 
 def shown_now(reader: Reader, uri: str, name: str) -> Shown | None:
-    """A mode as it reads now; None where it, or the settings object that it
-    refers to, was not read: that is not "nothing waits".
+    """A mode as it was read last; None where it, or the settings object that
+    it refers to, was not read: that is not "nothing waits".
 
-    :param uri: ``Mode.uri``.
+    :param uri: ``Mode.uri``; what the reader has of it counts as recent.
     :raises: Unreachable where the BMC does not answer.
     """
-    doc = reader.fresh(uri)
+    doc = reader.get(uri)
     if doc is None:
         return None
     shown = reader.fields(doc)
     settings = settings_uri(shown)
-    waits = reader.fresh(settings) if settings else None
+    waits = reader.get(settings) if settings else None
     if settings is not None and waits is None:
         return None
     waiting = reader.fields(waits) if waits else None

@@ -52,6 +52,11 @@ _CODES = {'12': 'ai', '10': 'crypto', '0302': 'gpu'}
 #: Functions of one card that are asked for.
 _FUNCTIONS = 8
 
+#: What identifies a card by its function: one that came with its card and
+#: lacks any of it is read by itself.
+_TOLD = ('VendorId', 'DeviceId', 'SubsystemVendorId', 'SubsystemId',
+         'DeviceClass')
+
 
 def ids(function: Fields, catalog: Catalog) -> PciIds | None:
     """The ids of a PCIeFunction, or None where the vendor is not told.
@@ -120,16 +125,19 @@ def link(interface: Fields) -> Link | None:
 
 
 def learn(reader: Reader, found: Found, devices: list[str],
-          functions: list[str], catalog: Catalog) -> None:
+          functions: list[str], catalog: Catalog, levels: int = 1) -> None:
     """Learn a device's ids, address, link and more from what it links to.
 
     The PCIeDevice counts for its health, state and place too, and tells its
     version where nothing else does.
+
+    :param levels: how deep the PCIeDevice is expanded: 2 brings its
+        functions along.
     """
     found.claimed |= set(devices)
     told = bool(functions)
     for uri in devices[:1]:
-        device = reader.read(uri, spoils=Spoils(
+        device = reader.deep(uri, levels if levels > 1 else 0, Spoils(
             about=found.uri, facts=('health', 'state') if told else (
                 'health', 'state', 'identity')))
         if device is None:
@@ -163,6 +171,7 @@ def _learn_functions(reader: Reader, found: Found, functions: list[str],
         function = reader.read(uri, spoils=part(found.uri, *facts))
         if function is None:
             continue
+        function = reader.whole(function, *_TOLD)
         found.pci = found.pci or ids(function, catalog)
         found.address = found.address or address(function)
         port = found.hint in ADAPTER_KINDS or (

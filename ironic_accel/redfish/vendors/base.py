@@ -85,7 +85,8 @@ class Quirks:
     :ivar ids_are_locations: the Ids of processors and adapters name slots.
     :ivar card_ids_are_slots: the Ids of PCIeDevices name slots.
     :ivar levels: how deep to expand, by resource (``Processors``,
-        ``UpdateService``, ``TaskService``), where one is not best.
+        ``UpdateService``, ``TaskService``; ``PCIeDevices`` is each of its
+        members), where one is not best.
     :ivar scan_pcie: whether PCIeDevices that nothing else shows are worth
         their requests.
     :ivar firmware: whose firmware is whose.

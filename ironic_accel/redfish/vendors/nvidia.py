@@ -110,9 +110,12 @@ QUIRKS = Quirks(
     name='nvidia-hgx',
     recognised_by=(('system.Id', BASEBOARD),),
     baseboard=BASEBOARD,
-    # The settings objects of the processors, the firmware entries and the
-    # tasks are worth their place in one answer.
-    levels={'Processors': 2, 'UpdateService': 2, 'TaskService': 2},
+    # The settings objects of the processors, the firmware entries, the tasks
+    # and the functions of a card are worth their place in one answer. bmcweb
+    # answers $expand by asking itself for each resource (openbmc/bmcweb,
+    # query_param.hpp), so that they come whole.
+    levels={'Processors': 2, 'UpdateService': 2, 'TaskService': 2,
+            'PCIeDevices': 2},
     scan_pcie=False,
     ids_are_locations=True,
     firmware=_FIRMWARE,

@@ -66,7 +66,8 @@ class Family:
         self.silent = False
         self.error: Exception | None = None
 
-    def backend(self, node: Any, name: str = 'redfish') -> Box:
+    def backend(self, node: Any, name: str = 'redfish',
+                before_write: Callable[[], None] | None = None) -> Box:
         """What stands for the BMC of a node."""
         self.asked.append(name)
         if self.silent and node.uuid == self.child.uuid:

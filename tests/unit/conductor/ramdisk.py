@@ -256,7 +256,7 @@ def staged(stage: Stage, make_node: Callable[..., Any],
     stage.tick = ticked  # type: ignore[method-assign]
     # The stage has put a mock there.
     patched: Any = bmc_session.backend
-    patched.side_effect = lambda _node: made.redfish
+    patched.side_effect = lambda _node, **_more: made.redfish
     facts = Facts(stage.box, catalogue.catalogue())
     with mock.patch.object(catalogue, 'catalogue', autospec=True,
                            return_value=facts), \

@@ -160,7 +160,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
             redfish_power.RedfishPower, get_power_state=power_state,
             set_power_state=set_power, reboot=reboot), \
         mock.patch.object(bmc_session, 'backend', autospec=True,
-                          side_effect=lambda _node: made.box), \
+                          side_effect=lambda _node, **_: made.box), \
         mock.patch.object(bmc_session, 'host', autospec=True,
                           return_value=host), \
         mock.patch.object(image_store, 'images', autospec=True,

@@ -153,7 +153,7 @@ def stage(make_node: Make, acquire: Make, tmp_path: pathlib.Path,
     CONF.set_override('first_boot_injection', True, group='accelerator')
     with clocks.told(lambda: made.now), \
         mock.patch.object(bmc_session, 'backend', autospec=True,
-                          side_effect=lambda _node: Box({}, {}, [])), \
+                          side_effect=lambda _node, **_: Box({}, {}, [])), \
         mock.patch.object(AgentCalls, 'ask', autospec=True,
                           side_effect=agent.ask), \
         mock.patch.object(manager_utils,

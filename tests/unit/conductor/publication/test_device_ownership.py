@@ -89,7 +89,7 @@ class World:
         self.inside[node.uuid] = dataclasses.replace(
             old, devices=devices, **fields)
 
-    def backend(self, node: Any) -> Any:
+    def backend(self, node: Any, **_: Any) -> Any:
         """The way to the box of a node."""
         made = mock.create_autospec(Backend, instance=True)
         seen = self.inside[node.uuid]

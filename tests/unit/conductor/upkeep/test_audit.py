@@ -87,7 +87,7 @@ class World:
         made.result()
         return made
 
-    def backend(self, node: Any, _name: str = 'redfish') -> Any:
+    def backend(self, node: Any, _name: str = 'redfish', **_: Any) -> Any:
         """What stands for a node's BMC; looking is all that is asked."""
         made = mock.create_autospec(Backend, instance=True)
 
