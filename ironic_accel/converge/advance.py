@@ -210,9 +210,9 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
             else intent_resolution.ended(run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
         if intent.verb == 'set':
-            turned_down = execute.turned_down(poll)
-            if turned_down is not None:
-                return run.fail(turned_down)
+            early = execute.turned_down(run, poll)
+            if early is not None:
+                return early
     else:
         run.save(intent=dataclasses.replace(
             intent, ticket=write_watch.noted(intent, write_watch.GONE)),

@@ -265,13 +265,21 @@ def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
     return run.fail(_turned_down(exc.detail))
 
 
-def turned_down(end: Ended) -> Detail | None:
-    """What the box refused for good of a write of several items, or None.
+def turned_down(run: Run, end: Ended) -> Outcome | None:
+    """What becomes of a run whose setting of several items is over, where
+    the box turned some of them down.
 
-    It is not tried again, as little as one that was refused by itself.
+    What it refused for good is not tried again, as little as one that was
+    refused by itself; what it may take later gets a pause.
     """
-    return next((_turned_down(r.detail) for r in end.results
-                 if r.detail is not None and r.answer == 'refused'), None)
+    told = [(r.answer, r.detail) for r in end.results if r.detail is not None]
+    for answer, detail in told:
+        if answer == 'refused':
+            return run.fail(_turned_down(detail))
+    for answer, detail in told:
+        if answer == 'told' and detail.error_class is ErrorClass.TRANSIENT:
+            return run.wait(f'turned down: {detail.summary}', run.pace.look)
+    return None
 
 
 def _turned_down(detail: Detail) -> Detail:

@@ -63,6 +63,8 @@ class Family:
         #: Whether the host's system goes down when it is asked to.
         self.goes_down = True
         self.asked: list[str] = []
+        #: What is called before each write, by the name of the way.
+        self.fences: dict[str, Callable[[], None]] = {}
         self.silent = False
         self.error: Exception | None = None
 
@@ -70,6 +72,8 @@ class Family:
                 before_write: Callable[[], None] | None = None) -> Box:
         """What stands for the BMC of a node."""
         self.asked.append(name)
+        if before_write is not None:
+            self.fences[name] = before_write
         if self.silent and node.uuid == self.child.uuid:
             raise Unreachable('no route to the DPU')
         if self.error is not None:

@@ -81,13 +81,24 @@ def test_an_action_comes_back() -> None:
 @pytest.mark.parametrize('poll', [
     Running('40 %', 40), Running('it goes on'), Unknown('gone'),
     Ended((Result(('a', 'nic'), True),
-           Result(('a', 'sriov'), False, _DETAIL))), Ended(())])
+           Result(('a', 'sriov'), False, _DETAIL),
+           Result(('b', 'sriov'), False, _DETAIL, 'refused'),
+           Result(('c', 'sriov'), False, None, 'unknown'),
+           Result(('d', 'sriov'), False, None, 'not-sent'))), Ended(())])
 def test_a_poll_comes_back(poll: Poll) -> None:
     assert (
         agent_schema.poll_from_dict(
             _travelled(agent_schema.poll_to_dict(poll)))
         == poll
     )
+
+
+def test_a_result_of_before_was_answered() -> None:
+    raw = agent_schema.result_to_dict(Result(('a', 'nic'), True))
+    assert raw == {'ref': ['a', 'nic'], 'ok': True, 'detail': None}
+    assert agent_schema.result_from_dict(raw).answer == 'told'
+    with pytest.raises(ValueError, match='perhaps'):
+        agent_schema.result_from_dict({**raw, 'answer': 'perhaps'})
 
 
 def test_an_unknown_state_is_bad_input() -> None:

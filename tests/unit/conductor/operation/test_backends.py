@@ -16,14 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import pathlib
+from unittest import mock
 
 from ironic.common import exception
+from ironic import objects
 import pytest
 
 from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import backends
+from ironic_accel.conductor.operation.guarded_backend import GuardedBackend
+from ironic_accel.converge.ports import Backend
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -72,6 +79,44 @@ def test_a_mode_of_the_child_is_set_by_a_step_of_the_parent(
     family.begin(family.parent, 'apply_profile', profile='card-ecc')
     assert family.run(family.parent)['writes'] == 0
     assert family.powered == []
+
+
+def test_each_request_that_writes_is_fenced(family: Family) -> None:
+    """One action has a request for each device; between them the node may be
+    taken over."""
+    family.begin(family.parent, 'apply_profile', profile='card-ecc')
+    while not family.card.writes:
+        family.tick(family.parent)
+    assert set(family.fences) == {'redfish', WAY}
+    task = family.acquire(family.parent)
+    current = operation.load(task.node)
+    assert current is not None
+    made = backends.backend(task, current)
+    made.observe()
+    for fence in family.fences.values():
+        fence()
+    operation.store(task.node, current.but(id='another'))
+    for fence in family.fences.values():
+        with pytest.raises(saving.NotOurs):
+            fence()
+
+
+def test_what_was_not_sent_is_in_the_history(family: Family) -> None:
+    family.begin(family.parent, 'apply_profile', profile='card-ecc')
+    task = family.acquire(family.parent)
+    current = operation.load(task.node)
+    assert current is not None
+    inner = mock.create_autospec(Backend, instance=True)
+    inner.poll.return_value = Ended((
+        Result(('d0', 'ecc'), True), Result(('d1', 'ecc'), False, None,
+                                            'not-sent'),
+        Result(('d2', 'ecc'), False, None, 'not-sent')))
+    guarded = GuardedBackend(task, current, inner)
+    assert guarded.poll({}) is inner.poll.return_value
+    saving.save(task.node)
+    event, = (e.event for e in objects.NodeHistory.list_by_node_id(
+        None, task.node.id) if 'not sent' in e.event)
+    assert event == 'not sent: ecc on d1, d2'
 
 
 def test_a_child_that_does_not_answer_holds_up_its_parent(
