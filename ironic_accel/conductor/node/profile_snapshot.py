@@ -60,7 +60,7 @@ class ParsedProfiles:
         self._found: OrderedDict[str, tuple[Catalog, Profile]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, raw: Mapping[str, Any], catalog: Catalog) -> Profile:
+    def get(self, raw: Any, catalog: Catalog) -> Profile:
         """The profile that is stored as this.
 
         One that was parsed by another catalogue is parsed again.
@@ -110,16 +110,16 @@ def load(node: Any) -> Profile | None:
     return None if raw is None else _parsed.get(raw, catalogue.catalogue())
 
 
-def _unpacked(raw: Mapping[str, Any]) -> Any:
+def _unpacked(raw: Any) -> Any:
     """The plain data of a profile that is stored compressed, or plain.
 
     :raises: BadInput.
     """
-    if _PACKED not in raw:
+    if not isinstance(raw, Mapping) or _PACKED not in raw:
         return raw
     try:
         return json.loads(zlib.decompress(base64.b64decode(raw[_PACKED])))
-    except (ValueError, zlib.error) as exc:
+    except (TypeError, ValueError, zlib.error) as exc:
         raise BadInput(f'the stored profile of the run: {exc}') from exc
 
 

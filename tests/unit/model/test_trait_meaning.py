@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import re
 from typing import Any
 
 from hypothesis import given
@@ -63,6 +65,20 @@ def test_whatever_was_stored_is_stored_again(text: str) -> None:
 @pytest.mark.parametrize('stored', [None, [], 'is ecc-on', 7])
 def test_what_is_no_mapping_is_no_trait(stored: Any) -> None:
     assert trait_meaning.read(stored) == {}
+
+
+def test_no_other_module_takes_a_stored_meaning_apart() -> None:
+    """By its first letters or words, as seven modules once did."""
+    parsed = re.compile(
+        r"""startswith\(\(?['"](is|can|mode) ['"]"""
+        r"""|meaning(\[\d*:|\.partition)""")
+    folder = pathlib.Path(trait_meaning.__file__).parents[1]
+    modules = sorted(folder.rglob('*.py'))
+    assert len(modules) > 100
+    assert parsed.search("meaning.startswith(('is ', 'mode '))")
+    assert parsed.search("proofs.get(meaning[3:])")
+    assert [m.name for m in modules
+            if parsed.search(m.read_text(encoding='utf-8'))] == []
 
 
 def test_a_profile_is_spoken_for_by_is_and_can_alone() -> None:

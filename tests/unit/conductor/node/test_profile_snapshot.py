@@ -151,14 +151,16 @@ def test_another_catalogue_parses_again(parses: Parses) -> None:
     assert parses.taken()[0] == 2
 
 
-def test_what_is_no_profile_is_refused_each_time(make_node: Make) -> None:
+@pytest.mark.parametrize('raw', [
+    {'profile': 1, 'name': 'bad', 'devices': {}}, [], 'text', 7,
+    {'zlib': 'bm8gemxpYg=='}, {'zlib': 7}])
+def test_what_is_no_profile_is_refused_each_time(
+        make_node: Make, raw: Any) -> None:
     node = make_node()
-    for raw in ({'profile': 1, 'name': 'bad', 'devices': {}},
-                {'zlib': 'bm8gemxpYg=='}):
-        node.set_driver_internal_info(operation.PROFILE_KEY, raw)
-        for _ in range(2):
-            with pytest.raises(BadInput):
-                profile_snapshot.load(node)
+    node.set_driver_internal_info(operation.PROFILE_KEY, raw)
+    for _ in range(2):
+        with pytest.raises(BadInput):
+            profile_snapshot.load(node)
 
 
 def test_the_profile_used_longest_ago_is_forgotten(parses: Parses) -> None:
