@@ -43,7 +43,7 @@ from oslo_utils import uuidutils
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.node import profile_agreement
-from ironic_accel.conductor.node import rows
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.upkeep import audit
 from ironic_accel.conductor.upkeep import audit_periodics
 from ironic_accel.converge.ports import Backend
@@ -87,8 +87,8 @@ def _measure(context: Any, nodes: list[str]) -> None:
               f'{each * len(nodes):.0f} s for all {len(nodes)}')
     _time('telling of the site profiles', lambda: profile_agreement.announce(
         manager, context, audit_periodics.Truth))
-    _time('finding what the others told', lambda: rows.containing(
-        ['"accel_site"'], ('uuid',)))
+    _time('finding what the others told', lambda: queries.with_keys(
+        ['accel_site']))
 
 
 def _time(what: str, work: Any) -> None:

@@ -26,7 +26,6 @@ from ironic.common import exception
 from ironic.common import states
 from ironic.conductor import task_manager
 from ironic.conductor import utils as manager_utils
-from ironic import objects
 from oslo_log import log
 
 from ironic_accel.conductor.access import shared_bmc
@@ -35,19 +34,19 @@ from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.node.queries import OtherNode
 from ironic_accel.conductor.node import saving
 
 LOG = log.getLogger(__name__)
 
 
-def of(task: Any) -> list[Any]:
+def of(task: Any) -> list[OtherNode]:
     """The child nodes of a task's node, oldest first."""
     if task.node.parent_node:
         # Ironic's tree has one level of children.
         return []
-    found: list[Any] = objects.Node.list(
-        task.context, filters={'parent_node': task.node.uuid})
-    return found
+    return queries.children(task.node.uuid)
 
 
 def refuse(node: Any) -> None:
@@ -62,7 +61,7 @@ def refuse(node: Any) -> None:
             'reset activates the change; here they are only looked at')
 
 
-def at_work(child: Any, disruption: bool = False) -> str | None:
+def at_work(child: OtherNode, disruption: bool = False) -> str | None:
     """Why a child is not idle, or None.
 
     :param disruption: whether an instance on it may be interrupted.

@@ -19,17 +19,16 @@ card). What is pushed into it and what resets it concerns all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-import ipaddress
 from typing import Any
-from urllib import parse
 
 from ironic.common import states
-from ironic import objects
 
 from ironic_accel.conductor.access import agent_backend
+from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
-from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
+from ironic_accel.conductor.node.queries import OtherNode
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
@@ -40,64 +39,17 @@ IDLE = frozenset({
     states.DEPLOYFAIL, states.INSPECTFAIL, states.ERROR})
 
 
-def address(node: Any) -> str | None:
-    """The BMC's address, the same for the same BMC, or None without one.
-
-    Scheme, path, case, a trailing slash and the way in which an address is
-    written do not make another BMC of it; a port does, as several may stand
-    behind one gateway.
-    """
-    raw = (node.driver_info or {}).get('redfish_address')
-    if not isinstance(raw, str) or not raw.strip():
-        return None
-    text = raw.strip()
-    parts = parse.urlsplit(text if '//' in text else f'//{text}',
-                           scheme='https')
-    host = _host(parts.hostname or '')
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if port is None:
-        port = 80 if parts.scheme == 'http' else 443
-    return f'{host}:{port}' if host else None
-
-
-def _host(text: str) -> str:
-    """A name or an address, written in one way."""
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        # A name with its root at the end (RFC 1034) is the same name.
-        return text.lower().removesuffix('.')
-
-
-def others(task: Any) -> list[Any]:
-    """The other nodes behind the BMC of a task's node."""
-    mine = address(task.node)
-    if mine is None:
-        return []
-    return [n for n in _all(task)
-            if n.uuid != task.node.uuid and address(n) == mine]
-
-
-def _all(task: Any) -> list[Any]:
-    """All nodes, child nodes too, with what matters here.
+def others(task: Any) -> list[OtherNode]:
+    """The other nodes behind the BMC of a task's node.
 
     What somebody wrote over is seen through: a node that is burning says
     nothing of it then until it is mended.
     """
-    return guard_copy.seen_through(objects.Node.list(
-        task.context, filters={'include_children': True}, fields=[
-            'uuid', 'provision_state', 'instance_uuid', 'driver_info',
-            'driver_internal_info', 'reservation', 'parent_node']))
-
-
-def _addresses(node: Any, nodes: list[Any]) -> set[str | None]:
-    """The BMCs that a node's steps write through: its own, its children's.
-    """
-    return {address(n) for n in nodes
-            if node.uuid in (n.uuid, n.parent_node)} - {None}
+    mine = bmc_address.of(task.node)
+    if mine is None:
+        return []
+    return [n for n in queries.seen_through(queries.behind_bmc({mine}))
+            if n.uuid != task.node.uuid]
 
 
 def writing(task: Any) -> str | None:
@@ -108,14 +60,20 @@ def writing(task: Any) -> str | None:
     of the agent: it is none of the BMC's. A reset of the host is none
     either, unless it takes the BMC down with it.
     """
-    nodes = _all(task)
-    mine = _addresses(task.node, nodes)
-    return next((str(n.uuid) for n in nodes
-                 if n.uuid != task.node.uuid and _keeps_bmc(n)
-                 and mine & _addresses(n, nodes)), None)
+    node = task.node
+    mine = {address for n in (
+        *queries.nodes([node.uuid]).values(), *queries.children(node.uuid))
+        if (address := bmc_address.of(n)) is not None}
+    near = {n.uuid: n for n in queries.behind_bmc(mine)}
+    # Through the BMC of a child node its parent writes.
+    near |= queries.nodes({n.parent_node for n in near.values()
+                           if n.parent_node is not None} - set(near))
+    near.pop(node.uuid, None)
+    return next((n.uuid for n in queries.seen_through(sorted(
+        near.values(), key=lambda n: n.id)) if _keeps_bmc(n)), None)
 
 
-def _keeps_bmc(node: Any) -> bool:
+def _keeps_bmc(node: OtherNode) -> bool:
     """Whether nobody else may write through a node's BMC now."""
     standing = flash_guard.stands(node)
     if standing is None:
@@ -157,12 +115,12 @@ def check_reset(task: Any) -> str | None:
                  for n in nodes if _worked_on(n)), None)
 
 
-def _not_idle(nodes: Iterable[Any]) -> str | None:
+def _not_idle(nodes: Iterable[OtherNode]) -> str | None:
     return next((f'node {n.uuid} behind the same BMC is {n.provision_state}'
                  for n in nodes
                  if n.instance_uuid or n.provision_state not in IDLE), None)
 
 
-def _worked_on(node: Any) -> bool:
+def _worked_on(node: OtherNode) -> bool:
     return flash_guard.stands(node) is not None or bool(
-        (node.driver_internal_info or {}).get(operation.KEY))
+        node.driver_internal_info.get(operation.KEY))

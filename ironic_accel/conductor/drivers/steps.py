@@ -29,10 +29,10 @@ from ironic.drivers.modules import deploy_utils
 
 from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
-from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
@@ -364,7 +364,7 @@ def _truth(value: object) -> bool:
 
 def without_redfish(node: Any) -> bool:
     """Whether the agent is the only way that changes a node."""
-    return shared_bmc.address(node) is None
+    return bmc_address.of(node) is None
 
 
 def bad(text: str) -> exception.InvalidParameterValue:

@@ -36,9 +36,8 @@ from ironic_accel.bounded import files
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import options  # noqa: F401 - registers options
 from ironic_accel.conductor.node import flash_guard
-from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import rows
+from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model import loader
 from ironic_accel.model import strict_yaml
@@ -142,7 +141,7 @@ class Checks(upgradecheck.UpgradeCommands):
                  if r.provision_state in (
                      states.CLEANING, states.DEPLOYING, states.SERVICING)]
         lost = [f'{uuid}: a write whose node was written over'
-                for uuid in sorted(guard_copy.lost())]
+                for uuid in sorted(queries.all_overwritten())]
         if busy or stuck or lost:
             return Result(Code.WARNING, (
                 'under way, and taken up again after a restart where the '
@@ -159,7 +158,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def _nodes(key: str) -> list[Any]:
-    return rows.containing([f'"{key}"'], ('uuid', 'provision_state'))
+    return queries.with_keys([key], ('provision_state',))
 
 
 def _some(found: list[str]) -> str:

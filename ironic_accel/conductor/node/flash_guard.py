@@ -27,11 +27,8 @@ import threading
 from typing import Any
 import weakref
 
-from ironic.common import exception
-from ironic import objects
-
 from ironic_accel.conductor.config import clock
-from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import queries
 
 KEY = 'accel_guard'
 
@@ -73,9 +70,8 @@ def over(task: Any) -> tuple[dict[str, Any], Any] | None:
     node = task.node
     standing = _anywhere(node)
     if standing is None and node.parent_node:
-        try:
-            node = objects.Node.get_by_uuid(task.context, node.parent_node)
-        except exception.NodeNotFound:
+        node = queries.node(node.parent_node)
+        if node is None:
             return None
         standing = _anywhere(node)
     return (standing, node) if standing else None
@@ -85,7 +81,7 @@ def _anywhere(node: Any) -> dict[str, Any] | None:
     """The guard of a node, also where somebody wrote over it."""
     standing = stands(node)
     if standing is None:
-        kept = guard_copy.overwritten(node)
+        kept = queries.overwritten(node)
         standing = kept.values.get(KEY) if kept else None
     return standing
 

@@ -25,8 +25,6 @@ that an older token in the node tells that somebody wrote over it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import json
@@ -94,83 +92,29 @@ def follow(node: Any) -> None:
                 version=objects.NodeHistory.VERSION, **values))
 
 
-def of(node: Any) -> Kept | None:
-    """What is kept of a node, or None.
+def is_newer(kept: Kept, info: Mapping[str, Any] | None) -> bool:
+    """Whether somebody wrote over what is kept.
 
-    :param node: with ``id``.
+    :param info: the node's ``driver_internal_info`` as it is now.
     """
-    from ironic.db.sqlalchemy import api as db_api
-    table = _table()
-    with db_api._session_for_read() as session:
-        event = session.execute(sqlalchemy.select(table.c.event).where(
-            table.c.node_id == node.id, table.c.event_type == EVENT_TYPE
-        ).order_by(table.c.id.desc()).limit(1)).scalar()
-    return _read(event)
-
-
-def overwritten(node: Any) -> Kept | None:
-    """What is kept of a node that somebody wrote over, or None."""
-    kept = of(node)
-    if kept is None or kept.generation <= generation(
-            node.driver_internal_info):
-        return None
-    return kept
-
-
-def lost() -> set[str]:
-    """The uuids of the nodes that somebody wrote over."""
-    return {uuid for uuid, info, kept in _rows()
-            if kept.generation > generation(info)}
-
-
-def seen_through(nodes: Iterable[Any]) -> list[Any]:
-    """Nodes as they would be had nobody written over them.
-
-    For whoever decides by other nodes than the one that it holds: those are
-    mended by who holds them, and until then they say what is not so.
-
-    :param nodes: as they were read, before this was called: what was begun
-        in between is kept by then, so that none of it is missed. They are
-        changed here, and not to be saved.
-    :returns: the same nodes.
-    """
-    found = list(nodes)
-    there = {uuid: kept for uuid, _info, kept in _rows()} if found else {}
-    for node in found:
-        kept = there.get(node.uuid)
-        if kept is not None and kept.generation > generation(
-                node.driver_internal_info):
-            restore(node, kept)
-    return found
-
-
-def _rows() -> Iterator[tuple[str, Mapping[str, Any] | None, Kept]]:
-    """Uuid and internal info of the nodes of which anything is kept.
-
-    Few at any time: those that something is written to.
-    """
-    from ironic.db.sqlalchemy import api as db_api
-    from ironic.db.sqlalchemy import models
-    history, nodes = _table(), models.Node.__table__
-    with db_api._session_for_read() as session:
-        rows = session.execute(sqlalchemy.select(
-            nodes.c.uuid, nodes.c.driver_internal_info, history.c.event
-        ).where(history.c.event_type == EVENT_TYPE,
-                nodes.c.id == history.c.node_id)).all()
-    for row in rows:
-        kept = _read(row.event)
-        if kept is not None:
-            yield str(row.uuid), row.driver_internal_info, kept
+    return kept.generation > generation(info)
 
 
 def restore(node: Any, kept: Kept) -> None:
     """Put back what somebody wrote over; the caller saves the node."""
+    node.driver_internal_info = restored(node.driver_internal_info, kept)
+
+
+def restored(info: Mapping[str, Any] | None, kept: Kept) -> dict[str, Any]:
+    """What a node's ``driver_internal_info`` would be otherwise."""
+    found = dict(info or {})
     for key in KEYS:
         if key in kept.values:
-            node.set_driver_internal_info(key, kept.values[key])
+            found[key] = kept.values[key]
         elif key not in (CLOCK, HOLD):
             # An earlier version kept neither of those two.
-            node.del_driver_internal_info(key)
+            found.pop(key, None)
+    return found
 
 
 def words(kept: Kept) -> str:
@@ -196,7 +140,8 @@ def _worth(info: Mapping[str, Any]) -> bool:
                 or (info.get(RECORD) or {}).get('intent'))
 
 
-def _read(event: str | None) -> Kept | None:
+def read(event: str | None) -> Kept | None:
+    """What a row in a node's history has, or None where it is not read."""
     if not event:
         return None
     try:

@@ -38,10 +38,9 @@ from oslo_log import log
 
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.config import profiles as profiles_module
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import rows
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.model.errors import AccelError
 
@@ -186,9 +185,7 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
         return
     if last is None and not profiles:
         return
-    nodes = [uuid for uuid, driver, *_rest in manager.iter_nodes(
-        filters={'reserved': False, 'include_children': True})
-        if driver in HARDWARE_TYPES]
+    nodes = list(queries.managed(manager, reserved=False))
     if last is not None and last.node in nodes:
         nodes = [last.node, *(n for n in nodes if n != last.node)]
     number = 1 if last is None else last.number + 1
@@ -228,7 +225,7 @@ def _online() -> set[str]:
 
 def _beacons() -> list[Beacon]:
     found = []
-    for row in rows.containing([f'"{KEY}"'], ('uuid',)):
+    for row in queries.with_keys([KEY]):
         raw = (row.driver_internal_info or {}).get(KEY)
         if not raw:
             continue

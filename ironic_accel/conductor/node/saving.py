@@ -32,8 +32,9 @@ from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
 import json
-from typing import Any, TypeVar
 import uuid
+from typing import Any
+from typing import TypeVar
 
 from ironic.common import exception
 from ironic.conductor import utils as manager_utils
@@ -43,6 +44,7 @@ from oslo_log import log
 import sqlalchemy
 
 from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
@@ -144,7 +146,7 @@ def mend(node: Any) -> bool:
     :returns: whether anything was.
     :raises: NotOurs.
     """
-    kept = guard_copy.overwritten(node)
+    kept = queries.overwritten(node)
     if kept is None:
         return False
     text = guard_copy.words(kept)
@@ -248,7 +250,7 @@ def _check_kept(node: Any, number: int) -> None:
     :param number: the generation that is about to be saved.
     :raises: NotOurs: the next tick puts it back first.
     """
-    kept = guard_copy.of(node)
+    kept = queries.guard_copy_of(node)
     if kept is not None and kept.generation > number:
         raise NotOurs(
             'what is known of a write under way was written over',

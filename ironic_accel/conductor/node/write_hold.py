@@ -25,10 +25,9 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log
 
-from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
@@ -82,7 +81,8 @@ def why(task: Any) -> str | None:
     # itself is mended before anything is done to it.
     for kind, node in (('node', task.node), *(
             ('child node', child)
-            for child in guard_copy.seen_through(child_nodes.of(task)))):
+            for child in queries.seen_through(
+                queries.children(task.node.uuid)))):
         hold = of(node)
         if hold is not None:
             return f'{kind} {node.uuid} is {held(hold)}'

@@ -34,7 +34,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.access import ipmi_backend
 from ironic_accel.conductor.access.ipmi_backend import IpmiBackend
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.operation.node_journal import check_ours
@@ -67,7 +67,7 @@ def backend(task: Any, current: Operation) -> Backend:
         where there is no way to the node.
     """
     agent = AgentBackend(AgentCalls(task)) if current.in_band else None
-    if shared_bmc.address(task.node) is None:
+    if bmc_address.of(task.node) is None:
         if agent is None and task.node.driver == ipmi_backend.DRIVER:
             return Both({ipmi_backend.NAME: IpmiBackend(task)})
         if agent is None:
@@ -86,7 +86,7 @@ def backend(task: Any, current: Operation) -> Backend:
                         'parent', standing is not None)
     ways: dict[str, Backend] = {NAME: own}
     for child in child_nodes.of(task):
-        if child.maintenance or shared_bmc.address(child) is None:
+        if child.maintenance or bmc_address.of(child) is None:
             continue
         name = way_name(child)
         inner: Backend = ChildBackend(child, name, fence)

@@ -33,6 +33,7 @@ from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
@@ -80,7 +81,7 @@ def strongest_allowed(task: Any, disruption: bool = False
     if task.node.disable_power_off:
         return Effect.WARM_REBOOT, 'disable_power_off is set on the node'
     why = shared_bmc.in_use(task)
-    if shared_bmc.address(task.node) is None:
+    if bmc_address.of(task.node) is None:
         why = 'without Redfish there is no auxiliary power cycle'
     if why:
         return Effect.POWER_CYCLE, why
@@ -197,7 +198,7 @@ class IronicPower:
     @property
     def _has_bmc(self) -> bool:
         """Whether there is Redfish to ask what Ironic does not tell."""
-        return shared_bmc.address(self._task.node) is not None
+        return bmc_address.of(self._task.node) is not None
 
     def power_state(self) -> str:
         """``on``, ``off`` or ``unknown``; see HostPower."""

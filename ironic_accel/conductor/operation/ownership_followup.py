@@ -33,6 +33,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.publication import device_ownership
@@ -76,12 +77,9 @@ def begin_looks(manager: Any, context: Any, interface: type) -> None:
     if not waiting:
         return
     wanted = called_for(waiting)
-    mine = manager.iter_nodes(
-        filters={'uuid_in': sorted(wanted), 'reserved': False,
-                 'include_children': True,
-                 'maintenance': False,
-                 'provision_state_in': sorted(device_ownership.LOOKED_AT)})
-    for uuid, *_rest in mine if wanted else ():
+    for uuid, _driver in queries.served(
+            manager, wanted, reserved=False, maintenance=False,
+            provision_state_in=sorted(device_ownership.LOOKED_AT)):
         try:
             with task_manager.acquire(
                     context, uuid, shared=False, retry=False,
@@ -98,7 +96,7 @@ def called_for(waiting: list[Any]) -> Mapping[str, float]:
 
     :param waiting: rows of nodes that wait for others.
     """
-    there = device_ownership.nodes({
+    there = queries.nodes({
         w.node for row in waiting for w in device_ownership.waits_of(row)})
     wanted: dict[str, float] = {}
     for row in waiting:

@@ -36,10 +36,10 @@ from typing import Any
 from ironic.common import states
 from oslo_log import log
 
-from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import rows
+from ironic_accel.conductor.node import bmc_address
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
@@ -143,7 +143,7 @@ def waits_of(node: Any) -> tuple[Wait, ...]:
 def doubt_of(node: Any) -> Doubt:
     """What a node may not publish yet, as far as its last look knows."""
     waits = waits_of(node)
-    there = nodes({w.node for w in waits})
+    there = queries.nodes(w.node for w in waits)
     return Doubt(waits, {uuid: why for uuid, row in there.items()
                          if (why := obstacle(row))})
 
@@ -205,15 +205,8 @@ def obstacle(row: Any) -> str | None:
 
 def waiting() -> list[Any]:
     """The nodes that wait for others: one query, mostly without a row."""
-    found = rows.containing([f'"{WAITS_KEY}"'], _COLUMNS)
-    return [r for r in found if waits_of(r)]
-
-
-def nodes(uuids: Collection[str]) -> dict[str, Any]:
-    """Nodes by uuid, as far as they are there."""
-    from ironic.db.sqlalchemy import models
-    return {r.uuid: r for r in rows.having(
-        models.Node.uuid.in_(uuids), _COLUMNS)}
+    return [r for r in queries.with_keys([WAITS_KEY], _COLUMNS)
+            if waits_of(r)]
 
 
 def _claimed(node: Any) -> set[str]:
@@ -230,7 +223,7 @@ def _holders(task: Any, seen: Inventory,
     scope = CONF.accelerator.claim_scope
     if not keys or scope == 'none':
         return {}
-    others = [r for r in rows.containing(keys, _COLUMNS)
+    others = [r for r in queries.with_device(keys, _COLUMNS)
               if not _same_host(task.node, seen, r)
               and (scope == 'all' or _same_bmc(task.node, r))]
     found = {}
@@ -257,8 +250,8 @@ def _same_host(node: Any, seen: Inventory, row: Any) -> bool:
 
 
 def _same_bmc(node: Any, row: Any) -> bool:
-    mine = shared_bmc.address(node)
-    return mine is not None and mine == shared_bmc.address(row)
+    mine = bmc_address.of(node)
+    return mine is not None and mine == bmc_address.of(row)
 
 
 def _remember(node: Any, waits: Iterable[Wait]) -> None:

@@ -34,9 +34,9 @@ from oslo_log import log
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import context as contexts
 from ironic_accel.conductor.upkeep import audit_result
@@ -152,10 +152,9 @@ def begin(manager: Any, context: Any, interface: type,
     """
     now, options = clock.steady(), CONF.accelerator
     if queue.stale(now, options.audit_interval):
-        queue.learn({uuid for uuid, driver, *_rest in manager.iter_nodes(
-            filters={'provision_state_in': list(options.audit_states),
-                     'include_children': True})
-            if driver in HARDWARE_TYPES}, now, options.audit_interval)
+        queue.learn(set(queries.managed(
+            manager, provision_state_in=list(options.audit_states))),
+            now, options.audit_interval)
     metrics.gauge('audit.due', queue.waiting(now))
     free = places()
     while free.acquire(blocking=False):

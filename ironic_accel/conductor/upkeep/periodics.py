@@ -26,10 +26,9 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import elapsed_time
-from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import ownership_followup
 from ironic_accel.conductor.operation import runner
@@ -167,13 +166,8 @@ def _clear(task: Any) -> None:
 
 def mend_lost(manager: Any, context: Any) -> None:
     """Put back what was written over on nodes of this conductor."""
-    lost = guard_copy.lost()
-    if not lost:
-        return
-    for uuid, driver, *_rest in manager.iter_nodes(
-            filters={'reserved': False, 'include_children': True}):
-        if uuid not in lost or driver not in HARDWARE_TYPES:
-            continue
+    for uuid in queries.managed(
+            manager, queries.all_overwritten(), reserved=False):
         try:
             with task_manager.acquire(
                     context, uuid, shared=False, retry=False,

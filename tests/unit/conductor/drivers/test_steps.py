@@ -28,7 +28,7 @@ from ironic.conf import CONF
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.converge import advance as converge
@@ -246,7 +246,7 @@ def test_devices_in_use_are_not_reset(
     ('https://bmc.example.org', 'https://bmc.example.org.:443', True)])
 def test_one_bmc_has_one_address(
         make_node: Make, one: str, other: str, same: bool) -> None:
-    found = {shared_bmc.address(make_node(
+    found = {bmc_address.of(make_node(
         driver_info={'redfish_address': a})) for a in (one, other)}
     assert None not in found
     assert (len(found) == 1) is same

@@ -28,6 +28,7 @@ from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.upkeep import periodics
@@ -75,19 +76,19 @@ def test_nothing_is_kept_where_nothing_is_written(stage: Stage) -> None:
     stage.begin(profile='h100-new')
     stage.tick()
     stage.run()
-    assert guard_copy.of(stage.node) is None
+    assert queries.guard_copy_of(stage.node) is None
 
 
 def test_guard_and_intent_are_kept_as_they_are(stage: Stage) -> None:
     burning(stage)
-    kept = guard_copy.of(stage.node)
+    kept = queries.guard_copy_of(stage.node)
     assert kept is not None
     assert kept.values[flash_guard.KEY] == stage.info[flash_guard.KEY]
     assert kept.values[operation.RECORD_KEY] == stage.info[
         operation.RECORD_KEY]
     assert kept.generation <= saving.generation(stage.node)
-    assert guard_copy.overwritten(stage.node) is None
-    assert guard_copy.lost() == set()
+    assert queries.overwritten(stage.node) is None
+    assert queries.all_overwritten() == set()
 
 
 @pytest.mark.parametrize('fields', [
@@ -101,7 +102,7 @@ def test_what_was_written_over_is_put_back(
     intent = stage.info[operation.RECORD_KEY]['intent']
     write_over(stage, {} if wipe else old, **fields)
     assert flash_guard.stands(stage.node) is None
-    assert guard_copy.lost() == {stage.node.uuid}
+    assert queries.all_overwritten() == {stage.node.uuid}
     # The power is refused from the first moment on.
     task = acquire(stage.node, shared=True)
     with pytest.raises(exception.InvalidState, match='flash in progress'):
@@ -116,7 +117,7 @@ def test_what_was_written_over_is_put_back(
     stage.node.refresh()
     assert stage.info[operation.RECORD_KEY]['intent'] == intent
     assert flash_guard.stands(stage.node) is not None
-    assert guard_copy.lost() == set()
+    assert queries.all_overwritten() == set()
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
     assert [e for e in events if 'written over' in e]
@@ -130,7 +131,7 @@ def test_a_run_that_was_written_over_goes_on_without_a_second_push(
     assert stage.run()['outcome'] == 'converged'
     assert set(stage.box.pushes.values()) == {1}
     assert stage.box.sins == []
-    assert guard_copy.of(stage.node) is None
+    assert queries.guard_copy_of(stage.node) is None
 
 
 def test_nobody_saves_before_it_is_mended(
@@ -216,7 +217,7 @@ def test_a_hold_that_was_written_over_is_put_back(
     task = acquire(stage.node)
     write_hold.lift(task.node, 'done', {})
     task.release_resources()
-    assert guard_copy.of(stage.node) is None
+    assert queries.guard_copy_of(stage.node) is None
     assert stage.run()['outcome'] == 'converged'
 
 

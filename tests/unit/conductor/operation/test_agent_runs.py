@@ -25,6 +25,7 @@ import pytest
 
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.access import shared_bmc
+from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.upkeep import periodics
@@ -213,7 +214,7 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
     while not stage.box.flashing():
         assert stage.tick() is not None
     other = acquire(make_node(), shared=True)
-    assert shared_bmc.address(other.node) == shared_bmc.address(stage.node)
+    assert bmc_address.of(other.node) == bmc_address.of(stage.node)
     assert shared_bmc.writing(other) is None
     open_write = {operation.RECORD_KEY: {'intent': {
         'kind': 'action', 'way': 'redfish', 'deadline': 0.0}}}

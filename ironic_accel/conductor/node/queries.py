@@ -1,0 +1,271 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Questions about other nodes than the one at hand.
+
+Nothing else of this product lists nodes. Ironic's own lists load whole rows
+and make objects of them, which for a cloud of thousands of nodes costs a
+conductor seconds. Here each question selects the columns that it needs, of
+the nodes that it is about.
+
+Ironic has no column for what we keep in ``driver_internal_info``. That is
+JSON in a TEXT column, so the condition is a LIKE on the text of the key,
+which all of Ironic's databases have. It may find the key elsewhere in the
+text, so each question looks again at what was found.
+
+What is read here may have changed when it is used. Whoever decides by it
+holds a node of its own, saves first what it is about to do, and asks after
+that: of two that begin at the same time at least one sees the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import sqlalchemy
+
+from ironic_accel.conductor.config.options import HARDWARE_TYPES
+from ironic_accel.conductor.node import bmc_address
+from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node.guard_copy import Kept
+
+#: Values in one condition: SQLite takes 999 in the versions of old.
+CHUNK = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OtherNode:
+    """What is read of a node that is not the one at hand; never saved.
+
+    The fields are those of Ironic's node.
+    """
+
+    id: int
+    uuid: str
+    name: str | None
+    driver: str
+    driver_info: Mapping[str, Any]
+    driver_internal_info: Mapping[str, Any]
+    provision_state: str | None
+    power_state: str | None
+    maintenance: bool
+    instance_uuid: str | None
+    reservation: str | None
+    parent_node: str | None
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(OtherNode))
+
+
+def node(uuid: str) -> OtherNode | None:
+    """A node, or None where it is gone."""
+    return nodes([uuid]).get(uuid)
+
+
+def nodes(uuids: Iterable[str]) -> dict[str, OtherNode]:
+    """Nodes by uuid, oldest first, as far as they are there."""
+    column = _nodes().c.uuid
+    found = [n for part in _chunks(sorted(set(uuids)))
+             for n in _others(column.in_(part))]
+    return {n.uuid: n for n in sorted(found, key=lambda n: n.id)}
+
+
+def children(uuid: str) -> list[OtherNode]:
+    """The child nodes of a node, oldest first."""
+    return _others(_nodes().c.parent_node == uuid)
+
+
+def behind_bmc(addresses: Collection[str]) -> list[OtherNode]:
+    """The nodes behind any of some BMCs, child nodes too, oldest first.
+
+    :param addresses: of the BMCs, see ``bmc_address.of``.
+    """
+    if not addresses:
+        return []
+    table = _nodes()
+    text = sqlalchemy.type_coerce(table.c.driver_info, sqlalchemy.Text)
+    found = _select([table.c.uuid, table.c.driver_info],
+                    lambda database: bmc_address.may_match(
+                        text, addresses, database))
+    return list(nodes(row.uuid for row in found
+                      if bmc_address.of(row) in addresses).values())
+
+
+def with_keys(keys: Collection[str], columns: Collection[str] = (), *,
+              unreserved: bool = False, provision_states: Collection[str] = (),
+              vendor_step: bool = False) -> list[Any]:
+    """The nodes whose internal info has any of some keys, oldest first.
+
+    :param columns: what to read besides ``uuid`` and
+        ``driver_internal_info``.
+    :param unreserved: leave out those that somebody holds.
+    :param provision_states: leave out those in any other state.
+    :param vendor_step: have those that are in a step of the vendor
+        interface, too.
+    """
+    table = _nodes()
+    wanted = [_has_text(table.c.driver_internal_info, f'"{k}"') for k in keys]
+    steps = ('clean_step', 'deploy_step', 'service_step')
+    if vendor_step:
+        wanted += [_has_text(table.c[step], '"vendor"') for step in steps]
+    where = [sqlalchemy.or_(*wanted)]
+    if unreserved:
+        where.append(table.c.reservation.is_(None))
+    if provision_states:
+        where.append(table.c.provision_state.in_(provision_states))
+    names = {'uuid', 'driver_internal_info', *columns,
+             *(steps if vendor_step else ())}
+    return [
+        row for row in _select([table.c[n] for n in sorted(names)], *where)
+        if not set(keys).isdisjoint(row.driver_internal_info or ())
+        or (vendor_step and any(getattr(row, step) for step in steps))]
+
+
+def with_device(keys: Collection[str], columns: Collection[str]) -> list[Any]:
+    """The nodes that may claim any of some devices, oldest first.
+
+    :param keys: digests of the devices; they may stand elsewhere.
+    :param columns: what to read besides ``uuid`` and
+        ``driver_internal_info``.
+    """
+    table = _nodes()
+    names = {'uuid', 'driver_internal_info', *columns}
+    return _select([table.c[n] for n in sorted(names)], sqlalchemy.or_(*(
+        _has_text(table.c.driver_internal_info, key) for key in keys)))
+
+
+def served(manager: Any, uuids: Iterable[str] | None = None,
+           **filters: Any) -> Iterator[tuple[str, str]]:
+    """The nodes that this conductor serves, each with its driver.
+
+    :param manager: Ironic's conductor manager, whose hash ring tells.
+    :param uuids: of the nodes that it is about; None for all.
+    :param filters: of Ironic's nodes.
+    """
+    parts: Iterable[dict[str, Any]] = [{}] if uuids is None else (
+        {'uuid_in': part} for part in _chunks(list(dict.fromkeys(uuids))))
+    for part in parts:
+        for uuid, driver, *_rest in manager.iter_nodes(filters={
+                **filters, **part, 'include_children': True}):
+            yield str(uuid), str(driver)
+
+
+def managed(manager: Any, uuids: Iterable[str] | None = None,
+            **filters: Any) -> Iterator[str]:
+    """Those with a driver of ours; see ``served``."""
+    return (uuid for uuid, driver in served(manager, uuids, **filters)
+            if driver in HARDWARE_TYPES)
+
+
+def guard_copy_of(node: Any) -> Kept | None:
+    """The copy of a node's guard in its history, or None.
+
+    :param node: with ``id``.
+    """
+    return _guard_copies([node.id]).get(node.id)
+
+
+def overwritten(node: Any) -> Kept | None:
+    """The copy of the guard of a node that was written over, or None."""
+    kept = guard_copy_of(node)
+    return kept if kept is not None and guard_copy.is_newer(
+        kept, node.driver_internal_info) else None
+
+
+def all_overwritten() -> set[str]:
+    """The uuids of the nodes that somebody wrote over."""
+    kept = _guard_copies()
+    table = _nodes()
+    found = [row for part in _chunks(sorted(kept)) for row in _select(
+        [table.c.id, table.c.uuid, table.c.driver_internal_info],
+        table.c.id.in_(part))]
+    return {row.uuid for row in found if guard_copy.is_newer(
+        kept[row.id], row.driver_internal_info)}
+
+
+def seen_through(found: Iterable[OtherNode]) -> list[OtherNode]:
+    """Nodes as they would be had nobody written over them.
+
+    For whoever decides by other nodes than the one that it holds: those are
+    mended by who holds them, and until then they say what is not so.
+
+    :param found: as they were read, before this was called: what was begun
+        in between is kept by then, so that none of it is missed.
+    """
+    there = list(found)
+    kept = _guard_copies([n.id for n in there])
+    return [dataclasses.replace(n, driver_internal_info=guard_copy.restored(
+                n.driver_internal_info, kept[n.id]))
+            if n.id in kept and guard_copy.is_newer(
+                kept[n.id], n.driver_internal_info) else n for n in there]
+
+
+def _guard_copies(ids: Collection[int] | None = None) -> dict[int, Kept]:
+    """The copies of guards by the id of their node.
+
+    Few at any time: of nodes that something is written to.
+
+    :param ids: of the nodes; None for all.
+    """
+    from ironic.db.sqlalchemy import models
+    table = models.NodeHistory.__table__
+    columns = [table.c.node_id, table.c.event]
+    ours = table.c.event_type == guard_copy.EVENT_TYPE
+    rows = _select(columns, ours) if ids is None else [
+        row for part in _chunks(sorted(ids))
+        for row in _select(columns, ours, table.c.node_id.in_(part))]
+    found = {row.node_id: guard_copy.read(row.event) for row in rows}
+    return {number: kept for number, kept in found.items() if kept}
+
+
+def _others(condition: Any) -> list[OtherNode]:
+    table = _nodes()
+    return [OtherNode(**{**row._mapping,
+                         'driver_info': row.driver_info or {},
+                         'driver_internal_info':
+                             row.driver_internal_info or {}})
+            for row in _select([table.c[f] for f in _FIELDS], condition)]
+
+
+def _nodes() -> Any:
+    # Its models have to be imported after Ironic's configuration.
+    from ironic.db.sqlalchemy import models
+    return models.Node.__table__
+
+
+def _has_text(column: Any, text: str) -> Any:
+    return sqlalchemy.type_coerce(column, sqlalchemy.Text).contains(
+        text, autoescape=True)
+
+
+def _select(columns: list[Any], *conditions: Any) -> list[Any]:
+    """Rows, oldest first.
+
+    :param conditions: each a condition, or a function that makes one for a
+        dialect of SQLAlchemy's.
+    """
+    from ironic.db.sqlalchemy import api as db_api
+    with db_api._session_for_read() as session:
+        database = session.get_bind().dialect.name
+        return list(session.execute(sqlalchemy.select(*columns).where(*(
+            c(database) if callable(c) else c for c in conditions
+        )).order_by(columns[0].table.c.id)))
+
+
+def _chunks(values: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(values), CHUNK):
+        yield values[start:start + CHUNK]
