@@ -54,8 +54,14 @@ from ironic_accel.redfish.inventory import inventory as inventory_module
 from ironic_accel.redfish.inventory.inventory import Seen
 from ironic_accel.redfish.inventory import topology
 from ironic_accel.redfish.inventory import update_methods
+from ironic_accel.redfish.vendors import registry
 
 NAME = 'redfish'
+
+
+def vendor_plugins() -> registry.Installed:
+    """The vendor plug-ins of this installation, for whoever checks it."""
+    return registry.installed()
 
 
 class RedfishBackend:

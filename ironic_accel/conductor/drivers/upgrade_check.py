@@ -39,6 +39,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
+from ironic_accel.redfish import backend as redfish
 from ironic_accel.model import loader
 from ironic_accel.model import strict_yaml
 
@@ -88,6 +89,19 @@ class Checks(upgradecheck.UpgradeCommands):
                 'none of our hardware types is in enabled_hardware_types: '
                 'no node is looked after'))
         return Result(Code.SUCCESS, ', '.join(enabled))
+
+    def _check_vendors(self) -> Any:
+        """Every plug-in for a vendor's Redfish services can be used."""
+        told = redfish.vendor_plugins()
+        if told.left_out:
+            return Result(Code.WARNING, _some([
+                f'{name} {why}' for name, why in told.left_out.items()])
+                + ': no firmware is written to BMCs whose vendor no other '
+                'plug-in recognises')
+        return Result(Code.SUCCESS, ', '.join(told.vendors) + (
+            '; not in the metadata of this installation, which is of an '
+            f'older version: {", ".join(told.unlisted)}'
+            if told.unlisted else ''))
 
     def _check_profiles(self) -> Any:
         """Every site profile is valid for the version installed."""
@@ -151,6 +165,7 @@ class Checks(upgradecheck.UpgradeCommands):
     _upgrade_checks = (
         ('Release of Ironic', _check_ironic),
         ('Enabled interfaces', _check_interfaces),
+        ('Redfish vendor plug-ins', _check_vendors),
         ('Site profiles', _check_profiles),
         ('Who may write them', _check_files),
         ('Records of nodes', _check_records),

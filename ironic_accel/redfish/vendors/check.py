@@ -44,6 +44,9 @@ def problems(made: object, others: Iterable[Vendor]) -> list[str]:
     """
     if not isinstance(made, Vendor):
         return [f'{made!r} is no Vendor']
+    strange = [q for q in made.quirks if not isinstance(q, Quirks)]
+    if strange:
+        return [f'{q!r} is no Quirks' for q in strange]
     try:
         return [*_patterns(made), *_services(made),
                 *_pushes(made, list(others)), *_tasks(made, list(others))]
@@ -115,14 +118,8 @@ def _pushes(made: Vendor, others: list[Vendor]) -> Iterator[str]:
 
 def _push_rows(made: Vendor) -> Iterator[PushChoice]:
     for quirks in made.quirks:
-        _is_quirks(quirks)
         yield from quirks.pushes
     yield from made.pushes
-
-
-def _is_quirks(quirks: object) -> None:
-    if not isinstance(quirks, Quirks):
-        raise TypeError(f'{quirks!r} is no Quirks')
 
 
 def _tasks(made: Vendor, others: list[Vendor]) -> Iterator[str]:

@@ -58,10 +58,13 @@ class Installed:
 
     :ivar vendors: by the names of their entry points, in their precedence.
     :ivar left_out: why others are not used, by their names.
+    :ivar unlisted: vendors of this package that the metadata lacks; they are
+        among ``vendors``.
     """
 
     vendors: Mapping[str, Vendor]
     left_out: Mapping[str, str]
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,11 +93,11 @@ def installed() -> Installed:
         NAMESPACE, on_load_failure_callback=failed)
     found = [(e.name, e.entry_point_target.startswith(f'{_PACKAGE}.'),
               e.plugin) for e in manager]
-    found += _unlisted([made for _, _, made in found])
-    taken = _take(found, left_out)
+    unlisted = _unlisted([made for _, _, made in found])
+    taken = _take([*found, *unlisted], left_out)
     for name, why in left_out.items():
         LOG.error('Redfish vendor plug-in %s is not used: %s', name, why)
-    return Installed(taken, left_out)
+    return Installed(taken, left_out, tuple(n for n, _, _ in unlisted))
 
 
 def _unlisted(listed: list[object]) -> list[tuple[str, bool, object]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -29,6 +30,7 @@ from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.drivers import upgrade_check
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
+from ironic_accel.redfish import backend
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -81,6 +83,19 @@ def test_what_stands_in_the_way_is_named(
     assert busy.uuid not in told['Records of nodes'][1]
     assert told['Nothing being written'][0] == Code.WARNING
     assert f'{busy.uuid}: gpu-0' in told['Nothing being written'][1]
+
+
+def test_a_vendor_plug_in_that_is_not_used_is_named(
+        checked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, words = checked()['Redfish vendor plug-ins']
+    assert code == Code.SUCCESS and 'dell' in words
+    used = backend.vendor_plugins()
+    monkeypatch.setattr(backend, 'vendor_plugins', lambda: (
+        dataclasses.replace(used, left_out={
+            'acme': 'cannot be loaded: ImportError: no acme'})))
+    code, words = checked()['Redfish vendor plug-ins']
+    assert code == Code.WARNING
+    assert words.startswith('acme cannot be loaded: ImportError: no acme')
 
 
 def test_without_a_hardware_type_of_ours_there_is_a_warning(

@@ -1,0 +1,88 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What makes a vendor plug-in one that is not used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ironic_accel.redfish.vendors.base import Layer
+from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors.base import Vendor
+from ironic_accel.redfish.vendors import check
+from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors.push_rows import PushChoice
+from ironic_accel.redfish.vendors.push_rows import Style
+from ironic_accel.redfish.vendors import registry
+from ironic_accel.redfish.vendors.task_rows import NotNow
+from ironic_accel.redfish.vendors.task_rows import Phase
+from ironic_accel.redfish.vendors.task_rows import TaskRows
+from ironic_accel.redfish.vendors.task_rows import TaskState
+
+BY = (('root.Vendor', 'Acme'),)
+
+
+def quirks(**columns: Any) -> Vendor:
+    return Vendor(Layer.SERVER, (Quirks(
+        'acme', **{'recognised_by': BY, **columns}),))
+
+
+def states(*rows: TaskState) -> Vendor:
+    return Vendor(Layer.SERVER, tasks=TaskRows(states=rows))
+
+
+@pytest.mark.parametrize('name', registry.installed().vendors)
+def test_nothing_is_wrong_with_ours(name: str) -> None:
+    others = dict(registry.installed().vendors)
+    made = others.pop(name)
+    assert check.problems(made, others.values()) == []
+    assert not registry.installed().left_out
+
+
+@pytest.mark.parametrize(('made', 'said'), [
+    ('VENDOR', 'is no Vendor'),
+    (quirks(recognised_by=()), 'recognised by nothing'),
+    (quirks(recognised_by=(('root.vendor', 'Acme'),)), 'expected one of'),
+    (quirks(recognised_by=(('root.Vendor', '.*'),)), 'does not tell'),
+    (quirks(recognised_by=(('root.Vendor', '('),)), 'unterminated'),
+    (quirks(firmware=(FirmwareRule('(', 'card', 'gpu'),)), 'regular'),
+    (quirks(pushes=(PushChoice('[', 'http-push'),)), 'regular'),
+    (quirks(pushes=(PushChoice('.+', 'multipart'),)), "'multipart' is not"),
+    (quirks(pushes=(PushChoice('.+', 'http-push', reach='none'),)),  # type: ignore[arg-type]
+     "reach 'none'"),
+    (Vendor(Layer.SERVER, ({},)), 'no Quirks'),  # type: ignore[arg-type]
+    (Vendor(Layer.SERVER, (None,)), 'no Quirks'),  # type: ignore[arg-type]
+    (Vendor(Layer.SERVER, tasks=None), 'NoneType'),  # type: ignore[arg-type]
+    (Vendor(Layer.SERVER, pushes=(PushChoice('.+', 'http-push'),)),
+     'needs a push_uri'),
+    (Vendor(Layer.SERVER, styles=(
+        Style('http-push', 'plain', 'named'),)), 'there already'),
+    (Vendor(Layer.SERVER, styles=(
+        Style('multipart-stage-only', 'plain', 'named'),)), 'there already'),
+    (states(TaskState('Running', Phase.OVER)), 'means going already'),
+    (states(TaskState('RebootPending', Phase.OVER, good=True)),
+     'means waiting already'),
+    (Vendor(Layer.SERVER, not_now=(
+        NotNow(statuses=frozenset({400})),)), 'MessageId alone'),
+    (Vendor(Layer.SERVER, not_now=(NotNow(),)), 'MessageId alone'),
+])
+def test_what_is_wrong_is_said(made: object, said: str) -> None:
+    wrong = check.problems(made, registry.vendors())
+    assert said in '; '.join(wrong)
+
+
+def test_a_state_may_be_named_twice_with_one_meaning() -> None:
+    made = states(TaskState('Running', Phase.GOING))
+    assert check.problems(made, registry.vendors()) == []
