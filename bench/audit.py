@@ -41,6 +41,8 @@ from ironic import objects
 from oslo_db.sqlalchemy import enginefacade
 from oslo_utils import uuidutils
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import queries
@@ -142,7 +144,8 @@ def _box() -> Any:
     seen = sample.box(*(sample.gpu(n) for n in range(8)))
     made = mock.create_autospec(Backend, instance=True)
     made.observe.return_value = seen
-    made.ways.side_effect = lambda inventory: (sample.way(inventory),)
+    made.ways.side_effect = lambda inventory, pushes=(): (
+        sample.way(inventory),)
     return made
 
 

@@ -95,7 +95,7 @@ def running(source: Source) -> Iterator[Twin]:
     """
     process = subprocess.Popen(
         [sys.executable, '-m', 'ironic_accel_emulator', *source.arguments],
-        stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        stdout=subprocess.PIPE, text=True, cwd=ROOT / 'emulator')
     assert process.stdout is not None
     try:
         line = process.stdout.readline()

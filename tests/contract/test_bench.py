@@ -10,10 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The benchmark runs, and knows what it was not asked for."""
+"""The benchmarks run, from any folder, and refuse what they do not know."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -30,6 +31,38 @@ def run(*boxes: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(BENCH), *boxes],
                           capture_output=True, text=True, timeout=240,
                           check=False)
+
+
+#: Runs a script up to where it would begin to measure.
+IMPORT = """
+import pathlib, runpy, sys
+sys.path[0] = str(pathlib.Path(sys.argv[1]).parent)
+runpy.run_path(sys.argv[1], run_name='imported')
+"""
+
+
+def outside(folder: Path, *command: object
+            ) -> subprocess.CompletedProcess[str]:
+    """A command with no help from the current folder or PYTHONPATH."""
+    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    return subprocess.run([sys.executable, *map(str, command)], env=env,
+                          capture_output=True, text=True, timeout=240,
+                          check=False, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    'script', sorted(BENCH.parent.glob('*.py')), ids=lambda path: path.stem)
+def test_each_script_finds_what_it_imports(
+        tmp_path: Path, script: Path) -> None:
+    done = outside(tmp_path, '-c', IMPORT, script)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_audit_is_measured_from_any_folder(tmp_path: Path) -> None:
+    done = outside(tmp_path, BENCH.with_name('audit.py'), '3')
+    assert done.returncode == 0, done.stderr
+    assert '3 nodes made' in done.stdout
+    assert 'an audit, first: ' in done.stdout
 
 
 def test_every_reader_is_measured_on_a_box() -> None:
