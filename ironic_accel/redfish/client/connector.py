@@ -29,12 +29,12 @@ from sushy import exceptions
 from urllib3 import exceptions as urllib3_errors
 
 from ironic_accel.bounded import web
+from ironic_accel.model import strict_json
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import strict_json
-from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client import origin as origins
-from ironic_accel.redfish.client import session_pin
+from ironic_accel.redfish.client import origin_adapter
+from ironic_accel.redfish.client.limits import Settings
 
 LOG = logging.getLogger(__name__)
 
@@ -224,7 +224,7 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
 
     One that is neither of requests nor of sushy is used as it is.
     """
-    if isinstance(theirs, session_pin.Pin):
+    if isinstance(theirs, origin_adapter.Pin):
         # The session is Ironic's, which we pinned; what we ask is.
         theirs = theirs.inner[theirs.only[0] if theirs.only else 'https']
     if type(theirs) is adapters.HTTPAdapter:

@@ -26,63 +26,23 @@ import logging
 import types
 from typing import Any
 
-import requests
-from requests import adapters
 from sushy import auth
 from sushy import exceptions
 
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import connector as connector_module
 from ironic_accel.redfish.client import origin
+from ironic_accel.redfish.client import origin_adapter
 
 LOG = logging.getLogger(__name__)
-
-
-class Elsewhere(requests.exceptions.InvalidURL):
-    """A request would have left the BMC's origin; nothing was sent.
-
-    Sushy makes a ConnectionError of it, and does not ask again.
-    """
-
-
-class Pin(adapters.BaseAdapter):
-    """Hands requests for one origin on, and no others.
-
-    :param inner: the adapters that carry them, by scheme.
-    """
-
-    def __init__(self, only: origin.Origin | None,
-                 inner: Mapping[str, adapters.BaseAdapter]) -> None:
-        super().__init__()
-        self.only = only
-        self.inner = dict(inner)
-
-    def send(self, request: requests.PreparedRequest, *args: Any,
-             **kwargs: Any) -> requests.Response:
-        """Send a request; see requests.
-
-        :raises: Elsewhere.
-        """
-        url = str(request.url)
-        if self.only is None or origin.of(url) != self.only:
-            raise Elsewhere(
-                f'{origin.shown(url)}: the BMC leads to another scheme, host '
-                'or port than the one it is known by: nothing was sent',
-                request=request)
-        return self.inner[self.only[0]].send(request, *args, **kwargs)
-
-    def close(self) -> None:
-        """Close what carries the requests."""
-        for adapter in self.inner.values():
-            adapter.close()
 
 
 def pin(connector: Any) -> None:
     """Pin a connector of sushy's, once."""
     session = connector._session
-    if isinstance(session.get_adapter('https://'), Pin):
+    if isinstance(session.get_adapter('https://'), origin_adapter.Pin):
         return
-    made = Pin(origin.of(connector._url), {
+    made = origin_adapter.Pin(origin.of(connector._url), {
         s: session.get_adapter(f'{s}://') for s in ('http', 'https')})
     # A longer prefix would win: nobody mounts one beside us.
     session.adapters.clear()

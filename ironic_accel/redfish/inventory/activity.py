@@ -32,7 +32,7 @@ from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import task_states
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
 from ironic_accel.redfish.vendors.task_rows import Phase
 

@@ -23,6 +23,9 @@ from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory import pcie
+from ironic_accel.redfish.inventory import processor_kinds
+from ironic_accel.redfish.inventory import versions
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
 from ironic_accel.redfish.inventory.device_builder import common
@@ -31,11 +34,8 @@ from ironic_accel.redfish.inventory.device_builder import listed
 from ironic_accel.redfish.inventory.device_builder import location
 from ironic_accel.redfish.inventory.device_builder import PROCESSOR_KINDS
 from ironic_accel.redfish.inventory.device_builder import status
-from ironic_accel.redfish.inventory import pcie
-from ironic_accel.redfish.inventory import processor_kinds
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.inventory.topology import is_dpu
-from ironic_accel.redfish.inventory.topology import Scope
-from ironic_accel.redfish.inventory import versions
 from ironic_accel.redfish.vendors import registry
 
 #: ChassisType of a Chassis that may be one card and nothing else.

@@ -22,22 +22,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 import re
 
-from ironic_accel.model.catalog import Catalog
 from ironic_accel.model import version
+from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import components
+from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.components import Entry
 from ironic_accel.redfish.inventory.device_builder import ADDITIONAL
 from ironic_accel.redfish.inventory.device_builder import Found
-from ironic_accel.redfish.inventory import products
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.scope import Scope
+from ironic_accel.redfish.vendors import registry
 from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors.device_rows import FirmwareRule
-from ironic_accel.redfish.vendors import registry
 
 
 def kind_of(found: Found, catalog: Catalog) -> str:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from ironic_accel.model import identity
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import identity
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.redfish.actions import processor_enable
 from ironic_accel.redfish.client.json_document import Fields
@@ -30,7 +30,6 @@ from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import activity
-from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory import devices as devices_module
 from ironic_accel.redfish.inventory import firmware
 from ironic_accel.redfish.inventory import mac_addresses
@@ -43,11 +42,11 @@ from ironic_accel.redfish.inventory import slots
 from ironic_accel.redfish.inventory import staged_changes
 from ironic_accel.redfish.inventory import system_state
 from ironic_accel.redfish.inventory import topology as scopes
-from ironic_accel.redfish.inventory.topology import Scope
 from ironic_accel.redfish.inventory import unread as unread_module
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.inventory import versions
-
+from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.scope import Scope
 
 #: Seconds of a look after which its first answers are no longer recent.
 _LONG = 2.0

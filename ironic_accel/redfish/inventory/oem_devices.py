@@ -22,13 +22,13 @@ from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory import pcie
+from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 from ironic_accel.redfish.inventory.device_builder import common
 from ironic_accel.redfish.inventory.device_builder import Found
-from ironic_accel.redfish.inventory import pcie
-from ironic_accel.redfish.inventory import products
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors.device_rows import OemDevices
 
 #: PCI class and subclass (PCI Code and ID Assignment) to a kind.

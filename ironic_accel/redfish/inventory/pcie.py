@@ -28,6 +28,7 @@ from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
+from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
@@ -35,8 +36,7 @@ from ironic_accel.redfish.inventory.device_builder import common
 from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory.device_builder import location
 from ironic_accel.redfish.inventory.device_builder import status
-from ironic_accel.redfish.inventory import products
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import pci_makers
 from ironic_accel.redfish.vendors import registry
 

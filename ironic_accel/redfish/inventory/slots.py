@@ -26,7 +26,7 @@ from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory.device_builder import location
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.scope import Scope
 
 
 def learn(reader: Reader, scope: Scope, found: Iterable[Found]) -> None:

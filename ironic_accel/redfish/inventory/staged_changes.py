@@ -33,12 +33,12 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_history import LookHistory
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory.activity import Activity
 from ironic_accel.redfish.inventory import components
 from ironic_accel.redfish.inventory import modes
 from ironic_accel.redfish.inventory import system_state
 from ironic_accel.redfish.inventory import task_states
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.activity import Activity
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors.task_rows import Phase
 
 #: What jobs and tasks that write firmware call themselves.

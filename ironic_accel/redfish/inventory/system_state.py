@@ -21,7 +21,7 @@ from typing import Literal
 from ironic_accel.model.device import Busy
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import Settings
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
 
 Power = Literal['on', 'off', 'unknown']

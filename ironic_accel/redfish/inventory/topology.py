@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-import dataclasses
 import re
 
 from ironic_accel.model.device import KINDS
@@ -35,46 +34,11 @@ from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 from ironic_accel.redfish.inventory import unread_members
-from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Scope:
-    """What of a BMC's tree is one node's.
-
-    :ivar root: the service root.
-    :ivar system: the node's own System.
-    :ivar baseboards: the Systems of its accelerator baseboards.
-    :ivar dpus: the Systems of its DPUs.
-    :ivar chassis: its chassis, by path.
-    :ivar alone: whether it is the only host behind the BMC.
-    :ivar quirks: the vendors' ways of this box.
-    :ivar lost_boards: paths of baseboards that are listed and unread.
-    :ivar lost_chassis: the same of Chassis.
-    """
-
-    root: Fields
-    system: Fields
-    baseboards: tuple[Fields, ...]
-    dpus: tuple[Fields, ...]
-    chassis: Mapping[str, Fields]
-    alone: bool
-    quirks: tuple[Quirks, ...]
-    lost_boards: tuple[str, ...] = ()
-    lost_chassis: tuple[str, ...] = ()
-
-    def levels(self, name: str) -> int:
-        """How deep to expand a resource, by its name in the tables."""
-        return max((q.levels.get(name, 1) for q in self.quirks), default=1)
-
-    @property
-    def systems(self) -> tuple[Fields, ...]:
-        """The Systems whose processors are the node's."""
-        return (self.system, *(b for b in self.baseboards
-                               if b.uri != self.system.uri))
+from ironic_accel.redfish.vendors.base import Quirks
 
 
 def find(reader: Reader, system: str | None) -> Scope:

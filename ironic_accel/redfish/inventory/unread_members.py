@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 import re
-from typing import TYPE_CHECKING
 
 from ironic_accel.model.device import KINDS
 from ironic_accel.redfish.client.json_document import Fields
@@ -32,10 +31,8 @@ from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
-
-if TYPE_CHECKING:
-    from ironic_accel.redfish.inventory.topology import Scope
 
 #: Words in Ids of Systems that are a DPU's own (DMTF's mockup of a SmartNIC),
 #: beside those of the vendors' tables.

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
-from ironic_accel.model import version
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Spoils
@@ -27,7 +27,8 @@ from ironic_accel.redfish.inventory.components import DEFAULT
 from ironic_accel.redfish.inventory.device_builder import ADDITIONAL
 from ironic_accel.redfish.inventory.device_builder import Found
 from ironic_accel.redfish.inventory.firmware import kind_of
-from ironic_accel.redfish.inventory.topology import Scope
+from ironic_accel.redfish.inventory.scope import Scope
+
 
 def additional(shown: Fields) -> dict[str, str]:
     """Versions beside the firmware's own, by our names for them.
