@@ -40,6 +40,7 @@ LINT: dict[str, list[str]] = {
     "hacking": ["flake8"],
     "mypy": ["mypy", "--no-error-summary"],
     "import-linter": ["lint-imports", "--no-cache"],
+    "import circles": ["python", "tools/import_circles.py"],
     "reno": ["reno", "lint"],
     "docs": ["sphinx-build", "-q", "-W", "--keep-going", "-b", "html",
              "doc/source", "doc/build/html"],

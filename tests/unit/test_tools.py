@@ -21,6 +21,7 @@ import textwrap
 import pytest
 from tools import check_venv
 from tools import debian_packages
+from tools import import_circles
 from tools import run_tests
 from tools import soak
 
@@ -129,3 +130,51 @@ def test_a_program_that_is_there_installs_nothing(
 
 def test_a_pair_without_a_package_is_bad_usage() -> None:
     assert debian_packages.main(["sh"]) == 2
+
+
+@pytest.fixture
+def package(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+            request: pytest.FixtureRequest) -> str:
+    """A package of four modules: a imports b, b imports c for its types."""
+    # A name of its own: the graph finds packages that were imported before.
+    name = f"circles_{tmp_path.name.rpartition('_')[2]}"
+    folder = tmp_path / name
+    folder.mkdir()
+    for module, source in {
+            "__init__": "", "d": "",
+            "a": f"from {name} import b",
+            "b": "from typing import TYPE_CHECKING\n"
+                 f"if TYPE_CHECKING:\n    from {name}.c import x",
+            "c": f"from {name} import {request.param}\nx = 1"}.items():
+        (folder / f"{module}.py").write_text(f"{source}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return name
+
+
+@pytest.mark.parametrize("package", ["a"], indirect=True)
+def test_an_import_circle_is_told_with_its_way(
+        package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert import_circles.main([package]) == 1
+    a, b, c = (f"{package}.{name}" for name in "abc")
+    assert capsys.readouterr().out == (
+        f"3 modules import each other: {a}, {b}, {c}; shortest circle: "
+        f"{a} -> {b} -> {c} -> {a}\n")
+
+
+@pytest.mark.parametrize("package", ["d"], indirect=True)
+def test_modules_without_a_circle_are_passed(
+        package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert import_circles.main([package]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_circle_that_is_gone_is_allowed_no_longer(
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(import_circles, "ALLOWED", frozenset(
+        {*import_circles.ALLOWED, "ironic_accel.model.device"}))
+    assert import_circles.main([]) == 1
+    assert "ironic_accel.model.device is in no circle" in (
+        capsys.readouterr().out)
