@@ -132,13 +132,16 @@ def _reboot(case: ResetCase) -> tuple[Act, ResetNote]:
 
 
 def _restart_forced(case: ResetCase) -> tuple[Act, ResetNote]:
+    """A forced restart was asked for; one without an answer may not be."""
     note = case.note
-    if note.answered or case.rules.restart_once:
+    if note.answered:
         return ResetDone(), note
     if not case.has(ReadingKind.POWER):
         return Need(ReadingKind.POWER), note
     if case.seen.power == 'off':
         return case.next_phase()
+    if case.rules.restart_once:
+        return ResetDone(), note
     if case.rules.can_inventory:
         return StartOver(), note
     return case.checked(Restart(soft=False))

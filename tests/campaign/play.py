@@ -24,7 +24,7 @@ from ironic_accel.converge import advance as loop
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.record import Record
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.campaign.case import Case
 from tests.campaign import judge
 from tests.campaign.process import Died
@@ -131,7 +131,7 @@ def _process(world: World, shared: Shared, stack: contextlib.ExitStack,
 
 
 def _ports(world: World, stack: contextlib.ExitStack
-           ) -> tuple[Backend, Host]:
+           ) -> tuple[Backend, SystemPower]:
     """What a new process works with, as soon as the BMC lets it in.
 
     :raises: Unreachable where it never does.

@@ -31,7 +31,7 @@ from ironic_accel.model import loader
 from ironic_accel.model.profile import Profile
 from ironic_accel.model import strict_json
 from ironic_accel.model import traits
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client import session
@@ -232,7 +232,7 @@ class World:
     # Ports
 
     @contextlib.contextmanager
-    def ports(self) -> Iterator[tuple[Backend, Host]]:
+    def ports(self) -> Iterator[tuple[Backend, SystemPower]]:
         """A backend, and the host's power, as a new process makes them."""
         settings = Settings(
             expand=self.case.expand,
@@ -250,7 +250,8 @@ class World:
                 ways['agent'] = self.agent
             yield (Both(ways, needed=[*ways]) if len(ways) > 1
                    else next(iter(ways.values())),
-                   Host(connector, self.box.hosts[self.host].uri, settings))
+                   SystemPower(connector, self.box.hosts[self.host].uri,
+                               settings))
         finally:
             session.disconnect(connector)
 

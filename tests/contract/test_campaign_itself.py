@@ -28,7 +28,7 @@ from unittest import mock
 import pytest
 import requests
 
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel_emulator.bmc.direct import Network
 from ironic_accel_emulator import Box
 from ironic_accel_emulator import FakeClock
@@ -280,7 +280,7 @@ def test_a_reset_of_another_host_is_seen_as_that(
 
 def test_a_run_that_resets_another_host_is_a_sin(
         monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Host
+    real = SystemPower
 
     def wrong(connector: Any, uri: str, *rest: Any) -> Any:
         return real(connector, uri.replace('Node1', 'Node0'), *rest)

@@ -41,7 +41,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Way
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.inventory import sensors
@@ -88,7 +88,7 @@ class Box:
     backend: RedfishBackend
     seen: Inventory
     way: Way
-    host: Host
+    host: SystemPower
     connector: Any
     image: Ready
 
@@ -174,8 +174,8 @@ def act(rng: random.Random, source: str, image: Ready, seed: str,
         backend = RedfishBackend(connector, system, settings=fuzz.SETTINGS)
         seen = backend.observe()
         (way,) = backend.ways(seen)
-        box = Box(backend, seen, way, Host(connector, system), connector,
-                  image)
+        box = Box(backend, seen, way, SystemPower(connector, system),
+                  connector, image)
         begun = True
         ticket = ACTIONS[rng.choice(sorted(ACTIONS))](rng, box)
         for _ in range(3):

@@ -29,7 +29,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import NAME
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
@@ -188,12 +188,12 @@ def check(node: Any) -> None:
         raise exception.InvalidParameterValue(str(exc)) from exc
 
 
-def host(node: Any) -> Host:
+def host(node: Any) -> SystemPower:
     """The host's power as the BMC has it, for the auxiliary cycle.
 
     :raises: Unreachable.
     """
     connector, uri = session(node)
-    return Host(connector, uri)
+    return SystemPower(connector, uri)
 
 

@@ -42,7 +42,7 @@ from ironic_accel.model import planner
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import ImageUri
 from ironic_accel.redfish.client.limits import Settings
@@ -132,9 +132,9 @@ class Opened:
         return uri
 
     @functools.cached_property
-    def host(self) -> Host:
+    def host(self) -> SystemPower:
         """What resets the host."""
-        return Host(self.connector, self.system)
+        return SystemPower(self.connector, self.system)
 
     def settled(self) -> Inventory:
         """Observe; twice where only a second look tells that all is there.

@@ -60,7 +60,7 @@ class AuxAction:
     forced: Mapping[str, Any] | None = None
 
 
-class Host:
+class SystemPower:
     """The host of one System.
 
     :param connector: sushy's.

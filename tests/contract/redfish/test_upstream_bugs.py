@@ -30,7 +30,7 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model import loader
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.contract.machine import Local
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
@@ -268,7 +268,7 @@ def test_an_auxiliary_cycle_that_is_refused_is_asked_for_once(
     at = rig('hgx-h100', 'System_0', options={'power': 'Off'})
     at.box.faults.add('aux-refused')
     with pytest.raises(Rejected) as error:
-        Host(at.connector, at.backend.system_uri).aux_cycle()
+        SystemPower(at.connector, at.backend.system_uri).aux_cycle()
     # It is not told to be busy, so nobody asks again by himself.
     assert error.value.retry_after is None
     assert 'ChassisPowerStateOffRequired' in (

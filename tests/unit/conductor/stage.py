@@ -32,7 +32,7 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import runner
 from ironic_accel.converge import ports
 from ironic_accel.model.device import Effect
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 from tests.unit.converge.box import Box
@@ -151,7 +151,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
         made.resumed.append(kind)
         task.release_resources()
 
-    host = mock.create_autospec(Host, instance=True)
+    host = mock.create_autospec(SystemPower, instance=True)
     host.aux_cycle.side_effect = lambda: made.box.host_reset(
         Effect.AUX_CYCLE)
     made.aux = host

@@ -29,7 +29,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import look
@@ -42,7 +42,7 @@ RULES = ResetRules('here', ResetTimes(look=5, soft=0, hard=120, busy=900))
 def perform(at: Rig, effect: Effect) -> float:
     """Perform a reset in simulated time; how long it took."""
     saved: list[Record] = []
-    host = Host(at.connector, SYSTEM, at.settings)
+    host = SystemPower(at.connector, SYSTEM, at.settings)
     resetter = HostResetter(host, saved.append, RULES)
     begin = at.clock.now()
     record = Record(intent=Intent('reset', effect, begin, begin + 1800))
@@ -128,7 +128,7 @@ def test_what_a_system_offers(
         where: str) -> None:
     at = rig('pcie-a100')
     offer(at, told, where)
-    host = Host(at.connector, SYSTEM, at.settings)
+    host = SystemPower(at.connector, SYSTEM, at.settings)
     assert host.reset_types() == (tuple(told) or None)
     assert host.offers('GracefulRestart') is (
         not told or 'GracefulRestart' in told)
@@ -154,11 +154,12 @@ def offer(at: Rig, told: list[str], where: str) -> None:
     at.box.documents.put(SYSTEM, doc)
 
 
-Do = Callable[[Host], None]
+Do = Callable[[SystemPower], None]
 
 
 @pytest.mark.parametrize(('do', 'expected'), [
-    (Host.power_on, 'On'), (Host.warm_reboot, 'ForceRestart')])
+    (SystemPower.power_on, 'On'),
+    (SystemPower.warm_reboot, 'ForceRestart')])
 def test_a_list_of_resets_that_is_not_read(
         rig: Start, do: Do, expected: str) -> None:
     """Nobody may say what is offered; what is asked for all the same is
@@ -166,7 +167,7 @@ def test_a_list_of_resets_that_is_not_read(
     at = rig('pcie-a100')
     offer(at, ['On', 'ForceRestart'], 'info')
     at.box.faults.add('status', '500', 'ResetActionInfo')
-    host = Host(at.connector, SYSTEM, at.settings)
+    host = SystemPower(at.connector, SYSTEM, at.settings)
     with pytest.raises(Unreachable, match='was not read'):
         host.offers('GracefulRestart')
     do(host)
@@ -178,7 +179,7 @@ def test_a_system_without_a_reset_is_refused(rig: Start) -> None:
     doc = look.document(at.box, SYSTEM)
     doc['Actions'] = {}
     at.box.documents.put(SYSTEM, doc)
-    host = Host(at.connector, SYSTEM, at.settings)
+    host = SystemPower(at.connector, SYSTEM, at.settings)
     with pytest.raises(Rejected, match='has no action'):
         host.reset_types()
     with pytest.raises(Rejected, match='has no action'):

@@ -22,7 +22,7 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import Rejected
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish import look
@@ -82,7 +82,7 @@ def test_the_auxiliary_cycle_activates(rig: Start, tmp_path: Path) -> None:
         burning.burn(inventory, {(g, 'gpu'): NEW for g in gpus}),
         burning.bundle(tmp_path, gpu=NEW))
     at.clock.advance(3000)
-    host = Host(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.backend.system_uri)
     assert host.power_state() == 'on'
     with pytest.raises(Rejected) as refused:
         host.aux_cycle()
@@ -120,7 +120,7 @@ def test_ecc_waits_for_a_warm_reboot(rig: Start) -> None:
     seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending, seen.effect) == (
         'enabled', 'disabled', Effect.WARM_REBOOT)
-    Host(at.connector, at.backend.system_uri).warm_reboot()
+    SystemPower(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(120)
     seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending) == ('disabled', None)
@@ -155,7 +155,7 @@ def test_confidential_computing_takes_one_property_at_a_time(
         assert poll.results[0].ok, poll.results[0].detail
         inventory = at.backend.observe()
         assert look.mode_at(inventory, gpu, 'cc').pending == value
-        Host(at.connector, at.backend.system_uri).warm_reboot()
+        SystemPower(at.connector, at.backend.system_uri).warm_reboot()
         at.clock.advance(120)
         at.backend.ways(at.backend.observe())
         mode = look.mode_at(at.backend.observe(), gpu, 'cc')

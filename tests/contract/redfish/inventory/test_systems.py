@@ -33,7 +33,7 @@ from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
-from ironic_accel.redfish.actions.system_power import Host
+from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel_emulator.bmc import control
@@ -93,7 +93,7 @@ def test_every_style_writes_what_it_was_asked(
     assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
     push, = at.box.ledger.pushes
     assert push.digest == image.sha256
-    Host(at.connector, at.backend.system_uri).power_cycle()
+    SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
     after = look.device(at.backend.observe(), dpu.id)
     assert look.part(after, 'nic').running == '32.43.1014'
@@ -146,7 +146,7 @@ def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
     mode = look.mode_at(at.backend.observe(), gpu, 'mig')
     assert (mode.current, mode.persists) == ('enabled', True)
     # It outlives a power cycle.
-    Host(at.connector, at.backend.system_uri).power_cycle()
+    SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
     assert look.mode_at(at.backend.observe(), gpu, 'mig').current == 'enabled'
 
@@ -163,7 +163,7 @@ def test_the_modes_of_cards(
     results = ended(at.backend, at.backend.start(burning.set_mode(
         {dev.id: value}, name, Effect.POWER_CYCLE)))
     assert results == {(dev.id, name): True}
-    Host(at.connector, at.backend.system_uri).power_cycle()
+    SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
     assert look.mode_at(at.backend.observe(), dev.id, name).current == value
 
@@ -223,7 +223,7 @@ def test_the_mode_of_a_dpu_on_its_own_bmc(rig: Start, box: str) -> None:
         {dpu.id: 'nic'}, 'mode', Effect.POWER_CYCLE)))
     assert results == {(dpu.id, 'mode'): True}
     assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'dpu'
-    Host(at.connector, at.backend.system_uri).power_cycle()
+    SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
     assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'nic'
 
@@ -324,7 +324,7 @@ def test_dells_firmware_moves_with_its_version(
     assert poll.staged
     assert at.box.ledger.writes == []
     assert at.backend.observe().busy == ()
-    Host(at.connector, at.backend.system_uri).warm_reboot()
+    SystemPower(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(3000)
     part = look.part_at(at.backend.observe(), dpu.id, 'nic')
     assert (part.running, part.id) == (
@@ -333,7 +333,7 @@ def test_dells_firmware_moves_with_its_version(
 
 def test_a_host_without_an_auxiliary_cycle_says_so(rig: Start) -> None:
     at = rig('plain')
-    host = Host(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.backend.system_uri)
     assert host.aux_cycle_action() is None
     with pytest.raises(Rejected, match='auxiliary'):
         host.aux_cycle()
@@ -341,7 +341,7 @@ def test_a_host_without_an_auxiliary_cycle_says_so(rig: Start) -> None:
 
 def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
-    host = Host(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.backend.system_uri)
     action = host.aux_cycle_action()
     assert action is not None
     assert action.target.endswith('NvidiaChassis.AuxPowerReset')
@@ -354,7 +354,7 @@ def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
 def test_no_auxiliary_cycle_cuts_what_began_since(
         rig: Start, begin: Callable[[Box], object]) -> None:
     at = rig('hgx-h100', 'System_0')
-    host = Host(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.backend.system_uri)
     host.power_off(soft=False)
     at.clock.advance(30)
     begin(at.box)
@@ -382,7 +382,8 @@ def test_a_bmc_that_cannot_tell_what_it_does_is_not_idle(
         ) -> None:
     at = rig(box, 'System_0' if box == 'hgx-h100' else None)
     # What an expansion tells of a collection need not be read.
-    host = Host(at.connector, at.backend.system_uri, Settings(expand=False))
+    host = SystemPower(at.connector, at.backend.system_uri,
+                       Settings(expand=False))
     host.check_idle()
     at.box.faults.add(fault, value, place)
     with pytest.raises(Rejected, match=place.rstrip('$')) as later:
@@ -396,7 +397,7 @@ def test_an_idrac_that_can_cuts_the_auxiliary_power(
     """Its host has to be off, and stays off: whoever asked powers it on."""
     at = rig(captures / 'dell-r750-h100.tar.gz',
              options={'extended_reset': True})
-    host = Host(at.connector, at.backend.system_uri)
+    host = SystemPower(at.connector, at.backend.system_uri)
     with pytest.raises(Rejected):
         host.aux_cycle()
     with pytest.raises(Rejected, match='only while the host is off'):
@@ -416,13 +417,13 @@ def test_an_idrac_that_cannot_offers_no_auxiliary_cycle(
         rig: Start, captures: Path) -> None:
     """The recorded one has Chassis.Reset, which is less than that."""
     at = rig(captures / 'dell-r750-h100.tar.gz')
-    assert Host(at.connector, at.backend.system_uri
+    assert SystemPower(at.connector, at.backend.system_uri
                 ).aux_cycle_action() is None
 
 
 def test_power_of_two_nodes_behind_one_bmc(rig: Start) -> None:
     at = rig('two-nodes', 'Node0')
-    one_, two = (Host(at.connector, f'/redfish/v1/Systems/{n}')
+    one_, two = (SystemPower(at.connector, f'/redfish/v1/Systems/{n}')
                  for n in ('Node0', 'Node1'))
     one_.power_off(soft=False)
     at.clock.advance(30)
