@@ -78,8 +78,9 @@ bench: install
 # No registry's name goes into the file.
 constraints: $(BIN)/python
 	$(BIN)/uv pip compile -q --universal --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --extra dev --upgrade \
-	    --python-version 3.11 pyproject.toml -o constraints.txt
+	    --no-emit-index-url --no-emit-find-links --extra dev --extra tls \
+	    --upgrade --python-version 3.11 pyproject.toml \
+	    emulator/pyproject.toml -o constraints.txt
 
 clean:
 	rm -rf $(VENV) .demo .tox build dist *.egg-info doc/build \
