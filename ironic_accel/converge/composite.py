@@ -56,6 +56,53 @@ def _named(inventory: Inventory, name: str) -> Inventory:
     return dataclasses.replace(inventory, busy=busy, halfway=halfway)
 
 
+class Delegating:
+    """A backend that passes every call on to another one.
+
+    What stands before a backend (counts, guards, refuses) derives from it
+    and overrides what it changes, so that a method which is new in
+    ``ports.Backend`` is passed on by all of them. A unit test compares the
+    two.
+
+    ``Both``, which chooses among several backends, does not derive from
+    it: it has to say of each method to which of them a call goes.
+
+    :param backend: where calls go.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def _target(self) -> Backend:
+        """The backend that a call goes to.
+
+        :raises: Unreachable where one that connects late cannot.
+        """
+        return self._backend
+
+    def observe(self) -> Inventory:
+        """Take the inventory; see ports.Backend."""
+        return self._target().observe()
+
+    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Way, ...]:
+        """What can be done; see ports.Backend."""
+        return self._target().ways(inventory, pushes)
+
+    def start(self, action: Action, image: Ready | None = None,
+              spec: Image | None = None, force: bool = False) -> Ticket:
+        """Begin a write; see ports.Backend."""
+        return self._target().start(action, image, spec, force)
+
+    def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
+        """Make running firmware the fallback too; see ports.Backend."""
+        return self._target().commit(refs)
+
+    def poll(self, ticket: Ticket) -> Poll:
+        """See what became of a write; see ports.Backend."""
+        return self._target().poll(ticket)
+
+
 class Both:
     """Backends under names; the first one is the box's own.
 

@@ -31,10 +31,47 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.record_rows import Names
+from ironic_accel.model.serialization import plain
+from ironic_accel.model.serialization import value_of
 
 SCHEMA = 'record/1'
 MAX_BYTES = 8192
+
+
+class Names:
+    """Device ids by number: each is written out once."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = sorted(set(names))
+        self.number = {name: n for n, name in enumerate(self.names)}
+
+    def out(self, items: Iterable[Item]) -> list[list[Any]]:
+        """Items as rows over devices: eight alike are one row."""
+        rows: dict[tuple[Any, ...], list[int]] = {}
+        for item in items:
+            key = (item.name, item.kind, item.wanted, item.at_least)
+            rows.setdefault(key, []).append(self.number[item.device])
+        return [[name, kind, plain(wanted), int(at_least), devices]
+                for (name, kind, wanted, at_least), devices in rows.items()]
+
+    def read(self, rows: Iterable[Any]) -> tuple[Item, ...]:
+        """Rows as items."""
+        return tuple(Item(self.names[number], name, kind, value_of(wanted),
+                          bool(at_least))
+                     for name, kind, wanted, at_least, numbers in rows
+                     for number in numbers)
+
+    def refs_out(self, refs: Iterable[Ref]) -> list[list[Any]]:
+        """What items are about, as rows: ``name, [devices]``."""
+        rows: dict[str, list[int]] = {}
+        for device, name in refs:
+            rows.setdefault(name, []).append(self.number[device])
+        return [[name, devices] for name, devices in rows.items()]
+
+    def read_refs(self, rows: Iterable[Any]) -> tuple[Ref, ...]:
+        """Those rows back, in the order of the devices."""
+        return tuple(sorted((self.names[number], name)
+                            for name, numbers in rows for number in numbers))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ import uuid
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.composite import Delegating
 from ironic_accel.converge.perform_reset import HostPower
 from ironic_accel.converge.perform_reset import HostResetter
 from ironic_accel.converge.reset_terms import ResetRules

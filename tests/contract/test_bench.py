@@ -83,6 +83,17 @@ def test_an_unknown_box_is_named() -> None:
     assert "BOX: 'nowhere'" in done.stderr
 
 
+def test_a_mode_of_eight_gpus_takes_few_requests() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCH.with_name('apply.py'))],
+        capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    counted = {line[:20].strip(): int(line[20:25])
+               for line in done.stdout.splitlines()}
+    assert counted['whole run'] == (
+        counted['until the reset'] + counted['reset, wait, proof'])
+
+
 def test_our_presence_costs_an_agent_little() -> None:
     pytest.importorskip('ironic_python_agent')
     script = BENCH.with_name('agent_start.py')

@@ -27,7 +27,7 @@ import ironic_accel
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.operation.backends import ChildBackend
 from ironic_accel.converge.composite import Both
-from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.composite import Delegating
 from ironic_accel.converge.ports import Backend
 
 ROOT = pathlib.Path(ironic_accel.__file__).parent

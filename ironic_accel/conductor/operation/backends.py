@@ -39,7 +39,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.operation.node_journal import check_ours
 from ironic_accel.converge.composite import Both
-from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.composite import Delegating
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket

@@ -31,7 +31,7 @@ from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.node_journal import check_ours
-from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.composite import Delegating
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import GO

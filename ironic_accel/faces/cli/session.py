@@ -23,7 +23,7 @@ import dataclasses
 import functools
 import time
 
-from ironic_accel.converge.delegate import Delegating
+from ironic_accel.converge.composite import Delegating
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ironic_accel.redfish.client.json_document import last
-
+from ironic_accel.redfish.client.json_document import normal
 
 def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
     """What is wrong with the answer to a read of a resource, or None.
@@ -96,3 +96,53 @@ def _error(value: Any) -> str:
     if isinstance(value, Mapping):
         text = value.get('message') or value.get('code')
     return str(text)[:120]
+
+
+def dropped(whole: Mapping[str, Any], member: Mapping[str, Any]
+            ) -> str | None:
+    """A property that a member lacks and the same resource by itself has.
+
+    :param whole: the resource, read by itself.
+    """
+    for key, value in whole.items():
+        if key.startswith('@') or '@' in key:
+            continue
+        if key not in member:
+            return key
+        inner = member[key]
+        if isinstance(value, Mapping) and isinstance(inner, Mapping) and (
+                more := dropped(value, inner)) is not None:
+            return f'{key}.{more}'
+    return None
+
+
+def wrong_expansion(uri: str, doc: Mapping[str, Any]) -> str | None:
+    """What is wrong with an expanded answer, or None.
+
+    A service may advertise ``$expand`` and answer with something else, with
+    less, or with bare links: all of that was seen.
+    """
+    own = doc.get('@odata.id')
+    if not isinstance(own, str) or normal(own) != uri:
+        return f'answered for {own!r}'
+    if 'Members' not in doc:
+        return None
+    members = doc['Members']
+    if not isinstance(members, list):
+        return 'Members is no array'
+    count = doc.get('Members@odata.count')
+    paged = 'Members@odata.nextLink' in doc
+    if type(count) is int and count != len(members) and not paged:
+        return f'{len(members)} members of {count}'
+    wanted = str(doc.get('@odata.type', '')).split('.')[0]
+    wanted = wanted.removeprefix('#').removesuffix('Collection')
+    for member in members:
+        if not isinstance(member, Mapping) or not isinstance(
+                member.get('@odata.id'), str):
+            return 'a member without an @odata.id'
+        if len(member) == 1:
+            return f'{member["@odata.id"]} is not expanded'
+        kind = str(member.get('@odata.type', '')).split('.')[0]
+        if wanted and kind.removeprefix('#') != wanted:
+            return f'{member["@odata.id"]} is of type {kind!r}'
+    return None

@@ -30,7 +30,6 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import collection
 from ironic_accel.redfish.client import documents
-from ironic_accel.redfish.client import expand
 from ironic_accel.redfish.client.getter import Doc
 from ironic_accel.redfish.client.getter import Failure
 from ironic_accel.redfish.client.getter import Getter
@@ -313,7 +312,7 @@ class Reader:
             query += f'($levels={levels})'
         doc = self._getter.ask(uri, uri + query, False)
         wrong = (doc.answer if isinstance(doc, Failure)
-                 else expand.wrong(uri, doc))
+                 else documents.wrong_expansion(uri, doc))
         if isinstance(doc, Failure) or wrong:
             if not isinstance(doc, Failure) or doc.status != 404:
                 self._expand_faults += 1
@@ -352,7 +351,7 @@ class Reader:
         alone = self.get(uri)
         if alone is None:
             return True
-        whole = expand.dropped(alone, member) is None
+        whole = documents.dropped(alone, member) is None
         history.tried_expand(self.address, kind, whole)
         return whole
 
