@@ -143,7 +143,7 @@ def _node(context: Any) -> str:
 def _box() -> Any:
     seen = sample.box(*(sample.gpu(n) for n in range(8)))
     made = mock.create_autospec(Backend, instance=True)
-    made.observe.return_value = seen
+    made.sources.return_value = sample.sources(seen)
     made.ways.side_effect = lambda inventory, pushes=(): (
         sample.way(inventory),)
     return made

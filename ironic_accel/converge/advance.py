@@ -49,7 +49,6 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import identity
 from ironic_accel.model.matching import Facts
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
@@ -153,7 +152,7 @@ def _observe(run: Run) -> Inventory:
     :raises: Unreachable.
     """
     inventory = condition.marked(
-        identity.rejoin(run.backend.observe(), run.record.identities))
+        run.backend.observe(run.record.identities))
     run.busy = inventory.busy
     return inventory
 

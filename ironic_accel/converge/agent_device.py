@@ -28,7 +28,7 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.device import Value
 from ironic_accel.model.device import Warned
-from ironic_accel.model import identity
+from ironic_accel.model import device_marks
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.untrusted import Given
 
@@ -72,7 +72,7 @@ def device(given: Given, catalog: Catalog, left_out: list[Warned]
     return Device(
         id=name, kind=kind, vendor=vendor, model=model,
         product=product.name if product else None,
-        serial=identity.clean_serial(serial), part_number=number,
+        serial=device_marks.clean_serial(serial), part_number=number,
         parent=_text(given['parent'], 128),
         fit=Fit(_text(given['fit']['psid']), _text(given['fit']['board']))
         if given['fit'].value is not None else Fit(),

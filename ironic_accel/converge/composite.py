@@ -23,7 +23,6 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import functools
 
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Continues
@@ -31,11 +30,11 @@ from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Warned
 from ironic_accel.model import errors
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
@@ -56,7 +55,7 @@ def _named(inventory: Inventory, name: str) -> Inventory:
     return dataclasses.replace(inventory, busy=busy, halfway=halfway)
 
 
-class Delegating:
+class Delegating(Backend):
     """A backend that passes every call on to another one.
 
     What stands before a backend (counts, guards, refuses) derives from it
@@ -80,9 +79,9 @@ class Delegating:
         """
         return self._backend
 
-    def observe(self) -> Inventory:
-        """Take the inventory; see ports.Backend."""
-        return self._target().observe()
+    def sources(self) -> tuple[Source, ...]:
+        """Read the inventories; see ports.Backend."""
+        return self._target().sources()
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:
@@ -103,7 +102,7 @@ class Delegating:
         return self._target().poll(ticket)
 
 
-class Both:
+class Both(Backend):
     """Backends under names; the first one is the box's own.
 
     :param backends: by the name that their ``Way`` has, in the order in
@@ -119,34 +118,35 @@ class Both:
         self._backends = dict(backends)
         self._needed = frozenset(needed)
 
-    def observe(self) -> Inventory:
-        """Look by every way, and join what is seen.
+    def sources(self) -> tuple[Source, ...]:
+        """Read the inventory by every transport.
 
-        A way that does not answer now (the agent while the host boots)
-        leaves the look incomplete: nothing is decided on half a view. A
-        device that both may show counts once (``carry.joined``).
+        One that does not answer now (the agent while the host boots)
+        leaves the whole incomplete: nothing is decided on half of it. A
+        device that several show counts once (``model.identity``).
 
         :raises: Unreachable where the first or a needed one does not
             answer.
         """
-        seen: list[Inventory] = []
+        seen: list[Source] = []
         silent: list[Warned] = []
         for name, backend in self._backends.items():
             try:
-                seen.append(_named(backend.observe(), name))
+                seen += [dataclasses.replace(s, inventory=_named(
+                    s.inventory, name)) for s in backend.sources()]
             except errors.Unreachable as error:
-                off = any(s.host == 'off' for s in seen)
+                off = any(s.inventory.host == 'off' for s in seen)
                 if not seen or (name in self._needed and not off):
                     raise
                 silent.append(Warned(name, error.detail.summary))
-        whole = functools.reduce(carry_over.joined, seen)
-        if not silent:
-            return whole
-        return dataclasses.replace(
-            whole, complete=False, warnings=(*whole.warnings, *silent),
-            lacking=(*whole.lacking, *(s.message for s in silent)),
-            unread=(*whole.unread, *(
-                Unread(s.uri, s.message, kinds=KINDS) for s in silent)))
+        if silent:
+            seen.append(Source(Inventory(
+                seen[0].inventory.system, 'unknown', False,
+                warnings=tuple(silent),
+                lacking=tuple(s.message for s in silent),
+                unread=tuple(Unread(s.uri, s.message, kinds=KINDS)
+                             for s in silent))))
+        return tuple(seen)
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:

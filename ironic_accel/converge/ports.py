@@ -20,8 +20,12 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any, Literal, Protocol
 
+from ironic_accel.model import unite
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
@@ -143,12 +147,23 @@ class Backend(Protocol):
     sent. Host resets are never its business.
     """
 
-    def observe(self) -> Inventory:
-        """Look at the box.
+    def sources(self) -> tuple[Source, ...]:
+        """Read the inventory, as each transport and endpoint shows it.
 
-        :raises: errors.Unreachable where it does not answer.
+        The devices have the ids that their reader has for them.
+
+        :raises: errors.Unreachable where the system does not answer.
         """
         ...
+
+    def observe(self, known: Known = NOBODY) -> Inventory:
+        """Read the inventory; its devices have stable ids.
+
+        :param known: what devices were known by before, by their ids
+            (``identity.identities``).
+        :raises: errors.Unreachable where the system does not answer.
+        """
+        return unite.inventory(self.sources(), known)
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:

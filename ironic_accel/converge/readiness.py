@@ -29,10 +29,10 @@ from ironic_accel.converge.run import Run
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import device_marks
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import identity
 from ironic_accel.model import matching
 from ironic_accel.model.plan import Plan
 from ironic_accel.model import staged_by_others
@@ -92,9 +92,9 @@ def _fewer(run: Run, inventory: Inventory) -> Outcome | None:
     now: dict[str, list[str]] = {}
     for device in inventory.devices:
         now.setdefault(_KIN.get(device.kind, device.kind), []).append(
-            identity.mark(device))
+            device_marks.mark(device))
     missing = {k: [m for m in marks if not any(
-        identity.same_mark(m, n) for n in now.get(k, ()))]
+        device_marks.same_mark(m, n) for n in now.get(k, ()))]
         for k, marks in run.record.kinds.items()}
     lost = {k: m for k, m in missing.items()
             if m and inventory.complete_of(k)}

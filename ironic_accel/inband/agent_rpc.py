@@ -117,5 +117,6 @@ def _ours(asked: agent_schema.Whose, backend: LocalBackend) -> Device:
             'the device is not here, or cannot be told from others',
             error_class=ErrorClass.NEEDS_OPERATOR, device=asked.id,
             expected=f'serial {asked.serial}, address {asked.address}',
-            seen=', '.join(d.id for d in backend.devices()) or 'no device')
+            seen=', '.join(d.serial or d.id for d in backend.devices())
+            or 'no device')
     return found

@@ -24,6 +24,7 @@ import os
 import threading
 
 from ironic_accel.converge import agent_schema
+from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Poll
@@ -54,6 +55,9 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
@@ -78,7 +82,7 @@ class _Can:
     resets: Effect = Effect.NONE
 
 
-class LocalBackend:
+class LocalBackend(Backend):
     """The devices of the machine on which this runs; see ports.Backend.
 
     :param host: the machine.
@@ -113,13 +117,31 @@ class LocalBackend:
         """Nothing: no tool here has a second slot to be written by hand."""
         return ()
 
-    def observe(self) -> Inventory:
-        """Look at the machine; bounded by the families' own deadlines."""
+    def sources(self) -> tuple[Source, ...]:
+        """Read the inventory; its devices have their PCI addresses as ids.
+
+        It is bounded by the families' own deadlines.
+        """
         under_way = self._jobs.under_way()
         busy = [job.busy() for job in under_way]
         busy += [_foreign(f) for f in self._foreign()]
         cards = {c for job in under_way for c in job.cards}
-        return self._look.observe(busy, cards)
+        return (Source(self._look.observe(busy, cards)),)
+
+    def observe(self, known: Known = NOBODY) -> Inventory:
+        """Read the inventory; see ports.Backend."""
+        inventory = super().observe(known)
+        self._called = {name: device.id for name, device
+                        in self._mine(inventory).items()}
+        return inventory
+
+    def _mine(self, inventory: Inventory) -> dict[str, Device]:
+        """The devices seen here by the ids that an inventory gives them."""
+        ours = self._look.devices()
+        found = ((d.id, device_match.find(device_match.known(d), ours))
+                 for d in inventory.devices)
+        return {name: device for name, device in found
+                if device is not None}
 
     def devices(self) -> tuple[Device, ...]:
         """The devices as they were last seen."""
@@ -135,14 +157,9 @@ class LocalBackend:
         burns: dict[Ref, Burn] = {}
         sets: set[Ref] = set()
         resets: dict[str, Effect] = {}
-        self._called = {}
-        for theirs in inventory.devices:
-            device = device_match.find(
-                device_match.known(theirs), self._look.devices())
-            if device is None:
-                continue
-            name = theirs.id
-            self._called[name] = device.id
+        mine = self._mine(inventory)
+        self._called = {name: device.id for name, device in mine.items()}
+        for name, device in mine.items():
             for family in self._look.families_of(device):
                 can = self._can(family, device)
                 for part in can.burns:
@@ -183,26 +200,27 @@ class LocalBackend:
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin a write in the background; see ports.Backend."""
+        if not self._called:
+            # A process that just began has not looked yet.
+            self.observe()
         ours = self._called
         return self.begin(
-            device_match.renamed(action, ours),
-            image,
-            spec,
-            force,
-            {v: k for k, v in ours.items()},
-        )
+            device_match.renamed(action, ours), image, spec, force,
+            {v: k for k, v in ours.items()})
 
     def begin(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False,
               names: Mapping[str, str] | None = None,
               images: Images | None = None) -> Ticket:
-        """``start``, for a caller that calls the devices otherwise.
+        """``start``, for a caller that has told which device is which.
 
-        :param names: by our device id, the caller's: results carry his.
+        :param action: its devices by their PCI addresses.
+        :param names: by PCI address, the caller's ids: results carry them.
         :param images: where the image comes from, where it is not here.
         :raises: Rejected where nothing was written.
         """
-        devices = [self._device(i.device) for i in action.items]
+        called = dict(names or {})
+        devices = [self._device(i.device, called) for i in action.items]
         cards = tuple(dict.fromkeys(d.address or '' for d in devices))
         source = images or self._images
         if action.verb == 'burn' and image is None and (
@@ -215,7 +233,7 @@ class LocalBackend:
             job = self._jobs.new(
                 way=self._name, verb=action.verb, cards=cards,
                 refs=tuple(i.ref for i in action.items),
-                boot=boot_mark(self._host), names=dict(names or {}),
+                boot=boot_mark(self._host), names=called,
                 image=spec.sha256 if spec else None,
                 summary=f'{action.verb} begins')
             self._jobs.run(job, threading.Thread(
@@ -251,12 +269,13 @@ class LocalBackend:
         except (AttributeError, KeyError, TypeError, ValueError):
             return Unknown('what is kept of this write is damaged')
 
-    def _device(self, device_id: str) -> Device:
+    def _device(self, device_id: str,
+                names: Mapping[str, str]) -> Device:
         device = self._look.device(device_id)
         if device is None:
             raise Rejected('the device is not here',
                            error_class=ErrorClass.TRANSIENT,
-                           device=device_id)
+                           device=names.get(device_id, device_id))
         return device
 
     def _foreign(self) -> tuple[external_flashers.Flash, ...]:
@@ -293,5 +312,9 @@ def _summary(job: Job, jobs: Jobs) -> str:
 
 def _renamed(result: Result, names: Mapping[str, str]) -> Result:
     device, name = result.ref
+    detail = result.detail
+    if detail is not None and detail.device is not None:
+        detail = dataclasses.replace(
+            detail, device=names.get(detail.device, detail.device))
     return dataclasses.replace(
-        result, ref=(names.get(device, device), name))
+        result, ref=(names.get(device, device), name), detail=detail)

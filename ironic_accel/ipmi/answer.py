@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ironic_accel.model import catalog
+from ironic_accel.model import device_marks
+from ironic_accel.model import version
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
-from ironic_accel.model import identity
-from ironic_accel.model import version
 
 NAME = 'ipmi'
 SCHEMA = 'ipmi/1'
@@ -34,6 +34,8 @@ SCHEMA = 'ipmi/1'
 def inventory(answer: Mapping[str, Any],
               known: Iterable[Device] = ()) -> Inventory:
     """What a document ``ipmi/1`` says, as an inventory.
+
+    Its devices have the ids of the FRU inventory.
 
     It has the host's own board, with the BMC's firmware. Accelerators are
     seen in band, where they can be told from one another; a unit that has
@@ -52,7 +54,7 @@ def inventory(answer: Mapping[str, Any],
         system=answer.get('uuid') or NAME, host='unknown', complete=True,
         seen_via=(NAME,), requests=answer['requests'],
         warnings=tuple(Warned(**w) for w in answer['warnings']),
-        devices=identity.identify([board, *_matched(units.values(), known)]))
+        devices=(board, *_matched(units.values(), known)))
 
 
 def _board(fields: Mapping[str, Any], firmware: str) -> Device:
@@ -62,7 +64,7 @@ def _board(fields: Mapping[str, Any], firmware: str) -> Device:
         vendor=catalog.load().vendor(maker) or version.clean(maker),
         model=version.clean(fields.get('Product name')
                             or fields.get('Board product name')),
-        serial=identity.clean_serial(fields.get('Board serial number')
+        serial=device_marks.clean_serial(fields.get('Board serial number')
                                  or fields.get('Serial Number')),
         # pyghmi calls the board's part number its model (fru.py).
         part_number=version.clean(fields.get('Board model')),
@@ -79,11 +81,11 @@ def _matched(units: Iterable[Mapping[str, Any]],
     """
     serials: dict[str, list[Device]] = {}
     for device in known:
-        if serial := identity.clean_serial(device.serial):
+        if serial := device_marks.clean_serial(device.serial):
             serials.setdefault(serial, []).append(device)
     for unit in units:
         fields = unit['fields']
-        serial = identity.clean_serial(fields.get('Serial Number')
+        serial = device_marks.clean_serial(fields.get('Serial Number')
                                    or fields.get('Board serial number'))
         found = serials.get(serial or '', [])
         if len(found) == 1:

@@ -25,13 +25,12 @@ from collections.abc import Iterable
 import dataclasses
 from typing import TypeVar
 
-from ironic_accel.model import merge
 from ironic_accel.model import unite
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
-from ironic_accel.model.device import Warned
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import INSIDE as INSIDE
 from ironic_accel.model.plan import Way
 
@@ -58,7 +57,8 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
         stored, host='unknown', complete=True, boot=None, busy=(),
         waiting=(), halfway=(), requests=0, warnings=(), unread=(),
         devices=tuple(kept))
-    return joined(seen, last, hidden, both=False)
+    return unite.inventory((Source(seen, stable=True), Source(
+        last, stable=True, counts=hidden)), both=False)
 
 
 def missing(seen: Inventory, stored: Inventory) -> tuple[Device, ...]:
@@ -101,73 +101,6 @@ def _sides(look: Inventory) -> tuple[bool, bool]:
     """Whether a look has what is seen from inside, and from outside."""
     ways = set(look.seen_via)
     return bool(ways & INSIDE), bool(ways - INSIDE)
-
-
-def joined(a: Inventory, b: Inventory,
-           may_add: Callable[[Device], bool] = lambda _: True,
-           both: bool = True) -> Inventory:
-    """Two looks as one, without counting a device twice.
-
-    ``merge.merge`` keeps apart what it cannot tell to be one. Here a device
-    of ``b`` is left out where it may be one of ``a`` that has no other
-    counterpart. Two that are the only ones left on either side, of one
-    product, are one. Where the numbers differ, how many there are of the
-    kind is not known (``uncounted``).
-
-    :param may_add: whether a device of ``b`` that is not in ``a`` counts.
-    :param both: see ``merge.merge``.
-    """
-    pairs = merge.counterparts(a.devices, b.devices)
-    taken = {id(mine) for mine, _ in pairs}
-    found = {id(other) for _, other in pairs}
-    alone = [d for d in a.devices if id(d) not in taken]
-    doubtful = [d for d in b.devices if id(d) not in found and may_add(d)
-                and any(_may_be(d, x) for x in alone)]
-    pairs += _only_ones(alone, doubtful)
-    found = {id(other) for _, other in pairs}
-    doubtful = [d for d in doubtful if id(d) not in found]
-    out = {id(d) for d in doubtful}
-    kept = tuple(d for d in b.devices if id(d) in found or (
-        may_add(d) and id(d) not in out))
-    whole = merge.merge(a, dataclasses.replace(b, devices=kept), pairs, both)
-    return dataclasses.replace(
-        whole, uncounted=tuple(sorted(
-            {*whole.uncounted, *_uncounted(alone, doubtful)})),
-        warnings=(*whole.warnings, *(
-            Warned(d.id, 'left out: it cannot be told from another device of '
-                   'its kind') for d in doubtful)))
-
-
-def _only_ones(alone: list[Device],
-               doubtful: list[Device]) -> list[tuple[Device, Device]]:
-    """Pairs of devices that can only be each other, and look alike."""
-    out = []
-    for device in doubtful:
-        mine = [d for d in alone if _may_be(device, d)]
-        if len(mine) == 1 and _like(mine[0], device) and sum(
-                merge.same_kind(d, device) for d in doubtful) == 1 and sum(
-                merge.same_kind(d, device) for d in alone) == 1:
-            out.append((mine[0], device))
-    return out
-
-
-def _like(one: Device, other: Device) -> bool:
-    """Whether two devices are known to be of one product or PCI id."""
-    pairs = [d.pci.pair if d.pci else None for d in (one, other)]
-    return (one.product is not None and one.product == other.product) or (
-        pairs[0] is not None and pairs[0] == pairs[1])
-
-
-def _uncounted(alone: list[Device], doubtful: list[Device]) -> set[str]:
-    """Kinds of which the two looks do not show the same number."""
-    kinds = set()
-    for device in doubtful:
-        rivals = [d for d in alone if merge.same_kind(d, device)
-                  and any(_may_be(d, x) for x in doubtful)]
-        group = [d for d in doubtful if merge.same_kind(d, device)]
-        if len(rivals) != len(group):
-            kinds |= {d.kind for d in (*rivals, *group)}
-    return kinds
 
 
 def ways(now: Iterable[Way], stored: Iterable[Way],
@@ -225,20 +158,3 @@ def _part(device: Device,
 def _which(parts: tuple[_T, ...],
            hidden: Callable[[_T], bool]) -> tuple[_T, ...]:
     return tuple(p for p in parts if hidden(p))
-
-
-def _may_be(one: Device, other: Device) -> bool:
-    """Whether nothing tells two devices apart.
-
-    Network cards of two makers are two: hosts have some of their own beside
-    those that are meant. Of other kinds a server's maker may be named. Two
-    BMCs show the board that each is on.
-    """
-    if one.kind == 'baseboard':
-        return False
-    makers = {d.vendor.lower() for d in (one, other) if d.vendor}
-    products = {d.product for d in (one, other) if d.product}
-    return merge.alike(one, other) and len(products) < 2 and not (
-        len(makers) > 1 and one.kind in ('nic', 'dpu')) and not (
-        one.address and other.address
-        and one.address.lower() != other.address.lower())

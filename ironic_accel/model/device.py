@@ -19,6 +19,7 @@ into the JSON that programs read, and back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
@@ -175,7 +176,7 @@ class Link:
 class Device:
     """One physical accelerator, or the baseboard that carries some.
 
-    :ivar id: stable name of the device within its node (``model.join``).
+    :ivar id: stable name of the device within its node (``model.identity``).
     :ivar vendor: the catalogue's short word, or what the device says.
     :ivar model: as the device reports it.
     :ivar product: the catalogue's name, or None where it does not know it.
@@ -250,7 +251,9 @@ class Busy:
         as they are told.
     :ivar image: name or digest of what is written, as far as it is told.
     :ivar ticket: what a backend polls it with, so that a write whose starter
-        died can be adopted; None where it cannot be polled.
+        died can be adopted; None where it cannot be polled. The results of
+        its ``parts``, where it has them, are of (device id, component name,
+        ...).
     """
 
     kind: str
@@ -267,6 +270,18 @@ class Busy:
         if not self.summary or self.ref in self.summary:
             return self.summary or self.ref
         return f'{self.summary} ({self.ref})'
+
+    def renamed(self, name: Callable[[str], str]) -> Busy:
+        """The same by other ids of the devices.
+
+        :param name: gives the new id of one.
+        """
+        ticket = self.ticket
+        if ticket is not None and isinstance(ticket.get('parts'), list):
+            ticket = {**ticket, 'parts': [
+                [name(p[0]), *p[1:]] for p in ticket['parts']]}
+        return dataclasses.replace(self, ticket=ticket, targets=tuple(
+            (name(d), c) for d, c in self.targets))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

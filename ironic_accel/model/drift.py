@@ -65,7 +65,7 @@ def differences(before: Inventory, after: Inventory
 
     What one of the two looks could not tell is no difference: unknown is
     not a value, and a device of a kind that was not read whole may be there
-    all the same. The devices of both have the same ids (``model.join``).
+    all the same. The devices of both have the same ids (``model.identity``).
     """
     old = {d.id: d for d in before.devices}
     new = {d.id: d for d in after.devices}

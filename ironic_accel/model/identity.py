@@ -10,93 +10,216 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Who is who: stable ids of devices, over looks and over ways of looking.
+"""Identity: the one place where devices get the ids that last.
+
+Readers call a device what is at hand: its URI, its PCI address. Here, and
+nowhere else, all that several transports and endpoints show of a node is put
+together, and each device gets its stable id, the one that it had before where
+it was seen before.
 
 A device is known by its serial number, then by where it sits, then by its
 PCI address; by its URI only where nothing else is known, and never from one
-look to the next. Serial numbers may be a board's, shared by two GPUs.
+inventory to the next (``device_marks``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import hashlib
 import re
-import zlib
+import types
 
+from ironic_accel.model import device_marks
 from ironic_accel.model import version
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.device import Warned
+from ironic_accel.model.device_marks import clean_serial
+from ironic_accel.model.device_marks import Matched
 
 #: (kind, serial, location): what a device is known by.
 Identity = tuple[str, str | None, str | None]
+#: What devices were known by earlier, by their stable ids.
+Known = Mapping[str, Identity]
+
+NOBODY: Known = types.MappingProxyType({})
 
 _FOREIGN = re.compile(r'[^A-Za-z0-9._:/@-]+')
 _LONGEST = 64
 
-
-def clean_serial(text: object) -> str | None:
-    """A serial number, or None for zeros, "NA", blanks and the like."""
-    bare = version.clean(text)
-    if bare is None:
-        return None
-    digits = bare.lower().removeprefix('0x').replace('-', '')
-    if set(digits) <= {'0'} or set(digits) == {'f'}:
-        return None
-    if bare.lower() in ('not specified', 'to be filled by o.e.m.'):
-        return None
-    return bare
+_LEFT_OUT = ('left out: it cannot be told from another device of its kind')
 
 
-def identify(devices: Iterable[Device]) -> tuple[Device, ...]:
-    """The devices with stable ids; their ``parent`` follows.
+def _any(_: Device) -> bool:
+    return True
 
-    Serials and locations that say nothing ("NA", zeros) become None.
 
-    ``<kind>-<serial>`` where no other device of the kind has that serial,
-    ``<kind>-<serial>@<location>`` where one has, ``<kind>@<location>``
-    without a serial, then the PCI address, then the end of the URI.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """One inventory of a node, whose devices are to be identified.
+
+    :ivar inventory: what one transport to one endpoint shows.
+    :ivar stable: whether ``identify`` gave its ids, now or earlier; else
+        they are a reader's own (URIs, PCI addresses), unique in it at best.
+    :ivar counts: whether a device that no source before has is one more.
     """
-    found = tuple(dataclasses.replace(
-        d, serial=clean_serial(d.serial), location=version.clean(d.location))
-        for d in devices)
-    shared = Counter((d.kind, d.serial) for d in found)
+
+    inventory: Inventory
+    stable: bool = False
+    counts: Callable[[Device], bool] = _any
+
+
+def identify(sources: Iterable[Source], known: Known = NOBODY
+             ) -> tuple[Inventory, ...]:
+    """The inventories with stable ids: one id is one device in all of them.
+
+    Serials and locations that say nothing ("NA", zeros) become None. A
+    device that may be one of an earlier source and cannot be told to be is
+    left out, with a warning; where the numbers differ, how many there are of
+    the kind is not known (``uncounted``).
+
+    A device that is known from before has the id that it had: by serial and
+    location, then by serial, then by location; never by URI. A serial that
+    was shared needs the location too, and a device at a known location with
+    another serial is another device.
+
+    A new one is ``<kind>-<serial>`` where no other device of the kind has
+    that serial, ``<kind>-<serial>@<location>`` where one has,
+    ``<kind>@<location>`` without a serial, then the PCI address, then the
+    end of the URI.
+
+    :param sources: in the order in which they are preferred.
+    :param known: ``identities`` of before.
+    """
+    there: list[Device] = []
+    joined: list[tuple[Inventory, dict[str, str]]] = []
+    for source in sources:
+        devices, names = _named(source)
+        if joined:
+            matched = device_marks.match(there, devices, source.counts)
+            agreed = _agree(there, devices, matched, source.counts)
+        else:
+            there = list(devices)
+            matched = Matched([], [], set())
+            agreed = {d.id: d.id for d in devices}
+        joined.append((_kept(source.inventory, devices, agreed, matched),
+                       {old: agreed.get(new, new)
+                        for old, new in names.items()}))
+    last = _as_known(there, known)
+    return tuple(_renamed(inventory, names, last)
+                 for inventory, names in joined)
+
+
+def identities(inventory: Inventory, ids: Iterable[str] | None = None
+               ) -> dict[str, Identity]:
+    """What the devices are known by, of all or of those that are there.
+
+    One without a location is known by its PCI address (``@0000:17:00.0``).
+    """
+    wanted = None if ids is None else set(ids)
+    return {d.id: (d.kind, clean_serial(d.serial), _place(d))
+            for d in inventory.devices if wanted is None or d.id in wanted}
+
+
+def _named(source: Source) -> tuple[list[Device], dict[str, str]]:
+    """The devices of one source with ids that are unique in it.
+
+    :returns: with these ids by those of the reader.
+    """
+    devices = list(source.inventory.devices)
+    if source.stable:
+        return devices, {d.id: d.id for d in devices}
+    devices = [device_marks.cleaned(d) for d in devices]
+    shared = Counter((d.kind, d.serial) for d in devices)
     taken: set[str] = set()
     names: dict[str, str] = {}
-    out = []
-    for dev in found:
-        alone = shared[dev.kind, dev.serial] == 1
-        new = _free(_candidates(dev, alone), taken)
+    for n, dev in enumerate(devices):
+        new = _free(_candidates(dev, shared[dev.kind, dev.serial] == 1),
+                    taken)
         names.setdefault(dev.id, new)
-        out.append(dataclasses.replace(dev, id=new))
-    return tuple(_with_parent(d, names) for d in out)
+        devices[n] = dataclasses.replace(dev, id=new)
+    return devices, names
 
 
-def mark(dev: Device) -> str:
-    """What a device is known by from one look to the next, in short.
+def _agree(there: list[Device], devices: Sequence[Device], matched: Matched,
+           counts: Callable[[Device], bool]) -> dict[str, str]:
+    """The ids of one more source's devices among those that are there.
 
-    ``serial.place``, each as eight hexadecimal digits or nothing.
+    :param there: all devices of the sources before, with what is known of
+        each; those of this source are added.
     """
-    place = version.clean(dev.location) or dev.address or dev.uri
-    return '.'.join('' if not text else f'{zlib.crc32(text.encode()):08x}'
-                    for text in (clean_serial(dev.serial), place))
+    at = {id(d): n for n, d in enumerate(there)}
+    agreed: dict[str, str] = {}
+    for mine, other in matched.pairs:
+        agreed[other.id] = mine.id
+        n = at[id(mine)]
+        there[n] = device_marks.united(mine, other)
+    taken = {d.id for d in there}
+    doubtful = {id(d) for d in matched.doubtful}
+    for dev in devices:
+        if dev.id not in agreed and id(dev) not in doubtful and counts(dev):
+            agreed[dev.id] = _free((dev.id, *_candidates(dev, False)), taken)
+            there.append(dataclasses.replace(dev, id=agreed[dev.id]))
+    return agreed
 
 
-def same_mark(one: str, other: str) -> bool:
-    """Whether two marks are those of one device.
+def _kept(inventory: Inventory, devices: Sequence[Device],
+          agreed: Mapping[str, str], matched: Matched) -> Inventory:
+    """A source's inventory of the devices that count."""
+    return dataclasses.replace(
+        inventory, devices=tuple(dataclasses.replace(d, id=agreed[d.id])
+                                 for d in devices if d.id in agreed),
+        uncounted=tuple(sorted({*inventory.uncounted, *matched.uncounted})),
+        warnings=(*inventory.warnings, *(
+            Warned(d.id, _LEFT_OUT) for d in matched.doubtful)))
 
-    Serial numbers that are told decide, but for a board's, which its GPUs
-    share: they sit in different places.
+
+def _as_known(there: Sequence[Device], known: Known) -> dict[str, str]:
+    """The ids that devices had before, by those that they have now."""
+    if not known:
+        return {d.id: d.id for d in there}
+    names: dict[str, str] = {}
+    for rule in (_same_place_too, _same_serial, _same_place):
+        for old, identity in known.items():
+            if old in names.values():
+                continue
+            found = [d for d in there if d.id not in names
+                     and d.kind == identity[0] and rule(d, old, identity)]
+            if len(found) == 1:
+                names[found[0].id] = old
+    taken = set(names.values())
+    for dev in there:
+        if dev.id not in names:
+            names[dev.id] = _free((dev.id, *_candidates(dev, False)), taken)
+    return names
+
+
+def _renamed(inventory: Inventory, names: Mapping[str, str],
+             last: Mapping[str, str]) -> Inventory:
+    """The inventory with its last ids, in all that names a device.
+
+    :param names: the ids that all sources agree on, by the reader's own.
+    :param last: the last ids, by those.
     """
-    (serial, place), (serial2, place2) = one.split('.'), other.split('.')
-    if serial and serial2 and serial != serial2:
-        return False
-    return place == place2 or bool(
-        serial and serial2 and not (place and place2))
+    def name(old: str) -> str:
+        new = names.get(old, old)
+        return last.get(new, new)
+
+    devices = tuple(dataclasses.replace(
+        d, id=last[d.id], parent=None if d.parent is None else name(d.parent))
+        for d in inventory.devices)
+    return dataclasses.replace(
+        inventory, devices=devices,
+        busy=tuple(b.renamed(name) for b in inventory.busy),
+        halfway=tuple(b.renamed(name) for b in inventory.halfway),
+        unread=tuple(u if u.about is None else dataclasses.replace(
+            u, about=name(u.about)) for u in inventory.unread))
 
 
 def _candidates(dev: Device, alone: bool) -> Iterator[str]:
@@ -140,57 +263,6 @@ def _short(text: str) -> str:
     return f'{name[:_LONGEST - 9]}-{digest}'
 
 
-def free_id(dev: Device, taken: set[str]) -> str:
-    """An id for a device that is not among those taken; taken from now."""
-    return _free((dev.id, *_candidates(dev, False)), taken)
-
-
-def renamed_device(dev: Device, names: Mapping[str, str]) -> Device:
-    """The device with its id and that of its parent replaced."""
-    return _with_parent(
-        dataclasses.replace(dev, id=names.get(dev.id, dev.id)), names)
-
-
-def _with_parent(dev: Device, names: Mapping[str, str]) -> Device:
-    if dev.parent is None or dev.parent not in names:
-        return dev
-    return dataclasses.replace(dev, parent=names[dev.parent])
-
-
-def identified(inventory: Inventory) -> Inventory:
-    """The inventory with stable ids, in ``busy`` too."""
-    devices = identify(inventory.devices)
-    names: dict[str, str] = {}
-    for old, new in zip(inventory.devices, devices, strict=True):
-        names.setdefault(old.id, new.id)
-    return renamed(dataclasses.replace(inventory, devices=devices), names)
-
-
-def renamed(inventory: Inventory, names: Mapping[str, str]) -> Inventory:
-    """The inventory with device ids replaced in what is told beside the
-    devices: what is under way, and what was not read."""
-    busy, halfway = (tuple(
-        dataclasses.replace(b, targets=tuple(
-            (names.get(d, d), c) for d, c in b.targets))
-        for b in work) for work in (inventory.busy, inventory.halfway))
-    return dataclasses.replace(
-        inventory, busy=busy, halfway=halfway, unread=tuple(
-            u if u.about is None else dataclasses.replace(
-                u, about=names.get(u.about, u.about))
-            for u in inventory.unread))
-
-
-def identities(inventory: Inventory, ids: Iterable[str] | None = None
-               ) -> dict[str, Identity]:
-    """What the devices are known by, of all or of those that are there.
-
-    One without a location is known by its PCI address (``@0000:17:00.0``).
-    """
-    wanted = None if ids is None else set(ids)
-    return {d.id: (d.kind, clean_serial(d.serial), _place(d))
-            for d in inventory.devices if wanted is None or d.id in wanted}
-
-
 def _place(dev: Device) -> str | None:
     """Where a device sits, in one word."""
     location = version.clean(dev.location)
@@ -201,33 +273,6 @@ def _at(dev: Device, place: str) -> bool:
     """Whether a device sits at a place, by location or by address."""
     return place in (version.clean(dev.location),
                      f'@{dev.address.lower()}' if dev.address else None)
-
-
-def rejoin(inventory: Inventory,
-           known: Mapping[str, Identity]) -> Inventory:
-    """Give the devices of a new look the ids that an earlier look gave.
-
-    By serial and location, then by serial, then by location; never by URI.
-    A serial that was shared needs the location too, and a device at a known
-    location with another serial is another device.
-
-    :param known: ``identities`` of the earlier look.
-    """
-    names: dict[str, str] = {}
-    for rule in (_same_place_too, _same_serial, _same_place):
-        for old, identity in known.items():
-            if old in names.values():
-                continue
-            found = [d for d in inventory.devices if d.id not in names
-                     and d.kind == identity[0] and rule(d, old, identity)]
-            if len(found) == 1:
-                names[found[0].id] = old
-    taken = set(names.values())
-    for dev in inventory.devices:
-        if dev.id not in names:
-            names[dev.id] = free_id(dev, taken)
-    devices = tuple(renamed_device(d, names) for d in inventory.devices)
-    return renamed(dataclasses.replace(inventory, devices=devices), names)
 
 
 def _same_place_too(dev: Device, old: str, identity: Identity) -> bool:

@@ -160,7 +160,7 @@ class Record:
     :ivar spent: seconds already waited, by that name, since the last host
         reset: a box that answers now and then does not begin them anew.
     :ivar kinds: which devices of each kind the last whole look showed, by
-        their marks (``join.mark``).
+        their marks (``device_marks.mark``).
     :ivar fewer: the marks of what one whole look no longer showed: it
         counts as gone where the next one agrees.
     :ivar booted: when (epoch seconds) the host was last powered on or reset

@@ -22,21 +22,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
+import functools
 from typing import Any
-from typing import TypeVar
 
 from ironic_accel.model import condition
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
+from ironic_accel.model import device_marks
+from ironic_accel.model import identity
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
+from ironic_accel.model.identity import Source
 from ironic_accel.model import matching
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model.serialization import plain
 from ironic_accel.model import version
-
-_T = TypeVar('_T')
 
 #: Words of Redfish Resource.Health, the best first.
 _HEALTH = (None, 'OK', 'Warning', 'Critical')
@@ -45,16 +49,53 @@ _HEALTH = (None, 'OK', 'Warning', 'Critical')
 Ways = tuple[str, str] | None
 
 
+def inventory(sources: Iterable[Source], known: Known = NOBODY,
+              both: bool = True) -> Inventory:
+    """One inventory of what several transports show of one node.
+
+    Who is who ``identity.identify`` says. Where two know a value, that of
+    the first stands; what it does not know is filled from the other.
+    Components and modes are united. It is complete where all are. What one
+    did not read and another tells is told.
+
+    :param sources: at least one, in the order in which they are preferred.
+    :param known: what devices were known by before, by their ids.
+    :param both: whether all are of one time: what was stored earlier is no
+        witness against what is seen now.
+    """
+    return functools.reduce(functools.partial(_inventory, both=both),
+                            identity.identify(sources, known))
+
+
+def _inventory(a: Inventory, b: Inventory, both: bool) -> Inventory:
+    ways = ('/'.join(a.seen_via) or 'one', '/'.join(b.seen_via) or 'other')
+    theirs = {d.id: d for d in b.devices}
+    united = [devices(d, theirs.pop(d.id), ways if both else None)
+              if d.id in theirs else d for d in a.devices]
+    known = {d.id for d in b.devices} - set(theirs)
+    return dataclasses.replace(
+        a, unread=unread((*a.unread, *b.unread), [
+            d for d in united if d.id in known]),
+        host=a.host if a.host != 'unknown' else b.host,
+        complete=a.complete and b.complete,
+        boot=b.boot if a.boot is None else a.boot,
+        busy=a.busy + b.busy, halfway=a.halfway + b.halfway,
+        waiting=a.waiting + b.waiting,
+        warnings=a.warnings + b.warnings, lacking=a.lacking + b.lacking,
+        uncounted=tuple(sorted({*a.uncounted, *b.uncounted})),
+        seen_via=tuple(dict.fromkeys(a.seen_via + b.seen_via)),
+        requests=a.requests + b.requests,
+        devices=(*united, *theirs.values()))
+
+
 def devices(mine: Device, other: Device, ways: Ways) -> Device:
     """A device with what the other way knows of it."""
-    out = _fill(mine, other)
+    out = device_marks.united(mine, other)
     left = (*_unread(mine, other), *_unread(other, mine))
     return dataclasses.replace(
-        out, fit=_fill(mine.fit, other.fit),
-        pci=(_fill(mine.pci, other.pci) if mine.pci and other.pci
-             else out.pci),
-        link=(_fill(mine.link, other.link) if mine.link and other.link
-              else out.link),
+        out, fit=device_marks.filled(mine.fit, other.fit),
+        link=(device_marks.filled(mine.link, other.link)
+              if mine.link and other.link else out.link),
         macs=tuple(dict.fromkeys(mine.macs + other.macs)),
         components=_all(mine.components, other.components,
                         lambda a, b: _component(a, b, ways)),
@@ -152,18 +193,9 @@ def _unread(mine: Device, other: Device) -> list[str]:
     return out
 
 
-def _fill(mine: _T, other: _T) -> _T:
-    """A dataclass with what it does not know taken from another."""
-    known: dict[str, Any] = {}
-    for field in dataclasses.fields(mine):  # type: ignore[arg-type]
-        if getattr(mine, field.name) is None:
-            known[field.name] = getattr(other, field.name)
-    return dataclasses.replace(mine, **known)  # type: ignore[type-var]
-
-
 def _component(mine: Component, other: Component, ways: Ways) -> Component:
     out = dataclasses.replace(
-        _fill(mine, other),
+        device_marks.filled(mine, other),
         shows_pending=mine.shows_pending or other.shows_pending,
         standing=_standing(mine.standing, other.standing))
     said = _differ(mine.doubt, other.doubt, mine.running, other.running,
@@ -175,7 +207,7 @@ def _component(mine: Component, other: Component, ways: Ways) -> Component:
 def _mode(mine: Mode, other: Mode, ways: Ways) -> Mode:
     unordered = mine.unordered or other.unordered
     out = dataclasses.replace(
-        _fill(mine, other), unordered=unordered,
+        device_marks.filled(mine, other), unordered=unordered,
         standing=_standing(mine.standing, other.standing))
     said = _differ(mine.doubt, other.doubt, mine.current, other.current,
                    ways, lambda a, b: matching.same_value(a, b, unordered))

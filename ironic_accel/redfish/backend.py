@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
@@ -31,6 +32,9 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
@@ -64,7 +68,7 @@ def vendor_plugins() -> registry.Installed:
     return registry.installed()
 
 
-class RedfishBackend:
+class RedfishBackend(Backend):
     """Sees and changes the accelerators of one node through its BMC.
 
     :param connector: sushy's; the conductor's cached one, or that of
@@ -112,16 +116,20 @@ class RedfishBackend:
         self._system = topology.own_uri(self._reader, self._system)
         return self._system
 
-    def observe(self) -> Inventory:
-        """Look at the box.
+    def sources(self) -> tuple[Source, ...]:
+        """Read the inventory; its devices have their URIs as ids.
 
-        :raises: Unreachable where it does not answer, or refuses the
+        :raises: Unreachable where the BMC does not answer, or refuses the
             credentials; BadInput where the System is not to be found.
         """
         self._seen = inventory_module.look(
             self._reader, self._system, self._catalog, self._settings)
-        inventory = self._seen.inventory
-        self._devices = {d.id: d for d in inventory.devices}
+        return (Source(self._seen.inventory),)
+
+    def observe(self, known: Known = NOBODY) -> Inventory:
+        """Read the inventory; see ports.Backend."""
+        inventory = super().observe(known)
+        self._devices = _mine(self._need().inventory, inventory)
         return inventory
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()

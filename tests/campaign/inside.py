@@ -44,6 +44,7 @@ from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
@@ -99,7 +100,7 @@ def _ran(played: direct.Played) -> Ran:
                timed_out=played.status is None, pid=1)
 
 
-class Agent:
+class Agent(ports.Backend):
     """What an agent in the ramdisk of that host tells and does.
 
     Whoever asks it, it is the same one. It answers while the host is up,
@@ -138,10 +139,10 @@ class Agent:
                 self._catalog, name='agent', folder=str(folder))
         return self._local
 
-    def observe(self) -> Inventory:
+    def sources(self) -> tuple[Source, ...]:
         """Look; see ports.Backend for this and the others."""
         self._inside.sync()
-        return self._here().observe()
+        return self._here().sources()
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:

@@ -30,6 +30,8 @@ from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
@@ -160,12 +162,12 @@ class Process(Delegating):
 
     # The backend
 
-    def observe(self) -> Inventory:
+    def observe(self, known: Known = NOBODY) -> Inventory:
         """Look; what would be published of it has to be true."""
         self._at('observe')
         world = self._world
         before = _bodies(world)
-        inventory = super().observe()
+        inventory = super().observe(known)
         world.moved = before != _bodies(world)
         if not world.moved:
             world.looked(inventory)

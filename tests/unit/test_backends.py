@@ -29,6 +29,9 @@ from ironic_accel.conductor.operation.backends import ChildBackend
 from ironic_accel.converge.composite import Both
 from ironic_accel.converge.composite import Delegating
 from ironic_accel.converge.ports import Backend
+from ironic_accel.model.device import Device
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.identity import Source
 
 ROOT = pathlib.Path(ironic_accel.__file__).parent
 
@@ -36,10 +39,12 @@ ROOT = pathlib.Path(ironic_accel.__file__).parent
 PORT = {name: inspect.signature(member)
         for name, member in vars(Backend).items()
         if inspect.isfunction(member) and not name.startswith('_')}
+#: Those that each backend has of its own; ``observe`` is the port's.
+OWN = [name for name in PORT if name != 'observe']
 
 #: What each method is called with.
 CALLS: dict[str, tuple[Any, ...]] = {
-    'observe': (), 'ways': ('inventory', ('pushes',)),
+    'sources': (), 'ways': ('inventory', ('pushes',)),
     'start': ('action', 'image', 'spec', True), 'commit': (['ref'],),
     'poll': ({'ticket': 1},)}
 
@@ -48,7 +53,7 @@ def backends() -> list[type[Any]]:
     """The classes of the product that are, or look like, a backend."""
     found: dict[str, type[Any]] = {}
     for path in sorted(ROOT.rglob('*.py')):
-        if not re.search(r'^    def (?:observe|poll)\(self', path.read_text(),
+        if not re.search(r'^    def (?:sources|poll)\(self', path.read_text(),
                          re.M):
             continue
         parts = path.relative_to(ROOT.parent).with_suffix('').parts
@@ -56,7 +61,7 @@ def backends() -> list[type[Any]]:
         for member in vars(module).values():
             if (inspect.isclass(member) and member is not Backend
                     and member.__module__ == module.__name__
-                    and {'observe', 'poll'} <= set(dir(member))):
+                    and {'sources', 'poll'} <= set(dir(member))):
                 found[member.__qualname__] = member
     return list(found.values())
 
@@ -66,7 +71,7 @@ def test_the_wrappers_are_found() -> None:
             'CountingBackend', 'Both', 'Delegating', 'RedfishBackend',
             'AgentBackend', 'IpmiBackend', 'LocalBackend'} <= {
                 b.__name__ for b in backends()}
-    assert set(PORT) == set(CALLS)
+    assert set(OWN) == set(CALLS)
 
 
 @pytest.mark.parametrize('name', PORT)
@@ -78,14 +83,14 @@ def test_every_backend_has_every_method_of_the_port(
     assert names[:len(PORT[name].parameters)] == list(PORT[name].parameters)
 
 
-@pytest.mark.parametrize('name', PORT)
+@pytest.mark.parametrize('name', OWN)
 def test_what_chooses_among_backends_says_where_each_call_goes(
         name: str) -> None:
     assert name in vars(Both)
     assert not issubclass(Both, Delegating)
 
 
-@pytest.mark.parametrize('name', PORT)
+@pytest.mark.parametrize('name', OWN)
 def test_a_call_is_passed_on_as_it_is(name: str) -> None:
     inner = mock.create_autospec(Backend, instance=True)
     asked = getattr(Delegating(inner), name)(*CALLS[name])
@@ -108,3 +113,17 @@ def test_a_child_is_connected_to_when_it_is_first_asked(
         assert getattr(child, name)(*args) is (
             getattr(inner, name).return_value)
     connect.assert_called_once_with(node, 'redfish-dpu', None)
+
+
+def test_ids_are_given_to_all_sources_at_once() -> None:
+    """A wrapper observes what it stands before by ``sources`` alone."""
+    inner = mock.create_autospec(Backend, instance=True)
+    inner.sources.return_value = (
+        Source(Inventory('1', 'on', True, seen_via=('redfish',), devices=(
+            Device('/G/0', 'gpu', serial='7', uri='/G/0'),))),
+        Source(Inventory('1', 'on', True, seen_via=('agent',), devices=(
+            Device('0000:17:00.0', 'gpu', serial='7'),))))
+    seen = Delegating(inner).observe({'gpu-old': ('gpu', '7', None)})
+    assert [d.id for d in seen.devices] == ['gpu-old']
+    seen = Delegating(inner).observe({'gpu-old': ('gpu', None, None)})
+    assert [d.id for d in seen.devices] == ['gpu-7']

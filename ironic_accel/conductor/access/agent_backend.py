@@ -33,6 +33,7 @@ from ironic_accel.conductor.access import image_store
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.converge import agent_answers
 from ironic_accel.converge import agent_schema
+from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
@@ -42,6 +43,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Ref
@@ -56,7 +58,7 @@ NAME = 'agent'
 class AgentView:
     """What a ramdisk told of its machine in one answer.
 
-    :ivar inventory: what it sees.
+    :ivar inventory: what it sees; its ids are the agent's own.
     """
 
     inventory: Inventory
@@ -95,7 +97,7 @@ class AgentView:
         return tuple(_called(w, names) for w in self._ways)
 
 
-class AgentBackend:
+class AgentBackend(Backend):
     """The devices of a node as its ramdisk sees and changes them.
 
     :param calls: what carries a command to the agent.
@@ -106,8 +108,8 @@ class AgentBackend:
         self._view: AgentView | None = None
         self._whose: dict[str, agent_schema.Whose] = {}
 
-    def observe(self) -> Inventory:
-        """Look from inside; see ports.Backend.
+    def sources(self) -> tuple[Source, ...]:
+        """Read the inventory from inside; see ports.Backend.
 
         :raises: Unreachable; AccelError where the agent cannot look at all.
         """
@@ -117,7 +119,7 @@ class AgentBackend:
         except Lost as exc:
             raise Unreachable(exc.detail) from exc
         self._view = AgentView.read(answer)
-        return self._view.inventory
+        return (Source(self._view.inventory),)
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:

@@ -27,6 +27,7 @@ from ironic.drivers.modules import ipmitool
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
@@ -36,6 +37,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
@@ -63,7 +65,7 @@ def target(node: Any) -> ipmi.Target:
         info['dest_port'] or ipmi.PORT, info['hex_kg_key'])
 
 
-class IpmiBackend:
+class IpmiBackend(Backend):
     """The FRU inventory and the firmware revision of a node's BMC.
 
     :param task: a task that holds the node.
@@ -74,15 +76,15 @@ class IpmiBackend:
         self._task = task
         self._target = target(task.node)
 
-    def observe(self) -> Inventory:
-        """Look at the BMC; see ports.Backend.
+    def sources(self) -> tuple[Source, ...]:
+        """Ask the BMC; see ports.Backend.
 
         :raises: Unreachable where it does not answer or lets nobody in.
         """
         answer = ipmi.ask(self._target, float(CONF[DRIVER].timeout))
         stored = inventory_store.load(self._task)
-        return ipmi.inventory(
-            answer, stored.inventory.devices if stored else ())
+        return (Source(ipmi.inventory(
+            answer, stored.inventory.devices if stored else ())),)
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:

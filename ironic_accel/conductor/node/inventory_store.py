@@ -37,9 +37,11 @@ from ironic_accel.model import carry_over
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import identity
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Way
 from ironic_accel.model import serialization
+from ironic_accel.model import unite
 
 LOG = log.getLogger(__name__)
 
@@ -183,7 +185,8 @@ def known_ids(stored: Stored | None, inventory: Inventory) -> Inventory:
     """The inventory with the ids that devices had in the stored one."""
     if stored is None:
         return inventory
-    return identity.rejoin(inventory, identity.identities(stored.inventory))
+    return unite.inventory((Source(inventory, stable=True),),
+                           identity.identities(stored.inventory))
 
 
 def whole(node: Any, stored: Stored | None, inventory: Inventory,
@@ -201,7 +204,8 @@ def whole(node: Any, stored: Stored | None, inventory: Inventory,
         node.driver_internal_info or {}).get(INSIDE_KEY)
     if stored is None:
         return inventory, ways
-    seen = identity.rejoin(inventory, identity.identities(stored.inventory))
+    seen = unite.inventory((Source(inventory, stable=True),),
+                           identity.identities(stored.inventory))
     seen = carry_over.carried(seen, stored.inventory, state)
     return seen, carry_over.ways(ways, stored.ways, seen)
 

@@ -49,6 +49,7 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
@@ -145,10 +146,10 @@ class ChildBackend(Delegating):
         return Unreachable(f'the BMC of child node {name} is unreachable: '
                            f'{why}', error_class=kind, node=self._node.uuid)
 
-    def observe(self) -> Inventory:
-        """Take the child's inventory; see ports.Backend."""
+    def sources(self) -> tuple[Source, ...]:
+        """Read the child's inventory; see ports.Backend."""
         try:
-            return super().observe()
+            return super().sources()
         except Unreachable as exc:
             if exc.detail.node == self._node.uuid:
                 raise
@@ -172,15 +173,17 @@ class ReadOnlyBackend(Delegating):
         self._why = why
         self._changing = changing
 
-    def observe(self) -> Inventory:
-        """Take the inventory; see ports.Backend."""
-        seen = super().observe()
+    def sources(self) -> tuple[Source, ...]:
+        """Read the inventories; see ports.Backend."""
+        sources = super().sources()
         if not self._changing:
-            return seen
+            return sources
         why = 'the parent node is changing it'
-        return dataclasses.replace(
-            seen, complete=False, lacking=(*seen.lacking, why),
-            warnings=(*seen.warnings, Warned('parent', why)))
+        return tuple(dataclasses.replace(s, inventory=dataclasses.replace(
+            s.inventory, complete=False,
+            lacking=(*s.inventory.lacking, why), warnings=(
+                *s.inventory.warnings, Warned('parent', why))))
+            for s in sources)
 
     def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Way, ...]:

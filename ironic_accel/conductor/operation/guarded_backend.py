@@ -41,6 +41,8 @@ from ironic_accel.converge.ports import Ticket
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
@@ -74,10 +76,10 @@ class GuardedBackend(Delegating):
         self.writes = 0
         self.requests = 0
 
-    def observe(self) -> Inventory:
-        """Look at the box; see ports.Backend."""
+    def observe(self, known: Known = NOBODY) -> Inventory:
+        """Read the inventory; see ports.Backend."""
         self.last, self.polled = None, None
-        seen = super().observe()
+        seen = super().observe(known)
         self.last = seen
         self.requests += seen.requests
         return seen

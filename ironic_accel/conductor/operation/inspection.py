@@ -37,9 +37,10 @@ from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import verify
 from ironic_accel.conductor.publication import publish
-from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.identity import Source
+from ironic_accel.model import unite
 
 LOG = log.getLogger(__name__)
 
@@ -69,7 +70,11 @@ def sent(plugin_data: Mapping[str, Any]) -> Inventory | None:
     :raises: Unreachable where it is garbled.
     """
     view = _view(plugin_data)
-    return None if view is None else view.inventory
+    return None if view is None else _identified(view)
+
+
+def _identified(view: AgentView) -> Inventory:
+    return unite.inventory((Source(view.inventory),))
 
 
 def _view(plugin_data: Mapping[str, Any]) -> AgentView | None:
@@ -163,11 +168,13 @@ def _looked(task: Any, plugin_data: Mapping[str, Any]
         return Inspected(outside.seen, outside.ways, at), note
     agent = inside.ways
     if outside is None:
-        return Inspected(inside.inventory, lambda seen, _pushes: agent(seen),
-                     at), f'seen in the ramdisk; {note}'
+        return Inspected(
+            _identified(inside), lambda seen, _pushes: agent(seen), at), (
+                f'seen in the ramdisk; {note}')
     bmc = outside.ways
     return Inspected(
-        carry_over.joined(outside.seen, inside.inventory),
+        unite.inventory((Source(outside.seen, stable=True),
+                         Source(inside.inventory))),
         lambda seen, pushes: (*bmc(seen, pushes), *agent(seen)), at), (
             'seen in the ramdisk and by the BMC')
 

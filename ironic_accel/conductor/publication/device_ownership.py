@@ -43,7 +43,7 @@ from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import identity
+from ironic_accel.model import device_marks
 
 LOG = log.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def digest(device: Device) -> str | None:
     Serials that are short, of one character, or a manufacturer's placeholder
     are on many devices.
     """
-    serial = identity.clean_serial(device.serial)
+    serial = device_marks.clean_serial(device.serial)
     if device.kind == 'baseboard' or serial is None:
         return None
     if len(serial) < _SHORTEST or len(set(serial)) == 1 \

@@ -34,7 +34,9 @@ from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model import identity
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Ref
@@ -42,6 +44,7 @@ from ironic_accel.model import planner
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
+from ironic_accel.model import unite
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import ImageUri
@@ -76,9 +79,9 @@ class CountingBackend(Delegating):
         self.writes = 0
         self.requests = 0
 
-    def observe(self) -> Inventory:
-        """Take the inventory; see ports.Backend."""
-        self.seen = super().observe()
+    def observe(self, known: Known = NOBODY) -> Inventory:
+        """Read the inventory; see ports.Backend."""
+        self.seen = super().observe(known)
         self.requests += self.seen.requests
         self.agree()
         return self.seen
@@ -171,7 +174,8 @@ class Opened:
              record: Record | None) -> Plan:
         """Plan on what was seen and what the record has landed."""
         record = record or Record()
-        inventory = identity.rejoin(inventory, record.identities)
+        inventory = unite.inventory((Source(inventory, stable=True),),
+                                    record.identities)
         return planner.make_plan(
             inventory, profile, record.landed,
             self.backend.ways(inventory, profile.pushes), self.catalog,

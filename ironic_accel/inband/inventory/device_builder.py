@@ -31,7 +31,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
-from ironic_accel.model import identity
+from ironic_accel.model import device_marks
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 
@@ -86,8 +86,8 @@ class Made:
 def devices(found: Sequence[Card], told: Mapping[str, Sequence[Told]],
             places: Mapping[str, str], catalog: Catalog,
             known: Sequence[Device] = ()) -> Made:
-    """The devices with stable ids, what of them was asked and not told, and
-    what tools said that has no place.
+    """The devices by their PCI addresses, what of them was asked and not
+    told, and what tools said that has no place.
 
     :param told: by address of a function, what families say: earlier ones
         are believed before later ones.
@@ -101,11 +101,10 @@ def devices(found: Sequence[Card], told: Mapping[str, Sequence[Told]],
     out = [_recalled(made, before.get((made.address, made.pci)))
            for made in (_device(card, one, places, catalog, warnings)
                         for card, one in zip(found, whole, strict=True))]
-    named = identity.identify(out)
     unread = tuple(dataclasses.replace(u, about=device.id)
-                   for device, one in zip(named, whole, strict=True)
+                   for device, one in zip(out, whole, strict=True)
                    for u in one.unread)
-    return Made(named, unread, tuple(warnings))
+    return Made(tuple(out), unread, tuple(warnings))
 
 
 def _recalled(device: Device, known: Device | None) -> Device:
@@ -205,7 +204,7 @@ def _device(card: Card, told: Told, places: Mapping[str, str],
     return Device(
         id=card.address, kind=product.kind, vendor=product.vendor,
         model=model, product=product.name,
-        serial=(identity.clean_serial(told.serial)
+        serial=(device_marks.clean_serial(told.serial)
                 or _first(f.serial for f in parts)),
         part_number=number, fit=told.fit, pci=first.pci,
         address=card.address, numa_node=first.numa_node, link=link,

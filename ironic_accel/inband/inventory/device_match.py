@@ -26,7 +26,7 @@ import dataclasses
 
 from ironic_accel.converge.agent_schema import Whose
 from ironic_accel.model.device import Device
-from ironic_accel.model import identity
+from ironic_accel.model import device_marks
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model import version
@@ -34,7 +34,8 @@ from ironic_accel.model import version
 
 def known(device: Device) -> Whose:
     """What a device is known by."""
-    return Whose(device.id, device.kind, identity.clean_serial(device.serial),
+    return Whose(device.id, device.kind,
+                 device_marks.clean_serial(device.serial),
                  device.address, device.location)
 
 
@@ -57,7 +58,7 @@ def _same(a: str, b: str | None) -> bool:
 
 def _alike(whose: Whose, device: Device) -> bool:
     kinds = {whose.kind, device.kind}
-    serial = identity.clean_serial(whose.serial)
+    serial = device_marks.clean_serial(whose.serial)
     return (len(kinds) == 1 or kinds == {'nic', 'dpu'}) and (
         serial is None or device.serial is None
         or _same(serial, device.serial))

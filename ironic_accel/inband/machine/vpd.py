@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import dataclasses
 
-from ironic_accel.model import identity
+from ironic_accel.model import device_marks
 from ironic_accel.model import version
 
 _IDENTIFIER = 0x82
@@ -57,7 +57,7 @@ def parse(raw: bytes) -> Vpd:
             for key, value in _fields(data):
                 fields.setdefault(key, value)
     return Vpd(name, version.clean(fields.get('PN')),
-               identity.clean_serial(fields.get('SN')))
+               device_marks.clean_serial(fields.get('SN')))
 
 
 def is_any(raw: bytes) -> bool:

@@ -47,7 +47,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Mode
-from ironic_accel.model.identity import clean_serial
+from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.plan import Item
 from ironic_accel.model.reading_status import Unread
 

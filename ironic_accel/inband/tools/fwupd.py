@@ -44,8 +44,8 @@ from ironic_accel.inband.tools.family import Told
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
+from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.errors import ErrorClass
-from ironic_accel.model.identity import clean_serial
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
 from ironic_accel.model.reading_status import Unread

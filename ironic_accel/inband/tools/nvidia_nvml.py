@@ -37,7 +37,7 @@ from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Mode
-from ironic_accel.model.identity import clean_serial
+from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import strict_json

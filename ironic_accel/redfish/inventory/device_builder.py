@@ -20,7 +20,7 @@ import re
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Link
 from ironic_accel.model.device import PciIds
-from ironic_accel.model.identity import clean_serial
+from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.inventory import conditions
 from ironic_accel.redfish.inventory.conditions import HEALTH

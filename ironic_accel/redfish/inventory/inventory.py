@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from ironic_accel.model import identity
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -70,7 +69,7 @@ class Seen:
 
 def look(reader: Reader, system: str | None, catalog: Catalog,
          settings: Settings) -> Seen:
-    """Observe a box.
+    """Read the inventory of a system; its devices have their URIs as ids.
 
     :raises: Unreachable where the BMC does not answer; BadInput where the
         System is not to be found.
@@ -119,8 +118,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     waits = tuple(staged_changes.find(reader, scope, doing, entries, {
         c.uri for f in found for c in f.components if c.uri},
         settings.history))
-    devices = identity.identify(_with_unread(made, found, unread))
-    names = {d.uri: d.id for d in devices}
+    devices = tuple(_with_unread(made, found, unread))
     inventory = Inventory(
         system=scope.system.uri, host=host, complete=False,
         boot=system_state.boot_mark(scope.system),
@@ -129,8 +127,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
         seen_via=('redfish',), devices=devices,
         waiting=waits,
         halfway=processor_enable.halfway(reader, {d.id: d for d in devices}),
-        unread=tuple(dataclasses.replace(
-            u, about=names.get(u.about, u.about)) for u in unread))
+        unread=tuple(unread))
     lacking = _lacking(reader, scope, doing, inventory, settings)
     inventory = dataclasses.replace(
         inventory, complete=not lacking, lacking=lacking,

@@ -21,7 +21,7 @@ from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.catalog_types import pci_id
 from ironic_accel.model.device import Link
 from ironic_accel.model.device import PciIds
-from ironic_accel.model.identity import clean_serial
+from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import part

@@ -219,7 +219,8 @@ def test_a_card_that_is_written_keeps_its_name(
 
 def test_the_callers_names_come_back(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
-    ticket = backend.begin(sample.set_sriov(NIC), names={NIC: 'nic-theirs'})
+    at = sample.NIC[0]
+    ticket = backend.begin(sample.set_sriov(at), names={at: 'nic-theirs'})
     end = wait(backend, ticket)
     assert isinstance(end, Ended)
     assert end.results[0].ref == ('nic-theirs', 'sriov')
@@ -442,7 +443,8 @@ def test_an_image_that_is_named_is_fetched_first(
                  {'psid': ('MT_0000000359',)})
     images = _Images(Fetching('on its way', 3),
                      last or sample.image(tmp_path))
-    ticket = backend.begin(sample.burn(NIC), None, spec, images=images)
+    ticket = backend.begin(
+        sample.burn(sample.NIC[0]), None, spec, images=images)
     end = wait(backend, ticket)
     assert isinstance(end, Ended)
     (result,) = end.results

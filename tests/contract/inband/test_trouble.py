@@ -32,7 +32,8 @@ from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model import condition
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import merge
+from ironic_accel.model.identity import Source
+from ironic_accel.model import unite
 from ironic_accel_emulator.inside import nvml
 from ironic_accel_emulator.inside import tools
 from ironic_accel_emulator.inside.tools.state import State
@@ -313,6 +314,7 @@ def test_the_bmcs_ok_is_no_word_against_the_gpus_own(
     with box.state.change() as document:
         document['cards'][at]['facts'].update(facts)
     box.state.fault('nvml', fault, on=at)
-    joined = merge.merge(outside, box.backend.observe())
+    joined = unite.inventory((Source(outside, stable=True),
+                              *box.backend.sources()))
     assert {d.address: d.health for d in joined.devices} == {
         _address(0, 0): 'OK', at: 'Critical'}

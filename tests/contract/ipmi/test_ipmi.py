@@ -27,7 +27,8 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import identity
+from ironic_accel.model.identity import Source
+from ironic_accel.model import unite
 from tests.contract.ipmi import fake_bmc
 from tests.contract.ipmi.running import bmc_process
 
@@ -152,14 +153,15 @@ def test_a_short_fru_is_a_defect() -> None:
 def test_a_unit_tells_of_the_device_that_has_its_serial() -> None:
     with bmc_process('plain') as port:
         answer = ipmi.ask(_target(port), PATIENCE)
-    inside = Inventory(
+    inside = unite.inventory([Source(Inventory(
         system='s', host='on', complete=True, seen_via=('agent',),
-        devices=identity.identify([
+        devices=(
             Device(id='a', kind='gpu', serial='1650000042', model='A100',
                    address='0000:17:00.0'),
             Device(id='b', kind='gpu', serial='1650000043',
-                   address='0000:18:00.0')]))
-    seen = ipmi.inventory(answer, inside.devices)
+                   address='0000:18:00.0'))))])
+    seen = unite.inventory([Source(
+        ipmi.inventory(answer, inside.devices))])
     whole = carry_over.carried(seen, inside, True)
     board, first, second = whole.devices
     assert board.kind == 'baseboard'

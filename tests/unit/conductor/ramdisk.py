@@ -39,6 +39,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import image_publisher
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.converge import ports
+from ironic_accel.converge.ports import Backend
 from ironic_accel.inband import agent_rpc
 from ironic_accel.inband.inventory import device_match
 from ironic_accel.model.catalog import Catalog
@@ -46,6 +47,7 @@ from ironic_accel.model.catalog import ComponentFacts
 from ironic_accel.model.catalog import ModeFacts
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
@@ -65,7 +67,7 @@ BOTH = site_profile('both-ways', allow=['burn_at_deploy'],
 BOOT = 100.0
 
 
-class View:
+class View(Backend):
     """What one way sees of a box, and does to it."""
 
     def __init__(self, box: Box, name: str) -> None:
@@ -74,14 +76,15 @@ class View:
         self.jobs: set[str] = set()
         self.looks = 0
 
-    def observe(self) -> Inventory:
+    def sources(self) -> tuple[Source, ...]:
         """The box, with only those parts that are of this way."""
         self.looks += 1
         seen = self.box.observe()
-        return dataclasses.replace(
+        return (Source(dataclasses.replace(
             seen, seen_via=(self.name,),
             busy=tuple(b for b in seen.busy if b.ref in self.jobs),
-            devices=tuple(self._own(d) for d in seen.devices))
+            devices=tuple(self._own(d) for d in seen.devices)),
+            stable=True),)
 
     def _own(self, device: Device) -> Device:
         parts = self.box.parts[device.id]

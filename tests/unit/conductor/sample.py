@@ -23,6 +23,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.identity import Source
 from ironic_accel.model.device import Mode
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Way
@@ -105,3 +106,8 @@ def profile(data: Mapping[str, Any] | None = None) -> Profile:
 def yaml_of(*data: Mapping[str, Any]) -> str:
     """Profiles as the operator's YAML has them."""
     return '---\n'.join(loader.to_yaml(profile(d)) for d in data)
+
+
+def sources(inventory: Inventory) -> tuple[Source, ...]:
+    """What a backend whose ids are stable shows."""
+    return (Source(inventory, stable=True),)

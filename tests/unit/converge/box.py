@@ -37,6 +37,7 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
 from tests.unit.converge.spoil import BOX
@@ -84,7 +85,7 @@ class Fault:
     kind: str = 'none'
 
 
-class Box:
+class Box(ports.Backend):
     """Devices, their state, time, and what was done to them."""
 
     def __init__(self, parts: dict[str, dict[str, Part]],
@@ -189,14 +190,14 @@ class Box:
 
     # the port
 
-    def observe(self) -> Inventory:
+    def sources(self) -> tuple[Source, ...]:
         """See what a BMC would show, and would not."""
         seen = self._seen()
         self.spoilt = [s for s in self.spoils if s.holds(self.looks)]
         self.looks += 1
         for one in self.spoilt:
             seen = spoil(seen, one)
-        return seen
+        return (Source(seen, stable=True),)
 
     def _seen(self) -> Inventory:
         self.settle()

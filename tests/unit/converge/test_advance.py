@@ -156,7 +156,7 @@ def test_devices_that_never_appear_end_the_run() -> None:
 
 def test_a_silent_box_ends_the_run() -> None:
     class Silent(Box):
-        def observe(self) -> Any:
+        def sources(self) -> Any:
             raise errors.Unreachable('no route to host')
 
     out = run(Silent({'d0': {'gpu': old()}}, {}, []))

@@ -31,6 +31,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import errors
+from ironic_accel.model.identity import Source
 from ironic_accel.model import plan
 from ironic_accel.model.plan import Action
 from ironic_accel.model import profile
@@ -45,12 +46,12 @@ class Late(Box):
 
     silent = 0
 
-    def observe(self) -> Inventory:
+    def sources(self) -> tuple[Source, ...]:
         """No answer, or what there is."""
         if self.silent:
             self.silent -= 1
             raise errors.Unreachable('the agent is not up yet')
-        return super().observe()
+        return super().sources()
 
 
 class Host(Box):
@@ -64,10 +65,10 @@ class Host(Box):
     def _sync(self) -> None:
         self.outside.now = self.inside.now = self.now
 
-    def observe(self) -> Inventory:
+    def sources(self) -> tuple[Source, ...]:
         """Look by both."""
         self._sync()
-        return self.both.observe()
+        return self.both.sources()
 
     def ways(self, inventory: Inventory,
              pushes: Collection[profile.Push] = ()
@@ -138,7 +139,7 @@ def test_a_silent_second_way_leaves_the_look_incomplete() -> None:
 
 def test_a_silent_first_way_is_silence() -> None:
     class Silent(Box):
-        def observe(self) -> Inventory:
+        def sources(self) -> tuple[Source, ...]:
             raise errors.Unreachable('no route')
 
     both = Both({'redfish': Silent({}, {}, []), 'agent': Box({}, {}, [])})
@@ -195,8 +196,8 @@ def test_a_host_that_is_off_explains_the_silence() -> None:
 def test_a_device_that_both_see_and_nothing_joins_is_one() -> None:
     def way(name: str, *gpus: Device) -> ports.Backend:
         made = mock.create_autospec(ports.Backend, instance=True)
-        made.observe.return_value = Inventory(
-            name, 'on', True, seen_via=(name,), devices=gpus)
+        made.sources.return_value = (Source(Inventory(
+            name, 'on', True, seen_via=(name,), devices=gpus)),)
         return cast('ports.Backend', made)
 
     outside = way('redfish', Device('gpu-1', 'gpu', serial='1'))

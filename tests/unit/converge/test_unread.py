@@ -26,6 +26,7 @@ from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import errors
 from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.identity import Source
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
 from tests.unit.converge.box import Box
@@ -94,11 +95,12 @@ def test_waits_of_one_reason_add_up_though_the_box_answers_in_between(
     """Eighty seconds of every ninety without an answer: the bound of 900 s
     ends it, as the good looks in between do not begin it anew."""
     class Flapping(Box):
-        def observe(self) -> Inventory:
+        def sources(self) -> tuple[Source, ...]:
             self.looks += 1
             if self.looks % 9:
                 raise errors.Unreachable('no route to host')
-            return dataclasses.replace(super().observe(), complete=False)
+            return tuple(dataclasses.replace(s, inventory=dataclasses.replace(
+                s.inventory, complete=False)) for s in super().sources())
 
     box = Flapping({'d0': {'gpu': old()}}, {}, [])
     began = box.now

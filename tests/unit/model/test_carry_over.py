@@ -24,14 +24,24 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model import identity
+from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Way
+from ironic_accel.model import unite
 
 IDS = PciIds('10de', '2330')
 
+def identified(inventory: Inventory) -> Inventory:
+    (out,) = identity.identify((Source(inventory),))
+    return out
+
+
+def merge(*inventories: Inventory) -> Inventory:
+    return unite.inventory(Source(i, stable=True) for i in inventories)
+
 
 def look(via: str, *devices: Device, **more: Any) -> Inventory:
-    return identity.identified(Inventory(
+    return identified(Inventory(
         system='1', host='on', complete=True, seen_via=tuple(via.split()),
         devices=devices, **more))
 
@@ -123,7 +133,7 @@ def test_a_device_that_is_another_one_for_certain_counts() -> None:
 
 def test_two_of_one_product_that_are_alone_are_one() -> None:
     seen = look('redfish', outside('1', pci=IDS))
-    both = carry_over.joined(seen, look('agent', inside(None, '0000:17:00.0')))
+    both = merge(seen, look('agent', inside(None, '0000:17:00.0')))
     (gpu,) = both.devices
     assert (gpu.serial, gpu.address) == ('1', '0000:17:00.0')
     assert {m.name for m in gpu.modes} == {'ecc', 'mig'}
@@ -131,7 +141,7 @@ def test_two_of_one_product_that_are_alone_are_one() -> None:
 
 
 def test_two_that_nothing_says_to_be_alike_are_not_made_one() -> None:
-    both = carry_over.joined(look('redfish', outside('1')),
+    both = merge(look('redfish', outside('1')),
                         look('agent', inside(None, '0000:17:00.0')))
     (gpu,) = both.devices
     assert gpu.address is None
@@ -143,31 +153,31 @@ def test_numbers_that_differ_are_no_number() -> None:
     one = look('redfish', outside('1', pci=IDS))
     two = look('agent', inside(None, '0000:17:00.0'),
                inside(None, '0000:18:00.0'))
-    both = carry_over.joined(one, two)
+    both = merge(one, two)
     assert [d.serial for d in both.devices] == ['1']
     assert both.uncounted == ('gpu',)
     # What one way alone sees later makes it no clearer; all of it does.
     later = carry_over.carried(one, both, True)
     assert later.uncounted == ('gpu',)
-    assert carry_over.joined(one, look(
+    assert merge(one, look(
         'agent', inside('1', '0000:17:00.0'))).uncounted == ()
 
 
 def test_products_and_makers_tell_cards_apart() -> None:
     seen = look('redfish', outside(None, kind='nic', vendor='Broadcom'))
     cards = look('agent', dataclasses.replace(NIC, vendor='nvidia'))
-    both = carry_over.joined(seen, cards)
+    both = merge(seen, cards)
     assert [d.vendor for d in both.devices] == ['Broadcom', 'nvidia']
     assert both.uncounted == ()
     other = look('redfish', outside(None, product='nvidia-h100-sxm'))
     gpus = look('agent', inside(None, '0000:17:00.0',
                                 product='nvidia-a100-pcie'))
-    assert len(carry_over.joined(other, gpus).devices) == 2
+    assert len(merge(other, gpus).devices) == 2
 
 
 def test_boards_of_two_bmcs_are_two() -> None:
     board = Device('b', 'baseboard', uri='/b')
-    assert len(carry_over.joined(look('redfish', board),
+    assert len(merge(look('redfish', board),
                             look('redfish', board)).devices) == 2
 
 

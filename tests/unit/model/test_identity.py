@@ -22,10 +22,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
+from ironic_accel.model import device_marks
+from ironic_accel.model import identity
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
-from ironic_accel.model import identity
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import NOBODY
+from ironic_accel.model.identity import Source
 
 
 def gpu(ident: str, serial: str | None = None, location: str | None = None,
@@ -37,6 +41,17 @@ def gpu(ident: str, serial: str | None = None, location: str | None = None,
 def look(*devices: Device, **more: Any) -> Inventory:
     return Inventory('1', 'on', True, devices=devices, **more)
 
+def named(inventory: Inventory, known: Known = NOBODY) -> Inventory:
+    """An inventory as a reader gives it, identified."""
+    (out,) = identity.identify((Source(inventory),), known)
+    return out
+
+
+def again(inventory: Inventory, known: Known) -> Inventory:
+    """An identified inventory, by what was known before."""
+    (out,) = identity.identify((Source(inventory, stable=True),), known)
+    return out
+
 
 def ids(devices: Any) -> list[str]:
     return [d.id for d in getattr(devices, 'devices', devices)]
@@ -47,7 +62,7 @@ def ids(devices: Any) -> list[str]:
     'Not Specified', 'FFFFFFFF', '0xffff', '\0\0', 12,
     '00000000-0000-0000-0000-000000000000'])
 def test_what_is_no_serial(text: object) -> None:
-    assert identity.clean_serial(text) is None
+    assert device_marks.clean_serial(text) is None
 
 
 @pytest.mark.parametrize(('text', 'serial'), [
@@ -55,40 +70,40 @@ def test_what_is_no_serial(text: object) -> None:
     ('0x00000001783DD0051C00000012FE8100',
      '0x00000001783DD0051C00000012FE8100')])
 def test_serials(text: str, serial: str) -> None:
-    assert identity.clean_serial(text) == serial
+    assert device_marks.clean_serial(text) == serial
 
 
 def test_serials_name_devices() -> None:
-    found = identity.identify([gpu('/a', '1'), gpu('/b', '2'),
-                           Device('/c', 'nic', serial='1')])
+    found = named(look(gpu('/a', '1'), gpu('/b', '2'),
+                           Device('/c', 'nic', serial='1')))
     assert ids(found) == ['gpu-1', 'gpu-2', 'nic-1']
 
 
 def test_a_shared_serial_needs_the_place() -> None:
-    found = identity.identify([
+    found = named(look(
         gpu('/a', '1653125034241', 'GPU_0'),
-        gpu('/b', '1653125034241', 'GPU_1'), gpu('/c', '7', 'GPU_2')])
+        gpu('/b', '1653125034241', 'GPU_1'), gpu('/c', '7', 'GPU_2')))
     assert ids(found) == ['gpu-1653125034241@GPU_0',
                           'gpu-1653125034241@GPU_1', 'gpu-7']
 
 
 def test_eight_gpus_with_a_serial_of_zeros() -> None:
-    found = identity.identify([gpu(f'/{i}', '000000', f'GPU SXM {i}')
-                           for i in range(8)])
+    found = named(look(*(gpu(f'/{i}', '000000', f'GPU SXM {i}')
+                         for i in range(8))))
     assert ids(found) == [f'gpu@GPU-SXM-{i}' for i in range(8)]
 
 
 def test_address_and_uri_are_the_last_resorts() -> None:
-    found = identity.identify([
+    found = named(look(
         gpu('a', address='0000:17:00.0'),
         gpu('b', uri='/redfish/v1/Systems/1/Processors/GPU0'),
-        gpu('c', uri='/redfish/v1/Systems/1/Processors/GPU0'), gpu('d')])
+        gpu('c', uri='/redfish/v1/Systems/1/Processors/GPU0'), gpu('d')))
     assert ids(found) == ['gpu@0000:17:00.0', 'gpu@Processors/GPU0',
                           'gpu', 'gpu/2']
 
 
 def test_parents_and_targets_follow() -> None:
-    inventory = identity.identified(look(
+    inventory = named(look(
         Device('/board', 'baseboard', serial='B1'),
         gpu('/gpu', 'G1', parent='/board'),
         busy=(Busy('task', '/t/1', targets=(('/gpu', 'gpu'),
@@ -109,7 +124,7 @@ _DEVICE = st.builds(
 
 @given(st.lists(_DEVICE, max_size=8, unique_by=lambda d: d.id))
 def test_ids_are_unique_short_and_plain(devices: list[Device]) -> None:
-    found = ids(identity.identify(devices))
+    found = ids(named(look(*devices)))
     assert len(set(found)) == len(devices)
     for ident in found:
         assert re.fullmatch('[A-Za-z0-9._:/@-]+', ident)
@@ -120,19 +135,19 @@ def test_ids_are_unique_short_and_plain(devices: list[Device]) -> None:
        st.randoms())
 def test_a_second_look_in_any_order_gives_the_same_ids(
         devices: list[Device], random: Any) -> None:
-    first = identity.identified(look(*devices))
+    first = named(look(*devices))
     known = identity.identities(first)
     told = [d for d in first.devices
             if sum(known[d.id] == v for v in known.values()) == 1
             and any(known[d.id][1:])]
-    again = list(first.devices)
-    random.shuffle(again)
+    shuffled = list(first.devices)
+    random.shuffle(shuffled)
     # Without a location the address stands in for it; with one it may
     # change.
     moved = [dataclasses.replace(
         d, uri='/elsewhere', address=None if d.location else d.address)
-        for d in again]
-    second = identity.rejoin(identity.identified(look(*moved)), known)
+        for d in shuffled]
+    second = again(named(look(*moved)), known)
     assert len(set(ids(second))) == len(devices)
     for dev in told:
         now = second.device(dev.id)
@@ -141,9 +156,8 @@ def test_a_second_look_in_any_order_gives_the_same_ids(
 
 
 def test_rejoin_finds_a_device_that_moved() -> None:
-    known = identity.identities(
-        identity.identified(look(gpu('/a', '1', 'Slot 1'))))
-    later = identity.rejoin(identity.identified(look(
+    known = identity.identities(named(look(gpu('/a', '1', 'Slot 1'))))
+    later = again(named(look(
         gpu('/x', '2', 'Slot 1'), gpu('/y', '1', 'Slot 2'))), known)
     assert [(d.id, d.location) for d in later.devices] == [
         ('gpu-2', 'Slot 1'), ('gpu-1', 'Slot 2')]
@@ -151,39 +165,39 @@ def test_rejoin_finds_a_device_that_moved() -> None:
 
 def test_a_replaced_device_is_another_one() -> None:
     known = {'gpu-1': ('gpu', '1', 'Slot 1')}
-    later = identity.rejoin(
-        identity.identified(look(gpu('/x', '2', 'Slot 1'))), known)
+    later = again(named(look(gpu('/x', '2', 'Slot 1'))),
+                        known)
     assert ids(later) == ['gpu-2']
 
 
 def test_one_of_two_with_a_shared_serial_vanishes() -> None:
-    first = identity.identified(look(gpu('/0', 'S', 'GPU_0'),
+    first = named(look(gpu('/0', 'S', 'GPU_0'),
                                  gpu('/1', 'S', 'GPU_1')))
     known = identity.identities(first, ['gpu-S@GPU_1'])
-    alone = identity.rejoin(identity.identified(look(gpu('/0', 'S', 'GPU_0'))),
+    alone = again(named(look(gpu('/0', 'S', 'GPU_0'))),
                         known)
     assert ids(alone) == ['gpu-S']
-    other = identity.rejoin(identity.identified(look(gpu('/1', 'S', 'GPU_1'))),
+    other = again(named(look(gpu('/1', 'S', 'GPU_1'))),
                         known)
     assert ids(other) == ['gpu-S@GPU_1']
 
 
 def test_a_serial_that_is_not_told_now() -> None:
     known = {'gpu-1': ('gpu', '1', 'GPU_0')}
-    later = identity.rejoin(look(gpu('gpu@GPU_0', None, 'GPU_0')), known)
+    later = again(look(gpu('gpu@GPU_0', None, 'GPU_0')), known)
     assert ids(later) == ['gpu-1']
 
 
 def test_rejoin_never_goes_by_uri_alone() -> None:
     known = {'gpu@Processors/GPU0': ('gpu', None, None)}
-    later = identity.rejoin(look(gpu('gpu-9', '9', uri='/Processors/GPU0')),
+    later = again(look(gpu('gpu-9', '9', uri='/Processors/GPU0')),
                         known)
     assert ids(later) == ['gpu-9']
 
 
 def test_rejoined_ids_do_not_collide() -> None:
     known = {'gpu-1': ('gpu', 'A', None)}
-    later = identity.rejoin(look(gpu('gpu-1', '1', 'GPU_1'), gpu('x', 'A')),
+    later = again(look(gpu('gpu-1', '1', 'GPU_1'), gpu('x', 'A')),
                         known)
     assert len(set(ids(later))) == 2
     assert later.devices[1].id == 'gpu-1'
@@ -191,7 +205,7 @@ def test_rejoined_ids_do_not_collide() -> None:
 
 def test_rejoin_renames_parents_and_targets() -> None:
     known = {'baseboard-old': ('baseboard', 'B', None)}
-    later = identity.rejoin(look(
+    later = again(look(
         Device('baseboard-B', 'baseboard', serial='B'),
         gpu('gpu-1', '1', parent='baseboard-B'),
         busy=(Busy('task', 't', targets=(('baseboard-B', 'bmc'),)),)),
@@ -216,9 +230,7 @@ def test_a_mark_tells_a_device_from_another_one(
         other: dict[str, Any], same: bool) -> None:
     """A board's serial number is shared: then the place decides."""
     one = Device('a', 'gpu', serial='1', location='slot-1')
-    marks = (
-        identity.mark(one),
-        identity.mark(dataclasses.replace(one, **other)),
-    )
-    assert identity.same_mark(*marks) is same
-    assert identity.same_mark(*reversed(marks)) is same
+    marks = (device_marks.mark(one),
+             device_marks.mark(dataclasses.replace(one, **other)))
+    assert device_marks.same_mark(*marks) is same
+    assert device_marks.same_mark(*reversed(marks)) is same

@@ -19,6 +19,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironic_accel.model import device_marks
+from ironic_accel.model import identity
+from ironic_accel.model import unite
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -29,12 +32,19 @@ from ironic_accel.model.device import Link
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.device import Warned
-from ironic_accel.model import identity
-from ironic_accel.model.merge import merge
+from ironic_accel.model.identity import Source
+
+def identified(inventory: Inventory) -> Inventory:
+    (out,) = identity.identify((Source(inventory),))
+    return out
+
+
+def merge(*inventories: Inventory) -> Inventory:
+    return unite.inventory(Source(i, stable=True) for i in inventories)
 
 
 def look(*devices: Device, **more: Any) -> Inventory:
-    return identity.identified(Inventory(
+    return identified(Inventory(
         **{'system': '1', 'host': 'on', 'complete': True,
            'devices': devices, **more}))
 
@@ -97,8 +107,9 @@ def test_two_gpus_with_one_board_serial_stay_two() -> None:
     theirs = look(Device('0', 'gpu', serial='S', address='0000:17:00.0'),
                   Device('1', 'gpu', serial='S', address='0000:18:00.0'))
     both = merge(ours, theirs)
-    assert len(both.devices) == 4
-    assert len({d.id for d in both.devices}) == 4
+    assert [d.address for d in both.devices] == [None, None]
+    assert len({d.id for d in both.devices}) == 2
+    assert len(both.warnings) == 2 and both.uncounted == ()
 
 
 def test_two_gpus_with_one_board_serial_join_by_address() -> None:
@@ -119,7 +130,9 @@ def test_one_of_two_seen_by_one_way_only_does_not_guess() -> None:
     ours = look(Device('/0', 'gpu', serial='S', location='GPU_0'),
                 Device('/1', 'gpu', serial='S', location='GPU_1'))
     theirs = look(Device('1', 'gpu', serial='S', address='0000:18:00.0'))
-    assert len(merge(ours, theirs).devices) == 3
+    both = merge(ours, theirs)
+    assert [d.address for d in both.devices] == [None, None]
+    assert both.uncounted == ('gpu',)
 
 
 def test_location_joins_unless_the_serials_differ() -> None:
@@ -161,13 +174,17 @@ def test_no_device_is_lost_or_made_up(a: list[Device],
                                       b: list[Device]) -> None:
     both = merge(look(*a), look(*b))
     count = len(both.devices)
-    assert max(len(a), len(b)) <= count <= len(a) + len(b)
+    assert max(len(a), len(b)) <= count + len(both.warnings)
+    assert len(a) <= count <= len(a) + len(b)
     assert len({d.id for d in both.devices}) == count
     assert [d.id for d in both.devices[:len(a)]] == [
         d.id for d in look(*a).devices]
-    serials = {identity.clean_serial(d.serial) for d in (*a, *b)}
-    assert {identity.clean_serial(d.serial) for d in both.devices} - {
-        None} == serials - {None}
+    serials = {device_marks.clean_serial(d.serial) for d in (*a, *b)}
+    left_out = {w.uri for w in both.warnings}
+    lost = serials - {device_marks.clean_serial(d.serial)
+                      for d in both.devices} - {None}
+    assert lost <= {device_marks.clean_serial(d.serial)
+                    for d in look(*b).devices if d.id in left_out}
 
 
 @given(_LOOK)
@@ -176,7 +193,7 @@ def test_merging_a_look_with_itself_changes_no_device_with_a_serial(
     first = look(*a)
     both = merge(first, first)
     known = identity.identities(first)
-    alone = [d for d in first.devices if identity.clean_serial(d.serial)
+    alone = [d for d in first.devices if device_marks.clean_serial(d.serial)
              and sum(v[:2] == known[d.id][:2] for v in known.values()) == 1
              and d.kind == 'gpu']
     for dev in alone:

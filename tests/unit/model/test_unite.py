@@ -26,16 +26,32 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model import identity
-from ironic_accel.model.merge import merge
+from ironic_accel.model.identity import Known
+from ironic_accel.model.identity import Source
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import serialization
 from ironic_accel.model import traits
+from ironic_accel.model import unite
 from tests.unit.model.test_planner import plan
 from tests.unit.model.test_planner import profile
 
 CATALOG = catalog_mod.load()
+
+
+def identified(inventory: Inventory) -> Inventory:
+    (out,) = identity.identify((Source(inventory),))
+    return out
+
+
+def merge(*inventories: Inventory) -> Inventory:
+    return unite.inventory(Source(i, stable=True) for i in inventories)
+
+
+def again(inventory: Inventory, known: Known) -> Inventory:
+    (out,) = identity.identify((Source(inventory, stable=True),), known)
+    return out
 
 
 def gpu(serial: str | None = 'S1', **more: Any) -> Device:
@@ -46,7 +62,7 @@ def gpu(serial: str | None = 'S1', **more: Any) -> Device:
 
 def outside(*devices: Device, unread: tuple[Unread, ...] = ()) -> Inventory:
     """As a BMC shows them: with URIs."""
-    return identity.identified(Inventory(
+    return identified(Inventory(
         's', 'on', True, seen_via=('redfish',), unread=unread,
         devices=tuple(dataclasses.replace(
             d, id=f'/G/{n}', uri=f'/G/{n}',
@@ -59,7 +75,7 @@ def outside(*devices: Device, unread: tuple[Unread, ...] = ()) -> Inventory:
 
 def inside(*devices: Device, unread: tuple[Unread, ...] = ()) -> Inventory:
     """As an agent sees them."""
-    return identity.identified(Inventory(
+    return identified(Inventory(
         's', 'on', True, seen_via=('agent',), unread=unread,
         devices=tuple(dataclasses.replace(d, id=f'n{n}')
                       for n, d in enumerate(devices))))
@@ -79,13 +95,12 @@ def one(look: Inventory) -> Device:
     ('OK', 'Odd', 'Odd'), (None, None, None)])
 def test_of_two_healths_the_worse_holds(
         bmc: str | None, tool: str | None, joined: str | None) -> None:
-    for join_by in (merge, carry_over.joined):
-        whole = join_by(outside(gpu(health=bmc)), inside(gpu(health=tool)))
-        assert one(whole).health == joined
+    whole = merge(outside(gpu(health=bmc)), inside(gpu(health=tool)))
+    assert one(whole).health == joined
 
 
 def test_a_gpu_that_the_driver_has_lost_is_not_one_of_eight() -> None:
-    seen = carry_over.joined(
+    seen = merge(
         outside(*(gpu(f'S{n}', health='OK') for n in range(8))),
         inside(*(gpu(f'S{n}', health='Critical' if n == 4 else 'OK')
                  for n in range(8))))
@@ -163,7 +178,7 @@ def test_what_was_stored_earlier_is_no_witness_against_what_is_seen() -> None:
 def test_a_look_by_the_bmc_does_not_heal_what_the_driver_found(
         now: str | None, joined: str) -> None:
     """Which way said it is kept; only that way takes it back."""
-    whole = carry_over.joined(outside(gpu(health='OK')),
+    whole = merge(outside(gpu(health='OK')),
                          inside(gpu(health='Critical')))
     assert one(whole).told == ('redfish: OK', 'agent: Critical')
     stored = serialization.inventory_from_dict(
@@ -229,10 +244,10 @@ def test_a_device_that_loses_its_serial_keeps_its_name(
     """infoROM trouble: the same card at the same address is the same."""
     first = inside(gpu(address='0000:48:00.0', location=location))
     now = inside(gpu(None, address='0000:48:00.0', location=location))
-    again = identity.rejoin(now, identity.identities(first))
-    assert [d.id for d in again.devices] == ['gpu-S1']
+    later = again(now, identity.identities(first))
+    assert [d.id for d in later.devices] == ['gpu-S1']
     other = inside(gpu('S2', address='0000:48:00.0', location=location))
-    assert [d.id for d in identity.rejoin(
+    assert [d.id for d in again(
         other, identity.identities(first)).devices] == ['gpu-S2']
     bmc = outside(gpu(address='0000:48:00.0', location=location))
-    assert len(carry_over.joined(bmc, now).devices) == 1
+    assert len(merge(bmc, now).devices) == 1

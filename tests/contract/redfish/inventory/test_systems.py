@@ -23,7 +23,6 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Ticket
-from ironic_accel.model.carry_over import joined
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
 from ironic_accel.model.errors import Rejected
@@ -33,6 +32,7 @@ from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
+from ironic_accel.model import unite
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import Settings
@@ -234,7 +234,7 @@ def test_a_dpu_is_seen_by_its_host_and_by_itself(
     parent = rig('pcie-a100')
     child = rig('bluefield-3')
     own = child.again(name='redfish-dpu')
-    told = joined(parent.backend.observe(), own.observe())
+    told = unite.inventory((*parent.backend.sources(), *own.sources()))
     dpu = look.one(told, 'dpu')
     assert look.mode(dpu, 'mode').current == 'dpu'
     outer, = parent.backend.ways(told)

@@ -115,7 +115,7 @@ def task(make_node: Make, acquire: Make, context: Any,
 def bmc() -> Iterator[mock.Mock]:
     """The node's BMC: it does not answer, unless a test lets it."""
     made = mock.create_autospec(Backend, instance=True)
-    made.observe.side_effect = Unreachable('no route to the BMC')
+    made.sources.side_effect = Unreachable('no route to the BMC')
     made.ways.return_value = ()
     for name in ('start', 'poll', 'commit'):
         getattr(made, name).side_effect = AssertionError(name)
@@ -302,8 +302,8 @@ def test_a_look_from_outside_says_nothing_of_inside_after_a_tenant(
     run(task, sent)
     inventory_store.tenant_gone(task.node)
     now.return_value = NOW + 10
-    bmc.observe.side_effect = None
-    bmc.observe.return_value = _bmc_view()
+    bmc.sources.side_effect = None
+    bmc.sources.return_value = sample.sources(_bmc_view())
     run(task, {})
     known = inventory_store.load(task)
     assert known is not None
@@ -318,8 +318,8 @@ def test_a_look_from_outside_says_nothing_of_inside_after_a_tenant(
 
 def test_what_the_bmc_sees_besides_is_joined(
         task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
-    bmc.observe.side_effect = None
-    bmc.observe.return_value = _bmc_view()
+    bmc.sources.side_effect = None
+    bmc.sources.return_value = sample.sources(_bmc_view())
     run(task, sent)
     found = published(task)
     assert 'CUSTOM_ACCEL_GPU_X1' in found['traits']
@@ -348,8 +348,8 @@ def test_a_bmc_that_is_away_leaves_what_it_showed_last(
 
 def test_redfish_inspection_looks_at_the_bmc(
         task: Any, bmc: mock.Mock) -> None:
-    bmc.observe.side_effect = None
-    bmc.observe.return_value = sample.box()
+    bmc.sources.side_effect = None
+    bmc.sources.return_value = sample.sources(sample.box())
     held = task.node.properties
     stored = run(task, {})
     # ironic/drivers/modules/redfish/inspect.py ends with just this.
@@ -369,8 +369,8 @@ def test_an_inspection_asks_the_bmc_for_the_pushes_of_the_profiles(
     data = sample.profile_data('pushed', allow=['burn_at_deploy'])
     data['images']['bundle']['push'] = {'style': 'hgx'}
     profiles.joinpath('pushed.yaml').write_text(sample.yaml_of(data))
-    bmc.observe.side_effect = None
-    bmc.observe.return_value = sample.box()
+    bmc.sources.side_effect = None
+    bmc.sources.return_value = sample.sources(sample.box())
     bmc.ways.side_effect = lambda seen, pushes=(): (
         (sample.way(seen),) if [p.style for p in pushes] == ['hgx'] else ())
     run(task, {})
@@ -382,8 +382,8 @@ def test_an_inspection_asks_the_bmc_for_the_pushes_of_the_profiles(
     ({'complete': False}, 'the BMC does not show everything yet')])
 def test_half_a_look_publishes_nothing(
         task: Any, bmc: mock.Mock, change: dict[str, Any], why: str) -> None:
-    bmc.observe.side_effect = None
-    bmc.observe.return_value = sample.box(**change)
+    bmc.sources.side_effect = None
+    bmc.sources.return_value = sample.sources(sample.box(**change))
     stored = run(task, {})
     assert published(task)['traits'] == [FOREIGN]
     assert 'accelerators' not in stored
@@ -457,8 +457,8 @@ def test_a_site_profile_is_seen_to_hold(
     (profiles / 'p.yaml').write_text(sample.yaml_of(
         sample.mode_profile('ecc-off', ecc='disabled')))
     profiles_module.site_profiles()
-    bmc.observe.side_effect = None
-    bmc.observe.return_value = sample.box()
+    bmc.sources.side_effect = None
+    bmc.sources.return_value = sample.sources(sample.box())
     bmc.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
     run(task, {})
     assert {'CUSTOM_ACCEL_IS_ECC_OFF', 'CUSTOM_ACCEL_CAN_ECC_OFF'} <= set(

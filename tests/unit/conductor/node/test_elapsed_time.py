@@ -40,6 +40,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import loader
 from tests.unit.conductor.operation import test_runner
+from tests.unit.conductor import sample
 from tests.unit.conductor.stage import Make
 from tests.unit.conductor.stage import site_profile
 from tests.unit.conductor.stage import Stage
@@ -311,13 +312,14 @@ def test_a_clock_that_jumps_ends_no_guard(
 
 def forget_tasks(stage: Stage) -> Any:
     """The BMC forgets its tasks: nothing is told of them any more."""
-    real = stage.box.observe
+    real = stage.box.sources
 
-    def observe() -> Any:
-        return dataclasses.replace(real(), busy=())
+    def sources() -> Any:
+        return sample.sources(
+            dataclasses.replace(real()[0].inventory, busy=()))
 
     return mock.patch.multiple(
-        stage.box, observe=observe, poll=lambda _ticket: ports.Unknown(
+        stage.box, sources=sources, poll=lambda _ticket: ports.Unknown(
             'no such task', hidden=True))
 
 
@@ -362,7 +364,7 @@ def test_a_bmc_that_falls_silent_is_given_as_long(
     gone = Unreachable('no route to the BMC')
     # The last that was heard of it is that it runs: so it is not given up.
     with mock.patch.multiple(stage.box, poll=mock.Mock(side_effect=gone),
-                             observe=mock.Mock(side_effect=gone)):
+                             sources=mock.Mock(side_effect=gone)):
         while stage.tick() is not None:
             refused(stage, acquire)
     assert flash_guard.stands(stage.node) is None
@@ -382,10 +384,10 @@ def test_one_idle_look_is_not_enough(stage: Stage, acquire: Make) -> None:
         job.ends = stage.box.now
     assert stage.tick() is not None
     refused(stage, acquire)
-    real = stage.box.observe
+    real = stage.box.sources
     copying = Busy('copy', 'background copy')
-    with mock.patch.object(stage.box, 'observe', lambda: dataclasses.replace(
-            real(), busy=(copying,))):
+    with mock.patch.object(stage.box, 'sources', lambda: sample.sources(
+            dataclasses.replace(real()[0].inventory, busy=(copying,)))):
         for _ in range(6):
             assert stage.tick() is not None
             refused(stage, acquire)

@@ -148,7 +148,7 @@ def cloud(make_node: Make, acquire: Make, context: Any,
     backend = mock.create_autospec(Backend, instance=True)
     seen = sample.box(*(sample.with_mode(sample.gpu(n), 'ecc', 'enabled')
                         for n in range(2)))
-    backend.observe.return_value = seen
+    backend.sources.return_value = sample.sources(seen)
     backend.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
     with clocks.told(lambda: made.now), \
         mock.patch.object(bmc_session, 'backend', autospec=True,

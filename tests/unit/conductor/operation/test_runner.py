@@ -197,7 +197,7 @@ def test_a_conductor_may_die_after_any_save(
 
 def test_a_bmc_that_is_away_is_waited_for(stage: Stage) -> None:
     stage.begin(profile='h100-new')
-    with mock.patch.object(stage.box, 'observe', autospec=True,
+    with mock.patch.object(stage.box, 'sources', autospec=True,
                            side_effect=Unreachable('no answer')):
         for _ in range(3):
             current = stage.tick()
@@ -219,7 +219,7 @@ def test_no_session_in_a_row_of_looks_fails(stage: Stage) -> None:
 def test_an_unknown_exception_ends_it_and_tells_no_secrets(
         stage: Stage) -> None:
     stage.begin(profile='h100-new')
-    with mock.patch.object(stage.box, 'observe', autospec=True,
+    with mock.patch.object(stage.box, 'sources', autospec=True,
                            side_effect=KeyError('s3cret')):
         told = stage.run(2)
     assert told['outcome'] == 'failed'

@@ -25,12 +25,14 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.converge import ports
+from ironic_accel.model.identity import Source
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import record as record_mod
 from tests.unit.conductor.node.test_elapsed_time import burning
 from tests.unit.conductor.node.test_elapsed_time import failed
 from tests.unit.conductor.node.test_elapsed_time import refused
 from tests.unit.conductor.operation import test_runner
+from tests.unit.conductor import sample
 from tests.unit.conductor.stage import Make
 from tests.unit.conductor.stage import site_profile
 from tests.unit.conductor.stage import Stage
@@ -68,15 +70,16 @@ def test_a_write_of_which_nobody_tells_keeps_its_guard(
     failed(stage)
     if trouble == 'reset':
         _begun_by_a_reset(stage)
-    real = stage.box.observe
+    real = stage.box.sources
 
-    def observe() -> Any:
-        seen = dataclasses.replace(real(), busy=())
-        return _held(seen) if trouble == 'held' else seen
+    def sources() -> Any:
+        seen = dataclasses.replace(real()[0].inventory, busy=())
+        return (Source(_held(seen) if trouble == 'held' else seen,
+                       stable=True),)
 
     begun = stage.info[flash_guard.KEY]['since']
     with mock.patch.multiple(
-            stage.box, observe=observe, poll=lambda _ticket: ports.Unknown(
+            stage.box, sources=sources, poll=lambda _ticket: ports.Unknown(
                 'no such task', hidden=True)):
         assert stage.tick() is not None
         current = operation.load(stage.node)
@@ -104,10 +107,10 @@ def test_an_upload_that_is_not_started_is_left_alone(stage: Stage) -> None:
         sent.append(ticket)
         return ports.Continues({**ticket, ports.GO: True})
 
-    real = stage.box.observe
+    real = stage.box.sources
     with mock.patch.multiple(
-            stage.box, poll=poll, observe=lambda: dataclasses.replace(
-                real(), busy=())):
+            stage.box, poll=poll, sources=lambda: sample.sources(
+                dataclasses.replace(real()[0].inventory, busy=()))):
         while stage.tick() is not None:
             pass
     assert flash_guard.stands(stage.node) is None

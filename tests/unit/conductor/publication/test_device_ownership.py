@@ -93,7 +93,7 @@ class World:
         """The way to the box of a node."""
         made = mock.create_autospec(Backend, instance=True)
         seen = self.inside[node.uuid]
-        made.observe.return_value = seen
+        made.sources.return_value = sample.sources(seen)
         made.ways.return_value = (sample.way(seen),)
         return made
 

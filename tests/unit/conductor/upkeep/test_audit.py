@@ -46,6 +46,7 @@ from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model.identity import Source
 from ironic_accel.model.reading_status import Unread
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
@@ -91,15 +92,15 @@ class World:
         """What stands for a node's BMC; looking is all that is asked."""
         made = mock.create_autospec(Backend, instance=True)
 
-        def observe() -> Inventory:
+        def sources() -> tuple[Source, ...]:
             self.asked.append(node.uuid)
             self.while_asked()
             found = self.boxes[node.uuid]
             if isinstance(found, Exception):
                 raise found
-            return found
+            return (Source(found, stable=True),)
 
-        made.observe.side_effect = observe
+        made.sources.side_effect = sources
         made.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
         for name in ('start', 'poll', 'commit'):
             getattr(made, name).side_effect = AssertionError(name)

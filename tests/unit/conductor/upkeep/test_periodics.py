@@ -163,7 +163,7 @@ def verify(acquire: Make, node: Any, backend: Any) -> dict[str, Any]:
 
 def seeing(inventory: Any) -> dict[str, Any]:
     backend = mock.create_autospec(Backend, instance=True)
-    backend.observe.return_value = inventory
+    backend.sources.return_value = sample.sources(inventory)
     backend.ways.return_value = (sample.way(inventory),)
     return {'return_value': backend}
 
@@ -249,7 +249,7 @@ def test_verify_waits_for_no_slow_bmc(
         make_node: Make, acquire: Make) -> None:
     release = threading.Event()
     backend = mock.create_autospec(Backend, instance=True)
-    backend.observe.side_effect = lambda: release.wait(30)
+    backend.sources.side_effect = lambda: release.wait(30)
     CONF.set_override('verify_timeout', 1, group='accelerator')
     try:
         told = verify(acquire, make_node(), {'return_value': backend})

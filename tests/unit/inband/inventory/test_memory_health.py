@@ -27,6 +27,7 @@ from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import identity
+from ironic_accel.model.identity import Source
 from ironic_accel_emulator.inside import nvml
 from ironic_accel_emulator.inside.tools.state import State
 from ironic_accel_emulator.inside.tree import Tree
@@ -94,7 +95,8 @@ def test_after_a_reboot_it_is_the_same_place_and_not_proved(
     (gpu,) = after.devices
     assert (gpu.id, gpu.serial) == (f'gpu@{h200.AT}', None)
     assert gpu.is_unread('identity') and gpu.is_unread('health')
-    joined = identity.rejoin(after, identity.identities(before))
+    (joined,) = identity.identify((Source(after, stable=True),),
+                                  identity.identities(before))
     assert [d.id for d in joined.devices] == [GPU]
     assert carry_over.missing(joined, before) == ()
     assert joined.devices[0].is_unread('firmware:gpu')
