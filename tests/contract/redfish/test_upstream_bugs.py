@@ -79,7 +79,7 @@ COVERED = {
     'the power sync cuts in': [
         'unit/conductor/node/test_flash_guard.py::'
         'test_the_recorded_power_state_is_given',
-        'lab/test_guard.py::'
+        'functional/test_guard.py::'
         'test_the_power_sync_does_no_harm_while_an_instance_is_served'],
     'a wait begins anew after 24 hours': [
         'contract/redfish/test_upstream_bugs.py::'
