@@ -89,8 +89,8 @@ def _measure(context: Any, nodes: list[str]) -> None:
               f'{each * len(nodes):.0f} s for all {len(nodes)}')
     _time('telling of the site profiles', lambda: profile_agreement.announce(
         manager, context, audit_periodics.Truth))
-    _time('finding what the others told', lambda: queries.with_keys(
-        ['accel_site']))
+    _time('finding what the others told', lambda: queries.with_key(
+        'accel_site'))
 
 
 def _time(what: str, work: Any) -> None:

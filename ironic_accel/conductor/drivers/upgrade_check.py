@@ -173,7 +173,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def _nodes(key: str) -> list[Any]:
-    return queries.with_keys([key], ('provision_state',))
+    return queries.with_key(key, ('provision_state',))
 
 
 def _some(found: list[str]) -> str:

@@ -33,13 +33,12 @@ from ironic_accel.conductor.drivers.passthru import Passthru
 from ironic_accel.conductor.drivers.steps import Steps
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.operation.first_boot import FirstBoot
-from ironic_accel.conductor.publication.properties import Properties
 from ironic_accel.conductor.upkeep.audit_periodics import Truth
 from ironic_accel.conductor.upkeep.periodics import Loop
 
 
-class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot, Loop, Truth,
-                  Properties):
+class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot, Loop,
+                  Truth):
     """What every vendor interface of ours has besides the one it replaces."""
 
     def __init__(self) -> None:

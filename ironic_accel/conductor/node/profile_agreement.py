@@ -225,7 +225,7 @@ def _online() -> set[str]:
 
 def _beacons() -> list[Beacon]:
     found = []
-    for row in queries.with_keys([KEY]):
+    for row in queries.with_key(KEY):
         raw = (row.driver_internal_info or {}).get(KEY)
         if not raw:
             continue

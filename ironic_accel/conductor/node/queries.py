@@ -34,6 +34,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import datetime
 from typing import Any
 
 import sqlalchemy
@@ -105,47 +106,52 @@ def behind_bmc(addresses: Collection[str]) -> list[OtherNode]:
                       if bmc_address.of(row) in addresses).values())
 
 
-def with_keys(keys: Collection[str], columns: Collection[str] = (), *,
-              unreserved: bool = False, provision_states: Collection[str] = (),
-              vendor_step: bool = False) -> list[Any]:
-    """The nodes whose internal info has any of some keys, oldest first.
+def with_key(key: str, columns: Collection[str] = (), *,
+             unreserved: bool = False,
+             provision_states: Collection[str] = ()) -> list[Any]:
+    """The nodes whose internal info has a key, oldest first.
 
     :param columns: what to read besides ``uuid`` and
         ``driver_internal_info``.
     :param unreserved: leave out those that somebody holds.
     :param provision_states: leave out those in any other state.
-    :param vendor_step: have those that are in a step of the vendor
-        interface, too.
-    """
-    table = _nodes()
-    wanted = [_has_text(table.c.driver_internal_info, f'"{k}"') for k in keys]
-    steps = ('clean_step', 'deploy_step', 'service_step')
-    if vendor_step:
-        wanted += [_has_text(table.c[step], '"vendor"') for step in steps]
-    where = [sqlalchemy.or_(*wanted)]
-    if unreserved:
-        where.append(table.c.reservation.is_(None))
-    if provision_states:
-        where.append(table.c.provision_state.in_(provision_states))
-    names = {'uuid', 'driver_internal_info', *columns,
-             *(steps if vendor_step else ())}
-    return [
-        row for row in _select([table.c[n] for n in sorted(names)], *where)
-        if not set(keys).isdisjoint(row.driver_internal_info or ())
-        or (vendor_step and any(getattr(row, step) for step in steps))]
-
-
-def with_device(keys: Collection[str], columns: Collection[str]) -> list[Any]:
-    """The nodes that may claim any of some devices, oldest first.
-
-    :param keys: digests of the devices; they may stand elsewhere.
-    :param columns: what to read besides ``uuid`` and
-        ``driver_internal_info``.
     """
     table = _nodes()
     names = {'uuid', 'driver_internal_info', *columns}
-    return _select([table.c[n] for n in sorted(names)], sqlalchemy.or_(*(
-        _has_text(table.c.driver_internal_info, key) for key in keys)))
+    return [row for row in _select(
+        [table.c[n] for n in sorted(names)],
+        *_restricted(unreserved, provision_states),
+        sqlalchemy.type_coerce(
+            table.c.driver_internal_info, sqlalchemy.Text).contains(
+                f'"{key}"', autoescape=True))
+        if key in (row.driver_internal_info or ())]
+
+
+def changed_at(*, unreserved: bool = False,
+               provision_states: Collection[str] = ()
+               ) -> dict[int, datetime.datetime | None]:
+    """When each node changed last, or was made, by its id.
+
+    See ``node_cache``.
+
+    :param unreserved: leave out those that somebody holds.
+    :param provision_states: leave out those in any other state.
+    """
+    table = _nodes()
+    return {row.id: row.updated_at or row.created_at for row in _select(
+        [table.c.id, table.c.updated_at, table.c.created_at],
+        *_restricted(unreserved, provision_states))}
+
+
+def by_id(ids: Collection[int], columns: Collection[str]) -> list[Any]:
+    """Some columns of nodes, by their ids; oldest first.
+
+    :param columns: what to read besides ``id``.
+    """
+    table = _nodes()
+    names = {'id', *columns}
+    return [row for part in _chunks(sorted(ids)) for row in _select(
+        [table.c[n] for n in sorted(names)], table.c.id.in_(part))]
 
 
 def served(manager: Any, uuids: Iterable[str] | None = None,
@@ -189,10 +195,7 @@ def overwritten(node: Any) -> Kept | None:
 def all_overwritten() -> set[str]:
     """The uuids of the nodes that somebody wrote over."""
     kept = _guard_copies()
-    table = _nodes()
-    found = [row for part in _chunks(sorted(kept)) for row in _select(
-        [table.c.id, table.c.uuid, table.c.driver_internal_info],
-        table.c.id.in_(part))]
+    found = by_id(kept, ('uuid', 'driver_internal_info'))
     return {row.uuid for row in found if guard_copy.is_newer(
         kept[row.id], row.driver_internal_info)}
 
@@ -247,9 +250,13 @@ def _nodes() -> Any:
     return models.Node.__table__
 
 
-def _has_text(column: Any, text: str) -> Any:
-    return sqlalchemy.type_coerce(column, sqlalchemy.Text).contains(
-        text, autoescape=True)
+def _restricted(unreserved: bool, provision_states: Collection[str]
+                ) -> list[Any]:
+    table = _nodes()
+    found = [table.c.reservation.is_(None)] if unreserved else []
+    if provision_states:
+        found.append(table.c.provision_state.in_(provision_states))
+    return found
 
 
 def _select(columns: list[Any], *conditions: Any) -> list[Any]:

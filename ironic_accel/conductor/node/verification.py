@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
+import math
 from typing import Any
 
 from ironic.common import states
@@ -102,6 +103,16 @@ def too_old(at: float, now: float) -> bool:
     """
     oldest = CONF.accelerator.proof_max_age
     return bool(oldest) and not -AHEAD <= now - at <= oldest
+
+
+def holds_until(node: Any) -> float:
+    """When the first proof of a node gets too old (epoch seconds).
+
+    Infinite without a proof, and where proofs do not age.
+    """
+    oldest = CONF.accelerator.proof_max_age
+    return min((proof['at'] + oldest for proof in of(node).values()),
+               default=math.inf) if oldest else math.inf
 
 
 def void(node: Any, profiles: Mapping[str, Profile],

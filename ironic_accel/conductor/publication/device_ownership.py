@@ -39,6 +39,7 @@ from oslo_log import log
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import bmc_address
+from ironic_accel.conductor.node.node_cache import NodeCache
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.model.device import Device
@@ -61,6 +62,10 @@ _COLUMNS = ('uuid', 'provision_state', 'maintenance', 'reservation',
             'parent_node', 'driver_info')
 _SHORTEST = 6
 _PLACEHOLDERS = frozenset({'0123456789', '1234567890', '123456789'})
+
+
+#: What each node claims.
+_claims: NodeCache[frozenset[str]] = NodeCache()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -205,7 +210,7 @@ def obstacle(row: Any) -> str | None:
 
 def waiting() -> list[Any]:
     """The nodes that wait for others: one query, mostly without a row."""
-    return [r for r in queries.with_keys([WAITS_KEY], _COLUMNS)
+    return [r for r in queries.with_key(WAITS_KEY, _COLUMNS)
             if waits_of(r)]
 
 
@@ -223,7 +228,7 @@ def _holders(task: Any, seen: Inventory,
     scope = CONF.accelerator.claim_scope
     if not keys or scope == 'none':
         return {}
-    others = [r for r in queries.with_device(keys, _COLUMNS)
+    others = [r for r in _claiming(keys)
               if not _same_host(task.node, seen, r)
               and (scope == 'all' or _same_bmc(task.node, r))]
     found = {}
@@ -238,6 +243,22 @@ def _holders(task: Any, seen: Inventory,
         elif having:
             found[key] = having[0]
     return found
+
+
+def _claiming(keys: Collection[str]) -> list[Any]:
+    """The nodes that claim any of some devices, oldest first.
+
+    What every node claims is kept in memory: without that, each of N nodes
+    that is new would have all N searched. A claim that somebody makes while
+    this is asked is missed, as it always was: who claims last sees both.
+    """
+    claims = _claims.values(queries.changed_at(), clock.shared(), lambda ids: {
+        row.id: frozenset(_claimed(row)) for row in queries.by_id(
+            ids, ('driver_internal_info',))})
+    wanted = set(keys)
+    return queries.by_id(
+        [i for i, claimed in claims.items() if claimed & wanted],
+        (*_COLUMNS, 'driver_internal_info'))
 
 
 def _same_host(node: Any, seen: Inventory, row: Any) -> bool:

@@ -26,7 +26,6 @@ from typing import Any
 import weakref
 
 from ironic.common import states
-from ironic.conductor import periodics
 from oslo_log import log
 import yaml
 
@@ -157,21 +156,8 @@ def wanted(node: Any) -> bool:
             and node.provision_state not in _INSPECTING)
 
 
-class Properties:
-    """The periodic of every vendor interface of ours."""
-
-    @periodics.node_periodic(
-        purpose='setting the property of accelerators after an inspection',
-        spacing=lambda: CONF.accelerator.void_interval,
-        filters={'reserved': False, 'include_children': True},
-        predicate_extra_fields=['driver_internal_info', 'provision_state'],
-        predicate=wanted)
-    def set_accelerator_property(self, task: Any, manager: Any,
-                                 context: Any) -> None:
-        """Make good what a later hook wrote over."""
-        task.upgrade_lock(retry=False)
-        node = task.node
-        if wanted(node):
-            node.set_property(PROPERTY, node.driver_internal_info[KEY])
-            node.del_driver_internal_info(KEY)
-            saving.save(node)
+def restore(node: Any) -> None:
+    """Make good what a later hook wrote over, and save the node."""
+    node.set_property(PROPERTY, node.driver_internal_info[KEY])
+    node.del_driver_internal_info(KEY)
+    saving.save(node)

@@ -19,6 +19,7 @@ next clean would be taken for the old one, and succeed without running.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ironic.common import async_steps
@@ -26,11 +27,14 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node.node_cache import NodeCache
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import completion
@@ -47,8 +51,50 @@ SETTLED = frozenset({
     states.INSPECTFAIL, states.ADOPTFAIL, states.RESCUE, states.RESCUEFAIL})
 
 
+#: What ``wanted`` looks at.
+_COLUMNS = ('uuid', 'driver_internal_info', 'provision_state',
+            'instance_uuid', *operation.STEP_FIELDS.values())
+
+#: Until when nothing is to be cleared away on a node, as long as the node
+#: does not change.
+_clean: NodeCache[float] = NodeCache()
+
+
+def found(provision_states: Collection[str]) -> list[str]:
+    """The nodes that nobody holds and that have something to clear away.
+
+    :param provision_states: leave out those in any other state.
+    """
+    wanting: list[str] = []
+    now = clock.shared()
+
+    def read(ids: list[int]) -> dict[int, float]:
+        until = {}
+        for row in queries.by_id(ids, _COLUMNS):
+            if wanted(row):
+                wanting.append(row.uuid)
+            else:
+                until[row.id] = verification.holds_until(row)
+        return until
+
+    there = queries.changed_at(
+        unreserved=True, provision_states=provision_states)
+    basis = (profile_agreement.own(), dict(profile_agreement.differing()),
+             CONF.accelerator.proof_max_age)
+    late = [i for i, until in _clean.values(there, now, read, basis).items()
+            if until < now]
+    wanting += [row.uuid for row in queries.by_id(late, _COLUMNS)
+                if wanted(row)]
+    return wanting
+
+
 def wanted(node: Any) -> bool:
-    """Whether there is anything to clear away on a node."""
+    """Whether there is anything to clear away on a node.
+
+    :param node: a node, or a row with ``_COLUMNS``.
+    """
+    if operation.foreign(node) is not None:
+        return False
     info = node.driver_internal_info or {}
     if _stale_operation(node) or _unwatched(node):
         return True

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import threading
 from typing import Any
 
@@ -32,6 +34,7 @@ from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import ownership_followup
 from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.publication import properties
 from ironic_accel.conductor.upkeep import audit
 from ironic_accel.conductor.upkeep import cleanup
 
@@ -44,9 +47,6 @@ WORK_STATES = sorted({str(s) for s in state_machine.machine.states} - {
 #: Every state but available.
 OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
                       - {states.AVAILABLE})
-LITTER_FIELDS = ['driver_internal_info', 'provision_state', 'clean_step',
-                 'deploy_step', 'service_step', 'instance_uuid']
-
 _workers: threading.BoundedSemaphore | None = None
 _workers_lock = threading.Lock()
 
@@ -85,11 +85,6 @@ def due(node: Any) -> bool:
                  or not audit.in_maintenance(node)))
 
 
-def littered(node: Any) -> bool:
-    """Whether there is anything of ours to clear away on a node."""
-    return operation.foreign(node) is None and cleanup.wanted(node)
-
-
 class Loop:
     """The periodics of every vendor interface of ours.
 
@@ -97,30 +92,15 @@ class Loop:
     the database; whatever asks a BMC is done by a worker.
     """
 
-    @periodics.node_periodic(
-        purpose='picking due accelerator operations',
-        spacing=lambda: CONF.accelerator.poll_interval,
-        filters={'reserved': False, 'provision_state_in': WORK_STATES,
-                 'include_children': True},
-        predicate_extra_fields=['driver_internal_info', 'provision_state',
-                                'maintenance', 'fault'],
-        predicate=due)
-    def pick_due_operations(self, task: Any, manager: Any,
-                            context: Any) -> None:
-        """Hand one node to a worker, if one is free."""
-        places = workers()
-        if not places.acquire(blocking=False):
-            raise periodics.Stop()
-        handed = False
-        try:
-            task.upgrade_lock(retry=False)
-            if due(task.node):
-                task.set_spawn_error_hook(lambda _exc: places.release())
-                task.spawn_after(manager._spawn_worker, _work, task, places)
-                handed = True
-        finally:
-            if not handed:
-                places.release()
+    @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
+    def pick_due_operations(self, manager: Any, context: Any) -> None:
+        """Hand nodes to workers, as far as there are free ones."""
+        _visit(self, manager, context, 'picking due accelerator operations',
+               (node.uuid for node in queries.with_key(
+                   operation.KEY, ('provision_state', 'maintenance', 'fault'),
+                   unreserved=True, provision_states=WORK_STATES)
+                if due(node)),
+               lambda task: _hand_over(task, manager))
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
     def look_where_devices_moved(self, manager: Any, context: Any) -> None:
@@ -132,36 +112,90 @@ class Loop:
         """Put back guards and intents that Ironic's core wrote over."""
         mend_lost(manager, context)
 
-    @periodics.node_periodic(
-        purpose='clearing away void proofs where servers may be scheduled',
-        spacing=lambda: CONF.accelerator.void_interval,
-        filters={'reserved': False, 'include_children': True,
-                 'provision_state': states.AVAILABLE},
-        predicate_extra_fields=LITTER_FIELDS, predicate=littered)
-    def clear_available(self, task: Any, manager: Any, context: Any) -> None:
-        """Clear away what an available node still says.
+    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    def clear_available(self, manager: Any, context: Any) -> None:
+        """Clear away what available nodes still say.
 
         A pass of its own: after a change of a profile every node of a cloud
         has something to take back, and here somebody may schedule by it.
         """
-        _clear(task)
+        _visit(self, manager, context,
+               'clearing away void proofs where servers may be scheduled',
+               cleanup.found((states.AVAILABLE,)), _clear)
 
-    @periodics.node_periodic(
-        purpose='clearing away what killed accelerator operations left',
-        spacing=lambda: CONF.accelerator.void_interval,
-        filters={'reserved': False, 'include_children': True,
-                 'provision_state_in': OTHER_STATES},
-        predicate_extra_fields=LITTER_FIELDS, predicate=littered)
-    def clear_leftovers(self, task: Any, manager: Any, context: Any) -> None:
-        """Clear away leftovers and void proofs of one node."""
-        _clear(task)
+    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    def clear_leftovers(self, manager: Any, context: Any) -> None:
+        """Clear away leftovers and void proofs of nodes."""
+        _visit(self, manager, context,
+               'clearing away what killed accelerator operations left',
+               cleanup.found(OTHER_STATES), _clear)
+
+    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    def set_accelerator_property(self, manager: Any, context: Any) -> None:
+        """Make good what a later inspection hook wrote over."""
+        _visit(self, manager, context,
+               'setting the property of accelerators after an inspection',
+               (node.uuid for node in queries.with_key(
+                   properties.KEY, ('provision_state',), unreserved=True)
+                if properties.wanted(node)), _set_property)
+
+
+def _visit(interface: Any, manager: Any, context: Any, purpose: str,
+           uuids: Iterable[str], work: Callable[[Any], None]) -> None:
+    """Do something to nodes of this conductor, one after another.
+
+    As Ironic's own node_periodic does, but for the nodes that were found
+    already: that one lists all with their internal info.
+
+    :param interface: the vendor interface whose nodes they have to be; each
+        of ours has these periodics.
+    :param work: takes a task that holds the node shared; it may raise Stop.
+    """
+    for uuid, _driver in queries.served(manager, uuids):
+        try:
+            with task_manager.acquire(context, uuid, shared=True,
+                                      purpose=purpose) as task:
+                if type(getattr(task.driver, 'vendor', None)) \
+                        is type(interface):
+                    work(task)
+        except (exception.NodeLocked, exception.NodeNotFound) as exc:
+            LOG.info('Node %(node)s is left out while %(purpose)s: %(why)s',
+                     {'node': uuid, 'purpose': purpose, 'why': exc})
+        except periodics.Stop:
+            return
+
+
+def _hand_over(task: Any, manager: Any) -> None:
+    """Hand one node to a worker, if one is free.
+
+    :raises: Stop where none is.
+    """
+    places = workers()
+    if not places.acquire(blocking=False):
+        raise periodics.Stop()
+    handed = False
+    try:
+        task.upgrade_lock(retry=False)
+        if due(task.node):
+            task.set_spawn_error_hook(lambda _exc: places.release())
+            task.spawn_after(manager._spawn_worker, _work, task, places)
+            handed = True
+    finally:
+        if not handed:
+            places.release()
 
 
 def _clear(task: Any) -> None:
     task.upgrade_lock(retry=False)
     saving.mend(task.node)
-    if littered(task.node):
+    if cleanup.wanted(task.node):
         cleanup.reap(task)
+
+
+def _set_property(task: Any) -> None:
+    task.upgrade_lock(retry=False)
+    if properties.wanted(task.node):
+        properties.restore(task.node)
 
 
 def mend_lost(manager: Any, context: Any) -> None:

@@ -510,9 +510,9 @@ def _leave_inspection(task: Any) -> None:
     task.downgrade_lock()
     manager = mock.create_autospec(
         base_manager.BaseConductorManager, instance=True)
-    manager.iter_nodes.side_effect = lambda fields, filters: (
+    manager.iter_nodes.side_effect = lambda filters: (
         objects.Node.dbapi.get_nodeinfo_list(
-            columns=['uuid', 'driver', 'conductor_group', *fields],
+            columns=['uuid', 'driver', 'conductor_group'],
             filters=filters))
     vendor.RedfishAccelerator().set_accelerator_property(
         manager, task.context)

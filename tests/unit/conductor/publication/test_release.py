@@ -31,6 +31,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.publication import traits
+from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.model.trait_meaning import PRESENT
 from ironic_accel.model.trait_meaning import TraitMeaning
@@ -136,7 +137,7 @@ def test_what_a_later_version_works_on_is_left_alone(
     # Not even where it looks like a leftover.
     node.provision_state = states.CLEANFAIL
     node.clean_step = {'interface': 'vendor', 'step': 'apply_profile'}
-    assert not periodics.littered(node)
+    assert not cleanup.wanted(node)
     node.provision_state = states.MANAGEABLE
     vendor = task.driver.vendor
     for method in ('accel_refresh', 'accel_release'):

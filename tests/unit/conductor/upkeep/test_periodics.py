@@ -35,6 +35,7 @@ from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import runner
+from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.errors import Unreachable
@@ -50,9 +51,9 @@ def manager() -> Iterator[Any]:
                                 instance=True)
     pool = futures.ThreadPoolExecutor(4)
 
-    def nodes(fields: list[str], filters: dict[str, Any]) -> Any:
+    def nodes(filters: dict[str, Any]) -> Any:
         return objects.Node.dbapi.get_nodeinfo_list(
-            columns=['uuid', 'driver', 'conductor_group', *fields],
+            columns=['uuid', 'driver', 'conductor_group'],
             filters=filters)
 
     made.iter_nodes.side_effect = nodes
@@ -231,7 +232,7 @@ def test_what_has_not_settled_at_verify_is_looked_at_again_at_once(
     assert not periodics.due(node)
     node.provision_state = states.MANAGEABLE
     assert periodics.due(node)
-    assert not periodics.littered(node)
+    assert not cleanup.wanted(node)
 
 
 @pytest.mark.parametrize('backend', [

@@ -1,0 +1,97 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What was read of nodes, kept in memory until they change.
+
+Where a question is about the internal info of every node of a cloud, it is
+read once, and then of those nodes alone whose ``updated_at`` is another one.
+Ironic sets that with each change of a node.
+
+What may be stale: MySQL keeps whole seconds, so of two changes within one
+second the later one may not be seen. So nothing is kept of a node that was
+changed less than ``RECENT`` seconds ago. A conductor whose clock is further
+behind than that is offline to Ironic; should it write all the same, what is
+kept is wrong for ``LONGEST`` seconds at most. No write to a BMC is decided
+by what is kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import threading
+from typing import Generic, TypeVar
+
+Value = TypeVar('Value')
+
+#: Seconds after its change within which a node is read again each time; as
+#: long as a conductor may be silent before it is offline, by default.
+RECENT = 60.0
+#: Seconds after which all nodes are read again.
+LONGEST = 600.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entry(Generic[Value]):
+    """A value, and the ``updated_at`` of its node when it was read."""
+
+    at: datetime.datetime | None
+    value: Value
+
+
+class NodeCache(Generic[Value]):
+    """Something about each node, by the id of the node."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[int, _Entry[Value]] = {}
+        self._began = float('-inf')
+        self._basis: object = None
+
+    def values(self, there: Mapping[int, datetime.datetime | None],
+               now: float, read: Callable[[list[int]], Mapping[int, Value]],
+               basis: object = None) -> dict[int, Value]:
+        """What is so of some nodes; of those that changed it is read.
+
+        :param there: when each of the nodes changed last, as it is now.
+        :param now: epoch seconds by the clock that all conductors share.
+        :param read: reads it of nodes, by id; what it leaves out is read
+            again next time.
+        :param basis: what else the values depend on: with another one all
+            are read again.
+        """
+        with self._lock:
+            if basis != self._basis or not 0 <= now - self._began < LONGEST:
+                self._known, self._began, self._basis = {}, now, basis
+            known = self._known
+            stale = [i for i, at in there.items()
+                     if i not in known or known[i].at != at]
+            fresh = read(stale) if stale else {}
+            for number in stale:
+                known.pop(number, None)
+            found = {i: known[i].value for i in there if i in known}
+            for number, value in fresh.items():
+                found[number] = value
+                if not _is_recent(there[number], now):
+                    known[number] = _Entry(there[number], value)
+            return found
+
+
+def _is_recent(at: datetime.datetime | None, now: float) -> bool:
+    """Whether a node changed so late that it may change again unseen.
+
+    :param at: naive, in UTC; None where nobody knows.
+    """
+    return at is None or at.replace(
+        tzinfo=datetime.UTC).timestamp() > now - RECENT
