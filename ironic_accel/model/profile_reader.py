@@ -10,46 +10,57 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The checks of profile format 1: plain data in, a typed profile out."""
+"""Profile format 1: plain data in, a typed profile out.
+
+``profile.schema.json`` says what keys there are and of which form each value
+is. What no schema can say is checked here: words of the catalogue, names that
+refer to each other, versions, digests, and what may be secret in a URL.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import functools
+from importlib import resources
+import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model import catalog_types
+from ironic_accel.model.catalog_types import ModeFacts
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Value
-from ironic_accel.model import image_url
+from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
-from ironic_accel.model.profile import FORMAT
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Limits
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.profile import Push
-from ironic_accel.model import profile_values
-from ironic_accel.model.schema_reader import Node
+from ironic_accel.model import schema_reader
 from ironic_accel.model.schema_reader import Problems
+from ironic_accel.model.schema_reader import shown
 from ironic_accel.model.schema_reader import suggest
 from ironic_accel.model.strict_yaml import Path
 from ironic_accel.model import version
 
-ALLOWABLE = ('downgrade', 'force', 'collateral', 'burn_at_deploy',
-             'first_boot', 'staged')
-FITS = ('psid', 'board', 'part_number', 'model', 'pci')
-MATCHES = ('kind', 'vendor', 'product', 'pci', 'part_number', 'psid',
-           'location')
-FALLBACK = ('update', 'keep')
-HEALTH = ('ok', 'proved', 'any')
-LONGEST_NAME = 48
+SCHEMES = ('http', 'https', 'file')
 
-_NAME = re.compile(r'[a-z][a-z0-9]*(-[a-z0-9]+)*')
-_LABEL = re.compile(r'[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*')
-_SHA256 = re.compile(r'[0-9A-Fa-f]{64}')
+_USER_INFO = re.compile(r'//[^/?#]*@')
+
+Data = Mapping[str, Any]
+
+
+@functools.cache
+def schema() -> Data:
+    """The JSON Schema of the format."""
+    text = resources.files('ironic_accel.model').joinpath(
+        'profile.schema.json').read_text(encoding='utf-8')
+    found: Data = json.loads(text)
+    return found
 
 
 def read(data: Any, problems: Problems, catalog: Catalog) -> Profile:
@@ -57,217 +68,235 @@ def read(data: Any, problems: Problems, catalog: Catalog) -> Profile:
 
     The result means something only where nothing was noted.
     """
-    top = Node(data, (), problems)
-    fields = top.fields(
-        ('profile', 'name', 'summary', 'offered', 'images', 'devices',
-         'order', 'allow', 'limits', 'fallback'),
-        ('profile', 'name', 'devices'))
+    fine = schema_reader.conforming(data, schema(), problems)
     reader = _Reader(catalog, problems)
-    if 'profile' in fields and not (
-            type(fields['profile'].data) is int
-            and fields['profile'].data == FORMAT):
-        fields['profile'].fail(f'{FORMAT} (the format)')
-    images = reader.images(fields.get('images'))
-    groups = reader.groups(fields.get('devices'), images)
+    images = {name: reader.image(('images', name), raw)
+              for name, raw in fine.get('images', {}).items()}
+    groups = tuple(reader.group(('devices', name), name, raw, images)
+                   for name, raw in fine.get('devices', {}).items())
+    if 'devices' in fine:
+        reader.unused(images)
     return Profile(
-        name=_name(fields.get('name')), groups=groups, images=images,
-        summary=fields['summary'].text() if 'summary' in fields else '',
-        offered=('offered' in fields and fields['offered'].boolean()),
-        order=reader.order(fields.get('order')),
-        allow=frozenset(_words(fields.get('allow'), ALLOWABLE)),
-        limits=_limits(fields.get('limits')),
-        fallback=(fields['fallback'].word(FALLBACK)
-                  if 'fallback' in fields else 'update'))
+        name=fine.get('name', ''), groups=groups, images=images,
+        summary=fine.get('summary', ''),
+        offered=fine.get('offered', False),
+        order=reader.order(fine.get('order', [])),
+        allow=frozenset(fine.get('allow', ())),
+        limits=_limits(fine.get('limits', {})),
+        fallback=fine.get('fallback', 'update'))
 
 
-def _name(node: Node | None) -> str:
-    if node is None:
-        return ''
-    name = node.text(_NAME, 'a name')
-    if len(name) > LONGEST_NAME:
-        node.fail(f'a name of at most {LONGEST_NAME} characters')
-    return name
+def url_problem(url: str) -> str | None:
+    """What is wrong with an image's URL, or None.
+
+    A URL that may have a secret in it is not repeated in the answer.
+    """
+    if _USER_INFO.search(url):
+        return 'user info is not allowed in an image URL'
+    if '?' in url or '#' in url:
+        return 'neither query nor fragment is allowed in an image URL'
+    if not url.isascii() or re.search(r'[\s\x00-\x1f\x7f\\]', url):
+        # Parsers disagree about what is the host of such a one.
+        return (f'{url!r} has blanks, control characters, backslashes or '
+                'letters in it that no URL has')
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        return f'{url!r} is no URL: {exc}'
+    if parts.scheme not in SCHEMES:
+        return (f'{url!r} where a URL with one of the schemes '
+                f"{', '.join(SCHEMES)} was expected")
+    if parts.scheme == 'file':
+        if parts.netloc not in ('', 'localhost') or (
+                not parts.path.startswith('/')):
+            return f'{url!r} where file:///absolute/path was expected'
+    elif not host:
+        return f'{url!r} has no host'
+    if parts.path.endswith('/') or not parts.path:
+        return f'{url!r} names no file'
+    return None
 
 
-def _words(node: Node | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    """A list of words out of a closed list; it may be empty."""
-    if node is None or node.data == []:
-        return ()
-    if not isinstance(node.data, list):
-        node.fail('a list')
-        return ()
-    return node.texts(lambda n: n.word(known))
-
-
-def _any_of(node: Node, read: Callable[[Node], str] | None
-            ) -> tuple[str, ...]:
-    """A text or several of which any will do: their order says nothing."""
-    return tuple(sorted(node.texts(read)))
-
-
-def _limits(node: Node | None) -> Limits:
-    if node is None:
-        return Limits()
-    fields = node.fields(('attempts', 'resets', 'reset', 'minutes'))
-    known: dict[str, Any] = {}
-    for name, low, high in (('attempts', 1, 5), ('resets', 0, 10),
-                            ('minutes', 1, 1440)):
-        if name in fields:
-            known[name] = fields[name].integer(low, high)
-    if 'reset' in fields:
-        word = fields['reset'].word([e.value for e in Effect])
-        known['reset'] = Effect(word or Effect.NONE)
+def _limits(raw: Data) -> Limits:
+    known = dict(raw)
+    if 'reset' in known:
+        known['reset'] = Effect(known['reset'])
     return Limits(**known)
 
 
-def _pci(node: Node) -> str:
-    """``vendor:device`` in four lower-case hexadecimal digits each."""
-    text = node.text()
-    ids = [catalog_types.pci_id(part) for part in text.split(':')]
-    if text and (len(ids) != 2 or None in ids):
-        node.fail('PCI ids such as "10de:2330"')
-        return ''
-    return ':'.join(i or '' for i in ids)
-
-
-def _url(node: Node | None) -> str:
-    """An image's address; what may be secret in it is never repeated."""
-    if node is None:
-        return ''
-    if isinstance(node.data, str):
-        wrong = image_url.problem(node.data)
-        if wrong:
-            node.say(wrong)
-            return ''
-    return node.text()
-
-
 class _Reader:
-    """The parts of a profile that need the catalogue or each other."""
+    """The parts of a profile, of the right form, checked for their meaning.
+
+    Entries that are required may be missing: that was said already.
+    """
 
     def __init__(self, catalog: Catalog, problems: Problems) -> None:
         self._catalog, self._problems = catalog, problems
         self._used: set[str] = set()
 
-    def images(self, node: Node | None) -> dict[str, Image]:
-        if node is None:
-            return {}
-        return {name: self._image(name, entry)
-                for name, entry in node.entries(_LABEL).items()}
-
-    def _image(self, name: str, node: Node) -> Image:
-        fields = node.fields(('url', 'sha256', 'fits', 'push'),
-                             ('url', 'sha256', 'fits'))
-        fits: dict[str, tuple[str, ...]] = {}
-        if 'fits' in fields:
-            entries = fields['fits'].fields(FITS)
-            if not entries:
-                fields['fits'].fail('at least one of ' + ', '.join(FITS))
-            fits = {key: _any_of(entry, _pci if key == 'pci' else None)
-                    for key, entry in entries.items()}
-        digest = (fields['sha256'].text(_SHA256, 'a SHA-256 digest')
-                  if 'sha256' in fields else '')
+    def image(self, path: Path, raw: Data) -> Image:
+        url = raw.get('url', '')
+        wrong = url_problem(url) if 'url' in raw else None
+        if wrong:
+            self._problems.add((*path, 'url'), wrong)
+        fits = {key: self._any_of((*path, 'fits', key), values,
+                                  self._pci if key == 'pci' else None)
+                for key, values in raw.get('fits', {}).items()}
+        push = raw.get('push')
+        targets = (push or {}).get('targets')
         return Image(
-            name, _url(fields.get('url')), digest.lower(), fits,
-            self._push(fields.get('push')))
+            str(path[-1]), url, raw.get('sha256', '').lower(),
+            fits, None if push is None else Push(
+                push.get('style', ''), None if targets is None else tuple(
+                    [targets] if isinstance(targets, str) else targets)))
 
-    def _push(self, node: Node | None) -> Push | None:
-        if node is None:
-            return None
-        fields = node.fields(('style', 'targets'), ('style',))
-        targets = None
-        if 'targets' in fields:
-            targets = (() if fields['targets'].data == []
-                       else fields['targets'].texts())
-        style = fields['style'].text(_NAME) if 'style' in fields else ''
-        return Push(style, targets)
-
-    def groups(self, node: Node | None,
-               images: Mapping[str, Image]) -> tuple[Group, ...]:
-        if node is None:
-            return ()
-        entries = node.entries(_LABEL)
-        if not node.data and isinstance(node.data, dict):
-            node.fail('at least one group of devices')
-        groups = tuple(self._group(name, entry, images)
-                       for name, entry in entries.items())
+    def unused(self, images: Mapping[str, Image]) -> None:
         for name in images:
             if name not in self._used:
-                path: Path = ('images', name)
-                self._problems.add(path, 'no firmware uses this image')
-        return groups
+                self._problems.add(('images', name),
+                                   'no firmware uses this image')
 
-    def _group(self, name: str, node: Node,
-               images: Mapping[str, Image]) -> Group:
-        fields = node.fields(('match', 'count', 'firmware', 'modes',
-                              'health'), ('match',))
-        match = self._match(fields.get('match'))
+    def group(self, path: Path, name: str, raw: Data,
+              images: Mapping[str, Image]) -> Group:
+        match = self._match((*path, 'match'), raw.get('match', {}))
         kinds = match.get('kind', ())
-        firmware = fields.get('firmware')
-        modes = fields.get('modes')
         return Group(
-            name, match, profile_values.count(fields.get('count')),
-            {n: self._firmware(n, entry, kinds, images) for n, entry in (
-                firmware.entries().items() if firmware else ())},
-            {n: self._mode(n, entry, kinds) for n, entry in (
-                modes.entries().items() if modes else ())},
-            fields['health'].word(HEALTH) if 'health' in fields
-            else 'ok')
+            name, match, self._count((*path, 'count'), raw.get('count')),
+            {n: self._firmware((*path, 'firmware', n), one, kinds, images)
+             for n, one in raw.get('firmware', {}).items()},
+            {n: self._mode((*path, 'modes', n), one, kinds)
+             for n, one in raw.get('modes', {}).items()},
+            raw.get('health', 'ok'))
 
-    def _match(self, node: Node | None) -> dict[str, tuple[str, ...]]:
-        if node is None:
-            return {}
-        readers = {'kind': lambda n: n.word(self._catalog.kinds),
-                   'product': self._product, 'vendor': self._vendor,
-                   'pci': _pci}
-        out = {key: _any_of(entry, readers.get(key)) for key, entry in
-               node.fields(MATCHES, ('kind',)).items()}
+    def order(self, raw: list[str]) -> tuple[str, ...]:
+        known = tuple(sorted({
+            name for kind in self._catalog.kinds
+            for name in self._catalog.components(kind)}))
+        return tuple(self._word(('order', n), word, known)
+                     for n, word in enumerate(raw))
+
+    def _word(self, path: Path, value: Any, known: tuple[str, ...]) -> str:
+        """A word of a closed list that the catalogue or the profile has."""
+        if isinstance(value, str) and value in known:
+            return value
+        self._problems.expected(
+            path, value, schema_reader.one_of(value, known))
+        return ''
+
+    def _any_of(self, path: Path, raw: str | list[str],
+                read: Callable[[Path, str], str] | None = None
+                ) -> tuple[str, ...]:
+        """Values of which any will do: their order says nothing."""
+        values = [raw] if isinstance(raw, str) else raw
+        if read is not None:
+            values = [read(path if isinstance(raw, str) else (*path, n), v)
+                      for n, v in enumerate(values)]
+            if len(set(values)) < len(values) and all(values):
+                self._problems.add(path, 'the same value is there twice')
+        return tuple(sorted(v for v in values if v))
+
+    def _pci(self, path: Path, text: str) -> str:
+        """``vendor:device`` in four lower-case hexadecimal digits each."""
+        ids = [catalog_types.pci_id(part) for part in text.split(':')]
+        if len(ids) != 2 or None in ids:
+            self._problems.expected(
+                path, text, 'PCI ids such as "10de:2330"')
+            return ''
+        return ':'.join(i or '' for i in ids)
+
+    def _match(self, path: Path, raw: Data) -> dict[str, tuple[str, ...]]:
+        readers = {'product': self._product, 'vendor': self._vendor,
+                   'pci': self._pci}
+        out = {key: self._any_of((*path, key), values, readers.get(key))
+               for key, values in raw.items()}
         kinds = out.get('kind', ())
         for name in out.get('product', ()):
             product = self._catalog.product(name)
             if product and kinds and product.kind not in kinds:
-                node.say(f'product {name} is of kind {product.kind}, '
-                         f"not {' or '.join(kinds)}")
+                self._problems.add(
+                    path, f'product {name} is of kind {product.kind}, '
+                    f"not {' or '.join(kinds)}")
         return out
 
-    def _product(self, node: Node) -> str:
-        return node.word(tuple(self._catalog.products))
+    def _product(self, path: Path, text: str) -> str:
+        return self._word(path, text, tuple(self._catalog.products))
 
-    def _vendor(self, node: Node) -> str:
-        text = node.text()
+    def _vendor(self, path: Path, text: str) -> str:
         return self._catalog.vendor(text) or text
 
-    def _firmware(self, name: str, node: Node, kinds: tuple[str, ...],
+    def _count(self, path: Path, raw: int | Data | None) -> Count:
+        if raw is None:
+            return Count()
+        if isinstance(raw, int):
+            return Count(raw, raw)
+        low, high = raw.get('min', 1), raw.get('max')
+        if high is not None and high < low:
+            self._problems.expected(path, raw, f'max not below min ({low})')
+        return Count(low, high)
+
+    def _firmware(self, path: Path, raw: Data, kinds: tuple[str, ...],
                   images: Mapping[str, Image]) -> Firmware:
+        name = str(path[-1])
         for kind in kinds:
             if self._catalog.base_name(kind, name) is None:
                 known = self._catalog.components(kind)
-                node.say(f'{name!r} is no component of kind {kind} '
-                         f'({suggest(name, known)})')
-        fields = node.fields(('version', 'at_least', 'image'), ('version',))
-        wanted = fields['version'].text() if 'version' in fields else ''
+                self._problems.add(
+                    path, f'{name!r} is no component of kind {kind} '
+                    f'({suggest(name, known)})')
+        wanted = raw.get('version', '')
         if wanted and version.clean(wanted) is None:
-            fields['version'].fail('a version')
+            self._problems.expected(
+                (*path, 'version'), wanted, 'a version')
         image = None
-        if 'image' in fields:
-            image = fields['image'].word(tuple(images)) or None
-            self._used.add(str(fields['image'].data))
-        return Firmware(wanted, 'at_least' in fields
-                        and fields['at_least'].boolean(), image)
+        if 'image' in raw:
+            self._used.add(raw['image'])
+            image = self._word((*path, 'image'), raw['image'],
+                               tuple(images)) or None
+        return Firmware(wanted, raw.get('at_least', False), image)
 
-    def _mode(self, name: str, node: Node, kinds: tuple[str, ...]) -> Value:
+    def _mode(self, path: Path, raw: Any, kinds: tuple[str, ...]) -> Value:
+        name = str(path[-1])
         value: Value = ''
         for kind in kinds:
             known = self._catalog.mode(kind, name)
             if known is None:
                 names = self._catalog.modes(kind)
-                node.say(f'{name!r} is no mode of kind {kind} '
-                         f'({suggest(name, names)})')
+                self._problems.add(
+                    path, f'{name!r} is no mode of kind {kind} '
+                    f'({suggest(name, names)})')
             else:
-                value = profile_values.mode(node, known)
+                value = self._mode_value(path, raw, known)
         return value
 
-    def order(self, node: Node | None) -> tuple[str, ...]:
-        known = {name for kind in self._catalog.kinds
-                 for name in self._catalog.components(kind)}
-        return _words(node, tuple(sorted(known)))
+    def _mode_value(self, path: Path, raw: Any, known: ModeFacts) -> Value:
+        """A value of the type and the words that the catalogue says.
+
+        It is the catalogue that knows them, for a kind and a name, so the
+        schema leaves them open.
+        """
+        words = ', '.join(known.values)
+        if isinstance(raw, bool) and known.values:
+            self._problems.add(
+                path, f'{shown(raw)} is a boolean where one of {words} was '
+                f'expected: write {known.values[0]}, not {shown(raw)}')
+            return ''
+        if known.type == 'integer':
+            if type(raw) is int and raw >= 0:
+                return raw
+            self._problems.expected(path, raw, 'a whole number from 0')
+            return 0
+        if known.type == 'word':
+            return self._word(path, raw, known.values)
+        if not isinstance(raw, list) or not raw:
+            self._problems.expected(
+                path, raw, f'at least one of {words}' if raw == [] else
+                f'a list of words ({words})')
+            return ()
+        value = tuple(self._word((*path, n), word, known.values)
+                      for n, word in enumerate(raw))
+        if not known.unordered:
+            return value
+        if len(set(value)) < len(value):
+            self._problems.add(path, 'the same word is there twice')
+        return tuple(sorted(value))

@@ -10,17 +10,26 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Reading plain data strictly: every problem is named, none stops the rest.
+"""Checking plain data by a JSON Schema, in an operator's words.
+
+Every problem is named, with its path, the value and what was expected, and
+none hides another one. The schema is one that editors read as well; two
+annotations are ours: ``x-expected`` says what a message calls the value, and
+a value that is ``writeOnly`` is never repeated, as it may hold a secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Mapping
+import copy
 import difflib
 import re
 from typing import Any
+
+import jsonschema
+from jsonschema import validators
 
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.strict_yaml import dotted
@@ -31,6 +40,9 @@ _LISTED = 12
 _LONGEST = 60
 #: Problems that one message tells.
 _TOLD = 20
+
+_TYPES = {'object': 'a mapping', 'array': 'a list', 'string': 'text',
+          'boolean': 'true or false'}
 
 
 def shown(value: Any) -> str:
@@ -50,6 +62,13 @@ def suggest(name: object, known: Collection[str]) -> str:
     listed = ', '.join(list(known)[:_LISTED])
     more = ', ...' if len(known) > _LISTED else ''
     return f'known: {listed}{more}' if known else 'nothing is known here'
+
+
+def one_of(value: object, known: Collection[str]) -> str:
+    """What was expected in place of a value out of a closed list."""
+    if len(known) <= _LISTED:
+        return 'one of ' + ', '.join(known)
+    return f'a known name ({suggest(value, known)})'
 
 
 def listed(problems: list[str]) -> str:
@@ -85,118 +104,196 @@ class Problems:
             raise BadInput(f'{source}: {listed(self.found)}')
 
 
-class Node:
-    """A place in a document, read with a type in mind.
+def conforming(data: Any, schema: Mapping[str, Any],
+               problems: Problems) -> Any:
+    """The data as far as a schema has nothing against them.
 
-    Each reader notes a problem and gives a harmless value where the data are
-    not as they should be, so that one look finds all problems.
+    What is wrong is noted in ``problems`` and left out of a copy, with the
+    entry of the mapping that it is in: what reads the copy may lack entries
+    that the schema requires, and finds none of another type.
+
+    :param data: plain data, as JSON or YAML have them; not changed.
+    :param schema: JSON Schema 2020-12.
     """
+    left = copy.deepcopy(data)
+    for path in _unnamed(left, (), problems):
+        _leave_out(left, path)
+    checker = _VALIDATOR(schema)
+    bad: dict[Path, None] = {}
+    for error in checker.iter_errors(left):
+        for one in _leaves(error):
+            bad |= dict.fromkeys(_note(one, bad, problems))
+    for path in bad:
+        if not path:
+            return {}
+        _leave_out(left, path)
+    return left
 
-    def __init__(self, data: Any, path: Path, problems: Problems) -> None:
-        self.data, self.path, self.problems = data, path, problems
 
-    def fail(self, what: str) -> None:
-        """Note that something else was expected here."""
-        self.problems.expected(self.path, self.data, what)
+def _unnamed(data: Any, path: Path, problems: Problems) -> list[Path]:
+    """Keys that are no text, as YAML may have them and no JSON has."""
+    out: list[Path] = []
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if isinstance(key, str):
+                out += _unnamed(value, (*path, key), problems)
+            else:
+                problems.add((*path, str(key)),
+                             f'{shown(key)} is no name (expected text)')
+                out.append((*path, key))
+    elif isinstance(data, list):
+        for n, value in enumerate(data):
+            out += _unnamed(value, (*path, n), problems)
+    return out
 
-    def say(self, text: str) -> None:
-        """Note a problem here in other words."""
-        self.problems.add(self.path, text)
 
-    def fields(self, known: Collection[str],
-               required: Collection[str] = ()) -> dict[str, Node]:
-        """The entries of a mapping with a closed list of keys."""
-        found = self.entries()
-        for key, node in list(found.items()):
+def _leave_out(data: Any, path: Path) -> None:
+    """Take the entry of a mapping out that a path leads to or through."""
+    inner: list[tuple[Any, Any]] = []
+    for key in path:
+        if isinstance(data, dict):
+            if key not in data:
+                return
+            inner.append((data, key))
+        data = data[key]
+    if inner:
+        mapping, key = inner[-1]
+        del mapping[key]
+
+
+def _leaves(error: jsonschema.ValidationError
+            ) -> Iterator[jsonschema.ValidationError]:
+    """What is wrong with a value of several forms, by the form it has."""
+    if error.validator != 'anyOf':
+        yield error
+        return
+    value: Any = error.instance
+    form = ('object' if isinstance(value, dict) else
+            'array' if isinstance(value, list) else None)
+    forms: Any = error.validator_value
+    wanted = next((n for n, one in enumerate(forms)
+                   if form and one.get('type') == form), 0)
+    for one in error.context or ():
+        if one.schema_path[0] == wanted:
+            yield from _leaves(one)
+
+
+def _note(error: jsonschema.ValidationError, bad: Collection[Path],
+          problems: Problems) -> Iterator[Path]:
+    """Say what is wrong; the paths of what is to be left out.
+
+    :param bad: of what something was said already.
+    """
+    path: Path = tuple(error.absolute_path)
+    what = error.validator
+    rule: Any = error.validator_value
+    schema: Any = error.schema
+    value: Any = error.instance
+    if 'propertyNames' in error.absolute_schema_path:
+        path = (*path, str(value))
+        if path not in bad:
+            problems.add(path, f'{shown(value)} is no name '
+                         f'(expected matching {_plain(rule)})')
+        yield path
+    elif what == 'additionalProperties':
+        known = schema['properties']
+        for key in value:
             if key not in known:
                 # Nobody reads the thousandth, and looking for what was
                 # meant takes a while.
-                node.say('unknown key' if len(self.problems.found) > _TOLD
-                         else f'unknown key ({suggest(key, known)})')
-                del found[key]
-        if isinstance(self.data, dict):
-            for key in required:
-                if key not in self.data:
-                    self.problems.add((*self.path, key), 'is missing')
-        return found
-
-    def entries(self, rule: re.Pattern[str] | None = None
-                ) -> dict[str, Node]:
-        """The entries of a mapping with names of the operator's choice."""
-        if not isinstance(self.data, dict):
-            self.fail('a mapping')
-            return {}
-        out = {}
-        for key, value in self.data.items():
-            node = Node(value, (*self.path, str(key)), self.problems)
-            if not isinstance(key, str) or (rule and not rule.fullmatch(key)):
-                node.say(f'{shown(key)} is no name (expected {_rule(rule)})')
-            else:
-                out[key] = node
-        return out
-
-    def items(self) -> list[Node]:
-        """The elements of a list."""
-        if not isinstance(self.data, list):
-            self.fail('a list')
-            return []
-        return [Node(value, (*self.path, i), self.problems)
-                for i, value in enumerate(self.data)]
-
-    def text(self, rule: re.Pattern[str] | None = None,
-             what: str = 'text') -> str:
-        """A text that is not blank, nor surrounded by blanks."""
-        data = self.data
-        if isinstance(data, str):
-            if not data.strip() or data != data.strip():
-                self.fail(f'{what} without blanks around it')
-            elif rule and not rule.fullmatch(data):
-                self.fail(f'{what} ({_rule(rule)})')
-            else:
-                return data
-        elif type(data) is int:
-            self.say(f'{shown(data)} is a number where {what} was '
-                     f'expected: write "{data}"')
-        else:
-            self.fail(what)
-        return ''
-
-    def texts(self, read: Callable[[Node], str] | None = None
-              ) -> tuple[str, ...]:
-        """A text or a list of texts, at least one, none of them twice."""
-        nodes = self.items() if isinstance(self.data, list) else [self]
-        if not nodes and isinstance(self.data, list):
-            self.fail('at least one value')
-        out = [(read(n) if read else n.text()) for n in nodes]
-        if len(set(out)) < len(out) and all(out):
-            self.say('the same value is there twice')
-        return tuple(t for t in out if t)
-
-    def boolean(self) -> bool:
-        """true or false."""
-        if isinstance(self.data, bool):
-            return self.data
-        self.fail('true or false')
-        return False
-
-    def integer(self, low: int, high: int | None = None) -> int:
-        """A whole number within bounds."""
-        data = self.data
-        if type(data) is int and data >= low and (
-                high is None or data <= high):
-            return data
-        self.fail(f'a whole number from {low}' + (
-            '' if high is None else f' to {high}'))
-        return low
-
-    def word(self, known: Collection[str]) -> str:
-        """One of a closed list of words."""
-        if isinstance(self.data, str) and self.data in known:
-            return self.data
-        self.fail('one of ' + ', '.join(known) if len(known) <= _LISTED
-                  else f'a known name ({suggest(self.data, known)})')
-        return ''
+                problems.add((*path, key), 'unknown key' if len(
+                    problems.found) > _TOLD else
+                    f'unknown key ({suggest(key, known)})')
+                yield (*path, key)
+    elif what == 'required':
+        for key in rule:
+            if key not in value and (*path, key) not in bad:
+                problems.add((*path, key), 'is missing')
+                yield (*path, key)
+    elif path not in bad:
+        problems.add(path, _said(error))
+        yield path
 
 
-def _rule(rule: re.Pattern[str] | None) -> str:
-    return f'matching {rule.pattern}' if rule else 'text'
+def _said(error: jsonschema.ValidationError) -> str:
+    """What is wrong with a value."""
+    value: Any = error.instance
+    schema: Any = error.schema
+    if error.validator == 'uniqueItems':
+        return 'the same value is there twice'
+    what = _expected(error)
+    if schema.get('writeOnly'):
+        return f'something else where {what} was expected'
+    if error.validator == 'type' and error.validator_value == 'string' and (
+            type(value) is int):
+        return (f'{shown(value)} is a number where {what} was expected: '
+                f'write "{value}"')
+    return f'{shown(value)} where {what} was expected'
+
+
+def _expected(error: jsonschema.ValidationError) -> str:
+    """What was expected in place of a value."""
+    schema: Any = error.schema
+    rule: Any = error.validator_value
+    name = str(schema.get('x-expected') or (
+        _whole(schema) if schema.get('type') == 'integer'
+        else _TYPES.get(str(schema.get('type')), 'something else')))
+    examples = schema.get('examples')
+    if examples:
+        return f'{name} such as "{examples[0]}"'
+    if error.validator == 'enum':
+        return one_of(error.instance, rule)
+    if error.validator == 'maxLength':
+        return f'{name} of at most {rule} characters'
+    if error.validator == 'minItems':
+        return 'at least one value'
+    if error.validator == 'minProperties':
+        inner = schema['additionalProperties']
+        return 'at least ' + (f'one {inner["title"]}' if inner else
+                              'one of ' + ', '.join(schema['properties']))
+    if error.validator == 'pattern':
+        text = str(error.instance)
+        if text != text.strip() or not text:
+            return f'{name} without blanks around it'
+        return f'{name} (matching {_plain(rule)})'
+    return name
+
+
+def _whole(schema: Mapping[str, Any]) -> str:
+    low, high = schema.get('minimum', 0), schema.get('maximum')
+    return f'a whole number from {low}' + (
+        '' if high is None else f' to {high}')
+
+
+def _plain(pattern: str) -> str:
+    return pattern.removeprefix('^').removesuffix('$')
+
+
+def _matches(_: Any, pattern: str, value: Any, schema: Mapping[str, Any]
+             ) -> Iterator[jsonschema.ValidationError]:
+    """``pattern``; $ is the end alone (ECMA-262), before no line break."""
+    if isinstance(value, str) and not re.search(
+            re.sub(r'\$\Z', r'\\Z', pattern), value):
+        yield jsonschema.ValidationError('')
+
+
+def _unique(_: Any, wanted: bool, value: Any, schema: Mapping[str, Any]
+            ) -> Iterator[jsonschema.ValidationError]:
+    """``uniqueItems``, of texts; what is none is wrong anyway, and would
+    take the square of their number to be compared."""
+    if wanted and isinstance(value, list) and all(
+            isinstance(v, str) for v in value) and (
+                len(set(value)) < len(value)):
+        yield jsonschema.ValidationError('')
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    """A whole number as it is written: 2.0 is none, and true is none."""
+    return type(value) is int
+
+
+_VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    {'pattern': _matches, 'uniqueItems': _unique},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        'integer', _is_integer))

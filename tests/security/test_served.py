@@ -41,7 +41,7 @@ from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import image_url
+from ironic_accel.model import profile_reader
 from ironic_accel.model.profile import Image
 from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client.writer import Writer
@@ -392,7 +392,7 @@ def test_a_url_that_two_parsers_read_differently_is_refused(
         HTTP.check(url)
     with pytest.raises(Refused):
         HTTP.check(url, seen_before='http://127.0.0.1/')
-    assert image_url.problem(url) is not None
+    assert profile_reader.url_problem(url) is not None
 
 
 @pytest.mark.parametrize('location', [

@@ -16,18 +16,24 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+import jsonschema
 import pytest
 
 from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model import loader
+from ironic_accel.model import profile_reader
+from ironic_accel.model import schema_reader
 from ironic_accel.model.device import Effect
+from ironic_accel.model.device import KINDS
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
+from ironic_accel.model.profile import FORMAT
 from ironic_accel.model.profile import Limits
 
 SHA = '0123456789abcdef' * 4
@@ -193,7 +199,7 @@ def test_inline_data_are_not_changed() -> None:
     ('devices/nics/count', True, 'count: true where'),
     ('devices/nics/count', {'min': 3, 'max': 2}, 'max not below min (3)'),
     ('devices/nics/count', {'least': 3}, 'count.least: unknown key'),
-    ('devices/nics/count', {}, 'min, max or both'),
+    ('devices/nics/count', {}, 'at least one of min, max'),
     ('devices/nics/health', 'good',
      "health: 'good' where one of ok, proved, any"),
     ('devices/nics/firmware/nik', {'version': '1'},
@@ -381,3 +387,103 @@ def test_a_profile_is_plain_json() -> None:
     for profile in loader.load_text(THREE):
         data = loader.normalise(profile)
         assert json.loads(loader.canonical(data)) == data
+
+
+_SCHEMA = profile_reader.schema()
+_EDITOR = jsonschema.Draft202012Validator(_SCHEMA)
+#: Plain data of the kinds that editors and our reader take for the same: to
+#: an editor 2.0 is a whole number too.
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from([
+        'gpu', 'nic', '10de:2330', 'enabled', 'update', 'none', 'staged',
+        SHA, 'a', 'a b', ' a', 'a ', '', 'Big', 'a-b', 'http://h/x'])
+    | st.text('ab-_ 0:', max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(['kind', 'pci', 'min', 'max', 'version', 'image',
+                         'style', 'targets', 'url', 'a', '9']),
+        inner, max_size=3), max_leaves=6)
+
+
+@given(place=st.sampled_from(_PLACES), value=_PLAIN)
+def test_the_schema_and_the_reader_agree(place: str, value: Any) -> None:
+    """What an editor accepts by the schema has the form that we accept, and
+    the other way round; what more is refused, no schema could know."""
+    data = _data()
+    _set(data, place, value)
+    problems = schema_reader.Problems()
+    left = schema_reader.conforming(data, _SCHEMA, problems)
+    if _EDITOR.is_valid(data):
+        assert not problems.found
+        assert left == data
+    else:
+        assert problems.found
+        with pytest.raises(BadInput):
+            loader.load_data(data)
+
+
+@given(place=st.sampled_from(_PLACES), value=_PLAIN)
+def test_what_is_normalised_fits_the_schema(place: str, value: Any) -> None:
+    data = _data()
+    _set(data, place, value)
+    try:
+        profile = loader.load_data(data)
+    except BadInput:
+        return
+    assert _EDITOR.is_valid(loader.normalise(profile))
+
+
+def test_the_schema_is_one_and_has_our_words() -> None:
+    jsonschema.Draft202012Validator.check_schema(_SCHEMA)
+    defs, top = _SCHEMA['$defs'], _SCHEMA['properties']
+    assert tuple(defs['kind']['enum']) == KINDS
+    assert defs['limits']['properties']['reset']['enum'] == list(Effect)
+    limits = {k: v['default']
+              for k, v in defs['limits']['properties'].items()}
+    assert Limits(**limits) == Limits()
+    assert top['profile']['const'] == FORMAT
+    described = [*top.values(), *(
+        one for part in ('image', 'group', 'firmware', 'limits')
+        for one in defs[part]['properties'].values())]
+    for one in described:
+        inner = defs.get(one.get('$ref', '').rpartition('/')[2], {})
+        assert one.get('title') or inner.get('title')
+
+
+@pytest.mark.parametrize('url', [
+    ['https://u:s3cret@h/a'], {'a': 'https://u:s3cret@h/a'}, 7, None])
+def test_a_url_of_another_type_is_not_repeated(url: Any) -> None:
+    data = _data()
+    data['images']['fw']['url'] = url
+    with pytest.raises(BadInput, match=r'images\.fw\.url: something else '
+                       'where a URL was expected') as caught:
+        loader.load_data(data)
+    assert 's3cret' not in str(caught.value)
+
+
+def test_one_mistake_is_told_once_and_hides_no_other() -> None:
+    data = _data()
+    data |= {'profile': True, 'nme': 1, 'order': [1, {}, 'nik'],
+             'limits': {'minutes': 0, 'attempts': '2'}}
+    del data['name']
+    data['devices']['nics']['match'] = {'kind': ['nic', 'gpus'],
+                                        'pci': '15b3'}
+    data['devices']['nics']['firmware']['nic'] = {'image': 'fv'}
+    with pytest.raises(BadInput) as caught:
+        loader.load_data(data)
+    said = str(caught.value).removeprefix('profile: ').split('; ')
+    assert sorted(s.partition(':')[0] for s in said) == [
+        'devices.nics.firmware.nic.image', 'devices.nics.firmware.nic.version',
+        'devices.nics.match.kind[1]', 'devices.nics.match.pci', 'images.fw',
+        'limits.attempts', 'limits.minutes', 'name', 'nme', 'order[0]',
+        'order[1]', 'profile']
+
+
+@pytest.mark.parametrize('bad', [
+    {'order': ['nic', *range(30_000)]},
+    {'allow': [{'a': n} for n in range(20_000)]},
+    {f'k{n}': n for n in range(20_000)}])
+def test_much_that_is_wrong_is_told_soon(bad: dict[str, Any]) -> None:
+    began = time.monotonic()
+    with pytest.raises(BadInput, match='more'):
+        loader.load_data(_data() | bad, inline=False)
+    assert time.monotonic() - began < 20
