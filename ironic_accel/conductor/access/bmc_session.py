@@ -26,6 +26,7 @@ from ironic.drivers.modules.redfish import utils as redfish_utils
 from ironic_accel.conductor.access import image_publisher
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
@@ -37,7 +38,6 @@ from ironic_accel.redfish.client import read_failures
 from ironic_accel.redfish.client import session_pin
 
 #: Property of a node with paths that its BMC is known not to answer for.
-ACCEPT_UNREAD = 'accel_accept_unread'
 
 
 def session(node: Any) -> tuple[Any, str]:
@@ -163,17 +163,17 @@ def accept_unread(node: Any) -> frozenset[str]:
     :raises: BadInput for what is no such list, and for a path without which
         nobody knows what there is or whether it is idle.
     """
-    told = node.driver_info.get(ACCEPT_UNREAD) or []
+    told = keys.ACCEPT_UNREAD.of(node) or []
     if isinstance(told, str):
         told = told.replace(',', ' ').split()
     if not isinstance(told, list) or not all(
             isinstance(uri, str) for uri in told):
-        raise BadInput(f'driver_info/{ACCEPT_UNREAD}: {told!r}: expected a '
-                       'list of paths of sub-resources')
+        raise BadInput(f'driver_info/{keys.ACCEPT_UNREAD.name}: {told!r}: '
+                       'expected a list of paths of sub-resources')
     for uri in told:
         wrong = read_failures.refusal(uri)
         if wrong is not None:
-            raise BadInput(f'driver_info/{ACCEPT_UNREAD}: {wrong}')
+            raise BadInput(f'driver_info/{keys.ACCEPT_UNREAD.name}: {wrong}')
     return frozenset(told)
 
 

@@ -32,7 +32,7 @@ from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import elapsed_time
-from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node.queries import OtherNode
@@ -125,11 +125,8 @@ def look_again(task: Any) -> None:
     look; what one does not get to say now it says at its next refresh.
     """
     for child in of(task):
-        info = child.driver_internal_info or {}
-        if (
-            child.driver not in HARDWARE_TYPES
-            or inventory_store.SUMMARY_KEY not in info
-        ):
+        if child.driver not in HARDWARE_TYPES \
+                or not keys.SUMMARY.is_there(child):
             continue
         try:
             with task_manager.acquire(

@@ -26,7 +26,7 @@ from ironic.common import states
 from ironic_accel.conductor.access import agent_backend
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
-from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node.queries import OtherNode
 from ironic_accel.model.device import Effect
@@ -78,8 +78,7 @@ def _keeps_bmc(node: OtherNode) -> bool:
     standing = flash_guard.stands(node)
     if standing is None:
         return False
-    info = node.driver_internal_info
-    intent = (info.get(operation.RECORD_KEY) or {}).get('intent') or {}
+    intent = (keys.RECORD.of(node) or {}).get('intent') or {}
     if standing.get('kind') == 'reset' and not standing.get('over'):
         return bool(intent.get('effect') == Effect.AUX_CYCLE)
     if not intent:
@@ -122,5 +121,5 @@ def _not_idle(nodes: Iterable[OtherNode]) -> str | None:
 
 
 def _worked_on(node: OtherNode) -> bool:
-    return flash_guard.stands(node) is not None or bool(
-        node.driver_internal_info.get(operation.KEY))
+    return flash_guard.stands(node) is not None or keys.OPERATION.is_there(
+        node)

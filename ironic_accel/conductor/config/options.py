@@ -22,6 +22,7 @@ from oslo_config import cfg
 
 from ironic_accel.conductor.config import timeouts
 from ironic_accel.conductor.config import upkeep_options
+from ironic_accel.conductor.node import keys
 
 __all__ = ['CONF', 'list_opts', 'register']
 
@@ -174,7 +175,8 @@ _TRAITS = [
     cfg.StrOpt(
         'baseline_profile',
         help='Site profile that the clean step apply_baseline brings nodes '
-             'to; driver_info/accel_baseline of a node names another.'),
+             f'to; driver_info/{keys.BASELINE.name} of a node names '
+             'another.'),
     cfg.IntOpt(
         'baseline_priority', default=0, min=0,
         help='Priority of apply_baseline in automated cleaning. 0: it does '

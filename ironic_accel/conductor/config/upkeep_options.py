@@ -17,6 +17,8 @@ from __future__ import annotations
 from oslo_config import cfg
 from oslo_config import types
 
+from ironic_accel.conductor.node import keys
+
 #: States in which the audit may look: nothing of Ironic's is under way.
 _STATES = ['enroll', 'manageable', 'available', 'active']
 
@@ -71,7 +73,8 @@ OPTIONS = [
     cfg.ListOpt(
         'baseline_profiles', default=[],
         help='Site profiles of which the first whose groups match what a '
-             'node has is its baseline, where driver_info/accel_baseline '
+             'node has is its baseline, where '
+             f'driver_info/{keys.BASELINE.name} '
              'names none and baseline_profile is not set either. The '
              'passthru accel_plan tells which one that is, and why.'),
 ]

@@ -21,8 +21,10 @@ from ironic.drivers import base
 
 from ironic_accel.conductor.drivers import policies
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node.stored_values import StoredGuard
 from ironic_accel.conductor.node import write_hold
 
 #: Characters of a reason: it is one line of a node's history.
@@ -92,12 +94,12 @@ class Holding:
             user=asked.get('user'), project=asked.get('project'))
         flash_guard.drop(node)
         if operation.load(node) is not None:
-            node.del_driver_internal_info(operation.KEY)
+            keys.OPERATION.drop(node)
         saving.save(node)
         return {'guard': None, 'was': standing}
 
 
-def check_unlock(task: Any) -> dict[str, Any]:
+def check_unlock(task: Any) -> StoredGuard:
     """The guard that may be ended by hand.
 
     :raises: InvalidState where none stands on this node, or a run of ours

@@ -31,6 +31,7 @@ from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
@@ -95,15 +96,14 @@ class Passthru:
     def accel_progress(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """What is under way, the last result, and the guard."""
         node = task.node
-        info = node.driver_internal_info or {}
         current = operation.load(node)
         stored = inventory_store.load(task)
         return {
             'operation': _progress(node, current) if current else None,
-            'record': info.get(operation.RECORD_KEY),
-            'result': info.get(operation.RESULT_KEY),
+            'record': keys.RECORD.of(node),
+            'result': keys.RESULT.of(node),
             'guard': flash_guard.stands(node), 'stopped': write_hold.why(task),
-            'summary': info.get(inventory_store.SUMMARY_KEY),
+            'summary': keys.SUMMARY.of(node),
             'plan': dict(stored.plan) if stored and stored.plan else None,
             'age': _age(stored.at) if stored else None}
 
@@ -131,7 +131,7 @@ class Passthru:
             power_on=free if power_on is None else power_on,
             asked=operation.asked_by(task.context))
         operation.store(node, current)
-        node.del_driver_internal_info(operation.RESULT_KEY)
+        keys.RESULT.drop(node)
         saving.save(node)
         return {'id': current.id}
 

@@ -34,6 +34,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import profile_snapshot
@@ -189,7 +190,7 @@ def begin(task: Any, current: Operation) -> str:
         asked=operation.asked_by(task.context),
         changed_before=step_end.changed_before(node, current.kind),
         deadline=now + CONF.accelerator.stable_timeout))
-    node.del_driver_internal_info(operation.RESULT_KEY)
+    keys.RESULT.drop(node)
     async_steps.set_node_flags(
         node, polling=True, skip_current_step=True, step_type=current.kind)
     return str(operation.WAIT_STATES[current.kind])

@@ -36,6 +36,7 @@ from ironic_accel.bounded import files
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import options  # noqa: F401 - registers options
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
@@ -140,7 +141,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_records(self) -> Any:
         """No node has a record that the version installed cannot read."""
-        found = [f'{r.uuid}: {why}' for r in _nodes(operation.RECORD_KEY)
+        found = [f'{r.uuid}: {why}' for r in _nodes(keys.RECORD.name)
                  if (why := operation.foreign(r))]
         if found:
             return Result(Code.FAILURE, _some(found))
@@ -148,10 +149,10 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _check_quiet(self) -> Any:
         """Nothing is being written: a restart can be waited with."""
-        busy = [f"{r.uuid}: {g['what']}" for r in _nodes(flash_guard.KEY)
+        busy = [f"{r.uuid}: {g['what']}" for r in _nodes(keys.GUARD.name)
                 if (g := flash_guard.stands(r))]
         stuck = [f'{r.uuid}: {r.provision_state}'
-                 for r in _nodes(operation.KEY)
+                 for r in _nodes(keys.OPERATION.name)
                  if r.provision_state in (
                      states.CLEANING, states.DEPLOYING, states.SERVICING)]
         lost = [f'{uuid}: a write whose node was written over'

@@ -25,13 +25,13 @@ from ironic.drivers.modules.drac import vendor_passthru as drac_vendor
 from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
-from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.drivers.agent_steps import AgentSteps
 from ironic_accel.conductor.drivers.hold_passthru import Holding
 from ironic_accel.conductor.drivers.passthru import Passthru
 from ironic_accel.conductor.drivers.steps import Steps
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.operation.first_boot import FirstBoot
 from ironic_accel.conductor.upkeep.audit_periodics import Truth
 from ironic_accel.conductor.upkeep.periodics import Loop
@@ -54,10 +54,10 @@ class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot, Loop,
         """Properties of a node that matter here."""
         upstream: dict[str, str] = super(  # type: ignore[misc]
             ).get_properties()
-        return {**upstream, 'accel_baseline':
+        return {**upstream, keys.BASELINE.name:
                 'Site profile that the clean step apply_baseline brings '
                 'this node to. Optional.',
-                bmc_session.ACCEPT_UNREAD:
+                keys.ACCEPT_UNREAD.name:
                 'List of Redfish paths of sub-resources that the BMC is '
                 'known not to answer for; a device, a collection, a task, '
                 'a job or an update resource is refused. Optional.'}

@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is stored with a node, and the questions about nodes."""
+"""What is kept with a node."""

@@ -31,8 +31,8 @@ from typing import Any
 
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-
-KEY = 'accel_clock'
+from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node.stored_values import StoredClock
 
 #: Seconds that the count moves on at most where another machine takes over.
 #: Conductors are missed after a minute, by default.
@@ -75,7 +75,7 @@ def mark(node: Any) -> float:
     at = now(node)
     if there is not None and there['boot'] != clock.boot():
         at += min(max(0.0, shared - there['database']), STEP)
-    node.set_driver_internal_info(KEY, {
+    keys.CLOCK.put(node, {
         'at': at, 'boot': clock.boot(), 'steady': clock.steady(),
         'database': shared})
     return at
@@ -105,7 +105,5 @@ def pause(now_: float, until: float, kind: str) -> float:
     return min(until, now_ + allowed)
 
 
-def _of(node: Any) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = (
-        node.driver_internal_info or {}).get(KEY)
-    return found
+def _of(node: Any) -> StoredClock | None:
+    return keys.CLOCK.of(node)

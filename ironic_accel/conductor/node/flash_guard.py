@@ -25,12 +25,13 @@ import contextlib
 import datetime
 import threading
 from typing import Any
+from typing import cast
 import weakref
 
 from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
-
-KEY = 'accel_guard'
+from ironic_accel.conductor.node.stored_values import StoredGuard
 
 #: What Ironic forgets of the agent when it acts on the power, before the
 #: power interface is asked (ironic/conductor/utils.py,
@@ -45,23 +46,15 @@ _ours: weakref.WeakSet[Any] = weakref.WeakSet()
 _ours_lock = threading.Lock()
 
 
-def stands(node: Any) -> dict[str, Any] | None:
+def stands(node: Any) -> StoredGuard | None:
     """The guard of a node, or None.
-
-    ``what`` it guards; ``kind``: ``action``, ``reset`` of the host, or
-    ``busy`` for what goes on without us; ``since`` and ``longest``, by the
-    time of the node and in seconds, how long what nobody can tell of is
-    given; ``state``: ``begun``, ``running``, ``unknown`` or ``quiet``;
-    ``until``, epoch seconds, is for people.
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
-    guard: dict[str, Any] | None = (
-        node.driver_internal_info or {}).get(KEY)
-    return guard or None
+    return keys.GUARD.of(node) or None
 
 
-def over(task: Any) -> tuple[dict[str, Any], Any] | None:
+def over(task: Any) -> tuple[StoredGuard, Any] | None:
     """The guard that a task's node stands under, and whose it is.
 
     A child node (a DPU) stands under its parent's too: what is written to
@@ -77,12 +70,12 @@ def over(task: Any) -> tuple[dict[str, Any], Any] | None:
     return (standing, node) if standing else None
 
 
-def _anywhere(node: Any) -> dict[str, Any] | None:
+def _anywhere(node: Any) -> StoredGuard | None:
     """The guard of a node, also where somebody wrote over it."""
     standing = stands(node)
     if standing is None:
         kept = queries.overwritten(node)
-        standing = kept.values.get(KEY) if kept else None
+        standing = keys.GUARD.read(kept.values) if kept else None
     return standing
 
 
@@ -95,7 +88,7 @@ def put(node: Any, what: str, now: float, longest: float,
     :param longest: seconds that it takes at most, as far as is known.
     """
     before = stands(node)
-    node.set_driver_internal_info(KEY, {
+    keys.GUARD.put(node, {
         'what': what, 'kind': kind, 'since': now, 'longest': longest,
         'state': 'begun', 'quiet': 0, 'moved': now, 'last': '',
         'told': False, 'until': clock.now() + longest,
@@ -104,10 +97,10 @@ def put(node: Any, what: str, now: float, longest: float,
     remember(node)
 
 
-def change(node: Any, **values: Any) -> dict[str, Any]:
+def change(node: Any, **values: Any) -> StoredGuard:
     """Note what was seen of what is guarded; the caller saves the node."""
-    found = {**(stands(node) or {}), **values}
-    node.set_driver_internal_info(KEY, found)
+    found = cast(StoredGuard, {**(stands(node) or {}), **values})
+    keys.GUARD.put(node, found)
     return found
 
 
@@ -127,7 +120,7 @@ def end_reset(node: Any) -> None:
 
 def drop(node: Any) -> None:
     """Take the guard away; the caller saves the node."""
-    node.del_driver_internal_info(KEY)
+    keys.GUARD.drop(node)
     _remembered.pop(node.uuid, None)
 
 
@@ -151,11 +144,12 @@ def give_back(node: Any) -> None:
             node.set_driver_internal_info(key, value)
 
 
-def word(guard: dict[str, Any], node: Any) -> str:
+def word(guard: StoredGuard, node: Any) -> str:
     """Say why something is refused."""
-    until = datetime.datetime.fromtimestamp(guard['until'], datetime.UTC)
+    at = guard.get('until', 0.0)
+    until = datetime.datetime.fromtimestamp(at, datetime.UTC)
     when = (f'until about {until:%Y-%m-%d %H:%M:%S} UTC'
-            if guard['until'] > clock.now()
+            if at > clock.now()
             else 'for longer than it should take')
     return (f"flash in progress on {guard['what']} of node {node.uuid} "
             f'{when}; cutting the power now can destroy the device: try '

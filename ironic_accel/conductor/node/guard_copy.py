@@ -36,18 +36,19 @@ from oslo_log import log
 from oslo_utils import timeutils
 import sqlalchemy
 
+from ironic_accel.conductor.node import keys
+
 LOG = log.getLogger(__name__)
 
 #: The type of the row in the node's history.
-EVENT_TYPE = 'accel-guard'
+EVENT_TYPE = keys.GUARD_COPY.name
 #: The keys of ``driver_internal_info`` that are kept: of the guard, the
 #: record and the operation; of the time of the node, by which they are
 #: measured, and which would be a conductor's without it; and of a hold.
-GUARD, RECORD, OPERATION = 'accel_guard', 'accel_record', 'accel_operation'
-CLOCK, HOLD = 'accel_clock', 'accel_hold'
-KEYS = (GUARD, RECORD, OPERATION, CLOCK, HOLD)
-#: The key of the fencing token.
-FENCE = 'accel_fence'
+KEYS = tuple(key.name for key in (
+    keys.GUARD, keys.RECORD, keys.OPERATION, keys.CLOCK, keys.HOLD))
+#: Those that an earlier version did not keep.
+LATER = frozenset({keys.CLOCK.name, keys.HOLD.name})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Kept:
 
 def generation(info: Mapping[str, Any] | None) -> int:
     """The generation of the token in ``driver_internal_info``; 0 before."""
-    return int(str((info or {}).get(FENCE) or '0').partition(':')[0])
+    number = (keys.FENCE.read(info) or '0').partition(':')[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def follow(node: Any) -> None:
@@ -111,8 +113,7 @@ def restored(info: Mapping[str, Any] | None, kept: Kept) -> dict[str, Any]:
     for key in KEYS:
         if key in kept.values:
             found[key] = kept.values[key]
-        elif key not in (CLOCK, HOLD):
-            # An earlier version kept neither of those two.
+        elif key not in LATER:
             found.pop(key, None)
     return found
 
@@ -120,13 +121,13 @@ def restored(info: Mapping[str, Any] | None, kept: Kept) -> dict[str, Any]:
 def words(kept: Kept) -> str:
     """What an operator reads of what was written over."""
     found, todo = [], ''
-    hold = kept.values.get(HOLD)
+    hold = keys.HOLD.read(kept.values)
     if hold:
         found.append(f"the hold of this node ({hold.get('reason')})")
         todo = ('; no write and no reset begins: where that is not wanted '
                 'any more: baremetal accelerator unhold')
-    standing = kept.values.get(GUARD)
-    intent = (kept.values.get(RECORD) or {}).get('intent')
+    standing = keys.GUARD.read(kept.values)
+    intent = (keys.RECORD.read(kept.values) or {}).get('intent')
     if standing or intent:
         what = f" ({standing.get('what')})" if standing else ''
         found.append(f'what is known of a write under way{what}')
@@ -136,8 +137,8 @@ def words(kept: Kept) -> str:
 
 
 def _worth(info: Mapping[str, Any]) -> bool:
-    return bool(info.get(GUARD) or info.get(HOLD)
-                or (info.get(RECORD) or {}).get('intent'))
+    return bool(keys.GUARD.read(info) or keys.HOLD.read(info)
+                or (keys.RECORD.read(info) or {}).get('intent'))
 
 
 def read(event: str | None) -> Kept | None:

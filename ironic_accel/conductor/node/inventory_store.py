@@ -31,7 +31,9 @@ from oslo_log import log
 
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node.stored_values import StoredSummary
 from ironic_accel.conductor.node import verification
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Effect
@@ -44,15 +46,6 @@ from ironic_accel.model import serialization
 from ironic_accel.model import unite
 
 LOG = log.getLogger(__name__)
-
-SUMMARY_KEY = 'accel_summary'
-#: When a tenant was gone (epoch seconds): what was seen from inside of the
-#: host before may be otherwise now, and a BMC cannot tell.
-INSIDE_KEY = 'accel_inside_void'
-#: Our part of the node's ``plugin_data``.
-PLUGIN_KEY = 'accelerators'
-#: Firmware components of ours; all others are somebody else's.
-ROW_PREFIX = 'accel:'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ def inspection_data(task: Any) -> InspectionData:
     """Read the inspection data of a node."""
     data = _data(task)
     plugin = data.get('plugin_data') or {}
-    raw, stored = plugin.get(PLUGIN_KEY), None
+    raw, stored = plugin.get(keys.INVENTORY.name), None
     if raw is not None:
         try:
             stored = read(raw)
@@ -145,9 +138,9 @@ def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
         w: t for w, t in (looks or {}).items() if w in inventory.seen_via}
     data = inspection_data(task) if data is None else data
     stored = Stored(inventory, at, tuple(ways), plan, when)
-    _store(task, data.inventory, {**data.plugin, PLUGIN_KEY: written(stored)})
-    task.node.set_driver_internal_info(
-        SUMMARY_KEY, summary(inventory, at))
+    _store(task, data.inventory, {
+        **data.plugin, keys.INVENTORY.name: written(stored)})
+    keys.SUMMARY.put(task.node, summary(inventory, at))
     return stored
 
 
@@ -171,7 +164,7 @@ def way_from(raw: Mapping[str, Any]) -> Way:
         {(a, b): there for a, b, there in raw.get('commits', ())})
 
 
-def summary(inventory: Inventory, at: float) -> dict[str, Any]:
+def summary(inventory: Inventory, at: float) -> StoredSummary:
     """What fits ``driver_internal_info``: counts, not devices."""
     kinds: dict[str, int] = {}
     for device in inventory.devices:
@@ -201,7 +194,7 @@ def whole(node: Any, stored: Stored | None, inventory: Inventory,
     """
     ways = tuple(ways)
     state = not verification.had_tenant(node) and not (
-        node.driver_internal_info or {}).get(INSIDE_KEY)
+        keys.INSIDE_VOID.of(node))
     if stored is None:
         return inventory, ways
     seen = unite.inventory((Source(inventory, stable=True),),
@@ -227,8 +220,9 @@ def tenant_gone(node: Any) -> None:
     Whatever was seen until now, it was before this: also where the clock of
     the database was set back since.
     """
-    last = (node.driver_internal_info.get(SUMMARY_KEY) or {}).get('at', 0.0)
-    node.set_driver_internal_info(INSIDE_KEY, max(clock.shared(), last))
+    known = keys.SUMMARY.of(node)
+    last = 0.0 if known is None else known['at']
+    keys.INSIDE_VOID.put(node, max(clock.shared(), last))
 
 
 def seen_inside(node: Any, own: Inventory) -> None:
@@ -238,7 +232,7 @@ def seen_inside(node: Any, own: Inventory) -> None:
     time. The caller saves the node.
     """
     if carry_over.INSIDE & set(own.seen_via):
-        node.del_driver_internal_info(INSIDE_KEY)
+        keys.INSIDE_VOID.drop(node)
 
 
 def sync_firmware(task: Any, inventory: Inventory) -> None:
@@ -253,7 +247,7 @@ def sync_firmware(task: Any, inventory: Inventory) -> None:
     seen: set[str] = set()
     for device in inventory.devices:
         for part in device.components:
-            name = f'{ROW_PREFIX}{device.id}/{part.name}'[:255]
+            name = f'{keys.FIRMWARE_ROW.name}{device.id}/{part.name}'[:255]
             seen.add(name)
             if part.running is None:
                 continue
@@ -262,7 +256,7 @@ def sync_firmware(task: Any, inventory: Inventory) -> None:
                       'serial_number': device.serial}
             _put_row(task, rows.get(name), name, values)
     for name in set(rows) - seen:
-        if name.startswith(ROW_PREFIX):
+        if name.startswith(keys.FIRMWARE_ROW.name):
             _drop_row(task, rows[name])
 
 
@@ -275,12 +269,13 @@ def forget(task: Any) -> int:
     """
     data = inspection_data(task)
     plugin = dict(data.plugin)
-    if isinstance(plugin.get(PLUGIN_KEY), dict):
+    if isinstance(plugin.get(keys.INVENTORY.name), dict):
         # A list is upstream's.
-        del plugin[PLUGIN_KEY]
+        del plugin[keys.INVENTORY.name]
         _store(task, data.inventory, plugin)
     ours = [r for r in objects.FirmwareComponentList.get_by_node_id(
-        task.context, task.node.id) if r.component.startswith(ROW_PREFIX)]
+        task.context, task.node.id)
+        if r.component.startswith(keys.FIRMWARE_ROW.name)]
     for row in ours:
         _drop_row(task, row)
     return len(ours)

@@ -24,30 +24,25 @@ from collections.abc import Mapping
 import dataclasses
 import json
 from typing import Any
+from typing import cast
 import uuid
 
 from ironic.common import async_steps
 from ironic.common import exception
 from ironic.common import states
 
+from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node.stored_values import misfit
+from ironic_accel.conductor.node.stored_values import StoredOperation
+from ironic_accel.conductor.node.stored_values import StoredRecord
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.record import Record
 
-KEY = 'accel_operation'
-RECORD_KEY = 'accel_record'
-PROFILE_KEY = 'accel_profile'
-RESULT_KEY = 'accel_result'
 #: The steps that are ours: the conductor's, and the agent's that it runs.
 STEPS = frozenset({
     'apply_profile', 'apply_profile_in_band', 'apply_baseline',
     'reset_devices', 'refresh_traits', 'note_tenant', 'deliver_first_boot'})
-#: The step of a look that nobody asked for.
-BY_ITSELF = 'look_for_moved'
-#: The verify step, and the look that goes on where that one ends.
-VERIFY = 'verify_accelerators'
-#: Idle operations of these steps are in nobody's way.
-UNASKED = frozenset({BY_ITSELF, VERIFY})
 
 #: ``driver_internal_info`` is 65,535 bytes of TEXT on MySQL, and others
 #: write to it too (ironic/db/sqlalchemy/models.py, Node).
@@ -177,18 +172,23 @@ def load(node: Any) -> Operation | None:
     Whatever a later version added is left out, so that a conductor that was
     downgraded goes on.
     """
-    raw = (node.driver_internal_info or {}).get(KEY)
+    raw = keys.OPERATION.of(node)
     if not raw:
         return None
     known = {f.name for f in dataclasses.fields(Operation)}
-    values = {k: v for k, v in raw.items() if k in known}
-    values['devices'] = tuple(values.get('devices') or ())
+    values: dict[str, Any] = {k: v for k, v in raw.items() if k in known}
+    why = misfit(values, Operation)
+    if why is not None:
+        keys.tell(keys.OPERATION.name, getattr(node, 'uuid', None), why)
+        return None
+    values['devices'] = tuple(values.get('devices', ()))
     return Operation(**values)
 
 
 def store(node: Any, operation: Operation) -> None:
     """Put the operation onto the node; the caller saves."""
-    node.set_driver_internal_info(KEY, dataclasses.asdict(operation))
+    keys.OPERATION.put(node, cast(
+        StoredOperation, dataclasses.asdict(operation)))
 
 
 def check_free(node: Any) -> None:
@@ -201,7 +201,7 @@ def check_free(node: Any) -> None:
     """
     current = load(node)
     if current is not None and is_current(node, current) and not (
-            current.kind == 'idle' and current.step in UNASKED
+            current.kind == 'idle' and current.step in keys.UNASKED_STEPS
             and current.restore is None):
         raise exception.InvalidState(
             f'node {node.uuid}: {current.step} is under way')
@@ -218,7 +218,7 @@ def foreign(node: Any) -> str | None:
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
-    raw = (node.driver_internal_info or {}).get(RECORD_KEY)
+    raw = keys.RECORD.of(node)
     if not raw or raw.get('schema') == record_mod.SCHEMA:
         return None
     return (f"its record is {raw.get('schema')!r} where this conductor knows "
@@ -231,7 +231,7 @@ def load_record(node: Any) -> Record | None:
 
     :raises: BadInput where a later version wrote it.
     """
-    return record_mod.load((node.driver_internal_info or {}).get(RECORD_KEY))
+    return record_mod.load(keys.RECORD.of(node))
 
 
 def store_record(node: Any, record: Record) -> None:
@@ -241,9 +241,8 @@ def store_record(node: Any, record: Record) -> None:
         large to be saved.
     """
     raw = record_mod.dump(record)
-    info = {**node.driver_internal_info, RECORD_KEY: raw}
-    check_size(info)
-    node.set_driver_internal_info(RECORD_KEY, raw)
+    check_size({**node.driver_internal_info, keys.RECORD.name: raw})
+    keys.RECORD.put(node, cast(StoredRecord, raw))
 
 
 def check_size(info: Mapping[str, Any]) -> None:

@@ -39,16 +39,15 @@ from oslo_log import log
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles as profiles_module
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node.stored_values import StoredSite
 from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
-#: ``host``, ``number``, ``at`` (epoch seconds, for people) and ``profiles``
-#: (name to digest).
-KEY = 'accel_site'
 #: Characters of a digest: what is compared is told apart by less.
 SHORT = 16
 #: Seconds for which what the others said is not asked for again.
@@ -197,7 +196,7 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
 
 
 def _put(context: Any, uuid: str, interface: type,
-         value: Mapping[str, Any]) -> bool:
+         value: StoredSite) -> bool:
     try:
         with task_manager.acquire(
                 context, uuid, shared=False, retry=False,
@@ -206,8 +205,8 @@ def _put(context: Any, uuid: str, interface: type,
                               interface):
                 return False
             operation.check_size({**task.node.driver_internal_info,
-                                  KEY: dict(value)})
-            task.node.set_driver_internal_info(KEY, dict(value))
+                                  keys.SITE.name: value})
+            keys.SITE.put(task.node, value)
             saving.save(task.node)
             return True
     except AccelError as exc:
@@ -225,16 +224,10 @@ def _online() -> set[str]:
 
 def _beacons() -> list[Beacon]:
     found = []
-    for row in queries.with_key(KEY):
-        raw = (row.driver_internal_info or {}).get(KEY)
-        if not raw:
-            continue
-        try:
+    for row in queries.with_key(keys.SITE.name):
+        raw = keys.SITE.of(row)
+        if raw:
             # One of an earlier version has no number: it is the first.
-            found.append(Beacon(raw['host'], int(raw.get('number', 0)),
+            found.append(Beacon(raw['host'], raw.get('number', 0),
                                 dict(raw['profiles']), row.uuid))
-        except (KeyError, TypeError, ValueError) as exc:
-            LOG.warning('What node %(node)s has under %(key)s is not read: '
-                        '%(why)s', {'node': row.uuid, 'key': KEY,
-                                    'why': repr(exc)})
     return found

@@ -32,6 +32,7 @@ from typing import Any
 import zlib
 
 from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.errors import BadInput
@@ -97,8 +98,8 @@ def keep(node: Any, profile: Profile) -> None:
     if len(text) > PLAIN:
         raw = {_PACKED: base64.b64encode(zlib.compress(text, 9)).decode()}
     operation.check_size({**node.driver_internal_info,
-                          operation.PROFILE_KEY: raw})
-    node.set_driver_internal_info(operation.PROFILE_KEY, raw)
+                          keys.PROFILE.name: raw})
+    keys.PROFILE.put(node, raw)
 
 
 def load(node: Any) -> Profile | None:
@@ -106,7 +107,7 @@ def load(node: Any) -> Profile | None:
 
     :raises: BadInput where it is no longer valid.
     """
-    raw = (node.driver_internal_info or {}).get(operation.PROFILE_KEY)
+    raw = keys.PROFILE.of(node)
     return None if raw is None else _parsed.get(raw, catalogue.catalogue())
 
 
@@ -125,4 +126,4 @@ def _unpacked(raw: Any) -> Any:
 
 def drop(node: Any) -> None:
     """Forget it; the caller saves the node."""
-    node.del_driver_internal_info(operation.PROFILE_KEY)
+    keys.PROFILE.drop(node)

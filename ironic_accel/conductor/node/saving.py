@@ -44,17 +44,12 @@ from oslo_log import log
 import sqlalchemy
 
 from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
 LOG = log.getLogger(__name__)
-
-#: The token in ``driver_internal_info``: ``GENERATION:MARK``.
-KEY = 'accel_fence'
-
-#: The type of our lines in the history of nodes.
-EVENT_TYPE = 'accelerator'
 
 #: How often a failed write to the database is tried again: within about
 #: eight seconds, as long as a restart of a database or a failover takes.
@@ -93,8 +88,7 @@ _retried = oslo_db_api.wrap_db_retry(
 
 def token(node: Any) -> str | None:
     """The token that a node was read with, or None before the first."""
-    found = (node.driver_internal_info or {}).get(KEY)
-    return str(found) if found else None
+    return keys.FENCE.of(node) or None
 
 
 def generation(node: Any) -> int:
@@ -208,7 +202,7 @@ def history(node: Any, event: str, *, error: bool = False,
     :raises: NotOurs.
     """
     write(node, lambda: manager_utils.node_history_record(
-        node, event=event, event_type=EVENT_TYPE, error=error, user=user,
+        node, event=event, event_type=keys.EVENT.name, error=error, user=user,
         project=project))
 
 
@@ -261,9 +255,9 @@ def _check_kept(node: Any, number: int) -> None:
 
 def _put(node: Any, value: str | None) -> None:
     if value is None:
-        node.del_driver_internal_info(KEY)
+        keys.FENCE.drop(node)
     else:
-        node.set_driver_internal_info(KEY, value)
+        keys.FENCE.put(node, value)
 
 
 @contextlib.contextmanager
@@ -300,8 +294,9 @@ def _is(table: Any, value: str | None) -> Any:
         table.c.driver_internal_info, sqlalchemy.Text)
     if value is None:
         return sqlalchemy.or_(info.is_(None), sqlalchemy.not_(
-            info.contains(f'"{KEY}": ', autoescape=True)))
-    return info.contains(json.dumps({KEY: value})[1:-1], autoescape=True)
+            info.contains(f'"{keys.FENCE.name}": ', autoescape=True)))
+    return info.contains(json.dumps({keys.FENCE.name: value})[1:-1],
+                         autoescape=True)
 
 
 def _not_ours(session: Any, table: Any, node: Any) -> NotOurs:
@@ -312,7 +307,7 @@ def _not_ours(session: Any, table: Any, node: Any) -> NotOurs:
             table.c.id == node.id)).one_or_none()
     seen = 'no such node' if there is None else _words(
         there.reservation, there.provision_state,
-        (there.driver_internal_info or {}).get(KEY))
+        keys.FENCE.of(there))
     return NotOurs(
         'the node is no longer ours', node=node.uuid,
         error_class=ErrorClass.TRANSIENT, seen=seen, expected=_words(

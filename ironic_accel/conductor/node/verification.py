@@ -29,13 +29,10 @@ from ironic.common import states
 
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import profile_agreement
+from ironic_accel.conductor.node.stored_values import StoredProof
 from ironic_accel.model.profile import Profile
-
-KEY = 'accel_proofs'
-#: Set by a deploy; what was proved before a tenant had the node is void once
-#: the tenant is gone.
-TENANT_KEY = 'accel_tenant'
 
 #: Seconds by which a proof may have been made later than now: conductors ask
 #: the database for its time now and then.
@@ -47,9 +44,9 @@ FREE = frozenset({
     states.CLEANWAIT, states.CLEANFAIL, states.INSPECTFAIL})
 
 
-def of(node: Any) -> dict[str, dict[str, Any]]:
+def of(node: Any) -> dict[str, StoredProof]:
     """Proofs by profile: ``digest``, ``at`` (shared time), ``devices``."""
-    return dict((node.driver_internal_info or {}).get(KEY) or {})
+    return dict(keys.PROOFS.of(node) or {})
 
 
 def keep(node: Any, profile: Profile, devices: Iterable[str],
@@ -62,16 +59,16 @@ def keep(node: Any, profile: Profile, devices: Iterable[str],
     found[profile.name] = {
         'digest': profile.digest, 'devices': sorted(set(devices)),
         'at': clock.shared() if now is None else now}
-    node.set_driver_internal_info(KEY, found)
+    keys.PROOFS.put(node, found)
 
 
 def drop(node: Any, names: Collection[str]) -> None:
     """Forget some proofs; the caller saves the node."""
     left = {k: v for k, v in of(node).items() if k not in names}
     if left:
-        node.set_driver_internal_info(KEY, left)
+        keys.PROOFS.put(node, left)
     else:
-        node.del_driver_internal_info(KEY)
+        keys.PROOFS.drop(node)
 
 
 def on_devices(node: Any, devices: Collection[str]) -> set[str]:
@@ -90,8 +87,7 @@ def had_tenant(node: Any) -> bool:
     The provision state tells, not the instance: a node that is deployed by
     hand has none.
     """
-    info = node.driver_internal_info or {}
-    return (bool(info.get(TENANT_KEY)) and not node.instance_uuid
+    return (bool(keys.TENANT.of(node)) and not node.instance_uuid
             and node.provision_state in FREE)
 
 

@@ -27,31 +27,27 @@ from oslo_log import log
 
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node.stored_values import StoredHold
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import held
 
 LOG = log.getLogger(__name__)
 
-#: ``reason``, ``by`` (a user's id or null) and ``at`` (epoch seconds, for
-#: people: a hold has no end of its own).
-KEY = 'accel_hold'
-
 
 class Held(AccelError):
     """Nothing may be begun now; nothing was saved and nothing was begun."""
 
 
-def of(node: Any) -> Mapping[str, Any] | None:
+def of(node: Any) -> StoredHold | None:
     """The hold of a node, or None.
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
-    found: Mapping[str, Any] | None = (
-        node.driver_internal_info or {}).get(KEY)
-    return found or None
+    return keys.HOLD.of(node) or None
 
 
 def writes() -> bool:
@@ -107,7 +103,7 @@ def put(node: Any, reason: str, asked: Mapping[str, str]) -> None:
     :param asked: who asks (``operation.asked_by``).
     :raises: NotOurs.
     """
-    node.set_driver_internal_info(KEY, {
+    keys.HOLD.put(node, {
         'reason': reason, 'by': asked.get('user'), 'at': clock.now()})
     saving.history(node, f'held, no write or reset begins: {reason}',
                    user=asked.get('user'), project=asked.get('project'))
@@ -119,7 +115,7 @@ def lift(node: Any, reason: str, asked: Mapping[str, str]) -> None:
 
     :raises: NotOurs.
     """
-    node.del_driver_internal_info(KEY)
+    keys.HOLD.drop(node)
     saving.history(node, f'no longer held: {reason}',
                    user=asked.get('user'), project=asked.get('project'))
     saving.save(node)

@@ -19,6 +19,7 @@ from typing import Any
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.operation.completion import Ending
@@ -37,7 +38,7 @@ WORK = 'baseline'
 
 def named(node: Any) -> str | None:
     """The baseline that somebody has named for a node, or None."""
-    name: str | None = node.driver_info.get('accel_baseline')
+    name = keys.BASELINE.of(node)
     if not name and not node.parent_node:
         # The general baseline of a child is its parent's business.
         name = CONF.accelerator.baseline_profile
@@ -69,8 +70,8 @@ def explain(task: Any) -> tuple[str | None, list[dict[str, str]]]:
     """
     name = named(task.node)
     if name:
-        where = ('driver_info/accel_baseline'
-                 if task.node.driver_info.get('accel_baseline')
+        where = (f'driver_info/{keys.BASELINE.name}'
+                 if keys.BASELINE.of(task.node)
                  else '[accelerator]baseline_profile')
         return name, [{'profile': name, 'why': f'{where} names it'}]
     stored = inventory_store.load(task)

@@ -32,6 +32,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import history
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
@@ -91,15 +92,15 @@ class Ending:
                 if current.restore else 'looking once more'))
             saving.save(task.node, touch=True)
             return
-        kept = task.node.driver_internal_info.get(operation.RESULT_KEY)
+        kept = keys.RESULT.of(task.node)
         if current.work == 'watch':
             # The result is that of the step which this one outlived.
             result = kept or result
         nothing = step_end.untouched(task.node, current)
         _close(task, current, result)
-        if current.step == operation.BY_ITSELF and kept:
+        if current.step == keys.FOLLOW_UP_STEP and kept:
             # Nobody asked for this look: the result is what was asked for.
-            task.node.set_driver_internal_info(operation.RESULT_KEY, kept)
+            keys.RESULT.put(task.node, kept)
             saving.save(task.node)
         if current.writes:
             child_nodes.look_again(task)
@@ -249,14 +250,14 @@ def _close(task: Any, current: Operation,
            result: Mapping[str, Any]) -> None:
     """Forget the operation, keep its result and what the next inherits."""
     node = task.node
-    node.set_driver_internal_info(operation.RESULT_KEY, dict(result))
-    node.del_driver_internal_info(operation.KEY)
-    node.del_driver_internal_info(operation.PROFILE_KEY)
+    keys.RESULT.put(node, dict(result))
+    keys.OPERATION.drop(node)
+    keys.PROFILE.drop(node)
     record = operation.load_record(node)
     if record is not None:
         record = record.finished()
         if record.is_empty:
-            node.del_driver_internal_info(operation.RECORD_KEY)
+            keys.RECORD.drop(node)
         else:
             operation.store_record(node, record)
     if result['error'] is None:

@@ -22,6 +22,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node.stored_values import StoredGuard
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge import write_watch
@@ -78,8 +79,8 @@ def running(ctx: Context, summary: str, percent: int | None) -> None:
 
 def quiet(ctx: Context) -> bool:
     """A look found the box idle; whether that ends the guard."""
-    standing = flash_guard.stands(ctx.node) or {}
-    looks = int(standing.get('quiet', 0)) + 1
+    standing = flash_guard.stands(ctx.node)
+    looks = (0 if standing is None else standing.get('quiet', 0)) + 1
     if looks >= QUIET:
         flash_guard.drop(ctx.node)
         return True
@@ -114,7 +115,7 @@ def idle(seen: Inventory) -> bool:
     return not seen.busy and not seen.held
 
 
-def _alert(ctx: Context, standing: dict[str, object], summary: str,
+def _alert(ctx: Context, standing: StoredGuard, summary: str,
            seconds: float) -> None:
     text = (f"the write to {standing['what']} has shown no progress for "
             f'{int(seconds // 60)} minutes ("{summary}"), twice as long as '

@@ -32,7 +32,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node.inventory_store import Stored
-from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import verify
@@ -45,7 +45,6 @@ from ironic_accel.model import unite
 LOG = log.getLogger(__name__)
 
 STEP = 'accelerator-traits'
-ERROR_KEY = 'accelerators_error'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def _view(plugin_data: Mapping[str, Any]) -> AgentView | None:
 
     :raises: Unreachable where it is garbled.
     """
-    raw = plugin_data.get(inventory_store.PLUGIN_KEY)
+    raw = plugin_data.get(keys.INVENTORY.name)
     if not isinstance(raw, Mapping) or 'inventory' not in raw:
         return None
     return AgentView.read({'inventory': raw['inventory'],
@@ -97,7 +96,7 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
 
     :returns: what is known of the node now, or None where nothing is.
     """
-    raw = plugin_data.get(inventory_store.PLUGIN_KEY)
+    raw = plugin_data.get(keys.INVENTORY.name)
     before = inventory_store.load(task)
     if isinstance(raw, Mapping) and _is_stored(raw, before):
         found, note = _stored(task.node, inventory_store.read(raw), before)
@@ -108,14 +107,14 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     if found is not None:
         published = publish.publish(task, found.seen, found.ways, found.at,
                                     looks=found.looks)
-        plugin_data[inventory_store.PLUGIN_KEY] = inventory_store.written(
+        plugin_data[keys.INVENTORY.name] = inventory_store.written(
             published.stored)
         _note(task.node, note, published.facts)
         return published.stored.inventory
     _note(task.node, note, {})
     if before is None:
         return sent(plugin_data)
-    plugin_data[inventory_store.PLUGIN_KEY] = inventory_store.written(before)
+    plugin_data[keys.INVENTORY.name] = inventory_store.written(before)
     return before.inventory
 
 
@@ -143,7 +142,7 @@ def _stored(node: Any, given: Stored, before: Stored | None
     """Data that were stored, unless they are of another time."""
     if before is not None and before.at > given.at:
         return None, 'later data are stored: these are not published'
-    gone = (node.driver_internal_info or {}).get(inventory_store.INSIDE_KEY)
+    gone = keys.INSIDE_VOID.of(node)
     if verification.had_tenant(node) or (gone and gone >= given.at):
         return None, 'a tenant had the node since these data were stored'
     return Inspected(given.inventory, lambda _seen, _pushes: given.ways,
@@ -153,7 +152,7 @@ def _stored(node: Any, given: Stored, before: Stored | None
 def _looked(task: Any, plugin_data: Mapping[str, Any]
             ) -> tuple[Inspected | None, str]:
     """What was seen from inside, and by the BMC."""
-    failed = plugin_data.get(ERROR_KEY)
+    failed = plugin_data.get(keys.RAMDISK_ERROR.name)
     if failed:
         return None, f'the ramdisk could not look: {failed}'
     at = clock.shared()
@@ -200,6 +199,6 @@ def _outside(task: Any) -> tuple[Inspected | None, str]:
 def _note(node: Any, note: str, facts: Mapping[str, Any]) -> None:
     LOG.info('Inspection of node %(node)s, accelerators: %(note)s',
              {'node': node.uuid, 'note': note})
-    node.set_driver_internal_info(operation.RESULT_KEY, {
+    keys.RESULT.put(node, {
         'operation': 'inspect', 'step': STEP, 'outcome': 'done',
         'note': note, 'error': None, **facts})

@@ -24,6 +24,7 @@ from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
@@ -153,8 +154,7 @@ def _devices(items: Iterable[Item]) -> str:
 
 def _is_new(node: Any, intent: Intent) -> bool:
     """Whether this intent was not saved before (its ticket may be new)."""
-    raw = node.driver_internal_info.get(operation.RECORD_KEY) or {}
-    old = raw.get('intent')
+    old = (keys.RECORD.of(node) or {}).get('intent')
     return not old or (old['since'], old['key'], old['kind']) != (
         intent.since, intent.key, intent.kind)
 

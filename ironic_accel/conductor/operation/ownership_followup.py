@@ -31,6 +31,7 @@ from oslo_log import log
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import queries
@@ -40,9 +41,6 @@ from ironic_accel.conductor.publication import device_ownership
 
 LOG = log.getLogger(__name__)
 
-#: Looks of ours at one node for the same reason: ``since`` (what they are
-#: for), ``at`` (the last) and ``times``.
-LOOKS_KEY = 'accel_looks'
 #: A node that does not let itself be looked at is not powered on for ever.
 MOST = 3
 #: Looks of the loop between two looks at a box that waits for another one.
@@ -117,17 +115,17 @@ def _begin(task: Any, since: float) -> None:
             or operation.foreign(node):
         return
     now = clock.shared()
-    looks = (node.driver_internal_info or {}).get(LOOKS_KEY) or {}
-    if looks.get('since') != since:
+    looks = keys.LOOKS.of(node)
+    if looks is None or looks['since'] != since:
         looks = {'since': since, 'times': 0, 'at': 0.0}
     if looks['times'] >= MOST \
             or now - looks['at'] < CONF.accelerator.stable_timeout:
         return
-    node.set_driver_internal_info(LOOKS_KEY, {
+    keys.LOOKS.put(node, {
         **looks, 'times': looks['times'] + 1, 'at': now})
     begun = elapsed_time.mark(node)
     operation.store(node, Operation(
-        kind='idle', step=operation.BY_ITSELF, work='look',
+        kind='idle', step=keys.FOLLOW_UP_STEP, work='look',
         state=node.provision_state, due=begun, started=begun,
         deadline=begun + CONF.accelerator.stable_timeout,
         power_on=node.provision_state in FREE))

@@ -36,6 +36,7 @@ from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
@@ -61,7 +62,7 @@ def changed_before(node: Any, kind: str) -> bool:
         :info.get('service_step_index') or 0]
     if all(_reads(step) for step in earlier):
         return False
-    last = info.get(operation.RESULT_KEY)
+    last = keys.RESULT.of(node)
     ours = all(step.get('interface') == 'vendor'
                and step.get('step') in operation.STEPS for step in earlier)
     if not ours or not last or last.get('operation') != 'service':

@@ -168,9 +168,10 @@ def _unheard(ctx: Context, why: str) -> Ending | None:
 
 
 def _lift(node: Any, why: str) -> None:
-    standing = flash_guard.stands(node) or {}
-    text = (f"the power of the host is free again: the write to "
-            f"{standing.get('what', 'it')} can not be seen ({why}), and the "
+    standing = flash_guard.stands(node)
+    what = 'it' if standing is None else standing['what']
+    text = ('the power of the host is free again: the write to '
+            f'{what} can not be seen ({why}), and the '
             'longest ones are over by now')
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
     saving.history(node, text)

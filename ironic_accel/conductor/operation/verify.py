@@ -22,6 +22,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import context
@@ -46,7 +47,7 @@ def look_once(task: Any) -> None:
                     {'node': node.uuid, 'why': foreign})
         return
     current = operation.Operation(
-        kind='verify', step=operation.VERIFY, work='look')
+        kind='verify', step=keys.VERIFY_STEP, work='look')
     try:
         found = bounded(task, current, CONF.accelerator.verify_timeout)
         if found is None:
@@ -62,7 +63,7 @@ def look_once(task: Any) -> None:
         note = f'not inventoried: {type(exc).__name__}'
     LOG.info('Accelerators of node %(node)s: %(note)s',
              {'node': node.uuid, 'note': note})
-    node.set_driver_internal_info(operation.RESULT_KEY, {
+    keys.RESULT.put(node, {
         'operation': 'verify', 'step': current.step, 'outcome': 'done',
         'note': note, 'error': None})
     saving.save(node)
@@ -88,7 +89,7 @@ def _again(ctx: context.Context, why: str) -> str:
     """
     now = elapsed_time.mark(ctx.node)
     operation.store(ctx.node, operation.Operation(
-        kind='idle', step=operation.VERIFY, work='look',
+        kind='idle', step=keys.VERIFY_STEP, work='look',
         state=states.MANAGEABLE, due=now, started=now, power_on=False,
         deadline=now + CONF.accelerator.stable_timeout))
     return f'{why}: not inventoried yet, looked at again at once'

@@ -39,19 +39,16 @@ from oslo_log import log
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import bmc_address
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeCache
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
+from ironic_accel.conductor.node.stored_values import StoredWait
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import device_marks
 
 LOG = log.getLogger(__name__)
-
-#: ``at`` (epoch seconds of the look), ``system`` and ``of`` (digests).
-KEY = 'accel_claims'
-#: Devices that are withheld: digest to ``node``, ``device`` and ``since``.
-WAITS_KEY = 'accel_waits'
 
 #: States in which a look may be begun by ourselves.
 LOOKED_AT = frozenset({states.ENROLL, states.MANAGEABLE, states.AVAILABLE,
@@ -140,9 +137,8 @@ def waits_of(node: Any) -> tuple[Wait, ...]:
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
-    raw = (node.driver_internal_info or {}).get(WAITS_KEY) or {}
     return tuple(Wait(k, w['node'], w['device'], w['since'])
-                 for k, w in raw.items())
+                 for k, w in (keys.WAITS.of(node) or {}).items())
 
 
 def doubt_of(node: Any) -> Doubt:
@@ -155,7 +151,7 @@ def doubt_of(node: Any) -> Doubt:
 
 def drop(node: Any) -> None:
     """Give up what a node claims; the caller saves it."""
-    node.del_driver_internal_info(KEY)
+    keys.CLAIMS.drop(node)
 
 
 def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
@@ -183,7 +179,7 @@ def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
         row.uuid: why for row in holders.values() if (why := obstacle(row))})
     if {w.key for w in waits} - set(known):
         tell(node, f'traits withheld: {doubt.words}')
-    node.set_driver_internal_info(KEY, {
+    keys.CLAIMS.put(node, {
         'at': observed, 'system': seen.system,
         'of': sorted(set(mine) - {w.key for w in waits})})
     _remember(node, waits)
@@ -195,8 +191,9 @@ def over(wait: Wait, row: Any) -> bool:
 
     :param row: the node that it waits for, or None where that is gone.
     """
-    return (row is None or wait.key not in _claimed(row)
-            or row.driver_internal_info[KEY]['at'] > wait.since)
+    there = None if row is None else keys.CLAIMS.of(row)
+    return (there is None or wait.key not in there['of']
+            or there['at'] > wait.since)
 
 
 def obstacle(row: Any) -> str | None:
@@ -210,13 +207,13 @@ def obstacle(row: Any) -> str | None:
 
 def waiting() -> list[Any]:
     """The nodes that wait for others: one query, mostly without a row."""
-    return [r for r in queries.with_key(WAITS_KEY, _COLUMNS)
+    return [r for r in queries.with_key(keys.WAITS.name, _COLUMNS)
             if waits_of(r)]
 
 
 def _claimed(node: Any) -> set[str]:
-    raw = (node.driver_internal_info or {}).get(KEY) or {}
-    return set(raw.get('of') or ())
+    there = keys.CLAIMS.of(node)
+    return set() if there is None else set(there['of'])
 
 
 def _holders(task: Any, seen: Inventory,
@@ -266,8 +263,9 @@ def _same_host(node: Any, seen: Inventory, row: Any) -> bool:
     if row.uuid == node.uuid or row.uuid == node.parent_node \
             or row.parent_node == node.uuid:
         return True
-    raw = (row.driver_internal_info or {}).get(KEY) or {}
-    return bool(_same_bmc(node, row) and raw.get('system') == seen.system)
+    there = keys.CLAIMS.of(row)
+    return bool(there is not None and there.get('system') == seen.system
+                and _same_bmc(node, row))
 
 
 def _same_bmc(node: Any, row: Any) -> bool:
@@ -276,12 +274,13 @@ def _same_bmc(node: Any, row: Any) -> bool:
 
 
 def _remember(node: Any, waits: Iterable[Wait]) -> None:
-    found = {w.key: {'node': w.node, 'device': w.device, 'since': w.since}
+    found: dict[str, StoredWait] = {
+        w.key: {'node': w.node, 'device': w.device, 'since': w.since}
              for w in waits}
     if found:
-        node.set_driver_internal_info(WAITS_KEY, found)
+        keys.WAITS.put(node, found)
     else:
-        node.del_driver_internal_info(WAITS_KEY)
+        keys.WAITS.drop(node)
 
 
 def tell(node: Any, text: str) -> None:

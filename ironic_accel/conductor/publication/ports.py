@@ -31,6 +31,7 @@ from ironic.common import exception
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.publication import traits as traits_module
 from ironic_accel.model.catalog import Catalog
@@ -41,8 +42,6 @@ from ironic_accel.model import traits
 
 LOG = log.getLogger(__name__)
 
-#: What we have set, by the port's uuid: field to value.
-KEY = 'accel_ports'
 #: The mode that makes a device one or the other.
 MODE = 'mode'
 KINDS = frozenset({'dpu', 'nic'})
@@ -101,7 +100,7 @@ def proved(device: Device, catalog: Catalog) -> dict[str, Any]:
 
 def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
     node = task.node
-    before = dict((node.driver_internal_info or {}).get(KEY) or {})
+    before = dict(keys.PORTS.of(node) or {})
     after: dict[str, dict[str, Any]] = {}
     if not before and not wanted:
         return
@@ -109,7 +108,7 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
     if planned != before:
         # Known before it is set: what nobody remembers to be ours would be
         # left behind by a kill.
-        node.set_driver_internal_info(KEY, planned)
+        keys.PORTS.put(node, planned)
         saving.save(node)
     for port in task.ports:
         ours = planned.get(port.uuid) or {}
@@ -117,9 +116,9 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         if kept:
             after[port.uuid] = kept
     if after:
-        node.set_driver_internal_info(KEY, after)
+        keys.PORTS.put(node, after)
     else:
-        node.del_driver_internal_info(KEY)
+        keys.PORTS.drop(node)
 
 
 def _planned(ports: Iterable[Any], before: Mapping[str, Mapping[str, Any]],

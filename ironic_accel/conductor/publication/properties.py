@@ -30,6 +30,7 @@ from oslo_log import log
 import yaml
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.model.catalog import Catalog
@@ -40,9 +41,7 @@ from ironic_accel.model import traits
 
 LOG = log.getLogger(__name__)
 
-PROPERTY = 'accelerators'
-#: What the property has to be, where a later hook may have written over it.
-KEY = 'accel_properties'
+PROPERTY = keys.ACCELERATORS.name
 #: The hook of upstream that writes the same property.
 UPSTREAM = 'accelerators'
 
@@ -131,16 +130,17 @@ def put(task: Any, entries: list[dict[str, Any]], ours: bool) -> None:
     if held is not None:
         held[PROPERTY] = entries
     node.set_property(PROPERTY, entries)
-    node.del_driver_internal_info(KEY)
+    keys.PROPERTIES.drop(node)
     if not (ours and _is_overwritten(task)):
         return
     try:
-        operation.check_size({**node.driver_internal_info, KEY: entries})
+        operation.check_size({**node.driver_internal_info,
+                              keys.PROPERTIES.name: entries})
     except AccelError as exc:
         LOG.warning('Node %(node)s keeps what a later hook says of its '
                     'accelerators: %(why)s', {'node': node.uuid, 'why': exc})
         return
-    node.set_driver_internal_info(KEY, entries)
+    keys.PROPERTIES.put(node, entries)
 
 
 def _is_overwritten(task: Any) -> bool:
@@ -152,12 +152,14 @@ def _is_overwritten(task: Any) -> bool:
 
 def wanted(node: Any) -> bool:
     """Whether the property of a node has to be made good."""
-    return (KEY in (node.driver_internal_info or {})
+    return (keys.PROPERTIES.is_there(node)
             and node.provision_state not in _INSPECTING)
 
 
 def restore(node: Any) -> None:
     """Make good what a later hook wrote over, and save the node."""
-    node.set_property(PROPERTY, node.driver_internal_info[KEY])
-    node.del_driver_internal_info(KEY)
+    entries = keys.PROPERTIES.of(node)
+    if entries is not None:
+        node.set_property(PROPERTY, entries)
+    keys.PROPERTIES.drop(node)
     saving.save(node)

@@ -35,6 +35,7 @@ from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import ages
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node.inventory_store import Stored
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.publication import compliance
@@ -57,10 +58,6 @@ from ironic_accel.model.traits import Worth
 
 LOG = log.getLogger(__name__)
 
-#: The site profile that the node was last brought to.
-APPLIED_KEY = 'accel_applied'
-#: Profiles that are not published because conductors have them differently.
-DIFFERING_KEY = 'accel_differing'
 #: Most sources that a result names as not read.
 UNREAD = 8
 
@@ -143,11 +140,11 @@ def _note(node: Any, found: Compliance, applied: Profile | None) -> None:
     """Note what conductors differ about, and what the node was brought to.
     """
     if found.differing:
-        node.set_driver_internal_info(DIFFERING_KEY, sorted(found.differing))
+        keys.DIFFERING.put(node, sorted(found.differing))
     else:
-        node.del_driver_internal_info(DIFFERING_KEY)
+        keys.DIFFERING.drop(node)
     if applied is not None:
-        node.set_driver_internal_info(APPLIED_KEY, applied.name)
+        keys.APPLIED.put(node, applied.name)
 
 
 def _facts(seen: Inventory, found: Compliance, doubt: Doubt,
@@ -190,8 +187,7 @@ def _present(node: Any, seen: Inventory, doubt: Doubt,
 
 def _expected(node: Any, declared: Mapping[str, Profile]) -> list[Group]:
     """Groups that say how many devices the node has to have."""
-    names = {(node.driver_internal_info or {}).get(APPLIED_KEY),
-             node.driver_info.get('accel_baseline'),
+    names = {keys.APPLIED.of(node), keys.BASELINE.of(node),
              CONF.accelerator.baseline_profile}
     return [g for n in names if n in declared for g in declared[n].groups]
 
@@ -205,10 +201,10 @@ def _keep_proofs(node: Any, found: Compliance,
         verification.keep(node, profile, (
             x.item.device for x in found.plans[profile.name].satisfied),
             read_at[profile.name])
-    node.del_driver_internal_info(verification.TENANT_KEY)
+    keys.TENANT.drop(node)
     if operation.kind_of(node) == 'deploy' or node.instance_uuid \
             or node.provision_state in traits.HAS_INSTANCE:
-        node.set_driver_internal_info(verification.TENANT_KEY, True)
+        keys.TENANT.put(node, True)
 
 
 def _publish_traits(task: Any, there: list[trait_names.Trait],

@@ -25,13 +25,11 @@ from ironic.common import exception
 
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.publication import ports
 from ironic_accel.conductor.publication import traits
-
-#: What all our keys in ``driver_internal_info`` begin with.
-KEY_PREFIX = 'accel_'
 
 
 def check(task: Any) -> None:
@@ -61,15 +59,15 @@ def leave(task: Any) -> dict[str, Any]:
     ports.clear(task)
     removed, kept = traits.remove_all(task)
     rows = inventory_store.forget(task)
-    keys = sorted(k for k in node.driver_internal_info or {}
-                  if k.startswith(KEY_PREFIX) and k != saving.KEY)
-    for key in keys:
+    ours = sorted(k for k in node.driver_internal_info or {}
+                  if k.startswith(keys.PREFIX) and k != keys.FENCE.name)
+    for key in ours:
         node.del_driver_internal_info(key)
     text = (f"released: {len(removed)} traits, {rows} firmware components "
-            f'and {len(keys)} keys removed')
+            f'and {len(ours)} keys removed')
     if kept:
         text += f"; kept for the instance: {', '.join(kept)}"
     saving.history(node, text)
     saving.save(node, forget=True)
     return {'traits': removed, 'kept_traits': kept, 'firmware': rows,
-            'keys': keys}
+            'keys': ours}

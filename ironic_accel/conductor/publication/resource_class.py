@@ -21,6 +21,7 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
@@ -28,8 +29,6 @@ from ironic_accel.model import traits
 
 LOG = log.getLogger(__name__)
 
-#: The resource class that we have set: another one is an operator's.
-KEY = 'accel_resource_class'
 #: Characters of a resource class (ironic/db/sqlalchemy/models.py, Node).
 LONGEST = 80
 FIELDS = frozenset({'kind', 'vendor', 'product', 'count'})
@@ -47,12 +46,12 @@ def suggest(task: Any, seen: Inventory, catalog: Catalog) -> None:
     has: what is broken today is repaired tomorrow.
     """
     node, template = task.node, CONF.accelerator.resource_class
-    ours = (node.driver_internal_info or {}).get(KEY)
+    ours = keys.RESOURCE_CLASS.of(node)
     if not template or node.instance_uuid \
             or node.provision_state not in FREE:
         return
     if node.resource_class and node.resource_class != ours:
-        node.del_driver_internal_info(KEY)
+        keys.RESOURCE_CLASS.drop(node)
         return
     name = made(template, seen, catalog)
     if name is None or name == node.resource_class:
@@ -60,7 +59,7 @@ def suggest(task: Any, seen: Inventory, catalog: Catalog) -> None:
     LOG.info('Node %(node)s gets the resource class %(name)s',
              {'node': node.uuid, 'name': name})
     node.resource_class = name
-    node.set_driver_internal_info(KEY, name)
+    keys.RESOURCE_CLASS.put(node, name)
 
 
 def made(template: str, seen: Inventory, catalog: Catalog) -> str | None:

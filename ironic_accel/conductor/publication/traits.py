@@ -27,18 +27,13 @@ from ironic.common import states
 from ironic import objects
 from oslo_log import log
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.model import trait_meaning
 from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model import traits as grammar
 
 LOG = log.getLogger(__name__)
-
-#: Published traits by name, with what each stands for: ``is PROFILE``,
-#: ``can PROFILE``, ``mode KIND``, ``here`` or ``degraded``.
-KEY = 'accel_traits'
-#: Traits that are void and could not be removed yet: an instance names them.
-VOID_KEY = 'accel_void'
 
 DEGRADED = grammar.DEGRADED
 
@@ -56,7 +51,7 @@ def of(task: Any) -> set[str]:
 
 def published(node: Any) -> dict[str, TraitMeaning]:
     """What we published: what each trait says, by its name."""
-    return trait_meaning.read((node.driver_internal_info or {}).get(KEY))
+    return trait_meaning.read(keys.TRAITS.of(node))
 
 
 def change(task: Any, add: Mapping[str, TraitMeaning],
@@ -73,7 +68,7 @@ def change(task: Any, add: Mapping[str, TraitMeaning],
     there = of(task)
     ours = published(node)
     needed = _needed(node)
-    void = set((node.driver_internal_info or {}).get(VOID_KEY) or ())
+    void = set(keys.VOID.of(node) or ())
     for name in sorted(remove):
         if name in needed and name in there:
             if name not in void:
@@ -147,10 +142,10 @@ def _destroy(task: Any, name: str) -> None:
 def _remember(task: Any, ours: Mapping[str, TraitMeaning],
               void: Collection[str]) -> None:
     node = task.node
-    node.set_driver_internal_info(KEY, trait_meaning.written(ours))
+    keys.TRAITS.put(node, trait_meaning.written(ours))
     if void:
-        node.set_driver_internal_info(VOID_KEY, sorted(void))
+        keys.VOID.put(node, sorted(void))
     else:
-        node.del_driver_internal_info(VOID_KEY)
+        keys.VOID.drop(node)
     node.traits = objects.TraitList.get_by_node_id(task.context, node.id)
     node.obj_reset_changes(['traits'])

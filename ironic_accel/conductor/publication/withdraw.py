@@ -29,6 +29,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.publication import device_ownership
@@ -204,7 +205,7 @@ def withdraw(task: Any, scope: WithdrawalScope) -> list[str]:
     if any(kind in scope.ports for kind in ports_module.KINDS):
         ports_module.clear(task)
     if scope.inside:
-        node.del_driver_internal_info(verification.TENANT_KEY)
+        keys.TENANT.drop(node)
         inventory_store.tenant_gone(node)
     return names
 
@@ -215,9 +216,9 @@ def from_children(task: Any, kinds: Collection[str]) -> None:
     :raises: NodeLocked where somebody works on such a child now.
     """
     for child in child_nodes.of(task) if kinds else ():
-        summary = (child.driver_internal_info or {}).get(
-            inventory_store.SUMMARY_KEY) or {}
-        if not set(kinds) & set(summary.get('devices') or ()):
+        summary = keys.SUMMARY.of(child)
+        if summary is None or not set(kinds) & set(
+                summary.get('devices') or ()):
             continue
         with task_manager.acquire(
                 task.context, child.uuid, shared=False, retry=False,
@@ -229,7 +230,7 @@ def from_children(task: Any, kinds: Collection[str]) -> None:
 
 def note_tenant(node: Any) -> None:
     """Note that a tenant gets the node; the caller saves it."""
-    node.set_driver_internal_info(verification.TENANT_KEY, True)
+    keys.TENANT.put(node, True)
 
 
 def after_tenant(task: Any) -> None:
@@ -238,9 +239,7 @@ def after_tenant(task: Any) -> None:
     Of a node that no tenant had and that has no proof, nothing is withdrawn.
     """
     node = task.node
-    info = node.driver_internal_info or {}
-    if not info.get(verification.TENANT_KEY) and not info.get(
-        verification.KEY):
+    if not keys.TENANT.of(node) and not verification.of(node):
         return
     names = withdraw(task, tenant_left())
     saving.save(node)

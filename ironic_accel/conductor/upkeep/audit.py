@@ -35,6 +35,7 @@ from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
@@ -275,7 +276,7 @@ def revision(node: Any) -> tuple[Any, ...]:
     info: Mapping[str, Any] = node.driver_internal_info or {}
     return (node.provision_state, node.instance_uuid, node.driver,
             node.driver_info, {k: v for k, v in info.items()
-                               if k.startswith('accel_')})
+                               if k.startswith(keys.PREFIX)})
 
 
 def _look(task: Any) -> tuple[

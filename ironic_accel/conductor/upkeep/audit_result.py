@@ -21,6 +21,7 @@ from typing import Any
 from oslo_log import log
 
 from ironic_accel.conductor.config import metrics
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
@@ -79,9 +80,7 @@ def void(task: Any, why: str) -> None:
 
 def _held(node: Any) -> set[str]:
     """What a node says that is not void."""
-    info = node.driver_internal_info or {}
-    return set(traits.published(node)) - set(
-        info.get(traits.VOID_KEY) or ())
+    return set(traits.published(node)) - set(keys.VOID.of(node) or ())
 
 
 def _tell(node: Any, found: Collection[object], lost: Iterable[str],

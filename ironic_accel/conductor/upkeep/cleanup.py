@@ -31,6 +31,7 @@ from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeCache
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
@@ -38,7 +39,6 @@ from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import completion
-from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.publication import withdraw
 
@@ -95,7 +95,6 @@ def wanted(node: Any) -> bool:
     """
     if operation.foreign(node) is not None:
         return False
-    info = node.driver_internal_info or {}
     if _stale_operation(node) or _unwatched(node):
         return True
     if node.provision_state not in SETTLED:
@@ -105,7 +104,7 @@ def wanted(node: Any) -> bool:
         return True
     if _differs(node) or _agrees_again(node):
         return True
-    if not info.get(verification.KEY) and not verification.had_tenant(node):
+    if not verification.of(node) and not verification.had_tenant(node):
         return False
     return (verification.had_tenant(node)
             or bool(verification.void(node, profiles.site_profiles().all())))
@@ -161,14 +160,14 @@ def _drop_operation(node: Any) -> None:
     LOG.warning('Node %(node)s: %(step)s was cut short in %(state)s', {
         'node': node.uuid, 'state': node.provision_state,
         'step': current.step if current else 'an operation'})
-    node.del_driver_internal_info(operation.KEY)
-    node.del_driver_internal_info(operation.PROFILE_KEY)
+    keys.OPERATION.drop(node)
+    keys.PROFILE.drop(node)
     record = operation.load_record(node)
     if record is None:
         return
     record = record.finished()
     if record.is_empty:
-        node.del_driver_internal_info(operation.RECORD_KEY)
+        keys.RECORD.drop(node)
     else:
         operation.store_record(node, record)
 
@@ -195,8 +194,7 @@ def _differs(node: Any) -> dict[str, str]:
 
 def _held(node: Any) -> list[str]:
     """What is not published because conductors differ about it."""
-    info = node.driver_internal_info or {}
-    return list(info.get(publish.DIFFERING_KEY) or ())
+    return list(keys.DIFFERING.of(node) or ())
 
 
 def _agrees_again(node: Any) -> bool:
@@ -209,10 +207,10 @@ def _agrees_again(node: Any) -> bool:
 
 def _look_again(node: Any) -> None:
     """Look at a node by ourselves; nothing is powered on for it."""
-    node.del_driver_internal_info(publish.DIFFERING_KEY)
+    keys.DIFFERING.drop(node)
     now = elapsed_time.mark(node)
     operation.store(node, operation.Operation(
-        kind='idle', step=operation.BY_ITSELF, work='look',
+        kind='idle', step=keys.FOLLOW_UP_STEP, work='look',
         state=node.provision_state, due=now, started=now, power_on=False,
         deadline=now + CONF.accelerator.stable_timeout))
 
@@ -227,8 +225,7 @@ def _withdraw_void(task: Any) -> None:
     scope = withdraw.void_proofs(void)
     if differs:
         scope |= withdraw.disagreed(differs)
-        node.set_driver_internal_info(
-            publish.DIFFERING_KEY, sorted({*_held(node), *differs}))
+        keys.DIFFERING.put(node, sorted({*_held(node), *differs}))
     if gone:
         scope |= withdraw.tenant_left()
     names = withdraw.withdraw(task, scope)

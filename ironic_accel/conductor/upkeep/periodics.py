@@ -29,6 +29,7 @@ from oslo_log import log
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
@@ -97,7 +98,8 @@ class Loop:
         """Hand nodes to workers, as far as there are free ones."""
         _visit(self, manager, context, 'picking due accelerator operations',
                (node.uuid for node in queries.with_key(
-                   operation.KEY, ('provision_state', 'maintenance', 'fault'),
+                   keys.OPERATION.name,
+                   ('provision_state', 'maintenance', 'fault'),
                    unreserved=True, provision_states=WORK_STATES)
                 if due(node)),
                lambda task: _hand_over(task, manager))
@@ -136,7 +138,7 @@ class Loop:
         _visit(self, manager, context,
                'setting the property of accelerators after an inspection',
                (node.uuid for node in queries.with_key(
-                   properties.KEY, ('provision_state',), unreserved=True)
+                   keys.PROPERTIES.name, ('provision_state',), unreserved=True)
                 if properties.wanted(node)), _set_property)
 
 

@@ -25,11 +25,15 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import errors
-from ironic_accel.faces.osc import keys
 from ironic_accel.model import errors as model_errors
 
 Document = Mapping[str, Any]
+
+#: The vendor interfaces that have our passthru methods.
+VENDOR_INTERFACES = frozenset({
+    'accelerator', 'accelerator-idrac', 'accelerator-ipmi'})
 
 
 class Ironic:
@@ -117,7 +121,7 @@ class Ironic:
 
 def ours(node: Document) -> bool:
     """Whether a node has our vendor interface."""
-    return node.get('vendor_interface') in keys.VENDOR_INTERFACES
+    return node.get('vendor_interface') in VENDOR_INTERFACES
 
 
 def held(node: Document, children: Iterable[Document]) -> str | None:
@@ -126,11 +130,11 @@ def held(node: Document, children: Iterable[Document]) -> str | None:
     A hold of a child (a DPU) holds its parent: it is written to in that
     one's runs.
     """
-    hold = (info(node) or {}).get(keys.HOLD)
+    hold = keys.HOLD.read(info(node))
     if hold:
         return model_errors.held(hold)
     for child in children:
-        hold = (info(child) or {}).get(keys.HOLD)
+        hold = keys.HOLD.read(info(child))
         if hold and child.get('parent_node') == node['uuid']:
             name = child.get('name') or child['uuid']
             return f'child node {name} is {model_errors.held(hold)}'

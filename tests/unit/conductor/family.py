@@ -29,6 +29,7 @@ from ironic import objects
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.operation import runner
@@ -140,7 +141,7 @@ class Family:
         """Tick until it is over; gives the result."""
         for _ in range(most):
             if self.tick(node) is None:
-                return dict(node.driver_internal_info[operation.RESULT_KEY])
+                return dict(node.driver_internal_info[keys.RESULT.name])
         raise AssertionError(f'not over: {operation.load(node)}')
 
     def traits(self, node: Any) -> set[str]:

@@ -28,6 +28,7 @@ from ironic import objects
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import runner
 from ironic_accel.converge import ports
@@ -104,7 +105,7 @@ class Stage:
     @property
     def result(self) -> dict[str, Any]:
         """The result record."""
-        return dict(self.info[operation.RESULT_KEY])
+        return dict(self.info[keys.RESULT.name])
 
     @property
     def traits(self) -> set[str]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.errors import Denied
@@ -145,7 +146,7 @@ def partial_rows(seen: Seen) -> list[tuple[Any, ...]]:
 
 def _rows_of_properties(seen: Seen) -> list[tuple[Any, ...]]:
     """What inspection left in ``properties['accelerators']``."""
-    found = (seen.node.get('properties') or {}).get('accelerators') or ()
+    found = keys.ACCELERATORS.read(seen.node.get('properties')) or ()
     return [formatters.row(
         a.get('pci_address'), str(a.get('type', '')).lower() or None,
         a.get('device_info'), NOT_PERMITTED, a.get('pci_address'),

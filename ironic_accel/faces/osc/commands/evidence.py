@@ -18,9 +18,9 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
-from ironic_accel.faces.osc import keys
 
 COLUMNS = ('When', 'Conductor', 'Who', 'Severity', 'What')
 
@@ -53,7 +53,7 @@ class Evidence(base.Lister):
 
 def of(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The events of a node's history that are ours."""
-    return [e for e in history if e.get('event_type') == keys.EVENT_TYPE]
+    return [e for e in history if e.get('event_type') == keys.EVENT.name]
 
 
 def row(event: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.errors import Missing
@@ -70,7 +71,7 @@ class Plan(base.Lister):
         if doc is None:
             raise CommandError(
                 f'node {parsed_args.node} has no baseline: name one in '
-                'driver_info/accel_baseline or [accelerator]'
+                f'driver_info/{keys.BASELINE.name} or [accelerator]'
                 'baseline_profile, or give --profile')
         self.say(
             f"node {parsed_args.node}, profile {told['profile']}, seen "

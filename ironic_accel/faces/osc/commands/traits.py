@@ -17,11 +17,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
-from ironic_accel.faces.osc import keys
 from ironic_accel.faces.osc.report import node_access as seeing
 from ironic_accel.faces.osc.report.node_access import Seen
 from ironic_accel.model import trait_meaning
@@ -67,17 +67,18 @@ def row(seen: Seen, name: str) -> tuple[Any, ...]:
     if seen.info is None:
         return formatters.row(name, says(name, None), NOT_PERMITTED,
                          NOT_PERMITTED)
-    meaning = trait_meaning.read(seen.info.get(keys.TRAITS)).get(name)
-    proof: dict[str, Any] = {}
+    meaning = trait_meaning.read(keys.TRAITS.read(seen.info)).get(name)
+    at: float | None = None
     if meaning is not None and meaning.type is TraitType.IS_PROFILE:
-        proof = (seen.info.get(keys.PROOFS) or {}).get(meaning.subject) or {}
+        proof = (keys.PROOFS.read(seen.info) or {}).get(meaning.subject)
+        at = None if proof is None else proof['at']
     standing = 'published'
-    if name in (seen.info.get(keys.VOID) or ()):
+    if name in (keys.VOID.read(seen.info) or ()):
         standing = 'void: kept for the instance, which names it'
     elif meaning is None:
         standing = 'not of this conductor: somebody else set it'
     return formatters.row(name, says(name, meaning), standing,
-                     formatters.moment(proof.get('at')))
+                     formatters.moment(at))
 
 
 def says(name: str, meaning: TraitMeaning | None) -> str:

@@ -20,10 +20,10 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
-from ironic_accel.faces.osc import keys
 
 #: The step of each way; the agent's is declared by its hardware manager.
 STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
@@ -156,10 +156,10 @@ def usual_way(node: api.Document) -> str:
 
 def under_way(node: api.Document, profile: Any) -> tuple[str, str] | None:
     """A run of the same profile on a node: its operation, and its id."""
-    current = (api.info(node) or {}).get(keys.OPERATION) or {}
+    current = keys.OPERATION.read(api.info(node))
     name = profile if isinstance(profile, str) else profile['name']
-    if current.get('step') in STEPS.values() \
+    if current is not None and current['step'] in STEPS.values() \
             and current.get('profile') == name \
-            and current.get('kind') in OPERATIONS.values():
-        return str(current['kind']), str(current['id'])
+            and current['kind'] in OPERATIONS.values():
+        return current['kind'], current.get('id', '')
     return None

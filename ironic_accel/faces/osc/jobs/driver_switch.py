@@ -22,9 +22,9 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import run_status
-from ironic_accel.faces.osc import keys
 
 Document = Mapping[str, Any]
 
@@ -81,11 +81,11 @@ class Move:
         changes: list[dict[str, Any]] = [
             {'op': 'replace', 'path': f'/{name}', 'value': new}
             for name, (_, new) in self.fields.items()]
-        path = f'/extra/{keys.ADOPTED}'
+        path = f'/extra/{keys.ADOPTED.name}'
         if self.before is not None:
             changes.append({'op': 'add', 'path': path,
                             'value': dict(self.before)})
-        elif keys.ADOPTED in (self.node.get('extra') or {}):
+        elif keys.ADOPTED.name in (self.node.get('extra') or {}):
             changes.append({'op': 'remove', 'path': path})
         return changes
 
@@ -146,7 +146,7 @@ def out(node: Document, ref: str) -> Move:
 
 def _noted(node: Document) -> dict[str, Any]:
     """What adopt has noted of a node as it was."""
-    return dict((node.get('extra') or {}).get(keys.ADOPTED) or {})
+    return dict(keys.ADOPTED.read(node.get('extra')) or {})
 
 
 def _settled(node: Document, ref: str) -> None:

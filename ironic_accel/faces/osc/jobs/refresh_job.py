@@ -19,11 +19,11 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.errors import Busy
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
-from ironic_accel.faces.osc import keys
 
 #: Provision states in which the conductor looks on request.
 STATES = ('enroll', 'manageable', 'available', 'active')
@@ -74,9 +74,10 @@ def check_idle(node: api.Document, ref: str) -> None:
     :raises: Busy that says what is; CommandError in maintenance, where
         nothing of ours is taken up.
     """
-    current = (api.info(node) or {}).get(keys.OPERATION)
-    unasked = current and current.get('kind') == 'idle' and (
-        current.get('step') in keys.UNASKED) and not current.get('restore')
+    current = keys.OPERATION.read(api.info(node))
+    unasked = current and current['kind'] == 'idle' \
+        and current['step'] in keys.UNASKED_STEPS \
+        and not current.get('restore')
     if current and not unasked and current.get('work') != 'watch':
         raise Busy(
             f"node {ref}: {current['step']} is under way "

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
-from ironic_accel.faces.osc import keys
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
 
@@ -75,18 +75,19 @@ def look(ironic: api.Ironic, uuid: str, before: str | None,
     state = str(node['provision_state'])
     if info is None:
         return _blind(node, state)
-    current = info.get(keys.OPERATION)
-    result = info.get(keys.RESULT)
+    current = keys.OPERATION.read(info)
+    result = keys.RESULT.read(info)
     fresh = result is not None and (
         result.get('id') == wanted if wanted else result.get('id') != before)
-    # What is watched after a step has failed is no part of the run.
-    current = {} if current is None or current.get('work') == 'watch' \
-        else current
-    if current or state in MOVING or (node.get('reservation')
-                                      and not fresh):
-        return Status(state, current.get('progress') or state,
-                      current.get('percent'),
-                      _devices(info.get(keys.RECORD)))
+    if current is not None and current.get('work') == 'watch':
+        # What is watched after a step has failed is no part of the run.
+        current = None
+    if current is not None or state in MOVING or (node.get('reservation')
+                                                  and not fresh):
+        progress = None if current is None else current.get('progress')
+        return Status(state, progress or state,
+                      None if current is None else current.get('percent'),
+                      _devices(keys.RECORD.read(info)))
     if fresh and result is not None:
         return _over(state, result)
     return Status(state, 'over', outcome='failed', error=(
@@ -96,7 +97,7 @@ def look(ironic: api.Ironic, uuid: str, before: str | None,
 
 def result_id(node: Document) -> str | None:
     """The id of the result that a node has, or None."""
-    result = (api.info(node) or {}).get(keys.RESULT)
+    result = keys.RESULT.read(api.info(node))
     found: str | None = None if result is None else result.get('id')
     return found
 

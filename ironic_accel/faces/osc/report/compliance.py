@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-from ironic_accel.faces.osc import keys
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc.report.node_access import Seen
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Inventory
@@ -85,14 +85,14 @@ def drift(seen: Seen, stands: Iterable[Document]) -> list[str]:
     found = []
     for one in stands:
         name, differs = one['profile'], one.get('differs') or ()
-        declared = name == info.get(keys.APPLIED) \
+        declared = name == keys.APPLIED.read(info) \
             or grammar.is_trait(name) in seen.ours
         if declared and one['stands'] == 'differs':
             first = next(iter(differs), None)
             found.append(f'not as {name} says any more' + (
                 f": {first['device']} {first['name']}, "
                 f"{len(differs)} in all" if first else ''))
-    found += [f'{name} is void' for name in info.get(keys.VOID) or ()]
+    found += [f'{name} is void' for name in keys.VOID.read(info) or ()]
     if grammar.DEGRADED in (seen.traits or ()):
         found.append('degraded')
     return found

@@ -29,11 +29,11 @@ from typing import Any
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.commands import evidence
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
-from ironic_accel.faces.osc import keys
 from ironic_accel.faces.osc.report import compliance
 from ironic_accel.faces.osc.report import node_access as seeing
 from ironic_accel.faces.osc.report.node_access import Seen
@@ -154,8 +154,8 @@ def _node(ironic: api.Ironic, node: Document,
         'traits': None if seen.traits is None else list(seen.ours),
         'profiles': stands, 'drift': compliance.drift(seen, stands),
         'stopped': _stopped(node, children, stopped),
-        'working': _working(info), 'last': info.get(keys.RESULT),
-        'applied': info.get(keys.APPLIED), 'evidence': events,
+        'working': _working(info), 'last': keys.RESULT.read(info),
+        'applied': keys.APPLIED.read(info), 'evidence': events,
         'denied': denied, 'failed': failed}
 
 
@@ -185,7 +185,7 @@ def _stopped(node: Document, children: Sequence[Document],
 
 
 def _working(info: Document) -> dict[str, Any] | None:
-    current = info.get(keys.OPERATION)
+    current = keys.OPERATION.read(info)
     if not current:
         return None
     return {k: current.get(k) for k in (

@@ -24,14 +24,15 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import time
-from typing import Any, TypeVar
+from typing import Any
+from typing import TypeVar
 
 from osc_lib.exceptions import CommandError
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc.errors import Missing
-from ironic_accel.faces.osc import keys
 from ironic_accel.model import traits as grammar
 
 Document = Mapping[str, Any]
@@ -70,7 +71,7 @@ class Seen:
     @property
     def ours(self) -> tuple[str, ...]:
         """The traits that are ours."""
-        recorded = (self.info or {}).get(keys.TRAITS) or {}
+        recorded = keys.TRAITS.read(self.info) or {}
         return tuple(t for t in self.traits or ()
                      if t.startswith(grammar.PREFIX) or t in recorded)
 
@@ -117,7 +118,7 @@ def gather(ironic: api.Ironic, node: Document) -> Seen:
         None if names is None else tuple(sorted(names)),
         None if rows is None else tuple(
             r for r in rows if str(r['component']).startswith(
-                keys.ROW_PREFIX)),
+                keys.FIRMWARE_ROW.name)),
         tuple(asking.denied))
 
 
@@ -155,7 +156,8 @@ def never_looked(ref: str) -> CommandError:
 
 def _stored(data: Document | None,
             ) -> tuple[Document | None, float | None, Document | None]:
-    plugin = ((data or {}).get('plugin_data') or {}).get(keys.STORED)
+    plugin = ((data or {}).get('plugin_data') or {}).get(
+        keys.INVENTORY.name)
     # Upstream's inspection hook puts a list under that name.
     if not isinstance(plugin, Mapping) or 'inventory' not in plugin:
         return None, None, None
@@ -171,6 +173,6 @@ def devices_by_firmware(rows: Iterable[Document],
     found: dict[str, list[Document]] = {}
     for row in rows:
         device, _, name = str(row['component']).removeprefix(
-            keys.ROW_PREFIX).rpartition('/')
+            keys.FIRMWARE_ROW.name).rpartition('/')
         found.setdefault(device, []).append({**row, 'name': name})
     return found

@@ -20,12 +20,13 @@ from typing import Any
 import pytest
 
 from ironic_accel.conductor.access import bmc_session
+from ironic_accel.conductor.node import keys
 from ironic_accel.model.errors import BadInput
 
 
 def node(value: Any) -> Any:
     return types.SimpleNamespace(driver_info={
-        bmc_session.ACCEPT_UNREAD: value})
+        keys.ACCEPT_UNREAD.name: value})
 
 
 A = '/redfish/v1/Systems/1/Memory/DIMM1'

@@ -28,6 +28,7 @@ import pytest
 
 from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import guard_followup
@@ -72,7 +73,7 @@ class Neighbour:
         """Save an intent and its guard, as the journal does."""
         task = self.acquire(self.node)
         task.node.set_driver_internal_info(
-            operation.RECORD_KEY, {'intent': {**INTENT, **(intent or {})}})
+            keys.RECORD.name, {'intent': {**INTENT, **(intent or {})}})
         flash_guard.put(task.node, 'gpu-7', 1.0, 600.0, kind)
         saving.save(task.node)
         task.release_resources()
@@ -97,7 +98,7 @@ class Neighbour:
         """It is seen to be over."""
         task = self.acquire(self.node)
         flash_guard.drop(task.node)
-        task.node.del_driver_internal_info(operation.RECORD_KEY)
+        task.node.del_driver_internal_info(keys.RECORD.name)
         saving.save(task.node)
         task.release_resources()
 

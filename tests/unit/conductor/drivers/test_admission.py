@@ -37,8 +37,7 @@ import pytest
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.drivers import requested_steps
 from ironic_accel.conductor.node import inventory_store
-from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.node import keys
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
 
@@ -229,11 +228,11 @@ def test_a_deploy_template_is_refused_too(cloud: Cloud, context: Any) -> None:
 
 def test_a_later_version_s_node_is_not_begun_on(cloud: Cloud) -> None:
     node = cloud.node('service', driver_internal_info={
-        operation.RECORD_KEY: {'schema': 'record/9'}})
+        keys.RECORD.name: {'schema': 'record/9'}})
     assert 'record/9' in cloud.refused('service', node, APPLY)
 
 
-HELD = {write_hold.KEY: {'reason': 'audit', 'by': 'ops', 'at': NOW}}
+HELD = {keys.HOLD.name: {'reason': 'audit', 'by': 'ops', 'at': NOW}}
 FIRST_BOOT = {'step': 'deliver_first_boot',
               'args': {'profile': 'h100-new'}}
 IN_BAND = {'step': 'apply_profile_in_band',

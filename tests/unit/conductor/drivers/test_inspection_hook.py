@@ -42,6 +42,7 @@ from ironic_accel.conductor.config import profiles as profiles_module
 from ironic_accel.conductor.drivers import vendor
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import inspection
 from ironic_accel.conductor.publication import properties
@@ -163,12 +164,12 @@ def published(task: Any) -> dict[str, Any]:
         'rows': {r.component: r.current_version
                  for r in objects.FirmwareComponentList.get_by_node_id(
                      task.context, node.id)},
-        'summary': node.driver_internal_info.get(inventory_store.SUMMARY_KEY),
+        'summary': node.driver_internal_info.get(keys.SUMMARY.name),
         'data': inspect_utils.get_inspection_data(node, task.context)}
 
 
 def note(task: Any) -> Any:
-    return task.node.driver_internal_info[operation.RESULT_KEY]['note']
+    return task.node.driver_internal_info[keys.RESULT.name]['note']
 
 
 def test_agent_data_become_record_traits_and_rows(
@@ -236,7 +237,7 @@ def test_a_node_that_is_too_full_keeps_what_a_later_hook_says(
         json.dumps(task.node.driver_internal_info))
     task.node.set_driver_internal_info('somebody', 'x' * (room - 50))
     run(task, sent, 'accelerator-traits', 'accelerators')
-    assert properties.KEY not in task.node.driver_internal_info
+    assert keys.PROPERTIES.name not in task.node.driver_internal_info
     _leave_inspection(task)
     assert len(task.node.properties['accelerators']) == 1
 
@@ -313,7 +314,7 @@ def test_a_look_from_outside_says_nothing_of_inside_after_a_tenant(
         inband.NIC[0], (), ())
     assert 'CUSTOM_ACCEL_CRYPTO_X1' in published(task)['traits']
     run(task, sent)
-    assert inventory_store.INSIDE_KEY not in task.node.driver_internal_info
+    assert keys.INSIDE_VOID.name not in task.node.driver_internal_info
 
 
 def test_what_the_bmc_sees_besides_is_joined(

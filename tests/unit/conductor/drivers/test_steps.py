@@ -29,8 +29,8 @@ import pytest
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.node import bmc_address
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import verification
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Effect
 from ironic_accel.model import loader
@@ -100,7 +100,7 @@ def test_an_inline_profile_goes_with_the_node(
     before = loader.canonical(data)
     task, _state = run(acquire, make_node(), 'clean', profile=data)
     assert loader.canonical(data) == before
-    stored = task.node.driver_internal_info[operation.PROFILE_KEY]
+    stored = task.node.driver_internal_info[keys.PROFILE.name]
     assert loader.load_data(stored) == sample.profile(data)
 
 
@@ -162,7 +162,7 @@ def test_what_the_last_run_left_is_inherited(
 def test_a_record_of_a_later_version_stops_the_step(
         make_node: Make, acquire: Make, site: pathlib.Path) -> None:
     node = make_node(driver_internal_info={
-        operation.RECORD_KEY: {'schema': 'record/9'}})
+        keys.RECORD.name: {'schema': 'record/9'}})
     with pytest.raises(exception.InvalidState, match='record/9'):
         run(acquire, node, 'clean', profile='h100-new')
 
@@ -220,7 +220,7 @@ def test_a_deploy_is_noted_as_a_tenancy(
     task, state = run(acquire, make_node(), 'deploy', 'note_tenant')
     assert state is None
     task.node.refresh()
-    assert task.node.driver_internal_info[verification.TENANT_KEY] is True
+    assert task.node.driver_internal_info[keys.TENANT.name] is True
 
 
 def test_devices_in_use_are_not_reset(

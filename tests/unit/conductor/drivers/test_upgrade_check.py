@@ -29,7 +29,7 @@ from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.drivers import upgrade_check
 from ironic_accel.conductor.node import flash_guard
-from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import keys
 from ironic_accel.redfish import backend
 from tests.unit.conductor import sample
 
@@ -67,7 +67,7 @@ def test_what_stands_in_the_way_is_named(
     (profiles / 'bad.yaml').write_text('profile: 2\n')
     CONF.set_override('enabled_vendor_interfaces', ['no-vendor'])
     newer, busy = make_node(), make_node()
-    newer.set_driver_internal_info(operation.RECORD_KEY,
+    newer.set_driver_internal_info(keys.RECORD.name,
                                    {'schema': 'record/9'})
     newer.save()
     flash_guard.put(busy, 'gpu-0', clock.now(), 600)

@@ -25,6 +25,7 @@ from ironic.conf import CONF
 import pytest
 
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
@@ -154,8 +155,7 @@ def test_a_look_that_is_not_stored_vouches_for_nothing(
     assert IS not in look.traits()
     look(both(), T0 + 2)
     assert look.proved() == T0 + 2
-    assert (
-        inventory_store.INSIDE_KEY not in look.task.node.driver_internal_info)
+    assert keys.INSIDE_VOID.name not in look.task.node.driver_internal_info
 
 
 def test_what_was_stored_is_as_old_as_its_oldest_look(look: Looks) -> None:

@@ -29,6 +29,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import guard_followup
@@ -206,12 +207,12 @@ def test_what_a_tenant_may_have_changed_is_of_before_it_was_gone(
     """Whoever looked, and whoever saw the tenant go."""
     node = make_node()
     seen_at = clock.shared()
-    node.set_driver_internal_info(inventory_store.SUMMARY_KEY, {'at': seen_at})
+    node.set_driver_internal_info(keys.SUMMARY.name, {'at': seen_at})
     clocks.to('b', skew)
     clocks.shared = shared
     clocks.real += 600
     inventory_store.tenant_gone(node)
-    assert node.driver_internal_info[inventory_store.INSIDE_KEY] >= seen_at
+    assert node.driver_internal_info[keys.INSIDE_VOID.name] >= seen_at
 
 
 def test_a_foreign_count_is_due_at_once_and_then_waits(
@@ -329,7 +330,7 @@ def test_a_task_that_is_forgotten_is_guarded_as_long_as_promised(
         'brief', limits={'minutes': 1}))
     burning(stage)
     failed(stage)
-    begun = stage.info[flash_guard.KEY]['since']
+    begun = stage.info[keys.GUARD.name]['since']
     with forget_tasks(stage):
         while stage.tick() is not None:
             refused(stage, acquire)
@@ -360,7 +361,7 @@ def test_a_bmc_that_falls_silent_is_given_as_long(
         'brief', limits={'minutes': 1}))
     burning(stage)
     failed(stage)
-    begun = stage.info[flash_guard.KEY]['since']
+    begun = stage.info[keys.GUARD.name]['since']
     gone = Unreachable('no route to the BMC')
     # The last that was heard of it is that it runs: so it is not given up.
     with mock.patch.multiple(stage.box, poll=mock.Mock(side_effect=gone),
@@ -426,7 +427,7 @@ def test_runs_over_an_old_write_do_not_wait_longer_each_time(
         waited.append(told['seconds'])
         while flash_guard.stands(stage.node):
             flash_guard.drop(stage.node)
-            stage.node.del_driver_internal_info(operation.KEY)
+            stage.node.del_driver_internal_info(keys.OPERATION.name)
             stage.node.save()
         stage.node.maintenance = False
         stage.begin(profile='h100-new', node=stage.node)

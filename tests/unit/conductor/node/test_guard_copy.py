@@ -27,6 +27,7 @@ from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import guard_copy
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
@@ -63,13 +64,12 @@ def burning(stage: Stage) -> dict[str, Any]:
 
 def test_keys_are_the_right_ones() -> None:
     assert guard_copy.KEYS == (
-        flash_guard.KEY,
-        operation.RECORD_KEY,
-        operation.KEY,
-        elapsed_time.KEY,
-        write_hold.KEY,
+        'accel_guard',
+        'accel_record',
+        'accel_operation',
+        'accel_clock',
+        'accel_hold',
     )
-    assert guard_copy.FENCE == saving.KEY
 
 
 def test_nothing_is_kept_where_nothing_is_written(stage: Stage) -> None:
@@ -83,9 +83,9 @@ def test_guard_and_intent_are_kept_as_they_are(stage: Stage) -> None:
     burning(stage)
     kept = queries.guard_copy_of(stage.node)
     assert kept is not None
-    assert kept.values[flash_guard.KEY] == stage.info[flash_guard.KEY]
-    assert kept.values[operation.RECORD_KEY] == stage.info[
-        operation.RECORD_KEY]
+    assert kept.values[keys.GUARD.name] == stage.info[keys.GUARD.name]
+    assert kept.values[keys.RECORD.name] == stage.info[
+        keys.RECORD.name]
     assert kept.generation <= saving.generation(stage.node)
     assert queries.overwritten(stage.node) is None
     assert queries.all_overwritten() == set()
@@ -99,7 +99,7 @@ def test_what_was_written_over_is_put_back(
         stage: Stage, acquire: Make, fields: dict[str, Any],
         wipe: bool) -> None:
     old = burning(stage)
-    intent = stage.info[operation.RECORD_KEY]['intent']
+    intent = stage.info[keys.RECORD.name]['intent']
     write_over(stage, {} if wipe else old, **fields)
     assert flash_guard.stands(stage.node) is None
     assert queries.all_overwritten() == {stage.node.uuid}
@@ -115,7 +115,7 @@ def test_what_was_written_over_is_put_back(
     assert not saving.mend(task.node)
     task.release_resources()
     stage.node.refresh()
-    assert stage.info[operation.RECORD_KEY]['intent'] == intent
+    assert stage.info[keys.RECORD.name]['intent'] == intent
     assert flash_guard.stands(stage.node) is not None
     assert queries.all_overwritten() == set()
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
@@ -166,10 +166,10 @@ def test_the_periodic_mends_what_no_tick_comes_to(
 def test_the_row_stays_the_youngest(stage: Stage) -> None:
     burning(stage)
     rows = [e for e in objects.NodeHistory.list_by_node_id(
-        None, stage.node.id) if e.event_type == guard_copy.EVENT_TYPE]
+        None, stage.node.id) if e.event_type == keys.GUARD_COPY.name]
     assert len(rows) == 1
     others = [e.created_at for e in objects.NodeHistory.list_by_node_id(
-        None, stage.node.id) if e.event_type != guard_copy.EVENT_TYPE]
+        None, stage.node.id) if e.event_type != keys.GUARD_COPY.name]
     assert rows[0].created_at >= max(others)
 
 
@@ -204,13 +204,13 @@ def test_a_hold_that_was_written_over_is_put_back(
     held(stage, stage.node)
     stage.node.refresh()
     write_over(stage, {k: v for k, v in stage.info.items()
-                       if k not in (write_hold.KEY, guard_copy.FENCE)})
+                       if k not in (keys.HOLD.name, keys.FENCE.name)})
     assert write_hold.of(stage.node) is None
     for _ in range(3):
         assert 'is held by ops: audit' in stage.tick().progress
     assert stage.box.writes == 0
     told = '\n'.join(e.event for e in objects.NodeHistory.list_by_node_id(
-        None, stage.node.id) if e.event_type == saving.EVENT_TYPE)
+        None, stage.node.id) if e.event_type == keys.EVENT.name)
     assert 'the hold of this node (audit) was written over' in told
     assert 'baremetal accelerator unhold' in told
     assert 'a write under way' not in told
@@ -238,8 +238,8 @@ def test_a_hold_of_a_child_is_seen_through_what_was_written_over(
 def test_what_an_earlier_version_kept_takes_no_hold_away(
         stage: Stage) -> None:
     node = stage.make_node(driver_internal_info={
-        write_hold.KEY: {'reason': 'audit', 'by': None, 'at': 1.0}})
+        keys.HOLD.name: {'reason': 'audit', 'by': None, 'at': 1.0}})
     guard_copy.restore(
-        node, guard_copy.Kept(3, {flash_guard.KEY: {'what': 'x'}}))
+        node, guard_copy.Kept(3, {keys.GUARD.name: {'what': 'x'}}))
     assert write_hold.of(node) is not None
     assert flash_guard.stands(node) is not None

@@ -21,6 +21,7 @@ from ironic.drivers.modules import inspect_utils
 from ironic import objects
 
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from tests.unit.conductor import sample
 
 Make = Callable[..., Any]
@@ -42,7 +43,7 @@ def test_an_inventory_comes_back_as_it_was_stored(
     assert stored == inventory_store.Stored(
         seen, 12.5, (sample.way(seen),), {'schema': 'plan/1'},
         {'redfish': 12.5})
-    assert task.node.driver_internal_info[inventory_store.SUMMARY_KEY] == {
+    assert task.node.driver_internal_info[keys.SUMMARY.name] == {
         'at': 12.5, 'host': 'on', 'complete': True, 'devices': {'gpu': 2},
         'warnings': 0}
 

@@ -30,12 +30,12 @@ import pytest
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.operation import verify
-from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.upkeep import audit_periodics
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.converge.ports import Backend
@@ -213,7 +213,7 @@ def test_what_was_published_is_withdrawn_and_comes_back(
         each.pass_over()
     for each in (one, two):
         assert all(t >= BOTH | {OTHER} for t in each.traits())
-        assert all(publish.DIFFERING_KEY not in n.driver_internal_info
+        assert all(keys.DIFFERING.name not in n.driver_internal_info
                    for n in each.nodes)
 
 
@@ -227,7 +227,7 @@ def test_the_result_says_who_has_it_otherwise(cloud: Cloud) -> None:
         task.driver.vendor.accel_refresh(task, http_method='POST')
         runner.tick(task)
     node.refresh()
-    result = node.driver_internal_info[operation.RESULT_KEY]
+    result = node.driver_internal_info[keys.RESULT.name]
     assert result['differing'] == {'ecc-on': 'two'}
 
 
@@ -265,17 +265,17 @@ def test_a_beacon_is_written_once_and_where_there_is_room(
     finally:
         objects.Node.release(cloud.context, 'somebody', locked.id)
     free.refresh()
-    first = free.driver_internal_info[profile_agreement.KEY]
+    first = free.driver_internal_info[keys.SITE.name]
     assert first['host'] == 'one'
     one.pass_over()
     for node in one.nodes:
         node.refresh()
-    assert free.driver_internal_info[profile_agreement.KEY] == first
-    assert profile_agreement.KEY not in locked.driver_internal_info
+    assert free.driver_internal_info[keys.SITE.name] == first
+    assert keys.SITE.name not in locked.driver_internal_info
     one.write('disabled')
     one.pass_over()
     free.refresh()
-    assert free.driver_internal_info[profile_agreement.KEY]['profiles'] \
+    assert free.driver_internal_info[keys.SITE.name]['profiles'] \
         != first['profiles']
 
 
@@ -291,11 +291,11 @@ def test_the_later_beacon_counts_whatever_the_clocks_say(
     cloud.conductor('two')
     one.pass_over()
     behind = next(n for n in one.nodes
-                  if profile_agreement.KEY in n.driver_internal_info)
+                  if keys.SITE.name in n.driver_internal_info)
     if aged:
-        beacon = dict(behind.driver_internal_info[profile_agreement.KEY])
+        beacon = dict(behind.driver_internal_info[keys.SITE.name])
         del beacon['number']
-        behind.set_driver_internal_info(profile_agreement.KEY, beacon)
+        behind.set_driver_internal_info(keys.SITE.name, beacon)
         behind.save()
     objects.Node.reserve(cloud.context, 'somebody', behind.id)
     try:
@@ -327,13 +327,13 @@ def test_a_beacon_that_is_not_understood_or_has_no_room_is_passed_over(
     one = cloud.conductor('one')
     cloud.conductor('two')
     odd, free = one.nodes
-    odd.set_driver_internal_info(profile_agreement.KEY, {'host': 'later'})
+    odd.set_driver_internal_info(keys.SITE.name, {'host': 'later'})
     odd.set_driver_internal_info('somebody', 'x' * 59990)
     odd.save()
     one.pass_over()
     odd.refresh()
     free.refresh()
-    assert odd.driver_internal_info[profile_agreement.KEY] == {'host': 'later'}
+    assert odd.driver_internal_info[keys.SITE.name] == {'host': 'later'}
     assert [b.node for b in profile_agreement.others('two')] == [free.uuid]
 
 

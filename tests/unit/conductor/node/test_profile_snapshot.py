@@ -24,7 +24,7 @@ from unittest import mock
 import pytest
 
 from ironic_accel.conductor.config import catalogue
-from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.model import catalog
 from ironic_accel.model.errors import BadInput
@@ -132,7 +132,7 @@ def test_another_stored_profile_is_parsed(
     # One value differs: same name, same length but for the word.
     profile_snapshot.keep(node, second)
     assert profile_snapshot.load(node) == second
-    node.driver_internal_info[operation.PROFILE_KEY]['devices']['gpus'][
+    node.driver_internal_info[keys.PROFILE.name]['devices']['gpus'][
         'modes']['ecc'] = 'enabled'
     found = profile_snapshot.load(node)
     assert found is not None and found.groups == first.groups
@@ -157,7 +157,7 @@ def test_another_catalogue_parses_again(parses: Parses) -> None:
 def test_what_is_no_profile_is_refused_each_time(
         make_node: Make, raw: Any) -> None:
     node = make_node()
-    node.set_driver_internal_info(operation.PROFILE_KEY, raw)
+    node.set_driver_internal_info(keys.PROFILE.name, raw)
     for _ in range(2):
         with pytest.raises(BadInput):
             profile_snapshot.load(node)

@@ -31,11 +31,9 @@ import pytest
 
 import ironic_accel.conductor
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.node import flash_guard
-from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node import history
 from ironic_accel.conductor.node import inventory_store
-from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import runner
@@ -95,7 +93,7 @@ def everything(node: Any) -> dict[str, Any]:
             None, node.id).get_trait_names()),
         'rows': sorted((r.component, r.current_version) for r in rows),
         'history': [e.event for e in objects.NodeHistory.list_by_node_id(
-            None, node.id) if e.event_type != guard_copy.EVENT_TYPE]}
+            None, node.id) if e.event_type != keys.GUARD_COPY.name]}
 
 
 @pytest.mark.parametrize('released', [False, True])
@@ -359,4 +357,4 @@ def test_the_guard_is_saved_with_the_intent(stage: Stage) -> None:
     while not stage.box.flashing():
         stage.tick()
     info = objects.Node.get_by_id(None, stage.node.id).driver_internal_info
-    assert info[flash_guard.KEY] and info[operation.RECORD_KEY]['intent']
+    assert info[keys.GUARD.name] and info[keys.RECORD.name]['intent']

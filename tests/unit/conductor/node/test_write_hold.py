@@ -30,6 +30,7 @@ from ironic_accel.conductor.config import options as accel_conf
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.drivers import policies
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.upkeep import cleanup
@@ -226,7 +227,7 @@ def test_who_holds_is_left_out_where_nobody_is_known(
         make_node: Make, acquire: Make) -> None:
     """Without Keystone Ironic asks nobody who he is."""
     node = make_node(driver_internal_info={
-        write_hold.KEY: {'reason': 'audit', 'by': None, 'at': 1.0}})
+        keys.HOLD.name: {'reason': 'audit', 'by': None, 'at': 1.0}})
     assert write_hold.why(acquire(node)) == f'node {node.uuid} is held: audit'
 
 

@@ -27,6 +27,7 @@ from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.model.device import Effect
@@ -216,13 +217,13 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
     other = acquire(make_node(), shared=True)
     assert bmc_address.of(other.node) == bmc_address.of(stage.node)
     assert shared_bmc.writing(other) is None
-    open_write = {operation.RECORD_KEY: {'intent': {
+    open_write = {keys.RECORD.name: {'intent': {
         'kind': 'action', 'way': 'redfish', 'deadline': 0.0}}}
     make_node(driver_internal_info=open_write)
     # Seen to be over, and not settled yet.
     assert shared_bmc.writing(other) is None
     make_node(driver_internal_info={
-        **open_write, flash_guard.KEY: {'what': 'gpu-1'}})
+        **open_write, keys.GUARD.name: {'what': 'gpu-1'}})
     assert shared_bmc.writing(other) is not None
     stage.seconds = 40.0
     assert stage.run()['outcome'] == 'converged'

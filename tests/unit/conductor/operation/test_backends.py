@@ -24,6 +24,7 @@ import pytest
 
 from ironic_accel.conductor.access import shared_bmc
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import backends
@@ -171,9 +172,9 @@ def test_a_child_s_bmc_is_written_through_by_its_parent(
         family.tick(family.parent)
     assert shared_bmc.writing(task) == family.parent.uuid
     # And the other way round.
-    family.parent.del_driver_internal_info(operation.RECORD_KEY)
+    family.parent.del_driver_internal_info(keys.RECORD.name)
     family.parent.save()
-    third.set_driver_internal_info(operation.RECORD_KEY, {
+    third.set_driver_internal_info(keys.RECORD.name, {
         'intent': {'kind': 'action', 'deadline': family.host.now + 60}})
     flash_guard.put(third, 'a card', family.host.now, 60)
     third.save()

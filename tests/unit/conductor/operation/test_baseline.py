@@ -22,7 +22,7 @@ from ironic.common import states
 from ironic.conf import CONF
 import pytest
 
-from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.operation import baseline
 from ironic_accel.model.errors import AccelError
@@ -66,7 +66,7 @@ def test_a_run_keeps_the_profile_it_started_with(
         sample.NEW}
     # What it was brought to is no longer what that name says.
     assert NONE not in stage.traits
-    assert operation.PROFILE_KEY not in stage.info
+    assert keys.PROFILE.name not in stage.info
 
 
 def test_a_profile_that_is_gone_ends_no_run(
@@ -89,7 +89,7 @@ def test_a_large_profile_is_kept_too(make_node: Any) -> None:
     node.save()
     node.refresh()
     assert profile_snapshot.load(node) == profile
-    size = len(json.dumps(node.driver_internal_info[operation.PROFILE_KEY]))
+    size = len(json.dumps(node.driver_internal_info[keys.PROFILE.name]))
     assert size < profile_snapshot.PLAIN
     profile_snapshot.drop(node)
     assert profile_snapshot.load(node) is None
@@ -107,7 +107,7 @@ def test_the_first_baseline_that_matches_is_applied(
                       group='accelerator')
     stage.begin(step='apply_baseline')
     stage.node.refresh()
-    assert stage.info[operation.KEY]['work'] == baseline.WORK
+    assert stage.info[keys.OPERATION.name]['work'] == baseline.WORK
     result = stage.run()
     assert (result['outcome'], result['profile']) == ('converged', 'two')
     assert {m['ecc'].current for m in stage.box.modes.values()} == {

@@ -32,6 +32,7 @@ from ironic_accel.conductor.access.agent_client import AgentCalls
 from ironic_accel.conductor.access.agent_client import Lost
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import configdrive
 from ironic_accel.conductor.operation import first_boot
@@ -134,7 +135,7 @@ class Stage:
             self.tick()
             if operation.load(self.node) is None:
                 return dict(
-                    self.node.driver_internal_info[operation.RESULT_KEY])
+                    self.node.driver_internal_info[keys.RESULT.name])
         raise AssertionError(str(self.node.driver_internal_info))
 
 

@@ -28,6 +28,7 @@ import pytest
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation import host_reset
@@ -64,8 +65,8 @@ def test_a_profile_is_brought_about_and_published(stage: Stage) -> None:
     assert {'CUSTOM_ACCEL_IS_H100_NEW', 'CUSTOM_ACCEL_CAN_H100_NEW',
             'CUSTOM_ACCEL_GPU_X2', 'CUSTOM_ACCEL_GPU_ECC'} <= stage.traits
     assert flash_guard.stands(stage.node) is None
-    left = set(stage.info) & {operation.KEY, operation.RECORD_KEY,
-                              operation.PROFILE_KEY, flash_guard.KEY}
+    left = set(stage.info) & {keys.OPERATION.name, keys.RECORD.name,
+                              keys.PROFILE.name, keys.GUARD.name}
     assert left == set()
     rows = objects.FirmwareComponentList.get_by_node_id(None, stage.node.id)
     assert {r.current_version for r in rows} == {sample.NEW}
@@ -244,7 +245,7 @@ def test_a_node_that_was_taken_is_left_alone(stage: Stage) -> None:
 
 def test_an_open_write_of_a_neighbour_is_waited_for(stage: Stage) -> None:
     neighbour = stage.make_node(driver_internal_info={
-        flash_guard.KEY: {'what': 'gpu-7'}, operation.RECORD_KEY: {'intent': {
+        keys.GUARD.name: {'what': 'gpu-7'}, keys.RECORD.name: {'intent': {
             'kind': 'action', 'deadline': 0.0}}})
     stage.begin(profile='h100-new')
     for _ in range(3):

@@ -35,6 +35,7 @@ import pytest
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import context
@@ -147,7 +148,7 @@ def world(stage: Stage) -> Iterator[World]:
 
 #: An automated clean of a node that somebody holds.
 HELD: dict[str, Any] = {
-    'held': {write_hold.KEY: {'reason': 'audit', 'by': 'ops', 'at': 1.0}},
+    'held': {keys.HOLD.name: {'reason': 'audit', 'by': 'ops', 'at': 1.0}},
     'target_provision_state': states.AVAILABLE}
 APPLY: dict[str, Any] = {
     'step': 'apply_profile', 'args': {'profile': 'h100-strict'}}

@@ -23,6 +23,7 @@ import pytest
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.converge import ports
 from ironic_accel.model.identity import Source
@@ -77,7 +78,7 @@ def test_a_write_of_which_nobody_tells_keeps_its_guard(
         return (Source(_held(seen) if trouble == 'held' else seen,
                        stable=True),)
 
-    begun = stage.info[flash_guard.KEY]['since']
+    begun = stage.info[keys.GUARD.name]['since']
     with mock.patch.multiple(
             stage.box, sources=sources, poll=lambda _ticket: ports.Unknown(
                 'no such task', hidden=True)):

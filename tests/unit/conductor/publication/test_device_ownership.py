@@ -32,6 +32,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.drivers import passthru
 from ironic_accel.conductor.drivers import vendor
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import ownership_followup
 from ironic_accel.conductor.operation import runner
@@ -186,7 +187,7 @@ def test_the_first_node_gives_up_before_the_second_has(
     world.begin()
     begun = world.under_way(first)
     assert begun is not None
-    assert (begun.step, begun.work) == (operation.BY_ITSELF, 'look')
+    assert (begun.step, begun.work) == (keys.FOLLOW_UP_STEP, 'look')
     assert world.tick(first) is None
     assert (counts(first), counts(second)) == (
         {'CUSTOM_ACCEL_GPU_X1'}, set())
@@ -223,7 +224,7 @@ def test_a_node_that_cannot_be_looked_at_is_not_waited_for(
     first.maintenance = True
     first.save()
     assert world.look(second) is None
-    told = second.driver_internal_info[operation.RESULT_KEY]
+    told = second.driver_internal_info[keys.RESULT.name]
     assert 'cannot be looked at: it is in maintenance' in told['withheld']
     assert 'traits stay withheld' in events(second)
     assert 'it is in maintenance' in events(second)
@@ -244,12 +245,12 @@ def test_a_node_that_cannot_be_looked_at_is_not_waited_for(
 def test_what_was_asked_for_stays_the_result(
         world: World, moved: tuple[Any, Any]) -> None:
     first, second = moved
-    asked = first.driver_internal_info[operation.RESULT_KEY]
+    asked = first.driver_internal_info[keys.RESULT.name]
     world.look(second)
     world.begin()
     world.tick(first)
-    assert first.driver_internal_info[operation.RESULT_KEY] == asked
-    assert f'{operation.BY_ITSELF}: done' in events(first)
+    assert first.driver_internal_info[keys.RESULT.name] == asked
+    assert f'{keys.FOLLOW_UP_STEP}: done' in events(first)
 
 
 def test_a_look_waits_no_longer_than_its_deadline(
@@ -275,7 +276,7 @@ def test_a_node_is_not_looked_at_for_ever(
             continue
         looks += 1
         task = world.acquire(first)
-        task.node.del_driver_internal_info(operation.KEY)
+        task.node.del_driver_internal_info(keys.OPERATION.name)
         task.node.save()
         task.release_resources()
     assert looks == ownership_followup.MOST
@@ -300,11 +301,11 @@ def test_a_node_that_is_gone_is_not_waited_for(
     first.save()
     world.look(second)
     (wait,) = device_ownership.waits_of(second)
-    second.set_driver_internal_info(device_ownership.WAITS_KEY, {wait.key: {
+    second.set_driver_internal_info(keys.WAITS.name, {wait.key: {
         'node': uuidutils.generate_uuid(), 'device': wait.device,
         'since': wait.since}})
     second.save()
-    first.del_driver_internal_info(device_ownership.KEY)
+    first.del_driver_internal_info(keys.CLAIMS.name)
     first.save()
     world.begin()
     assert world.tick(second) is None
@@ -331,7 +332,7 @@ def test_two_devices_with_one_serial_both_count(world: World) -> None:
 def test_a_serial_of_many_nodes_is_not_gone_by(world: World) -> None:
     for system in 'AB':
         node = world.node(MOVES, system=system)
-        node.set_driver_internal_info(device_ownership.KEY, {
+        node.set_driver_internal_info(keys.CLAIMS.name, {
             'at': world.now, 'system': system,
             'of': [device_ownership.digest(MOVES)]})
         node.save()
@@ -425,7 +426,7 @@ def test_a_look_that_stays_partial_is_published_past_its_bound(
     assert world.tick(node) is None
     assert not COUNTS & traits(node)
     assert {'CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_DEGRADED'} <= traits(node)
-    told = node.driver_internal_info[operation.RESULT_KEY]
+    told = node.driver_internal_info[keys.RESULT.name]
     assert (told['error'] is not None) is error
     stored = inventory_store.load(world.acquire(node, shared=True))
     assert stored is not None

@@ -25,6 +25,7 @@ from ironic.conf import CONF
 from ironic import objects
 import pytest
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.publication import ports as ports_module
 from ironic_accel.conductor.publication import resource_class
 from ironic_accel.conductor.publication import withdraw
@@ -141,7 +142,7 @@ def test_they_lose_it_when_the_mode_goes(
     ports.follow(*(devices or [sample.gpu(0)]))
     assert ports.shown() == [NOTHING] * 3
     ports.node.refresh()
-    assert ports_module.KEY not in ports.node.driver_internal_info
+    assert keys.PORTS.name not in ports.node.driver_internal_info
 
 
 def test_what_an_operator_has_set_stays(ports: Ports) -> None:

@@ -29,6 +29,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.upkeep import cleanup
@@ -118,7 +119,7 @@ def test_nothing_goes_while_something_is_under_way(
 def later(task: Any) -> dict[str, Any]:
     """What a later version may have left on a node, with a step due."""
     node = task.node
-    node.set_driver_internal_info(operation.RECORD_KEY, {
+    node.set_driver_internal_info(keys.RECORD.name, {
         'schema': 'record/9', 'what': 'nobody knows'})
     operation.store(node, operation.Operation(
         kind='idle', step='accel_refresh', work='look', due=1.0,
@@ -141,10 +142,11 @@ def test_what_a_later_version_works_on_is_left_alone(
     node.provision_state = states.MANAGEABLE
     vendor = task.driver.vendor
     for method in ('accel_refresh', 'accel_release'):
-        node.del_driver_internal_info(operation.KEY)
+        node.del_driver_internal_info(keys.OPERATION.name)
         with pytest.raises(exception.InvalidState, match=r'record/9.*hands'):
             vendor.validate(task, method=method, http_method='POST')
-        node.set_driver_internal_info(operation.KEY, left[operation.KEY])
+        node.set_driver_internal_info(keys.OPERATION.name,
+                                      left[keys.OPERATION.name])
     assert node.driver_internal_info == left
 
 

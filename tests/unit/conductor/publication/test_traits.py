@@ -24,6 +24,7 @@ from ironic.conf import CONF
 from ironic import objects
 import pytest
 
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.publication import withdraw
@@ -106,10 +107,10 @@ def test_what_an_instance_names_stays_and_is_void(
     withdraw.withdraw(task, withdraw.changing({'gpu-0'}, {'gpu'}))
     assert IS_ECC in names(task)
     assert traits.DEGRADED in names(task)
-    assert task.node.driver_internal_info[traits.VOID_KEY] == [IS_ECC]
+    assert task.node.driver_internal_info[keys.VOID.name] == [IS_ECC]
     traits.change(task, {IS_ECC: IN_ECC}, [traits.DEGRADED])
     assert traits.DEGRADED not in names(task)
-    assert traits.VOID_KEY not in task.node.driver_internal_info
+    assert keys.VOID.name not in task.node.driver_internal_info
 
 
 def write_profiles(folder: pathlib.Path, **modes: str) -> None:
@@ -168,7 +169,7 @@ def test_the_end_of_a_tenancy_withdraws_at_once(task: Any) -> None:
     withdraw.note_tenant(task.node)
     withdraw.after_tenant(task)
     assert names(task) == FOREIGN | {'CUSTOM_ACCEL_GPU'}
-    assert verification.TENANT_KEY not in task.node.driver_internal_info
+    assert keys.TENANT.name not in task.node.driver_internal_info
 
 
 def fill(task: Any, number: int, prefix: str = 'CUSTOM_THEIRS') -> set[str]:

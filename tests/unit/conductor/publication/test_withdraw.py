@@ -22,11 +22,9 @@ from ironic.common import states
 from ironic import objects
 import pytest
 
-from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import verification
-from ironic_accel.conductor.publication import device_ownership
-from ironic_accel.conductor.publication import ports
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.conductor.publication.withdraw import WithdrawalScope
@@ -69,10 +67,9 @@ def task(make_node: Make, acquire: Make) -> Any:
     port.create()
     task.ports.append(port)
     node.set_driver_internal_info(
-        ports.KEY, {port.uuid: {'category': 'dpu'}})
-    node.set_driver_internal_info(
-        device_ownership.KEY, {'at': 1.0, 'of': ['c']})
-    node.set_driver_internal_info(verification.TENANT_KEY, True)
+        keys.PORTS.name, {port.uuid: {'category': 'dpu'}})
+    node.set_driver_internal_info(keys.CLAIMS.name, {'at': 1.0, 'of': ['c']})
+    node.set_driver_internal_info(keys.TENANT.name, True)
     saving.save(node)
     return task
 
@@ -83,94 +80,49 @@ def left(task: Any) -> set[str]:
     node = objects.Node.get_by_id(task.context, task.node.id)
     found = traits.of(task) | set(verification.of(node))
     port = objects.Port.get_by_address(task.context, MAC)
-    return (
-        found
-        | ({'port'} if port.category else set())
-        | {
-            k
-            for k in (
-                device_ownership.KEY,
-                verification.TENANT_KEY,
-                inventory_store.INSIDE_KEY,
-            )
-            if k in node.driver_internal_info
-        }
-    )
+    return found | ({'port'} if port.category else set()) | {
+        k for k in (keys.CLAIMS.name, keys.TENANT.name, keys.INSIDE_VOID.name)
+        if k in node.driver_internal_info}
 
 
 ALL_IS = {IS_ECC, IS_MIG, 'ecc-on', 'mig-on'}
 MODES = {GPU_MODE, DPU_MODE}
 
 
-@pytest.mark.parametrize(
-    ('scope', 'gone', 'new'),
-    [
-        (
-            withdraw.everything(),
-            {*MEANINGS, *ALL_IS, 'port', device_ownership.KEY},
-            {traits.DEGRADED},
-        ),
-        (
-            withdraw.not_seen(instance=False),
-            {*MEANINGS, *ALL_IS, 'port'} - {HERE},
-            {traits.DEGRADED},
-        ),
-        (
-            withdraw.not_seen(instance=True),
-            {*MEANINGS, *ALL_IS} - {HERE},
-            {traits.DEGRADED},
-        ),
-        (
-            withdraw.tenant_left(),
-            {*ALL_IS, *MODES, ODD, 'port', verification.TENANT_KEY},
-            {inventory_store.INSIDE_KEY},
-        ),
-        (
-            withdraw.changed_by_parent({'gpu'}),
-            {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD},
-            set(),
-        ),
-        (
-            withdraw.changed_by_parent({'dpu'}),
-            {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD, 'port'},
-            set(),
-        ),
-        (
-            withdraw.changing({'gpu-0'}, {'gpu'}),
-            {IS_ECC, 'ecc-on', GPU_MODE, ODD},
-            set(),
-        ),
-        (
-            withdraw.changing({'dpu-0'}, {'dpu'}),
-            {DPU_MODE, ODD, 'port'},
-            set(),
-        ),
-        (withdraw.changing((), ()), set(), set()),
-        (withdraw.void_proofs({'mig-on'}), {IS_MIG, 'mig-on', ODD}, set()),
-        (withdraw.void_proofs(()), set(), set()),
-        (
-            withdraw.disagreed({'ecc-on'}),
-            {IS_ECC, 'ecc-on', CAN_ECC, ODD},
-            set(),
-        ),
-        (
-            withdraw.disagreed({'ecc-on'}) | withdraw.void_proofs({'mig-on'}),
-            {*ALL_IS, CAN_ECC, ODD},
-            set(),
-        ),
-        (
-            withdraw.disagreed({'ecc-on'}) | withdraw.tenant_left(),
-            {*ALL_IS, *MODES, CAN_ECC, ODD, 'port', verification.TENANT_KEY},
-            {inventory_store.INSIDE_KEY},
-        ),
-    ],
-)
+@pytest.mark.parametrize(('scope', 'gone', 'new'), [
+    (withdraw.everything(),
+     {*MEANINGS, *ALL_IS, 'port', keys.CLAIMS.name}, {traits.DEGRADED}),
+    (withdraw.not_seen(instance=False),
+     {*MEANINGS, *ALL_IS, 'port'} - {HERE}, {traits.DEGRADED}),
+    (withdraw.not_seen(instance=True),
+     {*MEANINGS, *ALL_IS} - {HERE}, {traits.DEGRADED}),
+    (withdraw.tenant_left(),
+     {*ALL_IS, *MODES, ODD, 'port', keys.TENANT.name},
+     {keys.INSIDE_VOID.name}),
+    (withdraw.changed_by_parent({'gpu'}),
+     {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD}, set()),
+    (withdraw.changed_by_parent({'dpu'}),
+     {*ALL_IS, *MODES, CAN_ECC, CAN_MIG, ODD, 'port'}, set()),
+    (withdraw.changing({'gpu-0'}, {'gpu'}),
+     {IS_ECC, 'ecc-on', GPU_MODE, ODD}, set()),
+    (withdraw.changing({'dpu-0'}, {'dpu'}),
+     {DPU_MODE, ODD, 'port'}, set()),
+    (withdraw.changing((), ()), set(), set()),
+    (withdraw.void_proofs({'mig-on'}), {IS_MIG, 'mig-on', ODD}, set()),
+    (withdraw.void_proofs(()), set(), set()),
+    (withdraw.disagreed({'ecc-on'}),
+     {IS_ECC, 'ecc-on', CAN_ECC, ODD}, set()),
+    (withdraw.disagreed({'ecc-on'}) | withdraw.void_proofs({'mig-on'}),
+     {*ALL_IS, CAN_ECC, ODD}, set()),
+    (withdraw.disagreed({'ecc-on'}) | withdraw.tenant_left(),
+     {*ALL_IS, *MODES, CAN_ECC, ODD, 'port', keys.TENANT.name},
+     {keys.INSIDE_VOID.name})])
 def test_a_scope_withdraws_what_is_in_doubt_and_nothing_else(
         task: Any, scope: WithdrawalScope, gone: set[str],
         new: set[str]) -> None:
     before = left(task)
     assert before == {THEIRS, *MEANINGS, 'ecc-on', 'mig-on', 'port',
-                      device_ownership.KEY, verification.TENANT_KEY}
+                      keys.CLAIMS.name, keys.TENANT.name}
     names = withdraw.withdraw(task, scope)
     saving.save(task.node)
     assert left(task) == before - gone | new
@@ -197,7 +149,7 @@ def test_a_rebuild_finds_the_trait_that_its_instance_names(
     withdraw.withdraw(task, withdraw.void_proofs({'ecc-on'}))
     saving.save(task.node)
     assert {IS_ECC, traits.DEGRADED} <= traits.of(task)
-    assert task.node.driver_internal_info[traits.VOID_KEY] == [IS_ECC]
+    assert task.node.driver_internal_info[keys.VOID.name] == [IS_ECC]
     task.node.provision_state = states.AVAILABLE
     withdraw.withdraw(task, withdraw.tenant_left())
     assert IS_ECC not in traits.of(task)

@@ -35,6 +35,7 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import verification
@@ -345,7 +346,7 @@ def test_what_an_instance_names_is_marked_void(world: World) -> None:
     assert world.look(node) == 'drift'
     assert world.traits(node) >= {IS, traits_module.DEGRADED}
     assert MODE not in world.traits(node)
-    assert node.driver_internal_info[traits_module.VOID_KEY] == [IS]
+    assert node.driver_internal_info[keys.VOID.name] == [IS]
     told = world.told(node)
     assert any('is void' in t for t in told)
     assert world.look(node) == 'clean'

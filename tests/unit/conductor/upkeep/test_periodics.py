@@ -32,6 +32,7 @@ import pytest
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import runner
@@ -159,7 +160,7 @@ def verify(acquire: Make, node: Any, backend: Any) -> dict[str, Any]:
         task.driver.vendor.execute_verify_step(
             task, {'step': 'verify_accelerators'})
     task.node.refresh()
-    return dict(task.node.driver_internal_info[operation.RESULT_KEY])
+    return dict(task.node.driver_internal_info[keys.RESULT.name])
 
 
 def seeing(inventory: Any) -> dict[str, Any]:
@@ -193,8 +194,8 @@ def test_verify_never_fails(make_node: Make, acquire: Make,
 
 
 @pytest.mark.parametrize(('step', 'restore', 'gives_way'), [
-    (operation.VERIFY, None, True), (operation.BY_ITSELF, None, True),
-    (operation.BY_ITSELF, states.POWER_OFF, False),
+    (keys.VERIFY_STEP, None, True), (keys.FOLLOW_UP_STEP, None, True),
+    (keys.FOLLOW_UP_STEP, states.POWER_OFF, False),
     ('accel_refresh', None, False)])
 def test_a_look_that_nobody_asked_for_is_in_nobody_s_way(
         make_node: Make, step: str, restore: str | None, gives_way: bool

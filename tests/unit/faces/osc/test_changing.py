@@ -63,7 +63,7 @@ def running(cloud: Cloud, told: dict[str, Any], looks: int = 3) -> None:
                                    'service': 'service wait'}[body['target']]
         node['driver_internal_info']['accel_operation'] = {
             'work': 'apply', 'step': 'apply_profile', 'progress': 'writing',
-            'percent': 10, 'profile': 'ecc-on'}
+            'percent': 10, 'profile': 'ecc-on', 'kind': body['target']}
 
     def read(node: dict[str, Any]) -> None:
         if node['name'] not in left:
@@ -491,7 +491,8 @@ def test_an_audit_of_a_busy_node_says_what_is_on(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', driver_internal_info={'accel_operation': {
-        'work': 'apply', 'step': 'apply_profile', 'progress': 'burning'}})
+        'work': 'apply', 'step': 'apply_profile', 'progress': 'burning',
+        'kind': 'clean'}})
     told = run(cloud, 'audit', 'one', '-f', 'json')
     assert told.status == 4
     assert 'apply_profile is under way (burning)' in told.data[0]['Note']

@@ -26,33 +26,10 @@ from importlib import metadata
 from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import passthru
 from ironic_accel.conductor.drivers import upgrade_check
-from ironic_accel.conductor.node import flash_guard
-from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node import saving
-from ironic_accel.conductor.node import verification
-from ironic_accel.conductor.node import write_hold
-from ironic_accel.conductor.publication import publish
-from ironic_accel.conductor.publication import traits
+from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import apply_job
 from ironic_accel.faces.osc.jobs import driver_switch
-from ironic_accel.faces.osc import keys
-
-
-def test_keys_are_those_of_the_conductor() -> None:
-    assert (keys.OPERATION, keys.RECORD, keys.RESULT, keys.SUMMARY) == (
-        operation.KEY, operation.RECORD_KEY, operation.RESULT_KEY,
-        inventory_store.SUMMARY_KEY)
-    assert (keys.TRAITS, keys.VOID, keys.PROOFS, keys.APPLIED,
-            keys.GUARD, keys.HOLD) == (
-        traits.KEY, traits.VOID_KEY, verification.KEY,
-        publish.APPLIED_KEY, flash_guard.KEY, write_hold.KEY)
-    assert (keys.STORED, keys.ROW_PREFIX, keys.EVENT_TYPE) == (
-        inventory_store.PLUGIN_KEY,
-        inventory_store.ROW_PREFIX,
-        saving.EVENT_TYPE,
-    )
-    assert keys.UNASKED == operation.UNASKED
 
 
 def test_methods_and_steps_are_there() -> None:
@@ -71,7 +48,7 @@ def test_hardware_types_are_those_that_are_installed() -> None:
         power, vendor = (mine for mine, _ in interfaces.values())
         assert power in names('ironic.hardware.interfaces.power')
         assert vendor in names('ironic.hardware.interfaces.vendor')
-        assert vendor in keys.VENDOR_INTERFACES
+        assert vendor in api.VENDOR_INTERFACES
         assert upgrade_check.NEEDED[ours] == (power, vendor)
 
 

@@ -86,6 +86,10 @@ def test_a_terminal_has_a_table_drawn_in_place() -> None:
     assert 'as the profile says' in text
 
 
+RUN = {'kind': 'clean', 'step': 'apply_profile', 'work': 'apply',
+       'progress': 'setting'}
+
+
 def test_devices_are_told_from_the_record() -> None:
     ecc = [Item(f'gpu-{n}', 'ecc', 'mode', 'disabled') for n in (0, 1)]
     raw = record_mod.to_dict(Record(
@@ -93,8 +97,7 @@ def test_devices_are_told_from_the_record() -> None:
         intent=Intent('action', Effect.WARM_REBOOT, 1.0, 2.0,
                       items=(ecc[1],))))
     status = run_status.look(
-        cleaned(accel_operation={'work': 'apply', 'progress': 'setting',
-                                 'percent': 50}, accel_record=raw),
+        cleaned(accel_operation={**RUN, 'percent': 50}, accel_record=raw),
         'one', None)
     assert (status.text, status.percent, status.outcome) == (
         'setting', 50, None)
@@ -105,6 +108,6 @@ def test_devices_are_told_from_the_record() -> None:
 
 def test_a_later_version_s_record_leaves_the_progress() -> None:
     status = run_status.look(
-        cleaned(accel_operation={'work': 'apply', 'progress': 'setting'},
+        cleaned(accel_operation=RUN,
                 accel_record={'schema': 'record/9'}), 'one', None)
     assert (status.text, dict(status.devices)) == ('setting', {})

@@ -1,0 +1,233 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the values have to be that are kept with a node, and the check.
+
+Whatever stands in the database may have been written by another version, by
+an operator or by somebody else's code. ``misfit`` compares it with a type
+hint, before anybody works with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+import types
+from typing import Any
+from typing import get_args
+from typing import get_origin
+from typing import get_type_hints
+from typing import is_typeddict
+from typing import NotRequired
+from typing import TypedDict
+from typing import Union
+
+
+class StoredOperation(TypedDict):
+    """What everybody reads of an operation (``operation.Operation``)."""
+
+    kind: str
+    step: str
+    id: NotRequired[str]
+    work: NotRequired[str]
+    profile: NotRequired[str]
+    progress: NotRequired[str]
+    percent: NotRequired[int | None]
+    started: NotRequired[float]
+    restore: NotRequired[str | None]
+
+
+class StoredRecord(TypedDict, total=False):
+    """What is read of a record without ``model.record``."""
+
+    schema: str
+    intent: dict[str, Any] | None
+
+
+class StoredGuard(TypedDict):
+    """A guard of a node's power.
+
+    ``what`` it guards; ``kind``: ``action``, ``reset`` of the host, or
+    ``busy`` for what goes on without us; ``since``, ``longest`` and
+    ``moved`` (the last progress) in seconds of the node's time; ``state``:
+    ``begun``, ``running``, ``unknown`` or ``quiet``; ``quiet``: looks in a
+    row that found the node idle; ``last``: what was last seen; ``told``:
+    whether somebody was told that it is stuck; ``until``: epoch seconds, for
+    people; ``over``: whether a host reset stands over another guard.
+    """
+
+    what: str
+    kind: NotRequired[str]
+    since: NotRequired[float]
+    longest: NotRequired[float]
+    state: NotRequired[str]
+    quiet: NotRequired[int]
+    moved: NotRequired[float]
+    last: NotRequired[str]
+    told: NotRequired[bool]
+    until: NotRequired[float]
+    over: NotRequired[bool]
+
+
+class StoredHold(TypedDict):
+    """Why a node is held, by which user, and since when (epoch seconds)."""
+
+    reason: str
+    by: NotRequired[str | None]
+    at: NotRequired[float]
+
+
+class StoredClock(TypedDict):
+    """The time of a node and when it was counted.
+
+    ``at``: seconds of the node's time; ``boot``: the boot of the machine
+    that counted; ``steady``: its seconds since then; ``database``: epoch
+    seconds by the database.
+    """
+
+    at: float
+    boot: str
+    steady: float
+    database: float
+
+
+class StoredProof(TypedDict):
+    """A site profile that was proved: digest, devices, epoch seconds."""
+
+    digest: str
+    at: float
+    devices: list[str]
+
+
+class StoredSummary(TypedDict):
+    """An inventory in short; ``devices`` is how many of each kind."""
+
+    at: float
+    host: NotRequired[str | None]
+    complete: NotRequired[bool]
+    devices: NotRequired[dict[str, int]]
+    warnings: NotRequired[int]
+
+
+class StoredClaims(TypedDict):
+    """The devices that a node claims: digests of their serial numbers.
+
+    ``at``: epoch seconds of the inventory; ``system``: the Redfish System.
+    """
+
+    at: float
+    system: NotRequired[str | None]
+    of: list[str]
+
+
+class StoredWait(TypedDict):
+    """A device that is withheld: the node that claims it, since when."""
+
+    node: str
+    device: str
+    since: float
+
+
+class StoredLooks(TypedDict):
+    """How often a node was looked at for one reason.
+
+    ``since``: when the reason arose; ``at``: the last time; both epoch
+    seconds.
+    """
+
+    since: float
+    at: float
+    times: int
+
+
+class StoredSite(TypedDict):
+    """The digests of a conductor's site profiles, by name.
+
+    ``number`` tells the later of two (the first version wrote none); ``at``:
+    epoch seconds, for people.
+    """
+
+    host: str
+    number: NotRequired[int]
+    at: NotRequired[float]
+    profiles: dict[str, str]
+
+
+def misfit(value: object, hint: Any) -> str | None:
+    """Why a stored value is not what is expected, or None where it is.
+
+    What a later version added to a document is no misfit.
+
+    :param hint: a type hint: a TypedDict or a dataclass, a mapping, a list
+        or a tuple, a union, or a plain type.
+    """
+    if hint is Any or hint is object:
+        return None
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        found = [misfit(value, h) for h in args]
+        return None if None in found else found[0]
+    if is_typeddict(hint) or dataclasses.is_dataclass(hint):
+        return _document(value, hint)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _members(value, Mapping, args[1], 'an object')
+    if origin in (list, tuple):
+        return _members(value, (list, tuple), args[0], 'a list')
+    if hint in (int, float):
+        # JSON has one kind of number, and truth is none.
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, hint)
+    if fits:
+        return None
+    return f'expected {hint.__name__}, found {type(value).__name__}'
+
+
+def _document(value: object, hint: Any) -> str | None:
+    if not isinstance(value, Mapping):
+        return f'expected an object, found {type(value).__name__}'
+    hints, required = _fields(hint)
+    for name in sorted(required):
+        if name not in value:
+            return f'{name} is missing'
+    for name, expected in hints.items():
+        if name in value and (why := misfit(value[name], expected)):
+            return f'{name}: {why}'
+    return None
+
+
+def _members(value: object, kind: Any, hint: Any, word: str) -> str | None:
+    if not isinstance(value, kind):
+        return f'expected {word}, found {type(value).__name__}'
+    named = (value.items() if isinstance(value, Mapping)
+             else enumerate(value))
+    for name, one in named:
+        if why := misfit(one, hint):
+            return f'{name}: {why}'
+    return None
+
+
+@functools.cache
+def _fields(hint: Any) -> tuple[Mapping[str, Any], frozenset[str]]:
+    """Hints by field, and the fields that have to be there."""
+    if is_typeddict(hint):
+        # __required_keys__ does not see NotRequired in a module whose
+        # annotations are strings.
+        extras = get_type_hints(hint, include_extras=True)
+        return get_type_hints(hint), frozenset(
+            name for name, h in extras.items()
+            if hint.__total__ and get_origin(h) is not NotRequired)
+    return get_type_hints(hint), frozenset(
+        f.name for f in dataclasses.fields(hint)
+        if f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING)
