@@ -21,17 +21,17 @@ from typing import Any
 
 from ironic_accel.converge.ports import Images
 from ironic_accel.inband.machine.machine import DEFAULT_PATH
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 
 from ipa_hardware_manager import conf
 
 NAME = 'agent'
 
 
-def host() -> Host:
+def host() -> Machine:
     """The machine, as the agent's configuration says."""
     options = conf.register()
-    return Host(options.root, options.tool_path or DEFAULT_PATH,
+    return Machine(options.root, options.tool_path or DEFAULT_PATH,
                 options.nvml)
 
 

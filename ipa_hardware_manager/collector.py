@@ -21,7 +21,7 @@ from oslo_log import log
 
 from ipa_hardware_manager import backend
 from ironic_accel.inband.inventory import detect
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 
 LOG = log.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _seen() -> dict[str, Any]:
             'ways': [agent_schema.way_to_dict(w) for w in local.ways(seen)]}
 
 
-def _nothing(host: Host) -> dict[str, Any]:
+def _nothing(host: Machine) -> dict[str, Any]:
     """That there is none, told without catalogue and tool families.
 
     Most machines have none, and shall not wait for us.

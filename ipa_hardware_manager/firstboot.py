@@ -103,7 +103,7 @@ def _device() -> str:
         'get_os_install_device'))
 
 
-def _examine(device: str) -> target.Target:
+def _examine(device: str) -> target.InstanceTarget:
     """What stands on the disk. It is not mounted to be written to: that
     alone would break a root that dm-verity watches over."""
     partitions = _partitions(device)

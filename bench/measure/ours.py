@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bench.measure.facts import Facts
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import session
 
 
@@ -25,7 +25,7 @@ def read(url: str, system: str, expand: bool) -> Facts:
     connector = session.connect(url)
     try:
         backend = RedfishBackend(connector, system,
-                                 settings=Settings(expand=expand))
+                                 settings=BmcSettings(expand=expand))
         inventory = backend.observe()
     finally:
         session.disconnect(connector)

@@ -55,7 +55,7 @@ BUFFER = 256 * 1024
 _PIECE = 64 * 1024
 
 
-class File(NamedTuple):
+class ServedFile(NamedTuple):
     """A file to be sent.
 
     :ivar open: opens it at its beginning; whoever reads it closes it.
@@ -69,7 +69,7 @@ class File(NamedTuple):
 
 
 #: What is served under a path, or None.
-Find = Callable[[str], File | None]
+Find = Callable[[str], ServedFile | None]
 
 
 def listening(host: str, port: int, find: Find) -> Server:
@@ -268,7 +268,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Paths are secrets: they are not logged."""
 
 
-def _is(file: BinaryIO, wanted: File) -> bool:
+def _is(file: BinaryIO, wanted: ServedFile) -> bool:
     digest, size = hashlib.sha256(), 0
     while piece := file.read(1024 * 1024):
         digest.update(piece)

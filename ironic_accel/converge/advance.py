@@ -40,7 +40,7 @@ from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge import readiness
-from ironic_accel.converge.run import Run
+from ironic_accel.converge.run import Advance
 from ironic_accel.converge.timeouts import Pace
 from ironic_accel.converge import write_watch
 from ironic_accel.model import condition
@@ -49,7 +49,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model.matching import Facts
+from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Intent
@@ -97,7 +97,7 @@ def reset_performed(record: Record, now: float) -> Record:
 
 
 def advance(backend: Backend, images: Images, journal: Journal,
-            profile: Profile, record: Record, now: float, facts: Facts,
+            profile: Profile, record: Record, now: float, facts: Knowledge,
             pace: Pace | None = None) -> tuple[Outcome, Record]:
     """Go one step towards the profile.
 
@@ -108,12 +108,12 @@ def advance(backend: Backend, images: Images, journal: Journal,
         it to the next call. Whatever must not be lost is saved already.
     :raises: whatever ``journal.save`` raises: nothing has been done then.
     """
-    run = Run(backend, images, journal, profile, record, now, facts,
+    run = Advance(backend, images, journal, profile, record, now, facts,
                pace or Pace())
     return _step(run), run.record
 
 
-def _step(run: Run) -> Outcome:
+def _step(run: Advance) -> Outcome:
     if run.now > run.record.deadline:
         return run.fail(Detail(
             f'the run took longer than limits.minutes '
@@ -127,7 +127,7 @@ def _step(run: Run) -> Outcome:
     return _look(run)
 
 
-def _intent(run: Run, intent: Intent) -> Outcome | None:
+def _intent(run: Advance, intent: Intent) -> Outcome | None:
     """Go on with what was begun; None where a look at the box is next."""
     if intent.kind == 'reset':
         if (intent.ticket or {}).get(PERFORMED):
@@ -146,7 +146,7 @@ def _intent(run: Run, intent: Intent) -> Outcome | None:
     return _poll(run, intent)
 
 
-def _observe(run: Run) -> Inventory:
+def _observe(run: Advance) -> Inventory:
     """Observe the box, with the ids that the run gave its devices.
 
     :raises: Unreachable.
@@ -157,7 +157,7 @@ def _observe(run: Run) -> Inventory:
     return inventory
 
 
-def _busy_again(run: Run) -> Outcome | None:
+def _busy_again(run: Advance) -> Outcome | None:
     """Wait where the box is not any more as it was when a reset was decided.
 
     The caller has not noted yet that it began with the reset: it died, or
@@ -177,7 +177,7 @@ def _busy_again(run: Run) -> Outcome | None:
                     run.pace.look)
 
 
-def _until(run: Run, intent: Intent) -> float:
+def _until(run: Advance, intent: Intent) -> float:
     """When (epoch seconds) to stop waiting for a write that goes on.
 
     One that an earlier run began has had its time: this run waits it out
@@ -187,7 +187,7 @@ def _until(run: Run, intent: Intent) -> float:
             else run.record.deadline)
 
 
-def _poll(run: Run, intent: Intent) -> Outcome | None:
+def _poll(run: Advance, intent: Intent) -> Outcome | None:
     try:
         poll = run.backend.poll(dict(intent.ticket or {}))
     except Unreachable as exc:
@@ -219,7 +219,7 @@ def _poll(run: Run, intent: Intent) -> Outcome | None:
     return run.wait(run.record.progress, 0)
 
 
-def _look(run: Run) -> Outcome:
+def _look(run: Advance) -> Outcome:
     """Observe, settle what was left open, decide, and do it."""
     try:
         inventory = _observe(run)
@@ -242,7 +242,7 @@ def _look(run: Run) -> Outcome:
     return _unfolding(run, inventory) or _do(run, inventory)
 
 
-def _unfolding(run: Run, inventory: Inventory) -> Outcome | None:
+def _unfolding(run: Advance, inventory: Inventory) -> Outcome | None:
     """Wait for what a reset of the host may have begun to write."""
     if inventory.boot is not None:
         noted = write_watch.begun(run.record, run.now, inventory.boot)
@@ -257,7 +257,7 @@ def _unfolding(run: Run, inventory: Inventory) -> Outcome | None:
                     + write_watch.names(going), run.pace.look)
 
 
-def _watch(run: Run, intent: Intent, inventory: Inventory
+def _watch(run: Advance, intent: Intent, inventory: Inventory
            ) -> Outcome | None:
     """Look for a write of which nobody tells; None once it is settled."""
     if intent_resolution.in_doubt(intent, inventory, run.facts):
@@ -285,7 +285,7 @@ def _watch(run: Run, intent: Intent, inventory: Inventory
                     run.pace.look)
 
 
-def _finish(run: Run, intent: Intent, left: Sequence[Busy]) -> Outcome:
+def _finish(run: Advance, intent: Intent, left: Sequence[Busy]) -> Outcome:
     """Bring a write of ours that broke off in the middle to its end."""
     if run.now > _until(run, intent):
         return run.fail(Detail(
@@ -301,7 +301,7 @@ def _finish(run: Run, intent: Intent, left: Sequence[Busy]) -> Outcome:
                     f'{left[0].summary}', run.pace.look)
 
 
-def _do(run: Run, inventory: Inventory) -> Outcome:
+def _do(run: Advance, inventory: Inventory) -> Outcome:
     ways = run.backend.ways(inventory, run.profile.pushes)
     decision, run.record = decide(
         inventory, run.profile, run.record, ways, run.facts)
@@ -325,7 +325,7 @@ def _do(run: Run, inventory: Inventory) -> Outcome:
     return run.refuse(decision.plan)
 
 
-def _unread(run: Run, plan: Plan) -> Outcome:
+def _unread(run: Advance, plan: Plan) -> Outcome:
     """What the profile rests on was not read, or is told in two ways.
 
     It is looked for within a bound. Then what was not read is a failure that

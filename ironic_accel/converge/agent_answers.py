@@ -51,7 +51,7 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Way
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import serialization
-from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Untrusted
 from ironic_accel.model.untrusted import Wrong
 
 #: Most devices of one machine. A host with a baseboard has 8 GPUs, 4
@@ -74,7 +74,7 @@ def inventory(raw: Any, name: str, catalog: Catalog) -> Inventory:
     :param name: of the way; it is not the agent that says by whom it is.
     :raises: Wrong, with the path.
     """
-    given = Given(raw, 'inventory')
+    given = Untrusted(raw, 'inventory')
     given['schema'].one_of((serialization.SCHEMA, serialization.BEFORE))
     settled = given['settled' if given['schema'].value == serialization.SCHEMA
                     else 'complete'].flag()
@@ -110,7 +110,7 @@ def _without_strangers(found: Device, devices: Mapping[str, Device]
     return dataclasses.replace(found, parent=None)
 
 
-def _busy(given: Given) -> Busy:
+def _busy(given: Untrusted) -> Busy:
     percent = given['percent']
     return Busy(
         given['kind'].one_of(_BUSY), given['ref'].text(),
@@ -121,7 +121,7 @@ def _busy(given: Given) -> Busy:
         given['ticket'].maybe(lambda: given['ticket'].plain(TICKET)))
 
 
-def _unread(given: Given) -> Unread:
+def _unread(given: Untrusted) -> Unread:
     source = given['tool'] if given['uri'].value is None else given['uri']
     return Unread(
         source.text(), given['answer'].words(),
@@ -131,7 +131,7 @@ def _unread(given: Given) -> Unread:
         given['holds'].value is True)
 
 
-def _ref(given: Given) -> Ref:
+def _ref(given: Untrusted) -> Ref:
     one, other = given.pair()
     return one.text(), other.text(64)
 
@@ -145,7 +145,7 @@ def ways(raw: Any, name: str, seen: Inventory) -> tuple[Way, ...]:
     modes = {(d.id, m.name) for d in seen.devices for m in d.modes}
     devices = {d.id for d in seen.devices}
     out = []
-    for given in Given(raw, 'ways').each(4):
+    for given in Untrusted(raw, 'ways').each(4):
         given['name'].one_of((name,))
         burns = {}
         for burn in given['burns'].each():
@@ -167,7 +167,7 @@ def poll(raw: Any) -> Poll:
 
     :raises: Wrong, with the path.
     """
-    given = Given(raw, 'poll')
+    given = Untrusted(raw, 'poll')
     state = given['state'].one_of(('running', 'ended', 'unknown'))
     if state == 'running':
         percent = given['percent']
@@ -179,7 +179,7 @@ def poll(raw: Any) -> Poll:
     return Ended(tuple(map(_result, given['results'].each())))
 
 
-def _result(given: Given) -> Result:
+def _result(given: Untrusted) -> Result:
     failed = given['detail']
     answer = given['answer'].maybe(
         lambda: given['answer'].one_of(agent_schema.ANSWERS)) or 'told'
@@ -193,10 +193,10 @@ def ticket(raw: Any) -> Mapping[str, Any]:
 
     :raises: Wrong.
     """
-    return Given(raw, 'ticket').plain(TICKET)
+    return Untrusted(raw, 'ticket').plain(TICKET)
 
 
-def detail(given: Given) -> Detail:
+def detail(given: Untrusted) -> Detail:
     """A failure as the agent words it, within bounds."""
     texts = {f.name: given[f.name].words(500) or None
              for f in dataclasses.fields(Detail)
@@ -211,7 +211,7 @@ def error(raw: Any) -> AccelError:
 
     :raises: Wrong.
     """
-    given = Given(raw, 'error')
+    given = Untrusted(raw, 'error')
     found = detail(given['detail'])
     kinds: dict[str, Callable[[Detail], AccelError]] = {
         'OutcomeUnknown': OutcomeUnknown, 'Unreachable': Unreachable,
@@ -220,7 +220,7 @@ def error(raw: Any) -> AccelError:
     return kinds[given['kind'].one_of(tuple(kinds))](found)
 
 
-def _wait(given: Given) -> float | None:
+def _wait(given: Untrusted) -> float | None:
     if given.value is None:
         return None
     if type(given.value) not in (int, float) or given.value != given.value:

@@ -30,7 +30,7 @@ from ironic_accel.model.device import Value
 from ironic_accel.model.device import Warned
 from ironic_accel.model import device_marks
 from ironic_accel.model.reading_status import Standing
-from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Untrusted
 
 #: Resource.Health (Redfish).
 _HEALTH = frozenset({'OK', 'Warning', 'Critical'})
@@ -46,7 +46,7 @@ _FACTS = frozenset({'presence', 'health', 'state', 'identity', 'firmware',
 _LARGEST = 2**31 - 1
 
 
-def device(given: Given, catalog: Catalog, left_out: list[Warned]
+def device(given: Untrusted, catalog: Catalog, left_out: list[Warned]
            ) -> Device | None:
     """A device, or None with a warning where its kind is none of ours.
 
@@ -90,7 +90,7 @@ def device(given: Given, catalog: Catalog, left_out: list[Warned]
         unread=unread, absent=_facts(given['absent']))
 
 
-def _product(given: Given, catalog: Catalog, kind: str, vendor: str | None,
+def _product(given: Untrusted, catalog: Catalog, kind: str, vendor: str | None,
              model: str | None, pci: PciIds | None, number: str | None
              ) -> Product | None:
     """The product by our own catalogue: by what the device shows of itself,
@@ -101,32 +101,32 @@ def _product(given: Given, catalog: Catalog, kind: str, vendor: str | None,
     return found if found is not None and found.kind == kind else None
 
 
-def _text(given: Given, limit: int = 256) -> str | None:
+def _text(given: Untrusted, limit: int = 256) -> str | None:
     """A text or None; a blank one is none."""
     if given.value is None or given.value == '':
         return None
     return given.text(limit)
 
 
-def _pci(given: Given) -> PciIds | None:
+def _pci(given: Untrusted) -> PciIds | None:
     if given.value is None:
         return None
     return PciIds(*(map(_pci_id, (given[key] for key in (
         'vendor_id', 'device_id', 'subsystem_vendor_id', 'subsystem_id')))))
 
 
-def _pci_id(given: Given) -> str | None:
+def _pci_id(given: Untrusted) -> str | None:
     return None if given.value is None else given.text(4, _HEX).lower()
 
 
-def _link(given: Given) -> Link | None:
+def _link(given: Untrusted) -> Link | None:
     if given.value is None:
         return None
     return Link(given['width'].maybe(lambda: given['width'].number(0, 64)),
                 _text(given['speed'], 16))
 
 
-def _facts(given: Given) -> tuple[str, ...]:
+def _facts(given: Untrusted) -> tuple[str, ...]:
     out = []
     for one in given.each():
         name, _, of = one.text().partition(':')
@@ -137,7 +137,7 @@ def _facts(given: Given) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _components(given: Given, catalog: Catalog, kind: str,
+def _components(given: Untrusted, catalog: Catalog, kind: str,
                 product: Product | None, vendor: str | None,
                 left_out: list[Warned]) -> tuple[Component, ...]:
     out: dict[str, Component] = {}
@@ -160,11 +160,11 @@ def _components(given: Given, catalog: Catalog, kind: str,
     return tuple(out.values())
 
 
-def _size(given: Given) -> int | None:
+def _size(given: Untrusted) -> int | None:
     return None if given.value is None else given.number(0, 2**50)
 
 
-def _modes(given: Given, catalog: Catalog, kind: str,
+def _modes(given: Untrusted, catalog: Catalog, kind: str,
            product: Product | None, vendor: str | None,
            left_out: list[Warned]) -> tuple[Mode, ...]:
     out = []
@@ -188,7 +188,7 @@ def _modes(given: Given, catalog: Catalog, kind: str,
     return tuple(out)
 
 
-def _value(given: Given, facts: ModeFacts) -> tuple[Value | None, bool]:
+def _value(given: Untrusted, facts: ModeFacts) -> tuple[Value | None, bool]:
     """A mode's value, and whether one is told that it cannot have."""
     raw = given.value
     if raw is None:
@@ -205,7 +205,7 @@ def _value(given: Given, facts: ModeFacts) -> tuple[Value | None, bool]:
     return value, False
 
 
-def _allowed(given: Given, facts: ModeFacts) -> tuple[Value, ...] | None:
+def _allowed(given: Untrusted, facts: ModeFacts) -> tuple[Value, ...] | None:
     """The values that a device takes: some of those that the mode has."""
     if given.value is None:
         return facts.values if facts.type == 'word' else None
@@ -213,7 +213,7 @@ def _allowed(given: Given, facts: ModeFacts) -> tuple[Value, ...] | None:
     return tuple(v for v, odd in found if v is not None and not odd)
 
 
-def _standing(given: Given) -> Standing:
+def _standing(given: Untrusted) -> Standing:
     told = given['standing']
     if told.value is None:
         return Standing.UNTOLD
@@ -221,5 +221,5 @@ def _standing(given: Given) -> Standing:
     return Standing.UNTOLD if found is Standing.TOLD else found
 
 
-def _doubt(given: Given) -> tuple[str, ...]:
+def _doubt(given: Untrusted) -> tuple[str, ...]:
     return tuple(d.words(200) for d in given['doubt'].each(8))

@@ -49,7 +49,7 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.model.serialization import plain
 from ironic_accel.model.serialization import value_of
-from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Untrusted
 
 START = 'accel-start/1'
 
@@ -274,7 +274,7 @@ def start_from_dict(raw: Mapping[str, Any]) -> Start:
         image = raw.get('image')
         return Start(
             action_from_dict(raw['action']),
-            tuple(map(_whose, Given(raw['devices'], 'devices').each())),
+            tuple(map(_whose, Untrusted(raw['devices'], 'devices').each())),
             image_from_dict(image) if image else None,
             bool(raw.get('force', False)), dict(raw.get('sources') or {}))
     except (AttributeError, IndexError, KeyError, TypeError,
@@ -283,7 +283,7 @@ def start_from_dict(raw: Mapping[str, Any]) -> Start:
                        f'{str(exc)[:200]}') from exc
 
 
-def _whose(given: Given) -> Whose:
+def _whose(given: Untrusted) -> Whose:
     """:raises: Wrong"""
     def text(name: str) -> str | None:
         return given[name].maybe(given[name].text)

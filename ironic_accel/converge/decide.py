@@ -25,11 +25,11 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model import matching
-from ironic_accel.model.matching import Facts
-from ironic_accel.model.matching import State
+from ironic_accel.model.matching import ItemState
+from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
-from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Way
 from ironic_accel.model.planner import make_plan
@@ -53,7 +53,7 @@ class HostReset:
     """Reset the host, which is to activate what is due."""
 
     effect: Effect
-    landed: tuple[Due, ...]
+    landed: tuple[AwaitingReset, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ Decision = Act | HostReset | Done | Refuse | Fail
 
 
 def decide(inventory: Inventory, profile: Profile, record: Record,
-           ways: Sequence[Way], facts: Facts) -> tuple[Decision, Record]:
+           ways: Sequence[Way], facts: Knowledge) -> tuple[Decision, Record]:
     """Decide what comes next.
 
     :param inventory: a complete look at the box, by the record's ids.
@@ -110,7 +110,7 @@ def decide(inventory: Inventory, profile: Profile, record: Record,
     return _device_reset(stage.landed, ways, plan), record
 
 
-def review(inventory: Inventory, record: Record, facts: Facts) -> Record:
+def review(inventory: Inventory, record: Record, facts: Knowledge) -> Record:
     """Forget landed items that are proved, or shown not to have landed.
 
     A component that can show what waits and shows nothing has nothing
@@ -124,9 +124,9 @@ def review(inventory: Inventory, record: Record, facts: Facts) -> Record:
         if device is None:
             continue
         state = matching.item_state(device, entry.item, facts)
-        if state is State.HOLDS:
+        if state is ItemState.HOLDS:
             gone.append(entry.item.ref)
-        elif state is State.DIFFERS and entry.item.kind == 'firmware':
+        elif state is ItemState.DIFFERS and entry.item.kind == 'firmware':
             part = device.component(entry.item.name)
             early = entry.staged and (
                 entry.begun is None or not entry.sure)
@@ -218,7 +218,7 @@ def _used_up(action: Action, profile: Profile, record: Record
     return None
 
 
-def _host_reset(effect: Effect, landed: tuple[Due, ...],
+def _host_reset(effect: Effect, landed: tuple[AwaitingReset, ...],
                 profile: Profile, record: Record) -> HostReset | Fail:
     if record.resets < profile.limits.resets:
         return HostReset(effect, landed)
@@ -230,7 +230,7 @@ def _host_reset(effect: Effect, landed: tuple[Due, ...],
         expected=_text(first.wanted)))
 
 
-def _device_reset(landed: tuple[Due, ...], ways: Sequence[Way],
+def _device_reset(landed: tuple[AwaitingReset, ...], ways: Sequence[Way],
                   plan: Plan) -> Act:
     """Reset the devices that wait for it, each by the first way that can.
 
@@ -244,7 +244,7 @@ def _device_reset(landed: tuple[Due, ...], ways: Sequence[Way],
         Change(i, None) for i in items), first.reset), plan)
 
 
-def _resetter(due: Due, ways: Sequence[Way]) -> str:
+def _resetter(due: AwaitingReset, ways: Sequence[Way]) -> str:
     """The way that resets a device; ``real_effect`` saw that there is."""
     return next(w.name for w in ways if w.resets.get(
         due.item.device, Effect.NONE).rank >= due.reset.rank)

@@ -30,7 +30,7 @@ from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
-from ironic_accel.converge.run import Run
+from ironic_accel.converge.run import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
@@ -42,8 +42,8 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import identity
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import action_key
+from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
-from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
@@ -51,7 +51,7 @@ from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
 
-def finish(run: Run, plan: Plan) -> Outcome:
+def finish(run: Advance, plan: Plan) -> Outcome:
     """End a run that converged; what it owes is copied first.
 
     Firmware that was written and runs is copied to the slot which the box
@@ -92,14 +92,14 @@ def finish(run: Run, plan: Plan) -> Outcome:
         f'show it and are not asked for again: {names}',))
 
 
-def _copied(run: Run, plan: Plan, due: Sequence[Change]) -> list[Ref]:
+def _copied(run: Advance, plan: Plan, due: Sequence[Change]) -> list[Ref]:
     """What of that which is owed the box shows to be copied."""
     still = {c.item.ref for c in due}
     mine = {p.item.ref for p in plan.satisfied}
     return [r for r in run.record.owed if r in mine and r not in still]
 
 
-def _converged(run: Run, plan: Plan, due: Sequence[Change],
+def _converged(run: Advance, plan: Plan, due: Sequence[Change],
                notes: tuple[str, ...] = ()) -> Converged:
     """The end of a run; what is still due stays owed."""
     done = _copied(run, plan, due)
@@ -113,7 +113,9 @@ def _converged(run: Run, plan: Plan, due: Sequence[Change],
     return Converged(plan.satisfied, plan, notes)
 
 
-def reset_host(run: Run, decision: HostReset, inventory: Inventory) -> Reset:
+def reset_host(
+    run: Advance, decision: HostReset, inventory: Inventory
+) -> Reset:
     """Save the reset, counted on all that it is for; the caller does it."""
     run.record = intent_resolution.spend(
         run.record, decision.effect, decision.landed, run.record.landed)
@@ -126,7 +128,7 @@ def reset_host(run: Run, decision: HostReset, inventory: Inventory) -> Reset:
     return Reset(decision.effect, Progress(run.record.progress))
 
 
-def act(run: Run, decision: Act, inventory: Inventory) -> Outcome:
+def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
     """Begin an action, once every image of the plan is here and fits."""
     ready: dict[str, Ready] = {}
     refused: list[Refusal] = []
@@ -171,7 +173,7 @@ def _identities(record: Record, inventory: Inventory
     return {**record.identities, **identity.identities(inventory, ids)}
 
 
-def _start(run: Run, action: Action, ready: dict[str, Ready],
+def _start(run: Advance, action: Action, ready: dict[str, Ready],
            inventory: Inventory) -> Outcome:
     image = ready.get(action.image or '')
     before = run.record
@@ -179,7 +181,7 @@ def _start(run: Run, action: Action, ready: dict[str, Ready],
     if action.verb == 'reset':
         run.record = intent_resolution.spend(
             before, action.effect,
-            [Due(i, action.effect) for i in action.items],
+            [AwaitingReset(i, action.effect) for i in action.items],
             [x for x in before.landed if x.item in action.items])
     else:
         for item in action.items:
@@ -208,7 +210,7 @@ def _start(run: Run, action: Action, ready: dict[str, Ready],
     return run.wait(run.record.progress, pause)
 
 
-def go_on(run: Run, intent: Intent, told: Continues) -> Outcome:
+def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
     """Send the second request of a write, once.
 
     Before it is sent it is saved as one of which nobody tells: a process
@@ -244,7 +246,7 @@ def go_on(run: Run, intent: Intent, told: Continues) -> Outcome:
     return run.wait(words, run.pace.poll)
 
 
-def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
+def _not_begun(run: Advance, before: Record, exc: AccelError) -> Outcome:
     """Nothing was written, and the box says why.
 
     A box that is busy or away is waited for, which is no attempt. What it
@@ -265,7 +267,7 @@ def _not_begun(run: Run, before: Record, exc: AccelError) -> Outcome:
     return run.fail(_turned_down(exc.detail))
 
 
-def turned_down(run: Run, end: Ended) -> Outcome | None:
+def turned_down(run: Advance, end: Ended) -> Outcome | None:
     """What becomes of a run whose setting of several items is over, where
     the box turned some of them down.
 
@@ -291,7 +293,7 @@ def _turned_down(detail: Detail) -> Detail:
                      'answered, then run again')
 
 
-def _later(run: Run, seconds: float, detail: Detail) -> Outcome:
+def _later(run: Advance, seconds: float, detail: Detail) -> Outcome:
     """Come back when the box said that it would take the write.
 
     :param seconds: as the box says; what is left of the run's own bounds is

@@ -29,10 +29,10 @@ from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import strongest
 from ironic_accel.model import matching
-from ironic_accel.model.matching import Facts
-from ironic_accel.model.matching import State
+from ironic_accel.model.matching import ItemState
+from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Due
+from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.reading_status import Standing
@@ -133,7 +133,7 @@ def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:
 
 
 def seen(record: Record, intent: Intent, inventory: Inventory,
-         facts: Facts) -> Record:
+         facts: Knowledge) -> Record:
     """The record once a look tells what became of an intent.
 
     A host reset is over. A write is done, landed or not done by what the
@@ -147,16 +147,16 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
     for item in intent.items:
         device = inventory.device(item.device)
         state = matching.item_state(device, item, facts)
-        waits = intent.at_reset and state is not State.PENDING
-        if state is State.PENDING or (state is not State.HOLDS and (
+        waits = intent.at_reset and state is not ItemState.PENDING
+        if state is ItemState.PENDING or (state is not ItemState.HOLDS and (
                 waits or _hides(device, item, state))):
             record = _land(
                 record, [item], intent, staged=waits,
-                sure=state is State.PENDING or write_watch.over(intent))
+                sure=state is ItemState.PENDING or write_watch.over(intent))
     return record
 
 
-def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
+def in_doubt(intent: Intent, inventory: Inventory, facts: Knowledge) -> bool:
     """Whether a look does not yet show a write as done: it may go on.
 
     Where a task said that it is over, what cannot be shown is not waited
@@ -167,9 +167,9 @@ def in_doubt(intent: Intent, inventory: Inventory, facts: Facts) -> bool:
     for item in intent.items:
         device = inventory.device(item.device)
         state = matching.item_state(device, item, facts)
-        if state not in (State.PENDING, State.HOLDS) and not (
+        if state not in (ItemState.PENDING, ItemState.HOLDS) and not (
                 write_watch.over(intent) and state in (
-                    State.DIFFERS, State.UNSEEN, State.DOUBT)
+                    ItemState.DIFFERS, ItemState.UNSEEN, ItemState.DOUBT)
                 and _hides(device, item, state)):
             return True
     return not write_watch.over(intent) and bool(
@@ -189,9 +189,12 @@ def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
             and {d for d, _ in work.targets} <= devices]
 
 
-def _hides(device: Device | None, item: Item, state: State) -> bool:
+def _hides(device: Device | None, item: Item, state: ItemState) -> bool:
     """Whether firmware may wait on a device without being seen."""
-    if item.kind == 'firmware' and state in (State.UNREAD, State.DOUBT):
+    if item.kind == 'firmware' and state in (
+        ItemState.UNREAD,
+        ItemState.DOUBT,
+    ):
         return True
     part = device.component(item.name) if device else None
     return item.kind == 'firmware' and (
@@ -223,7 +226,7 @@ def is_told(inventory: Inventory, item: Item) -> bool:
         *(mode.standing for mode in device.modes))
 
 
-def spend(record: Record, effect: Effect, due: Iterable[Due],
+def spend(record: Record, effect: Effect, due: Iterable[AwaitingReset],
           landed: Iterable[Landed]) -> Record:
     """Count a reset on every landed item, and on what is only seen to wait.
 

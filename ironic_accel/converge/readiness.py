@@ -25,7 +25,7 @@ from ironic_accel.converge import intent_resolution
 from ironic_accel.converge.outcome import Outcome
 from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Progress
-from ironic_accel.converge.run import Run
+from ironic_accel.converge.run import Advance
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
@@ -41,14 +41,14 @@ from ironic_accel.model import staged_by_others
 _KIN = {'nic': 'dpu'}
 
 
-def away(run: Run, exc: Unreachable) -> Outcome:
+def away(run: Advance, exc: Unreachable) -> Outcome:
     """The box does not answer: wait for it, within its bound."""
     return run.hold('unreachable',
                     f'the box does not answer: {exc.detail.summary}',
                     run.pace.unreachable, exc.detail)
 
 
-def occupied(run: Run, inventory: Inventory) -> Outcome | None:
+def occupied(run: Advance, inventory: Inventory) -> Outcome | None:
     """Wait for a box that is busy, or of which nobody can tell that."""
     if inventory.busy:
         return _busy(run, inventory)
@@ -57,7 +57,7 @@ def occupied(run: Run, inventory: Inventory) -> Outcome | None:
     return None
 
 
-def unready(run: Run, inventory: Inventory) -> Outcome | None:
+def unready(run: Advance, inventory: Inventory) -> Outcome | None:
     """Wait for a box about which nothing can be decided yet."""
     early = occupied(run, inventory)
     if early is not None:
@@ -82,7 +82,7 @@ def unready(run: Run, inventory: Inventory) -> Outcome | None:
     return _fewer(run, inventory)
 
 
-def _fewer(run: Run, inventory: Inventory) -> Outcome | None:
+def _fewer(run: Advance, inventory: Inventory) -> Outcome | None:
     """Devices that a whole look no longer shows are gone at the second one.
 
     Each counts by itself: another one in its stead does not hide that it is
@@ -112,7 +112,7 @@ def _fewer(run: Run, inventory: Inventory) -> Outcome | None:
     return None
 
 
-def _busy(run: Run, inventory: Inventory) -> Outcome:
+def _busy(run: Advance, inventory: Inventory) -> Outcome:
     """Something is under way: ours is adopted, all else is waited out."""
     intent = run.record.intent
     if intent is not None and write_watch.shown(intent):
@@ -131,7 +131,7 @@ def _busy(run: Run, inventory: Inventory) -> Outcome:
         ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
 
 
-def _held(run: Run, inventory: Inventory) -> Outcome:
+def _held(run: Advance, inventory: Inventory) -> Outcome:
     """What the box does now cannot be told: as good as busy."""
     what = inventory.held[0]
     return run.hold(
@@ -142,7 +142,7 @@ def _held(run: Run, inventory: Inventory) -> Outcome:
             todo='look at what does not answer, then run again'))
 
 
-def _incomplete(run: Run, inventory: Inventory) -> Detail:
+def _incomplete(run: Advance, inventory: Inventory) -> Detail:
     """What a box that gives no whole look for too long ends with."""
     why = [u.words for u in inventory.unread] or [*inventory.lacking]
     if why:
@@ -156,13 +156,13 @@ def _incomplete(run: Run, inventory: Inventory) -> Detail:
         todo='look at the BMC and at the host\'s boot')
 
 
-def booting(run: Run) -> bool:
+def booting(run: Advance) -> bool:
     """Whether the host was powered on or reset a short while ago."""
     since = run.record.booted
     return since is not None and run.now - since <= run.pace.appear
 
 
-def _missing(run: Run, inventory: Inventory) -> bool:
+def _missing(run: Advance, inventory: Inventory) -> bool:
     """Whether a device may still be on its way after the last host reset.
 
     Boxes say that they are ready while GPUs are not in the tree yet: as long

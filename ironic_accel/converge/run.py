@@ -29,14 +29,14 @@ from ironic_accel.converge.timeouts import Pace
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Busy
 from ironic_accel.model.errors import Detail
-from ironic_accel.model.matching import Facts
+from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
 
 
 @dataclasses.dataclass
-class Run:
+class Advance:
     """One call of ``advance``: its ports, and the record as it changes.
 
     :ivar busy: what the look of this call saw under way.
@@ -48,7 +48,7 @@ class Run:
     profile: Profile
     record: Record
     now: float
-    facts: Facts
+    facts: Knowledge
     pace: Pace
     busy: tuple[Busy, ...] = ()
 

@@ -32,8 +32,8 @@ from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import matching
-from ironic_accel.model.matching import Facts
-from ironic_accel.model.matching import State
+from ironic_accel.model.matching import ItemState
+from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.record import Intent
@@ -81,7 +81,7 @@ def shown(intent: Intent) -> bool:
     return bool((intent.ticket or {}).get(SHOWN))
 
 
-def patience(intent: Intent, inventory: Inventory, facts: Facts,
+def patience(intent: Intent, inventory: Inventory, facts: Knowledge,
              pace: Pace) -> float:
     """Seconds, from its beginning, for which a write is looked for.
 
@@ -98,7 +98,7 @@ def patience(intent: Intent, inventory: Inventory, facts: Facts,
     return max(longest, ended - intent.since + pace.lost)
 
 
-def unfolding(record: Record, inventory: Inventory, facts: Facts,
+def unfolding(record: Record, inventory: Inventory, facts: Knowledge,
               pace: Pace, now: float) -> tuple[Item, ...]:
     """Firmware that the last reset of the host may have begun to write.
 
@@ -111,9 +111,12 @@ def unfolding(record: Record, inventory: Inventory, facts: Facts,
     out: dict[Item, None] = {}
     for entry in _begun(record, now, pace.gone):
         item, since = entry.item, entry.begun or 0.0
-        going = [] if matching.item_state(
-            inventory.device(item.device), item, facts) is State.HOLDS else [
-            item]
+        going = (
+            []
+            if matching.item_state(inventory.device(item.device), item, facts)
+            is ItemState.HOLDS
+            else [item]
+        )
         for one in (*going, *beside([item], entry.also, inventory, facts,
                                     active=True)):
             if now < since + _longest(*one.ref, inventory, facts, pace):
@@ -122,7 +125,7 @@ def unfolding(record: Record, inventory: Inventory, facts: Facts,
 
 
 def beside(items: Sequence[Item], also: Iterable[Ref], inventory: Inventory,
-           facts: Facts, active: bool = False) -> list[Item]:
+           facts: Knowledge, active: bool = False) -> list[Item]:
     """What a write may write besides and does not show as written.
 
     The same component of a like device gets the same version. What else an
@@ -130,7 +133,8 @@ def beside(items: Sequence[Item], also: Iterable[Ref], inventory: Inventory,
 
     :param active: whether what waits for a reset does not count.
     """
-    shows = (State.HOLDS,) if active else (State.HOLDS, State.PENDING)
+    shows = (
+        (ItemState.HOLDS,) if active else (ItemState.HOLDS, ItemState.PENDING))
     out = []
     for name, component in also:
         device = inventory.device(name)
@@ -177,7 +181,7 @@ def begun(record: Record, now: float, boot: str | None = None) -> Record:
         else x for x in record.landed))
 
 
-def _longest(name: str, component: str, inventory: Inventory, facts: Facts,
+def _longest(name: str, component: str, inventory: Inventory, facts: Knowledge,
              pace: Pace) -> float:
     device = inventory.device(name)
     known = device and matching.component_facts(device, component, facts)

@@ -24,7 +24,7 @@ import time
 
 from ironic_accel.bounded import files
 from ironic_accel.converge.ports import Ready
-from ironic_accel.images.policy import Refused
+from ironic_accel.images.policy import ImageNotAllowed
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 
@@ -177,7 +177,7 @@ class Cache:
                 os.unlink(path)
             total -= length
         if total > self._limit:
-            raise Refused('the image cache is full of images in use',
+            raise ImageNotAllowed('the image cache is full of images in use',
                           f'at most {self._limit} bytes', f'{total} bytes')
 
     def _holds(self, path: str) -> bool:

@@ -33,7 +33,7 @@ def no_credentials(host: str) -> None:
     del host
 
 
-class Refused(Exception):
+class ImageNotAllowed(Exception):
     """An image that cannot be had, worded for people; never holds secrets.
 
     :ivar expected: what was expected, or None.
@@ -87,37 +87,40 @@ class Policy:
         """
         parts = _split(url)
         if parts.scheme not in self.schemes:
-            raise Refused(f'the scheme of {shown(url)} is not allowed',
+            raise ImageNotAllowed(f'the scheme of {shown(url)} is not allowed',
                           ', '.join(sorted(self.schemes)) or 'none',
                           parts.scheme or 'none')
         if parts.scheme == 'file':
             if seen_before is not None:
-                raise Refused(
+                raise ImageNotAllowed(
                     f'{shown(seen_before)} redirects to a local file')
             self.local_path(url)
             return
         if '@' in parts.netloc:
-            raise Refused(f'{shown(url)} carries user information')
+            raise ImageNotAllowed(f'{shown(url)} carries user information')
         if seen_before is not None:
             self._check_redirect(parts, seen_before)
         elif parts.query:
-            raise Refused(f'{shown(url)} carries a query')
+            raise ImageNotAllowed(f'{shown(url)} carries a query')
         self._check_host(parts, url)
 
     def _check_host(self, parts: parse.SplitResult, url: str) -> None:
         host = (parts.hostname or '').lower()
         if not host:
-            raise Refused(f'{shown(url)} names no host')
+            raise ImageNotAllowed(f'{shown(url)} names no host')
         if self.hosts is not None and not any(
                 _host_matches(host, allowed) for allowed in self.hosts):
-            raise Refused(f'the host of {shown(url)} is not allowed',
+            raise ImageNotAllowed(f'the host of {shown(url)} is not allowed',
                           ', '.join(self.hosts) or 'none', host)
 
     @staticmethod
     def _check_redirect(parts: parse.SplitResult, before: str) -> None:
         if parse.urlsplit(before).scheme == 'https' != parts.scheme:
-            raise Refused(f'{shown(before)} redirects to an unprotected one',
-                          'https', parts.scheme)
+            raise ImageNotAllowed(
+                f'{shown(before)} redirects to an unprotected one',
+                'https',
+                parts.scheme,
+            )
 
     def local_path(self, url: str) -> str:
         """The real path that a ``file`` URL names.
@@ -126,14 +129,14 @@ class Policy:
         """
         parts = _split(url)
         if parts.netloc not in ('', 'localhost') or parts.query:
-            raise Refused(f'{shown(url)} does not name a local file',
+            raise ImageNotAllowed(f'{shown(url)} does not name a local file',
                           'file:///absolute/path')
         path = os.path.realpath(parse.unquote(parts.path))
         for folder in self.folders:
             root = os.path.realpath(folder)
             if os.path.commonpath([root, path]) == root and path != root:
                 return path
-        raise Refused(f'{path} is not in an allowed folder',
+        raise ImageNotAllowed(f'{path} is not in an allowed folder',
                       ', '.join(self.folders) or 'none', path)
 
 
@@ -147,20 +150,22 @@ def _split(url: str) -> parse.SplitResult:
     """
     if not url.isascii() or re.search(
             r'[\x00-\x20\x7f\\#]', url):
-        raise Refused('an image URL has characters that no URL has')
+        raise ImageNotAllowed('an image URL has characters that no URL has')
     try:
         parts = parse.urlsplit(url)
         port = parts.port
         theirs = None if parts.scheme == 'file' else (
             urllib3_url.parse_url(url))
     except (ValueError, urllib3_errors.LocationParseError):
-        raise Refused('an image URL cannot be read: its host or port is '
-                      'none') from None
+        raise ImageNotAllowed(
+            'an image URL cannot be read: its host or port is none'
+        ) from None
     if theirs is not None and (
             parts.scheme, parts.hostname or None, port) != (
             theirs.scheme, (theirs.host or '').strip('[]').lower() or None,
             theirs.port):
-        raise Refused(f'the host of {shown(url)} can be read in two ways')
+        raise ImageNotAllowed(
+            f'the host of {shown(url)} can be read in two ways')
     return parts
 
 

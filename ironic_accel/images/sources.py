@@ -28,8 +28,8 @@ import requests
 from ironic_accel.bounded import files
 from ironic_accel.bounded import web
 from ironic_accel.images.policy import Credentials
+from ironic_accel.images.policy import ImageNotAllowed
 from ironic_accel.images.policy import Policy
-from ironic_accel.images.policy import Refused
 from ironic_accel.images.policy import shown
 
 _CHUNK = 1 << 20
@@ -98,12 +98,15 @@ def _open_file(url: str, policy: Policy) -> Generator[Stream, None, None]:
         # The path is resolved already: a link there came since.
         file = files.open_regular(path, follow=False)
     except OSError as exc:
-        raise Refused(f'{path} cannot be read: {exc.strerror}') from exc
+        raise ImageNotAllowed(
+            f'{path} cannot be read: {exc.strerror}'
+        ) from exc
     with file:
         # Which file it is, whatever became of the folders on the way to it.
         opened = os.path.realpath(f'/proc/self/fd/{file.fileno()}')
         if os.path.exists('/proc/self/fd') and opened != path:
-            raise Refused(f'{path} is not in an allowed folder any more')
+            raise ImageNotAllowed(
+                f'{path} is not in an allowed folder any more')
         yield Stream(_file_chunks(file), os.fstat(file.fileno()).st_size)
 
 
@@ -148,11 +151,11 @@ def _follow(session: requests.Session, url: str, policy: Policy,
         try:
             target = parse.urljoin(url, response.headers['Location'])
         except ValueError:
-            raise Refused(f'{shown(url)} redirects to what is no URL'
+            raise ImageNotAllowed(f'{shown(url)} redirects to what is no URL'
                           ) from None
         policy.check(target, seen_before=url)
         url = target
-    raise Refused(f'{shown(url)} is redirected too often',
+    raise ImageNotAllowed(f'{shown(url)} is redirected too often',
                   f'at most {_REDIRECTS} redirects')
 
 
@@ -161,11 +164,12 @@ def _check_response(response: requests.Response, url: str) -> None:
     if code >= 500 or code in (408, 429):
         raise Interrupted(f'{shown(url)} was answered with {code}')
     if code != 200:
-        raise Refused(f'{shown(url)} was answered with {code} '
+        raise ImageNotAllowed(f'{shown(url)} was answered with {code} '
                       f'{response.reason or ""}'.rstrip(), '200', str(code))
     coding = response.headers.get('Content-Encoding', 'identity')
     if coding != 'identity':
-        raise Refused(f'{shown(url)} came encoded', 'identity', coding[:40])
+        raise ImageNotAllowed(
+            f'{shown(url)} came encoded', 'identity', coding[:40])
 
 
 def _http_chunks(response: requests.Response, url: str,
@@ -186,12 +190,14 @@ def _worded(url: str) -> Generator[None, None, None]:
     try:
         yield
     except requests.exceptions.SSLError as exc:
-        raise Refused(f'{shown(url)}: TLS failed: the certificate is not '
-                      'trusted or the protocol does not fit') from exc
+        raise ImageNotAllowed(
+            f'{shown(url)}: TLS failed: the certificate is not '
+            'trusted or the protocol does not fit'
+        ) from exc
     except requests.exceptions.Timeout as exc:
         raise Interrupted(f'{shown(url)} does not answer in time') from exc
     except web.TooMuch as exc:
-        raise Refused(f'{shown(url)} is too large',
+        raise ImageNotAllowed(f'{shown(url)} is too large',
                       str(exc).replace('more than', 'at most'),
                       str(exc)) from exc
     except requests.exceptions.ChunkedEncodingError as exc:

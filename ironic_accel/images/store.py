@@ -25,12 +25,12 @@ import time
 from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
-from ironic_accel.images import sources
 from ironic_accel.images.cache import Cache
 from ironic_accel.images.policy import Credentials
+from ironic_accel.images.policy import ImageNotAllowed
 from ironic_accel.images.policy import no_credentials
 from ironic_accel.images.policy import Policy
-from ironic_accel.images.policy import Refused
+from ironic_accel.images import sources
 from ironic_accel.model.profile import Image
 
 LOG = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class ImageStore:
         """The image, or how far its fetching is; see ports.Images."""
         try:
             self._policy.check(image.url)
-        except Refused as exc:
+        except ImageNotAllowed as exc:
             return Bad(exc.reason, exc.expected, exc.seen)
         key = (image.sha256, image.url)
         with self._lock:
@@ -141,7 +141,7 @@ class ImageStore:
         outcome: Ready | Bad
         try:
             outcome = self._obtain(job, image)
-        except Refused as exc:
+        except ImageNotAllowed as exc:
             outcome = Bad(exc.reason, exc.expected, exc.seen)
         except sources.Interrupted as exc:
             outcome = Bad(exc.reason)
@@ -192,15 +192,18 @@ class ImageStore:
                 part.write(chunk)
                 _tell(job, seen, stream.size)
             if digest.hexdigest() != image.sha256:
-                raise Refused('it is not the one that the profile names: its '
-                              'SHA-256 differs',
-                              image.sha256, digest.hexdigest())
+                raise ImageNotAllowed(
+                    'it is not the one that the profile names: its '
+                    'SHA-256 differs',
+                    image.sha256,
+                    digest.hexdigest(),
+                )
             self._cache.make_room(0)
             return part.keep(image.sha256)
 
     def _check_size(self, size: int) -> None:
         if size > self._policy.max_bytes:
-            raise Refused('it is too large',
+            raise ImageNotAllowed('it is too large',
                           f'at most {self._policy.max_bytes} bytes',
                           f'{size} bytes or more')
 

@@ -33,7 +33,7 @@ from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model import serialization
-from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Untrusted
 from ironic_accel.model.untrusted import Wrong
 
 #: Bytes of an image where the conductor does not say.
@@ -57,7 +57,7 @@ def sources(raw: Any) -> tuple[frozenset[str], tuple[str, ...] | None, int]:
 
     :raises: BadInput for what is no such policy.
     """
-    given = Given(raw if raw else {}, 'sources')
+    given = Untrusted(raw if raw else {}, 'sources')
     try:
         schemes = frozenset(s.one_of(('http', 'https', 'file'))
                             for s in given['schemes'].each(8))

@@ -39,11 +39,11 @@ from ironic_accel.inband.inventory.inventory import boot_mark
 from ironic_accel.inband.inventory.inventory import Look
 from ironic_accel.inband.inventory.inventory import PATIENCE
 from ironic_accel.inband.inventory.memory_health import Memory
-from ironic_accel.inband.jobs.job_store import Job
 from ironic_accel.inband.jobs.job_store import Jobs
+from ironic_accel.inband.jobs.job_store import StoredJob
 from ironic_accel.inband.jobs.job_worker import Work
 from ironic_accel.inband.machine import device_users
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.family import Besides
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools import loader
@@ -93,13 +93,13 @@ class LocalBackend(Backend):
     :param patience: seconds for which one look waits for tools.
     """
 
-    def __init__(self, host: Host | None = None,
+    def __init__(self, host: Machine | None = None,
                  families: Sequence[Family] | None = None,
                  catalog: Catalog | None = None, name: str = 'local',
                  folder: str = RUN_FOLDER,
                  images: Images | None = None,
                  patience: float = PATIENCE) -> None:
-        self._host = host or Host()
+        self._host = host or Machine()
         self._catalog = catalog or catalogs.load()
         self._name = name
         self._jobs = Jobs(folder)
@@ -304,7 +304,7 @@ def _foreign(flash: external_flashers.Flash) -> Busy:
                 f'{flash.program}{where}, begun by somebody else')
 
 
-def _summary(job: Job, jobs: Jobs) -> str:
+def _summary(job: StoredJob, jobs: Jobs) -> str:
     if jobs.has_worker(job) and job.results is None:
         return job.summary
     return f'{job.summary}; the flash goes on without who began it'

@@ -20,8 +20,8 @@ Information Storage Definition 1.0 revision 1.3.
 from ironic_accel.ipmi.answer import inventory
 from ironic_accel.ipmi.answer import NAME
 from ironic_accel.ipmi.asking import ask
+from ironic_accel.ipmi.asking import IpmiTarget
 from ironic_accel.ipmi.asking import PORT
-from ironic_accel.ipmi.asking import Target
 from ironic_accel.ipmi.fru import defect
 
-__all__ = ['NAME', 'PORT', 'Target', 'ask', 'defect', 'inventory']
+__all__ = ['NAME', 'PORT', 'IpmiTarget', 'ask', 'defect', 'inventory']

@@ -34,7 +34,7 @@ _READER = 'ironic_accel.ipmi.reader'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Target:
+class IpmiTarget:
     """A BMC and the way into it.
 
     :ivar kg: the BMC's key in hexadecimal, where it has one.
@@ -47,7 +47,7 @@ class Target:
     kg: str | None = dataclasses.field(default=None, repr=False)
 
 
-def ask(target: Target, seconds: float) -> dict[str, Any]:
+def ask(target: IpmiTarget, seconds: float) -> dict[str, Any]:
     """Look at a BMC, for a bounded time.
 
     :param seconds: after which it counts as one that does not answer.
@@ -79,7 +79,7 @@ def ask(target: Target, seconds: float) -> dict[str, Any]:
     return answer
 
 
-def unreachable(target: Target, why: str, kind: ErrorClass,
+def unreachable(target: IpmiTarget, why: str, kind: ErrorClass,
                 todo: str | None = None) -> Unreachable:
     """The error of a BMC that tells nothing."""
     if todo is None and kind is ErrorClass.NEEDS_OPERATOR:

@@ -29,7 +29,7 @@ from pyghmi.ipmi import fru
 from pyghmi.ipmi.private import util
 
 from ironic_accel.ipmi.answer import SCHEMA
-from ironic_accel.ipmi.asking import Target
+from ironic_accel.ipmi.asking import IpmiTarget
 from ironic_accel.ipmi.asking import unreachable
 from ironic_accel.ipmi.fru import defect
 from ironic_accel.model.device import Warned
@@ -46,7 +46,7 @@ _REFUSED = ('incorrect password', 'unauthorized name', 'invalid role',
             'unauthorized role')
 
 
-def read(target: Target) -> dict[str, Any]:
+def read(target: IpmiTarget) -> dict[str, Any]:
     """Look at a BMC in this process; see ``asking.ask``.
 
     :raises: Unreachable.
@@ -69,7 +69,7 @@ def read(target: Target) -> dict[str, Any]:
         bmc.ipmi_session.logout()
 
 
-def _refused(target: Target, exc: Exception) -> Unreachable:
+def _refused(target: IpmiTarget, exc: Exception) -> Unreachable:
     text = str(exc) or type(exc).__name__
     if any(word in text.lower() for word in _REFUSED):
         return unreachable(target, f'it refuses the credentials: {text}',
@@ -165,7 +165,7 @@ def _say(exc: Exception) -> str:
 
 def main() -> None:
     """Look at the BMC that standard input names; print the document."""
-    target = Target(**json.load(sys.stdin))
+    target = IpmiTarget(**json.load(sys.stdin))
     try:
         answer = read(target)
     except Unreachable as exc:

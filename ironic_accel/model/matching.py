@@ -35,7 +35,7 @@ from ironic_accel.model.reading_status import Standing
 from ironic_accel.model import version
 
 
-class ComponentFacts(Protocol):
+class ComponentKnowledge(Protocol):
     """What the planner asks of the catalogue about a component."""
 
     @property
@@ -59,7 +59,7 @@ class ComponentFacts(Protocol):
         ...
 
 
-class ModeFacts(Protocol):
+class ModeKnowledge(Protocol):
     """What the planner asks of the catalogue about a mode."""
 
     @property
@@ -68,21 +68,21 @@ class ModeFacts(Protocol):
         ...
 
 
-class Facts(Protocol):
+class Knowledge(Protocol):
     """What the planner asks of the catalogue."""
 
     def component(self, kind: str, name: str, product: str | None = None,
-                  vendor: str | None = None) -> ComponentFacts | None:
+                  vendor: str | None = None) -> ComponentKnowledge | None:
         """The facts about a component, or None."""
         ...
 
     def mode(self, kind: str, name: str, product: str | None = None,
-             vendor: str | None = None) -> ModeFacts | None:
+             vendor: str | None = None) -> ModeKnowledge | None:
         """The facts about a mode, or None."""
         ...
 
 
-class State(enum.Enum):
+class ItemState(enum.Enum):
     """How an item stands against what is seen."""
 
     HOLDS = 'holds'
@@ -96,14 +96,14 @@ class State(enum.Enum):
     DOUBT = 'doubt'
 
 
-def component_facts(device: Device, name: str, facts: Facts
-                    ) -> ComponentFacts | None:
+def component_facts(device: Device, name: str, facts: Knowledge
+                    ) -> ComponentKnowledge | None:
     """What is known of one of a device's components, or None."""
     return facts.component(device.kind, base_name(name), device.product,
                            device.vendor)
 
 
-def version_form(device: Device, name: str, facts: Facts) -> str:
+def version_form(device: Device, name: str, facts: Knowledge) -> str:
     """The form in which a component's versions compare."""
     known = component_facts(device, name, facts)
     return known.form if known else 'auto'
@@ -131,61 +131,67 @@ def same_value(a: Value | None, b: Value | None, unordered: bool) -> bool:
     return a == b
 
 
-def firmware_state(part: Component, item: Item, form: str) -> State:
+def firmware_state(part: Component, item: Item, form: str) -> ItemState:
     """How a firmware item stands.
 
     A version that waits and is not the wanted one spoils what runs: the next
     reset, whoever does it, would replace it.
     """
     if part.doubt:
-        return State.DOUBT
+        return ItemState.DOUBT
     if part.running is None and part.standing is Standing.UNREAD:
-        return State.UNREAD
+        return ItemState.UNREAD
     if part.running is None:
-        return State.UNSEEN
+        return ItemState.UNSEEN
     if part.pending is not None:
         if meets(part.pending, item, form):
-            return (State.HOLDS if version.same(
-                part.pending, part.running, form) else State.PENDING)
-        return State.DIFFERS
-    return State.HOLDS if meets(part.running, item, form) else State.DIFFERS
+            return (ItemState.HOLDS if version.same(
+                part.pending, part.running, form) else ItemState.PENDING)
+        return ItemState.DIFFERS
+    return (
+        ItemState.HOLDS
+        if meets(part.running, item, form)
+        else ItemState.DIFFERS
+    )
 
 
-def mode_state(mode: Mode, item: Item) -> State:
+def mode_state(mode: Mode, item: Item) -> ItemState:
     """How a mode item stands."""
     if mode.doubt:
-        return State.DOUBT
+        return ItemState.DOUBT
     if mode.current is None and mode.standing is Standing.UNREAD:
-        return State.UNREAD
+        return ItemState.UNREAD
     if mode.current is None and mode.pending is None:
-        return State.UNSEEN
+        return ItemState.UNSEEN
     if mode.pending is not None:
         if same_value(mode.pending, item.wanted, mode.unordered):
-            return (State.HOLDS if same_value(
+            return (ItemState.HOLDS if same_value(
                 mode.current, item.wanted, mode.unordered)
-                else State.PENDING)
-        return State.DIFFERS
-    return (State.HOLDS if same_value(
-        mode.current, item.wanted, mode.unordered) else State.DIFFERS)
+                else ItemState.PENDING)
+        return ItemState.DIFFERS
+    return (ItemState.HOLDS if same_value(
+        mode.current, item.wanted, mode.unordered) else ItemState.DIFFERS)
 
 
-def item_state(device: Device | None, item: Item, facts: Facts) -> State:
+def item_state(
+    device: Device | None, item: Item, facts: Knowledge
+) -> ItemState:
     """How a firmware or mode item stands against a device as seen.
 
     What was asked for and not told could change it, whatever else is told.
     """
     if device is None:
-        return State.UNSEEN
+        return ItemState.UNSEEN
     if item_unread(device, item):
-        return State.UNREAD
+        return ItemState.UNREAD
     if item.kind == 'firmware':
         part = device.component(item.name)
         if part is None:
-            return State.UNSEEN
+            return ItemState.UNSEEN
         return firmware_state(
             part, item, version_form(device, item.name, facts))
     mode = device.mode(item.name)
-    return State.UNSEEN if mode is None else mode_state(mode, item)
+    return ItemState.UNSEEN if mode is None else mode_state(mode, item)
 
 
 def item_unread(device: Device, item: Item) -> bool:

@@ -161,7 +161,7 @@ class Action:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Due:
+class AwaitingReset:
     """An item that is written and waits for a reset, and for which."""
 
     item: Item
@@ -181,7 +181,7 @@ class Stage:
 
     actions: tuple[Action, ...]
     reset: Effect = Effect.NONE
-    landed: tuple[Due, ...] = ()
+    landed: tuple[AwaitingReset, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a plan's ``stages``."""

@@ -29,8 +29,8 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import strongest
 from ironic_accel.model import matching
-from ironic_accel.model.matching import Facts
-from ironic_accel.model.matching import State
+from ironic_accel.model.matching import ItemState
+from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
@@ -116,7 +116,7 @@ def _prove(want: Wanted) -> Proof:
     return Proof(want.item, matching.seen_value(want.device, want.item), lasts)
 
 
-def _waiting(want: Wanted, state: State, landed: Landed | None
+def _waiting(want: Wanted, state: ItemState, landed: Landed | None
              ) -> Landed | None:
     """The landed entry of an item that is written and not active, or None.
 
@@ -124,9 +124,9 @@ def _waiting(want: Wanted, state: State, landed: Landed | None
     device itself shows as pending needs no record.
     """
     same = landed is not None and landed.item.wanted == want.item.wanted
-    if same and state is not State.HOLDS:
+    if same and state is not ItemState.HOLDS:
         return landed
-    if state is State.PENDING:
+    if state is ItemState.PENDING:
         if want.item.kind == 'firmware':
             part = want.device.component(want.item.name)
             effect = part.effect if part else None
@@ -140,7 +140,7 @@ def _waiting(want: Wanted, state: State, landed: Landed | None
 
 def make_plan(inventory: Inventory, profile: Profile,
               landed: Iterable[Landed], ways: Sequence[Way],
-              facts: Facts, owed: Collection[Ref] = ()) -> Plan:
+              facts: Knowledge, owed: Collection[Ref] = ()) -> Plan:
     """Plan what makes a box as its profile declares.
 
     :param landed: what the record knows to be written and not yet active.
@@ -159,7 +159,7 @@ def make_plan(inventory: Inventory, profile: Profile,
         state = matching.item_state(want.device, want.item, facts)
         entry = known.get(want.item.ref)
         active = _waiting(want, state, entry)
-        if state is State.HOLDS and _stale(entry):
+        if state is ItemState.HOLDS and _stale(entry):
             active = entry
         no = _untold(want, state, active, inventory)
         if no:
@@ -168,7 +168,7 @@ def make_plan(inventory: Inventory, profile: Profile,
             waiting.append(active)
             refused += refusals.activation(
                 active, want.device, profile, ways)
-        elif state is State.HOLDS:
+        elif state is ItemState.HOLDS:
             satisfied.append(_prove(want))
         else:
             image = profile.images.get(want.image or '')
@@ -197,7 +197,7 @@ def make_plan(inventory: Inventory, profile: Profile,
 
 
 def _fallback(written: Sequence[Wanted], profile: Profile,
-              ways: Sequence[Way], facts: Facts) -> tuple[Change, ...]:
+              ways: Sequence[Way], facts: Knowledge) -> tuple[Change, ...]:
     """What of that which is written the box has to be asked to copy.
 
     Where the other slot holds the wanted version, nothing is owed.
@@ -211,32 +211,38 @@ def _fallback(written: Sequence[Wanted], profile: Profile,
             continue
         there = way.commits[want.item.ref]
         runs = matching.seen_value(want.device, want.item)
-        if matching.item_state(want.device, want.item, facts) is State.HOLDS \
-                and there is not None and version.same(
-                    there, str(runs), matching.version_form(
-                        want.device, want.item.name, facts)):
+        if (
+            matching.item_state(want.device, want.item, facts)
+            is ItemState.HOLDS
+            and there is not None
+            and version.same(
+                there,
+                str(runs),
+                matching.version_form(want.device, want.item.name, facts),
+            )
+        ):
             continue
         out.append(Change(want.item, there))
     return tuple(out)
 
 
-def _untold(want: Wanted, state: State, active: Landed | None,
+def _untold(want: Wanted, state: ItemState, active: Landed | None,
             inventory: Inventory) -> list[Refusal]:
     """An item of which it cannot be told how it stands.
 
     What we have written and not yet activated may be shown in two ways until
     its reset; that doubt the reset settles.
     """
-    if state is State.UNREAD:
+    if state is ItemState.UNREAD:
         return [refusals.unread(want.item, want.device, inventory)]
-    if state is State.UNSEEN:
+    if state is ItemState.UNSEEN:
         # The device was seen elsewhere than where this would be told.
         for what in inventory.unread:
             if what.about is None and inventory.hides(
                     what, [want.device.kind]):
                 return [Refusal(want.item, what.words, want.item.wanted,
                                 None, True)]
-    if state is State.DOUBT and active is None:
+    if state is ItemState.DOUBT and active is None:
         return [refusals.doubt(
             want.item, matching.doubt(want.device, want.item))]
     return []
@@ -250,7 +256,7 @@ def _no_way(want: Wanted, ways: Sequence[Way]) -> bool:
 
 
 def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
-           facts: Facts) -> list[Refusal]:
+           facts: Knowledge) -> list[Refusal]:
     """A mode of all devices of a box that is asked of some of them.
 
     It would change devices that the profile does not select, or leave them
@@ -282,7 +288,7 @@ def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
         len(having) - len(left))]
 
 
-def _alone(device: Device | None, item: Item, facts: Facts) -> bool:
+def _alone(device: Device | None, item: Item, facts: Knowledge) -> bool:
     known = device and matching.component_facts(device, item.name, facts)
     return bool(known and known.alone)
 

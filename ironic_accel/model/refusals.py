@@ -31,7 +31,7 @@ from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import strongest
 from ironic_accel.model import matching
-from ironic_accel.model.matching import Facts
+from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
@@ -167,7 +167,7 @@ def activation(entry: Landed, device: Device, profile: Profile,
 
 
 def change(item: Item, device: Device, image: Image | None,
-           profile: Profile, ways: Sequence[Way], facts: Facts,
+           profile: Profile, ways: Sequence[Way], facts: Knowledge,
            meant: Collection[Ref] = ()
            ) -> tuple[list[Refusal], stages.Todo | None]:
     """What speaks against changing an item, or the change to be staged.
@@ -183,7 +183,7 @@ def change(item: Item, device: Device, image: Image | None,
 
 
 def _firmware(item: Item, device: Device, image: Image | None,
-              profile: Profile, ways: Sequence[Way], facts: Facts,
+              profile: Profile, ways: Sequence[Way], facts: Knowledge,
               meant: Collection[Ref]
               ) -> tuple[list[Refusal], stages.Todo | None]:
     part = device.component(item.name)

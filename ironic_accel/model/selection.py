@@ -35,7 +35,7 @@ class Tried:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Choice:
+class ProfileChoice:
     """The profile that was chosen, or None, and all that were tried.
 
     :ivar untold: whether none is chosen because something was not read.
@@ -52,7 +52,7 @@ class Choice:
         return '; '.join(parts) or 'there are none to choose from'
 
 
-def first(profiles: Iterable[Profile], seen: Inventory) -> Choice:
+def first(profiles: Iterable[Profile], seen: Inventory) -> ProfileChoice:
     """The first profile whose every group has its devices.
 
     What runs on the devices does not matter, nor whether they are well: a
@@ -65,12 +65,12 @@ def first(profiles: Iterable[Profile], seen: Inventory) -> Choice:
         unread = untold(profile, seen)
         if unread:
             tried.append(Tried(profile.name, unread))
-            return Choice(None, tuple(tried), True)
+            return ProfileChoice(None, tuple(tried), True)
         why = mismatch(profile, seen)
         tried.append(Tried(profile.name, why))
         if not why:
-            return Choice(profile, tuple(tried))
-    return Choice(None, tuple(tried))
+            return ProfileChoice(profile, tuple(tried))
+    return ProfileChoice(None, tuple(tried))
 
 
 def untold(profile: Profile, seen: Inventory) -> str:

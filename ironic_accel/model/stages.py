@@ -26,11 +26,11 @@ import dataclasses
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import strongest
 from ironic_accel.model.device import Value
-from ironic_accel.model.matching import ComponentFacts
+from ironic_accel.model.matching import ComponentKnowledge
 from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Burn
 from ironic_accel.model.plan import Change
-from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Stage
@@ -70,7 +70,7 @@ class Todo:
     after: Landed | None = None
 
 
-def order_of(name: str, facts: ComponentFacts | None, profile: Profile
+def order_of(name: str, facts: ComponentKnowledge | None, profile: Profile
              ) -> tuple[int, int]:
     """The rank of a component: the profile's order before the catalogue's.
 
@@ -203,7 +203,7 @@ def _close(members: Sequence[Todo], landed: Sequence[Landed],
     due = []
     for entry in landed:
         up = next_reset(entry) or entry.effect
-        due.append(Due(entry.item, real_effect(
+        due.append(AwaitingReset(entry.item, real_effect(
             entry.item.device, up, ways)))
     reset = strongest([x.real for x in members] + [d.reset for d in due])
     return Stage(tuple(_actions(members)), reset, tuple(due))

@@ -106,7 +106,7 @@ def _of_kind(worth: Worth, kind: str, *words: str,
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Change:
+class TraitChange:
     """What to do about a node's traits.
 
     :ivar add: in order of worth.
@@ -307,7 +307,7 @@ def wanted(*parts: Iterable[Trait]) -> list[str]:
 
 def reconcile(existing: Collection[str], ours: Iterable[str],
               recorded: Collection[str] = (),
-              budget: int = BUDGET) -> Change:
+              budget: int = BUDGET) -> TraitChange:
     """What to add and remove so that a node has our traits, and no less.
 
     Other people's traits are never touched, and count towards the budget.
@@ -322,7 +322,7 @@ def reconcile(existing: Collection[str], ours: Iterable[str],
     names = [t for t in dict.fromkeys(ours) if t not in foreign]
     room = max(budget - len(foreign), 0)
     chosen, dropped = names[:room], names[room:]
-    return Change(
+    return TraitChange(
         add=tuple(t for t in chosen if t not in here),
         remove=tuple(sorted(mine - set(chosen))),
         dropped=tuple(dropped),

@@ -43,7 +43,7 @@ class Wrong(ValueError):
     """A value that is not what it should be; says where and why."""
 
 
-class Given:
+class Untrusted:
     """A value and the path at which it was given."""
 
     def __init__(self, value: Any, path: str) -> None:
@@ -54,32 +54,32 @@ class Given:
         return Wrong(f'{self.path}: {shown(self.value)[:80]} where '
                      f'{expected} was expected')
 
-    def __getitem__(self, key: str) -> Given:
+    def __getitem__(self, key: str) -> Untrusted:
         """A member of an object; null where it is missing."""
         if not isinstance(self.value, dict):
             raise self.wrong('an object')
-        return Given(self.value.get(key), f'{self.path}.{key}')
+        return Untrusted(self.value.get(key), f'{self.path}.{key}')
 
-    def members(self, limit: int = MANY) -> Iterator[tuple[str, Given]]:
+    def members(self, limit: int = MANY) -> Iterator[tuple[str, Untrusted]]:
         """The members of an object by their names."""
         if not isinstance(self.value, dict) or len(self.value) > limit:
             raise self.wrong(f'an object of at most {limit} members')
         for key in self.value:
             if not isinstance(key, str):
                 raise self.wrong('an object')
-            yield Given(key, f'{self.path}.{key[:40]}').text(), self[key]
+            yield Untrusted(key, f'{self.path}.{key[:40]}').text(), self[key]
 
-    def each(self, limit: int = MANY) -> list[Given]:
+    def each(self, limit: int = MANY) -> list[Untrusted]:
         """The elements of a list; none of null."""
         if self.value is None:
             return []
         if not isinstance(self.value, list | tuple) or (
                 len(self.value) > limit):
             raise self.wrong(f'a list of at most {limit}')
-        return [Given(v, f'{self.path}[{i}]')
+        return [Untrusted(v, f'{self.path}[{i}]')
                 for i, v in enumerate(self.value)]
 
-    def pair(self) -> tuple[Given, Given]:
+    def pair(self) -> tuple[Untrusted, Untrusted]:
         """Two elements."""
         found = self.each(2)
         if len(found) != 2:

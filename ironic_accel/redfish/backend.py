@@ -47,15 +47,15 @@ from ironic_accel.redfish.actions import mode_setter
 from ironic_accel.redfish.actions import start_update
 from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.actions import update_scope
-from ironic_accel.redfish.actions.update_scope import Request
+from ironic_accel.redfish.actions.update_scope import UpdateRequest
 from ironic_accel.redfish.client import json_document
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.patience import Patience
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import inventory as inventory_module
-from ironic_accel.redfish.inventory.inventory import Seen
+from ironic_accel.redfish.inventory.inventory import SystemReading
 from ironic_accel.redfish.inventory import topology
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.vendors import registry
@@ -83,17 +83,17 @@ class RedfishBackend(Backend):
     def __init__(self, connector: session.Connector,
                  system: str | None = None, *,
                  catalog: catalogs.Catalog | None = None,
-                 settings: Settings | None = None,
+                 settings: BmcSettings | None = None,
                  name: str = NAME) -> None:
         self._name = name
         self._connector = connector
         self._system = system
         self._catalog = catalog or catalogs.load()
-        self._settings = settings or Settings()
+        self._settings = settings or BmcSettings()
         self._reader = Reader(connector, self._settings)
         self._writer = Writer(connector, self._settings)
         self._patience = Patience(self._settings.history.now)
-        self._seen: Seen | None = None
+        self._seen: SystemReading | None = None
         # The devices seen here, by the ids that the caller has for them.
         self._devices: dict[str, Device] = {}
 
@@ -161,7 +161,7 @@ class RedfishBackend(Backend):
             self._reader, self._devices), firmware_update.commits(
                 seen, self._devices), bars),)
 
-    def _need(self) -> Seen:
+    def _need(self) -> SystemReading:
         """The last observation; a backend that just began makes one."""
         if self._seen is None:
             self.observe()
@@ -203,7 +203,7 @@ class RedfishBackend(Backend):
             update_methods.start_uri(seen.service) if (
                 asked.choice.style.start and seen.service) else None)
 
-    def _as_planned(self, asked: Request, action: Action) -> None:
+    def _as_planned(self, asked: UpdateRequest, action: Action) -> None:
         """Refuse a request that would write more than the plan says.
 
         :raises: Rejected; nothing has been sent.

@@ -80,7 +80,7 @@ class ImageServer:
                 return serve_http.listening('', self._port, self._served)
             raise
 
-    def _served(self, path: str) -> serve_http.File | None:
+    def _served(self, path: str) -> serve_http.ServedFile | None:
         """What is served under a path, from its beginning, or None."""
         found = self._files.get(path)
         return None if found is None else found.again()
@@ -134,12 +134,12 @@ class _Served(NamedTuple):
     file: BinaryIO
     image: Ready
 
-    def again(self) -> serve_http.File:
+    def again(self) -> serve_http.ServedFile:
         """The same file from its beginning, for one who fetches it.
 
         Reads of others do not move its place: it has one of its own.
         """
-        return serve_http.File(
+        return serve_http.ServedFile(
             lambda: io.BufferedReader(_At(self.file.fileno()), _PIECE),
             self.image.size, self.image.sha256)
 

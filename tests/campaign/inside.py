@@ -32,7 +32,7 @@ from unittest import mock
 
 from ironic_accel.converge import ports
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import NOT_STARTED
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools.alveo import Alveo
@@ -61,7 +61,7 @@ from ironic_accel_emulator.inside.tools import state
 BOOT = 90.0
 
 
-class Here(Host):
+class Here(Machine):
     """A machine whose tools are played in this process."""
 
     def __init__(self, box: Box, inside: Inside) -> None:

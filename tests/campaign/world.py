@@ -33,7 +33,7 @@ from ironic_accel.model import strict_json
 from ironic_accel.model import traits
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator.bmc.direct import Network
 from ironic_accel_emulator import Box
@@ -234,7 +234,7 @@ class World:
     @contextlib.contextmanager
     def ports(self) -> Iterator[tuple[Backend, SystemPower]]:
         """A backend, and the host's power, as a new process makes them."""
-        settings = Settings(
+        settings = BmcSettings(
             expand=self.case.expand,
             image_uri=lambda ready, spec: f'file://{ready.path}')
         user, password = self.login or (None, None)

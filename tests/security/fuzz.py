@@ -52,7 +52,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.serialization import inventory_to_dict
 from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel_emulator import FakeClock
 from ironic_accel_emulator import load_box
@@ -61,7 +61,7 @@ from tests.security import mutate
 #: Seconds that one try may take; a whole look of a large machine is one.
 DEADLINE = 30.0
 BOXES = ('hgx-h100', 'pcie-a100', 'bluefield-2', 'two-nodes')
-SETTINGS = Settings(warm_up=0, read_timeout=1, request_timeout=2)
+SETTINGS = BmcSettings(warm_up=0, read_timeout=1, request_timeout=2)
 #: Without these there is no more to look at: they are spoilt rarely.
 VITAL = ('/redfish/v1', '/redfish/v1/Systems')
 

@@ -43,7 +43,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Way
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.inventory import sensors
 from tests.security import fuzz
 from tests.security import mutate
@@ -142,7 +142,7 @@ def _power(rng: random.Random, box: Box) -> Any:
 
 def _sensors(rng: random.Random, box: Box) -> Any:
     del rng
-    sensors.read(box.connector, box.seen.devices, Settings())
+    sensors.read(box.connector, box.seen.devices, BmcSettings())
 
 
 ACTIONS: Mapping[str, Callable[[random.Random, Box], Any]] = {

@@ -76,7 +76,7 @@ class Desk:
 @contextlib.contextmanager
 def desks() -> Iterator[Desk]:
     """A desk of its own."""
-    served = serve_http.File(lambda: io.BytesIO(IMAGE),
+    served = serve_http.ServedFile(lambda: io.BytesIO(IMAGE),
                              len(IMAGE), hashlib.sha256(IMAGE).hexdigest())
     with (tempfile.TemporaryDirectory(prefix='accel-fuzz-') as name,
           serve_http.listening(

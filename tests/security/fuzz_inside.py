@@ -35,7 +35,7 @@ from ironic_accel.inband.firstboot import target
 from ironic_accel.inband.inventory import external_flashers
 from ironic_accel.inband.inventory.memory_health import Memory
 from ironic_accel.inband.jobs.job_store import Jobs
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
@@ -68,7 +68,7 @@ ETC = {'etc/fstab': '/dev/sda1 / ext4 ro 0 0\n',
        'boot/loader/entries/1.conf': 'options root=/dev/sda1\n'}
 
 
-class Bad(Host):
+class Bad(Machine):
     """A host of which files say something else."""
 
     rng: random.Random

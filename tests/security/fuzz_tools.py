@@ -26,7 +26,7 @@ import tempfile
 from typing import Any
 from unittest import mock
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.model.device import Device
 from ironic_accel_emulator.inside import nvml
@@ -39,7 +39,7 @@ from tests.security import mutate
 Calls = dict[tuple[str, ...], Ran]
 
 
-class Recorder(Host):
+class Recorder(Machine):
     """A host that keeps what its tools answered."""
 
     calls: Calls
@@ -51,7 +51,7 @@ class Recorder(Host):
         return ran
 
 
-class Replayer(Host):
+class Replayer(Machine):
     """A host whose tools answer as they did, or badly; nothing is run."""
 
     calls: Calls

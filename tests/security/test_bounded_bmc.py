@@ -28,7 +28,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import retry_rules
 from ironic_accel.redfish.client.writer import Writer
@@ -40,7 +40,7 @@ THING = '/redfish/v1/Thing'
 LENGTH = b'Content-Length: 2000000000\r\n'
 CHUNKED = b'Transfer-Encoding: chunked\r\n'
 #: Every request is over within a second.
-QUICK = Settings(connect_timeout=1, read_timeout=0.8, request_timeout=1,
+QUICK = BmcSettings(connect_timeout=1, read_timeout=0.8, request_timeout=1,
                  write_timeout=1, push_timeout=1, body_limit=100_000)
 
 OK, ERROR = b'HTTP/1.1 200 OK\r\n', b'HTTP/1.1 500 Error\r\n'
@@ -151,7 +151,7 @@ def test_a_look_frees_its_worker(serve: Serve) -> None:
             {'@odata.id': f'/redfish/v1/C/{number + 1}'}]})(asked, sock)
 
     bmc = serve({'*': slow})
-    reader = Reader(connected(bmc.url), Settings(
+    reader = Reader(connected(bmc.url), BmcSettings(
         connect_timeout=1, read_timeout=1, look_timeout=1.0))
     start, number = time.monotonic(), 0
     with pytest.raises(Unreachable, match='took longer') as caught:
@@ -202,7 +202,7 @@ def test_a_bmc_that_swallows_an_image_slowly_is_left(
     thread = threading.Thread(target=swallow, daemon=True)
     thread.start()
     port = listener.getsockname()[1]
-    settings = Settings(connect_timeout=1, push_timeout=1,
+    settings = BmcSettings(connect_timeout=1, push_timeout=1,
                         push_rate=8_000_000)
     start = time.monotonic()
     try:

@@ -32,7 +32,7 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client.responses import Answer
@@ -50,7 +50,7 @@ NO_URI = ['\\\\{0}{1}', '/\\{0}{1}', 'http:\\\\{0}{1}', '/a\r\nHost: {0}',
           '/a\tb', '/a\x00b', '', 'redfish', 'javascript:alert(1)',
           '/redfish/v1/../../x', '/redfish/%2e%2e/x', 'http://{0}//{0}{1}',
           '/\ud800', f'/{"a" * 3000}']
-SETTINGS = Settings(connect_timeout=2, read_timeout=2, write_timeout=2,
+SETTINGS = BmcSettings(connect_timeout=2, read_timeout=2, write_timeout=2,
                     push_timeout=2, request_timeout=4)
 
 
@@ -82,7 +82,7 @@ def test_an_origin_is_scheme_host_and_port(uri: str, foreign: bool) -> None:
     assert normal(uri) == '/redfish/v1'
     if foreign:
         with pytest.raises(Rejected, match=r'Links\.X.*nothing was sent'):
-            origin.to_write(origin.Target(uri, 'Links.X'), PIN)
+            origin.to_write(origin.ResolvedUri(uri, 'Links.X'), PIN)
     else:
         assert origin.to_write(uri, PIN) == '/redfish/v1'
 
@@ -116,7 +116,7 @@ TRICKS = [
 @pytest.mark.parametrize('uri', TRICKS)
 def test_no_trick_leads_a_write_elsewhere(uri: str) -> None:
     with pytest.raises(Rejected, match='nothing was sent'):
-        origin.to_write(origin.Target(uri, 'Actions.target'), PIN)
+        origin.to_write(origin.ResolvedUri(uri, 'Actions.target'), PIN)
     read = origin.to_read(uri, PIN, 'Links.X')
     assert read is None or read.startswith('/')
     assert read is None or not read.startswith('//')
@@ -158,7 +158,7 @@ def test_pages_without_an_end_end(serve: Serve) -> None:
 
     bmc = serve({'/redfish/v1/C': answer, '*': evil.document(
         {'@odata.id': THING})})
-    reader = Reader(connected(bmc.url), Settings(
+    reader = Reader(connected(bmc.url), BmcSettings(
         connect_timeout=2, read_timeout=2, request_timeout=4,
         look_timeout=1.5))
     start = time.monotonic()
@@ -284,7 +284,7 @@ def test_no_image_goes_elsewhere(
     image.write_bytes(b'firmware')
     digest = hashlib.sha256(b'firmware').hexdigest()
     writer = Writer(connected(bmc.url), SETTINGS)
-    uri = origin.Target(form.format(host(other), '/push'), 'HttpPushUri')
+    uri = origin.ResolvedUri(form.format(host(other), '/push'), 'HttpPushUri')
     with pytest.raises(Rejected, match='HttpPushUri'):
         if plain:
             writer.push_plain(uri, str(image), 8, digest)

@@ -36,14 +36,14 @@ from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
 from ironic_accel.images import ImageStore
 from ironic_accel.images import Policy
-from ironic_accel.images.policy import Refused
+from ironic_accel.images.policy import ImageNotAllowed
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model import profile_reader
 from ironic_accel.model.profile import Image
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.model import profile_reader
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.image_server import ImageServer
 from tests.security.conftest import Serve
@@ -163,7 +163,7 @@ def test_an_image_changed_before_a_push_is_not_sent(
 
 
 def push(url: str, image: Ready, plain: bool) -> Any:
-    writer = Writer(connected(url), Settings(
+    writer = Writer(connected(url), BmcSettings(
         connect_timeout=2, push_timeout=5))
     if plain:
         return writer.push_plain('/push', image.path, image.size,
@@ -388,9 +388,9 @@ TWO_WAYS = [
 def test_a_url_that_two_parsers_read_differently_is_refused(
         url: str) -> None:
     url = url.format(80)
-    with pytest.raises(Refused):
+    with pytest.raises(ImageNotAllowed):
         HTTP.check(url)
-    with pytest.raises(Refused):
+    with pytest.raises(ImageNotAllowed):
         HTTP.check(url, seen_before='http://127.0.0.1/')
     assert profile_reader.url_problem(url) is not None
 
@@ -429,7 +429,7 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(
 
     monkeypatch.setattr(files, 'open_regular', swapped)
     from ironic_accel.images import sources
-    with pytest.raises(Refused, match='not in an allowed folder'), \
+    with pytest.raises(ImageNotAllowed, match='not in an allowed folder'), \
             sources.open_stream(f'file://{allowed}/sub/fw.bin', policy,
                                 lambda host: None):
         pass

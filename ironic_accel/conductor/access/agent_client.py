@@ -31,7 +31,7 @@ from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
-from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Untrusted
 
 LOG = log.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _silent(node: Any, command: str,
 
 def _turned_down(node: Any, command: str, status: int,
                  raw: Mapping[str, Any]) -> AccelError:
-    text = Given(str(raw.get('faultstring') or ''), '').words()
+    text = Untrusted(str(raw.get('faultstring') or ''), '').words()
     LOG.warning('Node %(node)s: the agent turns %(command)s down (%(status)d)',
                 {'node': node.uuid, 'command': command, 'status': status})
     if status == HTTPStatus.CONFLICT or 'agent is busy' in text.lower():
@@ -177,12 +177,12 @@ def _turned_down(node: Any, command: str, status: int,
 
 
 def _failed(node: Any, command: str, raw: Mapping[str, Any]) -> AccelError:
-    error = Given(raw, 'answer')['command_error']
+    error = Untrusted(raw, 'answer')['command_error']
     told = error.value.get('type') if isinstance(error.value, dict) else None
-    kind = Given(str(told or 'an error'), '').words(80)
+    kind = Untrusted(str(told or 'an error'), '').words(80)
     LOG.error('Node %(node)s: %(command)s failed in the ramdisk: %(error)s', {
         'node': node.uuid, 'command': command,
-        'error': Given(str(error.value), '').words()})
+        'error': Untrusted(str(error.value), '').words()})
     return Lost(f'{command} failed in the ramdisk with {kind}',
                 error_class=ErrorClass.NEEDS_OPERATOR,
                 todo='see the log of the ramdisk')

@@ -33,7 +33,7 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import NAME
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import read_failures
 from ironic_accel.redfish.client import session_pin
 
@@ -147,7 +147,7 @@ def backend(node: Any, name: str = NAME,
     """
     connector, uri = session(node)
     return RedfishBackend(connector, uri, catalog=catalogue.catalogue(),
-                          settings=Settings(
+                          settings=BmcSettings(
                               push_timeout=CONF.accelerator.push_timeout,
                               warm_up=CONF.accelerator.warm_up,
                               accept_unread=accept_unread(node),

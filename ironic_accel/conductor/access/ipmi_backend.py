@@ -48,7 +48,7 @@ NAME = ipmi.NAME
 DRIVER = 'accel-ipmi'
 
 
-def target(node: Any) -> ipmi.Target:
+def target(node: Any) -> ipmi.IpmiTarget:
     """The BMC of a node, as Ironic itself reads its driver_info.
 
     :raises: AccelError where something is missing or not valid there.
@@ -60,7 +60,7 @@ def target(node: Any) -> ipmi.Target:
         raise AccelError(
             f'driver_info: {exc}', error_class=ErrorClass.NEEDS_OPERATOR,
             node=node.uuid) from exc
-    return ipmi.Target(
+    return ipmi.IpmiTarget(
         info['address'], info['username'] or '', info['password'] or '',
         info['dest_port'] or ipmi.PORT, info['hex_kg_key'])
 

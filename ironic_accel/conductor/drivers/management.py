@@ -33,7 +33,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.model.errors import AccelError
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.inventory import sensors
 from ironic_accel.redfish.inventory.sensors import Reading
 
@@ -87,7 +87,7 @@ def _readings(task: Any) -> list[Reading]:
         return []
     try:
         connector, _ = bmc_session.session(task.node)
-        return sensors.read(connector, stored.inventory.devices, Settings())
+        return sensors.read(connector, stored.inventory.devices, BmcSettings())
     except AccelError as exc:
         LOG.warning('The accelerators of node %(node)s tell no sensors: '
                     '%(why)s', {'node': task.node.uuid, 'why': exc})

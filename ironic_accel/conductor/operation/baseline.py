@@ -30,7 +30,7 @@ from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model import selection
-from ironic_accel.model.selection import Choice
+from ironic_accel.model.selection import ProfileChoice
 
 #: The work of an operation that first has to find out what to apply.
 WORK = 'baseline'
@@ -51,7 +51,7 @@ def by_inventory(node: Any) -> bool:
                 and CONF.accelerator.baseline_profiles)
 
 
-def choose(seen: Inventory) -> Choice:
+def choose(seen: Inventory) -> ProfileChoice:
     """The first of ``[accelerator]baseline_profiles`` that matches.
 
     :raises: BadInput where one of them is no site profile: which one comes

@@ -66,7 +66,7 @@ _claims: NodeCache[frozenset[str]] = NodeCache()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Wait:
+class OwnershipWait:
     """A device that is withheld because another node claims it.
 
     :ivar key: the digest that it is claimed by.
@@ -88,7 +88,7 @@ class Doubt:
     :ivar obstacles: why those nodes cannot be looked at now, by uuid.
     """
 
-    waits: tuple[Wait, ...] = ()
+    waits: tuple[OwnershipWait, ...] = ()
     obstacles: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -132,12 +132,12 @@ def trusted(seen: Inventory) -> dict[str, str]:
     return {k: device for k, device in found if many[k] == 1}
 
 
-def waits_of(node: Any) -> tuple[Wait, ...]:
+def waits_of(node: Any) -> tuple[OwnershipWait, ...]:
     """What a node waits for.
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
-    return tuple(Wait(k, w['node'], w['device'], w['since'])
+    return tuple(OwnershipWait(k, w['node'], w['device'], w['since'])
                  for k, w in (keys.WAITS.of(node) or {}).items())
 
 
@@ -169,7 +169,7 @@ def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
     for key, row in holders.items():
         wait = known.get(key)
         if wait is None or wait.node != row.uuid:
-            wait = Wait(key, row.uuid, mine[key], clock.shared())
+            wait = OwnershipWait(key, row.uuid, mine[key], clock.shared())
         if over(wait, row):
             tell(node, f'{mine[key]}: node {row.uuid} has a device with '
                         'this serial number too, and keeps it')
@@ -186,7 +186,7 @@ def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
     return doubt
 
 
-def over(wait: Wait, row: Any) -> bool:
+def over(wait: OwnershipWait, row: Any) -> bool:
     """Whether a wait has come to its end.
 
     :param row: the node that it waits for, or None where that is gone.
@@ -273,7 +273,7 @@ def _same_bmc(node: Any, row: Any) -> bool:
     return mine is not None and mine == bmc_address.of(row)
 
 
-def _remember(node: Any, waits: Iterable[Wait]) -> None:
+def _remember(node: Any, waits: Iterable[OwnershipWait]) -> None:
     found: dict[str, StoredWait] = {
         w.key: {'node': w.node, 'device': w.device, 'since': w.since}
              for w in waits}

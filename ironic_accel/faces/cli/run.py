@@ -81,7 +81,7 @@ def apply(args: argparse.Namespace, profile: Profile,
             verify=args.image_ca or True))
         stack.callback(store.close)
         agreed = consent.of(args, opened, profile)
-        document = Run(opened, journal, store, profile, record, pace,
+        document = CommandRun(opened, journal, store, profile, record, pace,
                        _rules(args), agreed).to_the_end()
         serving.keep = bool((document['error'] or {}).get('running'))
         return document
@@ -140,7 +140,7 @@ def _rules(args: argparse.Namespace) -> ResetRules:
 
 
 @dataclasses.dataclass
-class Run:
+class CommandRun:
     """One run, from its record to its document."""
 
     opened: session.Opened

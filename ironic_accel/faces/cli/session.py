@@ -47,8 +47,8 @@ from ironic_accel.model.record import Record
 from ironic_accel.model import unite
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.limits import ImageUri
-from ironic_accel.redfish.client.limits import Settings
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client.session import connect
 from ironic_accel.redfish.client.session import Connector
@@ -128,7 +128,7 @@ class Opened:
 
         :raises: BadInput where it is not there; Unreachable.
         """
-        reader = Reader(self.connector, Settings())
+        reader = Reader(self.connector, BmcSettings())
         reader.begin()
         uri = topology.own_uri(reader, self.wanted)
         self.backend.requests += reader.requests
@@ -196,7 +196,7 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
     connector = connect(bmc, user, password, bmc_options.verify(args))
     try:
         backend = RedfishBackend(connector, args.system, catalog=catalog,
-                                 settings=Settings(
+                                 settings=BmcSettings(
                                      image_uri=image_uri, warm_up=args.steady,
                                      accept_unread=frozenset(
                                          args.accept_unread)))

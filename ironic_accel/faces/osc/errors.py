@@ -35,7 +35,7 @@ class Missing(CommandError):
     """There is no such thing."""
 
 
-class Busy(CommandError):
+class NodeBusy(CommandError):
     """Not now: something else is under way on the node."""
 
 
@@ -56,7 +56,7 @@ def worded(what: str, node: str = '') -> Iterator[None]:
     except exc.NotFound as error:
         raise Missing(_missing(where, what, node, _text(error))) from error
     except exc.Conflict as error:
-        raise Busy(_busy(where, what, _text(error))) from error
+        raise NodeBusy(_busy(where, what, _text(error))) from error
     except (exc.UnsupportedVersion, exc.NotAcceptable) as error:
         raise CommandError(
             f'{where}cannot {what}: {_text(error)}; do without '

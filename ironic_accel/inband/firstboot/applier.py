@@ -49,11 +49,11 @@ WANTED = {'mig': str, 'services': list, 'vfs': int}
 ADDRESS = re.compile('[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}[.][0-7]$')
 
 
-class Failed(Exception):
+class SettingFailed(Exception):
     """A mode that could not be set, and why."""
 
 
-class Card:
+class PciCard:
     """One PCI device below a root folder."""
 
     def __init__(self, root: str, address: str) -> None:
@@ -75,7 +75,7 @@ class Card:
                       encoding='ascii') as file:
                 file.write(text)
         except OSError as exc:
-            raise Failed(f'{name} does not take {text!r}: '
+            raise SettingFailed(f'{name} does not take {text!r}: '
                          f'{exc.strerror}') from exc
 
     def await_file(self, name: str, patience: float) -> None:
@@ -83,40 +83,41 @@ class Card:
         until = time.monotonic() + patience
         while self.read(name) is None:
             if time.monotonic() >= until:
-                raise Failed(f'{name} is not there: is its driver loaded?')
+                raise SettingFailed(
+                    f'{name} is not there: is its driver loaded?')
             time.sleep(PAUSE)
 
 
-def find(root: str, address: str, pci: str) -> Card:
+def find(root: str, address: str, pci: str) -> PciCard:
     """The card at its address, or the only one of its PCI ids."""
     folder = os.path.join(root, DEVICES)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    alike = [n for n in names if _ids(Card(root, n)) == pci
+    alike = [n for n in names if _ids(PciCard(root, n)) == pci
              and not os.path.exists(os.path.join(folder, n, 'physfn'))]
     if address in alike:
-        return Card(root, address)
+        return PciCard(root, address)
     if len(alike) == 1:
-        return Card(root, alike[0])
+        return PciCard(root, alike[0])
     seen = ', '.join(alike) or 'none of these ids'
-    raise Failed(f'no device {pci} at {address}, but {seen}')
+    raise SettingFailed(f'no device {pci} at {address}, but {seen}')
 
 
-def _ids(card: Card) -> str:
+def _ids(card: PciCard) -> str:
     return ':'.join((card.read(n) or '').replace('0x', '', 1).lower()
                     for n in ('vendor', 'device'))
 
 
-def ports(card: Card) -> list[Card]:
+def ports(card: PciCard) -> list[PciCard]:
     """All functions of a card that have virtual functions."""
     folder, address = os.path.split(card.folder)
     slot = address.rpartition('.')[0]
-    found = [Card(card.root, n) for n in sorted(os.listdir(folder))
+    found = [PciCard(card.root, n) for n in sorted(os.listdir(folder))
              if n.startswith(slot + '.')
              and not os.path.exists(os.path.join(folder, n, 'physfn'))]
     return [c for c in found if c.read('sriov_numvfs') is not None]
 
 
-def vfs(card: Card, wanted: int, patience: float) -> bool:
+def vfs(card: PciCard, wanted: int, patience: float) -> bool:
     """The number of virtual functions of all ports of a card; whether it
     was changed. Where the kernel refuses, they get back what they had."""
     card.await_file('sriov_numvfs', patience)
@@ -126,25 +127,25 @@ def vfs(card: Card, wanted: int, patience: float) -> bool:
     try:
         for port in before:
             _number(port, str(wanted))
-    except Failed as exc:
-        raise Failed(str(exc) + _put_back(before)) from exc
+    except SettingFailed as exc:
+        raise SettingFailed(str(exc) + _put_back(before)) from exc
     for port in before:
         _check(port.read('sriov_numvfs'), str(wanted))
     return True
 
 
-def _put_back(before: dict[Card, str | None]) -> str:
+def _put_back(before: dict[PciCard, str | None]) -> str:
     """Give the ports back what they had; in words what could not be."""
     left = []
     for port, number in before.items():
         try:
             _number(port, number or '0')
-        except Failed:
+        except SettingFailed:
             left.append(port.address)
     return f"; {', '.join(left)} lost what was there" if left else ''
 
 
-def _number(port: Card, wanted: str) -> None:
+def _number(port: PciCard, wanted: str) -> None:
     """It can only be changed from zero and to zero."""
     now = port.read('sriov_numvfs')
     if now == wanted:
@@ -155,7 +156,7 @@ def _number(port: Card, wanted: str) -> None:
         port.write('sriov_numvfs', wanted)
 
 
-def services(card: Card, wanted: list[str], patience: float) -> bool:
+def services(card: PciCard, wanted: list[str], patience: float) -> bool:
     """The services of an Intel QAT device: a set; down, write, up."""
     card.await_file('qat/cfg_services', patience)
     card.await_file('qat/state', patience)
@@ -170,7 +171,7 @@ def services(card: Card, wanted: list[str], patience: float) -> bool:
         if not same:
             card.write('qat/cfg_services', ';'.join(sorted(wanted)))
         card.write('qat/state', 'up')
-    except Failed:
+    except SettingFailed:
         if up:
             if card.read('qat/cfg_services') != before:
                 card.write('qat/cfg_services', before)
@@ -186,7 +187,7 @@ def _set(text: str | None) -> set[str]:
     return {part for part in (text or '').split(';') if part}
 
 
-def mig(card: Card, wanted: str, patience: float) -> bool:
+def mig(card: PciCard, wanted: str, patience: float) -> bool:
     """The MIG mode of an NVIDIA GPU, by its driver's own tool."""
     until = time.monotonic() + patience
     query = ('--query-gpu=mig.mode.current', '--format=csv,noheader')
@@ -197,13 +198,13 @@ def mig(card: Card, wanted: str, patience: float) -> bool:
             break
         time.sleep(PAUSE)
     if now is None:
-        raise Failed(f'nvidia-smi does not tell it, but: {said!r}')
+        raise SettingFailed(f'nvidia-smi does not tell it, but: {said!r}')
     if now == wanted:
         return False
     told = _smi(card, '-mig', '1' if wanted == 'enabled' else '0')
     after = _word(_smi(card, *query))
     if after != wanted:
-        raise Failed(f'{wanted!r} was set, and {after!r} is read back; '
+        raise SettingFailed(f'{wanted!r} was set, and {after!r} is read back; '
                      f'nvidia-smi said: {told!r}')
     return True
 
@@ -217,28 +218,30 @@ def _word(said: str) -> str | None:
     return words.pop() if len(words) == 1 else None
 
 
-def _smi(card: Card, *words: str) -> str:
+def _smi(card: PciCard, *words: str) -> str:
     """What nvidia-smi says of one GPU; its exit status is no proof: it is
     14 where it also warns of a corrupted InfoROM."""
     program = shutil.which('nvidia-smi')
     if program is None:
-        raise Failed('nvidia-smi is not installed')
+        raise SettingFailed('nvidia-smi is not installed')
     try:
         ran = subprocess.run(  # noqa: S603 - fixed words and an address
             [program, '-i', card.address, *words], timeout=TOOL,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, check=False)
     except subprocess.TimeoutExpired as exc:
-        raise Failed(f'nvidia-smi did not answer in {TOOL:.0f} s') from exc
+        raise SettingFailed(
+            f'nvidia-smi did not answer in {TOOL:.0f} s'
+        ) from exc
     return ran.stdout.decode(errors='replace').strip().lower()
 
 
 def _check(seen: str | None, wanted: str) -> None:
     if seen != wanted:
-        raise Failed(f'{wanted!r} was set, and {seen!r} is read back')
+        raise SettingFailed(f'{wanted!r} was set, and {seen!r} is read back')
 
 
-SETTERS: dict[str, Callable[[Card, Any, float], bool]] = {
+SETTERS: dict[str, Callable[[PciCard, Any, float], bool]] = {
     'mig': mig, 'services': services, 'vfs': vfs}
 
 
@@ -250,25 +253,27 @@ def _items(document: Any) -> list[dict[str, Any]]:
     if not isinstance(document, dict) or document.get('schema') != SCHEMA:
         seen = document.get('schema') if isinstance(
             document, dict) else document
-        raise Failed(f'schema: {str(seen)[:80]!r} where {SCHEMA!r} was '
+        raise SettingFailed(f'schema: {str(seen)[:80]!r} where {SCHEMA!r} was '
                      'expected')
     items = document.get('items')
     if not isinstance(items, list):
-        raise Failed('items: a list was expected')
+        raise SettingFailed('items: a list was expected')
     for item in items:
         if not isinstance(item, dict) or not all(
                 isinstance(item.get(n), str) for n in (
                     'mode', 'device', 'address', 'pci')):
-            raise Failed('items: each has a mode, device, address and pci')
+            raise SettingFailed(
+                'items: each has a mode, device, address and pci')
         kind = WANTED.get(item['mode'])
         if kind is None or not ADDRESS.match(item['address']):
-            raise Failed(f"items: {item['mode'][:40]!r} at "
+            raise SettingFailed(f"items: {item['mode'][:40]!r} at "
                          f"{item['address'][:40]!r} is no mode of a device")
         value = item.get('wanted')
         if type(value) is not kind or (isinstance(value, list) and not all(
                 isinstance(v, str) for v in value)):
-            raise Failed(f"items: {item['mode']}: {str(value)[:80]!r} is no "
-                         'value of it')
+            raise SettingFailed(
+                f"items: {item['mode']}: {str(value)[:80]!r} is no value of it"
+            )
     return sorted(items, key=lambda i: ORDER.index(i['mode']))
 
 
@@ -281,7 +286,7 @@ def apply(document: Any, root: str = '/',
     """
     try:
         items = _items(document)
-    except Failed as exc:
+    except SettingFailed as exc:
         print(f'<3>{exc}')
         return False
     well = True
@@ -290,7 +295,7 @@ def apply(document: Any, root: str = '/',
         try:
             card = find(root, item['address'], item['pci'])
             done = SETTERS[item['mode']](card, item['wanted'], patience)
-        except Failed as exc:
+        except SettingFailed as exc:
             well = False
             print(f'<3>{name}: not set: {exc}')
         else:

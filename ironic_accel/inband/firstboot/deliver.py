@@ -66,7 +66,7 @@ Label = Callable[[pathlib.Path], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class File:
+class InstanceFile:
     """A file, or a symbolic link where ``target`` is given."""
 
     path: str
@@ -75,16 +75,16 @@ class File:
     mode: int = 0o644
 
 
-def files(document: Mapping[str, Any]) -> tuple[File, ...]:
+def files(document: Mapping[str, Any]) -> tuple[InstanceFile, ...]:
     """All that is delivered, for a document ``first-boot/1``."""
     applier = resources.files(__package__) / 'applier.py'
-    return (File(DOCUMENT, json.dumps(document, indent=1) + '\n'),
-            File(APPLIER, applier.read_text('utf-8'), mode=0o755),
-            File(UNIT_FILE, UNIT_TEXT),
-            File(WANTS, target=f'/{UNIT_FILE}'))
+    return (InstanceFile(DOCUMENT, json.dumps(document, indent=1) + '\n'),
+            InstanceFile(APPLIER, applier.read_text('utf-8'), mode=0o755),
+            InstanceFile(UNIT_FILE, UNIT_TEXT),
+            InstanceFile(WANTS, target=f'/{UNIT_FILE}'))
 
 
-def vendor_part(delivered: Iterable[File]) -> str:
+def vendor_part(delivered: Iterable[InstanceFile]) -> str:
     """The same as a script for cloud-init: a part of vendor data.
 
     A script, because a tenant's own ``write_files`` or ``runcmd`` would take
@@ -135,7 +135,7 @@ def copy_label(path: pathlib.Path,
     os.setxattr(path, name, label, follow_symlinks=False)
 
 
-def inject(root: pathlib.Path, delivered: Iterable[File],
+def inject(root: pathlib.Path, delivered: Iterable[InstanceFile],
            label: Label = copy_label) -> None:
     """Write the files into a mounted root file system; again is the same.
 
@@ -170,7 +170,7 @@ def _folder(root: pathlib.Path, path: pathlib.PurePosixPath
             yield here
 
 
-def _put(path: pathlib.Path, file: File, label: Label) -> None:
+def _put(path: pathlib.Path, file: InstanceFile, label: Label) -> None:
     """Put a file in its place as a whole, whatever was there."""
     part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:

@@ -51,7 +51,7 @@ _OLDEST = 7
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Target:
+class InstanceTarget:
     """A root file system as far as it matters.
 
     :ivar reasons: why nothing can be delivered; empty where it can.
@@ -80,7 +80,7 @@ def sealed(partitions: Collection[str]) -> bool:
 
 
 def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
-            ) -> Target:
+            ) -> InstanceTarget:
     """Look at an instance's root file system.
 
     :param root: where it is mounted, None where none could be.
@@ -89,11 +89,11 @@ def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
     """
     if root is None:
         sealed = [_SEALED[p] for p in partitions if p in _SEALED]
-        return Target(tuple(sealed) or (
+        return InstanceTarget(tuple(sealed) or (
             'no root file system was found on the disk',))
     reasons = [*(_SEALED[p] for p in partitions if p == 'DM_verity_hash'),
                *_sealed(root), *_init(root), *_python(root)]
-    return Target(tuple(dict.fromkeys(reasons)),
+    return InstanceTarget(tuple(dict.fromkeys(reasons)),
                   'configdrive' if _cloud_init(root) else 'files')
 
 

@@ -24,7 +24,7 @@ import functools
 from importlib import resources
 import re
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.model.catalog_types import pci_id
 
@@ -40,7 +40,7 @@ def known_ids() -> frozenset[str]:
         for found in _IDS.findall(file.read_text('utf-8')))
 
 
-def has_accelerator(host: Host) -> bool:
+def has_accelerator(host: Machine) -> bool:
     """Whether a PCI function of the machine is in the catalogue, or may be:
     of one that cannot be read a whole look has to tell.
 

@@ -39,7 +39,7 @@ _T = TypeVar('_T', Component, Mode)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Card:
+class DeviceBuilder:
     """A device on its way: its functions and the catalogue's product.
 
     The functions of one slot that are of one product are one card: the two
@@ -56,7 +56,7 @@ class Card:
 
 
 def cards(functions: Iterable[Function], catalog: Catalog
-          ) -> tuple[Card, ...]:
+          ) -> tuple[DeviceBuilder, ...]:
     """The cards that the catalogue knows."""
     groups: dict[tuple[str, str], list[Function]] = {}
     products: dict[str, Product] = {}
@@ -68,7 +68,7 @@ def cards(functions: Iterable[Function], catalog: Catalog
             products[product.name] = product
             groups.setdefault(
                 (function.card, product.name), []).append(function)
-    return tuple(Card(tuple(members), products[name])
+    return tuple(DeviceBuilder(tuple(members), products[name])
                  for (_, name), members in groups.items())
 
 
@@ -83,7 +83,7 @@ class Made:
     warnings: tuple[Warned, ...] = ()
 
 
-def devices(found: Sequence[Card], told: Mapping[str, Sequence[Told]],
+def devices(found: Sequence[DeviceBuilder], told: Mapping[str, Sequence[Told]],
             places: Mapping[str, str], catalog: Catalog,
             known: Sequence[Device] = ()) -> Made:
     """The devices by their PCI addresses, what of them was asked and not
@@ -120,7 +120,7 @@ def _recalled(device: Device, known: Device | None) -> Device:
                 device.fit.board or known.fit.board))
 
 
-def _united(card: Card, told: Mapping[str, Sequence[Told]]) -> Told:
+def _united(card: DeviceBuilder, told: Mapping[str, Sequence[Told]]) -> Told:
     """What all families say of all functions of a card.
 
     What one source has not read and another has told is told, but for
@@ -192,7 +192,7 @@ def _first(values: Iterable[str | None]) -> str | None:
     return next((v for v in values if v), None)
 
 
-def _device(card: Card, told: Told, places: Mapping[str, str],
+def _device(card: DeviceBuilder, told: Told, places: Mapping[str, str],
             catalog: Catalog, warnings: list[Warned]) -> Device:
     parts = card.functions
     first = parts[0]
@@ -221,7 +221,7 @@ def _device(card: Card, told: Told, places: Mapping[str, str],
             if (m := _mode(card, mode, product, catalog, warnings))))
 
 
-def _component(card: Card, part: Component, product: Product,
+def _component(card: DeviceBuilder, part: Component, product: Product,
                catalog: Catalog, warnings: list[Warned]
                ) -> Component | None:
     facts = catalog.component(product.kind, part.name, product)
@@ -235,7 +235,7 @@ def _component(card: Card, part: Component, product: Product,
     return dataclasses.replace(part, effect=facts.effect)
 
 
-def _mode(card: Card, mode: Mode, product: Product, catalog: Catalog,
+def _mode(card: DeviceBuilder, mode: Mode, product: Product, catalog: Catalog,
           warnings: list[Warned]) -> Mode | None:
     facts = catalog.mode(product.kind, mode.name, product)
     if facts is None:

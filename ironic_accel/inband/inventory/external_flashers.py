@@ -25,7 +25,7 @@ import dataclasses
 import os
 import re
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 
 _FLINT = frozenset({
     'b', 'burn', 'bb', 'brom', 'drom', 'e', 'erase', 'fi', 'sg', 'smg', 'sv',
@@ -81,7 +81,7 @@ class Flash:
     address: str | None
 
 
-def flashes(host: Host, ours: Collection[int] = ()) -> tuple[Flash, ...]:
+def flashes(host: Machine, ours: Collection[int] = ()) -> tuple[Flash, ...]:
     """The flashes under way.
 
     :param ours: process ids of those that are known already; what they
@@ -91,14 +91,14 @@ def flashes(host: Host, ours: Collection[int] = ()) -> tuple[Flash, ...]:
                  and _session(host, f.pid) not in ours)
 
 
-def _session(host: Host, pid: int) -> int | None:
+def _session(host: Machine, pid: int) -> int | None:
     """The session of a process (proc(5), /proc/PID/stat, field 6)."""
     fields = (host.read(f'/proc/{pid}/stat') or '').rpartition(')')[2]
     words = fields.split()
     return int(words[3]) if len(words) > 3 and words[3].isdecimal() else None
 
 
-def _all(host: Host) -> Iterator[Flash]:
+def _all(host: Machine) -> Iterator[Flash]:
     for name in host.names('/proc'):
         if not name.isdecimal() or int(name) == os.getpid():
             continue

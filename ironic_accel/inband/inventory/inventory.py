@@ -30,20 +30,20 @@ import threading
 import time
 
 from ironic_accel.inband.inventory import device_builder as made
-from ironic_accel.inband.inventory.device_builder import Card
+from ironic_accel.inband.inventory.device_builder import DeviceBuilder
 from ironic_accel.inband.inventory.memory_health import Memory
 from ironic_accel.inband.inventory.questions import NoAnswer
 from ironic_accel.inband.inventory.questions import Questions
 from ironic_accel.inband.machine import device_users
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine.pci_functions import VPD
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Function
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Busy
@@ -64,7 +64,7 @@ _SYSFS = 0.4
 _DETAILS = 'sysfs'
 
 
-def boot_mark(host: Host) -> str | None:
+def boot_mark(host: Machine) -> str | None:
     """The id of this boot (random(4)), or None."""
     return host.read('/proc/sys/kernel/random/boot_id')
 
@@ -80,7 +80,7 @@ class Look:
     :param memory: who the devices are, for the next process.
     """
 
-    def __init__(self, host: Host, families: Sequence[Family],
+    def __init__(self, host: Machine, families: Sequence[Family],
                  catalog: Catalog, name: str,
                  warnings: Sequence[Warned] = (),
                  patience: float = PATIENCE,
@@ -175,7 +175,7 @@ class Look:
             return self._made.devices
         return self._memory.load(boot) if self._memory else ()
 
-    def _nobody(self, cards: Sequence[Card],
+    def _nobody(self, cards: Sequence[DeviceBuilder],
                 told: Mapping[str, Sequence[Told]]) -> list[Warned]:
         """Of which devices nobody could be asked: what sysfs does not tell
         of them is untold, which is not the same as well."""
@@ -204,15 +204,17 @@ class Look:
         return tuple(dataclasses.replace(u, since=self._since[key])
                      for key, u in since.items())
 
-    def _remember(self, card: Card, told: dict[str, list[Told]]) -> None:
+    def _remember(
+        self, card: DeviceBuilder, told: dict[str, list[Told]]
+    ) -> None:
         """Who a card is that is being written, without what changes."""
         for function in card.functions:
             told[function.address] = [
                 dataclasses.replace(one, components=(), modes=(), unread=())
                 for one in self._told.get(function.address, ())]
 
-    def _detailed(self, cards: Sequence[Card], until: float,
-                  told: dict[str, list[Told]]) -> list[Card]:
+    def _detailed(self, cards: Sequence[DeviceBuilder], until: float,
+                  told: dict[str, list[Told]]) -> list[DeviceBuilder]:
         """The cards with what sysfs tells of them besides their ids."""
         for card in cards:
             self._questions.ask((_DETAILS, card.address), functools.partial(
@@ -240,7 +242,7 @@ class Look:
             out.append(card)
         return out
 
-    def _ask(self, cards: Sequence[Card], until: float,
+    def _ask(self, cards: Sequence[DeviceBuilder], until: float,
              told: dict[str, list[Told]]) -> list[Warned]:
         """Ask the families side by side, no longer than the patience."""
         asked = []
@@ -258,28 +260,28 @@ class Look:
                 told.setdefault(address, []).append(one)
         return list(warnings)
 
-    def _claim(self, cards: Sequence[Card]
-               ) -> list[tuple[Family, list[Card]]]:
+    def _claim(self, cards: Sequence[DeviceBuilder]
+               ) -> list[tuple[Family, list[DeviceBuilder]]]:
         """Families and the functions of each card that are theirs."""
-        claims: list[tuple[Family, list[Card]]] = []
+        claims: list[tuple[Family, list[DeviceBuilder]]] = []
         owners: dict[str, list[Family]] = {}
         for family in self._families:
             wanted = []
             for card in cards:
                 mine = _claimed(family, card)
                 if mine:
-                    wanted.append(Card(mine, card.product))
+                    wanted.append(DeviceBuilder(mine, card.product))
                     owners.setdefault(card.address, []).append(family)
             if wanted:
                 claims.append((family, wanted))
         self._claims |= {k: tuple(v) for k, v in owners.items()}
         return claims
 
-    def _hear(self, family: Family, key: str, cards: Sequence[Card],
-              until: float) -> Seen:
+    def _hear(self, family: Family, key: str, cards: Sequence[DeviceBuilder],
+              until: float) -> ToolReading:
         """What a family says of some cards, or that it says nothing."""
         try:
-            seen: Seen = self._questions.hear((family.name, key), until)
+            seen: ToolReading = self._questions.hear((family.name, key), until)
         except NoAnswer as exc:
             return _silent(family, cards, str(exc))
         except Exception as exc:  # a third party's plug-in
@@ -295,7 +297,7 @@ class Look:
                 for a in {*seen.told, *late.told}})
 
 
-def _claimed(family: Family, card: Card) -> tuple[Function, ...]:
+def _claimed(family: Family, card: DeviceBuilder) -> tuple[Function, ...]:
     try:
         return tuple(f for f in card.functions
                      if family.claims(f, card.product))
@@ -304,19 +306,21 @@ def _claimed(family: Family, card: Card) -> tuple[Function, ...]:
         return ()
 
 
-def _details(host: Host, found: Sequence[Function]) -> tuple[Function, ...]:
+def _details(host: Machine, found: Sequence[Function]) -> tuple[Function, ...]:
     return tuple(pci_functions.details(host, f) for f in found)
 
 
-def _questions(family: Family, cards: Sequence[Card]
-               ) -> list[tuple[str, Sequence[Card]]]:
+def _questions(family: Family, cards: Sequence[DeviceBuilder]
+               ) -> list[tuple[str, Sequence[DeviceBuilder]]]:
     """What a family is asked: each card by itself, or all at once."""
     if getattr(family, 'together', False):
         return [('', cards)]
     return [(card.address, (card,)) for card in cards]
 
 
-def _silent(family: Family, cards: Sequence[Card], answer: str) -> Seen:
+def _silent(
+    family: Family, cards: Sequence[DeviceBuilder], answer: str
+) -> ToolReading:
     """That a family told nothing of some cards."""
     told = {}
     for card in cards:
@@ -324,7 +328,7 @@ def _silent(family: Family, cards: Sequence[Card], answer: str) -> Seen:
         told[card.address] = Told(unread=(Unread(
             family.name, answer,
             facts=facts(card.product) if facts else FACTS),))
-    return Seen(told)
+    return ToolReading(told)
 
 
 def _both(one: Told, other: Told) -> Told:

@@ -36,7 +36,7 @@ from ironic_accel.model.device import Fit
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import PciIds
 from ironic_accel.model import strict_json
-from ironic_accel.model.untrusted import Given
+from ironic_accel.model.untrusted import Untrusted
 from ironic_accel.model.untrusted import Wrong
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Memory:
                 raw = strict_json.parse(file.read(_BYTES + 1), _BYTES)
             if why is not None:
                 raise Wrong(why)
-            given = Given(raw, 'known')
+            given = Untrusted(raw, 'known')
             given['schema'].one_of((SCHEMA,))
             if given['boot'].text() != boot:
                 return ()
@@ -112,7 +112,7 @@ def _plain(device: Device) -> dict[str, Any]:
             'psid': device.fit.psid, 'board': device.fit.board}
 
 
-def _device(given: Given) -> Device:
+def _device(given: Untrusted) -> Device:
     """:raises: Wrong"""
     def text(name: str) -> str | None:
         return given[name].maybe(given[name].text)
@@ -126,7 +126,7 @@ def _device(given: Given) -> Device:
         fit=Fit(text('psid'), text('board')))
 
 
-def _pci(given: Given) -> PciIds:
+def _pci(given: Untrusted) -> PciIds:
     """:raises: Wrong"""
     ids = [p.text(4) if p.value else p.value for p in given.each(4)]
     if len(ids) != 4 or not all(ids[:2]) or any(

@@ -67,7 +67,7 @@ _WORKERS: dict[str, threading.Thread] = {}
 
 
 @dataclasses.dataclass(slots=True)
-class Job:
+class StoredJob:
     """One write, and how far it is.
 
     :ivar refs: the items that it writes, by our own device ids.
@@ -106,7 +106,7 @@ class Job:
         return {'schema': SCHEMA, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Job:
+    def from_dict(cls, raw: Mapping[str, Any]) -> StoredJob:
         """Read a file's content back.
 
         :raises: AttributeError, KeyError, TypeError or ValueError for what
@@ -183,7 +183,7 @@ def _lives(pid: int, start: int | None) -> bool:
     return now is not None and (start is None or now == start)
 
 
-def _is_marked(job: Job) -> bool:
+def _is_marked(job: StoredJob) -> bool:
     """Whether a process carries the job's mark (proc(5), environ)."""
     mark = f'{_MARK}={job.id}'.encode()
     for folder in pathlib.Path('/proc').glob('[0-9]*'):
@@ -216,9 +216,9 @@ class Jobs:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def new(self, **known: Any) -> Job:
+    def new(self, **known: Any) -> StoredJob:
         """A job that is saved, of this process."""
-        job = Job(id=uuid.uuid4().hex, since=time.time(),
+        job = StoredJob(id=uuid.uuid4().hex, since=time.time(),
                   begun=_since_boot(),
                   worker=(os.getpid(), start_time(os.getpid())), **known)
         self.folder(job.id).mkdir(parents=True, mode=0o700)
@@ -226,11 +226,11 @@ class Jobs:
         self._prune()
         return job
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: StoredJob) -> None:
         """Forget a job that was never begun."""
         shutil.rmtree(self.folder(job.id), ignore_errors=True)
 
-    def save(self, job: Job) -> None:
+    def save(self, job: StoredJob) -> None:
         """Keep a job as it is; durable on return.
 
         :raises: OSError where that cannot be done.
@@ -244,7 +244,7 @@ class Jobs:
                 os.fsync(file.fileno())
             os.replace(part, folder / 'job.json')
 
-    def load(self, job_id: str) -> Job | None:
+    def load(self, job_id: str) -> StoredJob | None:
         """A job, or None where there is none of that id."""
         if not job_id.isalnum():
             return None
@@ -258,7 +258,7 @@ class Jobs:
         if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
             return None
         try:
-            job = Job.from_dict(raw)
+            job = StoredJob.from_dict(raw)
             if job.id != job_id:
                 raise ValueError('it is another job')
             return job
@@ -266,12 +266,12 @@ class Jobs:
             LOG.warning('%s is no job', self.folder(job_id))
             return None
 
-    def run(self, job: Job, thread: threading.Thread) -> None:
+    def run(self, job: StoredJob, thread: threading.Thread) -> None:
         """Start a job's worker and know that it is ours."""
         _WORKERS[str(self.folder(job.id))] = thread
         thread.start()
 
-    def all(self) -> tuple[Job, ...]:
+    def all(self) -> tuple[StoredJob, ...]:
         """Every job that is known, in the order of their beginning."""
         try:
             found = [p for p in self._folder.iterdir() if p.is_dir()]
@@ -280,11 +280,11 @@ class Jobs:
         jobs = [j for p in found if (j := self.load(p.name))]
         return tuple(sorted(jobs, key=lambda j: j.since))
 
-    def under_way(self) -> tuple[Job, ...]:
+    def under_way(self) -> tuple[StoredJob, ...]:
         """The jobs that go on, be it only by a flash without a worker."""
         return tuple(j for j in self.all() if self.goes_on(j))
 
-    def goes_on(self, job: Job) -> bool:
+    def goes_on(self, job: StoredJob) -> bool:
         """Whether a job may still write."""
         if job.is_flashing:
             return True
@@ -292,7 +292,7 @@ class Jobs:
             return False
         return self.has_worker(job) or _is_marked(job)
 
-    def has_worker(self, job: Job) -> bool:
+    def has_worker(self, job: StoredJob) -> bool:
         """Whether who does the job still lives."""
         pid, start = job.worker
         if pid == os.getpid() and start == start_time(pid):
@@ -310,6 +310,6 @@ class Jobs:
             self.drop(job)
 
 
-def noted(job: Job, note: FlashNote) -> None:
+def noted(job: StoredJob, note: FlashNote) -> None:
     """Add a flash that has begun to a job."""
     job.flashes = (*job.flashes, (note.pid, note.started))

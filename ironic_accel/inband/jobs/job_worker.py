@@ -27,12 +27,12 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.inventory.inventory import Look
 from ironic_accel.inband.jobs import job_store as kept
-from ironic_accel.inband.jobs.job_store import Job
 from ironic_accel.inband.jobs.job_store import Jobs
+from ironic_accel.inband.jobs.job_store import StoredJob
 from ironic_accel.inband.jobs import private_files
 from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.machine.machine import FlashNote
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.model.device import Device
@@ -52,7 +52,7 @@ _FETCH_POLL = 0.2
 class Work:
     """What a worker needs to know; ``run`` is its body."""
 
-    def __init__(self, host: Host, look: Look, jobs: Jobs, action: Action,
+    def __init__(self, host: Machine, look: Look, jobs: Jobs, action: Action,
                  image: Ready | None, spec: Image | None, force: bool,
                  images: Images | None) -> None:
         self._host = host
@@ -64,7 +64,7 @@ class Work:
         self._force = force
         self._images = images
 
-    def run(self, job: Job) -> None:
+    def run(self, job: StoredJob) -> None:
         """Do the work and keep its end, whatever it is."""
         host = self._host.watched(
             str(self._jobs.folder(job.id)),
@@ -93,16 +93,16 @@ class Work:
             # A flash that goes on reads its image still.
             private_files.remove(self._jobs.folder(job.id))
 
-    def _noted(self, job: Job, note: FlashNote) -> None:
+    def _noted(self, job: StoredJob, note: FlashNote) -> None:
         kept.noted(job, note)
         self._jobs.save(job)
 
-    def _tell(self, job: Job, summary: str, percent: int | None) -> None:
+    def _tell(self, job: StoredJob, summary: str, percent: int | None) -> None:
         if (summary, percent) != (job.summary, job.percent):
             job.summary, job.percent = summary, percent
             self._jobs.save(job)
 
-    def _do(self, job: Job, host: Host) -> tuple[Result, ...]:
+    def _do(self, job: StoredJob, host: Machine) -> tuple[Result, ...]:
         image = self._image
         if self._action.verb == 'burn':
             image = private_files.copy(image or self._fetch(job), self._spec,
@@ -119,8 +119,9 @@ class Work:
                 results += self._set(job, host, device, items)
         return tuple(results)
 
-    def _set(self, job: Job, host: Host, device: Device, items: list[Item]
-             ) -> tuple[Result, ...]:
+    def _set(
+        self, job: StoredJob, host: Machine, device: Device, items: list[Item]
+    ) -> tuple[Result, ...]:
         """The modes of one device; what fails here is its own failure.
 
         :raises: OutcomeUnknown where the job is about this device alone.
@@ -150,7 +151,7 @@ class Work:
             out.append((device, items))
         return out
 
-    def _fetch(self, job: Job) -> Ready:
+    def _fetch(self, job: StoredJob) -> Ready:
         """The image, which the caller has named but not sent."""
         if self._images is None or self._spec is None:
             raise AccelError(f'image {self._action.image}: no way to it')
@@ -165,8 +166,14 @@ class Work:
             self._tell(job, got.summary, got.percent)
             time.sleep(_FETCH_POLL)
 
-    def _one(self, job: Job, host: Host, device: Device, items: list[Item],
-             image: Ready | None) -> tuple[Result, ...]:
+    def _one(
+        self,
+        job: StoredJob,
+        host: Machine,
+        device: Device,
+        items: list[Item],
+        image: Ready | None,
+    ) -> tuple[Result, ...]:
         """All items of one device, each by the first family that can."""
         def tell(summary: str, percent: int | None) -> None:
             self._tell(job, summary, percent)
@@ -185,7 +192,7 @@ class Work:
                 for i in items if i.ref not in done]
         return tuple(out)
 
-    def _unable(self, host: Host, device: Device, name: str | None = None
+    def _unable(self, host: Machine, device: Device, name: str | None = None
                 ) -> Detail:
         """Why nothing was done: who holds the card, or no tool can."""
         held = [why for family in self._look.families_of(device)
@@ -202,12 +209,12 @@ class Work:
         return Detail(what, ErrorClass.NEEDS_OPERATOR, device=device.id,
                       component=name)
 
-    def _held(self, host: Host, family: Family,
+    def _held(self, host: Machine, family: Family,
               device: Device) -> str | None:
         return device_users.against(host, family, device.address or '',
                                self._action.verb)
 
-    def _shares(self, host: Host, device: Device, items: list[Item]
+    def _shares(self, host: Machine, device: Device, items: list[Item]
                 ) -> list[tuple[Family, list[Item]]]:
         left = list(items)
         out = []
@@ -222,7 +229,7 @@ class Work:
                 out.append((family, mine))
         return out
 
-    def _reset(self, host: Host, device: Device, items: list[Item],
+    def _reset(self, host: Machine, device: Device, items: list[Item],
                tell: Progress) -> tuple[Result, ...]:
         effect = self._action.effect
         for family in self._look.families_of(device):

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 import re
 from typing import Literal
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import DEVICES
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Family
@@ -41,7 +41,7 @@ GIVEN_AWAY = frozenset({
 _VIRTUAL = re.compile(r'virtfn[0-9]+')
 
 
-def against(host: Host, family: Family, address: str,
+def against(host: Machine, family: Family, address: str,
             verb: Verb) -> str | None:
     """Why a family must not write to a card now, or None."""
     safe = {d for v, d in getattr(family, 'beside', ()) if v == verb}
@@ -55,7 +55,7 @@ def against(host: Host, family: Family, address: str,
     return None
 
 
-def given_away(host: Host, address: str) -> str | None:
+def given_away(host: Machine, address: str) -> str | None:
     """That a card is somebody else's, in words; None where it is not."""
     for name, driver in holders(host, address):
         if driver in GIVEN_AWAY:
@@ -65,7 +65,7 @@ def given_away(host: Host, address: str) -> str | None:
     return None
 
 
-def holders(host: Host, address: str) -> Iterator[tuple[str, str]]:
+def holders(host: Machine, address: str) -> Iterator[tuple[str, str]]:
     """Address and driver of each function of a card, virtual ones too."""
     card = address.rpartition('.')[0]
     for name in host.names(DEVICES):
@@ -82,7 +82,7 @@ def holders(host: Host, address: str) -> Iterator[tuple[str, str]]:
                 yield part, driver
 
 
-def _alike(host: Host, name: str, address: str) -> bool:
+def _alike(host: Machine, name: str, address: str) -> bool:
     """Whether a function is of the device's own kind: the sound or the USB
     of a graphics card is driven by somebody who does not use the GPU."""
     if name == address:

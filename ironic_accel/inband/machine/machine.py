@@ -91,7 +91,7 @@ class FlashNote:
 OnFlash = Callable[[FlashNote], None]
 
 
-class Host:
+class Machine:
     """The machine on which this runs, or a tree that stands for it.
 
     :param root: prefix of /sys, /dev, /proc and /usr/share.
@@ -116,12 +116,12 @@ class Host:
         self._on_flash = on_flash
 
     def watched(self, spool: str, on_flash: OnFlash,
-                mark: Mapping[str, str] | None = None) -> Host:
+                mark: Mapping[str, str] | None = None) -> Machine:
         """The same machine, for one write whose flashes are to be known.
 
         :param mark: what they carry in their environment.
         """
-        return Host(self.root, self.path, self._nvml,
+        return Machine(self.root, self.path, self._nvml,
                     {**self._env, **(mark or {})}, spool, on_flash)
 
     def has_nvml(self) -> bool:

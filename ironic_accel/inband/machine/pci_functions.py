@@ -26,7 +26,7 @@ from collections.abc import Mapping
 import dataclasses
 import re
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
 from ironic_accel.inband.tools.family import Function
@@ -65,7 +65,7 @@ class Bus:
     unread: tuple[Unread, ...] = ()
 
 
-def addresses(host: Host) -> tuple[str, ...]:
+def addresses(host: Machine) -> tuple[str, ...]:
     """Addresses of all PCI functions but virtual ones.
 
     :raises: AccelError where they cannot be listed. A machine without PCI
@@ -78,7 +78,7 @@ def addresses(host: Host) -> tuple[str, ...]:
         and host.link(f'{DEVICES}/{name}/physfn') is None)
 
 
-def bus(host: Host, vendors: Container[str] | None = None) -> Bus:
+def bus(host: Machine, vendors: Container[str] | None = None) -> Bus:
     """All physical PCI functions, in the order of their addresses.
 
     :param vendors: only those of these PCI vendor ids.
@@ -103,14 +103,14 @@ def bus(host: Host, vendors: Container[str] | None = None) -> Bus:
     return Bus(tuple(found), tuple(unread))
 
 
-def scan(host: Host, vendors: Container[str] | None = None
+def scan(host: Machine, vendors: Container[str] | None = None
          ) -> tuple[Function, ...]:
     """All that sysfs tells of the functions on the bus (``bus``), their
     VPD with it."""
     return tuple(details(host, f) for f in bus(host, vendors).functions)
 
 
-def _plain(host: Host, address: str, vendor: str, device: str,
+def _plain(host: Machine, address: str, vendor: str, device: str,
            by_card: Mapping[str, str]) -> Function:
     path = f'{DEVICES}/{address}'
     code = (host.read(f'{path}/class') or '').lower().removeprefix('0x')
@@ -123,7 +123,7 @@ def _plain(host: Host, address: str, vendor: str, device: str,
         slot=by_card.get(address.rpartition('.')[0]), path=path)
 
 
-def details(host: Host, function: Function) -> Function:
+def details(host: Machine, function: Function) -> Function:
     """The function with what its device or its driver has to be asked for.
 
     The kernel takes the device's lock for ``sriov_numvfs``, and reads VPD
@@ -143,7 +143,7 @@ def details(host: Host, function: Function) -> Function:
         gone=host.read_bytes(f'{path}/config', len(_GONE)) == _GONE)
 
 
-def _without_vpd(host: Host, path: str, raw: bytes | None) -> str | None:
+def _without_vpd(host: Machine, path: str, raw: bytes | None) -> str | None:
     """Why VPD that is there says nothing: it cannot be read, or is garbage.
 
     The kernel gives none at all for an EEPROM that is missing
@@ -162,7 +162,7 @@ def _number(text: str | None) -> int | None:
         return None
 
 
-def _link(host: Host, path: str) -> Link | None:
+def _link(host: Machine, path: str) -> Link | None:
     width = _number(host.read(f'{path}/current_link_width'))
     if width in (0, 255):  # nothing is connected, or nobody answered
         width = None
@@ -171,7 +171,7 @@ def _link(host: Host, path: str) -> Link | None:
     return Link(width, speed) if width or speed else None
 
 
-def _macs(host: Host, path: str) -> tuple[str, ...]:
+def _macs(host: Machine, path: str) -> tuple[str, ...]:
     found = []
     for name in host.names(f'{path}/net'):
         text = (host.read(f'{path}/net/{name}/address') or '').lower()

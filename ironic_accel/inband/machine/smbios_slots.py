@@ -20,7 +20,7 @@ at 04h, segment group at 0Dh, bus at 0Fh, device and function at 10h.
 
 from __future__ import annotations
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.model import version
 
 SLOTS = '/sys/bus/pci/slots'
@@ -30,7 +30,7 @@ _HAS_ADDRESS = 0x11
 _NOWHERE = 0xff
 
 
-def numbers(host: Host) -> dict[str, str]:
+def numbers(host: Machine) -> dict[str, str]:
     """Names of hot-plug slots by card (``0000:17:00``)."""
     out = {}
     for name in host.names(SLOTS):
@@ -40,7 +40,7 @@ def numbers(host: Host) -> dict[str, str]:
     return out
 
 
-def designations(host: Host) -> dict[str, str]:
+def designations(host: Machine) -> dict[str, str]:
     """What the firmware calls the slot of a card: "PCIe Slot 7"; a name
     that it gives to several places is nobody's."""
     found: list[tuple[str, str]] = []

@@ -29,13 +29,13 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -96,19 +96,21 @@ class Alveo(common.BaseFamily):
         """Who it is, and versions."""
         return ('identity', 'firmware')
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """One report per card, of its first (management) function."""
         if host.which(TOOL) is None:
-            return Seen(warnings=(common.missing(TOOL),))
+            return ToolReading(warnings=(common.missing(TOOL),))
         told: dict[str, Told] = {}
         for function in common.first_functions(functions):
             unread: list[Unread] = []
             found = self._examine(host, function.address, unread)
             told[function.address] = (
                 _told(found) if found else Told(unread=tuple(unread)))
-        return Seen(told)
+        return ToolReading(told)
 
-    def _examine(self, host: Host, address: str,
+    def _examine(self, host: Machine, address: str,
                  unread: list[Unread]) -> Mapping[str, Any]:
         """The platform report; empty where it is not told."""
         with tempfile.TemporaryDirectory(prefix='xbmgmt-') as folder:
@@ -125,14 +127,14 @@ class Alveo(common.BaseFamily):
             else 'its report shows no such card', 'identity', 'firmware'))
         return {}
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """Shell and satellite controller, unless the latter is fixed."""
         if host.which(TOOL) is None or device.address is None:
             return frozenset()
         return frozenset(c.name for c in device.components
                          if c.name in _DONE and c.updateable is not False)
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Write to one card. What it writes is not seen before the reset:
@@ -159,7 +161,7 @@ class Alveo(common.BaseFamily):
                     out += self._burn(host, device, item, path, progress)
         return tuple(out)
 
-    def _burn(self, host: Host, device: Device, item: Item, path: str,
+    def _burn(self, host: Machine, device: Device, item: Item, path: str,
               progress: Progress) -> tuple[Result, ...]:
         progress(f'writing {item.name} of {device.address}', None)
         ran = host.run((TOOL, 'program', '-d', device.address or '',

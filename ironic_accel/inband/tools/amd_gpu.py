@@ -34,14 +34,14 @@ import dataclasses
 from typing import Any
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -88,18 +88,20 @@ class AmdGpu(common.BaseFamily):
         return ('identity', 'health', 'firmware', *(
             f'mode:{m}' for m in _MODES))
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """One call for each GPU.
 
         A partitioned GPU shows as several, of which the first has the
         address of the device.
         """
         if host.which(TOOL) is None:
-            return Seen(warnings=(common.missing(TOOL),))
-        return Seen({f.address: self._look(host, f.address)
+            return ToolReading(warnings=(common.missing(TOOL),))
+        return ToolReading({f.address: self._look(host, f.address)
                      for f in functions})
 
-    def _look(self, host: Host, address: str) -> Told:
+    def _look(self, host: Machine, address: str) -> Told:
         told = self._static(host, address)
         if told.unread:
             return told
@@ -108,7 +110,7 @@ class AmdGpu(common.BaseFamily):
             told, health=health, unread=told.unread + unread,
             absent=() if health or unread else ('health',))
 
-    def _static(self, host: Host, address: str) -> Told:
+    def _static(self, host: Machine, address: str) -> Told:
         ran = host.run((TOOL, *_STATIC, '--gpu', address), common.ASK)
         gpus = _gpus(ran)
         for gpu in gpus:
@@ -119,7 +121,7 @@ class AmdGpu(common.BaseFamily):
             TOOL, 'it does not show this GPU' if gpus
             else common.said(TOOL, ran), *self.facts(None)),))
 
-    def _health(self, host: Host, address: str
+    def _health(self, host: Machine, address: str
                 ) -> tuple[str | None, tuple[Unread, ...]]:
         """Critical: pages that could not be taken out of use. Warning: pages
         that wait for it, or errors that were not corrected since the driver
@@ -139,13 +141,13 @@ class AmdGpu(common.BaseFamily):
         return (next((h for h in ('Critical', 'Warning', 'OK') if h in said),
                      None), tuple(unread))
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """The partitions that the GPU has."""
         if host.which(TOOL) is None or device.address is None:
             return frozenset()
         return frozenset(m.name for m in device.modes if m.name in _VALUES)
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Set partitions, memory first, and read them back.
 
@@ -163,7 +165,7 @@ class AmdGpu(common.BaseFamily):
             out += self._set(host, device, item)
         return tuple(out)
 
-    def _set(self, host: Host, device: Device,
+    def _set(self, host: Machine, device: Device,
              item: Item) -> tuple[Result, ...]:
         address = device.address or ''
         if self._mode(host, address, item.name) == item.wanted:
@@ -178,14 +180,14 @@ class AmdGpu(common.BaseFamily):
         return common.failures(device, [item], common.said(TOOL, ran),
                                expected=str(item.wanted), seen=mode)
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """A reload of the driver, which holds all of AMD's GPUs."""
         if host.which(TOOL) is None or device.mode(
                 'memory-partition') is None:
             return Effect.NONE
         return Effect.DRIVER_RELOAD
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Reload the driver; the GPU has to be shown again after it."""
         progress('reloading amdgpu', None)
@@ -196,7 +198,7 @@ class AmdGpu(common.BaseFamily):
             return ()
         return common.reset_failed(device, common.said(TOOL, ran))
 
-    def _mode(self, host: Host, address: str, name: str) -> str | None:
+    def _mode(self, host: Machine, address: str, name: str) -> str | None:
         for mode in self._static(host, address).modes:
             if mode.name == name and mode.current is not None:
                 return str(mode.current)

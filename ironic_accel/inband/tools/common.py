@@ -23,7 +23,7 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import MAX_OUTPUT
 from ironic_accel.inband.machine.machine import NOT_STARTED
 from ironic_accel.inband.machine.machine import Ran
@@ -31,7 +31,7 @@ from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -78,34 +78,36 @@ class BaseFamily:
         """All: a family that tells less says so."""
         return FACTS
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """Nothing more than sysfs tells."""
-        return Seen()
+        return ToolReading()
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """No component."""
         return frozenset()
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """No mode."""
         return frozenset()
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """No reset."""
         return Effect.NONE
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Refuse each item."""
         return failures(device, items, f'{self.name} writes no firmware')
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Refuse each item."""
         return failures(device, items, f'{self.name} sets no modes')
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Refuse."""
         return reset_failed(device, f'{self.name} resets no devices')
@@ -151,7 +153,7 @@ def unread(tool: str, answer: str, *facts: str) -> Unread:
     return Unread(tool, answer, facts=facts)
 
 
-def left_out(host: Host, function: Function, *drivers: str) -> str | None:
+def left_out(host: Machine, function: Function, *drivers: str) -> str | None:
     """That a driver is loaded and does not hold a device of its own, nor
     does another one: it failed there, which is not "nobody was asked"."""
     if function.driver is not None:

@@ -31,7 +31,7 @@ from typing import runtime_checkable
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -144,7 +144,7 @@ class Told:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class ToolReading:
     """One look of a family.
 
     :ivar told: by the address of a function; a card of several functions
@@ -189,7 +189,9 @@ class Family(Protocol):
         unread where it does not answer at all."""
         ...
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """Ask the tool about functions that it claims: those of one card,
         or of all cards where it is asked ``together``.
 
@@ -199,21 +201,21 @@ class Family(Protocol):
         """
         ...
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """Names of the components that it can write here and now: the
         device can be written and the tool is there."""
         ...
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """Names of the modes that it can set here and now."""
         ...
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """The strongest of none, driver-reload and device-reset that it can
         do to the device here and now."""
         ...
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Write an image to one explicit device; blocks until it is over.
@@ -225,12 +227,12 @@ class Family(Protocol):
         """
         ...
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Set modes of one device; blocks until it is over."""
         ...
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Reset one device, or reload its driver; blocks until it is over.
 
@@ -244,7 +246,7 @@ class Besides(Protocol):
     """What a family has besides, whose image for one component holds others
     too, and whose tool cannot leave those out."""
 
-    def also_writes(self, host: Host, device: Device, part: str
+    def also_writes(self, host: Machine, device: Device, part: str
                     ) -> tuple[str, ...]:
         """Names of the components that a burn of one writes as well."""
         ...

@@ -33,14 +33,14 @@ import uuid
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -90,10 +90,12 @@ class Fwupd(common.BaseFamily):
         name = _NAMES.get(product.kind) if product else None
         return (f'firmware:{name}',) if name else ()
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """One call for all; without the tool there is nothing to say."""
         if host.which(TOOL) is None or not functions:
-            return Seen()
+            return ToolReading()
         unread: list[Unread] = []
         devices = self._devices(host, unread)
         told: dict[str, Told] = {
@@ -115,9 +117,9 @@ class Fwupd(common.BaseFamily):
                     if isinstance(flags, list) else None,
                     lowest=common.text_of(found.get('VersionLowest'))),)
                 if version else ())
-        return Seen(told)
+        return ToolReading(told)
 
-    def _devices(self, host: Host,
+    def _devices(self, host: Machine,
                  unread: list[Unread]) -> list[dict[str, Any]]:
         ran = host.run((TOOL, 'get-devices', '--json'), common.ASK)
         raw = common.table(common.json_in(ran.out))
@@ -131,7 +133,7 @@ class Fwupd(common.BaseFamily):
             or common.said(TOOL, ran)))
         return []
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """The firmware, where fwupd says that it can be updated."""
         if host.which(TOOL) is None:
             return frozenset()
@@ -139,7 +141,7 @@ class Fwupd(common.BaseFamily):
             c.name for c in device.components if c.updateable
             and c.name == _NAMES.get(device.kind) and _is_id(c.id))
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Install a cabinet on one device, if it has the wanted version."""
@@ -169,12 +171,12 @@ class Fwupd(common.BaseFamily):
             expected=str(item.wanted),
             seen=common.text_of(after.get('Version')))
 
-    def _by_id(self, host: Host,
+    def _by_id(self, host: Machine,
                device_id: str) -> Mapping[str, Any] | None:
         return next((d for d in self._devices(host, [])
                      if d.get('DeviceId') == device_id), None)
 
-    def _inside(self, host: Host, image: Ready,
+    def _inside(self, host: Machine, image: Ready,
                 device: Mapping[str, Any]) -> list[str]:
         """The versions that a cabinet has for a device."""
         ran = host.run((TOOL, 'get-details', image.path, '--json'),

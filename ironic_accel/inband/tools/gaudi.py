@@ -36,13 +36,13 @@ import re
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -82,7 +82,7 @@ _PASSING = {'in reset': 'Warning', 'in device creation': 'Warning',
             'in reset after device release': 'Warning'}
 
 
-def folders(host: Host) -> Iterator[tuple[str, str]]:
+def folders(host: Machine) -> Iterator[tuple[str, str]]:
     """PCI address and sysfs folder of each device that the driver holds."""
     for parent, below in _CLASSES:
         for name in host.names(parent):
@@ -107,7 +107,9 @@ class Gaudi(common.BaseFamily):
         """Who it is, health and versions."""
         return ('identity', 'health', 'firmware')
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """The driver's files; names and serial numbers of the tool."""
         held = dict(folders(host))
         told: dict[str, Told] = {}
@@ -125,16 +127,16 @@ class Gaudi(common.BaseFamily):
             told[function.address] = (
                 _spi(host, function.address) if folder is None
                 else _held(host, function.address, folder))
-        return Seen(told, tuple(warnings))
+        return ToolReading(told, tuple(warnings))
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """The SPI firmware of a card that no driver holds."""
         if (host.which(LOADER) is None or device.component(SPI) is None
                 or device.address in dict(folders(host))):
             return frozenset()
         return frozenset({SPI})
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Write to one card, and read back what its flash holds.
@@ -161,14 +163,14 @@ class Gaudi(common.BaseFamily):
             expected=str(items[0].wanted),
             seen=now[0] if now else after.unread[0].answer)
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """A reset of one card, where the driver holds it."""
         if host.which(TOOL) is None or device.address not in dict(
                 folders(host)):
             return Effect.NONE
         return Effect.DEVICE_RESET
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Reset one card; it has to be operational afterwards."""
         progress(f'resetting {device.address}', None)
@@ -182,7 +184,7 @@ class Gaudi(common.BaseFamily):
                                    expected='Operational', seen=status)
 
 
-def _held(host: Host, address: str, folder: str) -> Told:
+def _held(host: Machine, address: str, folder: str) -> Told:
     """A card that the driver holds."""
     unread: list[Unread] = []
     name, serial = _query(host, address, unread)
@@ -199,7 +201,7 @@ def _held(host: Host, address: str, folder: str) -> Told:
                 unread=tuple(unread))
 
 
-def _query(host: Host, address: str, unread: list[Unread]
+def _query(host: Machine, address: str, unread: list[Unread]
            ) -> tuple[str | None, str | None]:
     """Name and serial number of a card, by the tool."""
     if host.which(TOOL) is None:
@@ -214,7 +216,7 @@ def _query(host: Host, address: str, unread: list[Unread]
     return None, None
 
 
-def _spi(host: Host, address: str) -> Told:
+def _spi(host: Machine, address: str) -> Told:
     """A card without a driver: its SPI firmware."""
     if host.which(LOADER) is None:
         return Told()
@@ -226,7 +228,7 @@ def _spi(host: Host, address: str) -> Told:
     return Told(components=(Component(SPI, 'SPI', match[1]),))
 
 
-def _components(host: Host, folder: str) -> tuple[Component, ...]:
+def _components(host: Machine, folder: str) -> tuple[Component, ...]:
     found = []
     for name, files in _PARTS.items():
         text = next((t for t in (common.text_of(host.read(f'{folder}/{f}'))

@@ -35,13 +35,13 @@ from typing import Any
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -99,14 +99,16 @@ class IntelGpu(common.BaseFamily):
         """Who it is, health, versions and ECC."""
         return ('identity', 'health', 'firmware', 'mode:ecc')
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """One discovery, one configuration and the health of each GPU."""
         if host.which(TOOL) is None:
-            return Seen(warnings=(common.missing(TOOL),))
-        return Seen({f.address: self._told(host, f.address)
+            return ToolReading(warnings=(common.missing(TOOL),))
+        return ToolReading({f.address: self._told(host, f.address)
                      for f in functions})
 
-    def _told(self, host: Host, at: str) -> Told:
+    def _told(self, host: Machine, at: str) -> Told:
         unread: list[Unread] = []
         found = self._ask(host, at, 'discovery', unread, 'identity',
                           'health', 'firmware', 'mode:ecc')
@@ -120,7 +122,7 @@ class IntelGpu(common.BaseFamily):
             health=health, components=_components(found),
             modes=_modes(found, config), unread=tuple(unread))
 
-    def _health(self, host: Host, at: str,
+    def _health(self, host: Machine, at: str,
                 unread: list[Unread]) -> str | None:
         """Health of the memory: of that component alone, else, where its
         number is another's, of all of them."""
@@ -137,7 +139,7 @@ class IntelGpu(common.BaseFamily):
                 else f'health of memory: {word!r}', 'health'))
         return health
 
-    def _ask(self, host: Host, address: str, verb: str,
+    def _ask(self, host: Machine, address: str, verb: str,
              unread: list[Unread], *facts: str) -> Mapping[str, Any]:
         """What the tool says of one GPU; empty where it does not."""
         ran = host.run((TOOL, verb, '-d', address, '-j'), common.ASK)
@@ -149,20 +151,20 @@ class IntelGpu(common.BaseFamily):
             TOOL, error or common.said(TOOL, ran), *facts))
         return {}
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """Components with a version that can be read back."""
         if (host.which(TOOL) is None or device.address is None
                 or device.product in _PAIRED):
             return frozenset()
         return _WRITTEN & {c.name for c in device.components}
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """Memory ECC, where the GPU tells it."""
         if host.which(TOOL) is None or device.address is None:
             return frozenset()
         return frozenset({'ecc'} & {m.name for m in device.modes})
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Write to one GPU: without -d the tool writes to all of them.
@@ -176,7 +178,7 @@ class IntelGpu(common.BaseFamily):
             out += self._burn(host, device, item, image, force, progress)
         return tuple(out)
 
-    def _burn(self, host: Host, device: Device, item: Item, image: Ready,
+    def _burn(self, host: Machine, device: Device, item: Item, image: Ready,
               force: bool, progress: Progress) -> tuple[Result, ...]:
         if (item.name not in _WRITTEN or device.address is None
                 or device.product in _PAIRED):
@@ -198,7 +200,7 @@ class IntelGpu(common.BaseFamily):
             expected=str(item.wanted), seen=common.text_of(
                 found.get(_PARTS[item.name][1])))
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Set memory ECC, and read what waits for the reboot."""
         out: list[Result] = []

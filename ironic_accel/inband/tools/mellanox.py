@@ -29,13 +29,13 @@ import re
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import mellanox_config
 from ironic_accel.inband.tools.mellanox_config import Config
 from ironic_accel.inband.tools import mellanox_modes as modes
@@ -103,7 +103,9 @@ class Mellanox(common.BaseFamily):
             f'mode:{m}' for m in modes.NAMES
             if product is None or m in product.modes))
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """Firmware and PSID by mstflint, modes by mstconfig."""
         told: dict[str, Told] = {}
         for function in common.first_functions(functions):
@@ -121,10 +123,10 @@ class Mellanox(common.BaseFamily):
                 fit=Fit(psid=version.clean(query.get('PSID'))),
                 components=(part,) if part else (), modes=found,
                 unread=(*unread, *more))
-        return Seen(told, tuple(common.missing(tool) for tool in (
+        return ToolReading(told, tuple(common.missing(tool) for tool in (
             FLINT, CONFIG) if host.which(tool) is None))
 
-    def _query(self, host: Host, address: str,
+    def _query(self, host: Machine, address: str,
                unread: list[Unread]) -> Mapping[str, str]:
         """What the device says of its flash; empty where it does not."""
         if host.which(FLINT) is None:
@@ -139,7 +141,7 @@ class Mellanox(common.BaseFamily):
             'firmware:nic'))
         return {}
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """The firmware, where mstflint is there and has told the PSID."""
         if (host.which(FLINT) is None or device.address is None
                 or device.component('nic') is None
@@ -147,14 +149,14 @@ class Mellanox(common.BaseFamily):
             return frozenset()
         return frozenset({'nic'})
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """The modes that mstconfig has told."""
         if host.which(CONFIG) is None or device.address is None:
             return frozenset()
         return frozenset(m.name for m in device.modes
                          if m.name in modes.NAMES)
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """A PCI reset of a ConnectX. A BlueField cannot be reset so while
         its Arm side is up: left to the host's power cycle."""
         if (host.which(FWRESET) is None or device.address is None
@@ -162,7 +164,7 @@ class Mellanox(common.BaseFamily):
             return Effect.NONE
         return Effect.DEVICE_RESET
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Write the image, if its PSID is the device's, and read it back.
@@ -194,7 +196,7 @@ class Mellanox(common.BaseFamily):
         return self._check(host, device, items, ran_said=common.said(
             FLINT, ran), wanted=inside['FW Version'])
 
-    def _check(self, host: Host, device: Device, items: Sequence[Item], *,
+    def _check(self, host: Machine, device: Device, items: Sequence[Item], *,
                ran_said: str, wanted: str) -> tuple[Result, ...]:
         """Whether the flash now holds what was written."""
         unread: list[Unread] = []
@@ -205,7 +207,7 @@ class Mellanox(common.BaseFamily):
             device, items, ran_said, expected=wanted,
             seen=after.get('FW Version') or unread[0].answer)
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Set parameters for the next boot, and read them back.
 
@@ -238,7 +240,7 @@ class Mellanox(common.BaseFamily):
                               common.said(CONFIG, ran))
         return tuple(out)
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Reset the card; loaded is what it says of itself afterwards."""
         if device.address is None or device.kind != 'nic':

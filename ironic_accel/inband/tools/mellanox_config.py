@@ -28,7 +28,7 @@ import re
 import tempfile
 from typing import Any
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 
@@ -64,7 +64,7 @@ class Config:
         return common.table(self.parameters.get(name)).get('next_value')
 
 
-def query(host: Host, address: str) -> Config:
+def query(host: Machine, address: str) -> Config:
     """Ask for the whole configuration of a card.
 
     A query that could not read some parameters ends with an error, and the

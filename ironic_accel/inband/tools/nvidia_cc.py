@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.model.device import Device
@@ -47,19 +47,19 @@ _DEVICES = '/sys/bus/pci/devices'
 _BRIDGE = '0x0680'
 
 
-def driven(host: Host, address: str) -> bool:
+def driven(host: Machine, address: str) -> bool:
     """Whether NVIDIA's driver holds a GPU."""
     return host.link(f'{_DEVICES}/{address}/driver') == 'nvidia'
 
 
-def switches(host: Host) -> list[str]:
+def switches(host: Machine) -> list[str]:
     """The addresses of the NVSwitches."""
     return [a for a in host.names(_DEVICES)
             if host.read(f'{_DEVICES}/{a}/vendor') == '0x10de' and (
                 host.read(f'{_DEVICES}/{a}/class') or '').startswith(_BRIDGE)]
 
 
-def _run(host: Host, address: str, timeout: float, *words: str) -> Ran:
+def _run(host: Machine, address: str, timeout: float, *words: str) -> Ran:
     return host.run((TOOL, '--devices', address, *words), timeout)
 
 
@@ -68,7 +68,7 @@ def _said(pattern: re.Pattern[str], ran: Ran) -> str | None:
     return match[1] if ran.ok and match else None
 
 
-def read(host: Host, address: str, *, ppcie: bool
+def read(host: Machine, address: str, *, ppcie: bool
          ) -> tuple[tuple[Mode, ...], tuple[Unread, ...]]:
     """The modes of a GPU, and those that were asked in vain."""
     found = [_cc(host, address)]
@@ -78,12 +78,12 @@ def read(host: Host, address: str, *, ppcie: bool
             tuple(u for _, u in found if u is not None))
 
 
-def _cc(host: Host, address: str) -> tuple[Mode, Unread | None]:
+def _cc(host: Machine, address: str) -> tuple[Mode, Unread | None]:
     ran = _run(host, address, common.ASK, '--query-cc-mode')
     return _mode('cc', _said(_CC, ran), ran)
 
 
-def _ppcie(host: Host, address: str) -> tuple[Mode, Unread | None]:
+def _ppcie(host: Machine, address: str) -> tuple[Mode, Unread | None]:
     """The mode of a GPU or switch."""
     ran = _run(host, address, common.ASK, '--query-ppcie-mode')
     word = _said(_PPCIE, ran)
@@ -102,7 +102,7 @@ def _seen(mode: Mode, unread: Unread | None) -> str:
     return unread.answer if unread else str(mode.current)
 
 
-def set_mode(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
+def set_mode(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
     """Set the CC mode, with the reset that it takes, and read it back.
 
     What waits for a reset cannot be read from the GPU: hence in one.
@@ -129,7 +129,7 @@ def _unknown(device: Device, item: Item) -> tuple[Result, ...]:
         f'{item.wanted!r}')
 
 
-def set_ppcie(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
+def set_ppcie(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
     """Set the mode of a GPU and of every switch, with their resets.
 
     The mode is one for all GPUs and switches of a board (the catalogue says
@@ -165,7 +165,7 @@ def set_ppcie(host: Host, device: Device, item: Item) -> tuple[Result, ...]:
     return common.ok(device, [item])
 
 
-def reset(host: Host, device: Device) -> tuple[Result, ...]:
+def reset(host: Machine, device: Device) -> tuple[Result, ...]:
     """Reset a GPU through the kernel."""
     ran = _run(host, device.address or '', common.RESET, '--reset-with-os')
     if ran.ok:

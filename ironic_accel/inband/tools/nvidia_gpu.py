@@ -25,14 +25,14 @@ from collections.abc import Sequence
 import re
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import nvidia_cc
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.inband.tools.nvidia_nvml import MODES
@@ -84,7 +84,9 @@ class NvidiaGpu(common.BaseFamily):
         """Who it is, health, versions and modes."""
         return ('identity', 'health', 'firmware', 'modes')
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """NVML for GPUs with NVIDIA's driver, gpu-admin-tools for others."""
         told: dict[str, Told] = {}
         warnings: dict[Warned, None] = {}
@@ -104,9 +106,9 @@ class NvidiaGpu(common.BaseFamily):
                         ] = None
             else:
                 warnings[common.missing(NVML)] = None
-        return Seen(told, tuple(warnings))
+        return ToolReading(told, tuple(warnings))
 
-    def _undriven(self, host: Host, function: Function,
+    def _undriven(self, host: Machine, function: Function,
                   warnings: dict[Warned, None]) -> Told:
         """A GPU that NVIDIA's driver does not hold."""
         if function.driver is not None:
@@ -124,7 +126,7 @@ class NvidiaGpu(common.BaseFamily):
                                        ppcie=has_mode(function, 'ppcie'))
         return Told(modes=modes, unread=lost + unread)
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """MIG and ECC through NVML, CC and PPCIe where no driver holds the
         GPU."""
         if device.address is None:
@@ -135,7 +137,7 @@ class NvidiaGpu(common.BaseFamily):
             names = {'cc', 'ppcie'} if host.which(nvidia_cc.TOOL) else set()
         return frozenset(m.name for m in device.modes if m.name in names)
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Set modes one by one; each is read back. Nothing is set on a GPU
         of which one mode cannot be, because it is used."""
@@ -161,7 +163,7 @@ class NvidiaGpu(common.BaseFamily):
                     'be set by NVML')
         return tuple(out)
 
-    def _users(self, host: Host, device: Device) -> str | None:
+    def _users(self, host: Machine, device: Device) -> str | None:
         """Who uses a GPU now, as far as NVML tells."""
         if device.address is None or not host.has_nvml() or (
                 not nvidia_cc.driven(host, device.address)):
@@ -169,7 +171,7 @@ class NvidiaGpu(common.BaseFamily):
         return nvidia_nvml.users(host, nvidia_nvml.ask(
             host, device.address)[0])
 
-    def _set(self, host: Host, device: Device,
+    def _set(self, host: Machine, device: Device,
              item: Item) -> tuple[Result, ...]:
         """Set and read back. Where the set does not come back, the GPU says
         what came of it, if it says anything."""
@@ -198,7 +200,7 @@ class NvidiaGpu(common.BaseFamily):
             error_class=ErrorClass.PERMANENT, expected=str(item.wanted),
             seen=str(mode.pending or mode.current) if mode else None)
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """A GPU reset, by whichever of the two tools can do it."""
         tool = SMI if device.address and nvidia_cc.driven(
             host, device.address) else nvidia_cc.TOOL
@@ -206,7 +208,7 @@ class NvidiaGpu(common.BaseFamily):
             return Effect.NONE
         return Effect.DEVICE_RESET
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Reset one GPU; with NVIDIA's driver it has to answer after it."""
         if device.address is None:

@@ -30,7 +30,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import FACTS
@@ -95,14 +95,14 @@ def answers(ran: Ran) -> Answers:
     return found
 
 
-def ask(host: Host, address: str) -> tuple[Answers, str]:
+def ask(host: Machine, address: str) -> tuple[Answers, str]:
     """What NVML answers about a GPU, and what to say of a query to which
     there is no answer."""
     ran = host.nvml(common.ASK, 'ask', address)
     return answers(ran), common.said('NVML', ran)
 
 
-def users(host: Host, found: Answers) -> str | None:
+def users(host: Machine, found: Answers) -> str | None:
     """Who uses a GPU, in words; None where nobody is known to.
 
     What NVML itself is not told of (nvidia-persistenced, DCGM) is not among

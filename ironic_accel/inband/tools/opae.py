@@ -29,13 +29,13 @@ import struct
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -119,19 +119,21 @@ class Opae(common.BaseFamily):
         """Versions."""
         return ('firmware',)
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """One report per card."""
         if host.which(INFO) is None:
-            return Seen(warnings=(common.missing(INFO),))
+            return ToolReading(warnings=(common.missing(INFO),))
         told: dict[str, Told] = {}
         for function in common.first_functions(functions):
             unread: list[Unread] = []
             parts = self._ask(host, function.address, unread)
             told[function.address] = Told(components=parts,
                                           unread=tuple(unread))
-        return Seen(told)
+        return ToolReading(told)
 
-    def _ask(self, host: Host, address: str,
+    def _ask(self, host: Machine, address: str,
              unread: list[Unread]) -> tuple[Component, ...]:
         domain, bus, rest = address.split(':')
         slot, _, function = rest.partition('.')
@@ -149,14 +151,14 @@ class Opae(common.BaseFamily):
                    if name not in {p.name for p in parts}]
         return parts
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """FIM and board controller, with versions that can be read back."""
         if host.which(UPDATE) is None or device.address is None:
             return frozenset()
         return frozenset(_LOADS) & {c.name for c in device.components
                                     if c.running is not None}
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Write a signed file to one card. What it writes is seen once rsu
@@ -180,14 +182,14 @@ class Opae(common.BaseFamily):
             device, items, common.said(UPDATE, ran) if after
             else unread[0].answer, error_class=ErrorClass.NEEDS_OPERATOR)
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """A power cycle of the card alone."""
         if host.which(RSU) is None or device.address is None \
                 or device.component('fim') is None:
             return Effect.NONE
         return Effect.DEVICE_RESET
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Load what was written: the controller first, then the FPGA.
 

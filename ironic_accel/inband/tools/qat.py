@@ -23,12 +23,12 @@ from collections.abc import Sequence
 import re
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -48,7 +48,7 @@ def _file(address: str, name: str) -> str:
     return f'/sys/bus/pci/devices/{address}/qat/{name}'
 
 
-def services(host: Host, address: str) -> tuple[str, ...] | None:
+def services(host: Machine, address: str) -> tuple[str, ...] | None:
     """The configured services, in our order; None where none is told.
 
     Later kernels may know more of them than we do.
@@ -61,7 +61,7 @@ def services(host: Host, address: str) -> tuple[str, ...] | None:
         _ORDER.index(w) if w in _ORDER else len(_ORDER), w)))
 
 
-def _told(host: Host, function: Function) -> Told:
+def _told(host: Machine, function: Function) -> Told:
     """Services are what a device does while it is up. Of one that is down
     they are what it will do once it comes up: no more than set."""
     at = function.address
@@ -85,7 +85,7 @@ def _told(host: Host, function: Function) -> Told:
                               'mode:services'),))
 
 
-def _put_back(host: Host, at: str, before: str | None) -> str:
+def _put_back(host: Machine, at: str, before: str | None) -> str:
     """Services as they were, and the device up; else what is not, in words.
     """
     try:
@@ -114,18 +114,20 @@ class Qat(common.BaseFamily):
         """One mode."""
         return ('mode:services',)
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """The services, where the kernel's driver holds the device."""
-        return Seen({f.address: _told(host, f) for f in functions})
+        return ToolReading({f.address: _told(host, f) for f in functions})
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """Services, where the driver takes them."""
         if device.address is None or not host.exists(
                 _file(device.address, 'cfg_services')):
             return frozenset()
         return frozenset({'services'} & {m.name for m in device.modes})
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """Down, write, up again whatever happened, and read back."""
         out: list[Result] = []
@@ -141,7 +143,7 @@ class Qat(common.BaseFamily):
             out += self._set(host, device, item, text)
         return tuple(out)
 
-    def _set(self, host: Host, device: Device, item: Item,
+    def _set(self, host: Machine, device: Device, item: Item,
              text: str) -> tuple[Result, ...]:
         at = device.address or ''
         said = 'the driver took it and shows another'
@@ -163,14 +165,14 @@ class Qat(common.BaseFamily):
             device, [item], said, expected=text,
             seen=';'.join(after or ()) or None)
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """Down and up again: the driver resets the device."""
         if device.address is None or not host.exists(
                 _file(device.address, 'state')):
             return Effect.NONE
         return Effect.DEVICE_RESET
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Put the device down and up; one in use refuses."""
         at = device.address or ''

@@ -31,14 +31,14 @@ from typing import BinaryIO
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -73,7 +73,7 @@ _INFO = 50
 _MOST_INFO = 1 << 20
 
 
-def misc(host: Host, node: str) -> Mapping[str, str]:
+def misc(host: Machine, node: str) -> Mapping[str, str]:
     """What an rshim device says of itself, first lines of each key."""
     found: dict[str, str] = {}
     for match in _LINE.finditer(host.read(f'/dev/{node}/misc') or ''):
@@ -81,7 +81,7 @@ def misc(host: Host, node: str) -> Mapping[str, str]:
     return found
 
 
-def nodes(host: Host) -> dict[str, tuple[str, str | None]]:
+def nodes(host: Machine) -> dict[str, tuple[str, str | None]]:
     """By card, the rshim device (``rshim0``) and the chip's generation.
 
     One that goes over USB has no PCI address, and cannot be told to be a
@@ -161,7 +161,9 @@ class Rshim(common.BaseFamily):
         """Nothing: it shows only that there is a way to write."""
         return ()
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """That there is such a component; nothing is asked of the card."""
         found = nodes(host)
         told: dict[str, Told] = {}
@@ -173,20 +175,20 @@ class Rshim(common.BaseFamily):
         warnings: tuple[Warned, ...] = ()
         if told and host.which(TOOL) is None:
             warnings = (common.missing(TOOL),)
-        return Seen(told, warnings)
+        return ToolReading(told, warnings)
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         """The boot stream, where rshim and its tool are there."""
         if host.which(TOOL) is None or _node(host, device) is None:
             return frozenset()
         return frozenset({PART})
 
-    def also_writes(self, host: Host, device: Device, part: str
+    def also_writes(self, host: Machine, device: Device, part: str
                     ) -> tuple[str, ...]:
         """A stream brings the card's other firmware too; see ``Besides``."""
         return COLLATERAL if part == PART else ()
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         """Push the stream to one card; the card installs it by itself."""
@@ -212,7 +214,7 @@ class Rshim(common.BaseFamily):
         return _judged(device, items, ran)
 
 
-def _node(host: Host, device: Device) -> tuple[str, str | None] | None:
+def _node(host: Machine, device: Device) -> tuple[str, str | None] | None:
     if device.address is None:
         return None
     return nodes(host).get(device.address.rpartition('.')[0])

@@ -25,14 +25,14 @@ import re
 import time
 
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -50,13 +50,13 @@ BACK = 30.0
 _PAUSE = 0.2
 
 
-def _count(host: Host, address: str, name: str) -> int | None:
+def _count(host: Machine, address: str, name: str) -> int | None:
     text = host.read(f'{_DEVICES}/{address}/{name}')
     return int(text) if text is not None and _COUNT.fullmatch(
         text) else None
 
 
-def ports(host: Host, address: str) -> tuple[str, ...]:
+def ports(host: Machine, address: str) -> tuple[str, ...]:
     """The functions of a card that have virtual functions, and are not such
     themselves."""
     card = address.rpartition('.')[0]
@@ -66,7 +66,7 @@ def ports(host: Host, address: str) -> tuple[str, ...]:
         and _count(host, name, 'sriov_totalvfs'))
 
 
-def _change(host: Host, address: str, wanted: int) -> None:
+def _change(host: Machine, address: str, wanted: int) -> None:
     """Set the number of a port: only from zero and to zero it changes.
 
     :raises: AccelError where the kernel refuses.
@@ -81,7 +81,7 @@ def _change(host: Host, address: str, wanted: int) -> None:
         host.write(path, str(wanted))
 
 
-def _put_back(host: Host, before: Mapping[str, int | None]) -> str:
+def _put_back(host: Machine, before: Mapping[str, int | None]) -> str:
     """Give the ports back what they had; what could not be, in words."""
     left = []
     for at, number in before.items():
@@ -93,7 +93,7 @@ def _put_back(host: Host, before: Mapping[str, int | None]) -> str:
             if left else '; what was there before is there again')
 
 
-def power_file(host: Host, address: str) -> str | None:
+def power_file(host: Machine, address: str) -> str | None:
     """The file that switches a card's slot, None where there is none."""
     card = address.rpartition('.')[0]
     for name in host.names(_SLOTS):
@@ -103,7 +103,7 @@ def power_file(host: Host, address: str) -> str | None:
     return None
 
 
-def users(host: Host, address: str) -> list[str]:
+def users(host: Machine, address: str) -> list[str]:
     """What holds functions of a card: ``0000:17:00.1 (mlx5_core)``."""
     card = address.rpartition('.')[0]
     found = []
@@ -131,7 +131,9 @@ class Sriov(common.BaseFamily):
         """One mode."""
         return ('mode:vfs',)
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         """The number of virtual functions now, of every port of a card.
 
         Ports that have not the same number have no one value: a profile that
@@ -158,15 +160,15 @@ class Sriov(common.BaseFamily):
                     'sysfs', function.address, 'its ports have different '
                     'numbers of virtual functions: ' + ', '.join(
                         f'{n} of {at}' for at, n in found))]
-        return Seen(told, tuple(warnings))
+        return ToolReading(told, tuple(warnings))
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """The number of virtual functions."""
         if device.address is None or not ports(host, device.address):
             return frozenset()
         return frozenset({'vfs'})
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         """To zero first, then to the wanted number, and read back."""
         out: list[Result] = []
@@ -187,7 +189,7 @@ class Sriov(common.BaseFamily):
                 out += self._set(host, device, item, found, item.wanted)
         return tuple(out)
 
-    def _set(self, host: Host, device: Device, item: Item,
+    def _set(self, host: Machine, device: Device, item: Item,
              found: Sequence[str], wanted: int) -> tuple[Result, ...]:
         """All ports, or none: where one refuses, each gets back what it
         had."""
@@ -206,14 +208,14 @@ class Sriov(common.BaseFamily):
             device, [item], said, expected=str(wanted),
             seen=', '.join(f'{n} of {at}' for at, n in now.items()))
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         """Slot power, of a card that no driver holds."""
         if device.address is None or power_file(
                 host, device.address) is None or users(host, device.address):
             return Effect.NONE
         return Effect.DEVICE_RESET
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         """Switch the slot off and on, and wait for the card."""
         at = device.address or ''

@@ -33,24 +33,24 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.redfish.actions import update_scope
-from ironic_accel.redfish.actions.update_scope import Request
+from ironic_accel.redfish.actions.update_scope import UpdateRequest
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import responses
 from ironic_accel.redfish.client.responses import Answer
 from ironic_accel.redfish.client.writer import Writer
-from ironic_accel.redfish.inventory.inventory import Seen
+from ironic_accel.redfish.inventory.inventory import SystemReading
 from ironic_accel.redfish.inventory import update_methods
-from ironic_accel.redfish.inventory.update_methods import Choice
+from ironic_accel.redfish.inventory.update_methods import MethodChoice
 from ironic_accel.redfish.vendors.device_rows import Commit
 
 #: The OperationApplyTime of what is written at a reset of the host.
 AT_RESET = 'OnReset'
 
 
-def choose(seen: Seen, part: Component, settings: Settings
-           ) -> Choice | None:
+def choose(seen: SystemReading, part: Component, settings: BmcSettings
+           ) -> MethodChoice | None:
     """How a component is written, or None where it cannot be."""
     if seen.service is None or part.uri is None or all(
             e.uri != part.uri for e in seen.entries):
@@ -59,20 +59,24 @@ def choose(seen: Seen, part: Component, settings: Settings
                          seen.scope.quirks, settings, seen.simple)
 
 
-def barred(seen: Seen, part: Component) -> str:
+def barred(seen: SystemReading, part: Component) -> str:
     """Why no way to write a component is known, in words; may be empty."""
     if seen.service is None or part.uri is None:
         return ''
     return update_methods.barred(seen.service, part.uri, seen.scope.quirks)
 
 
-def lane(choice: Choice, part: Component) -> str:
+def lane(choice: MethodChoice, part: Component) -> str:
     """Components of one lane can go in one push."""
     return choice.lane(last(part.uri or ''))
 
 
-def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
-            settings: Settings) -> Request:
+def request(
+    seen: SystemReading,
+    parts: Sequence[Component],
+    asked: Push | None,
+    settings: BmcSettings,
+) -> UpdateRequest:
     """How some components of one lane are written by one push.
 
     :param asked: what the profile asks for in place of our own choice.
@@ -89,12 +93,12 @@ def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
     if asked is not None:
         choice = _escape(asked, seen, settings, choice, uris)
         instead = choice.instead or None
-        made = Request(choice, uris, (
+        made = UpdateRequest(choice, uris, (
             instead if asked.targets is None else asked.targets))
     elif choice is None:
         raise Rejected('the update service takes no push that is known')
     else:
-        made = Request(choice, uris, choice.instead or None)
+        made = UpdateRequest(choice, uris, choice.instead or None)
     most = made.choice.row.most
     if most is not None and made.choice.style.targets == 'named' and (
             len(made.named) > most):
@@ -104,8 +108,8 @@ def request(seen: Seen, parts: Sequence[Component], asked: Push | None,
     return made
 
 
-def burn(seen: Seen, devices: Mapping[str, Device], part: Component,
-         meant: Ref, pushes: Iterable[Push], settings: Settings, lane: str
+def burn(seen: SystemReading, devices: Mapping[str, Device], part: Component,
+         meant: Ref, pushes: Iterable[Push], settings: BmcSettings, lane: str
          ) -> Burn:
     """How a component can be written: by our own choice, and by the pushes
     that a profile asks for.
@@ -128,8 +132,15 @@ def burn(seen: Seen, devices: Mapping[str, Device], part: Component,
                 when(seen, own) == AT_RESET, frozenset(later))
 
 
-def push(seen: Seen, writer: Writer, settings: Settings, asked: Request,
-         image: Ready, spec: Image | None, force: bool) -> Answer:
+def push(
+    seen: SystemReading,
+    writer: Writer,
+    settings: BmcSettings,
+    asked: UpdateRequest,
+    image: Ready,
+    spec: Image | None,
+    force: bool,
+) -> Answer:
     """Hand an image to the update service, once.
 
     :param asked: the request, as ``request`` made it.
@@ -164,14 +175,14 @@ def push(seen: Seen, writer: Writer, settings: Settings, asked: Request,
         service, body, settings, image, spec, seen.simple))
 
 
-def when(seen: Seen, asked: Request) -> str | None:
+def when(seen: SystemReading, asked: UpdateRequest) -> str | None:
     """When a request asks to be applied."""
     if seen.service is None:
         return None
     return update_methods.apply_time(asked.choice, seen.service)
 
 
-def _fetched(service: Fields, body: dict[str, Any], settings: Settings,
+def _fetched(service: Fields, body: dict[str, Any], settings: BmcSettings,
              image: Ready, spec: Image | None, info: Fields | None
              ) -> dict[str, Any]:
     """The body of SimpleUpdate: the BMC fetches the image itself."""
@@ -188,8 +199,8 @@ def _fetched(service: Fields, body: dict[str, Any], settings: Settings,
     return body
 
 
-def _escape(asked: Push, seen: Seen, settings: Settings,
-            own: Choice | None, uris: Sequence[str]) -> Choice:
+def _escape(asked: Push, seen: SystemReading, settings: BmcSettings,
+            own: MethodChoice | None, uris: Sequence[str]) -> MethodChoice:
     """The push style that the profile asks for, whatever we would choose.
 
     What the service's tables say of that style holds all the same, and
@@ -206,7 +217,7 @@ def _escape(asked: Push, seen: Seen, settings: Settings,
         raise Rejected(f'{where}: the update service does not offer it')
     if own is not None and style.targets == 'named' and (
             asked.targets is None or {*asked.targets} & {*own.instead}):
-        return Choice(style, own.instead, own.row)
+        return MethodChoice(style, own.instead, own.row)
     row = next((r for u in uris if (r := update_methods.row_for(
         u, style, seen.service, seen.scope.quirks))), None)
     if row is None and own is not None:
@@ -216,10 +227,10 @@ def _escape(asked: Push, seen: Seen, settings: Settings,
             own.row, covers=r'.+', style=style.name, targets=(),
             reach=own.row.reach if style.targets == own.style.targets
             else None)
-    return Choice(style) if row is None else Choice(style, (), row)
+    return MethodChoice(style) if row is None else MethodChoice(style, (), row)
 
 
-def has_it(seen: Seen, error: Rejected) -> bool:
+def has_it(seen: SystemReading, error: Rejected) -> bool:
     """Whether a refusal says that the version is there already, in any of
     its messages."""
     told = (error.message_ids if isinstance(error, responses.TurnedDown)
@@ -228,7 +239,7 @@ def has_it(seen: Seen, error: Rejected) -> bool:
     return any(not names.isdisjoint(q.satisfied) for q in seen.scope.quirks)
 
 
-def commits(seen: Seen, devices: Mapping[str, Device]
+def commits(seen: SystemReading, devices: Mapping[str, Device]
             ) -> dict[Ref, str | None]:
     """The components whose running image can be committed, each with the
     version in its other slot.
@@ -239,7 +250,7 @@ def commits(seen: Seen, devices: Mapping[str, Device]
             for part in device.components if part.uri in slots}
 
 
-def _committable(seen: Seen) -> Iterator[tuple[Fields, Commit]]:
+def _committable(seen: SystemReading) -> Iterator[tuple[Fields, Commit]]:
     """The entries with two slots that want to be committed, by an action
     that the service has."""
     if seen.service is None:
@@ -254,7 +265,7 @@ def _committable(seen: Seen) -> Iterator[tuple[Fields, Commit]]:
                 yield entry, row
 
 
-def commit(seen: Seen, writer: Writer, uris: Container[str]
+def commit(seen: SystemReading, writer: Writer, uris: Container[str]
            ) -> tuple[str, ...]:
     """Commit images that run; what has the same version in both slots needs
     none.

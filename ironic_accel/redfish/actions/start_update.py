@@ -58,7 +58,7 @@ def poll(connector: session.Connector, writer: Writer,
 
 def _start(writer: Writer, told: Mapping[str, Any]) -> dict[str, Any]:
     """Start an upload; the ticket of the writing."""
-    answer = writer.send('POST', origin.Target(
+    answer = writer.send('POST', origin.ResolvedUri(
         str(told[START]), '#UpdateService.StartUpdate target'))
     parts = [tuple(p) for p in told.get('parts', ())]
     made = tasks.ticket(answer, parts)

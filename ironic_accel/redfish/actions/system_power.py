@@ -27,7 +27,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import NOT_THERE
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
@@ -68,8 +68,8 @@ class SystemPower:
     """
 
     def __init__(self, connector: session.Connector, system: str,
-                 settings: Settings | None = None) -> None:
-        settings = settings or Settings()
+                 settings: BmcSettings | None = None) -> None:
+        settings = settings or BmcSettings()
         self._source = connector
         self._settings = settings
         self._reader = Reader(connector, settings)

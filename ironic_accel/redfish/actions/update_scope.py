@@ -29,15 +29,15 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.inventory.inventory import Seen
-from ironic_accel.redfish.inventory.update_methods import Choice
+from ironic_accel.redfish.inventory.inventory import SystemReading
+from ironic_accel.redfish.inventory.update_methods import MethodChoice
 
 #: The device of what a push writes besides and no device of ours owns.
 OTHERS = '-'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Request:
+class UpdateRequest:
     """What a push asks for: its style, and what it names.
 
     One for the plan and for the write: what is said to be written besides
@@ -48,7 +48,7 @@ class Request:
         says; None names the entries themselves.
     """
 
-    choice: Choice
+    choice: MethodChoice
     uris: tuple[str, ...]
     targets: tuple[str, ...] | None = None
 
@@ -58,8 +58,9 @@ class Request:
         return self.uris if self.targets is None else self.targets
 
 
-def written(seen: Seen, devices: Mapping[str, Device], asked: Request
-            ) -> frozenset[Ref]:
+def written(
+    seen: SystemReading, devices: Mapping[str, Device], asked: UpdateRequest
+) -> frozenset[Ref]:
     """Everything that a request may write, as far as the image is for it.
 
     What it names, where the service is known to heed that; what is like it,
@@ -134,7 +135,11 @@ def _shape(entry_id: str) -> str:
     return re.sub(r'[0-9]+', '0', entry_id)
 
 
-def also(seen: Seen, devices: Mapping[str, Device], asked: Request,
-         meant: Ref) -> tuple[Ref, ...]:
+def also(
+    seen: SystemReading,
+    devices: Mapping[str, Device],
+    asked: UpdateRequest,
+    meant: Ref,
+) -> tuple[Ref, ...]:
     """What a request writes besides, as far as the image is for it."""
     return tuple(sorted(written(seen, devices, asked) - {meant}))

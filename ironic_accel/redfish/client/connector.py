@@ -29,12 +29,12 @@ from sushy import exceptions
 from urllib3 import exceptions as urllib3_errors
 
 from ironic_accel.bounded import web
-from ironic_accel.model import strict_json
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
+from ironic_accel.model import strict_json
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin as origins
 from ironic_accel.redfish.client import origin_adapter
-from ironic_accel.redfish.client.limits import Settings
 
 LOG = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _MOVED = frozenset({301, 302, 303, 307, 308})
 _SESSIONS = '/redfish/v1/SessionService/Sessions'
 
 
-class Refused(exceptions.HTTPError):  # type: ignore[misc]
+class RequestRefused(exceptions.HTTPError):  # type: ignore[misc]
     """An answer that is not taken; ``code`` says why.
 
     It has no status: a good one would be believed by who looks at nothing
@@ -71,10 +71,10 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
     :ivar settings: the bounds.
     """
 
-    settings = Settings()
+    settings = BmcSettings()
 
     @classmethod
-    def like(cls, connector: Any, settings: Settings | None) -> Pinned:
+    def like(cls, connector: Any, settings: BmcSettings | None) -> Pinned:
         """One that shares another connector's session."""
         made = cls.__new__(cls)
         made.__dict__.update(connector.__dict__)
@@ -122,7 +122,7 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
         if not auth._session_auth_previously_successful:
             return False
         response = self._exchange(
-            'POST', origins.Target(self._sessions_uri or _SESSIONS,
+            'POST', origins.ResolvedUri(self._sessions_uri or _SESSIONS,
                                    'Links.Sessions'),
             {'UserName': auth._username, 'Password': auth._password},
             {'X-Auth-Token': ''}, None)
@@ -154,17 +154,21 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
                 if response.status_code not in _MOVED:
                     return response
                 if method != 'GET':
-                    raise Refused(response.url, 'answered a write with a '
-                                  f'redirect ({response.status_code})')
+                    raise RequestRefused(
+                        response.url,
+                        'answered a write with a '
+                        f'redirect ({response.status_code})',
+                    )
                 where = _moved(response, pin)
-        raise Refused(response.url, 'is redirected too often')
+        raise RequestRefused(response.url, 'is redirected too often')
 
     @staticmethod
     def _where(method: str, path: str, pin: origins.Origin | None) -> str:
         if method in ('GET', 'HEAD', 'DELETE'):
             found = origins.to_read(path, pin, method)
             if found is None:
-                raise Refused(origins.shown(path), 'is no URI of a resource')
+                raise RequestRefused(
+                    origins.shown(path), 'is no URI of a resource')
             return found
         try:
             return origins.to_write(path, pin)
@@ -195,7 +199,7 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
             if not limit.spent:
                 raise exceptions.ConnectionError(
                     url=url, error=error) from error
-        raise Refused(url, 'answered more than '
+        raise RequestRefused(url, 'answered more than '
                       f'{self.settings.body_limit} bytes')
 
 
@@ -285,7 +289,10 @@ def _moved(response: requests.Response, pin: origins.Origin | None) -> str:
         found = origins.path(target)
         if found is not None and location:
             return found
-    raise Refused(response.url, f'answered {response.status_code} with a '
-                  f'redirect to {origins.shown(location)}, which is not '
-                  'followed: it is not of the address that the BMC is '
-                  'known by')
+    raise RequestRefused(
+        response.url,
+        f'answered {response.status_code} with a '
+        f'redirect to {origins.shown(location)}, which is not '
+        'followed: it is not of the address that the BMC is '
+        'known by',
+    )

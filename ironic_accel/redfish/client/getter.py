@@ -28,7 +28,7 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
 from ironic_accel.redfish.client import documents
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import session
 
 #: Failed connections in a row after which the BMC counts as gone.
@@ -79,7 +79,7 @@ class Getter:
     """
 
     def __init__(self, connector: session.Connector,
-                 settings: Settings) -> None:
+                 settings: BmcSettings) -> None:
         self._connector = session.reading(connector, settings)
         self._address = session.address(connector)
         self._settings = settings

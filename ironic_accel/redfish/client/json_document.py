@@ -244,7 +244,7 @@ class Fields:
             self._warn(self.uri, f'{self._name(path)}: {said}')
         return normal(uri)
 
-    def target(self, *path: str | int) -> origin.Target | None:
+    def target(self, *path: str | int) -> origin.ResolvedUri | None:
         """A URI that will be written to, as the service gives it.
 
         It keeps the host that it may name: the writer refuses a foreign one
@@ -253,7 +253,7 @@ class Fields:
         found = self.text(*path)
         return None if found is None else self._target(path, found)
 
-    def target_link(self, *path: str | int) -> origin.Target | None:
+    def target_link(self, *path: str | int) -> origin.ResolvedUri | None:
         """The URI of a linked resource that will be written to."""
         value = self._find(path)
         found = value.get('@odata.id') if isinstance(value, Mapping) else None
@@ -262,8 +262,8 @@ class Fields:
         return None
 
     def _target(self, path: tuple[str | int, ...], uri: str
-                ) -> origin.Target:
-        return origin.Target(uri, f'{self.uri}: {self._name(path)}')
+                ) -> origin.ResolvedUri:
+        return origin.ResolvedUri(uri, f'{self.uri}: {self._name(path)}')
 
     def links(self, *path: str | int) -> list[str]:
         """The paths of an array of links."""

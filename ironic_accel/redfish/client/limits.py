@@ -27,7 +27,7 @@ ImageUri = Callable[[Ready, Image | None], str | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
+class BmcSettings:
     """Bounds and choices; times in seconds, sizes in bytes.
 
     :ivar connect_timeout: to open a connection.

@@ -47,7 +47,7 @@ NO_PATH = 'has no path'
 Origin = tuple[str, str, int]
 
 
-class Target(str):
+class ResolvedUri(str):
     """A URI that something will be written to, with the property it is of.
 
     :ivar property: where the BMC gave it, for the refusal.
@@ -56,7 +56,7 @@ class Target(str):
     __slots__ = ('property',)
     property: str
 
-    def __new__(cls, uri: str, named: str) -> Target:
+    def __new__(cls, uri: str, named: str) -> ResolvedUri:
         """Make one: a text like any other, with a name."""
         self = super().__new__(cls, uri)
         self.property = named
@@ -172,7 +172,7 @@ def to_write(uri: str, origin: Origin | None) -> str:
     :raises: Rejected for what is no URI or names another origin; nothing
         has been sent.
     """
-    named = uri.property if isinstance(uri, Target) else 'write target'
+    named = uri.property if isinstance(uri, ResolvedUri) else 'write target'
     wrong = problem(uri)
     if wrong is None and is_foreign(uri, origin):
         wrong = 'names another scheme, host or port than the BMC is known by'

@@ -37,7 +37,7 @@ from ironic_accel.redfish.client.getter import ROOT
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.json_document import stem
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client import session
@@ -63,7 +63,7 @@ class Reader:
     """
 
     def __init__(self, connector: session.Connector,
-                 settings: Settings) -> None:
+                 settings: BmcSettings) -> None:
         self._getter = Getter(connector, settings)
         self._settings = settings
         self.address = session.address(connector)

@@ -26,7 +26,7 @@ from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client.connector import Pinned
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
 
 #: A ``sushy.connector.Connector``; sushy ships no types.
@@ -38,7 +38,7 @@ NOT_REDFISH = (AttributeError, KeyError, TypeError, ValueError)
 
 def connect(url: str, user: str | None = None, password: str | None = None,
             verify: bool | str = True,
-            settings: Settings | None = None) -> Connector:
+            settings: BmcSettings | None = None) -> Connector:
     """Open a way to a BMC.
 
     :param url: scheme and authority, ``https://192.0.2.1``.
@@ -49,7 +49,7 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     :raises: BadInput for what is no such URL; Unreachable where the BMC does
         not answer or refuses the credentials.
     """
-    settings = settings or Settings()
+    settings = settings or BmcSettings()
     where = parse.urlsplit(url)
     if '@' in where.netloc:
         raise BadInput('bmc: the URL carries credentials: expected a user '
@@ -102,7 +102,7 @@ def disconnect(connector: Connector) -> None:
         connector.close()
 
 
-def reading(connector: Connector, settings: Settings | None = None
+def reading(connector: Connector, settings: BmcSettings | None = None
             ) -> Connector:
     """A connector that shares the session, asks only once, of the BMC
     alone, and ends.

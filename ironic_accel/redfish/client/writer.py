@@ -38,7 +38,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model import strict_json
 from ironic_accel.redfish.client import connector as connector_module
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client import preconditions
 from ironic_accel.redfish.client import responses
@@ -56,7 +56,7 @@ class Writer:
     """
 
     def __init__(self, connector: session_module.Connector,
-                 settings: Settings) -> None:
+                 settings: BmcSettings) -> None:
         self._connector = connector
         self._settings = settings
 
@@ -112,8 +112,8 @@ class Writer:
             other = uri[:-1] if uri.endswith('/') else f'{uri}/'
             if not _same_path(error.location, other):
                 raise
-        where = (origin.Target(other, uri.property)
-                 if isinstance(uri, origin.Target) else other)
+        where = (origin.ResolvedUri(other, uri.property)
+                 if isinstance(uri, origin.ResolvedUri) else other)
         return self._once(method, where, data, headers, timeout, None)
 
     def _matched(self, uri: str, body: Mapping[str, Any], data: bytes,

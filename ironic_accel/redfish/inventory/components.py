@@ -26,7 +26,7 @@ from ironic_accel.model import version
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.inventory.device_builder import absent
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors.device_rows import FirmwareRule
 from ironic_accel.redfish.vendors import registry
@@ -54,7 +54,7 @@ class Entry:
         return out
 
 
-def add(found: Found, entry: Entry, kind: str, catalog: Catalog,
+def add(found: FoundDevice, entry: Entry, kind: str, catalog: Catalog,
          service: Fields | None) -> None:
     """Make an entry a component of its device."""
     shown, rule = entry.shown, entry.rule
@@ -86,7 +86,7 @@ def add(found: Found, entry: Entry, kind: str, catalog: Catalog,
     _more(found, entry)
 
 
-def _again(found: Found, known: Component, other: Component) -> None:
+def _again(found: FoundDevice, known: Component, other: Component) -> None:
     """Another entry about a component that one shows already.
 
     A BMC may have its own entry beside the one of the board's controller,
@@ -120,7 +120,7 @@ def _running(shown: Fields) -> tuple[str | None, Standing]:
     return running, Standing.UNTOLD
 
 
-def _by_words(found: Found, shown: Fields, kind: str) -> str | None:
+def _by_words(found: FoundDevice, shown: Fields, kind: str) -> str | None:
     """The component that an entry's own words tell, else the kind's own.
 
     What relates to a whole System is that System's BIOS and the like, not
@@ -136,7 +136,7 @@ def _by_words(found: Found, shown: Fields, kind: str) -> str | None:
     return DEFAULT.get(kind)
 
 
-def _next_name(found: Found, base: str) -> str:
+def _next_name(found: FoundDevice, base: str) -> str:
     """``fpga-1`` for the second FPGA of a board."""
     number = 1
     while found.component(f'{base}-{number}') is not None:
@@ -158,7 +158,7 @@ def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
     return False, None
 
 
-def _more(found: Found, entry: Entry) -> None:
+def _more(found: FoundDevice, entry: Entry) -> None:
     """What a vendor's entry tells of the device itself."""
     software = entry.shown.text('SoftwareId')
     if software and any(

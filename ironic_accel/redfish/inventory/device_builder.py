@@ -50,7 +50,7 @@ ADDITIONAL = {
 
 
 @dataclasses.dataclass(slots=True)
-class Found:
+class FoundDevice:
     """One device as far as it is known.
 
     :ivar uri: the resource that shows it.
@@ -120,16 +120,16 @@ class Found:
         return next((c for c in self.components if c.name == name), None)
 
 
-def listed(uri: str, hint: str, shown: Fields) -> Found:
+def listed(uri: str, hint: str, shown: Fields) -> FoundDevice:
     """A device of which only its place in a list is known.
 
     :param shown: no properties, with that path.
     """
-    found = Found(uri, hint, shown, own={uri}, unread={'presence'})
+    found = FoundDevice(uri, hint, shown, own={uri}, unread={'presence'})
     return found
 
 
-def common(found: Found, shown: Fields, needed: bool = True) -> None:
+def common(found: FoundDevice, shown: Fields, needed: bool = True) -> None:
     """Take what every resource of a device tells of it.
 
     :param needed: warn where model or serial number are missing.
@@ -148,7 +148,7 @@ def maker(text: str | None) -> str | None:
     return match[1] if match else text
 
 
-def status(found: Found, shown: Fields, state: bool = True) -> None:
+def status(found: FoundDevice, shown: Fields, state: bool = True) -> None:
     """Let one of a device's own resources count for health and state.
 
     The worst health holds, and a state in which it does not work. What its

@@ -23,26 +23,26 @@ from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory import pcie
-from ironic_accel.redfish.inventory import processor_kinds
-from ironic_accel.redfish.inventory import versions
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
 from ironic_accel.redfish.inventory.device_builder import common
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory.device_builder import listed
 from ironic_accel.redfish.inventory.device_builder import location
 from ironic_accel.redfish.inventory.device_builder import PROCESSOR_KINDS
 from ironic_accel.redfish.inventory.device_builder import status
+from ironic_accel.redfish.inventory import pcie
+from ironic_accel.redfish.inventory import processor_kinds
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.inventory.topology import is_dpu
+from ironic_accel.redfish.inventory import versions
 from ironic_accel.redfish.vendors import registry
 
 #: ChassisType of a Chassis that may be one card and nothing else.
 _CARDS = frozenset({'Card', 'Module', 'Component', 'Expansion'})
 
 
-def find(reader: Reader, scope: Scope, catalog: Catalog) -> list[Found]:
+def find(reader: Reader, scope: Scope, catalog: Catalog) -> list[FoundDevice]:
     """All devices of a node that resources of their own show.
 
     Those that are listed and were not read are among them.
@@ -61,13 +61,13 @@ def find(reader: Reader, scope: Scope, catalog: Catalog) -> list[Found]:
     return found
 
 
-def _once(found: list[Found]) -> list[Found]:
+def _once(found: list[FoundDevice]) -> list[FoundDevice]:
     """Each device once, where two Systems or two Chassis list it.
 
     Boards' serial numbers are shared by devices of one collection: only in
     another one the same serial, model and Id are the same device.
     """
-    out: list[Found] = []
+    out: list[FoundDevice] = []
     for one in found:
         same = [o for o in out if one.serial is not None
                 and o.serial == one.serial and o.hint == one.hint
@@ -88,9 +88,9 @@ def _folder(uri: str) -> str:
     return uri.rpartition('/')[0]
 
 
-def _boards(reader: Reader, scope: Scope) -> Iterator[Found]:
+def _boards(reader: Reader, scope: Scope) -> Iterator[FoundDevice]:
     for system in scope.baseboards:
-        board = Found(system.uri, 'baseboard', system)
+        board = FoundDevice(system.uri, 'baseboard', system)
         common(board, system)
         board.board = board.model
         board.location = board.location or last(system.uri)
@@ -106,7 +106,7 @@ def _boards(reader: Reader, scope: Scope) -> Iterator[Found]:
 
 
 def _processors(reader: Reader, scope: Scope, system: Fields,
-                catalog: Catalog) -> Iterator[Found]:
+                catalog: Catalog) -> Iterator[FoundDevice]:
     board = next((b for b in scope.baseboards if b.uri == system.uri), None)
     spoils = Spoils(Role.COLLECTION, PROCESSOR_KINDS)
     listed_at = reader.follow(system, 'Processors', spoils)
@@ -142,8 +142,8 @@ def _names_slots(scope: Scope) -> bool:
 
 
 def _processor(reader: Reader, shown: Fields, hint: str,
-               catalog: Catalog, levels: int = 1) -> Found:
-    found = Found(shown.uri, hint, shown)
+               catalog: Catalog, levels: int = 1) -> FoundDevice:
+    found = FoundDevice(shown.uri, hint, shown)
     common(found, shown)
     found.chassis = shown.link('Links', 'Chassis')
     found.tells(shown, shown.text('FirmwareVersion')
@@ -158,10 +158,10 @@ def _processor(reader: Reader, shown: Fields, hint: str,
     return found
 
 
-def _dpus(scope: Scope) -> Iterator[Found]:
+def _dpus(scope: Scope) -> Iterator[FoundDevice]:
     """Systems that are themselves a DPU, the node's own included."""
     for system in _dpu_systems(scope):
-        found = Found(system.uri, 'dpu', system)
+        found = FoundDevice(system.uri, 'dpu', system)
         common(found, system)
         chassis = system.links('Links', 'Chassis')
         found.chassis = chassis[0] if chassis else None
@@ -181,8 +181,8 @@ def _dpu_systems(scope: Scope) -> list[Fields]:
     return systems
 
 
-def _adapters(reader: Reader, scope: Scope, dpus: list[Found],
-              catalog: Catalog) -> Iterator[Found]:
+def _adapters(reader: Reader, scope: Scope, dpus: list[FoundDevice],
+              catalog: Catalog) -> Iterator[FoundDevice]:
     seen: set[str] = set()
     on = scope.system.doc.get('PowerState') != 'Off'
     for chassis in scope.chassis.values():
@@ -219,7 +219,7 @@ def _adapters(reader: Reader, scope: Scope, dpus: list[Found],
                 yield card
 
 
-def _is_of(chassis: Fields, dpu: Found) -> bool:
+def _is_of(chassis: Fields, dpu: FoundDevice) -> bool:
     """Whether a Chassis is one of a DPU's, by a link of either."""
     return (chassis.uri in dpu.shown.links('Links', 'Chassis')
             or dpu.uri in chassis.links('Links', 'ComputerSystems'))
@@ -237,7 +237,9 @@ def _is_nameless(adapter: Fields) -> bool:
             for c in adapter.parts('Controllers'))
 
 
-def _place(scope: Scope, chassis: Fields, card: Found, single: bool) -> None:
+def _place(
+    scope: Scope, chassis: Fields, card: FoundDevice, single: bool
+) -> None:
     """Where an adapter sits, by its Chassis or by its Id."""
     place = location(chassis)
     if card.location is None and place:
@@ -247,8 +249,8 @@ def _place(scope: Scope, chassis: Fields, card: Found, single: bool) -> None:
 
 
 def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
-             single: bool, catalog: Catalog) -> Found:
-    found = Found(shown.uri, 'nic', shown)
+             single: bool, catalog: Catalog) -> FoundDevice:
+    found = FoundDevice(shown.uri, 'nic', shown)
     common(found, shown)
     found.chassis = chassis.uri
     found.own.add(shown.uri)
@@ -266,8 +268,8 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
     return found
 
 
-def _offload(reader: Reader, adapter: Found, catalog: Catalog
-             ) -> Iterator[Found]:
+def _offload(reader: Reader, adapter: FoundDevice, catalog: Catalog
+             ) -> Iterator[FoundDevice]:
     """Processors that sit on a network adapter (NetworkAdapter v1.8)."""
     shown, lost = reader.listing(
         adapter.shown.link('Processors'),
@@ -289,7 +291,9 @@ def _offload(reader: Reader, adapter: Found, catalog: Catalog
             yield gone
 
 
-def _card(scope: Scope, found: Found, everything: list[Found]) -> None:
+def _card(
+    scope: Scope, found: FoundDevice, everything: list[FoundDevice]
+) -> None:
     """Let the Chassis that is this device, and nothing else, count for it.
 
     One that a host sits in, or that two devices are in, is not the device.

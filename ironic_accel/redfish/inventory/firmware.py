@@ -22,25 +22,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 import re
 
-from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
+from ironic_accel.model import version
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import components
-from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.components import Entry
 from ironic_accel.redfish.inventory.device_builder import ADDITIONAL
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
+from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.scope import Scope
-from ironic_accel.redfish.vendors import registry
 from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors.device_rows import FirmwareRule
+from ironic_accel.redfish.vendors import registry
 
 
-def kind_of(found: Found, catalog: Catalog) -> str:
+def kind_of(found: FoundDevice, catalog: Catalog) -> str:
     """The kind of a device: what the catalogue knows, else what it shows."""
     product = products.identify(catalog, found.hint, found.vendor,
                                 found.model, found.pci, found.part_number)
@@ -67,7 +67,7 @@ def entries(reader: Reader, scope: Scope, service: Fields | None
             & set(reader.failures))
 
 
-def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],
+def attach(scope: Scope, devices: list[FoundDevice], shown: Iterable[Fields],
            service: Fields | None, catalog: Catalog) -> None:
     """Give devices the components that entries show.
 
@@ -93,7 +93,7 @@ def attach(scope: Scope, devices: list[Found], shown: Iterable[Fields],
                              if found.component(name) is None}
 
 
-def spoil(reader: Reader, scope: Scope, devices: list[Found],
+def spoil(reader: Reader, scope: Scope, devices: list[FoundDevice],
           unread: Iterable[str], whole: bool, catalog: Catalog) -> None:
     """Say what entries leave open that are listed and were not read.
 
@@ -123,7 +123,7 @@ def spoil(reader: Reader, scope: Scope, devices: list[Found],
                                 optional=False))
 
 
-def _possible(found: Found, catalog: Catalog) -> tuple[str, ...]:
+def _possible(found: FoundDevice, catalog: Catalog) -> tuple[str, ...]:
     """Names of the components that entries may show of a device."""
     product = products.identify(catalog, found.hint, found.vendor,
                                 found.model, found.pci, found.part_number)
@@ -152,8 +152,8 @@ def _entry(shown: Fields, quirks: Iterable[Quirks]) -> Entry:
     return Entry(shown, None, None, None)
 
 
-def _owner(entry: Entry, scope: Scope, devices: list[Found]
-           ) -> Found | None:
+def _owner(entry: Entry, scope: Scope, devices: list[FoundDevice]
+           ) -> FoundDevice | None:
     """The device whose firmware an entry is, if it is one of ours."""
     related = entry.shown.links('RelatedItem')
     parts = [d for d in devices if d.hint != 'baseboard']
@@ -177,8 +177,8 @@ def _owner(entry: Entry, scope: Scope, devices: list[Found]
     return _by_rule(entry, rule, scope, parts)
 
 
-def _by_context(entry: Entry, scope: Scope, parts: list[Found]
-                ) -> Found | None:
+def _by_context(entry: Entry, scope: Scope, parts: list[FoundDevice]
+                ) -> FoundDevice | None:
     """The one device in the place that an entry names in its vendor's way."""
     for quirk in scope.quirks:
         if quirk.context:
@@ -189,12 +189,12 @@ def _by_context(entry: Entry, scope: Scope, parts: list[Found]
     return None
 
 
-def _only_one(chassis: str, parts: list[Found]) -> bool:
+def _only_one(chassis: str, parts: list[FoundDevice]) -> bool:
     return sum(d.chassis == chassis for d in parts) == 1
 
 
 def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
-             parts: list[Found]) -> Found | None:
+             parts: list[FoundDevice]) -> FoundDevice | None:
     at = entry.fill(rule.at)
     if rule.owner == 'system':
         return next((d for d in parts if d.uri == scope.system.uri), None)
@@ -211,7 +211,9 @@ def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
     return there[0] if len(there) == 1 else None
 
 
-def _guarded(rot: str, scope: Scope, adapters: list[Found]) -> Found | None:
+def _guarded(
+    rot: str, scope: Scope, adapters: list[FoundDevice]
+) -> FoundDevice | None:
     """The adapter whose card a root of trust guards.
 
     A card with several adapters has as many roots of trust: they are the
@@ -237,8 +239,8 @@ def _guarded(rot: str, scope: Scope, adapters: list[Found]) -> Found | None:
     return here[guards.index(rot)]
 
 
-def _bare_board(entry: Entry, scope: Scope, devices: list[Found]
-                ) -> Found | None:
+def _bare_board(entry: Entry, scope: Scope, devices: list[FoundDevice]
+                ) -> FoundDevice | None:
     """A baseboard that only its firmware shows."""
     rule = entry.rule
     if rule is None or rule.owner != 'baseboard':
@@ -250,7 +252,7 @@ def _bare_board(entry: Entry, scope: Scope, devices: list[Found]
         return None
     board = next((d for d in devices if d.hint == 'baseboard'), None)
     if board is None:
-        board = Found(entry.shown.uri, 'baseboard', entry.shown)
+        board = FoundDevice(entry.shown.uri, 'baseboard', entry.shown)
         told = re.fullmatch(rule.board or '',
                             entry.shown.text('SoftwareId') or '')
         if rule.board and told:

@@ -24,11 +24,12 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.redfish.actions import processor_enable
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import activity
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory import devices as devices_module
 from ironic_accel.redfish.inventory import firmware
 from ironic_accel.redfish.inventory import mac_addresses
@@ -37,6 +38,7 @@ from ironic_accel.redfish.inventory import modes
 from ironic_accel.redfish.inventory import oem_devices
 from ironic_accel.redfish.inventory import pcie
 from ironic_accel.redfish.inventory import products
+from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.inventory import slots
 from ironic_accel.redfish.inventory import staged_changes
 from ironic_accel.redfish.inventory import system_state
@@ -44,15 +46,13 @@ from ironic_accel.redfish.inventory import topology as scopes
 from ironic_accel.redfish.inventory import unread as unread_module
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.inventory import versions
-from ironic_accel.redfish.inventory.device_builder import Found
-from ironic_accel.redfish.inventory.scope import Scope
 
 #: Seconds of a look after which its first answers are no longer recent.
 _LONG = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class SystemReading:
     """What an observation learnt besides the inventory.
 
     :ivar service: the UpdateService.
@@ -68,7 +68,7 @@ class Seen:
 
 
 def look(reader: Reader, system: str | None, catalog: Catalog,
-         settings: Settings) -> Seen:
+         settings: BmcSettings) -> SystemReading:
     """Read the inventory of a system; its devices have their URIs as ids.
 
     :raises: Unreachable where the BMC does not answer; BadInput where the
@@ -132,10 +132,10 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     inventory = dataclasses.replace(
         inventory, complete=not lacking, lacking=lacking,
         requests=reader.requests, warnings=reader.warnings)
-    return Seen(scope, service, tuple(entries), inventory, simple)
+    return SystemReading(scope, service, tuple(entries), inventory, simple)
 
 
-def _doubt_bare(reader: Reader, bare: list[Found], unread: list[Unread],
+def _doubt_bare(reader: Reader, bare: list[FoundDevice], unread: list[Unread],
                 catalog: Catalog) -> None:
     """Leave open how devices are of which only the PCIeDevice was seen.
 
@@ -151,7 +151,7 @@ def _doubt_bare(reader: Reader, bare: list[Found], unread: list[Unread],
 
 
 def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,
-             inventory: Inventory, settings: Settings) -> tuple[str, ...]:
+             inventory: Inventory, settings: BmcSettings) -> tuple[str, ...]:
     """What keeps this look from being one of a settled tree."""
     host = inventory.host
     history = settings.history
@@ -175,7 +175,7 @@ def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,
     return lacking
 
 
-def _with_unread(devices: list[Device], found: list[Found],
+def _with_unread(devices: list[Device], found: list[FoundDevice],
                  unread: list[Unread]) -> list[Device]:
     """The devices with all that was asked for and not told of them."""
     return [dataclasses.replace(device, unread=tuple(sorted(
@@ -193,7 +193,7 @@ def _service(reader: Reader, scope: Scope) -> Fields | None:
     return reader.deep(uri, levels if levels > 1 else 0, spoils)
 
 
-def _device(reader: Reader, found: Found, catalog: Catalog) -> Device:
+def _device(reader: Reader, found: FoundDevice, catalog: Catalog) -> Device:
     """A device with what the catalogue knows of it; its id is its URI."""
     kind = firmware.kind_of(found, catalog)
     product = products.identify(catalog, found.hint, found.vendor,

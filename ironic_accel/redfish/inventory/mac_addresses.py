@@ -23,10 +23,10 @@ from ironic_accel.model.device import Device
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 
 
-def learn(reader: Reader, catalog: Catalog, found: Sequence[Found],
+def learn(reader: Reader, catalog: Catalog, found: Sequence[FoundDevice],
           devices: Sequence[Device]) -> list[Device]:
     """The devices, with the MAC addresses of those that are smart.
 

@@ -20,14 +20,14 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory.device_builder import status
 from ironic_accel.redfish.inventory.device_builder import worse
 from ironic_accel.redfish.vendors.device_rows import MemoryFlags
 from ironic_accel.redfish.vendors import registry
 
 
-def learn(reader: Reader, found: list[Found]) -> None:
+def learn(reader: Reader, found: list[FoundDevice]) -> None:
     """Let what the memory of GPUs says count for the GPU.
 
     Processor.Links.Memory names it (Processor v1.8). It is asked where a
@@ -52,8 +52,10 @@ def learn(reader: Reader, found: list[Found]) -> None:
                 _count(one, memory, rows[one.uri])
 
 
-def _count(found: Found, memory: Fields, rows: list[MemoryFlags]) -> None:
-    shown = Found(memory.uri, None, memory)
+def _count(
+    found: FoundDevice, memory: Fields, rows: list[MemoryFlags]
+) -> None:
+    shown = FoundDevice(memory.uri, None, memory)
     status(shown, memory)
     if 'health' in shown.unread:
         found.unread.add('health')

@@ -32,7 +32,7 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.vendors.mode_rows import BiosMode
 from ironic_accel.redfish.vendors.mode_rows import FlagPairMode
 from ironic_accel.redfish.vendors.mode_rows import LinkedMode
@@ -82,7 +82,7 @@ def settings_target(shown: Fields) -> str | None:
     return shown.target_link('@Redfish.Settings', 'SettingsObject')
 
 
-def read(reader: Reader, found: Found, kind: str, catalog: Catalog,
+def read(reader: Reader, found: FoundDevice, kind: str, catalog: Catalog,
          product: str | None, vendor: str | None) -> tuple[Mode, ...]:
     """The modes that a device has, with their pending values."""
     rows = [r for r in _rows() if kind in r.kinds]
@@ -111,7 +111,7 @@ def read(reader: Reader, found: Found, kind: str, catalog: Catalog,
                  for m in out.values())
 
 
-def _mode(found: Found, row: ModeRow, shown: Fields, path: Path,
+def _mode(found: FoundDevice, row: ModeRow, shown: Fields, path: Path,
           soon: Value | None) -> Mode:
     """One mode as a resource shows it."""
     now = _value(shown, row)
@@ -119,8 +119,13 @@ def _mode(found: Found, row: ModeRow, shown: Fields, path: Path,
                 standing=_standing(found, row.name, now, shown, path))
 
 
-def _standing(found: Found, name: str, value: Value | None, shown: Fields,
-              path: Path) -> Standing:
+def _standing(
+    found: FoundDevice,
+    name: str,
+    value: Value | None,
+    shown: Fields,
+    path: Path,
+) -> Standing:
     """Why a mode has no value: null is untold, garbage is unread."""
     if value is None and shown.has(*path):
         found.unread.add(f'mode:{name}')
@@ -165,7 +170,9 @@ def _word_path(row: LinkedMode | BiosMode) -> tuple[str, ...]:
             else ('Attributes', row.attribute))
 
 
-def _linked(reader: Reader, found: Found, row: LinkedMode) -> Mode | None:
+def _linked(
+    reader: Reader, found: FoundDevice, row: LinkedMode
+) -> Mode | None:
     """A mode on a resource that the device links to."""
     shown = reader.read(found.shown.link(*row.link),
                         spoils=part(found.uri, f'mode:{row.name}'))
@@ -177,7 +184,7 @@ def _linked(reader: Reader, found: Found, row: LinkedMode) -> Mode | None:
     return mode
 
 
-def _bios(reader: Reader, found: Found, row: BiosMode) -> Mode | None:
+def _bios(reader: Reader, found: FoundDevice, row: BiosMode) -> Mode | None:
     """A mode that is a BIOS attribute of the System that the device is."""
     fact = part(found.uri, f'mode:{row.name}')
     bios = reader.read(found.shown.link('Bios'), spoils=fact)
@@ -252,7 +259,7 @@ def shown_now(reader: Reader, uri: str, name: str) -> Shown | None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Write:
+class ModeWrite:
     """One request that sets a mode."""
 
     method: str
@@ -260,7 +267,7 @@ class Write:
     body: Mapping[str, Any]
 
 
-def writes(shown: Fields, name: str, value: Value) -> list[Write] | str:
+def writes(shown: Fields, name: str, value: Value) -> list[ModeWrite] | str:
     """The requests that set a mode, or why there are none.
 
     :param shown: the resource of ``Mode.uri``, just read.
@@ -278,7 +285,8 @@ def writes(shown: Fields, name: str, value: Value) -> list[Write] | str:
         plain = {w: f for f, w in _WORDS.items()}.get(str(value))
     if plain is None or (row.number and type(plain) is not int):
         return f'{name}: {value!r} is no value of it'
-    return [Write('PATCH', uri or shown.uri, _nest(shown, row.path, plain))]
+    return [
+        ModeWrite('PATCH', uri or shown.uri, _nest(shown, row.path, plain))]
 
 
 def _nest(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
@@ -300,7 +308,7 @@ def _nest(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
 
 
 def _write_flags(shown: Fields, row: FlagPairMode, value: Value
-                 ) -> list[Write] | str:
+                 ) -> list[ModeWrite] | str:
     """The two switches, each by a request of its own."""
     uri = settings_target(shown)
     if uri is None:
@@ -313,19 +321,19 @@ def _write_flags(shown: Fields, row: FlagPairMode, value: Value
     out = []
     for path, flag in ((row.form, wanted[1]), (row.path, wanted[0])):
         if flag is not None and shown.flag(*path) != flag:
-            out.append(Write('PATCH', uri, _nest(shown, path, flag)))
+            out.append(ModeWrite('PATCH', uri, _nest(shown, path, flag)))
     return out
 
 
 def _write_word(shown: Fields, row: LinkedMode | BiosMode, value: Value
-                ) -> list[Write] | str:
+                ) -> list[ModeWrite] | str:
     word = {w: k for k, w in row.words.items()}.get(str(value))
     if word is None:
         return (f'{row.name}: {value!r}: expected '
                 f'{" or ".join(row.words.values())}')
     if isinstance(row, BiosMode):
-        return [Write('PATCH', settings_target(shown) or shown.uri,
+        return [ModeWrite('PATCH', settings_target(shown) or shown.uri,
                       {'Attributes': {row.attribute: word}})]
     action = shown.part('Actions', row.action).target('target')
-    return [Write('POST', action or f'{shown.uri}/Actions/'
+    return [ModeWrite('POST', action or f'{shown.uri}/Actions/'
                   f'{row.action.removeprefix("#")}', {row.property: word})]

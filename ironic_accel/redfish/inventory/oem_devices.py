@@ -22,12 +22,12 @@ from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory import pcie
-from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 from ironic_accel.redfish.inventory.device_builder import common
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
+from ironic_accel.redfish.inventory import pcie
+from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors.device_rows import OemDevices
 
@@ -35,13 +35,13 @@ from ironic_accel.redfish.vendors.device_rows import OemDevices
 _CLASSES = {(0x12, None): 'ai', (0x10, None): 'crypto', (0x03, 0x02): 'gpu'}
 
 
-def find(reader: Reader, scope: Scope, known: list[Found],
-         catalog: Catalog) -> list[Found]:
+def find(reader: Reader, scope: Scope, known: list[FoundDevice],
+         catalog: Catalog) -> list[FoundDevice]:
     """The cards that a vendor's own collections show beside the others.
 
     A card that is known already is only learned from.
     """
-    new: list[Found] = []
+    new: list[FoundDevice] = []
     for row in (q.devices for q in scope.quirks if q.devices is not None):
         for chassis in scope.chassis.values():
             for card in _cards(reader, row, chassis, catalog):
@@ -51,7 +51,7 @@ def find(reader: Reader, scope: Scope, known: list[Found],
 
 
 def _cards(reader: Reader, row: OemDevices, chassis: Fields,
-           catalog: Catalog) -> Iterator[Found]:
+           catalog: Catalog) -> Iterator[FoundDevice]:
     shown, lost = reader.listing(chassis.link(*row.collection), Spoils(
         Role.COLLECTION, CARD_KINDS))
     for uri in lost:
@@ -73,8 +73,8 @@ def _cards(reader: Reader, row: OemDevices, chassis: Fields,
             yield card
 
 
-def _card(reader: Reader, row: OemDevices, shown: Fields) -> Found:
-    card = Found(shown.uri, None, shown)
+def _card(reader: Reader, row: OemDevices, shown: Fields) -> FoundDevice:
+    card = FoundDevice(shown.uri, None, shown)
     common(card, shown, needed=False)
     card.model = card.model or shown.text('Name')
     card.part_number = (shown.text(row.part_number)
@@ -87,8 +87,13 @@ def _card(reader: Reader, row: OemDevices, shown: Fields) -> Found:
     return card
 
 
-def _function(reader: Reader, row: OemDevices, shown: Fields, card: Found,
-              catalog: Catalog) -> Fields | None:
+def _function(
+    reader: Reader,
+    row: OemDevices,
+    shown: Fields,
+    card: FoundDevice,
+    catalog: Catalog,
+) -> Fields | None:
     """The first PCI function of a card; ids and address are numbers in it."""
     for uri in shown.links(row.functions)[:1]:
         function = reader.read(uri, steady=True,

@@ -28,14 +28,14 @@ from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 from ironic_accel.redfish.inventory.device_builder import common
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory.device_builder import location
 from ironic_accel.redfish.inventory.device_builder import status
+from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import pci_makers
 from ironic_accel.redfish.vendors import registry
@@ -124,7 +124,7 @@ def link(interface: Fields) -> Link | None:
     return Link(width or None, _SPEEDS[kind] if kind else None)
 
 
-def learn(reader: Reader, found: Found, devices: list[str],
+def learn(reader: Reader, found: FoundDevice, devices: list[str],
           functions: list[str], catalog: Catalog, levels: int = 1) -> None:
     """Learn a device's ids, address, link and more from what it links to.
 
@@ -155,7 +155,7 @@ def learn(reader: Reader, found: Found, devices: list[str],
     _learn_functions(reader, found, functions, catalog)
 
 
-def _learn_functions(reader: Reader, found: Found, functions: list[str],
+def _learn_functions(reader: Reader, found: FoundDevice, functions: list[str],
                      catalog: Catalog) -> Fields | None:
     """Learn ids, address and health of a card from its functions.
 
@@ -195,8 +195,8 @@ def _functions(reader: Reader, about: str, device: Fields) -> list[str]:
     return [f.uri for f in shown]
 
 
-def scan(reader: Reader, scope: Scope, known: list[Found],
-         catalog: Catalog, settled: bool) -> list[Found]:
+def scan(reader: Reader, scope: Scope, known: list[FoundDevice],
+         catalog: Catalog, settled: bool) -> list[FoundDevice]:
     """Accelerators that nothing but a PCIeDevice shows.
 
     A card that is known already is only learned from. What the catalogue
@@ -211,7 +211,7 @@ def scan(reader: Reader, scope: Scope, known: list[Found],
     if not all(q.scan_pcie for q in scope.quirks):
         return []
     claimed = {u for f in known for u in f.claimed}
-    new: list[Found] = []
+    new: list[FoundDevice] = []
     for device in _listed(reader, scope, claimed):
         if absent(device):
             continue
@@ -274,9 +274,9 @@ def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
 
 
 def _found(reader: Reader, device: Fields, catalog: Catalog
-           ) -> tuple[Found, str | None]:
+           ) -> tuple[FoundDevice, str | None]:
     """A card, and its kind as far as its class tells."""
-    shown = Found(device.uri, None, device)
+    shown = FoundDevice(device.uri, None, device)
     common(shown, device, needed=False)
     shown.model = shown.model or device.text('Name')
     shown.vendor = shown.vendor or _oem_maker(device)
@@ -296,7 +296,9 @@ def _oem_maker(device: Fields) -> str | None:
                  if (m := device.text(*at)) is not None), None)
 
 
-def _kind(function: Fields, shown: Found, catalog: Catalog) -> str | None:
+def _kind(
+    function: Fields, shown: FoundDevice, catalog: Catalog
+) -> str | None:
     """The kind of a card by its class; None for what is none of ours."""
     code = str(function.doc.get('ClassCode') or '').lower()
     bare = code.removeprefix('0x')
@@ -314,7 +316,7 @@ def _kind(function: Fields, shown: Found, catalog: Catalog) -> str | None:
     return _CLASSES.get(word) if isinstance(word, str) else None
 
 
-def same(shown: Found, known: list[Found]) -> bool:
+def same(shown: FoundDevice, known: list[FoundDevice]) -> bool:
     """Whether a PCIeDevice is a card that is known; learn from it then."""
     for other in known:
         if other.pci is None or shown.pci is None or (

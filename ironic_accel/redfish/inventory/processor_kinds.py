@@ -23,7 +23,7 @@ from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.read_failures import Role
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory.device_builder import listed
 from ironic_accel.redfish.inventory.device_builder import PROCESSOR_KINDS
 from ironic_accel.redfish.inventory import products
@@ -96,7 +96,7 @@ def _guess(uri: str, others: list[Fields]) -> str | None:
 
 
 def unread(reader: Reader, uri: str, others: list[Fields], on_board: bool
-          ) -> Found | None:
+          ) -> FoundDevice | None:
     """A Processor that is listed and was not read."""
     hint = _guess(uri, others)
     if hint is None or (on_board and hint == 'fpga'):

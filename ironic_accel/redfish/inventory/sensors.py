@@ -26,7 +26,7 @@ import dataclasses
 
 from ironic_accel.model.device import Device
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 
@@ -59,7 +59,7 @@ class Reading:
 
 
 def read(connector: session.Connector, devices: Iterable[Device],
-         settings: Settings) -> list[Reading]:
+         settings: BmcSettings) -> list[Reading]:
     """Read the sensors of devices whose place in the tree is known.
 
     One request a device where ``$expand`` is offered, up to four otherwise.

@@ -24,12 +24,12 @@ from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import NOT_THERE
 from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.reader import Reader
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory.device_builder import location
 from ironic_accel.redfish.inventory.scope import Scope
 
 
-def learn(reader: Reader, scope: Scope, found: Iterable[Found]) -> None:
+def learn(reader: Reader, scope: Scope, found: Iterable[FoundDevice]) -> None:
     """Give cards without a place the slot that they are in.
 
     Where that is not read, it is open where they sit.
@@ -48,7 +48,7 @@ def learn(reader: Reader, scope: Scope, found: Iterable[Found]) -> None:
                 one.location = one.location or _slot(reader, listed, one)
 
 
-def _slot(reader: Reader, listed: str, card: Found) -> str | None:
+def _slot(reader: Reader, listed: str, card: FoundDevice) -> str | None:
     """The one slot that a card is in."""
     shown = reader.read(listed, spoils=part(card.uri, 'identity'))
     if shown is None:

@@ -20,7 +20,7 @@ from typing import Literal
 
 from ironic_accel.model.device import Busy
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
 
@@ -87,7 +87,7 @@ def moment(text: str | None) -> datetime.datetime | None:
 
 
 def lacking(scope: Scope, host: Power, age: float | None, same: float,
-            mode: str | None, settings: Settings) -> tuple[str, ...]:
+            mode: str | None, settings: BmcSettings) -> tuple[str, ...]:
     """What keeps a tree from being a settled one, in words; empty if none.
 
     That the host has been up for long completes nothing: it only no longer

@@ -24,7 +24,7 @@ from collections.abc import Collection
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.redfish.client.getter import Failure
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import read_failures as spoiling
 from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client.read_failures import Role
@@ -35,7 +35,7 @@ from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 
 
 def settle(reader: Reader, devices: Collection[str], counts: bool,
-           settings: Settings) -> list[Unread]:
+           settings: BmcSettings) -> list[Unread]:
     """What stays unread of a look, and warnings for what does not.
 
     :param devices: paths of the devices of the inventory; what is about a
@@ -84,7 +84,7 @@ def _accepts(reader: Reader, uri: str, spoils: Spoils, failure: Failure
 
 
 def _absent(reader: Reader, uri: str, spoils: Spoils, failure: Failure,
-            counts: bool, settings: Settings) -> bool:
+            counts: bool, settings: BmcSettings) -> bool:
     history = settings.history
     if not spoils.optional or failure.status not in spoiling.NOT_THERE:
         history.broke(reader.address, uri)

@@ -30,7 +30,7 @@ from ironic_accel.model.profile import Image
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors.push_rows import NO_PUSH
 from ironic_accel.redfish.vendors.push_rows import PushChoice
@@ -62,7 +62,7 @@ _NO_ROW = PushChoice(r'.+', NO_PUSH)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Choice:
+class MethodChoice:
     """The style for a component, and what its service wants of it.
 
     :ivar instead: paths to name as targets instead of the component.
@@ -114,7 +114,7 @@ def refused(quirks: Iterable[Quirks]) -> str:
     return next((q.no_updates for q in quirks if q.no_updates), '')
 
 
-def offers(service: Fields, style: Style, settings: Settings) -> bool:
+def offers(service: Fields, style: Style, settings: BmcSettings) -> bool:
     """Whether an update service takes a style."""
     if service.flag('ServiceEnabled') is False:
         return False
@@ -133,8 +133,8 @@ def offers(service: Fields, style: Style, settings: Settings) -> bool:
 
 
 def choose(service: Fields, entry: str, entries: Iterable[Fields],
-           quirks: Sequence[Quirks], settings: Settings,
-           info: Fields | None = None) -> Choice | None:
+           quirks: Sequence[Quirks], settings: BmcSettings,
+           info: Fields | None = None) -> MethodChoice | None:
     """How an entry of the FirmwareInventory is written, or None.
 
     The first row that covers it and whose style is offered counts.
@@ -156,7 +156,7 @@ def choose(service: Fields, entry: str, entries: Iterable[Fields],
         instead = tuple(there[t] for t in row.targets if t in there)
         if offers(service, style, settings) and _may_be_named(
                 style, instead or (entry,), info):
-            return Choice(style, instead, row)
+            return MethodChoice(style, instead, row)
     return None
 
 
@@ -227,7 +227,7 @@ def _allowed(info: Fields | None, parameter: str) -> list[str]:
     return []
 
 
-def parameters(choice: Choice, targets: Sequence[str], force: bool,
+def parameters(choice: MethodChoice, targets: Sequence[str], force: bool,
                service: Fields) -> dict[str, Any]:
     """The UpdateParameters of a push, or the body of SimpleUpdate."""
     style, row = choice.style, choice.row
@@ -245,7 +245,7 @@ def parameters(choice: Choice, targets: Sequence[str], force: bool,
     return out
 
 
-def apply_time(choice: Choice, service: Fields) -> str | None:
+def apply_time(choice: MethodChoice, service: Fields) -> str | None:
     """When a push asks to be applied; None leaves it to the service.
 
     What its row wants counts, unless the service lists others and not that.
@@ -292,7 +292,7 @@ def transfer_protocol(service: Fields, uri: str,
     return scheme if scheme in allowed else None
 
 
-def covers(choice: Choice, entry_id: str) -> bool:
+def covers(choice: MethodChoice, entry_id: str) -> bool:
     """Whether a push of this choice may write an entry."""
     return re.fullmatch(choice.covers, entry_id) is not None
 

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import dataclasses
 
-from ironic_accel.model import version
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Component
+from ironic_accel.model import version
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.components import DEFAULT
 from ironic_accel.redfish.inventory.device_builder import ADDITIONAL
-from ironic_accel.redfish.inventory.device_builder import Found
+from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory.firmware import kind_of
 from ironic_accel.redfish.inventory.scope import Scope
 
@@ -39,7 +39,7 @@ def additional(shown: Fields) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def learn(reader: Reader, scope: Scope, found: Found, catalog: Catalog
+def learn(reader: Reader, scope: Scope, found: FoundDevice, catalog: Catalog
           ) -> None:
     """Versions that the device itself tells, where no entry does.
 
@@ -55,7 +55,7 @@ def learn(reader: Reader, scope: Scope, found: Found, catalog: Catalog
                 uri=found.uri))
 
 
-def _own_version(reader: Reader, scope: Scope, found: Found,
+def _own_version(reader: Reader, scope: Scope, found: FoundDevice,
                  name: str | None) -> None:
     if name is None:
         return
@@ -102,7 +102,7 @@ def _witnessed(part: Component, told: list[tuple[str, str]], exact: bool
         dict.fromkeys(f'{uri}: {v}' for uri, v in told)))
 
 
-def _oem_versions(reader: Reader, scope: Scope, found: Found, name: str
+def _oem_versions(reader: Reader, scope: Scope, found: FoundDevice, name: str
                   ) -> list[tuple[str, str]]:
     for quirk in scope.quirks:
         for row in quirk.oem_firmware:

@@ -24,7 +24,7 @@ from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge.timeouts import Pace
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.alveo import Alveo
 from ironic_accel.inband.tools.mellanox import Mellanox
 from ironic_accel.inband.tools.nvidia_gpu import NvidiaGpu
@@ -75,7 +75,7 @@ limits: {{reset: power-cycle}}
 """
 
 
-class Machine:
+class SimulatedMachine:
     """A box, the backend on its inside, and a caller of the loop."""
 
     def __init__(self, box: Box, inside: Inside, folder: Path) -> None:
@@ -87,7 +87,7 @@ class Machine:
 
     def backend(self) -> LocalBackend:
         """What runs on the host now: another after each boot."""
-        host = Host(str(self.inside.root), str(self.inside.path),
+        host = Machine(str(self.inside.root), str(self.inside.path),
                     nvml.__name__)
         return LocalBackend(host, [Alveo(), Mellanox(), NvidiaGpu(),
                                    Sriov()], folder=str(self.folder / 'jobs'))
@@ -116,20 +116,24 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SimulatedMachine:
     box = load_box('pcie-a100', clock=FakeClock())
     inside = Inside(box, '1', tmp_path)
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(inside.state.path))
-    return Machine(box, inside, tmp_path)
+    return SimulatedMachine(box, inside, tmp_path)
 
 
-def _profile(machine: Machine, psid: str = 'MT_0000000834') -> str:
+def _profile(machine: SimulatedMachine, psid: str = 'MT_0000000834') -> str:
     nic = images.mlnx_image(machine.folder / 'nic-fw', '28.43.1014', psid)
     shell = images.xsabin_image(machine.folder / 'shell', SHELL)
     return PROFILE.format(nic=nic, shell=shell, platform=SHELL)
 
 
-def test_a_profile_over_three_families_converges(machine: Machine) -> None:
+def test_a_profile_over_three_families_converges(
+    machine: SimulatedMachine,
+) -> None:
     text = _profile(machine)
     out = machine.run(text)
     assert isinstance(out, outcome.Converged), out
@@ -152,7 +156,7 @@ def test_a_profile_over_three_families_converges(machine: Machine) -> None:
 
 
 def test_an_image_for_another_board_fails_and_writes_nothing(
-        machine: Machine) -> None:
+        machine: SimulatedMachine) -> None:
     out = machine.run(_profile(machine, psid='MT_0000000001'))
     assert isinstance(out, outcome.Failed)
     assert 'PSID' in out.error.summary

@@ -34,7 +34,7 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Fit
 from ironic_accel.model.errors import AccelError
@@ -344,7 +344,7 @@ class _Raises(sample.Burner):
     def set(self, *args: object, **known: object) -> tuple[()]:
         raise self._error
 
-    def look(self, *args: object, **known: object) -> Seen:
+    def look(self, *args: object, **known: object) -> ToolReading:
         raise self._error
 
 
@@ -378,7 +378,7 @@ class _Hangs(sample.Burner):
         self.asked = 0
         self.go = threading.Event()
 
-    def look(self, host: object, functions: object) -> Seen:
+    def look(self, host: object, functions: object) -> ToolReading:
         self.asked += 1
         self.go.wait(60)
         return super().look(host, functions)  # type: ignore[arg-type]

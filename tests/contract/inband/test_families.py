@@ -26,11 +26,11 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import FlashNote
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools import qat
 from ironic_accel.model import catalog
@@ -63,13 +63,13 @@ class Bench:
 
     case: Case
     family: Family
-    host: Host
+    host: Machine
     state: State
     folder: Path
     flashes: list[FlashNote]
     told: list[str]
 
-    def look(self) -> Seen:
+    def look(self) -> ToolReading:
         return self.family.look(self.host, [self.case.function])
 
     def seen(self) -> Told:
@@ -115,7 +115,7 @@ def _bench(case: Case, folder: Path) -> Bench:
     (folder / 'root').mkdir()
     case.tree(folder / 'root')
     flashes: list[FlashNote] = []
-    host = Host(str(folder / 'root'), str(folder / 'bin'),
+    host = Machine(str(folder / 'root'), str(folder / 'bin'),
                 nvml.__name__ if 'nvml' in case.tools else None).watched(
                     str(folder), flashes.append)
     return Bench(case, case.family(), host, state, folder, flashes, [])
@@ -315,7 +315,7 @@ def test_reset(bench: Bench) -> None:
 @pytest.mark.parametrize(('case', 'tool'), ASKING)
 def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
     if tool == 'nvml':
-        bench.host = Host(str(bench.folder / 'root'),
+        bench.host = Machine(str(bench.folder / 'root'),
                           str(bench.folder / 'bin'), nvml=None)
     else:
         (bench.folder / 'bin' / tool).unlink()

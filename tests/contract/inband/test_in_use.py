@@ -23,7 +23,7 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband.jobs import job_store
 from ironic_accel.inband.machine import device_users
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools import loader
@@ -122,7 +122,7 @@ def test_every_family_names_the_drivers_beside_which_it_writes() -> None:
 
 # Virtual functions: a kernel that refuses.
 
-class Refusing(Host):
+class Refusing(Machine):
     """A host whose kernel refuses some numbers of some ports."""
 
     def __init__(self, *args: Any, **known: Any) -> None:
@@ -145,7 +145,7 @@ def _two_ports(folder: pathlib.Path, *numbers: int) -> Refusing:
     return Refusing(str(folder / 'root'), str(folder / 'bin'), nvml=None)
 
 
-def _numbers(host: Host) -> list[str | None]:
+def _numbers(host: Machine) -> list[str | None]:
     return [host.read(f'/sys/bus/pci/devices/{p}/sriov_numvfs')
             for p in PORTS]
 
@@ -222,7 +222,7 @@ def test_what_cannot_be_put_back_is_said(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize('refused', ['cfg_services', 'up'])
 def test_services_that_are_refused_leave_the_device_as_it_was(
         tmp_path: pathlib.Path, refused: str) -> None:
-    class Kernel(Host):
+    class Kernel(Machine):
         """It takes the services, and does not come up with them."""
 
         def write(self, path: str, text: str) -> None:

@@ -23,7 +23,7 @@ import pytest
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -51,7 +51,7 @@ class _Fails(sample.Burner):
         self._errors = errors
         self.asked: list[str] = []
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         address = device.address or ''
         self.asked.append(address)

@@ -23,7 +23,7 @@ import time
 import pytest
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools.family import Family
@@ -59,18 +59,18 @@ def inside(box: Box, tmp_path: Path,
 
 
 @pytest.fixture
-def host(inside: Inside) -> Host:
-    return Host(str(inside.root), str(inside.path), nvml.__name__)
+def host(inside: Inside) -> Machine:
+    return Machine(str(inside.root), str(inside.path), nvml.__name__)
 
 
-def _told(host: Host, family: Family, address: str) -> Told:
+def _told(host: Machine, family: Family, address: str) -> Told:
     found = [f for f in pci_functions.scan(host)
              if f.address == address]
     seen = family.look(host, found)
     return seen.told[address]
 
 
-def _device(host: Host, family: Family, kind: str, address: str) -> Device:
+def _device(host: Machine, family: Family, kind: str, address: str) -> Device:
     told = _told(host, family, address)
     return Device('card', kind, address=address, fit=told.fit,
                   components=told.components, modes=told.modes)
@@ -83,7 +83,7 @@ def _restart(box: Box, kind: str = 'GracefulRestart') -> None:
 
 
 def test_serials_are_the_same_on_both_sides(inside: Inside,
-                                            host: Host) -> None:
+                                            host: Machine) -> None:
     gpu = _told(host, nvidia_gpu.NvidiaGpu(), inside.addresses['GPU2'])
     card = _told(host, alveo.Alveo(), inside.addresses['FPGA1'])
     assert gpu.serial == '1324521000002'
@@ -94,7 +94,7 @@ def test_serials_are_the_same_on_both_sides(inside: Inside,
 
 
 def test_what_is_burnt_inside_is_seen_outside_after_the_reset(
-        box: Box, inside: Inside, host: Host, tmp_path: Path) -> None:
+        box: Box, inside: Inside, host: Machine, tmp_path: Path) -> None:
     family = mellanox.Mellanox()
     card = _device(host, family, 'nic', inside.addresses['NIC6'])
     path = tmp_path / 'image'
@@ -116,7 +116,7 @@ def test_what_is_burnt_inside_is_seen_outside_after_the_reset(
 
 
 def test_a_reset_inside_is_one_outside(box: Box, inside: Inside,
-                                       host: Host, tmp_path: Path) -> None:
+                                       host: Machine, tmp_path: Path) -> None:
     family = mellanox.Mellanox()
     card = _device(host, family, 'nic', inside.addresses['NIC6'])
     inside.state.land(card.address or '', 'nic', '28.43.1014')
@@ -126,7 +126,7 @@ def test_a_reset_inside_is_one_outside(box: Box, inside: Inside,
 
 
 def test_mig_that_is_set_inside_is_seen_outside(
-        box: Box, inside: Inside, host: Host) -> None:
+        box: Box, inside: Inside, host: Machine) -> None:
     family = nvidia_gpu.NvidiaGpu()
     card = _device(host, family, 'gpu', inside.addresses['GPU1'])
     item = Item('card', 'mig', 'mode', 'enabled')
@@ -141,7 +141,7 @@ def test_mig_that_is_set_inside_is_seen_outside(
 
 
 def test_what_is_burnt_outside_is_seen_inside(box: Box, inside: Inside,
-                                              host: Host) -> None:
+                                              host: Machine) -> None:
     box.components['Alveo_FPGA1_SHELL'].land(
         'xilinx_u55c_gen3x16_xdma_base_3', '')
     _restart(box, 'PowerCycle')
@@ -151,7 +151,7 @@ def test_what_is_burnt_outside_is_seen_inside(box: Box, inside: Inside,
 
 
 def test_settings_that_no_bmc_shows_wait_for_the_power_cycle(
-        box: Box, inside: Inside, host: Host) -> None:
+        box: Box, inside: Inside, host: Machine) -> None:
     family = mellanox.Mellanox()
     card = _device(host, family, 'dpu', inside.addresses['NIC5'])
     item = Item('card', 'mode', 'mode', 'nic')
@@ -190,7 +190,7 @@ def _slow_burn(inside: Inside, folder: Path, pace: float
 
 
 def test_a_reset_during_a_flash_costs_the_card(
-        box: Box, inside: Inside, host: Host, tmp_path: Path) -> None:
+        box: Box, inside: Inside, host: Machine, tmp_path: Path) -> None:
     running = _slow_burn(inside, tmp_path, 60.0)
     _restart(box)
     running.kill()
@@ -224,7 +224,7 @@ def test_the_boxes_that_are_shipped_have_insides(
         monkeypatch: pytest.MonkeyPatch) -> None:
     inside = Inside(load_box(name, clock=FakeClock()), host_id, tmp_path)
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(inside.state.path))
-    host = Host(str(inside.root), str(inside.path), nvml.__name__)
+    host = Machine(str(inside.root), str(inside.path), nvml.__name__)
     seen = nvidia_gpu.NvidiaGpu().look(
         host, [f for f in pci_functions.scan(host) if f.vendor_id == '10de'])
     assert len({t.serial for t in seen.told.values()} - {None}) == gpus

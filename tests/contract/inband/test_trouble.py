@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Function
-from ironic_accel.inband.tools.family import Seen
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model import condition
@@ -84,7 +84,7 @@ class Box:
         names = {t for case, _, _ in vendors for t in case.tools}
         tools.install(folder / 'bin', self.state.path,
                       sorted(names - {'nvml'}))
-        self.host = Host(str(self.tree.root), str(folder / 'bin'),
+        self.host = Machine(str(self.tree.root), str(folder / 'bin'),
                          nvml.__name__)
         found, warnings = loader.load()
         assert warnings == ()
@@ -275,11 +275,11 @@ class _Breaks(common.BaseFamily):
         self._fail('claims', function.address)
         return function.vendor_id == '10de'
 
-    def look(self, host: Host, functions: Any) -> Seen:
+    def look(self, host: Machine, functions: Any) -> ToolReading:
         self._fail('look', functions[0].address)
-        return Seen()
+        return ToolReading()
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         self._fail('sets', device.address or '')
         return frozenset({'mig'})
 

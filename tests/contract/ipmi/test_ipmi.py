@@ -107,7 +107,7 @@ def test_a_bmc_that_is_not_there_costs_no_more_than_the_time() -> None:
 
 def test_an_address_without_a_name_is_said() -> None:
     with pytest.raises(Unreachable, match=r'no\.such\.invalid'):
-        ipmi.ask(ipmi.Target('no.such.invalid', 'admin', 'password'),
+        ipmi.ask(ipmi.IpmiTarget('no.such.invalid', 'admin', 'password'),
                  PATIENCE)
 
 
@@ -126,7 +126,7 @@ def test_a_look_that_breaks_says_how(
 
 
 def test_no_password_is_shown() -> None:
-    target = ipmi.Target('a', 'admin', 'geheim', kg='abcd')
+    target = ipmi.IpmiTarget('a', 'admin', 'geheim', kg='abcd')
     assert 'geheim' not in repr(target)
     assert 'abcd' not in repr(target)
 
@@ -177,5 +177,5 @@ def test_another_schema_is_refused() -> None:
         ipmi.inventory({'schema': 'ipmi/9'})
 
 
-def _target(port: int) -> ipmi.Target:
-    return ipmi.Target('127.0.0.1', 'admin', 'password', port)
+def _target(port: int) -> ipmi.IpmiTarget:
+    return ipmi.IpmiTarget('127.0.0.1', 'admin', 'password', port)

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_history import LookHistory
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator import Box
@@ -33,7 +33,7 @@ from ironic_accel_emulator import load_box
 from ironic_accel_emulator import TwinServer
 
 #: Nothing here needs patience: the twin is beside us.
-QUICK = Settings(connect_timeout=5.0, read_timeout=2.0, write_timeout=5.0,
+QUICK = BmcSettings(connect_timeout=5.0, read_timeout=2.0, write_timeout=5.0,
                  push_timeout=10.0, warm_up=0.0)
 
 
@@ -46,7 +46,7 @@ class Rig:
     url: str
     connector: session.Connector
     backend: RedfishBackend
-    settings: Settings
+    settings: BmcSettings
 
     def again(self, system: str | None = None, name: str = 'redfish',
               **settings: Any) -> RedfishBackend:

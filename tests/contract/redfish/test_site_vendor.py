@@ -41,10 +41,10 @@ import sys
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.backend import vendor_plugins
 from ironic_accel.redfish.client import session
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel_emulator import FakeClock, load_box, TwinServer
 
-settings = Settings(warm_up=0.0)
+settings = BmcSettings(warm_up=0.0)
 with TwinServer(load_box(sys.argv[1], clock=FakeClock())) as url:
     backend = RedfishBackend(session.connect(url, settings=settings), None,
                              settings=settings)

@@ -30,8 +30,8 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
-from ironic_accel.model.plan import Due
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Proof
@@ -172,7 +172,8 @@ def test_a_plan_groups_devices_that_change_alike() -> None:
 
 
 def test_a_stage_for_landed_items_says_so() -> None:
-    due = Due(Item('gpu-0', 'gpu', 'firmware', '97.00'), Effect.AUX_CYCLE)
+    due = AwaitingReset(
+        Item('gpu-0', 'gpu', 'firmware', '97.00'), Effect.AUX_CYCLE)
     doc = Plan((Stage((), Effect.AUX_CYCLE, (due,)),)).to_dict()
     assert view.plan_table(doc).rows[0][-1] == 'for written: gpu-0 gpu'
 

@@ -23,13 +23,13 @@ import stat
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Seen
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
@@ -70,13 +70,13 @@ def cards() -> list[Card]:
              driver='4xxx', numa_node=1, totalvfs=16)]
 
 
-def machine(folder: pathlib.Path, *more: Card) -> tuple[Tree, Host]:
+def machine(folder: pathlib.Path, *more: Card) -> tuple[Tree, Machine]:
     """The sample host below a folder, with an empty PATH of its own."""
     tree = Tree(folder / 'root')
     tree.add(*cards(), *more)
     tools = folder / 'bin'
     tools.mkdir(exist_ok=True)
-    return tree, Host(str(tree.root), f'{tools}:/usr/bin:/bin')
+    return tree, Machine(str(tree.root), f'{tools}:/usr/bin:/bin')
 
 
 def tool(folder: pathlib.Path, name: str, script: str) -> pathlib.Path:
@@ -115,26 +115,28 @@ class Burner:
     def facts(self, product: Product | None) -> tuple[str, ...]:
         return FACTS
 
-    def look(self, host: Host, functions: Sequence[Function]) -> Seen:
+    def look(
+        self, host: Machine, functions: Sequence[Function]
+    ) -> ToolReading:
         part = Component(
             'nic', 'FW', self.state('running', '22.41.1000'), None, True,
             True)
         told = Told(fit=Fit('MT_0000000359'), health='OK',
                     components=(part, Component('unheard-of', 'X')),
                     modes=(Mode('sriov', self.state('sriov', 'disabled')),))
-        return Seen({functions[0].address: told},
+        return ToolReading({functions[0].address: told},
                     (Warned('burner', 'a word'),))
 
-    def burns(self, host: Host, device: Device) -> frozenset[str]:
+    def burns(self, host: Machine, device: Device) -> frozenset[str]:
         return frozenset({'nic'} if host.which('burner') else ())
 
-    def sets(self, host: Host, device: Device) -> frozenset[str]:
+    def sets(self, host: Machine, device: Device) -> frozenset[str]:
         return frozenset({'sriov'})
 
-    def resets(self, host: Host, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Effect:
         return Effect.DEVICE_RESET
 
-    def burn(self, host: Host, device: Device, items: Sequence[Item],
+    def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
              progress: Progress) -> tuple[Result, ...]:
         progress('burning', 1)
@@ -145,20 +147,20 @@ class Burner:
             'the burner failed', device=device.id, component=i.name,
             seen=ran.err or None)) for i in items)
 
-    def set(self, host: Host, device: Device, items: Sequence[Item],
+    def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
         for item in items:
             (self._folder / f'state-{item.name}').write_text(
                 str(item.wanted))
         return tuple(Result(i.ref, True) for i in items)
 
-    def reset(self, host: Host, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, effect: Effect,
               progress: Progress) -> tuple[Result, ...]:
         (self._folder / 'state-reset').write_text(str(effect))
         return ()
 
 
-def backend(folder: pathlib.Path, host: Host,
+def backend(folder: pathlib.Path, host: Machine,
             *families: Family) -> LocalBackend:
     """A backend of that host whose jobs are kept in the folder."""
     return LocalBackend(host, families, folder=str(folder / 'jobs'))

@@ -201,7 +201,7 @@ def test_reconcile_leaves_other_peoples_alone() -> None:
 def test_a_standard_name_of_ours_stays_recorded() -> None:
     change = traits.reconcile(['HW_NIC_SRIOV'], ['HW_NIC_SRIOV'],
                               recorded=['HW_NIC_SRIOV'])
-    assert change == traits.Change(standard=('HW_NIC_SRIOV',))
+    assert change == traits.TraitChange(standard=('HW_NIC_SRIOV',))
 
 
 def test_what_does_not_fit_is_named() -> None:
@@ -215,7 +215,7 @@ def test_what_does_not_fit_is_named() -> None:
     assert change.dropped == ('CUSTOM_ACCEL_PCI_10DE_2330',)
     full = traits.reconcile([f'CUSTOM_T{i}' for i in range(60)],
                             ['CUSTOM_ACCEL_GPU'])
-    assert full == traits.Change(dropped=('CUSTOM_ACCEL_GPU',))
+    assert full == traits.TraitChange(dropped=('CUSTOM_ACCEL_GPU',))
 
 
 _NAMES = st.sets(st.sampled_from(

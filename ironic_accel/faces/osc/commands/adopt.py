@@ -65,7 +65,7 @@ class Adopt(base.Lister):
         if parsed_args.dry_run:
             return COLUMNS, [row(m, 'not changed: dry run') for m in plans]
         errors = {m.ref: self._change(m) for m in plans}
-        runs: dict[str, parallel.Run] = {}
+        runs: dict[str, parallel.NodeRun] = {}
         if not parsed_args.no_inventory:
             runs = self._look([m for m in plans if errors[m.ref] is None],
                               parsed_args.max_in_flight)
@@ -86,14 +86,16 @@ class Adopt(base.Lister):
             return str(error)
         return None
 
-    def _look(self, plans: list[Move], most: int) -> dict[str, parallel.Run]:
+    def _look(
+        self, plans: list[Move], most: int
+    ) -> dict[str, parallel.NodeRun]:
         jobs = [Refresh(self.ironic, m.ref, power_on=False) for m in plans
                 if not m.node.get('maintenance')]
         return {r.job.ref: r for r in parallel.run(
             jobs, progress_display.of(self.app.stderr), most, keep_going=True)}
 
     def _row(self, move: Move, error: str | None,
-             run: parallel.Run | None) -> tuple[Any, ...]:
+             run: parallel.NodeRun | None) -> tuple[Any, ...]:
         if error is not None:
             self.status = base.FAILED
             return row(move, 'failed', None, error)

@@ -24,7 +24,7 @@ from ironic_accel.faces.osc.commands import plan as plan_module
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import apply_job
-from ironic_accel.faces.osc.jobs.apply_job import Job
+from ironic_accel.faces.osc.jobs.apply_job import ApplyJob
 from ironic_accel.faces.osc.jobs.apply_job import STEPS
 from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
@@ -83,7 +83,7 @@ class Apply(base.Lister):
         if refused:
             self.status = base.REFUSED
             return COLUMNS, [row_refused(j) if j in refused
-                             else row(parallel.Run(j)) for j in jobs]
+                             else row(parallel.NodeRun(j)) for j in jobs]
         if parsed_args.wait or parsed_args.max_in_flight:
             runs = parallel.run(jobs, progress_display.of(self.app.stderr),
                              parsed_args.max_in_flight,
@@ -94,7 +94,7 @@ class Apply(base.Lister):
         return COLUMNS, [row(r) for r in runs]
 
     def _job(self, ref: str, profile: Any,
-             args: argparse.Namespace) -> Job:
+             args: argparse.Namespace) -> ApplyJob:
         node = self.ironic.node(ref)
         api.check_ours(node, ref)
         stays = bool(args.wait or args.max_in_flight)
@@ -102,11 +102,11 @@ class Apply(base.Lister):
         if running is not None and stays:
             self.say(f'node {ref}: {args.profile} is under way already and '
                      'is followed')
-            return Job(self.ironic, ref, running[0], {},
+            return ApplyJob(self.ironic, ref, running[0], {},
                        attached=running[1])
         refresh_job.check_idle(node, ref)
         via = args.via or apply_job.usual_way(node)
-        job = Job(self.ironic, ref,
+        job = ApplyJob(self.ironic, ref,
                   apply_job.operation(node, ref, args.kind, stays), {
                       'interface': 'vendor', 'step': STEPS[via],
                       'args': _args(profile, args)},
@@ -149,7 +149,7 @@ def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def status(runs: Sequence[parallel.Run]) -> int:
+def status(runs: Sequence[parallel.NodeRun]) -> int:
     """The exit code of some runs: the worst of them."""
     bad = {r.outcome for r in runs} - run_status.GOOD - {'running'}
     if not bad:
@@ -158,7 +158,7 @@ def status(runs: Sequence[parallel.Run]) -> int:
             else base.FAILED)
 
 
-def row(run: parallel.Run) -> tuple[Any, ...]:
+def row(run: parallel.NodeRun) -> tuple[Any, ...]:
     """How a run has ended, or that it was begun."""
     job: Any = run.job
     found = (run.status.result if run.status else None) or {}
@@ -170,7 +170,7 @@ def row(run: parallel.Run) -> tuple[Any, ...]:
         found.get('writes'), found.get('resets'), found.get('proved'), note)
 
 
-def row_refused(job: Job) -> tuple[Any, ...]:
+def row_refused(job: ApplyJob) -> tuple[Any, ...]:
     """What the conductor refuses, before anything was begun."""
     first, *more = job.refused or ()
     text = (f"{first['device']} {first['name']}: {first['reason']} "

@@ -24,7 +24,7 @@ from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs.refresh_job import Refresh
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.report import node_access as seeing
-from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import drift
 from ironic_accel.model import serialization
 
@@ -68,7 +68,9 @@ class Audit(base.Lister):
         return COLUMNS, found
 
 
-def row(run: parallel.Run, old: Seen, new: Seen) -> tuple[Any, ...]:
+def row(
+    run: parallel.NodeRun, old: VisibleNode, new: VisibleNode
+) -> tuple[Any, ...]:
     """What a look has come to."""
     before, after = set(old.ours), set(new.ours)
     found = drifted(old, new)
@@ -84,7 +86,7 @@ def row(run: parallel.Run, old: Seen, new: Seen) -> tuple[Any, ...]:
         result.get('seconds'), note or None)
 
 
-def drifted(old: Seen, new: Seen) -> list[str] | None:
+def drifted(old: VisibleNode, new: VisibleNode) -> list[str] | None:
     """What is not as it was seen before; None where that may not be seen."""
     if new.inventory is None and new.denied:
         return None

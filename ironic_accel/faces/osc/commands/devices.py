@@ -27,7 +27,7 @@ from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import node_access as seeing
-from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.faces import view
 from ironic_accel.model import traits as grammar
 
@@ -102,7 +102,7 @@ class Show(base.ShowOne):
         return tuple(fields), formatters.row(*fields.values())
 
 
-def stopped_by(ironic: api.Ironic, seen: Seen) -> str | None:
+def stopped_by(ironic: api.Ironic, seen: VisibleNode) -> str | None:
     """Why no write begins on a node, as far as the caller may know."""
     try:
         told = ironic.get(str(seen.node['uuid']), 'accel_progress')
@@ -116,7 +116,7 @@ def stopped_by(ironic: api.Ironic, seen: Seen) -> str | None:
     return told.get('stopped')
 
 
-def headline(seen: Seen) -> str:
+def headline(seen: VisibleNode) -> str:
     """One line on a node's inventory and its age."""
     doc = seen.inventory or {}
     return (f'node {seen.ref}, seen {formatters.age(seen.age() or 0)} ago: '
@@ -131,7 +131,7 @@ def device_row(dev: Document) -> tuple[Any, ...]:
         formatters.firmware(dev['components']), formatters.modes(dev['modes']))
 
 
-def partial_rows(seen: Seen) -> list[tuple[Any, ...]]:
+def partial_rows(seen: VisibleNode) -> list[tuple[Any, ...]]:
     """Rows of what is there, without the inventory."""
     rows = [formatters.row(
         device, NOT_PERMITTED, parts[0].get('model'),
@@ -144,7 +144,7 @@ def partial_rows(seen: Seen) -> list[tuple[Any, ...]]:
     return rows or _rows_of_properties(seen) or _rows_of_traits(seen)
 
 
-def _rows_of_properties(seen: Seen) -> list[tuple[Any, ...]]:
+def _rows_of_properties(seen: VisibleNode) -> list[tuple[Any, ...]]:
     """What inspection left in ``properties['accelerators']``."""
     found = keys.ACCELERATORS.read(seen.node.get('properties')) or ()
     return [formatters.row(
@@ -154,7 +154,7 @@ def _rows_of_properties(seen: Seen) -> list[tuple[Any, ...]]:
         for a in found if isinstance(a, Mapping)]
 
 
-def _rows_of_traits(seen: Seen) -> list[tuple[Any, ...]]:
+def _rows_of_traits(seen: VisibleNode) -> list[tuple[Any, ...]]:
     """One row for each kind whose number is published."""
     rows = []
     for name in seen.ours:

@@ -38,7 +38,7 @@ Document = Mapping[str, Any]
 COLUMNS = ('Stage', 'Do', 'Devices', 'What', 'From', 'To', 'By', 'Note')
 
 
-class Plan(base.Lister):
+class PlanNode(base.Lister):
     """Say what would bring a node to a profile; nothing is changed.
 
     It is planned from what was seen last; the exit code is 3 where the

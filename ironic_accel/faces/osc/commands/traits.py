@@ -23,7 +23,7 @@ from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import node_access as seeing
-from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import trait_meaning
 from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model.trait_meaning import TraitType
@@ -62,7 +62,7 @@ class Traits(base.Lister):
         return COLUMNS, rows
 
 
-def row(seen: Seen, name: str) -> tuple[Any, ...]:
+def row(seen: VisibleNode, name: str) -> tuple[Any, ...]:
     """A trait of ours as a row."""
     if seen.info is None:
         return formatters.row(name, says(name, None), NOT_PERMITTED,

@@ -39,7 +39,7 @@ _NEXT = {
 }
 
 
-class Job:
+class ApplyJob:
     """Bring one node to a profile; a job of ``fleet``.
 
     :param kind: ``clean`` or ``service``.

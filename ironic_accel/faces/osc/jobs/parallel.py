@@ -33,7 +33,7 @@ FAILURES = 15
 INTERVAL = 2.0
 
 
-class Job(Protocol):
+class NodeJob(Protocol):
     """What is done to one node.
 
     :ivar ref: what people call the node.
@@ -53,7 +53,7 @@ class Job(Protocol):
 
 
 @dataclasses.dataclass
-class Run:
+class NodeRun:
     """A job and how it stands.
 
     :ivar status: how it was seen last; None where it was not begun.
@@ -61,7 +61,7 @@ class Run:
     :ivar touched: devices that something was seen to be written to.
     """
 
-    job: Job
+    job: NodeJob
     status: Status | None = None
     failures: int = 0
     touched: set[str] = dataclasses.field(default_factory=set)
@@ -74,16 +74,16 @@ class Run:
         return self.status.outcome or 'running'
 
 
-def run(jobs: Sequence[Job], board: boards.Board, most: int = 0,
+def run(jobs: Sequence[NodeJob], board: boards.Board, most: int = 0,
         keep_going: bool = False, interval: float = INTERVAL,
-        pause: Callable[[float], None] = time.sleep) -> list[Run]:
+        pause: Callable[[float], None] = time.sleep) -> list[NodeRun]:
     """Do all jobs, and wait for all that were begun.
 
     :param most: at a time; 0 is all at once.
     :param keep_going: begin the next ones also after one has failed.
     :param interval: seconds between two looks.
     """
-    runs = [Run(job) for job in jobs]
+    runs = [NodeRun(job) for job in jobs]
     try:
         while True:
             _begin_more(runs, most or len(runs), keep_going)
@@ -98,15 +98,15 @@ def run(jobs: Sequence[Job], board: boards.Board, most: int = 0,
         board.close()
 
 
-def begin_all(jobs: Sequence[Job]) -> list[Run]:
+def begin_all(jobs: Sequence[NodeJob]) -> list[NodeRun]:
     """Begin all jobs, and wait for none."""
-    runs = [Run(job) for job in jobs]
+    runs = [NodeRun(job) for job in jobs]
     for one in runs:
         _begin(one)
     return runs
 
 
-def _begin_more(runs: Sequence[Run], most: int, keep_going: bool) -> None:
+def _begin_more(runs: Sequence[NodeRun], most: int, keep_going: bool) -> None:
     for one in runs:
         if any(_failed(r) for r in runs) and not keep_going:
             return
@@ -116,11 +116,11 @@ def _begin_more(runs: Sequence[Run], most: int, keep_going: bool) -> None:
             _begin(one)
 
 
-def _failed(one: Run) -> bool:
+def _failed(one: NodeRun) -> bool:
     return one.outcome not in run_status.GOOD | {'not begun', 'running'}
 
 
-def _begin(one: Run) -> None:
+def _begin(one: NodeRun) -> None:
     try:
         one.job.begin()
     except CommandError as error:
@@ -130,7 +130,7 @@ def _begin(one: Run) -> None:
         one.status = Status('', 'begun')
 
 
-def _look(one: Run) -> None:
+def _look(one: NodeRun) -> None:
     try:
         one.status = one.job.look()
         one.failures = 0
@@ -142,7 +142,7 @@ def _look(one: Run) -> None:
                                 error=f'{error}; it may still be running')
 
 
-def _lines(one: Run) -> list[Line]:
+def _lines(one: NodeRun) -> list[Line]:
     ref = one.job.ref
     status = one.status
     if status is None:

@@ -21,7 +21,7 @@ from osc_lib.exceptions import CommandError
 
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
-from ironic_accel.faces.osc.errors import Busy
+from ironic_accel.faces.osc.errors import NodeBusy
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
 
@@ -79,7 +79,7 @@ def check_idle(node: api.Document, ref: str) -> None:
         and current['step'] in keys.UNASKED_STEPS \
         and not current.get('restore')
     if current and not unasked and current.get('work') != 'watch':
-        raise Busy(
+        raise NodeBusy(
             f"node {ref}: {current['step']} is under way "
             f"({current.get('progress') or 'just begun'}); wait for its end")
     if node.get('maintenance'):

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ironic_accel.conductor.node import keys
-from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import matching
@@ -31,7 +31,9 @@ from ironic_accel.model import traits as grammar
 Document = Mapping[str, Any]
 
 
-def of(seen: Seen, profiles: Mapping[str, Profile]) -> list[dict[str, Any]]:
+def of(
+    seen: VisibleNode, profiles: Mapping[str, Profile]
+) -> list[dict[str, Any]]:
     """Every profile whose devices the node has, and what is otherwise.
 
     ``stands`` is ``is`` (as the profile says), ``differs``, or what the
@@ -79,7 +81,7 @@ def _by_traits(names: Iterable[str]) -> list[dict[str, Any]]:
     return found
 
 
-def drift(seen: Seen, stands: Iterable[Document]) -> list[str]:
+def drift(seen: VisibleNode, stands: Iterable[Document]) -> list[str]:
     """What is not as it was brought about, in words."""
     info = seen.info or {}
     found = []

@@ -36,7 +36,7 @@ from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.report import compliance
 from ironic_accel.faces.osc.report import node_access as seeing
-from ironic_accel.faces.osc.report.node_access import Seen
+from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import errors
 from ironic_accel.model import loader
 from ironic_accel.model.profile import Profile
@@ -159,7 +159,9 @@ def _node(ironic: api.Ironic, node: Document,
         'denied': denied, 'failed': failed}
 
 
-def _seen(ironic: api.Ironic, node: Document) -> tuple[Seen, str | None]:
+def _seen(
+    ironic: api.Ironic, node: Document
+) -> tuple[VisibleNode, str | None]:
     """A node as far as it is seen, and what went wrong with it.
 
     One of thousands that is deleted meanwhile, or whose conductor is down,
@@ -169,7 +171,7 @@ def _seen(ironic: api.Ironic, node: Document) -> tuple[Seen, str | None]:
         return seeing.gather(ironic, node), None
     except CommandError as error:
         names = node.get('traits')
-        return Seen(node, api.info(node), traits=None if names is None
+        return VisibleNode(node, api.info(node), traits=None if names is None
                     else tuple(sorted(names))), str(error)
 
 
@@ -192,7 +194,7 @@ def _working(info: Document) -> dict[str, Any] | None:
         'step', 'kind', 'profile', 'progress', 'percent', 'started')}
 
 
-def _partial(seen: Seen) -> list[dict[str, Any]]:
+def _partial(seen: VisibleNode) -> list[dict[str, Any]]:
     """Devices by their firmware components; all else is left out."""
     return [{'id': device, 'model': parts[0].get('model'),
              'vendor': parts[0].get('vendor'),
@@ -204,7 +206,7 @@ def _partial(seen: Seen) -> list[dict[str, Any]]:
                 seen.firmware or ()).items()]
 
 
-def health(seen: Seen) -> str | None:
+def health(seen: VisibleNode) -> str | None:
     """The worst health of a node's devices; by its traits without them."""
     if seen.inventory is None:
         if seen.traits is None:

@@ -40,7 +40,7 @@ _T = TypeVar('_T')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class VisibleNode:
     """A node as the caller sees it.
 
     :ivar node: the node of the API.
@@ -96,7 +96,7 @@ class _Asking:
         return None
 
 
-def gather(ironic: api.Ironic, node: Document) -> Seen:
+def gather(ironic: api.Ironic, node: Document) -> VisibleNode:
     """Ask for everything that the caller may see of a node."""
     uuid = str(node['uuid'])
     asking = _Asking()
@@ -113,7 +113,7 @@ def gather(ironic: api.Ironic, node: Document) -> Seen:
     rows = None
     if inventory is None:
         rows = asking.ask(lambda: ironic.firmware(uuid))
-    return Seen(
+    return VisibleNode(
         node, api.info(node), inventory, at, plugin,
         None if names is None else tuple(sorted(names)),
         None if rows is None else tuple(
@@ -122,7 +122,7 @@ def gather(ironic: api.Ironic, node: Document) -> Seen:
         tuple(asking.denied))
 
 
-def of(ironic: api.Ironic, ref: str) -> Seen:
+def of(ironic: api.Ironic, ref: str) -> VisibleNode:
     """What the caller may see of the node that it calls ``ref``.
 
     :raises: Missing where there is no such node; CommandError where nobody
@@ -133,7 +133,7 @@ def of(ironic: api.Ironic, ref: str) -> Seen:
     return gather(ironic, node)
 
 
-def needed(seen: Seen, ref: str) -> Document:
+def needed(seen: VisibleNode, ref: str) -> Document:
     """The inventory of a node, for what cannot do without.
 
     :raises: Denied where the caller may not see it; CommandError where

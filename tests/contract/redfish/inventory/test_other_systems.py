@@ -22,7 +22,7 @@ import pytest
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator import FakeClock
 from ironic_accel_emulator import load_box
@@ -70,7 +70,7 @@ def test_a_certificate_is_verified_by_default(tmp_path: Path) -> None:
         for verify in (str(server.certificate), False):
             connector = session.connect(url, 'u', 'p', verify=verify)
             backend = RedfishBackend(connector, 'System_0',
-                                     settings=Settings(warm_up=0))
+                                     settings=BmcSettings(warm_up=0))
             inventory = backend.observe()
             gpu = burning.gpus(inventory)[0]
             backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))

@@ -35,7 +35,7 @@ from ironic_accel.model.profile import Push
 from ironic_accel.model import unite
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel_emulator.bmc import control
 from ironic_accel_emulator.box import Box
 from ironic_accel_emulator import images
@@ -385,7 +385,7 @@ def test_a_bmc_that_cannot_tell_what_it_does_is_not_idle(
     at = rig(box, 'System_0' if box == 'hgx-h100' else None)
     # What an expansion tells of a collection need not be read.
     host = SystemPower(at.connector, at.backend.system_uri,
-                       Settings(expand=False))
+                       BmcSettings(expand=False))
     host.check_idle()
     at.box.faults.add(fault, value, place)
     with pytest.raises(Rejected, match=place.rstrip('$')) as later:

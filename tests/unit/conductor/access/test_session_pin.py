@@ -31,9 +31,9 @@ from ironic_accel.bounded import web
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.client import connector as connector_module
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin_adapter
 from ironic_accel.redfish.client import session_pin
-from ironic_accel.redfish.client.limits import Settings
 from tests.security import evil
 from tests.unit.conductor.stage import Make
 
@@ -243,7 +243,7 @@ def test_a_bmc_that_does_not_answer_is_asked_once(
     bmc = serve({**answers(), path: silence})
     node = node_of(make_node, bmc.url)
     CONF.set_override('read_timeout', 1, group='redfish')
-    bounds = Settings(read_timeout=0.3, request_timeout=0.3)
+    bounds = BmcSettings(read_timeout=0.3, request_timeout=0.3)
     try:
         with mock.patch.object(connector_module.Pinned, 'settings', bounds), \
                 pytest.raises(Unreachable, match='does not answer'):

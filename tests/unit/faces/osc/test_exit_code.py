@@ -23,14 +23,14 @@ from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import run_status
 
 
-def run(outcome: str | None) -> parallel.Run:
+def run(outcome: str | None) -> parallel.NodeRun:
     """A run that has come to something; None for one not begun."""
-    job = mock.create_autospec(parallel.Job, instance=True)
+    job = mock.create_autospec(parallel.NodeJob, instance=True)
     if outcome is None:
-        return parallel.Run(job)
+        return parallel.NodeRun(job)
     status = mock.create_autospec(run_status.Status, instance=True)
     status.outcome = outcome
-    return parallel.Run(job, status)
+    return parallel.NodeRun(job, status)
 
 
 @pytest.mark.parametrize('outcomes, code', [

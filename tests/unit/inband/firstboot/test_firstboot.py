@@ -87,7 +87,7 @@ def _debian(root: pathlib.Path, **more: str) -> pathlib.Path:
 
 
 def test_debian_takes_files(tmp_path: pathlib.Path) -> None:
-    assert target.examine(_debian(tmp_path)) == target.Target()
+    assert target.examine(_debian(tmp_path)) == target.InstanceTarget()
 
 
 def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
@@ -117,7 +117,7 @@ def test_rhel_takes_files(tmp_path: pathlib.Path) -> None:
         'etc/fstab': 'UUID=1 / xfs defaults 0 0\n'},
         {**_MERGED, 'usr/sbin/init': '../lib/systemd/systemd',
          'usr/bin/python3': 'python3.9'})
-    assert target.examine(root) == target.Target()
+    assert target.examine(root) == target.InstanceTarget()
 
 
 _REFUSED: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
@@ -474,14 +474,14 @@ def test_a_refused_number_is_put_back(
         capsys: pytest.CaptureFixture[str]) -> None:
     for number, port in enumerate(sample.NIC):
         tree.put(f'/sys/bus/pci/devices/{port}/sriov_numvfs', f'{number}')
-    write = applier.Card.write
+    write = applier.PciCard.write
 
-    def kernel(card: applier.Card, name: str, text: str) -> None:
+    def kernel(card: applier.PciCard, name: str, text: str) -> None:
         if card.address == refused and text == '8':
-            raise applier.Failed(f'{name} does not take 8')
+            raise applier.SettingFailed(f'{name} does not take 8')
         write(card, name, text)
 
-    monkeypatch.setattr(applier.Card, 'write', kernel)
+    monkeypatch.setattr(applier.PciCard, 'write', kernel)
     document = {**_document(), 'items': [{
         'device': 'nic', 'address': sample.NIC[0], 'pci': '15b3:101d',
         'mode': 'vfs', 'wanted': 8}]}

@@ -20,7 +20,7 @@ import pathlib
 import pytest
 
 from ironic_accel.inband.inventory import detect
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
@@ -80,7 +80,7 @@ def test_virtual_functions_are_no_cards(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_machine_without_pci_has_none(tmp_path: pathlib.Path) -> None:
-    assert pci_functions.scan(Host(str(tmp_path))) == ()
+    assert pci_functions.scan(Machine(str(tmp_path))) == ()
 
 
 def test_only_the_wanted_vendors_are_read(tmp_path: pathlib.Path) -> None:
@@ -125,7 +125,7 @@ def test_a_designation_of_two_slots_is_nobodys(
     for number, address in enumerate(('0000:17:00.0', '0000:18:00.0')):
         tree.put(f'/sys/firmware/dmi/entries/9-{number}/raw',
                  slot_entry('Slot', address, number))
-    assert smbios_slots.designations(Host(str(tmp_path))) == {}
+    assert smbios_slots.designations(Machine(str(tmp_path))) == {}
 
 
 @pytest.mark.parametrize('raw', [
@@ -134,7 +134,7 @@ def test_a_designation_of_two_slots_is_nobodys(
 def test_a_garbled_slot_is_left_out(
         tmp_path: pathlib.Path, raw: bytes) -> None:
     Tree(tmp_path).put('/sys/firmware/dmi/entries/9-0/raw', raw)
-    assert smbios_slots.designations(Host(str(tmp_path))) == {}
+    assert smbios_slots.designations(Machine(str(tmp_path))) == {}
 
 
 def test_the_probe_knows_what_the_catalogue_knows() -> None:
@@ -153,4 +153,4 @@ def test_the_probe_knows_what_the_catalogue_knows() -> None:
 def test_the_probe_finds_accelerators(
         tmp_path: pathlib.Path, card: Card, there: bool) -> None:
     Tree(tmp_path).add(card)
-    assert detect.has_accelerator(Host(str(tmp_path))) is there
+    assert detect.has_accelerator(Machine(str(tmp_path))) is there

@@ -18,14 +18,14 @@ import pathlib
 import pytest
 
 from ironic_accel.inband.inventory import external_flashers
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 
 
 def _flashes(root: pathlib.Path, *argv: str) -> list[external_flashers.Flash]:
     folder = root / 'proc/4242'
     folder.mkdir(parents=True)
     (folder / 'cmdline').write_text('\0'.join([*argv, '']))
-    return list(external_flashers.flashes(Host(str(root))))
+    return list(external_flashers.flashes(Machine(str(root))))
 
 
 @pytest.mark.parametrize(('line', 'address'), [

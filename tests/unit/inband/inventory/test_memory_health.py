@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
@@ -37,7 +37,7 @@ from tests.unit.inband.tools import h200
 GPU = 'gpu-1650000000001'
 
 
-class Machine:
+class FakeMachine:
     """The machine with an H200, and agents on it one after another."""
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -59,19 +59,21 @@ class Machine:
     def look(self) -> Inventory:
         """A look of an agent that was just started."""
         return LocalBackend(
-            Host(self.host.root, self.host.path, nvml.__name__),
+            Machine(self.host.root, self.host.path, nvml.__name__),
             [nvidia_gpu.NvidiaGpu()],
             folder=str(self.folder / 'run')).observe()
 
 
 @pytest.fixture
 def machine(tmp_path: pathlib.Path,
-            monkeypatch: pytest.MonkeyPatch) -> Machine:
+            monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(tmp_path / 'state.json'))
-    return Machine(tmp_path)
+    return FakeMachine(tmp_path)
 
 
-def test_an_agent_that_is_restarted_knows_the_card(machine: Machine) -> None:
+def test_an_agent_that_is_restarted_knows_the_card(
+    machine: FakeMachine,
+) -> None:
     before = machine.look()
     machine.silent()
     after = machine.look()
@@ -85,7 +87,7 @@ def test_an_agent_that_is_restarted_knows_the_card(machine: Machine) -> None:
 
 
 def test_after_a_reboot_it_is_the_same_place_and_not_proved(
-        machine: Machine) -> None:
+        machine: FakeMachine) -> None:
     """Another card may sit there: who it is has to be told anew. Whoever
     kept the last look takes it for the card of that place meanwhile."""
     before = machine.look()
@@ -103,7 +105,7 @@ def test_after_a_reboot_it_is_the_same_place_and_not_proved(
 
 
 def test_another_card_at_the_address_is_not_the_one(
-        machine: Machine) -> None:
+        machine: FakeMachine) -> None:
     machine.look()
     machine.silent()
     path = machine.folder / f'root/sys/bus/pci/devices/{h200.AT}'
@@ -121,7 +123,7 @@ _BAD: list[Any] = [
 
 @pytest.mark.parametrize('bad', _BAD, ids=range(len(_BAD)))
 def test_a_memory_that_is_none_remembers_nothing(
-        machine: Machine, bad: Any) -> None:
+        machine: FakeMachine, bad: Any) -> None:
     machine.look()
     path = machine.folder / 'run/known.json'
     good = json.loads(path.read_text())
@@ -139,7 +141,7 @@ def test_a_memory_that_is_none_remembers_nothing(
 
 
 def test_a_memory_that_others_may_write_is_not_believed(
-        machine: Machine) -> None:
+        machine: FakeMachine) -> None:
     machine.look()
     (machine.folder / 'run/known.json').chmod(0o666)
     machine.silent()
@@ -148,7 +150,7 @@ def test_a_memory_that_others_may_write_is_not_believed(
 
 # Vital product data.
 
-class Broken(Host):
+class Broken(Machine):
     """VPD of one function that is there and cannot be read."""
 
     port: str = sample.NIC[0]
@@ -219,7 +221,7 @@ def test_garbage_in_the_place_of_vpd_is_unread(
 
 
 def test_why_a_file_cannot_be_read(tmp_path: pathlib.Path) -> None:
-    host = Host(str(tmp_path))
+    host = Machine(str(tmp_path))
     Tree(tmp_path).put('/sys/x', 'y')
     assert host.trouble('/sys/x') is None
     assert host.trouble('/sys/none') is None

@@ -25,18 +25,18 @@ import pytest
 
 from ironic_accel.inband.machine import machine as hosts
 from ironic_accel.inband.machine.machine import FlashNote
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.model.errors import AccelError
 from tests.unit.inband import sample
 
 
 @pytest.fixture(name='host')
-def _host(tmp_path: pathlib.Path) -> Host:
+def _host(tmp_path: pathlib.Path) -> Machine:
     return sample.machine(tmp_path)[1]
 
 
 def test_a_tool_is_run_without_a_shell_in_the_c_locale(
-        host: Host, tmp_path: pathlib.Path,
+        host: Machine, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('LC_MESSAGES', 'de_DE.UTF-8')
     monkeypatch.setenv('LANGUAGE', 'de')
@@ -47,14 +47,14 @@ def test_a_tool_is_run_without_a_shell_in_the_c_locale(
     assert not ran.ok
 
 
-def test_a_missing_tool_is_told(host: Host) -> None:
+def test_a_missing_tool_is_told(host: Machine) -> None:
     ran = host.run(['no-such-tool'], 1)
     assert (ran.rc, ran.timed_out) == (hosts.NOT_STARTED, False)
     assert 'no-such-tool' in ran.err
 
 
 def test_a_tool_that_hangs_is_ended_with_what_it_started(
-        host: Host, tmp_path: pathlib.Path) -> None:
+        host: Machine, tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / 'never')
     sample.tool(tmp_path, 'hang', f'''
         trap "" TERM
@@ -72,7 +72,7 @@ def test_a_tool_that_hangs_is_ended_with_what_it_started(
 
 
 def test_a_tool_that_cannot_be_ended_is_not_run_again(
-        host: Host, tmp_path: pathlib.Path,
+        host: Machine, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that waits in the kernel for a device: no signal ends it."""
     sample.tool(tmp_path, 'stuck', f"""
@@ -96,7 +96,7 @@ def test_a_tool_that_cannot_be_ended_is_not_run_again(
 
 
 def test_a_flash_outlives_its_deadline(
-        host: Host, tmp_path: pathlib.Path) -> None:
+        host: Machine, tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / 'go')
     sample.tool(tmp_path, 'flash', f'''
         echo begun
@@ -118,7 +118,7 @@ def test_a_flash_outlives_its_deadline(
 
 
 def test_a_tool_that_never_stops_talking_is_ended(
-        host: Host, tmp_path: pathlib.Path,
+        host: Machine, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts, 'MAX_OUTPUT', 1000)
     sample.tool(tmp_path, 'babble', 'yes')
@@ -126,13 +126,13 @@ def test_a_tool_that_never_stops_talking_is_ended(
     assert ran.timed_out and len(ran.out) == 1000
 
 
-def test_a_setting_is_written(host: Host, tmp_path: pathlib.Path) -> None:
+def test_a_setting_is_written(host: Machine, tmp_path: pathlib.Path) -> None:
     path = f'/sys/bus/pci/devices/{sample.QAT}/sriov_numvfs'
     host.write(path, '16')
     assert host.read(path) == '16'
 
 
-def test_a_setting_that_is_not_there_names_itself(host: Host) -> None:
+def test_a_setting_that_is_not_there_names_itself(host: Machine) -> None:
     path = f'/sys/bus/pci/devices/{sample.GPU}/sriov_numvfs'
     with pytest.raises(AccelError, match=r'sriov_numvfs.*16'):
         host.write(path, '16')

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
@@ -29,11 +29,11 @@ def document(name: str) -> str:
     return (DOCUMENTS / name).read_text('utf-8')
 
 
-def host(folder: Path) -> Host:
+def host(folder: Path) -> Machine:
     """A host whose root and PATH are in a folder."""
     (folder / 'root').mkdir(exist_ok=True)
     (folder / 'bin').mkdir(exist_ok=True)
-    return Host(str(folder / 'root'), str(folder / 'bin'),
+    return Machine(str(folder / 'root'), str(folder / 'bin'),
                 nvml=None)
 
 

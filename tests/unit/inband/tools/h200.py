@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.model.device import Inventory
@@ -81,7 +81,7 @@ def answers() -> dict[str, Any]:
     return found
 
 
-def machine(folder: Path) -> Host:
+def machine(folder: Path) -> Machine:
     """The PCI functions of the virtual machine, as its sysfs has them."""
     for at, found in json.loads(
             bench.document('sysfs-h200-vm.json')).items():
@@ -96,7 +96,7 @@ def machine(folder: Path) -> Host:
             (where / 'driver').symlink_to(
                 f'../../drivers/{found["driver"]}')
     (folder / 'bin').mkdir(exist_ok=True)
-    return Host(str(folder / 'root'), str(folder / 'bin'),
+    return Machine(str(folder / 'root'), str(folder / 'bin'),
                 simulated.__name__)
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 import pytest
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools import amd_gpu
@@ -123,7 +123,7 @@ def test_a_bluefield_is_not_reset_from_its_host(tmp_path: Path) -> None:
 
 
 def _gpu(folder: Path, monkeypatch: pytest.MonkeyPatch,
-         **facts: object) -> tuple[Host, State]:
+         **facts: object) -> tuple[Machine, State]:
     bench.host(folder)
     state = State(folder / 'state.json')
     state.create({A100: {
@@ -134,7 +134,7 @@ def _gpu(folder: Path, monkeypatch: pytest.MonkeyPatch,
     where = bench.files(folder, f'sys/bus/pci/devices/{A100}')
     (where / 'driver').symlink_to('../../../bus/pci/drivers/nvidia')
     tools.install(folder / 'bin', state.path, ['nvidia-smi'])
-    return Host(str(folder / 'root'), str(folder / 'bin'),
+    return Machine(str(folder / 'root'), str(folder / 'bin'),
                 nvml.__name__), state
 
 
@@ -339,7 +339,7 @@ def test_no_json_makes_a_reader_fail(value: Any) -> None:
                                   'fabric', 'cc', 'protected', 'multi_gpu',
                                   'processes')}}):
         told = nvidia_nvml.told(answers, 'said', ['cc', 'ppcie'])
-        nvidia_nvml.users(Host(nvml=None), answers)
+        nvidia_nvml.users(Machine(nvml=None), answers)
         assert told.health in (None, 'OK', 'Warning', 'Critical')
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
@@ -41,13 +41,13 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     return found
 
 
-def _gpu(tmp_path: Path) -> tuple[Host, Device]:
+def _gpu(tmp_path: Path) -> tuple[Machine, Device]:
     _, seen = h200.look(tmp_path, nvidia_gpu.NvidiaGpu())
     (tmp_path / 'root/proc/704').mkdir(parents=True, exist_ok=True)
     (tmp_path / 'root/proc/704/comm').write_text('python3\n')
     tools.install(tmp_path / 'bin', tmp_path / 'state.json',
                   ['nvidia-smi'])
-    return Host(str(tmp_path / 'root'), str(tmp_path / 'bin'),
+    return Machine(str(tmp_path / 'root'), str(tmp_path / 'bin'),
                 nvml.__name__), seen.devices[0]
 
 
@@ -61,7 +61,7 @@ def _use(state: State, *pids: int) -> None:
         document['cards'][h200.AT]['facts']['processes'] = list(pids)
 
 
-def _set(host: Host, gpu: Device, *modes: str) -> list[str | None]:
+def _set(host: Machine, gpu: Device, *modes: str) -> list[str | None]:
     wanted = {'mig': 'enabled', 'ecc': 'disabled'}
     results = nvidia_gpu.NvidiaGpu().set(
         host, gpu, [Item(gpu.id, m, 'mode', wanted[m]) for m in modes],

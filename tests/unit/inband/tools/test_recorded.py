@@ -25,7 +25,7 @@ import pytest
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import alveo
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
@@ -218,7 +218,7 @@ def test_fwupd_rows(tmp_path: Path, row: int, updateable: bool) -> None:
 
 def test_an_error_that_fwupd_ends_well_with_is_unread(
         tmp_path: Path) -> None:
-    host: Host = bench.host(tmp_path)
+    host: Machine = bench.host(tmp_path)
     (tmp_path / 'error').write_text(
         '{"Error": {"Domain": "FwupdError", "Code": 8, "Message": '
         '"failed to find deadbeef"}}')
@@ -233,7 +233,7 @@ def test_an_error_that_fwupd_ends_well_with_is_unread(
 def test_fwupd_without_a_device_tells_nothing_and_hides_nothing(
         tmp_path: Path) -> None:
     """FWUPD_ERROR_NOTHING_TO_DO is 9 (fwupd-error.h), status 2."""
-    host: Host = bench.host(tmp_path)
+    host: Machine = bench.host(tmp_path)
     (tmp_path / 'none').write_text(
         '{"Error": {"Domain": "FwupdError", "Code": 9, "Message": '
         '"No detected devices"}}')

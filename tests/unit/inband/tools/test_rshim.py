@@ -22,7 +22,7 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import rshim
 from ironic_accel.model.device import Device
 from ironic_accel.model.plan import Item
@@ -52,8 +52,8 @@ def _install(tmp_path: pathlib.Path, said: str, status: int = 0) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def _host(tree: Tree, tmp_path: pathlib.Path) -> Host:
-    return Host(str(tree.root), f'{tmp_path}/bin:/usr/bin:/bin')
+def _host(tree: Tree, tmp_path: pathlib.Path) -> Machine:
+    return Machine(str(tree.root), f'{tmp_path}/bin:/usr/bin:/bin')
 
 
 def _burn(tree: Tree, tmp_path: pathlib.Path, generation: int = 2

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.inband.machine.machine import Host
+from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import amd_gpu
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Function
@@ -55,12 +55,12 @@ def _function(ids: str, class_code: str = '120000', at: str = AT,
                     driver=driver)
 
 
-def _told(family: Family, host: Host, function: Function) -> Told:
+def _told(family: Family, host: Machine, function: Function) -> Told:
     return family.look(host, [function]).told[function.address]
 
 
 def _state(folder: pathlib.Path, *names: str, at: str = AT,
-           **card: Any) -> tuple[Host, State]:
+           **card: Any) -> tuple[Machine, State]:
     """A host with a card that simulated tools know."""
     host = bench.host(folder)
     state = State(folder / 'state.json')
@@ -242,7 +242,7 @@ _SETTINGS = {'SRIOV_EN': (0, 0), 'NUM_OF_VFS': (8, 0),
              'LINK_TYPE_P1': (1, 1), 'LINK_TYPE_P2': (2, 1)}
 
 
-def _connectx(folder: pathlib.Path) -> tuple[Host, State]:
+def _connectx(folder: pathlib.Path) -> tuple[Machine, State]:
     host, state = _state(
         folder, 'mstflint', 'mstconfig', at=NIC,
         facts={'psid': 'MT_0000000838'},
@@ -252,7 +252,7 @@ def _connectx(folder: pathlib.Path) -> tuple[Host, State]:
     return host, state
 
 
-def _modes(host: Host) -> dict[str, Value | None]:
+def _modes(host: Machine) -> dict[str, Value | None]:
     told = _told(mellanox.Mellanox(), host,
                  _function('15b3:1021', '020000', NIC))
     return {m.name: m.current for m in told.modes}

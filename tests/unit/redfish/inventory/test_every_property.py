@@ -28,7 +28,7 @@ from sushy import exceptions
 from ironic_accel.model.device import Inventory
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel_emulator import FakeClock
 from ironic_accel_emulator import load_box
 
@@ -90,7 +90,7 @@ def documents(name: str) -> dict[str, Any]:
 def look(docs: dict[str, Any], system: str
          ) -> tuple[Inventory, Documents, RedfishBackend]:
     connector = Documents(docs)
-    backend = RedfishBackend(connector, system, settings=Settings(
+    backend = RedfishBackend(connector, system, settings=BmcSettings(
         warm_up=0, expand=False))
     return backend.observe(), connector, backend
 

@@ -24,7 +24,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import BadInput
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_history import LookHistory
 from tests.unit.redfish.inventory.test_every_property import Answer
 
@@ -92,7 +92,7 @@ def server(**more: Any) -> Docs:
 
 
 def look(docs: Docs, system: str | None = None) -> Inventory:
-    return RedfishBackend(Tree(docs), system, settings=Settings(
+    return RedfishBackend(Tree(docs), system, settings=BmcSettings(
         warm_up=0, expand=False, history=LookHistory())).observe()
 
 
@@ -357,7 +357,7 @@ def test_a_look_that_takes_a_while_asks_for_tasks_again(
                     f'{jobs}/JID_2', 'Job', JobState=state)
             return super().get(path, **ignored)
 
-    seen = RedfishBackend(Slow(docs), settings=Settings(
+    seen = RedfishBackend(Slow(docs), settings=BmcSettings(
         warm_up=0, expand=False,
         history=LookHistory(lambda: now[0]))).observe()
     assert bool(seen.busy) is (busy if slow else first == 'Running')
@@ -376,7 +376,7 @@ def test_a_task_that_ended_between_list_and_read_is_over() -> None:
                 self.docs[path] = 404
             return super().get(path, **ignored)
 
-    seen = RedfishBackend(Ends(docs), settings=Settings(
+    seen = RedfishBackend(Ends(docs), settings=BmcSettings(
         warm_up=0, expand=False, history=LookHistory())).observe()
     assert (seen.held, seen.busy) == ((), ())
 
@@ -475,7 +475,7 @@ def test_a_link_of_a_card_that_does_not_answer_costs_its_facts(
 
 def test_nothing_of_a_look_is_kept_from_another() -> None:
     docs = server()
-    backend = RedfishBackend(Tree(docs), settings=Settings(
+    backend = RedfishBackend(Tree(docs), settings=BmcSettings(
         warm_up=0, expand=False, history=LookHistory()))
     good = copy.deepcopy(docs[GPU1])
     docs[GPU1] = 503
@@ -512,7 +512,7 @@ def test_a_link_that_is_told_no_more_is_no_absence(
         docs[chassis][of] = link(f'{chassis}/{of}')
         docs[f'{chassis}/{of}'] = collection(f'{chassis}/{of}', kind)
     now = [0.0]
-    backend = RedfishBackend(Tree(docs), settings=Settings(
+    backend = RedfishBackend(Tree(docs), settings=BmcSettings(
         warm_up=0, expand=False, history=LookHistory(lambda: now[0])))
     assert not backend.observe().unread
     docs[path] = without(docs[path], name)

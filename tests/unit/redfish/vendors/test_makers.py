@@ -27,7 +27,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.backend import RedfishBackend
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_history import LookHistory
 from tests.unit.redfish.inventory.test_every_property import Answer
 from tests.unit.redfish.inventory.test_trees import collection
@@ -579,7 +579,7 @@ def test_a_connection_that_fails_is_told_in_plain_words(
                 raise exceptions.ConnectionError(
                     url=path, error='x') from None
 
-    backend = RedfishBackend(Broken(server()), settings=Settings(
+    backend = RedfishBackend(Broken(server()), settings=BmcSettings(
         warm_up=0, expand=False, history=LookHistory()))
     if path == V1:
         with pytest.raises(Unreachable, match=r'192\.0\.2\.1:80') as told:

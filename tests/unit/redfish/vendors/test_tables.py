@@ -21,7 +21,7 @@ import pytest
 from ironic_accel.model import catalog
 from ironic_accel.model.device import KINDS
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.limits import Settings
+from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors import dell
@@ -79,7 +79,7 @@ SERVICE = {
     'Actions': {'#UpdateService.SimpleUpdate': {
         'target': '/simple',
         'TransferProtocol@Redfish.AllowableValues': ['HTTP', 'HTTPS']}}}
-FETCHED = Settings(image_uri=lambda image, spec: 'https://x/y')
+FETCHED = BmcSettings(image_uri=lambda image, spec: 'https://x/y')
 ENTRY = '/redfish/v1/UpdateService/FirmwareInventory'
 
 
@@ -93,14 +93,14 @@ def entries(*names: str) -> list[Fields]:
 
 
 @pytest.mark.parametrize(('without', 'settings', 'chosen'), [
-    ((), Settings(), 'multipart-targets'),
+    ((), BmcSettings(), 'multipart-targets'),
     (('MultipartHttpPushUri',), FETCHED, 'simple-targets'),
-    (('MultipartHttpPushUri',), Settings(), 'http-push'),
-    (('MultipartHttpPushUri', 'HttpPushUri'), Settings(), None),
+    (('MultipartHttpPushUri',), BmcSettings(), 'http-push'),
+    (('MultipartHttpPushUri', 'HttpPushUri'), BmcSettings(), None),
     (('MultipartHttpPushUri', 'HttpPushUri'), FETCHED, 'simple-targets'),
 ])
 def test_the_best_that_is_offered(
-        without: tuple[str, ...], settings: Settings,
+        without: tuple[str, ...], settings: BmcSettings,
         chosen: str | None) -> None:
     choice = update_methods.choose(service(*without), 'X', [], (), settings)
     assert (choice.style.name if choice else None) == chosen
@@ -115,14 +115,14 @@ def test_the_tray_is_named_where_it_has_an_entry() -> None:
     quirks = (nvidia.QUIRKS,)
     tray = update_methods.choose(service(), 'HGX_FW_GPU_SXM_1',
                          entries('HGX_0', 'HGX_FW_GPU_SXM_1'), quirks,
-                         Settings())
+                         BmcSettings())
     assert tray is not None
     assert tray.instead == (f'{ENTRY}/HGX_0',)
     assert tray.reach == 'covered'
     assert update_methods.covers(tray, 'HGX_FW_FPGA_0')
     assert not update_methods.covers(tray, 'CX8_0')
     bare = update_methods.choose(service(), 'HGX_FW_GPU_SXM_1',
-                         entries('HGX_FW_GPU_SXM_1'), quirks, Settings())
+                         entries('HGX_FW_GPU_SXM_1'), quirks, BmcSettings())
     assert bare is not None
     assert bare.reach == 'named'
     assert bare.lane('X') != tray.lane('X')
@@ -131,7 +131,7 @@ def test_the_tray_is_named_where_it_has_an_entry() -> None:
 
 def test_a_gb_station_wins_over_its_board() -> None:
     choice = update_methods.choose(service(), 'HGX_FW_GPU_0', entries('HGX_0'),
-                           (nvidia.STATION, nvidia.QUIRKS), Settings())
+                           (nvidia.STATION, nvidia.QUIRKS), BmcSettings())
     assert choice is not None
     assert (choice.style.targets, choice.reach) == ('empty', 'covered')
 
@@ -146,7 +146,7 @@ def test_a_gb_station_wins_over_its_board() -> None:
 ])
 def test_update_parameters(
         name: str, force: bool, expected: dict[str, object]) -> None:
-    choice = update_methods.Choice(update_methods.by_name()[name])
+    choice = update_methods.MethodChoice(update_methods.by_name()[name])
     assert update_methods.parameters(choice, ['/a'], force, service()) == {
         **expected, '@Redfish.OperationApplyTime': 'Immediate'}
     plain = service('MultipartHttpPushUri@Redfish.OperationApplyTimeSupport')
