@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "ext"))
 
 extensions = [
     "accel_tables",
+    "import_picture",
     "openstackdocstheme",
     "reno.sphinxext",
 ]

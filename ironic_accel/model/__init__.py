@@ -10,3 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""Devices, profiles, plans, traits and the catalogue: data, no I/O."""
