@@ -61,9 +61,8 @@ def writing(task: Any) -> str | None:
     either, unless it takes the BMC down with it.
     """
     node = task.node
-    mine = {address for n in (
-        *queries.nodes([node.uuid]).values(), *queries.children(node.uuid))
-        if (address := bmc_address.of(n)) is not None}
+    mine = {address for n in queries.family(node.uuid)
+            if (address := bmc_address.of(n)) is not None}
     near = {n.uuid: n for n in queries.behind_bmc(mine)}
     # Through the BMC of a child node its parent writes.
     near |= queries.nodes({n.parent_node for n in near.values()

@@ -90,6 +90,13 @@ def children(uuid: str) -> list[OtherNode]:
     return _others(_nodes().c.parent_node == uuid)
 
 
+def family(uuid: str) -> list[OtherNode]:
+    """A node and its child nodes, oldest first."""
+    table = _nodes()
+    return _others(sqlalchemy.or_(
+        table.c.uuid == uuid, table.c.parent_node == uuid))
+
+
 def behind_bmc(addresses: Collection[str]) -> list[OtherNode]:
     """The nodes behind any of some BMCs, child nodes too, oldest first.
 
@@ -138,8 +145,9 @@ def changed_at(*, unreserved: bool = False,
     :param provision_states: leave out those in any other state.
     """
     table = _nodes()
-    return {row.id: row.updated_at or row.created_at for row in _select(
-        [table.c.id, table.c.updated_at, table.c.created_at],
+    at = sqlalchemy.func.coalesce(table.c.updated_at, table.c.created_at)
+    return {number: when for number, when in _select(
+        [table.c.id, at.label('changed_at')],
         *_restricted(unreserved, provision_states))}
 
 
