@@ -228,12 +228,13 @@ def poll_modes(connector: session.Connector, reader: Reader,
     """
     young = patience.lasts(json.dumps(dict(ticket), sort_keys=True,
                                       default=str), _SHOWS_WITHIN)
-    results: list[Result] = []
-    taken: list[tuple[Mapping[str, Any], tuple[str, str]]] = []
-    for entry in ticket.get('items', ()):
-        ref = (str(entry['ref'][0]), str(entry['ref'][1]))
+    results: dict[tuple[str, str], Result] = {}
+    taken: dict[tuple[str, str], Mapping[str, Any]] = {}
+    items = [((str(e['ref'][0]), str(e['ref'][1])), e)
+             for e in ticket.get('items', ())]
+    for ref, entry in items:
         if 'failed' in entry or 'answer' in entry:
-            results.append(_failed(entry, ref))
+            results[ref] = _failed(entry, ref)
             continue
         if entry.get('task'):
             poll = tasks.poll(connector, entry['task'])
@@ -242,22 +243,24 @@ def poll_modes(connector: session.Connector, reader: Reader,
             failed = [r for r in poll.results if not r.ok] if isinstance(
                 poll, Ended) else []
             if failed:
-                results += failed
+                results[ref] = failed[0]
                 continue
-        taken.append((entry, ref))
-    read_again(reader, [e['uri'] for e, _ in taken if not e.get('taken')],
+        taken[ref] = entry
+    read_again(reader, [e['uri'] for e in taken.values()
+                        if not e.get('taken')],
                int(ticket.get('levels', 1)))
-    lost: Unknown | None = None
-    for entry, ref in taken:
+    for ref, entry in taken.items():
         found = _seen(reader, entry, ref)
-        if isinstance(found, Unknown):
-            lost = found
-        problem = found if isinstance(found, Detail) else None
         if found is not None and young:
             return Running(found.summary if isinstance(found, Detail)
                            else found.reason)
-        results.append(Result(ref, problem is None, problem))
-    return lost or Ended(tuple(results))
+        if isinstance(found, Unknown) and len(items) == 1:
+            return found
+        results[ref] = (Result(ref, False, Detail(
+            found.reason, ErrorClass.TRANSIENT, device=ref[0],
+            component=ref[1]), 'unknown') if isinstance(found, Unknown)
+            else Result(ref, found is None, found))
+    return Ended(tuple(results[ref] for ref, _ in items))
 
 
 def _failed(entry: Mapping[str, Any], ref: tuple[str, str]) -> Result:

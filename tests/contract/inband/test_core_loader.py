@@ -26,7 +26,7 @@ from tests.unit.inband import sample
 ROOT = pathlib.Path(__file__).parents[3]
 
 _FAMILY = '''
-from ironic_accel.inband.family import Seen, Told
+from ironic_accel.inband.tools.family import Told, ToolReading
 from ironic_accel.model.device import Effect
 
 
@@ -38,7 +38,7 @@ class Acme:
         return function.vendor_id == '15b3'
 
     def look(self, host, functions):
-        return Seen({functions[0].address: Told(model='Acme NIC')})
+        return ToolReading({functions[0].address: Told(model='Acme NIC')})
 
     def burns(self, host, device):
         return frozenset()
@@ -51,13 +51,13 @@ class Acme:
 
 _LOOK = '''
 from ironic_accel.inband.backend import LocalBackend
-from ironic_accel.inband.host import Host
-from ironic_accel.inband import loader
+from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.tools import loader
 import sys
 
 families, warnings = loader.load(['acme', 'broken'])
 print([f.name for f in families], [w.uri for w in warnings])
-seen = LocalBackend(Host(sys.argv[1]), families,
+seen = LocalBackend(Machine(sys.argv[1]), families,
                     folder=sys.argv[2]).observe()
 print([d.model for d in seen.devices if d.kind == 'nic'])
 '''

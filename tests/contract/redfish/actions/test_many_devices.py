@@ -24,6 +24,7 @@ import pytest
 
 from ironic_accel.converge import outcome
 from ironic_accel.redfish.backend import RedfishBackend
+from ironic_accel_emulator.faults import Fault
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 
@@ -59,14 +60,14 @@ def taken(box: Machine) -> dict[int, int]:
         if (found := re.search(r'GPU_SXM_(\d)', str(w)))))
 
 
-def again(box: Machine, before_write: Callable[[], None] | None = None
-          ) -> None:
+def again(box: Machine, before_write: Callable[[], None] | None = None,
+          expand: bool = True) -> None:
     """Another process takes the node over."""
     old = box.backend
     box.backend = RedfishBackend(
         old._connector, old._system, catalog=box.known,
         settings=dataclasses.replace(
-            old._settings, before_write=before_write))
+            old._settings, before_write=before_write, expand=expand))
 
 
 def test_eight_gpus_take_sixty_requests_and_one_inventory(
@@ -87,7 +88,7 @@ def test_eight_gpus_take_sixty_requests_and_one_inventory(
         assert not box.box.ledger.violations
 
 
-def test_a_refusal_for_good_ends_the_run_and_is_sent_once(
+def test_a_refusal_for_good_is_sent_once_and_ends_the_run(
         tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         fault = box.box.faults.add('status', '400', THIRD, 'PATCH')
@@ -200,3 +201,39 @@ def test_a_value_that_does_not_stay_costs_no_reset(tmp_path: Path) -> None:
         assert 'still reports the old value' in out.error.summary
         assert box.box.ledger.resets == []
         assert patched(box) == ALL
+
+
+def test_without_expand_each_is_read_back_by_itself(
+        tmp_path: Path) -> None:
+    with machine('hgx-h100', tmp_path) as box:
+        again(box, expand=False)
+        out = box.run(ECC % 1)
+        assert isinstance(out, outcome.Converged), out
+        assert patched(box) == ALL
+        told = box.box.ledger.requests
+        last = max(n for n, r in enumerate(told) if r.method == 'PATCH')
+        # Read back one by one, where the service expands nothing.
+        for number in ALL:
+            assert any(r.method == 'GET' and r.path.endswith(
+                f'GPU_SXM_{number}/Settings') for r in told[last:last + 20])
+
+
+@pytest.mark.parametrize('lasts', [60, 400])
+def test_a_setting_of_several_that_is_unread_is_unknown_by_itself(
+        tmp_path: Path, lasts: float) -> None:
+    with machine('hgx-h100', tmp_path) as box:
+        def unread() -> None:
+            # From the moment at which the third was patched.
+            if patched(box)[-1:] == [3] and not standing:
+                standing.append(box.box.faults.add(
+                    'status', '503', THIRD, 'GET'))
+                box.box.timeline.after(lasts, lambda: box.box.faults.lift(
+                    standing[0]), 'over')
+
+        standing: list[Fault] = []
+        again(box, unread, expand=False)
+        out = box.run(ECC % 1)
+        assert isinstance(out, outcome.Converged), out
+        assert standing
+        assert patched(box) == ALL
+        assert set(taken(box).values()) == {1}
