@@ -200,6 +200,18 @@ class Components(_Generated):
                              known.component)))
 
 
+class Keys(_Generated):
+    """Every key that is kept with a node: where, what, who writes it."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.conductor.node import keys
+        yield from _table(
+            ('Key', 'Kept in', 'Holds', 'Written by', 'Removed'),
+            ((f'``{k.name}``', k.where, k.holds, k.writer, k.ends)
+             for k in keys.KEYS))
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Register the directives."""
     for name, directive in (
@@ -208,6 +220,7 @@ def setup(app: Any) -> dict[str, Any]:
             ('accelerator-passthru', Passthru),
             ('accelerator-catalogue', Catalogue),
             ('accelerator-modes', Modes),
-            ('accelerator-components', Components)):
+            ('accelerator-components', Components),
+            ('accelerator-keys', Keys)):
         app.add_directive(name, directive)
     return {'version': '1', 'parallel_read_safe': True}

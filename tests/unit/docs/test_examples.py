@@ -1,0 +1,113 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The examples of the contributor's guide, executed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import yaml
+
+from ironic_accel.model import catalog
+from ironic_accel.model import traits
+import ironic_accel_emulator as emulator
+from tests.contract.machine import machine
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = Path(__file__).parent / 'examples'
+
+#: A run that sets the example's mode, with the plug-ins on the path.
+_SET_MODE = """
+import json
+import pathlib
+import sys
+from ironic_accel.model import catalog
+from ironic_accel.model import loader
+from ironic_accel_emulator.families import settings
+from ironic_accel_emulator.parts import Effect
+from ironic_accel_emulator.parts import Mode
+from tests.contract.machine import machine
+
+folder, rows, system = map(pathlib.Path, sys.argv[1:])
+known = catalog.extended({rows.name: rows.read_text()})
+profile = loader.load_data({
+    'profile': 1, 'name': 'boosted', 'devices': {'cards': {
+        'match': {'kind': 'gpu', 'product': 'acme-a1'}, 'count': 4,
+        'modes': {'boost': 'enabled'}}}}, catalog=known)
+with machine(system, folder, known=known) as run:
+    for device in list(run.box.devices.values()):
+        if device.kind == 'gpu':
+            at = (device.uris[0], '/Oem/Acme/BoostEnabled')
+            settings.add(run.box, Mode(
+                device.id, 'boost', False, Effect.NONE, at, at))
+    ends = [type(run.run(profile)).__name__ for _ in range(2)]
+    print(json.dumps({
+        'ends': ends,
+        'patched': [r.path for r in run.box.ledger.requests
+                    if r.method == 'PATCH'],
+        'resets': len(run.box.ledger.resets),
+        'now': [m.current for m in run.box.modes.values()
+                if m.name == 'boost']}))
+"""
+
+
+def system(folder: Path) -> Path:
+    """A simulated system with four cards of the example."""
+    shipped = Path(emulator.__file__).parent / 'boxes' / 'pcie-a100.yaml'
+    spec = yaml.safe_load(shipped.read_text())
+    spec['hosts'][0]['gpus'][0] |= {
+        'manufacturer': 'Acme', 'model': 'Acme A1',
+        'pci': '1d0f:00a1:1d0f:0001'}
+    path = folder / 'system.yaml'
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def test_product_is_found_and_makes_a_trait(tmp_path: Path) -> None:
+    rows = (EXAMPLES / 'product.yaml').read_text()
+    known = catalog.extended({'product.yaml': rows})
+    with machine(system(tmp_path), tmp_path, known=known) as run:
+        seen = run.backend.observe()
+    cards = [d for d in seen.devices if d.kind == 'gpu']
+    assert [d.product for d in cards] == ['acme-a1'] * 4
+    assert 'CUSTOM_ACCEL_GPU_ACME_A1' in {
+        t.name for t in traits.presence(seen, known)}
+    assert catalog.load().product('acme-a1') is None
+
+
+def test_mode_is_read_set_once_and_verified(tmp_path: Path) -> None:
+    site = tmp_path / 'site'
+    info = site / 'acme_accel-1.0.dist-info'
+    info.mkdir(parents=True)
+    (site / 'mode_vendor.py').write_text(
+        (EXAMPLES / 'mode_vendor.py').read_text())
+    (info / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: acme-accel\nVersion: 1.0\n')
+    (info / 'entry_points.txt').write_text(
+        '[ironic_accel.redfish_vendors]\nacme = mode_vendor:VENDOR\n')
+    ran = subprocess.run(
+        [sys.executable, '-c', _SET_MODE, str(tmp_path),
+         str(EXAMPLES / 'mode.yaml'), str(system(tmp_path))],
+        capture_output=True, text=True, timeout=120, cwd=tmp_path, env={
+            **os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache'),
+            'PYTHONPATH': f'{site}:{ROOT}:{ROOT / "emulator"}'})
+    assert ran.returncode == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    assert said['ends'] == ['Converged', 'Converged']
+    assert len(said['patched']) == len(set(said['patched'])) == 4
+    assert said['now'] == [True] * 4
+    assert said['resets'] == 0
