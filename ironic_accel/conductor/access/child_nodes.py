@@ -29,9 +29,7 @@ from ironic.conductor import utils as manager_utils
 from oslo_log import log
 
 from ironic_accel.conductor.access import shared_bmc
-from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config.options import HARDWARE_TYPES
-from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import queries
@@ -132,18 +130,9 @@ def look_again(task: Any) -> None:
             with task_manager.acquire(
                     task.context, child.uuid, shared=False, load_driver=False,
                     purpose='looking after a run on its parent') as locked:
-                _due(locked.node)
+                if operation.can_refresh(locked.node):
+                    operation.begin_refresh(locked.node, power_on=False)
+                    saving.save(locked.node)
         except (exception.NodeLocked, exception.NodeNotFound) as exc:
             LOG.warning('Child node %(child)s is not looked at again: '
                         '%(why)s', {'child': child.uuid, 'why': exc})
-
-
-def _due(node: Any) -> None:
-    if operation.kind_of(node) != 'idle' or operation.load(node) is not None:
-        return
-    now = elapsed_time.mark(node)
-    operation.store(node, operation.Operation(
-        kind='idle', step='accel_refresh', work='look',
-        state=node.provision_state, due=now, started=now,
-        deadline=now + CONF.accelerator.stable_timeout, power_on=False))
-    saving.save(node)

@@ -123,14 +123,9 @@ class Passthru:
         power_on = kwargs.get('power_on')
         # Powering a child on would power its parent on.
         free = node.provision_state != 'active' and not node.parent_node
-        now = elapsed_time.mark(node)
-        current = Operation(
-            kind='idle', step='accel_refresh', work='look',
-            state=node.provision_state, due=now, started=now,
-            deadline=now + CONF.accelerator.stable_timeout,
-            power_on=free if power_on is None else power_on,
+        current = operation.begin_refresh(
+            node, power_on=free if power_on is None else power_on,
             asked=operation.asked_by(task.context))
-        operation.store(node, current)
         keys.RESULT.drop(node)
         saving.save(node)
         return {'id': current.id}

@@ -141,8 +141,8 @@ class Steps:
         """Look at the accelerators and publish what is there."""
         kind = str(operation.kind_of(task.node))
         # Powering a child on would power its parent on.
-        return begin(task, Operation(
-            kind=kind, step='refresh_traits', work='look',
+        return begin(task, operation.refresh(
+            kind, 'refresh_traits',
             in_band=ramdisk_module.can_help(task.node, kind),
             power_on=kind != 'service' and not task.node.parent_node))
 

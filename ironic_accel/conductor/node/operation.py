@@ -31,6 +31,8 @@ from ironic.common import async_steps
 from ironic.common import exception
 from ironic.common import states
 
+from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.stored_values import misfit
 from ironic_accel.conductor.node.stored_values import StoredOperation
@@ -43,6 +45,9 @@ from ironic_accel.model.record import Record
 STEPS = frozenset({
     'apply_profile', 'apply_profile_in_band', 'apply_baseline',
     'reset_devices', 'refresh_traits', 'note_tenant', 'deliver_first_boot'})
+
+#: The step of a refresh that an operator, or a run on a parent, asks for.
+REFRESH_STEP = 'accel_refresh'
 
 #: ``driver_internal_info`` is 65,535 bytes of TEXT on MySQL, and others
 #: write to it too (ironic/db/sqlalchemy/models.py, Node).
@@ -189,6 +194,57 @@ def store(node: Any, operation: Operation) -> None:
     """Put the operation onto the node; the caller saves."""
     keys.OPERATION.put(node, cast(
         StoredOperation, dataclasses.asdict(operation)))
+
+
+def refresh(kind: str, step: str, *, power_on: bool,
+            in_band: bool = False) -> Operation:
+    """An operation that reads a node's devices and publishes them.
+
+    It is not stored: a step stores its own (``steps.begin``), and an audit,
+    a verification or an inspection ends within the call that began it.
+
+    :param kind: the operation of Ironic, or ``idle``.
+    :param step: what asks for it.
+    :param power_on: whether a host that is off may be powered on.
+    :param in_band: whether the agent is read too.
+    """
+    return Operation(kind=kind, step=step, work='look', power_on=power_on,
+                     in_band=in_band)
+
+
+def can_refresh(node: Any) -> bool:
+    """Whether a refresh of an idle node may be begun without being asked for.
+
+    :param node: a node, or anything with ``driver_internal_info`` and
+        ``provision_state``.
+    """
+    return (kind_of(node) == 'idle' and load(node) is None
+            and foreign(node) is None)
+
+
+def begin_refresh(node: Any, step: str = REFRESH_STEP, *, power_on: bool,
+                  state: str | None = None,
+                  asked: Mapping[str, str] | None = None) -> Operation:
+    """Begin a refresh that is no step of Ironic's; the caller saves.
+
+    The periodic takes it up, and gives up after ``stable_timeout``.
+
+    :param node: a locked node; what was under way on it is replaced.
+    :param step: what asks for it; those of ``keys.UNASKED_STEPS`` give way
+        to whoever asks for something.
+    :param power_on: whether a host that is off may be powered on.
+    :param state: the provision state that the refresh ends with, where that
+        is not the present one.
+    :param asked: who asks (``asked_by``).
+    :raises: an error of the database.
+    """
+    now = elapsed_time.mark(node)
+    found = refresh('idle', step, power_on=power_on).but(
+        state=node.provision_state if state is None else state,
+        due=now, started=now, asked=asked or {},
+        deadline=now + CONF.accelerator.stable_timeout)
+    store(node, found)
+    return found
 
 
 def check_free(node: Any) -> None:

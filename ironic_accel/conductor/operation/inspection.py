@@ -33,7 +33,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node.inventory_store import Stored
 from ironic_accel.conductor.node import keys
-from ironic_accel.conductor.node.operation import Operation
+from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import verify
 from ironic_accel.conductor.publication import publish
@@ -182,8 +182,8 @@ def _outside(task: Any) -> tuple[Inspected | None, str]:
     """What the BMC shows, for a bounded time; or why nothing."""
     seconds = CONF.accelerator.verify_timeout
     try:
-        looked = verify.bounded(task, Operation(
-            kind='inspect', step=STEP, work='look'), seconds)
+        looked = verify.bounded(task, operation.refresh(
+            'inspect', STEP, power_on=False), seconds)
     except AccelError as exc:
         return None, f'not seen by the BMC: {exc}'
     if looked is None:

@@ -30,10 +30,8 @@ from oslo_log import log
 
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation.context import Context
@@ -110,9 +108,7 @@ def called_for(waiting: list[Any]) -> Mapping[str, float]:
 def _begin(task: Any, since: float) -> None:
     """Begin a look at a locked node, if none is under way or just was."""
     node = task.node
-    current = operation.load(node)
-    if operation.kind_of(node) != 'idle' or current is not None \
-            or operation.foreign(node):
+    if not operation.can_refresh(node):
         return
     now = clock.shared()
     looks = keys.LOOKS.of(node)
@@ -123,10 +119,6 @@ def _begin(task: Any, since: float) -> None:
         return
     keys.LOOKS.put(node, {
         **looks, 'times': looks['times'] + 1, 'at': now})
-    begun = elapsed_time.mark(node)
-    operation.store(node, Operation(
-        kind='idle', step=keys.FOLLOW_UP_STEP, work='look',
-        state=node.provision_state, due=begun, started=begun,
-        deadline=begun + CONF.accelerator.stable_timeout,
-        power_on=node.provision_state in FREE))
+    operation.begin_refresh(node, keys.FOLLOW_UP_STEP,
+                            power_on=node.provision_state in FREE)
     saving.save(node)

@@ -21,7 +21,6 @@ from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
@@ -46,8 +45,7 @@ def look_once(task: Any) -> None:
         LOG.warning('Node %(node)s is not looked at: %(why)s',
                     {'node': node.uuid, 'why': foreign})
         return
-    current = operation.Operation(
-        kind='verify', step=keys.VERIFY_STEP, work='look')
+    current = operation.refresh('verify', keys.VERIFY_STEP, power_on=False)
     try:
         found = bounded(task, current, CONF.accelerator.verify_timeout)
         if found is None:
@@ -87,11 +85,8 @@ def _again(ctx: context.Context, why: str) -> str:
     look some time later settles such a tree: longer than a step may take
     that has the API's caller wait. The host is not powered on for it.
     """
-    now = elapsed_time.mark(ctx.node)
-    operation.store(ctx.node, operation.Operation(
-        kind='idle', step=keys.VERIFY_STEP, work='look',
-        state=states.MANAGEABLE, due=now, started=now, power_on=False,
-        deadline=now + CONF.accelerator.stable_timeout))
+    operation.begin_refresh(ctx.node, keys.VERIFY_STEP, power_on=False,
+                            state=states.MANAGEABLE)
     return f'{why}: not inventoried yet, looked at again at once'
 
 

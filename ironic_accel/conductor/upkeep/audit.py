@@ -286,8 +286,8 @@ def _look(task: Any) -> tuple[
     With the host off there is no context: nothing can be said of devices.
     """
     try:
-        ctx = contexts.make(task, operation.Operation(
-            kind='idle', step='audit', work='look', power_on=False))
+        ctx = contexts.make(
+            task, operation.refresh('idle', 'audit', power_on=False))
         seen = ctx.backend.observe()
     except (AccelError, exception.IronicException) as exc:
         return None, None, f'{type(exc).__name__}: {exc}'

@@ -29,7 +29,6 @@ from oslo_log import log
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import profiles
-from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node.node_cache import NodeCache
@@ -122,7 +121,10 @@ def reap(task: Any) -> None:
         _drop_steps(node)
         _withdraw_void(task)
         if _agrees_again(node):
-            _look_again(node)
+            # Nothing is powered on for it.
+            keys.DIFFERING.drop(node)
+            operation.begin_refresh(node, keys.FOLLOW_UP_STEP,
+                                    power_on=False)
     saving.save(node)
 
 
@@ -200,19 +202,8 @@ def _held(node: Any) -> list[str]:
 def _agrees_again(node: Any) -> bool:
     """Whether what was withheld may be published again after a look."""
     held = _held(node)
-    return (bool(held) and operation.kind_of(node) == 'idle'
-            and operation.load(node) is None
+    return (bool(held) and operation.can_refresh(node)
             and not set(held) & set(profile_agreement.differing()))
-
-
-def _look_again(node: Any) -> None:
-    """Look at a node by ourselves; nothing is powered on for it."""
-    keys.DIFFERING.drop(node)
-    now = elapsed_time.mark(node)
-    operation.store(node, operation.Operation(
-        kind='idle', step=keys.FOLLOW_UP_STEP, work='look',
-        state=node.provision_state, due=now, started=now, power_on=False,
-        deadline=now + CONF.accelerator.stable_timeout))
 
 
 def _withdraw_void(task: Any) -> None:
