@@ -41,7 +41,7 @@ from ironic_accel.converge.ports import Journal
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge import readiness
 from ironic_accel.converge.run import Advance
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.converge import write_watch
 from ironic_accel.model import condition
 from ironic_accel.model.device import Busy

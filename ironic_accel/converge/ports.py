@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The ports of the loop: what it needs of the world, and nothing more."""
+"""The ports of the loop: what it calls, and how long it waits for it."""
 
 from __future__ import annotations
 
@@ -230,3 +230,39 @@ class Journal(Protocol):
         :raises: whatever keeps it from being durable: nothing is then done.
         """
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pace:
+    """Timeouts and intervals of the loop, in seconds.
+
+    :ivar poll: between two polls of a write under way.
+    :ivar look: between two looks at a box that is not ready.
+    :ivar fetch: between two questions for an image.
+    :ivar incomplete: how long devices may take to appear after a host reset
+        (GPUs vanish for minutes after power-on on real machines).
+    :ivar appear: how long after a host reset a device that is missing may
+        still come, on a box that says that it is ready.
+    :ivar unreachable: how long a box may be silent.
+    :ivar lost: how long a write that nobody can tell of is looked for before
+        it counts as not done: a task that a BMC has forgotten may go on.
+    :ivar gone: the same for a burn that was taken and whose task the BMC
+        has forgotten: as long as the longest ones take, since neither a
+        second push nor a reset may meet the first one.
+    :ivar busy: how long somebody else's work is waited for.
+    :ivar action: how long one write may take before we stop waiting; the
+        bundle of a baseboard takes about 20 minutes, an FPGA up to 40.
+    :ivar reset: how long a host reset may take to be performed.
+    """
+
+    poll: float = 5
+    look: float = 10
+    fetch: float = 5
+    incomplete: float = 1800
+    appear: float = 600
+    unreachable: float = 900
+    lost: float = 300
+    gone: float = 2700
+    busy: float = 5400
+    action: float = 5400
+    reset: float = 1800

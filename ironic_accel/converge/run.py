@@ -25,7 +25,7 @@ from ironic_accel.converge.outcome import Wait
 from ironic_accel.converge.ports import Backend
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Journal
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Busy
 from ironic_accel.model.errors import Detail

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory

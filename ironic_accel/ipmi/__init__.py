@@ -17,11 +17,11 @@ interface. Sources: IPMI 2.0 revision 1.1; IPMI Platform Management FRU
 Information Storage Definition 1.0 revision 1.3.
 """
 
+from ironic_accel.ipmi.answer import defect
 from ironic_accel.ipmi.answer import inventory
 from ironic_accel.ipmi.answer import NAME
 from ironic_accel.ipmi.asking import ask
 from ironic_accel.ipmi.asking import IpmiTarget
 from ironic_accel.ipmi.asking import PORT
-from ironic_accel.ipmi.fru import defect
 
 __all__ = ['NAME', 'PORT', 'IpmiTarget', 'ask', 'defect', 'inventory']

@@ -10,7 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a BMC answered (the document ``ipmi/1``), as an inventory."""
+"""What a BMC answered over IPMI: check of FRU data, and its inventory.
+
+The inventory is made of the document ``ipmi/1``. pyghmi does not check FRU
+data; source of the check: IPMI Platform Management FRU Information Storage
+Definition 1.0 revision 1.3, 8 Common Header Format and 10 to 12, the info
+areas.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +35,9 @@ from ironic_accel.model.device import Warned
 
 NAME = 'ipmi'
 SCHEMA = 'ipmi/1'
+
+#: Offsets in the FRU common header of the info areas, and their names.
+_AREAS = ((2, 'chassis'), (3, 'board'), (4, 'product'))
 
 
 def inventory(answer: Mapping[str, Any],
@@ -94,3 +103,28 @@ def _matched(units: Iterable[Mapping[str, Any]],
                 location=version.clean(unit['name']),
                 part_number=version.clean(
                     fields.get('Board model') or fields.get('Model')))
+
+
+def defect(raw: bytes) -> str | None:
+    """What is wrong with a FRU inventory, or None.
+
+    Header and areas each sum up to zero, modulo 256.
+    """
+    if len(raw) < 8:
+        return f'{len(raw)} bytes where at least 8 were expected'
+    if raw[0] & 0x0f != 1:
+        return f'format {raw[0] & 0x0f} where 1 was expected'
+    if sum(raw[:8]) % 256:
+        return 'the checksum of its header is wrong'
+    for place, name in _AREAS:
+        start = 8 * raw[place]
+        if not start:
+            continue
+        if start + 2 > len(raw):
+            return f'its {name} area is beyond its end'
+        area = raw[start:start + 8 * raw[start + 1]]
+        if len(area) < 8 or len(area) != 8 * raw[start + 1]:
+            return f'its {name} area is cut short'
+        if sum(area) % 256:
+            return f'the checksum of its {name} area is wrong'
+    return None

@@ -28,10 +28,10 @@ from pyghmi.ipmi import command
 from pyghmi.ipmi import fru
 from pyghmi.ipmi.private import util
 
+from ironic_accel.ipmi.answer import defect
 from ironic_accel.ipmi.answer import SCHEMA
 from ironic_accel.ipmi.asking import IpmiTarget
 from ironic_accel.ipmi.asking import unreachable
-from ironic_accel.ipmi.fru import defect
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable

@@ -50,7 +50,7 @@ from ironic_accel.redfish.actions import update_scope
 from ironic_accel.redfish.actions.update_scope import UpdateRequest
 from ironic_accel.redfish.client import json_document
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client.patience import Patience
+from ironic_accel.redfish.client.read_history import Patience
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer

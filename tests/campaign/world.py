@@ -24,7 +24,7 @@ from unittest import mock
 
 from ironic_accel.converge.composite import Both
 from ironic_accel.converge.ports import Backend
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import loader

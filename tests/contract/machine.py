@@ -31,7 +31,7 @@ import requests
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Effect
 from ironic_accel.model import loader

@@ -29,8 +29,7 @@ from ironic_accel.bounded import files
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.profiles import SiteProfiles
 from ironic_accel.faces.cli import bmc_options
-from ironic_accel.faces.cli import catalogue as catalogue_option
-from ironic_accel.faces.cli import profiles
+from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import profile_file
 from ironic_accel.model import catalog
 from ironic_accel.model.errors import BadInput
@@ -274,7 +273,7 @@ def test_the_command_tells_who_else_may_write_what_it_is_given(
         bmc_options.credentials(argparse.Namespace(
             user='admin', password_file=str(path)))
     else:
-        assert profiles.choose(argparse.Namespace(
+        assert profile_options.choose(argparse.Namespace(
             profile=str(path), name=None, catalogue=[])).name == 'good'
     assert f'chmod go-w {path}' in capsys.readouterr().err
 
@@ -284,7 +283,7 @@ def test_what_is_no_catalogue_is_bad_input_at_once(
         tmp_path: Path, kind: str) -> None:
     make(kind, tmp_path / 'rows.yaml')
     with pytest.raises(BadInput, match=r'rows\.yaml'):
-        catalogue_option.of(argparse.Namespace(
+        profile_options.catalogue(argparse.Namespace(
             catalogue=[str(tmp_path / 'rows.yaml')]))
 
 

@@ -30,7 +30,7 @@ from ironic_accel.conductor.operation import backends
 from ironic_accel.conductor.operation.guarded_backend import GuardedBackend
 from ironic_accel.conductor.operation.node_journal import NodeJournal
 from ironic_accel.converge.ports import Images
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import BadInput

@@ -19,13 +19,13 @@ import json
 import sys
 
 from ironic_accel.faces.cli import bmc_options
-from ironic_accel.faces.cli import catalogue
+from ironic_accel.faces.cli import profile_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     bmc_options.add_arguments(parser)
-    catalogue.add_argument(parser)
+    profile_options.add_catalogue(parser)
     parser.add_argument('--once', action='store_true',
                         help='do not wait for a second look, and say that '
                              'it may not be complete')

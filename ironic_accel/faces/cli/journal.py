@@ -26,12 +26,12 @@ import tempfile
 from typing import Any
 
 from ironic_accel.bounded import files
-from ironic_accel.faces.cli import elapsed
 from ironic_accel.model import errors
 from ironic_accel.model.profile import Profile
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Record
 from ironic_accel.model import strict_json
+from ironic_accel import uptime
 
 SCHEMA = 'journal/1'
 #: Bytes of a journal: a record has 8 KiB.
@@ -90,8 +90,8 @@ class FileJournal:
     bmc: str
     system: str
     found: str | None = None
-    time: elapsed.Elapsed = dataclasses.field(
-        default_factory=elapsed.Elapsed)
+    time: uptime.Elapsed = dataclasses.field(
+        default_factory=uptime.Elapsed)
 
     def load(self) -> Record | None:
         """What the last run saved, or None.
@@ -117,7 +117,7 @@ class FileJournal:
                 f'not of {self.bmc} {self.system}')
         try:
             # One of an earlier version has none, and times of day.
-            self.time = elapsed.Elapsed(raw.get('time'))
+            self.time = uptime.Elapsed(raw.get('time'))
             self.found = raw['found']
             return record_mod.load(raw['record'])
         except (AttributeError, LookupError, TypeError,

@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((w for w in words if not w.startswith('-')), None)
-    module = _module(chosen) if chosen in COMMANDS else None
     try:
+        module = _module(chosen) if chosen in COMMANDS else None
         args = _parser(chosen, module).parse_args(words)
     except SystemExit as exc:  # argparse ends the process: 0 or 2
         return int(exc.code or 0)
@@ -60,7 +60,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _module(name: str | None) -> ModuleType:
+    """The module of a verb.
+
+    :raises: BadInput where its package is not installed.
+    """
+    if name == 'twin':
+        return _emulator()
     return importlib.import_module(f'ironic_accel.faces.cli.{name}')
+
+
+def _emulator() -> ModuleType:
+    """The command of the simulated BMC, a distribution of its own.
+
+    No other module of the product imports it.
+
+    :raises: BadInput where it is not installed.
+    """
+    try:
+        from ironic_accel_emulator import cli
+    except ModuleNotFoundError as exc:
+        if exc.name != 'ironic_accel_emulator':
+            raise
+        raise errors.BadInput(
+            'ironic-accel twin needs the package ironic-accel-emulator, '
+            'which is not installed: pip install ironic-accel-emulator'
+        ) from exc
+    return cli
 
 
 def _parser(chosen: str | None,

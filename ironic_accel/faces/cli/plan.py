@@ -21,7 +21,7 @@ import sys
 
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import image_serving_options
-from ironic_accel.faces.cli import profiles
+from ironic_accel.faces.cli import profile_options
 from ironic_accel.model.device import Effect
 from ironic_accel.model.profile import Profile
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that plan and apply share."""
-    profiles.add_arguments(parser)
+    profile_options.add_profile(parser)
     parser.add_argument(
         '--journal', metavar='FILE',
         help='where a run keeps what must not be lost (default: a file for '
@@ -51,7 +51,7 @@ def profile_of(args: argparse.Namespace) -> Profile:
 
     :raises: BadInput for a bad profile.
     """
-    profile = profiles.choose(args)
+    profile = profile_options.choose(args)
     if args.max_effect is None:
         return profile
     reset = min(profile.limits.reset, Effect(args.max_effect),

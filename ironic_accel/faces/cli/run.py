@@ -34,7 +34,7 @@ from ironic_accel.converge.perform_reset import HostResetter
 from ironic_accel.converge import reset_note
 from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options

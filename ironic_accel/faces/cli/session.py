@@ -29,7 +29,7 @@ from ironic_accel.converge.ports import Poll
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.faces.cli import bmc_options
-from ironic_accel.faces.cli import catalogue
+from ironic_accel.faces.cli import profile_options
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
@@ -192,7 +192,7 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
     """
     bmc = bmc_options.url(args)
     user, password = bmc_options.credentials(args)
-    catalog = catalogue.of(args)
+    catalog = profile_options.catalogue(args)
     connector = connect(bmc, user, password, bmc_options.verify(args))
     try:
         backend = RedfishBackend(connector, args.system, catalog=catalog,

@@ -24,8 +24,7 @@ import argparse
 import json
 from typing import Any
 
-from ironic_accel.faces.cli import catalogue
-from ironic_accel.faces.cli import profiles
+from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import profile_file
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.profile import Profile
@@ -42,7 +41,7 @@ FIRST_BOOT_PRIORITY = 70
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    profiles.add_arguments(parser)
+    profile_options.add_profile(parser)
     parser.add_argument(
         '--via', choices=('redfish', 'agent'),
         help='by which way the profile is brought about: out of band before '
@@ -61,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     :returns: 0.
     :raises: BadInput for a bad file, or a name that is not in it.
     """
-    known = catalogue.of(args)
-    chosen = ([profiles.choose(args)] if args.name is not None
+    known = profile_options.catalogue(args)
+    chosen = ([profile_options.choose(args)] if args.name is not None
               else profile_file.read(args.profile, known))
     print(json.dumps({'schema': 'templates/1', 'profiles': [
         document(profile, known, args.via) for profile in chosen]},

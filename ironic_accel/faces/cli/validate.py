@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 
-from ironic_accel.faces.cli import catalogue
+from ironic_accel.faces.cli import profile_options
 from ironic_accel.faces import profile_file
 from ironic_accel.model import errors
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'input')
     parser.add_argument('--json', action='store_true',
                         help='print what was found as JSON')
-    catalogue.add_argument(parser)
+    profile_options.add_catalogue(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """
     good: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
-    known = catalogue.of(args)
+    known = profile_options.catalogue(args)
     for file in args.files:
         try:
             for profile in profile_file.read(file, known):

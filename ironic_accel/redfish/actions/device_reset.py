@@ -40,7 +40,7 @@ from ironic_accel.model.plan import Action
 from ironic_accel.redfish.actions import processor_enable
 from ironic_accel.redfish.actions import tasks
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.patience import Patience
+from ironic_accel.redfish.client.read_history import Patience
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer

@@ -42,7 +42,7 @@ from ironic_accel.redfish.client.getter import ROOT
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
-from ironic_accel.redfish.client.patience import Patience
+from ironic_accel.redfish.client.read_history import Patience
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer

@@ -30,13 +30,11 @@ import time
 from typing import Any
 
 from ironic_accel.converge.ports import Running
-from ironic_accel.model.device import Busy
-from ironic_accel.model.device import Device
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.patience import Patience
+from ironic_accel.redfish.client.read_history import Patience
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import modes
@@ -87,25 +85,6 @@ def offered(reader: Reader, shown: Fields) -> bool:
         place(reader, shown) is not None)
 
 
-def halfway(reader: Reader, devices: Mapping[str, Device]
-            ) -> tuple[Busy, ...]:
-    """The devices that are disabled, each with the ticket to enable it.
-
-    Whoever disabled one may have meant it: only a run that finds its own
-    reset broken off has a use for the ticket. No traffic.
-    """
-    out = []
-    for name, device in devices.items():
-        shown = reader.known(device.uri) if device.uri else None
-        if shown is not None and shown.doc.get('Enabled') is False:
-            out.append(Busy(
-                'disabled', shown.uri, f'{shown.uri} is disabled',
-                targets=((name, 'enabled'),), ticket={
-                    'kind': 'reset', 'items': [{
-                        'refs': [], 'switch': shown.uri, 'off': True}]}))
-    return tuple(out)
-
-
 def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     """The first half of a reset by ``Enabled``; its entry in the ticket.
 
@@ -117,7 +96,7 @@ def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     where = place(reader, shown, traffic=True)
     if where is None:
         return {'failed': f'{uri} is disabled at a host reset only'}
-    # The time of day tells one wait from another, and no more (``patience``).
+    # The time of day tells one wait from another, and no more (``Patience``).
     entry = {'switch': uri, 'at': time.time(), 'place': where.uri}
     try:
         with contextlib.suppress(OutcomeUnknown):

@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What earlier looks of this process found, as far as later ones need it.
+"""What this process remembers of BMCs: earlier readings and its waits.
 
-Three questions hang on more than one look: since when a resource is unread;
-whether one that is listed and never there is simply not built in; and
-whether a tree has stopped growing. Nothing of it outlives the process: a new
-one finds out anew, which only takes longer.
+Three questions depend on more than one reading: since when a resource is
+unread; whether a resource that is listed and never there is simply not
+installed; and whether the tree of a BMC is still growing. Nothing of it
+outlives the process: a new one starts anew, which only takes longer.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ _TRIED = 3600.0
 #: BMCs remembered, and resources of one BMC.
 _BMCS = 2048
 _RESOURCES = 512
+
+#: Waits remembered by one ``Patience``.
+_WAITS = 256
 
 
 @dataclasses.dataclass(slots=True)
@@ -217,3 +220,28 @@ def _bound(known: OrderedDict[str, Any]) -> None:
 
 #: What this process remembers, unless its caller has another.
 PROCESS = LookHistory()
+
+
+class Patience:
+    """Since when this process has been waiting for what.
+
+    Tickets outlive processes and pass from one conductor to another, whose
+    clocks may differ: times of another machine are not compared. A process
+    that takes a ticket over starts each wait anew, once.
+
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since: dict[str, float] = {}
+
+    def lasts(self, what: str, seconds: float) -> bool:
+        """Whether a wait is shorter than ``seconds`` so far.
+
+        The first call for ``what`` starts the wait.
+        """
+        now = self._clock()
+        while len(self._since) >= _WAITS and what not in self._since:
+            self._since.pop(next(iter(self._since)))
+        return now - self._since.setdefault(what, now) < seconds

@@ -10,13 +10,22 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Which answers to a write mean "not now": a table, with its sources.
+"""When a write is sent again: after "not now", and with another If-Match.
 
-What is in it is waited out and counts as no attempt; nothing was written.
-Sources of the rows: DSP0266 (503 and 429 with Retry-After); DMTF message
-registries Base 1.18 and Update 1.0, by the resolutions "resubmit the
-request" and the like. What vendors say in their own registries stands in
-their tables.
+An answer that means "not now" is waited out and does not count as an
+attempt; nothing was written. Sources of the rows: DSP0266 (503 and 429 with
+Retry-After); DMTF message registries Base 1.18 and Update 1.0, by the
+resolutions "resubmit the request" and the like. Vendors' own registries are
+in the vendors' tables.
+
+A write that is refused for its precondition (412, 428) is sent again with the
+ETag in another form. RFC 9110 has the whole tag in quotes, compared strongly,
+so that one with ``W/`` before it never matches; services differ. Sources:
+DSP0266 (the ETag header, the property ``@odata.etag``); sushy 5.14
+``connector.py``, ``_etag_handler`` (weak turned into strong, then none at
+all); ansible-collections/community.general 3268 and 3296 (a header that
+quotes the tag once more than the property does; the bare tag), 6434 (one is
+wanted, and not in the weak form) and 11261 (any is turned down).
 """
 
 from __future__ import annotations
@@ -31,6 +40,15 @@ from ironic_accel.redfish.vendors.task_rows import NotNow
 
 #: The shortest and the longest that a service may send us away, seconds.
 SHORTEST, LONGEST = 1.0, 600.0
+
+#: HTTP statuses that refuse a write for its precondition.
+PRECONDITION_REFUSED = frozenset({412, 428})
+
+#: How many values of If-Match are tried.
+MOST_TAGS = 7
+
+#: What an entity tag may be (RFC 9110, without blanks).
+_TAG = re.compile(r'[\x21-\x7e]{1,512}')
 
 
 #: What the standards say; the vendors' tables come after it.
@@ -118,3 +136,23 @@ def _moment(text: str | None) -> datetime.datetime | None:
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def if_match_values(header: str | None, body: str | None) -> list[str]:
+    """What to send as If-Match, in the order in which it is tried.
+
+    :param header: the ETag header of the resource, just read.
+    :param body: its ``@odata.etag``.
+    :returns: each value once; not more than ``MOST_TAGS``.
+    """
+    told = [t.strip() for t in (header, body) if t and _TAG.fullmatch(
+        t.strip())]
+    out = list(told)
+    out += [t.removeprefix('W/') for t in told if t.startswith('W/')]
+    bare = [t.removeprefix('W/').strip('"') for t in told]
+    # Quoted once, whatever number of quotes it came in.
+    out += [f'"{b}"' for b in bare if b]
+    out += [b for b in bare if b]
+    if told:
+        out.append('*')
+    return list(dict.fromkeys(out))[:MOST_TAGS]

@@ -40,9 +40,9 @@ from ironic_accel.model import strict_json
 from ironic_accel.redfish.client import connector as connector_module
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
-from ironic_accel.redfish.client import preconditions
 from ironic_accel.redfish.client import responses
 from ironic_accel.redfish.client.responses import Answer
+from ironic_accel.redfish.client import retry_rules
 from ironic_accel.redfish.client import session as session_module
 
 _PIECE = 1024 * 1024
@@ -128,8 +128,8 @@ class Writer:
                                  error_class=ErrorClass.TRANSIENT)
         tried: set[str] = set()
         now = before
-        for _ in range(preconditions.MOST):
-            form = next((f for f in preconditions.forms(now[0], now[1])
+        for _ in range(retry_rules.MOST_TAGS):
+            form = next((f for f in retry_rules.if_match_values(now[0], now[1])
                          if f not in tried), None)
             if form is None:
                 break
@@ -232,7 +232,7 @@ class Writer:
 
 def _wants_match(error: Rejected) -> bool:
     return error.retry_after is None and error.detail.seen in {
-        f'HTTP {status}' for status in preconditions.REFUSED}
+        f'HTTP {status}' for status in retry_rules.PRECONDITION_REFUSED}
 
 
 def _same_path(location: str, path: str) -> bool:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import re
 from typing import Any
@@ -244,3 +245,24 @@ def _busy(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
         ticket['start'] = task.doc['StartTime']
     return Busy('task', task.uri, task_states.said(task.doc), percent,
                 tuple(named), ticket=ticket)
+
+
+def disabled(reader: Reader, devices: Mapping[str, Device]
+             ) -> tuple[Busy, ...]:
+    """The devices that are disabled, each with the ticket to enable it.
+
+    A disabled device may be an operator's decision, so that only a run which
+    finds its own reset interrupted uses the ticket. No traffic.
+
+    :param devices: by their ids.
+    """
+    out = []
+    for name, device in devices.items():
+        shown = reader.known(device.uri) if device.uri else None
+        if shown is not None and shown.doc.get('Enabled') is False:
+            out.append(Busy(
+                'disabled', shown.uri, f'{shown.uri} is disabled',
+                targets=((name, 'enabled'),), ticket={
+                    'kind': 'reset', 'items': [{
+                        'refs': [], 'switch': shown.uri, 'off': True}]}))
+    return tuple(out)

@@ -22,7 +22,6 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.reading_status import Unread
-from ironic_accel.redfish.actions import processor_enable
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import Role
@@ -126,7 +125,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
               *system_state.copies(scope)),
         seen_via=('redfish',), devices=devices,
         waiting=waits,
-        halfway=processor_enable.halfway(reader, {d.id: d for d in devices}),
+        halfway=activity.disabled(reader, {d.id: d for d in devices}),
         unread=tuple(unread))
     lacking = _lacking(reader, scope, doing, inventory, settings)
     inventory = dataclasses.replace(

@@ -10,15 +10,24 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The part of a BMC's tree that is one node's: what ``topology`` finds."""
+"""The part of a BMC's tree that belongs to one node, with its quirks.
+
+``topology`` finds the resources of the node. The quirks are those of the
+vendor plug-ins that recognise the service by its root and its Systems.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import re
 
 from ironic_accel.redfish.client.json_document import Fields
+from ironic_accel.redfish.client.json_document import last
+from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
+from ironic_accel.redfish.vendors import registry
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,3 +64,84 @@ class Scope:
         """The Systems whose processors are the node's."""
         return (self.system, *(b for b in self.baseboards
                                if b.uri != self.system.uri))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recognised:
+    """The quirks that hold for a service.
+
+    :ivar quirks: in their precedence.
+    :ivar refused: plug-ins that claim what another one claims already, in
+        words: their quirks are not among them.
+    """
+
+    quirks: tuple[Quirks, ...]
+    refused: tuple[str, ...] = ()
+
+
+def recognise(root: Fields, systems: Iterable[Fields],
+              unread: Iterable[str] = ()) -> Recognised:
+    """The quirks of a service, by its root and its Systems.
+
+    In one layer a text that the service tells is claimed by one plug-in
+    alone: the first in the precedence.
+
+    :param unread: paths of Systems that are listed and were not read: their
+        Ids are known all the same.
+    """
+    says = _says(root, systems, unread)
+    out: list[Quirks] = []
+    refused: list[str] = []
+    claimed: dict[tuple[Layer, str, str], str] = {}
+    servers = False
+    for name, vendor in registry.installed().vendors.items():
+        held = [(q, by) for q in vendor.quirks if (by := _by(q, says))]
+        claims = [(vendor.layer, *one) for _, by in held for one in by]
+        taken = next((c for c in claims if claimed.get(c, name) != name),
+                     None)
+        if taken is not None:
+            refused.append(
+                f'Redfish vendor plug-in {name} is not used: '
+                f'{claimed[taken]} is for {taken[1]} {taken[2]!r} already')
+            continue
+        claimed |= dict.fromkeys(claims, name)
+        servers = servers or (vendor.layer is Layer.SERVER and bool(held))
+        out += [q for q, _ in held]
+    lost = registry.installed().left_out
+    if lost and not servers:
+        out.insert(0, Quirks('left out', (), no_updates=(
+            'Redfish vendor plug-in '
+            + '; '.join(f'{name} {why}' for name, why in lost.items())
+            + ': this BMC, whose vendor nobody knows, may be its own')))
+    return Recognised(tuple(out), tuple(refused))
+
+
+def _says(root: Fields, systems: Iterable[Fields], unread: Iterable[str]
+          ) -> dict[str, list[str]]:
+    """What a service tells of itself, by what quirks recognise it by."""
+    says = {'root.Vendor': [root.text('Vendor') or ''],
+            'root.Product': [root.text('Product') or ''],
+            'system.Id': [], 'system.Manufacturer': [], 'system.Model': []}
+    says['system.Id'] += [last(uri) for uri in unread]
+    for system in systems:
+        says['system.Id'].append(last(system.uri))
+        for name in ('Id', 'Manufacturer', 'Model'):
+            says[f'system.{name}'].append(system.text(name) or '')
+    return says
+
+
+def _by(quirks: Quirks, says: Mapping[str, list[str]]
+        ) -> set[tuple[str, str]]:
+    """What quirks recognise a service by; empty where they do not."""
+    found = {(key, text) for key, pattern in quirks.recognised_by
+             for text in _texts(says, key, pattern)}
+    whole = [{(key, text) for text in _texts(says, key, pattern)}
+             for key, pattern in quirks.structure]
+    if whole and all(whole):
+        found = found.union(*whole)
+    return found
+
+
+def _texts(says: Mapping[str, list[str]], key: str, pattern: str
+           ) -> list[str]:
+    return [t for t in says[key] if re.fullmatch(pattern, t, re.I)]

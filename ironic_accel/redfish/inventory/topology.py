@@ -36,6 +36,7 @@ from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import unread_members
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
+from ironic_accel.redfish.inventory import scope as scope_module
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
 from ironic_accel.redfish.vendors.base import Quirks
@@ -54,7 +55,7 @@ def find(reader: Reader, system: str | None) -> Scope:
     own = _own(reader, root, systems, system)
     if all(s.uri != own.uri for s in systems):
         systems = [own, *systems]
-    recognised = registry.recognise(root, systems, lost)
+    recognised = scope_module.recognise(root, systems, lost)
     quirks = recognised.quirks
     for said in (*recognised.refused,
                  *(q.no_updates for q in quirks if q.no_updates)):

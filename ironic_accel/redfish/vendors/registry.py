@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The vendor plug-ins that are installed, and those that hold for a service.
+"""The vendor plug-ins that are installed, and their precedence.
 
 Precedence: the rows of a board's vendor come before those of the server's,
 and these before those of the BMC's software (``Layer``); in one layer the
@@ -32,15 +32,10 @@ import functools
 import importlib
 import logging
 import pkgutil
-import re
 from typing import Any
 
 import stevedore
 
-from ironic_accel.redfish.client.json_document import Fields
-from ironic_accel.redfish.client.json_document import last
-from ironic_accel.redfish.vendors.base import Layer
-from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors.base import Vendor
 from ironic_accel.redfish.vendors import check
 
@@ -65,19 +60,6 @@ class Installed:
     vendors: Mapping[str, Vendor]
     left_out: Mapping[str, str]
     unlisted: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Recognised:
-    """The quirks that hold for a service.
-
-    :ivar quirks: in their precedence.
-    :ivar refused: plug-ins that claim what another one claims already, in
-        words: their quirks are not among them.
-    """
-
-    quirks: tuple[Quirks, ...]
-    refused: tuple[str, ...] = ()
 
 
 @functools.lru_cache(maxsize=1)
@@ -145,71 +127,3 @@ def _take(found: Iterable[tuple[str, bool, object]],
 def vendors() -> tuple[Vendor, ...]:
     """The vendors whose rows count, in their precedence."""
     return tuple(installed().vendors.values())
-
-
-def recognise(root: Fields, systems: Iterable[Fields],
-              unread: Iterable[str] = ()) -> Recognised:
-    """The quirks of a service, by its root and its Systems.
-
-    In one layer a text that the service tells is claimed by one plug-in
-    alone: the first in the precedence.
-
-    :param unread: paths of Systems that are listed and were not read: their
-        Ids are known all the same.
-    """
-    says = _says(root, systems, unread)
-    out: list[Quirks] = []
-    refused: list[str] = []
-    claimed: dict[tuple[Layer, str, str], str] = {}
-    servers = False
-    for name, vendor in installed().vendors.items():
-        held = [(q, by) for q in vendor.quirks if (by := _by(q, says))]
-        claims = [(vendor.layer, *one) for _, by in held for one in by]
-        taken = next((c for c in claims if claimed.get(c, name) != name),
-                     None)
-        if taken is not None:
-            refused.append(
-                f'Redfish vendor plug-in {name} is not used: '
-                f'{claimed[taken]} is for {taken[1]} {taken[2]!r} already')
-            continue
-        claimed |= dict.fromkeys(claims, name)
-        servers = servers or (vendor.layer is Layer.SERVER and bool(held))
-        out += [q for q, _ in held]
-    lost = installed().left_out
-    if lost and not servers:
-        out.insert(0, Quirks('left out', (), no_updates=(
-            'Redfish vendor plug-in '
-            + '; '.join(f'{name} {why}' for name, why in lost.items())
-            + ': this BMC, whose vendor nobody knows, may be its own')))
-    return Recognised(tuple(out), tuple(refused))
-
-
-def _says(root: Fields, systems: Iterable[Fields], unread: Iterable[str]
-          ) -> dict[str, list[str]]:
-    """What a service tells of itself, by what quirks recognise it by."""
-    says = {'root.Vendor': [root.text('Vendor') or ''],
-            'root.Product': [root.text('Product') or ''],
-            'system.Id': [], 'system.Manufacturer': [], 'system.Model': []}
-    says['system.Id'] += [last(uri) for uri in unread]
-    for system in systems:
-        says['system.Id'].append(last(system.uri))
-        for name in ('Id', 'Manufacturer', 'Model'):
-            says[f'system.{name}'].append(system.text(name) or '')
-    return says
-
-
-def _by(quirks: Quirks, says: Mapping[str, list[str]]
-        ) -> set[tuple[str, str]]:
-    """What quirks recognise a service by; empty where they do not."""
-    found = {(key, text) for key, pattern in quirks.recognised_by
-             for text in _texts(says, key, pattern)}
-    whole = [{(key, text) for text in _texts(says, key, pattern)}
-             for key, pattern in quirks.structure]
-    if whole and all(whole):
-        found = found.union(*whole)
-    return found
-
-
-def _texts(says: Mapping[str, list[str]], key: str, pattern: str
-           ) -> list[str]:
-    return [t for t in says[key] if re.fullmatch(pattern, t, re.I)]

@@ -22,7 +22,7 @@ import pytest
 
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.alveo import Alveo

@@ -22,7 +22,7 @@ from typing import Any
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
 from tests.unit.converge.box import Box

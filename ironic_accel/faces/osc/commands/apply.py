@@ -21,6 +21,7 @@ from typing import Any
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import plan as plan_module
+from ironic_accel.faces.osc.commands import profile as profile_module
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import apply_job
@@ -30,7 +31,6 @@ from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import refresh_job
 from ironic_accel.faces.osc.jobs import run_status
-from ironic_accel.faces.osc import profile_argument
 from ironic_accel.faces import view
 from ironic_accel.model.device import Effect
 
@@ -53,7 +53,7 @@ class Apply(base.Lister):
         """The arguments."""
         parser = super().get_parser(prog_name)
         base.add_nodes(parser)
-        profile_argument.add_profile(parser)
+        profile_module.add_profile(parser)
         parser.add_argument(
             '--via', choices=sorted(STEPS),
             help='Out of band by the BMC (default where there is Redfish), '
@@ -76,7 +76,7 @@ class Apply(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Bring them there."""
-        profile = profile_argument.profile(parsed_args)
+        profile = profile_module.profile(parsed_args)
         jobs = [self._job(ref, profile, parsed_args)
                 for ref in dict.fromkeys(parsed_args.nodes)]
         refused = [j for j in jobs if j.refused is not None]

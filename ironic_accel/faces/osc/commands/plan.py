@@ -23,13 +23,13 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
+from ironic_accel.faces.osc.commands import profile as profile_module
 from ironic_accel.faces.osc.errors import Missing
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs.refresh_job import Refresh
 from ironic_accel.faces.osc.jobs import run_status
-from ironic_accel.faces.osc import profile_argument
 from ironic_accel.faces.osc.report.node_access import never_looked
 from ironic_accel.faces import view
 
@@ -50,7 +50,7 @@ class PlanNode(base.Lister):
         """The arguments."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
-        profile_argument.add_profile(parser, required=False)
+        profile_module.add_profile(parser, required=False)
         parser.add_argument(
             '--fresh', action='store_true',
             help='Look at the node first, and plan from that.')
@@ -58,7 +58,7 @@ class PlanNode(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """Plan it."""
-        profile = (profile_argument.profile(parsed_args) if parsed_args.profile
+        profile = (profile_module.profile(parsed_args) if parsed_args.profile
                    else None)
         node = self.ironic.node(parsed_args.node)
         api.check_ours(node, parsed_args.node)

@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 from ironic_accel.converge import outcome
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel_emulator.faults import Fault

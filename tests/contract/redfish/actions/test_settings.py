@@ -23,7 +23,7 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
-from ironic_accel.redfish.client import preconditions
+from ironic_accel.redfish.client import retry_rules
 from ironic_accel.redfish.client import responses
 from ironic_accel.redfish.client.responses import Answer
 from ironic_accel.redfish.client.writer import Writer
@@ -49,9 +49,9 @@ GPU = '/redfish/v1/Systems/1/Processors/GPU1'
     ('"\u00e4"', None, [])])
 def test_the_forms_of_if_match(
         header: str | None, body: str | None, expected: list[str]) -> None:
-    found = preconditions.forms(header, body)
+    found = retry_rules.if_match_values(header, body)
     assert found == expected
-    assert len(found) <= preconditions.MOST
+    assert len(found) <= retry_rules.MOST_TAGS
 
 
 def patches(at: Rig) -> list[int]:
@@ -72,7 +72,7 @@ def test_a_service_gets_the_form_that_it_wants(
     told = patches(at)
     assert told[-1] == 200
     assert set(told[:-1]) <= {412, 428}
-    assert len(told) <= 1 + preconditions.MOST
+    assert len(told) <= 1 + retry_rules.MOST_TAGS
     assert look.mode_at(at.backend.observe(), gpu, 'ecc').pending == (
         'disabled')
 
@@ -84,7 +84,7 @@ def test_each_form_is_tried_once(rig: Start) -> None:
     at.box.faults.add('status', '412', SETTINGS, 'PATCH')
     with pytest.raises(Rejected, match='none of the known forms'):
         at.backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))
-    assert 2 <= len(patches(at)) <= 1 + preconditions.MOST
+    assert 2 <= len(patches(at)) <= 1 + retry_rules.MOST_TAGS
     assert at.box.ledger.writes == []
 
 
@@ -113,7 +113,8 @@ def test_a_resource_without_an_etag_says_so(
         rig: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
-    monkeypatch.setattr(preconditions, 'forms', lambda header, body: [])
+    monkeypatch.setattr(retry_rules, 'if_match_values',
+                        lambda header, body: [])
     at.box.faults.add('if-match', 'strong')
     with pytest.raises(Rejected, match='wants an ETag and gives none'):
         at.backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))

@@ -31,7 +31,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import node_journal
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from ironic_accel.model.device import Effect
 from ironic_accel.model.plan import Item
 from ironic_accel.model.record import Landed

@@ -23,7 +23,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import context as contexts
-from ironic_accel.converge.timeouts import Pace
+from ironic_accel.converge.ports import Pace
 from tests.unit.conductor.operation.test_runner import stage
 from tests.unit.conductor import sample
 from tests.unit.conductor.stage import site_profile

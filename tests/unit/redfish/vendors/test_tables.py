@@ -22,6 +22,7 @@ from ironic_accel.model import catalog
 from ironic_accel.model.device import KINDS
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import BmcSettings
+from ironic_accel.redfish.inventory import scope
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors import dell
@@ -161,7 +162,7 @@ def test_simple_update_names_its_protocol() -> None:
 
 def test_boxes_are_recognised() -> None:
     def names(root: dict[str, str], *systems: dict[str, str]) -> set[str]:
-        found = registry.recognise(
+        found = scope.recognise(
             Fields(root, silent), [Fields(s, silent) for s in systems])
         assert not found.refused
         return {q.name for q in found.quirks}

@@ -10,23 +10,50 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A site's own rows of the catalogue, as the command line takes them."""
+"""Options of the command line for profiles and for the catalogue."""
 
 from __future__ import annotations
 
 import argparse
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 
 from ironic_accel.bounded import files
+from ironic_accel.faces import profile_file
 from ironic_accel.model import strict_yaml
 from ironic_accel.model.errors import BadInput
 
 if TYPE_CHECKING:
     from ironic_accel.model.catalog import Catalog
+    from ironic_accel.model.profile import Profile
 
 
-def add_argument(parser: argparse.ArgumentParser) -> None:
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """``--profile``, ``--name`` and ``--catalogue``."""
+    parser.add_argument('--profile', required=True, metavar='FILE',
+                        help='a file of one or more profiles; - is standard '
+                             'input')
+    parser.add_argument('--name', help='which profile of the file, where '
+                                       'there are several')
+    add_catalogue(parser)
+
+
+def choose(args: argparse.Namespace) -> Profile:
+    """The one profile that the options name.
+
+    :raises: BadInput where they name none, or leave it open.
+    """
+    if files.is_regular(args.profile):
+        told = files.warning([args.profile])
+        if told is not None:
+            print('warning: other users can change which firmware a profile '
+                  f'writes: {told}', file=sys.stderr)
+    return profile_file.choose(args.profile, args.name,
+                               catalog=catalogue(args))
+
+
+def add_catalogue(parser: argparse.ArgumentParser) -> None:
     """``--catalogue``."""
     parser.add_argument(
         '--catalogue', metavar='PATH', action='append', default=[],
@@ -34,7 +61,7 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
              'the catalogue; may be given again')
 
 
-def of(args: argparse.Namespace) -> Catalog:
+def catalogue(args: argparse.Namespace) -> Catalog:
     """The catalogue with the site's rows laid over it.
 
     :raises: BadInput where a file cannot be read or is not valid.

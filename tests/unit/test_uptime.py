@@ -22,7 +22,6 @@ from unittest import mock
 
 import pytest
 
-from ironic_accel.faces.cli import elapsed
 from ironic_accel.faces.cli import journal
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.record import Record
@@ -57,11 +56,11 @@ def clocks() -> Iterator[Clocks]:
 @pytest.mark.parametrize('jump', [-DAY, -3600.0, 0.0, 3600.0, DAY, 1e9])
 def test_a_clock_that_is_set_in_a_run_changes_nothing(
         clocks: Clocks, jump: float) -> None:
-    run = elapsed.Elapsed()
+    run = uptime.Elapsed()
     assert run.now() == 5_000_000
     clocks.goes_on(90, jump)
     assert run.now() == 5_000_090
-    again = elapsed.Elapsed(json.loads(json.dumps(run.mark())))
+    again = uptime.Elapsed(json.loads(json.dumps(run.mark())))
     clocks.goes_on(10, -2 * jump)
     assert again.now() == 5_000_100
 
@@ -69,21 +68,21 @@ def test_a_clock_that_is_set_in_a_run_changes_nothing(
 @pytest.mark.parametrize('jump', [-DAY, -3600.0, 3600.0, DAY, 1e9])
 def test_a_clock_that_is_set_between_two_runs_changes_nothing(
         clocks: Clocks, jump: float) -> None:
-    mark = elapsed.Elapsed().mark()
+    mark = uptime.Elapsed().mark()
     clocks.goes_on(500, jump)
-    assert elapsed.Elapsed(mark).now() == 5_000_500
+    assert uptime.Elapsed(mark).now() == 5_000_500
 
 
 @pytest.mark.parametrize(('jump', 'counted'), [
-    (0.0, 90.0), (-DAY, 0.0), (-90.0, 0.0), (DAY, elapsed.STEP),
-    (1e9, elapsed.STEP)])
+    (0.0, 90.0), (-DAY, 0.0), (-90.0, 0.0), (DAY, uptime.STEP),
+    (1e9, uptime.STEP)])
 def test_a_machine_that_was_started_again_counts_too_little_at_most(
         clocks: Clocks, jump: float, counted: float) -> None:
     """At its first boot a host may not know the year."""
-    mark = elapsed.Elapsed().mark()
+    mark = uptime.Elapsed().mark()
     clocks.goes_on(90, jump)
     clocks.boot, clocks.steady = 'b', 3.0
-    run = elapsed.Elapsed(mark)
+    run = uptime.Elapsed(mark)
     assert run.now() == 5_000_000 + counted
     clocks.goes_on(5, jump)
     assert run.now() == 5_000_005 + counted
