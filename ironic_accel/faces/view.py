@@ -233,10 +233,12 @@ def plan_headline(doc: Document) -> str:
     if doc['converged']:
         return (f"converged: {count(len(doc['satisfied']), 'item')} as the "
                 'profile says, nothing to do')
-    actions = [a for s in doc['stages'] for a in s['actions']]
+    # A mode is one write for each device, an image one for all that it is for.
+    writes = sum(len(a['items']) if a['verb'] == 'set' else 1
+                 for s in doc['stages'] for a in s['actions'])
     resets = [s['reset'] for s in doc['stages'] if s['reset'] != 'none']
     line = (f"{count(len(doc['stages']), 'stage')}, "
-            f"{count(len(actions), 'write')}, "
+            f"{count(writes, 'write')}, "
             f"{count(len(resets), 'reset')}")
     if resets:
         line += f" ({', '.join(resets)})"

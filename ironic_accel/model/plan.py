@@ -152,6 +152,11 @@ class Action:
         """The items without what was seen."""
         return tuple(c.item for c in self.changes)
 
+    @property
+    def writes(self) -> int:
+        """How many writes it is: one for each device of a mode."""
+        return len(self.changes) if self.verb == 'set' else 1
+
     def to_dict(self) -> dict[str, Any]:
         """One entry of a stage's ``actions``."""
         return {'verb': self.verb, 'way': self.way, 'effect': self.effect,

@@ -173,9 +173,11 @@ def test_apply_proves_what_it_did_and_does_it_once(
     document = said.document
     assert document['outcome'] == 'converged'
     assert len(document['proofs']) == 16
-    planned = [a for s in document['stages'] for a in s['actions']]
-    # One more is the commit of what was burnt and runs.
-    assert (document['writes'], document['resets']) == (len(planned) + 1, 1)
+    # A mode is one write for each device; one more is the commit of what was
+    # written and runs.
+    planned = sum(len(a['items']) if a['verb'] == 'set' else 1
+                  for s in document['stages'] for a in s['actions'])
+    assert (document['writes'], document['resets']) == (planned + 1, 1)
     assert document['error'] is None
     assert [s['reset'] for s in document['stages']] == ['aux-cycle']
     assert {c.running for name, c in machine.box.components.items()

@@ -116,7 +116,7 @@ class GuardedBackend(Delegating):
         history.note(self._task.node, self._current, action, image)
         # Nothing that takes time comes between this look and the write.
         check_ours(self._task, self._current)
-        self.writes += len(action.items) if action.verb == 'set' else 1
+        self.writes += action.writes
         try:
             return super().start(action, image, spec, force)
         except Rejected as exc:

@@ -94,8 +94,8 @@ class CountingBackend(Delegating):
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin a write; see ports.Backend."""
-        self.writes += 1
-        self.requests += 1
+        self.writes += action.writes
+        self.requests += action.writes
         return super().start(action, image, spec, force)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
