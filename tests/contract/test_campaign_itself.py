@@ -285,7 +285,7 @@ def test_a_run_that_resets_another_host_is_a_sin(
     def wrong(connector: Any, uri: str, *rest: Any) -> Any:
         return real(connector, uri.replace('Node1', 'Node0'), *rest)
 
-    monkeypatch.setattr('tests.campaign.world.Host', wrong)
+    monkeypatch.setattr('tests.campaign.world.SystemPower', wrong)
     report = play.play(Case('two-nodes'))
     assert [s for s in report.sins if 'of Node0' in s], report
 
