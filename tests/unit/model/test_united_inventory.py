@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Two ways of looking at one node, made into one inventory."""
+"""What several transports show of a node, as one inventory."""
 
 from __future__ import annotations
 
