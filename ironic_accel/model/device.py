@@ -334,7 +334,8 @@ class Inventory:
         is something else than devices that still appear. Not in that
         document either: the warnings say it.
     :ivar uncounted: kinds of which it cannot be told how many there are: two
-        ways show different numbers of them, and nothing says which is which.
+        transports show different devices of them, and nothing says which is
+        which.
     :ivar unread: what was asked for and not told. ``complete`` speaks of the
         box as a whole (host on, nothing still appears); what one unread
         source could change is asked with ``complete_of`` and ``Device``.

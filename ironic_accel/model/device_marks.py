@@ -122,7 +122,7 @@ def match(ours: Sequence[Device], theirs: Sequence[Device],
     found = {id(other) for _, other in pairs}
     alone = [d for d in ours if id(d) not in taken]
     doubtful = [d for d in theirs if id(d) not in found and counts(d)
-                and any(_may_be(d, x) for x in alone)]
+                and any(may_be(d, x) for x in alone)]
     pairs += _only_ones(alone, doubtful)
     found = {id(other) for _, other in pairs}
     doubtful = [d for d in doubtful if id(d) not in found]
@@ -137,7 +137,7 @@ def _counterparts(ours: Sequence[Device], theirs: Sequence[Device]
     with one board serial are told apart by the next key, or stay apart.
     """
     pairs: Pairs = []
-    for key in (_serial, _location, _address):
+    for key in (serial, location, address):
         left = [d for d in ours if all(d is not p[0] for p in pairs)]
         right = [d for d in theirs if all(d is not p[1] for p in pairs)]
         for mine in left:
@@ -154,31 +154,31 @@ def _counterparts(ours: Sequence[Device], theirs: Sequence[Device]
 
 def _count(devices: Sequence[Device], dev: Device,
            key: Callable[[Device], str | None]) -> int:
-    return sum(key(d) == key(dev) and _same_kind(d, dev) for d in devices)
+    return sum(key(d) == key(dev) and same_kind(d, dev) for d in devices)
 
 
-def _serial(dev: Device) -> str | None:
+def serial(dev: Device) -> str | None:
     return clean_serial(dev.serial)
 
 
-def _location(dev: Device) -> str | None:
+def location(dev: Device) -> str | None:
     return version.clean(dev.location)
 
 
-def _address(dev: Device) -> str | None:
+def address(dev: Device) -> str | None:
     return dev.address.lower() if dev.address else None
 
 
-def _same_kind(a: Device, b: Device) -> bool:
+def same_kind(a: Device, b: Device) -> bool:
     """Whether two devices are of one kind; one's NIC is another's DPU."""
     return a.kind == b.kind or {a.kind, b.kind} == {'nic', 'dpu'}
 
 
 def _alike(a: Device, b: Device) -> bool:
     """Whether nothing that both know tells them apart."""
-    serials = (_serial(a), _serial(b))
+    serials = (serial(a), serial(b))
     pairs = (a.pci.pair if a.pci else None, b.pci.pair if b.pci else None)
-    return _same_kind(a, b) and all(
+    return same_kind(a, b) and all(
         x is None or y is None or x == y for x, y in (serials, pairs))
 
 
@@ -187,10 +187,10 @@ def _only_ones(alone: list[Device],
     """Pairs of devices that can only be each other, and look alike."""
     out = []
     for device in doubtful:
-        mine = [d for d in alone if _may_be(device, d)]
+        mine = [d for d in alone if may_be(device, d)]
         if len(mine) == 1 and _like(mine[0], device) and sum(
-                _same_kind(d, device) for d in doubtful) == 1 and sum(
-                _same_kind(d, device) for d in alone) == 1:
+                same_kind(d, device) for d in doubtful) == 1 and sum(
+                same_kind(d, device) for d in alone) == 1:
             out.append((mine[0], device))
     return out
 
@@ -206,15 +206,15 @@ def _uncounted(alone: list[Device], doubtful: list[Device]) -> set[str]:
     """Kinds of which the two looks do not show the same number."""
     kinds = set()
     for device in doubtful:
-        rivals = [d for d in alone if _same_kind(d, device)
-                  and any(_may_be(d, x) for x in doubtful)]
-        group = [d for d in doubtful if _same_kind(d, device)]
+        rivals = [d for d in alone if same_kind(d, device)
+                  and any(may_be(d, x) for x in doubtful)]
+        group = [d for d in doubtful if same_kind(d, device)]
         if len(rivals) != len(group):
             kinds |= {d.kind for d in (*rivals, *group)}
     return kinds
 
 
-def _may_be(one: Device, other: Device) -> bool:
+def may_be(one: Device, other: Device) -> bool:
     """Whether nothing tells two devices apart.
 
     Network cards of two makers are two: hosts have some of their own beside

@@ -42,6 +42,9 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
 from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.device_marks import Matched
+from ironic_accel.model.device_marks import Pairs
+from ironic_accel.model import possible_duplicates
+from ironic_accel.model.possible_duplicates import Shown
 
 #: (kind, serial, location): what a device is known by.
 Identity = tuple[str, str | None, str | None]
@@ -54,6 +57,8 @@ _FOREIGN = re.compile(r'[^A-Za-z0-9._:/@-]+')
 _LONGEST = 64
 
 _LEFT_OUT = ('left out: it cannot be told from another device of its kind')
+_MAY_BE = ('may be the same device as {}: another transport shows that one, '
+           'with another serial number or PCI id')
 
 
 def _any(_: Device) -> bool:
@@ -68,21 +73,25 @@ class Source:
     :ivar stable: whether ``identify`` gave its ids, now or earlier; else
         they are a reader's own (URIs, PCI addresses), unique in it at best.
     :ivar counts: whether a device that no source before has is one more.
+    :ivar whole: whether it shows the devices of the whole system; the BMC of
+        a card shows that card alone.
     """
 
     inventory: Inventory
     stable: bool = False
     counts: Callable[[Device], bool] = _any
+    whole: bool = True
 
 
-def identify(sources: Iterable[Source], known: Known = NOBODY
-             ) -> tuple[Inventory, ...]:
+def identify(sources: Iterable[Source], known: Known = NOBODY,
+             both: bool = True) -> tuple[Inventory, ...]:
     """The inventories with stable ids: one id is one device in all of them.
 
     Serials and locations that say nothing ("NA", zeros) become None. A
     device that may be one of an earlier source and cannot be told to be is
     left out, with a warning; where the numbers differ, how many there are of
-    the kind is not known (``uncounted``).
+    the kind is not known (``uncounted``). Nor is it where two that count may
+    be one device with a wrong serial number (``possible_duplicates``).
 
     A device that is known from before has the id that it had: by serial and
     location, then by serial, then by location; never by URI. A serial that
@@ -96,24 +105,34 @@ def identify(sources: Iterable[Source], known: Known = NOBODY
 
     :param sources: in the order in which they are preferred.
     :param known: ``identities`` of before.
+    :param both: whether all sources are of one time: a card that moved since
+        contradicts nothing.
     """
     there: list[Device] = []
+    shown: list[Shown] = []
     joined: list[tuple[Inventory, dict[str, str]]] = []
     for source in sources:
         devices, names = _named(source)
         if joined:
             matched = device_marks.match(there, devices, source.counts)
+            if both:
+                matched.uncounted.update(
+                    possible_duplicates.crossed(there, matched.pairs))
             agreed = _agree(there, devices, matched, source.counts)
         else:
             there = list(devices)
             matched = Matched([], [], set())
             agreed = {d.id: d.id for d in devices}
+        shown.append(Shown(frozenset(agreed.values()), source.whole))
         joined.append((_kept(source.inventory, devices, agreed, matched),
                        {old: agreed.get(new, new)
                         for old, new in names.items()}))
     last = _as_known(there, known)
-    return tuple(_renamed(inventory, names, last)
-                 for inventory, names in joined)
+    out = [_renamed(inventory, names, last) for inventory, names in joined]
+    twice = list(possible_duplicates.possible_duplicates(there, shown))
+    if twice:
+        out[-1] = _doubted(out[-1], twice, last)
+    return tuple(out)
 
 
 def identities(inventory: Inventory, ids: Iterable[str] | None = None
@@ -178,6 +197,17 @@ def _kept(inventory: Inventory, devices: Sequence[Device],
         uncounted=tuple(sorted({*inventory.uncounted, *matched.uncounted})),
         warnings=(*inventory.warnings, *(
             Warned(d.id, _LEFT_OUT) for d in matched.doubtful)))
+
+
+def _doubted(inventory: Inventory, twice: Pairs,
+             last: Mapping[str, str]) -> Inventory:
+    """An inventory that says which devices may be one."""
+    kinds = {d.kind for pair in twice for d in pair}
+    return dataclasses.replace(
+        inventory, uncounted=tuple(sorted({*inventory.uncounted, *kinds})),
+        warnings=(*inventory.warnings, *(
+            Warned(last[other.id], _MAY_BE.format(last[one.id]))
+            for one, other in twice)))
 
 
 def _as_known(there: Sequence[Device], known: Known) -> dict[str, str]:

@@ -81,7 +81,8 @@ def uncounted(group: Group, inventory: Inventory,
     why += [f'{d.id} was not read' for d in unread if d.id not in named]
     two = sorted({*kinds} & {*inventory.uncounted})
     if two:
-        why.append(f"two ways show different numbers of {', '.join(two)}")
+        why.append('two transports do not show the same devices of kind '
+                   + ', '.join(two))
     if not inventory.complete:
         why.append(inventory.unready)
     if not why:

@@ -189,7 +189,8 @@ def presence(inventory: Inventory, catalog: Catalog,
     _on(inventory)
     inventory = condition.marked(inventory)
     found = [d for d in inventory.devices if may_count(d, catalog)]
-    sound = [d for d in found if healthy(d) and counts(d, catalog)]
+    sound = [d for d in found if healthy(d) and counts(d, catalog)
+             and d.kind not in inventory.uncounted]
     short = {kind for group in expectations
              if _matching(group, inventory) < group.count.minimum
              for kind in group.match.get('kind', ())}

@@ -64,7 +64,7 @@ def inventory(sources: Iterable[Source], known: Known = NOBODY,
         witness against what is seen now.
     """
     return functools.reduce(functools.partial(_inventory, both=both),
-                            identity.identify(sources, known))
+                            identity.identify(sources, known, both))
 
 
 def _inventory(a: Inventory, b: Inventory, both: bool) -> Inventory:
