@@ -20,8 +20,8 @@ import pathlib
 import pytest
 
 from ironic_accel.conductor.drivers import agent_steps
+from ironic_accel.conductor.drivers import first_boot_step
 from ironic_accel.conductor.drivers import steps
-from ironic_accel.conductor.operation import first_boot
 from ironic_accel.faces.cli import main as cli
 from ironic_accel.faces.cli import templates
 from ironic_accel import samples
@@ -156,5 +156,6 @@ def test_what_lasts_is_brought_about_before_what_does_not(
 
 
 def test_priorities_are_those_that_the_conductor_takes() -> None:
-    assert first_boot.LAST <= templates.FIRST_BOOT_PRIORITY <= first_boot.FIRST
+    assert (first_boot_step.LAST <= templates.FIRST_BOOT_PRIORITY
+            <= first_boot_step.FIRST)
     assert templates.IN_BAND_PRIORITY in agent_steps.DEPLOY_PRIORITIES

@@ -29,7 +29,7 @@ from ironic.conf import CONF
 import pytest
 
 from ironic_accel.bounded import files
-from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import options as accel_conf
 from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Fetching
@@ -272,7 +272,7 @@ def web(tmp_path: Path) -> Iterator[Path]:
                       group='accelerator')
     CONF.set_override('image_serve_url', 'http://192.0.2.3/fw',
                       group='accelerator')
-    yield tmp_path / 'www' / image_publisher.FOLDER
+    yield tmp_path / 'www' / images.FOLDER
     for name in ('image_serve_dir', 'image_serve_url'):
         CONF.clear_override(name, group='accelerator')
 
@@ -281,10 +281,10 @@ def web(tmp_path: Path) -> Iterator[Path]:
                          ids=lambda c: c.__name__)
 def test_what_a_web_server_has_is_checked_again(
         web: Path, image: Ready, change: Callable[[str], None]) -> None:
-    image_publisher.serve(image, None)
+    images.serve(image, None)
     served, = web.iterdir()
     change(str(served))
-    image_publisher.serve(image, None)
+    images.serve(image, None)
     assert served.read_bytes() == GOOD
     assert not served.stat().st_mode & 0o222
 
@@ -293,7 +293,7 @@ def test_an_image_changed_in_the_cache_is_not_served(
         web: Path, image: Ready) -> None:
     in_place(image.path)
     with pytest.raises(Rejected, match='changed'):
-        image_publisher.serve(image, None)
+        images.serve(image, None)
     assert list(web.iterdir()) == []
 
 
@@ -303,7 +303,7 @@ def test_a_folder_that_others_may_write_is_refused(
     web.mkdir(parents=True)
     web.chmod(mode)
     with pytest.raises(Rejected, match='others may write'):
-        image_publisher.serve(image, None)
+        images.serve(image, None)
     cache = tmp_path / 'cache'
     cache.mkdir()
     cache.chmod(mode)

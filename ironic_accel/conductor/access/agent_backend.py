@@ -28,8 +28,7 @@ from urllib import parse
 
 from ironic_accel.conductor.access.agent_client import AgentCalls
 from ironic_accel.conductor.access.agent_client import Lost
-from ironic_accel.conductor.access import image_publisher
-from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.converge import agent_answers
 from ironic_accel.converge import agent_schema
@@ -204,7 +203,7 @@ def _called(way: Way, names: Mapping[str, str]) -> Way:
 
 def _sources() -> dict[str, Any]:
     """Where the agent may fetch an image from: where we may."""
-    policy = image_store.policy()
+    policy = images.policy()
     return {'schemes': sorted(policy.schemes), 'max_bytes': policy.max_bytes,
             'hosts': None if policy.hosts is None else list(policy.hosts)}
 
@@ -216,7 +215,7 @@ def _served(image: Ready, spec: Image, sources: dict[str, Any]
     The ramdisk may not reach what the conductor reaches, and has none of
     its files.
     """
-    url = image_publisher.serve(image, spec)
+    url = images.serve(image, spec)
     if url is None:
         return spec, sources
     parts = parse.urlsplit(url)

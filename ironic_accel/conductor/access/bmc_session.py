@@ -23,7 +23,7 @@ from typing import Any
 from ironic.common import exception
 from ironic.drivers.modules.redfish import utils as redfish_utils
 
-from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
@@ -151,7 +151,7 @@ def backend(node: Any, name: str = NAME,
                               push_timeout=CONF.accelerator.push_timeout,
                               warm_up=CONF.accelerator.warm_up,
                               accept_unread=accept_unread(node),
-                              image_uri=image_publisher.serve,
+                              image_uri=images.serve,
                               before_write=before_write), name=name)
 
 

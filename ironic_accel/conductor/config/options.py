@@ -19,14 +19,15 @@ from typing import Any
 
 from ironic.conf import CONF
 from oslo_config import cfg
-
-from ironic_accel.conductor.config import timeouts
-from ironic_accel.conductor.config import upkeep_options
-from ironic_accel.conductor.node import keys
+from oslo_config import types
 
 __all__ = ['CONF', 'list_opts', 'register']
 
 GROUP = cfg.OptGroup('accelerator', title='Accelerator life cycle')
+
+#: Provision states in which the audit may read a node: Ironic itself does
+#: nothing with it in these.
+_AUDIT_STATES = ['enroll', 'manageable', 'available', 'active']
 
 _RUN = [
     cfg.BoolOpt(
@@ -175,7 +176,7 @@ _TRAITS = [
     cfg.StrOpt(
         'baseline_profile',
         help='Site profile that the clean step apply_baseline brings nodes '
-             f'to; driver_info/{keys.BASELINE.name} of a node names '
+             'to; driver_info/accel_baseline of a node names '
              'another.'),
     cfg.IntOpt(
         'baseline_priority', default=0, min=0,
@@ -190,8 +191,100 @@ _TRAITS = [
              'baseline.'),
 ]
 
-OPTIONS = [*_RUN, *timeouts.OPTIONS, *_IMAGES, *_TRAITS,
-           *upkeep_options.OPTIONS]
+_TIMEOUTS = [
+    cfg.IntOpt(
+        'lost_timeout', default=300, min=1,
+        help='Seconds for which a write that nobody can tell of any more is '
+             'looked for on the box before it counts as not done: a task '
+             'that a BMC has forgotten may go on.'),
+    cfg.IntOpt(
+        'forgotten_burn_timeout', default=2700, min=1,
+        help='The same for firmware that a BMC had taken before it forgot '
+             'the task (it restarted, or reaped the task early), unless the '
+             'new version shows before: for so long nothing is pushed and '
+             'nothing is reset. It is for firmware of which no vendor names '
+             'a time; what takes longer has its own (the boot stream of a '
+             'DPU 80 to 130 minutes).'),
+    cfg.IntOpt(
+        'write_timeout', default=5400, min=1,
+        help='Seconds after which a write that still runs is no longer '
+             'waited for by its step, which fails and says what runs; the '
+             'write itself is never cut, and the node is guarded until then. '
+             'A bundle of a baseboard takes about 20 minutes.'),
+    cfg.IntOpt(
+        'busy_timeout', default=5400, min=1,
+        help='Seconds for which work that somebody else has under way on a '
+             'box (a task, a background copy) is waited for.'),
+    cfg.IntOpt(
+        'reset_timeout', default=1800, min=1,
+        help='Seconds that a reset of a host may take to be performed, the '
+             'shutdown of its operating system and an auxiliary power cycle '
+             'with it.'),
+    cfg.IntOpt(
+        'appear_timeout', default=600, min=1,
+        help='Seconds after a reset of the host for which a device that is '
+             'missing is waited for, on a BMC that says that all of its '
+             'devices are there.'),
+]
+
+_UPKEEP = [
+    cfg.IntOpt(
+        'audit_interval', default=3600, min=0,
+        help='Seconds between two audits of a node: a look at its BMC that '
+             'writes nothing to it, after which its traits say what was '
+             'seen. 0: no audits. What proof_max_age allows should be '
+             'longer.'),
+    cfg.IntOpt(
+        'audit_workers', default=4, min=1,
+        help='How many nodes are audited at a time by one conductor, beside '
+             'max_workers. Keep both together well below '
+             '[conductor]workers_pool_size.'),
+    cfg.ListOpt(
+        'audit_states', default=['manageable', 'available', 'active'],
+        item_type=types.String(choices=_AUDIT_STATES),
+        help='Provision states in which a node is audited: any of '
+             + ', '.join(_AUDIT_STATES) + '.'),
+    cfg.IntOpt(
+        'audit_retry', default=300, min=1,
+        help='Seconds until the next audit of a node that could not be '
+             'audited just now: it was locked or worked on, or its BMC did '
+             'not answer.'),
+    cfg.IntOpt(
+        'audit_unreachable_timeout', default=3600, min=0,
+        help='Seconds for which the audit puts up with a BMC that does not '
+             'answer, or with a box that gives no stable look. Until then '
+             'nothing changes; then the proofs of the node are void, its IS, '
+             'CAN and mode traits are withdrawn, and it is degraded until it '
+             'can be seen again. 0: it is put up with for ever.'),
+    cfg.StrOpt(
+        'resource_class',
+        help='Template of a resource class for nodes that have none, for '
+             'example baremetal.accel.{product}.x{count}. It may name '
+             '{kind}, {vendor}, {product} and {count} of the devices of a '
+             'node\'s first kind of accelerator. What an operator has set is '
+             'never overwritten. Without it no resource class is set.'),
+    cfg.DictOpt(
+        'port_categories', default={'dpu': 'dpu'},
+        help='The category that the Ironic ports of a DPU or SmartNIC get '
+             'while it is proved to be in a mode, by the mode\'s word: ports '
+             'are matched by MAC address, and get the vendor too. '
+             'Trait-based port scheduling reads both. Empty: ports are left '
+             'alone.'),
+    cfg.BoolOpt(
+        'port_is_smartnic', default=False,
+        help='Whether such a port is marked is_smartnic too. Only a port '
+             'whose local_link_connection has port_id and hostname is: '
+             'Ironic takes no other for a smart NIC\'s.'),
+    cfg.ListOpt(
+        'baseline_profiles', default=[],
+        help='Site profiles of which the first whose groups match what a '
+             'node has is its baseline, where '
+             'driver_info/accel_baseline '
+             'names none and baseline_profile is not set either. The '
+             'passthru accel_plan tells which one that is, and why.'),
+]
+
+OPTIONS = [*_RUN, *_TIMEOUTS, *_IMAGES, *_TRAITS, *_UPKEEP]
 
 #: Ironic reads ``CONF[node.driver].verify_ca``
 #: (ironic/drivers/utils.py get_verify_ca): a hardware type without a group

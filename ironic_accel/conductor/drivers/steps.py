@@ -43,7 +43,7 @@ from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import baseline
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import step_end
-from ironic_accel.conductor.operation import verify
+from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Effect
@@ -155,7 +155,7 @@ class Steps:
     @base.verify_step(priority=10)
     def verify_accelerators(self, task: Any) -> None:
         """Look once, if the host is on; nothing found fails nothing."""
-        verify.look_once(task)
+        observe.look_once(task)
 
     def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
         """The clean steps, with the baseline's priority as configured."""

@@ -27,18 +27,18 @@ from ironic.drivers.modules.redfish import vendor as redfish_vendor
 
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.drivers.agent_steps import AgentSteps
+from ironic_accel.conductor.drivers.first_boot_step import FirstBoot
 from ironic_accel.conductor.drivers.hold_passthru import Holding
 from ironic_accel.conductor.drivers.passthru import Passthru
 from ironic_accel.conductor.drivers.steps import Steps
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
-from ironic_accel.conductor.operation.first_boot import FirstBoot
-from ironic_accel.conductor.upkeep.audit_periodics import Truth
+from ironic_accel.conductor.upkeep.periodics import AuditPeriodics
 from ironic_accel.conductor.upkeep.periodics import Loop
 
 
 class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot, Loop,
-                  Truth):
+                  AuditPeriodics):
     """What every vendor interface of ours has besides the one it replaces."""
 
     def __init__(self) -> None:

@@ -32,6 +32,9 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node.stored_values import StoredProof
+from ironic_accel.model.device import Inventory
+from ironic_accel.model.plan import Item
+from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 
 #: Seconds by which a proof may have been made later than now: conductors ask
@@ -133,3 +136,32 @@ def void(node: Any, profiles: Mapping[str, Profile],
         elif had_tenant(node):
             out[name] = 'a tenant had the node'
     return out
+
+
+def read_at(plan: Plan, own: Inventory | None,
+            looks: Mapping[str, float], now: float) -> float:
+    """When the oldest item that a plan is satisfied by was read.
+
+    What a look did not read itself was carried over from the last look of
+    the way that can, and is as old as that.
+
+    :param own: what the look itself saw, before anything was carried over;
+        with the ids of the plan; None where that cannot be told any more.
+    :param looks: when each way last looked (epoch seconds).
+    :param now: when this look was (epoch seconds).
+    """
+    if own is not None and all(_read(own, x.item) for x in plan.satisfied):
+        return now
+    return min(looks.values(), default=now)
+
+
+def _read(own: Inventory, item: Item) -> bool:
+    device = own.device(item.device)
+    if device is None:
+        return False
+    if item.kind == 'mode':
+        mode = device.mode(item.name)
+        return mode is not None and mode.current is not None
+    part = device.component(item.name)
+    return item.kind == 'device' or (
+        part is not None and part.running is not None)

@@ -25,7 +25,7 @@ from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import observe
-from ironic_accel.conductor.operation import wake
+from ironic_accel.conductor.operation import host_reset
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import BadInput
@@ -92,7 +92,7 @@ def select(ctx: Context) -> Ending | None:
     """
     seen = ctx.backend.observe()
     if seen.host == 'off':
-        return wake.power_on(ctx)
+        return host_reset.power_on(ctx)
     if seen.busy or not seen.complete:
         return observe.wait(ctx, seen)
     seen, _ways = inventory_store.whole(

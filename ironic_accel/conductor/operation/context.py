@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
@@ -104,7 +104,7 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
         elapsed_time.now(task.node) if now is None else now,
         GuardedBackend(task, current, backends.backend(task, current), burns),
         NodeJournal(task, current),
-        image_store.images(),
+        images.store(),
         catalogue.catalogue(),
         pace(current),
         clock.shared() if now is None else now,

@@ -10,40 +10,47 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The deploy step that lets an instance set its modes at every boot.
+"""Deliver a first-boot unit to an instance.
 
-Modes that no reboot survives cannot be brought to a tenant by the ramdisk.
-Where profile and site allow it, the instance gets a unit that sets them:
-by its config drive where its cloud-init reads that, as files otherwise.
+Modes that do not survive a reboot cannot be set from the ramdisk. Where the
+profile and the site allow it, the instance gets a systemd unit that sets
+them at each boot: in the config drive where its cloud-init reads one, as
+files in its root file system otherwise.
+
+The tenant's config drive is on the disk by then, and its content stays: the
+unit is added to ``vendor_data2.json``, which cloud-init processes besides
+user data and which a tenant can switch off (cloud-init 26.2,
+sources/helpers/openstack.py, sources/__init__.py convert_vendordata).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
+import contextlib
+import gzip
+import io
 import json
+import pathlib
+import posixpath
 from typing import Any
+import zlib
 
-from ironic.drivers import base
+from openstack.baremetal import configdrive as os_configdrive
+import pycdlib
+from pycdlib import pycdlibexception
 
 from ironic_accel.conductor.access.agent_client import AgentCalls
 from ironic_accel.conductor.access.agent_client import Lost
-from ironic_accel.conductor.access import child_nodes
-from ironic_accel.conductor.config.options import CONF
-from ironic_accel.conductor.drivers import steps
-from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.node.operation import Operation
-from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation.completion import SHOWN
-from ironic_accel.conductor.operation import configdrive
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import observe
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import items
-from ironic_accel.inband.firstboot import target
 from ironic_accel.model.device import Inventory
-from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Unreachable
@@ -53,67 +60,16 @@ from ironic_accel.model.profile import Profile
 STEP = 'deliver_first_boot'
 WORK = 'first_boot'
 
-#: After the image is written and before the instance's boot is prepared
-#: (ironic/drivers/modules/agent.py: 80 and 60), while the agent is there.
-FIRST, LAST = 79, 61
-#: Deploy interfaces whose agent leaves the image on a disk.
-_AGENTS = ('direct', 'custom-agent', 'bootc')
+#: What a config drive is called, and the folder of OpenStack's data.
+DRIVE_LABEL = 'config-2'
+DRIVE_ROOT = 'openstack'
+VENDOR = 'vendor_data2.json'
+#: A drive's files by their path.
+Files = dict[str, bytes]
 
 
-class FirstBoot:
-    """The step, for every vendor interface of ours."""
-
-    @base.deploy_step(priority=0, abortable=False, argsinfo={
-        'profile': steps.PROFILE})
-    def deliver_first_boot(self, task: Any,
-                           profile: str | Mapping[str, Any]) -> str:
-        """Let the instance set the modes that do not survive a reboot.
-
-        The profile has to allow ``first_boot``, the site
-        ``[accelerator]first_boot_injection``. Its priority is one of 79 to
-        61.
-
-        :raises: InvalidParameterValue.
-        """
-        child_nodes.refuse(task.node)
-        steps.check_stopped(task, STEP)
-        found, inline = steps.given_profile(profile)
-        _allowed(task, found)
-        node = task.node
-        try:
-            profile_snapshot.keep(node, found)
-        except AccelError as exc:
-            raise steps.bad(str(exc)) from exc
-        return steps.begin(task, Operation(
-            kind=str(operation.kind_of(node)), step=STEP, work=WORK,
-            profile=found.name, inline=inline, power_on=False,
-            in_band=True))
-
-
-def _allowed(task: Any, profile: Profile) -> None:
-    """Whether profile, site and node are for it.
-
-    :raises: InvalidParameterValue.
-    """
-    if 'first_boot' not in profile.allow:
-        raise steps.bad(f'allow: profile {profile.name} does not allow '
-                        'first_boot')
-    if not CONF.accelerator.first_boot_injection:
-        raise steps.bad('[accelerator]first_boot_injection: this site brings '
-                        'nothing into instances; expected true')
-    priority = (task.node.deploy_step or {}).get('priority')
-    if priority is not None and not LAST <= priority <= FIRST:
-        raise steps.bad(
-            f'priority: {priority}: expected {FIRST} to {LAST}, after the '
-            'image is written and before its boot is prepared')
-    reasons = target.node_reasons(
-        task.node.deploy_interface,
-        not task.driver.storage.should_write_image(task))
-    if task.node.deploy_interface not in (*_AGENTS, 'ramdisk'):
-        reasons += (f'deploy interface {task.node.deploy_interface} leaves '
-                    'no agent beside the written disk',)
-    if reasons:
-        raise steps.bad(f'{STEP}: ' + '; '.join(reasons))
+class DriveUnfit(Exception):
+    """A drive that cannot carry more, and why."""
 
 
 def work(ctx: Context) -> Ending | None:
@@ -148,9 +104,9 @@ def _deliver(ctx: Context, profile: Profile, wanted: tuple[Item, ...],
     drive, why = None, 'cloud-init reads no config drive there'
     if found['way'] == 'configdrive':
         try:
-            drive = configdrive.with_part(
+            drive = add_vendor_part(
                 ctx.node, deliver.vendor_part(deliver.files(document)))
-        except configdrive.Unfit as exc:
+        except DriveUnfit as exc:
             why = str(exc)
     done = _ask(calls, document=document, configdrive=drive,
                 node=ctx.node.uuid)
@@ -188,3 +144,118 @@ def _refused(ctx: Context, reason: str, **known: Any) -> Ending:
 def _text(value: object) -> str | None:
     return None if value is None else (
         value if isinstance(value, str) else json.dumps(value))
+
+
+def add_vendor_part(node: Any, part: str) -> str:
+    """The node's config drive with a part of vendor data added.
+
+    :returns: base64 of a gzipped ISO 9660 image, as Ironic has them.
+    :raises: DriveUnfit where there is none, or it cannot be changed. Without a
+        drive none is made: it would take the place of the metadata service
+        from which cloud-init has the instance's keys and network.
+    """
+    drive = node.instance_info.get('configdrive')
+    if not drive:
+        raise DriveUnfit('the instance has no config drive')
+    if isinstance(drive, Mapping):
+        files = _of_data(node, drive)
+    elif isinstance(drive, str) and '://' not in drive[:16]:
+        files = read_drive(drive)
+    else:
+        raise DriveUnfit('the config drive is given by a URL')
+    folders = sorted({posixpath.dirname(p) for p in files
+                      if p.startswith(f'{DRIVE_ROOT}/')
+                      and p.endswith('/meta_data.json')})
+    if not folders:
+        raise DriveUnfit(f'the config drive has no folder {DRIVE_ROOT}')
+    for folder in folders:
+        if b'vendor_data' in files.get(f'{folder}/user_data', b''):
+            raise DriveUnfit('the user data say what becomes of vendor data')
+        path = f'{folder}/{VENDOR}'
+        files[path] = _added(files.get(path), part)
+    return _pack(files)
+
+
+def _of_data(node: Any, drive: Mapping[str, Any]) -> Files:
+    """The files of a drive given as data, as Ironic fills it up
+    (ironic/conductor/configdrive_utils.py build_configdrive)."""
+    meta = {'uuid': node.uuid, **({'name': node.name} if node.name else {}),
+            **(drive.get('meta_data') or {})}
+    user = drive.get('user_data')
+    if isinstance(user, dict | list):
+        user = json.dumps(user)
+    with os_configdrive.populate_directory(
+            meta, user_data=user.encode() if user else None,
+            network_data=drive.get('network_data'),
+            vendor_data=drive.get('vendor_data')) as folder:
+        root = pathlib.Path(folder)
+        return {p.relative_to(root).as_posix(): p.read_bytes()
+                for p in root.rglob('*') if p.is_file()}
+
+
+def read_drive(drive: str) -> Files:
+    """The files of a drive, as Ironic has them.
+
+    :raises: DriveUnfit where it is no such image.
+    """
+    files: Files = {}
+    iso = pycdlib.PyCdlib()
+    try:
+        raw = gzip.decompress(base64.b64decode(drive))
+        iso.open_fp(io.BytesIO(raw))
+    except (binascii.Error, ValueError, OSError, EOFError, zlib.error,
+            pycdlibexception.PyCdlibException) as exc:
+        raise DriveUnfit('the config drive is no ISO 9660 image') from exc
+    with contextlib.closing(iso):
+        if not iso.has_rock_ridge():
+            raise DriveUnfit('the config drive has no Rock Ridge names')
+        for folder, _, names in iso.walk(rr_path='/'):
+            for name in names:
+                path = posixpath.join(folder, name)
+                out = io.BytesIO()
+                iso.get_file_from_iso_fp(out, rr_path=path)
+                files[path.lstrip('/')] = out.getvalue()
+    return files
+
+
+def _added(before: bytes | None, part: str) -> bytes:
+    """A document vendor_data2.json with one more part for cloud-init."""
+    try:
+        data = json.loads(before) if before else {}
+    except ValueError as exc:
+        raise DriveUnfit(f'{VENDOR} of the config drive is no JSON') from exc
+    if not isinstance(data, dict):
+        data = {'cloud-init': data}
+    theirs = data.get('cloud-init') or []
+    if isinstance(theirs, dict):
+        raise DriveUnfit(f'{VENDOR} of the config drive is for others')
+    parts = theirs if isinstance(theirs, list) else [theirs]
+    return json.dumps({**data, 'cloud-init': [*parts, part]}).encode()
+
+
+def _pack(files: Files) -> str:
+    iso = pycdlib.PyCdlib()
+    iso.new(interchange_level=3, vol_ident=DRIVE_LABEL, joliet=3,
+            rock_ridge='1.09')
+    short: dict[str, str] = {'': ''}
+    with contextlib.closing(iso):
+        for number, path in enumerate(sorted(files)):
+            _folders(iso, posixpath.dirname(path), short)
+            folder, name = posixpath.split(path)
+            content = files[path]
+            iso.add_fp(io.BytesIO(content), len(content),
+                       f'{short[folder]}/F{number:07}.;1', rr_name=name,
+                       joliet_path=f'/{path}')
+        out = io.BytesIO()
+        iso.write_fp(out)
+    return base64.b64encode(gzip.compress(out.getvalue())).decode()
+
+
+def _folders(iso: Any, path: str, short: dict[str, str]) -> None:
+    """Make the folders of a path; ``short`` has their ISO 9660 names."""
+    if path in short:
+        return
+    parent, name = posixpath.split(path)
+    _folders(iso, parent, short)
+    short[path] = f'{short[parent]}/D{len(short):07}'
+    iso.add_directory(short[path], rr_name=name, joliet_path=f'/{path}')

@@ -38,6 +38,8 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
+from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation.node_journal import BmcBusy
 from ironic_accel.conductor.operation.node_journal import NodeJournal
 from ironic_accel.converge.perform_reset import HostResetter
@@ -47,6 +49,7 @@ from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.model.device import Effect
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
@@ -98,6 +101,29 @@ def power(task: Any, state: str, timeout: int | None = None) -> None:
         flash_guard.forget(task.node)
     with flash_guard.passing(task):
         manager_utils.node_power_action(task, state, timeout=timeout)
+
+
+def power_on(ctx: Context) -> Ending | None:
+    """Power the host on; what was is restored at the end.
+
+    :returns: the end of the operation where it may not.
+    """
+    current = ctx.operation
+    if not current.power_on:
+        return Ending(current, Detail(
+            'the host is off, and this step may not power it on',
+            ErrorClass.NEEDS_OPERATOR, node=ctx.node.uuid,
+            todo='power it on, or allow the disruption'))
+    write_hold.check(ctx.task)
+    if current.restore is None:
+        ctx.change(restore=states.POWER_OFF)
+        saving.save(ctx.node)
+    if current.ramdisk:
+        ramdisk_module.prepare(ctx.task, current)
+    power(ctx.task, states.POWER_ON)
+    ctx.change(due=ctx.now + ctx.pace.look, failures=0,
+               progress='powered on, its devices appear', percent=None)
+    return None
 
 
 def power_state(task: Any) -> str | None:

@@ -35,7 +35,7 @@ from ironic_accel.conductor.node.inventory_store import Stored
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
-from ironic_accel.conductor.operation import verify
+from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.publication import publish
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
@@ -182,7 +182,7 @@ def _outside(task: Any) -> tuple[Inspected | None, str]:
     """What the BMC shows, for a bounded time; or why nothing."""
     seconds = CONF.accelerator.verify_timeout
     try:
-        looked = verify.bounded(task, operation.refresh(
+        looked = observe.bounded(task, operation.refresh(
             'inspect', STEP, power_on=False), seconds)
     except AccelError as exc:
         return None, f'not seen by the BMC: {exc}'

@@ -16,19 +16,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from concurrent import futures
 import types
 from typing import Any
 
+from ironic.common import states
+from oslo_log import log
 
+from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation.completion import Ending
+from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import ownership_followup
 from ironic_accel.conductor.operation import update_followup
-from ironic_accel.conductor.operation import wake
+from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.publication import publish
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
@@ -36,12 +43,14 @@ from ironic_accel.model import carry_over
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Effect
 from ironic_accel.model.device import Inventory
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 
+LOG = log.getLogger(__name__)
 
 #: The progress of an operation whose last look lacked stored devices: the
 #: next whole look that lacks them too takes them for gone.
@@ -53,7 +62,7 @@ def look(ctx: Context) -> Ending | None:
     seen = ctx.backend.observe()
     if seen.host == 'off':
         if ctx.operation.power_on:
-            return wake.power_on(ctx)
+            return host_reset.power_on(ctx)
         return Ending(ctx.operation, facts={
             'note': 'host off: not inventoried', **_counts(seen)})
     late = ctx.now > ctx.operation.deadline
@@ -91,7 +100,7 @@ def reset(ctx: Context) -> Ending | None:
         return _poll(ctx, ctx.operation.ticket)
     seen = ctx.backend.observe()
     if seen.host == 'off':
-        return wake.power_on(ctx)
+        return host_reset.power_on(ctx)
     if seen.busy or not seen.complete:
         return wait(ctx, seen)
     seen = inventory_store.known_ids(inventory_store.load(ctx.task), seen)
@@ -167,6 +176,81 @@ def wait(ctx: Context, seen: Inventory, why: str = '') -> Ending | None:
 def _counts(seen: Inventory) -> dict[str, Any]:
     return {'host': seen.host, 'complete': seen.complete,
             'found': len(seen.devices)}
+
+
+def look_once(task: Any) -> None:
+    """Look at the BMC for a bounded time, and publish what is there.
+
+    The node is never powered on for it. What it did, or why it did nothing,
+    is in the result record. A box that has not settled is looked at again by
+    itself, once the node is manageable.
+    """
+    node = task.node
+    foreign = operation.foreign(node)
+    if foreign:
+        LOG.warning('Node %(node)s is not looked at: %(why)s',
+                    {'node': node.uuid, 'why': foreign})
+        return
+    current = operation.refresh('verify', keys.VERIFY_STEP, power_on=False)
+    try:
+        found = bounded(task, current, CONF.accelerator.verify_timeout)
+        if found is None:
+            note = (f'no answer within {CONF.accelerator.verify_timeout} s: '
+                    'not inventoried')
+        else:
+            note = _take(*found)
+    except AccelError as exc:
+        note = f'not inventoried: {exc}'
+    except Exception as exc:
+        # A node becomes manageable whatever its accelerators do.
+        LOG.exception('Verifying the accelerators of node %s', node.uuid)
+        note = f'not inventoried: {type(exc).__name__}'
+    LOG.info('Accelerators of node %(node)s: %(note)s',
+             {'node': node.uuid, 'note': note})
+    keys.RESULT.put(node, {
+        'operation': 'verify', 'step': current.step, 'outcome': 'done',
+        'note': note, 'error': None})
+    saving.save(node)
+
+
+def _take(ctx: Context, seen: Inventory) -> str:
+    if seen.host == 'off':
+        return 'host off: not inventoried'
+    if seen.busy:
+        return _again(ctx, f'{seen.busy[0].kind} under way')
+    if not seen.complete:
+        return _again(ctx, seen.unready)
+    publish.publish(ctx.task, seen, ctx.backend.all_ways, ctx.wall)
+    return 'inventoried'
+
+
+def _again(ctx: Context, why: str) -> str:
+    """Let the node be looked at again as soon as it is manageable.
+
+    Many BMCs do not tell when their host was last reset, and only a second
+    look some time later settles such a tree: longer than a step may take
+    that has the API's caller wait. The host is not powered on for it.
+    """
+    operation.begin_refresh(ctx.node, keys.VERIFY_STEP, power_on=False,
+                            state=states.MANAGEABLE)
+    return f'{why}: not inventoried yet, looked at again at once'
+
+
+def bounded(task: Any, current: operation.Operation, seconds: float
+             ) -> tuple[Context, Inventory] | None:
+    """What was seen within a time, or None; reads left over do no harm."""
+    def read() -> tuple[Context, Inventory]:
+        ctx = context.make(task, current)
+        return ctx, ctx.backend.observe()
+
+    pool = futures.ThreadPoolExecutor(
+        max_workers=1, thread_name_prefix='accel-verify')
+    try:
+        return pool.submit(read).result(timeout=seconds)
+    except futures.TimeoutError:
+        return None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 WORK: Mapping[str, Callable[[Context], Ending | None]] = (

@@ -40,7 +40,6 @@ from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import node_journal
 from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.operation import update_followup
-from ironic_accel.conductor.operation import wake
 from ironic_accel.conductor.publication import publish
 from ironic_accel.converge import advance as converge
 from ironic_accel.converge.outcome import Converged
@@ -211,7 +210,7 @@ def _apply(ctx: Context) -> Ending | None:
             return None
         saving.save(ctx.node)
     if isinstance(outcome, PowerOn):
-        return wake.power_on(ctx)
+        return host_reset.power_on(ctx)
     if isinstance(outcome, Reset):
         _reset(ctx, outcome, record)
         return None

@@ -32,7 +32,6 @@ from oslo_log import log
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
-from ironic_accel.conductor.node import ages
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node.inventory_store import Stored
 from ironic_accel.conductor.node import keys
@@ -118,8 +117,9 @@ def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
     found = compliance.evaluate(
         node, seen, open_ways, declared, record.landed if record else ()
     ).certain(seen, doubt).agreed()
-    read_at = {p.name: ages.read_at(found.plans[p.name], read, when, at)
-               for p in found.are}
+    read_at = {
+        p.name: verification.read_at(found.plans[p.name], read, when, at)
+        for p in found.are}
     found = found.fresh(read_at, at)
     _note(node, found, applied)
     _keep_proofs(node, found, read_at)

@@ -31,6 +31,7 @@ from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation import ownership_followup
@@ -84,6 +85,26 @@ def due(node: Any) -> bool:
             and operation.is_current(node, current)
             and (current.work == 'watch'
                  or not audit.in_maintenance(node)))
+
+
+class AuditPeriodics:
+    """The audit, and what conductors tell each other.
+
+    Every vendor interface of ours has them; they share one queue, so that
+    it does not matter which one's turn it is.
+    """
+
+    @periodics.periodic(
+        spacing=lambda: CONF.accelerator.poll_interval,
+        enabled=lambda: CONF.accelerator.audit_interval > 0)
+    def audit_accelerators(self, manager: Any, context: Any) -> None:
+        """Hand the nodes whose audit is due to workers."""
+        audit.begin(manager, context, AuditPeriodics)
+
+    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    def tell_of_profiles(self, manager: Any, context: Any) -> None:
+        """Let other conductors know the digests of the site profiles."""
+        profile_agreement.announce(manager, context, AuditPeriodics)
 
 
 class Loop:

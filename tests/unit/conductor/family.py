@@ -28,7 +28,7 @@ from ironic.drivers.modules.redfish import power as redfish_power
 from ironic import objects
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
@@ -185,7 +185,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
         mock.patch.object(bmc_session, 'backend', autospec=True,
                           side_effect=made.backend), \
         mock.patch.object(bmc_session, 'host', autospec=True), \
-        mock.patch.object(image_store, 'images', autospec=True), \
+        mock.patch.object(images, 'store', autospec=True), \
         mock.patch.object(manager_utils,
                           'notify_conductor_resume_operation',
                           autospec=True, side_effect=resume):

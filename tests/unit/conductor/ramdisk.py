@@ -36,7 +36,7 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.converge import ports
 from ironic_accel.converge.ports import Backend
@@ -265,7 +265,7 @@ def staged(stage: Stage, make_node: Callable[..., Any],
                            return_value=facts), \
         mock.patch.object(deploy_utils, 'prepare_agent_boot', autospec=True,
                           side_effect=made.prepare), \
-        mock.patch.object(image_publisher, 'serve', autospec=True,
+        mock.patch.object(images, 'serve', autospec=True,
                           return_value=None), \
         mock.patch.object(requests.Session, 'post', autospec=True,
                           side_effect=made.post):

@@ -27,7 +27,7 @@ from ironic.drivers.modules.redfish import power as redfish_power
 from ironic import objects
 
 from ironic_accel.conductor.access import bmc_session
-from ironic_accel.conductor.access import image_store
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import runner
@@ -164,7 +164,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
                           side_effect=lambda _node, **_: made.box), \
         mock.patch.object(bmc_session, 'host', autospec=True,
                           return_value=host), \
-        mock.patch.object(image_store, 'images', autospec=True,
+        mock.patch.object(images, 'store', autospec=True,
                           return_value=Images()), \
         mock.patch.object(manager_utils,
                           'notify_conductor_resume_operation',

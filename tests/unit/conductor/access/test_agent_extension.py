@@ -35,7 +35,7 @@ import pytest
 
 from ironic_accel.conductor.access.agent_backend import AgentBackend
 from ironic_accel.conductor.access.agent_client import AgentCalls
-from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Poll
@@ -205,7 +205,7 @@ def test_without_a_web_server_the_profiles_url_is_the_agents(
     backend.ways(seen)
     ready = sample.image(tmp_path)
     spec = Image('image', f'file://{ready.path}', 'ab' * 32, {})
-    with mock.patch.object(image_publisher, 'serve', autospec=True,
+    with mock.patch.object(images, 'serve', autospec=True,
                            return_value=None):
         ticket = backend.start(_by_agent(sample.burn(NIC)), ready, spec)
     end = _ended(backend, ticket)

@@ -35,8 +35,8 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import runner
-from ironic_accel.conductor.operation import verify
-from ironic_accel.conductor.upkeep import audit_periodics
+from ironic_accel.conductor.operation import observe
+from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.converge.ports import Backend
 from tests.unit.conductor import clocks
@@ -94,7 +94,7 @@ class Conductor:
         self.cloud.now += profile_agreement.FRESH + 1
         with self.running():
             profile_agreement.announce(
-                self.manager, self.cloud.context, audit_periodics.Truth)
+                self.manager, self.cloud.context, periodics.AuditPeriodics)
             for node in self.nodes:
                 node.refresh()
                 if cleanup.wanted(node):
@@ -113,7 +113,7 @@ class Conductor:
         with self.running():
             for node in self.nodes:
                 task = self.cloud.acquire(node)
-                verify.look_once(task)
+                observe.look_once(task)
                 task.release_resources()
         return self.traits()
 

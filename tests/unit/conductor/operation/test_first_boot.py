@@ -34,7 +34,6 @@ from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
-from ironic_accel.conductor.operation import configdrive
 from ironic_accel.conductor.operation import first_boot
 from ironic_accel.conductor.operation import runner
 from ironic_accel.inband import agent_rpc
@@ -203,7 +202,7 @@ def test_cloud_init_gets_one_more_part(stage: Stage) -> None:
         'vendor_data': {'cloud-init': '#!/bin/sh\n', 'mine': 1}}})
     assert told['delivered'] == 'configdrive'
     (drive,) = stage.agent.drives
-    files = configdrive.read(drive)
+    files = first_boot.read_drive(drive)
     assert files['openstack/latest/user_data'] == (
         b'#cloud-config\nruncmd: [[id]]\n')
     meta = json.loads(files['openstack/latest/meta_data.json'])

@@ -41,7 +41,7 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.publication import traits as traits_module
 from ironic_accel.conductor.upkeep import audit
-from ironic_accel.conductor.upkeep import audit_periodics
+from ironic_accel.conductor.upkeep import periodics
 from ironic_accel.converge.ports import Backend
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
@@ -121,7 +121,7 @@ class World:
     def look(self, node: Any) -> str:
         """One audit of a node."""
         word = audit.audit(
-            self.context, node.uuid, audit_periodics.Truth, self.queue)
+            self.context, node.uuid, periodics.AuditPeriodics, self.queue)
         node.refresh()
         return word
 
@@ -471,7 +471,7 @@ def test_a_running_operation_is_not_disturbed(world: World) -> None:
 
 def run(world: World) -> None:
     audit.begin(
-        world.manager, world.context, audit_periodics.Truth, world.queue)
+        world.manager, world.context, periodics.AuditPeriodics, world.queue)
 
 
 def test_a_pass_reads_ids_alone_and_spreads_what_is_new(

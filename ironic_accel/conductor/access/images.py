@@ -28,6 +28,8 @@ from ironic_accel.bounded import files
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.converge.ports import Ready
+from ironic_accel.images import ImageStore
+from ironic_accel.images import Policy
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.profile import Image
@@ -41,6 +43,34 @@ KEPT = 24 * 3600
 #: When this process was last asked for an image (``clock.steady``).
 _asked: dict[pathlib.Path, float] = {}
 _asked_lock = threading.Lock()
+
+_MIB = 1024 * 1024
+_store: ImageStore | None = None
+_store_lock = threading.Lock()
+
+
+def policy() -> Policy:
+    """Where images may come from, as the options say."""
+    options = CONF.accelerator
+    hosts = tuple(options.image_hosts)
+    return Policy(
+        schemes=frozenset(options.image_schemes),
+        hosts=None if '*' in hosts else hosts,
+        folders=tuple(options.image_dirs),
+        max_bytes=options.image_max_mib * _MIB,
+        cache_bytes=options.image_cache_mib * _MIB,
+        verify=options.image_ca or True)
+
+
+def store() -> ImageStore:
+    """The one store of this process."""
+    global _store
+    with _store_lock:
+        if _store is None:
+            _store = ImageStore(
+                CONF.accelerator.image_cache_dir, policy(),
+                workers=CONF.accelerator.image_workers)
+        return _store
 
 
 def serve(ready: Ready, image: Image | None) -> str | None:

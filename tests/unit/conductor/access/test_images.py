@@ -23,7 +23,7 @@ from unittest import mock
 from ironic.conf import CONF
 import pytest
 
-from ironic_accel.conductor.access import image_publisher
+from ironic_accel.conductor.access import images
 from ironic_accel.conductor.config import clock
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.profile import Image
@@ -57,13 +57,13 @@ def ready(tmp_path: pathlib.Path) -> Ready:
 
 def test_an_image_is_served_whole_and_for_all_to_read(
         root: pathlib.Path, ready: Ready) -> None:
-    url = image_publisher.serve(ready, IMAGE)
+    url = images.serve(ready, IMAGE)
     assert url == ('http://192.0.2.3/fw/accel-images/'
                    + DIGEST[:32] + '.bin')
     served = root / 'accel-images' / url.rsplit('/', 1)[1]
     assert served.read_bytes() == b'firmware'
     assert served.stat().st_mode & 0o777 == 0o444
-    assert image_publisher.serve(ready, IMAGE) == url
+    assert images.serve(ready, IMAGE) == url
     assert [p.name for p in served.parent.iterdir()] == [served.name]
 
 
@@ -75,7 +75,7 @@ def test_what_nobody_asked_for_in_a_day_goes(
     for path in (old, new):
         path.write_bytes(b'x')
     os.utime(old, (1.0, 1.0))
-    image_publisher.serve(ready, IMAGE)
+    images.serve(ready, IMAGE)
     assert (old.exists(), new.exists()) == (False, True)
 
 
@@ -84,23 +84,23 @@ def test_a_clock_that_is_set_takes_no_image_away(
         root: pathlib.Path, ready: Ready, jump: float,
         monkeypatch: pytest.MonkeyPatch) -> None:
     """It is being fetched by a BMC while another one is put beside it."""
-    url = image_publisher.serve(ready, IMAGE)
+    url = images.serve(ready, IMAGE)
     assert url is not None
     begun = clock.now()
     monkeypatch.setattr(clock, 'now', lambda: begun + jump)
     other = pathlib.Path(ready.path).with_name('other')
     other.write_bytes(b'another')
-    image_publisher.serve(Ready(str(other), 7, hashlib.sha256(b'another')
+    images.serve(Ready(str(other), 7, hashlib.sha256(b'another')
                         .hexdigest()), None)
     served = root / 'accel-images' / url.rsplit('/', 1)[1]
     assert served.read_bytes() == b'firmware'
     # A day of this machine's own later it is gone.
     steady = clock.steady()
     monkeypatch.setattr(
-        clock, 'steady', lambda: steady + image_publisher.KEPT + 1)
+        clock, 'steady', lambda: steady + images.KEPT + 1)
     monkeypatch.setattr(
-        clock, 'now', lambda: begun + image_publisher.KEPT + 1e7)
-    image_publisher.serve(Ready(str(other), 7, hashlib.sha256(b'another')
+        clock, 'now', lambda: begun + images.KEPT + 1e7)
+    images.serve(Ready(str(other), 7, hashlib.sha256(b'another')
                         .hexdigest()), None)
     assert not served.exists()
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_copied_leaves_nothing_behind(
     with mock.patch.object(os, 'replace', autospec=True,
                            side_effect=OSError(28, 'No space left')), \
             pytest.raises(OSError, match='No space left'):
-        image_publisher.serve(ready, IMAGE)
+        images.serve(ready, IMAGE)
     assert list((root / 'accel-images').iterdir()) == []
 
 
@@ -118,6 +118,6 @@ def test_without_a_web_server_nothing_is_served(
         database: pathlib.Path, ready: Ready) -> None:
     CONF.set_override('image_serve_url', '', group='accelerator')
     try:
-        assert image_publisher.serve(ready, IMAGE) is None
+        assert images.serve(ready, IMAGE) is None
     finally:
         CONF.clear_override('image_serve_url', group='accelerator')
