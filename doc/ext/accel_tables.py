@@ -130,6 +130,18 @@ class Passthru(_Generated):
                         f"    {told['description']}", '')
 
 
+class Metrics(_Generated):
+    """Every metric: its name, its type and what it counts."""
+
+    def text(self) -> Iterable[str]:
+        """The lines."""
+        from ironic_accel.conductor.config import metrics
+        yield from _table(
+            ('Metric', 'Type', 'Description'),
+            ((f'``{metrics.PREFIX}.{row.name}``', row.type, row.description)
+             for row in metrics.TABLE))
+
+
 class Catalogue(_Generated):
     """Every product: its kind, components and modes."""
 
@@ -218,6 +230,7 @@ def setup(app: Any) -> dict[str, Any]:
             ('accelerator-steps', Steps),
             ('accelerator-agent-step', AgentStep),
             ('accelerator-passthru', Passthru),
+            ('accelerator-metrics', Metrics),
             ('accelerator-catalogue', Catalogue),
             ('accelerator-modes', Modes),
             ('accelerator-components', Components),

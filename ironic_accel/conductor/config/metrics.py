@@ -10,30 +10,83 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is counted and timed, by the metrics that Ironic is configured with.
+"""The metrics, sent to the backend in ``[metrics]backend`` of Ironic.
 
-The names begin with ``accelerator.``; the backend is ``[metrics]backend``.
+``TABLE`` lists every metric; the documentation is generated from it.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from typing import NamedTuple
 
 from ironic.common import metrics_utils
 
-METRICS = metrics_utils.get_metrics_logger('accelerator')
+PREFIX = 'accelerator'
+METRICS = metrics_utils.get_metrics_logger(PREFIX)
+
+
+class MetricRow(NamedTuple):
+    """A metric: its name below ``PREFIX``, its type and what it counts."""
+
+    name: str
+    type: str
+    description: str
+
+
+TABLE = (
+    MetricRow('audit.clean', 'counter', 'Audits that found no difference.'),
+    MetricRow('audit.drift', 'counter',
+              'Audits that found a difference, or changed the traits.'),
+    MetricRow('audit.off', 'counter', 'Audits of hosts that are off.'),
+    MetricRow('audit.busy', 'counter',
+              'Audits skipped because the node is in use by an operation or '
+              'in a state that is not audited.'),
+    MetricRow('audit.silent', 'counter',
+              'Audits that failed because the BMC did not respond or the '
+              'inventory did not become complete.'),
+    MetricRow('audit.partial', 'counter',
+              'Audits that could not read a part of the inventory, within '
+              'stable_timeout.'),
+    MetricRow('audit.void', 'counter',
+              'Audits that voided the verifications of a node after '
+              'audit_unreachable_timeout.'),
+    MetricRow('audit.overtaken', 'counter',
+              'Audits discarded because the node changed in the meantime.'),
+    MetricRow('audit.kept', 'counter',
+              'Audits skipped because the node is in maintenance.'),
+    MetricRow('audit.foreign', 'counter',
+              'Audits skipped because the node has no accelerator vendor '
+              'interface.'),
+    MetricRow('audit.gone', 'counter',
+              'Audits skipped because the node was deleted.'),
+    MetricRow('audit.failed', 'counter',
+              'Audits that ended with an unexpected error; see the log.'),
+    MetricRow('audit.node', 'timer', 'Duration of an audit of a node.'),
+    MetricRow('audit.due', 'gauge', 'Nodes whose audit is due.'),
+    MetricRow('drift.vanished', 'counter', 'Devices no longer listed.'),
+    MetricRow('drift.appeared', 'counter', 'Devices newly listed.'),
+    MetricRow('drift.unread', 'counter', 'Devices that could not be read.'),
+    MetricRow('drift.health', 'counter', 'Changes of device health.'),
+    MetricRow('drift.firmware', 'counter', 'Changes of firmware versions.'),
+    MetricRow('drift.mode', 'counter', 'Changes of device modes.'),
+    MetricRow('drift.withdrawn', 'counter', 'Traits withdrawn by audits.'),
+    MetricRow('drift.void', 'counter',
+              'Nodes whose traits were withdrawn because the BMC did not '
+              'respond or the inventory did not become complete.'),
+)
 
 
 def count(name: str) -> None:
-    """Count one event."""
+    """Increment a counter by one."""
     METRICS.send_counter(METRICS.get_metric_name(name), 1)
 
 
 def gauge(name: str, value: float) -> None:
-    """Say what a value is now."""
+    """Set the current value of a gauge."""
     METRICS.send_gauge(METRICS.get_metric_name(name), value)
 
 
 def timer(name: str) -> Any:
-    """Time what is done under it, in milliseconds."""
+    """Return a context manager that measures its duration in ms."""
     return METRICS.timer(name)

@@ -32,213 +32,215 @@ _AUDIT_STATES = ['enroll', 'manageable', 'available', 'active']
 _RUN = [
     cfg.BoolOpt(
         'allow_writes', default=True, mutable=True,
-        help='Whether writes to devices, resets and power actions of ours '
-             'may begin. Where false, new steps that write are refused, '
-             'runs under way wait, and what is being written is watched to '
-             'its end and guarded. It is read again at SIGHUP. One node is '
-             'stopped by: baremetal accelerator hold.'),
+        help='Allow writes to devices, host resets and power actions. If '
+             'false, new steps that write are refused, running operations '
+             'wait, and a firmware update in progress is monitored until '
+             'it ends. Reloaded on SIGHUP. To stop a single node, use: '
+             'baremetal accelerator hold.'),
     cfg.StrOpt(
         'profile_path',
-        help='Folder of site profiles: every .yaml file in it is read, and '
-             'read again when it has changed. A file that is not valid is '
-             'named in the log and the others still work. Without it there '
-             'are only inline profiles, which publish no trait.'),
+        help='Directory of site profiles. Every .yaml file is read, and '
+             'read again when it changes. An invalid file is logged and '
+             'skipped. If unset, only inline profiles are available, and '
+             'those publish no traits.'),
     cfg.StrOpt(
         'catalogue_path',
-        help='Folder of a site\'s own rows of the catalogue: every .yaml file '
-             'in it is laid over what ships with the package, when the '
-             'conductor starts. A file that is not valid keeps it from '
-             'starting: what it says of effects and products decides what '
-             'is reset and published. All conductors need the same.'),
+        help='Directory of additional catalogue files of this site. Every '
+             '.yaml file extends or overrides the shipped catalogue when '
+             'the conductor starts. An invalid file prevents the conductor '
+             'from starting. All conductors must use the same files.'),
     cfg.IntOpt(
         'max_workers', default=8, min=1,
-        help='How many nodes are worked on at a time by one conductor. Keep '
-             'it well below [conductor]workers_pool_size.'),
+        help='Maximum number of nodes on which one conductor runs '
+             'accelerator operations concurrently. Keep it well below '
+             '[conductor]workers_pool_size.'),
     cfg.IntOpt(
         'poll_interval', default=5, min=1,
-        help='Seconds between two looks for nodes that are due.'),
+        help='Interval in seconds between checks for pending accelerator '
+             'operations.'),
     cfg.IntOpt(
         'stable_timeout', default=900, min=1,
-        help='Seconds that a powered-on host gets until its accelerators '
-             'have appeared and nothing is under way on it.'),
+        help='Time in seconds to wait, after a host is powered on, until '
+             'its accelerators are listed and no task runs on its BMC.'),
     cfg.IntOpt(
         'warm_up', default=30, min=5,
-        help='Seconds after a reset of the host during which a look does not '
-             'count as one at all of its accelerators. Where a BMC does not '
-             'tell when the host was last reset, two looks that are so far '
-             'apart have to show the same.'),
+        help='Time in seconds after a host reset during which an inventory '
+             'is not considered complete. If the BMC does not report the '
+             'time of the last reset, two inventories this far apart must '
+             'be identical.'),
     cfg.IntOpt(
         'bmc_timeout', default=900, min=1,
-        help='Seconds that a BMC gets to answer again after an auxiliary '
-             'power cycle.'),
+        help='Time in seconds to wait for the BMC to respond after an '
+             'auxiliary power cycle.'),
     cfg.IntOpt(
         'agent_timeout', default=900, min=1,
-        help='Seconds that the agent of the ramdisk gets to call again after '
-             'a reset of the host in the middle of a step, and for which it '
-             'may be silent.'),
+        help='Time in seconds to wait for a heartbeat of the agent after a '
+             'host reset within a step, and the longest time for which the '
+             'agent may not respond.'),
     cfg.IntOpt(
         'aux_settle', default=30, min=0,
-        help='Seconds after an auxiliary power cycle was asked for during '
-             'which an answer of the BMC does not count: it may be one from '
-             'before the cycle.'),
+        help='Time in seconds after an auxiliary power cycle request '
+             'during which responses of the BMC are ignored: they may be '
+             'from before the power cycle.'),
     cfg.IntOpt(
         'soft_power_off_timeout', default=300, min=1,
-        help='Seconds that an operating system gets to shut down by itself '
-             'before a step resets its host: that of an instance, and '
-             'whatever else ran when the step began. The ramdisk is not '
-             'asked.'),
+        help='Time in seconds to wait for an operating system to shut down '
+             'before a step resets its host. Applies to the instance and '
+             'to any other system that ran when the step began. The '
+             'ramdisk is reset without a shutdown request.'),
     cfg.IntOpt(
         'verify_timeout', default=30, min=1, max=30,
-        help='Seconds that the verify step looks at a BMC at most.'),
+        help='Maximum time in seconds that the verify step reads from a '
+             'BMC.'),
     cfg.BoolOpt(
         'sensors', default=True,
-        help='Whether the accelerators of a node with one of the management '
-             'interfaces accel-redfish and accel-idrac are read when Ironic '
-             'asks for its sensors ([sensor_data]): one request for each '
-             'device where the BMC expands, up to four otherwise.'),
+        help='Collect sensor data of accelerators when Ironic collects '
+             'sensor data ([sensor_data]) of a node with the management '
+             'interface accel-redfish or accel-idrac. Costs one request '
+             'for each device if the BMC supports $expand, up to four '
+             'otherwise.'),
     cfg.BoolOpt(
         'first_boot_injection', default=False,
-        help='Whether the deploy step deliver_first_boot may bring a unit '
-             'into instances that sets modes which no reboot survives, where '
-             'a profile allows first_boot: by the config drive, or as files '
-             'in the root file system.'),
+        help='Allow the deploy step deliver_first_boot to add a systemd '
+             'unit to instances that sets modes which do not survive a '
+             'reboot. The profile must allow first_boot too. The unit is '
+             'delivered in the config drive or as files in the root file '
+             'system.'),
     cfg.IntOpt(
         'failures', default=10, min=1,
-        help='How many looks in a row may fail because the BMC does not '
-             'answer, before a run fails.'),
+        help='Maximum number of consecutive inventories that may fail '
+             'because the BMC does not respond before an operation fails.'),
 ]
 
 _IMAGES = [
     cfg.StrOpt(
         'image_cache_dir', default='/var/lib/ironic/accel/images',
-        help='Folder in which firmware images are kept by their digest.'),
+        help='Directory in which firmware images are cached by digest.'),
     cfg.ListOpt(
         'image_schemes', default=['https', 'http', 'file'],
-        help='URL schemes that an image may come by. The digest of every '
-             'image is checked whatever it came by.'),
+        help='URL schemes from which firmware images may be downloaded. '
+             'The digest of every image is checked, whatever the scheme.'),
     cfg.ListOpt(
         'image_hosts', default=[],
-        help='Host names that an image may come from; ``*.example.org`` '
-             'stands for every name below it, ``*`` for any host. Empty: '
-             'none.'),
+        help='Host names from which firmware images may be downloaded. '
+             '``*.example.org`` matches all names of a domain, ``*`` any '
+             'host. Empty: no host is allowed.'),
     cfg.ListOpt(
         'image_dirs', default=['/var/lib/ironic/accel/firmware'],
-        help='Folders below which a file URL may point.'),
+        help='Directories from which file URLs may be read.'),
     cfg.IntOpt(
         'image_workers', default=2, min=1,
-        help='How many images are fetched at a time.'),
+        help='Maximum number of concurrent image downloads.'),
     cfg.IntOpt(
         'image_max_mib', default=4096, min=1,
-        help='The largest image, in MiB.'),
+        help='Maximum size of an image in MiB.'),
     cfg.IntOpt(
         'image_cache_mib', default=20480, min=1,
-        help='The disk that the image cache may take, in MiB.'),
+        help='Maximum size of the image cache in MiB.'),
     cfg.StrOpt(
         'image_serve_dir', default='${deploy.http_root}',
-        help='Folder from which a web server serves images to BMCs that can '
-             'only fetch (SimpleUpdate).'),
+        help='Directory from which a web server serves images to BMCs that '
+             'download them (SimpleUpdate).'),
     cfg.StrOpt(
         'image_serve_url', default='${deploy.http_url}',
-        help='URL of image_serve_dir as BMCs reach it. Empty: no image is '
-             'served, and such a BMC is refused.'),
+        help='URL of image_serve_dir as seen by BMCs. Empty: no images are '
+             'served, and updates of BMCs that have to download them are '
+             'refused.'),
     cfg.IntOpt(
         'push_timeout', default=600, min=1,
-        help='Seconds that a BMC gets to answer once an image was sent to '
-             'it whole, and for each piece of it to go out.'),
+        help='Time in seconds to wait for the response of a BMC after an '
+             'image was sent, and for each block of the image to be sent.'),
     cfg.StrOpt(
         'image_ca',
-        help='Bundle of certificate authorities for image servers; without '
-             'it those of the system.'),
+        help='CA bundle used to verify image servers. If unset, the CA '
+             'bundle of the system is used.'),
 ]
 
 _TRAITS = [
     cfg.ListOpt(
         'pci_traits', default=[],
-        help='PCI ids (vendor:device, four hexadecimal digits each) of which '
-             'a trait is published where such a device is present.'),
+        help='PCI IDs (vendor:device, four hexadecimal digits each) for '
+             'which a trait is published on nodes that have such a device.'),
     cfg.IntOpt(
         'proof_max_age', default=0, min=0,
-        help='Seconds after which a proof is void, and the traits that stand '
-             'on it are withdrawn. 0: it does not age.'),
+        help='Time in seconds after which a verification expires and the '
+             'traits that depend on it are withdrawn. 0: verifications do '
+             'not expire.'),
     cfg.IntOpt(
         'void_interval', default=30, min=1,
-        help='Seconds between two looks for void proofs and for leftovers of '
-             'runs that were killed.'),
+        help='Interval in seconds between checks for expired verifications '
+             'and for leftovers of aborted operations.'),
     cfg.StrOpt(
         'claim_scope', default='all',
         choices=[('all', 'Any node.'),
                  ('bmc', 'Nodes behind the same BMC, where a fabric manager '
                          'or an enclosure has several Systems.'),
                  ('none', 'No node.')],
-        help='Which nodes a device may have come from. What is new to a node '
-             'and still claimed by another one is not published until that '
-             'one was looked at.'),
+        help='Nodes from which a device may have been moved. A device that '
+             'is new on a node and still recorded on another node is not '
+             'published until that node has been inventoried again.'),
     cfg.StrOpt(
         'baseline_profile',
-        help='Site profile that the clean step apply_baseline brings nodes '
-             'to; driver_info/accel_baseline of a node names '
-             'another.'),
+        help='Site profile that the clean step apply_baseline applies. '
+             'Overridden for a node by driver_info/accel_baseline.'),
     cfg.IntOpt(
         'baseline_priority', default=0, min=0,
-        help='Priority of apply_baseline in automated cleaning. 0: it does '
-             'not run there.'),
+        help='Priority of apply_baseline in automated cleaning. 0: '
+             'disabled.'),
     cfg.StrOpt(
         'baseline_on_failure', default='fail',
         choices=[('fail', 'Cleaning fails.'),
                  ('quarantine', 'Cleaning goes on, and the node is put into '
                                 'maintenance with its traits withdrawn.')],
-        help='What becomes of a node that could not be brought to its '
-             'baseline.'),
+        help='Action if the baseline cannot be applied to a node.'),
 ]
 
 _TIMEOUTS = [
     cfg.IntOpt(
         'lost_timeout', default=300, min=1,
-        help='Seconds for which a write that nobody can tell of any more is '
-             'looked for on the box before it counts as not done: a task '
-             'that a BMC has forgotten may go on.'),
+        help='Time in seconds to check for the result of a write whose '
+             'task the BMC no longer reports, before the write counts as '
+             'failed. The task may still be running.'),
     cfg.IntOpt(
         'forgotten_burn_timeout', default=2700, min=1,
-        help='The same for firmware that a BMC had taken before it forgot '
-             'the task (it restarted, or reaped the task early), unless the '
-             'new version shows before: for so long nothing is pushed and '
-             'nothing is reset. It is for firmware of which no vendor names '
-             'a time; what takes longer has its own (the boot stream of a '
-             'DPU 80 to 130 minutes).'),
+        help='Time in seconds to wait for the new firmware version after '
+             'the BMC accepted an image and lost the task, for example '
+             'because it restarted. During this time no image is sent and '
+             'no host is reset. Applies to firmware without a documented '
+             'update time. Firmware that takes longer has its own limit '
+             '(DPU boot stream: 80 to 130 minutes).'),
     cfg.IntOpt(
         'write_timeout', default=5400, min=1,
-        help='Seconds after which a write that still runs is no longer '
-             'waited for by its step, which fails and says what runs; the '
-             'write itself is never cut, and the node is guarded until then. '
-             'A bundle of a baseboard takes about 20 minutes.'),
+        help='Time in seconds after which a step fails if its write is '
+             'still running. The write is not aborted, and the power of '
+             'the node stays locked until it ends. A firmware bundle of a '
+             'baseboard takes about 20 minutes.'),
     cfg.IntOpt(
         'busy_timeout', default=5400, min=1,
-        help='Seconds for which work that somebody else has under way on a '
-             'box (a task, a background copy) is waited for.'),
+        help='Time in seconds to wait for tasks on the BMC that another '
+             'client started, or for a background copy.'),
     cfg.IntOpt(
         'reset_timeout', default=1800, min=1,
-        help='Seconds that a reset of a host may take to be performed, the '
-             'shutdown of its operating system and an auxiliary power cycle '
-             'with it.'),
+        help='Time in seconds to wait for a host reset to complete, '
+             'including the shutdown of the operating system and an '
+             'auxiliary power cycle.'),
     cfg.IntOpt(
         'appear_timeout', default=600, min=1,
-        help='Seconds after a reset of the host for which a device that is '
-             'missing is waited for, on a BMC that says that all of its '
-             'devices are there.'),
+        help='Time in seconds to wait after a host reset for a missing '
+             'device if the BMC reports its inventory as complete.'),
 ]
 
 _UPKEEP = [
     cfg.IntOpt(
         'audit_interval', default=3600, min=0,
-        help='Seconds between two audits of a node: a look at its BMC that '
-             'writes nothing to it, after which its traits say what was '
-             'seen. 0: no audits. What proof_max_age allows should be '
-             'longer.'),
+        help='Interval in seconds between audits of a node. An audit reads '
+             'the BMC, changes nothing on it, and updates the traits of '
+             'the node. 0: no audits. Set proof_max_age to a longer time.'),
     cfg.IntOpt(
         'audit_workers', default=4, min=1,
-        help='How many nodes are audited at a time by one conductor, beside '
-             'max_workers. Keep both together well below '
-             '[conductor]workers_pool_size.'),
+        help='Maximum number of nodes that one conductor audits '
+             'concurrently, in addition to max_workers. Keep the sum well '
+             'below [conductor]workers_pool_size.'),
     cfg.ListOpt(
         'audit_states', default=['manageable', 'available', 'active'],
         item_type=types.String(choices=_AUDIT_STATES),
@@ -246,42 +248,41 @@ _UPKEEP = [
              + ', '.join(_AUDIT_STATES) + '.'),
     cfg.IntOpt(
         'audit_retry', default=300, min=1,
-        help='Seconds until the next audit of a node that could not be '
-             'audited just now: it was locked or worked on, or its BMC did '
-             'not answer.'),
+        help='Time in seconds until the next audit of a node that could '
+             'not be audited because it was locked or in use, or because '
+             'its BMC did not respond.'),
     cfg.IntOpt(
         'audit_unreachable_timeout', default=3600, min=0,
-        help='Seconds for which the audit puts up with a BMC that does not '
-             'answer, or with a box that gives no stable look. Until then '
-             'nothing changes; then the proofs of the node are void, its IS, '
-             'CAN and mode traits are withdrawn, and it is degraded until it '
-             'can be seen again. 0: it is put up with for ever.'),
+        help='Time in seconds after which the verifications of a node are '
+             'voided if its BMC does not respond or its inventory does not '
+             'become complete. The IS, CAN and mode traits are withdrawn '
+             'then, and the node is reported as degraded until an audit '
+             'succeeds. 0: never.'),
     cfg.StrOpt(
         'resource_class',
-        help='Template of a resource class for nodes that have none, for '
-             'example baremetal.accel.{product}.x{count}. It may name '
-             '{kind}, {vendor}, {product} and {count} of the devices of a '
-             'node\'s first kind of accelerator. What an operator has set is '
-             'never overwritten. Without it no resource class is set.'),
+        help='Template of the resource class of nodes that have none, for '
+             'example baremetal.accel.{product}.x{count}. Available '
+             'fields: {kind}, {vendor}, {product} and {count} of the first '
+             'kind of accelerator of the node. A resource class set by an '
+             'operator is not changed. If unset, no resource class is set.'),
     cfg.DictOpt(
         'port_categories', default={'dpu': 'dpu'},
-        help='The category that the Ironic ports of a DPU or SmartNIC get '
-             'while it is proved to be in a mode, by the mode\'s word: ports '
-             'are matched by MAC address, and get the vendor too. '
-             'Trait-based port scheduling reads both. Empty: ports are left '
-             'alone.'),
+        help='Port category to set on the Ironic ports of a DPU or '
+             'SmartNIC while its mode is verified, by mode. Ports are '
+             'matched by MAC address; the vendor is set too. Used by '
+             'trait-based port scheduling. Empty: ports are not changed.'),
     cfg.BoolOpt(
         'port_is_smartnic', default=False,
-        help='Whether such a port is marked is_smartnic too. Only a port '
-             'whose local_link_connection has port_id and hostname is: '
-             'Ironic takes no other for a smart NIC\'s.'),
+        help='Set is_smartnic on these ports too. Only applied to ports '
+             'with port_id and hostname in local_link_connection, which '
+             'Ironic requires of SmartNIC ports.'),
     cfg.ListOpt(
         'baseline_profiles', default=[],
-        help='Site profiles of which the first whose groups match what a '
-             'node has is its baseline, where '
-             'driver_info/accel_baseline '
-             'names none and baseline_profile is not set either. The '
-             'passthru accel_plan tells which one that is, and why.'),
+        help='Site profiles to select the baseline from: the first profile '
+             'whose groups match the devices of the node is applied. Not '
+             'used if driver_info/accel_baseline or baseline_profile is '
+             'set. The passthru method accel_plan shows the selected '
+             'profile and the reason.'),
 ]
 
 OPTIONS = [*_RUN, *_TIMEOUTS, *_IMAGES, *_TRAITS, *_UPKEEP]
@@ -292,16 +293,16 @@ OPTIONS = [*_RUN, *_TIMEOUTS, *_IMAGES, *_TRAITS, *_UPKEEP]
 HARDWARE_OPTIONS = [
     cfg.StrOpt(
         'verify_ca', default='${redfish.verify_ca}',
-        help='The default of redfish_verify_ca where a node of this hardware '
-             'type has none in driver_info.'),
+        help='Default of driver_info/redfish_verify_ca for nodes of this '
+             'hardware type.'),
 ]
 HARDWARE_TYPES = ('accel-redfish', 'accel-idrac', 'accel-ipmi')
 
 IPMI_OPTIONS = [
     cfg.IntOpt(
         'timeout', default=60, min=1,
-        help='Seconds that a BMC gets to tell its FRU inventory and '
-             'firmware revision by IPMI.'),
+        help='Time in seconds to wait for a BMC to return its FRU '
+             'inventory and firmware revision over IPMI.'),
 ]
 
 

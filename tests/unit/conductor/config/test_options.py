@@ -24,7 +24,7 @@ from ironic_accel.conductor.node import keys
 def test_help_names_the_key_of_the_node_that_overrides_it(name: str) -> None:
     (option,) = (o for o in options.OPTIONS if o.name == name)
     assert f'driver_info/{keys.BASELINE.name}' in ' '.join(
-        option.help.split())
+        (option.help or '').split())
 
 
 def test_no_option_is_listed_twice() -> None:

@@ -165,6 +165,8 @@ def world(make_node: Make, context: Any, profiles: pathlib.Path,
                           side_effect=made.backend):
         yield made
     made.pool.shutdown()
+    assert set(metrics_collector.STATISTIC_DATA) <= {
+        f'{metrics.PREFIX}.{row.name}' for row in metrics.TABLE}
     for name in ('audit_interval', 'audit_unreachable_timeout'):
         CONF.clear_override(name, group='accelerator')
 
