@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import pathlib
@@ -109,7 +110,13 @@ def test_a_child_is_connected_to_when_it_is_first_asked(
     node = mock.Mock(spec_set=['uuid', 'name'])
     child = ChildBackend(node, 'redfish-dpu')
     connect.assert_not_called()
+    shown = Source(Inventory('1', 'on', True))
+    inner.sources.return_value = (shown,)
+    assert child.sources() == (
+        dataclasses.replace(shown, whole=False),)
     for name, args in CALLS.items():
+        if name == 'sources':
+            continue
         assert getattr(child, name)(*args) is (
             getattr(inner, name).return_value)
     connect.assert_called_once_with(node, 'redfish-dpu', None)
