@@ -24,27 +24,27 @@ inventory to the next (``device_marks``).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from collections import Counter
 import dataclasses
 import hashlib
 import re
 import types
 
-from ironic_accel.model import device_marks
-from ironic_accel.model import version
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Warned
+from ironic_accel.model import device_marks
 from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.device_marks import Matched
 from ironic_accel.model.device_marks import Pairs
 from ironic_accel.model import possible_duplicates
-from ironic_accel.model.possible_duplicates import Shown
+from ironic_accel.model.possible_duplicates import ShownBySource
+from ironic_accel.model import version
 
 #: (kind, serial, location): what a device is known by.
 Identity = tuple[str, str | None, str | None]
@@ -109,7 +109,7 @@ def identify(sources: Iterable[Source], known: Known = NOBODY,
         contradicts nothing.
     """
     there: list[Device] = []
-    shown: list[Shown] = []
+    shown: list[ShownBySource] = []
     joined: list[tuple[Inventory, dict[str, str]]] = []
     for source in sources:
         devices, names = _named(source)
@@ -123,7 +123,7 @@ def identify(sources: Iterable[Source], known: Known = NOBODY,
             there = list(devices)
             matched = Matched([], [], set())
             agreed = {d.id: d.id for d in devices}
-        shown.append(Shown(frozenset(agreed.values()), source.whole))
+        shown.append(ShownBySource(frozenset(agreed.values()), source.whole))
         joined.append((_kept(source.inventory, devices, agreed, matched),
                        {old: agreed.get(new, new)
                         for old, new in names.items()}))

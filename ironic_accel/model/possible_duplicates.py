@@ -33,7 +33,7 @@ from ironic_accel.model.device_marks import Pairs
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shown:
+class ShownBySource:
     """Which devices one source shows.
 
     :ivar ids: of devices, as all sources agree on them.
@@ -45,7 +45,7 @@ class Shown:
     whole: bool
 
 
-def possible_duplicates(there: Sequence[Device], shown: Sequence[Shown]
+def possible_duplicates(there: Sequence[Device], shown: Sequence[ShownBySource]
                         ) -> Iterator[tuple[Device, Device]]:
     """Devices that count as two and may be one, the earlier one first.
 
@@ -85,7 +85,7 @@ def _elsewhere(one: Device, other: Device,
     return here is not None and there is not None and here != there
 
 
-def _told_apart(one: str, other: str, shown: Iterable[Shown]) -> bool:
+def _told_apart(one: str, other: str, shown: Iterable[ShownBySource]) -> bool:
     """Whether who shows two devices tells that they are two."""
     cards = [s.ids for s in shown if not s.whole]
     return any({one, other} <= s.ids for s in shown) or (
