@@ -41,6 +41,11 @@ _NO_CALL = frozenset({'<module>', '<lambda>', '<genexpr>', '<listcomp>',
                       '<dictcomp>', '<setcomp>'})
 
 
+#: Where the reading of an inventory begins.
+_READS = frozenset({('converge/ports.py', 'observe'),
+                    ('redfish/backend.py', 'sources')})
+
+
 class Trace:
     """The files whose functions were called, in order.
 
@@ -64,7 +69,7 @@ class Trace:
         if not code.co_filename.startswith(f'{PRODUCT}/'):
             return
         name = code.co_filename.removeprefix(f'{PRODUCT}/')
-        if name == 'redfish/backend.py' and code.co_name == 'observe':
+        if (name, code.co_name) in _READS:
             self._observing += 1 if event == 'call' else -1
         if event == 'call' and code.co_name not in _NO_CALL and not (
                 code.co_name.startswith('__')):

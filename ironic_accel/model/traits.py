@@ -189,8 +189,7 @@ def presence(inventory: Inventory, catalog: Catalog,
     _on(inventory)
     inventory = condition.marked(inventory)
     found = [d for d in inventory.devices if may_count(d, catalog)]
-    sound = [d for d in found if healthy(d) and counts(d, catalog)
-             and d.kind not in inventory.uncounted]
+    sound = [d for d in found if healthy(d) and counts(d, catalog)]
     short = {kind for group in expectations
              if _matching(group, inventory) < group.count.minimum
              for kind in group.match.get('kind', ())}
@@ -204,8 +203,17 @@ def presence(inventory: Inventory, catalog: Catalog,
         if kind not in short and _countable(kind, inventory):
             traits.add(_of_kind(Worth.COUNT, kind, f'X{number}'))
     traits |= {_of_kind(Worth.PRODUCT, d.kind, d.product)
-               for d in sound if d.product and _is_listed(d, catalog)}
+               for d in sound if d.product and _is_listed(d, catalog)
+               and not _is_disputed(d, sound, inventory)}
     return sorted(traits)
+
+
+def _is_disputed(device: Device, sound: Iterable[Device],
+                 inventory: Inventory) -> bool:
+    """Whether a device may be another one, of another product."""
+    return device.kind in inventory.uncounted and any(
+        d.kind == device.kind and d.product != device.product
+        for d in sound)
 
 
 def _is_listed(device: Device, catalog: Catalog) -> bool:

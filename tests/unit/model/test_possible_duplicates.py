@@ -89,7 +89,7 @@ def test_a_wrong_serial_number_leaves_the_number_unknown(
     assert kind in seen.uncounted
     assert seen.warnings
     assert not [t.name for t in traits.presence(seen, CATALOG)
-                if t.name.startswith(f'CUSTOM_ACCEL_{kind.upper()}')]
+                if t.name.startswith(f'CUSTOM_ACCEL_{kind.upper()}_X')]
 
 
 @pytest.mark.parametrize('inside_first', [False, True])
@@ -100,6 +100,22 @@ def test_wrong_pci_ids_leave_the_number_unknown(inside_first: bool) -> None:
              source('agent', right)]
     seen = unite.inventory(found[::-1] if inside_first else found)
     assert seen.uncounted == ('gpu',)
+
+
+def test_a_product_is_published_only_where_no_possible_duplicate_differs(
+        ) -> None:
+    seen = unite.inventory((source('redfish', invented(cards('gpu'))),
+                            source('agent', cards('gpu'))))
+    product = seen.devices[0].product
+    assert product
+    name = f'CUSTOM_ACCEL_GPU_{product.upper().replace("-", "_")}'
+    assert {t.name for t in traits.presence(seen, CATALOG)} == {
+        'CUSTOM_ACCEL_GPU', name}
+    other = dataclasses.replace(seen, devices=(
+        dataclasses.replace(seen.devices[0], product='nvidia-a100-pcie'),
+        *seen.devices[1:]))
+    assert {t.name for t in traits.presence(other, CATALOG)} == {
+        'CUSTOM_ACCEL_GPU'}
 
 
 @pytest.mark.parametrize('place', ['location', 'address'])
