@@ -206,7 +206,7 @@ def _used_up(action: Action, profile: Profile, record: Record
         tries = record.attempts.get(change.item, 0)
         if tries >= profile.limits.attempts:
             known = (Detail.from_dict(record.failure) if record.failure
-                     else Detail('it was written and is still not so'))
+                     else Detail('the value did not change after the write'))
             if known.expected is None and known.seen is None:
                 known = dataclasses.replace(
                     known, expected=_text(change.item.wanted),

@@ -190,6 +190,8 @@ def presence(inventory: Inventory, catalog: Catalog,
     inventory = condition.marked(inventory)
     found = [d for d in inventory.devices if may_count(d, catalog)]
     sound = [d for d in found if healthy(d) and counts(d, catalog)]
+    unsure = _unsure(inventory, found, sound)
+    sound = [d for d in sound if d.kind not in unsure]
     short = {kind for group in expectations
              if _matching(group, inventory) < group.count.minimum
              for kind in group.match.get('kind', ())}
@@ -206,6 +208,18 @@ def presence(inventory: Inventory, catalog: Catalog,
                for d in sound if d.product and _is_listed(d, catalog)
                and not _is_disputed(d, sound, inventory)}
     return sorted(traits)
+
+
+def _unsure(inventory: Inventory, found: Iterable[Device],
+            sound: Collection[Device]) -> set[str]:
+    """Uncounted kinds of which it is not sure that a healthy one is there.
+
+    Two of the devices may be one: what either of them lacks, the one may
+    lack. Where several kinds are uncounted, the one may be of any of them.
+    """
+    kinds = set(inventory.uncounted)
+    lacking = {d.kind for d in found if d not in sound}
+    return kinds if len(kinds) > 1 else kinds & lacking
 
 
 def _is_disputed(device: Device, sound: Iterable[Device],

@@ -91,7 +91,8 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
     """The option ``--max-in-flight`` of what only looks."""
     parser.add_argument(
         '--max-in-flight', type=positive, default=10, metavar='<n>',
-        help='Nodes that are looked at at a time (default: 10).')
+        help='Maximum number of nodes to inventory concurrently '
+             '(default: 10).')
 
 
 Rows = tuple[tuple[str, ...], list[tuple[Any, ...]]]

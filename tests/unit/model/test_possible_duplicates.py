@@ -118,6 +118,28 @@ def test_a_product_is_published_only_where_no_possible_duplicate_differs(
         'CUSTOM_ACCEL_GPU'}
 
 
+def test_a_possible_duplicate_that_is_unhealthy_costs_the_kind() -> None:
+    outside = [dataclasses.replace(d, health='critical')
+               for d in invented(cards('gpu', 1))]
+    seen = unite.inventory((source('redfish', outside),
+                            source('agent', cards('gpu', 1))))
+    assert len(seen.devices) == 2 and seen.uncounted == ('gpu',)
+    assert {t.name for t in traits.presence(seen, CATALOG)} == {
+        'CUSTOM_ACCEL_DEGRADED'}
+
+
+def test_a_possible_duplicate_of_another_kind_costs_both_kinds() -> None:
+    inside = [placed(d, 'address', '0000:01:00.0') for d in cards('gpu', 1)]
+    outside = [dataclasses.replace(
+        placed(d, 'address', '0000:01:00.0'), kind='fpga', id='fpga-0',
+        serial='X1', product=None) for d in cards('gpu', 1)]
+    seen = unite.inventory((source('redfish', outside),
+                            source('agent', inside)))
+    assert set(seen.uncounted) == {'fpga', 'gpu'}
+    assert {t.name for t in traits.presence(seen, CATALOG)} == {
+        'CUSTOM_ACCEL_DEGRADED'}
+
+
 @pytest.mark.parametrize('place', ['location', 'address'])
 @pytest.mark.parametrize('kind', PRODUCTS)
 def test_one_place_and_two_serial_numbers_are_a_doubt(
