@@ -1,0 +1,56 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What earlier versions stored with a node is read to the same value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+import pathlib
+from typing import Any
+
+from ironic_accel.conductor.node import inventory_store
+from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node.operation import Operation
+from tests.unit.model import stored
+
+FOLDER = pathlib.Path(__file__).with_name('documents')
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """What an earlier version stored."""
+    found: dict[str, Any] = json.loads(
+        (FOLDER / f'{name}.json').read_text(encoding='utf-8'))
+    return found
+
+
+def test_a_stored_inventory_is_read_to_the_same_value() -> None:
+    found = inventory_store.read(recorded('stored-inventory'))
+    assert found.inventory == stored.INVENTORIES['whole']
+    assert found.at == 1.7e9
+    assert found.ways == (stored.OUT_OF_BAND, stored.INSIDE)
+    assert found.looks == {'redfish': 1.7e9, 'agent': 1.6e9}
+
+
+def test_an_operation_under_way_is_read_to_the_same_value(
+        make_node: Callable[..., Any]) -> None:
+    node = make_node(driver_internal_info={
+        keys.OPERATION.name: recorded('operation')})
+    assert operation.load(node) == Operation(
+        'clean', 'apply_profile', 'apply', 'ab12', None, 'run', 'hgx-h100',
+        False, 'warm-reboot', 'max_effect of the step is warm-reboot', True,
+        True, True, True, 5.0, 6.0, 1.0, 0.0, 'power off', 1, 2, 3, 40,
+        'updating', 50, {'way': 'redfish', 'at': 1}, ('gpu-1',),
+        {'outcome': 'failed', 'error': None}, True,
+        {'user': 'u', 'project': 'p', 'request': 'r'})

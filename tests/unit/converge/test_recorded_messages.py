@@ -1,0 +1,104 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Messages of a ramdisk or a conductor of an earlier version are read."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from ironic_accel.converge import agent_answers
+from ironic_accel.converge import agent_schema
+from ironic_accel.converge.ports import Ended
+from ironic_accel.converge.ports import Poll
+from ironic_accel.converge.ports import Result
+from ironic_accel.converge.ports import Running
+from ironic_accel.converge.ports import Unknown
+from ironic_accel.model import catalog
+from ironic_accel.model.device import Effect
+from ironic_accel.model.errors import Detail
+from ironic_accel.model.errors import ErrorClass
+from ironic_accel.model.plan import Action
+from ironic_accel.model.plan import Change
+from ironic_accel.model.plan import Item
+from ironic_accel.model.profile import Image
+from ironic_accel.model.profile import Push
+from tests.unit.model import stored
+
+FOLDER = pathlib.Path(__file__).with_name('documents')
+UPDATE = Action(
+    'burn', 'agent', (Change(Item('nic-1', 'nic', 'firmware', '22.43', True),
+                             '22.41'),),
+    Effect.DEVICE_RESET, 'nic-fw', (('nic-2', 'nic'),), 'mellanox:17')
+SET = Action(
+    'set', 'agent', (
+        Change(Item('nic-1', 'link-type', 'mode', ('ib', 'eth')),
+               ('ib', 'ib')),
+        Change(Item('nic-1', 'vf-limit', 'mode', 8), None)),
+    Effect.WARM_REBOOT)
+IMAGE = Image('nic-fw', 'https://images.example.org/fw.bin', 'a' * 64,
+              {'psid': ('MT_0000000884',), 'pci': ('15b3:a2dc',)},
+              Push('multipart', ('/a', '/b')))
+WHOSE = (agent_schema.Whose('nic-1', 'nic', 'MT1', '0000:17:00.0'),)
+REFUSED = Detail(
+    'it says no', ErrorClass.NEEDS_OPERATOR, device='gpu-1', component='gpu',
+    expected='2', seen='1', message_id='E7')
+
+
+def recorded(name: str) -> Any:
+    """What was sent by an earlier version."""
+    return json.loads((FOLDER / f'{name}.json').read_text(encoding='utf-8'))
+
+
+def test_an_inventory_and_what_the_agent_can_do_are_read() -> None:
+    answer = recorded('observe-answer')
+    seen = agent_answers.inventory(
+        answer['inventory'], 'agent', catalog.load())
+    (nic,) = seen.devices
+    assert nic.id == stored.NIC[0] and seen.boot == 'b7a1'
+    assert seen.busy == stored.INVENTORIES['inside'].busy
+    component = nic.component('nic')
+    assert component is not None
+    assert (component.running, component.pending) == (
+        '28.39.1002', '28.43.1014')
+    assert agent_answers.ways(answer['ways'], 'agent', seen) == (
+        stored.NIC_INSIDE,)
+
+
+@pytest.mark.parametrize(('name', 'start'), [
+    ('start-update', agent_schema.Start(
+        UPDATE, WHOSE, IMAGE, True,
+        {'schemes': ['https'], 'hosts': None, 'max_bytes': 5})),
+    ('start-set', agent_schema.Start(SET, WHOSE))])
+def test_a_request_is_read_to_the_same_value(
+        name: str, start: agent_schema.Start) -> None:
+    assert agent_schema.start_from_dict(recorded(name)) == start
+
+
+@pytest.mark.parametrize(('name', 'poll'), [
+    ('poll-running', Running('40 %', 40)),
+    ('poll-unknown', Unknown('gone', False)),
+    ('poll-ended', Ended((
+        Result(('a', 'nic'), True),
+        Result(('b', 'sriov'), False, REFUSED))))])
+def test_what_became_of_a_write_is_read(name: str, poll: Poll) -> None:
+    assert agent_schema.poll_from_dict(recorded(name)) == poll
+    assert agent_answers.poll(recorded(name)) == poll
+
+
+def test_what_can_be_done_is_read_to_the_same_value() -> None:
+    assert tuple(map(agent_schema.way_from_dict, recorded('ways'))) == (
+        stored.INSIDE, stored.PUSHES)
