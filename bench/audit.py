@@ -144,8 +144,8 @@ def _box() -> Any:
     seen = sample.box(*(sample.gpu(n) for n in range(8)))
     made = mock.create_autospec(Backend, instance=True)
     made.sources.return_value = sample.sources(seen)
-    made.ways.side_effect = lambda inventory, pushes=(): (
-        sample.way(inventory),)
+    made.transports.side_effect = lambda inventory, pushes=(): (
+        sample.transport(inventory),)
     return made
 
 

@@ -61,8 +61,11 @@ def _seen() -> dict[str, Any]:
         if (seen.complete and not seen.partial) or seen.busy:
             break
         seen = local.observe()
-    return {'inventory': serialization.inventory_to_dict(seen),
-            'ways': [agent_schema.way_to_dict(w) for w in local.ways(seen)]}
+    return {
+        'inventory': serialization.inventory_to_dict(seen),
+        'ways': [
+            agent_schema.transport_to_dict(w) for w in local.transports(seen)],
+    }
 
 
 def _nothing(host: Machine) -> dict[str, Any]:

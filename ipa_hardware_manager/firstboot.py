@@ -79,7 +79,7 @@ def _bring(document: Mapping[str, Any], look_only: bool,
            configdrive: str | None, node: str) -> dict[str, Any]:
     device = _device()
     found = _examine(device)
-    answer = {'reasons': list(found.reasons), 'way': found.way,
+    answer = {'reasons': list(found.reasons), 'way': found.transport,
               'delivered': None}
     if found.reasons or look_only:
         return answer
@@ -90,7 +90,7 @@ def _bring(document: Mapping[str, Any], look_only: bool,
                                  'ago, and cannot be written into')
             deliver.inject(root, deliver.files(document))
         return {**answer, 'delivered': 'files'}
-    if found.way != 'configdrive':
+    if found.transport != 'configdrive':
         raise AccelError('the instance reads no config drive')
     partition_utils.create_config_drive_partition(node, device, configdrive)
     return {**answer, 'delivered': 'configdrive'}

@@ -54,13 +54,13 @@ def circles(graph: grimp.ImportGraph) -> list[list[str]]:
 
 def shortest(graph: grimp.ImportGraph, circle: list[str]) -> list[str]:
     """The shortest way from a module of a circle back to itself."""
-    ways = []
+    transports = []
     for module in circle:
         for imported in graph.find_modules_directly_imported_by(module):
-            way = graph.find_shortest_chain(imported, module)
-            if way is not None:
-                ways.append([module, *way])
-    return min(ways, key=lambda way: (len(way), way))
+            transport = graph.find_shortest_chain(imported, module)
+            if transport is not None:
+                transports.append([module, *transport])
+    return min(transports, key=lambda transport: (len(transport), transport))
 
 
 def main(packages: list[str]) -> int:

@@ -190,7 +190,7 @@ class Modes(_Generated):
         yield from _table(
             ('Kind', 'Mode', 'Values', 'Products', 'Active after', 'Lasts'),
             ((kind, f'``{name}``', _words(mode.values or mode.type), who,
-              _words(mode.effect), _words(mode.persists))
+              _words(mode.activation), _words(mode.persists))
              for each in known.kinds for name, kind, who, mode
              in _by_products(each, known.modes(each), known.mode)))
 
@@ -205,7 +205,7 @@ class Components(_Generated):
         yield from _table(
             ('Kind', 'Component', 'Products', 'Active after',
              'Shows what waits'),
-            ((kind, f'``{name}``', who, _words(part.effect),
+            ((kind, f'``{name}``', who, _words(part.activation),
               _words(part.shows_pending))
              for each in known.kinds for name, kind, who, part
              in _by_products(each, known.components(each),

@@ -34,7 +34,7 @@ from ironic_accel_emulator.documents import (
 from ironic_accel_emulator.faults import Faults
 from ironic_accel_emulator.ledger import Ledger, Violation
 from ironic_accel_emulator.options import Options
-from ironic_accel_emulator.parts import Component, Device, Effect, Mode
+from ironic_accel_emulator.parts import Component, Device, Activation, Mode
 from ironic_accel_emulator.power import Host, Power, PowerHook
 from ironic_accel_emulator.report import describe
 from ironic_accel_emulator.slot import RemoteCard
@@ -201,43 +201,46 @@ class Box:
 
     # What resets do
 
-    def take_effect(self, host: str | None, effect: Effect) -> None:
+    def take_effect(self, host: str | None, activation: Activation) -> None:
         """Let a reset of one host (None: of all) do what it does."""
         for component in list(self.components.values()):
             if host is None or component.host == host:
-                self._component_reset(component, effect)
-        if effect >= Effect.WARM_REBOOT:
+                self._component_reset(component, activation)
+        if activation >= Activation.WARM_REBOOT:
             self.updates.start_on_reset()
             self.tasks.restarted()
             staged.carried_out(self)
         for child in self.children:
             with child.lock:
-                child.take_effect(None, effect)
+                child.take_effect(None, activation)
         for mode in self.modes.values():
             owner = self.devices[mode.device].host
             if host is None or owner == host:
-                self.mode_reset(mode, effect)
+                self.mode_reset(mode, activation)
 
-    def _component_reset(self, part: Component, effect: Effect) -> None:
+    def _component_reset(
+        self, part: Component, activation: Activation
+    ) -> None:
         if part.pending is None or part.staged_only:
             return
-        part.resets_seen += effect >= part.effect
-        if self._strong_enough(part, effect):
+        part.resets_seen += activation >= part.activation
+        if self._strong_enough(part, activation):
             self.activate(part)
 
-    def _strong_enough(self, item: Component | Mode, effect: Effect) -> bool:
+    def _strong_enough(
+        self, item: Component | Mode, activation: Activation
+    ) -> bool:
         """Whether a reset activates something.
 
         The fault ``weak-reset`` asks for one step more than documented,
         and where there is no stronger one, for a second time.
         """
-        if effect < item.effect:
+        if activation < item.activation:
             return False
         if not self.faults.active('weak-reset', item.id):
             return True
-        return effect > item.effect or (
-            item.effect == Effect.AUX_CYCLE and item.resets_seen > 1
-        )
+        return activation > item.activation or (
+            item.activation == Activation.AUX_CYCLE and item.resets_seen > 1)
 
     def activate(self, part: Component) -> None:
         """Let the waiting version of a component run."""
@@ -248,23 +251,24 @@ class Box:
         if part.running != old:
             self.family.activated(self, part, old)
 
-    def mode_reset(self, mode: Mode, effect: Effect) -> None:
+    def mode_reset(self, mode: Mode, activation: Activation) -> None:
         """Let a reset of a mode's device do what it does to the mode."""
-        if mode.lost_at is not None and effect >= mode.lost_at:
+        if mode.lost_at is not None and activation >= mode.lost_at:
             mode.current, mode.pending = mode.default, None
-        elif mode.pending is not None and self._strong_enough(mode, effect):
+        elif mode.pending is not None and self._strong_enough(
+            mode, activation):
             mode.current, mode.pending = mode.pending, None
 
-    def device_reset(self, device: Device, effect: Effect) -> None:
+    def device_reset(self, device: Device, activation: Activation) -> None:
         """Reset one device (or only its driver)."""
         own = [c for c in self.components.values() if c.device == device.id]
         damage.cut_parts(self, own, 'device reset')
         for part in list(self.components.values()):
             if part.device == device.id:
-                self._component_reset(part, effect)
+                self._component_reset(part, activation)
         for mode in self.modes.values():
             if mode.device == device.id:
-                self.mode_reset(mode, effect)
+                self.mode_reset(mode, activation)
         seconds = self.options.timing.device_reset
         device.ready_at = self.timeline.now + seconds
 
@@ -278,7 +282,7 @@ class Box:
             return
         device.enabled = on
         if on:
-            self.device_reset(device, Effect.DEVICE_RESET)
+            self.device_reset(device, Activation.DEVICE_RESET)
             return
         own = [c for c in self.components.values() if c.device == device.id]
         damage.cut_parts(self, own, 'device disabled')

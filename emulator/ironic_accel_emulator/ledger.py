@@ -40,7 +40,7 @@ class Push:
     time: float
     digest: str
     size: int
-    way: str
+    transport: str
     targets: tuple[str, ...] | None
     task: str | None
     source: str | None = None
@@ -97,7 +97,7 @@ class Ledger:
             if not methods or exchange.method in methods
         )
 
-    def burns(self) -> Counter[tuple[str, str]]:
+    def updates(self) -> Counter[tuple[str, str]]:
         """How often each (component, digest) was written."""
         return Counter(
             (write.item, write.digest)

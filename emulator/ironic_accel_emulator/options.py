@@ -74,7 +74,7 @@ class Options:
     password: str | None = None
     cost_per_request: float = 20.0
     cost_per_expanded: float = 10.0
-    effects: Mapping[str, str] = field(default_factory=dict)
+    activations: Mapping[str, str] = field(default_factory=dict)
     boot_mark: bool | None = None
     max_image_size: int | None = None
     extended_reset: bool = False

@@ -18,7 +18,7 @@ import enum
 from dataclasses import dataclass, field
 
 
-class Effect(enum.IntEnum):
+class Activation(enum.IntEnum):
     """What a change needs before it is active, weakest first."""
 
     NONE = 0
@@ -29,7 +29,7 @@ class Effect(enum.IntEnum):
     AUX_CYCLE = 5
 
     @classmethod
-    def named(cls, text: str) -> Effect:
+    def named(cls, text: str) -> Activation:
         """Return the effect called ``text``, such as ``warm-reboot``."""
         try:
             return cls[text.upper().replace('-', '_')]
@@ -82,7 +82,7 @@ class Component:
     uri: str
     key: str
     running: str
-    effect: Effect
+    activation: Activation
     host: str | None = None
     device: str | None = None
     software_id: str | None = None
@@ -137,14 +137,14 @@ class Mode:
     device: str
     name: str
     current: Value
-    effect: Effect
+    activation: Activation
     read: tuple[str, str]
     write: tuple[str, str]
     pending_at: tuple[str, str] | None = None
     pending: Value | None = None
     allowed: tuple[Value, ...] | None = (True, False)
     default: Value = False
-    lost_at: Effect | None = None
+    lost_at: Activation | None = None
     resets_seen: int = 0
 
     @property

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ironic_accel_emulator import damage
 from ironic_accel_emulator.errors import RedfishError
 from ironic_accel_emulator.ledger import ResetRecord
-from ironic_accel_emulator.parts import Effect
+from ironic_accel_emulator.parts import Activation
 
 if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
@@ -133,7 +133,7 @@ class Power:
     def _on(self, host: Host) -> None:
         host.power = 'On'
         host.change = None
-        self._started(host, Effect.POWER_CYCLE)
+        self._started(host, Activation.POWER_CYCLE)
         self._tell(host, 'On')
 
     def _off(self, host: Host) -> None:
@@ -151,15 +151,15 @@ class Power:
         host.change = None
         damage.cut(self._box, host, 'host reset')
         self._tell(host, 'Off')
-        self._started(host, Effect.WARM_REBOOT)
+        self._started(host, Activation.WARM_REBOOT)
         self._tell(host, 'On')
 
-    def _started(self, host: Host, effect: Effect) -> None:
+    def _started(self, host: Host, activation: Activation) -> None:
         host.resets += 1
         host.last_reset = self._box.timeline.now
         if self._box.options.slot_powered:
-            effect = min(effect, Effect.WARM_REBOOT)
-        self._box.take_effect(host.id, effect)
+            activation = min(activation, Activation.WARM_REBOOT)
+        self._box.take_effect(host.id, activation)
         self._box.warm_up(host)
 
     def _tell(self, host: Host, state: str) -> None:
@@ -191,7 +191,7 @@ class Power:
         )
 
     def _aux_back(self, were_on: list[Host]) -> None:
-        self._box.take_effect(None, Effect.AUX_CYCLE)
+        self._box.take_effect(None, Activation.AUX_CYCLE)
         for manager in self._box.managers:
             self._box.activate_manager(manager)
         for host in were_on:

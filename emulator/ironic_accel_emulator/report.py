@@ -39,7 +39,7 @@ def describe(box: Box) -> dict[str, Any]:
         'components': {
             c.id: {
                 'running': c.running, 'pending': c.pending,
-                'device': c.device, 'effect': c.effect.name,
+                'device': c.device, 'effect': c.activation.name,
                 'flashing': c.flashing,
             }
             for c in box.components.values()

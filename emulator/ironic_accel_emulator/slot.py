@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import requests
 
-from ironic_accel_emulator.parts import Effect
+from ironic_accel_emulator.parts import Activation
 
 _TIMEOUT = 30.0
 
@@ -44,12 +44,12 @@ class RemoteCard:
         """Nothing: its own process locks it."""
         return nullcontext()
 
-    def take_effect(self, host: str | None, effect: Effect) -> None:
+    def take_effect(self, host: str | None, activation: Activation) -> None:
         """Tell it, without waiting: this box is locked meanwhile.
 
         :param host: of the card; None is all that it has.
         """
-        name = effect.name.lower().replace('_', '-')
+        name = activation.name.lower().replace('_', '-')
         threading.Thread(
             target=self._tell,
             args=({'host': host, 'effect': name},),

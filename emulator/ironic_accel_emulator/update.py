@@ -42,7 +42,7 @@ class Order:
     file: Path
     digest: str
     size: int
-    way: str
+    transport: str
     targets: tuple[str, ...] | None = None
     force: bool = False
     stage_only: bool = False
@@ -67,7 +67,7 @@ class Updates:
         self._refuse_equal(order)
         running = [t for t in box.tasks.running if t.name == 'Update']
         push = (
-            box.timeline.now, order.digest, order.size, order.way,
+            box.timeline.now, order.digest, order.size, order.transport,
             order.targets,
         )  # fmt: skip
         if running and not box.family.parallel_updates:
@@ -284,7 +284,7 @@ class Updates:
             part.land(job.version, order.digest)
             part.staged_only = order.stage_only
             at_once = order.apply_time == 'OnReset' and box.family.scheduled
-            if part.effect == 0 or at_once:
+            if part.activation == 0 or at_once:
                 box.activate(part)
         task.say(
             'Update.1.0.UpdateSuccessful',

@@ -134,13 +134,13 @@ def _intent(run: Advance, intent: Intent) -> Outcome | None:
             return None
         if run.now > intent.deadline:
             return run.fail(Detail(
-                f'the {intent.effect} of the host did not come about in '
+                f'the {intent.activation} of the host did not come about in '
                 f'{int(intent.deadline - intent.since)} s',
                 ErrorClass.NEEDS_OPERATOR, todo='look at the host\'s power'))
         begun = (intent.ticket or {}).get('phase')
         busy = None if begun else _busy_again(run)
         return busy or Reset(
-            intent.effect, Progress(f'{intent.effect} of the host'))
+            intent.activation, Progress(f'{intent.activation} of the host'))
     if write_watch.looked_for(intent):
         return None
     return _poll(run, intent)
@@ -170,7 +170,7 @@ def _busy_again(run: Advance) -> Outcome | None:
     early = readiness.occupied(run, inventory)
     if early is not None or inventory.host != 'on':
         return early
-    due = [x.item for x in run.record.landed]
+    due = [x.item for x in run.record.staged]
     if all(intent_resolution.is_told(inventory, item) for item in due):
         return None
     return run.wait('looking again at what the reset of the host is for',
@@ -302,9 +302,9 @@ def _finish(run: Advance, intent: Intent, left: Sequence[Busy]) -> Outcome:
 
 
 def _do(run: Advance, inventory: Inventory) -> Outcome:
-    ways = run.backend.ways(inventory, run.profile.pushes)
+    transports = run.backend.transports(inventory, run.profile.pushes)
     decision, run.record = decide(
-        inventory, run.profile, run.record, ways, run.facts)
+        inventory, run.profile, run.record, transports, run.facts)
     if not (isinstance(decision, Refuse) and decision.plan.untold):
         run.resume()
     if isinstance(decision, Act):

@@ -35,7 +35,7 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Warned
@@ -46,9 +46,9 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import serialization
 from ironic_accel.model.untrusted import Untrusted
@@ -60,7 +60,7 @@ DEVICES = 128
 #: Bytes of a ticket: a record has 8 KiB for everything.
 TICKET = 2048
 #: The strongest reset that an agent can offer: it is not there afterwards.
-_RESETS = tuple(e for e in Effect if not e.is_host_reset)
+_RESETS = tuple(e for e in Activation if not e.is_host_reset)
 _BUSY = frozenset({'task', 'background-copy', 'flash', 'disabled'})
 _LONGEST_WAIT = 600.0
 
@@ -136,7 +136,7 @@ def _ref(given: Untrusted) -> Ref:
     return one.text(), other.text(64)
 
 
-def ways(raw: Any, name: str, seen: Inventory) -> tuple[Way, ...]:
+def transports(raw: Any, name: str, seen: Inventory) -> tuple[Transport, ...]:
     """What can be done from inside, as far as it is about what was seen.
 
     :raises: Wrong, with the path.
@@ -147,16 +147,16 @@ def ways(raw: Any, name: str, seen: Inventory) -> tuple[Way, ...]:
     out = []
     for given in Untrusted(raw, 'ways').each(4):
         given['name'].one_of((name,))
-        burns = {}
+        updates = {}
         for burn in given['burns'].each():
             ref = burn['device'].text(), burn['name'].text(64)
             if ref in parts:
-                burns[ref] = Burn(burn['lane'].text(), tuple(
+                updates[ref] = UpdateTarget(burn['lane'].text(), tuple(
                     _ref(r) for r in burn['also_writes'].each()))
-        resets = {key: Effect(value.one_of(_RESETS))
+        resets = {key: Activation(value.one_of(_RESETS))
                   for key, value in given['resets'].members()
                   if key in devices}
-        out.append(Way(name, burns, frozenset(
+        out.append(Transport(name, updates, frozenset(
             r for r in map(_ref, given['sets'].each()) if r in modes),
             resets))
     return tuple(out)
@@ -228,4 +228,4 @@ def _wait(given: Untrusted) -> float | None:
     return min(max(float(given.value), 1.0), _LONGEST_WAIT)
 
 
-__all__ = ['Wrong', 'error', 'inventory', 'poll', 'ticket', 'ways']
+__all__ = ['Wrong', 'error', 'inventory', 'poll', 'ticket', 'transports']

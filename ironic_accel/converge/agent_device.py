@@ -153,7 +153,7 @@ def _components(given: Untrusted, catalog: Catalog, kind: str,
         out[name] = Component(
             name, _text(one['id']) or name, _text(one['running']),
             _text(one['pending']), one['shows_pending'].value is True,
-            one['updateable'].maybe(one['updateable'].flag), facts.effect,
+            one['updateable'].maybe(one['updateable'].flag), facts.activation,
             lowest=_text(one['lowest']),
             max_image_bytes=_size(one['max_image_bytes']),
             standing=_standing(one), doubt=_doubt(one))
@@ -182,7 +182,7 @@ def _modes(given: Untrusted, catalog: Catalog, kind: str,
         standing = Standing.UNREAD if odd or odder else _standing(one)
         out.append(Mode(
             name, None if odd or odder else current, pending,
-            _allowed(one['allowed'], facts), facts.effect, facts.persists,
+            _allowed(one['allowed'], facts), facts.activation, facts.persists,
             unordered=facts.unordered, standing=standing,
             doubt=_doubt(one)))
     return tuple(out)

@@ -31,7 +31,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Detail
@@ -39,12 +39,12 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import item_from_dict
 from ironic_accel.model.plan import item_to_dict
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.model.serialization import plain
@@ -57,33 +57,54 @@ START = 'accel-start/1'
 ANSWERS = ('told', 'refused', 'unknown', 'not-sent')
 
 
-def way_to_dict(way: Way) -> dict[str, Any]:
+def transport_to_dict(transport: Transport) -> dict[str, Any]:
     """A way as JSON."""
     return {
-        'name': way.name,
-        'burns': [{'device': device, 'name': name, 'lane': burn.lane,
-                   'also_writes': [list(r) for r in burn.also_writes],
-                   **({'pushes': [_pushed_to_dict(p, also) for p, also
-                                  in burn.pushes.items()]}
-                      if burn.pushes else {})}
-                  for (device, name), burn in sorted(way.burns.items())],
-        'sets': sorted([device, name] for device, name in way.sets),
-        'resets': {k: str(v) for k, v in sorted(way.resets.items())},
-        **({'commits': [[*ref, there] for ref, there
-                        in sorted(way.commits.items())]}
-           if way.commits else {})}
+        'name': transport.name,
+        'burns': [
+            {
+                'device': device,
+                'name': name,
+                'lane': burn.lane,
+                'also_writes': [list(r) for r in burn.also_writes],
+                **(
+                    {
+                        'pushes': [
+                            _pushed_to_dict(p, also)
+                            for p, also in burn.pushes.items()
+                        ]
+                    }
+                    if burn.pushes
+                    else {}
+                ),
+            }
+            for (device, name), burn in sorted(transport.updates.items())
+        ],
+        'sets': sorted([device, name] for device, name in transport.sets),
+        'resets': {k: str(v) for k, v in sorted(transport.resets.items())},
+        **(
+            {
+                'commits': [
+                    [*ref, there]
+                    for ref, there in sorted(transport.commits.items())
+                ]
+            }
+            if transport.commits
+            else {}
+        ),
+    }
 
 
-def way_from_dict(raw: Mapping[str, Any]) -> Way:
+def transport_from_dict(raw: Mapping[str, Any]) -> Transport:
     """Read a way back."""
-    return Way(
+    return Transport(
         raw['name'],
-        {(b['device'], b['name']): Burn(
+        {(b['device'], b['name']): UpdateTarget(
             b['lane'], _refs(b['also_writes']), dict(map(
                 _pushed_from_dict, b.get('pushes', ()))))
          for b in raw['burns']},
         frozenset((d, n) for d, n in raw['sets']),
-        {k: Effect(v) for k, v in raw['resets'].items()},
+        {k: Activation(v) for k, v in raw['resets'].items()},
         {(d, n): there for d, n, there in raw.get('commits', ())})
 
 
@@ -106,11 +127,17 @@ def _pushed_from_dict(raw: Mapping[str, Any]
 def action_to_dict(action: Action) -> dict[str, Any]:
     """An action as JSON, with all that ``action_from_dict`` needs."""
     return {
-        'verb': action.verb, 'way': action.way, 'effect': action.effect,
-        'changes': [{'item': item_to_dict(c.item), 'seen': plain(c.seen)}
-                    for c in action.changes],
-        'image': action.image, 'lane': action.lane,
-        'also_writes': [list(r) for r in action.also_writes]}
+        'verb': action.verb,
+        'way': action.transport,
+        'effect': action.activation,
+        'changes': [
+            {'item': item_to_dict(c.item), 'seen': plain(c.seen)}
+            for c in action.changes
+        ],
+        'image': action.image,
+        'lane': action.lane,
+        'also_writes': [list(r) for r in action.also_writes],
+    }
 
 
 def action_from_dict(raw: Mapping[str, Any]) -> Action:
@@ -123,10 +150,10 @@ def action_from_dict(raw: Mapping[str, Any]) -> Action:
         raw['verb'], raw['way'],
         tuple(Change(item_from_dict(c['item']), value_of(c['seen']))
               for c in raw['changes']),
-        Effect(raw['effect']), raw.get('image'),
+        Activation(raw['effect']), raw.get('image'),
         tuple((d, n) for d, n in raw.get('also_writes', ())),
         raw.get('lane', ''))
-    texts = [action.verb, action.way, action.lane, action.image or '',
+    texts = [action.verb, action.transport, action.lane, action.image or '',
              *(t for i in action.items for t in (*i.ref, i.kind)),
              *(t for ref in action.also_writes for t in ref)]
     if not all(isinstance(t, str) for t in texts):

@@ -37,20 +37,20 @@ from ironic_accel.model import errors
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.model.reading_status import Unread
 
 #: The key of a ticket that names the backend which gave it.
-WAY = 'way'
+TRANSPORT = 'way'
 
 
 def _named(inventory: Inventory, name: str) -> Inventory:
     """The inventory with the way in the tickets of what is under way."""
     busy, halfway = (tuple(
         b if b.ticket is None else dataclasses.replace(
-            b, ticket={**b.ticket, WAY: name}) for b in work)
+            b, ticket={**b.ticket, TRANSPORT: name}) for b in work)
         for work in (inventory.busy, inventory.halfway))
     return dataclasses.replace(inventory, busy=busy, halfway=halfway)
 
@@ -83,10 +83,10 @@ class Delegating(Backend):
         """Read the inventories; see ports.Backend."""
         return self._target().sources()
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What can be done; see ports.Backend."""
-        return self._target().ways(inventory, pushes)
+        return self._target().transports(inventory, pushes)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
@@ -105,7 +105,7 @@ class Delegating(Backend):
 class Both(Backend):
     """Backends under names; the first one is the box's own.
 
-    :param backends: by the name that their ``Way`` has, in the order in
+    :param backends: by the name that their ``Transport`` has, in the order in
         which they are preferred.
     :param needed: those without which there is no look at a host that is
         on, as there is none without the first.
@@ -148,11 +148,11 @@ class Both(Backend):
                              for s in silent))))
         return tuple(seen)
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What each of them can do; no traffic. See ports.Backend."""
-        return tuple(way for backend in self._backends.values()
-                     for way in backend.ways(inventory, pushes))
+        return tuple(transport for backend in self._backends.values()
+                     for transport in backend.transports(inventory, pushes))
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
@@ -161,13 +161,13 @@ class Both(Backend):
         :raises: what that backend raises; Rejected where there is no such
             way any more.
         """
-        backend = self._backends.get(action.way)
+        backend = self._backends.get(action.transport)
         if backend is None:
             raise errors.Rejected(
-                f'there is no way {action.way!r} to this box now',
-                expected=' or '.join(self._backends), seen=action.way)
+                f'there is no way {action.transport!r} to this box now',
+                expected=' or '.join(self._backends), seen=action.transport)
         return {**backend.start(action, image, spec, force),
-                WAY: action.way}
+                TRANSPORT: action.transport}
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Have each of them commit what it can; see ports.Backend."""
@@ -181,11 +181,11 @@ class Both(Backend):
 
         :raises: Unreachable where it does not answer.
         """
-        name = str(ticket.get(WAY, next(iter(self._backends))))
+        name = str(ticket.get(TRANSPORT, next(iter(self._backends))))
         backend = self._backends.get(name)
         if backend is None:
             return Unknown(f'no way {name!r} to ask')
         polled = backend.poll(ticket)
         if isinstance(polled, Continues):
-            return Continues({**polled.ticket, WAY: name})
+            return Continues({**polled.ticket, TRANSPORT: name})
         return polled

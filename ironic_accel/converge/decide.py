@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -31,10 +31,10 @@ from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import AwaitingReset
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Plan
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 from ironic_accel.model.serialization import plain
 from ironic_accel.model import stages
@@ -52,8 +52,8 @@ class Act:
 class HostReset:
     """Reset the host, which is to activate what is due."""
 
-    effect: Effect
-    landed: tuple[AwaitingReset, ...]
+    activation: Activation
+    staged: tuple[AwaitingReset, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,20 +80,25 @@ class Fail:
 Decision = Act | HostReset | Done | Refuse | Fail
 
 
-def decide(inventory: Inventory, profile: Profile, record: Record,
-           ways: Sequence[Way], facts: Knowledge) -> tuple[Decision, Record]:
+def decide(
+    inventory: Inventory,
+    profile: Profile,
+    record: Record,
+    transports: Sequence[Transport],
+    facts: Knowledge,
+) -> tuple[Decision, Record]:
     """Decide what comes next.
 
     :param inventory: a complete look at the box, by the record's ids.
     :param record: its landed items are reviewed; nothing else changes.
     """
     record = review(inventory, record, facts)
-    for entry in _spent(inventory, profile, record, ways):
-        record = record.without_landed([entry.item.ref])
+    for entry in _spent(inventory, profile, record, transports):
+        record = record.without_staged([entry.item.ref])
         tries = record.attempts.get(entry.item, 0)
         if entry.sure or tries > 1:
             return Fail(_not_applied(inventory, entry)), record
-    plan = make_plan(inventory, profile, record.landed, ways, facts,
+    plan = make_plan(inventory, profile, record.staged, transports, facts,
                      record.owed)
     if plan.refused:
         return Refuse(plan), record
@@ -105,9 +110,9 @@ def decide(inventory: Inventory, profile: Profile, record: Record,
         used_up = _used_up(action, profile, record)
         return used_up or Act(action, plan), record
     if stage.reset.is_host_reset:
-        return _host_reset(stage.reset, stage.landed, profile,
+        return _host_reset(stage.reset, stage.staged, profile,
                            record), record
-    return _device_reset(stage.landed, ways, plan), record
+    return _device_reset(stage.staged, transports, plan), record
 
 
 def review(inventory: Inventory, record: Record, facts: Knowledge) -> Record:
@@ -119,7 +124,7 @@ def review(inventory: Inventory, record: Record, facts: Knowledge) -> Record:
     weak reset has begun it. A device that is gone keeps its entries.
     """
     gone = []
-    for entry in record.landed:
+    for entry in record.staged:
         device = inventory.device(entry.item.device)
         if device is None:
             continue
@@ -128,22 +133,22 @@ def review(inventory: Inventory, record: Record, facts: Knowledge) -> Record:
             gone.append(entry.item.ref)
         elif state is ItemState.DIFFERS and entry.item.kind == 'firmware':
             part = device.component(entry.item.name)
-            early = entry.staged and (
+            early = entry.at_reset and (
                 entry.begun is None or not entry.sure)
             if part is not None and part.shows_pending and not early:
                 gone.append(entry.item.ref)
-    return record.without_landed(gone) if gone else record
+    return record.without_staged(gone) if gone else record
 
 
 def _spent(inventory: Inventory, profile: Profile, record: Record,
-           ways: Sequence[Way]) -> list[Landed]:
+           transports: Sequence[Transport]) -> list[Staged]:
     """The landed items whose resets are spent.
 
     What was known to be written was then not applied, and that is the end.
     What was only assumed to be written may be written once more.
     """
     out = []
-    for entry in record.landed:
+    for entry in record.staged:
         device = inventory.device(entry.item.device)
         if entry.tried is None or device is None or not _selected(
                 inventory, profile, entry.item.device) or (
@@ -151,13 +156,13 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
             continue
         up = stages.next_reset(entry)
         if up is not None:
-            up = stages.real_effect(entry.item.device, up, ways)
+            up = stages.real_activation(entry.item.device, up, transports)
         if up is None or up.rank > profile.limits.reset.rank:
             out.append(entry)
     return out
 
 
-def _not_applied(inventory: Inventory, entry: Landed) -> Detail:
+def _not_applied(inventory: Inventory, entry: Staged) -> Detail:
     device = inventory.device(entry.item.device)
     return Detail(
         'not applied: it is written, and no reset that the profile allows '
@@ -218,11 +223,11 @@ def _used_up(action: Action, profile: Profile, record: Record
     return None
 
 
-def _host_reset(effect: Effect, landed: tuple[AwaitingReset, ...],
+def _host_reset(activation: Activation, staged: tuple[AwaitingReset, ...],
                 profile: Profile, record: Record) -> HostReset | Fail:
     if record.resets < profile.limits.resets:
-        return HostReset(effect, landed)
-    first = landed[0].item
+        return HostReset(activation, staged)
+    first = staged[0].item
     return Fail(Detail(
         f'not applied: {record.resets} resets are used, as many as '
         'limits.resets allows', ErrorClass.NEEDS_OPERATOR,
@@ -230,21 +235,24 @@ def _host_reset(effect: Effect, landed: tuple[AwaitingReset, ...],
         expected=_text(first.wanted)))
 
 
-def _device_reset(landed: tuple[AwaitingReset, ...], ways: Sequence[Way],
-                  plan: Plan) -> Act:
+def _device_reset(
+    staged: tuple[AwaitingReset, ...],
+    transports: Sequence[Transport],
+    plan: Plan,
+) -> Act:
     """Reset the devices that wait for it, each by the first way that can.
 
     One action is of one way and one effect; the others' turn comes next.
     """
-    first = landed[0]
-    way = _resetter(first, ways)
-    items = [d.item for d in landed if d.reset is first.reset
-             and _resetter(d, ways) == way]
-    return Act(Action('reset', way, tuple(
+    first = staged[0]
+    transport = _resetter(first, transports)
+    items = [d.item for d in staged if d.reset is first.reset
+             and _resetter(d, transports) == transport]
+    return Act(Action('reset', transport, tuple(
         Change(i, None) for i in items), first.reset), plan)
 
 
-def _resetter(due: AwaitingReset, ways: Sequence[Way]) -> str:
+def _resetter(due: AwaitingReset, transports: Sequence[Transport]) -> str:
     """The way that resets a device; ``real_effect`` saw that there is."""
-    return next(w.name for w in ways if w.resets.get(
-        due.item.device, Effect.NONE).rank >= due.reset.rank)
+    return next(w.name for w in transports if w.resets.get(
+        due.item.device, Activation.NONE).rank >= due.reset.rank)

@@ -118,14 +118,14 @@ def reset_host(
 ) -> Reset:
     """Save the reset, counted on all that it is for; the caller does it."""
     run.record = intent_resolution.spend(
-        run.record, decision.effect, decision.landed, run.record.landed)
+        run.record, decision.activation, decision.staged, run.record.staged)
     run.save(
-        intent=Intent('reset', decision.effect, run.now,
+        intent=Intent('reset', decision.activation, run.now,
                       run.now + run.pace.reset, boot=inventory.boot),
         resets=run.record.resets + 1, devices=len(inventory.devices),
-        progress=f'{decision.effect} of the host',
+        progress=f'{decision.activation} of the host',
         identities=_identities(run.record, inventory))
-    return Reset(decision.effect, Progress(run.record.progress))
+    return Reset(decision.activation, Progress(run.record.progress))
 
 
 def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
@@ -164,9 +164,9 @@ def _burns(plan: Plan) -> list[Action]:
 def _identities(record: Record, inventory: Inventory
                 ) -> dict[str, tuple[str, str | None, str | None]]:
     """Of every device that the record speaks of."""
-    ids = {x.item.device for x in record.landed}
+    ids = {x.item.device for x in record.staged}
     ids |= {device for device, _ in record.owed}
-    ids |= {device for x in record.landed for device, _ in x.also}
+    ids |= {device for x in record.staged for device, _ in x.also}
     if record.intent:
         ids |= {i.device for i in record.intent.items}
         ids |= {device for device, _ in record.intent.also}
@@ -180,15 +180,15 @@ def _start(run: Advance, action: Action, ready: dict[str, Ready],
     attempts = dict(before.attempts)
     if action.verb == 'reset':
         run.record = intent_resolution.spend(
-            before, action.effect,
-            [AwaitingReset(i, action.effect) for i in action.items],
-            [x for x in before.landed if x.item in action.items])
+            before, action.activation,
+            [AwaitingReset(i, action.activation) for i in action.items],
+            [x for x in before.staged if x.item in action.items])
     else:
         for item in action.items:
             attempts[item] = attempts.get(item, 0) + 1
     intent = Intent(
-        'action', action.effect, run.now, run.now + run.pace.action,
-        action_key(action), action.verb, action.way, action.items,
+        'action', action.activation, run.now, run.now + run.pace.action,
+        action_key(action), action.verb, action.transport, action.items,
         inventory.boot, None, image.sha256 if image else None,
         action.also_writes, action.at_reset)
     run.record = dataclasses.replace(run.record, intent=intent)
@@ -256,7 +256,7 @@ def _not_begun(run: Advance, before: Record, exc: AccelError) -> Outcome:
     later = exc.retry_after if isinstance(exc, Rejected) else None
     if away or later is not None:
         run.save(intent=None, attempts=before.attempts,
-                 landed=before.landed)
+                 staged=before.staged)
         if later is None:
             return run.hold('unreachable', f'not begun: {exc.detail.summary}',
                             run.pace.unreachable, exc.detail)
@@ -314,4 +314,4 @@ def _words(action: Action) -> str:
     devices = sorted({i.device for i in action.items})
     on = ', '.join(devices) if len(devices) <= 2 else (
         f'{len(devices)} devices ({devices[0]} to {devices[-1]})')
-    return f"{action.verb} {', '.join(names)} on {on} via {action.way}"
+    return f"{action.verb} {', '.join(names)} on {on} via {action.transport}"

@@ -53,7 +53,7 @@ from ironic_accel.converge.reset_terms import Restart
 from ironic_accel.converge.reset_terms import SetPower
 from ironic_accel.converge.reset_terms import StartOver
 from ironic_accel.converge.reset_terms import WaitUntil
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import OutcomeUnknown
@@ -61,12 +61,12 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 
 
-def begin(effect: Effect, rules: ResetRules, now: float) -> ResetNote:
+def begin(activation: Activation, rules: ResetRules, now: float) -> ResetNote:
     """The note of a reset of which nothing is noted yet."""
-    return ResetNote(PHASES[effect][0], now, rules.by)
+    return ResetNote(PHASES[activation][0], now, rules.by)
 
 
-def next_act(effect: Effect, rules: ResetRules, note: ResetNote,
+def next_act(activation: Activation, rules: ResetRules, note: ResetNote,
              seen: HostReadings, now: float) -> tuple[Act, ResetNote]:
     """What comes next in a host reset.
 
@@ -76,7 +76,7 @@ def next_act(effect: Effect, rules: ResetRules, note: ResetNote,
     :param now: epoch seconds.
     :returns: the act, and the note to be saved before it is performed.
     """
-    case = ResetCase(effect, rules, _in_time(rules, note, now), seen, now)
+    case = ResetCase(activation, rules, _in_time(rules, note, now), seen, now)
     if seen.refused is not None:
         return case.fail(seen.refused)
     if seen.away is not None:
@@ -150,18 +150,19 @@ def _restart_forced(case: ResetCase) -> tuple[Act, ResetNote]:
 def _graceful(case: ResetCase) -> tuple[Act, ResetNote] | None:
     """Ask the operating system to restart; None where it cannot be asked."""
     note, seen = case.note, case.seen
-    for way in case.rules.graceful:
-        if way is Graceful.MARKED_RESTART and not case.has(ReadingKind.MARK):
+    for transport in case.rules.graceful:
+        if transport is Graceful.MARKED_RESTART and not case.has(
+            ReadingKind.MARK):
             return Need(ReadingKind.MARK), note
-        if way is Graceful.MARKED_RESTART and seen.mark is None:
+        if transport is Graceful.MARKED_RESTART and seen.mark is None:
             continue
-        needed = (ReadingKind.OFFERS_SHUTDOWN if way is Graceful.SHUTDOWN
+        needed = (ReadingKind.OFFERS_SHUTDOWN if transport is Graceful.SHUTDOWN
                   else ReadingKind.OFFERS_RESTART)
         if not case.has(needed):
             return Need(needed), note
-        if way is Graceful.SHUTDOWN and seen.offers_shutdown:
+        if transport is Graceful.SHUTDOWN and seen.offers_shutdown:
             return case.checked(SetPower('off', soft=True))
-        if way is not Graceful.SHUTDOWN and seen.offers_restart:
+        if transport is not Graceful.SHUTDOWN and seen.offers_restart:
             return case.checked(Restart(soft=True))
     return None
 
@@ -270,7 +271,7 @@ def _is_on(case: ResetCase) -> tuple[Act, ResetNote]:
     return ResetDone(), case.note
 
 
-def answered(effect: Effect, rules: ResetRules, before: ResetNote,
+def answered(activation: Activation, rules: ResetRules, before: ResetNote,
              asking: ResetNote, act: PowerAct, answer: Answer, now: float
              ) -> tuple[WaitUntil | ResetFailed | None, ResetNote]:
     """What the answer to an act means.
@@ -279,7 +280,7 @@ def answered(effect: Effect, rules: ResetRules, before: ResetNote,
     :param asking: the note that was saved before it was performed.
     :returns: what comes next, None for a look at the host, and the note.
     """
-    case = ResetCase(effect, rules, before, HostReadings(), now)
+    case = ResetCase(activation, rules, before, HostReadings(), now)
     look = WaitUntil(now + rules.times.look, _DOING[act])
     if answer is None:
         note = dataclasses.replace(

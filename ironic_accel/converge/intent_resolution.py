@@ -25,7 +25,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge import write_watch
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import strongest
 from ironic_accel.model import matching
@@ -37,33 +37,34 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.record import Intent
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 
 
 def _land(record: Record, items: Iterable[Item], intent: Intent,
-          sure: bool = True, staged: bool = False) -> Record:
+          sure: bool = True, at_reset: bool = False) -> Record:
     """Remember items as written, in place of what was remembered.
 
     What waits for a reset of the host is begun by nothing weaker.
     """
-    effect = strongest([intent.effect, Effect.WARM_REBOOT]) if staged else (
-        intent.effect)
+    activation = intent.activation
+    if at_reset:
+        activation = strongest([activation, Activation.WARM_REBOOT])
     new = [
-        Landed(
+        Staged(
             i,
-            effect,
+            activation,
             digest=intent.digest,
             sure=sure,
-            staged=staged,
+            at_reset=at_reset,
             boot=intent.boot,
             also=intent.also,
             job=write_watch.job(intent),
         )
         for i in items
     ]
-    kept = record.without_landed(x.item.ref for x in new)
-    return dataclasses.replace(kept, landed=(*kept.landed, *new))
+    kept = record.without_staged(x.item.ref for x in new)
+    return dataclasses.replace(kept, staged=(*kept.staged, *new))
 
 
 def ended(record: Record, intent: Intent, end: Ended) -> Record:
@@ -85,8 +86,8 @@ def ended(record: Record, intent: Intent, end: Ended) -> Record:
         return record
     record = _not_sent(record, intent, end)
     well = [i for i in intent.items if i.ref not in failed and not (
-        i.kind == 'mode' and intent.effect is Effect.NONE)]
-    record = _land(record, well, intent, staged=end.staged)
+        i.kind == 'mode' and intent.activation is Activation.NONE)]
+    record = _land(record, well, intent, at_reset=end.at_reset)
     lost = {r.ref for r in end.results if r.answer == 'unknown'}
     left = tuple(i for i in intent.items if i.ref in lost)
     return dataclasses.replace(record, intent=dataclasses.replace(
@@ -115,7 +116,7 @@ def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:
 
     :param now: epoch seconds.
     """
-    if end.staged:
+    if end.at_reset:
         return ended(record, intent, end)
     well = {r.ref for r in end.results if r.ok}
     failed = [r for r in end.results if not r.ok]
@@ -151,7 +152,7 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
         if state is ItemState.PENDING or (state is not ItemState.HOLDS and (
                 waits or _hides(device, item, state))):
             record = _land(
-                record, [item], intent, staged=waits,
+                record, [item], intent, at_reset=waits,
                 sure=state is ItemState.PENDING or write_watch.over(intent))
     return record
 
@@ -226,24 +227,24 @@ def is_told(inventory: Inventory, item: Item) -> bool:
         *(mode.standing for mode in device.modes))
 
 
-def spend(record: Record, effect: Effect, due: Iterable[AwaitingReset],
-          landed: Iterable[Landed]) -> Record:
+def spend(record: Record, activation: Activation, due: Iterable[AwaitingReset],
+          staged: Iterable[Staged]) -> Record:
     """Count a reset on every landed item, and on what is only seen to wait.
 
     :param due: what the reset is for: some of it may be known from the
         device alone, and is remembered from now on.
     """
-    entries = {x.item.ref: x for x in landed}
+    entries = {x.item.ref: x for x in staged}
     for one in due:
-        entries.setdefault(one.item.ref, Landed(one.item, one.reset))
+        entries.setdefault(one.item.ref, Staged(one.item, one.reset))
     new = [dataclasses.replace(
-        x, resets=x.resets + 1, tried=_stronger(x.tried, effect))
+        x, resets=x.resets + 1, tried=_stronger(x.tried, activation))
         for x in entries.values()]
-    kept = record.without_landed(entries)
-    return dataclasses.replace(kept, landed=(*kept.landed, *new))
+    kept = record.without_staged(entries)
+    return dataclasses.replace(kept, staged=(*kept.staged, *new))
 
 
-def _stronger(a: Effect | None, b: Effect) -> Effect:
+def _stronger(a: Activation | None, b: Activation) -> Activation:
     return b if a is None or b.rank > a.rank else a
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Proof
@@ -53,7 +53,7 @@ class Reset:
     several steps and die between them.
     """
 
-    effect: Effect
+    activation: Activation
     progress: Progress
 
 

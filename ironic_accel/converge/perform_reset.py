@@ -148,11 +148,11 @@ class HostResetter:
         seen = HostReadings(inventoried=note is None)
         if note is None:
             begun = self._begins()
-            note = host_reset.begin(intent.effect, self._rules, now)
+            note = host_reset.begin(intent.activation, self._rules, now)
             record = _with(record, {**_others(record), **begun})
         while True:
             act, following = host_reset.next_act(
-                intent.effect, self._rules, note, seen, now)
+                intent.activation, self._rules, note, seen, now)
             if isinstance(act, Need):
                 note, seen = following, self._read(act.reading, seen)
                 continue
@@ -170,7 +170,7 @@ class HostResetter:
                 record = _noted(record, following)
                 self._save(record)
                 answer, note = host_reset.answered(
-                    intent.effect, self._rules, note, following, act,
+                    intent.activation, self._rules, note, following, act,
                     self._do(act), now)
                 seen = HostReadings()
             if isinstance(answer, WaitUntil):
@@ -254,7 +254,7 @@ class HostResetter:
         record = reset_performed(record, now)
         self._save(record)
         return ResetStep(record, now + self._rules.times.settle,
-                         f'{intent.effect} performed', performed=True)
+                         f'{intent.activation} performed', performed=True)
 
 
 def _reset_of(record: Record) -> Intent:

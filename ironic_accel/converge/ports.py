@@ -28,7 +28,7 @@ from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
@@ -71,12 +71,12 @@ class Result:
 class Ended:
     """The write is over. It says nothing of activation, nor is it a proof.
 
-    :ivar staged: whether the box itself says that what is left is a reset
+    :ivar at_reset: whether the box itself says that what is left is a reset
         of the host: it does nothing until then, and shows nothing either.
     """
 
     results: tuple[Result, ...]
-    staged: bool = False
+    at_reset: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,12 +165,12 @@ class Backend(Protocol):
         """
         return unite.inventory(self.sources(), known)
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What can be done on a box that was just observed. No traffic.
 
         :param pushes: ways to push that a profile asks for: what each would
-            write besides is told with the components (``Burn.pushes``).
+            write besides is in ``UpdateTarget.pushes`` of the components.
         """
         ...
 

@@ -27,7 +27,7 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Progress
 from ironic_accel.converge.run import Advance
 from ironic_accel.converge import write_watch
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import device_marks
 from ironic_accel.model.errors import Detail
@@ -63,8 +63,8 @@ def unready(run: Advance, inventory: Inventory) -> Outcome | None:
     if early is not None:
         return early
     if inventory.host == 'off':
-        no = staged_by_others.refused(inventory, run.record.landed, (),
-                            Effect.WARM_REBOOT, run.profile)
+        no = staged_by_others.refused(inventory, run.record.staged, (),
+                            Activation.WARM_REBOOT, run.profile)
         if no:
             # To power it on is a reset for whatever waits for one.
             return run.refuse(Plan(refused=tuple(no)))

@@ -33,7 +33,7 @@ from ironic_accel.converge.reset_terms import ResetTimes
 from ironic_accel.converge.reset_terms import Restart
 from ironic_accel.converge.reset_terms import SetPower
 from ironic_accel.converge.reset_terms import WaitUntil
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
@@ -44,7 +44,7 @@ from ironic_accel.model.errors import Unreachable
 class ResetCase:
     """All that a decision rests on."""
 
-    effect: Effect
+    activation: Activation
     rules: ResetRules
     note: ResetNote
     seen: HostReadings
@@ -102,9 +102,9 @@ class ResetCase:
         return WaitUntil(self.now + self.times.look, why), self.note
 
     def next_phase(self) -> tuple[Act, ResetNote]:
-        phases = PHASES[self.effect]
+        phases = PHASES[self.activation]
         place = phases.index(self.note.phase) + 1
-        return (WaitUntil(self.now, f'{self.effect}: {phases[place]}'),
+        return (WaitUntil(self.now, f'{self.activation}: {phases[place]}'),
                 ResetNote(phases[place], self.now, self.rules.by))
 
     def bmc_away(self, error: Unreachable) -> tuple[Act, ResetNote]:
@@ -156,8 +156,13 @@ class ResetCase:
         note = self.note
         if (note.phase in SWITCHED_OFF and note.failed is None
                 and not self.rules.restores):
-            error = type(error)(dataclasses.replace(
-                error.detail, error_class=ErrorClass.NEEDS_OPERATOR,
-                todo=f'the host was switched off for the {self.effect} and is '
-                     'not known to be on again: power it on, then run again'))
+            error = type(error)(
+                dataclasses.replace(
+                    error.detail,
+                    error_class=ErrorClass.NEEDS_OPERATOR,
+                    todo='the host was switched off for the '
+                    f'{self.activation} and is not known to be on again: '
+                    'power it on, then run again',
+                )
+            )
         return ResetFailed(error), note

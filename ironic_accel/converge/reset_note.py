@@ -23,7 +23,7 @@ import dataclasses
 import enum
 from typing import Any
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.record import Record
@@ -44,10 +44,10 @@ class ResetPhase(enum.StrEnum):
     ON = 'on'
 
 
-PHASES: Mapping[Effect, tuple[ResetPhase, ...]] = {
-    Effect.WARM_REBOOT: (ResetPhase.REBOOT, ResetPhase.ON),
-    Effect.POWER_CYCLE: (ResetPhase.OFF, ResetPhase.ON),
-    Effect.AUX_CYCLE: (ResetPhase.OFF, ResetPhase.AUX, ResetPhase.BMC,
+PHASES: Mapping[Activation, tuple[ResetPhase, ...]] = {
+    Activation.WARM_REBOOT: (ResetPhase.REBOOT, ResetPhase.ON),
+    Activation.POWER_CYCLE: (ResetPhase.OFF, ResetPhase.ON),
+    Activation.AUX_CYCLE: (ResetPhase.OFF, ResetPhase.AUX, ResetPhase.BMC,
                        ResetPhase.ON),
 }
 

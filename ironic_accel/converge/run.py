@@ -113,7 +113,7 @@ class Advance:
                 detail,
                 running='; '.join(f'{b.kind} {b.words}' for b in self.busy)
                 or (
-                    f'{intent.verb} via {intent.way}'
+                    f'{intent.verb} via {intent.transport}'
                     if running and intent is not None
                     else f'burn of {write_watch.names(begun)}, perhaps'
                     if begun

@@ -37,7 +37,7 @@ from ironic_accel.model.matching import Knowledge
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.record import Intent
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 
 #: Seconds for a burn that no vendor says a time of.
@@ -156,8 +156,8 @@ def _alike(one: Device | None, other: Device | None) -> bool:
         other.kind, other.product, other.model)
 
 
-def _begun(record: Record, now: float, longest: float) -> list[Landed]:
-    return [x for x in record.landed if x.is_open and x.begun is not None
+def _begun(record: Record, now: float, longest: float) -> list[Staged]:
+    return [x for x in record.staged if x.is_open and x.begun is not None
             and now < x.begun + longest]
 
 
@@ -175,10 +175,10 @@ def begun(record: Record, now: float, boot: str | None = None) -> Record:
     :param boot: the boot mark that is seen, where it is that which tells of
         a reset; by default a reset was performed.
     """
-    return dataclasses.replace(record, landed=tuple(
+    return dataclasses.replace(record, staged=tuple(
         dataclasses.replace(x, begun=now, boot=boot or x.boot)
         if x.is_open and (boot is None or x.boot not in (None, boot))
-        else x for x in record.landed))
+        else x for x in record.staged))
 
 
 def _longest(name: str, component: str, inventory: Inventory, facts: Knowledge,

@@ -253,11 +253,11 @@ def plan_table(doc: Document, title: str = 'Plan') -> Table:
     rows: list[tuple[str, ...]] = []
     for number, stage in enumerate(doc['stages'], 1):
         rows += [(str(number), *row) for row in _action_rows(stage)]
-        landed = [f"{i['device']} {i['name']}" for i in stage['landed']]
-        if stage['reset'] != 'none' or landed:
+        staged = [f"{i['device']} {i['name']}" for i in stage['landed']]
+        if stage['reset'] != 'none' or staged:
             rows.append((str(number), 'reset', 'host', UNKNOWN, UNKNOWN,
                          UNKNOWN, stage['reset'],
-                         f'for written: {many(landed)}' if landed
+                         f'for written: {many(staged)}' if staged
                          else UNKNOWN))
     return Table(title, ('Stage', 'Do', 'Devices', 'What', 'From', 'To',
                          'By', 'Also written'), tuple(rows))

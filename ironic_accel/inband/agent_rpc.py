@@ -76,7 +76,10 @@ def observe(backend: LocalBackend) -> dict[str, Any]:
         seen = backend.observe()
         return {
             'inventory': serialization.inventory_to_dict(seen),
-            'ways': [agent_schema.way_to_dict(w) for w in backend.ways(seen)],
+            'ways': [
+                agent_schema.transport_to_dict(w)
+                for w in backend.transports(seen)
+            ],
         }
 
     return told(work)

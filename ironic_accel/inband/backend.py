@@ -51,7 +51,7 @@ from ironic_accel.model import catalog as catalogs
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
@@ -59,9 +59,9 @@ from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
@@ -77,9 +77,9 @@ _LATER = 30.0
 class _Can:
     """What a family can do to a device here and now."""
 
-    burns: frozenset[str] = frozenset()
+    updates: frozenset[str] = frozenset()
     sets: frozenset[str] = frozenset()
-    resets: Effect = Effect.NONE
+    resets: Activation = Activation.NONE
 
 
 class LocalBackend(Backend):
@@ -147,29 +147,29 @@ class LocalBackend(Backend):
         """The devices as they were last seen."""
         return self._look.devices()
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What can be done here and now on what was just observed.
 
         The inventory may be joined with others, and call devices otherwise
         than ``observe`` did: what is then started uses its ids.
         """
-        burns: dict[Ref, Burn] = {}
+        updates: dict[Ref, UpdateTarget] = {}
         sets: set[Ref] = set()
-        resets: dict[str, Effect] = {}
+        resets: dict[str, Activation] = {}
         mine = self._mine(inventory)
         self._called = {name: device.id for name, device in mine.items()}
         for name, device in mine.items():
             for family in self._look.families_of(device):
                 can = self._can(family, device)
-                for part in can.burns:
-                    burns.setdefault((name, part), Burn(
+                for part in can.updates:
+                    updates.setdefault((name, part), UpdateTarget(
                         f'{family.name}:{device.address}',
                         self._besides(family, device, name, part)))
                 sets |= {(name, mode) for mode in can.sets}
-                if can.resets.rank > resets.get(name, Effect.NONE).rank:
+                if can.resets.rank > resets.get(name, Activation.NONE).rank:
                     resets[name] = can.resets
-        return (Way(self._name, burns, frozenset(sets), resets),)
+        return (Transport(self._name, updates, frozenset(sets), resets),)
 
     def _can(self, family: Family, device: Device) -> _Can:
         """What a family can do to a device now. A driver that holds the
@@ -180,12 +180,12 @@ class LocalBackend(Backend):
 
         try:
             return _Can(
-                family.burns(self._host, device) if free('burn')
+                family.updates(self._host, device) if free('burn')
                 else frozenset(),
                 family.sets(self._host, device) if free('set')
                 else frozenset(),
                 family.resets(self._host, device) if free('reset')
-                else Effect.NONE)
+                else Activation.NONE)
         except Exception:  # a third party's plug-in
             LOG.exception('tool family %s failed', family.name)
             return _Can()
@@ -231,7 +231,7 @@ class LocalBackend(Backend):
         with self._jobs.alone():
             self._check_free(cards)
             job = self._jobs.new(
-                way=self._name, verb=action.verb, cards=cards,
+                transport=self._name, verb=action.verb, cards=cards,
                 refs=tuple(i.ref for i in action.items),
                 boot=boot_mark(self._host), names=called,
                 image=spec.sha256 if spec else None,

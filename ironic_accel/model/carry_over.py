@@ -32,7 +32,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import INSIDE as INSIDE
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 
 _T = TypeVar('_T', Device, Component, Mode)
 
@@ -99,12 +99,12 @@ def unseen(seen: Inventory, stored: Inventory, once: bool) -> Inventory:
 
 def _sides(look: Inventory) -> tuple[bool, bool]:
     """Whether a look has what is seen from inside, and from outside."""
-    ways = set(look.seen_via)
-    return bool(ways & INSIDE), bool(ways - INSIDE)
+    transports = set(look.seen_via)
+    return bool(transports & INSIDE), bool(transports - INSIDE)
 
 
-def ways(now: Iterable[Way], stored: Iterable[Way],
-         seen: Inventory) -> tuple[Way, ...]:
+def transports(now: Iterable[Transport], stored: Iterable[Transport],
+         seen: Inventory) -> tuple[Transport, ...]:
     """The ways of a look, and those that were not open to it."""
     now = tuple(now)
     names = {w.name for w in now} | set(seen.seen_via)
@@ -112,12 +112,14 @@ def ways(now: Iterable[Way], stored: Iterable[Way],
     return (*now, *(_only(w, there) for w in stored if w.name not in names))
 
 
-def _only(way: Way, there: set[str]) -> Way:
+def _only(transport: Transport, there: set[str]) -> Transport:
     return dataclasses.replace(
-        way, burns={r: b for r, b in way.burns.items() if r[0] in there},
-        sets=frozenset(r for r in way.sets if r[0] in there),
-        resets={d: e for d, e in way.resets.items() if d in there},
-        commits={r: v for r, v in way.commits.items() if r[0] in there})
+        transport,
+        updates={r: b for r, b in transport.updates.items() if r[0] in there},
+        sets=frozenset(r for r in transport.sets if r[0] in there),
+        resets={d: e for d, e in transport.resets.items() if d in there},
+        commits={r: v for r, v in transport.commits.items() if r[0] in there},
+    )
 
 
 def _detailed(device: Device,

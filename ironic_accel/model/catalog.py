@@ -31,7 +31,7 @@ from ironic_accel.model.catalog_types import ModeFacts as ModeFacts
 from ironic_accel.model.catalog_types import pci_id as pci_id
 from ironic_accel.model.catalog_types import Product as Product
 from ironic_accel.model.condition import FAMILIES
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import PciIds
 
@@ -208,7 +208,7 @@ class Catalog:
             if (part['kind'], part['name']) == (kind, base):
                 self._lay(row, part, product, vendor)
         return ComponentFacts(
-            name, kind, _effect(row.get('effect')),
+            name, kind, _activation(row.get('effect')),
             row.get('shows_pending', False), row['order'],
             row.get('alone', False), row.get('form', 'auto'), row['source'],
             row.get('longest'))
@@ -228,7 +228,7 @@ class Catalog:
             return None
         return ModeFacts(
             name, kind, row['type'], tuple(row.get('values', ())),
-            row.get('unordered', False), _effect(row.get('effect')),
+            row.get('unordered', False), _activation(row.get('effect')),
             row.get('persists'), row['source'],
             row.get('together', False))
 
@@ -247,8 +247,8 @@ class Catalog:
         row.update(part)
 
 
-def _effect(text: str | None) -> Effect | None:
-    return None if text is None else Effect(text)
+def _activation(text: str | None) -> Activation | None:
+    return None if text is None else Activation(text)
 
 
 def _compatible(hint: str | None, kind: str) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 
 
@@ -55,7 +55,7 @@ class Product:
 class ComponentFacts:
     """What is known of a component before one looks at the device.
 
-    :ivar effect: what activates a written image; None is unproved.
+    :ivar activation: what activates a written image; None is unproved.
     :ivar shows_pending: whether a waiting image is normally visible.
     :ivar order: the lower, the earlier it is written.
     :ivar alone: never activated by the same reset as another component of
@@ -67,7 +67,7 @@ class ComponentFacts:
 
     name: str
     kind: str
-    effect: Effect | None
+    activation: Activation | None
     shows_pending: bool
     order: int
     alone: bool
@@ -92,7 +92,7 @@ class ModeFacts:
     type: str
     values: tuple[str, ...]
     unordered: bool
-    effect: Effect | None
+    activation: Activation | None
     persists: bool | None
     source: str
     together: bool = False

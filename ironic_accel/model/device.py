@@ -36,7 +36,7 @@ KINDS = ('gpu', 'fpga', 'nic', 'dpu', 'ai', 'crypto', 'storage', 'baseboard')
 Value = str | int | tuple[str, ...]
 
 
-class Effect(enum.StrEnum):
+class Activation(enum.StrEnum):
     """What it takes for a change to become active, weakest first.
 
     A stronger effect includes every weaker one. The reset of a BMC is not on
@@ -58,20 +58,20 @@ class Effect(enum.StrEnum):
     @property
     def is_host_reset(self) -> bool:
         """Whether the whole host goes through it, not one device."""
-        return self.rank >= Effect.WARM_REBOOT.rank
+        return self.rank >= Activation.WARM_REBOOT.rank
 
-    def stronger(self) -> Effect | None:
+    def stronger(self) -> Activation | None:
         """The next step up the ladder, or None at its top."""
         up = self.rank + 1
         return _LADDER[up] if up < len(_LADDER) else None
 
 
-_LADDER = tuple(Effect)
+_LADDER = tuple(Activation)
 
 
-def strongest(effects: list[Effect]) -> Effect:
+def strongest(activations: list[Activation]) -> Activation:
     """The strongest of some effects; ``none`` of an empty list."""
-    return max(effects, key=lambda e: e.rank, default=Effect.NONE)
+    return max(activations, key=lambda e: e.rank, default=Activation.NONE)
 
 
 def base_name(name: str) -> str:
@@ -92,7 +92,7 @@ class Component:
     :ivar shows_pending: whether a waiting version would be visible at all;
         where it would not, only our own record knows of it.
     :ivar updateable: False where who shows it does not let it be written.
-    :ivar effect: what activates a written image; None is unproved, and
+    :ivar activation: what activates a written image; None is unproved, and
         nothing is written then.
     :ivar lowest: the lowest version that the device accepts.
     :ivar max_image_bytes: the largest image that the way accepts.
@@ -107,7 +107,7 @@ class Component:
     pending: str | None = None
     shows_pending: bool = False
     updateable: bool | None = None
-    effect: Effect | None = None
+    activation: Activation | None = None
     uri: str | None = None
     lowest: str | None = None
     max_image_bytes: int | None = None
@@ -131,7 +131,7 @@ class Mode:
     current: Value | None = None
     pending: Value | None = None
     allowed: tuple[Value, ...] | None = None
-    effect: Effect | None = None
+    activation: Activation | None = None
     persists: bool | None = None
     uri: str | None = None
     unordered: bool = False
@@ -293,14 +293,14 @@ class Waiting:
     :ivar kind: ``task`` (a job or a task), ``settings`` or ``firmware``.
     :ivar ref: what names it there, such as a path.
     :ivar summary: what it is, in few words.
-    :ivar effect: the weakest reset that carries it out.
+    :ivar activation: the weakest reset that carries it out.
     :ivar updates: whether it writes firmware, as far as it says.
     """
 
     kind: str
     ref: str
     summary: str
-    effect: Effect = Effect.WARM_REBOOT
+    activation: Activation = Activation.WARM_REBOOT
     updates: bool = False
 
     @property

@@ -24,7 +24,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel.model.profile import Push
 from ironic_accel.model.serialization import plain
@@ -65,7 +65,7 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Burn:
+class UpdateTarget:
     """That a way can write one component.
 
     :ivar lane: components of one lane that take the same image are written
@@ -90,11 +90,11 @@ class Burn:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Way:
+class Transport:
     """What one backend can do on the box as it was just observed.
 
     :ivar name: redfish, agent or local.
-    :ivar burns: the components that it can write.
+    :ivar updates: the components that it can write.
     :ivar sets: the modes that it can set.
     :ivar resets: the devices that it can reset or whose driver it can
         reload, each with the strongest of such effects.
@@ -105,9 +105,10 @@ class Way:
     """
 
     name: str
-    burns: Mapping[Ref, Burn] = dataclasses.field(default_factory=dict)
+    updates: Mapping[Ref, UpdateTarget] = dataclasses.field(
+        default_factory=dict)
     sets: frozenset[Ref] = frozenset()
-    resets: Mapping[str, Effect] = dataclasses.field(default_factory=dict)
+    resets: Mapping[str, Activation] = dataclasses.field(default_factory=dict)
     commits: Mapping[Ref, str | None] = dataclasses.field(
         default_factory=dict)
     bars: Mapping[Ref, str] = dataclasses.field(default_factory=dict)
@@ -134,14 +135,14 @@ class Action:
         (a device reset or driver reload, which is a backend's business; host
         resets are the caller's).
     :ivar image: the name of the profile's image, for ``burn``.
-    :ivar effect: what activates what was written.
+    :ivar activation: what activates what was written.
     :ivar at_reset: whether the writing itself begins at a reset of the host.
     """
 
     verb: Literal['burn', 'set', 'reset']
-    way: str
+    transport: str
     changes: tuple[Change, ...]
-    effect: Effect
+    activation: Activation
     image: str | None = None
     also_writes: tuple[Ref, ...] = ()
     lane: str = ''
@@ -159,10 +160,14 @@ class Action:
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a stage's ``actions``."""
-        return {'verb': self.verb, 'way': self.way, 'effect': self.effect,
-                'items': [c.to_dict() for c in self.changes],
-                'image': self.image,
-                'also_writes': [list(r) for r in self.also_writes]}
+        return {
+            'verb': self.verb,
+            'way': self.transport,
+            'effect': self.activation,
+            'items': [c.to_dict() for c in self.changes],
+            'image': self.image,
+            'also_writes': [list(r) for r in self.also_writes],
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,7 +175,7 @@ class AwaitingReset:
     """An item that is written and waits for a reset, and for which."""
 
     item: Item
-    reset: Effect
+    reset: Activation
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a stage's ``landed``."""
@@ -181,18 +186,18 @@ class AwaitingReset:
 class Stage:
     """Actions and the one reset that activates all of them.
 
-    :ivar landed: items written earlier that the reset is (also) for.
+    :ivar staged: items written earlier that the reset is (also) for.
     """
 
     actions: tuple[Action, ...]
-    reset: Effect = Effect.NONE
-    landed: tuple[AwaitingReset, ...] = ()
+    reset: Activation = Activation.NONE
+    staged: tuple[AwaitingReset, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of a plan's ``stages``."""
         return {'actions': [a.to_dict() for a in self.actions],
                 'reset': self.reset,
-                'landed': [d.to_dict() for d in self.landed]}
+                'landed': [d.to_dict() for d in self.staged]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -220,18 +225,18 @@ class Refusal:
 class Proof:
     """An item read back as wanted.
 
-    :ivar lasts: whether it survives host resets; only proofs that last count
-        towards an IS trait.
+    :ivar persistent: whether it survives host resets; only such proofs
+        count towards an IS trait.
     """
 
     item: Item
     seen: Value | None
-    lasts: bool
+    persistent: bool
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of ``satisfied`` and of ``proofs``."""
         return {**item_to_dict(self.item), 'seen': plain(self.seen),
-                'lasts': self.lasts}
+                'lasts': self.persistent}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -284,7 +289,14 @@ def item_from_dict(raw: Mapping[str, Any]) -> Item:
 
 def action_key(action: Action) -> str:
     """A short name for an action that is the same for the same change."""
-    text = json.dumps([action.verb, action.way, action.image, action.lane,
-                       [item_to_dict(i) for i in action.items]],
-                      sort_keys=True)
+    text = json.dumps(
+        [
+            action.verb,
+            action.transport,
+            action.image,
+            action.lane,
+            [item_to_dict(i) for i in action.items],
+        ],
+        sort_keys=True,
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:12]

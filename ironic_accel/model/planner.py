@@ -37,10 +37,10 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model.plan import Proof
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model import refusals
 from ironic_accel.model import staged_by_others
 from ironic_accel.model import stages
@@ -109,51 +109,52 @@ def select(inventory: Inventory, profile: Profile
 
 def _prove(want: Wanted) -> Proof:
     """The proof of an item that holds: firmware lasts, a mode may not."""
-    lasts = True
+    persistent = True
     if want.item.kind == 'mode':
         mode = want.device.mode(want.item.name)
-        lasts = mode is not None and mode.persists is True
-    return Proof(want.item, matching.seen_value(want.device, want.item), lasts)
+        persistent = mode is not None and mode.persists is True
+    return Proof(
+        want.item, matching.seen_value(want.device, want.item), persistent)
 
 
-def _waiting(want: Wanted, state: ItemState, landed: Landed | None
-             ) -> Landed | None:
+def _waiting(want: Wanted, state: ItemState, staged: Staged | None
+             ) -> Staged | None:
     """The landed entry of an item that is written and not active, or None.
 
     The record's entry counts as long as it is about the same value; what the
     device itself shows as pending needs no record.
     """
-    same = landed is not None and landed.item.wanted == want.item.wanted
+    same = staged is not None and staged.item.wanted == want.item.wanted
     if same and state is not ItemState.HOLDS:
-        return landed
+        return staged
     if state is ItemState.PENDING:
         if want.item.kind == 'firmware':
             part = want.device.component(want.item.name)
-            effect = part.effect if part else None
+            activation = part.activation if part else None
         else:
             mode = want.device.mode(want.item.name)
-            effect = mode.effect if mode else None
-        if effect is not None:
-            return Landed(want.item, effect)
+            activation = mode.activation if mode else None
+        if activation is not None:
+            return Staged(want.item, activation)
     return None
 
 
 def make_plan(inventory: Inventory, profile: Profile,
-              landed: Iterable[Landed], ways: Sequence[Way],
+              staged: Iterable[Staged], transports: Sequence[Transport],
               facts: Knowledge, owed: Collection[Ref] = ()) -> Plan:
     """Plan what makes a box as its profile declares.
 
-    :param landed: what the record knows to be written and not yet active.
+    :param staged: what the record knows to be written and not yet active.
     :param owed: what the record knows to be written and not yet copied to
         the slot that the box falls back to.
-    :param ways: what can be done on this box.
+    :param transports: what can be done on this box.
     :param facts: the catalogue.
     """
     inventory = condition.marked(inventory)
-    known = {x.item.ref: x for x in landed}
+    known = {x.item.ref: x for x in staged}
     wanted, refused = select(inventory, profile)
     satisfied: list[Proof] = []
-    waiting: list[Landed] = []
+    waiting: list[Staged] = []
     todo: list[stages.Todo] = []
     for want in wanted:
         state = matching.item_state(want.device, want.item, facts)
@@ -167,15 +168,19 @@ def make_plan(inventory: Inventory, profile: Profile,
         elif active is not None:
             waiting.append(active)
             refused += refusals.activation(
-                active, want.device, profile, ways)
+                active, want.device, profile, transports)
         elif state is ItemState.HOLDS:
             satisfied.append(_prove(want))
         else:
             image = profile.images.get(want.image or '')
             no, made = refusals.change(
-                want.item, want.device, image, profile, ways, facts,
+                want.item, want.device, image, profile, transports, facts,
                 {w.item.ref for w in wanted if w.image == want.image})
-            if made is None and inventory.held and _no_way(want, ways):
+            if (
+                made is None
+                and inventory.held
+                and _no_transport(want, transports)
+            ):
                 no = [Refusal(want.item, inventory.held[0].words,
                               want.item.wanted, None, True)]
             refused += no + _apart(want, wanted, inventory, facts)
@@ -185,19 +190,23 @@ def make_plan(inventory: Inventory, profile: Profile,
     alone = frozenset(
         x.item.device for x in waiting
         if _alone(inventory.device(x.item.device), x.item, facts))
-    staged, no = stages.build(todo, waiting, profile, ways, alone)
+    built, no = stages.build(todo, waiting, profile, transports, alone)
     no += staged_by_others.refused(
         inventory, known.values(), {w.item.ref for w in wanted},
-        strongest([s.reset for s in staged]), profile)
+        strongest([s.reset for s in built]), profile)
     written = {x.item.ref for x in todo} | {*owed} | {
         x.item.ref for x in waiting}
-    return Plan(tuple(staged), tuple(satisfied), tuple(refused + no),
+    return Plan(tuple(built), tuple(satisfied), tuple(refused + no),
                 _fallback([w for w in wanted if w.item.ref in written],
-                          profile, ways, facts))
+                          profile, transports, facts))
 
 
-def _fallback(written: Sequence[Wanted], profile: Profile,
-              ways: Sequence[Way], facts: Knowledge) -> tuple[Change, ...]:
+def _fallback(
+    written: Sequence[Wanted],
+    profile: Profile,
+    transports: Sequence[Transport],
+    facts: Knowledge,
+) -> tuple[Change, ...]:
     """What of that which is written the box has to be asked to copy.
 
     Where the other slot holds the wanted version, nothing is owed.
@@ -206,10 +215,11 @@ def _fallback(written: Sequence[Wanted], profile: Profile,
         return ()
     out = []
     for want in written:
-        way = next((w for w in ways if want.item.ref in w.commits), None)
-        if way is None:
+        transport = next(
+            (w for w in transports if want.item.ref in w.commits), None)
+        if transport is None:
             continue
-        there = way.commits[want.item.ref]
+        there = transport.commits[want.item.ref]
         runs = matching.seen_value(want.device, want.item)
         if (
             matching.item_state(want.device, want.item, facts)
@@ -226,7 +236,7 @@ def _fallback(written: Sequence[Wanted], profile: Profile,
     return tuple(out)
 
 
-def _untold(want: Wanted, state: ItemState, active: Landed | None,
+def _untold(want: Wanted, state: ItemState, active: Staged | None,
             inventory: Inventory) -> list[Refusal]:
     """An item of which it cannot be told how it stands.
 
@@ -248,11 +258,11 @@ def _untold(want: Wanted, state: ItemState, active: Landed | None,
     return []
 
 
-def _no_way(want: Wanted, ways: Sequence[Way]) -> bool:
+def _no_transport(want: Wanted, transports: Sequence[Transport]) -> bool:
     """Whether no way to an item is seen: there may be one that an update
     service which was not read would tell."""
-    return not any(want.item.ref in w.burns or want.item.ref in w.sets
-                   for w in ways)
+    return not any(want.item.ref in w.updates or want.item.ref in w.sets
+                   for w in transports)
 
 
 def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
@@ -293,7 +303,7 @@ def _alone(device: Device | None, item: Item, facts: Knowledge) -> bool:
     return bool(known and known.alone)
 
 
-def _stale(entry: Landed | None) -> bool:
+def _stale(entry: Staged | None) -> bool:
     """Whether firmware of another value waits unseen under an item.
 
     It has to be activated, and so be seen, before anything is said or

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 
 FORMAT = 1
@@ -101,7 +101,7 @@ class Limits:
 
     attempts: int = 2
     resets: int = 4
-    reset: Effect = Effect.AUX_CYCLE
+    reset: Activation = Activation.AUX_CYCLE
     minutes: int = 120
 
 

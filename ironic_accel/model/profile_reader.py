@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model import catalog_types
 from ironic_accel.model.catalog_types import ModeFacts
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
@@ -121,7 +121,7 @@ def url_problem(url: str) -> str | None:
 def _limits(raw: Data) -> Limits:
     known = dict(raw)
     if 'reset' in known:
-        known['reset'] = Effect(known['reset'])
+        known['reset'] = Activation(known['reset'])
     return Limits(**known)
 
 

@@ -26,7 +26,7 @@ import dataclasses
 import json
 from typing import Any, Literal
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
@@ -81,7 +81,7 @@ class Intent:
     :ivar kind: ``action``, or ``reset`` for a host reset.
     :ivar key: ``plan.action_key`` of the action, or empty.
     :ivar items: what the action writes; for a reset, nothing.
-    :ivar effect: what activates the action, or the reset itself.
+    :ivar activation: what activates the action, or the reset itself.
     :ivar since: epoch seconds.
     :ivar deadline: epoch seconds after which we stop waiting for it.
     :ivar boot: the boot mark that was seen before.
@@ -93,12 +93,12 @@ class Intent:
     """
 
     kind: Literal['action', 'reset']
-    effect: Effect
+    activation: Activation
     since: float
     deadline: float
     key: str = ''
     verb: str = ''
-    way: str = ''
+    transport: str = ''
     items: tuple[Item, ...] = ()
     boot: str | None = None
     ticket: Mapping[str, Any] | None = None
@@ -108,15 +108,15 @@ class Intent:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Landed:
+class Staged:
     """An item that is written but not yet active.
 
-    :ivar effect: what is believed to activate it.
+    :ivar activation: what is believed to activate it.
     :ivar resets: resets spent on it.
     :ivar tried: the strongest reset spent on it, or None.
     :ivar sure: False where it is only assumed to be written: its starter
         died, or the connection broke, and the device cannot show it.
-    :ivar staged: whether the box said that a reset of the host is what it
+    :ivar at_reset: whether the box said that a reset of the host is what it
         waits for: the writing itself may only begin then.
     :ivar boot: the boot mark before it was written.
     :ivar begun: since when (epoch seconds) it may be written, because the
@@ -126,12 +126,12 @@ class Landed:
     """
 
     item: Item
-    effect: Effect
+    activation: Activation
     resets: int = 0
-    tried: Effect | None = None
+    tried: Activation | None = None
     digest: str | None = None
     sure: bool = True
-    staged: bool = False
+    at_reset: bool = False
     boot: str | None = None
     begun: float | None = None
     also: tuple[Ref, ...] = ()
@@ -141,7 +141,7 @@ class Landed:
     def is_open(self) -> bool:
         """Whether it may not be written before a reset of the host."""
         return self.item.kind == 'firmware' and (
-            self.staged or not self.sure)
+            self.at_reset or not self.sure)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Record:
     attempts: Mapping[Item, int] = dataclasses.field(default_factory=dict)
     resets: int = 0
     intent: Intent | None = None
-    landed: tuple[Landed, ...] = ()
+    staged: tuple[Staged, ...] = ()
     progress: str = ''
     waiting: float | None = None
     awaited: str = ''
@@ -199,38 +199,40 @@ class Record:
     identities: Mapping[str, tuple[str, str | None, str | None]] = (
         dataclasses.field(default_factory=dict))
 
-    def find_landed(self, ref: Ref) -> Landed | None:
+    def find_staged(self, ref: Ref) -> Staged | None:
         """The landed entry of a component or mode, or None."""
-        return next((x for x in self.landed if x.item.ref == ref), None)
+        return next((x for x in self.staged if x.item.ref == ref), None)
 
-    def without_landed(self, refs: Iterable[Ref]) -> Record:
+    def without_staged(self, refs: Iterable[Ref]) -> Record:
         """The record with those entries forgotten."""
         gone = set(refs)
-        return dataclasses.replace(self, landed=tuple(
-            x for x in self.landed if x.item.ref not in gone))
+        return dataclasses.replace(self, staged=tuple(
+            x for x in self.staged if x.item.ref not in gone))
 
     def finished(self) -> Record:
         """What remains past the end of a run: the next one inherits it."""
-        kept = {x.item.device for x in self.landed}
+        kept = {x.item.device for x in self.staged}
         kept |= {device for device, _ in self.owed}
-        kept |= {device for x in self.landed for device, _ in x.also}
+        kept |= {device for x in self.staged for device, _ in x.also}
         if self.intent:
             kept |= {i.device for i in self.intent.items}
             kept |= {device for device, _ in self.intent.also}
         return Record(
             profile=self.profile, digest=self.digest, intent=self.intent,
-            landed=self.landed, owed=self.owed, identities={
+            staged=self.staged, owed=self.owed, identities={
                 k: v for k, v in self.identities.items() if k in kept})
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing for a next run to inherit."""
-        return self.intent is None and not self.landed and not self.owed
+        return self.intent is None and not self.staged and not self.owed
 
 
 def _intent_out(intent: Intent, names: Names) -> dict[str, Any]:
     out = {f.name: getattr(intent, f.name)
            for f in dataclasses.fields(intent)}
+    out['effect'] = out.pop('activation')
+    out['way'] = out.pop('transport')
     out['items'] = names.out(intent.items)
     out['also'] = names.refs_out(intent.also)
     return out
@@ -244,38 +246,38 @@ def _attempts_out(attempts: Mapping[Item, int], names: Names
     return [[n, names.out(items)] for n, items in groups.items()]
 
 
-def _landed_out(landed: Iterable[Landed], names: Names) -> list[list[Any]]:
+def _staged_out(staged: Iterable[Staged], names: Names) -> list[list[Any]]:
     """Entries that differ in their item alone share a row."""
     groups: dict[tuple[Any, ...], list[Item]] = {}
-    for x in landed:
-        key = (x.effect, x.resets, x.tried, x.digest, x.sure, x.staged,
+    for x in staged:
+        key = (x.activation, x.resets, x.tried, x.digest, x.sure, x.at_reset,
                x.boot, x.begun, x.also, x.job)
         groups.setdefault(key, []).append(x.item)
     return [[*key[:8], names.refs_out(key[8]), key[9], names.out(items)]
             for key, items in groups.items()]
 
 
-def _landed_in(rows: Iterable[Any], names: Names) -> tuple[Landed, ...]:
+def _staged_in(rows: Iterable[Any], names: Names) -> tuple[Staged, ...]:
     """The entries back; those of earlier records have fewer columns."""
     new: list[Any] = [False, None, None, (), None]
-    out: list[Landed] = []
+    out: list[Staged] = []
     for row in rows:
         given = list(row[:-1])
-        (effect, resets, tried, digest, sure, staged, boot, begun, also,
+        (activation, resets, tried, digest, sure, at_reset, boot, begun, also,
          job) = given + new[len(given) - 5:]
-        out += [Landed(item, Effect(effect), resets,
-                       Effect(tried) if tried else None, digest, sure,
-                       staged, boot, begun, names.read_refs(also), job)
+        out += [Staged(item, Activation(activation), resets,
+                       Activation(tried) if tried else None, digest, sure,
+                       at_reset, boot, begun, names.read_refs(also), job)
                 for item in names.read(row[-1])]
     return tuple(out)
 
 
 def to_dict(record: Record) -> dict[str, Any]:
     """The document ``record/1``."""
-    items = [*record.attempts, *(x.item for x in record.landed),
+    items = [*record.attempts, *(x.item for x in record.staged),
              *(record.intent.items if record.intent else ())]
     also = [*(record.intent.also if record.intent else ()),
-            *(ref for x in record.landed for ref in x.also)]
+            *(ref for x in record.staged for ref in x.also)]
     names = Names([*(i.device for i in items), *record.identities,
                    *(device for device, _ in (*record.owed, *also))])
     return {
@@ -295,7 +297,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         'attempts': _attempts_out(record.attempts, names),
         'intent': (_intent_out(record.intent, names)
                    if record.intent else None),
-        'landed': _landed_out(record.landed, names)}
+        'landed': _staged_out(record.staged, names)}
 
 
 def dump(record: Record) -> dict[str, Any]:
@@ -328,7 +330,8 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
     intent = None
     if raw['intent']:
         src = dict(raw['intent'])
-        src['effect'] = Effect(src['effect'])
+        src['activation'] = Activation(src.pop('effect'))
+        src['transport'] = src.pop('way', '')
         src['items'] = names.read(src['items'])
         src['also'] = names.read_refs(src.get('also') or ())
         intent = Intent(**src)
@@ -340,7 +343,7 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         resets=raw['resets'], booted=raw['booted'], devices=raw['seen'],
         committed=_asked(raw['committed']),
         owed=tuple((names.names[d], n) for d, n in raw.get('owed') or ()),
-        intent=intent, landed=_landed_in(raw['landed'], names),
+        intent=intent, staged=_staged_in(raw['landed'], names),
         progress=raw['progress'], waiting=raw['waiting'],
         awaited=raw.get('awaited', ''), spent=raw.get('spent') or {},
         kinds={k: tuple(m.split()) for k, m in (

@@ -25,23 +25,23 @@ from ironic_accel.model import condition
 from ironic_accel.model.device import base_name
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import strongest
 from ironic_accel.model import matching
 from ironic_accel.model.matching import Knowledge
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import INSIDE
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.serialization import plain
 from ironic_accel.model import stages
 from ironic_accel.model import version
@@ -149,26 +149,27 @@ def doubt(item: Item, values: Sequence[str]) -> Refusal:
                    + ', '.join(values), item.wanted, ', '.join(values), True)
 
 
-def too_strong(item: Item, effect: Effect, profile: Profile
+def too_strong(item: Item, activation: Activation, profile: Profile
                ) -> list[Refusal]:
     """A reset beyond what the profile allows."""
-    if effect.rank <= profile.limits.reset.rank:
+    if activation.rank <= profile.limits.reset.rank:
         return []
     return [Refusal(item, 'what activates it is stronger than limits.reset '
-                    'allows', profile.limits.reset, effect)]
+                    'allows', profile.limits.reset, activation)]
 
 
-def activation(entry: Landed, device: Device, profile: Profile,
-               ways: Sequence[Way]) -> list[Refusal]:
+def activation(entry: Staged, device: Device, profile: Profile,
+               transports: Sequence[Transport]) -> list[Refusal]:
     """A landed item whose activation the profile does not allow."""
-    effect = stages.real_effect(device.id, entry.effect, ways)
+    activation = stages.real_activation(
+        device.id, entry.activation, transports)
     if entry.tried is not None:
         return []
-    return too_strong(entry.item, effect, profile)
+    return too_strong(entry.item, activation, profile)
 
 
 def change(item: Item, device: Device, image: Image | None,
-           profile: Profile, ways: Sequence[Way], facts: Knowledge,
+           profile: Profile, transports: Sequence[Transport], facts: Knowledge,
            meant: Collection[Ref] = ()
            ) -> tuple[list[Refusal], stages.Todo | None]:
     """What speaks against changing an item, or the change to be staged.
@@ -179,14 +180,20 @@ def change(item: Item, device: Device, image: Image | None,
     :param meant: what the profile wants written with the same image.
     """
     if item.kind == 'firmware':
-        return _firmware(item, device, image, profile, ways, facts, meant)
-    return _mode(item, device, profile, ways)
+        return _firmware(
+            item, device, image, profile, transports, facts, meant)
+    return _mode(item, device, profile, transports)
 
 
-def _firmware(item: Item, device: Device, image: Image | None,
-              profile: Profile, ways: Sequence[Way], facts: Knowledge,
-              meant: Collection[Ref]
-              ) -> tuple[list[Refusal], stages.Todo | None]:
+def _firmware(
+    item: Item,
+    device: Device,
+    image: Image | None,
+    profile: Profile,
+    transports: Sequence[Transport],
+    facts: Knowledge,
+    meant: Collection[Ref],
+) -> tuple[list[Refusal], stages.Todo | None]:
     part = device.component(item.name)
     wanted, seen = item.wanted, part.running if part else None
     if part is None or seen is None:
@@ -196,27 +203,32 @@ def _firmware(item: Item, device: Device, image: Image | None,
         return [Refusal(item, 'it differs, and the profile gives no image '
                         'for it', wanted, part.pending or seen)], None
     form = matching.version_form(device, item.name, facts)
-    way = next((w for w in ways if item.ref in w.burns), None)
+    transport = next((w for w in transports if item.ref in w.updates), None)
     # What one way is not allowed to write another one may: a BMC speaks of
     # its own UpdateService (SoftwareInventory v1.4, Updateable).
-    locked = way is None and part.updateable is False
+    locked = transport is None and part.updateable is False
     no = _writable(item, part, profile, locked)
     fit = matching.misfit(image, device, item)
     no += [fit] if fit else []
     no += _direction(item, part, profile, form)
-    if way is None and not locked:
-        bars = [w.bars[item.ref] for w in ways if item.ref in w.bars]
+    if transport is None and not locked:
+        bars = [w.bars[item.ref] for w in transports if item.ref in w.bars]
         no.append(Refusal(item, '; '.join(
-            ['no way to write it out of ' + _names(ways), *bars]),
+            ['no way to write it out of ' + _names(transports), *bars]),
             wanted, seen))
-    if no or way is None or part.effect is None:
+    if no or transport is None or part.activation is None:
         return no, None
-    burn = pushed(way, item, image)
+    burn = pushed(transport, item, image)
     if burn is None:
-        return [Refusal(
-            item, f'image {image.name}: {way.name} does not take a push in '
-            f'style {image.push.style if image.push else None}', wanted,
-            seen)], None
+        return [
+            Refusal(
+                item,
+                f'image {image.name}: {transport.name} does not take a push '
+                f'in style {image.push.style if image.push else None}',
+                wanted,
+                seen,
+            )
+        ], None
     unasked = [r for r in burn.also_writes if r not in meant]
     if unasked and 'collateral' not in profile.allow:
         more = ', '.join(f'{d}/{n}' for d, n in unasked[:4])
@@ -225,42 +237,44 @@ def _firmware(item: Item, device: Device, image: Image | None,
             item, 'the push is not known to write its targets alone and may '
             f'write {len(unasked)} more components ({more}{dots}); the '
             'profile has to allow collateral', wanted, seen)], None
-    effect = part.effect
+    activation = part.activation
     if burn.at_reset:
         # Nothing weaker than a reset of the host begins the writing.
-        effect = strongest([effect, Effect.WARM_REBOOT])
-        late = too_strong(item, effect, profile)
+        activation = strongest([activation, Activation.WARM_REBOOT])
+        late = too_strong(item, activation, profile)
         if late:
             return late, None
     known = matching.component_facts(device, item.name, facts)
     return [], stages.Todo(
-        item, seen, way.name, effect,
-        stages.real_effect(device.id, effect, ways),
+        item, seen, transport.name, activation,
+        stages.real_activation(device.id, activation, transports),
         image=image.name, burn=burn,
         order=stages.order_of(base_name(item.name), known, profile),
         alone=bool(known and known.alone))
 
 
-def pushed(way: Way, item: Item, image: Image) -> Burn | None:
+def pushed(
+    transport: Transport, item: Item, image: Image
+) -> UpdateTarget | None:
     """How a component is written with an image that may want another push.
 
     :returns: with what that push writes besides; None where the way does not
         take it. A push that the way was not asked about may write anything
         that the way can.
     """
-    burn = way.burns[item.ref]
-    if image.push is None or way.name in INSIDE:
+    burn = transport.updates[item.ref]
+    if image.push is None or transport.name in INSIDE:
         return burn
     also = burn.pushes.get(image.push, tuple(
-        r for r in way.burns if r != item.ref))
+        r for r in transport.updates if r != item.ref))
     if also is None:
         return None
     return dataclasses.replace(burn, also_writes=also,
                                at_reset=image.push in burn.reset_pushes)
 
 
-def _names(ways: Sequence[Way]) -> str:
-    return ', '.join(w.name for w in ways) or 'none'
+def _names(transports: Sequence[Transport]) -> str:
+    return ', '.join(w.name for w in transports) or 'none'
 
 
 def _writable(item: Item, part: Component, profile: Profile, locked: bool
@@ -268,11 +282,11 @@ def _writable(item: Item, part: Component, profile: Profile, locked: bool
     if locked:
         return [Refusal(item, 'the device does not let it be written',
                         item.wanted, part.running)]
-    if part.effect is None:
+    if part.activation is None:
         return [Refusal(item, 'what activates it is not proved (effect '
                         'null), so it is not written', item.wanted,
                         part.running)]
-    return too_strong(item, part.effect, profile)
+    return too_strong(item, part.activation, profile)
 
 
 def _direction(item: Item, part: Component, profile: Profile, form: str
@@ -295,26 +309,36 @@ def _direction(item: Item, part: Component, profile: Profile, form: str
     return []
 
 
-def _mode(item: Item, device: Device, profile: Profile,
-          ways: Sequence[Way]) -> tuple[list[Refusal], stages.Todo | None]:
+def _mode(
+    item: Item,
+    device: Device,
+    profile: Profile,
+    transports: Sequence[Transport],
+) -> tuple[list[Refusal], stages.Todo | None]:
     mode = device.mode(item.name)
     if mode is None:
         return [Refusal(item, 'the device does not have this mode',
                         item.wanted, None)], None
     no = _settable(item, mode, profile)
-    way = next((w for w in ways if item.ref in w.sets), None)
-    if way is None:
-        no.append(Refusal(item, 'no way to set it out of ' + _names(ways),
-                          item.wanted, mode.current))
-    if no or way is None or mode.effect is None:
+    transport = next((w for w in transports if item.ref in w.sets), None)
+    if transport is None:
+        no.append(
+            Refusal(
+                item,
+                'no way to set it out of ' + _names(transports),
+                item.wanted,
+                mode.current,
+            )
+        )
+    if no or transport is None or mode.activation is None:
         return no, None
-    real = stages.real_effect(device.id, mode.effect, ways)
+    real = stages.real_activation(device.id, mode.activation, transports)
     if mode.persists is False and real.is_host_reset:
         return [Refusal(item, 'it would be lost at the host reset that '
                         'activates it, and no way can reset the device '
-                        'alone', mode.effect, real)], None
+                        'alone', mode.activation, real)], None
     return [], stages.Todo(
-        item, mode.current, way.name, mode.effect, real,
+        item, mode.current, transport.name, mode.activation, real,
         late=mode.persists is not True and not real.is_host_reset)
 
 
@@ -328,8 +352,8 @@ def _settable(item: Item, mode: Mode, profile: Profile) -> list[Refusal]:
         known = ', '.join(str(plain(v)) for v in mode.allowed)
         return [Refusal(item, 'the device does not allow this value',
                         known, item.wanted)]
-    if mode.effect is None:
+    if mode.activation is None:
         return [Refusal(item, 'what activates it is not proved (effect '
                         'null), so it is not changed', item.wanted,
                         mode.current)]
-    return too_strong(item, mode.effect, profile)
+    return too_strong(item, mode.activation, profile)

@@ -21,7 +21,7 @@ from typing import Any
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
@@ -52,7 +52,7 @@ def _component_to_dict(part: Component) -> dict[str, Any]:
     out: dict[str, Any] = {
         'name': part.name, 'id': part.id, 'running': part.running,
         'pending': part.pending, 'shows_pending': part.shows_pending,
-        'updateable': part.updateable, 'effect': part.effect,
+        'updateable': part.updateable, 'effect': part.activation,
         'uri': part.uri}
     if part.lowest is not None:
         out['lowest'] = part.lowest
@@ -66,7 +66,7 @@ def _mode_to_dict(mode: Mode) -> dict[str, Any]:
         'current': plain(mode.current), 'pending': plain(mode.pending),
         'allowed': (None if mode.allowed is None
                     else [plain(v) for v in mode.allowed]),
-        'effect': mode.effect, 'persists': mode.persists}
+        'effect': mode.activation, 'persists': mode.persists}
     if mode.uri is not None:
         out['uri'] = mode.uri
     if mode.unordered:
@@ -135,7 +135,7 @@ def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
         'seen_via': list(inv.seen_via), 'requests': inv.requests,
         'warnings': [dataclasses.asdict(w) for w in inv.warnings],
         **({'uncounted': list(inv.uncounted)} if inv.uncounted else {}),
-        **({'waiting': [dataclasses.asdict(w) for w in inv.waiting]}
+        **({'waiting': [_waiting_to_dict(w) for w in inv.waiting]}
            if inv.waiting else {}),
         'devices': [device_to_dict(d) for d in inv.devices]}
 
@@ -148,8 +148,8 @@ def whole(doc: Mapping[str, Any]) -> bool:
     return bool(doc['settled']) and all(told.values())
 
 
-def _effect(raw: str | None) -> Effect | None:
-    return None if raw is None else Effect(raw)
+def _activation(raw: str | None) -> Activation | None:
+    return None if raw is None else Activation(raw)
 
 
 def device_from_dict(raw: Mapping[str, Any]) -> Device:
@@ -162,7 +162,7 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
             value_of(mode.get('pending')),
             (None if allowed is None else tuple(
                 v for v in map(value_of, allowed) if v is not None)),
-            _effect(mode.get('effect')), mode.get('persists'),
+            _activation(mode.get('effect')), mode.get('persists'),
             mode.get('uri'), mode.get('unordered', False),
             _standing_of(mode), tuple(mode.get('doubt') or ())))
     flat = {k: raw.get(k) for k in (
@@ -176,13 +176,30 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
         link=Link(**raw['link']) if raw.get('link') else None,
         macs=tuple(raw.get('macs') or ()),
         components=tuple(
-            Component(**{**c, 'effect': _effect(c.get('effect')),
-                         'standing': _standing_of(c),
-                         'doubt': tuple(c.get('doubt') or ())})
-            for c in raw['components']),
+            _component_from_dict(c) for c in raw['components']),
         modes=tuple(modes), unread=tuple(raw.get('unread') or ()),
         absent=tuple(raw.get('absent') or ()),
         told=tuple(raw.get('told') or ()))
+
+
+def _component_from_dict(raw: Mapping[str, Any]) -> Component:
+    given = dict(raw)
+    activation = _activation(given.pop('effect', None))
+    return Component(**{
+        **given, 'activation': activation,
+        'standing': _standing_of(raw),
+        'doubt': tuple(given.get('doubt') or ())})
+
+
+def _waiting_to_dict(waiting: Waiting) -> dict[str, Any]:
+    return {'kind': waiting.kind, 'ref': waiting.ref,
+            'summary': waiting.summary, 'effect': waiting.activation,
+            'updates': waiting.updates}
+
+
+def _waiting_from_dict(raw: Mapping[str, Any]) -> Waiting:
+    return Waiting(raw['kind'], raw['ref'], raw['summary'],
+                   Activation(raw['effect']), raw['updates'])
 
 
 def _standing_of(raw: Mapping[str, Any]) -> Standing:
@@ -203,18 +220,29 @@ def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
         raise ValueError(
             f"schema: {data.get('schema')!r} where {SCHEMA!r} was expected")
     return Inventory(
-        system=data['system'], host=data['host'],
-        complete=(data['complete'] if data['schema'] == BEFORE
-                  else data['settled']),
+        system=data['system'],
+        host=data['host'],
+        complete=(
+            data['complete'] if data['schema'] == BEFORE else data['settled']
+        ),
         boot=data.get('boot'),
-        busy=tuple(Busy(**{**b, 'targets': tuple(
-            (t[0], t[1]) for t in b.get('targets', ()))})
-            for b in data.get('busy', ())),
+        busy=tuple(
+            Busy(
+                **{
+                    **b,
+                    'targets': tuple(
+                        (t[0], t[1]) for t in b.get('targets', ())
+                    ),
+                }
+            )
+            for b in data.get('busy', ())
+        ),
         seen_via=tuple(data.get('seen_via', ())),
         requests=data.get('requests', 0),
         warnings=tuple(Warned(**w) for w in data.get('warnings', ())),
         devices=tuple(device_from_dict(d) for d in data['devices']),
         uncounted=tuple(data.get('uncounted', ())),
         unread=tuple(map(_unread_from_dict, data.get('unread') or ())),
-        waiting=tuple(Waiting(**{**w, 'effect': Effect(w['effect'])})
-                      for w in data.get('waiting') or ()))
+        waiting=tuple(
+            _waiting_from_dict(w) for w in data.get('waiting') or ()),
+    )

@@ -22,22 +22,22 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Waiting
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.serialization import plain
 
 #: The word of a profile's ``allow`` that consents to it.
 CONSENT = 'staged'
 
 
-def staged(inventory: Inventory, landed: Iterable[Landed],
-           wanted: Collection[Ref], reset: Effect) -> tuple[Waiting, ...]:
+def by_others(inventory: Inventory, staged: Iterable[Staged],
+           wanted: Collection[Ref], reset: Activation) -> tuple[Waiting, ...]:
     """What a reset of the host would carry out that is not ours.
 
     Ours is what the record remembers, and what the profile is about: that is
@@ -46,22 +46,22 @@ def staged(inventory: Inventory, landed: Iterable[Landed],
 
     :param wanted: what the profile is about.
     """
-    known = [*landed]
+    known = [*staged]
     mine = {*wanted, *(x.item.ref for x in known),
             *(ref for x in known for ref in x.also)}
     jobs = {_name(x.job) for x in known if x.job}
     left = [w for w in (*inventory.waiting, *_pending(inventory, mine))
-            if _name(w.ref) not in jobs and w.effect.rank <= reset.rank]
+            if _name(w.ref) not in jobs and w.activation.rank <= reset.rank]
     nameless = {(x.digest, x.boot) for x in known
-                if x.staged and x.job is None and x.begun is None}
+                if x.at_reset and x.job is None and x.begun is None}
     updates = [w for w in left if w.kind == 'task' and w.updates]
     if 0 < len(updates) <= len(nameless):
         left = [w for w in left if w not in updates]
     return tuple(left)
 
 
-def refused(inventory: Inventory, landed: Iterable[Landed],
-            wanted: Collection[Ref], reset: Effect, profile: Profile
+def refused(inventory: Inventory, staged: Iterable[Staged],
+            wanted: Collection[Ref], reset: Activation, profile: Profile
             ) -> list[Refusal]:
     """What speaks against a reset of the host for the sake of others."""
     if not reset.is_host_reset or CONSENT in profile.allow:
@@ -71,7 +71,7 @@ def refused(inventory: Inventory, landed: Iterable[Landed],
         f'the {reset} of the host would also carry out what others have '
         f'staged: {w.words}; remove it or wait for it, or the profile has '
         f'to allow {CONSENT}', 'nothing staged by others', w.summary)
-        for w in staged(inventory, landed, wanted, reset)]
+        for w in by_others(inventory, staged, wanted, reset)]
 
 
 def _name(ref: str) -> str:
@@ -89,11 +89,11 @@ def _pending(inventory: Inventory, mine: Collection[Ref]
                 yield Waiting(
                     'firmware', f'{device.id}/{part.name}',
                     f'{part.name} {part.pending} of {device.id}',
-                    part.effect or Effect.WARM_REBOOT)
+                    part.activation or Activation.WARM_REBOOT)
         for mode in device.modes:
             if mode.pending is not None and (
                     device.id, mode.name) not in mine:
                 yield Waiting(
                     'settings', f'{device.id}/{mode.name}',
                     f'{mode.name} {plain(mode.pending)} of {device.id}',
-                    mode.effect or Effect.WARM_REBOOT)
+                    mode.activation or Activation.WARM_REBOOT)

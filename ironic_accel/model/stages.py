@@ -23,20 +23,20 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import strongest
 from ironic_accel.model.device import Value
 from ironic_accel.model.matching import ComponentKnowledge
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import AwaitingReset
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Refusal
 from ironic_accel.model.plan import Stage
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 
 #: Where a component stands that neither profile nor catalogue ranks.
 _LAST = 1000
@@ -50,7 +50,7 @@ MOST_DEVICES = 8
 class Todo:
     """A change that may be made, before it is put into an action.
 
-    :ivar effect: what activates it, as the box or the catalogue says.
+    :ivar activation: what activates it, as the box or the catalogue says.
     :ivar real: the same, raised to what can really be done here.
     :ivar alone: must not share a reset with another such of its device.
     :ivar late: lost at a host reset, hence last.
@@ -59,15 +59,15 @@ class Todo:
 
     item: Item
     seen: Value | None
-    way: str
-    effect: Effect
-    real: Effect
+    transport: str
+    activation: Activation
+    real: Activation
     image: str | None = None
-    burn: Burn | None = None
+    burn: UpdateTarget | None = None
     order: tuple[int, int] = (1, _LAST)
     alone: bool = False
     late: bool = False
-    after: Landed | None = None
+    after: Staged | None = None
 
 
 def order_of(name: str, facts: ComponentKnowledge | None, profile: Profile
@@ -82,30 +82,32 @@ def order_of(name: str, facts: ComponentKnowledge | None, profile: Profile
     return (1, facts.order if facts else _LAST)
 
 
-def real_effect(device: str, effect: Effect, ways: Sequence[Way]) -> Effect:
+def real_activation(
+    device: str, activation: Activation, transports: Sequence[Transport]
+) -> Activation:
     """The effect that can be had: a device that no way can reset goes
     through a warm reboot of its host, which includes it."""
-    if effect is Effect.NONE or effect.is_host_reset:
-        return effect
-    if any(w.resets.get(device, Effect.NONE).rank >= effect.rank
-           for w in ways):
-        return effect
-    return Effect.WARM_REBOOT
+    if activation is Activation.NONE or activation.is_host_reset:
+        return activation
+    if any(w.resets.get(device, Activation.NONE).rank >= activation.rank
+           for w in transports):
+        return activation
+    return Activation.WARM_REBOOT
 
 
-def next_reset(entry: Landed) -> Effect | None:
+def next_reset(entry: Staged) -> Activation | None:
     """The reset to try next on a landed item; None past the strongest.
 
     A reset that was tried and did not do is followed by the next stronger
     one. Where nothing should be needed and it still waits, the weakest.
     """
     if entry.tried is None:
-        return (Effect.DRIVER_RELOAD if entry.effect is Effect.NONE
-                else entry.effect)
+        return (Activation.DRIVER_RELOAD if entry.activation is Activation.NONE
+                else entry.activation)
     up = entry.tried.stronger()
-    if up is None or up.rank > entry.effect.rank:
+    if up is None or up.rank > entry.activation.rank:
         return up
-    return entry.effect
+    return entry.activation
 
 
 def _actions(todo: Iterable[Todo]) -> list[Action]:
@@ -126,8 +128,15 @@ def _actions(todo: Iterable[Todo]) -> list[Action]:
 def _shared(x: Todo) -> tuple[object, ...]:
     """What the changes of one action have in common."""
     if x.burn:
-        return ('burn', x.way, x.burn.lane, x.image)
-    return ('set', x.way, x.item.name, x.item.wanted, x.effect, x.real)
+        return ('burn', x.transport, x.burn.lane, x.image)
+    return (
+        'set',
+        x.transport,
+        x.item.name,
+        x.item.wanted,
+        x.activation,
+        x.real,
+    )
 
 
 def _has_room(actions: Sequence[Sequence[Todo]], at: int, x: Todo) -> bool:
@@ -143,9 +152,9 @@ def _action(members: Sequence[Todo]) -> Action:
     written = {x.item.ref for x in members}
     more = {ref for x in members if x.burn for ref in x.burn.also_writes}
     return Action(
-        'burn' if first.burn else 'set', first.way,
+        'burn' if first.burn else 'set', first.transport,
         tuple(Change(x.item, x.seen) for x in members),
-        strongest([x.effect for x in members]), first.image,
+        strongest([x.activation for x in members]), first.image,
         tuple(sorted(more - written)),
         first.burn.lane if first.burn else '',
         any(x.burn is not None and x.burn.at_reset for x in members))
@@ -173,8 +182,8 @@ def _rounds(todo: Sequence[Todo], taken: frozenset[str]
     return rounds
 
 
-def build(todo: Sequence[Todo], landed: Sequence[Landed],
-          profile: Profile, ways: Sequence[Way],
+def build(todo: Sequence[Todo], staged: Sequence[Staged],
+          profile: Profile, transports: Sequence[Transport],
           alone: frozenset[str] = frozenset()
           ) -> tuple[list[Stage], list[Refusal]]:
     """The stages, and what the profile's limits refuse about them.
@@ -185,26 +194,26 @@ def build(todo: Sequence[Todo], landed: Sequence[Landed],
     stages: list[Stage] = []
     buried = [x.after for x in todo if x.after is not None]
     if buried:
-        stages.append(_close([], buried, ways))
-    waiting = list(landed)
+        stages.append(_close([], buried, transports))
+    waiting = list(staged)
     for members in _rounds([x for x in todo if not x.late], alone):
         if members or waiting:
-            stages.append(_close(members, waiting, ways))
+            stages.append(_close(members, waiting, transports))
         waiting = []
     late = [x for x in todo if x.late]
     if late:
-        stages.append(_close(late, [], ways))
+        stages.append(_close(late, [], transports))
     return stages, _too_many(stages, profile)
 
 
-def _close(members: Sequence[Todo], landed: Sequence[Landed],
-           ways: Sequence[Way]) -> Stage:
+def _close(members: Sequence[Todo], staged: Sequence[Staged],
+           transports: Sequence[Transport]) -> Stage:
     """A stage of some changes, closed by the reset that they need."""
     due = []
-    for entry in landed:
-        up = next_reset(entry) or entry.effect
-        due.append(AwaitingReset(entry.item, real_effect(
-            entry.item.device, up, ways)))
+    for entry in staged:
+        up = next_reset(entry) or entry.activation
+        due.append(AwaitingReset(entry.item, real_activation(
+            entry.item.device, up, transports)))
     reset = strongest([x.real for x in members] + [d.reset for d in due])
     return Stage(tuple(_actions(members)), reset, tuple(due))
 
@@ -215,7 +224,7 @@ def _too_many(stages: Sequence[Stage], profile: Profile) -> list[Refusal]:
         return []
     first = needed[profile.limits.resets]
     items = [i for a in first.actions for i in a.items]
-    items += [d.item for d in first.landed]
+    items += [d.item for d in first.staged]
     return [Refusal(i, 'its activation needs more host resets than '
                     'limits.resets allows', profile.limits.resets,
                     len(needed)) for i in items]

@@ -46,7 +46,7 @@ from ironic_accel.model import version
 _HEALTH = (None, 'OK', 'Warning', 'Critical')
 
 #: The names of two ways; None where one of the two is of an earlier time.
-Ways = tuple[str, str] | None
+Transports = tuple[str, str] | None
 
 
 def inventory(sources: Iterable[Source], known: Known = NOBODY,
@@ -68,9 +68,12 @@ def inventory(sources: Iterable[Source], known: Known = NOBODY,
 
 
 def _inventory(a: Inventory, b: Inventory, both: bool) -> Inventory:
-    ways = ('/'.join(a.seen_via) or 'one', '/'.join(b.seen_via) or 'other')
+    transports = (
+        '/'.join(a.seen_via) or 'one',
+        '/'.join(b.seen_via) or 'other',
+    )
     theirs = {d.id: d for d in b.devices}
-    united = [devices(d, theirs.pop(d.id), ways if both else None)
+    united = [devices(d, theirs.pop(d.id), transports if both else None)
               if d.id in theirs else d for d in a.devices]
     known = {d.id for d in b.devices} - set(theirs)
     return dataclasses.replace(
@@ -88,7 +91,7 @@ def _inventory(a: Inventory, b: Inventory, both: bool) -> Inventory:
         devices=(*united, *theirs.values()))
 
 
-def devices(mine: Device, other: Device, ways: Ways) -> Device:
+def devices(mine: Device, other: Device, transports: Transports) -> Device:
     """A device with what the other way knows of it."""
     out = device_marks.united(mine, other)
     left = (*_unread(mine, other), *_unread(other, mine))
@@ -98,11 +101,11 @@ def devices(mine: Device, other: Device, ways: Ways) -> Device:
               if mine.link and other.link else out.link),
         macs=tuple(dict.fromkeys(mine.macs + other.macs)),
         components=_all(mine.components, other.components,
-                        lambda a, b: _component(a, b, ways)),
+                        lambda a, b: _component(a, b, transports)),
         modes=_all(mine.modes, other.modes,
-                   lambda a, b: _mode(a, b, ways)),
+                   lambda a, b: _mode(a, b, transports)),
         health=worse(mine.health, other.health),
-        state=_state(mine, other), told=_told(mine, other, ways),
+        state=_state(mine, other), told=_told(mine, other, transports),
         unread=tuple(dict.fromkeys(left)),
         absent=tuple(a for a in dict.fromkeys(mine.absent + other.absent)
                      if (a in mine.absent and a in other.absent)
@@ -140,13 +143,15 @@ def worse(one: str | None, other: str | None) -> str | None:
     return max(one, other, key=rank)
 
 
-def _told(mine: Device, other: Device, ways: Ways) -> tuple[str, ...]:
+def _told(
+    mine: Device, other: Device, transports: Transports
+) -> tuple[str, ...]:
     """What each way says of the health, where two say something."""
-    if ways is None or None in (mine.health, other.health):
+    if transports is None or None in (mine.health, other.health):
         return mine.told + other.told
     return tuple(dict.fromkeys((
-        *(mine.told or (f'{ways[0]}: {mine.health}',)),
-        *(other.told or (f'{ways[1]}: {other.health}',)))))
+        *(mine.told or (f'{transports[0]}: {mine.health}',)),
+        *(other.told or (f'{transports[1]}: {other.health}',)))))
 
 
 def _state(mine: Device, other: Device) -> str | None:
@@ -193,36 +198,52 @@ def _unread(mine: Device, other: Device) -> list[str]:
     return out
 
 
-def _component(mine: Component, other: Component, ways: Ways) -> Component:
+def _component(
+    mine: Component, other: Component, transports: Transports
+) -> Component:
     out = dataclasses.replace(
         device_marks.filled(mine, other),
         shows_pending=mine.shows_pending or other.shows_pending,
         standing=_standing(mine.standing, other.standing))
-    said = _differ(mine.doubt, other.doubt, mine.running, other.running,
-                   ways, lambda a, b: version.same(str(a), str(b), 'auto'))
+    said = _differ(
+        mine.doubt,
+        other.doubt,
+        mine.running,
+        other.running,
+        transports,
+        lambda a, b: version.same(str(a), str(b), 'auto'),
+    )
     return dataclasses.replace(out, running=None, doubt=said) if said else (
         out)
 
 
-def _mode(mine: Mode, other: Mode, ways: Ways) -> Mode:
+def _mode(mine: Mode, other: Mode, transports: Transports) -> Mode:
     unordered = mine.unordered or other.unordered
     out = dataclasses.replace(
         device_marks.filled(mine, other), unordered=unordered,
         standing=_standing(mine.standing, other.standing))
-    said = _differ(mine.doubt, other.doubt, mine.current, other.current,
-                   ways, lambda a, b: matching.same_value(a, b, unordered))
+    said = _differ(
+        mine.doubt,
+        other.doubt,
+        mine.current,
+        other.current,
+        transports,
+        lambda a, b: matching.same_value(a, b, unordered),
+    )
     return dataclasses.replace(out, current=None, doubt=said) if said else (
         out)
 
 
 def _differ(mine: tuple[str, ...], other: tuple[str, ...],
-            a: Value | None, b: Value | None, ways: Ways,
+            a: Value | None, b: Value | None, transports: Transports,
             same: Callable[[Value, Value], bool]) -> tuple[str, ...]:
     """The values of two sources that differ, each with its source."""
-    if ways is None:
+    if transports is None:
         return mine if a is None else ()
-    said = [*(mine or (() if a is None else (f'{ways[0]}: {_text(a)}',))),
-            *(other or (() if b is None else (f'{ways[1]}: {_text(b)}',)))]
+    said = [
+        *(mine or (() if a is None else (f'{transports[0]}: {_text(a)}',))),
+        *(other or (() if b is None else (f'{transports[1]}: {_text(b)}',))),
+    ]
     if mine or other or (a is not None and b is not None
                          and not same(a, b)):
         return tuple(dict.fromkeys(said))

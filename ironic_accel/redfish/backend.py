@@ -36,9 +36,9 @@ from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.redfish.actions import device_reset
@@ -132,8 +132,8 @@ class RedfishBackend(Backend):
         self._devices = _mine(self._need().inventory, inventory)
         return inventory
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What can be done on the box that was just observed. No traffic.
 
         :param inventory: of this box; its devices may have other ids than
@@ -141,7 +141,7 @@ class RedfishBackend(Backend):
         """
         seen = self._need()
         self._devices = _mine(seen.inventory, inventory)
-        burns: dict[Ref, Burn] = {}
+        updates: dict[Ref, UpdateTarget] = {}
         sets: set[Ref] = set()
         bars: dict[Ref, str] = {}
         for name, device in self._devices.items():
@@ -152,14 +152,21 @@ class RedfishBackend(Backend):
                         why := firmware_update.barred(seen, part)):
                     bars[ref] = why
                 if choice is not None and part.updateable is not False:
-                    burns[ref] = firmware_update.burn(
+                    updates[ref] = firmware_update.burn(
                         seen, self._devices, part, ref, pushes,
                         self._settings, f'{self.address}/'
                         f'{firmware_update.lane(choice, part)}')
             sets |= {(name, m.name) for m in device.modes if m.uri}
-        return (Way(self._name, burns, frozenset(sets), device_reset.offered(
-            self._reader, self._devices), firmware_update.commits(
-                seen, self._devices), bars),)
+        return (
+            Transport(
+                self._name,
+                updates,
+                frozenset(sets),
+                device_reset.offered(self._reader, self._devices),
+                firmware_update.commits(seen, self._devices),
+                bars,
+            ),
+        )
 
     def _need(self) -> SystemReading:
         """The last observation; a backend that just began makes one."""

@@ -172,7 +172,7 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
     """One trouble of any kind."""
     kind = dice.random()
     when = _when(dice)
-    if 'agent' in scenes.named(scene).ways and dice.random() < 0.7:
+    if 'agent' in scenes.named(scene).transports and dice.random() < 0.7:
         tool, how = _of(dice, TOOLS)
         card = dice.choice((None, *(f'{n:02x}:00.0' for n in range(16, 23))))
         when.pop('skip', None)
@@ -199,7 +199,10 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
                        **when)  # type: ignore[arg-type]
     table = UPDATES if dice.random() < 0.6 else LATER
     name, value = _of(dice, table)
-    if name == 'foreign-task' and 'redfish' not in scenes.named(scene).ways:
+    if (
+        name == 'foreign-task'
+        and 'redfish' not in scenes.named(scene).transports
+    ):
         name, value = 'weak-reset', None  # nobody would see it
     if name in ('late-devices', 'renumber', 'weak-reset'):
         when = {'at': 0.0}
@@ -209,7 +212,7 @@ def trouble(dice: random.Random, scene: str) -> Trouble:
 
 def _event(dice: random.Random, scene: str) -> Event:
     # What a BMC does nobody sees who does not ask it.
-    asked = 'redfish' in scenes.named(scene).ways
+    asked = 'redfish' in scenes.named(scene).transports
     real = not scenes.named(scene).source.startswith('cases/')
     what = dice.choice((
         *(('foreign', 'foreign', 'copy') if asked else ('none',)),
@@ -217,7 +220,7 @@ def _event(dice: random.Random, scene: str) -> Event:
         # No tool inside tells of it.
         *(('health',) if whole(scene) and asked else ()),
         *(('off', 'mains') if real else ()),
-        *(('agent',) if 'agent' in scenes.named(scene).ways else ())))
+        *(('agent',) if 'agent' in scenes.named(scene).transports else ())))
     return Event(what, dice.choice((0.0, 5.0, 60.0, 200.0, 500.0)),
                  dice.choice(whole(scene) or ('',)),
                  dice.choice((60.0, 600.0, 3000.0)))
@@ -233,7 +236,8 @@ def whole(scene: str) -> tuple[str, ...]:
 
 def _switched(scene: scenes.Scene) -> bool:
     """Whether a run can switch the host on: a BMC has the switch."""
-    return 'redfish' in scene.ways and not scene.source.startswith('cases/')
+    return 'redfish' in scene.transports and not scene.source.startswith(
+        'cases/')
 
 
 def case(seed: int, number: int) -> Case:
@@ -264,4 +268,4 @@ def case(seed: int, number: int) -> Case:
                      dice.choice(SKEWS)) for _ in range(
             dice.choice((0,) * 9 + (1, 2)))),
         burn=dice.choice((0.0, 0.0, 40.0, 400.0)) if (
-            'agent' in scenes.named(scene).ways) else 0.0)
+            'agent' in scenes.named(scene).transports) else 0.0)

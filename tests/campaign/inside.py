@@ -47,7 +47,7 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel_emulator import Box
@@ -144,10 +144,10 @@ class Agent(ports.Backend):
         self._inside.sync()
         return self._here().sources()
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What can be done."""
-        return () if self._local is None else self._local.ways(
+        return () if self._local is None else self._local.transports(
             inventory, pushes)
 
     def start(self, action: Action, image: ports.Ready | None = None,

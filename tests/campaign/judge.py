@@ -156,7 +156,7 @@ def pushed_again(box: Box, honest: int) -> Iterator[str]:
 
     :param honest: how many failures there were, each of which is a reason.
     """
-    for (part, digest), times in box.ledger.burns().items():
+    for (part, digest), times in box.ledger.updates().items():
         if times > 1 + honest:
             yield f'{part} was written {times} times with {digest[:8]}'
 

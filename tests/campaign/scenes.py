@@ -61,8 +61,8 @@ class Scene:
 
     :ivar source: a shipped box, or a tarball below ``../shared``.
     :ivar make: makes the images and gives their digests by name.
-    :ivar effects: what activates components, where the family errs.
-    :ivar ways: ``redfish``, ``agent``, or both: how the host is seen.
+    :ivar activations: what activates components, where the family errs.
+    :ivar transports: ``redfish``, ``agent``, or both: how the host is seen.
     :ivar rows: rows for the catalogue that a site would add.
     """
 
@@ -72,9 +72,9 @@ class Scene:
     wants: tuple[Want, ...]
     system: str | None = None
     make: Make = lambda folder: {}
-    effects: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    activations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     rows: tuple[Mapping[str, object], ...] = ()
-    ways: tuple[str, ...] = ('redfish',)
+    transports: tuple[str, ...] = ('redfish',)
 
     @property
     def path(self) -> str:
@@ -234,65 +234,169 @@ _A100 = {'kind': 'gpu', 'name': 'gpu', 'for': {
     'source': ['site']}
 
 SCENES: tuple[Scene, ...] = (
-    Scene('cards', 'pcie-a100', CARDS, (
-        _MIG, Want('NIC5', 1, {'nic': '32.43.1014'}),
-        Want('NIC6', 1, {'nic': '28.43.1014'}),
-        Want('FPGA1', 1, {'shell': SHELL, 'sc': '7.1.22'})), make=_cards),
-    Scene('nic', 'pcie-a100', NIC, (
-        Want('NIC6', 1, {'nic': '28.43.1014'}),), make=_cards),
+    Scene(
+        'cards',
+        'pcie-a100',
+        CARDS,
+        (
+            _MIG,
+            Want('NIC5', 1, {'nic': '32.43.1014'}),
+            Want('NIC6', 1, {'nic': '28.43.1014'}),
+            Want('FPGA1', 1, {'shell': SHELL, 'sc': '7.1.22'}),
+        ),
+        make=_cards,
+    ),
+    Scene(
+        'nic',
+        'pcie-a100',
+        NIC,
+        (Want('NIC6', 1, {'nic': '28.43.1014'}),),
+        make=_cards,
+    ),
     Scene('modes', 'pcie-a100', MODES, (_MIG,)),
-    Scene('hgx', 'hgx-h100', HGX, (
-        Want('GPU_SXM_*', 8, {'gpu': '96.00.A6.00.01'}, {'ecc': False}),
-        Want(components={'HGX_FW_FPGA_0': '3.11'})),
-        make=lambda folder: {'bundle': images.pldm_bundle(
-            folder / 'bundle', {'gpu': '96.00.A6.00.01', 'fpga': '3.11'},
-            size=2048)}),
-    Scene('hgx-mode', 'hgx-h100', HGX_MODE, (
-        Want('GPU_SXM_*', modes={'ecc': False}),)),
-    Scene('bf2-mode', 'bluefield-2', NIC_MODE, (
-        Want('Bluefield', 1, modes={'mode': 'NicMode'}),)),
-    Scene('bf3-mode', 'bluefield-3', NIC_MODE, (
-        Want('Bluefield', 1, modes={'mode': 'NicMode'}),)),
-    Scene('two-nodes', 'two-nodes', NODES, (
-        Want('Node1.GPU*', 2, {'gpu': '92.00.19.00.13'}),), 'Node1',
-        make=lambda folder: {'gpu': images.plain_image(
-            folder / 'gpu', 'gpu', '92.00.19.00.13',
-            {'model': 'NVIDIA_A100-SXM4-40GB'})}, rows=(_A100,)),
-    Scene('gb300', 'captures/gb300-supermicro.tar.gz', GB300, (
-        Want('GPU_*', 4, {'gpu': '97.10.3F.00.01'}),), 'System_0',
-        make=lambda folder: {'bundle': images.pldm_bundle(
-            folder / 'bundle', {'gpu': '97.10.3F.00.01'}, board='gb300',
-            size=2048)}),
-    Scene('dell', 'captures/dell-r750-h100.tar.gz', DELL, (
-        Want('InfiniBand.Slot.7', 1, {'nic': '20.32.1010'}),),
-        make=lambda folder: {'nic': images.plain_image(
-            folder / 'nic', 'nic', '20.32.1010')}),
-    Scene('inside', 'pcie-a100', INSIDE, (
-        _MIG, Want('NIC6', 1, {'nic': '28.43.1014'}),
-        Want('FPGA1', 1, {'shell': SHELL})), make=_cards, ways=('agent',)),
-    Scene('inside-modes', 'pcie-a100', MODES, (_MIG,), ways=('agent',)),
-    Scene('both-modes', 'pcie-a100', MODES, (_MIG,),
-          ways=('redfish', 'agent')),
-    Scene('both', 'pcie-a100', INSIDE, (
-        _MIG, Want('NIC6', 1, {'nic': '28.43.1014'}),
-        Want('FPGA1', 1, {'shell': SHELL})), make=_cards,
-        ways=('redfish', 'agent')),
+    Scene(
+        'hgx',
+        'hgx-h100',
+        HGX,
+        (
+            Want('GPU_SXM_*', 8, {'gpu': '96.00.A6.00.01'}, {'ecc': False}),
+            Want(components={'HGX_FW_FPGA_0': '3.11'}),
+        ),
+        make=lambda folder: {
+            'bundle': images.pldm_bundle(
+                folder / 'bundle',
+                {'gpu': '96.00.A6.00.01', 'fpga': '3.11'},
+                size=2048,
+            )
+        },
+    ),
+    Scene(
+        'hgx-mode',
+        'hgx-h100',
+        HGX_MODE,
+        (Want('GPU_SXM_*', modes={'ecc': False}),),
+    ),
+    Scene(
+        'bf2-mode',
+        'bluefield-2',
+        NIC_MODE,
+        (Want('Bluefield', 1, modes={'mode': 'NicMode'}),),
+    ),
+    Scene(
+        'bf3-mode',
+        'bluefield-3',
+        NIC_MODE,
+        (Want('Bluefield', 1, modes={'mode': 'NicMode'}),),
+    ),
+    Scene(
+        'two-nodes',
+        'two-nodes',
+        NODES,
+        (Want('Node1.GPU*', 2, {'gpu': '92.00.19.00.13'}),),
+        'Node1',
+        make=lambda folder: {
+            'gpu': images.plain_image(
+                folder / 'gpu',
+                'gpu',
+                '92.00.19.00.13',
+                {'model': 'NVIDIA_A100-SXM4-40GB'},
+            )
+        },
+        rows=(_A100,),
+    ),
+    Scene(
+        'gb300',
+        'captures/gb300-supermicro.tar.gz',
+        GB300,
+        (Want('GPU_*', 4, {'gpu': '97.10.3F.00.01'}),),
+        'System_0',
+        make=lambda folder: {
+            'bundle': images.pldm_bundle(
+                folder / 'bundle',
+                {'gpu': '97.10.3F.00.01'},
+                board='gb300',
+                size=2048,
+            )
+        },
+    ),
+    Scene(
+        'dell',
+        'captures/dell-r750-h100.tar.gz',
+        DELL,
+        (Want('InfiniBand.Slot.7', 1, {'nic': '20.32.1010'}),),
+        make=lambda folder: {
+            'nic': images.plain_image(folder / 'nic', 'nic', '20.32.1010')
+        },
+    ),
+    Scene(
+        'inside',
+        'pcie-a100',
+        INSIDE,
+        (
+            _MIG,
+            Want('NIC6', 1, {'nic': '28.43.1014'}),
+            Want('FPGA1', 1, {'shell': SHELL}),
+        ),
+        make=_cards,
+        transports=('agent',),
+    ),
+    Scene('inside-modes', 'pcie-a100', MODES, (_MIG,), transports=('agent',)),
+    Scene(
+        'both-modes',
+        'pcie-a100',
+        MODES,
+        (_MIG,),
+        transports=('redfish', 'agent'),
+    ),
+    Scene(
+        'both',
+        'pcie-a100',
+        INSIDE,
+        (
+            _MIG,
+            Want('NIC6', 1, {'nic': '28.43.1014'}),
+            Want('FPGA1', 1, {'shell': SHELL}),
+        ),
+        make=_cards,
+        transports=('redfish', 'agent'),
+    ),
     # Boxes that are only counted: what is read is all there is to it.
-    Scene('count-hgx', 'hgx-h100', counting('gpu', 8), (
-        Want('GPU_SXM_*', 8),)),
-    Scene('count-cards', 'pcie-a100', counting('gpu', 4), (
-        Want('GPU*', 4),)),
-    Scene('count-cray', 'captures/a100x4-cray-ex235n.tar.gz',
-          counting('gpu', 4), (Want('Node0.GPU*', 4),), 'Node0'),
-    Scene('count-dell', 'captures/dell-r750-h100.tar.gz',
-          counting('dpu', 1), (Want('NIC.Slot.5', 1),)),
-    Scene('count-gb300', 'captures/gb300-supermicro.tar.gz',
-          counting('dpu', 1), (Want('Riser_Slot2_BlueField_3_Card', 1),),
-          'System_0'),
-    Scene('count-offline', 'cases/redfish/state-offline.tar.gz',
-          counting('gpu', 3), (Want('GPU*', 3),)),
-    Scene('count-health', 'cases/redfish/health-in-pciedevice.tar.gz',
-          counting('gpu', 2), (Want('GPU*', 2),)),
+    Scene(
+        'count-hgx', 'hgx-h100', counting('gpu', 8), (Want('GPU_SXM_*', 8),)
+    ),
+    Scene('count-cards', 'pcie-a100', counting('gpu', 4), (Want('GPU*', 4),)),
+    Scene(
+        'count-cray',
+        'captures/a100x4-cray-ex235n.tar.gz',
+        counting('gpu', 4),
+        (Want('Node0.GPU*', 4),),
+        'Node0',
+    ),
+    Scene(
+        'count-dell',
+        'captures/dell-r750-h100.tar.gz',
+        counting('dpu', 1),
+        (Want('NIC.Slot.5', 1),),
+    ),
+    Scene(
+        'count-gb300',
+        'captures/gb300-supermicro.tar.gz',
+        counting('dpu', 1),
+        (Want('Riser_Slot2_BlueField_3_Card', 1),),
+        'System_0',
+    ),
+    Scene(
+        'count-offline',
+        'cases/redfish/state-offline.tar.gz',
+        counting('gpu', 3),
+        (Want('GPU*', 3),),
+    ),
+    Scene(
+        'count-health',
+        'cases/redfish/health-in-pciedevice.tar.gz',
+        counting('gpu', 2),
+        (Want('GPU*', 2),),
+    ),
 )
 
 

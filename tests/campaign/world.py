@@ -71,7 +71,7 @@ def make_box(scene: scenes.Scene, clock: FakeClock, power: str | None,
     """
     user, password = login or (None, None)
     box = _blueprint(scene.path).box(
-        clock, timing=TIMING, power=power, effects=dict(scene.effects),
+        clock, timing=TIMING, power=power, activations=dict(scene.activations),
         user=user, password=password)
     # A day that is the same in all cases.
     box.epoch = datetime.datetime.fromtimestamp(
@@ -149,7 +149,7 @@ class World:
             stack.enter_context(virtual.at(self.clock))
             stack.enter_context(mock.patch.object(
                 strict_json, 'parse_object', new=_parse_once))
-            if 'agent' in self.scene.ways:
+            if 'agent' in self.scene.transports:
                 self.inside = stack.enter_context(
                     inside.inside(self.box, self.host, self.case.burn))
                 self.agent = inside.Agent(
@@ -162,12 +162,12 @@ class World:
 
     def _happen(self, event: Event) -> None:
         if event.what == 'foreign':
-            self.box.updates.start_foreign(event.lasts)
+            self.box.updates.start_foreign(event.persistent)
         elif event.what == 'copy':
             for path in self.box.copying:
                 self.box.updates.copy(path)
         elif event.what in ('off', 'mains'):
-            self._fail(event.lasts if event.what == 'mains' else None)
+            self._fail(event.persistent if event.what == 'mains' else None)
         elif event.what == 'agent':
             if self.agent is not None:
                 self.agent.restart()
@@ -211,9 +211,9 @@ class World:
             return
         fault = self.box.faults.add(one.name, one.value, one.match,
                                     one.method, one.count, one.skip)
-        if one.lasts is not None:
+        if one.persistent is not None:
             self.box.timeline.after(
-                one.lasts, functools.partial(self._lift, fault))
+                one.persistent, functools.partial(self._lift, fault))
 
     def _misuse(self, one: Trouble) -> None:
         """A tool inside begins to misbehave, about one card or all."""
@@ -222,9 +222,9 @@ class World:
         state = self.inside.state
         tool, _, kind = (one.value or '').partition('=')
         state.fault(tool, kind, one.match)
-        if one.lasts is not None:
+        if one.persistent is not None:
             self.box.timeline.after(
-                one.lasts, lambda: state.fault(tool, None))
+                one.persistent, lambda: state.fault(tool, None))
 
     def _lift(self, fault: Fault) -> None:
         self.box.faults.lift(fault)
@@ -241,17 +241,20 @@ class World:
         connector = session.connect(self.url, user, password,
                                     settings=settings)
         try:
-            ways: dict[str, Backend] = {}
-            if 'redfish' in self.scene.ways:
-                ways['redfish'] = RedfishBackend(
+            transports: dict[str, Backend] = {}
+            if 'redfish' in self.scene.transports:
+                transports['redfish'] = RedfishBackend(
                     connector, self.scene.system, catalog=self.facts,
                     settings=settings)
             if self.agent is not None:
-                ways['agent'] = self.agent
-            yield (Both(ways, needed=[*ways]) if len(ways) > 1
-                   else next(iter(ways.values())),
-                   SystemPower(connector, self.box.hosts[self.host].uri,
-                               settings))
+                transports['agent'] = self.agent
+            yield (
+                Both(transports, needed=[*transports])
+                if len(transports) > 1
+                else next(iter(transports.values())),
+                SystemPower(
+                    connector, self.box.hosts[self.host].uri, settings),
+            )
         finally:
             session.disconnect(connector)
 
@@ -286,8 +289,12 @@ class World:
         never there (listed, and 404 from the first look on), by none.
         """
         captured = self.scene.source.endswith('.gz')
-        never = any(t.name == 'status' and t.value in ('404', '405', '501')
-                    and None is t.lasts is t.count for t in self.case.troubles)
+        never = any(
+            t.name == 'status'
+            and t.value in ('404', '405', '501')
+            and None is t.persistent is t.count
+            for t in self.case.troubles
+        )
         return [d.id for d in self.box.devices.values()
                 if (captured and d.bricked)
                 or (never and d.present and d.health != 'OK')]

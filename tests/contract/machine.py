@@ -33,7 +33,7 @@ from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
 from ironic_accel.converge.ports import Pace
 from ironic_accel.model import catalog
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model import loader
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
@@ -47,9 +47,9 @@ from ironic_accel_emulator import images as twin_images
 from ironic_accel_emulator import load_box
 from ironic_accel_emulator import TwinServer
 
-RESETS = {Effect.WARM_REBOOT: ('ForceRestart',),
-          Effect.POWER_CYCLE: ('ForceOff', 'On'),
-          Effect.AUX_CYCLE: ('ForceOff', 'aux', 'On')}
+RESETS = {Activation.WARM_REBOOT: ('ForceRestart',),
+          Activation.POWER_CYCLE: ('ForceOff', 'On'),
+          Activation.AUX_CYCLE: ('ForceOff', 'aux', 'On')}
 #: Twenty minutes of flashing need not be asked about every five seconds.
 PACE = Pace(poll=60, look=30)
 AUX = '/redfish/v1/Chassis/BMC_0/Actions/Oem/NvidiaChassis.AuxPowerReset'
@@ -125,7 +125,7 @@ class Machine:
             elif isinstance(out, outcome.PowerOn):
                 self.power('On')
             elif isinstance(out, outcome.Reset):
-                for kind in RESETS[out.effect]:
+                for kind in RESETS[out.activation]:
                     self.power(kind)
                 record = loop.reset_performed(record, self.clock.now())
                 self.journal.save(record)

@@ -61,7 +61,7 @@ def test_every_scene_converges_where_nothing_goes_wrong(
     report = play.play(Case(name, power=power))
     assert (report.outcome, report.sins) == ('Converged', []), report
     scene = scenes.named(name)
-    if scene.ways == ('redfish',):
+    if scene.transports == ('redfish',):
         assert bool(report.pushes) is bool(scene.make(
             pathlib.Path(scenes.stored(name)[0])))
 
@@ -170,9 +170,22 @@ def test_moments_of_a_burn_are_met(
 
 
 def test_a_trouble_begins_at_its_moment_and_ends() -> None:
-    def away(phase: str, lasts: float | None) -> play.Report:
-        return play.play(Case('nic', troubles=(Trouble(
-            'refuse', None, '', at=None, phase=phase, lasts=lasts),)))
+    def away(phase: str, persistent: float | None) -> play.Report:
+        return play.play(
+            Case(
+                'nic',
+                troubles=(
+                    Trouble(
+                        'refuse',
+                        None,
+                        '',
+                        at=None,
+                        phase=phase,
+                        persistent=persistent,
+                    ),
+                ),
+            )
+        )
 
     assert away('flash', None).outcome == 'Failed'
     short = away('flash', 100.0)

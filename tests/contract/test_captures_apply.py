@@ -88,12 +88,12 @@ def test_gb300_is_burnt_by_one_push_with_empty_targets(
         assert seen == {('gpu', GB300['gpu']), ('ecc', 'disabled'),
                         ('fpga', GB300['fpga']), ('fpga-1', GB300['fpga'])}
         ledger = box.box.ledger
-        assert [(p.way, p.targets) for p in ledger.pushes] == [
+        assert [(p.transport, p.targets) for p in ledger.pushes] == [
             ('multipart', ())]
-        assert {item for item, _ in ledger.burns()} == {
+        assert {item for item, _ in ledger.updates()} == {
             *(f'HGX_FW_GPU_{n}' for n in range(4)),
             'HGX_FW_FPGA_0', 'HGX_FW_FPGA_1'}
-        assert set(ledger.burns().values()) == {1}
+        assert set(ledger.updates().values()) == {1}
         assert [r.kind for r in ledger.resets] == [
             'ForceOff', 'AuxPowerCycle', 'On']
         assert not ledger.violations
@@ -123,7 +123,7 @@ def test_gb300_with_one_gpu_that_is_there_already(
         box.box.components['HGX_FW_GPU_2'].running = GB300['gpu']
         out = box.run(gb300(box.image(GB300, board='gb300'), allow))
         assert isinstance(out, outcome.Converged), out
-        burnt = {item for item, _ in box.box.ledger.burns()}
+        burnt = {item for item, _ in box.box.ledger.updates()}
         assert ('HGX_FW_GPU_2' in burnt) is forced
         assert len(box.box.ledger.pushes) == 1
 
@@ -137,10 +137,10 @@ def test_gb300_mode_whose_effect_nobody_has_shown_is_left_alone(
                         'null), so it is not changed')]
 
 
-@pytest.mark.parametrize(('push', 'way'), [
+@pytest.mark.parametrize(('push', 'transport'), [
     ('', 'multipart'), ('push: {style: simple-targets}', 'simple-update')])
 def test_dell_bluefield_is_burnt_either_way_and_moves_to_another_id(
-        captures: Path, tmp_path: Path, push: str, way: str) -> None:
+        captures: Path, tmp_path: Path, push: str, transport: str) -> None:
     """An iDRAC names firmware entries after the installed version."""
     with capture(captures, 'dell-r750-h100', tmp_path) as box:
         digest = twin_images.plain_image(
@@ -151,11 +151,11 @@ def test_dell_bluefield_is_burnt_either_way_and_moves_to_another_id(
         assert isinstance(out, outcome.Converged), out
         ledger = box.box.ledger
         # As Dell's own clients: a list of targets that names none.
-        assert [(p.way, p.targets) for p in ledger.pushes] == [
-            (way, () if way == 'multipart' else (
+        assert [(p.transport, p.targets) for p in ledger.pushes] == [
+            (transport, () if transport == 'multipart' else (
                 '/redfish/v1/UpdateService/FirmwareInventory/'
                 'Installed-0-24.40.10.00__NIC.Slot.5-1',))]
-        assert len(ledger.burns()) == 1
+        assert len(ledger.updates()) == 1
         assert [r.kind for r in ledger.resets] == ['ForceOff', 'On']
         assert ('Installed-0-24.43.1014__NIC.Slot.5-1'
                 in box.box.components)
@@ -214,18 +214,18 @@ def test_cray_is_burnt_by_simple_update_where_the_effect_is_known(
                             [*rows.components, proved], rows.modes)
     with capture(captures, 'a100x4-cray-ex235n', tmp_path, 'Node0',
                  known=known,
-                 effects={'Node0.AccFPGA0': 'power-cycle'}) as box:
+                 activations={'Node0.AccFPGA0': 'power-cycle'}) as box:
         digest = twin_images.plain_image(tmp_path / 'fw', 'fpga', '2.8')
         out = box.run(card(
             'kind: baseboard', '2.8', 'board: NVIDIA.HGX.A100.4.GPU',
             digest, component='fpga'))
         assert isinstance(out, outcome.Converged), out
         ledger = box.box.ledger
-        assert [(p.way, p.targets) for p in ledger.pushes] == [
+        assert [(p.transport, p.targets) for p in ledger.pushes] == [
             ('simple-update',
              ('/redfish/v1/UpdateService/FirmwareInventory/'
               'Node0.AccFPGA0',))]
-        assert [i for i, _ in ledger.burns()] == ['Node0.AccFPGA0']
+        assert [i for i, _ in ledger.updates()] == ['Node0.AccFPGA0']
         assert [(r.kind, r.target) for r in ledger.resets] == [
             ('ForceOff', 'Node0'), ('On', 'Node0')]
         assert box.box.components['Node1.AccFPGA0'].running == '2.7'

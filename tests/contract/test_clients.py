@@ -138,9 +138,9 @@ def test_a_multipart_update_lands_and_runs_after_a_power_cycle(
     assert 'Pushing the image to the service directly' in text
     assert 'Task is Done!' in text
     push, = at.box.ledger.pushes
-    assert (push.way, push.digest, push.targets) == (
+    assert (push.transport, push.digest, push.targets) == (
         'multipart', digest, (target,))
-    assert at.box.ledger.burns() == {('NIC5_BlueField-3', digest): 1}
+    assert at.box.ledger.updates() == {('NIC5_BlueField-3', digest): 1}
     assert at.firmware()['NIC5_BlueField-3'] == '32.38.1002'
     at.says('power_reset', '-t', 'PowerCycle')
     at.pass_time(60)
@@ -157,7 +157,7 @@ def test_a_multipart_update_without_targets_writes_all_that_fits(
         image, {'gpu': '96.00.A6.00.01', 'fpga': '3.11'})
     assert 'Task is Done!' in at.says('update', '-i', str(image))
     assert at.box.ledger.pushes[0].targets is None
-    assert at.box.ledger.burns() == {
+    assert at.box.ledger.updates() == {
         (name, digest): 1 for name in (
             'HGX_FW_FPGA_0',
             *(f'HGX_FW_GPU_SXM_{n}' for n in range(1, 9)))}
@@ -171,8 +171,8 @@ def test_a_simple_update_is_fetched_and_lands(
     target = f'{INVENTORY}/NIC1_Broadcom'
     at.says('update', '-i', image.as_uri(), '-t', target)
     push, = at.box.ledger.pushes
-    assert (push.way, push.targets) == ('simple-update', (target,))
-    assert at.box.ledger.burns() == {('NIC1_Broadcom', digest): 1}
+    assert (push.transport, push.targets) == ('simple-update', (target,))
+    assert at.box.ledger.updates() == {('NIC1_Broadcom', digest): 1}
 
 
 def test_what_is_no_image_ends_its_task_and_writes_nothing(

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from ironic_accel.converge import outcome
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel_emulator import images as twin_images
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
@@ -64,10 +64,10 @@ def test_a_host_that_is_off_is_burnt_set_reset_once_and_proved(
         out = box.run(hgx(box.image(BUNDLE)))
         assert isinstance(out, outcome.Converged)
         assert len(out.proofs) == 17
-        assert all(p.lasts for p in out.proofs)
+        assert all(p.persistent for p in out.proofs)
         ledger = box.box.ledger
         assert [len(p.targets or ()) for p in ledger.pushes] == [9]
-        assert set(ledger.burns().values()) == {1}
+        assert set(ledger.updates().values()) == {1}
         assert [r.kind for r in ledger.resets] == [
             'On', 'ForceOff', 'AuxPowerCycle', 'On']
         assert not ledger.violations
@@ -88,8 +88,8 @@ def test_mig_on_hopper_is_set_last_and_does_not_last(tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         out = box.run(hgx(box.image(BUNDLE), 'mig: enabled'))
         assert isinstance(out, outcome.Converged)
-        lasts = {p.item.name: p.lasts for p in out.proofs}
-        assert lasts == {'gpu': True, 'fpga': True, 'mig': False}
+        persistent = {p.item.name: p.persistent for p in out.proofs}
+        assert persistent == {'gpu': True, 'fpga': True, 'mig': False}
         patched = [r.path for r in box.box.ledger.requests
                    if r.method == 'PATCH']
         assert len(patched) == 8
@@ -101,7 +101,7 @@ def test_mig_on_hopper_is_set_last_and_does_not_last(tmp_path: Path) -> None:
     ({'version': '95.00.00.00.01'}, 'downgrade', '95.00.00.00.01',
      '96.00.68.00.01'),
     ({'more': 'limits: {reset: power-cycle}'}, 'limits.reset',
-     Effect.POWER_CYCLE, Effect.AUX_CYCLE)])
+     Activation.POWER_CYCLE, Activation.AUX_CYCLE)])
 def test_what_is_refused_is_refused_before_a_byte(
         tmp_path: Path, change: dict[str, Any], reason: str, expected: str,
         seen: str) -> None:
@@ -137,7 +137,7 @@ devices:
     with machine('pcie-a100', tmp_path) as box:
         out = box.run(asked)
         assert isinstance(out, outcome.Converged)
-        assert [p.lasts for p in out.proofs] == [True] * 4
+        assert [p.persistent for p in out.proofs] == [True] * 4
         assert len(box.box.ledger.resets) <= 1
         assert not box.box.ledger.violations
 

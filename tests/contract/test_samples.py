@@ -49,7 +49,7 @@ def planned(name: str, box: str | Path, folder: Path,
         inventory = found.backend.observe()
         assert inventory.complete
         return make_plan(inventory, sample(name), (),
-                         found.backend.ways(inventory), catalog.load())
+                         found.backend.transports(inventory), catalog.load())
 
 
 def test_there_are_eight_real_set_ups_at_least() -> None:

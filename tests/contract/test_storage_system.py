@@ -121,5 +121,5 @@ devices:
             'nic', 'sriov', 'shell'}
         assert [(r.kind, r.target) for r in box.box.ledger.resets] == [
             ('ForceOff', 'canister-a'), ('On', 'canister-a')]
-        assert set(box.box.ledger.burns().values()) == {1}
+        assert set(box.box.ledger.updates().values()) == {1}
         assert not box.box.ledger.violations

@@ -86,13 +86,13 @@ def test_cards_of_four_makers_share_one_power_cycle(tmp_path: Path) -> None:
         out = box.run(asked)
         assert isinstance(out, outcome.Converged), out
         assert len(out.proofs) == 13
-        assert all(p.lasts for p in out.proofs)
+        assert all(p.persistent for p in out.proofs)
         ledger = box.box.ledger
         assert sorted(t.rsplit('/', 1)[-1] for p in ledger.pushes
                       for t in p.targets or ()) == [
             'Alveo_FPGA1_SC', 'Alveo_FPGA1_SHELL', 'NIC5_BlueField-3',
             'NIC6_ConnectX-7']
-        assert set(ledger.burns().values()) == {1}
+        assert set(ledger.updates().values()) == {1}
         assert [r.kind for r in ledger.resets] == ['ForceOff', 'On']
         assert not ledger.violations
         before = writes(box)
@@ -117,7 +117,7 @@ devices:
         assert isinstance(out, outcome.Converged), out
         proof, = out.proofs
         assert (proof.item.name, proof.item.wanted) == ('mode', 'nic')
-        assert proof.lasts
+        assert proof.persistent
         assert box.box.modes['Bluefield/mode'].current == 'NicMode'
         assert [r.kind for r in box.box.ledger.resets] == [
             'ForceOff', 'On']
@@ -153,7 +153,7 @@ def test_one_of_two_nodes_is_burnt_and_the_other_left_alone(
         out = box.run(gpus(digest))
         assert isinstance(out, outcome.Converged), out
         ledger = box.box.ledger
-        assert sorted(item for item, _ in ledger.burns()) == [
+        assert sorted(item for item, _ in ledger.updates()) == [
             'Node1.Acc0.VBIOS', 'Node1.Acc1.VBIOS']
         assert [(r.kind, r.target) for r in ledger.resets] == [
             ('ForceOff', 'Node1'), ('On', 'Node1')]

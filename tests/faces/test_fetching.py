@@ -55,7 +55,7 @@ def blade(boot: Boot) -> Machine:
     """A twin of the recorded blade, of which the site knows one thing."""
     if not CAPTURE.exists():
         pytest.skip('the recorded Cray blade is not here')
-    found = boot(str(CAPTURE), effects={FPGA: 'power-cycle'})
+    found = boot(str(CAPTURE), activations={FPGA: 'power-cycle'})
     # The recorded one does not say when its host was last reset, and a tree
     # is settled once it has been the same for half a minute.
     node = found.box.documents.see('/redfish/v1/Systems/Node0')
@@ -135,8 +135,8 @@ def test_a_whole_run_on_the_recorded_blade(
     proof, = said.document['proofs']
     assert (proof['name'], proof['wanted']) == ('fpga', '2.8')
     ledger = blade.box.ledger
-    assert [p.way for p in ledger.pushes] == ['simple-update']
-    assert [item for item, _ in ledger.burns()] == [FPGA]
+    assert [p.transport for p in ledger.pushes] == ['simple-update']
+    assert [item for item, _ in ledger.updates()] == [FPGA]
     assert [(r.kind, r.target) for r in ledger.resets] == [
         ('ForceOff', 'Node0'), ('On', 'Node0')]
     assert blade.box.components['Node1.AccFPGA0'].running == '2.7'

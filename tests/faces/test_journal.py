@@ -21,16 +21,16 @@ import stat
 import pytest
 
 from ironic_accel.faces.cli import journal
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 
 BMC, SYSTEM = 'http://127.0.0.1:8000', '/redfish/v1/Systems/1'
-RECORD = Record(profile='p', digest='d', started=1.0, deadline=2.0, landed=(
-    Landed(Item('gpu-1', 'gpu', 'firmware', '2.0'), Effect.AUX_CYCLE),))
+RECORD = Record(profile='p', digest='d', started=1.0, deadline=2.0, staged=(
+    Staged(Item('gpu-1', 'gpu', 'firmware', '2.0'), Activation.AUX_CYCLE),))
 
 
 @pytest.fixture(autouse=True)

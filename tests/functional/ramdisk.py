@@ -138,7 +138,7 @@ def debian(host: Host) -> pathlib.Path:
     return root
 
 
-def burns(host: Host) -> list[list[str]]:
+def updates(host: Host) -> list[list[str]]:
     """Address, part and version of each image that was written inside."""
     return list(host.inside.read()['burns'])
 

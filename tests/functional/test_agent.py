@@ -72,13 +72,13 @@ def test_inspected_then_burnt_and_set_by_the_agent(
         assert None not in host.boots
         assert stage.ledger(one)['violations'] == []
         # Again: the agent looks, and nothing is done.
-        burns = ramdisk.burns(host)
-        assert len(burns) == 1
+        updates = ramdisk.updates(host)
+        assert len(updates) == 1
         ironic.clean(one.uuid, [ramdisk.step(made)])
         result = stage.result(one)
         assert (result['outcome'], result['writes'], result['resets']) == (
             'converged', 0, 0)
-        assert ramdisk.burns(host) == burns
+        assert ramdisk.updates(host) == updates
 
 
 def test_an_agent_from_virtual_media_burns_and_comes_back_from_a_cycle(
@@ -119,7 +119,7 @@ def test_an_image_for_another_board_ends_in_last_error(
     assert 'PSID' in node['last_error'], node['last_error']
     assert 'MT_0000000001' in node['last_error'], node['last_error']
     assert stage.result(one)['outcome'] == 'failed'
-    assert ramdisk.burns(host) == []
+    assert ramdisk.updates(host) == []
     stage.clean_up(one)
 
 
@@ -167,7 +167,7 @@ def test_both_ways_in_a_deploy_then_a_first_boot_and_a_service(
     with stage.site_profile(lab, 'served', devices={'nics': {
             'match': ramdisk.CX7, 'modes': {'vf-limit': 32}}}) as served:
         ironic.service(one.uuid, [ramdisk.step(
-            served, max_effect='power-cycle', allow_disruption=True)])
+            served, max_activation='power-cycle', allow_disruption=True)])
         assert ramdisk.settings(host)['NUM_OF_VFS'] == 32
         assert stage.result(one)['operation'] == 'service'
         # Back in the instance.
@@ -191,7 +191,7 @@ def test_an_auxiliary_cycle_under_the_agent_then_an_in_band_step(
     assert told['violations'] == []
     assert stage.running(one) == {stage.NEW['gpu']}
     assert ramdisk.component(one)['running'] == ramdisk.CX7_NEW
-    assert len(ramdisk.burns(host)) == 1
+    assert len(ramdisk.updates(host)) == 1
 
 
 def test_an_agent_that_dies_in_a_burn_leaves_a_node_that_tells_so(
@@ -213,7 +213,7 @@ def test_an_agent_that_dies_in_a_burn_leaves_a_node_that_tells_so(
         assert trait('IS', made) not in ironic.traits(one.uuid)
         # The tool did not die with the agent, and nothing cuts it short:
         # nobody knows that it has ended by now.
-        assert len(ramdisk.burns(host)) == 1
+        assert len(ramdisk.updates(host)) == 1
         stage.clean_up(one)
         status, text = stage.refused(lambda: ironic.clean(
             one.uuid, [ramdisk.step(made)]))
@@ -223,6 +223,6 @@ def test_an_agent_that_dies_in_a_burn_leaves_a_node_that_tells_so(
         stage.wait(one, 'the guard to fall', lambda told: not told['guard'])
         ironic.clean(one.uuid, [ramdisk.step(made)])
         assert trait('IS', made) in ironic.traits(one.uuid)
-        assert len(ramdisk.burns(host)) == 1
+        assert len(ramdisk.updates(host)) == 1
         assert stage.ledger(one)['violations'] == []
         assert ramdisk.component(one)['running'] == ramdisk.CX7_NEW

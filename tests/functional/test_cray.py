@@ -68,10 +68,10 @@ def pair(lab: Lab, ironic: ironic_api.IronicApi, machine: MakeMachine
     remove(ironic, second)
 
 
-def activates(box: Machine, name: str, effect: str) -> None:
+def activates(box: Machine, name: str, activation: str) -> None:
     """Let the truth be so about the FPGA of a node's board."""
     box.twin.control.post('/device', {
-        'component': f'{name}.AccFPGA0', 'effect': effect})
+        'component': f'{name}.AccFPGA0', 'effect': activation})
 
 
 def burning(lab: Lab, **more: Any) -> dict[str, Any]:

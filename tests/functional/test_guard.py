@@ -67,7 +67,7 @@ def test_the_power_sync_does_no_harm_while_an_instance_is_served(
     stage.forget(one)
     with stage.site_profile(lab, 'served', **stage.burning(lab)) as profile:
         ironic.set_provision(one.uuid, 'service', service_steps=[stage.step(
-            profile, max_effect='aux-cycle', allow_disruption=True)])
+            profile, max_activation='aux-cycle', allow_disruption=True)])
         stage.writing(one)
         status, text = stage.refused(
             lambda: ironic.set_provision(one.uuid, 'deleted'))

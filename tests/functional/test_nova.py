@@ -347,7 +347,7 @@ def test_a_stop_does_not_reach_a_flash_and_the_instance_stays_active(
         chain.nova.api.wait_server(server)
         stage.forget(box)
         lab.ironic.api.set_provision(box.uuid, 'service', service_steps=[
-            stage.step(profile, max_effect='aux-cycle',
+            stage.step(profile, max_activation='aux-cycle',
                        allow_disruption=True)])
         stage.writing(box)
         # What Nova does to an instance that it takes for down.

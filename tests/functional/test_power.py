@@ -110,7 +110,7 @@ def test_a_refused_clean_fails_and_leaves_the_host_on(
     put_on(one, boot, deploy)
     with stage.site_profile(lab, 'reset', **stage.modes(
             ecc='disabled')) as profile:
-        asked = stage.step(profile, max_effect='none')
+        asked = stage.step(profile, max_activation='none')
         status, _text = stage.refused(
             lambda: ironic.clean(one.uuid, [asked]))
         assert status == 400

@@ -44,7 +44,7 @@ import urllib3
 from ironic_accel.converge import agent_answers
 from ironic_accel.converge import agent_schema
 from ironic_accel.model import catalog
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
@@ -179,7 +179,7 @@ def look(rng: random.Random, source: str, seed: str, tally: Tally) -> None:
             connected(bmc), rng.choice(systems).get('@odata.id'),
             settings=SETTINGS)
         seen = backend.observe()
-        backend.ways(seen)
+        backend.transports(seen)
         mutate.encoded(inventory_to_dict(seen)).decode()
     if bmc.hosts - {'bmc.example.org'}:
         tally.wrong.append(f'{seed}: asked {sorted(bmc.hosts)}')
@@ -214,15 +214,15 @@ def _agent_says() -> dict[str, Any]:
     bmc = Bmc(box, lambda path, doc: None)
     backend = RedfishBackend(connected(bmc), 'System_0', settings=SETTINGS)
     seen = dataclasses.replace(backend.observe(), seen_via=('agent',))
-    (way,) = backend.ways(seen)
+    (transport,) = backend.transports(seen)
     item = Item('gpu-1', 'ecc', 'mode', 'enabled')
     action = Action('set', 'agent', (Change(item, 'disabled'),),
-                    Effect.WARM_REBOOT)
+                    Activation.WARM_REBOOT)
     return {
         'inventory': inventory_to_dict(seen),
         'ways': [
-            agent_schema.way_to_dict(
-                dataclasses.replace(way, name='agent', resets={})
+            agent_schema.transport_to_dict(
+                dataclasses.replace(transport, name='agent', resets={})
             )
         ],
         'poll': {
@@ -264,7 +264,7 @@ def agent(rng: random.Random, good: dict[str, Any], seed: str,
                 seen = agent_answers.inventory(raw, 'agent', facts)
                 mutate.encoded(inventory_to_dict(seen)).decode()
             case 'ways':
-                agent_answers.ways(raw, 'agent', agent_answers.inventory(
+                agent_answers.transports(raw, 'agent', agent_answers.inventory(
                     good['inventory'], 'agent', facts))
             case 'poll':
                 agent_answers.poll(raw)
@@ -281,7 +281,7 @@ def request(device: str) -> dict[str, Any]:
     item = Item(device, 'sriov', 'mode', 'enabled')
     return agent_schema.Start(
         Action('set', 'agent', (Change(item, 'disabled'),),
-               Effect.DEVICE_RESET),
+               Activation.DEVICE_RESET),
         (agent_schema.Whose(device, 'nic', None, '0000:17:00.0'),)).to_dict()
 
 

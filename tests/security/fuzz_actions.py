@@ -35,12 +35,12 @@ from typing import Any
 import requests
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.redfish.actions.system_power import SystemPower
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import BmcSettings
@@ -87,7 +87,7 @@ class Box:
 
     backend: RedfishBackend
     seen: Inventory
-    way: Way
+    transport: Transport
     host: SystemPower
     connector: Any
     image: Ready
@@ -104,26 +104,26 @@ def images() -> Iterator[Ready]:
 
 
 def _burn(rng: random.Random, box: Box) -> Any:
-    ref = rng.choice(sorted(box.way.burns) or [('gpu-0', 'gpu')])
-    burn = box.way.burns.get(ref)
+    ref = rng.choice(sorted(box.transport.updates) or [('gpu-0', 'gpu')])
+    burn = box.transport.updates.get(ref)
     return box.backend.start(Action(
         'burn', 'redfish', (Change(Item(*ref, 'firmware', '9.9'), None),),
-        Effect.AUX_CYCLE, 'bundle', burn.also_writes if burn else ()),
+        Activation.AUX_CYCLE, 'bundle', burn.also_writes if burn else ()),
         box.image, None, rng.choice((True, False)))
 
 
 def _set(rng: random.Random, box: Box) -> Any:
-    ref = rng.choice(sorted(box.way.sets) or [('gpu-0', 'ecc')])
+    ref = rng.choice(sorted(box.transport.sets) or [('gpu-0', 'ecc')])
     value = rng.choice(('enabled', 'disabled', 300, -1, 'nic', 'x' * 300))
     return box.backend.start(Action('set', 'redfish', (
-        Change(Item(*ref, 'mode', value), None),), Effect.WARM_REBOOT))
+        Change(Item(*ref, 'mode', value), None),), Activation.WARM_REBOOT))
 
 
 def _reset(rng: random.Random, box: Box) -> Any:
-    names = sorted(box.way.resets) or [d.id for d in box.seen.devices]
+    names = sorted(box.transport.resets) or [d.id for d in box.seen.devices]
     return box.backend.start(Action('reset', 'redfish', tuple(
         Change(Item(n, 'gpu', 'device', None), None)
-        for n in names[:rng.randint(1, 3)]), Effect.DEVICE_RESET))
+        for n in names[:rng.randint(1, 3)]), Activation.DEVICE_RESET))
 
 
 def _commit(rng: random.Random, box: Box) -> Any:
@@ -173,8 +173,8 @@ def act(rng: random.Random, source: str, image: Ready, seed: str,
     with tally.attempt(seed):
         backend = RedfishBackend(connector, system, settings=fuzz.SETTINGS)
         seen = backend.observe()
-        (way,) = backend.ways(seen)
-        box = Box(backend, seen, way, SystemPower(connector, system),
+        (transport,) = backend.transports(seen)
+        box = Box(backend, seen, transport, SystemPower(connector, system),
                   connector, image)
         begun = True
         ticket = ACTIONS[rng.choice(sorted(ACTIONS))](rng, box)

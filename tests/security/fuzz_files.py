@@ -29,10 +29,10 @@ from ironic_accel.bounded import serve_http
 from ironic_accel.faces.cli import journal
 from ironic_accel.faces import profile_file
 from ironic_accel.model import catalog
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model import loader
 from ironic_accel.model.plan import Item
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 from tests.security import fuzz
 from tests.security import mutate
@@ -56,8 +56,8 @@ ROWS = {
     'components': [{'kind': 'gpu', 'name': 'gpu',
                     'for': {'product': ['acme-gpu']}, 'effect': 'aux-cycle',
                     'source': ['bench']}]}
-RECORD = Record(profile='p', digest='d', started=1.0, deadline=2.0, landed=(
-    Landed(Item('gpu-1', 'gpu', 'firmware', '2.0'), Effect.AUX_CYCLE),))
+RECORD = Record(profile='p', digest='d', started=1.0, deadline=2.0, staged=(
+    Staged(Item('gpu-1', 'gpu', 'firmware', '2.0'), Activation.AUX_CYCLE),))
 IMAGE = b'firmware' * 500
 REQUEST = ('GET {path} HTTP/1.1\r\nHost: images\r\nUser-Agent: bmc\r\n'
            'Accept: */*\r\nRange: bytes=0-\r\nConnection: close\r\n\r\n')

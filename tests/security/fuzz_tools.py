@@ -147,7 +147,7 @@ def look(rng: random.Random, bench: Bench, seed: str, tally: Any) -> None:
                 pci=case.function.pci, serial=told.serial, fit=told.fit,
                 model=told.model, components=told.components,
                 modes=told.modes)
-            family.burns(host, device)
+            family.updates(host, device)
             family.sets(host, device)
             family.resets(host, device)
     tally.mutated += host.mutated

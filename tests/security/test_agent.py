@@ -34,7 +34,7 @@ from ironic_accel.model import catalog
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
@@ -44,10 +44,10 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model import serialization
 from ironic_accel.model import traits
 from tests.security.conftest import Serve
@@ -55,27 +55,61 @@ from tests.security import evil
 
 FACTS = catalog.load()
 SEEN = Inventory(
-    'sys', 'on', True, 'boot-1', seen_via=('agent',), busy=(
-        Busy('flash', 'job-1', targets=(('gpu-1', 'gpu'),),
-             ticket={'job': 'job-1'}),),
-    devices=(Device(
-        'gpu-1', 'gpu', 'nvidia', 'NVIDIA H100 80GB HBM3',
-        'nvidia-h100-sxm', serial='1', address='0000:17:00.0',
-        pci=PciIds('10de', '2330'), health='OK', macs=('aa:bb:cc:dd:ee:ff',),
-        components=(Component('gpu', 'vbios', '96.00.A6.00.01',
-                              updateable=True, effect=Effect.POWER_CYCLE),),
-        modes=(Mode('ecc', 'enabled', effect=Effect.WARM_REBOOT,
-                    persists=True),)),))
-WAY = Way('agent', {('gpu-1', 'gpu'): Burn('gpu-1')},
+    'sys',
+    'on',
+    True,
+    'boot-1',
+    seen_via=('agent',),
+    busy=(
+        Busy(
+            'flash',
+            'job-1',
+            targets=(('gpu-1', 'gpu'),),
+            ticket={'job': 'job-1'},
+        ),
+    ),
+    devices=(
+        Device(
+            'gpu-1',
+            'gpu',
+            'nvidia',
+            'NVIDIA H100 80GB HBM3',
+            'nvidia-h100-sxm',
+            serial='1',
+            address='0000:17:00.0',
+            pci=PciIds('10de', '2330'),
+            health='OK',
+            macs=('aa:bb:cc:dd:ee:ff',),
+            components=(
+                Component(
+                    'gpu',
+                    'vbios',
+                    '96.00.A6.00.01',
+                    updateable=True,
+                    activation=Activation.POWER_CYCLE,
+                ),
+            ),
+            modes=(
+                Mode(
+                    'ecc',
+                    'enabled',
+                    activation=Activation.WARM_REBOOT,
+                    persists=True,
+                ),
+            ),
+        ),
+    ),
+)
+TRANSPORT = Transport('agent', {('gpu-1', 'gpu'): UpdateTarget('gpu-1')},
           frozenset({('gpu-1', 'ecc')}),
-          {'gpu-1': Effect.DEVICE_RESET})
+          {'gpu-1': Activation.DEVICE_RESET})
 
 
 def answer() -> dict[str, Any]:
     """What an honest agent says."""
     found: dict[str, Any] = json.loads(json.dumps({
         'inventory': serialization.inventory_to_dict(SEEN),
-        'ways': [agent_schema.way_to_dict(WAY)]}))
+        'ways': [agent_schema.transport_to_dict(TRANSPORT)]}))
     return found
 
 
@@ -108,8 +142,8 @@ def test_an_honest_agent_is_heard() -> None:
     assert (device.id, device.serial, device.product) == (
         'gpu-1', '1', 'nvidia-h100-sxm')
     assert seen.busy == SEEN.busy
-    way, = backend.ways(seen)
-    assert way == WAY
+    transport, = backend.transports(seen)
+    assert transport == TRANSPORT
     assert named(seen) == {
         'CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_GPU_X1', 'CUSTOM_ACCEL_GPU_ECC',
         'CUSTOM_ACCEL_GPU_NVIDIA_H100_SXM', 'CUSTOM_ACCEL_PCI_10DE_2330'}
@@ -156,25 +190,28 @@ def test_a_product_is_what_the_catalogue_says(product: str | None) -> None:
     assert found is None or FACTS.products[found].kind == 'gpu'
 
 
-@pytest.mark.parametrize(('effect', 'persists'), [
+@pytest.mark.parametrize(('activation', 'persists'), [
     ('none', True), ('aux-cycle', True), ('nonsense', 7), (None, None)])
 def test_what_a_change_takes_is_the_catalogues_to_say(
-        effect: Any, persists: Any) -> None:
+        activation: Any, persists: Any) -> None:
     said = answer()
     device = said['inventory']['devices'][0]
-    device['components'][0]['effect'] = effect
+    device['components'][0]['effect'] = activation
     for name in ('ecc', 'mig'):
         device['modes'][name] = {
-            **device['modes']['ecc'], 'effect': effect,
+            **device['modes']['ecc'], 'effect': activation,
             'persists': persists, 'allowed': ['enabled', 'is-h100-strict']}
     seen, = look(said).devices
     part = FACTS.component('gpu', 'gpu', 'nvidia-h100-sxm')
     assert part is not None
-    assert seen.components[0].effect is part.effect
+    assert seen.components[0].activation is part.activation
     for mode in seen.modes:
         facts = FACTS.mode('gpu', mode.name, 'nvidia-h100-sxm')
         assert facts is not None
-        assert (mode.effect, mode.persists) == (facts.effect, facts.persists)
+        assert (mode.activation, mode.persists) == (
+            facts.activation,
+            facts.persists,
+        )
         assert mode.allowed == ('enabled',)
     assert 'CUSTOM_ACCEL_GPU_MIG' not in named(look(said))
 
@@ -223,11 +260,11 @@ def test_it_does_not_speak_for_the_bmc() -> None:
         look(said)
 
 
-@pytest.mark.parametrize('effect', ['warm-reboot', 'power-cycle',
+@pytest.mark.parametrize('activation', ['warm-reboot', 'power-cycle',
                                     'aux-cycle', 'bmc', '', None])
-def test_it_offers_no_reset_of_the_host(effect: Any) -> None:
+def test_it_offers_no_reset_of_the_host(activation: Any) -> None:
     said = answer()
-    said['ways'][0]['resets'] = {'gpu-1': effect}
+    said['ways'][0]['resets'] = {'gpu-1': activation}
     with pytest.raises(Unreachable, match='resets'):
         look(said)
 
@@ -239,7 +276,7 @@ def test_ways_are_about_what_was_seen() -> None:
     said['ways'][0]['sets'] += [['gpu-1', 'mig'], ['other', 'ecc']]
     said['ways'][0]['resets']['other'] = 'device-reset'
     backend = AgentBackend(Says(said))
-    assert backend.ways(backend.observe()) == (WAY,)
+    assert backend.transports(backend.observe()) == (TRANSPORT,)
 
 
 def inside(value: Any, path: tuple[Any, ...] = ()
@@ -272,7 +309,7 @@ def test_whatever_it_says_instead_is_bounded(path: tuple[Any, ...]) -> None:
         backend = AgentBackend(Says(spoil(answer(), path, value)))
         try:
             seen = backend.observe()
-            backend.ways(seen)
+            backend.transports(seen)
         except Unreachable as exc:
             assert exc.detail.error_class is ErrorClass.TRANSIENT
             assert len(str(exc)) < 1500
@@ -315,11 +352,11 @@ def test_a_poll_that_is_none_ends_no_write(poll: Any) -> None:
 def test_a_ticket_that_is_none_leaves_the_write_unknown(ticket: Any) -> None:
     said = answer()
     backend = AgentBackend(Says(said))
-    backend.ways(backend.observe())
+    backend.transports(backend.observe())
     said['ticket'] = ticket
     action = Action('set', 'agent', (Change(
         Item('gpu-1', 'ecc', 'mode', 'disabled'), 'enabled'),),
-        Effect.WARM_REBOOT)
+        Activation.WARM_REBOOT)
     with pytest.raises(OutcomeUnknown):
         backend.start(action)
 

@@ -50,7 +50,7 @@ def look(source: str, system: str, bad: str | None, said: mutate.Said | None
     backend = RedfishBackend(fuzz.connected(bmc), system,
                              settings=fuzz.SETTINGS)
     try:
-        backend.ways(backend.observe())
+        backend.transports(backend.observe())
     except AccelError as error:
         return list(asked), error
     return list(asked), None

@@ -24,7 +24,7 @@ from ironic_accel_emulator.box import Box
 from ironic_accel_emulator.documents import Document, normal
 from ironic_accel_emulator.errors import RedfishError, message
 from ironic_accel_emulator.families.hardware import host_of
-from ironic_accel_emulator.parts import Device, Effect
+from ironic_accel_emulator.parts import Device, Activation
 from ironic_accel_emulator.templates import virtual_media
 
 Action = Callable[[Box, str, dict[str, Any]], Reply | None]
@@ -76,7 +76,7 @@ def _chassis_reset(box: Box, owner: str, body: dict[str, Any]) -> None:
         raise RedfishError.bad_parameter('ResetType', kind)
     for device in box.devices.values():
         if owner in device.uris:
-            box.device_reset(device, Effect.POWER_CYCLE)
+            box.device_reset(device, Activation.POWER_CYCLE)
 
 
 def _manager_reset(box: Box, owner: str, body: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def _device_reset(box: Box, owner: str, body: dict[str, Any]) -> None:
     kind = body.get('ResetType', 'ForceRestart')
     if kind not in ('ForceRestart', 'GracefulRestart', 'PowerCycle'):
         raise RedfishError.bad_parameter('ResetType', kind)
-    box.device_reset(_owner_device(box, owner), Effect.DEVICE_RESET)
+    box.device_reset(_owner_device(box, owner), Activation.DEVICE_RESET)
 
 
 def _mode_set(box: Box, owner: str, body: dict[str, Any]) -> None:

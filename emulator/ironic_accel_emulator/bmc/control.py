@@ -22,7 +22,7 @@ from typing import Any
 from ironic_accel_emulator.bmc.messages import Reply, Request
 from ironic_accel_emulator.box import Box
 from ironic_accel_emulator.errors import RedfishError
-from ironic_accel_emulator.parts import Effect
+from ironic_accel_emulator.parts import Activation
 from ironic_accel_emulator.slot import RemoteCard
 
 
@@ -62,7 +62,7 @@ def _change(box: Box, path: str, body: dict[str, Any]) -> Any:
         change_device(box, body)
         return box.as_dict()['devices']
     if path == '/_twin/effect':
-        box.take_effect(body.get('host'), Effect.named(body['effect']))
+        box.take_effect(body.get('host'), Activation.named(body['effect']))
         return box.as_dict()['modes']
     if path == '/_twin/ledger':
         box.ledger.clear()
@@ -117,7 +117,7 @@ def change_device(box: Box, body: dict[str, Any]) -> None:
         part.running = str(body.get('running', part.running))
         part.pending = body.get('pending', part.pending)
         if 'effect' in body:
-            part.effect = Effect.named(body['effect'])
+            part.activation = Activation.named(body['effect'])
     if 'mode' in body:
         mode = box.modes[body['mode']]
         mode.current = body.get('current', mode.current)

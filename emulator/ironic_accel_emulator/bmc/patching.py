@@ -167,7 +167,7 @@ def set_mode(box: Box, mode: Mode, value: Any) -> None:
     box.ledger.writes.append(Write(now, mode.id, str(value)))
     if box.faults.take('silent-noop', mode.id):
         return
-    if mode.effect == 0:
+    if mode.activation == 0:
         mode.current, mode.pending = value, None
     else:
         mode.pending = None if value == mode.current else value

@@ -272,7 +272,7 @@ def _targets(parameters: Document) -> tuple[str, ...] | None:
 def _order(
     box: Box,
     landing: Landing,
-    way: str,
+    transport: str,
     parameters: Document,
     source: str | None = None,
 ) -> Reply:
@@ -294,7 +294,7 @@ def _order(
             file=landing.path,
             digest=digest,
             size=landing.size,
-            way=way,
+            transport=transport,
             targets=targets,
             force=parameters.get('ForceUpdate') is True,
             stage_only=pointers.get(parameters, '/Oem/Nvidia/UpdateOption')

@@ -30,7 +30,7 @@ from ironic_accel_emulator.families import (
     renumber,
     settings,
 )
-from ironic_accel_emulator.parts import Component, Effect
+from ironic_accel_emulator.parts import Component, Activation
 
 if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
@@ -54,14 +54,18 @@ class Family:
     # An update that waits for a reset is applied while the host starts, and
     # active when it is up; its task says so in these words.
     scheduled: str | None = None
-    keys: tuple[tuple[str, str, Effect], ...] = (
-        (r'(?<!V)BIOS', 'bios', Effect.WARM_REBOOT),
-        (r'BMC|HMC|iDRAC', 'bmc', Effect.AUX_CYCLE),
-        (r'GPU|VBIOS|Video', 'gpu', Effect.POWER_CYCLE),
-        (r'BlueField|BF3|DPU', 'nic', Effect.POWER_CYCLE),
-        (r'Alveo.*SC|_SC_', 'sc', Effect.POWER_CYCLE),
-        (r'Alveo|FPGA', 'shell', Effect.POWER_CYCLE),
-        (r'CX\d|ConnectX|NIC|HPCNet|InfiniBand', 'nic', Effect.WARM_REBOOT),
+    keys: tuple[tuple[str, str, Activation], ...] = (
+        (r'(?<!V)BIOS', 'bios', Activation.WARM_REBOOT),
+        (r'BMC|HMC|iDRAC', 'bmc', Activation.AUX_CYCLE),
+        (r'GPU|VBIOS|Video', 'gpu', Activation.POWER_CYCLE),
+        (r'BlueField|BF3|DPU', 'nic', Activation.POWER_CYCLE),
+        (r'Alveo.*SC|_SC_', 'sc', Activation.POWER_CYCLE),
+        (r'Alveo|FPGA', 'shell', Activation.POWER_CYCLE),
+        (
+            r'CX\d|ConnectX|NIC|HPCNet|InfiniBand',
+            'nic',
+            Activation.WARM_REBOOT,
+        ),
     )
 
     def grow(self, box: Box) -> None:
@@ -71,12 +75,12 @@ class Family:
         firmware.grow_components(box)
         settings.grow_modes(box)
 
-    def key_of(self, name: str, document: Document) -> tuple[str, Effect]:
+    def key_of(self, name: str, document: Document) -> tuple[str, Activation]:
         """What an inventory entry holds, and what activates it."""
-        for pattern, key, effect in self.keys:
+        for pattern, key, activation in self.keys:
             if re.search(pattern, name):
-                return key, effect
-        return 'other', Effect.POWER_CYCLE
+                return key, activation
+        return 'other', Activation.POWER_CYCLE
 
     def covers(self, target: str, component: Component) -> bool:
         """Whether a target that is no component's own means it."""

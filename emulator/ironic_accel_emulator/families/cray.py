@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from ironic_accel_emulator.families.base import Family
-from ironic_accel_emulator.parts import Effect
+from ironic_accel_emulator.parts import Activation
 
 
 class Cray(Family):
@@ -23,9 +23,9 @@ class Cray(Family):
 
     name = 'cray'
     keys = (
-        (r'(?<!V)BIOS', 'bios', Effect.WARM_REBOOT),
-        (r'^BMC|^Recovery|^Bootloader', 'bmc', Effect.AUX_CYCLE),
-        (r'VBIOS', 'gpu', Effect.POWER_CYCLE),
-        (r'FPGA', 'fpga', Effect.AUX_CYCLE),
-        (r'HPCNet|ManagementEthernet', 'nic', Effect.POWER_CYCLE),
+        (r'(?<!V)BIOS', 'bios', Activation.WARM_REBOOT),
+        (r'^BMC|^Recovery|^Bootloader', 'bmc', Activation.AUX_CYCLE),
+        (r'VBIOS', 'gpu', Activation.POWER_CYCLE),
+        (r'FPGA', 'fpga', Activation.AUX_CYCLE),
+        (r'HPCNet|ManagementEthernet', 'nic', Activation.POWER_CYCLE),
     )

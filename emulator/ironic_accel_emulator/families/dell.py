@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ironic_accel_emulator.documents import ROOT
 from ironic_accel_emulator.families.base import Family
 from ironic_accel_emulator.families.firmware import lay_component
-from ironic_accel_emulator.parts import Component, Effect
+from ironic_accel_emulator.parts import Component, Activation
 
 if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
@@ -42,11 +42,11 @@ class Dell(Family):
     flash_while_off = True
     scheduled = 'Task successfully scheduled.'
     keys = (
-        (r'^Previous', 'other', Effect.POWER_CYCLE),
-        (r'BIOS', 'bios', Effect.WARM_REBOOT),
-        (r'iDRAC', 'bmc', Effect.NONE),
-        (r'Video', 'gpu', Effect.POWER_CYCLE),
-        (r'NIC|InfiniBand', 'nic', Effect.WARM_REBOOT),
+        (r'^Previous', 'other', Activation.POWER_CYCLE),
+        (r'BIOS', 'bios', Activation.WARM_REBOOT),
+        (r'iDRAC', 'bmc', Activation.NONE),
+        (r'Video', 'gpu', Activation.POWER_CYCLE),
+        (r'NIC|InfiniBand', 'nic', Activation.WARM_REBOOT),
     )
 
     def grow(self, box: Box) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ironic_accel_emulator import pointers
 from ironic_accel_emulator.documents import ROOT, Document, target
 from ironic_accel_emulator.families.hardware import host_of
-from ironic_accel_emulator.parts import Component, Device, Effect
+from ironic_accel_emulator.parts import Component, Device, Activation
 
 if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
@@ -40,9 +40,9 @@ def grow_components(box: Box) -> None:
 
 def _grow(box: Box, uri: str, document: Document) -> None:
     name = uri.rpartition('/')[2]
-    key, effect = box.family.key_of(name, document)
-    if name in box.options.effects:
-        effect = Effect.named(box.options.effects[name])
+    key, activation = box.family.key_of(name, document)
+    if name in box.options.activations:
+        activation = Activation.named(box.options.activations[name])
     related = [target(item) for item in document.get('RelatedItem') or []]
     at = next((path for path in related if path), None)
     device = _device_of(box, name, related)
@@ -52,7 +52,7 @@ def _grow(box: Box, uri: str, document: Document) -> None:
         uri=uri,
         key=key,
         running=document.get('Version') or '',
-        effect=effect,
+        activation=activation,
         host=_named_host(box, name) or owner,
         device=device.id if device else None,
         software_id=document.get('SoftwareId'),

@@ -21,7 +21,7 @@ from ironic_accel_emulator import pointers
 from ironic_accel_emulator.documents import ROOT, Document, target
 from ironic_accel_emulator.errors import RedfishError
 from ironic_accel_emulator.families.base import Family
-from ironic_accel_emulator.parts import Component, Effect
+from ironic_accel_emulator.parts import Component, Activation
 
 if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
@@ -46,17 +46,17 @@ class Nvidia(Family):
     skipped = 'NvidiaUpdate.1.0.ComponentUpdateSkipped'
     targets_empty = False
     keys = (
-        (r'InfoROM', 'inforom', Effect.POWER_CYCLE),
-        (r'ERoT|IRoT|EROT', 'erot', Effect.AUX_CYCLE),
-        (r'BMC|HMC', 'bmc', Effect.AUX_CYCLE),
-        (r'NVSwitch', 'nvswitch', Effect.AUX_CYCLE),
-        (r'PCIeSwitch', 'pcie-switch', Effect.AUX_CYCLE),
-        (r'Retimer', 'pcie-retimer', Effect.AUX_CYCLE),
-        (r'FPGA', 'fpga', Effect.AUX_CYCLE),
-        (r'GPU', 'gpu', Effect.AUX_CYCLE),
-        (r'CPLD', 'cpld', Effect.AUX_CYCLE),
-        (r'CPU', 'cpu', Effect.AUX_CYCLE),
-        (r'CX\d|NIC|BF3', 'nic', Effect.POWER_CYCLE),
+        (r'InfoROM', 'inforom', Activation.POWER_CYCLE),
+        (r'ERoT|IRoT|EROT', 'erot', Activation.AUX_CYCLE),
+        (r'BMC|HMC', 'bmc', Activation.AUX_CYCLE),
+        (r'NVSwitch', 'nvswitch', Activation.AUX_CYCLE),
+        (r'PCIeSwitch', 'pcie-switch', Activation.AUX_CYCLE),
+        (r'Retimer', 'pcie-retimer', Activation.AUX_CYCLE),
+        (r'FPGA', 'fpga', Activation.AUX_CYCLE),
+        (r'GPU', 'gpu', Activation.AUX_CYCLE),
+        (r'CPLD', 'cpld', Activation.AUX_CYCLE),
+        (r'CPU', 'cpu', Activation.AUX_CYCLE),
+        (r'CX\d|NIC|BF3', 'nic', Activation.POWER_CYCLE),
     )
 
     def grow(self, box: Box) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from ironic_accel_emulator import pointers
 from ironic_accel_emulator.documents import ROOT, Document, target
-from ironic_accel_emulator.parts import Device, Effect, Mode
+from ironic_accel_emulator.parts import Device, Activation, Mode
 
 if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
@@ -32,19 +32,22 @@ if TYPE_CHECKING:
 _AMPERE = re.compile(r'\bA(100|30|40|10|800)\b|A100')
 # Name, pointer, whether it is written on the settings object, effect.
 _GPU = (
-    ('ecc', '/MemorySummary/ECCModeEnabled', True, Effect.WARM_REBOOT),
-    ('mig', '/Oem/Nvidia/MIGModeEnabled', False, Effect.NONE),
-    ('cc', '/Oem/Nvidia/CCModeEnabled', True, Effect.DEVICE_RESET),
-    ('cc-dev', '/Oem/Nvidia/CCDevModeEnabled', True, Effect.DEVICE_RESET),
-    ('egm', '/Oem/Nvidia/EGMModeEnabled', True, Effect.WARM_REBOOT),
+    ('ecc', '/MemorySummary/ECCModeEnabled', True, Activation.WARM_REBOOT),
+    ('mig', '/Oem/Nvidia/MIGModeEnabled', False, Activation.NONE),
+    ('cc', '/Oem/Nvidia/CCModeEnabled', True, Activation.DEVICE_RESET),
+    ('cc-dev', '/Oem/Nvidia/CCDevModeEnabled', True, Activation.DEVICE_RESET),
+    ('egm', '/Oem/Nvidia/EGMModeEnabled', True, Activation.WARM_REBOOT),
 )
 _FPGA = (
-    ('virtual-functions', '/FPGA/PCIeVirtualFunctions', Effect.WARM_REBOOT),
-    ('host-programming', '/FPGA/ProgrammableFromHost', Effect.NONE),
+    (
+        'virtual-functions',
+        '/FPGA/PCIeVirtualFunctions',
+        Activation.WARM_REBOOT,
+    ),
+    ('host-programming', '/FPGA/ProgrammableFromHost', Activation.NONE),
 )
 _SRIOV = (
-    '/ControllerCapabilities/VirtualizationOffload/SRIOV/SRIOVEnabled'
-)
+    '/ControllerCapabilities/VirtualizationOffload/SRIOV/SRIOVEnabled')
 
 
 def grow_modes(box: Box) -> None:
@@ -65,20 +68,21 @@ def _modes_of(
     if device.kind == 'gpu':
         yield from _gpu(device, uri, document)
     elif device.kind == 'fpga':
-        for name, pointer, effect in _FPGA:
+        for name, pointer, activation in _FPGA:
             value = pointers.get(document, pointer)
             if value is not None:
                 allowed = (True, False) if isinstance(value, bool) else None
                 at = (uri, pointer)
                 yield Mode(
-                    device.id, name, value, effect, at, at, allowed=allowed
+                    device.id, name, value, activation, at, at, allowed=allowed
                 )
     for index, _ in enumerate(document.get('Controllers') or []):
         pointer = f'/Controllers/{index}{_SRIOV}'
         value = pointers.get(document, pointer)
         if value is not None:
             at = (uri, pointer)
-            yield Mode(device.id, 'sriov', value, Effect.WARM_REBOOT, at, at)
+            yield Mode(
+                device.id, 'sriov', value, Activation.WARM_REBOOT, at, at)
 
 
 def _gpu(device: Device, uri: str, document: Document) -> Iterator[Mode]:
@@ -86,7 +90,7 @@ def _gpu(device: Device, uri: str, document: Document) -> Iterator[Mode]:
         pointers.get(document, '/@Redfish.Settings/SettingsObject')
     )
     ampere = bool(_AMPERE.search(str(document.get('Model'))))
-    for name, pointer, on_settings, effect in _GPU:
+    for name, pointer, on_settings, activation in _GPU:
         value = pointers.get(document, pointer)
         if value is None:
             continue
@@ -94,13 +98,14 @@ def _gpu(device: Device, uri: str, document: Document) -> Iterator[Mode]:
         if on_settings:
             if settings is not None:
                 there = (settings, pointer)
-                yield Mode(device.id, name, value, effect, at, there, there)
+                yield Mode(
+                    device.id, name, value, activation, at, there, there)
             continue
-        mode = Mode(device.id, name, value, effect, at, at)
+        mode = Mode(device.id, name, value, activation, at, at)
         if ampere:
-            mode.effect = Effect.DEVICE_RESET
+            mode.activation = Activation.DEVICE_RESET
         else:
-            mode.lost_at = Effect.DRIVER_RELOAD
+            mode.lost_at = Activation.DRIVER_RELOAD
         yield mode
 
 
@@ -117,7 +122,7 @@ def _grow_dpu(box: Box, host: str, system: str) -> None:
         add(
             box,
             Mode(
-                name, 'mode', document['Mode'], Effect.POWER_CYCLE, at, at,
+                name, 'mode', document['Mode'], Activation.POWER_CYCLE, at, at,
                 allowed=allowed,
             ),
         )  # fmt: skip
@@ -130,7 +135,7 @@ def _grow_dpu(box: Box, host: str, system: str) -> None:
         add(
             box,
             Mode(
-                name, 'mode', value, Effect.POWER_CYCLE, (bios, pointer),
+                name, 'mode', value, Activation.POWER_CYCLE, (bios, pointer),
                 there, there, allowed=('DpuMode', 'NicMode'),
             ),
         )  # fmt: skip

@@ -21,12 +21,12 @@ from ironic_accel_emulator.box import Box
 from ironic_accel_emulator.documents import Document
 from ironic_accel_emulator.inside.tools.state import part, setting
 from ironic_accel_emulator.inside.tree import Card
-from ironic_accel_emulator.parts import Component, Device, Effect, Mode
+from ironic_accel_emulator.parts import Component, Device, Activation, Mode
 
 #: Vendor, device, subsystem vendor and subsystem id.
 Ids = tuple[str, str, str, str]
 
-_WORD = {e: e.name.lower().replace('_', '-') for e in Effect}
+_WORD = {e: e.name.lower().replace('_', '-') for e in Activation}
 #: By the PCI vendor: the tools' executables, driver, class of a function.
 MAKERS: dict[str, tuple[tuple[str, ...], str, str]] = {
     '10de': (('nvidia-smi',), 'nvidia', '030200'),
@@ -111,11 +111,11 @@ def card_of(box: Box, device: Device) -> Document:
     parts = {}
     for component in components_of(box, device):
         facts.update(component.fits)
-        effect = _WORD[component.effect]
+        activation = _WORD[component.activation]
         if device.kind == 'nic':
             # mstfwreset loads what any stronger reset loads too.
-            effect = 'device-reset'
-        parts[component.key] = part(component.running, effect)
+            activation = 'device-reset'
+        parts[component.key] = part(component.running, activation)
     settings = {
         name: setting(value, 'device-reset' if device.kind == 'nic'
                       else 'power-cycle', default=value)
@@ -123,7 +123,7 @@ def card_of(box: Box, device: Device) -> Document:
     }  # fmt: skip
     for mode in modes_of(box, device):
         settings[SETTINGS[mode.name]] = setting(
-            int(mode.current), _WORD[mode.effect],
+            int(mode.current), _WORD[mode.activation],
             _WORD[mode.lost_at] if mode.lost_at is not None else None,
             int(mode.default),
         )  # fmt: skip

@@ -184,24 +184,24 @@ def _gpu(
 
 
 def _in_settings(
-    documents: Documents, path: str, said: Document, way: str
+    documents: Documents, path: str, said: Document, transport: str
 ) -> None:
     """Let a Processor be switched in its settings object."""
-    if way not in ('enabled-settings', 'enabled-later'):
+    if transport not in ('enabled-settings', 'enabled-later'):
         return
     there = documents.get(f'{path}/Settings') or {}
     documents.put(f'{path}/Settings', {**there, 'Enabled': True})
-    times = ['OnReset', 'Immediate'] if way == 'enabled-settings' else [
+    times = ['OnReset', 'Immediate'] if transport == 'enabled-settings' else [
         'OnReset'
     ]  # fmt: skip
     said['@Redfish.Settings']['SupportedApplyTimes'] = times
 
 
-def _way_to_reset(path: str, way: str) -> Document:
+def _way_to_reset(path: str, transport: str) -> Document:
     """What a Processor has for being reset."""
-    if way.startswith('enabled'):
+    if transport.startswith('enabled'):
         return {'Enabled': True}
-    if way != 'action':
+    if transport != 'action':
         return {}
     return {
         'Actions': {

@@ -44,9 +44,9 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
@@ -61,7 +61,7 @@ class AgentView:
     """
 
     inventory: Inventory
-    _ways: tuple[Way, ...]
+    _transports: tuple[Transport, ...]
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> AgentView:
@@ -72,7 +72,7 @@ class AgentView:
         try:
             seen = agent_answers.inventory(
                 answer.get('inventory'), NAME, catalogue.catalogue())
-            return cls(seen, agent_answers.ways(
+            return cls(seen, agent_answers.transports(
                 answer.get('ways'), NAME, seen))
         except agent_answers.Wrong as exc:
             raise Unreachable(
@@ -81,7 +81,7 @@ class AgentView:
                 todo='see the log of the ramdisk, and that its ironic-accel '
                      'is of a release that fits this conductor') from exc
 
-    def ways(self, inventory: Inventory) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory) -> tuple[Transport, ...]:
         """What can be done from inside, by the names of the given look.
 
         That look may be one joined with others, which calls the devices
@@ -93,7 +93,7 @@ class AgentView:
                 device_match.known(one), self.inventory.devices)
             if device is not None:
                 names[device.id] = one.id
-        return tuple(_called(w, names) for w in self._ways)
+        return tuple(_called(w, names) for w in self._transports)
 
 
 class AgentBackend(Backend):
@@ -120,11 +120,12 @@ class AgentBackend(Backend):
         self._view = AgentView.read(answer)
         return (Source(self._view.inventory),)
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
-        """What can be done from inside; see AgentView.ways."""
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
+        """What can be done from inside; see AgentView.transports."""
         self._whose = {d.id: device_match.known(d) for d in inventory.devices}
-        return self._view.ways(inventory) if self._view is not None else ()
+        return (
+            self._view.transports(inventory) if self._view is not None else ())
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
@@ -188,17 +189,17 @@ class AgentBackend(Backend):
                 todo='see the log of the ramdisk') from exc
 
 
-def _called(way: Way, names: Mapping[str, str]) -> Way:
+def _called(transport: Transport, names: Mapping[str, str]) -> Transport:
     """A way by other names of its devices; one without a name is not in."""
     def ref(old: Ref) -> Ref:
         return names.get(old[0], old[0]), old[1]
 
-    return Way(
-        way.name,
-        {ref(r): Burn(b.lane, tuple(ref(x) for x in b.also_writes))
-         for r, b in way.burns.items() if r[0] in names},
-        frozenset(ref(r) for r in way.sets if r[0] in names),
-        {names[d]: e for d, e in way.resets.items() if d in names})
+    return Transport(
+        transport.name,
+        {ref(r): UpdateTarget(b.lane, tuple(ref(x) for x in b.also_writes))
+         for r, b in transport.updates.items() if r[0] in names},
+        frozenset(ref(r) for r in transport.sets if r[0] in names),
+        {names[d]: e for d, e in transport.resets.items() if d in names})
 
 
 def _sources() -> dict[str, Any]:

@@ -40,7 +40,7 @@ from ironic_accel.model.errors import Rejected
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
@@ -86,8 +86,8 @@ class IpmiBackend(Backend):
         return (Source(ipmi.inventory(
             answer, stored.inventory.devices if stored else ())),)
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """None: IPMI changes no accelerator."""
         return ()
 

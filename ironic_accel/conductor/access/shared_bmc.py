@@ -29,7 +29,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node.queries import OtherNode
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
@@ -79,7 +79,7 @@ def _keeps_bmc(node: OtherNode) -> bool:
         return False
     intent = (keys.RECORD.of(node) or {}).get('intent') or {}
     if standing.get('kind') == 'reset' and not standing.get('over'):
-        return bool(intent.get('effect') == Effect.AUX_CYCLE)
+        return bool(intent.get('effect') == Activation.AUX_CYCLE)
     if not intent:
         # A write of ours that nobody has to find out about any more is over;
         # what goes on by itself, as a copy in the background, is not.

@@ -96,12 +96,12 @@ def _check_step(
     elif name in ('apply_profile', agent_steps.STEP):
         if name == 'apply_profile':
             steps.check_out_of_band(task.node)
-        profile, effect = steps.check_apply(task, kind, **args)
+        profile, activation = steps.check_apply(task, kind, **args)
         if first and name == 'apply_profile':
-            _check_plan(task, kind, profile, effect)
+            _check_plan(task, kind, profile, activation)
 
 
-def _check_plan(task: Any, kind: str, profile: Any, effect: Any) -> None:
+def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:
     """Refuse what the stored inventory refuses.
 
     :raises: InvalidParameterValue.
@@ -110,18 +110,19 @@ def _check_plan(task: Any, kind: str, profile: Any, effect: Any) -> None:
     if stored is None or not stored.inventory.complete or (
             stored.inventory.host == 'off'):
         return
-    ways = stored.ways
+    transports = stored.transports
     hint = ''
     if kind == 'deploy' and 'burn_at_deploy' not in profile.allow:
-        ways = tuple(dataclasses.replace(w, burns={}) for w in ways)
+        transports = tuple(
+            dataclasses.replace(w, updates={}) for w in transports)
         hint = ('; writing firmware in a deploy step wants allow: '
                 '[burn_at_deploy] in the profile')
     try:
         record = operation.load_record(task.node)
         plan = make_plan(
             stored.inventory, context.limited(profile, Operation(
-                kind=kind, step='', effect=str(effect[0]))),
-            record.landed if record else (), ways, catalogue.catalogue())
+                kind=kind, step='', activation=str(activation[0]))),
+            record.staged if record else (), transports, catalogue.catalogue())
     except AccelError as exc:
         raise steps.bad(str(exc)) from exc
     told = [r for r in plan.refused if not r.unread]
@@ -132,8 +133,8 @@ def _check_plan(task: Any, kind: str, profile: Any, effect: Any) -> None:
     text += one.reason
     if one.expected is not None:
         text += f' (expected {one.expected}, seen {one.seen})'
-    if effect[1]:
-        text += f' ({effect[1]})'
+    if activation[1]:
+        text += f' ({activation[1]})'
     if len(told) > 1:
         text += f'; {len(told) - 1} more refused'
     age = max(0, round(clock.shared() - stored.at))

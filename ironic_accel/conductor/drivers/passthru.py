@@ -180,7 +180,7 @@ class Passthru:
         record = operation.load_record(task.node)
         plan = make_plan(
             stored.inventory, compliance.possible(task.node, profile),
-            record.landed if record else (), stored.ways,
+            record.staged if record else (), stored.transports,
             catalogue.catalogue())
         return {'age': _age(stored.at), 'profile': profile.name,
                 'digest': profile.digest, 'plan': plan.to_dict(),

@@ -46,7 +46,7 @@ from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.publication import withdraw
 from ironic_accel.converge import advance as converge
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model import loader
 from ironic_accel.model.profile import Profile
@@ -56,14 +56,16 @@ PROFILE = {
                    'mapping (at most 8 KiB). Only site profiles make IS '
                    'traits.',
     'required': True}
-_EFFECT = {
+_ACTIVATION = {
     'description': 'The strongest reset that this step may cause: '
-                   + ', '.join(Effect) + '. The profile\'s own limit holds '
-                   'besides; in a service step the default is none.'}
+    + ', '.join(Activation)
+    + '. The profile\'s own limit holds '
+    'besides; in a service step the default is none.'
+}
 _DISRUPTION = {
     'description': 'true where an instance on the node may be interrupted; '
                    'a service step needs it for any reset at all.'}
-_APPLY = {'profile': PROFILE, 'max_effect': _EFFECT,
+_APPLY = {'profile': PROFILE, 'max_effect': _ACTIVATION,
           'allow_disruption': _DISRUPTION}
 _DEVICES = {
     'devices': {'description': 'Ids of the devices (as in accel_inventory); '
@@ -243,7 +245,7 @@ def begin_apply(task: Any, step: str, given: object,
     saving.mend(node)
     check_stopped(task, step)
     kind = str(operation.kind_of(node))
-    profile, (effect, why) = check_apply(
+    profile, (activation, why) = check_apply(
         task, kind, given, max_effect, allow_disruption)
     inline = not isinstance(given, str)
     disruption = allow_disruption is True
@@ -257,7 +259,7 @@ def begin_apply(task: Any, step: str, given: object,
         raise exception.InvalidParameterValue(str(exc)) from exc
     return begin(task, Operation(
         kind=kind, step=step, profile=profile.name, inline=inline,
-        effect=str(effect), why=why, disruption=disruption,
+        activation=str(activation), why=why, disruption=disruption,
         in_band=in_band,
         power_on=kind != 'service' or disruption))
 
@@ -265,7 +267,7 @@ def begin_apply(task: Any, step: str, given: object,
 def check_apply(task: Any, kind: str, profile: object,
                 max_effect: str | None = None,
                 allow_disruption: object = False
-                ) -> tuple[Profile, tuple[Effect, str]]:
+                ) -> tuple[Profile, tuple[Activation, str]]:
     """Check the arguments of a step that applies a profile.
 
     :param kind: of the operation that the step is of.
@@ -275,7 +277,7 @@ def check_apply(task: Any, kind: str, profile: object,
     child_nodes.refuse(task.node)
     disruption = _truth(allow_disruption)
     found, _inline = given_profile(profile)
-    return found, _effect(task, kind, max_effect, disruption)
+    return found, _activation(task, kind, max_effect, disruption)
 
 
 def check_reset(node: Any, kind: str | None,
@@ -312,15 +314,15 @@ def _begin_choice(task: Any, in_band: bool) -> str:
     """
     check_stopped(task, 'apply_baseline')
     kind = str(operation.kind_of(task.node))
-    effect, why = _effect(task, kind, None, False)
+    activation, why = _activation(task, kind, None, False)
     profile_snapshot.drop(task.node)
     return begin(task, Operation(
         kind=kind, step='apply_baseline', work=baseline.WORK,
-        effect=str(effect), why=why, in_band=in_band))
+        activation=str(activation), why=why, in_band=in_band))
 
 
-def _effect(task: Any, kind: str, asked: str | None,
-            disruption: bool) -> tuple[Effect, str]:
+def _activation(task: Any, kind: str, asked: str | None,
+            disruption: bool) -> tuple[Activation, str]:
     """The strongest reset that step and node allow, and why no stronger."""
     strongest, why = host_reset.strongest_allowed(task, disruption)
     if asked is None:
@@ -328,15 +330,19 @@ def _effect(task: Any, kind: str, asked: str | None,
             return strongest, why or ''
         asked = 'none'
     try:
-        effect = Effect(asked)
+        activation = Activation(asked)
     except ValueError:
         raise bad(f'max_effect: {asked!r}: expected one of '
-                   + ', '.join(Effect)) from None
-    if kind == 'service' and effect is not Effect.NONE and not disruption:
-        raise bad(f'allow_disruption: max_effect {effect} in a service '
+                   + ', '.join(Activation)) from None
+    if (
+        kind == 'service'
+        and activation is not Activation.NONE
+        and not disruption
+    ):
+        raise bad(f'allow_disruption: max_effect {activation} in a service '
                    'step: expected allow_disruption true')
-    if effect.rank <= strongest.rank:
-        return effect, f'max_effect of the step is {effect}'
+    if activation.rank <= strongest.rank:
+        return activation, f'max_effect of the step is {activation}'
     return strongest, why or ''
 
 

@@ -36,12 +36,12 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node.stored_values import StoredSummary
 from ironic_accel.conductor.node import verification
 from ironic_accel.model import carry_over
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import identity
 from ironic_accel.model.identity import Source
-from ironic_accel.model.plan import Burn
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import UpdateTarget
+from ironic_accel.model.plan import Transport
 from ironic_accel.model import serialization
 from ironic_accel.model import unite
 
@@ -58,7 +58,7 @@ class Stored:
 
     inventory: Inventory
     at: float
-    ways: tuple[Way, ...] = ()
+    transports: tuple[Transport, ...] = ()
     plan: Mapping[str, Any] | None = None
     looks: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
@@ -107,26 +107,29 @@ def read(raw: Mapping[str, Any]) -> Stored:
         raise ValueError("expected 'inventory' and 'at'")
     return Stored(
         serialization.inventory_from_dict(raw['inventory']), raw['at'], tuple(
-            way_from(w) for w in raw.get('ways') or ()), raw.get('plan'),
+            transport_from(w) for w in raw.get('ways') or ()), raw.get('plan'),
         dict(raw.get('looks') or {}))
 
 
 def written(stored: Stored) -> dict[str, Any]:
     """Our part of the plugin data; ``read`` reads it back."""
-    return {'inventory': serialization.inventory_to_dict(stored.inventory),
-            'at': stored.at, 'ways': [_way_to(w) for w in stored.ways],
-            'plan': dict(stored.plan) if stored.plan else None,
-            'looks': dict(stored.looks)}
+    return {
+        'inventory': serialization.inventory_to_dict(stored.inventory),
+        'at': stored.at,
+        'ways': [_transport_to(w) for w in stored.transports],
+        'plan': dict(stored.plan) if stored.plan else None,
+        'looks': dict(stored.looks),
+    }
 
 
-def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
+def save(task: Any, inventory: Inventory, transports: Iterable[Transport] = (),
          plan: Mapping[str, Any] | None = None,
          now: float | None = None,
          looks: Mapping[str, float] | None = None,
          data: InspectionData | None = None) -> Stored:
     """Store an inventory; the caller saves the node (the summary).
 
-    :param ways: what could be done on it, so that it can be planned from.
+    :param transports: what could be done on it, for a plan.
     :param plan: the document of the plan that was made of it.
     :param looks: when each way looked, where not all did now.
     :param data: the inspection data that it goes into, where they were read
@@ -137,30 +140,39 @@ def save(task: Any, inventory: Inventory, ways: Iterable[Way] = (),
     when = {w: at for w in inventory.seen_via} | {
         w: t for w, t in (looks or {}).items() if w in inventory.seen_via}
     data = inspection_data(task) if data is None else data
-    stored = Stored(inventory, at, tuple(ways), plan, when)
+    stored = Stored(inventory, at, tuple(transports), plan, when)
     _store(task, data.inventory, {
         **data.plugin, keys.INVENTORY.name: written(stored)})
     keys.SUMMARY.put(task.node, summary(inventory, at))
     return stored
 
 
-def _way_to(way: Way) -> dict[str, Any]:
-    return {'name': way.name,
-            'burns': [[*ref, burn.lane, [list(r) for r in burn.also_writes],
-                       burn.at_reset] for ref, burn in way.burns.items()],
-            'sets': sorted(list(ref) for ref in way.sets),
-            'resets': dict(way.resets),
-            'commits': [[*ref, there] for ref, there in way.commits.items()]}
+def _transport_to(transport: Transport) -> dict[str, Any]:
+    return {
+        'name': transport.name,
+        'burns': [
+            [
+                *ref,
+                burn.lane,
+                [list(r) for r in burn.also_writes],
+                burn.at_reset,
+            ]
+            for ref, burn in transport.updates.items()
+        ],
+        'sets': sorted(list(ref) for ref in transport.sets),
+        'resets': dict(transport.resets),
+        'commits': [[*ref, there] for ref, there in transport.commits.items()],
+    }
 
 
-def way_from(raw: Mapping[str, Any]) -> Way:
-    return Way(
+def transport_from(raw: Mapping[str, Any]) -> Transport:
+    return Transport(
         raw['name'],
-        {(device, name): Burn(lane, tuple((a, b) for a, b in also),
+        {(device, name): UpdateTarget(lane, tuple((a, b) for a, b in also),
                               at_reset=any(more))
          for device, name, lane, also, *more in raw['burns']},
         frozenset((a, b) for a, b in raw['sets']),
-        {k: Effect(v) for k, v in raw['resets'].items()},
+        {k: Activation(v) for k, v in raw['resets'].items()},
         {(a, b): there for a, b, there in raw.get('commits', ())})
 
 
@@ -182,8 +194,12 @@ def known_ids(stored: Stored | None, inventory: Inventory) -> Inventory:
                            identity.identities(stored.inventory))
 
 
-def whole(node: Any, stored: Stored | None, inventory: Inventory,
-          ways: Iterable[Way] = ()) -> tuple[Inventory, tuple[Way, ...]]:
+def whole(
+    node: Any,
+    stored: Stored | None,
+    inventory: Inventory,
+    transports: Iterable[Transport] = (),
+) -> tuple[Inventory, tuple[Transport, ...]]:
     """A complete look, with what only another way can see.
 
     What state that is in is kept only where no tenant can have changed it.
@@ -192,15 +208,15 @@ def whole(node: Any, stored: Stored | None, inventory: Inventory,
     :returns: the inventory, with the ids that devices had, and the ways,
         with those that were not open to this look.
     """
-    ways = tuple(ways)
+    transports = tuple(transports)
     state = not verification.had_tenant(node) and not (
         keys.INSIDE_VOID.of(node))
     if stored is None:
-        return inventory, ways
+        return inventory, transports
     seen = unite.inventory((Source(inventory, stable=True),),
                            identity.identities(stored.inventory))
     seen = carry_over.carried(seen, stored.inventory, state)
-    return seen, carry_over.ways(ways, stored.ways, seen)
+    return seen, carry_over.transports(transports, stored.transports, seen)
 
 
 def looks(stored: Stored | None, own: Inventory,

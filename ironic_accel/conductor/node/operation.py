@@ -89,7 +89,7 @@ class Operation:
     :ivar phase: ``run``, or ``restore`` once the outcome is known.
     :ivar profile: the name of the profile.
     :ivar inline: whether the profile lies in the node, not on the conductor.
-    :ivar effect: the strongest reset that the step and the node allow, or
+    :ivar activation: the strongest reset that the step and the node allow, or
         None to leave that to the profile.
     :ivar why: why it is no stronger, or empty.
     :ivar disruption: whether an instance may be interrupted.
@@ -123,7 +123,7 @@ class Operation:
     phase: str = 'run'
     profile: str = ''
     inline: bool = False
-    effect: str | None = None
+    activation: str | None = None
     why: str = ''
     disruption: bool = False
     power_on: bool = True
@@ -171,6 +171,11 @@ def kind_of(node: Any) -> str | None:
     return OPERATIONS.get(node.provision_state)
 
 
+#: The name of ``activation`` in the release before. It is written besides,
+#: since a conductor of that release would know of no limit without it.
+_BEFORE = 'effect'
+
+
 def load(node: Any) -> Operation | None:
     """The operation of a node, or None.
 
@@ -182,6 +187,7 @@ def load(node: Any) -> Operation | None:
         return None
     known = {f.name for f in dataclasses.fields(Operation)}
     values: dict[str, Any] = {k: v for k, v in raw.items() if k in known}
+    values.setdefault('activation', dict(raw).get(_BEFORE))
     why = misfit(values, Operation)
     if why is not None:
         keys.tell(keys.OPERATION.name, getattr(node, 'uuid', None), why)
@@ -192,8 +198,9 @@ def load(node: Any) -> Operation | None:
 
 def store(node: Any, operation: Operation) -> None:
     """Put the operation onto the node; the caller saves."""
-    keys.OPERATION.put(node, cast(
-        StoredOperation, dataclasses.asdict(operation)))
+    raw: Any = dataclasses.asdict(operation)
+    raw[_BEFORE] = operation.activation
+    keys.OPERATION.put(node, cast(StoredOperation, raw))
 
 
 def refresh(kind: str, step: str, *, power_on: bool,

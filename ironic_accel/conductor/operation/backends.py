@@ -52,7 +52,7 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.redfish.backend import NAME
@@ -85,26 +85,26 @@ def backend(task: Any, current: Operation) -> Backend:
         standing = flash_guard.over(task)
         return ReadOnlyBackend(own, 'a child node is changed by steps of its '
                         'parent', standing is not None)
-    ways: dict[str, Backend] = {NAME: own}
+    transports: dict[str, Backend] = {NAME: own}
     for child in child_nodes.of(task):
         if child.maintenance or bmc_address.of(child) is None:
             continue
-        name = way_name(child)
+        name = transport_name(child)
         inner: Backend = ChildBackend(child, name, fence)
         why = child_nodes.at_work(child, current.disruption)
         if why:
             inner = ReadOnlyBackend(inner, why)
-        ways[name] = inner
+        transports[name] = inner
     if agent is None:
-        return Both(ways)
-    return Both({**ways, agent_backend.NAME: agent},
+        return Both(transports)
+    return Both({**transports, agent_backend.NAME: agent},
                 # Whoever only watches learns from the BMC, too, that the
                 # host was cut off.
                 needed=() if current.work == 'watch' else (
                     agent_backend.NAME,))
 
 
-def way_name(child: Any) -> str:
+def transport_name(child: Any) -> str:
     """The name of the way through a child's BMC."""
     return f'{NAME}-{child.name or child.uuid[:8]}'
 
@@ -187,8 +187,8 @@ class ReadOnlyBackend(Delegating):
                 *s.inventory.warnings, Warned('parent', why))))
             for s in sources)
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """None."""
         return ()
 

@@ -95,7 +95,7 @@ def select(ctx: Context) -> Ending | None:
         return host_reset.power_on(ctx)
     if seen.busy or not seen.complete:
         return observe.wait(ctx, seen)
-    seen, _ways = inventory_store.whole(
+    seen, _transports = inventory_store.whole(
         ctx.node, inventory_store.load(ctx.task), seen)
     choice = choose(seen)
     profile = choice.profile

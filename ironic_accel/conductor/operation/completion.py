@@ -137,13 +137,20 @@ def converged(ctx: Context, outcome: Converged) -> Ending:
     profile = profile_of(ctx.node, ctx.operation)
     seen = ctx.backend.last
     facts: dict[str, Any] = {
-        'profile': profile.name, 'digest': profile.digest,
+        'profile': profile.name,
+        'digest': profile.digest,
         'proved': len(outcome.proofs),
-        'volatile': sorted({f'{p.item.device}/{p.item.name}'
-                            for p in outcome.proofs if not p.lasts})[:SHOWN]}
+        'volatile': sorted(
+            {
+                f'{p.item.device}/{p.item.name}'
+                for p in outcome.proofs
+                if not p.persistent
+            }
+        )[:SHOWN],
+    }
     if seen is not None:
         facts.update(publish.publish(
-            ctx.task, seen, ctx.backend.all_ways, ctx.wall,
+            ctx.task, seen, ctx.backend.all_transports, ctx.wall,
             plan=outcome.plan,
             applied=None if ctx.operation.inline else profile).facts)
     return Ending(ctx.operation, None, outcome.plan.to_dict(), facts)
@@ -235,7 +242,7 @@ def watch_on(task: Any) -> None:
     record = operation.load_record(node)
     intent = record.intent if record else None
     now = elapsed_time.mark(node)
-    in_band = intent is not None and intent.way == agent_backend.NAME
+    in_band = intent is not None and intent.transport == agent_backend.NAME
     if in_band:
         # Ironic has forgotten the agent with the step; it is still there.
         flash_guard.give_back(node)

@@ -32,7 +32,7 @@ from ironic_accel.conductor.operation.node_journal import NodeJournal
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Pace
 from ironic_accel.model import catalog
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Profile
 
@@ -95,14 +95,15 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
 
     :raises: Unreachable where the BMC does not answer.
     """
-    burns = True
+    updates = True
     if current.kind == 'deploy' and current.work == 'apply':
-        burns = 'burn_at_deploy' in profile_of(task.node, current).allow
+        updates = 'burn_at_deploy' in profile_of(task.node, current).allow
     return Context(
         task,
         current,
         elapsed_time.now(task.node) if now is None else now,
-        GuardedBackend(task, current, backends.backend(task, current), burns),
+        GuardedBackend(
+            task, current, backends.backend(task, current), updates),
         NodeJournal(task, current),
         images.store(),
         catalogue.catalogue(),
@@ -126,9 +127,9 @@ def profile_of(node: Any, current: Operation) -> Profile:
 
 def limited(profile: Profile, current: Operation) -> Profile:
     """The profile with its strongest reset cut to what the step allows."""
-    if current.effect is None:
+    if current.activation is None:
         return profile
-    strongest = Effect(current.effect)
+    strongest = Activation(current.activation)
     if profile.limits.reset.rank <= strongest.rank:
         return profile
     limits = dataclasses.replace(profile.limits, reset=strongest)

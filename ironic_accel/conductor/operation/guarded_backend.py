@@ -45,7 +45,7 @@ from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
@@ -56,9 +56,9 @@ class GuardedBackend(Delegating):
     :param task: a task that holds the node exclusively.
     :param current: the operation that it works for.
     :param backend: the backend that does the work.
-    :param burns: whether images may be written at all; without it no way
+    :param updates: whether images may be written at all; without it no way
         can, and a plan that needs it is refused before anything is begun.
-    :ivar burns: as given.
+    :ivar updates: as given.
     :ivar last: what was seen last, or None.
     :ivar polled: what the last poll said, or None where a look came after.
     :ivar writes: writes begun; a mode set on several devices is several.
@@ -66,11 +66,11 @@ class GuardedBackend(Delegating):
     """
 
     def __init__(self, task: Any, current: Operation, backend: Backend,
-                 burns: bool = True) -> None:
+                 updates: bool = True) -> None:
         super().__init__(backend)
         self._task = task
         self._current = current
-        self.burns = burns
+        self.updates = updates
         self.last: Inventory | None = None
         self.polled: Poll | None = None
         self.writes = 0
@@ -84,18 +84,18 @@ class GuardedBackend(Delegating):
         self.requests += seen.requests
         return seen
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What can be done, and may be; see ports.Backend."""
-        ways = super().ways(inventory, pushes)
-        if self.burns:
-            return ways
-        return tuple(dataclasses.replace(w, burns={}) for w in ways)
+        transports = super().transports(inventory, pushes)
+        if self.updates:
+            return transports
+        return tuple(dataclasses.replace(w, updates={}) for w in transports)
 
-    def all_ways(self, inventory: Inventory,
-                 pushes: Collection[Push] = ()) -> tuple[Way, ...]:
+    def all_transports(self, inventory: Inventory,
+                 pushes: Collection[Push] = ()) -> tuple[Transport, ...]:
         """What can be done at all, whatever this operation may do."""
-        return super().ways(inventory, pushes)
+        return super().transports(inventory, pushes)
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
@@ -105,7 +105,7 @@ class GuardedBackend(Delegating):
             write through the same BMC: the journal looked before our intent
             was saved, this is the look after it.
         """
-        other = (None if action.way == agent_backend.NAME
+        other = (None if action.transport == agent_backend.NAME
                  else shared_bmc.writing(self._task))
         if other:
             raise Rejected(

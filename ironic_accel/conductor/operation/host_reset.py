@@ -47,7 +47,7 @@ from ironic_accel.converge.perform_reset import ResetStep
 from ironic_accel.converge.reset_terms import Graceful
 from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -72,7 +72,7 @@ RETRY = 2
 
 
 def strongest_allowed(task: Any, disruption: bool = False
-                      ) -> tuple[Effect, str | None]:
+                      ) -> tuple[Activation, str | None]:
     """The strongest reset that this node may be given, and why no stronger.
 
     It is told to the planner, so that what needs more is refused before
@@ -80,15 +80,15 @@ def strongest_allowed(task: Any, disruption: bool = False
     """
     why = child_nodes.any_at_work(task, disruption)
     if why:
-        return Effect.DEVICE_RESET, why
+        return Activation.DEVICE_RESET, why
     if task.node.disable_power_off:
-        return Effect.WARM_REBOOT, 'disable_power_off is set on the node'
+        return Activation.WARM_REBOOT, 'disable_power_off is set on the node'
     why = shared_bmc.in_use(task)
     if bmc_address.of(task.node) is None:
         why = 'without Redfish there is no auxiliary power cycle'
     if why:
-        return Effect.POWER_CYCLE, why
-    return Effect.AUX_CYCLE, None
+        return Activation.POWER_CYCLE, why
+    return Activation.AUX_CYCLE, None
 
 
 def power(task: Any, state: str, timeout: int | None = None) -> None:
@@ -133,8 +133,14 @@ def power_state(task: Any) -> str | None:
         return seen
 
 
-def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
-            now: float, soft: bool) -> ResetStep:
+def perform(
+    task: Any,
+    journal: NodeJournal,
+    record: Record,
+    activation: Activation,
+    now: float,
+    soft: bool,
+) -> ResetStep:
     """Go one phase on with a host reset.
 
     :param soft: whether an operating system is asked to shut down first.
@@ -148,7 +154,7 @@ def perform(task: Any, journal: NodeJournal, record: Record, effect: Effect,
     ramdisk = current if current is not None and current.ramdisk else None
 
     def begins() -> Mapping[str, Any]:
-        _check(task, effect)
+        _check(task, activation)
         return {CHILDREN: notes.get(CHILDREN) or child_nodes.powered(task)}
 
     def is_on() -> None:
@@ -189,7 +195,7 @@ def _rules(node: Any, soft: bool, ramdisk: bool) -> ResetRules:
         restores=True)
 
 
-def _check(task: Any, effect: Effect) -> None:
+def _check(task: Any, activation: Activation) -> None:
     """The last look before the first step; the planner was told before."""
     write_hold.check(task)
     held = child_nodes.waited_for(task)
@@ -199,11 +205,11 @@ def _check(task: Any, effect: Effect) -> None:
     current = operation.load(task.node)
     strongest, why = strongest_allowed(
         task, bool(current and current.disruption))
-    if effect.rank > strongest.rank:
+    if activation.rank > strongest.rank:
         raise AccelError(
-            f'{effect} of the host is not possible: {why}',
+            f'{activation} of the host is not possible: {why}',
             error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
-            expected=f'{strongest} or weaker', seen=str(effect),
+            expected=f'{strongest} or weaker', seen=str(activation),
             todo='free the node for it, then run again')
 
 

@@ -52,13 +52,13 @@ class Inspected:
     """What is to be published.
 
     :ivar seen: complete, with nothing under way.
-    :ivar ways: what can be done on it.
+    :ivar transports: what can be done on it.
     :ivar at: epoch seconds of the look.
     :ivar looks: when each way looked, where it is not one look.
     """
 
     seen: Inventory
-    ways: publish.Ways
+    transports: publish.Transports
     at: float
     looks: Mapping[str, float] | None = None
 
@@ -105,8 +105,8 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     if found is not None and flash_guard.over(task) is not None:
         found, note = None, 'something is being written: not published'
     if found is not None:
-        published = publish.publish(task, found.seen, found.ways, found.at,
-                                    looks=found.looks)
+        published = publish.publish(
+            task, found.seen, found.transports, found.at, looks=found.looks)
         plugin_data[keys.INVENTORY.name] = inventory_store.written(
             published.stored)
         _note(task.node, note, published.facts)
@@ -145,7 +145,7 @@ def _stored(node: Any, given: Stored, before: Stored | None
     gone = keys.INSIDE_VOID.of(node)
     if verification.had_tenant(node) or (gone and gone >= given.at):
         return None, 'a tenant had the node since these data were stored'
-    return Inspected(given.inventory, lambda _seen, _pushes: given.ways,
+    return Inspected(given.inventory, lambda _seen, _pushes: given.transports,
                  given.at, given.looks), 'taken from stored data'
 
 
@@ -164,13 +164,13 @@ def _looked(task: Any, plugin_data: Mapping[str, Any]
     if inside is None:
         if outside is None:
             return None, note
-        return Inspected(outside.seen, outside.ways, at), note
-    agent = inside.ways
+        return Inspected(outside.seen, outside.transports, at), note
+    agent = inside.transports
     if outside is None:
         return Inspected(
             _identified(inside), lambda seen, _pushes: agent(seen), at), (
                 f'seen in the ramdisk; {note}')
-    bmc = outside.ways
+    bmc = outside.transports
     return Inspected(
         unite.inventory((Source(outside.seen, stable=True),
                          Source(inside.inventory))),
@@ -193,7 +193,9 @@ def _outside(task: Any) -> tuple[Inspected | None, str]:
         return None, 'the BMC shows the host as off'
     if seen.busy or not seen.complete:
         return None, 'the BMC does not show everything yet'
-    return Inspected(seen, ctx.backend.all_ways, ctx.wall), 'seen by the BMC'
+    return Inspected(
+        seen, ctx.backend.all_transports, ctx.wall
+    ), 'seen by the BMC'
 
 
 def _note(node: Any, note: str, facts: Mapping[str, Any]) -> None:

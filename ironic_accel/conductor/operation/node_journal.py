@@ -71,7 +71,7 @@ class NodeJournal:
         if fresh:
             write_hold.check(self._task)
         if fresh and intent is not None and intent.kind == 'action' \
-                and intent.way != agent_backend.NAME:
+                and intent.transport != agent_backend.NAME:
             self._check_bmc()
         devices, kinds = (_changing(record, intent)
                           if intent is not None and fresh
@@ -140,7 +140,7 @@ def _guard_begun(node: Any, record: Record) -> None:
 def describe(intent: Intent) -> str:
     """What an intent is about, in a few words."""
     if intent.kind == 'reset':
-        return f'the host ({intent.effect})'
+        return f'the host ({intent.activation})'
     return _devices(intent.items)
 
 
@@ -162,7 +162,7 @@ def _is_new(node: Any, intent: Intent) -> bool:
 def _changing(record: Record, intent: Intent) -> tuple[set[str], set[str]]:
     """The devices that an intent changes, and their kinds."""
     if intent.kind == 'reset':
-        devices = {x.item.device for x in record.landed}
+        devices = {x.item.device for x in record.staged}
     else:
         devices = {i.device for i in intent.items}
     return devices, {record.identities[d][0] for d in devices

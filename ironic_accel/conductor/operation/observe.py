@@ -41,7 +41,7 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
@@ -73,7 +73,7 @@ def look(ctx: Context) -> Ending | None:
             (u.words for u in seen.unread if u.kinds or u.facts or u.holds),
             _LOST))
     facts = publish.publish(
-        ctx.task, seen, ctx.backend.all_ways, ctx.wall).facts
+        ctx.task, seen, ctx.backend.all_transports, ctx.wall).facts
     if not seen.complete:
         # What is there is published; that nobody could wait for the rest is
         # told all the same.
@@ -90,7 +90,7 @@ def _fewer(ctx: Context, seen: Inventory) -> bool:
     stored = inventory_store.load(ctx.task)
     if stored is None or ctx.operation.progress == _LOST:
         return False
-    whole, _ways = inventory_store.whole(ctx.node, stored, seen)
+    whole, _transports = inventory_store.whole(ctx.node, stored, seen)
     return bool(carry_over.missing(whole, stored.inventory))
 
 
@@ -104,16 +104,16 @@ def reset(ctx: Context) -> Ending | None:
     if seen.busy or not seen.complete:
         return wait(ctx, seen)
     seen = inventory_store.known_ids(inventory_store.load(ctx.task), seen)
-    way, devices = _resettable(ctx, seen)
+    transport, devices = _resettable(ctx, seen)
     if not devices:
         return Ending(ctx.operation, Detail(
             'none of the devices can be reset by itself',
             ErrorClass.NEEDS_OPERATOR,
             expected=', '.join(ctx.operation.devices) or 'any device',
             seen=', '.join(d.id for d in seen.devices) or 'no device'))
-    action = Action('reset', way, tuple(
+    action = Action('reset', transport, tuple(
         Change(Item(d.id, d.kind, 'device', None), None) for d in devices),
-        Effect.DEVICE_RESET)
+        Activation.DEVICE_RESET)
     write_hold.check(ctx.task)
     # Saved as begun before it is: a reset is not made twice.
     ctx.change(ticket={}, progress='resetting devices')
@@ -127,11 +127,11 @@ def reset(ctx: Context) -> Ending | None:
 
 def _resettable(ctx: Context, seen: Inventory) -> tuple[str, list[Device]]:
     wanted = set(ctx.operation.devices)
-    for way in ctx.backend.ways(seen):
-        found = [d for d in seen.devices if d.id in way.resets
+    for transport in ctx.backend.transports(seen):
+        found = [d for d in seen.devices if d.id in transport.resets
                  and (not wanted or d.id in wanted)]
         if found:
-            return way.name, found
+            return transport.name, found
     return '', []
 
 
@@ -220,7 +220,7 @@ def _take(ctx: Context, seen: Inventory) -> str:
         return _again(ctx, f'{seen.busy[0].kind} under way')
     if not seen.complete:
         return _again(ctx, seen.unready)
-    publish.publish(ctx.task, seen, ctx.backend.all_ways, ctx.wall)
+    publish.publish(ctx.task, seen, ctx.backend.all_transports, ctx.wall)
     return 'inventoried'
 
 

@@ -48,7 +48,7 @@ from ironic_accel.converge.outcome import PowerOn
 from ironic_accel.converge.outcome import Refused
 from ironic_accel.converge.outcome import Reset
 from ironic_accel.converge.outcome import Wait
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -229,7 +229,8 @@ def _over(ctx: Context, outcome: Converged | Refused | Failed) -> Ending:
     seen = ctx.backend.last
     if seen is not None and seen.complete and not seen.busy:
         facts = publish.publish(
-            ctx.task, seen, ctx.backend.all_ways, ctx.wall, plan=plan).facts
+            ctx.task, seen, ctx.backend.all_transports, ctx.wall, plan=plan
+        ).facts
     return Ending(ctx.operation, error, plan.to_dict() if plan else None,
                   facts)
 
@@ -238,9 +239,9 @@ def _with_limit(ctx: Context, error: Detail) -> Detail:
     """A failure, and what kept the host from a reset that the profile allows.
     """
     current = ctx.operation
-    if not current.why or current.effect is None:
+    if not current.why or current.activation is None:
         return error
-    limit = Effect(current.effect)
+    limit = Activation(current.activation)
     profile = context.profile_of(ctx.node, current)
     if profile.limits.reset.rank <= limit.rank:
         return error
@@ -256,7 +257,7 @@ def _refusal(ctx: Context, plan: Plan) -> Detail:
     summary = f'refused, nothing was begun: {first.reason}'
     if ctx.operation.why:
         summary += f' ({ctx.operation.why})'
-    if not ctx.backend.burns:
+    if not ctx.backend.updates:
         summary += ('; writing firmware in a deploy step wants allow: '
                     '[burn_at_deploy] in the profile')
     if more:
@@ -276,8 +277,8 @@ def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
     """
     if ctx.operation.restore is None:
         ctx.change(restore=states.POWER_ON)
-    step = host_reset.perform(ctx.task, ctx.journal, record, outcome.effect,
-                          ctx.now, _soft(ctx))
+    step = host_reset.perform(
+        ctx.task, ctx.journal, record, outcome.activation, ctx.now, _soft(ctx))
     operation.store_record(ctx.node, step.record)
     ctx.change(due=step.until, progress=step.summary, percent=None, failures=0,
                resets=ctx.operation.resets + int(step.performed))

@@ -91,7 +91,7 @@ def _poll(ctx: Context) -> None:
     try:
         state = ctx.backend.poll(dict(intent.ticket or {}))
     except Unreachable:
-        if intent.way != agent_backend.NAME:
+        if intent.transport != agent_backend.NAME:
             raise
         # The BMC may still tell that the host was cut off.
         return
@@ -120,14 +120,14 @@ def _look(ctx: Context) -> Ending | None:
         return None
     record = operation.load_record(ctx.node)
     intent = record.intent if record else None
-    if intent is not None and intent.way == agent_backend.NAME and (
+    if intent is not None and intent.transport == agent_backend.NAME and (
             _cut(intent, seen)):
         # Whatever ran in the ramdisk ended with it.
         flash_guard.drop(ctx.node)
         return _over(ctx, 'the host was cut off; ' + OVER)
     if seen.held:
         return _unheard(ctx, seen.held[0].words)
-    if intent is not None and intent.way == agent_backend.NAME \
+    if intent is not None and intent.transport == agent_backend.NAME \
             and agent_backend.NAME not in seen.seen_via:
         return _unheard(ctx, 'the agent is silent')
     if record is not None and intent is not None \

@@ -30,14 +30,14 @@ from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.node import profile_agreement
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.publication.device_ownership import Doubt
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import matching
 from ironic_accel.model.plan import Plan
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Profile
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,22 +117,22 @@ class Compliance:
         return _why_not_met(self.plans.get(name))
 
 
-def evaluate(node: Any, seen: Inventory, ways: Sequence[Way],
+def evaluate(node: Any, seen: Inventory, transports: Sequence[Transport],
              profiles: Mapping[str, Profile],
-             landed: Iterable[Landed]) -> Compliance:
+             staged: Iterable[Staged]) -> Compliance:
     """Plan every site profile for what was seen.
 
-    :param ways: what can be done on it.
+    :param transports: what can be done on it.
     :param profiles: the site profiles by name.
-    :param landed: items that were written and wait for their activation.
+    :param staged: items that were written and wait for their activation.
     """
-    landed = tuple(landed)
-    plans = {name: make_plan(seen, possible(node, profile), landed, ways,
+    staged = tuple(staged)
+    plans = {name: make_plan(seen, possible(node, profile), staged, transports,
                              catalogue.catalogue())
              for name, profile in profiles.items()}
     are = tuple(profiles[n] for n, p in plans.items()
                 if p.converged and p.satisfied
-                and all(x.lasts for x in p.satisfied))
+                and all(x.persistent for x in p.satisfied))
     can = tuple(profiles[n] for n, p in plans.items()
                 if profiles[n].offered and not p.refused
                 and _deployable(profiles[n], p))
@@ -142,10 +142,10 @@ def evaluate(node: Any, seen: Inventory, ways: Sequence[Way],
 def possible(node: Any, profile: Profile) -> Profile:
     """The profile as far as the node's own settings let it go."""
     if not node.disable_power_off \
-            or profile.limits.reset.rank <= Effect.WARM_REBOOT.rank:
+            or profile.limits.reset.rank <= Activation.WARM_REBOOT.rank:
         return profile
     return dataclasses.replace(profile, limits=dataclasses.replace(
-        profile.limits, reset=Effect.WARM_REBOOT))
+        profile.limits, reset=Activation.WARM_REBOOT))
 
 
 def _deployable(profile: Profile, plan: Plan) -> bool:
@@ -164,6 +164,7 @@ def _why_not_met(plan: Plan | None) -> str:
         return f'refused: {plan.refused[0].reason}'
     if plan.stages:
         return 'not everything was read back as wanted'
-    volatile = sorted({x.item.name for x in plan.satisfied if not x.lasts})
+    volatile = sorted(
+        {x.item.name for x in plan.satisfied if not x.persistent})
     return (f"{', '.join(volatile)} does not survive a reboot, as far as is "
             'known')

@@ -47,7 +47,7 @@ from ironic_accel.conductor.publication import traits
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Plan
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.profile import Push
@@ -62,7 +62,7 @@ UNREAD = 8
 
 #: What can be done on devices, by the ids of the inventory given; with the
 #: ways to push images that profiles declare.
-Ways = Callable[[Inventory, Collection[Push]], Sequence[Way]]
+Transports = Callable[[Inventory, Collection[Push]], Sequence[Transport]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Published:
     stored: Stored
 
 
-def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
+def publish(task: Any, seen: Inventory, transports: Transports, at: float, *,
             plan: Plan | None = None, applied: Profile | None = None,
             looks: Mapping[str, float] | None = None,
             once: bool = False) -> Published:
@@ -92,7 +92,7 @@ def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
 
     :param task: a task that holds the node exclusively.
     :param seen: a settled look at a host that is on.
-    :param ways: what can be done on what was seen.
+    :param transports: what can be done on what was seen.
     :param at: epoch seconds of the look, by the clock that all conductors
         share.
     :param plan: the plan that was made of it, to be stored with it.
@@ -106,7 +106,7 @@ def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
     node, declared = task.node, profiles.site_profiles().all()
     data = inventory_store.inspection_data(task)
     own = inventory_store.known_ids(data.stored, seen)
-    seen, open_ways = inventory_store.whole(node, data.stored, own, ways(
+    seen, open_ways = inventory_store.whole(node, data.stored, own, transports(
         own, [push for p in declared.values() for push in p.pushes]))
     if data.stored is not None:
         seen = carry_over.unseen(seen, data.stored.inventory, once)
@@ -115,7 +115,7 @@ def publish(task: Any, seen: Inventory, ways: Ways, at: float, *,
     read = own if looks is None else None
     record = operation.load_record(node)
     found = compliance.evaluate(
-        node, seen, open_ways, declared, record.landed if record else ()
+        node, seen, open_ways, declared, record.staged if record else ()
     ).certain(seen, doubt).agreed()
     read_at = {
         p.name: verification.read_at(found.plans[p.name], read, when, at)

@@ -248,7 +248,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
                     or flash_guard.over(task) is not None:
                 return 'overtaken'
             return 'drift' if audit_result.settle(
-                task, seen, ctx.backend.all_ways, ctx.wall) else 'clean'
+                task, seen, ctx.backend.all_transports, ctx.wall) else 'clean'
     except (exception.NodeLocked, exception.NodeNotFound, saving.NotOurs):
         return 'overtaken'
 

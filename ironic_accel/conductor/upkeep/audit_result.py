@@ -35,17 +35,17 @@ LOG = log.getLogger(__name__)
 SHOWN = 8
 
 
-def settle(task: Any, seen: Inventory, ways: publish.Ways,
+def settle(task: Any, seen: Inventory, transports: publish.Transports,
            at: float) -> bool:
     """Publish what an audit saw of a locked node, and tell what changed.
 
-    :param ways: what can be done on what was seen.
+    :param transports: what can be done on what was seen.
     :param at: epoch seconds of the look.
     :returns: whether anything is not as it was.
     """
     node = task.node
     before = _held(node)
-    published = publish.publish(task, seen, ways, at, once=True)
+    published = publish.publish(task, seen, transports, at, once=True)
     saving.save(node)
     lost, gained = before - _held(node), _held(node) - before
     found: tuple[drift.Difference, ...] = ()

@@ -29,7 +29,7 @@ from ironic_accel.converge import reset_note
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli.journal import FileJournal
 from ironic_accel.faces.cli import session
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Plan
@@ -72,7 +72,9 @@ class Consent:
     ask: Callable[[str], str] | None
     given: bool = False
 
-    def require(self, wanted: Sequence[Effect], begun: bool = False) -> None:
+    def require(
+        self, wanted: Sequence[Activation], begun: bool = False
+    ) -> None:
         """Have the resets agreed to, once for the whole run.
 
         :param begun: whether something was written before.
@@ -106,9 +108,10 @@ class Consent:
             return ''
 
 
-def resets_of(plan: Plan) -> tuple[Effect, ...]:
+def resets_of(plan: Plan) -> tuple[Activation, ...]:
     """The resets of a plan, in order."""
-    return tuple(s.reset for s in plan.stages if s.reset is not Effect.NONE)
+    return tuple(
+        s.reset for s in plan.stages if s.reset is not Activation.NONE)
 
 
 def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
@@ -120,13 +123,13 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
     if args.allow_disruption or journal.found == 'off' or (
             earlier is not None and reset_note.is_switched_off(earlier)):
         return profile
-    if profile.limits.reset is Effect.NONE or (
+    if profile.limits.reset is Activation.NONE or (
             journal.found is None and opened.host.power_state() == 'off'):
         return profile
     bmc_options.say('the host is on: nothing that needs a reset is done to it '
                 'without --allow-disruption')
     return dataclasses.replace(profile, limits=dataclasses.replace(
-        profile.limits, reset=Effect.NONE))
+        profile.limits, reset=Activation.NONE))
 
 
 def of(args: argparse.Namespace, opened: session.Opened, profile: Profile

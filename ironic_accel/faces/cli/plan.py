@@ -22,7 +22,7 @@ import sys
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import profile_options
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.profile import Profile
 
 
@@ -40,7 +40,7 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
         help='where a run keeps what must not be lost (default: a file for '
              'each machine below $XDG_STATE_HOME)')
     parser.add_argument(
-        '--max-effect', choices=[e.value for e in Effect],
+        '--max-effect', choices=[e.value for e in Activation],
         help='the strongest reset that may be used, where it is weaker than '
              'the profile\'s limits.reset')
     image_serving_options.add_arguments(parser)
@@ -54,8 +54,8 @@ def profile_of(args: argparse.Namespace) -> Profile:
     profile = profile_options.choose(args)
     if args.max_effect is None:
         return profile
-    reset = min(profile.limits.reset, Effect(args.max_effect),
-                key=lambda effect: effect.rank)
+    reset = min(profile.limits.reset, Activation(args.max_effect),
+                key=lambda activation: activation.rank)
     return dataclasses.replace(
         profile, limits=dataclasses.replace(profile.limits, reset=reset))
 

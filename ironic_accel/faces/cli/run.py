@@ -245,7 +245,7 @@ class CommandRun:
         intent = self.record.intent
         if intent is not None and not intent.ticket:
             # One that is begun is brought to its end: the host may be off.
-            self.agreed.require((intent.effect,),
+            self.agreed.require((intent.activation,),
                                  bool(self.opened.backend.writes))
         step = resetter.step(self.record, self.journal.time.now())
         self.record = step.record
@@ -282,7 +282,7 @@ class CommandRun:
         intent = self.record.intent
         running = None
         if intent is not None:
-            running = f'{intent.verb or intent.effect} {intent.kind}'
+            running = f'{intent.verb or intent.activation} {intent.kind}'
         if reset_note.is_switched_off(self.record):
             running = f'{running}: the host is switched off'
         detail = Detail(

@@ -177,8 +177,8 @@ class Opened:
         inventory = unite.inventory((Source(inventory, stable=True),),
                                     record.identities)
         return planner.make_plan(
-            inventory, profile, record.landed,
-            self.backend.ways(inventory, profile.pushes), self.catalog,
+            inventory, profile, record.staged,
+            self.backend.transports(inventory, profile.pushes), self.catalog,
             record.owed)
 
 

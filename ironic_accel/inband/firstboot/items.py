@@ -52,8 +52,9 @@ def volatile(profile: Profile, inventory: Inventory, catalog: Catalog
         name = want.item.name
         if want.item.kind != 'mode':
             continue
-        lasts, known = _lasts(want.device, name, catalog)
-        if lasts is True or (lasts is None and name not in DELIVERABLE):
+        persistent, known = _persistent(want.device, name, catalog)
+        if persistent is True or (
+            persistent is None and name not in DELIVERABLE):
             continue
         if known:
             out.append(want.item)
@@ -64,7 +65,7 @@ def volatile(profile: Profile, inventory: Inventory, catalog: Catalog
     return tuple(out), tuple(refused)
 
 
-def _lasts(device: Device, name: str, catalog: Catalog
+def _persistent(device: Device, name: str, catalog: Catalog
            ) -> tuple[bool | None, bool]:
     """Whether a mode survives a reboot, and whether the device has it."""
     mode = device.mode(name)

@@ -55,11 +55,12 @@ class InstanceTarget:
     """A root file system as far as it matters.
 
     :ivar reasons: why nothing can be delivered; empty where it can.
-    :ivar way: ``configdrive`` where cloud-init reads one, else ``files``.
+    :ivar transport: ``configdrive`` where cloud-init reads one, else
+        ``files``.
     """
 
     reasons: tuple[str, ...] = ()
-    way: Literal['configdrive', 'files'] = 'files'
+    transport: Literal['configdrive', 'files'] = 'files'
 
 
 def node_reasons(deploy_interface: str, boots_from_volume: bool

@@ -230,9 +230,9 @@ def _component(card: DeviceBuilder, part: Component, product: Product,
             card.address, f'{part.name!r} is no component of kind '
             f'{product.kind}: left out'))
         return None
-    if part.effect is not None:
+    if part.activation is not None:
         return part
-    return dataclasses.replace(part, effect=facts.effect)
+    return dataclasses.replace(part, activation=facts.activation)
 
 
 def _mode(card: DeviceBuilder, mode: Mode, product: Product, catalog: Catalog,
@@ -247,6 +247,11 @@ def _mode(card: DeviceBuilder, mode: Mode, product: Product, catalog: Catalog,
     if allowed is None and facts.type == 'word':
         allowed = facts.values
     return dataclasses.replace(
-        mode, allowed=allowed, unordered=mode.unordered or facts.unordered,
-        effect=facts.effect if mode.effect is None else mode.effect,
-        persists=facts.persists if mode.persists is None else mode.persists)
+        mode,
+        allowed=allowed,
+        unordered=mode.unordered or facts.unordered,
+        activation=facts.activation
+        if mode.activation is None
+        else mode.activation,
+        persists=facts.persists if mode.persists is None else mode.persists,
+    )

@@ -85,7 +85,7 @@ class StoredJob:
     """
 
     id: str
-    way: str
+    transport: str
     verb: str
     refs: tuple[Ref, ...]
     cards: tuple[str, ...]
@@ -118,7 +118,7 @@ class StoredJob:
         known['worker'] = _process(raw['worker'])
         known['flashes'] = tuple(map(_process, raw['flashes']))
         job = cls(**known)
-        texts = (job.id, job.way, job.verb, job.summary, *job.cards,
+        texts = (job.id, job.transport, job.verb, job.summary, *job.cards,
                  *(t for ref in job.refs for t in ref),
                  *(t for pair in job.names.items() for t in pair),
                  *(x for x in (job.boot, job.image, job.lost)
@@ -146,7 +146,7 @@ class StoredJob:
     @property
     def ticket(self) -> dict[str, Any]:
         """What the job is polled with."""
-        return {'way': self.way, 'job': self.id}
+        return {'way': self.transport, 'job': self.id}
 
     @property
     def is_flashing(self) -> bool:

@@ -203,7 +203,7 @@ class Work:
                 f'no {verb} of it: {held[0]}', ErrorClass.NEEDS_OPERATOR,
                 device=device.id, component=name,
                 todo='unbind that driver, or have its user end')
-        what = (f'no tool here can do a {self._action.effect} of it'
+        what = (f'no tool here can do a {self._action.activation} of it'
                 if verb == 'reset'
                 else f'no tool here can {verb} it any more')
         return Detail(what, ErrorClass.NEEDS_OPERATOR, device=device.id,
@@ -222,7 +222,7 @@ class Work:
             if self._held(host, family, device):
                 continue
             can = (family.sets(host, device) if self._action.verb == 'set'
-                   else family.burns(host, device))
+                   else family.updates(host, device))
             mine = [i for i in left if i.name in can]
             left = [i for i in left if i.name not in can]
             if mine:
@@ -231,13 +231,13 @@ class Work:
 
     def _reset(self, host: Machine, device: Device, items: list[Item],
                tell: Progress) -> tuple[Result, ...]:
-        effect = self._action.effect
+        activation = self._action.activation
         for family in self._look.families_of(device):
             if self._held(host, family, device):
                 continue
-            if family.resets(host, device).rank >= effect.rank:
+            if family.resets(host, device).rank >= activation.rank:
                 failed = [r for r in family.reset(
-                    host, device, effect, tell) if not r.ok]
+                    host, device, activation, tell) if not r.ok]
                 return tuple(Result(i.ref, not failed, failed[0].detail
                                     if failed else None) for i in items)
         return self._all(self._unable(host, device))

@@ -127,7 +127,7 @@ class Alveo(common.BaseFamily):
             else 'its report shows no such card', 'identity', 'firmware'))
         return {}
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """Shell and satellite controller, unless the latter is fixed."""
         if host.which(TOOL) is None or device.address is None:
             return frozenset()

@@ -45,7 +45,7 @@ from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.plan import Item
@@ -180,14 +180,14 @@ class AmdGpu(common.BaseFamily):
         return common.failures(device, [item], common.said(TOOL, ran),
                                expected=str(item.wanted), seen=mode)
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """A reload of the driver, which holds all of AMD's GPUs."""
         if host.which(TOOL) is None or device.mode(
                 'memory-partition') is None:
-            return Effect.NONE
-        return Effect.DRIVER_RELOAD
+            return Activation.NONE
+        return Activation.DRIVER_RELOAD
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Reload the driver; the GPU has to be shown again after it."""
         progress('reloading amdgpu', None)

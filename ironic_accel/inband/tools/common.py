@@ -34,7 +34,7 @@ from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -84,7 +84,7 @@ class BaseFamily:
         """Nothing more than sysfs tells."""
         return ToolReading()
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """No component."""
         return frozenset()
 
@@ -92,9 +92,9 @@ class BaseFamily:
         """No mode."""
         return frozenset()
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """No reset."""
-        return Effect.NONE
+        return Activation.NONE
 
     def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
@@ -107,7 +107,7 @@ class BaseFamily:
         """Refuse each item."""
         return failures(device, items, f'{self.name} sets no modes')
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Refuse."""
         return reset_failed(device, f'{self.name} resets no devices')

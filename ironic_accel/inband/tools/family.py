@@ -35,7 +35,7 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Link
 from ironic_accel.model.device import Mode
@@ -201,7 +201,7 @@ class Family(Protocol):
         """
         ...
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """Names of the components that it can write here and now: the
         device can be written and the tool is there."""
         ...
@@ -210,7 +210,7 @@ class Family(Protocol):
         """Names of the modes that it can set here and now."""
         ...
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """The strongest of none, driver-reload and device-reset that it can
         do to the device here and now."""
         ...
@@ -232,7 +232,7 @@ class Family(Protocol):
         """Set modes of one device; blocks until it is over."""
         ...
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Reset one device, or reload its driver; blocks until it is over.
 

@@ -133,7 +133,7 @@ class Fwupd(common.BaseFamily):
             or common.said(TOOL, ran)))
         return []
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """The firmware, where fwupd says that it can be updated."""
         if host.which(TOOL) is None:
             return frozenset()

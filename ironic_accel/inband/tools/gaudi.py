@@ -46,7 +46,7 @@ from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Warned
 from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.errors import ErrorClass
@@ -129,7 +129,7 @@ class Gaudi(common.BaseFamily):
                 else _held(host, function.address, folder))
         return ToolReading(told, tuple(warnings))
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """The SPI firmware of a card that no driver holds."""
         if (host.which(LOADER) is None or device.component(SPI) is None
                 or device.address in dict(folders(host))):
@@ -163,14 +163,14 @@ class Gaudi(common.BaseFamily):
             expected=str(items[0].wanted),
             seen=now[0] if now else after.unread[0].answer)
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """A reset of one card, where the driver holds it."""
         if host.which(TOOL) is None or device.address not in dict(
                 folders(host)):
-            return Effect.NONE
-        return Effect.DEVICE_RESET
+            return Activation.NONE
+        return Activation.DEVICE_RESET
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Reset one card; it has to be operational afterwards."""
         progress(f'resetting {device.address}', None)

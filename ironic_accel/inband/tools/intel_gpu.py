@@ -151,7 +151,7 @@ class IntelGpu(common.BaseFamily):
             TOOL, error or common.said(TOOL, ran), *facts))
         return {}
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """Components with a version that can be read back."""
         if (host.which(TOOL) is None or device.address is None
                 or device.product in _PAIRED):

@@ -42,7 +42,7 @@ from ironic_accel.inband.tools import mellanox_modes as modes
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
@@ -141,7 +141,7 @@ class Mellanox(common.BaseFamily):
             'firmware:nic'))
         return {}
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """The firmware, where mstflint is there and has told the PSID."""
         if (host.which(FLINT) is None or device.address is None
                 or device.component('nic') is None
@@ -156,13 +156,13 @@ class Mellanox(common.BaseFamily):
         return frozenset(m.name for m in device.modes
                          if m.name in modes.NAMES)
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """A PCI reset of a ConnectX. A BlueField cannot be reset so while
         its Arm side is up: left to the host's power cycle."""
         if (host.which(FWRESET) is None or device.address is None
                 or device.kind != 'nic'):
-            return Effect.NONE
-        return Effect.DEVICE_RESET
+            return Activation.NONE
+        return Activation.DEVICE_RESET
 
     def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
@@ -240,7 +240,7 @@ class Mellanox(common.BaseFamily):
                               common.said(CONFIG, ran))
         return tuple(out)
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Reset the card; loaded is what it says of itself afterwards."""
         if device.address is None or device.kind != 'nic':

@@ -39,7 +39,7 @@ from ironic_accel.inband.tools.nvidia_nvml import MODES
 from ironic_accel.inband.tools.nvidia_nvml import SWITCH
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
@@ -200,15 +200,15 @@ class NvidiaGpu(common.BaseFamily):
             error_class=ErrorClass.PERMANENT, expected=str(item.wanted),
             seen=str(mode.pending or mode.current) if mode else None)
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """A GPU reset, by whichever of the two tools can do it."""
         tool = SMI if device.address and nvidia_cc.driven(
             host, device.address) else nvidia_cc.TOOL
         if device.address is None or host.which(tool) is None:
-            return Effect.NONE
-        return Effect.DEVICE_RESET
+            return Activation.NONE
+        return Activation.DEVICE_RESET
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Reset one GPU; with NVIDIA's driver it has to answer after it."""
         if device.address is None:

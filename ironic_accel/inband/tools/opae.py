@@ -39,7 +39,7 @@ from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
@@ -151,7 +151,7 @@ class Opae(common.BaseFamily):
                    if name not in {p.name for p in parts}]
         return parts
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """FIM and board controller, with versions that can be read back."""
         if host.which(UPDATE) is None or device.address is None:
             return frozenset()
@@ -182,14 +182,14 @@ class Opae(common.BaseFamily):
             device, items, common.said(UPDATE, ran) if after
             else unread[0].answer, error_class=ErrorClass.NEEDS_OPERATOR)
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """A power cycle of the card alone."""
         if host.which(RSU) is None or device.address is None \
                 or device.component('fim') is None:
-            return Effect.NONE
-        return Effect.DEVICE_RESET
+            return Activation.NONE
+        return Activation.DEVICE_RESET
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Load what was written: the controller first, then the FPGA.
 

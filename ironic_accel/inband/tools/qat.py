@@ -31,7 +31,7 @@ from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Mode
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Item
@@ -165,14 +165,14 @@ class Qat(common.BaseFamily):
             device, [item], said, expected=text,
             seen=';'.join(after or ()) or None)
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """Down and up again: the driver resets the device."""
         if device.address is None or not host.exists(
                 _file(device.address, 'state')):
-            return Effect.NONE
-        return Effect.DEVICE_RESET
+            return Activation.NONE
+        return Activation.DEVICE_RESET
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Put the device down and up; one in use refuses."""
         at = device.address or ''

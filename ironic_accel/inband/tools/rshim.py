@@ -177,7 +177,7 @@ class Rshim(common.BaseFamily):
             warnings = (common.missing(TOOL),)
         return ToolReading(told, warnings)
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """The boot stream, where rshim and its tool are there."""
         if host.which(TOOL) is None or _node(host, device) is None:
             return frozenset()

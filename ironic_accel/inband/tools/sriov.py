@@ -35,7 +35,7 @@ from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Mode
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Item
@@ -208,14 +208,14 @@ class Sriov(common.BaseFamily):
             device, [item], said, expected=str(wanted),
             seen=', '.join(f'{n} of {at}' for at, n in now.items()))
 
-    def resets(self, host: Machine, device: Device) -> Effect:
+    def resets(self, host: Machine, device: Device) -> Activation:
         """Slot power, of a card that no driver holds."""
         if device.address is None or power_file(
                 host, device.address) is None or users(host, device.address):
-            return Effect.NONE
-        return Effect.DEVICE_RESET
+            return Activation.NONE
+        return Activation.DEVICE_RESET
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
         """Switch the slot off and on, and wait for the card."""
         at = device.address or ''

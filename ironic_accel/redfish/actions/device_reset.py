@@ -31,7 +31,7 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
@@ -52,7 +52,7 @@ _RESETS = ('#Processor.Reset', '#NetworkAdapter.Reset')
 _RESET_TYPES = ('ForceRestart', 'GracefulRestart', 'PowerCycle')
 
 
-def offered(reader: Reader, devices: Devices) -> dict[str, Effect]:
+def offered(reader: Reader, devices: Devices) -> dict[str, Activation]:
     """The devices that the service can reset. No traffic."""
     out = {}
     for name, device in devices.items():
@@ -62,7 +62,7 @@ def offered(reader: Reader, devices: Devices) -> dict[str, Effect]:
             or processor_enable.offered(reader, shown)
             or _slot(reader, shown) is not None
         ):
-            out[name] = Effect.DEVICE_RESET
+            out[name] = Activation.DEVICE_RESET
     return out
 
 

@@ -28,7 +28,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
@@ -110,7 +110,7 @@ def request(
 
 def burn(seen: SystemReading, devices: Mapping[str, Device], part: Component,
          meant: Ref, pushes: Iterable[Push], settings: BmcSettings, lane: str
-         ) -> Burn:
+         ) -> UpdateTarget:
     """How a component can be written: by our own choice, and by the pushes
     that a profile asks for.
 
@@ -128,8 +128,13 @@ def burn(seen: SystemReading, devices: Mapping[str, Device], part: Component,
         also[asked] = update_scope.also(seen, devices, made, meant)
         if when(seen, made) == AT_RESET:
             later.add(asked)
-    return Burn(lane, update_scope.also(seen, devices, own, meant), also,
-                when(seen, own) == AT_RESET, frozenset(later))
+    return UpdateTarget(
+        lane,
+        update_scope.also(seen, devices, own, meant),
+        also,
+        when(seen, own) == AT_RESET,
+        frozenset(later),
+    )
 
 
 def push(
@@ -166,10 +171,10 @@ def push(
             todo='give the image by a URL with its original file name')
     body = update_methods.parameters(choice, asked.named, force, service)
     writer.refresh(service.uri)
-    if style.way == 'multipart':
+    if style.transport == 'multipart':
         return writer.push_multipart(uri, body, image.path, image.size,
                                      image.sha256, name)
-    if style.way == 'plain':
+    if style.transport == 'plain':
         return writer.push_plain(uri, image.path, image.size, image.sha256)
     return writer.send('POST', uri, _fetched(
         service, body, settings, image, spec, seen.simple))

@@ -28,7 +28,7 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
@@ -177,7 +177,7 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
     if isinstance(made, str):
         raise Rejected(made, device=item.device, component=item.name)
     entry: dict[str, Any] = {'uri': mode.uri}
-    when = _apply_time(reader.fields(doc), mode.effect)
+    when = _apply_time(reader.fields(doc), mode.activation)
     for write in made:
         more = when if write.uri != mode.uri and (
             write.method == 'PATCH') else {}
@@ -196,12 +196,14 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
     if any(w.method == 'POST' for w in made):
         # An action is taken or not; what it set shows after a reset alone.
         entry['taken'] = True
-    elif mode.effect is Effect.NONE:
+    elif mode.activation is Activation.NONE:
         entry['shows'] = True
     return entry
 
 
-def _apply_time(shown: Fields, effect: Effect | None) -> dict[str, Any]:
+def _apply_time(
+    shown: Fields, activation: Activation | None
+) -> dict[str, Any]:
     """When a setting is to be applied, for services that list the times.
 
     What a host reset activates must not be applied at once, which may be a
@@ -209,10 +211,10 @@ def _apply_time(shown: Fields, effect: Effect | None) -> dict[str, Any]:
     sends it where SupportedApplyTimes lists it).
     """
     listed = shown.texts('@Redfish.Settings', 'SupportedApplyTimes')
-    if effect is None:
+    if activation is None:
         return {}
-    wanted = ('OnReset' if effect.is_host_reset else 'Immediate'
-              if effect is Effect.NONE else None)
+    wanted = ('OnReset' if activation.is_host_reset else 'Immediate'
+              if activation is Activation.NONE else None)
     if wanted is None or wanted not in listed:
         return {}
     return {'@Redfish.SettingsApplyTime': {
@@ -226,7 +228,7 @@ def poll_modes(connector: session.Connector, reader: Reader,
 
     What cannot be read is neither: it is looked for.
     """
-    young = patience.lasts(json.dumps(dict(ticket), sort_keys=True,
+    young = patience.persistent(json.dumps(dict(ticket), sort_keys=True,
                                       default=str), _SHOWS_WITHIN)
     results: dict[tuple[str, str], Result] = {}
     taken: dict[tuple[str, str], Mapping[str, Any]] = {}

@@ -255,7 +255,7 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
     if phase is Phase.OVER:
         return Ended(tuple(_results(task, parts, _good(doc))))
     if phase is Phase.WAITING:
-        return Ended(tuple(_results(task, parts, True)), staged=True)
+        return Ended(tuple(_results(task, parts, True)), at_reset=True)
     if task_states.ended(doc) and percent == 100:
         return Unknown(f'{uri} says {task_states.state_of(doc)}, and that '
                        'it has ended', hidden=True)

@@ -217,4 +217,4 @@ def _component(part: Component, kind: str, catalog: Catalog,
     facts = catalog.component(kind, part.name, product, vendor)
     if facts is None:
         return part
-    return dataclasses.replace(part, effect=facts.effect)
+    return dataclasses.replace(part, activation=facts.activation)

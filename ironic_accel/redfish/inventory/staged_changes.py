@@ -27,7 +27,7 @@ from collections.abc import Iterator
 import re
 from typing import Any
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Waiting
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
@@ -68,7 +68,7 @@ def find(reader: Reader, scope: Scope, doing: Activity,
         if waits is not None:
             # Slots change at a cut of the board's power.
             yield Waiting('firmware', entry.uri,
-                          f'{last(entry.uri)} {waits}', Effect.AUX_CYCLE)
+                          f'{last(entry.uri)} {waits}', Activation.AUX_CYCLE)
     if not any(q.bios_by_job for q in scope.quirks):
         bmc, key = reader.address, f'{scope.system.uri} bios'
         found = history.recall(bmc, key, _YOUNG)

@@ -124,9 +124,9 @@ def offers(service: Fields, style: Style, settings: BmcSettings) -> bool:
     if times and not set(times) & set((ON_START,) if style.start
                                       else _TIMES):
         return False
-    if style.way == 'multipart':
+    if style.transport == 'multipart':
         return service.has('MultipartHttpPushUri')
-    if style.way == 'plain':
+    if style.transport == 'plain':
         return service.has('HttpPushUri')
     return (settings.image_uri is not None
             and service.part('Actions', _SIMPLE).has('target'))
@@ -206,7 +206,7 @@ def _is_for(row: PushChoice, service: Fields) -> bool:
 def _may_be_named(style: Style, targets: Sequence[str],
                   info: Fields | None) -> bool:
     """Whether an ActionInfo lets entries be named, where it lists any."""
-    if style.way != 'simple' or style.targets != 'named':
+    if style.transport != 'simple' or style.targets != 'named':
         return True
     allowed = _allowed(info, 'Targets')
     return not allowed or {normal(t) for t in targets} <= {
@@ -262,19 +262,19 @@ def apply_time(choice: MethodChoice, service: Fields) -> str | None:
 def _apply_times(style: Style, service: Fields) -> list[str]:
     """Apply times that the service lists for a way of pushing."""
     note = '@Redfish.OperationApplyTimeSupport'
-    if style.way == 'multipart':
+    if style.transport == 'multipart':
         return service.texts(f'MultipartHttpPushUri{note}',
                              'SupportedValues')
-    if style.way == 'simple':
+    if style.transport == 'simple':
         return service.texts('Actions', _SIMPLE, note, 'SupportedValues')
     return []
 
 
 def push_uri(style: Style, service: Fields) -> str | None:
     """Where a style's request goes, as the service gives it (its slash)."""
-    if style.way == 'multipart':
+    if style.transport == 'multipart':
         return service.target('MultipartHttpPushUri')
-    if style.way == 'plain':
+    if style.transport == 'plain':
         return service.target('HttpPushUri')
     return service.target('Actions', _SIMPLE, 'target')
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Literal
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 
 #: Names of properties.
 Path = tuple[str, ...]
@@ -119,7 +119,7 @@ class FirmwareSlots:
     state: str
     waiting: frozenset[str]
     others: frozenset[str]
-    activation: Effect
+    activation: Activation
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ card as adapters without a name, one for each of its Chassis.
 
 from __future__ import annotations
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.redfish.vendors.base import AuxPower
 from ironic_accel.redfish.vendors.base import Layer
 from ironic_accel.redfish.vendors.base import Quirks
@@ -206,7 +206,7 @@ VENDOR = Vendor(
         ('Oem', 'Nvidia', 'InactiveFirmwareSlot'), 'Version',
         'FirmwareState', frozenset({'PendingActivation', 'Staged'}),
         frozenset({'Unknown', 'Activated', 'WriteInProgress', 'Inactive',
-                   'FailedAuthentication'}), Effect.AUX_CYCLE),),
+                   'FailedAuthentication'}), Activation.AUX_CYCLE),),
     copies=(BackgroundCopy(
         ('Oem', 'Nvidia', 'BackgroundCopyStatus'),
         frozenset({'Pending', 'InProgress'}),

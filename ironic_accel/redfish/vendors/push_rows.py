@@ -34,8 +34,8 @@ NO_PUSH = ''
 class Style:
     """One way to hand an image to an update service.
 
-    :ivar way: ``multipart`` and ``plain`` push it, ``simple`` has the BMC
-        fetch it.
+    :ivar transport: ``multipart`` and ``plain`` push it, ``simple`` has
+        the BMC fetch it.
     :ivar targets: ``named`` writes what is named; with ``empty`` and
         ``none`` the service writes all that the image is for.
     :ivar parameters: what the request has besides, of the vendor's own.
@@ -45,7 +45,7 @@ class Style:
     """
 
     name: str
-    way: Literal['multipart', 'simple', 'plain']
+    transport: Literal['multipart', 'simple', 'plain']
     targets: Literal['named', 'empty', 'none']
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     force: bool = False

@@ -145,9 +145,9 @@ def test_the_conductor_sees_devices_and_ways(tree: Tree) -> None:
     inventory = serialization.inventory_from_dict(seen['inventory'])
     assert inventory.seen_via == ('agent',)
     assert inventory.device(NIC) is not None
-    (way,) = [agent_schema.way_from_dict(w) for w in seen['ways']]
-    assert way.name == 'agent'
-    assert way.sets == {(NIC, 'sriov')}
+    (transport,) = [agent_schema.transport_from_dict(w) for w in seen['ways']]
+    assert transport.name == 'agent'
+    assert transport.sets == {(NIC, 'sriov')}
 
 
 def _request(
@@ -221,9 +221,9 @@ def test_inspection_carries_the_inventory(tree: Tree) -> None:
     told = json.loads(json.dumps(data))['accelerators']
     inventory = serialization.inventory_from_dict(told['inventory'])
     assert inventory.device(NIC) is not None
-    way, = map(agent_schema.way_from_dict, told['ways'])
-    assert way.name == 'agent'
-    assert (NIC, 'sriov') in way.sets
+    transport, = map(agent_schema.transport_from_dict, told['ways'])
+    assert transport.name == 'agent'
+    assert (NIC, 'sriov') in transport.sets
 
 
 def test_inspection_says_that_there_is_none(

@@ -33,7 +33,7 @@ from ironic_accel.inband.tools import opae
 from ironic_accel.inband.tools import qat
 from ironic_accel.inband.tools import rshim
 from ironic_accel.inband.tools import sriov
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel_emulator import images
 from ironic_accel_emulator.inside.tools import bluefield
@@ -111,7 +111,7 @@ class Case:
     burn: Burnt | None = None
     mode: Moded | None = None
     resets: str | None = None
-    reset_effect: Effect = Effect.DEVICE_RESET
+    reset_effect: Activation = Activation.DEVICE_RESET
     #: Other cards that its tools know, by address.
     more: Mapping[str, Document] = dataclasses.field(default_factory=dict)
 
@@ -264,7 +264,7 @@ MI300X = Case(
 MI300X_MEMORY = dataclasses.replace(
     MI300X, name='mi300x-memory',
     mode=Moded('memory-partition', 'nps4', 'nps3', 'amd-smi', 'set'),
-    resets='amd-smi', reset_effect=Effect.DRIVER_RELOAD)
+    resets='amd-smi', reset_effect=Activation.DRIVER_RELOAD)
 
 _U55C = 'xilinx_u55c_gen3x16_xdma_base_{}'
 ALVEO = Case(

@@ -30,7 +30,7 @@ from ironic_accel.inband.tools.mellanox import Mellanox
 from ironic_accel.inband.tools.nvidia_gpu import NvidiaGpu
 from ironic_accel.inband.tools.sriov import Sriov
 from ironic_accel.model import catalog
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model import loader
 from ironic_accel_emulator import Box
 from ironic_accel_emulator import FakeClock
@@ -42,8 +42,8 @@ from tests.contract.machine import Local
 from tests.contract.machine import Memory
 
 SHELL = 'xilinx_u55c_gen3x16_xdma_base_3'
-RESETS = {Effect.WARM_REBOOT: 'GracefulRestart',
-          Effect.POWER_CYCLE: 'PowerCycle'}
+RESETS = {Activation.WARM_REBOOT: 'GracefulRestart',
+          Activation.POWER_CYCLE: 'PowerCycle'}
 PROFILE = """
 profile: 1
 name: in-band
@@ -83,7 +83,7 @@ class SimulatedMachine:
         self.inside = inside
         self.folder = folder
         self.journal = Memory()
-        self.resets: list[Effect] = []
+        self.resets: list[Activation] = []
 
     def backend(self) -> LocalBackend:
         """What runs on the host now: another after each boot."""
@@ -104,8 +104,9 @@ class SimulatedMachine:
             if isinstance(out, outcome.Wait):
                 time.sleep(max(0.01, min(0.1, out.until - time.time())))
             elif isinstance(out, outcome.Reset):
-                self.resets.append(out.effect)
-                self.box.power.reset(self.box.hosts['1'], RESETS[out.effect])
+                self.resets.append(out.activation)
+                self.box.power.reset(
+                    self.box.hosts['1'], RESETS[out.activation])
                 for _ in range(2):
                     self.box.advance(600)
                 record = loop.reset_performed(record, time.time())
@@ -145,14 +146,14 @@ def test_a_profile_over_three_families_converges(
         'GPU1/mig', 'GPU4/mig', 'GPU1/ecc', 'GPU4/ecc')} == {
         'GPU1/mig': True, 'GPU4/mig': True,
         'GPU1/ecc': False, 'GPU4/ecc': False}
-    assert machine.resets == [Effect.POWER_CYCLE]
+    assert machine.resets == [Activation.POWER_CYCLE]
     assert machine.box.ledger.violations == []
-    burns = machine.inside.state.read()['burns']
+    updates = machine.inside.state.read()['burns']
     again = machine.run(text)
     assert isinstance(again, outcome.Converged)
-    assert machine.inside.state.read()['burns'] == burns
-    assert len(burns) == 2
-    assert machine.resets == [Effect.POWER_CYCLE]
+    assert machine.inside.state.read()['burns'] == updates
+    assert len(updates) == 2
+    assert machine.resets == [Activation.POWER_CYCLE]
 
 
 def test_an_image_for_another_board_fails_and_writes_nothing(

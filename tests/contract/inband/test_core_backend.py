@@ -35,7 +35,7 @@ from ironic_accel.converge.ports import Ticket
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.tools.family import ToolReading
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Detail
@@ -83,8 +83,11 @@ def test_the_catalogue_completes_what_a_tool_leaves_out(
     assert nic is not None
     part, mode = nic.component('nic'), nic.mode('sriov')
     assert part is not None and mode is not None
-    assert (part.effect, part.shows_pending) == (Effect.DEVICE_RESET, True)
-    assert (mode.effect, mode.persists) == (Effect.DEVICE_RESET, True)
+    assert (part.activation, part.shows_pending) == (
+        Activation.DEVICE_RESET,
+        True,
+    )
+    assert (mode.activation, mode.persists) == (Activation.DEVICE_RESET, True)
     assert mode.allowed == ('enabled', 'disabled')
     # A name outside the closed list is not shown as a component.
     assert [c.name for c in nic.components] == ['nic']
@@ -106,13 +109,13 @@ def test_a_card_without_a_family_of_its_own_is_told_to_have_none(
 def test_ways_are_what_the_tools_here_can_do(tmp_path: pathlib.Path) -> None:
     backend = _backend(tmp_path)
     seen = backend.observe()
-    assert backend.ways(seen)[0].burns == {}
+    assert backend.transports(seen)[0].updates == {}
     sample.tool(tmp_path, 'burner', 'true')
-    (way,) = backend.ways(seen)
-    assert way.burns[NIC, 'nic'].lane == 'burner:0000:17:00.0'
-    assert way.sets == {(NIC, 'sriov')}
-    assert way.resets == {NIC: Effect.DEVICE_RESET}
-    assert way.name == 'local'
+    (transport,) = backend.transports(seen)
+    assert transport.updates[NIC, 'nic'].lane == 'burner:0000:17:00.0'
+    assert transport.sets == {(NIC, 'sriov')}
+    assert transport.resets == {NIC: Activation.DEVICE_RESET}
+    assert transport.name == 'local'
 
 
 def test_a_burn_ends_by_what_its_family_says(tmp_path: pathlib.Path) -> None:
@@ -234,16 +237,18 @@ def test_a_joined_inventory_keeps_its_own_names(
     theirs = tuple(dataclasses.replace(
         d, id=f'{d.kind}-theirs', address=None if d.serial else d.address)
         for d in seen.devices)
-    (way,) = backend.ways(dataclasses.replace(seen, devices=theirs))
-    assert way.sets == {('nic-theirs', 'sriov')}
+    (transport,) = backend.transports(
+        dataclasses.replace(seen, devices=theirs))
+    assert transport.sets == {('nic-theirs', 'sriov')}
     end = wait(backend, backend.start(sample.set_sriov('nic-theirs')))
     assert isinstance(end, Ended)
     assert [(r.ref, r.ok) for r in end.results] == [
         (('nic-theirs', 'sriov'), True)]
     # A device of that name with another serial number is another device.
     other = dataclasses.replace(theirs[0], serial='MT-other')
-    (way,) = backend.ways(dataclasses.replace(seen, devices=(other,)))
-    assert way.sets == set()
+    (transport,) = backend.transports(
+        dataclasses.replace(seen, devices=(other,)))
+    assert transport.sets == set()
 
 
 def test_a_ticket_of_an_earlier_boot_is_unknown(

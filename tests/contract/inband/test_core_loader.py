@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 _FAMILY = '''
 from ironic_accel.inband.tools.family import Told, ToolReading
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 
 
 class Acme:
@@ -46,7 +46,7 @@ class Acme:
     sets = burns
 
     def resets(self, host, device):
-        return Effect.NONE
+        return Activation.NONE
 '''
 
 _LOOK = '''

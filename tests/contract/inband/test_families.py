@@ -172,7 +172,7 @@ def test_burn_is_seen_at_once_and_active_after_the_reset(
         bench: Bench) -> None:
     burn = bench.case.burn
     assert burn is not None
-    assert burn.component in bench.family.burns(bench.host, bench.device())
+    assert burn.component in bench.family.updates(bench.host, bench.device())
     assert all(r.ok for r in bench.burn(burn.good))
     assert bench.state.read()['burns'] == [
         [bench.case.function.address, burn.component, burn.wanted]]
@@ -302,13 +302,14 @@ def test_a_mode_that_was_not_taken_is_not_believed(bench: Bench) -> None:
 
 @pytest.mark.parametrize('case', RESETTING)
 def test_reset(bench: Bench) -> None:
-    device, effect = bench.device(), bench.case.reset_effect
-    assert bench.family.resets(bench.host, device) is effect
-    assert bench.family.reset(bench.host, device, effect,
+    device, activation = bench.device(), bench.case.reset_effect
+    assert bench.family.resets(bench.host, device) is activation
+    assert bench.family.reset(bench.host, device, activation,
                               bench.progress) == ()
     assert bench.case.resets is not None
     bench.state.fault(bench.case.resets, 'fail')
-    results = bench.family.reset(bench.host, device, effect, bench.progress)
+    results = bench.family.reset(
+        bench.host, device, activation, bench.progress)
     assert [(r.ref, r.ok) for r in results] == [(('card', 'reset'), False)]
 
 
@@ -326,7 +327,7 @@ def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
     assert all('not installed' in w.message for w in seen.warnings)
     device = bench.device()
     if bench.case.burn is not None and bench.case.burn.tool == tool:
-        assert bench.family.burns(bench.host, device) == frozenset()
+        assert bench.family.updates(bench.host, device) == frozenset()
     if bench.case.mode is not None and bench.case.mode.tool == tool:
         assert bench.family.sets(bench.host, device) == frozenset()
 

@@ -66,12 +66,12 @@ def test_a_card_that_a_driver_holds_is_not_written(
     sample.tool(tmp_path, 'burner', 'echo done')
     backend = sample.backend(tmp_path, host, sample.Burner(tmp_path))
     seen = backend.observe()
-    (way,) = backend.ways(seen)
+    (transport,) = backend.transports(seen)
     assert any('is given to' in w.message for w in seen.warnings) is any(
         d in device_users.GIVEN_AWAY for d in drivers)
-    assert ((NIC, 'nic') in way.burns) is (why is None)
-    assert ((NIC, 'sriov') in way.sets) is (why is None)
-    assert (NIC in way.resets) is (why is None)
+    assert ((NIC, 'nic') in transport.updates) is (why is None)
+    assert ((NIC, 'sriov') in transport.sets) is (why is None)
+    assert (NIC in transport.resets) is (why is None)
     for action in (sample.burn(NIC), sample.set_sriov(NIC),
                    sample.reset(NIC)):
         end = wait(backend, backend.start(action, sample.image(tmp_path)))

@@ -26,7 +26,7 @@ from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.plan import Action
@@ -77,7 +77,7 @@ def sriov(ids: Mapping[str, str]) -> Action:
     """SR-IOV on the three cards."""
     return Action('set', 'local', tuple(Change(Item(
         ids[a], 'sriov', 'mode', 'enabled'), 'disabled') for a in CARDS),
-        Effect.DEVICE_RESET)
+        Activation.DEVICE_RESET)
 
 
 @pytest.mark.parametrize(('error', 'asked', 'answers'), [

@@ -31,7 +31,7 @@ from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools import mellanox
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
 from ironic_accel_emulator import Box
 from ironic_accel_emulator import FakeClock
@@ -120,7 +120,7 @@ def test_a_reset_inside_is_one_outside(box: Box, inside: Inside,
     family = mellanox.Mellanox()
     card = _device(host, family, 'nic', inside.addresses['NIC6'])
     inside.state.land(card.address or '', 'nic', '28.43.1014')
-    assert family.reset(host, card, Effect.DEVICE_RESET, _quiet) == ()
+    assert family.reset(host, card, Activation.DEVICE_RESET, _quiet) == ()
     inside.sync()
     assert box.components['NIC6_ConnectX-7'].running == '28.43.1014'
 
@@ -133,7 +133,7 @@ def test_mig_that_is_set_inside_is_seen_outside(
     assert [r.ok for r in family.set(host, card, [item], _quiet)] == [True]
     inside.sync()
     assert box.modes['GPU1/mig'].pending is True
-    assert family.reset(host, card, Effect.DEVICE_RESET, _quiet) == ()
+    assert family.reset(host, card, Activation.DEVICE_RESET, _quiet) == ()
     inside.sync()
     after = {m: (box.modes[m].current, box.modes[m].pending)
              for m in ('GPU1/mig', 'GPU2/mig')}

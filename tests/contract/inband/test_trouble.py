@@ -296,8 +296,8 @@ def test_a_plug_in_that_fails_costs_its_own(
     gpus = [_at(seen, _address(n, 1)) for n in (0, 1)]
     assert [g.health for g in gpus] == ['OK', 'OK']
     assert [bool(g.unread) for g in gpus] == [False, where == 'look']
-    (way,) = backend.ways(seen)
-    assert {(g.id, 'mig') for g in gpus} <= way.sets
+    (transport,) = backend.transports(seen)
+    assert {(g.id, 'mig') for g in gpus} <= transport.sets
 
 
 @pytest.mark.parametrize(('facts', 'fault'), [

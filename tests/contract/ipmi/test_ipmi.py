@@ -53,7 +53,7 @@ def test_fru_and_firmware_revision_are_read() -> None:
             board.part_number) == ('baseboard', 'Example Corp.',
                                    'Example 4029', 'BRD-0042', 'X11-P')
     part, = board.components
-    assert (part.name, part.running, part.effect) == ('bmc', '3.47', None)
+    assert (part.name, part.running, part.activation) == ('bmc', '3.47', None)
 
 
 def test_a_garbled_fru_is_named_and_not_believed() -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ironic_accel.converge.ports import Ready
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Action
@@ -45,7 +45,7 @@ def burn(inventory: Inventory, wanted: dict[tuple[str, str], str],
     """
     return Action('burn', 'redfish', tuple(
         Change(Item(d, c, 'firmware', v), None)
-        for (d, c), v in wanted.items()), Effect.AUX_CYCLE, 'bundle',
+        for (d, c), v in wanted.items()), Activation.AUX_CYCLE, 'bundle',
         tuple(also))
 
 
@@ -53,21 +53,21 @@ def planned(backend: RedfishBackend, wanted: dict[tuple[str, str], str],
             push: Push | None = None) -> Action:
     """The same, as the way says what it writes besides."""
     inventory = backend.observe()
-    way, = backend.ways(inventory, () if push is None else (push,))
+    transport, = backend.transports(inventory, () if push is None else (push,))
     also: set[Ref] = set()
     for ref in wanted:
-        more = (way.burns[ref].also_writes if push is None
-                else way.burns[ref].pushes[push])
+        more = (transport.updates[ref].also_writes if push is None
+                else transport.updates[ref].pushes[push])
         also |= set(more or ())
     return burn(inventory, wanted, sorted(also - set(wanted)))
 
 
 def set_mode(wanted: dict[str, Value], name: str,
-             effect: Effect = Effect.WARM_REBOOT) -> Action:
+             activation: Activation = Activation.WARM_REBOOT) -> Action:
     """Set one mode on devices."""
     return Action('set', 'redfish', tuple(
         Change(Item(d, name, 'mode', v), None)
-        for d, v in wanted.items()), effect)
+        for d, v in wanted.items()), activation)
 
 
 def gpus(inventory: Inventory) -> list[str]:

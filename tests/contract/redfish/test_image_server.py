@@ -69,8 +69,8 @@ def test_simple_update_fetches_from_it(rig: Start, tmp_path: Path) -> None:
         at = rig('two-nodes', 'Node0', image_uri=server.uri)
         inventory = at.backend.observe()
         gpus = burning.gpus(inventory)
-        way, = at.backend.ways(inventory)
-        assert set(way.burns) == {(g, 'gpu') for g in gpus}
+        transport, = at.backend.transports(inventory)
+        assert set(transport.updates) == {(g, 'gpu') for g in gpus}
         path = tmp_path / 'vbios.rom'
         digest = images.plain_image(path, 'gpu', '92.00.45.00.03')
         ticket = at.backend.start(
@@ -81,4 +81,4 @@ def test_simple_update_fetches_from_it(rig: Start, tmp_path: Path) -> None:
         assert isinstance(poll, Ended)
         assert poll.results[0].ok
         push, = at.box.ledger.pushes
-        assert (push.way, push.digest) == ('simple-update', digest)
+        assert (push.transport, push.digest) == ('simple-update', digest)

@@ -27,7 +27,7 @@ from ironic_accel.converge import advance
 from ironic_accel.converge import outcome
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model import loader
 from ironic_accel.redfish.actions.system_power import SystemPower
@@ -148,7 +148,7 @@ def test_a_run_survives_what_becomes_of_its_task(
         # A BMC that lost its task still writes: neither a second push nor
         # a reset may meet it.
         assert len(box.box.ledger.pushes) == 1
-        assert set(box.box.ledger.burns().values()) == {1}
+        assert set(box.box.ledger.updates().values()) == {1}
         assert not box.box.ledger.violations
 
 
@@ -284,12 +284,12 @@ def test_egm_is_set_by_the_settings_object(
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
     gpu = burning.gpus(inventory)[0]
-    way, = at.backend.ways(inventory)
-    assert (gpu, 'egm') in way.sets
+    transport, = at.backend.transports(inventory)
+    assert (gpu, 'egm') in transport.sets
     # Nobody has shown what activates it, so no plan changes it.
-    assert look.mode_at(inventory, gpu, 'egm').effect is None
+    assert look.mode_at(inventory, gpu, 'egm').activation is None
     poll = at.backend.poll(at.backend.start(burning.set_mode(
-        {gpu: 'disabled'}, 'egm', Effect.WARM_REBOOT)))
+        {gpu: 'disabled'}, 'egm', Activation.WARM_REBOOT)))
     assert isinstance(poll, Ended)
     assert [r.ok for r in poll.results] == [True]
     patch, = [r for r in at.box.ledger.requests if r.method == 'PATCH']

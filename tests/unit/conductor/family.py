@@ -33,7 +33,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.operation import runner
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Unreachable
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
@@ -41,7 +41,7 @@ from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
 
 Make = Callable[..., Any]
-WAY = 'redfish-dpu'
+TRANSPORT = 'redfish-dpu'
 
 
 class Family:
@@ -56,8 +56,8 @@ class Family:
                 'redfish_system_id': '/redfish/v1/Systems/Bluefield'})
         self.host = Box({'d0': {}}, {}, [])
         self.card = Box({'d0': {}}, {'d0': {'ecc': Part(
-            'disabled', claimed=Effect.POWER_CYCLE,
-            real=Effect.POWER_CYCLE, way=WAY)}}, [])
+            'disabled', claimed=Activation.POWER_CYCLE,
+            real=Activation.POWER_CYCLE, transport=TRANSPORT)}}, [])
         self.boxes = {self.parent.uuid: self.host,
                       self.child.uuid: self.card}
         self.powered: list[tuple[str, str]] = []
@@ -98,9 +98,9 @@ class Family:
         if state != states.POWER_ON:
             box.host = 'off'
         elif uuid == self.parent.uuid:
-            self.host.host_reset(Effect.POWER_CYCLE)
-            self.card.resets.append(Effect.POWER_CYCLE)
-            self.card._activate('d0', Effect.POWER_CYCLE)
+            self.host.host_reset(Activation.POWER_CYCLE)
+            self.card.resets.append(Activation.POWER_CYCLE)
+            self.card._activate('d0', Activation.POWER_CYCLE)
         else:
             self.card.power_on()
 

@@ -50,7 +50,7 @@ from ironic_accel.model.device import Inventory
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Ref
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Push
 from tests.unit.conductor import sample
 from tests.unit.conductor.stage import site_profile
@@ -92,14 +92,14 @@ class View(Backend):
         return dataclasses.replace(
             device, components=tuple(
                 c for c in device.components
-                if parts[c.name].way == self.name),
+                if parts[c.name].transport == self.name),
             modes=tuple(m for m in device.modes
-                        if modes[m.name].way == self.name))
+                        if modes[m.name].transport == self.name))
 
-    def ways(self, inventory: Inventory, pushes: Collection[Push] = ()
-             ) -> tuple[Way, ...]:
+    def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
+             ) -> tuple[Transport, ...]:
         """What this way can do."""
-        return tuple(w for w in self.box.ways(inventory, pushes)
+        return tuple(w for w in self.box.transports(inventory, pushes)
                      if w.name == self.name)
 
     def start(self, action: Action, *args: Any) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Facts:
         part = next((p[name] for p in self._box.parts.values()
                      if name in p), None)
         return found if found is None or part is None else (
-            dataclasses.replace(found, effect=part.claimed))
+            dataclasses.replace(found, activation=part.claimed))
 
     def mode(self, kind: str, name: str, *of: Any) -> ModeFacts | None:
         """The facts, with what the box's own modes do."""
@@ -155,7 +155,7 @@ class Facts:
         part = next((p[name] for p in self._box.modes.values()
                      if name in p), None)
         return found if found is None or part is None else (
-            dataclasses.replace(found, effect=part.claimed,
+            dataclasses.replace(found, activation=part.claimed,
                                 persists=part.persists))
 
 
@@ -278,7 +278,7 @@ def inside(stage: Stage, make_node: Callable[..., Any],
     """A box whose ECC only the agent sees and sets."""
     profiles.joinpath('site.yaml').write_text(sample.yaml_of(BOTH))
     for modes in stage.box.modes.values():
-        modes['ecc'].way = 'agent'
+        modes['ecc'].transport = 'agent'
     with staged(stage, make_node) as made:
         yield made
 
@@ -291,4 +291,4 @@ def begin(stage: Stage, kind: str = 'clean', **args: Any) -> None:
 def burn_by_agent(stage: Stage) -> None:
     """Have firmware, too, be something that only the agent writes."""
     for parts in stage.box.parts.values():
-        parts['gpu'].way = 'agent'
+        parts['gpu'].transport = 'agent'

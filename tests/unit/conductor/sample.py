@@ -21,12 +21,12 @@ from typing import Any
 from ironic_accel.model import loader
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.identity import Source
 from ironic_accel.model.device import Mode
-from ironic_accel.model.plan import Burn
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import UpdateTarget
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Profile
 
 OLD = '96.00.89.00.01'
@@ -43,11 +43,11 @@ def gpu(number: int, version: str = OLD, **fields: Any) -> Device:
         location=f'GPU_SXM_{number}', health='OK',
         components=(Component(
             'gpu', f'HGX_FW_GPU_{number}', version, updateable=True,
-            effect=Effect.POWER_CYCLE),),
+            activation=Activation.POWER_CYCLE),),
         modes=(Mode('ecc', 'disabled', allowed=('enabled', 'disabled'),
-                    effect=Effect.WARM_REBOOT, persists=True),
+                    activation=Activation.WARM_REBOOT, persists=True),
                Mode('mig', 'disabled', allowed=('enabled', 'disabled'),
-                    effect=Effect.NONE, persists=False)), **fields)
+                    activation=Activation.NONE, persists=False)), **fields)
 
 
 def box(*devices: Device, **fields: Any) -> Inventory:
@@ -66,15 +66,15 @@ def with_mode(device: Device, name: str, value: str) -> Device:
         for m in device.modes))
 
 
-def way(inventory: Inventory) -> Way:
+def transport(inventory: Inventory) -> Transport:
     """A way that can do everything."""
-    return Way(
+    return Transport(
         'redfish',
-        burns={(d.id, c.name): Burn('bmc') for d in inventory.devices
+        updates={(d.id, c.name): UpdateTarget('bmc') for d in inventory.devices
                for c in d.components},
         sets=frozenset((d.id, m.name) for d in inventory.devices
                        for m in d.modes),
-        resets={d.id: Effect.DEVICE_RESET for d in inventory.devices})
+        resets={d.id: Activation.DEVICE_RESET for d in inventory.devices})
 
 
 def profile_data(name: str = 'h100-new', **fields: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import runner
 from ironic_accel.converge import ports
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.unit.conductor import clocks
 from tests.unit.conductor import sample
@@ -117,11 +117,11 @@ class Stage:
 def make_box(**fields: Any) -> Box:
     """Two GPUs with old firmware, activated by a power cycle."""
     return Box(
-        {f'gpu-{n}': {'gpu': Part(sample.OLD, claimed=Effect.POWER_CYCLE,
-                                  real=Effect.POWER_CYCLE)}
+        {f'gpu-{n}': {'gpu': Part(sample.OLD, claimed=Activation.POWER_CYCLE,
+                                  real=Activation.POWER_CYCLE)}
          for n in range(2)},
-        {f'gpu-{n}': {'ecc': Part('disabled', claimed=Effect.WARM_REBOOT,
-                                  real=Effect.WARM_REBOOT)}
+        {f'gpu-{n}': {'ecc': Part('disabled', claimed=Activation.WARM_REBOOT,
+                                  real=Activation.WARM_REBOOT)}
          for n in range(2)}, [], **fields)
 
 
@@ -141,12 +141,12 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
     def set_power(_self: Any, _task: Any, state: str,
                   timeout: int | None = None) -> None:
         if state == states.POWER_ON and made.box.host == 'off':
-            made.box.host_reset(Effect.POWER_CYCLE)
+            made.box.host_reset(Activation.POWER_CYCLE)
         elif state != states.POWER_ON:
             made.box.host = 'off'
 
     def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
-        made.box.host_reset(Effect.WARM_REBOOT)
+        made.box.host_reset(Activation.WARM_REBOOT)
 
     def resume(task: Any, kind: str) -> None:
         made.resumed.append(kind)
@@ -154,7 +154,7 @@ def staged(make_node: Make, acquire: Make, profiles: pathlib.Path
 
     host = mock.create_autospec(SystemPower, instance=True)
     host.aux_cycle.side_effect = lambda: made.box.host_reset(
-        Effect.AUX_CYCLE)
+        Activation.AUX_CYCLE)
     made.aux = host
     with clocks.told(lambda: made.box.now), \
         mock.patch.multiple(

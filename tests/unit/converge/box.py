@@ -33,7 +33,7 @@ from ironic_accel.model import profile as profile_mod
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Value
@@ -57,12 +57,12 @@ class Part:
 
     current: Value
     waiting: Value | None = None
-    claimed: Effect = Effect.AUX_CYCLE
-    real: Effect = Effect.AUX_CYCLE
+    claimed: Activation = Activation.AUX_CYCLE
+    real: Activation = Activation.AUX_CYCLE
     shows: bool = True
     persists: bool = True
     default: Value | None = None
-    way: str = 'redfish'
+    transport: str = 'redfish'
     lane: str = 'bmc'
 
 
@@ -90,7 +90,7 @@ class Box(ports.Backend):
 
     def __init__(self, parts: dict[str, dict[str, Part]],
                  modes: dict[str, dict[str, Part]],
-                 faults: list[str], resettable: Effect = Effect.NONE,
+                 faults: list[str], resettable: Activation = Activation.NONE,
                  host: str = 'on') -> None:
         self.parts = parts
         self.modes = modes
@@ -106,7 +106,7 @@ class Box(ports.Backend):
         self.pushes: Counter[tuple[Ref, Value]] = Counter()
         self.honest: Counter[tuple[Ref, Value]] = Counter()
         self.writes = 0
-        self.resets: list[Effect] = []
+        self.resets: list[Activation] = []
         self.sins: list[str] = []
         self.commits: list[tuple[Ref, ...]] = []
         #: The versions that the box falls back to, and how many of them it
@@ -143,16 +143,16 @@ class Box(ports.Backend):
     def _write(self, ref: Ref, value: Value) -> None:
         device, name = ref
         part = self.parts[device].get(name) or self.modes[device][name]
-        if part.real is Effect.NONE:
+        if part.real is Activation.NONE:
             part.current, part.waiting = value, None
         elif part.current == value:
             part.waiting = None
         else:
             part.waiting = value
 
-    def _activate(self, device: str, effect: Effect) -> None:
+    def _activate(self, device: str, activation: Activation) -> None:
         for part in self._all(device):
-            if part.waiting is not None and part.real.rank <= effect.rank:
+            if part.waiting is not None and part.real.rank <= activation.rank:
                 part.current, part.waiting = part.waiting, None
 
     def flashing(self) -> bool:
@@ -160,20 +160,20 @@ class Box(ports.Backend):
         self.settle()
         return any(not j.told for j in self.jobs.values())
 
-    def host_reset(self, effect: Effect) -> None:
+    def host_reset(self, activation: Activation) -> None:
         """What a caller does when it is asked to."""
         if self.flashing():
-            self.sins.append(f'{effect} during a flash')
-        self.sins += [f'{effect} while {s.what} was unread'
+            self.sins.append(f'{activation} during a flash')
+        self.sins += [f'{activation} while {s.what} was unread'
                       for s in self.spoilt if s.what in BOX
                       and s.what != 'other-kind']
-        self.resets.append(effect)
+        self.resets.append(activation)
         self.boots += 1
         for device in self.parts:
             for part in self._all(device):
                 if not part.persists and part.default is not None:
                     part.current, part.waiting = part.default, None
-            self._activate(device, effect)
+            self._activate(device, activation)
         self.host = 'on'
         self.ready_at = self.now + WARM_UP
         for n, job in enumerate(self.queued):
@@ -223,25 +223,25 @@ class Box(ports.Backend):
                       model='*', components=comps,
                       modes=modes, health='OK')
 
-    def ways(self, inventory: Inventory,
+    def transports(self, inventory: Inventory,
              pushes: Collection[profile_mod.Push] = ()
-             ) -> tuple[plan.Way, ...]:
+             ) -> tuple[plan.Transport, ...]:
         """Every part by the way that it was made with."""
-        names = sorted({p.way for d in self.parts for p in self._all(d)})
-        resets = {} if self.resettable is Effect.NONE else {
+        names = sorted({p.transport for d in self.parts for p in self._all(d)})
+        resets = {} if self.resettable is Activation.NONE else {
             d.id: self.resettable for d in inventory.devices}
-        return tuple(plan.Way(
+        return tuple(plan.Transport(
             name,
-            {(d, c): plan.Burn(p.lane, self.also.get((d, c), ()),
+            {(d, c): plan.UpdateTarget(p.lane, self.also.get((d, c), ()),
                                at_reset=self.at_reset)
              for d, cs in self.parts.items()
-             for c, p in cs.items() if p.way == name},
+             for c, p in cs.items() if p.transport == name},
             frozenset((d, m) for d, ms in self.modes.items()
-                      for m, p in ms.items() if p.way == name),
+                      for m, p in ms.items() if p.transport == name),
             resets if name == names[0] else {},
             {(d, n): None if v is None else str(v)
              for (d, n), v in self.slots.items()
-             if self.parts[d][n].way == name}) for name in names)
+             if self.parts[d][n].transport == name}) for name in names)
 
     def start(self, action: Action, image: ports.Ready | None = None,
               spec: profile_mod.Image | None = None, force: bool = False
@@ -264,7 +264,7 @@ class Box(ports.Backend):
         self.writes += 1
         if action.verb == 'reset':
             for item in action.items:
-                self._activate(item.device, action.effect)
+                self._activate(item.device, action.activation)
             job = Job({}, self.now + 5, set(), False)
         else:
             job = self._job(action, fault)
@@ -276,7 +276,7 @@ class Box(ports.Backend):
         if fault in ('on-reset', 'on-reset-lost'):
             job.lost = job.at_once = True
             self.queued += [job, *self._besides(action)]
-            return {'way': action.way, 'job': '', 'staged': [
+            return {'way': action.transport, 'job': '', 'staged': [
                 list(r) for r in job.refs] if fault == 'on-reset' else []}
         if fault != 'never-arrived':
             self.jobs[key] = job
@@ -286,7 +286,7 @@ class Box(ports.Backend):
                 self.jobs[f'{key}-{n}'] = more
         if fault in ('cut', 'never-arrived'):
             raise errors.OutcomeUnknown('connection lost')
-        return {'way': action.way, 'job': key}
+        return {'way': action.transport, 'job': key}
 
     def _besides(self, action: Action) -> list[Job]:
         """The collateral, each flashed by itself."""
@@ -336,7 +336,7 @@ class Box(ports.Backend):
         if ticket.get('staged'):
             return ports.Ended(tuple(
                 ports.Result((d, n), True) for d, n in ticket['staged']),
-                staged=True)
+                at_reset=True)
         job = self.jobs.get(ticket['job'])
         if job is None or job.lost:
             return ports.Unknown('the task is gone')
@@ -352,4 +352,4 @@ def burn_of(device: str) -> Action:
     """The action that burns version 2 of a device's firmware."""
     item = plan.Item(device, 'gpu', 'firmware', '2')
     return Action('burn', 'redfish', (plan.Change(item, '1'),),
-                  Effect.AUX_CYCLE, 'img')
+                  Activation.AUX_CYCLE, 'img')

@@ -117,7 +117,7 @@ def run(box: Box, profile: profile_mod.Profile, disk: Disk,
             elif isinstance(out, outcome.PowerOn):
                 box.power_on()
             elif isinstance(out, outcome.Reset):
-                box.host_reset(out.effect)
+                box.host_reset(out.activation)
                 record = loop.reset_performed(record, box.now)
                 disk.save(record)
             else:

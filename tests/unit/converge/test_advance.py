@@ -23,7 +23,7 @@ from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
 from ironic_accel.converge import write_watch
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model import errors
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
@@ -84,22 +84,22 @@ def test_one_push_one_reset_and_proof() -> None:
     out = run(box)
     assert isinstance(out, outcome.Converged)
     assert [p.seen for p in out.proofs] == ['2']
-    assert (box.writes, box.resets) == (1, [Effect.AUX_CYCLE])
+    assert (box.writes, box.resets) == (1, [Activation.AUX_CYCLE])
 
 
 def test_a_weak_reset_is_followed_by_the_next_stronger() -> None:
-    box = one(claimed=Effect.WARM_REBOOT, real=Effect.AUX_CYCLE,
+    box = one(claimed=Activation.WARM_REBOOT, real=Activation.AUX_CYCLE,
               shows=False)
     assert isinstance(run(box), outcome.Converged)
-    assert box.resets == [Effect.WARM_REBOOT, Effect.POWER_CYCLE,
-                          Effect.AUX_CYCLE]
+    assert box.resets == [Activation.WARM_REBOOT, Activation.POWER_CYCLE,
+                          Activation.AUX_CYCLE]
     assert box.writes == 1
 
 
 def test_what_no_reset_activates_fails_with_expected_and_seen() -> None:
-    box = one(claimed=Effect.WARM_REBOOT, real=Effect.AUX_CYCLE)
+    box = one(claimed=Activation.WARM_REBOOT, real=Activation.AUX_CYCLE)
     out = run(box, dataclasses.replace(WANTED, limits=profile_mod.Limits(
-        reset=Effect.POWER_CYCLE)))
+        reset=Activation.POWER_CYCLE)))
     assert isinstance(out, outcome.Failed)
     assert out.error.summary.startswith('not applied')
     assert (out.error.device, out.error.component) == ('d0', 'gpu')
@@ -113,7 +113,7 @@ def test_one_of_eight_is_tried_again_alone() -> None:
     wanted = drive.profile({f'd{n}': {'gpu': '2'} for n in range(8)})
     assert isinstance(run(box, wanted), outcome.Converged)
     assert sorted(box.pushes.values()) == [1] * 7 + [2]
-    assert box.resets == [Effect.AUX_CYCLE]
+    assert box.resets == [Activation.AUX_CYCLE]
 
 
 def test_attempts_end_with_what_the_box_said() -> None:
@@ -273,19 +273,23 @@ def test_somebody_elses_work_is_waited_out_and_not_adopted() -> None:
 
 
 def test_a_device_reset_is_an_action_and_no_host_reset() -> None:
-    box = Box({'d0': {'gpu': old(claimed=Effect.DEVICE_RESET,
-                                 real=Effect.DEVICE_RESET)}}, {}, [],
-              Effect.DEVICE_RESET)
+    box = Box({'d0': {'gpu': old(claimed=Activation.DEVICE_RESET,
+                                 real=Activation.DEVICE_RESET)}}, {}, [],
+              Activation.DEVICE_RESET)
     assert isinstance(run(box), outcome.Converged)
     assert (box.writes, box.resets) == (2, [])
 
 
 def test_a_device_reset_too_weak_for_what_is_seen_to_wait() -> None:
-    box = Box({'d0': {'gpu': old(waiting='2', claimed=Effect.DEVICE_RESET)}},
-              {}, [], Effect.DEVICE_RESET)
+    box = Box(
+        {'d0': {'gpu': old(waiting='2', claimed=Activation.DEVICE_RESET)}},
+        {},
+        [],
+        Activation.DEVICE_RESET,
+    )
     assert isinstance(run(box), outcome.Converged)
     assert (box.writes, box.resets) == (1, [
-        Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE])
+        Activation.WARM_REBOOT, Activation.POWER_CYCLE, Activation.AUX_CYCLE])
 
 
 def test_a_landed_item_of_an_earlier_run_is_activated_not_burnt() -> None:
@@ -310,7 +314,7 @@ def test_a_landed_item_of_an_earlier_run_is_activated_not_burnt() -> None:
 
 def test_a_mode_that_takes_no_effect_is_not_believed() -> None:
     box = Box({'d0': {}}, {'d0': {'mig': Part(
-        'off', None, Effect.NONE, Effect.NONE)}}, ['no-op'] * 9)
+        'off', None, Activation.NONE, Activation.NONE)}}, ['no-op'] * 9)
     out = run(box, drive.profile({'d0': {}}, {'d0': {'mig': 'on'}}))
     assert isinstance(out, outcome.Failed)
     assert out.error.summary.startswith('not applied after 2 attempts')

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from ironic_accel.converge import outcome
 from ironic_accel.model import profile as profile_mod
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from tests.unit.converge import drive
 from tests.unit.converge.box import Box
 from tests.unit.converge.box import Part
@@ -40,31 +40,37 @@ from tests.unit.converge.spoil import Spoil
 FAULTS = ['none', 'none', 'none', 'lost', 'cut', 'never-arrived', 'busy',
           'away', 'turned-down', 'one-fails', 'all-fail', 'no-op']
 ANY_FAULTS = st.lists(st.sampled_from(FAULTS), max_size=6)
-HOST = [Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE]
+HOST = [Activation.WARM_REBOOT, Activation.POWER_CYCLE, Activation.AUX_CYCLE]
 
 
 @st.composite
 def firmware(draw: st.DrawFn) -> Part:
     """A firmware that may be current, old, hidden, and weakly reset."""
-    claimed = draw(st.sampled_from([*HOST, Effect.DEVICE_RESET,
-                                    Effect.NONE]))
-    real = draw(st.sampled_from([claimed] * 3 + [Effect.AUX_CYCLE]))
+    claimed = draw(st.sampled_from([*HOST, Activation.DEVICE_RESET,
+                                    Activation.NONE]))
+    real = draw(st.sampled_from([claimed] * 3 + [Activation.AUX_CYCLE]))
     current = draw(st.sampled_from(['1', '1', '2']))
     shows = draw(st.booleans())
     waiting = draw(st.sampled_from([None, None, None, '2'])) if (
-        current == '1' and real is not Effect.NONE) else None
+        current == '1' and real is not Activation.NONE) else None
     return Part(current, waiting, claimed, real, shows,
-                way=draw(st.sampled_from(['redfish', 'agent'])))
+                transport=draw(st.sampled_from(['redfish', 'agent'])))
 
 
 @st.composite
 def mode(draw: st.DrawFn) -> Part:
     """A mode that lasts, or one that every host reset loses."""
     if draw(st.booleans()):
-        effect = draw(st.sampled_from(HOST))
-        return Part('disabled', None, effect, effect)
-    return Part('disabled', None, Effect.NONE, Effect.NONE, persists=False,
-                default='disabled')
+        activation = draw(st.sampled_from(HOST))
+        return Part('disabled', None, activation, activation)
+    return Part(
+        'disabled',
+        None,
+        Activation.NONE,
+        Activation.NONE,
+        persists=False,
+        default='disabled',
+    )
 
 
 @st.composite
@@ -76,7 +82,7 @@ def boxes(draw: st.DrawFn, faults: st.SearchStrategy[list[str]] = ANY_FAULTS
         {n: {'gpu': draw(firmware())} for n in names},
         {n: {'ecc': draw(mode())} for n in names},
         draw(faults),
-        draw(st.sampled_from([Effect.NONE, Effect.DEVICE_RESET])),
+        draw(st.sampled_from([Activation.NONE, Activation.DEVICE_RESET])),
         draw(st.sampled_from(['on', 'off'])))
 
 

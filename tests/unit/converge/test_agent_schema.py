@@ -27,7 +27,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Detail
@@ -36,10 +36,10 @@ from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
@@ -50,7 +50,7 @@ _ACTION = Action(
         Change(Item('nic-1', 'nic', 'firmware', '22.43', True), '22.41'),
         Change(Item('nic-1', 'link-type', 'mode', ('ib', 'eth')),
                ('ib', 'ib'))),
-    Effect.DEVICE_RESET, 'nic-fw', (('nic-2', 'nic'),), 'mellanox:17')
+    Activation.DEVICE_RESET, 'nic-fw', (('nic-2', 'nic'),), 'mellanox:17')
 _IMAGE = Image('nic-fw', 'https://images.example.org/fw.bin', 'a' * 64,
                {'psid': ('MT_0000000884',), 'pci': ('15b3:a2dc',)},
                Push('multipart', ('/a', '/b')))
@@ -61,15 +61,26 @@ def _travelled(raw: dict[str, Any]) -> Any:
 
 
 def test_a_way_comes_back() -> None:
-    way = Way('agent', {('a', 'nic'): Burn('x:17', (('b', 'nic'),)),
-                        ('b', 'nic'): Burn('y', (), {
-                            Push('all', ()): (('a', 'nic'),),
-                            Push('one', ('/x',)): (), Push('odd'): None})},
-              frozenset({('a', 'sriov'), ('a', 'vf-limit')}),
-              {'a': Effect.DEVICE_RESET, 'b': Effect.DRIVER_RELOAD})
+    transport = Transport(
+        'agent',
+        {
+            ('a', 'nic'): UpdateTarget('x:17', (('b', 'nic'),)),
+            ('b', 'nic'): UpdateTarget(
+                'y',
+                (),
+                {
+                    Push('all', ()): (('a', 'nic'),),
+                    Push('one', ('/x',)): (),
+                    Push('odd'): None,
+                },
+            ),
+        },
+        frozenset({('a', 'sriov'), ('a', 'vf-limit')}),
+        {'a': Activation.DEVICE_RESET, 'b': Activation.DRIVER_RELOAD},
+    )
     assert (
-        agent_schema.way_from_dict(_travelled(agent_schema.way_to_dict(way)))
-        == way
+        agent_schema.transport_from_dict(_travelled(agent_schema.transport_to_dict(transport)))
+        == transport
     )
 
 

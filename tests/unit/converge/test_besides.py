@@ -21,7 +21,7 @@ import pytest
 from ironic_accel.converge import advance as loop
 from ironic_accel.converge import outcome
 from ironic_accel.converge import write_watch
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.plan import Item
 from ironic_accel.model import profile as profile_mod
@@ -114,21 +114,27 @@ def test_a_forgotten_one_that_no_reset_begins_is_sent_once_more_at_most(
     assert box.writes <= 2
 
 
-@pytest.mark.parametrize('effect', [Effect.DEVICE_RESET, Effect.NONE])
-def test_nothing_weaker_than_a_host_reset_begins_it(effect: Effect) -> None:
+@pytest.mark.parametrize(
+    'activation', [Activation.DEVICE_RESET, Activation.NONE])
+def test_nothing_weaker_than_a_host_reset_begins_it(
+    activation: Activation,
+) -> None:
     box = pair('on-reset', at_reset=True)
-    box.parts['d0']['gpu'] = Part('1', claimed=effect, real=effect)
-    box.resettable = Effect.DEVICE_RESET
+    box.parts['d0']['gpu'] = Part('1', claimed=activation, real=activation)
+    box.resettable = Activation.DEVICE_RESET
     out = run(box, ONE)
     assert isinstance(out, outcome.Converged), out
-    assert box.resets == [Effect.WARM_REBOOT]
+    assert box.resets == [Activation.WARM_REBOOT]
     assert box.writes == 1
 
 
-@pytest.mark.parametrize('limit', [Effect.DEVICE_RESET, Effect.NONE])
-def test_it_is_refused_where_no_host_reset_is_allowed(limit: Effect) -> None:
+@pytest.mark.parametrize('limit', [Activation.DEVICE_RESET, Activation.NONE])
+def test_it_is_refused_where_no_host_reset_is_allowed(
+    limit: Activation,
+) -> None:
     box = pair('on-reset', at_reset=True)
-    box.parts['d0']['gpu'] = Part('1', claimed=Effect.NONE, real=Effect.NONE)
+    box.parts['d0']['gpu'] = Part(
+        '1', claimed=Activation.NONE, real=Activation.NONE)
     out = run(box, dataclasses.replace(ONE, limits=profile_mod.Limits(
         reset=limit)))
     assert isinstance(out, outcome.Refused)
@@ -149,22 +155,22 @@ def test_the_intent_carries_what_is_written_besides() -> None:
 
 def test_the_record_carries_it() -> None:
     item = Item('d0', 'gpu', 'firmware', '2')
-    landed = record_mod.Landed(
-        item, Effect.AUX_CYCLE, staged=True, begun=7.0,
+    staged = record_mod.Staged(
+        item, Activation.AUX_CYCLE, at_reset=True, begun=7.0,
         also=(('-', 'PSU1'), ('d1', 'gpu'), ('d2', 'gpu')),
         job='/redfish/v1/JobService/Jobs/JID_1')
     intent = record_mod.Intent(
-        'action', Effect.AUX_CYCLE, 1.0, 2.0, items=(item,),
-        also=landed.also, at_reset=True,
-        ticket={write_watch.JOB: landed.job, write_watch.GONE: True})
-    record = record_mod.Record(landed=(landed,), intent=intent)
+        'action', Activation.AUX_CYCLE, 1.0, 2.0, items=(item,),
+        also=staged.also, at_reset=True,
+        ticket={write_watch.JOB: staged.job, write_watch.GONE: True})
+    record = record_mod.Record(staged=(staged,), intent=intent)
     raw = record_mod.to_dict(record)
     assert record_mod.load(raw) == record
     # As an earlier version wrote them.
     raw['landed'] = [[*row[:5], row[-1]] for row in raw['landed']]
     del raw['intent']['also'], raw['intent']['at_reset']
     older = record_mod.load(raw)
-    assert older is not None and older.landed[0].also == ()
+    assert older is not None and older.staged[0].also == ()
     assert older.intent is not None and older.intent.also == ()
 
 
@@ -176,8 +182,8 @@ def test_a_board_of_forty_fits_the_record() -> None:
     items = tuple(Item(d, n, 'firmware', '96.00.A6.00.01')
                   for d, n in also[:8])
     record = record_mod.Record(
-        intent=record_mod.Intent('action', Effect.AUX_CYCLE, 1, 2,
+        intent=record_mod.Intent('action', Activation.AUX_CYCLE, 1, 2,
                                  items=items, also=also),
-        landed=tuple(record_mod.Landed(i, Effect.AUX_CYCLE, also=also)
+        staged=tuple(record_mod.Staged(i, Activation.AUX_CYCLE, also=also)
                      for i in items))
     assert len(str(record_mod.dump(record))) < record_mod.MAX_BYTES

@@ -28,7 +28,7 @@ from ironic_accel.converge.composite import Both
 from ironic_accel.converge import outcome
 from ironic_accel.converge import ports
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import errors
 from ironic_accel.model.identity import Source
@@ -70,11 +70,11 @@ class Host(Box):
         self._sync()
         return self.both.sources()
 
-    def ways(self, inventory: Inventory,
+    def transports(self, inventory: Inventory,
              pushes: Collection[profile.Push] = ()
-             ) -> tuple[plan.Way, ...]:
+             ) -> tuple[plan.Transport, ...]:
         """What both can."""
-        return self.both.ways(inventory, pushes)
+        return self.both.transports(inventory, pushes)
 
     def start(self, action: Action, image: ports.Ready | None = None,
               spec: profile.Image | None = None, force: bool = False
@@ -92,20 +92,20 @@ class Host(Box):
         self._sync()
         return self.both.poll(ticket)
 
-    def host_reset(self, effect: Effect) -> None:
+    def host_reset(self, activation: Activation) -> None:
         """Both ways see the one host go through it."""
         self._sync()
-        self.resets.append(effect)
-        self.outside.host_reset(effect)
-        self.inside.host_reset(effect)
+        self.resets.append(activation)
+        self.outside.host_reset(activation)
+        self.inside.host_reset(activation)
 
 
 def host(silent: int = 0) -> Host:
     """A device with one firmware out of band and one in band."""
     outside = Box({'d0': {'gpu': Part('1')}}, {}, [])
     inside = Late({'d0': {'nic': Part(
-        '1', way='agent', claimed=Effect.POWER_CYCLE,
-        real=Effect.POWER_CYCLE)}}, {}, [])
+        '1', transport='agent', claimed=Activation.POWER_CYCLE,
+        real=Activation.POWER_CYCLE)}}, {}, [])
     inside.silent = silent
     outside.slots = {('d0', 'gpu'): '1'}
     return Host(outside, inside)
@@ -121,7 +121,7 @@ def test_one_plan_spans_both_ways_and_shares_the_reset(silent: int) -> None:
     assert isinstance(out, outcome.Converged)
     assert {p.item.name for p in out.proofs} == {'gpu', 'nic'}
     assert (box.outside.writes, box.inside.writes) == (1, 1)
-    assert box.resets == [Effect.AUX_CYCLE]
+    assert box.resets == [Activation.AUX_CYCLE]
     assert not box.outside.sins + box.inside.sins
     assert box.outside.commits == box.inside.commits
     assert box.outside.commits == [(('d0', 'gpu'),)]
@@ -149,8 +149,8 @@ def test_a_silent_first_way_is_silence() -> None:
 
 def test_a_ticket_goes_back_to_who_gave_it() -> None:
     box = host()
-    ways = box.ways(box.observe())
-    assert [w.name for w in ways] == ['redfish', 'agent']
+    transports = box.transports(box.observe())
+    assert [w.name for w in transports] == ['redfish', 'agent']
     assert isinstance(box.both.poll({'way': 'other'}), ports.Unknown)
     busy = Box({'d0': {'gpu': Part('1')}}, {}, [])
     both = Both({'redfish': busy})
@@ -194,18 +194,18 @@ def test_a_host_that_is_off_explains_the_silence() -> None:
 
 
 def test_a_device_that_both_see_and_nothing_joins_is_one() -> None:
-    def way(name: str, *gpus: Device) -> ports.Backend:
+    def transport(name: str, *gpus: Device) -> ports.Backend:
         made = mock.create_autospec(ports.Backend, instance=True)
         made.sources.return_value = (Source(Inventory(
             name, 'on', True, seen_via=(name,), devices=gpus)),)
         return cast('ports.Backend', made)
 
-    outside = way('redfish', Device('gpu-1', 'gpu', serial='1'))
+    outside = transport('redfish', Device('gpu-1', 'gpu', serial='1'))
     inside = Device('gpu@x', 'gpu', address='0000:17:00.0')
-    seen = Both({'redfish': outside, 'agent': way('agent', inside)})
+    seen = Both({'redfish': outside, 'agent': transport('agent', inside)})
     assert [d.id for d in seen.observe().devices] == ['gpu-1']
     assert seen.observe().uncounted == ()
-    more = Both({'redfish': outside, 'agent': way(
+    more = Both({'redfish': outside, 'agent': transport(
         'agent', inside, dataclasses.replace(
             inside, id='gpu@y', address='0000:18:00.0'))}).observe()
     assert [d.id for d in more.devices] == ['gpu-1']

@@ -22,7 +22,7 @@ from ironic_accel.converge import write_watch
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Result
 from ironic_accel.model import record as record_mod
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.plan import Item
 from ironic_accel.model.record import Intent
@@ -30,8 +30,8 @@ from ironic_accel.model.record import Record
 from ironic_accel.model.stages import MOST_DEVICES
 
 ITEMS = tuple(Item(f'gpu-{n}', 'ecc', 'mode', 'disabled') for n in range(4))
-INTENT = Intent('action', Effect.WARM_REBOOT, 100.0, 200.0, verb='set',
-                way='redfish', items=ITEMS, ticket={'kind': 'set'})
+INTENT = Intent('action', Activation.WARM_REBOOT, 100.0, 200.0, verb='set',
+                transport='redfish', items=ITEMS, ticket={'kind': 'set'})
 BEFORE = Record('p', 'd', 90.0, 900.0, dict.fromkeys(ITEMS, 1),
                 intent=INTENT)
 NO = Detail('it says no')
@@ -51,7 +51,7 @@ def test_each_item_ends_by_itself() -> None:
     after = ended(ok(0), Result(ITEMS[1].ref, False, NO),
                   Result(ITEMS[2].ref, False, None, 'unknown'),
                   Result(ITEMS[3].ref, False, None, 'not-sent'))
-    assert [x.item for x in after.landed] == [ITEMS[0]]
+    assert [x.item for x in after.staged] == [ITEMS[0]]
     assert after.failure == NO.to_dict()
     # What was not sent was no attempt.
     assert after.attempts == {i: 1 for i in ITEMS[:3]}

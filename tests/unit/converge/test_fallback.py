@@ -46,7 +46,7 @@ def planned(box: Box, wanted: object = WANTED,
     """What the plan says of the slots."""
     seen = box.observe()
     made = planner.make_plan(
-        seen, wanted, (), box.ways(seen),  # type: ignore[arg-type]
+        seen, wanted, (), box.transports(seen),  # type: ignore[arg-type]
         drive.Catalogue(), owed)
     return [(c['device'], c['from'], c['to'])
             for c in made.to_dict()['fallback']]

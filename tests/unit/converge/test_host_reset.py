@@ -50,7 +50,7 @@ from ironic_accel.converge.reset_terms import Restart
 from ironic_accel.converge.reset_terms import SetPower
 from ironic_accel.converge.reset_terms import StartOver
 from ironic_accel.converge.reset_terms import WaitUntil
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
@@ -59,7 +59,7 @@ from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Record
 
 NOW = 10_000.0
-RESETS = [Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE]
+RESETS = [Activation.WARM_REBOOT, Activation.POWER_CYCLE, Activation.AUX_CYCLE]
 COMMAND = ResetRules('me')
 CONDUCTOR = ResetRules(
     'me', ResetTimes(hard=1800, away=900, busy=1800, again=5, aux_settle=30,
@@ -91,10 +91,10 @@ def note(phase: str, asked: Asked | None = None, ago: float = 0.0,
         'by': 'me', 'asked': asked, **more})
 
 
-def act(effect: Effect, made: ResetNote, seen: HostReadings,
+def act(activation: Activation, made: ResetNote, seen: HostReadings,
         rules: ResetRules = COMMAND) -> Act:
     """What comes next."""
-    return host_reset.next_act(effect, rules, made, seen, NOW)[0]
+    return host_reset.next_act(activation, rules, made, seen, NOW)[0]
 
 
 @pytest.mark.parametrize(('made', 'seen', 'expected'), [
@@ -156,7 +156,7 @@ def act(effect: Effect, made: ResetNote, seen: HostReadings,
      ResetFailed)])
 def test_what_comes_next_in_a_cycle(
         made: ResetNote, seen: HostReadings, expected: Any) -> None:
-    found = act(Effect.AUX_CYCLE, made, seen)
+    found = act(Activation.AUX_CYCLE, made, seen)
     if isinstance(expected, type):
         assert isinstance(found, expected)
     else:
@@ -175,7 +175,7 @@ def test_what_comes_next_in_a_cycle(
 def test_what_comes_next_where_no_inventory_can_be_taken(
         made: ResetNote, seen: HostReadings, expected: Any) -> None:
     found, after = host_reset.next_act(
-        Effect.AUX_CYCLE, NO_AGENT, made, seen, NOW)
+        Activation.AUX_CYCLE, NO_AGENT, made, seen, NOW)
     if isinstance(expected, type):
         assert isinstance(found, expected)
     else:
@@ -242,7 +242,7 @@ OFFERS = dataclasses.replace(MARKED, offers_restart=True,
 def test_what_comes_next_in_a_warm_reboot(
         made: ResetNote, seen: HostReadings, rules: ResetRules,
         expected: Any) -> None:
-    found = act(Effect.WARM_REBOOT, made, seen, rules)
+    found = act(Activation.WARM_REBOOT, made, seen, rules)
     if isinstance(expected, type):
         assert isinstance(found, expected)
     else:
@@ -473,7 +473,7 @@ class Run:
     """The loop as it calls for a reset, through crashes."""
 
     world: World
-    effect: Effect
+    activation: Activation
     jumps: list[float]
     work: list[float]
     error: AccelError | None = None
@@ -483,7 +483,7 @@ class Run:
         """Step until it is performed, failed, or out of time."""
         world = self.world
         begin = Record(intent=Intent(
-            'reset', self.effect, world.now, world.now + 1800))
+            'reset', self.activation, world.now, world.now + 1800))
         world.kept = record = begin
         for number in itertools.count():
             process = HostResetter(
@@ -565,13 +565,13 @@ ANSWERS = st.lists(st.sampled_from(
                 max_size=10),
        st.booleans(), st.sampled_from(['on', 'on', 'off']))
 def test_a_reset_ends_and_cuts_nothing_off(
-        effect: Effect, rules: ResetRules, answers: list[str],
+        activation: Activation, rules: ResetRules, answers: list[str],
         dies: list[tuple[int, bool]], jumps: list[float],
         work: list[float], marks: bool, power: str) -> None:
     if rules is NO_POWER_OFF:
-        effect = Effect.WARM_REBOOT
+        activation = Activation.WARM_REBOOT
     world = World(answers, rules, marks=marks, power=power, dies=dies)
-    run = Run(world, effect, jumps, work)
+    run = Run(world, activation, jumps, work)
     run.to_the_end()
     assert world.wrongs == []
     event('performed' if run.performed
@@ -600,11 +600,11 @@ def test_a_reset_ends_and_cuts_nothing_off(
                      [None, Rejected('x', retry_after=math.inf),
                       Rejected('x', retry_after=math.nan)])))
 def test_whatever_is_read_and_noted_one_act_comes_of_it(
-        effect: Effect, rules: ResetRules, made: ResetNote,
+        activation: Activation, rules: ResetRules, made: ResetNote,
         seen: HostReadings) -> None:
-    if made.phase not in reset_note.PHASES[effect]:
+    if made.phase not in reset_note.PHASES[activation]:
         return
-    found, after = host_reset.next_act(effect, rules, made, seen, NOW)
+    found, after = host_reset.next_act(activation, rules, made, seen, NOW)
     assert after.at <= NOW
     if isinstance(found, WaitUntil):
         assert NOW <= found.until <= NOW + 1800

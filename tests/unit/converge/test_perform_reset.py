@@ -25,7 +25,7 @@ from ironic_accel.converge.perform_reset import HostResetter
 from ironic_accel.converge.reset_note import is_switched_off
 from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
@@ -110,14 +110,14 @@ class Host:
 class Stage:
     """A host, a clock, and the records that were saved."""
 
-    effect: Effect
+    activation: Activation
     clock: Clock = dataclasses.field(default_factory=Clock)
     saved: list[Record] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.host = Host(self.clock)
         self.record = Record(intent=Intent(
-            'reset', self.effect, self.clock.now, self.clock.now + 1800))
+            'reset', self.activation, self.clock.now, self.clock.now + 1800))
 
     def play(self, times: ResetTimes = TIMES, steps: int = 300) -> None:
         """Step until the reset is performed, or it fails."""
@@ -136,14 +136,14 @@ class Stage:
         return bool(intent and (intent.ticket or {}).get('performed'))
 
 
-@pytest.mark.parametrize('effect, asked', [
-    (Effect.WARM_REBOOT, ['soft reboot']),
-    (Effect.POWER_CYCLE, ['soft off', 'on']),
-    (Effect.AUX_CYCLE, ['soft off', 'aux', 'on']),
+@pytest.mark.parametrize('activation, asked', [
+    (Activation.WARM_REBOOT, ['soft reboot']),
+    (Activation.POWER_CYCLE, ['soft off', 'on']),
+    (Activation.AUX_CYCLE, ['soft off', 'aux', 'on']),
 ])
 def test_each_reset_asks_once_for_each_thing(
-        effect: Effect, asked: list[str]) -> None:
-    stage = Stage(effect)
+        activation: Activation, asked: list[str]) -> None:
+    stage = Stage(activation)
     stage.play()
     assert stage.host.asked == asked
     assert stage.host.state == 'on'
@@ -151,7 +151,7 @@ def test_each_reset_asks_once_for_each_thing(
 
 
 def test_no_soft_off_where_it_is_not_wanted() -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
     stage.play(dataclasses.replace(TIMES, soft=0))
     assert stage.host.asked == ['hard off', 'on']
 
@@ -169,7 +169,7 @@ def test_no_soft_off_where_it_is_not_wanted() -> None:
 def test_a_warm_reboot_is_asked_of_the_operating_system_first(
         marks: bool, offered: tuple[str, ...], deaf: tuple[str, ...],
         asked: list[str]) -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
     stage.host.marks, stage.host.offered = marks, offered
     stage.host.deaf = set(deaf)
     stage.play()
@@ -180,13 +180,13 @@ def test_a_warm_reboot_is_asked_of_the_operating_system_first(
 
 
 def test_no_soft_restart_where_it_is_not_wanted() -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
     stage.play(dataclasses.replace(TIMES, soft=0))
     assert stage.host.asked == ['reboot']
 
 
 def test_a_soft_restart_that_is_turned_down_is_forced() -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
 
     def refuse(what: str) -> None:
         if what == 'soft reboot':
@@ -198,7 +198,7 @@ def test_a_soft_restart_that_is_turned_down_is_forced() -> None:
 
 
 def test_a_host_that_shut_down_before_a_kill_is_powered_on() -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
     stage.host.marks = False
     process = resetter(stage.host, stage.saved.append)
     stage.record = process.step(stage.record, stage.clock.now).record
@@ -208,22 +208,23 @@ def test_a_host_that_shut_down_before_a_kill_is_powered_on() -> None:
 
 
 def test_an_operating_system_that_does_not_listen_is_cut() -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
     stage.host.deaf = {'soft off'}
     stage.play()
     assert stage.host.asked == ['soft off', 'hard off', 'on']
     assert stage.clock.now - 1000 >= TIMES.soft
 
 
-@pytest.mark.parametrize(('effect', 'deaf', 'marks', 'asked'), [
-    (Effect.POWER_CYCLE, 'soft off', True, ['soft off', 'hard off', 'on']),
-    (Effect.AUX_CYCLE, 'soft off', True,
+@pytest.mark.parametrize(('activation', 'deaf', 'marks', 'asked'), [
+    (Activation.POWER_CYCLE, 'soft off', True, ['soft off', 'hard off', 'on']),
+    (Activation.AUX_CYCLE, 'soft off', True,
      ['soft off', 'hard off', 'aux', 'on']),
-    (Effect.WARM_REBOOT, 'soft reboot', True, ['soft reboot', 'reboot']),
-    (Effect.WARM_REBOOT, 'soft off', False, ['soft off', 'reboot'])])
+    (Activation.WARM_REBOOT, 'soft reboot', True, ['soft reboot', 'reboot']),
+    (Activation.WARM_REBOOT, 'soft off', False, ['soft off', 'reboot'])])
 def test_no_force_cuts_an_update_that_began_since_the_host_was_asked(
-        effect: Effect, deaf: str, marks: bool, asked: list[str]) -> None:
-    stage = Stage(effect)
+    activation: Activation, deaf: str, marks: bool, asked: list[str]
+) -> None:
+    stage = Stage(activation)
     stage.host.deaf, stage.host.marks = {deaf}, marks
     stage.host.busy_until = stage.clock.now + 400
     times: list[tuple[str, float]] = []
@@ -235,7 +236,7 @@ def test_no_force_cuts_an_update_that_began_since_the_host_was_asked(
 
 
 def test_an_update_that_does_not_end_ends_the_run_with_the_host_on() -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
     stage.host.deaf = {'soft off'}
     stage.host.busy_until = stage.clock.now + 1e6
     with pytest.raises(Rejected, match='not known to be idle'):
@@ -246,7 +247,7 @@ def test_an_update_that_does_not_end_ends_the_run_with_the_host_on() -> None:
 
 
 def test_a_host_that_cannot_be_asked_softly_is_cut() -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
 
     def refuse(what: str) -> None:
         if what == 'soft off':
@@ -261,20 +262,20 @@ def test_a_host_that_cannot_be_asked_softly_is_cut() -> None:
     ({'soft off', 'hard off'}, 'not off'), ({'on'}, 'not on')])
 def test_a_host_that_does_not_follow_is_an_error(
         deaf: set[str], words: str) -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
     stage.host.deaf = deaf
     with pytest.raises(AccelError, match=words):
         stage.play()
 
 
 def test_a_bmc_that_stays_away_is_an_error() -> None:
-    stage = Stage(Effect.AUX_CYCLE)
+    stage = Stage(Activation.AUX_CYCLE)
     with pytest.raises(Unreachable):
         stage.play(dataclasses.replace(TIMES, away=30))
 
 
 def test_a_request_that_never_left_is_sent_again() -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
     calls: list[str] = []
 
     def fail_once(what: str) -> None:
@@ -287,16 +288,16 @@ def test_a_request_that_never_left_is_sent_again() -> None:
     assert stage.host.asked == ['soft reboot']
 
 
-@pytest.mark.parametrize(('effect', 'notes'), [
-    (Effect.POWER_CYCLE, {'phase': 'off', 'asked': 'soft'}),
-    (Effect.POWER_CYCLE, {'phase': 'off', 'asked': 'hard'}),
-    (Effect.AUX_CYCLE, {'phase': 'off', 'asked': 'hard'}),
-    (Effect.WARM_REBOOT, {'phase': 'restart', 'asked': 'soft',
+@pytest.mark.parametrize(('activation', 'notes'), [
+    (Activation.POWER_CYCLE, {'phase': 'off', 'asked': 'soft'}),
+    (Activation.POWER_CYCLE, {'phase': 'off', 'asked': 'hard'}),
+    (Activation.AUX_CYCLE, {'phase': 'off', 'asked': 'hard'}),
+    (Activation.WARM_REBOOT, {'phase': 'restart', 'asked': 'soft',
                           'mark': 'boot 0'})])
 def test_what_an_earlier_process_asked_for_is_begun_anew(
-        effect: Effect, notes: dict[str, Any]) -> None:
+        activation: Activation, notes: dict[str, Any]) -> None:
     """The host is still on: the box is looked at before it is cut."""
-    stage = Stage(effect)
+    stage = Stage(activation)
     intent = stage.record.intent
     assert intent is not None
     stage.record = dataclasses.replace(
@@ -314,7 +315,7 @@ def test_what_an_earlier_process_asked_for_is_begun_anew(
 
 
 def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
     calls: list[str] = []
 
     def lose(what: str) -> None:
@@ -331,7 +332,7 @@ def test_a_request_whose_outcome_is_unknown_is_not_repeated() -> None:
     (True, ['soft reboot']), (False, ['soft reboot', 'reboot'])])
 def test_a_soft_restart_that_is_lost_shows_by_what_the_host_does(
         followed: bool, calls: list[str]) -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
     made: list[str] = []
 
     def lose(what: str) -> None:
@@ -359,15 +360,16 @@ def busy(*what: str, times: int = 3, wait: float | None = 3.0
     return turn_down
 
 
-@pytest.mark.parametrize('effect, asked', [
-    (Effect.WARM_REBOOT, ['soft reboot']),
-    (Effect.POWER_CYCLE, ['soft off', 'on']),
-    (Effect.AUX_CYCLE, ['soft off', 'aux', 'on'])])
+@pytest.mark.parametrize('activation, asked', [
+    (Activation.WARM_REBOOT, ['soft reboot']),
+    (Activation.POWER_CYCLE, ['soft off', 'on']),
+    (Activation.AUX_CYCLE, ['soft off', 'aux', 'on'])])
 @pytest.mark.parametrize('what', ['soft reboot', 'soft off', 'aux', 'on'])
 @pytest.mark.parametrize('wait', [3.0, 100.0])
 def test_a_busy_bmc_is_asked_again(
-        effect: Effect, asked: list[str], what: str, wait: float) -> None:
-    stage = Stage(effect)
+    activation: Activation, asked: list[str], what: str, wait: float
+) -> None:
+    stage = Stage(activation)
     stage.host.before = busy(what, wait=wait)
     stage.play()
     assert stage.host.asked == asked
@@ -377,7 +379,7 @@ def test_a_busy_bmc_is_asked_again(
 
 @pytest.mark.parametrize('wait', [3.0, None])
 def test_a_bmc_that_never_powers_on_is_reported(wait: float | None) -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
     stage.host.before = busy('on', times=10_000, wait=wait)
     with pytest.raises(AccelError) as error:
         stage.play()
@@ -395,7 +397,7 @@ def test_a_bmc_that_never_powers_on_is_reported(wait: float | None) -> None:
 
 @pytest.mark.parametrize('answer', ['lost', 'turned down'])
 def test_on_is_asked_for_again_whatever_was_answered(answer: str) -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
     calls: list[float] = []
 
     def fail_twice(what: str) -> None:
@@ -413,7 +415,7 @@ def test_on_is_asked_for_again_whatever_was_answered(answer: str) -> None:
 
 
 def test_a_host_is_on_again_where_its_auxiliary_power_was_not_cut() -> None:
-    stage = Stage(Effect.AUX_CYCLE)
+    stage = Stage(Activation.AUX_CYCLE)
     stage.host.before = busy('aux', times=10_000, wait=None)
     with pytest.raises(AccelError, match='aux: not now'):
         stage.play()
@@ -428,7 +430,7 @@ def test_a_host_is_on_again_where_its_auxiliary_power_was_not_cut() -> None:
 
 
 def test_a_busy_bmc_is_not_waited_for_without_end() -> None:
-    stage = Stage(Effect.WARM_REBOOT)
+    stage = Stage(Activation.WARM_REBOOT)
     stage.host.before = busy('soft reboot', times=10_000, wait=60.0)
     with pytest.raises(Rejected, match='not now'):
         stage.play()
@@ -437,7 +439,7 @@ def test_a_busy_bmc_is_not_waited_for_without_end() -> None:
 
 
 def test_a_run_that_ends_says_that_the_host_is_off() -> None:
-    stage = Stage(Effect.POWER_CYCLE)
+    stage = Stage(Activation.POWER_CYCLE)
     stage.host.before = busy('on', times=10_000, wait=None)
     with pytest.raises(AccelError):
         stage.play()
@@ -450,14 +452,14 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-@pytest.mark.parametrize('effect', [
-    Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE])
+@pytest.mark.parametrize('activation', [
+    Activation.WARM_REBOOT, Activation.POWER_CYCLE, Activation.AUX_CYCLE])
 @pytest.mark.parametrize('save', range(8))
 @pytest.mark.parametrize('after', [False, True])
 def test_a_run_killed_at_any_save_goes_on_where_it_was(
-        effect: Effect, save: int, after: bool) -> None:
+        activation: Activation, save: int, after: bool) -> None:
     """What may be done once only is never asked for twice."""
-    stage = Stage(effect)
+    stage = Stage(activation)
     kept: list[Record] = []
 
     def keep(record: Record) -> None:

@@ -28,7 +28,7 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model import catalog
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Action
@@ -42,13 +42,13 @@ FOLDER = pathlib.Path(__file__).with_name('documents')
 UPDATE = Action(
     'burn', 'agent', (Change(Item('nic-1', 'nic', 'firmware', '22.43', True),
                              '22.41'),),
-    Effect.DEVICE_RESET, 'nic-fw', (('nic-2', 'nic'),), 'mellanox:17')
+    Activation.DEVICE_RESET, 'nic-fw', (('nic-2', 'nic'),), 'mellanox:17')
 SET = Action(
     'set', 'agent', (
         Change(Item('nic-1', 'link-type', 'mode', ('ib', 'eth')),
                ('ib', 'ib')),
         Change(Item('nic-1', 'vf-limit', 'mode', 8), None)),
-    Effect.WARM_REBOOT)
+    Activation.WARM_REBOOT)
 IMAGE = Image('nic-fw', 'https://images.example.org/fw.bin', 'a' * 64,
               {'psid': ('MT_0000000884',), 'pci': ('15b3:a2dc',)},
               Push('multipart', ('/a', '/b')))
@@ -74,7 +74,7 @@ def test_an_inventory_and_what_the_agent_can_do_are_read() -> None:
     assert component is not None
     assert (component.running, component.pending) == (
         '28.39.1002', '28.43.1014')
-    assert agent_answers.ways(answer['ways'], 'agent', seen) == (
+    assert agent_answers.transports(answer['ways'], 'agent', seen) == (
         stored.NIC_INSIDE,)
 
 
@@ -100,5 +100,5 @@ def test_what_became_of_a_write_is_read(name: str, poll: Poll) -> None:
 
 
 def test_what_can_be_done_is_read_to_the_same_value() -> None:
-    assert tuple(map(agent_schema.way_from_dict, recorded('ways'))) == (
+    assert tuple(map(agent_schema.transport_from_dict, recorded('ways'))) == (
         stored.INSIDE, stored.PUSHES)

@@ -222,7 +222,7 @@ def test_a_next_run_watches_what_a_reset_began_to_write(
     box.flash = 2000.0
     if by_mark:
         record = loop.begin(LONG, None, box.now)
-        while not record.landed:
+        while not record.staged:
             _, record = step(box, record, disk=disk)
         disk.save(record.finished())
         box.host_reset(old().real)

@@ -38,7 +38,7 @@ import sys
 from ironic_accel.model import catalog
 from ironic_accel.model import loader
 from ironic_accel_emulator.families import settings
-from ironic_accel_emulator.parts import Effect
+from ironic_accel_emulator.parts import Activation
 from ironic_accel_emulator.parts import Mode
 from tests.contract.machine import machine
 
@@ -53,7 +53,7 @@ with machine(system, folder, known=known) as run:
         if device.kind == 'gpu':
             at = (device.uris[0], '/Oem/Acme/BoostEnabled')
             settings.add(run.box, Mode(
-                device.id, 'boost', False, Effect.NONE, at, at))
+                device.id, 'boost', False, Activation.NONE, at, at))
     ends = [type(run.run(profile)).__name__ for _ in range(2)]
     print(json.dumps({
         'ends': ends,

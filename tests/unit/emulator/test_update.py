@@ -74,7 +74,7 @@ def test_bundle_lands_and_waits_for_the_aux_cycle(
     hgx.box.advance(121)
     assert slots(hgx) == ((NEW, 'Activated'), (old, 'Inactive'))
     assert hgx.version('HGX_FW_FPGA_0') == '3.11'
-    assert set(hgx.box.ledger.burns().values()) == {1}
+    assert set(hgx.box.ledger.updates().values()) == {1}
     assert [push.digest for push in hgx.box.ledger.pushes] == [digest]
     assert hgx.box.ledger.violations == []
 

@@ -25,7 +25,7 @@ import pytest
 from ironic_accel.faces import view
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
@@ -47,7 +47,7 @@ def gpu(number: int, **known: Any) -> Device:
         f'gpu-{number}', 'gpu', model='NVIDIA H100 80GB HBM3',
         components=(Component('gpu', f'FW_{number}', '96.00', '97.00',
                               shows_pending=True, updateable=True,
-                              effect=Effect.AUX_CYCLE),),
+                              activation=Activation.AUX_CYCLE),),
         modes=(Mode('ecc', 'disabled', 'enabled'), Mode('mig', 'disabled')),
         **known)
 
@@ -61,7 +61,7 @@ def inventory(*devices: Device, **known: Any) -> dict[str, Any]:
 def burn(count: int) -> Action:
     return Action('burn', 'redfish', tuple(
         Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '96.00')
-        for n in range(count)), Effect.AUX_CYCLE, 'bundle',
+        for n in range(count)), Activation.AUX_CYCLE, 'bundle',
         (('baseboard', 'fpga'),))
 
 
@@ -131,7 +131,7 @@ def test_what_is_unread_is_said_in_sentences() -> None:
 
 
 def test_a_plan_shows_the_slots_that_it_updates() -> None:
-    made = Plan((Stage((burn(2),), Effect.AUX_CYCLE),), fallback=tuple(
+    made = Plan((Stage((burn(2),), Activation.AUX_CYCLE),), fallback=tuple(
         Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '95.00')
         for n in range(2)))
     doc = made.to_dict()
@@ -161,7 +161,7 @@ def test_warnings_name_what_was_not_read() -> None:
 
 
 def test_a_plan_groups_devices_that_change_alike() -> None:
-    stage = Stage((burn(8),), Effect.AUX_CYCLE)
+    stage = Stage((burn(8),), Activation.AUX_CYCLE)
     doc = Plan((stage,)).to_dict()
     assert view.plan_table(doc).rows == (
         ('1', 'burn', '8: gpu-0 .. gpu-7', 'gpu', '96.00', '97.00',
@@ -173,8 +173,8 @@ def test_a_plan_groups_devices_that_change_alike() -> None:
 
 def test_a_stage_for_landed_items_says_so() -> None:
     due = AwaitingReset(
-        Item('gpu-0', 'gpu', 'firmware', '97.00'), Effect.AUX_CYCLE)
-    doc = Plan((Stage((), Effect.AUX_CYCLE, (due,)),)).to_dict()
+        Item('gpu-0', 'gpu', 'firmware', '97.00'), Activation.AUX_CYCLE)
+    doc = Plan((Stage((), Activation.AUX_CYCLE, (due,)),)).to_dict()
     assert view.plan_table(doc).rows[0][-1] == 'for written: gpu-0 gpu'
 
 

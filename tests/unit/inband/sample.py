@@ -33,7 +33,7 @@ from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
@@ -127,14 +127,14 @@ class Burner:
         return ToolReading({functions[0].address: told},
                     (Warned('burner', 'a word'),))
 
-    def burns(self, host: Machine, device: Device) -> frozenset[str]:
+    def updates(self, host: Machine, device: Device) -> frozenset[str]:
         return frozenset({'nic'} if host.which('burner') else ())
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
         return frozenset({'sriov'})
 
-    def resets(self, host: Machine, device: Device) -> Effect:
-        return Effect.DEVICE_RESET
+    def resets(self, host: Machine, device: Device) -> Activation:
+        return Activation.DEVICE_RESET
 
     def burn(self, host: Machine, device: Device, items: Sequence[Item],
              image: Ready, spec: Image | None, force: bool,
@@ -154,9 +154,9 @@ class Burner:
                 str(item.wanted))
         return tuple(Result(i.ref, True) for i in items)
 
-    def reset(self, host: Machine, device: Device, effect: Effect,
+    def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
-        (self._folder / 'state-reset').write_text(str(effect))
+        (self._folder / 'state-reset').write_text(str(activation))
         return ()
 
 
@@ -169,25 +169,27 @@ def backend(folder: pathlib.Path, host: Machine,
 def burn(device: str, wanted: str = '22.43.2026') -> Action:
     """An action that burns the adapter's firmware."""
     return _action('burn', Item(device, 'nic', 'firmware', wanted),
-                   Effect.DEVICE_RESET, 'image')
+                   Activation.DEVICE_RESET, 'image')
 
 
 def set_sriov(device: str) -> Action:
     """An action that sets a mode of the adapter."""
     return _action('set', Item(device, 'sriov', 'mode', 'enabled'),
-                   Effect.DEVICE_RESET)
+                   Activation.DEVICE_RESET)
 
 
-def reset(device: str, effect: Effect = Effect.DEVICE_RESET) -> Action:
+def reset(
+    device: str, activation: Activation = Activation.DEVICE_RESET
+) -> Action:
     """An action that resets the adapter for its waiting firmware."""
     return _action('reset', Item(device, 'nic', 'firmware', '22.43.2026'),
-                   effect)
+                   activation)
 
 
-def _action(verb: str, item: Item, effect: Effect,
+def _action(verb: str, item: Item, activation: Activation,
             image: str | None = None) -> Action:
     return Action(verb, 'local', (  # type: ignore[arg-type]
-        Change(item, None),), effect, image)
+        Change(item, None),), activation, image)
 
 
 def image(folder: pathlib.Path) -> Ready:

@@ -25,8 +25,8 @@ from ironic_accel.model.device import Mode
 from ironic_accel.model.device import PciIds
 from ironic_accel.model import identity
 from ironic_accel.model.identity import Source
-from ironic_accel.model.plan import Burn
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import UpdateTarget
+from ironic_accel.model.plan import Transport
 from ironic_accel.model import unite
 
 IDS = PciIds('10de', '2330')
@@ -197,9 +197,17 @@ def test_a_look_that_had_no_other_side_has_nothing_to_keep() -> None:
 def test_ways_that_were_not_open_stay() -> None:
     seen = look('redfish', outside('1'))
     gpu = seen.devices[0].id
-    now = Way('redfish', sets=frozenset({(gpu, 'ecc')}))
-    stored = (Way('redfish'), Way(
-        'agent', {(gpu, 'gpu'): Burn('a'), ('gone', 'gpu'): Burn('a')},
-        frozenset({(gpu, 'mig'), ('gone', 'mig')})))
-    assert carry_over.ways((now,), stored, seen) == (now, Way(
-        'agent', {(gpu, 'gpu'): Burn('a')}, frozenset({(gpu, 'mig')})))
+    now = Transport('redfish', sets=frozenset({(gpu, 'ecc')}))
+    stored = (
+        Transport('redfish'),
+        Transport(
+            'agent',
+            {
+                (gpu, 'gpu'): UpdateTarget('a'),
+                ('gone', 'gpu'): UpdateTarget('a'),
+            },
+            frozenset({(gpu, 'mig'), ('gone', 'mig')}),
+        ),
+    )
+    assert carry_over.transports((now,), stored, seen) == (now, Transport(
+        'agent', {(gpu, 'gpu'): UpdateTarget('a')}, frozenset({(gpu, 'mig')})))

@@ -25,7 +25,7 @@ from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model import catalog_source
 from ironic_accel.model import traits
 from ironic_accel.model.catalog import Catalog
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import PciIds
 from ironic_accel.model.errors import BadInput
@@ -163,45 +163,48 @@ def test_mig_by_architecture(catalog: Catalog) -> None:
     hopper = catalog.mode('gpu', 'mig', 'nvidia-h100-sxm')
     unknown = catalog.mode('gpu', 'mig')
     assert ampere is not None and hopper is not None and unknown is not None
-    assert (ampere.effect, ampere.persists) == (Effect.DEVICE_RESET, True)
-    assert (hopper.effect, hopper.persists) == (Effect.NONE, False)
-    assert (unknown.effect, unknown.persists) == (None, None)
+    assert (ampere.activation, ampere.persists) == (
+        Activation.DEVICE_RESET,
+        True,
+    )
+    assert (hopper.activation, hopper.persists) == (Activation.NONE, False)
+    assert (unknown.activation, unknown.persists) == (None, None)
 
 
-@pytest.mark.parametrize(('kind', 'name', 'product', 'effect', 'alone'), [
-    ('gpu', 'gpu', 'nvidia-h100-sxm', Effect.AUX_CYCLE, False),
+@pytest.mark.parametrize(('kind', 'name', 'product', 'activation', 'alone'), [
+    ('gpu', 'gpu', 'nvidia-h100-sxm', Activation.AUX_CYCLE, False),
     ('gpu', 'gpu', 'nvidia-h100-pcie', None, False),
     ('gpu', 'gpu', None, None, False),
-    ('fpga', 'shell', 'amd-alveo-u55c', Effect.POWER_CYCLE, False),
-    ('fpga', 'sc', 'amd-alveo-u55c', Effect.WARM_REBOOT, False),
-    ('fpga', 'sc', 'amd-alveo-v80', Effect.POWER_CYCLE, True),
+    ('fpga', 'shell', 'amd-alveo-u55c', Activation.POWER_CYCLE, False),
+    ('fpga', 'sc', 'amd-alveo-u55c', Activation.WARM_REBOOT, False),
+    ('fpga', 'sc', 'amd-alveo-v80', Activation.POWER_CYCLE, True),
     ('fpga', 'shell', 'intel-n6001', None, False),
-    ('nic', 'nic', 'nvidia-connectx-7', Effect.DEVICE_RESET, False),
-    ('dpu', 'nic', 'nvidia-bluefield-3', Effect.POWER_CYCLE, False)])
+    ('nic', 'nic', 'nvidia-connectx-7', Activation.DEVICE_RESET, False),
+    ('dpu', 'nic', 'nvidia-bluefield-3', Activation.POWER_CYCLE, False)])
 def test_what_activates_a_component(
         catalog: Catalog, kind: str, name: str, product: str | None,
-        effect: Effect | None, alone: bool) -> None:
+        activation: Activation | None, alone: bool) -> None:
     facts = catalog.component(kind, name, product)
     assert facts is not None
-    assert (facts.effect, facts.alone) == (effect, alone)
+    assert (facts.activation, facts.alone) == (activation, alone)
 
 
 def test_facts_of_a_vendor_hold_without_a_product(catalog: Catalog) -> None:
     facts = catalog.component('baseboard', 'fpga-1', vendor='nvidia')
     general = catalog.component('baseboard', 'fpga', vendor='contoso')
     assert facts is not None and general is not None
-    assert (facts.name, facts.effect) == ('fpga-1', Effect.AUX_CYCLE)
-    assert general.effect is None
+    assert (facts.name, facts.activation) == ('fpga-1', Activation.AUX_CYCLE)
+    assert general.activation is None
 
 
 def test_a_board_whose_activation_nobody_proved(catalog: Catalog) -> None:
     board = catalog.identify('baseboard', 'NVIDIA', 'NVIDIA.HGX.A100.4.GPU')
     assert board is not None and board.name == 'nvidia-hgx-a100-4gpu'
     facts = catalog.component('baseboard', 'fpga', board)
-    assert facts is not None and facts.effect is None
+    assert facts is not None and facts.activation is None
     grace = catalog.identify('baseboard', 'NVIDIA', 'GB200 NVL')
     facts = catalog.component('baseboard', 'fpga', grace)
-    assert facts is not None and facts.effect is Effect.AUX_CYCLE
+    assert facts is not None and facts.activation is Activation.AUX_CYCLE
 
 
 def test_the_order_is_bmc_baseboard_gpu_nic(catalog: Catalog) -> None:

@@ -28,7 +28,7 @@ from ironic_accel.model import catalog as catalog_mod
 from ironic_accel.model import loader
 from ironic_accel.model import profile_reader
 from ironic_accel.model import schema_reader
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.profile import Count
@@ -142,7 +142,7 @@ def test_values_are_normalised() -> None:
     image = bf3.images['fw']
     assert image.sha256 == SHA
     assert image.push is not None and image.push.targets == ()
-    assert bf3.limits == Limits(5, 0, Effect.POWER_CYCLE)
+    assert bf3.limits == Limits(5, 0, Activation.POWER_CYCLE)
     assert u55c.groups[1].modes['services'] == ('asym', 'sym')
     assert u55c.groups[0].count == Count(0, 2)
     assert u55c.allow == {'downgrade', 'collateral'}
@@ -436,7 +436,7 @@ def test_the_schema_is_one_and_has_our_words() -> None:
     jsonschema.Draft202012Validator.check_schema(_SCHEMA)
     defs, top = _SCHEMA['$defs'], _SCHEMA['properties']
     assert tuple(defs['kind']['enum']) == KINDS
-    assert defs['limits']['properties']['reset']['enum'] == list(Effect)
+    assert defs['limits']['properties']['reset']['enum'] == list(Activation)
     limits = {k: v['default']
               for k, v in defs['limits']['properties'].items()}
     assert Limits(**limits) == Limits()

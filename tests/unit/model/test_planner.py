@@ -24,28 +24,28 @@ from ironic_accel.model import plan as plan_mod
 from ironic_accel.model import profile as profile_mod
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
-from ironic_accel.model.plan import Burn
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Plan
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model.profile import Count
 from ironic_accel.model.profile import Firmware
 from ironic_accel.model.profile import Group
 from ironic_accel.model.profile import Limits
 from ironic_accel.model.profile import Push
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from tests.unit.converge.drive import Catalogue
 from tests.unit.converge.drive import Facts
 
 GPU = Component('gpu', 'FW_GPU', '96.00.01', None, True, True,
-                Effect.AUX_CYCLE)
+                Activation.AUX_CYCLE)
 ECC = Mode('ecc', 'disabled', None, ('enabled', 'disabled'),
-           Effect.WARM_REBOOT, True)
+           Activation.WARM_REBOOT, True)
 
 
 def gpu(number: int, **changes: Any) -> Device:
@@ -61,10 +61,10 @@ def box(*devices: Device) -> Inventory:
     return Inventory('s', 'on', True, devices=devices)
 
 
-def way(inventory: Inventory, **burn: Any) -> Way:
+def transport(inventory: Inventory, **burn: Any) -> Transport:
     """Redfish: everything in one lane, no device reset."""
-    return Way('redfish', {
-        (d.id, c.name): Burn('bmc', **burn)
+    return Transport('redfish', {
+        (d.id, c.name): UpdateTarget('bmc', **burn)
         for d in inventory.devices for c in d.components
         if c.updateable is not False},
         frozenset((d.id, m.name) for d in inventory.devices
@@ -88,19 +88,27 @@ def profile(firmware: dict[str, Firmware] | None = None,
 NEWER = {'gpu': Firmware('96.00.02', image='img')}
 
 
-def plan(inventory: Inventory, wanted: profile_mod.Profile,
-         landed: tuple[Landed, ...] = (), ways: tuple[Way, ...] | None = None,
-         facts: dict[str, Facts] | None = None) -> Plan:
+def plan(
+    inventory: Inventory,
+    wanted: profile_mod.Profile,
+    staged: tuple[Staged, ...] = (),
+    transports: tuple[Transport, ...] | None = None,
+    facts: dict[str, Facts] | None = None,
+) -> Plan:
     """Plan with what the box offers."""
-    return make_plan(inventory, wanted, landed,
-                     (way(inventory),) if ways is None else ways,
-                     Catalogue(**(facts or {})))
+    return make_plan(
+        inventory,
+        wanted,
+        staged,
+        (transport(inventory),) if transports is None else transports,
+        Catalogue(**(facts or {})),
+    )
 
 
 def test_one_push_and_one_reset_for_eight() -> None:
     seen = box(*(gpu(n) for n in range(8)))
     made = plan(seen, profile(NEWER, {'ecc': 'enabled'}))
-    assert [s.reset for s in made.stages] == [Effect.AUX_CYCLE]
+    assert [s.reset for s in made.stages] == [Activation.AUX_CYCLE]
     verbs = [a.verb for a in made.stages[0].actions]
     assert verbs == ['burn', 'set']
     assert [len(a.items) for a in made.stages[0].actions] == [8, 8]
@@ -113,7 +121,7 @@ def test_what_holds_is_satisfied_and_needs_nothing() -> None:
     made = plan(box(gpu(0, components=(done,), modes=(on,))),
                 profile(NEWER, {'ecc': 'enabled'}))
     assert made.converged
-    assert [p.lasts for p in made.satisfied] == [True, True]
+    assert [p.persistent for p in made.satisfied] == [True, True]
 
 
 def test_at_least_is_content_with_more() -> None:
@@ -146,13 +154,13 @@ REFUSED = {
         GPU, updateable=False),))), profile(NEWER),
         'does not let it be written', '96.00.02', '96.00.01'),
     'effect unproved': (box(gpu(0, components=(dataclasses.replace(
-        GPU, effect=None),))), profile(NEWER),
+        GPU, activation=None),))), profile(NEWER),
         'effect null', '96.00.02', '96.00.01'),
     'lowest': (box(gpu(0, components=(dataclasses.replace(
         GPU, lowest='96.00.05'),))), profile(NEWER),
         'lowest supported', '96.00.05', '96.00.02'),
     'too strong': (box(gpu(0)), profile(
-        NEWER, limits=Limits(reset=Effect.WARM_REBOOT)),
+        NEWER, limits=Limits(reset=Activation.WARM_REBOOT)),
         'limits.reset', 'warm-reboot', 'aux-cycle'),
     'no such component': (box(gpu(0)), profile(
         {'inforom': Firmware('1', image='img')}),
@@ -166,10 +174,10 @@ REFUSED = {
         ECC, current=None),))), profile(modes={'ecc': 'enabled'}),
         'not reported', 'enabled', None),
     'mode effect unproved': (box(gpu(0, modes=(dataclasses.replace(
-        ECC, effect=None),))), profile(modes={'ecc': 'enabled'}),
+        ECC, activation=None),))), profile(modes={'ecc': 'enabled'}),
         'effect null', 'enabled', 'disabled'),
     'lost at its own reset': (box(gpu(0, modes=(dataclasses.replace(
-        ECC, effect=Effect.DEVICE_RESET, persists=False),))),
+        ECC, activation=Activation.DEVICE_RESET, persists=False),))),
         profile(modes={'ecc': 'enabled'}),
         'lost at the host reset', 'device-reset', 'warm-reboot'),
     'too many resets': (box(gpu(0)), profile(NEWER, limits=Limits(resets=0)),
@@ -191,26 +199,26 @@ def test_refused_with_expected_and_seen(name: str) -> None:
 
 
 def test_no_way_is_named() -> None:
-    refused = plan(box(gpu(0)), profile(NEWER), ways=()).refused
+    refused = plan(box(gpu(0)), profile(NEWER), transports=()).refused
     assert 'no way to write it out of none' in refused[0].reason
 
 
 def test_what_one_way_may_not_write_another_one_may() -> None:
     seen = box(gpu(0, components=(dataclasses.replace(
         GPU, updateable=False),)))
-    tool = Way('agent', {('gpu-0', 'gpu'): Burn('tool')})
-    found = plan(seen, profile(NEWER), ways=(way(seen), tool))
+    tool = Transport('agent', {('gpu-0', 'gpu'): UpdateTarget('tool')})
+    found = plan(seen, profile(NEWER), transports=(transport(seen), tool))
     assert found.refused == ()
-    assert [a.way for s in found.stages for a in s.actions] == ['agent']
+    assert [a.transport for s in found.stages for a in s.actions] == ['agent']
 
 
 def test_collateral_wants_leave() -> None:
     seen = box(gpu(0))
-    wide = way(seen, also_writes=(('cpu-0', 'cpu'),))
+    wide = transport(seen, also_writes=(('cpu-0', 'cpu'),))
     assert 'collateral' in plan(
-        seen, profile(NEWER), ways=(wide,)).refused[0].reason
+        seen, profile(NEWER), transports=(wide,)).refused[0].reason
     allowed = plan(seen, profile(NEWER, allow=frozenset(['collateral'])),
-                   ways=(wide,))
+                   transports=(wide,))
     assert allowed.stages[0].actions[0].also_writes == (('cpu-0', 'cpu'),)
 
 
@@ -233,14 +241,15 @@ def test_the_push_of_the_profile_is_planned_as_it_is_sent(
     wanted = profile(NEWER, match={'kind': ('gpu',), 'location': ('one',)})
     image = dataclasses.replace(wanted.images['img'], push=push)
     wanted = dataclasses.replace(wanted, images={'img': image})
-    ways = (dataclasses.replace(way(seen, pushes=pushes), name=name),)
-    refused = plan(seen, wanted, ways=ways).refused
+    way = dataclasses.replace(transport(seen, pushes=pushes), name=name)
+    transports = (way,)
+    refused = plan(seen, wanted, transports=transports).refused
     if reason is None or name == 'agent':
         assert not refused
     else:
         assert reason in refused[0].reason
     asked = dataclasses.replace(wanted, allow=frozenset({'collateral'}))
-    made = plan(seen, asked, ways=ways)
+    made = plan(seen, asked, transports=transports)
     if reason == 'gpu-1/gpu' and name != 'agent':
         assert made.stages[0].actions[0].also_writes == (('gpu-1', 'gpu'),)
 
@@ -263,37 +272,37 @@ def test_pending_as_wanted_is_only_activated() -> None:
     waits = dataclasses.replace(GPU, pending='96.00.02')
     made = plan(box(gpu(0, components=(waits,))), profile(NEWER))
     assert made.stages[0].actions == ()
-    assert made.stages[0].reset is Effect.AUX_CYCLE
-    assert made.stages[0].landed[0].item.name == 'gpu'
+    assert made.stages[0].reset is Activation.AUX_CYCLE
+    assert made.stages[0].staged[0].item.name == 'gpu'
 
 
 def test_landed_unseen_is_only_activated_one_step_stronger() -> None:
     hidden = dataclasses.replace(GPU, shows_pending=False,
-                                 effect=Effect.WARM_REBOOT)
+                                 activation=Activation.WARM_REBOOT)
     item = Item('gpu-0', 'gpu', 'firmware', '96.00.02')
     seen = box(gpu(0, components=(hidden,)))
-    for tried, reset in ((None, Effect.WARM_REBOOT),
-                         (Effect.WARM_REBOOT, Effect.POWER_CYCLE),
-                         (Effect.POWER_CYCLE, Effect.AUX_CYCLE)):
-        made = plan(seen, profile(NEWER), (Landed(
-            item, Effect.WARM_REBOOT, 0, tried),))
+    for tried, reset in ((None, Activation.WARM_REBOOT),
+                         (Activation.WARM_REBOOT, Activation.POWER_CYCLE),
+                         (Activation.POWER_CYCLE, Activation.AUX_CYCLE)):
+        made = plan(seen, profile(NEWER), (Staged(
+            item, Activation.WARM_REBOOT, 0, tried),))
         assert made.stages[0].actions == ()
         assert made.stages[0].reset is reset
 
 
 def test_another_landed_version_is_activated_before_it_is_burnt() -> None:
     hidden = dataclasses.replace(GPU, shows_pending=False)
-    other = Landed(Item('gpu-0', 'gpu', 'firmware', '96.00.09'),
-                   Effect.AUX_CYCLE)
+    other = Staged(Item('gpu-0', 'gpu', 'firmware', '96.00.09'),
+                   Activation.AUX_CYCLE)
     made = plan(box(gpu(0, components=(hidden,))), profile(NEWER), (other,))
     assert [bool(s.actions) for s in made.stages] == [False, True]
-    assert made.stages[0].landed[0].item.wanted == '96.00.09'
+    assert made.stages[0].staged[0].item.wanted == '96.00.09'
 
 
 def test_what_must_not_share_a_cycle_does_not() -> None:
     shell = Component('shell', 's', 'a', None, False, True,
-                      Effect.POWER_CYCLE)
-    sc = Component('sc', 'c', '1.0', None, False, True, Effect.POWER_CYCLE)
+                      Activation.POWER_CYCLE)
+    sc = Component('sc', 'c', '1.0', None, False, True, Activation.POWER_CYCLE)
     seen = box(gpu(0, components=(shell, sc)))
     wanted = profile({'shell': Firmware('b', image='img'),
                       'sc': Firmware('2.0', image='img')},
@@ -302,9 +311,9 @@ def test_what_must_not_share_a_cycle_does_not() -> None:
     made = plan(seen, wanted, facts=alone)
     assert [[i.name for a in s.actions for i in a.items]
             for s in made.stages] == [['sc'], ['shell']]
-    landed = Landed(Item('gpu-0', 'sc', 'firmware', '2.0'),
-                    Effect.POWER_CYCLE)
-    later = plan(seen, wanted, (landed,), facts=alone)
+    staged = Staged(Item('gpu-0', 'sc', 'firmware', '2.0'),
+                    Activation.POWER_CYCLE)
+    later = plan(seen, wanted, (staged,), facts=alone)
     assert later.stages[0].actions == ()
     assert [i.name for a in later.stages[1].actions
             for i in a.items] == ['shell']
@@ -314,31 +323,32 @@ def test_what_must_not_share_a_cycle_does_not() -> None:
 def test_the_catalogue_orders_and_the_profile_overrides() -> None:
     parts = tuple(dataclasses.replace(GPU, name=n) for n in ('gpu', 'bmc'))
     seen = box(gpu(0, components=parts))
-    lanes = Way('redfish', {('gpu-0', 'gpu'): Burn('a'),
-                            ('gpu-0', 'bmc'): Burn('b')})
+    lanes = Transport('redfish', {('gpu-0', 'gpu'): UpdateTarget('a'),
+                            ('gpu-0', 'bmc'): UpdateTarget('b')})
     want = {n: Firmware('96.00.02', image='img') for n in ('gpu', 'bmc')}
     rank = {'bmc': Facts(order=1), 'gpu': Facts(order=30)}
 
     def names(made: plan_mod.Plan) -> list[str]:
         return [a.items[0].name for a in made.stages[0].actions]
 
-    assert names(plan(seen, profile(want), ways=(lanes,), facts=rank)) == [
-        'bmc', 'gpu']
-    assert names(plan(seen, profile(want, order=('gpu',)), ways=(lanes,),
+    assert names(
+        plan(seen, profile(want), transports=(lanes,), facts=rank)
+    ) == ['bmc', 'gpu']
+    assert names(plan(seen, profile(want, order=('gpu',)), transports=(lanes,),
                       facts=rank)) == ['gpu', 'bmc']
 
 
 def test_what_a_reset_loses_stands_last_and_does_not_last() -> None:
-    mig = Mode('mig', 'disabled', None, None, Effect.NONE, False)
+    mig = Mode('mig', 'disabled', None, None, Activation.NONE, False)
     seen = box(gpu(0, modes=(mig, ECC)))
     made = plan(seen, profile(NEWER, {'mig': 'enabled', 'ecc': 'enabled'}))
     assert [i.name for a in made.stages[-1].actions
             for i in a.items] == ['mig']
-    assert made.stages[-1].reset is Effect.NONE
+    assert made.stages[-1].reset is Activation.NONE
     on = dataclasses.replace(mig, current='enabled')
     proof = plan(box(gpu(0, modes=(on,))),
                  profile(modes={'mig': 'enabled'})).satisfied[0]
-    assert proof.lasts is False
+    assert proof.persistent is False
 
 
 def test_a_name_means_every_component_of_that_name() -> None:
@@ -351,19 +361,19 @@ def test_a_name_means_every_component_of_that_name() -> None:
 
 
 def test_a_device_reset_where_a_way_has_it_else_a_warm_reboot() -> None:
-    mig = Mode('mig', 'disabled', None, None, Effect.DEVICE_RESET, True)
+    mig = Mode('mig', 'disabled', None, None, Activation.DEVICE_RESET, True)
     seen = box(gpu(0, modes=(mig,)))
     wanted = profile(modes={'mig': 'enabled'})
-    assert plan(seen, wanted).stages[0].reset is Effect.WARM_REBOOT
-    can = dataclasses.replace(way(seen), resets={
-        'gpu-0': Effect.DEVICE_RESET})
-    assert plan(seen, wanted, ways=(can,)).stages[
-        0].reset is Effect.DEVICE_RESET
+    assert plan(seen, wanted).stages[0].reset is Activation.WARM_REBOOT
+    can = dataclasses.replace(transport(seen), resets={
+        'gpu-0': Activation.DEVICE_RESET})
+    assert plan(seen, wanted, transports=(can,)).stages[
+        0].reset is Activation.DEVICE_RESET
 
 
 def test_sets_compare_as_sets_where_the_order_does_not_count() -> None:
     services = Mode('services', ('asym', 'sym'), None, None,
-                    Effect.DEVICE_RESET, False, unordered=True)
+                    Activation.DEVICE_RESET, False, unordered=True)
     seen = box(gpu(0, modes=(services,)))
     assert plan(seen, profile(modes={'services': ('sym', 'asym')})).converged
     ordered = dataclasses.replace(services, unordered=False)
@@ -382,7 +392,7 @@ def test_the_document_has_the_keys_that_programs_read() -> None:
 
 
 MEMORY = Mode('memory-partition', 'nps1', None, ('nps1', 'nps4'),
-              Effect.DRIVER_RELOAD)
+              Activation.DRIVER_RELOAD)
 
 
 def _instinct(number: int, **changes: Any) -> Device:
@@ -402,9 +412,9 @@ def test_a_mode_of_all_is_asked_of_all_or_of_none(
     made = make_plan(
         box(*seen.devices[:2]), profile(
             modes={'memory-partition': 'nps4'}, match=match), (),
-        (Way('agent', sets=frozenset((d.id, 'memory-partition')
+        (Transport('agent', sets=frozenset((d.id, 'memory-partition')
                                      for d in seen.devices),
-             resets={d.id: Effect.DRIVER_RELOAD for d in seen.devices}),),
+             resets={d.id: Activation.DRIVER_RELOAD for d in seen.devices}),),
         catalog.load())
     assert [r.item.device for r in made.refused] == refused
     if refused:

@@ -22,10 +22,10 @@ import pytest
 
 from ironic_accel.model import errors
 from ironic_accel.model import record as record_mod
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
 from ironic_accel.model.record import Intent
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 
 items = st.builds(
@@ -33,30 +33,30 @@ items = st.builds(
     st.sampled_from(['gpu', 'ecc']), st.sampled_from(['firmware', 'mode']),
     st.one_of(st.text(max_size=8), st.integers(0, 9),
               st.tuples(st.just('ib'), st.just('eth'))), st.booleans())
-effects = st.sampled_from(list(Effect))
+activations = st.sampled_from(list(Activation))
 intents = st.builds(
-    Intent, st.sampled_from(['action', 'reset']), effects,
+    Intent, st.sampled_from(['action', 'reset']), activations,
     st.floats(0, 1e10), st.floats(0, 1e10), st.just('key'), st.just('burn'),
     st.just('redfish'), st.lists(items, unique=True, max_size=4).map(tuple),
     st.none() | st.text(max_size=5),
     st.none() | st.dictionaries(st.just('job'), st.text(max_size=3)),
     st.none() | st.just('d' * 64))
-landed = st.builds(Landed, items, effects, st.integers(0, 5),
-                   st.none() | effects, st.none() | st.just('d' * 64),
+staged = st.builds(Staged, items, activations, st.integers(0, 5),
+                   st.none() | activations, st.none() | st.just('d' * 64),
                    st.booleans())
 
 
 def _key(record: Record) -> object:
     return (record.intent and (
         sorted(map(repr, record.intent.items)),), sorted(
-            map(repr, record.landed)))
+            map(repr, record.staged)))
 
 
 @given(st.builds(
     Record, st.just('p'), st.just('d'), st.floats(0, 1e10),
     st.floats(0, 1e10), st.dictionaries(items, st.integers(1, 5), max_size=3),
     st.integers(0, 9), st.none() | intents,
-    st.lists(landed, max_size=5).map(tuple)))
+    st.lists(staged, max_size=5).map(tuple)))
 def test_it_reads_back_as_it_was_written(record: Record) -> None:
     again = record_mod.load(json.loads(json.dumps(
         record_mod.to_dict(record))))
@@ -74,25 +74,51 @@ def _big(devices: int) -> Record:
              for d in names for c in ('gpu', 'inforom', 'erot')]
     wrote += [Item(d, 'ecc', 'mode', 'enabled') for d in names]
     return Record(
-        'hgx', 'd' * 64, 1.7e9, 1.8e9,
-        dict.fromkeys(wrote, 2), 3,
-        Intent('action', Effect.AUX_CYCLE, 1.7e9, 1.8e9, 'k' * 12, 'burn',
-               'redfish', tuple(wrote[:devices]), 'boot',
-               {'way': 'redfish', 'task': '/redfish/v1/TaskService/7'},
-               'e' * 64),
-        tuple(Landed(i, Effect.AUX_CYCLE, 1, Effect.AUX_CYCLE, 'e' * 64,
-                     False, True, 'boot', 1.75e9)
-              for i in wrote),
-        identities={d: ('gpu', '1653000000000', 'HGX_Chassis_0/Module')
-                    for d in names})
+        'hgx',
+        'd' * 64,
+        1.7e9,
+        1.8e9,
+        dict.fromkeys(wrote, 2),
+        3,
+        Intent(
+            'action',
+            Activation.AUX_CYCLE,
+            1.7e9,
+            1.8e9,
+            'k' * 12,
+            'burn',
+            'redfish',
+            tuple(wrote[:devices]),
+            'boot',
+            {'way': 'redfish', 'task': '/redfish/v1/TaskService/7'},
+            'e' * 64,
+        ),
+        tuple(
+            Staged(
+                i,
+                Activation.AUX_CYCLE,
+                1,
+                Activation.AUX_CYCLE,
+                'e' * 64,
+                False,
+                True,
+                'boot',
+                1.75e9,
+            )
+            for i in wrote
+        ),
+        identities={
+            d: ('gpu', '1653000000000', 'HGX_Chassis_0/Module') for d in names
+        },
+    )
 
 
 def test_sixteen_devices_with_four_landed_items_each_are_saved() -> None:
     big = _big(16)
     again = record_mod.load(record_mod.dump(big))
     assert again is not None
-    assert {x.item.ref: x for x in again.landed} == {
-        x.item.ref: x for x in big.landed}
+    assert {x.item.ref: x for x in again.staged} == {
+        x.item.ref: x for x in big.staged}
 
 
 def test_landed_items_of_an_earlier_version_are_read() -> None:
@@ -100,7 +126,7 @@ def test_landed_items_of_an_earlier_version_are_read() -> None:
     raw['landed'] = [[*row[:5], row[-1]] for row in raw['landed']]
     again = record_mod.load(raw)
     assert again is not None
-    assert {(x.staged, x.boot, x.begun) for x in again.landed} == {
+    assert {(x.at_reset, x.boot, x.begun) for x in again.staged} == {
         (False, None, None)}
 
 
@@ -117,7 +143,7 @@ def test_an_unknown_schema_means_hands_off() -> None:
 
 def test_past_the_end_only_intent_and_landed_remain() -> None:
     left = _big(2).finished()
-    assert left.intent is not None and len(left.landed) == 8
+    assert left.intent is not None and len(left.staged) == 8
     assert not left.attempts and not left.resets and not left.started
     assert set(left.identities) == {
-        x.item.device for x in left.landed}
+        x.item.device for x in left.staged}

@@ -23,7 +23,7 @@ import pytest
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
@@ -35,20 +35,20 @@ from ironic_accel.model.device import Warned
 from ironic_accel.model import serialization
 
 _TEXT = st.none() | st.text(max_size=6)
-_EFFECT = st.none() | st.sampled_from(Effect)
+_ACTIVATION = st.none() | st.sampled_from(Activation)
 _VALUE = (st.text(max_size=4) | st.integers(0, 9)
           | st.lists(st.sampled_from(['ib', 'eth']), min_size=1,
                      max_size=2).map(tuple))
 _COMPONENT = st.builds(
     Component, name=st.sampled_from(['gpu', 'inforom']), id=st.text(),
     running=_TEXT, pending=_TEXT, shows_pending=st.booleans(),
-    updateable=st.none() | st.booleans(), effect=_EFFECT, uri=_TEXT,
+    updateable=st.none() | st.booleans(), activation=_ACTIVATION, uri=_TEXT,
     lowest=_TEXT, max_image_bytes=st.none() | st.integers(0))
 _MODE = st.builds(
     Mode, name=st.sampled_from(['ecc', 'mig', 'services']),
     current=st.none() | _VALUE, pending=st.none() | _VALUE,
     allowed=st.none() | st.lists(_VALUE, max_size=2).map(tuple),
-    effect=_EFFECT, persists=st.none() | st.booleans(), uri=_TEXT,
+    activation=_ACTIVATION, persists=st.none() | st.booleans(), uri=_TEXT,
     unordered=st.booleans())
 _DEVICE = st.builds(
     Device, id=st.text(), kind=st.sampled_from(['gpu', 'nic']),
@@ -112,15 +112,15 @@ def test_another_schema_is_refused() -> None:
 
 
 def test_the_ladder_of_effects() -> None:
-    ranks = [e.rank for e in Effect]
+    ranks = [e.rank for e in Activation]
     assert ranks == sorted(ranks)
-    assert [e for e in Effect if e.is_host_reset] == [
-        Effect.WARM_REBOOT, Effect.POWER_CYCLE, Effect.AUX_CYCLE]
-    assert Effect.WARM_REBOOT.stronger() is Effect.POWER_CYCLE
-    assert Effect.AUX_CYCLE.stronger() is None
-    assert strongest([]) is Effect.NONE
-    assert strongest([Effect.NONE, Effect.AUX_CYCLE,
-                      Effect.DEVICE_RESET]) is Effect.AUX_CYCLE
+    assert [e for e in Activation if e.is_host_reset] == [
+        Activation.WARM_REBOOT, Activation.POWER_CYCLE, Activation.AUX_CYCLE]
+    assert Activation.WARM_REBOOT.stronger() is Activation.POWER_CYCLE
+    assert Activation.AUX_CYCLE.stronger() is None
+    assert strongest([]) is Activation.NONE
+    assert strongest([Activation.NONE, Activation.AUX_CYCLE,
+                      Activation.DEVICE_RESET]) is Activation.AUX_CYCLE
 
 
 def test_look_ups() -> None:

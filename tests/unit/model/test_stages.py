@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from ironic_accel.model import stages
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Profile
@@ -26,12 +26,18 @@ from ironic_accel.model.stages import Todo
 PROFILE = Profile('p', ())
 
 
-def mode(device: str, name: str = 'ecc', value: Any = 'enabled',
-         way: str = 'redfish', effect: Effect = Effect.WARM_REBOOT,
-         real: Effect | None = None, **more: Any) -> Todo:
+def mode(
+    device: str,
+    name: str = 'ecc',
+    value: Any = 'enabled',
+    transport: str = 'redfish',
+    activation: Activation = Activation.WARM_REBOOT,
+    real: Activation | None = None,
+    **more: Any,
+) -> Todo:
     """A mode that may be set."""
-    return Todo(Item(device, name, 'mode', value), None, way, effect,
-                real or effect, **more)
+    return Todo(Item(device, name, 'mode', value), None, transport, activation,
+                real or activation, **more)
 
 
 def actions(*todo: Todo) -> list[Action]:
@@ -48,17 +54,17 @@ def devices(*todo: Todo) -> list[list[str]]:
 
 def test_one_value_on_several_devices_is_one_action() -> None:
     one, = actions(mode('a'), mode('b'), mode('c'))
-    assert (one.verb, one.way, one.effect) == (
-        'set', 'redfish', Effect.WARM_REBOOT)
+    assert (one.verb, one.transport, one.activation) == (
+        'set', 'redfish', Activation.WARM_REBOOT)
     assert [i.device for i in one.items] == ['a', 'b', 'c']
 
 
 def test_what_differs_stands_apart() -> None:
     for other in (mode('b', value='disabled'), mode('b', name='mig'),
-                  mode('b', way='agent'),
-                  mode('b', effect=Effect.DEVICE_RESET),
-                  mode('b', effect=Effect.DEVICE_RESET,
-                       real=Effect.WARM_REBOOT),
+                  mode('b', transport='agent'),
+                  mode('b', activation=Activation.DEVICE_RESET),
+                  mode('b', activation=Activation.DEVICE_RESET,
+                       real=Activation.WARM_REBOOT),
                   mode('b', late=True)):
         assert devices(mode('a'), other) == [['a'], ['b']]
 

@@ -25,7 +25,7 @@ from ironic_accel.model import unite
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Link
@@ -55,16 +55,35 @@ def test_what_one_does_not_know_the_other_tells() -> None:
         location='Slot 2', uri='/r', health='OK', link=Link(16),
         pci=PciIds('10de', '2331'),
         components=(Component('gpu', 'FW_GPU', '96.00', uri='/fw'),),
-        modes=(Mode('ecc', 'enabled', effect=Effect.WARM_REBOOT),)))
-    theirs = look(Device(
-        'x', 'gpu', serial='1', vendor='other', address='0000:17:00.0',
-        numa_node=1, link=Link(8, '32.0'), fit=Fit(board='B'),
-        pci=PciIds('10de', '2331', '10de', '1626'),
-        components=(Component('gpu', 'vbios', '96.00', '97.00',
-                              shows_pending=True, effect=Effect.AUX_CYCLE),
-                    Component('inforom', 'inforom', 'G1')),
-        modes=(Mode('mig', 'disabled'),
-               Mode('ecc', 'enabled', 'disabled', persists=True))))
+        modes=(Mode('ecc', 'enabled', activation=Activation.WARM_REBOOT),)))
+    theirs = look(
+        Device(
+            'x',
+            'gpu',
+            serial='1',
+            vendor='other',
+            address='0000:17:00.0',
+            numa_node=1,
+            link=Link(8, '32.0'),
+            fit=Fit(board='B'),
+            pci=PciIds('10de', '2331', '10de', '1626'),
+            components=(
+                Component(
+                    'gpu',
+                    'vbios',
+                    '96.00',
+                    '97.00',
+                    shows_pending=True,
+                    activation=Activation.AUX_CYCLE,
+                ),
+                Component('inforom', 'inforom', 'G1'),
+            ),
+            modes=(
+                Mode('mig', 'disabled'),
+                Mode('ecc', 'enabled', 'disabled', persists=True),
+            ),
+        )
+    )
     both = merge(ours, theirs)
     (dev,) = both.devices
     assert (dev.id, dev.vendor, dev.address) == (
@@ -74,11 +93,11 @@ def test_what_one_does_not_know_the_other_tells() -> None:
     assert dev.fit.board == 'B'
     part = dev.component('gpu')
     assert part == Component(
-        'gpu', 'FW_GPU', '96.00', '97.00', True, None, Effect.AUX_CYCLE,
+        'gpu', 'FW_GPU', '96.00', '97.00', True, None, Activation.AUX_CYCLE,
         '/fw')
     assert [c.name for c in dev.components] == ['gpu', 'inforom']
     assert dev.mode('ecc') == Mode(
-        'ecc', 'enabled', 'disabled', effect=Effect.WARM_REBOOT,
+        'ecc', 'enabled', 'disabled', activation=Activation.WARM_REBOOT,
         persists=True)
     assert dev.mode('mig') == Mode('mig', 'disabled')
 

@@ -71,7 +71,7 @@ def with_unread(seen: Inventory, *unread: Unread) -> Inventory:
 def test_firmware_that_something_unread_could_change(
         fact: str, wanted: dict[str, Firmware]) -> None:
     seen = box(gpu(0, unread=(fact,)))
-    made = plan(seen, profile(wanted), ways=())
+    made = plan(seen, profile(wanted), transports=())
     assert made.untold
     assert not made.satisfied
     assert not made.stages
@@ -93,7 +93,7 @@ def test_only_what_it_could_change_is_spoilt(fact: str, about: bool) -> None:
 def test_a_mode_that_was_not_read_is_not_refused_for_what_it_lacks(
         fact: str, modes: tuple[Mode, ...]) -> None:
     made = plan(box(gpu(0, modes=modes, unread=(fact,))),
-                profile(modes={'ecc': 'enabled'}), ways=())
+                profile(modes={'ecc': 'enabled'}), transports=())
     assert made.untold
     assert not made.satisfied
     assert 'does not have' not in made.refused[0].reason
@@ -172,7 +172,7 @@ def test_kinds_that_two_ways_count_differently_are_no_number() -> None:
 
 def test_no_way_is_no_reason_while_the_update_service_is_unread() -> None:
     held = Unread('/redfish/v1/UpdateService', 'HTTP 500', holds=True)
-    made = plan(with_unread(box(gpu(0)), held), profile(NEWER), ways=())
+    made = plan(with_unread(box(gpu(0)), held), profile(NEWER), transports=())
     assert made.untold
     assert 'UpdateService' in made.refused[0].reason
 

@@ -42,7 +42,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ironic_accel_emulator.parts import Effect
+from ironic_accel_emulator.parts import Activation
 
 Document = dict[str, Any]
 
@@ -168,7 +168,7 @@ class State:
             found = document['cards'][address]['parts'][part]
             if not found.pop('flashing', False):
                 raise SystemExit(1)
-            if Effect.named(found['effect']) is Effect.NONE:
+            if Activation.named(found['effect']) is Activation.NONE:
                 found['running'] = version
             else:
                 found['pending'] = version
@@ -192,46 +192,47 @@ class State:
         with self.change() as document:
             for name, value in values.items():
                 found = document['cards'][address]['settings'][name]
-                if Effect.named(found['effect']) is Effect.NONE:
+                if Activation.named(found['effect']) is Activation.NONE:
                     found['current'] = value
                 else:
                     found['pending'] = value
 
-    def reset(self, effect: str, address: str | None = None) -> None:
+    def reset(self, activation: str, address: str | None = None) -> None:
         """Let a reset of one card, or of the host, do what it does."""
-        level = Effect.named(effect)
-        self.cut(effect, address)
+        level = Activation.named(activation)
+        self.cut(activation, address)
         with self.change() as document:
             for at, card in document['cards'].items():
                 if address is None or at == address:
                     _reset(card, level)
 
 
-def _reset(card: Document, level: Effect) -> None:
+def _reset(card: Document, level: Activation) -> None:
     for part in card.get('parts', {}).values():
         waits = part.get('pending')
-        if waits is not None and level >= Effect.named(part['effect']):
+        if waits is not None and level >= Activation.named(part['effect']):
             part['running'], part['pending'] = waits, None
     for setting in card.get('settings', {}).values():
         lost = setting.get('lost_at')
         waits = setting.get('pending')
-        if lost is not None and level >= Effect.named(lost):
+        if lost is not None and level >= Activation.named(lost):
             setting['current'] = setting['default']
             setting['pending'] = None
-        elif waits is not None and level >= Effect.named(setting['effect']):
+        elif waits is not None and level >= Activation.named(
+            setting['effect']):
             setting['current'], setting['pending'] = waits, None
 
 
 def part(
-    running: str, effect: str = 'power-cycle', **more: Any
+    running: str, activation: str = 'power-cycle', **more: Any
 ) -> Document:
     """One firmware of a card."""
-    return {'running': running, 'pending': None, 'effect': effect, **more}
+    return {'running': running, 'pending': None, 'effect': activation, **more}
 
 
 def setting(
     current: Any,
-    effect: str = 'none',
+    activation: str = 'none',
     lost_at: str | None = None,
     default: Any = None,
 ) -> Document:
@@ -239,7 +240,7 @@ def setting(
     return {
         'current': current,
         'pending': None,
-        'effect': effect,
+        'effect': activation,
         'lost_at': lost_at,
         'default': default,
     }

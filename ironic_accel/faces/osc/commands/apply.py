@@ -32,7 +32,7 @@ from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import refresh_job
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces import view
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 
 COLUMNS = ('Node', 'Operation', 'Outcome', 'Seconds', 'Writes', 'Resets',
            'Proved', 'Note')
@@ -65,7 +65,7 @@ class Apply(base.Lister):
                 f'--{name}', action='store_const', const=name, dest='kind',
                 help=f'Only by {name}, of {state} nodes.')
         parser.add_argument(
-            '--max-effect', choices=[e.value for e in Effect],
+            '--max-effect', choices=[e.value for e in Activation],
             help='The strongest reset that may be used; a service step '
                  'uses none unless it is told to.')
         parser.add_argument(

@@ -134,10 +134,10 @@ def _stage(stage: Document) -> list[tuple[Any, ...]]:
          for action in stage['actions'] for item in action['items']],
         lambda i: (i['verb'], i['name'], i['from'], i['to'], i['by'],
                    i['note']))]
-    landed = [f"{i['device']} {i['name']}" for i in stage['landed']]
-    if stage['reset'] != 'none' or landed:
+    staged = [f"{i['device']} {i['name']}" for i in stage['landed']]
+    if stage['reset'] != 'none' or staged:
         found.append(('reset', 'host', None, None, None, stage['reset'],
-                      f'for written: {view.many(landed)}' if landed
+                      f'for written: {view.many(staged)}' if staged
                       else None))
     return found
 

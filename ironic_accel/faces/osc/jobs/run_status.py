@@ -131,7 +131,7 @@ def _devices(raw: Document | None) -> dict[str, str]:
     if record is None:
         return {}
     found = {x.item.device: f'{x.item.name} written, active after '
-                            f'{x.effect}' for x in record.landed}
+                            f'{x.activation}' for x in record.staged}
     if record.intent is not None:
         for item in record.intent.items:
             found[item.device] = f'{item.name}: writing'

@@ -27,7 +27,7 @@ import yaml
 from ironic_accel.converge import outcome
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.plan import Action
@@ -67,7 +67,7 @@ def reset(gpu: str) -> Action:
     """Reset one GPU, for what waits on it."""
     item = Item(gpu, 'mig', 'mode', 'enabled')
     return Action('reset', 'redfish', (Change(item, None),),
-                  Effect.DEVICE_RESET)
+                  Activation.DEVICE_RESET)
 
 
 def sent(at: Rig) -> list[tuple[str, str]]:
@@ -91,10 +91,10 @@ def test_disabling_and_enabling_is_a_reset(
     at = rig(box_with(tmp_path, 'enabled'))
     inventory = at.backend.observe()
     gpu = first(inventory)
-    way, = at.backend.ways(inventory)
-    assert way.resets[gpu] is Effect.DEVICE_RESET
+    transport, = at.backend.transports(inventory)
+    assert transport.resets[gpu] is Activation.DEVICE_RESET
     at.backend.start(burning.set_mode(
-        {gpu: 'enabled'}, 'mig', Effect.DEVICE_RESET))
+        {gpu: 'enabled'}, 'mig', Activation.DEVICE_RESET))
     ticket = at.backend.start(reset(gpu))
     assert switches(at.box) == [False, True]
     assert at.box.modes['GPU1/mig'].current is False
@@ -132,8 +132,8 @@ def test_a_switch_that_waits_for_a_host_reset_is_none(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'enabled-later'))
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
-    assert not set(burning.gpus(inventory)) & set(way.resets)
+    transport, = at.backend.transports(inventory)
+    assert not set(burning.gpus(inventory)) & set(transport.resets)
     with pytest.raises(Rejected, match='offers no reset'):
         at.backend.start(reset(first(inventory)))
     assert sent(at) == []
@@ -146,8 +146,8 @@ def test_a_settings_object_that_nobody_had_read_yet(
     gpu = first(at.backend.observe())
     at.box.faults.add('status', '503', 'GPU1/Settings', 'GET', count=1)
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
-    assert gpu in way.resets
+    transport, = at.backend.transports(inventory)
+    assert gpu in transport.resets
     ticket = at.backend.start(reset(gpu))
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
@@ -167,7 +167,7 @@ def test_a_disabled_card_is_off_the_bus_of_its_host(
     there = {p.name for p in bus.iterdir()}
     item = Item(fpga.id, 'shell', 'firmware', '2')
     ticket = at.backend.start(Action(
-        'reset', 'redfish', (Change(item, None),), Effect.DEVICE_RESET))
+        'reset', 'redfish', (Change(item, None),), Activation.DEVICE_RESET))
     inside.sync()
     gone, = there - {p.name for p in bus.iterdir()}
     assert gone == inside.addresses['FPGA1']
@@ -237,9 +237,9 @@ def test_what_somebody_else_disabled_stays_disabled(
     left, = inventory.halfway
     assert (left.kind, left.targets) == ('disabled', ((gpu, 'enabled'),))
     assert inventory.busy == ()
-    way, = at.backend.ways(inventory)
-    assert gpu not in way.resets
-    assert other in way.resets
+    transport, = at.backend.transports(inventory)
+    assert gpu not in transport.resets
+    assert other in transport.resets
     assert sent(at) == []
 
 
@@ -279,8 +279,11 @@ def test_a_service_that_lists_what_can_be_written_is_believed(
         **doc, '@Redfish.WriteableProperties': ['AssetTag']})
     inventory = at.backend.observe()
     mine, other = burning.gpus(inventory)
-    way, = at.backend.ways(inventory)
-    assert (mine in way.resets, other in way.resets) == (False, True)
+    transport, = at.backend.transports(inventory)
+    assert (mine in transport.resets, other in transport.resets) == (
+        False,
+        True,
+    )
 
 
 def test_the_power_of_a_card_of_its_own(tmp_path: Path) -> None:
@@ -316,8 +319,8 @@ def test_a_chassis_that_is_more_than_the_card_is_left_alone(
         doc['Links'][pointer] = [{'@odata.id': v} for v in value]
     at.box.documents.put(path, doc)
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
-    assert [g in way.resets for g in burning.gpus(inventory)] == [
+    transport, = at.backend.transports(inventory)
+    assert [g in transport.resets for g in burning.gpus(inventory)] == [
         False, True]
 
 
@@ -325,8 +328,8 @@ def test_a_device_without_any_of_it_is_not_reset(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'none'))
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
-    assert not set(burning.gpus(inventory)) & set(way.resets)
+    transport, = at.backend.transports(inventory)
+    assert not set(burning.gpus(inventory)) & set(transport.resets)
     with pytest.raises(Rejected, match='offers no reset'):
         at.backend.start(reset(first(inventory)))
     assert sent(at) == []

@@ -167,8 +167,11 @@ def test_a_board_without_the_second_request_is_asked_for_at_once(
     at.box.faults.add('one-target')
     inventory = at.backend.observe()
     dpu = look.one(inventory, 'dpu')
-    way, = at.backend.ways(inventory)
-    assert way.burns[dpu.id, 'nic'].lane.split('/')[1] == 'multipart-targets'
+    transport, = at.backend.transports(inventory)
+    assert (
+        transport.updates[dpu.id, 'nic'].lane.split('/')[1]
+        == 'multipart-targets'
+    )
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
     at.backend.start(burning.planned(
         at.backend, {(dpu.id, 'nic'): '32.43.1014'}), image)

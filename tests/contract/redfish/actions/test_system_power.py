@@ -23,7 +23,7 @@ import pytest
 from ironic_accel.converge.perform_reset import HostResetter
 from ironic_accel.converge.reset_terms import ResetRules
 from ironic_accel.converge.reset_terms import ResetTimes
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -39,13 +39,13 @@ SYSTEM = '/redfish/v1/Systems/1'
 RULES = ResetRules('here', ResetTimes(look=5, soft=0, hard=120, busy=900))
 
 
-def perform(at: Rig, effect: Effect) -> float:
+def perform(at: Rig, activation: Activation) -> float:
     """Perform a reset in simulated time; how long it took."""
     saved: list[Record] = []
     host = SystemPower(at.connector, SYSTEM, at.settings)
     resetter = HostResetter(host, saved.append, RULES)
     begin = at.clock.now()
-    record = Record(intent=Intent('reset', effect, begin, begin + 1800))
+    record = Record(intent=Intent('reset', activation, begin, begin + 1800))
     for _ in range(500):
         step = resetter.step(record, at.clock.now())
         record = step.record
@@ -69,7 +69,7 @@ def test_a_cycle_goes_on_where_the_bmc_is_not_ready(
     at = rig('pcie-a100')
     name, value = fault
     at.box.faults.add(name, value, RESET, 'POST', count=2, skip=skip)
-    assert perform(at, Effect.POWER_CYCLE) < 1300
+    assert perform(at, Activation.POWER_CYCLE) < 1300
     assert kinds(at) == ['ForceOff', 'On']
     assert at.box.hosts['1'].power == 'On'
 
@@ -93,17 +93,20 @@ NOT_NOW = [
 
 
 @pytest.mark.parametrize('body', NOT_NOW)
-@pytest.mark.parametrize(('effect', 'skip'), [
-    (Effect.POWER_CYCLE, 0), (Effect.POWER_CYCLE, 1),
-    (Effect.WARM_REBOOT, 0)])
+@pytest.mark.parametrize(('activation', 'skip'), [
+    (Activation.POWER_CYCLE, 0), (Activation.POWER_CYCLE, 1),
+    (Activation.WARM_REBOOT, 0)])
 def test_a_reset_that_is_answered_with_a_message_of_not_now_is_waited_for(
-        rig: Start, body: str, effect: Effect, skip: int) -> None:
+        rig: Start, body: str, activation: Activation, skip: int) -> None:
     """Of any vendor, anywhere in the list, at the off and at the on."""
     at = rig('pcie-a100')
     at.box.faults.add('body', body, RESET, 'POST', count=2, skip=skip)
-    assert perform(at, effect) < 1300
-    assert kinds(at) == (['ForceRestart'] if effect is Effect.WARM_REBOOT
-                         else ['ForceOff', 'On'])
+    assert perform(at, activation) < 1300
+    assert kinds(at) == (
+        ['ForceRestart']
+        if activation is Activation.WARM_REBOOT
+        else ['ForceOff', 'On']
+    )
     assert at.box.hosts['1'].power == 'On'
 
 
@@ -112,7 +115,7 @@ def test_a_host_that_is_not_powered_on_again_is_reported(
     at = rig('pcie-a100')
     at.box.faults.add('busy', '3', RESET, 'POST', skip=1)
     with pytest.raises(AccelError) as error:
-        perform(at, Effect.POWER_CYCLE)
+        perform(at, Activation.POWER_CYCLE)
     assert 'the host was switched off' in (error.value.detail.todo or '')
     assert at.box.hosts['1'].power == 'Off'
 

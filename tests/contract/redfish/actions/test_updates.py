@@ -58,10 +58,10 @@ devices:
 {more}"""
 
 
-def harmless(box: Machine, burns: int = 1) -> None:
+def harmless(box: Machine, updates: int = 1) -> None:
     """Nothing was cut, and every component was written so many times."""
     assert not box.box.ledger.violations
-    assert set(box.box.ledger.burns().values()) == {burns}
+    assert set(box.box.ledger.updates().values()) == {updates}
 
 
 @pytest.mark.parametrize('fault', [
@@ -189,7 +189,7 @@ def test_a_profile_s_own_push_is_planned_by_what_it_writes(
         out = box.run(profile(digest, 'allow: [collateral]', one, push))
         assert isinstance(out, outcome.Converged), out
         assert len(box.box.ledger.pushes) == 1
-        assert len(box.box.ledger.burns()) == 8
+        assert len(box.box.ledger.updates()) == 8
 
 
 @pytest.mark.parametrize(('push', 'also'), [
@@ -208,14 +208,14 @@ def test_what_a_push_writes_besides(
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
     gpu = burning.gpus(inventory)[0]
-    way, = at.backend.ways(inventory, (push,) if push else ())
-    burn = way.burns[gpu, 'gpu']
+    transport, = at.backend.transports(inventory, (push,) if push else ())
+    burn = transport.updates[gpu, 'gpu']
     told = burn.also_writes if push is None else burn.pushes[push]
     if also == 'refused':
         assert told is None
         return
     assert told is not None
-    everything = {r for r in way.burns if r != (gpu, 'gpu')}
+    everything = {r for r in transport.updates if r != (gpu, 'gpu')}
     if also is None:
         assert everything <= set(told)
     else:
@@ -257,19 +257,19 @@ def test_targets_of_an_unknown_service_are_not_believed(
     strange(at)
     inventory = at.backend.observe()
     one, two = burning.gpus(inventory)
-    way, = at.backend.ways(inventory)
-    assert way.burns[one, 'gpu'].also_writes == ((two, 'gpu'),)
-    assert way.burns[two, 'gpu'].also_writes == ((one, 'gpu'),)
+    transport, = at.backend.transports(inventory)
+    assert transport.updates[one, 'gpu'].also_writes == ((two, 'gpu'),)
+    assert transport.updates[two, 'gpu'].also_writes == ((one, 'gpu'),)
     dpu = look.one(inventory, 'dpu')
-    assert way.burns[dpu.id, 'nic'].also_writes == ()
+    assert transport.updates[dpu.id, 'nic'].also_writes == ()
 
 
-@pytest.mark.parametrize(('times', 'way'), [
+@pytest.mark.parametrize(('times', 'transport'), [
     (['Immediate', 'OnReset'], 'Immediate'), (['OnReset'], 'OnReset'),
     (['OnStartUpdateRequest'], None),
     (['AtMaintenanceWindowStart', 'OnStartUpdateRequest'], None), ([], '')])
 def test_a_push_that_wants_a_second_request_is_not_begun_without_one(
-        rig: Start, tmp_path: Path, times: list[str], way: str | None
+        rig: Start, tmp_path: Path, times: list[str], transport: str | None
         ) -> None:
     """The upload alone flashes nothing: StartUpdate does, and is not there.
     """
@@ -279,21 +279,24 @@ def test_a_push_that_wants_a_second_request_is_not_begun_without_one(
         '@odata.type': '#Settings.v1_3_3.OperationApplyTimeSupport',
         'SupportedValues': times}})
     inventory = at.backend.observe()
-    found, = at.backend.ways(inventory)
-    assert bool(found.burns) is (way is not None)
+    found, = at.backend.transports(inventory)
+    assert bool(found.updates) is (transport is not None)
 
 
 def test_dell_writes_what_is_like_it_and_waits_for_the_reset(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
+    transport, = at.backend.transports(inventory)
     dpu = look.one(inventory, 'dpu')
-    burn = way.burns[dpu.id, 'nic']
+    burn = transport.updates[dpu.id, 'nic']
     assert '/multipart-all' in burn.lane
     # The other port of one card is no other device.
-    assert all('InfiniBand.Slot.7' not in name
-               for b in way.burns.values() for _, name in b.also_writes)
+    assert all(
+        'InfiniBand.Slot.7' not in name
+        for b in transport.updates.values()
+        for _, name in b.also_writes
+    )
 
 
 @pytest.mark.parametrize(('url', 'fine'), [

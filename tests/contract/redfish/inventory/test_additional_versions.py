@@ -75,10 +75,10 @@ def test_every_one_is_a_component_that_cannot_be_written(
     gpu = next(d for d in after.devices if d.uri == GPU3)
     seen = {c.name: c for c in gpu.components if c.name in OURS}
     assert {n: c.running for n, c in seen.items()} == OURS
-    assert {(c.updateable, c.effect, c.shows_pending)
+    assert {(c.updateable, c.activation, c.shows_pending)
             for c in seen.values()} == {(False, None, False)}
-    ways = at.backend.ways(after)
-    assert not [ref for w in ways for ref in w.burns if ref[1] in OURS]
+    transports = at.backend.transports(after)
+    assert not [ref for w in transports for ref in w.updates if ref[1] in OURS]
     known = next(d for d in before.devices if d.uri == GPU3)
     assert [c for c in gpu.components if c.name not in OURS] == list(
         known.components)

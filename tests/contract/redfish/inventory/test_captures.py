@@ -194,17 +194,17 @@ def test_gb300_push_says_what_else_it_writes(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
+    transport, = at.backend.transports(inventory)
     gpu = next(d for d in inventory.devices if d.kind == 'gpu')
-    burn = way.burns[gpu.id, 'gpu']
+    burn = transport.updates[gpu.id, 'gpu']
     assert ('-', 'FW_BMC_0') in burn.also_writes
     assert ('baseboard-1653125034241', 'fpga') in burn.also_writes
     assert (gpu.id, 'gpu') not in burn.also_writes
     board = 'baseboard-1653125034241'
     assert (board, 'pcie-switch-config') not in burn.also_writes
-    assert (board, 'pcie-switch-config') not in way.burns
+    assert (board, 'pcie-switch-config') not in transport.updates
     # Chassis are read anyway, adapters tell that they can be reset.
-    assert {d.kind for d in inventory.devices if d.id in way.resets} == {
+    assert {d.kind for d in inventory.devices if d.id in transport.resets} == {
         'nic', 'dpu'}
 
 
@@ -221,7 +221,7 @@ def test_cray_nodes_do_not_share(rig: Start, captures: Path) -> None:
     # The BMC cannot write it, and can write nothing without being told
     # where images are to be fetched.
     assert gpu.components[0].updateable is False
-    assert at.again('Node0').ways(here)[0].burns == {}
+    assert at.again('Node0').transports(here)[0].updates == {}
 
 
 def test_dell_reads_the_gpu_where_it_stands(
@@ -264,7 +264,7 @@ def test_smartnic_parts_hang_on_their_cards(
     nic = inventory.device('nic-CSC125J87D')
     assert nic is not None
     assert nic.parent == 'dpu-637XR7568R4'
-    assert at.backend.ways(inventory)[0].burns == {}
+    assert at.backend.transports(inventory)[0].updates == {}
 
 
 def test_plain_adapter_firmware_of_the_dpus_own_system(

@@ -20,7 +20,7 @@ import pytest
 
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.contract.redfish import burning
@@ -36,10 +36,10 @@ def test_one_push_burns_eight_gpus_and_the_board(
     inventory = at.backend.observe()
     gpus = burning.gpus(inventory)
     board = next(d for d in inventory.devices if d.kind == 'baseboard')
-    way, = at.backend.ways(inventory)
-    assert len({way.burns[g, 'gpu'].lane for g in gpus}
-               | {way.burns[board.id, 'fpga'].lane}) == 1
-    assert way.burns[gpus[0], 'gpu'].also_writes == ()
+    transport, = at.backend.transports(inventory)
+    assert len({transport.updates[g, 'gpu'].lane for g in gpus}
+               | {transport.updates[board.id, 'fpga'].lane}) == 1
+    assert transport.updates[gpus[0], 'gpu'].also_writes == ()
     wanted = {(g, 'gpu'): NEW for g in gpus} | {(board.id, 'fpga'): '3.11'}
     ticket = at.backend.start(
         burning.burn(inventory, wanted),
@@ -110,16 +110,16 @@ def test_ecc_waits_for_a_warm_reboot(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
     gpus = burning.gpus(inventory)
-    way, = at.backend.ways(inventory)
-    assert (gpus[0], 'ecc') in way.sets
+    transport, = at.backend.transports(inventory)
+    assert (gpus[0], 'ecc') in transport.sets
     ticket = at.backend.start(burning.set_mode(
         dict.fromkeys(gpus, 'disabled'), 'ecc'))
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     assert [r.ok for r in poll.results] == [True] * 8
     seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
-    assert (seen.current, seen.pending, seen.effect) == (
-        'enabled', 'disabled', Effect.WARM_REBOOT)
+    assert (seen.current, seen.pending, seen.activation) == (
+        'enabled', 'disabled', Activation.WARM_REBOOT)
     SystemPower(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(120)
     seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
@@ -131,7 +131,7 @@ def test_mig_is_patched_on_the_processor(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     gpu = burning.gpus(at.backend.observe())[0]
     ticket = at.backend.start(burning.set_mode(
-        {gpu: 'enabled'}, 'mig', Effect.NONE))
+        {gpu: 'enabled'}, 'mig', Activation.NONE))
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     assert poll.results[0].ok
@@ -149,7 +149,7 @@ def test_confidential_computing_takes_one_property_at_a_time(
     gpu = burning.gpus(at.backend.observe())[0]
     for value in (first, then):
         ticket = at.backend.start(burning.set_mode(
-            {gpu: value}, 'cc', Effect.DEVICE_RESET))
+            {gpu: value}, 'cc', Activation.DEVICE_RESET))
         poll = at.backend.poll(ticket)
         assert isinstance(poll, Ended)
         assert poll.results[0].ok, poll.results[0].detail
@@ -157,7 +157,7 @@ def test_confidential_computing_takes_one_property_at_a_time(
         assert look.mode_at(inventory, gpu, 'cc').pending == value
         SystemPower(at.connector, at.backend.system_uri).warm_reboot()
         at.clock.advance(120)
-        at.backend.ways(at.backend.observe())
+        at.backend.transports(at.backend.observe())
         mode = look.mode_at(at.backend.observe(), gpu, 'cc')
         assert (mode.current, mode.pending) == (value, None)
 
@@ -166,7 +166,7 @@ def test_commit_names_what_has_slots(rig: Start) -> None:
     """Only of what is meant, and only where the slots differ."""
     at = rig('hgx-h100', 'System_0')
     seen = at.backend.observe()
-    at.backend.ways(seen)
+    at.backend.transports(seen)
     refs = [(d.id, c.name) for d in seen.devices for c in d.components]
     assert at.backend.commit(refs) == ()
     for part in at.box.components.values():

@@ -161,7 +161,7 @@ def test_no_service_is_needed_for_a_look(
     assert inventory.host == 'on'
     assert any(w.uri.startswith(path) for w in inventory.warnings)
     # What is not seen cannot be changed, and nothing falls over.
-    at.backend.ways(inventory)
+    at.backend.transports(inventory)
 
 
 def test_a_hanging_resource_costs_its_time_once(rig: Start) -> None:

@@ -23,7 +23,7 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Ticket
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -117,30 +117,32 @@ def test_a_style_that_forces_wants_consent(rig: Start, tmp_path: Path) -> None:
 def test_ways_follow_the_service(rig: Start) -> None:
     at = rig('pcie-a100')
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
+    transport, = at.backend.transports(inventory)
     gpus = burning.gpus(inventory)
     # OpenBMC's push URI: one target a push, so each goes by itself.
-    lane = way.burns[gpus[0], 'gpu'].lane
+    lane = transport.updates[gpus[0], 'gpu'].lane
     assert lane.startswith(f'{at.backend.address}/multipart-targets/')
-    assert len({way.burns[ref].lane for ref in way.burns}) == len(way.burns)
-    assert {b.also_writes for b in way.burns.values()} == {()}
-    assert way.resets == dict.fromkeys(gpus, Effect.DEVICE_RESET) | {
-        d: e for d, e in way.resets.items() if d not in gpus}
+    assert len(
+        {transport.updates[ref].lane for ref in transport.updates}
+    ) == len(transport.updates)
+    assert {b.also_writes for b in transport.updates.values()} == {()}
+    assert transport.resets == dict.fromkeys(gpus, Activation.DEVICE_RESET) | {
+        d: e for d, e in transport.resets.items() if d not in gpus}
     service = look.document(at.box, '/redfish/v1/UpdateService')
     service['ServiceEnabled'] = False
     at.box.documents.put('/redfish/v1/UpdateService', service)
-    assert at.backend.ways(at.backend.observe())[0].burns == {}
+    assert at.backend.transports(at.backend.observe())[0].updates == {}
 
 
 def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
     ended(at.backend, at.backend.start(burning.set_mode(
-        {gpu: 'enabled'}, 'mig', Effect.DEVICE_RESET)))
+        {gpu: 'enabled'}, 'mig', Activation.DEVICE_RESET)))
     item = Item(gpu, 'mig', 'mode', 'enabled')
     ticket = at.backend.start(Action(
         'reset', 'redfish', (Change(item, 'disabled'),),
-        Effect.DEVICE_RESET))
+        Activation.DEVICE_RESET))
     at.clock.advance(60)
     assert ended(at.backend, ticket) == {(gpu, 'mig'): True}
     mode = look.mode_at(at.backend.observe(), gpu, 'mig')
@@ -161,7 +163,7 @@ def test_the_modes_of_cards(
     dev = look.one(at.backend.observe(), kind)
     assert look.mode(dev, name).current not in (value, None)
     results = ended(at.backend, at.backend.start(burning.set_mode(
-        {dev.id: value}, name, Effect.POWER_CYCLE)))
+        {dev.id: value}, name, Activation.POWER_CYCLE)))
     assert results == {(dev.id, name): True}
     SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
@@ -220,9 +222,9 @@ def test_the_mode_of_a_dpu_on_its_own_bmc(rig: Start, box: str) -> None:
     dpu = look.one(inventory, 'dpu')
     assert dpu.vendor == 'nvidia'
     mode = look.mode(dpu, 'mode')
-    assert (mode.current, mode.effect) == ('dpu', Effect.POWER_CYCLE)
+    assert (mode.current, mode.activation) == ('dpu', Activation.POWER_CYCLE)
     results = ended(at.backend, at.backend.start(burning.set_mode(
-        {dpu.id: 'nic'}, 'mode', Effect.POWER_CYCLE)))
+        {dpu.id: 'nic'}, 'mode', Activation.POWER_CYCLE)))
     assert results == {(dpu.id, 'mode'): True}
     assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'dpu'
     SystemPower(at.connector, at.backend.system_uri).power_cycle()
@@ -239,15 +241,15 @@ def test_a_dpu_is_seen_by_its_host_and_by_itself(
     told = unite.inventory((*parent.backend.sources(), *own.sources()))
     dpu = look.one(told, 'dpu')
     assert look.mode(dpu, 'mode').current == 'dpu'
-    outer, = parent.backend.ways(told)
-    inner, = own.ways(told)
+    outer, = parent.backend.transports(told)
+    inner, = own.transports(told)
     assert (outer.name, inner.name) == ('redfish', 'redfish-dpu')
-    assert (dpu.id, 'nic') in outer.burns
+    assert (dpu.id, 'nic') in outer.updates
     assert (dpu.id, 'mode') in inner.sets
     assert (dpu.id, 'mode') not in outer.sets
     assert not {r for r in inner.sets if r[0] != dpu.id}
     assert ended(own, own.start(burning.set_mode(
-        {dpu.id: 'nic'}, 'mode', Effect.POWER_CYCLE))) == {
+        {dpu.id: 'nic'}, 'mode', Activation.POWER_CYCLE))) == {
         (dpu.id, 'mode'): True}
     assert parent.box.ledger.writes == []
 
@@ -257,9 +259,9 @@ def test_cray_fetches_for_one_node(
     at = rig(captures / 'a100x4-cray-ex235n.tar.gz', 'Node0',
              image_uri=local)
     inventory = at.backend.observe()
-    way, = at.backend.ways(inventory)
+    transport, = at.backend.transports(inventory)
     board = look.one(inventory, 'baseboard')
-    assert list(way.burns) == [(board.id, 'fpga')]
+    assert list(transport.updates) == [(board.id, 'fpga')]
     path = tmp_path / 'fpga.bin'
     digest = images.plain_image(path, 'fpga', '2.8')
     ticket = at.backend.start(
@@ -268,7 +270,7 @@ def test_cray_fetches_for_one_node(
     at.clock.advance(3000)
     assert ended(at.backend, ticket) == {(board.id, 'fpga'): True}
     push, = at.box.ledger.pushes
-    assert push.way == 'simple-update'
+    assert push.transport == 'simple-update'
     assert push.targets is not None
     assert [t.rsplit('/', 1)[-1] for t in push.targets] == ['Node0.AccFPGA0']
 
@@ -323,7 +325,7 @@ def test_dells_firmware_moves_with_its_version(
     # Scheduled: it is written while the host starts, and nothing before.
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
-    assert poll.staged
+    assert poll.at_reset
     assert at.box.ledger.writes == []
     assert at.backend.observe().busy == ()
     SystemPower(at.connector, at.backend.system_uri).warm_reboot()

@@ -134,11 +134,11 @@ def three_plan(show: Show, crew: Cast) -> None:
     plan = told['plan']
     show.plan(plan)
     writes = [a for s in plan['stages'] for a in s['actions']]
-    burns = [a for a in writes if a['verb'] == 'burn']
+    updates = [a for a in writes if a['verb'] == 'burn']
     resets = [s['reset'] for s in plan['stages'] if s['reset'] != 'none']
-    show.expect(len(burns) == 1 and len(burns[0]['items']) == 9,
+    show.expect(len(updates) == 1 and len(updates[0]['items']) == 9,
                 'one push carries the firmware of eight GPUs and the FPGA',
-                burns)
+                updates)
     show.expect(resets == ['aux-cycle'],
                 'one auxiliary cycle activates firmware and ECC', resets)
     refused = crew.lab.ironic.api.passthru(

@@ -31,7 +31,7 @@ from ironic_accel.conductor.access.agent_backend import AgentBackend
 from ironic_accel.conductor.access.agent_client import AgentCalls
 from ironic_accel.converge import agent_schema
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.errors import AccelError
@@ -41,7 +41,7 @@ from ironic_accel.model.errors import Unreachable
 from ironic_accel.model.plan import Action
 from ironic_accel.model.plan import Change
 from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model.serialization import inventory_to_dict
 from tests.unit.conductor.ramdisk import answer
 
@@ -171,7 +171,7 @@ def test_an_error_of_the_ramdisk_is_that_error(post: mock.MagicMock) -> None:
 
 ITEM = Item('nic-joined', 'sriov', 'mode', 'enabled')
 SET = Action('set', 'agent', (Change(ITEM, 'disabled'),),
-             Effect.DEVICE_RESET)
+             Activation.DEVICE_RESET)
 #: As the BMC sees it, and as the agent does.
 OUTSIDE = Device('nic-joined', 'nic', serial='MT2049X00001')
 INSIDE = Device('nic-1', 'nic', serial='MT2049X00001',
@@ -180,20 +180,20 @@ INSIDE = Device('nic-1', 'nic', serial='MT2049X00001',
 
 def _answers(post: mock.MagicMock, started: Any) -> AgentBackend:
     """A backend that has looked; ``started`` befalls the start."""
-    way = Way('agent', {}, frozenset({('nic-1', 'sriov')}),
-              {'nic-1': Effect.DEVICE_RESET})
+    transport = Transport('agent', {}, frozenset({('nic-1', 'sriov')}),
+              {'nic-1': Activation.DEVICE_RESET})
     looked = answer(200, {
         'command_status': 'SUCCEEDED', 'command_result': {
             'inventory': inventory_to_dict(Inventory(
                 'sys', 'on', True, None, devices=(INSIDE,))),
-            'ways': [agent_schema.way_to_dict(way)]}})
+            'ways': [agent_schema.transport_to_dict(transport)]}})
     post.side_effect = [looked, started]
     backend = AgentBackend(AgentCalls(_task()))
     backend.observe()
-    (named,) = backend.ways(Inventory('sys', 'on', True, None,
+    (named,) = backend.transports(Inventory('sys', 'on', True, None,
                                       devices=(OUTSIDE,)))
     assert named.sets == {('nic-joined', 'sriov')}
-    assert named.resets == {'nic-joined': Effect.DEVICE_RESET}
+    assert named.resets == {'nic-joined': Activation.DEVICE_RESET}
     return backend
 
 

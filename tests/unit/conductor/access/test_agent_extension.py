@@ -101,16 +101,16 @@ def _ended(backend: AgentBackend, ticket: Any) -> Poll:
 
 
 def _by_agent(action: Action) -> Action:
-    return dataclasses.replace(action, way='agent')
+    return dataclasses.replace(action, transport='agent')
 
 
 def test_it_sees_and_sets(task: Any, tmp_path: pathlib.Path) -> None:
     backend, seen = _looked(task)
     assert (seen.seen_via, seen.host, seen.requests) == (('agent',), 'on', 1)
     assert {d.kind for d in seen.devices} == {'nic', 'gpu', 'crypto'}
-    (way,) = backend.ways(seen)
-    assert way.name == 'agent'
-    assert (NIC, 'sriov') in way.sets
+    (transport,) = backend.transports(seen)
+    assert transport.name == 'agent'
+    assert (NIC, 'sriov') in transport.sets
     end = _ended(backend, backend.start(_by_agent(sample.set_sriov(NIC))))
     assert isinstance(end, Ended)
     assert [(r.ref, r.ok) for r in end.results] == [((NIC, 'sriov'), True)]
@@ -143,8 +143,8 @@ def test_an_image_of_the_conductor_is_burnt_in_the_ramdisk(
     """The ramdisk cannot read the file that the profile names."""
     sample.tool(tmp_path, 'burner', 'cat "$2" > "$0.got"; echo done')
     backend, seen = _looked(task)
-    (way,) = backend.ways(seen)
-    assert (NIC, 'nic') in way.burns
+    (transport,) = backend.transports(seen)
+    assert (NIC, 'nic') in transport.updates
     spec = Image('image', f'file://{served.path}', served.sha256,
                  {'psid': ('X',)})
     end = _ended(backend, backend.start(
@@ -161,7 +161,7 @@ def test_a_second_write_on_a_card_is_turned_down(
     os.mkfifo(pipe)
     both_ends = os.open(pipe, os.O_RDWR)
     backend, seen = _looked(task)
-    backend.ways(seen)
+    backend.transports(seen)
     spec = Image('image', 'https://images.example.org/i', served.sha256, {})
     burn = _by_agent(sample.burn(NIC))
     ticket = backend.start(burn, served, spec)
@@ -181,7 +181,7 @@ def test_an_agent_that_is_gone_and_one_that_forgot(
         database: Any, tmp_path: pathlib.Path) -> None:
     with _agent(tmp_path) as task:
         backend, seen = _looked(task)
-        backend.ways(seen)
+        backend.transports(seen)
         ticket = backend.start(_by_agent(sample.set_sriov(NIC)))
         assert isinstance(_ended(backend, ticket), Ended)
     with pytest.raises(Unreachable, match='write is unknown'):
@@ -202,7 +202,7 @@ def test_without_a_web_server_the_profiles_url_is_the_agents(
     """And what the agent may not fetch is told as what became of it."""
     sample.tool(tmp_path, 'burner', 'echo done')
     backend, seen = _looked(task)
-    backend.ways(seen)
+    backend.transports(seen)
     ready = sample.image(tmp_path)
     spec = Image('image', f'file://{ready.path}', 'ab' * 32, {})
     with mock.patch.object(images, 'serve', autospec=True,

@@ -24,7 +24,7 @@ from ironic.drivers.modules import ipmitool
 from ironic.drivers.modules.redfish import power as redfish_power
 import pytest
 
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from tests.unit.conductor.access import test_ipmi_backend
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor import ramdisk
@@ -47,7 +47,7 @@ def inside(stage: Stage, make_node: Make, profiles: pathlib.Path,
     profiles.joinpath('site.yaml').write_text(sample.yaml_of(BOTH))
     burn_by_agent(stage)
     for modes in stage.box.modes.values():
-        modes['ecc'].way = 'agent'
+        modes['ecc'].transport = 'agent'
     # The stage has put its power under Ironic's Redfish interface.
     power = redfish_power.RedfishPower
     with mock.patch.multiple(
@@ -71,7 +71,7 @@ def test_burnt_set_reset_and_proved_by_the_agent_alone(
     told = stage.run()
     assert told['outcome'] == 'converged', told
     assert told['proved'] == 4
-    assert stage.box.resets == [Effect.POWER_CYCLE]
+    assert stage.box.resets == [Activation.POWER_CYCLE]
     assert max(stage.box.pushes.values()) == 1
     assert stage.box.sins == []
     verbs = [r['request']['action']['verb'] for r in inside.asked('start')]

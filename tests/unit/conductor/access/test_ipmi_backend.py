@@ -41,7 +41,7 @@ from ironic_accel.conductor.operation import backends
 from ironic_accel.conductor.operation import context as ctx_mod
 from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.publication import traits
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -186,10 +186,10 @@ def test_a_bmc_that_is_away_is_unreachable(
 
 def test_nothing_is_written_by_ipmi(node: Any, acquire: Make) -> None:
     backend = ipmi_backend.IpmiBackend(acquire(node))
-    assert backend.ways(sample.box()) == ()
+    assert backend.transports(sample.box()) == ()
     assert backend.commit([('gpu-0', 'gpu')]) == ()
     with pytest.raises(Rejected, match='apply_profile_in_band'):
-        backend.start(Action('set', 'ipmi', (), Effect.NONE))
+        backend.start(Action('set', 'ipmi', (), Activation.NONE))
 
 
 def test_without_any_way_the_node_is_refused(

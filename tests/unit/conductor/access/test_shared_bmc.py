@@ -35,7 +35,7 @@ from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import guarded_backend
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import node_journal
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.record import Record
 from tests.unit.conductor import stage as stages
@@ -208,7 +208,7 @@ def test_no_bmc_is_reset_over_a_write(
         neighbour.wipe({})
     strongest, why = host_reset.strongest_allowed(
         acquire(make_node(), shared=True))
-    assert strongest is Effect.POWER_CYCLE
+    assert strongest is Activation.POWER_CYCLE
     assert why is not None and neighbour.node.uuid in why
 
 
@@ -250,7 +250,7 @@ def test_a_worker_asks_right_before_it_writes(
 def want_aux(stage: Stage) -> None:
     """Firmware that nothing less than an auxiliary cycle activates."""
     for device in stage.box.parts.values():
-        device['gpu'].claimed = device['gpu'].real = Effect.AUX_CYCLE
+        device['gpu'].claimed = device['gpu'].real = Activation.AUX_CYCLE
 
 
 def to_aux(stage: Stage) -> None:

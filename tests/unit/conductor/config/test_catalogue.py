@@ -23,7 +23,7 @@ import pytest
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.drivers import vendor
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import BadInput
 
 ROWS = """
@@ -58,7 +58,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_without_a_folder_it_is_what_ships(site: Site) -> None:
     facts = catalogue.catalogue().component('baseboard', 'fpga',
                                         'nvidia-hgx-a100-4gpu')
-    assert facts is not None and facts.effect is None
+    assert facts is not None and facts.activation is None
 
 
 def test_rows_of_the_site_are_laid_over_what_ships(site: Site) -> None:
@@ -66,12 +66,12 @@ def test_rows_of_the_site_are_laid_over_what_ships(site: Site) -> None:
     facts = catalogue.catalogue().component('baseboard', 'fpga',
                                         'nvidia-hgx-a100-4gpu')
     assert facts is not None
-    assert facts.effect is Effect.POWER_CYCLE
+    assert facts.activation is Activation.POWER_CYCLE
     assert facts.source == 'measured by the operator'
     product = catalogue.catalogue().by_pci('10de', 'fff1')
     assert product is not None and product.name == 'acme-gpu'
     there = catalogue.catalogue().component('gpu', 'gpu', product)
-    assert there is not None and there.effect is Effect.AUX_CYCLE
+    assert there is not None and there.activation is Activation.AUX_CYCLE
     # What the site says nothing of is as it was.
     assert catalogue.catalogue().by_pci('10de', '2330') is not None
 

@@ -70,7 +70,7 @@ class Cloud:
         node = self.make_node(provision_state=BEFORE[kind], **fields)
         if stored is not None:
             task = mock.Mock(node=node, context=self.context)
-            inventory_store.save(task, stored, (sample.way(stored),))
+            inventory_store.save(task, stored, (sample.transport(stored),))
         return node
 
     def ask(self, kind: str, node: Any, *steps: dict[str, Any]) -> None:

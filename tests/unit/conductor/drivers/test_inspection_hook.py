@@ -93,7 +93,8 @@ def sent(tmp_path: pathlib.Path) -> dict[str, Any]:
                 'accelerators': {
                     'inventory': serialization.inventory_to_dict(seen),
                     'ways': [
-                        agent_schema.way_to_dict(w) for w in backend.ways(seen)
+                        agent_schema.transport_to_dict(w)
+                        for w in backend.transports(seen)
                     ],
                 },
             }
@@ -117,7 +118,7 @@ def bmc() -> Iterator[mock.Mock]:
     """The node's BMC: it does not answer, unless a test lets it."""
     made = mock.create_autospec(Backend, instance=True)
     made.sources.side_effect = Unreachable('no route to the BMC')
-    made.ways.return_value = ()
+    made.transports.return_value = ()
     for name in ('start', 'poll', 'commit'):
         getattr(made, name).side_effect = AssertionError(name)
     with mock.patch.object(bmc_session, 'backend', autospec=True,
@@ -185,8 +186,8 @@ def test_agent_data_become_record_traits_and_rows(
     known = inventory_store.load(task)
     assert known is not None
     assert (known.at, known.inventory.seen_via) == (NOW, ('agent',))
-    way, = known.ways
-    assert ('nic-MT2049X00001', 'sriov') in way.sets
+    transport, = known.transports
+    assert ('nic-MT2049X00001', 'sriov') in transport.sets
     assert note(task).startswith('seen in the ramdisk; not seen by the BMC')
 
 
@@ -372,8 +373,11 @@ def test_an_inspection_asks_the_bmc_for_the_pushes_of_the_profiles(
     profiles.joinpath('pushed.yaml').write_text(sample.yaml_of(data))
     bmc.sources.side_effect = None
     bmc.sources.return_value = sample.sources(sample.box())
-    bmc.ways.side_effect = lambda seen, pushes=(): (
-        (sample.way(seen),) if [p.style for p in pushes] == ['hgx'] else ())
+    bmc.transports.side_effect = lambda seen, pushes=(): (
+        (sample.transport(seen),)
+        if [p.style for p in pushes] == ['hgx']
+        else ()
+    )
     run(task, {})
     assert 'CUSTOM_ACCEL_CAN_PUSHED' in published(task)['traits']
 
@@ -460,7 +464,7 @@ def test_a_site_profile_is_seen_to_hold(
     profiles_module.site_profiles()
     bmc.sources.side_effect = None
     bmc.sources.return_value = sample.sources(sample.box())
-    bmc.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
+    bmc.transports.side_effect = lambda seen, _=(): (sample.transport(seen),)
     run(task, {})
     assert {'CUSTOM_ACCEL_IS_ECC_OFF', 'CUSTOM_ACCEL_CAN_ECC_OFF'} <= set(
         published(task)['traits'])

@@ -32,10 +32,10 @@ from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.converge import advance as converge
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model import loader
 from ironic_accel.model.plan import Item
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 from tests.unit.conductor.refusal import refused
 from tests.unit.conductor import sample
@@ -128,35 +128,35 @@ def test_a_service_step_disrupts_nothing_by_default(
     task, _state = run(acquire, make_node(), 'service', profile='h100-new')
     current = operation.load(task.node)
     assert current is not None
-    assert (current.effect, current.power_on) == ('none', False)
+    assert (current.activation, current.power_on) == ('none', False)
     assert 'max_effect' in current.why
 
 
 def test_a_service_step_wants_consent_for_any_reset(
         make_node: Make, acquire: Make, site: pathlib.Path) -> None:
     task, _state = run(acquire, make_node(), 'service', profile='h100-new',
-                       max_effect='power-cycle')
+                       max_activation='power-cycle')
     assert 'allow_disruption: max_effect power-cycle' in refused(task.node)
     task, _state = run(acquire, make_node(), 'service', profile='h100-new',
-                       max_effect='power-cycle', allow_disruption=True)
+                       max_activation='power-cycle', allow_disruption=True)
     current = operation.load(task.node)
     assert current is not None
-    assert (current.effect, current.disruption, current.power_on) == (
+    assert (current.activation, current.disruption, current.power_on) == (
         'power-cycle', True, True)
 
 
 def test_what_the_last_run_left_is_inherited(
         make_node: Make, acquire: Make, site: pathlib.Path) -> None:
     node = make_node()
-    landed = (Landed(Item('gpu-0', 'gpu', 'firmware', sample.NEW),
-                     Effect.POWER_CYCLE),)
-    operation.store_record(node, Record(landed=landed))
+    staged = (Staged(Item('gpu-0', 'gpu', 'firmware', sample.NEW),
+                     Activation.POWER_CYCLE),)
+    operation.store_record(node, Record(staged=staged))
     task, _state = run(acquire, node, 'clean', profile='h100-new')
     record = operation.load_record(task.node)
     assert record is not None
-    assert record.landed == landed
+    assert record.staged == staged
     assert record == converge.begin(
-        sample.profile(), Record(landed=landed), record.started)
+        sample.profile(), Record(staged=staged), record.started)
 
 
 def test_a_record_of_a_later_version_stops_the_step(
@@ -173,7 +173,7 @@ def test_power_that_may_not_go_off_limits_the_resets(
                        profile='h100-new')
     current = operation.load(task.node)
     assert current is not None
-    assert (current.effect, current.why) == (
+    assert (current.activation, current.why) == (
         'warm-reboot', 'disable_power_off is set on the node')
 
 
@@ -258,5 +258,5 @@ def test_a_neighbour_in_use_limits_the_resets(
     task, _state = run(acquire, make_node(), 'clean', profile='h100-new')
     current = operation.load(task.node)
     assert current is not None
-    assert current.effect == 'power-cycle'
+    assert current.activation == 'power-cycle'
     assert f'node {other.uuid} behind the same BMC is active' in current.why

@@ -62,9 +62,15 @@ class Looks:
 
     def __call__(self, seen: Inventory, now: float, **more: Any
                  ) -> dict[str, Any]:
-        return dict(publish.publish(
-            self.task, seen, lambda own, _pushes: (sample.way(own),), now,
-            **more).facts)
+        return dict(
+            publish.publish(
+                self.task,
+                seen,
+                lambda own, _pushes: (sample.transport(own),),
+                now,
+                **more,
+            ).facts
+        )
 
     def proved(self) -> float | None:
         """When the profile was proved."""

@@ -32,9 +32,9 @@ from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import node_journal
 from ironic_accel.converge.ports import Pace
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 
 Make = Callable[..., Any]
@@ -159,9 +159,9 @@ def test_what_our_reset_may_have_begun_to_write_is_guarded(
     operation.store(task.node, current)
     task.node.save()
     now = elapsed_time.now(task.node)
-    record = Record(landed=(Landed(
-        Item('gpu-1', 'gpu', 'firmware', '2'), Effect.WARM_REBOOT, 1,
-        Effect.WARM_REBOOT, sure=sure,
+    record = Record(staged=(Staged(
+        Item('gpu-1', 'gpu', 'firmware', '2'), Activation.WARM_REBOOT, 1,
+        Activation.WARM_REBOOT, sure=sure,
         begun=None if begun is None else now + begun),))
     node_journal.NodeJournal(task, current).save(record)
     standing = flash_guard.stands(task.node)

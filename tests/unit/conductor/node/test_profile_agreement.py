@@ -149,7 +149,8 @@ def cloud(make_node: Make, acquire: Make, context: Any,
     seen = sample.box(*(sample.with_mode(sample.gpu(n), 'ecc', 'enabled')
                         for n in range(2)))
     backend.sources.return_value = sample.sources(seen)
-    backend.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
+    backend.transports.side_effect = lambda seen, _=(): (
+        sample.transport(seen),)
     with clocks.told(lambda: made.now), \
         mock.patch.object(bmc_session, 'backend', autospec=True,
                           return_value=backend):

@@ -295,7 +295,7 @@ def test_taken_over_at_any_call_of_a_run(
 
     with mock.patch.multiple(stage.box, **{
             name: watched(name, getattr(stage.box, name)) for name in (
-                'sources', 'ways', 'start', 'poll', 'commit')}), \
+                'sources', 'transports', 'start', 'poll', 'commit')}), \
             mock.patch.object(bmc_session, 'backend', watched(
                 'backend', bmc_session.backend)), \
             mock.patch.object(history, 'note', watched(

@@ -39,7 +39,7 @@ def test_a_stored_inventory_is_read_to_the_same_value() -> None:
     found = inventory_store.read(recorded('stored-inventory'))
     assert found.inventory == stored.INVENTORIES['whole']
     assert found.at == 1.7e9
-    assert found.ways == (stored.OUT_OF_BAND, stored.INSIDE)
+    assert found.transports == (stored.OUT_OF_BAND, stored.INSIDE)
     assert found.looks == {'redfish': 1.7e9, 'agent': 1.6e9}
 
 

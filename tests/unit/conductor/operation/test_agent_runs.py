@@ -30,7 +30,7 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.upkeep import periodics
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor import ramdisk
 from tests.unit.conductor.ramdisk import begin
@@ -61,7 +61,7 @@ def test_one_plan_spans_both_ways(
     told = stage.run()
     assert told['outcome'] == 'converged'
     assert told['proved'] == 4
-    assert stage.box.resets == [Effect.POWER_CYCLE]
+    assert stage.box.resets == [Activation.POWER_CYCLE]
     assert max(stage.box.pushes.values()) == 1
     assert stage.box.sins == []
     assert stage.resumed == [kind]
@@ -130,7 +130,7 @@ def test_an_absent_ramdisk_is_waited_for_without_the_lock(
 def test_what_neither_way_can_is_refused_by_name(
         stage: Stage, inside: Ramdisk) -> None:
     for modes in stage.box.modes.values():
-        modes['ecc'].way = 'nobody'
+        modes['ecc'].transport = 'nobody'
     begin(stage)
     told = stage.run()
     assert told['outcome'] == 'refused'
@@ -143,7 +143,7 @@ def test_without_redfish_the_agent_does_it_all(
     profiles.joinpath('site.yaml').write_text(sample.yaml_of(BOTH))
     for parts in (*stage.box.parts.values(), *stage.box.modes.values()):
         for part in parts.values():
-            part.way = 'agent'
+            part.transport = 'agent'
     with ramdisk.staged(stage, make_node) as inside:
         # The hardware type of the test is Redfish's: only the address is
         # gone, which is what the steps go by.
@@ -163,7 +163,7 @@ def test_without_redfish_no_auxiliary_cycle_is_begun(
         stage: Stage, inside: Ramdisk) -> None:
     burn_by_agent(stage)
     for parts in stage.box.parts.values():
-        parts['gpu'].claimed = Effect.AUX_CYCLE
+        parts['gpu'].claimed = Activation.AUX_CYCLE
     stage.node.driver_info = {}
     stage.node.save()
     begin(stage)
@@ -177,7 +177,7 @@ def test_the_baseline_waits_for_the_ramdisk_that_it_was_run_in(
         stage: Stage, inside: Ramdisk) -> None:
     """The next step of an automated cleaning needs the agent."""
     for modes in stage.box.modes.values():
-        modes['ecc'].way = 'redfish'
+        modes['ecc'].transport = 'redfish'
     stage.node.driver_info = {**stage.node.driver_info,
                               'accel_baseline': 'both-ways'}
     stage.node.save()
@@ -234,11 +234,11 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
 def test_an_auxiliary_cycle_boots_the_ramdisk_again(
         stage: Stage, inside: Ramdisk) -> None:
     for parts in stage.box.parts.values():
-        parts['gpu'].claimed = parts['gpu'].real = Effect.AUX_CYCLE
+        parts['gpu'].claimed = parts['gpu'].real = Activation.AUX_CYCLE
     begin(stage)
     told = stage.run()
     assert told['outcome'] == 'converged'
-    assert Effect.AUX_CYCLE in stage.box.resets
+    assert Activation.AUX_CYCLE in stage.box.resets
     assert (inside.prepared, inside.boots) == (1, 2)
 
 
@@ -287,9 +287,9 @@ def test_a_weak_mode_is_set_after_the_last_reset(
         stage: Stage, inside: Ramdisk) -> None:
     """What does not survive a reboot is set by the agent that stays."""
     for modes in stage.box.modes.values():
-        modes['ecc'] = Part('disabled', claimed=Effect.NONE,
-                            real=Effect.NONE, persists=False,
-                            default='disabled', way='agent')
+        modes['ecc'] = Part('disabled', claimed=Activation.NONE,
+                            real=Activation.NONE, persists=False,
+                            default='disabled', transport='agent')
     begin(stage)
     told = stage.run()
     assert told['outcome'] == 'converged'

@@ -38,7 +38,7 @@ from ironic_accel.model.errors import Unreachable
 from tests.unit.conductor.family import Family
 from tests.unit.conductor.family import Make
 from tests.unit.conductor.family import staged
-from tests.unit.conductor.family import WAY
+from tests.unit.conductor.family import TRANSPORT
 from tests.unit.converge.box import burn_of
 
 
@@ -88,7 +88,7 @@ def test_each_request_that_writes_is_fenced(family: Family) -> None:
     family.begin(family.parent, 'apply_profile', profile='card-ecc')
     while not family.card.writes:
         family.tick(family.parent)
-    assert set(family.fences) == {'redfish', WAY}
+    assert set(family.fences) == {'redfish', TRANSPORT}
     task = family.acquire(family.parent)
     current = operation.load(task.node)
     assert current is not None
@@ -137,7 +137,7 @@ def test_a_child_that_does_not_answer_holds_up_its_parent(
 
 def test_a_child_whose_node_is_not_configured_does_not_answer(
         family: Family) -> None:
-    one = backends.ChildBackend(family.child, WAY)
+    one = backends.ChildBackend(family.child, TRANSPORT)
     family.error = exception.MissingParameterValue('no user')
     with pytest.raises(Unreachable, match='dpu is unreachable') as error:
         one.observe()
@@ -145,15 +145,15 @@ def test_a_child_whose_node_is_not_configured_does_not_answer(
 
 
 def test_a_child_is_named_by_its_name_or_its_uuid(family: Family) -> None:
-    assert backends.way_name(family.child) == WAY
+    assert backends.transport_name(family.child) == TRANSPORT
     family.child.name = None
-    assert backends.way_name(family.child) == (
+    assert backends.transport_name(family.child) == (
         f'redfish-{family.child.uuid[:8]}')
 
 
 def test_read_only_is_read_only(family: Family) -> None:
     only = backends.ReadOnlyBackend(family.card, 'because')
-    assert only.ways(only.observe()) == ()
+    assert only.transports(only.observe()) == ()
     assert only.commit([('d0', 'ecc')]) == ()
     assert family.card.commits == []
     with pytest.raises(Rejected, match='because'):

@@ -80,7 +80,7 @@ class Agent:
             self.lost -= 1
             raise Lost('no answer', error_class=ErrorClass.TRANSIENT)
         found = target.examine(self.root)
-        answer = {'reasons': list(found.reasons), 'way': found.way,
+        answer = {'reasons': list(found.reasons), 'way': found.transport,
                   'delivered': None}
         if found.reasons or params.get('look_only'):
             return {'first_boot': answer}

@@ -35,7 +35,7 @@ from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.upkeep import cleanup
 from ironic_accel.conductor.upkeep import periodics
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
@@ -263,7 +263,7 @@ def test_the_auxiliary_cycle_is_asked_for_once(stage: Stage) -> None:
     told = stage.run()
     assert told['outcome'] == 'converged'
     stage.aux.aux_cycle.assert_called_once_with()
-    assert stage.box.resets[-1] is Effect.AUX_CYCLE
+    assert stage.box.resets[-1] is Activation.AUX_CYCLE
     assert stage.box.host == 'on'
 
 
@@ -293,7 +293,7 @@ def test_a_refused_cycle_ends_and_the_host_is_on_again(
     record = operation.load_record(stage.node)
     assert record is not None
     assert record.intent is None
-    assert {x.item.name for x in record.landed} >= {'gpu'}
+    assert {x.item.name for x in record.staged} >= {'gpu'}
 
 
 class _Died(BaseException):
@@ -327,7 +327,7 @@ def test_a_reset_that_another_conductor_noted_is_looked_at_first(
 
 def want_aux(stage: Stage) -> None:
     for device in stage.box.parts.values():
-        device['gpu'].claimed = device['gpu'].real = Effect.AUX_CYCLE
+        device['gpu'].claimed = device['gpu'].real = Activation.AUX_CYCLE
 
 
 def test_what_failed_is_quarantined_where_that_is_configured(
@@ -353,7 +353,7 @@ def test_what_failed_is_quarantined_where_that_is_configured(
 
 
 def test_devices_are_reset_and_looked_at(stage: Stage) -> None:
-    stage.box.resettable = Effect.DEVICE_RESET
+    stage.box.resettable = Activation.DEVICE_RESET
     stage.begin(step='reset_devices')
     told = stage.run()
     assert (told['outcome'], told['writes'], told['found']) == ('done', 1, 2)
@@ -437,7 +437,7 @@ def test_what_a_kill_leaves_in_a_failed_node_is_cleared(
     assert flash_guard.stands(node) is None
     record = operation.load_record(node)
     assert record is not None and record.intent is None
-    assert {x.item.name for x in record.landed} == {'gpu'}
+    assert {x.item.name for x in record.staged} == {'gpu'}
 
 
 def test_a_write_that_outlives_its_step_is_watched_to_its_end(
@@ -568,14 +568,14 @@ def test_a_host_that_is_not_powered_off_restarts_softly_first(
               timeout: int | None = None) -> None:
         seen.append(state)
         if len(asked) == 1:
-            stage.box.host_reset(Effect.WARM_REBOOT)
+            stage.box.host_reset(Activation.WARM_REBOOT)
 
     def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
         seen.append('reboot')
-        stage.box.host_reset(Effect.WARM_REBOOT)
+        stage.box.host_reset(Activation.WARM_REBOOT)
 
     stage.begin('service', profile=sample.mode_profile(
-        'ecc', ecc='enabled'), max_effect='warm-reboot',
+        'ecc', ecc='enabled'), max_activation='warm-reboot',
         allow_disruption=True, node=stage.make_node(disable_power_off=True))
     with mock.patch.multiple(redfish_power.RedfishPower,
                              set_power_state=power, reboot=reboot):
@@ -602,15 +602,15 @@ def test_no_force_cuts_an_update_that_began_since_the_host_was_asked(
         if state == states.POWER_OFF:
             stage.box.host = 'off'
         elif state == states.POWER_ON and stage.box.host == 'off':
-            stage.box.host_reset(Effect.POWER_CYCLE)
+            stage.box.host_reset(Activation.POWER_CYCLE)
 
     def reboot(_self: Any, _task: Any, timeout: int | None = None) -> None:
         seen.append('reboot')
-        stage.box.host_reset(Effect.WARM_REBOOT)
+        stage.box.host_reset(Activation.WARM_REBOOT)
 
     forced = {states.POWER_OFF, 'reboot'}
     stage.begin('service', profile=sample.mode_profile(
-        'ecc', ecc='enabled'), max_effect='power-cycle' if off
+        'ecc', ecc='enabled'), max_activation='power-cycle' if off
         else 'warm-reboot', allow_disruption=True,
         node=stage.make_node(disable_power_off=not off))
     with mock.patch.multiple(redfish_power.RedfishPower,

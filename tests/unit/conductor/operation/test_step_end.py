@@ -39,7 +39,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import context
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import Unreachable
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor import sample
@@ -259,7 +259,7 @@ def test_a_service_that_only_looked_before_ends_active(world: World) -> None:
 def test_a_service_that_changed_something_before_fails(
         world: World, before: dict[str, Any]) -> None:
     """It is in between: that has to be seen, and costs no power."""
-    world.stage.box.resettable = Effect.DEVICE_RESET
+    world.stage.box.resettable = Activation.DEVICE_RESET
     bios = mock.patch('ironic.drivers.modules.noop.NoBIOS.'
                       'execute_service_step', autospec=True,
                       return_value=None)

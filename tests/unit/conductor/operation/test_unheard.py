@@ -51,11 +51,11 @@ def _begun_by_a_reset(stage: Stage) -> None:
     record = operation.load_record(stage.node)
     assert record is not None and record.intent is not None
     intent = record.intent
-    landed = tuple(record_mod.Landed(
-        i, intent.effect, sure=False, staged=True, begun=stage.box.now)
+    staged = tuple(record_mod.Staged(
+        i, intent.activation, sure=False, at_reset=True, begun=stage.box.now)
         for i in intent.items)
     operation.store_record(stage.node, dataclasses.replace(
-        record, intent=None, landed=landed))
+        record, intent=None, staged=staged))
     stage.node.save()
 
 

@@ -95,7 +95,7 @@ class World:
         made = mock.create_autospec(Backend, instance=True)
         seen = self.inside[node.uuid]
         made.sources.return_value = sample.sources(seen)
-        made.ways.return_value = (sample.way(seen),)
+        made.transports.return_value = (sample.transport(seen),)
         return made
 
     def look(self, node: Any) -> Any:

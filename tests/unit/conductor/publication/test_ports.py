@@ -32,7 +32,7 @@ from ironic_accel.conductor.publication import withdraw
 from ironic_accel.conductor.upkeep import audit_result
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from tests.unit.conductor import sample
@@ -49,7 +49,7 @@ def card(mode: str = 'dpu', **fields: Any) -> Device:
         'id': 'dpu-1', 'kind': 'dpu', 'vendor': 'nvidia', 'health': 'OK',
         'model': 'BlueField-3 DPU', 'product': 'nvidia-bluefield-3',
         'macs': tuple(m.upper() for m in MACS),
-        'modes': (Mode('mode', mode, effect=Effect.POWER_CYCLE,
+        'modes': (Mode('mode', mode, activation=Activation.POWER_CYCLE,
                        persists=True),), **fields})
 
 

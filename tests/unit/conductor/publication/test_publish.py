@@ -29,7 +29,7 @@ from ironic_accel.conductor.publication import publish
 from ironic_accel.conductor.publication import traits
 from ironic_accel.conductor.upkeep import audit_result
 from ironic_accel.model.device import Inventory
-from ironic_accel.model.plan import Way
+from ironic_accel.model.plan import Transport
 from ironic_accel.model import serialization
 from tests.unit.conductor import sample
 
@@ -37,9 +37,9 @@ Make = Callable[..., Any]
 T0 = 1_000_000.0
 
 
-def ways(inventory: Inventory, _pushes: Any) -> tuple[Way, ...]:
+def transports(inventory: Inventory, _pushes: Any) -> tuple[Transport, ...]:
     """Everything can be done."""
-    return (sample.way(inventory),)
+    return (sample.transport(inventory),)
 
 
 def ecc(value: str) -> Inventory:
@@ -57,25 +57,25 @@ def task(make_node: Make, acquire: Make, profiles: pathlib.Path) -> Any:
 
 
 def test_the_stored_inventory_is_read_and_parsed_once(task: Any) -> None:
-    publish.publish(task, ecc('disabled'), ways, T0)
+    publish.publish(task, ecc('disabled'), transports, T0)
     with mock.patch.object(
             inspect_utils, 'get_inspection_data', autospec=True,
             side_effect=inspect_utils.get_inspection_data) as read, \
         mock.patch.object(
             serialization, 'inventory_from_dict', autospec=True,
             side_effect=serialization.inventory_from_dict) as parsed:
-        publish.publish(task, ecc('enabled'), ways, T0 + 1)
+        publish.publish(task, ecc('enabled'), transports, T0 + 1)
         assert (read.call_count, parsed.call_count) == (1, 1)
-        assert audit_result.settle(task, ecc('disabled'), ways, T0 + 2)
+        assert audit_result.settle(task, ecc('disabled'), transports, T0 + 2)
         assert (read.call_count, parsed.call_count) == (2, 2)
 
 
 def test_what_was_stored_and_what_is_stored_now_are_handed_back(
         task: Any) -> None:
-    first = publish.publish(task, ecc('disabled'), ways, T0)
+    first = publish.publish(task, ecc('disabled'), transports, T0)
     assert first.before is None
     assert first.stored == inventory_store.load(task)
-    second = publish.publish(task, ecc('enabled'), ways, T0 + 1)
+    second = publish.publish(task, ecc('enabled'), transports, T0 + 1)
     assert second.before == first.stored
     assert second.stored == inventory_store.load(task)
     assert second.stored.at == T0 + 1
@@ -86,7 +86,7 @@ def test_what_was_stored_and_what_is_stored_now_are_handed_back(
 def test_what_hooks_stored_beside_it_stays(task: Any) -> None:
     inspect_utils.store_inspection_data(
         task.node, {'cpu': {'count': 2}}, {'local_gb': 1}, task.context)
-    publish.publish(task, ecc('enabled'), ways, T0)
+    publish.publish(task, ecc('enabled'), transports, T0)
     data = inspect_utils.get_inspection_data(task.node, task.context)
     assert data['inventory'] == {'cpu': {'count': 2}}
     assert data['plugin_data']['local_gb'] == 1
@@ -99,9 +99,9 @@ def test_a_profile_s_pushes_are_offered_to_whoever_knows_the_ways(
     profiles.joinpath('pushed.yaml').write_text(sample.yaml_of(data))
     asked: list[Any] = []
 
-    def told(inventory: Inventory, pushes: Any) -> tuple[Way, ...]:
+    def told(inventory: Inventory, pushes: Any) -> tuple[Transport, ...]:
         asked.extend(pushes)
-        return ways(inventory, pushes)
+        return transports(inventory, pushes)
 
     publish.publish(task, ecc('enabled'), told, T0)
     assert [p.style for p in asked] == ['multipart']

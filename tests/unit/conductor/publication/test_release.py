@@ -47,7 +47,7 @@ def furnish(task: Any) -> None:
     inspect_utils.store_inspection_data(
         node, {'cpu': {'count': 2}}, {'local_gb': 1}, task.context)
     seen = sample.box()
-    inventory_store.save(task, seen, (sample.way(seen),), None, 12.5)
+    inventory_store.save(task, seen, (sample.transport(seen),), None, 12.5)
     inventory_store.sync_firmware(task, seen)
     objects.FirmwareComponent(task.context, node_id=node.id, component='bmc',
                               current_version='1').create()

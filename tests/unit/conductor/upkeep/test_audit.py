@@ -102,7 +102,8 @@ class World:
             return (Source(found, stable=True),)
 
         made.sources.side_effect = sources
-        made.ways.side_effect = lambda seen, _=(): (sample.way(seen),)
+        made.transports.side_effect = lambda seen, _=(): (
+            sample.transport(seen),)
         for name in ('start', 'poll', 'commit'):
             getattr(made, name).side_effect = AssertionError(name)
         return made

@@ -166,7 +166,7 @@ def verify(acquire: Make, node: Any, backend: Any) -> dict[str, Any]:
 def seeing(inventory: Any) -> dict[str, Any]:
     backend = mock.create_autospec(Backend, instance=True)
     backend.sources.return_value = sample.sources(inventory)
-    backend.ways.return_value = (sample.way(inventory),)
+    backend.transports.return_value = (sample.transport(inventory),)
     return {'return_value': backend}
 
 

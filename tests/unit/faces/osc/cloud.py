@@ -161,9 +161,9 @@ class Cloud:
 
 
 def _patch(node: dict[str, Any], change: Json) -> None:
-    *way, last = change['path'].strip('/').split('/')
+    *transport, last = change['path'].strip('/').split('/')
     target = node
-    for part in way:
+    for part in transport:
         target = target[part]
     if change['op'] == 'remove':
         del target[last]

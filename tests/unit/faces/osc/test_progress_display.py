@@ -26,11 +26,11 @@ from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs.progress_display import Line
 from ironic_accel.faces.osc.jobs import run_status
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
 from ironic_accel.model import record as record_mod
 from ironic_accel.model.record import Intent
-from ironic_accel.model.record import Landed
+from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 
 
@@ -92,10 +92,16 @@ RUN = {'kind': 'clean', 'step': 'apply_profile', 'work': 'apply',
 
 def test_devices_are_told_from_the_record() -> None:
     ecc = [Item(f'gpu-{n}', 'ecc', 'mode', 'disabled') for n in (0, 1)]
-    raw = record_mod.to_dict(Record(
-        'p', 'd', started=1.0, landed=(Landed(ecc[0], Effect.WARM_REBOOT),),
-        intent=Intent('action', Effect.WARM_REBOOT, 1.0, 2.0,
-                      items=(ecc[1],))))
+    raw = record_mod.to_dict(
+        Record(
+            'p',
+            'd',
+            started=1.0,
+            staged=(Staged(ecc[0], Activation.WARM_REBOOT),),
+            intent=Intent(
+                'action', Activation.WARM_REBOOT, 1.0, 2.0, items=(ecc[1],)),
+        )
+    )
     status = run_status.look(
         cleaned(accel_operation={**RUN, 'percent': 50}, accel_record=raw),
         'one', None)

@@ -92,7 +92,7 @@ def test_debian_takes_files(tmp_path: pathlib.Path) -> None:
 
 def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
     found = target.examine(_debian(tmp_path, **_CLOUD))
-    assert (found.reasons, found.way) == ((), 'configdrive')
+    assert (found.reasons, found.transport) == ((), 'configdrive')
 
 
 @pytest.mark.parametrize('more', [
@@ -105,7 +105,7 @@ def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
 def test_cloud_init_that_reads_none_is_not_counted_on(
         tmp_path: pathlib.Path, more: dict[str, str]) -> None:
     assert target.examine(
-        _debian(tmp_path, **_CLOUD, **more)).way == 'files'
+        _debian(tmp_path, **_CLOUD, **more)).transport == 'files'
 
 
 def test_rhel_takes_files(tmp_path: pathlib.Path) -> None:

@@ -42,7 +42,7 @@ from ironic_accel.inband.tools import nvidia_nvml
 from ironic_accel.inband.tools import nvml as nvml_child
 from ironic_accel.inband.tools import opae
 from ironic_accel.model.device import Component
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
@@ -119,7 +119,7 @@ def test_a_bluefield_is_not_reset_from_its_host(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     tools.install(tmp_path / 'bin', tmp_path / 'state', ['mstfwreset'])
     card = bench.device('dpu', '0000:ca:00.0')
-    assert mellanox.Mellanox().resets(host, card) is Effect.NONE
+    assert mellanox.Mellanox().resets(host, card) is Activation.NONE
 
 
 def _gpu(folder: Path, monkeypatch: pytest.MonkeyPatch,
@@ -177,11 +177,11 @@ def test_a_reset_after_which_mig_still_waits_is_none(
     family, card = nvidia_gpu.NvidiaGpu(), bench.device('gpu', A100)
     state.put(A100, {'mig': 1})
     state.fault('nvidia-smi', 'lie')
-    results = family.reset(host, card, Effect.DEVICE_RESET, bench.quiet)
+    results = family.reset(host, card, Activation.DEVICE_RESET, bench.quiet)
     assert results[0].detail is not None
     assert results[0].detail.expected == 'enabled'
     state.fault('nvidia-smi', None)
-    assert family.reset(host, card, Effect.DEVICE_RESET, bench.quiet) == ()
+    assert family.reset(host, card, Activation.DEVICE_RESET, bench.quiet) == ()
 
 
 def test_cc_is_not_touched_while_the_driver_holds_the_gpu(
@@ -203,13 +203,13 @@ def test_a_card_of_two_gpus_is_not_written_through_one(
                      components=(Component('gpu', 'GFX', 'DG02_1.3170'),)),
         product='intel-flex-140')
     family = intel_gpu.IntelGpu()
-    assert family.burns(host, card) == frozenset()
+    assert family.updates(host, card) == frozenset()
     results = family.burn(
         host, card, [Item('card', 'gpu', 'firmware', 'DG02_1.3260')],
         Ready('/none', 0, ''), None, True, bench.quiet)
     assert [r.ok for r in results] == [False]
     one = dataclasses.replace(card, product='intel-flex-170')
-    assert family.burns(host, one) == {'gpu'}
+    assert family.updates(host, one) == {'gpu'}
 
 
 @pytest.mark.parametrize('name', [n for n in vars(nvml)

@@ -23,7 +23,7 @@ from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import nvidia_gpu
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.plan import Item
 from ironic_accel_emulator.inside import nvml
 from ironic_accel_emulator.inside import tools
@@ -120,7 +120,7 @@ def test_a_gpu_that_is_used_is_not_reset(
     _use(state, *pids)
     state.fault('nvidia-smi', 'fail')
     (result,) = nvidia_gpu.NvidiaGpu().reset(
-        host, gpu, Effect.DEVICE_RESET, bench.quiet)
+        host, gpu, Activation.DEVICE_RESET, bench.quiet)
     assert result.detail is not None and result.detail.todo is not None
     assert result.detail.summary == (
         'the GPU is used by process 704 (python3): it was not reset' if pids
@@ -144,7 +144,7 @@ def test_what_nvidia_smi_printed_where_it_did_not_reset(
     (tmp_path / 'said').write_text(text)
     bench.prints(tmp_path, 'nvidia-smi', str(tmp_path / 'said'), status=255)
     (result,) = nvidia_gpu.NvidiaGpu().reset(
-        host, gpu, Effect.DEVICE_RESET, bench.quiet)
+        host, gpu, Activation.DEVICE_RESET, bench.quiet)
     assert result.detail is not None
     assert result.detail.summary == (
         f'nvidia-smi did not reset the GPU: {why}')

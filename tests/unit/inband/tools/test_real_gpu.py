@@ -232,8 +232,8 @@ def test_the_look_at_the_machine(tmp_path: Path, state: State) -> None:
         'mig': 'disabled', 'ecc': 'enabled', 'cc': 'off',
         'ppcie': 'disabled'}
     assert condition.healthy(gpu)
-    (way,) = backend.ways(seen)
-    assert way.sets == {(gpu.id, 'mig'), (gpu.id, 'ecc')}
+    (transport,) = backend.transports(seen)
+    assert transport.sets == {(gpu.id, 'mig'), (gpu.id, 'ecc')}
 
 
 def test_without_families_it_says_that_nobody_was_asked(

@@ -212,7 +212,7 @@ def test_fwupd_rows(tmp_path: Path, row: int, updateable: bool) -> None:
     assert (part.name, part.running, part.updateable) == (
         'nic', raw['Devices'][row]['Version'], updateable)
     card = bench.device('nic', at, components=told.components)
-    assert fwupd.Fwupd().burns(host, card) == (
+    assert fwupd.Fwupd().updates(host, card) == (
         {'nic'} if updateable else set())
 
 

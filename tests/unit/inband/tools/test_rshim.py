@@ -84,9 +84,9 @@ def test_a_burn_says_what_it_brings_besides(
     backend = LocalBackend(_host(tree, tmp_path), (rshim.Rshim(),),
                            folder=str(tmp_path / 'jobs'))
     seen = backend.observe()
-    (way,) = backend.ways(seen)
+    (transport,) = backend.transports(seen)
     (dpu,) = [d for d in seen.devices if d.address == DPU]
-    burn = way.burns[dpu.id, 'bfb']
+    burn = transport.updates[dpu.id, 'bfb']
     assert burn.also_writes == tuple(
         (dpu.id, n) for n in ('atf', 'uefi', 'nic', 'bmc', 'erot'))
     part = dpu.component('bfb')
@@ -100,8 +100,8 @@ def test_without_the_tool_there_is_no_way(
                            folder=str(tmp_path / 'jobs'))
     seen = backend.observe()
     assert 'bfb-install is not installed' in seen.warnings[0].message
-    (way,) = backend.ways(seen)
-    assert way.burns == {}
+    (transport,) = backend.transports(seen)
+    assert transport.updates == {}
 
 
 def test_the_stream_goes_to_the_card(

@@ -20,7 +20,7 @@ import pytest
 
 from ironic_accel.inband.tools import qat
 from ironic_accel.inband.tools import sriov
-from ironic_accel.model.device import Effect
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Mode
 from ironic_accel.model.plan import Item
 from tests.unit.inband.tools import bench
@@ -63,11 +63,11 @@ def test_services_that_are_none(tmp_path: Path) -> None:
 def test_qat_is_reset_by_its_state(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     device = bench.device('crypto', QAT)
-    assert qat.Qat().resets(host, device) is Effect.NONE
+    assert qat.Qat().resets(host, device) is Activation.NONE
     where = bench.files(tmp_path, f'sys/bus/pci/devices/{QAT}/qat',
                         state='up\n')
-    assert qat.Qat().resets(host, device) is Effect.DEVICE_RESET
-    assert qat.Qat().reset(host, device, Effect.DEVICE_RESET,
+    assert qat.Qat().resets(host, device) is Activation.DEVICE_RESET
+    assert qat.Qat().reset(host, device, Activation.DEVICE_RESET,
                            bench.quiet) == ()
     assert (where / 'state').read_text() == 'up'
 
@@ -107,8 +107,8 @@ def test_slot_power_of_a_card_that_nobody_holds(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     slot = _slot(tmp_path)
     device = bench.device('nic', NIC)
-    assert sriov.Sriov().resets(host, device) is Effect.DEVICE_RESET
-    assert sriov.Sriov().reset(host, device, Effect.DEVICE_RESET,
+    assert sriov.Sriov().resets(host, device) is Activation.DEVICE_RESET
+    assert sriov.Sriov().reset(host, device, Activation.DEVICE_RESET,
                                bench.quiet) == ()
     assert (slot / 'power').read_text() == '1'
 
@@ -120,8 +120,8 @@ def test_slot_power_is_refused_while_a_driver_holds_a_function(
     other = bench.files(tmp_path, 'sys/bus/pci/devices/0000:17:00.1')
     (other / 'driver').symlink_to('../../../bus/pci/drivers/mlx5_core')
     device = bench.device('nic', NIC)
-    assert sriov.Sriov().resets(host, device) is Effect.NONE
-    results = sriov.Sriov().reset(host, device, Effect.DEVICE_RESET,
+    assert sriov.Sriov().resets(host, device) is Activation.NONE
+    results = sriov.Sriov().reset(host, device, Activation.DEVICE_RESET,
                                   bench.quiet)
     assert [r.ok for r in results] == [False]
     detail = results[0].detail
@@ -137,7 +137,7 @@ def test_a_card_that_does_not_come_back(
     _slot(tmp_path)
     (tmp_path / 'root/sys/bus/pci/devices' / NIC / 'vendor').unlink()
     results = sriov.Sriov().reset(host, bench.device('nic', NIC),
-                                  Effect.DEVICE_RESET, bench.quiet)
+                                  Activation.DEVICE_RESET, bench.quiet)
     assert [r.ok for r in results] == [False]
 
 
@@ -145,7 +145,7 @@ def test_another_slot_is_not_touched(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     slot = _slot(tmp_path, '0000:18:00')
     device = bench.device('nic', NIC)
-    assert sriov.Sriov().resets(host, device) is Effect.NONE
-    assert not sriov.Sriov().reset(host, device, Effect.DEVICE_RESET,
+    assert sriov.Sriov().resets(host, device) is Activation.NONE
+    assert not sriov.Sriov().reset(host, device, Activation.DEVICE_RESET,
                                    bench.quiet)[0].ok
     assert (slot / 'power').read_text() == '1\n'

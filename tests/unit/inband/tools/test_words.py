@@ -174,7 +174,7 @@ def test_every_boards_controller(
     found = {c.name: (c.running, c.standing) for c in told.components}
     assert found['bmc'] == (running, standing) and told.unread == ()
     card = bench.device('fpga', AT, components=told.components)
-    assert opae.Opae().burns(host, card) == (
+    assert opae.Opae().updates(host, card) == (
         {'fim', 'bmc'} if running else {'fim'})
 
 

@@ -194,7 +194,7 @@ def test_a_job_is_followed_where_its_vendor_keeps_it(
 def test_what_waits_for_our_reset_has_landed(doc: dict[str, Any]) -> None:
     found = poll(**doc)
     assert isinstance(found, Ended)
-    assert found.staged
+    assert found.at_reset
     assert [r.ok for r in found.results] == [True, True]
 
 

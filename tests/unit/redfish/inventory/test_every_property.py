@@ -135,7 +135,7 @@ def test_no_spoilt_property_breaks_the_look(name: str, system: str) -> None:
             continue
         spoilt = {**docs, uri: spoil(docs[uri], path, value)}
         inventory, _, backend = look(spoilt, system)
-        backend.ways(inventory)
+        backend.transports(inventory)
         assert len({d.id for d in inventory.devices}) == len(
             inventory.devices)
         seen += inventory.devices == whole.devices
@@ -153,5 +153,5 @@ def test_no_missing_resource_breaks_the_look(
             continue
         left = {k: v for k, v in docs.items() if k != uri}
         inventory, _, backend = look(left, system)
-        backend.ways(inventory)
+        backend.transports(inventory)
         assert uri in {w.uri for w in inventory.warnings}
