@@ -13,8 +13,9 @@
 """What is known of real devices before one looks: products, components, modes.
 
 All of it is data in ``catalog_data``, each row with its source. A fact that
-nobody has proved is ``None``: a component or mode whose ``effect`` is None
-is not changed, a mode whose ``persists`` is not True makes no IS trait.
+nobody has proved is ``None``: a component or mode whose ``activation`` is
+None is not changed, a mode whose ``persistent`` is not True makes no IS
+trait.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ class Catalog:
             if (part['kind'], part['name']) == (kind, base):
                 self._lay(row, part, product, vendor)
         return ComponentFacts(
-            name, kind, _activation(row.get('effect')),
+            name, kind, _activation(row.get('activation')),
             row.get('shows_pending', False), row['order'],
             row.get('alone', False), row.get('form', 'auto'), row['source'],
             row.get('longest'))
@@ -228,8 +229,8 @@ class Catalog:
             return None
         return ModeFacts(
             name, kind, row['type'], tuple(row.get('values', ())),
-            row.get('unordered', False), _activation(row.get('effect')),
-            row.get('persists'), row['source'],
+            row.get('unordered', False), _activation(row.get('activation')),
+            row.get('persistent'), row['source'],
             row.get('together', False))
 
     def _lay(self, row: dict[str, Any], part: Mapping[str, Any],

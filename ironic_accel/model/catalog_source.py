@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import dataclasses
 from importlib import resources
 import json
+import logging
 from typing import Any
 
 import jsonschema
@@ -28,8 +29,12 @@ from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model import strict_yaml
 
+LOG = logging.getLogger(__name__)
+
 _FOLDER = 'catalog_data'
 _SCHEMA = 'schema.json'
+#: Keys of component and mode rows by the names that they had before.
+_RENAMED = {'effect': 'activation', 'persists': 'persistent'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ def parse(files: Mapping[str, str], schema: Mapping[str, Any]) -> Rows:
     problems: list[str] = []
     for name, text in files.items():
         for doc in strict_yaml.documents(text, name):
+            _rename_keys(doc.data, name)
             bad = list(_invalid(doc.data, schema, name))
             problems += bad
             if bad:
@@ -126,6 +132,27 @@ class _Sourced:
                 'missing, in the row and in the defaults of the file')
             return None
         return Product(**fields)
+
+
+def _rename_keys(data: Any, name: str) -> None:
+    """Rename deprecated keys of component and mode rows, in place.
+
+    A row with both names keeps both: the schema refuses the deprecated one.
+    """
+    found: dict[str, None] = {}
+    for section in ('components', 'modes'):
+        rows = data.get(section) if isinstance(data, dict) else None
+        for row in rows if isinstance(rows, list) else ():
+            if not isinstance(row, dict):
+                continue
+            for old, new in _RENAMED.items():
+                if old in row and new not in row:
+                    row[new] = row.pop(old)
+                    found[old] = None
+    for old in found:
+        LOG.warning('Catalogue file %(file)s: the key %(old)s is deprecated '
+                    'and will be removed; use %(new)s', {
+                        'file': name, 'old': old, 'new': _RENAMED[old]})
 
 
 def _invalid(data: Any, schema: Mapping[str, Any],

@@ -230,7 +230,7 @@ devices:
 
 _MIG = Want('GPU*', 4, modes={'ecc': False, 'mig': True})
 _A100 = {'kind': 'gpu', 'name': 'gpu', 'for': {
-    'product': ['nvidia-a100-sxm4-40gb']}, 'effect': 'power-cycle',
+    'product': ['nvidia-a100-sxm4-40gb']}, 'activation': 'power-cycle',
     'source': ['site']}
 
 SCENES: tuple[Scene, ...] = (

@@ -208,7 +208,7 @@ def test_cray_is_burnt_by_simple_update_where_the_effect_is_known(
     """What is missing is one fact: with it in the catalogue it is done."""
     rows = catalog_source.read()
     proved = {'kind': 'baseboard', 'name': 'fpga', 'for': {
-        'product': ['nvidia-hgx-a100-4gpu']}, 'effect': 'power-cycle',
+        'product': ['nvidia-hgx-a100-4gpu']}, 'activation': 'power-cycle',
         'source': ['site']}
     known = catalog.Catalog(rows.products, rows.vendors,
                             [*rows.components, proved], rows.modes)

@@ -142,7 +142,7 @@ def test_one_of_two_nodes_is_burnt_and_the_other_left_alone(
         tmp_path: Path) -> None:
     rows = catalog_source.read()
     proved = {'kind': 'gpu', 'name': 'gpu', 'for': {
-        'product': ['nvidia-a100-sxm4-40gb']}, 'effect': 'power-cycle',
+        'product': ['nvidia-a100-sxm4-40gb']}, 'activation': 'power-cycle',
         'source': ['site']}
     known = catalog.Catalog(rows.products, rows.vendors,
                             [*rows.components, proved], rows.modes)

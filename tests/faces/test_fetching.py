@@ -45,7 +45,7 @@ ROWS = """
 sources: {bench: "tried on a blade of this site"}
 components:
   - {kind: baseboard, name: fpga, for: {product: [nvidia-hgx-a100-4gpu]},
-     effect: power-cycle, source: [bench]}
+     activation: power-cycle, source: [bench]}
 """
 FPGA = 'Node0.AccFPGA0'
 

@@ -128,7 +128,7 @@ def test_the_catalogue_says_what_is_written_in_band(
     rows.write_text(
         'sources: {acme: the manual of Acme}\n'
         'components:\n'
-        '  - {kind: gpu, name: acme-fw, effect: warm-reboot, order: 30, '
+        '  - {kind: gpu, name: acme-fw, activation: warm-reboot, order: 30, '
         f'{line}source: [acme]}}\n')
     profile = tmp_path / 'profile.yaml'
     profile.write_text(

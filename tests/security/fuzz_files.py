@@ -54,7 +54,8 @@ ROWS = {
                   'pci': ['10de:fff1'], 'components': ['gpu'],
                   'source': ['bench']}],
     'components': [{'kind': 'gpu', 'name': 'gpu',
-                    'for': {'product': ['acme-gpu']}, 'effect': 'aux-cycle',
+                    'for': {'product': ['acme-gpu']},
+                    'activation': 'aux-cycle',
                     'source': ['bench']}]}
 RECORD = Record(profile='p', digest='d', started=1.0, deadline=2.0, staged=(
     Staged(Item('gpu-1', 'gpu', 'firmware', '2.0'), Activation.AUX_CYCLE),))

@@ -248,7 +248,8 @@ def _schema() -> Any:
 _PRODUCT = """
 sources: {here: a document}
 vendors: {acme: {names: [Acme], pci: ["abcd"]}}
-components: [{kind: gpu, name: gpu, effect: null, order: 1, source: [here]}]
+components:
+  - {kind: gpu, name: gpu, activation: null, order: 1, source: [here]}
 products:
   - {name: acme-one, kind: gpu, vendor: acme, pci: ["abcd:0001"],
      components: [gpu], source: [here]}

@@ -247,7 +247,7 @@ def test_a_name_of_the_catalogue_that_collides_is_found() -> None:
     products = [dataclasses.replace(CATALOG.products[H100], name='x8'),
                 dataclasses.replace(CATALOG.products[H100], name='mig')]
     modes = [{'kinds': ['gpu'], 'name': 'mig', 'type': 'word',
-              'values': ['enabled'], 'effect': None, 'persists': None,
+              'values': ['enabled'], 'activation': None, 'persistent': None,
               'source': 'a test'}]
     bad = traits.collisions(
         catalog_mod.Catalog(products, {}, [], modes))

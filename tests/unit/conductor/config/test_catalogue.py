@@ -33,8 +33,8 @@ products:
      components: [gpu], source: [bench]}
 components:
   - {kind: baseboard, name: fpga, for: {product: [nvidia-hgx-a100-4gpu]},
-     effect: power-cycle, source: [bench]}
-  - {kind: gpu, name: gpu, for: {product: [acme-gpu]}, effect: aux-cycle,
+     activation: power-cycle, source: [bench]}
+  - {kind: gpu, name: gpu, for: {product: [acme-gpu]}, activation: aux-cycle,
      source: [bench]}
 """
 
@@ -96,9 +96,29 @@ def test_a_mistake_keeps_the_conductor_from_starting(
     assert said in str(caught.value)
 
 
+def test_a_deprecated_key_is_read_with_a_warning(
+        site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    path = site(ROWS.replace('activation:', 'effect:'))
+    facts = catalogue.catalogue().component('baseboard', 'fpga',
+                                        'nvidia-hgx-a100-4gpu')
+    assert facts is not None
+    assert facts.activation is Activation.POWER_CYCLE
+    (told,) = caplog.messages
+    assert told == (f'Catalogue file {path}: the key effect is deprecated and '
+                    'will be removed; use activation')
+
+
+def test_a_row_has_a_key_under_one_name_only(site: Site) -> None:
+    site(ROWS.replace('activation: aux-cycle',
+                      'activation: aux-cycle, effect: aux-cycle'))
+    with pytest.raises(BadInput, match="'effect' was unexpected"):
+        catalogue.catalogue()
+
+
 def test_a_mistake_is_told_with_its_file(site: Site) -> None:
-    path = site(ROWS.replace('effect: aux-cycle', 'effect: 3'))
-    with pytest.raises(BadInput, match=r'components\[1\]\.effect') as caught:
+    path = site(ROWS.replace('activation: aux-cycle', 'activation: 3'))
+    where = r'components\[1\]\.activation'
+    with pytest.raises(BadInput, match=where) as caught:
         catalogue.catalogue()
     assert str(path) in str(caught.value)
 
