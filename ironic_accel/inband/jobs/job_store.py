@@ -102,8 +102,9 @@ class StoredJob:
     begun: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The file's content."""
-        return {'schema': SCHEMA, **dataclasses.asdict(self)}
+        """The file's content; ``way`` is the key of its transport."""
+        content = dataclasses.asdict(self)
+        return {'schema': SCHEMA, 'way': content.pop('transport'), **content}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> StoredJob:
@@ -112,7 +113,8 @@ class StoredJob:
         :raises: AttributeError, KeyError, TypeError or ValueError for what
             is none.
         """
-        known = {k: v for k, v in raw.items() if k != 'schema'}
+        known = {k: v for k, v in raw.items() if k not in ('schema', 'way')}
+        known['transport'] = raw['way']
         known['refs'] = tuple((d, n) for d, n in raw['refs'])
         known['cards'] = tuple(raw['cards'])
         known['worker'] = _process(raw['worker'])

@@ -22,8 +22,11 @@ from ironic_accel.inband.jobs.job_store import StoredJob
 RECORDED = pathlib.Path(__file__).with_name('documents') / 'job.json'
 
 
-def test_a_stored_job_is_read_to_the_same_value() -> None:
-    assert StoredJob.from_dict(json.loads(RECORDED.read_text())) == StoredJob(
+def test_stored_job_is_read_and_written_as_recorded() -> None:
+    recorded = json.loads(RECORDED.read_text())
+    job = StoredJob.from_dict(recorded)
+    assert json.loads(json.dumps(job.to_dict())) == recorded
+    assert job == StoredJob(
         'ab12', 'agent', 'burn', (('0000:17:00.0', 'nic'),),
         ('0000:17:00.0',), 'b7a1', 1.7e9, {'0000:17:00.0': 'nic-1'},
         'nic-fw', 'mlxburn: 40 %', 40, (4711, 99), ((4712, None),), None,
