@@ -35,11 +35,11 @@ from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import NOT_STARTED
 from ironic_accel.inband.machine.machine import Ran
-from ironic_accel.inband.tools.alveo import Alveo
-from ironic_accel.inband.tools.mellanox import Mellanox
-from ironic_accel.inband.tools.nvidia_gpu import NvidiaGpu
-from ironic_accel.inband.tools import nvml as nvml_questions
-from ironic_accel.inband.tools.sriov import Sriov
+from ironic_accel.inband.tools.alveo.tool import Alveo
+from ironic_accel.inband.tools.mellanox.tool import Mellanox
+from ironic_accel.inband.tools.nvidia_gpu import nvml_process as nvml_questions
+from ironic_accel.inband.tools.nvidia_gpu.tool import NvidiaGpu
+from ironic_accel.inband.tools.sriov.tool import Sriov
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass

@@ -39,8 +39,8 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
-from ironic_accel.inband.tools import qat
-from ironic_accel.inband.tools import sriov
+from ironic_accel.inband.tools.qat import tool as qat
+from ironic_accel.inband.tools.sriov import tool as sriov
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.record import dump
 from ironic_accel.model.record import Record

@@ -133,13 +133,14 @@ class Machine:
             return False
 
     def nvml(self, timeout: float, *words: str) -> Ran:
-        """Ask NVML by ``inband.tools.nvml``, in a process of its own.
+        """Ask NVML in a process of its own.
 
         :param timeout: seconds; past them the process is ended.
         :param words: its arguments after the module.
         """
         return self.run(
-            (sys.executable, '-P', '-m', 'ironic_accel.inband.tools.nvml',
+            (sys.executable, '-P', '-m',
+             'ironic_accel.inband.tools.nvidia_gpu.nvml_process',
              self._nvml or '', *words), timeout,
             env={'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
 

@@ -20,19 +20,19 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ironic_accel.inband.tools import alveo
-from ironic_accel.inband.tools import amd_gpu
+from ironic_accel.inband.tools.alveo import tool as alveo
+from ironic_accel.inband.tools.amd_gpu import tool as amd_gpu
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Function
-from ironic_accel.inband.tools import fwupd
-from ironic_accel.inband.tools import gaudi
-from ironic_accel.inband.tools import intel_gpu
-from ironic_accel.inband.tools import mellanox
-from ironic_accel.inband.tools import nvidia_gpu
-from ironic_accel.inband.tools import opae
-from ironic_accel.inband.tools import qat
-from ironic_accel.inband.tools import rshim
-from ironic_accel.inband.tools import sriov
+from ironic_accel.inband.tools.fwupd import tool as fwupd
+from ironic_accel.inband.tools.gaudi import tool as gaudi
+from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
+from ironic_accel.inband.tools.mellanox import tool as mellanox
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
+from ironic_accel.inband.tools.opae import tool as opae
+from ironic_accel.inband.tools.qat import tool as qat
+from ironic_accel.inband.tools.rshim import tool as rshim
+from ironic_accel.inband.tools.sriov import tool as sriov
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
 from ironic_accel_emulator import images

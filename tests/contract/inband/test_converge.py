@@ -25,10 +25,10 @@ from ironic_accel.converge import outcome
 from ironic_accel.converge.ports import Pace
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.inband.tools.alveo import Alveo
-from ironic_accel.inband.tools.mellanox import Mellanox
-from ironic_accel.inband.tools.nvidia_gpu import NvidiaGpu
-from ironic_accel.inband.tools.sriov import Sriov
+from ironic_accel.inband.tools.alveo.tool import Alveo
+from ironic_accel.inband.tools.mellanox.tool import Mellanox
+from ironic_accel.inband.tools.nvidia_gpu.tool import NvidiaGpu
+from ironic_accel.inband.tools.sriov.tool import Sriov
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Activation
 from ironic_accel.model import loader

@@ -32,7 +32,7 @@ from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
-from ironic_accel.inband.tools import qat
+from ironic_accel.inband.tools.qat import tool as qat
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Value

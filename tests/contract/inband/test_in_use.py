@@ -27,8 +27,8 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools import loader
-from ironic_accel.inband.tools import qat
-from ironic_accel.inband.tools import sriov
+from ironic_accel.inband.tools.qat import tool as qat
+from ironic_accel.inband.tools.sriov import tool as sriov
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Item
 from ironic_accel.model.reading_status import Standing

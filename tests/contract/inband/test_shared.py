@@ -25,13 +25,13 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
-from ironic_accel.inband.tools import alveo
+from ironic_accel.inband.tools.alveo import tool as alveo
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Told
-from ironic_accel.inband.tools import mellanox
-from ironic_accel.inband.tools import nvidia_gpu
-from ironic_accel.model.device import Device
+from ironic_accel.inband.tools.mellanox import tool as mellanox
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import Device
 from ironic_accel.model.plan import Item
 from ironic_accel_emulator import Box
 from ironic_accel_emulator import FakeClock

@@ -28,7 +28,7 @@ from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
-from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model import condition
 from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory

@@ -23,7 +23,7 @@ import pytest
 
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Inventory
 from ironic_accel.model import identity

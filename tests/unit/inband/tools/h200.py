@@ -23,7 +23,7 @@ from typing import Any
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
-from ironic_accel.inband.tools import nvidia_nvml
+from ironic_accel.inband.tools.nvidia_gpu import nvml as nvidia_nvml
 from ironic_accel.model.device import Inventory
 from ironic_accel_emulator.inside import nvml as simulated
 from ironic_accel_emulator.inside.tools.state import part

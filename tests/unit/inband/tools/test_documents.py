@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 from ironic_accel.inband.tools.family import Function
-from ironic_accel.inband.tools import fwupd
-from ironic_accel.inband.tools import intel_gpu
-from ironic_accel.inband.tools import mellanox
-from ironic_accel.inband.tools import mellanox_modes
-from ironic_accel.inband.tools import nvidia_gpu
+from ironic_accel.inband.tools.fwupd import tool as fwupd
+from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
+from ironic_accel.inband.tools.mellanox import modes as mellanox_modes
+from ironic_accel.inband.tools.mellanox import tool as mellanox
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from tests.unit.inband.tools import bench
 
 

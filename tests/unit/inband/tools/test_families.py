@@ -28,21 +28,21 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
-from ironic_accel.inband.tools import alveo
-from ironic_accel.inband.tools import amd_gpu
+from ironic_accel.inband.tools.alveo import tool as alveo
+from ironic_accel.inband.tools.amd_gpu import tool as amd_gpu
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Function
-from ironic_accel.inband.tools import fwupd
-from ironic_accel.inband.tools import intel_gpu
-from ironic_accel.inband.tools import mellanox
-from ironic_accel.inband.tools import mellanox_config
-from ironic_accel.inband.tools import mellanox_modes
-from ironic_accel.inband.tools import nvidia_gpu
-from ironic_accel.inband.tools import nvidia_nvml
-from ironic_accel.inband.tools import nvml as nvml_child
-from ironic_accel.inband.tools import opae
-from ironic_accel.model.device import Component
+from ironic_accel.inband.tools.fwupd import tool as fwupd
+from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
+from ironic_accel.inband.tools.mellanox import config as mellanox_config
+from ironic_accel.inband.tools.mellanox import modes as mellanox_modes
+from ironic_accel.inband.tools.mellanox import tool as mellanox
+from ironic_accel.inband.tools.nvidia_gpu import nvml as nvidia_nvml
+from ironic_accel.inband.tools.nvidia_gpu import nvml_process as nvml_child
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
+from ironic_accel.inband.tools.opae import tool as opae
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import Component
 from ironic_accel.model.device import Value
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item

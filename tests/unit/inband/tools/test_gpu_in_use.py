@@ -21,9 +21,9 @@ import pytest
 
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.inband.tools import nvidia_gpu
-from ironic_accel.model.device import Device
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import Device
 from ironic_accel.model.plan import Item
 from ironic_accel_emulator.inside import nvml
 from ironic_accel_emulator.inside import tools

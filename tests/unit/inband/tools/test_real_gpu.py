@@ -28,8 +28,8 @@ from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
-from ironic_accel.inband.tools import nvidia_gpu
-from ironic_accel.inband.tools import nvidia_nvml
+from ironic_accel.inband.tools.nvidia_gpu import nvml as nvidia_nvml
+from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model import condition
 from ironic_accel.model.device import Link
 from ironic_accel_emulator.inside.tools.state import State

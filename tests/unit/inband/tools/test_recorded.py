@@ -26,15 +26,15 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.inband.tools import alveo
+from ironic_accel.inband.tools.alveo import tool as alveo
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
-from ironic_accel.inband.tools import fwupd
-from ironic_accel.inband.tools import gaudi
-from ironic_accel.inband.tools import mellanox_config
-from ironic_accel.inband.tools import mellanox_modes
-from ironic_accel.inband.tools import opae
-from ironic_accel.inband.tools import rshim
+from ironic_accel.inband.tools.fwupd import tool as fwupd
+from ironic_accel.inband.tools.gaudi import tool as gaudi
+from ironic_accel.inband.tools.mellanox import config as mellanox_config
+from ironic_accel.inband.tools.mellanox import modes as mellanox_modes
+from ironic_accel.inband.tools.opae import tool as opae
+from ironic_accel.inband.tools.rshim import tool as rshim
 from ironic_accel.model.device import Component
 from ironic_accel.model.plan import Item
 from tests.unit.inband.tools import bench

@@ -23,7 +23,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.inband.tools import rshim
+from ironic_accel.inband.tools.rshim import tool as rshim
 from ironic_accel.model.device import Device
 from ironic_accel.model.plan import Item
 from ironic_accel_emulator.inside.tools import bluefield

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from ironic_accel.inband.tools import qat
-from ironic_accel.inband.tools import sriov
+from ironic_accel.inband.tools.qat import tool as qat
+from ironic_accel.inband.tools.sriov import tool as sriov
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Mode
 from ironic_accel.model.plan import Item

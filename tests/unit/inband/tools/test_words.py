@@ -22,17 +22,17 @@ import pytest
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.inband.tools import amd_gpu
+from ironic_accel.inband.tools.amd_gpu import tool as amd_gpu
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
-from ironic_accel.inband.tools import gaudi
-from ironic_accel.inband.tools import intel_gpu
-from ironic_accel.inband.tools import mellanox
-from ironic_accel.inband.tools import mellanox_config
-from ironic_accel.inband.tools import opae
-from ironic_accel.inband.tools import qat
-from ironic_accel.inband.tools import rshim
+from ironic_accel.inband.tools.gaudi import tool as gaudi
+from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
+from ironic_accel.inband.tools.mellanox import config as mellanox_config
+from ironic_accel.inband.tools.mellanox import tool as mellanox
+from ironic_accel.inband.tools.opae import tool as opae
+from ironic_accel.inband.tools.qat import tool as qat
+from ironic_accel.inband.tools.rshim import tool as rshim
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Value
 from ironic_accel.model.plan import Item

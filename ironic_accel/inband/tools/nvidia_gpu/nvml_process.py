@@ -12,10 +12,11 @@
 
 """Questions to NVIDIA's NVML about one GPU, in a process of its own.
 
-``python -m ironic_accel.inband.tools.nvml MODULE ask ADDRESS`` prints a line
-of JSON for each query: its ``name``, and its ``value`` or its ``error``
-(NVML's number) and ``text``. ``set ADDRESS QUERY VALUE`` sets first; a MIG
-mode that cannot become active because the GPU is used is given back.
+Run as ``python -m ironic_accel.inband.tools.nvidia_gpu.nvml_process MODULE``.
+``ask ADDRESS`` prints a line of JSON for each query: its ``name``, and its
+``value`` or its ``error`` (NVML's number) and ``text``. ``set ADDRESS QUERY
+VALUE`` sets first; a MIG mode that cannot become active because the GPU is in
+use is set back.
 
 NVML talks to the driver, and a GPU that hangs may hold a call for ever: this
 process can be ended, what it has said by then counts, and another GPU has

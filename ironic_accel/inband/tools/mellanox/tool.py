@@ -15,7 +15,7 @@
 Sources, all of mstflint 4.36 (github.com/Mellanox/mstflint):
 ``flint/subcommands.cpp``, QuerySubCommand::printInfo, for the lines of a
 query; ``small_utils/mstfwreset.py`` for the reset. The configuration is
-``mellanox_config``'s. BlueField's modes: NVIDIA BlueField Modes of Operation
+``config``'s. BlueField's modes: NVIDIA BlueField Modes of Operation
 (DOCA documentation).
 
 A BFB (the image of BlueField's Arm side) is written by ``rshim``.
@@ -36,13 +36,13 @@ from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
-from ironic_accel.inband.tools import mellanox_config
-from ironic_accel.inband.tools.mellanox_config import Config
-from ironic_accel.inband.tools import mellanox_modes as modes
+from ironic_accel.inband.tools.mellanox import config
+from ironic_accel.inband.tools.mellanox.config import Config
+from ironic_accel.inband.tools.mellanox import modes
 from ironic_accel.model.catalog_types import Product
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
@@ -50,7 +50,7 @@ from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import version
 
 FLINT = 'mstflint'
-CONFIG = mellanox_config.TOOL
+CONFIG = config.TOOL
 FWRESET = 'mstfwreset'
 
 #: PCI reset of the network device and driver restart (mstfwreset --level).
@@ -112,11 +112,11 @@ class Mellanox(common.BaseFamily):
             at = function.address
             unread: list[Unread] = []
             query = self._query(host, at, unread)
-            config = Config() if host.which(CONFIG) is None else (
-                mellanox_config.query(host, at))
+            settings = Config() if host.which(CONFIG) is None else (
+                config.query(host, at))
             product = common.product_of(function)
             found, more = modes.read(
-                config.parameters, config.lacking,
+                settings.parameters, settings.lacking,
                 modes.NAMES if product is None else product.modes)
             part = firmware(query)
             told[at] = Told(
@@ -215,7 +215,7 @@ class Mellanox(common.BaseFamily):
         tool says of the whole says nothing of one of them.
         """
         assert device.address is not None  # noqa: S101 - see sets
-        before = mellanox_config.query(host, device.address)
+        before = config.query(host, device.address)
         if not before.parameters:
             return common.failures(device, items, before.lacking or '')
         out: list[Result] = []
@@ -233,7 +233,7 @@ class Mellanox(common.BaseFamily):
         ran = host.run((CONFIG, '-d', device.address, '-y', 'set', *(
             f'{name}={value}' for name, value in sorted(values.items()))),
             common.CHANGE)
-        after = mellanox_config.query(host, device.address)
+        after = config.query(host, device.address)
         for item in items:
             if item.name in wanted:
                 out += _taken(device, item, wanted[item.name], after,

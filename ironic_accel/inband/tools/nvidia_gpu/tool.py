@@ -12,7 +12,7 @@
 
 """NVIDIA's data centre GPUs, through NVML and gpu-admin-tools.
 
-Sources: ``nvidia_nvml`` and ``nvidia_cc``; NVIDIA MIG User Guide (activation);
+Sources: ``nvml`` and ``cc``; NVIDIA MIG User Guide (activation);
 nvidia-smi(1) for the reset.
 
 NVIDIA publishes no tool that writes a GPU's firmware from its host, so none
@@ -33,19 +33,19 @@ from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
-from ironic_accel.inband.tools import nvidia_cc
-from ironic_accel.inband.tools import nvidia_nvml
-from ironic_accel.inband.tools.nvidia_nvml import MODES
-from ironic_accel.inband.tools.nvidia_nvml import SWITCH
+from ironic_accel.inband.tools.nvidia_gpu import cc
+from ironic_accel.inband.tools.nvidia_gpu import nvml
+from ironic_accel.inband.tools.nvidia_gpu.nvml import MODES
+from ironic_accel.inband.tools.nvidia_gpu.nvml import SWITCH
 from ironic_accel.model.catalog_types import Product
-from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
 
-NVML = nvidia_nvml.TOOL
+NVML = nvml.TOOL
 DRIVER = 'nvidia'
 SMI = 'nvidia-smi'
 
@@ -92,13 +92,13 @@ class NvidiaGpu(common.BaseFamily):
         warnings: dict[Warned, None] = {}
         for function in functions:
             at = function.address
-            if not nvidia_cc.driven(host, at):
+            if not cc.driven(host, at):
                 told[at] = self._undriven(host, function, warnings)
             elif host.has_nvml():
-                found, said = nvidia_nvml.ask(host, at)
-                told[at] = nvidia_nvml.told(found, said, [
+                found, said = nvml.ask(host, at)
+                told[at] = nvml.told(found, said, [
                     m for m in ('cc', 'ppcie') if has_mode(function, m)])
-                users = nvidia_nvml.users(host, found)
+                users = nvml.users(host, found)
                 if users:
                     warnings[common.warned(
                         NVML, at, f'the GPU is used by {users}: meanwhile '
@@ -119,10 +119,10 @@ class NvidiaGpu(common.BaseFamily):
         lost = (common.unread(NVML, left, *self.facts(None)),) if left else ()
         if not has_mode(function, 'cc'):
             return Told(unread=lost)
-        if host.which(nvidia_cc.TOOL) is None:
-            warnings[common.missing(nvidia_cc.TOOL)] = None
+        if host.which(cc.TOOL) is None:
+            warnings[common.missing(cc.TOOL)] = None
             return Told(unread=lost)
-        modes, unread = nvidia_cc.read(host, function.address,
+        modes, unread = cc.read(host, function.address,
                                        ppcie=has_mode(function, 'ppcie'))
         return Told(modes=modes, unread=lost + unread)
 
@@ -131,10 +131,10 @@ class NvidiaGpu(common.BaseFamily):
         GPU."""
         if device.address is None:
             return frozenset()
-        if nvidia_cc.driven(host, device.address):
+        if cc.driven(host, device.address):
             names = set(MODES) if host.has_nvml() else set()
         else:
-            names = {'cc', 'ppcie'} if host.which(nvidia_cc.TOOL) else set()
+            names = {'cc', 'ppcie'} if host.which(cc.TOOL) else set()
         return frozenset(m.name for m in device.modes if m.name in names)
 
     def set(self, host: Machine, device: Device, items: Sequence[Item],
@@ -152,9 +152,9 @@ class NvidiaGpu(common.BaseFamily):
         for item in items:
             progress(f'setting {item.name} of {device.address}', None)
             if item.name == 'cc':
-                out += nvidia_cc.set_mode(host, device, item)
+                out += cc.set_mode(host, device, item)
             elif item.name == 'ppcie':
-                out += nvidia_cc.set_ppcie(host, device, item)
+                out += cc.set_ppcie(host, device, item)
             elif item.name in MODES and item.wanted in SWITCH.values():
                 out += self._set(host, device, item)
             else:
@@ -166,9 +166,9 @@ class NvidiaGpu(common.BaseFamily):
     def _users(self, host: Machine, device: Device) -> str | None:
         """Who uses a GPU now, as far as NVML tells."""
         if device.address is None or not host.has_nvml() or (
-                not nvidia_cc.driven(host, device.address)):
+                not cc.driven(host, device.address)):
             return None
-        return nvidia_nvml.users(host, nvidia_nvml.ask(
+        return nvml.users(host, nvml.ask(
             host, device.address)[0])
 
     def _set(self, host: Machine, device: Device,
@@ -181,13 +181,13 @@ class NvidiaGpu(common.BaseFamily):
         at = device.address or ''
         ran = host.nvml(common.CHANGE, 'set', at, MODES[item.name][1],
                         str(int(item.wanted == 'enabled')))
-        found = nvidia_nvml.answers(ran)
+        found = nvml.answers(ran)
         said = common.said('NVML', ran)
-        after = nvidia_nvml.told(*((found, said) if 'set' in found
-                                   else nvidia_nvml.ask(host, at)))
+        after = nvml.told(*((found, said) if 'set' in found
+                            else nvml.ask(host, at)))
         mode = next((m for m in after.modes if m.name == item.name), None)
         status = found.get('set', found.get('init', {}))
-        in_use = nvidia_nvml.IN_USE in (
+        in_use = nvml.IN_USE in (
             status.get('error'), status.get('value'))
         if in_use:
             return _used(device, item, mode)
@@ -202,8 +202,8 @@ class NvidiaGpu(common.BaseFamily):
 
     def resets(self, host: Machine, device: Device) -> Activation:
         """A GPU reset, by whichever of the two tools can do it."""
-        tool = SMI if device.address and nvidia_cc.driven(
-            host, device.address) else nvidia_cc.TOOL
+        tool = SMI if device.address and cc.driven(
+            host, device.address) else cc.TOOL
         if device.address is None or host.which(tool) is None:
             return Activation.NONE
         return Activation.DEVICE_RESET
@@ -214,8 +214,8 @@ class NvidiaGpu(common.BaseFamily):
         if device.address is None:
             return common.reset_failed(device, 'it has no PCI address')
         progress(f'resetting {device.address}', None)
-        if not nvidia_cc.driven(host, device.address):
-            return nvidia_cc.reset(host, device)
+        if not cc.driven(host, device.address):
+            return cc.reset(host, device)
         users = self._users(host, device)
         if users:
             return common.reset_failed(
@@ -226,8 +226,8 @@ class NvidiaGpu(common.BaseFamily):
             return common.reset_failed(
                 device, _refused(ran) or common.said(SMI, ran),
                 todo=_END_THEM)
-        return _waits(device, nvidia_nvml.told(
-            *nvidia_nvml.ask(host, device.address)))
+        return _waits(device, nvml.told(
+            *nvml.ask(host, device.address)))
 
 
 def _used(device: Device, item: Item, mode: Mode | None
