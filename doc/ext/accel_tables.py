@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Directives that print the steps and the catalogue from the code."""
+"""Directives that generate the reference tables from the code."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _KINDS = ('clean', 'deploy', 'service', 'verify')
 
 
 class _Generated(sphinx_docutils.SphinxDirective):
-    """Prints the reStructuredText that ``text`` gives."""
+    """Renders the reStructuredText that ``text`` returns."""
 
     def text(self) -> Iterable[str]:
         """The lines."""
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
-        """Parse what was generated."""
+        """Parse the generated lines."""
         return list(self.parse_text_to_nodes(
             statemachine.StringList(list(self.text()))))
 
@@ -97,8 +97,8 @@ def _arguments(arguments: Mapping[str, Any]) -> Iterable[str]:
 class AgentStep(_Generated):
     """The step of the ramdisk's agent, and its arguments.
 
-    Its module is read and not imported: the agent's options and those of
-    Ironic do not go into one process.
+    Its module is parsed and not imported, because the options of the agent
+    and of Ironic cannot be registered in one process.
     """
 
     def text(self) -> Iterable[str]:
@@ -112,13 +112,13 @@ class AgentStep(_Generated):
             and node.targets[0].id in ('STEP', '_ARGSINFO')}
         yield from (
             f"``{told['STEP']}``",
-            '    Bring the accelerators to a profile by BMC and agent. clean '
+            '    Apply a profile through the BMC and the agent. clean '
             '(priority 0), deploy (99 to 81), service (priority 0).', '')
         yield from _arguments(told['_ARGSINFO'])
 
 
 class Passthru(_Generated):
-    """Every passthru method of ours."""
+    """Every passthru method of ironic-accel."""
 
     def text(self) -> Iterable[str]:
         """The lines."""
@@ -158,9 +158,9 @@ class Catalogue(_Generated):
 
 def _by_products(kind: str, names: Iterable[str], ask: Any
                  ) -> Iterable[tuple[str, str, str, Any]]:
-    """(name, products, their facts), those with the same facts together.
+    """Rows of (name, kind, products, facts), one for each set of facts.
 
-    Facts hang on the vendor and on the product's architecture as well.
+    Facts depend on the vendor and on the product's architecture too.
     """
     from ironic_accel.model import catalog
     known = catalog.load()
@@ -181,14 +181,14 @@ def _by_products(kind: str, names: Iterable[str], ask: Any
 
 
 class Modes(_Generated):
-    """Every mode: its values, effect, and whether it lasts."""
+    """Every mode: its values, activation and persistence."""
 
     def text(self) -> Iterable[str]:
         """The lines."""
         from ironic_accel.model import catalog
         known = catalog.load()
         yield from _table(
-            ('Kind', 'Mode', 'Values', 'Products', 'Active after', 'Lasts'),
+            ('Kind', 'Mode', 'Values', 'Products', 'Activation', 'Persistent'),
             ((kind, f'``{name}``', _words(mode.values or mode.type), who,
               _words(mode.activation), _words(mode.persists))
              for each in known.kinds for name, kind, who, mode
@@ -203,8 +203,8 @@ class Components(_Generated):
         from ironic_accel.model import catalog
         known = catalog.load()
         yield from _table(
-            ('Kind', 'Component', 'Products', 'Active after',
-             'Shows what waits'),
+            ('Kind', 'Component', 'Products', 'Activation',
+             'Reports a pending version'),
             ((kind, f'``{name}``', who, _words(part.activation),
               _words(part.shows_pending))
              for each in known.kinds for name, kind, who, part
@@ -213,13 +213,13 @@ class Components(_Generated):
 
 
 class Keys(_Generated):
-    """Every key that is kept with a node: where, what, who writes it."""
+    """Every key stored with a node: place, content, writer."""
 
     def text(self) -> Iterable[str]:
         """The lines."""
         from ironic_accel.conductor.node import keys
         yield from _table(
-            ('Key', 'Kept in', 'Holds', 'Written by', 'Removed'),
+            ('Key', 'Stored in', 'Content', 'Written by', 'Removed'),
             ((f'``{k.name}``', k.where, k.holds, k.writer, k.ends)
              for k in keys.KEYS))
 
