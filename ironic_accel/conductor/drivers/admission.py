@@ -28,7 +28,8 @@ from ironic.common import exception
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import clock
-from ironic_accel.conductor.drivers import agent_steps
+from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.config.declared_steps import DeclaredStep
 from ironic_accel.conductor.drivers import requested_steps
 from ironic_accel.conductor.drivers import steps
 from ironic_accel.conductor.node import inventory_store
@@ -37,18 +38,6 @@ from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.operation import context
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.planner import make_plan
-
-#: The arguments that each step takes; ``profile`` is wanted where it is one.
-_APPLY = frozenset({'profile', 'max_effect', 'allow_disruption'})
-ARGUMENTS: Mapping[str, frozenset[str]] = {
-    'apply_profile': _APPLY, agent_steps.STEP: _APPLY,
-    'reset_devices': frozenset({'devices', 'allow_disruption'}),
-    'deliver_first_boot': frozenset({'profile'}),
-    'apply_baseline': frozenset(), 'refresh_traits': frozenset(),
-    'note_tenant': frozenset()}
-
-#: What begins no write, no reset and no power on: no stop switch stops it.
-_LOOKS = frozenset({'refresh_traits', 'note_tenant'})
 
 
 def check(task: Any) -> None:
@@ -63,42 +52,29 @@ def check(task: Any) -> None:
     kind, wanted = found
     first = True
     for step in wanted:
-        if step.get('interface') == 'vendor' and not step.get(
-                'execute_on_child_nodes') and step['step'] in ARGUMENTS:
-            _check_step(task, kind, step, first)
+        declared = declared_steps.get(step)
+        if declared is not None and not step.get('execute_on_child_nodes'):
+            _check_step(task, kind, declared, step.get('args') or {}, first)
         # What comes later may find another box than the one that is stored.
         first = False
 
 
-def _check_step(
-    task: Any, kind: str, step: requested_steps.Step, first: bool
-) -> None:
-    name = step['step']
+def _check_step(task: Any, kind: str, declared: DeclaredStep,
+                args: Mapping[str, Any], first: bool) -> None:
     why = operation.foreign(task.node)
     if why:
         raise exception.InvalidState(f'node {task.node.uuid}: {why}')
     bmc_session.check(task.node)
-    if name not in _LOOKS:
-        steps.check_stopped(task, name)
-    args = dict(step.get('args') or {})
-    unknown = set(args) - ARGUMENTS[name]
-    if unknown:
-        known_here = ', '.join(sorted(ARGUMENTS[name])) or 'none'
-        raise steps.bad(f"{name}: {', '.join(sorted(unknown))}: not known: "
-                        f'expected {known_here}')
-    if 'profile' in ARGUMENTS[name] and 'profile' not in args:
-        raise steps.bad(f'{name}: profile: missing: expected the name of a '
-                        'site profile, or a mapping')
-    if name == 'reset_devices':
-        steps.check_reset(task.node, kind, **args)
-    elif name == 'deliver_first_boot':
-        steps.given_profile(args['profile'])
-    elif name in ('apply_profile', agent_steps.STEP):
-        if name == 'apply_profile':
-            steps.check_out_of_band(task.node)
-        profile, activation = steps.check_apply(task, kind, **args)
-        if first and name == 'apply_profile':
-            _check_plan(task, kind, profile, activation)
+    if declared.writes:
+        steps.check_stopped(task, declared.name)
+    misfit = declared.misfit(args)
+    if misfit is not None:
+        raise steps.bad(misfit)
+    if declared.check is None:
+        return
+    planned = declared.check(task, kind, args)
+    if first and planned is not None:
+        _check_plan(task, kind, *planned)
 
 
 def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:

@@ -27,8 +27,8 @@ from ironic.drivers.modules import agent_base
 from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.drivers import steps
-from ironic_accel.conductor.node import operation
 
 LOG = log.getLogger(__name__)
 
@@ -38,6 +38,13 @@ STEP = 'apply_profile_in_band'
 #: After the agent was booted (100), before the image is written (80)
 #: (ironic/drivers/modules/agent.py): a reset later would boot the instance.
 DEPLOY_PRIORITIES = range(81, 100)
+
+
+def _request(task: Any, kind: str, args: Mapping[str, Any]) -> None:
+    steps.check_apply(task, kind, **args)
+
+
+_DECLARED = declared_steps.declare(STEP, steps.APPLY, check=_request)
 
 
 class AgentSteps:
@@ -76,7 +83,7 @@ class AgentSteps:
 
         :raises: InvalidState where not even that can be written down.
         """
-        if step['step'] not in operation.STEPS:
+        if step['step'] not in declared_steps.names():
             return self._hand_on(task, step, kind)
         try:
             if step['step'] == STEP:
@@ -113,15 +120,11 @@ def _arguments(step: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     :raises: InvalidParameterValue where there are others, or no profile.
     """
     args = dict(step.get('args') or {})
-    if 'profile' not in args:
-        raise steps.bad('profile: missing: expected the name of a site '
-                        'profile, or a mapping')
-    known = (args.pop('profile'), args.pop('max_effect', None),
-             args.pop('allow_disruption', False))
-    if args:
-        raise steps.bad(f"{', '.join(sorted(args))}: not known: expected "
-                        'profile, max_effect, allow_disruption')
-    return known
+    why = _DECLARED.misfit(args)
+    if why is not None:
+        raise steps.bad(why)
+    return (args['profile'], args.get('max_effect'),
+            args.get('allow_disruption', False))
 
 
 def _check(task: Any, step: Mapping[str, Any], kind: str) -> None:

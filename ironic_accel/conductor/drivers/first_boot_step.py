@@ -21,9 +21,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ironic.drivers import base
-
 from ironic_accel.conductor.access import child_nodes
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.drivers import steps
 from ironic_accel.conductor.node import operation
@@ -41,11 +40,15 @@ FIRST, LAST = 79, 61
 _AGENTS = ('direct', 'custom-agent', 'bootc')
 
 
+def _request(_task: Any, _kind: str, args: Mapping[str, Any]) -> None:
+    steps.given_profile(args['profile'])
+
+
 class FirstBoot:
     """The step, for every vendor interface of ours."""
 
-    @base.deploy_step(priority=0, abortable=False, argsinfo={
-        'profile': steps.PROFILE})
+    @declared_steps.step('deploy', arguments={'profile': steps.PROFILE},
+                         check=_request)
     def deliver_first_boot(self, task: Any,
                            profile: str | Mapping[str, Any]) -> str:
         """Let the instance set the modes that do not survive a reboot.

@@ -30,6 +30,7 @@ from ironic.drivers.modules import deploy_utils
 from ironic_accel.conductor.access import child_nodes
 from ironic_accel.conductor.access import ramdisk as ramdisk_module
 from ironic_accel.conductor.config import catalogue
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import bmc_address
@@ -65,8 +66,9 @@ _ACTIVATION = {
 _DISRUPTION = {
     'description': 'true where an instance on the node may be interrupted; '
                    'a service step needs it for any reset at all.'}
-_APPLY = {'profile': PROFILE, 'max_effect': _ACTIVATION,
-          'allow_disruption': _DISRUPTION}
+APPLY: declared_steps.Arguments = {
+    'profile': PROFILE, 'max_effect': _ACTIVATION,
+    'allow_disruption': _DISRUPTION}
 _DEVICES = {
     'devices': {'description': 'Ids of the devices (as in accel_inventory); '
                                'without it every device that can be.'},
@@ -77,14 +79,22 @@ _DEVICES = {
 OUT_OF_BAND_PRIORITY = 150
 
 
+def _request_to_apply(task: Any, kind: str, args: Mapping[str, Any]
+                      ) -> tuple[Profile, tuple[Activation, str]]:
+    check_out_of_band(task.node)
+    return check_apply(task, kind, **args)
+
+
+def _request_to_reset(task: Any, kind: str, args: Mapping[str, Any]
+                      ) -> None:
+    check_reset(task.node, kind, **args)
+
+
 class Steps:
     """The steps of every vendor interface of ours."""
 
-    @base.clean_step(priority=0, abortable=False, argsinfo=_APPLY,
-                     requires_ramdisk=False)
-    @base.deploy_step(priority=0, abortable=False, argsinfo=_APPLY)
-    @base.service_step(priority=0, abortable=False, argsinfo=_APPLY,
-                       requires_ramdisk=False)
+    @declared_steps.step('clean', 'deploy', 'service', arguments=APPLY,
+                         check=_request_to_apply)
     def apply_profile(self, task: Any,
                       profile: str | Mapping[str, Any],
                       max_effect: str | None = None,
@@ -97,7 +107,7 @@ class Steps:
         return begin_apply(task, 'apply_profile', profile, max_effect,
                            allow_disruption)
 
-    @base.clean_step(priority=0, abortable=False, requires_ramdisk=False)
+    @declared_steps.step('clean')
     def apply_baseline(self, task: Any) -> str | None:
         """Bring the accelerators to the node's baseline profile.
 
@@ -120,10 +130,8 @@ class Steps:
             return _begin_choice(task, in_band)
         return begin_apply(task, 'apply_baseline', name, in_band=in_band)
 
-    @base.clean_step(priority=0, abortable=False, argsinfo=_DEVICES,
-                     requires_ramdisk=False)
-    @base.service_step(priority=0, abortable=False, argsinfo=_DEVICES,
-                       requires_ramdisk=False)
+    @declared_steps.step('clean', 'service', arguments=_DEVICES,
+                         check=_request_to_reset)
     def reset_devices(self, task: Any, devices: list[str] | None = None,
                       allow_disruption: bool = False) -> str:
         """Reset devices by themselves, with the host on.
@@ -136,9 +144,7 @@ class Steps:
             kind=str(kind), step='reset_devices', work='reset',
             devices=tuple(devices or ())))
 
-    @base.clean_step(priority=0, abortable=False, requires_ramdisk=False)
-    @base.deploy_step(priority=0, abortable=False)
-    @base.service_step(priority=0, abortable=False, requires_ramdisk=False)
+    @declared_steps.step('clean', 'deploy', 'service', writes=False)
     def refresh_traits(self, task: Any) -> str:
         """Look at the accelerators and publish what is there."""
         kind = str(operation.kind_of(task.node))
@@ -148,7 +154,7 @@ class Steps:
             in_band=ramdisk_module.can_help(task.node, kind),
             power_on=kind != 'service' and not task.node.parent_node))
 
-    @base.deploy_step(priority=200, abortable=False)
+    @declared_steps.step('deploy', priority=200, writes=False)
     def note_tenant(self, task: Any) -> None:
         """Note that a tenant gets the node: its proofs end with it."""
         withdraw.note_tenant(task.node)

@@ -41,11 +41,6 @@ from ironic_accel.model import record as record_mod
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.record import Record
 
-#: The steps that are ours: the conductor's, and the agent's that it runs.
-STEPS = frozenset({
-    'apply_profile', 'apply_profile_in_band', 'apply_baseline',
-    'reset_devices', 'refresh_traits', 'note_tenant', 'deliver_first_boot'})
-
 #: The step of a refresh that an operator, or a run on a parent, asks for.
 REFRESH_STEP = 'accel_refresh'
 

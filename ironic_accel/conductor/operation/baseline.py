@@ -26,6 +26,7 @@ from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.operation import host_reset
+from ironic_accel.conductor.operation import work
 from ironic_accel.converge import advance as converge
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import BadInput
@@ -83,6 +84,7 @@ def explain(task: Any) -> tuple[str | None, list[dict[str, str]]]:
         for t in choice.tried]
 
 
+@work.register(WORK)
 def select(ctx: Context) -> Ending | None:
     """Look at the box, choose its baseline, and go on with that.
 

@@ -48,6 +48,7 @@ from ironic_accel.conductor.operation.completion import SHOWN
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import observe
+from ironic_accel.conductor.operation import work
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import items
 from ironic_accel.model.device import Inventory
@@ -72,7 +73,8 @@ class DriveUnfit(Exception):
     """A drive that cannot carry more, and why."""
 
 
-def work(ctx: Context) -> Ending | None:
+@work.register(WORK)
+def deliver_unit(ctx: Context) -> Ending | None:
     """Look at devices and instance, and deliver; again is the same.
 
     :raises: Unreachable where the agent is silent or busy.

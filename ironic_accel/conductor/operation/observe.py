@@ -14,10 +14,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from concurrent import futures
-import types
 from typing import Any
 
 from ironic.common import states
@@ -34,8 +32,8 @@ from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import ownership_followup
-from ironic_accel.conductor.operation import update_followup
 from ironic_accel.conductor.operation import host_reset
+from ironic_accel.conductor.operation import work
 from ironic_accel.conductor.publication import publish
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
@@ -57,6 +55,7 @@ LOG = log.getLogger(__name__)
 _LOST = 'devices are no longer listed, looking once more'
 
 
+@work.register('look')
 def look(ctx: Context) -> Ending | None:
     """Inventory the box, power it on for that if need be, and publish."""
     seen = ctx.backend.observe()
@@ -94,6 +93,7 @@ def _fewer(ctx: Context, seen: Inventory) -> bool:
     return bool(carry_over.missing(whole, stored.inventory))
 
 
+@work.register('reset')
 def reset(ctx: Context) -> Ending | None:
     """Reset devices: begin it, and on later ticks see what became of it."""
     if ctx.operation.ticket is not None:
@@ -251,8 +251,3 @@ def bounded(task: Any, current: operation.Operation, seconds: float
         return None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-WORK: Mapping[str, Callable[[Context], Ending | None]] = (
-    types.MappingProxyType({'look': look, 'reset': reset,
-                            'watch': update_followup.watch}))

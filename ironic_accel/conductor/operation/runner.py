@@ -29,17 +29,15 @@ from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
-from ironic_accel.conductor.operation import baseline
 from ironic_accel.conductor.operation import completion
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation import context
 from ironic_accel.conductor.operation.context import Context
-from ironic_accel.conductor.operation import first_boot
 from ironic_accel.conductor.operation import guard_followup
 from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import node_journal
-from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.operation import update_followup
+from ironic_accel.conductor.operation import work
 from ironic_accel.conductor.publication import publish
 from ironic_accel.converge import advance as converge
 from ironic_accel.converge.outcome import Converged
@@ -160,7 +158,7 @@ def _tick(task: Any, current: operation.Operation) -> None:
 
 def _work(ctx: Context) -> Ending | None:
     try:
-        end = _do(ctx)
+        end = work.run(ctx)
     except (write_hold.Held, node_journal.BmcBusy):
         # Nothing was begun; what was seen counts all the same. Two nodes
         # behind one BMC would wait for each other's guard for ever.
@@ -176,16 +174,8 @@ def _work(ctx: Context) -> Ending | None:
     return end
 
 
-def _do(ctx: Context) -> Ending | None:
-    if ctx.operation.work == 'apply':
-        return _apply(ctx)
-    if ctx.operation.work == baseline.WORK:
-        return baseline.select(ctx)
-    if ctx.operation.work == first_boot.WORK:
-        return first_boot.work(ctx)
-    return observe.WORK[ctx.operation.work](ctx)
 
-
+@work.register('apply')
 def _apply(ctx: Context) -> Ending | None:
     profile = context.limited(
         context.profile_of(ctx.node, ctx.operation), ctx.operation)

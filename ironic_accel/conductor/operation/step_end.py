@@ -35,6 +35,7 @@ from ironic.conductor import utils as manager_utils
 from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -42,9 +43,6 @@ from ironic_accel.conductor.node.operation import Operation
 from ironic_accel.conductor.node import saving
 
 LOG = log.getLogger(__name__)
-
-#: Steps of ours that read and nothing else.
-READ_ONLY = frozenset({'refresh_traits'})
 
 _FAULTS = {'clean': faults.CLEAN_FAILURE, 'service': faults.SERVICE_FAILURE}
 
@@ -63,8 +61,7 @@ def changed_before(node: Any, kind: str) -> bool:
     if all(_reads(step) for step in earlier):
         return False
     last = keys.RESULT.of(node)
-    ours = all(step.get('interface') == 'vendor'
-               and step.get('step') in operation.STEPS for step in earlier)
+    ours = all(declared_steps.get(step) is not None for step in earlier)
     if not ours or not last or last.get('operation') != 'service':
         return True
     return bool(last.get('writes') or last.get('resets')
@@ -72,7 +69,8 @@ def changed_before(node: Any, kind: str) -> bool:
 
 
 def _reads(step: Mapping[str, Any]) -> bool:
-    return step.get('interface') == 'vendor' and step.get('step') in READ_ONLY
+    declared = declared_steps.get(step)
+    return declared is not None and not declared.writes
 
 
 def untouched(node: Any, current: Operation) -> bool:

@@ -33,6 +33,7 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.operation.completion import Ending
 from ironic_accel.conductor.operation.context import Context
 from ironic_accel.conductor.operation import guard_followup
+from ironic_accel.conductor.operation import work
 from ironic_accel.converge import intent_resolution
 from ironic_accel.converge.ports import Continues
 from ironic_accel.converge.ports import Ended
@@ -48,6 +49,7 @@ LOG = log.getLogger(__name__)
 OVER = 'nothing is written any more; run again'
 
 
+@work.register('watch')
 def watch(ctx: Context) -> Ending | None:
     """Watch a write, and lift the guard once it is over.
 

@@ -28,6 +28,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config import profiles
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
@@ -152,8 +153,7 @@ def _unwatched(node: Any) -> bool:
 
 
 def _is_ours(step: Any) -> bool:
-    return bool(step) and step.get('interface') == 'vendor' \
-        and step.get('step') in operation.STEPS
+    return declared_steps.get(step) is not None
 
 
 def _drop_operation(node: Any) -> None:

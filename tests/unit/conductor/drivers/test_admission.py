@@ -129,17 +129,19 @@ def cloud(make_node: Make, context: Any, profiles: pathlib.Path
 
 
 BAD = [
-    ({'step': 'apply_profile'}, 'profile: missing'),
+    ({'step': 'apply_profile'}, 'profile: required argument missing'),
     ({'step': 'apply_profile', 'args': {'profile': 'other'}},
      "'other' is no site profile"),
     ({'step': 'apply_profile', 'args': {'profile': 'h100-new', 'x': 1}},
-     'x: not known: expected allow_disruption, max_effect, profile'),
+     'x: unknown argument; supported arguments: allow_disruption, '
+     'max_effect, profile'),
     ({'step': 'apply_profile', 'args': {
         'profile': 'h100-new', 'max_effect': 'gentle'}}, 'gentle'),
     ({'step': 'apply_profile', 'args': {
         'profile': 'h100-new', 'allow_disruption': 'yes'}},
      'expected true or false'),
-    ({'step': 'apply_profile_in_band', 'args': {}}, 'profile: missing'),
+    ({'step': 'apply_profile_in_band', 'args': {}},
+     'profile: required argument missing'),
     ({'step': 'apply_profile_in_band', 'args': {'profile': 'other'}},
      "'other' is no site profile")]
 

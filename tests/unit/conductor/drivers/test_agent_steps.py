@@ -48,8 +48,9 @@ def test_a_service_is_not_interrupted_unless_it_may_be(
     ('service', {'service_disable_ramdisk': True}, {}, 'disable_ramdisk'),
     ('deploy', {}, {'priority': 80}, 'priority: 80: .*expected 81 to 99'),
     ('deploy', {}, {'priority': 150}, 'priority: 150'),
-    ('clean', {}, {'args': {}}, 'profile: missing'),
-    ('clean', {}, {'args': {'profile': 'both-ways', 'x': 1}}, 'x: not known'),
+    ('clean', {}, {'args': {}}, 'profile: required argument missing'),
+    ('clean', {}, {'args': {'profile': 'both-ways', 'x': 1}},
+     'x: unknown argument'),
     ('clean', {}, {'args': {'profile': 'no-such'}}, 'no-such'),
 ])
 def test_it_is_refused_where_it_cannot_run(

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ironic.common import exception
 from ironic.common import states
@@ -24,9 +25,12 @@ import pytest
 
 from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.drivers import admission
+from ironic_accel.conductor.drivers import requested_steps
 from ironic_accel.conductor.drivers import vendor
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.upkeep import cleanup
 from tests.unit.conductor import sample
 from tests.unit.docs.examples import step
 
@@ -73,8 +77,32 @@ def test_step_is_stored_and_waits(cleaning: Any) -> None:
         'reset_kind', 'reset', ('gpu-0', 'gpu-1'))
 
 
-def test_step_refuses_a_kind_that_the_node_lacks(cleaning: Any) -> None:
-    with pytest.raises(exception.InvalidParameterValue, match="'fpga'"):
-        cleaning.driver.vendor.execute_clean_step(
-            cleaning, {'step': 'reset_kind', 'args': {'device_kind': 'fpga'}})
-    assert operation.load(cleaning.node) is None
+def test_step_ends_as_refused_for_a_kind_that_the_node_lacks(
+        cleaning: Any) -> None:
+    state = cleaning.driver.vendor.execute_clean_step(
+        cleaning, {'step': 'reset_kind', 'args': {'device_kind': 'fpga'}})
+    current = operation.load(cleaning.node)
+    assert state == states.CLEANWAIT
+    assert current is not None and current.work == 'refuse'
+    assert "no 'fpga'" in current.why
+
+
+@pytest.mark.parametrize(('args', 'told'), [
+    ({}, 'device_kind: required argument missing'),
+    ({'device_kind': 'gpu', 'kind': 'gpu'},
+     'kind: unknown argument; supported arguments: device_kind')])
+def test_request_for_the_step_is_refused_for_its_arguments(
+        cleaning: Any, args: dict[str, str], told: str) -> None:
+    with mock.patch.object(
+            requested_steps, 'steps', autospec=True, return_value=('clean', [
+                {'interface': 'vendor', 'step': 'reset_kind',
+                 'args': args}])), \
+            pytest.raises(exception.InvalidParameterValue, match=told):
+        admission.check(cleaning)
+
+
+def test_leftover_of_the_step_is_removed(make_node: Callable[..., Any]
+                                         ) -> None:
+    node = make_node(provision_state=states.DEPLOYFAIL, deploy_step={
+        'step': 'reset_kind', 'interface': 'vendor'})
+    assert cleanup.wanted(node)

@@ -14,8 +14,7 @@
 
 from typing import Any
 
-from ironic.drivers import base
-
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.drivers import steps
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import operation
@@ -25,11 +24,9 @@ from ironic_accel.conductor.node.operation import Operation
 class ResetKind:
     """The step; a base class of ``Accelerator`` in ``drivers/vendor.py``."""
 
-    @base.clean_step(
-        priority=0, abortable=False, requires_ramdisk=False,
-        argsinfo={'device_kind': {
-            'description': 'Kind of the devices: gpu, fpga, dpu, ...',
-            'required': True}})
+    @declared_steps.step('clean', arguments={'device_kind': {
+        'description': 'Kind of the devices: gpu, fpga, dpu, ...',
+        'required': True}})
     def reset_kind(self, task: Any, device_kind: str) -> str:
         """Reset all devices of one kind, with the host on.
 

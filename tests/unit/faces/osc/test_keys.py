@@ -23,10 +23,10 @@ oslo_backend.init_backend(oslo_backend.BackendType.THREADING)
 # ruff: noqa: E402
 from importlib import metadata
 
+from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.drivers import agent_steps
 from ironic_accel.conductor.drivers import passthru
 from ironic_accel.conductor.drivers import upgrade_check
-from ironic_accel.conductor.node import operation
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import apply_job
 from ironic_accel.faces.osc.jobs import driver_switch
@@ -35,7 +35,7 @@ from ironic_accel.faces.osc.jobs import driver_switch
 def test_methods_and_steps_are_there() -> None:
     assert {'accel_inventory', 'accel_refresh', 'accel_plan',
             'accel_profiles', 'accel_release'} <= passthru.OURS
-    assert apply_job.STEPS['redfish'] in operation.STEPS
+    assert apply_job.STEPS['redfish'] in declared_steps.names()
     assert apply_job.STEPS['agent'] == agent_steps.STEP
 
 
