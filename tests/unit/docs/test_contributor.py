@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The contributor's guide: its picture is the code's, its files are there."""
+"""The pages: the files they name exist, the pictures match the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[3]
-GUIDE = sorted((ROOT / 'doc/source/contributor').glob('*.rst'))
+PAGES = sorted((ROOT / 'doc/source').rglob('*.rst'))
 PARENTS = ('', 'ironic_accel.conductor', 'ironic_accel.redfish',
            'ironic_accel.inband')
 
@@ -77,11 +77,16 @@ def test_picture_agrees_with_the_layers_contract(picture: Any) -> None:
             if a in level and b in level and level[a] > level[b]] == []
 
 
-@pytest.mark.parametrize('page', GUIDE, ids=lambda p: p.stem)
+@pytest.mark.parametrize('page', PAGES, ids=lambda p: p.stem)
 def test_files_that_a_page_names_exist(page: pathlib.Path) -> None:
+    text = page.read_text('utf-8')
     named = set(re.findall(
         r'``((?:ironic_accel|ipa_hardware_manager|emulator|tests|tools|doc'
-        r'|bench)/[\w/.-]*)``', page.read_text('utf-8')))
+        r'|bench)/[\w/.-]*)``', text))
     assert page.stem != 'architecture' or len(named) > 40
     assert [name for name in sorted(named)
             if not (ROOT / name).exists()] == []
+    tests = set(re.findall(r'``(test_\w+\.py)``', text))
+    assert page.stem != 'threat-model' or len(tests) > 5
+    assert [name for name in sorted(tests)
+            if not any((ROOT / 'tests').rglob(name))] == []
