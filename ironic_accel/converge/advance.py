@@ -222,6 +222,9 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
 def _look(run: Advance) -> Outcome:
     """Observe, settle what was left open, decide, and do it."""
     try:
+        early = readiness.starting(run)
+        if early is not None:
+            return early
         inventory = _observe(run)
     except Unreachable as exc:
         return readiness.away(run, exc)

@@ -83,6 +83,10 @@ class Delegating(Backend):
         """Read the inventories; see ports.Backend."""
         return self._target().sources()
 
+    def starting(self) -> str | None:
+        """What shows that the host is still starting; see ports.Backend."""
+        return self._target().starting()
+
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
         """What can be done; see ports.Backend."""
@@ -147,6 +151,13 @@ class Both(Backend):
                 unread=tuple(Unread(s.uri, s.message, kinds=KINDS)
                              for s in silent))))
         return tuple(seen)
+
+    def starting(self) -> str | None:
+        """What the first one, the system's own, tells of the host's start.
+
+        :raises: Unreachable where it does not answer.
+        """
+        return next(iter(self._backends.values())).starting()
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:

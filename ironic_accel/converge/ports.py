@@ -165,6 +165,18 @@ class Backend(Protocol):
         """
         return unite.inventory(self.sources(), known)
 
+    def starting(self) -> str | None:
+        """What shows that the host is still starting, in a few requests.
+
+        Asked after a reset of the host, so that a system which starts for
+        minutes is not read whole again and again.
+
+        :returns: in words; None where the host may be up, is off, or
+            anything else goes on: then ``observe`` tells.
+        :raises: errors.Unreachable where the system does not answer.
+        """
+        return None
+
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
         """What can be done on a box that was just observed. No traffic.

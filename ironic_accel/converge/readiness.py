@@ -82,6 +82,25 @@ def unready(run: Advance, inventory: Inventory) -> Outcome | None:
     return _fewer(run, inventory)
 
 
+def starting(run: Advance) -> Outcome | None:
+    """Wait for a host that was reset and shows that it is still starting.
+
+    The devices are not read for that: a large system takes minutes to start
+    and dozens of requests to be read.
+
+    :raises: Unreachable.
+    """
+    if not booting(run):
+        return None
+    words = run.backend.starting()
+    if words is None:
+        return None
+    return run.hold('incomplete', words, run.pace.incomplete, Detail(
+        f'the host did not start in {int(run.pace.incomplete)} s: {words}',
+        ErrorClass.NEEDS_OPERATOR,
+        todo='look at the BMC and at the host\'s boot'))
+
+
 def _fewer(run: Advance, inventory: Inventory) -> Outcome | None:
     """Devices that a whole look no longer shows are gone at the second one.
 

@@ -132,6 +132,14 @@ class RedfishBackend(Backend):
         self._devices = _mine(self._need().inventory, inventory)
         return inventory
 
+    def starting(self) -> str | None:
+        """What shows that the host is still starting.
+
+        :raises: as ``sources``.
+        """
+        return inventory_module.starting(
+            self._reader, self._system, self._settings)
+
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
         """What can be done on the box that was just observed. No traffic.

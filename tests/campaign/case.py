@@ -30,7 +30,7 @@ class Trouble:
 
     :ivar at: simulated seconds after the begin; None with a ``phase``.
     :ivar phase: what the box has to be doing when it begins (``moments``).
-    :ivar persistent: seconds after which it is lifted; None for good.
+    :ivar lasts: seconds after which it is lifted; None for good.
     :ivar count: how many times; None for any number.
     """
 
@@ -42,7 +42,7 @@ class Trouble:
     skip: int = 0
     at: float | None = 0.0
     phase: str | None = None
-    persistent: float | None = None
+    lasts: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Event:
     what: str
     at: float
     device: str = ''
-    persistent: float = 600.0
+    lasts: float = 600.0
 
 
 @dataclasses.dataclass(frozen=True)

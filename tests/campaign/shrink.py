@@ -71,5 +71,5 @@ def _simpler(one: Trouble) -> Iterator[Trouble]:
         yield change(one, skip=0)
     if one.count is not None:
         yield change(one, count=None)
-    if one.persistent is not None:
-        yield change(one, persistent=None)
+    if one.lasts is not None:
+        yield change(one, lasts=None)

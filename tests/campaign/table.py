@@ -70,7 +70,7 @@ def cases(scene: str = 'nic') -> Iterator[tuple[str, str, Case]]:
             for span in SPANS:
                 one = Trouble(fault.name, fault.value, fault.match,
                               fault.method, at=None, phase=moment,
-                              persistent=span)
+                              lasts=span)
                 length = 'for good' if span is None else f'{span:.0f} s'
                 yield title, f'{moment}, {length}', Case(
                     scene, troubles=(one,))

@@ -162,12 +162,12 @@ class World:
 
     def _happen(self, event: Event) -> None:
         if event.what == 'foreign':
-            self.box.updates.start_foreign(event.persistent)
+            self.box.updates.start_foreign(event.lasts)
         elif event.what == 'copy':
             for path in self.box.copying:
                 self.box.updates.copy(path)
         elif event.what in ('off', 'mains'):
-            self._fail(event.persistent if event.what == 'mains' else None)
+            self._fail(event.lasts if event.what == 'mains' else None)
         elif event.what == 'agent':
             if self.agent is not None:
                 self.agent.restart()
@@ -211,9 +211,9 @@ class World:
             return
         fault = self.box.faults.add(one.name, one.value, one.match,
                                     one.method, one.count, one.skip)
-        if one.persistent is not None:
+        if one.lasts is not None:
             self.box.timeline.after(
-                one.persistent, functools.partial(self._lift, fault))
+                one.lasts, functools.partial(self._lift, fault))
 
     def _misuse(self, one: Trouble) -> None:
         """A tool inside begins to misbehave, about one card or all."""
@@ -222,9 +222,9 @@ class World:
         state = self.inside.state
         tool, _, kind = (one.value or '').partition('=')
         state.fault(tool, kind, one.match)
-        if one.persistent is not None:
+        if one.lasts is not None:
             self.box.timeline.after(
-                one.persistent, lambda: state.fault(tool, None))
+                one.lasts, lambda: state.fault(tool, None))
 
     def _lift(self, fault: Fault) -> None:
         self.box.faults.lift(fault)
@@ -292,7 +292,7 @@ class World:
         never = any(
             t.name == 'status'
             and t.value in ('404', '405', '501')
-            and None is t.persistent is t.count
+            and None is t.lasts is t.count
             for t in self.case.troubles
         )
         return [d.id for d in self.box.devices.values()

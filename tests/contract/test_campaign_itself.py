@@ -170,7 +170,7 @@ def test_moments_of_a_burn_are_met(
 
 
 def test_a_trouble_begins_at_its_moment_and_ends() -> None:
-    def away(phase: str, persistent: float | None) -> play.Report:
+    def away(phase: str, lasts: float | None) -> play.Report:
         return play.play(
             Case(
                 'nic',
@@ -181,7 +181,7 @@ def test_a_trouble_begins_at_its_moment_and_ends() -> None:
                         '',
                         at=None,
                         phase=phase,
-                        persistent=persistent,
+                        lasts=lasts,
                     ),
                 ),
             )

@@ -45,7 +45,7 @@ OWN = [name for name in PORT if name != 'observe']
 
 #: What each method is called with.
 CALLS: dict[str, tuple[Any, ...]] = {
-    'sources': (), 'transports': ('inventory', ('pushes',)),
+    'sources': (), 'starting': (), 'transports': ('inventory', ('pushes',)),
     'start': ('action', 'image', 'spec', True), 'commit': (['ref'],),
     'poll': ({'ticket': 1},)}
 

@@ -228,7 +228,7 @@ def poll_modes(connector: session.Connector, reader: Reader,
 
     What cannot be read is neither: it is looked for.
     """
-    young = patience.persistent(json.dumps(dict(ticket), sort_keys=True,
+    young = patience.is_young(json.dumps(dict(ticket), sort_keys=True,
                                       default=str), _SHOWS_WITHIN)
     results: dict[tuple[str, str], Result] = {}
     taken: dict[tuple[str, str], Mapping[str, Any]] = {}

@@ -122,7 +122,7 @@ def on(reader: Reader, writer: Writer, entry: Mapping[str, Any],
         return Running(f'{uri} does not show')
     if shows and entry.get('off'):
         return None
-    late = not patience.persistent(f'{uri} off {entry.get("at")}', _OFF_WITHIN)
+    late = not patience.is_young(f'{uri} off {entry.get("at")}', _OFF_WITHIN)
     if shows and not late:
         return Running(f'{uri} is to be disabled')
     where = _place_again(reader, seen, entry.get('place'))

@@ -236,7 +236,7 @@ class Patience:
         self._clock = clock
         self._since: dict[str, float] = {}
 
-    def persistent(self, what: str, seconds: float) -> bool:
+    def is_young(self, what: str, seconds: float) -> bool:
         """Whether a wait is shorter than ``seconds`` so far.
 
         The first call for ``what`` starts the wait.

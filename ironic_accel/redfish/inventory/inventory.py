@@ -134,6 +134,29 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     return SystemReading(scope, service, tuple(entries), inventory, simple)
 
 
+def starting(reader: Reader, system: str | None, settings: BmcSettings
+             ) -> str | None:
+    """What shows that the host is still starting; see ports.Backend.
+
+    Systems, tasks, managers and the UpdateService are read, no device.
+
+    :raises: as ``look``.
+    """
+    reader.begin()
+    scope = scopes.without_chassis(reader, system)
+    host = system_state.power(scope.system)
+    if host == 'off':
+        return None
+    doing = activity.read(reader, scope)
+    busy = any(activity.busy(reader, scope, doing, _service(reader, scope),
+                             (), scope.systems))
+    if busy or reader.failures:
+        return None
+    return system_state.starting(
+        scope.system, host,
+        system_state.since_reset(doing.service, scope.system), settings)
+
+
 def _doubt_bare(reader: Reader, bare: list[FoundDevice], unread: list[Unread],
                 catalog: Catalog) -> None:
     """Leave open how devices are of which only the PCIeDevice was seen.

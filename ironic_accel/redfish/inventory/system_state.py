@@ -97,14 +97,12 @@ def lacking(scope: Scope, host: Power, age: float | None, same: float,
     :param same: seconds for which looks have shown the same.
     :param mode: of a DPU that is the System itself, where it tells one.
     """
-    if host != 'on':
-        return ('the host is off' if host == 'off' else
-                'the power of the host is between on and off, or not told',)
-    if age is not None and age < settings.warm_up:
-        return (f'the host was reset {int(age)} s ago',)
+    if host == 'off':
+        return ('the host is off',)
+    early = starting(scope.system, host, age, settings)
+    if early is not None:
+        return (early,)
     stage = _stage(scope.system)
-    if stage in _EARLY:
-        return (f'the host starts: {stage}',)
     out = []
     for one in scope.systems:
         status = one.doc.get('Status')
@@ -116,6 +114,20 @@ def lacking(scope: Scope, host: Power, age: float | None, same: float,
     if not out and not told and same < settings.warm_up:
         out.append(UNTOLD.format(settings.warm_up))
     return tuple(out)
+
+
+def starting(system: Fields, host: Power, age: float | None,
+             settings: BmcSettings) -> str | None:
+    """What shows that the host has only begun to start; None if nothing.
+
+    :param age: seconds since the host's last reset, or None.
+    """
+    if host == 'unknown':
+        return 'the power of the host is between on and off, or not told'
+    if host == 'on' and age is not None and age < settings.warm_up:
+        return f'the host was reset {int(age)} s ago'
+    stage = _stage(system)
+    return f'the host starts: {stage}' if stage in _EARLY else None
 
 
 def _stage(system: Fields) -> str | None:

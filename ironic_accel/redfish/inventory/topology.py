@@ -86,6 +86,21 @@ def find(reader: Reader, system: str | None) -> Scope:
     return scope
 
 
+def without_chassis(reader: Reader, system: str | None) -> Scope:
+    """The node's Systems alone, for whoever asks for the host's state.
+
+    :raises: as ``find``.
+    """
+    root = reader.root()
+    systems, lost = _systems(reader, root)
+    own = _own(reader, root, systems, system)
+    quirks = scope_module.recognise(root, [own, *systems], lost).quirks
+    return Scope(
+        root, own, tuple(s for s in systems if s.uri != own.uri
+                         and _is_baseboard(s.uri, quirks)),
+        (), {}, False, quirks)
+
+
 def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:
     """The Systems that a BMC shows, and those that it only lists."""
     spoils = Spoils(Role.COLLECTION, KINDS, optional=False)

@@ -218,16 +218,16 @@ def test_without_expand_each_is_read_back_by_itself(
                 f'GPU_SXM_{number}/Settings') for r in told[last:last + 20])
 
 
-@pytest.mark.parametrize('persistent', [60, 400])
+@pytest.mark.parametrize('lasts', [60, 400])
 def test_a_setting_of_several_that_is_unread_is_unknown_by_itself(
-        tmp_path: Path, persistent: float) -> None:
+        tmp_path: Path, lasts: float) -> None:
     with machine('hgx-h100', tmp_path) as box:
         def unread() -> None:
             # From the moment at which the third was patched.
             if patched(box)[-1:] == [3] and not standing:
                 standing.append(box.box.faults.add(
                     'status', '503', THIRD, 'GET'))
-                box.box.timeline.after(persistent, lambda: box.box.faults.lift(
+                box.box.timeline.after(lasts, lambda: box.box.faults.lift(
                     standing[0]), 'over')
 
         standing: list[Fault] = []
