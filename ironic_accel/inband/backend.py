@@ -42,8 +42,8 @@ from ironic_accel.inband.inventory.memory_health import Memory
 from ironic_accel.inband.jobs.job_store import Jobs
 from ironic_accel.inband.jobs.job_store import StoredJob
 from ironic_accel.inband.jobs.job_worker import Work
-from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.tools import family as tool_family
 from ironic_accel.inband.tools.family import Besides
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools import loader
@@ -109,6 +109,7 @@ class LocalBackend(Backend):
             families, warnings = loader.load()
         else:
             families, warnings = loader.ordered(families), ()
+        self._flashers = external_flashers.programs(families)
         self._look = Look(self._host, families, self._catalog, name,
                           warnings, patience,
                           Memory(os.path.join(folder, 'known.json')))
@@ -174,13 +175,13 @@ class LocalBackend(Backend):
     def _can(self, family: Family, device: Device) -> _Can:
         """What a family can do to a device now. A driver that holds the
         card, and a plug-in that fails, cost that family and that device."""
-        def free(verb: device_users.Verb) -> bool:
-            return device.address is not None and device_users.against(
+        def free(verb: str) -> bool:
+            return device.address is not None and tool_family.held(
                 self._host, family, device.address, verb) is None
 
         try:
             return _Can(
-                family.updates(self._host, device) if free('burn')
+                family.updates(self._host, device) if free('update')
                 else frozenset(),
                 family.sets(self._host, device) if free('set')
                 else frozenset(),
@@ -280,7 +281,7 @@ class LocalBackend(Backend):
 
     def _foreign(self) -> tuple[external_flashers.Flash, ...]:
         ours = {pid for job in self._jobs.all() for pid, _ in job.flashes}
-        return external_flashers.flashes(self._host, ours)
+        return external_flashers.flashes(self._host, self._flashers, ours)
 
     def _check_free(self, cards: Sequence[str]) -> None:
         """Refuse a second write on a card, whoever does the first."""

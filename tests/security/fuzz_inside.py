@@ -39,6 +39,7 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
+from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools.qat import tool as qat
 from ironic_accel.inband.tools.sriov import tool as sriov
 from ironic_accel.model.errors import Rejected
@@ -95,6 +96,7 @@ class Inside:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         tree, self.host = sample.machine(folder)
+        self.flashers = external_flashers.programs(loader.load()[0])
         for number, line in enumerate(LINES):
             tree.put(f'/proc/{4000 + number}/cmdline', line)
             tree.put(f'/proc/{4000 + number}/stat',
@@ -145,9 +147,9 @@ class Inside:
         return 1
 
     def flashes(self, rng: random.Random) -> int:
-        """Processes of somebody else."""
+        """Processes of others."""
         host = self.bad(rng)
-        external_flashers.flashes(host, {4000})
+        external_flashers.flashes(host, self.flashers, {4000})
         return host.mutated
 
     def files(self, rng: random.Random) -> int:

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import dataclasses
 from typing import TypeVar
 
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.machine.pci_functions import VPD
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.catalog_types import Product

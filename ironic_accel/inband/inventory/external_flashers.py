@@ -11,55 +11,32 @@
 #    under the License.
 
 
-"""Flashes that somebody else runs: seen in /proc, waited for, never ended.
+"""Firmware updates that another process runs: found in /proc, waited for,
+never ended.
 
-A row is a program and the words of which one makes it write; a program
-without words writes whenever it runs.
+The tool families declare the programs of their vendors that write firmware
+(``Family.flashers``); those of no vendor stand here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import os
 import re
 
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import Flashers
+from ironic_accel.inband.tools.family import HasFlashers
 
-_FLINT = frozenset({
-    'b', 'burn', 'bb', 'brom', 'drom', 'e', 'erase', 'fi', 'sg', 'smg', 'sv',
-    'set_vpd', 'set_key', 'set_public_keys', 'set_forbidden_versions',
-    'reset_cfg', 'ww', 'wwne', 'wb', 'wbne', 'ir', 'image_reactivation'})
-_FWUPD = frozenset({'install', 'update', 'upgrade', 'reinstall',
-                    'switch-branch', 'activate'})
-_NVME = frozenset({'fw-download', 'fw-commit', 'fw-activate'})
-
-_WRITES: dict[str, frozenset[str]] = {
-    # mstflint 4.36, flint/cmd_line_parser.cpp, SubCmdMetaData
-    'mstflint': _FLINT, 'flint': _FLINT,
-    # mstflint 4.36, mlxfwupdate/cmd_line_parser.cpp: an image file alone
-    # (-i) is only looked into
-    'mstfwmanager': frozenset({'-u', '--update'}),
-    'mlxfwmanager': frozenset({'-u', '--update'}),
-    # rshim-user-space, man/bfb-install.8
-    'bfb-install': frozenset(),
-    # XRT, tools/xbmgmt2/xbmgmt.cpp and tools/xbflash2
-    'xbmgmt': frozenset({'program'}), 'xbflash2': frozenset({'program'}),
-    # OPAE SDK, python/opae.admin/setup.py; rsu loads what was written
-    'fpgasupdate': frozenset(), 'fpgaflash': frozenset(),
-    'fpgaotsu': frozenset(), 'super-rsu': frozenset(), 'rsu': frozenset(),
-    # Intel XPU Manager, ial/cmn/cmd_updatefw.cpp; xpumcli until 1.3
-    'xpu-smi': frozenset({'updatefw'}), 'xpumcli': frozenset({'updatefw'}),
-    # Intel Gaudi documentation, Firmware Upgrade
-    'hl-fw-loader': frozenset(),
-    # fwupd 2.1, src/fu-cli.c and data/bash-completion/fwupdtool
-    'fwupdmgr': _FWUPD | {'local-install', 'downgrade', 'sync', 'sync-bkc'},
-    'fwupdtool': _FWUPD | {'install-blob'},
-    # devlink-dev(8), ethtool(8), nvme(1)
+#: devlink-dev(8), ethtool(8), nvme(1).
+KERNEL_TOOLS: Flashers = {
     'devlink': frozenset({'flash'}),
     'ethtool': frozenset({'-f', '--flash'}),
-    'nvme': _NVME,
+    'nvme': frozenset({'fw-download', 'fw-commit', 'fw-activate'}),
 }
 
 _INTERPRETER = re.compile(r'(?:ba|da)?sh|python[0-9.]*|perl')
@@ -72,7 +49,7 @@ _ADDRESS = re.compile(
 class Flash:
     """A process that writes firmware.
 
-    :ivar address: the PCI address among its arguments, or None: it may be
+    :ivar address: the PCI address among its arguments, or None: it may write
         any card then.
     """
 
@@ -81,13 +58,29 @@ class Flash:
     address: str | None
 
 
-def flashes(host: Machine, ours: Collection[int] = ()) -> tuple[Flash, ...]:
-    """The flashes under way.
-
-    :param ours: process ids of those that are known already; what they
-        started stands in their sessions.
+def programs(families: Iterable[Family]) -> Flashers:
+    """The programs that write firmware: of the families, and of the kernel's
+    own interfaces. One that two families declare writes if either says so.
     """
-    return tuple(f for f in _all(host) if f.pid not in ours
+    found = dict(KERNEL_TOOLS)
+    for family in families:
+        if not isinstance(family, HasFlashers):
+            continue
+        for name, words in family.flashers.items():
+            known = found.get(name, words)
+            found[name] = known | words if known and words else frozenset()
+    return found
+
+
+def flashes(host: Machine, known: Flashers, ours: Collection[int] = ()
+            ) -> tuple[Flash, ...]:
+    """The firmware updates that run now.
+
+    :param known: the programs that write firmware (``programs``).
+    :param ours: process ids of updates that this agent started, which are
+        left out with all processes of their sessions.
+    """
+    return tuple(f for f in _all(host, known) if f.pid not in ours
                  and _session(host, f.pid) not in ours)
 
 
@@ -98,13 +91,13 @@ def _session(host: Machine, pid: int) -> int | None:
     return int(words[3]) if len(words) > 3 and words[3].isdecimal() else None
 
 
-def _all(host: Machine) -> Iterator[Flash]:
+def _all(host: Machine, known: Flashers) -> Iterator[Flash]:
     for name in host.names('/proc'):
         if not name.isdecimal() or int(name) == os.getpid():
             continue
         raw = host.read_bytes(f'/proc/{name}/cmdline') or b''
         argv = raw.decode(errors='replace').split('\0')
-        program = _program(argv)
+        program = _program(argv, known)
         if program is not None:
             found = (_ADDRESS.fullmatch(a) for a in argv)
             match = next((m for m in found if m), None)
@@ -113,13 +106,13 @@ def _all(host: Machine) -> Iterator[Flash]:
             yield Flash(int(name), program, address)
 
 
-def _program(argv: list[str]) -> str | None:
-    """The flashing tool that a command line runs, or None."""
+def _program(argv: list[str], known: Flashers) -> str | None:
+    """The program that a command line runs, if it writes firmware."""
     words = argv
     if words and _INTERPRETER.fullmatch(os.path.basename(words[0])):
         words = [w for w in words[1:] if not w.startswith('-')][:1] + argv
     name = os.path.basename(words[0]) if words else ''
-    needed = _WRITES.get(name)
+    needed = known.get(name)
     if needed is None or (needed and not needed & set(argv)):
         return None
     return name

@@ -37,11 +37,11 @@ from ironic_accel.inband.inventory.questions import Questions
 from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.machine.pci_functions import VPD
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader

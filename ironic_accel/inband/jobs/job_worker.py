@@ -30,9 +30,9 @@ from ironic_accel.inband.jobs import job_store as kept
 from ironic_accel.inband.jobs.job_store import Jobs
 from ironic_accel.inband.jobs.job_store import StoredJob
 from ironic_accel.inband.jobs import private_files
-from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.machine.machine import FlashNote
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.tools import family as tool_family
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.model.device import Device
@@ -185,8 +185,8 @@ class Work:
             if self._action.verb == 'set':
                 out += family.set(host, device, mine, tell)
             elif image is not None:
-                out += family.burn(host, device, mine, image, self._spec,
-                                   self._force, tell)
+                out += family.update(host, device, mine, image, self._spec,
+                                     self._force, tell)
         done = {r.ref for r in out}
         out += [Result(i.ref, False, self._unable(host, device, i.name))
                 for i in items if i.ref not in done]
@@ -211,8 +211,8 @@ class Work:
 
     def _held(self, host: Machine, family: Family,
               device: Device) -> str | None:
-        return device_users.against(host, family, device.address or '',
-                               self._action.verb)
+        return tool_family.held(host, family, device.address or '',
+                                self._action.verb)
 
     def _shares(self, host: Machine, device: Device, items: list[Item]
                 ) -> list[tuple[Family, list[Item]]]:

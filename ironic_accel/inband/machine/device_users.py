@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Who holds a card: what a driver holds is in use.
+"""Which driver is bound to a card: a bound card is in use.
 
-Nothing is written to it in band, but under drivers of which the owner of the
-tool says that it may be: each family names those with its source
-(``Family.beside``). A driver that hands its device to a virtual machine or
-to a program in user space makes it somebody else's whoever the tool is.
+In band, nothing is written to a card while a driver is bound to it, except
+for the drivers that a tool family declares with their source
+(``Family.beside``). A driver that passes its device to a virtual machine or
+to a user-space program rules out every tool.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ from typing import Literal
 
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import DEVICES
-from ironic_accel.inband.tools.family import ANY
-from ironic_accel.inband.tools.family import Family
 
-Verb = Literal['burn', 'set', 'reset']
+Verb = Literal['update', 'set', 'reset']
 
-#: Drivers that give their device away: Linux Documentation/driver-api/
+#: Verbs, and the drivers that may stay bound meanwhile.
+Beside = tuple[tuple[str, str], ...]
+
+#: Among the drivers of ``Beside``: any driver.
+ANY = '*'
+
+#: Drivers that pass their device on: Linux Documentation/driver-api/
 #: vfio.rst and uio-howto.rst, drivers/pci/pci-stub.c, drivers/xen/
 #: xen-pciback, drivers/vfio/pci; igb_uio is DPDK's (its Linux drivers guide).
 GIVEN_AWAY = frozenset({
@@ -41,32 +45,36 @@ GIVEN_AWAY = frozenset({
 _VIRTUAL = re.compile(r'virtfn[0-9]+')
 
 
-def against(host: Machine, family: Family, address: str,
+def against(host: Machine, beside: Beside, address: str,
             verb: Verb) -> str | None:
-    """Why a family must not write to a card now, or None."""
-    safe = {d for v, d in getattr(family, 'beside', ()) if v == verb}
+    """Why a card must not be written to now, or None.
+
+    :param beside: what the tool family declares.
+    """
+    safe = {d for v, d in beside if v == verb}
     for name, driver in holders(host, address):
         if driver in GIVEN_AWAY:
-            return (f'driver {driver} holds {name}: the card is given to a '
-                    'virtual machine or a program')
+            return (f'driver {driver} is bound to {name}: the card is passed '
+                    'to a virtual machine or a user-space program')
         if ANY not in safe and driver not in safe and _alike(
                 host, name, address):
-            return f'driver {driver} holds {name}: the card is in use'
+            return f'driver {driver} is bound to {name}: the card is in use'
     return None
 
 
 def given_away(host: Machine, address: str) -> str | None:
-    """That a card is somebody else's, in words; None where it is not."""
+    """Why a card is out of reach of this system, or None."""
     for name, driver in holders(host, address):
         if driver in GIVEN_AWAY:
-            return (f'driver {driver} holds {name}: the card is given to a '
-                    'virtual machine or a program, and nothing is written '
-                    'to it in band')
+            return (f'driver {driver} is bound to {name}: the card is passed '
+                    'to a virtual machine or a user-space program; nothing '
+                    'is written to it in band')
     return None
 
 
 def holders(host: Machine, address: str) -> Iterator[tuple[str, str]]:
-    """Address and driver of each function of a card, virtual ones too."""
+    """Address and driver of each function of a card, including virtual
+    functions that are passed on."""
     card = address.rpartition('.')[0]
     for name in host.names(DEVICES):
         if not name.startswith(f'{card}.'):
@@ -83,8 +91,8 @@ def holders(host: Machine, address: str) -> Iterator[tuple[str, str]]:
 
 
 def _alike(host: Machine, name: str, address: str) -> bool:
-    """Whether a function is of the device's own kind: the sound or the USB
-    of a graphics card is driven by somebody who does not use the GPU."""
+    """Whether a function has the device's own class: the driver of the audio
+    or USB function of a graphics card does not use the GPU."""
     if name == address:
         return True
     mine, other = (host.read(f'{DEVICES}/{at}/class') for at in (

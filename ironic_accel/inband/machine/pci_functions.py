@@ -29,10 +29,10 @@ import re
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.model.catalog_types import pci_id
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Link
+from ironic_accel.model.device import PciIds
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.reading_status import Unread
 
@@ -50,6 +50,58 @@ _GONE = b'\xff' * 4
 #: More than a VPD may hold (15 bits of address).
 _VPD_BYTES = 1 << 15
 VPD = 'vpd'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Function:
+    """One PCI function, as sysfs and its VPD report it.
+
+    :ivar address: ``0000:17:00.0``, lower case.
+    :ivar vendor_id: and the other ids: four lower-case hexadecimal digits.
+    :ivar class_code: six lower-case hexadecimal digits: ``030200``.
+    :ivar numa_node: None if the platform does not report it (-1 in sysfs).
+    :ivar serial: of the VPD (SN), without placeholders; so part_number (PN).
+    :ivar model: the identifier string of the VPD, or None.
+    :ivar macs: of its network interfaces, lower case.
+    :ivar driver: the bound kernel driver, or None.
+    :ivar totalvfs: ``sriov_totalvfs``, None without SR-IOV; so numvfs.
+    :ivar slot: the name of its physical slot (/sys/bus/pci/slots), or None.
+    :ivar path: its sysfs folder: ``/sys/bus/pci/devices/0000:17:00.0``.
+    :ivar unread_vpd: why its VPD cannot be read although it exists, or None.
+    :ivar gone: its configuration space reads as all ones: it is plugged in
+        and does not respond.
+    """
+
+    address: str
+    vendor_id: str
+    device_id: str
+    subsystem_vendor_id: str
+    subsystem_id: str
+    class_code: str
+    numa_node: int | None = None
+    link: Link | None = None
+    serial: str | None = None
+    part_number: str | None = None
+    model: str | None = None
+    macs: tuple[str, ...] = ()
+    driver: str | None = None
+    totalvfs: int | None = None
+    numvfs: int | None = None
+    slot: str | None = None
+    path: str = ''
+    gone: bool = False
+    unread_vpd: str | None = None
+
+    @property
+    def pci(self) -> PciIds:
+        """The ids as the model represents them."""
+        return PciIds(self.vendor_id, self.device_id,
+                      self.subsystem_vendor_id, self.subsystem_id)
+
+    @property
+    def card(self) -> str:
+        """The address without the function number: common to one card."""
+        return self.address.rpartition('.')[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -27,14 +27,14 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import MAX_OUTPUT
 from ironic_accel.inband.machine.machine import NOT_STARTED
 from ironic_accel.inband.machine.machine import Ran
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.family import Beside
 from ironic_accel.inband.tools.family import FACTS
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
-from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import Device
 from ironic_accel.model.device import Warned
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
@@ -96,9 +96,9 @@ class BaseFamily:
         """No reset."""
         return Activation.NONE
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Refuse each item."""
         return failures(device, items, f'{self.name} writes no firmware')
 

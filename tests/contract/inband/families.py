@@ -20,10 +20,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.alveo import tool as alveo
 from ironic_accel.inband.tools.amd_gpu import tool as amd_gpu
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.fwupd import tool as fwupd
 from ironic_accel.inband.tools.gaudi import tool as gaudi
 from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu

@@ -93,7 +93,7 @@ class Bench:
         assert self.case.burn is not None
         item = Item('card', self.case.burn.component, 'firmware',
                     wanted or self.case.burn.wanted)
-        return self.family.burn(self.host, self.device(), [item],
+        return self.family.update(self.host, self.device(), [item],
                                 self.image(make), None, False, self.progress)
 
     def set(self, value: Value | None = None) -> tuple[Result, ...]:
@@ -219,7 +219,7 @@ def test_a_flash_past_its_deadline_goes_on(
     image = bench.image(burn.good)
     bench.state.fault(burn.tool, 'hang', on=burn.word)
     try:
-        results = bench.family.burn(bench.host, device, [item], image, None,
+        results = bench.family.update(bench.host, device, [item], image, None,
                                     False, bench.progress)
         assert [r.ok for r in results] == [False]
         detail = results[0].detail

@@ -24,8 +24,8 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband.jobs import job_store
 from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.family import ANY
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools.qat import tool as qat
 from ironic_accel.inband.tools.sriov import tool as sriov
@@ -53,10 +53,10 @@ def _bind(tree: Tree, address: str, driver: str | None) -> None:
 
 @pytest.mark.parametrize(('drivers', 'why'), [
     (('mlx5_core', 'mlx5_core'), None), ((None, None), None),
-    (('vfio-pci', 'mlx5_core'), 'vfio-pci holds 0000:17:00.0'),
-    (('mlx5_core', 'vfio-pci'), 'vfio-pci holds 0000:17:00.1'),
-    (('mlx5_core', 'nouveau'), 'nouveau holds 0000:17:00.1'),
-    (('uio_pci_generic', None), 'uio_pci_generic holds 0000:17:00.0')])
+    (('vfio-pci', 'mlx5_core'), 'vfio-pci is bound to 0000:17:00.0'),
+    (('mlx5_core', 'vfio-pci'), 'vfio-pci is bound to 0000:17:00.1'),
+    (('mlx5_core', 'nouveau'), 'nouveau is bound to 0000:17:00.1'),
+    (('uio_pci_generic', None), 'uio_pci_generic is bound to 0000:17:00.0')])
 def test_a_card_that_a_driver_holds_is_not_written(
         tmp_path: pathlib.Path, drivers: tuple[str | None, str | None],
         why: str | None) -> None:
@@ -67,7 +67,7 @@ def test_a_card_that_a_driver_holds_is_not_written(
     backend = sample.backend(tmp_path, host, sample.Burner(tmp_path))
     seen = backend.observe()
     (transport,) = backend.transports(seen)
-    assert any('is given to' in w.message for w in seen.warnings) is any(
+    assert any('is passed to' in w.message for w in seen.warnings) is any(
         d in device_users.GIVEN_AWAY for d in drivers)
     assert ((NIC, 'nic') in transport.updates) is (why is None)
     assert ((NIC, 'sriov') in transport.sets) is (why is None)
@@ -96,7 +96,7 @@ def test_virtual_functions_of_a_virtual_machine_are_in_use(
     for driver, held in (('mlx5_core', False), (None, False),
                          ('vfio-pci', True)):
         _bind(tree, vf, driver)
-        assert (device_users.against(host, family, PORTS[0], 'set')
+        assert (device_users.against(host, family.beside, PORTS[0], 'set')
                 is not None) is held
 
 
@@ -107,15 +107,16 @@ def test_the_sound_of_a_graphics_card_is_nobodys_use(
         driver='snd_hda_intel'))
     families = {f.name: f for f in loader.load()[0]}
     gpu = families['nvidia_gpu']
-    assert device_users.against(host, gpu, sample.GPU, 'reset') is None
+    assert device_users.against(host, gpu.beside, sample.GPU, 'reset') is None
     _bind(tree, '0000:ca:00.1', 'vfio-pci')
-    assert device_users.against(host, gpu, sample.GPU, 'reset') is not None
+    assert device_users.against(
+        host, gpu.beside, sample.GPU, 'reset') is not None
 
 
 def test_every_family_names_the_drivers_beside_which_it_writes() -> None:
     for family in loader.load()[0]:
         for verb, driver in family.beside:
-            assert verb in ('burn', 'set', 'reset')
+            assert verb in ('update', 'set', 'reset')
             assert driver not in device_users.GIVEN_AWAY
             assert driver != ANY or family.generic
 

@@ -99,7 +99,7 @@ def test_what_is_burnt_inside_is_seen_outside_after_the_reset(
     card = _device(host, family, 'nic', inside.addresses['NIC6'])
     path = tmp_path / 'image'
     digest = images.mlnx_image(path, '28.43.1014', 'MT_0000000834')
-    results = family.burn(
+    results = family.update(
         host, card, [Item('card', 'nic', 'firmware', '28.43.1014')],
         Ready(str(path), path.stat().st_size, digest), None, False, _quiet)
     assert [r.ok for r in results] == [True]

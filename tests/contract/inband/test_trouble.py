@@ -23,9 +23,9 @@ import pytest
 
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu

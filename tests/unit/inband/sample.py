@@ -19,21 +19,23 @@ from collections.abc import Sequence
 import hashlib
 import pathlib
 import stat
+from typing import ClassVar
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Fit
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
@@ -98,7 +100,8 @@ class Burner:
     generic = False
     together = False
     beside: tuple[tuple[str, str], ...] = (
-        ('burn', 'mlx5_core'), ('set', 'mlx5_core'), ('reset', 'mlx5_core'))
+        ('update', 'mlx5_core'), ('set', 'mlx5_core'), ('reset', 'mlx5_core'))
+    flashers: ClassVar[Flashers] = {'mstflint': frozenset({'burn'})}
 
     def __init__(self, folder: pathlib.Path, timeout: float = 30) -> None:
         self._folder = folder
@@ -136,9 +139,9 @@ class Burner:
     def resets(self, host: Machine, device: Device) -> Activation:
         return Activation.DEVICE_RESET
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         progress('burning', 1)
         ran = host.run(['burner', device.address or '', image.path],
                        self._timeout, flash=True)
@@ -167,7 +170,7 @@ def backend(folder: pathlib.Path, host: Machine,
 
 
 def burn(device: str, wanted: str = '22.43.2026') -> Action:
-    """An action that burns the adapter's firmware."""
+    """An action that updates the adapter's firmware."""
     return _action('burn', Item(device, 'nic', 'firmware', wanted),
                    Activation.DEVICE_RESET, 'image')
 

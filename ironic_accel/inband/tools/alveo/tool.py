@@ -26,13 +26,15 @@ import os
 import re
 import tempfile
 from typing import Any
+from typing import ClassVar
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
@@ -85,7 +87,10 @@ class Alveo(common.BaseFamily):
 
     name = 'alveo'
     # xbmgmt works through XRT's drivers (XRT, core/pcie/driver/linux).
-    beside: Beside = (('burn', 'xclmgmt'), ('burn', 'xocl'))
+    beside: Beside = (('update', 'xclmgmt'), ('update', 'xocl'))
+    # XRT, tools/xbmgmt2/xbmgmt.cpp and tools/xbflash2
+    flashers: ClassVar[Flashers] = {
+        'xbmgmt': frozenset({'program'}), 'xbflash2': frozenset({'program'})}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Functions of PCI vendor 10ee that the catalogue knows."""
@@ -134,16 +139,16 @@ class Alveo(common.BaseFamily):
         return frozenset(c.name for c in device.components
                          if c.name in _DONE and c.updateable is not False)
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Write to one card. What it writes is not seen before the reset:
         until then its own words count, and that the card still answers.
 
         Only the named image is written: ``--base all`` would write both,
         and does nothing, with status 0, where it thinks that it need not.
         """
-        assert device.address is not None  # noqa: S101 - see burns
+        assert device.address is not None  # noqa: S101 - see updates
         inside = platform_of(image.path)
         if board_of(inside) is None or board_of(inside) != device.fit.board:
             return common.misfit(device, items, 'board', device.fit.board,
@@ -158,10 +163,10 @@ class Alveo(common.BaseFamily):
                     out += common.misfit(device, [item], 'version',
                                          str(item.wanted), inside)
                 else:
-                    out += self._burn(host, device, item, path, progress)
+                    out += self._write(host, device, item, path, progress)
         return tuple(out)
 
-    def _burn(self, host: Machine, device: Device, item: Item, path: str,
+    def _write(self, host: Machine, device: Device, item: Item, path: str,
               progress: Progress) -> tuple[Result, ...]:
         progress(f'writing {item.name} of {device.address}', None)
         ran = host.run((TOOL, 'program', '-d', device.address or '',

@@ -29,15 +29,17 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
+from typing import ClassVar
 import uuid
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
@@ -52,6 +54,9 @@ from ironic_accel.model.reading_status import Unread
 
 TOOL = 'fwupdmgr'
 
+#: Commands of both programs that write firmware.
+_WRITES = frozenset({'install', 'update', 'upgrade', 'reinstall',
+                     'switch-branch', 'activate'})
 #: What the one firmware of a device is called, by kind.
 _NAMES = {'nic': 'nic', 'dpu': 'nic', 'gpu': 'gpu', 'ai': 'firmware',
           'crypto': 'firmware', 'storage': 'firmware'}
@@ -79,7 +84,12 @@ class Fwupd(common.BaseFamily):
     together = True
     # fwupd writes through the kernel interfaces of the driver that is bound
     # (its plug-ins devlink and nvme), and decides itself.
-    beside: Beside = (('burn', ANY),)
+    beside: Beside = (('update', ANY),)
+    # fwupd 2.1, src/fu-cli.c and data/bash-completion/fwupdtool
+    flashers: ClassVar[Flashers] = {
+        'fwupdmgr': _WRITES | {
+            'local-install', 'downgrade', 'sync', 'sync-bkc'},
+        'fwupdtool': _WRITES | {'install-blob'}}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Devices of kinds that have one firmware."""
@@ -141,9 +151,9 @@ class Fwupd(common.BaseFamily):
             c.name for c in device.components if c.updateable
             and c.name == _NAMES.get(device.kind) and _is_id(c.id))
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Install a cabinet on one device, if it has the wanted version."""
         item = items[0]
         part = device.component(item.name)

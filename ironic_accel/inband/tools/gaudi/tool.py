@@ -33,20 +33,22 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import csv
 import re
+from typing import ClassVar
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Warned
 from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.errors import ErrorClass
@@ -98,6 +100,8 @@ class Gaudi(common.BaseFamily):
     name = 'gaudi'
     # hl-smi resets through the driver; hl-fw-loader wants none.
     beside: Beside = (('reset', DRIVER),)
+    # Intel Gaudi documentation, Firmware Upgrade
+    flashers: ClassVar[Flashers] = {'hl-fw-loader': frozenset()}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Functions of PCI vendor 1da3."""
@@ -136,9 +140,9 @@ class Gaudi(common.BaseFamily):
             return frozenset()
         return frozenset({SPI})
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Write to one card, and read back what its flash holds.
 
         The tool checks the image against the card itself. Power that goes

@@ -32,13 +32,15 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import re
 from typing import Any
+from typing import ClassVar
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
@@ -86,7 +88,11 @@ class IntelGpu(common.BaseFamily):
     name = 'intel_gpu'
     # Intel XPU Manager's user guide: it works through these drivers.
     beside: Beside = (
-        ('burn', 'i915'), ('burn', 'xe'), ('set', 'i915'), ('set', 'xe'))
+        ('update', 'i915'), ('update', 'xe'), ('set', 'i915'), ('set', 'xe'))
+    # Intel XPU Manager, ial/cmn/cmd_updatefw.cpp; xpumcli until 1.3
+    flashers: ClassVar[Flashers] = {
+        'xpu-smi': frozenset({'updatefw'}),
+        'xpumcli': frozenset({'updatefw'})}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Display controllers of Intel that the catalogue knows as GPUs of
@@ -164,9 +170,9 @@ class IntelGpu(common.BaseFamily):
             return frozenset()
         return frozenset({'ecc'} & {m.name for m in device.modes})
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Write to one GPU: without -d the tool writes to all of them.
 
         The tool checks the image against the device itself. What it wrote
@@ -175,10 +181,10 @@ class IntelGpu(common.BaseFamily):
         """
         out: list[Result] = []
         for item in items:
-            out += self._burn(host, device, item, image, force, progress)
+            out += self._write(host, device, item, image, force, progress)
         return tuple(out)
 
-    def _burn(self, host: Machine, device: Device, item: Item, image: Ready,
+    def _write(self, host: Machine, device: Device, item: Item, image: Ready,
               force: bool, progress: Progress) -> tuple[Result, ...]:
         if (item.name not in _WRITTEN or device.address is None
                 or device.product in _PAIRED):

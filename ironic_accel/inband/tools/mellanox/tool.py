@@ -26,13 +26,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 import re
+from typing import ClassVar
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
@@ -49,10 +51,15 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model import version
 
-FLINT = 'mstflint'
+MSTFLINT = 'mstflint'
 CONFIG = config.TOOL
 FWRESET = 'mstfwreset'
 
+#: Commands of flint and mstflint that write.
+_WRITES = frozenset({
+    'b', 'burn', 'bb', 'brom', 'drom', 'e', 'erase', 'fi', 'sg', 'smg', 'sv',
+    'set_vpd', 'set_key', 'set_public_keys', 'set_forbidden_versions',
+    'reset_cfg', 'ww', 'wwne', 'wb', 'wbne', 'ir', 'image_reactivation'})
 #: PCI reset of the network device and driver restart (mstfwreset --level).
 _PCI_RESET = '3'
 _LOADED = 'FW was loaded successfully'
@@ -90,7 +97,13 @@ class Mellanox(common.BaseFamily):
     # their first function; mstfwreset stops and starts the driver itself
     # (small_utils/mstfwreset.py, stopDriver).
     beside: Beside = (
-        ('burn', 'mlx5_core'), ('set', 'mlx5_core'), ('reset', 'mlx5_core'))
+        ('update', 'mlx5_core'), ('set', 'mlx5_core'), ('reset', 'mlx5_core'))
+    # mstflint 4.36: flint/cmd_line_parser.cpp, SubCmdMetaData;
+    # mlxfwupdate/cmd_line_parser.cpp: -i alone only reads an image file.
+    flashers: ClassVar[Flashers] = {
+        MSTFLINT: _WRITES, 'flint': _WRITES,
+        'mstfwmanager': frozenset({'-u', '--update'}),
+        'mlxfwmanager': frozenset({'-u', '--update'})}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Network functions of PCI vendor 15b3."""
@@ -124,26 +137,27 @@ class Mellanox(common.BaseFamily):
                 components=(part,) if part else (), modes=found,
                 unread=(*unread, *more))
         return ToolReading(told, tuple(common.missing(tool) for tool in (
-            FLINT, CONFIG) if host.which(tool) is None))
+            MSTFLINT, CONFIG) if host.which(tool) is None))
 
     def _query(self, host: Machine, address: str,
                unread: list[Unread]) -> Mapping[str, str]:
         """What the device says of its flash; empty where it does not."""
-        if host.which(FLINT) is None:
+        if host.which(MSTFLINT) is None:
             return {}
-        ran = host.run((FLINT, '-d', address, '-qq', 'query'), common.ASK)
+        ran = host.run((MSTFLINT, '-d', address, '-qq', 'query'), common.ASK)
         found = parse_query(ran.out)
         if ran.ok and 'FW Version' in found and 'PSID' in found:
             return found
         unread.append(common.unread(
-            FLINT, common.said(FLINT, ran) if not ran.ok or not found else
+            MSTFLINT, common.said(MSTFLINT, ran)
+            if not ran.ok or not found else
             'its query shows no FW Version and PSID', 'identity',
             'firmware:nic'))
         return {}
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:
         """The firmware, where mstflint is there and has told the PSID."""
-        if (host.which(FLINT) is None or device.address is None
+        if (host.which(MSTFLINT) is None or device.address is None
                 or device.component('nic') is None
                 or device.fit.psid is None):
             return frozenset()
@@ -164,24 +178,25 @@ class Mellanox(common.BaseFamily):
             return Activation.NONE
         return Activation.DEVICE_RESET
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Write the image, if its PSID is the device's, and read it back.
 
         ``-allow_psid_change`` is never given, forced or not.
         """
-        assert device.address is not None  # noqa: S101 - see burns
+        assert device.address is not None  # noqa: S101 - see updates
         unread: list[Unread] = []
         before = self._query(host, device.address, unread)
         if not before:
             return common.failures(device, items, unread[0].answer)
-        ran = host.run((FLINT, '-i', image.path, '-qq', 'query'), common.ASK)
+        ran = host.run((MSTFLINT, '-i', image.path, '-qq', 'query'),
+                       common.ASK)
         inside = parse_query(ran.out)
         if inside.get('PSID') != before['PSID']:
             return common.misfit(device, items, 'PSID', before['PSID'],
                                  inside.get('PSID')
-                                 or common.said(FLINT, ran))
+                                 or common.said(MSTFLINT, ran))
         for item in items:
             if not version.same(inside.get('FW Version'), str(item.wanted),
                                 'dotted'):
@@ -189,12 +204,12 @@ class Mellanox(common.BaseFamily):
                                      str(item.wanted),
                                      inside.get('FW Version'))
         progress(f'writing {device.address}', None)
-        ran = host.run((FLINT, '-d', device.address, '-i', image.path, '-y',
+        ran = host.run((MSTFLINT, '-d', device.address, '-i', image.path, '-y',
                         'burn'), common.FLASH, flash=True)
         if ran.timed_out:
-            return common.still_running(device, items, FLINT, ran)
+            return common.still_running(device, items, MSTFLINT, ran)
         return self._check(host, device, items, ran_said=common.said(
-            FLINT, ran), wanted=inside['FW Version'])
+            MSTFLINT, ran), wanted=inside['FW Version'])
 
     def _check(self, host: Machine, device: Device, items: Sequence[Item], *,
                ran_said: str, wanted: str) -> tuple[Result, ...]:

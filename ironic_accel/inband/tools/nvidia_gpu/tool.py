@@ -27,9 +27,9 @@ import re
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading

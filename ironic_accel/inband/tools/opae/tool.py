@@ -26,20 +26,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 import re
 import struct
+from typing import ClassVar
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Item
 from ironic_accel.model.profile import Image
@@ -107,8 +109,13 @@ class Opae(common.BaseFamily):
     # fpgasupdate and rsu work through these drivers (python/opae.admin,
     # fpga.py, PCI_DRIVER).
     beside: Beside = (
-        ('burn', 'dfl-pci'), ('burn', 'intel-fpga-pci'),
+        ('update', 'dfl-pci'), ('update', 'intel-fpga-pci'),
         ('reset', 'dfl-pci'), ('reset', 'intel-fpga-pci'))
+    # OPAE SDK, python/opae.admin/setup.py; rsu loads what was written.
+    flashers: ClassVar[Flashers] = {
+        'fpgasupdate': frozenset(), 'fpgaflash': frozenset(),
+        'fpgaotsu': frozenset(), 'super-rsu': frozenset(),
+        'rsu': frozenset()}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Intel devices that the catalogue knows as FPGA cards."""
@@ -158,9 +165,9 @@ class Opae(common.BaseFamily):
         return frozenset(_LOADS) & {c.name for c in device.components
                                     if c.running is not None}
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Write a signed file to one card. What it writes is seen once rsu
         or a power cycle has loaded it; until then the tool's words count.
         """

@@ -24,14 +24,14 @@ import re
 
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
-from ironic_accel.model.device import Device
 from ironic_accel.model.device import Activation
+from ironic_accel.model.device import Device
 from ironic_accel.model.device import Mode
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.plan import Item

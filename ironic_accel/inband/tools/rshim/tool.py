@@ -28,14 +28,16 @@ from collections.abc import Sequence
 import re
 import struct
 from typing import BinaryIO
+from typing import ClassVar
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
@@ -150,7 +152,9 @@ class Rshim(common.BaseFamily):
 
     name = 'rshim'
     # bfb-install unbinds this driver itself where the card needs that.
-    beside: Beside = (('burn', 'mlx5_core'),)
+    beside: Beside = (('update', 'mlx5_core'),)
+    # rshim-user-space, man/bfb-install.8
+    flashers: ClassVar[Flashers] = {TOOL: frozenset()}
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """DPUs of PCI vendor 15b3."""
@@ -188,9 +192,9 @@ class Rshim(common.BaseFamily):
         """A stream brings the card's other firmware too; see ``Besides``."""
         return COLLATERAL if part == PART else ()
 
-    def burn(self, host: Machine, device: Device, items: Sequence[Item],
-             image: Ready, spec: Image | None, force: bool,
-             progress: Progress) -> tuple[Result, ...]:
+    def update(self, host: Machine, device: Device, items: Sequence[Item],
+               image: Ready, spec: Image | None, force: bool,
+               progress: Progress) -> tuple[Result, ...]:
         """Push the stream to one card; the card installs it by itself."""
         found = _node(host, device)
         if found is None:

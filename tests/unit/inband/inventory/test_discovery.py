@@ -22,9 +22,9 @@ import pytest
 from ironic_accel.inband.inventory import detect
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.machine import smbios_slots
 from ironic_accel.inband.machine import vpd
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Link
 from ironic_accel_emulator.inside.tree import Card

@@ -9,23 +9,33 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Whose flash is seen in /proc, and whose look is not taken for one."""
+"""Which processes are firmware updates of others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import pathlib
+from typing import ClassVar
 
 import pytest
 
 from ironic_accel.inband.inventory import external_flashers
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import Flashers
+from ironic_accel.inband.tools import loader
 
 
-def _flashes(root: pathlib.Path, *argv: str) -> list[external_flashers.Flash]:
+def _flashes(root: pathlib.Path, *argv: str,
+             families: Sequence[Family] | None = None
+             ) -> list[external_flashers.Flash]:
     folder = root / 'proc/4242'
     folder.mkdir(parents=True)
     (folder / 'cmdline').write_text('\0'.join([*argv, '']))
-    return list(external_flashers.flashes(Machine(str(root))))
+    known = external_flashers.programs(
+        loader.load()[0] if families is None else families)
+    return list(external_flashers.flashes(Machine(str(root)), known))
 
 
 @pytest.mark.parametrize(('line', 'address'), [
@@ -44,8 +54,8 @@ def _flashes(root: pathlib.Path, *argv: str) -> list[external_flashers.Flash]:
     ('ethtool --flash eth0 x.bin', None),
     ('nvme fw-download /dev/nvme0 -f x', None),
 ])
-def test_a_flash_is_seen(tmp_path: pathlib.Path, line: str,
-                         address: str | None) -> None:
+def test_program_that_writes_firmware_is_detected(
+        tmp_path: pathlib.Path, line: str, address: str | None) -> None:
     (found,) = _flashes(tmp_path, *line.split())
     assert (found.pid, found.address) == (4242, address)
 
@@ -57,5 +67,31 @@ def test_a_flash_is_seen(tmp_path: pathlib.Path, line: str,
     'devlink dev info pci/0000:17:00.0', 'ethtool -i eth0',
     'nvme list', 'vim mstflint', 'tail -f fpgasupdate.log',
 ])
-def test_a_look_is_none(tmp_path: pathlib.Path, line: str) -> None:
+def test_program_that_reads_is_not_detected(
+        tmp_path: pathlib.Path, line: str) -> None:
     assert _flashes(tmp_path, *line.split()) == []
+
+
+class Acme(common.BaseFamily):
+    """A family whose vendor writes firmware by one program."""
+
+    name = 'acme'
+    flashers: ClassVar[Flashers] = {'acmectl': frozenset({'update'}),
+                                    'devlink': frozenset({'acme'})}
+
+
+@pytest.mark.parametrize(('line', 'found'), [
+    ('acmectl update 0000:17:00.0', True), ('acmectl show', False),
+    ('devlink acme', True), ('devlink dev flash pci/0000:17:00.0', True),
+    ('mstflint -d 17:00.0 -i x.bin -y burn', False)])
+def test_programs_are_those_that_the_families_declare(
+        tmp_path: pathlib.Path, line: str, found: bool) -> None:
+    assert bool(_flashes(tmp_path, *line.split(), families=[Acme()])) is found
+
+
+def test_program_without_arguments_writes_whenever_it_runs(
+        tmp_path: pathlib.Path) -> None:
+    class Other(Acme):
+        flashers: ClassVar[Flashers] = {'acmectl': frozenset()}
+
+    assert _flashes(tmp_path, 'acmectl', 'show', families=[Acme(), Other()])

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.machine.pci_functions import Function
 from tests.unit.inband.tools import bench
 
 PAGE = (Path(__file__).parents[4]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.fwupd import tool as fwupd
 from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
 from ironic_accel.inband.tools.mellanox import modes as mellanox_modes

@@ -28,10 +28,10 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.alveo import tool as alveo
 from ironic_accel.inband.tools.amd_gpu import tool as amd_gpu
 from ironic_accel.inband.tools import common
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.fwupd import tool as fwupd
 from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
 from ironic_accel.inband.tools.mellanox import config as mellanox_config
@@ -204,7 +204,7 @@ def test_a_card_of_two_gpus_is_not_written_through_one(
         product='intel-flex-140')
     family = intel_gpu.IntelGpu()
     assert family.updates(host, card) == frozenset()
-    results = family.burn(
+    results = family.update(
         host, card, [Item('card', 'gpu', 'firmware', 'DG02_1.3260')],
         Ready('/none', 0, ''), None, True, bench.quiet)
     assert [r.ok for r in results] == [False]
@@ -278,7 +278,7 @@ def test_a_key_cancellation_is_never_written(tmp_path: Path) -> None:
     digest = generic.signed(path, 0, '2.0.0', 'd5005', subtype=1)
     card = bench.device('fpga', '0000:3b:00.0',
                         components=(Component('fim', 'x', '1.0.0'),))
-    results = opae.Opae().burn(
+    results = opae.Opae().update(
         host, card, [Item('card', 'fim', 'firmware', '2.0.0')],
         Ready(str(path), path.stat().st_size, digest), None, True,
         bench.quiet)

@@ -26,7 +26,7 @@ import pytest
 from ironic_accel.inband.firstboot import applier
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine import pci_functions
-from ironic_accel.inband.tools.family import Function
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.nvidia_gpu import nvml as nvidia_nvml
 from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu

@@ -26,8 +26,8 @@ import pytest
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.alveo import tool as alveo
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.fwupd import tool as fwupd
 from ironic_accel.inband.tools.gaudi import tool as gaudi
@@ -83,7 +83,7 @@ def _update(folder: Path, log: str, status: int) -> Result:
     bench.prints(folder, 'fpgasupdate', log, status=status)
     image = folder / 'image'
     image.write_bytes(struct.pack('<III', 0xb6eafd19, 4, 0) + b'\0' * 64)
-    (result,) = opae.Opae().burn(
+    (result,) = opae.Opae().update(
         host, bench.device('fpga', at, components=(
             Component('fim', 'Bitstream', '5.0.1'),)),
         [Item('card', 'fim', 'firmware', '5.0.2')],

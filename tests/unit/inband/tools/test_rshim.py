@@ -60,7 +60,7 @@ def _burn(tree: Tree, tmp_path: pathlib.Path, generation: int = 2
           ) -> Result:
     path = tmp_path / 'x.bfb'
     bluefield.boot_stream(path, 'DOCA_2.9', generation)
-    (result,) = rshim.Rshim().burn(
+    (result,) = rshim.Rshim().update(
         _host(tree, tmp_path), Device('dpu-1', 'dpu', address=DPU),
         [Item('dpu-1', 'bfb', 'firmware', 'DOCA_2.9')],
         Ready(str(path), path.stat().st_size, ''), None, False,

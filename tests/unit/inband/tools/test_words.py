@@ -22,9 +22,9 @@ import pytest
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.inband.machine.machine import Machine
+from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.amd_gpu import tool as amd_gpu
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Function
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.gaudi import tool as gaudi
 from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
@@ -198,7 +198,7 @@ def _install(folder: pathlib.Path, fault: str | None) -> tuple[bool, str]:
     bench.files(folder, 'dev/rshim0', misc=bluefield.misc(at))
     state.fault('bfb-install', fault)
     digest = bluefield.boot_stream(folder / 'bfb', '4.10.0')
-    (result,) = rshim.Rshim().burn(
+    (result,) = rshim.Rshim().update(
         host, bench.device('dpu', at, components=(
             Component('bfb', 'rshim0'),)),
         [Item('card', 'bfb', 'firmware', '4.10.0')],
@@ -228,7 +228,7 @@ def test_what_bfb_install_printed_on_a_bluefield_3(
         (tmp_path / 'log').write_text(log + extra)
         bench.prints(tmp_path, 'bfb-install', str(tmp_path / 'log'))
         digest = bluefield.boot_stream(tmp_path / 'bfb', '4.10.0')
-        (result,) = rshim.Rshim().burn(
+        (result,) = rshim.Rshim().update(
             host, bench.device('dpu', at),
             [Item('card', 'bfb', 'firmware', '4.10.0')],
             Ready(str(tmp_path / 'bfb'), 1, digest), None, False,
