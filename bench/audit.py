@@ -110,7 +110,7 @@ def _ironic(folder: pathlib.Path) -> Any:
             ('connection', f'sqlite:///{folder}/ironic.sqlite', 'database'),
             ('enabled_hardware_types', ['accel-redfish'], None),
             ('profile_path', str(profiles), 'accelerator'),
-            ('claim_scope', 'bmc', 'accelerator')):
+            ('ownership_scope', 'bmc', 'accelerator')):
         CONF.set_override(name, value, group=group)
     for kind, name in INTERFACES.items():
         CONF.set_override(f'enabled_{kind}_interfaces', [name])

@@ -38,9 +38,13 @@ _ARGSINFO = {
         'description': 'The name of a site profile, or a whole profile as a '
                        'mapping (at most 8 KiB).',
         'required': True},
-    'max_effect': {
+    'max_activation': {
         'description': 'The strongest reset that this step may cause; in a '
                        'service step the default is none.',
+        'required': False},
+    'max_effect': {
+        'description': 'Deprecated, use max_activation. The name of this '
+                       'argument in earlier versions.',
         'required': False},
     'allow_disruption': {
         'description': 'true where an instance on the node may be '

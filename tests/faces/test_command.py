@@ -30,8 +30,8 @@ from tests.faces.conftest import Run
 
 CAPTURES = (pathlib.Path(__file__).resolve().parents[3] / 'shared'
             / 'captures')
-QUICK = ('--poll', '0.02', '--soft-off', '0', '--allow-disruption',
-         '--yes')
+QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0',
+         '--allow-disruption', '--yes')
 
 
 def test_inventory_as_a_document(boot: Boot, run: Run) -> None:
@@ -75,7 +75,7 @@ def test_captures_of_real_machines(
         pytest.skip(f'{path} is not there')
     more = ('--system', system) if system else ()
     said = run('inventory', '--bmc', boot(str(path)).url, '--json',
-               '--steady', '0.1', *more)
+               '--warm-up', '0.1', *more)
     assert said.code == 0, said.err
     assert said.document['settled']
     assert all(said.document['complete'].values())
@@ -101,11 +101,11 @@ def test_one_look_settles_nothing_where_no_reset_is_told(
     assert (said.code, said.document['settled']) == (0, False)
     assert 'does not tell when the host was last reset' in said.err
     assert not any(said.document['complete'].values())
-    twice = run('inventory', '--bmc', machine.url, '--json', '--steady',
+    twice = run('inventory', '--bmc', machine.url, '--json', '--warm-up',
                 '0.3')
     assert (twice.code, twice.document['settled']) == (0, True)
     assert 'looking once more in 0.3 s' in twice.err
-    plan = run('inventory', '--bmc', machine.url, '--json', '--steady', '0')
+    plan = run('inventory', '--bmc', machine.url, '--json', '--warm-up', '0')
     assert plan.document['settled']
 
 
@@ -118,8 +118,8 @@ def test_one_look_settles_nothing_where_no_reset_is_told(
     '/redfish/v1/Managers/1/Oem/Dell/Jobs/JID_1'])
 def test_no_device_collection_or_task_is_accepted_as_unread(
         run: Run, uri: str) -> None:
-    said = run('inventory', '--bmc', 'http://127.0.0.1:1', '--accept-unread',
-               uri)
+    said = run('inventory', '--bmc', 'http://127.0.0.1:1',
+               '--allow-unreadable', uri)
     assert said.code == 2
     assert uri in said.err
 
@@ -150,7 +150,7 @@ def test_a_refused_plan(boot: Boot, run: Run, profile: MakeProfile) -> None:
 def test_no_more_than_the_wanted_effect(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     said = run('plan', '--bmc', boot('hgx-h100').url, '--profile',
-               profile(), '--json', '--max-effect', 'warm-reboot')
+               profile(), '--json', '--max-activation', 'warm-reboot')
     assert said.code == 3
     assert {r['name'] for r in said.document['refused']} == {'gpu'}
 

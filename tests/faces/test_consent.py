@@ -27,10 +27,10 @@ from tests.faces.conftest import Machine
 from tests.faces.conftest import MakeProfile
 from tests.faces.conftest import Run
 
-PACE = ('--poll', '0.02', '--json')
+PACE = ('--poll-interval', '0.02', '--json')
 ALLOWED = '--allow-disruption'
 #: Two minutes of the twin's time, which has none of it to lose.
-SOFT = ('--soft-off', '5')
+SOFT = ('--soft-power-off-timeout', '5')
 Answer = Callable[[str], None]
 
 
@@ -109,7 +109,8 @@ def test_the_question_names_host_resets_and_minutes(
         answer: str) -> None:
     typing(answer)
     machine = boot('hgx-h100')
-    said = apply(run, machine, profile(), ALLOWED, '--soft-off', '0')
+    said = apply(run, machine, profile(), ALLOWED,
+                 '--soft-power-off-timeout', '0')
     assert said.code == 0, said.err
     question, = [line for line in said.err.splitlines()
                  if 'Go on? [y/N]' in line]
@@ -123,7 +124,7 @@ def test_the_question_names_host_resets_and_minutes(
 def test_what_needs_no_reset_is_not_asked_about(
         boot: Boot, run: Run, ecc: pathlib.Path) -> None:
     machine = boot('hgx-h100')
-    words = (ALLOWED, '--yes', '--soft-off', '0')
+    words = (ALLOWED, '--yes', '--soft-power-off-timeout', '0')
     assert apply(run, machine, ecc, *words).code == 0
     machine.box.ledger.clear()
     again = apply(run, machine, ecc)
@@ -135,10 +136,10 @@ def test_what_needs_no_reset_is_not_asked_about(
 def test_a_host_that_was_off_is_nobodys_but_is_asked_about(
         boot: Boot, run: Run, ecc: pathlib.Path) -> None:
     machine = boot('hgx-h100', power='Off')
-    said = apply(run, machine, ecc, '--yes', '--soft-off', '0')
+    said = apply(run, machine, ecc, '--yes', '--soft-power-off-timeout', '0')
     assert said.code == 0, said.err
     machine = boot('hgx-h100', power='Off')
-    said = apply(run, machine, ecc, '--soft-off', '0')
+    said = apply(run, machine, ecc, '--soft-power-off-timeout', '0')
     assert said.code == 3, said.err
     # It was powered on to be looked at, and is off again.
     assert machine.resets() == ['On', 'ForceOff']

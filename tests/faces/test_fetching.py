@@ -39,7 +39,7 @@ from tests.faces.conftest import Run
 
 CAPTURE = (pathlib.Path(__file__).parents[2].parent / 'shared' / 'captures'
            / 'a100x4-cray-ex235n.tar.gz')
-QUICK = ('--poll', '0.02', '--soft-off', '0', '--json',
+QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0', '--json',
          '--allow-disruption', '--yes')
 ROWS = """
 sources: {bench: "tried on a blade of this site"}

@@ -30,7 +30,7 @@ from tests.faces.conftest import MakeProfile
 from tests.faces.conftest import OLD
 from tests.faces.conftest import Run
 
-QUICK = ('--poll', '0.02', '--soft-off', '0', '--json',
+QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0', '--json',
          '--allow-disruption', '--yes')
 
 

@@ -24,7 +24,7 @@ from tests.faces.conftest import Machine
 from tests.faces.conftest import MakeProfile
 from tests.faces.conftest import Run
 
-YES = ('--yes', '--allow-disruption', '--poll', '0.05')
+YES = ('--yes', '--allow-disruption', '--poll-interval', '0.05')
 
 #: Faults that a run gets over, with the pushes that it takes.
 GOOD = [

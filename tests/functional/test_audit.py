@@ -36,7 +36,7 @@ GPU = 'GPU_SXM_1'
 def watchful(lab: Lab) -> Iterator[Ironic]:
     """One more Ironic, which audits every second."""
     more = lab.ironic_on(None, 'ironic-watchful', {'accelerator': {
-        'audit_interval': 1, 'audit_retry': 1, 'void_interval': 1,
+        'audit_interval': 1, 'audit_retry': 1, 'cleanup_interval': 1,
         'audit_unreachable_timeout': 3}})
     try:
         yield more

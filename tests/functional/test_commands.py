@@ -166,13 +166,13 @@ def test_an_operator_s_day(
 def _in(shell: Shell, ironic: ironic_api.IronicApi,
         plain: list[Machine]) -> None:
     told = shell.run('baremetal accelerator list gpu-2')
-    assert (told.status, 'accelerator adopt gpu-2' in told.err) == (1, True)
+    assert (told.status, 'accelerator enable gpu-2' in told.err) == (1, True)
     for machine in plain:
         stage.forget(machine)
-    told = shell.run('baremetal accelerator adopt gpu-1 gpu-2 --dry-run '
+    told = shell.run('baremetal accelerator enable gpu-1 gpu-2 --dry-run '
                      '-c Node -c State -c Outcome')
     assert ironic.node(plain[0].uuid)['driver'] == 'redfish'
-    told = shell.run('baremetal accelerator adopt gpu-1 gpu-2 -c Node '
+    told = shell.run('baremetal accelerator enable gpu-1 gpu-2 -c Node '
                      '-c State -c Changed -c Outcome -c Devices')
     assert told.status == 0, told
     for machine in plain:
@@ -203,7 +203,7 @@ def _look(shell: Shell, two: Machine) -> None:
     # A card fails: whoever looks is told, and the traits follow.
     card = next(k for k, v in _devices(two).items() if v['kind'] == 'gpu')
     two.twin.control.post('/device', {'device': card, 'present': False})
-    told = shell.run('baremetal accelerator audit gpu-2 -c Node -c Outcome '
+    told = shell.run('baremetal accelerator refresh gpu-2 -c Node -c Outcome '
                      '-c Drift -c "Traits added" -c "Traits removed"')
     assert (told.status, 'vanished' in told.out) == (0, True), told
     assert 'CUSTOM_ACCEL_GPU_X3' in told.out
@@ -230,7 +230,7 @@ def _change(shell: Shell, ironic: ironic_api.IronicApi,
     assert re.search(r'gpu-1 \S+: ecc', told.err), told.err
     assert 'CUSTOM_ACCEL_IS_ECC_OFF' in ironic.traits(one.uuid)
     told = shell.run('baremetal accelerator plan gpu-1 --profile ecc-off '
-                     '--fresh -c Do -c Devices -c What -c To')
+                     '--refresh -c Do -c Devices -c What -c To')
     assert 'nothing to do' in told.err
     # What is not there is refused, before anything is begun.
     stage.forget(one)
@@ -240,7 +240,7 @@ def _change(shell: Shell, ironic: ironic_api.IronicApi,
     told = shell.run('baremetal accelerator apply gpu-1 --profile no-such')
     assert told.status == 1
     assert 'ecc-off' in told.err
-    told = shell.run('baremetal accelerator evidence gpu-1 --last 3 -c What')
+    told = shell.run('baremetal accelerator history gpu-1 --last 3 -c Event')
     assert 'apply_profile ecc-off: converged' in told.out
     told = shell.run('baremetal accelerator report gpu-1 gpu-2')
     assert 'is ecc-off' in told.out
@@ -252,8 +252,8 @@ def _out(shell: Shell, ironic: ironic_api.IronicApi,
     two = plain[1]
     for machine in plain:
         stage.forget(machine)
-    told = shell.run('baremetal accelerator release gpu-1 gpu-2 -c Node '
-                     '-c Outcome -c Driver -c "Firmware rows"')
+    told = shell.run('baremetal accelerator disable gpu-1 gpu-2 -c Node '
+                     '-c Outcome -c Driver -c "Firmware components"')
     assert told.status == 0, told
     assert ironic.traits(two.uuid) == {'CUSTOM_RACK_7'}
     for machine in plain:

@@ -69,7 +69,7 @@ def test_an_active_node_is_left_on(
             asked = [stage.step(wants_reset)]
             status, text = stage.refused(lambda: ironic.service(
                 one.uuid, asked))  # noqa: B023 - it is called at once
-            assert (status, 'max_effect of the step is none' in text) == (
+            assert (status, 'max_activation of the step is none' in text) == (
                 400, True), text
             assert stage.fields(ironic, one.uuid) == before
             # By the step, after a look.

@@ -53,8 +53,10 @@ TABLE = (
               'audit_unreachable_timeout.'),
     MetricRow('audit.overtaken', 'counter',
               'Audits discarded because the node changed in the meantime.'),
-    MetricRow('audit.kept', 'counter',
+    MetricRow('audit.maintenance', 'counter',
               'Audits skipped because the node is in maintenance.'),
+    MetricRow('audit.kept', 'counter',
+              'Deprecated, use audit.maintenance. The same number.'),
     MetricRow('audit.foreign', 'counter',
               'Audits skipped because the node has no accelerator vendor '
               'interface.'),
@@ -77,9 +79,16 @@ TABLE = (
 )
 
 
+#: Counters that are also published under the name of earlier versions.
+DEPRECATED = {'audit.maintenance': 'audit.kept'}
+
+
 def count(name: str) -> None:
-    """Increment a counter by one."""
+    """Increment a counter by one, under its deprecated name too."""
     METRICS.send_counter(METRICS.get_metric_name(name), 1)
+    old = DEPRECATED.get(name)
+    if old is not None:
+        METRICS.send_counter(METRICS.get_metric_name(old), 1)
 
 
 def gauge(name: str, value: float) -> None:

@@ -107,7 +107,8 @@ _RUN = [
              'delivered in the config drive or as files in the root file '
              'system.'),
     cfg.IntOpt(
-        'failures', default=10, min=1,
+        'max_failures', deprecated_name='failures',
+        default=10, min=1,
         help='Maximum number of consecutive inventories that may fail '
              'because the BMC does not respond before an operation fails.'),
 ]
@@ -162,16 +163,19 @@ _TRAITS = [
         help='PCI IDs (vendor:device, four hexadecimal digits each) for '
              'which a trait is published on nodes that have such a device.'),
     cfg.IntOpt(
-        'proof_max_age', default=0, min=0,
+        'verification_max_age', deprecated_name='proof_max_age',
+        default=0, min=0,
         help='Time in seconds after which a verification expires and the '
              'traits that depend on it are withdrawn. 0: verifications do '
              'not expire.'),
     cfg.IntOpt(
-        'void_interval', default=30, min=1,
+        'cleanup_interval', deprecated_name='void_interval',
+        default=30, min=1,
         help='Interval in seconds between checks for expired verifications '
              'and for leftovers of aborted operations.'),
     cfg.StrOpt(
-        'claim_scope', default='all',
+        'ownership_scope', deprecated_name='claim_scope',
+        default='all',
         choices=[('all', 'Any node.'),
                  ('bmc', 'Nodes behind the same BMC, where a fabric manager '
                          'or an enclosure has several Systems.'),
@@ -197,12 +201,14 @@ _TRAITS = [
 
 _TIMEOUTS = [
     cfg.IntOpt(
-        'lost_timeout', default=300, min=1,
+        'lost_task_timeout', deprecated_name='lost_timeout',
+        default=300, min=1,
         help='Time in seconds to check for the result of a write whose '
              'task the BMC no longer reports, before the write counts as '
              'failed. The task may still be running.'),
     cfg.IntOpt(
-        'forgotten_burn_timeout', default=2700, min=1,
+        'lost_update_timeout', deprecated_name='forgotten_burn_timeout',
+        default=2700, min=1,
         help='Time in seconds to wait for the new firmware version after '
              'the BMC accepted an image and lost the task, for example '
              'because it restarted. During this time no image is sent and '
@@ -235,7 +241,8 @@ _UPKEEP = [
         'audit_interval', default=3600, min=0,
         help='Interval in seconds between audits of a node. An audit reads '
              'the BMC, changes nothing on it, and updates the traits of '
-             'the node. 0: no audits. Set proof_max_age to a longer time.'),
+             'the node. 0: no audits. Set verification_max_age to a longer '
+             'time.'),
     cfg.IntOpt(
         'audit_workers', default=4, min=1,
         help='Maximum number of nodes that one conductor audits '

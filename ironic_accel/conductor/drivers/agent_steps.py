@@ -28,6 +28,7 @@ from ironic.drivers.modules import deploy_utils
 from oslo_log import log
 
 from ironic_accel.conductor.config import declared_steps
+from ironic_accel.conductor.drivers import activation_limit
 from ironic_accel.conductor.drivers import steps
 
 LOG = log.getLogger(__name__)
@@ -52,13 +53,27 @@ class AgentSteps:
 
     def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
         """Ours, and those that the agent declares for this interface."""
+        _update_arguments(task.node, 'clean')
         return [*super().get_clean_steps(task),  # type: ignore[misc]
                 *agent_base.get_steps(task, 'clean', interface='vendor')]
 
     def get_deploy_steps(self, task: Any) -> list[dict[str, Any]]:
-        """The same; those of a service come with the deploy interface."""
+        """Ours, and those that the agent declares for this interface."""
+        _update_arguments(task.node, 'deploy')
         return [*super().get_deploy_steps(task),  # type: ignore[misc]
                 *agent_base.get_steps(task, 'deploy', interface='vendor')]
+
+    def get_service_steps(self, task: Any) -> list[dict[str, Any]]:
+        """Ours alone.
+
+        Ironic reads the agent's service steps of all interfaces from the
+        deploy interface, and it asks the vendor interface before that one
+        (ironic/conductor/steps.py, SERVICING_INTERFACE_PRIORITY).
+        """
+        _update_arguments(task.node, 'service')
+        found: list[dict[str, Any]] = super(
+        ).get_service_steps(task)  # type: ignore[misc]
+        return found
 
     def execute_clean_step(self, task: Any, step: Mapping[str, Any]
                            ) -> str | None:
@@ -88,8 +103,8 @@ class AgentSteps:
         try:
             if step['step'] == STEP:
                 _check(task, step, kind)
-                return steps.begin_apply(task, STEP, *_arguments(step),
-                                         in_band=True)
+                return steps.begin_apply(
+                    task, STEP, *_arguments(task.node, step), in_band=True)
             return self._hand_on(task, step, kind)
         except exception.IronicException as exc:
             return steps.refuse(task, step['step'], str(exc))
@@ -114,8 +129,24 @@ class AgentSteps:
         return done
 
 
-def _arguments(step: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """Profile, max_effect and allow_disruption of the step.
+def _update_arguments(node: Any, kind: str) -> None:
+    """Have the in-band step accept the arguments that this conductor knows.
+
+    The conductor runs the step, so its arguments never reach the agent; but
+    Ironic checks them by what the agent declares. A ramdisk built before
+    ``max_activation`` declares ``max_effect`` alone.
+    """
+    key = f'agent_cached_{kind}_steps'
+    cached = node.driver_internal_info.get(key) or {}
+    declared = cached.get('vendor') or []
+    updated = [{**s, 'argsinfo': dict(steps.APPLY)}
+               if s.get('step') == STEP else s for s in declared]
+    if updated != declared:
+        node.set_driver_internal_info(key, {**cached, 'vendor': updated})
+
+
+def _arguments(node: Any, step: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """Profile, max_activation and allow_disruption of the step.
 
     :raises: InvalidParameterValue where there are others, or no profile.
     """
@@ -123,8 +154,11 @@ def _arguments(step: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     why = _DECLARED.misfit(args)
     if why is not None:
         raise steps.bad(why)
-    return (args['profile'], args.get('max_effect'),
-            args.get('allow_disruption', False))
+    old = args.get('max_effect')
+    asked = activation_limit.asked(args.get('max_activation'), old)
+    if old is not None:
+        activation_limit.warn_deprecated(node, STEP)
+    return args['profile'], asked, args.get('allow_disruption', False)
 
 
 def _check(task: Any, step: Mapping[str, Any], kind: str) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from ironic.common import exception
 from ironic.drivers import base
+from oslo_log import log
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import catalogue
@@ -44,13 +45,17 @@ from ironic_accel.model import loader
 from ironic_accel.model.planner import make_plan
 from ironic_accel.model import serialization
 
+LOG = log.getLogger(__name__)
+
 OURS = frozenset({'accel_inventory', 'accel_progress', 'accel_refresh',
-                  'accel_plan', 'accel_profiles', 'accel_release'})
+                  'accel_plan', 'accel_profiles', 'accel_disable',
+                  'accel_release'})
 _KNOWN = {'accel_inventory': frozenset[str](),
           'accel_progress': frozenset[str](),
           'accel_refresh': frozenset({'power_on'}),
           'accel_plan': frozenset({'profile'}),
           'accel_profiles': frozenset[str](),
+          'accel_disable': frozenset[str](),
           'accel_release': frozenset[str]()}
 
 
@@ -75,7 +80,7 @@ class Passthru:
         if method == 'accel_refresh':
             bmc_session.check(task.node)
             _check_refresh(task, kwargs.get('power_on'))
-        if method == 'accel_release':
+        if method in ('accel_disable', 'accel_release'):
             release.check(task)
 
     @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
@@ -141,12 +146,21 @@ class Passthru:
             for _, p in sorted(profiles.site_profiles().all().items())]}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
-                   description='Take the node out of our care: remove our '
-                               'traits, firmware components, stored '
-                               'inventory and keys. Driver and interfaces '
-                               'are changed by the API afterwards.')
+                   description='Remove the accelerator traits, firmware '
+                               'components, stored inventory and keys of '
+                               'the node. Change the driver and interfaces '
+                               'through the API afterwards.')
+    def accel_disable(self, task: Any, **kwargs: Any) -> dict[str, Any]:
+        """Remove everything that is stored with the node."""
+        return release.leave(task)
+
+    @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
+                   description='Deprecated, use accel_disable.')
     def accel_release(self, task: Any, **kwargs: Any) -> dict[str, Any]:
-        """Remove what we put on the node."""
+        """Remove everything that is stored with the node."""
+        LOG.warning('Node %s: passthru method accel_release is deprecated '
+                    'and will be removed; use accel_disable',
+                    task.node.uuid)
         return release.leave(task)
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,

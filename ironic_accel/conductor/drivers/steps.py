@@ -33,6 +33,7 @@ from ironic_accel.conductor.config import catalogue
 from ironic_accel.conductor.config import declared_steps
 from ironic_accel.conductor.config.options import CONF
 from ironic_accel.conductor.config import profiles
+from ironic_accel.conductor.drivers import activation_limit
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import keys
@@ -42,7 +43,6 @@ from ironic_accel.conductor.node import profile_snapshot
 from ironic_accel.conductor.node import saving
 from ironic_accel.conductor.node import write_hold
 from ironic_accel.conductor.operation import baseline
-from ironic_accel.conductor.operation import host_reset
 from ironic_accel.conductor.operation import step_end
 from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.publication import withdraw
@@ -57,17 +57,11 @@ PROFILE = {
                    'mapping (at most 8 KiB). Only site profiles make IS '
                    'traits.',
     'required': True}
-_ACTIVATION = {
-    'description': 'The strongest reset that this step may cause: '
-    + ', '.join(Activation)
-    + '. The profile\'s own limit holds '
-    'besides; in a service step the default is none.'
-}
 _DISRUPTION = {
     'description': 'true where an instance on the node may be interrupted; '
                    'a service step needs it for any reset at all.'}
 APPLY: declared_steps.Arguments = {
-    'profile': PROFILE, 'max_effect': _ACTIVATION,
+    'profile': PROFILE, **activation_limit.ARGUMENTS,
     'allow_disruption': _DISRUPTION}
 _DEVICES = {
     'devices': {'description': 'Ids of the devices (as in accel_inventory); '
@@ -97,14 +91,19 @@ class Steps:
                          check=_request_to_apply)
     def apply_profile(self, task: Any,
                       profile: str | Mapping[str, Any],
-                      max_effect: str | None = None,
-                      allow_disruption: bool = False) -> str:
+                      max_activation: str | None = None,
+                      allow_disruption: bool = False,
+                      max_effect: str | None = None) -> str:
         """Bring the accelerators to a profile, out of band.
 
+        :param max_effect: the deprecated name of ``max_activation``.
         :raises: InvalidParameterValue.
         """
         check_out_of_band(task.node)
-        return begin_apply(task, 'apply_profile', profile, max_effect,
+        asked = activation_limit.asked(max_activation, max_effect)
+        if max_effect is not None:
+            activation_limit.warn_deprecated(task.node, 'apply_profile')
+        return begin_apply(task, 'apply_profile', profile, asked,
                            allow_disruption)
 
     @declared_steps.step('clean')
@@ -236,7 +235,7 @@ def _check_known(node: Any) -> None:
 
 
 def begin_apply(task: Any, step: str, given: object,
-                max_effect: str | None = None,
+                max_activation: str | None = None,
                 allow_disruption: object = False,
                 in_band: bool = False) -> str:
     """Begin to bring a node to a profile.
@@ -252,7 +251,7 @@ def begin_apply(task: Any, step: str, given: object,
     check_stopped(task, step)
     kind = str(operation.kind_of(node))
     profile, (activation, why) = check_apply(
-        task, kind, given, max_effect, allow_disruption)
+        task, kind, given, max_activation, allow_disruption)
     inline = not isinstance(given, str)
     disruption = allow_disruption is True
     try:
@@ -271,8 +270,9 @@ def begin_apply(task: Any, step: str, given: object,
 
 
 def check_apply(task: Any, kind: str, profile: object,
-                max_effect: str | None = None,
-                allow_disruption: object = False
+                max_activation: str | None = None,
+                allow_disruption: object = False,
+                max_effect: str | None = None
                 ) -> tuple[Profile, tuple[Activation, str]]:
     """Check the arguments of a step that applies a profile.
 
@@ -283,7 +283,8 @@ def check_apply(task: Any, kind: str, profile: object,
     child_nodes.refuse(task.node)
     disruption = _truth(allow_disruption)
     found, _inline = given_profile(profile)
-    return found, _activation(task, kind, max_effect, disruption)
+    asked = activation_limit.asked(max_activation, max_effect)
+    return found, activation_limit.strongest(task, kind, asked, disruption)
 
 
 def check_reset(node: Any, kind: str | None,
@@ -320,36 +321,11 @@ def _begin_choice(task: Any, in_band: bool) -> str:
     """
     check_stopped(task, 'apply_baseline')
     kind = str(operation.kind_of(task.node))
-    activation, why = _activation(task, kind, None, False)
+    activation, why = activation_limit.strongest(task, kind, None, False)
     profile_snapshot.drop(task.node)
     return begin(task, Operation(
         kind=kind, step='apply_baseline', work=baseline.WORK,
         activation=str(activation), why=why, in_band=in_band))
-
-
-def _activation(task: Any, kind: str, asked: str | None,
-            disruption: bool) -> tuple[Activation, str]:
-    """The strongest reset that step and node allow, and why no stronger."""
-    strongest, why = host_reset.strongest_allowed(task, disruption)
-    if asked is None:
-        if kind != 'service':
-            return strongest, why or ''
-        asked = 'none'
-    try:
-        activation = Activation(asked)
-    except ValueError:
-        raise bad(f'max_effect: {asked!r}: expected one of '
-                   + ', '.join(Activation)) from None
-    if (
-        kind == 'service'
-        and activation is not Activation.NONE
-        and not disruption
-    ):
-        raise bad(f'allow_disruption: max_effect {activation} in a service '
-                   'step: expected allow_disruption true')
-    if activation.rank <= strongest.rank:
-        return activation, f'max_effect of the step is {activation}'
-    return strongest, why or ''
 
 
 def given_profile(given: object) -> tuple[Profile, bool]:

@@ -100,7 +100,7 @@ def too_old(at: float, now: float) -> bool:
     How old one is that was made later than now, nobody knows: the clock of
     the database was set back since, or it was a conductor's that went ahead.
     """
-    oldest = CONF.accelerator.proof_max_age
+    oldest = CONF.accelerator.verification_max_age
     return bool(oldest) and not -AHEAD <= now - at <= oldest
 
 
@@ -109,7 +109,7 @@ def holds_until(node: Any) -> float:
 
     Infinite without a proof, and where proofs do not age.
     """
-    oldest = CONF.accelerator.proof_max_age
+    oldest = CONF.accelerator.verification_max_age
     return min((proof['at'] + oldest for proof in of(node).values()),
                default=math.inf) if oldest else math.inf
 

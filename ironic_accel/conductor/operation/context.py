@@ -84,8 +84,8 @@ def pace(current: Operation) -> Pace:
                 appear=options.appear_timeout,
                 unreachable=(options.agent_timeout if current.in_band
                              else options.bmc_timeout),
-                lost=options.lost_timeout,
-                gone=options.forgotten_burn_timeout,
+                lost=options.lost_task_timeout,
+                gone=options.lost_update_timeout,
                 busy=options.busy_timeout, action=options.write_timeout,
                 reset=options.reset_timeout)
 

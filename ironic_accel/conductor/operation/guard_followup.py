@@ -51,7 +51,7 @@ def follow(ctx: Context) -> None:
             # It goes on without an intent of ours, as a background copy.
             flash_guard.put(ctx.node, f'{what.kind} {what.summary or what.ref}'
                       .strip(), ctx.now,
-                      CONF.accelerator.forgotten_burn_timeout, 'busy')
+                      CONF.accelerator.lost_update_timeout, 'busy')
         running(ctx, what.summary, what.percent)
     elif flash_guard.stands(ctx.node) is not None:
         if seen is None or seen.held or is_open(ctx):

@@ -122,15 +122,15 @@ def _longest(intent: Intent) -> float:
     if intent.kind == 'reset':
         return float(options.reset_timeout)
     if intent.verb == 'burn':
-        return float(options.forgotten_burn_timeout)
-    return float(options.lost_timeout)
+        return float(options.lost_update_timeout)
+    return float(options.lost_task_timeout)
 
 
 def _guard_begun(node: Any, record: Record) -> None:
     """Guard what our reset of the host may have begun to write, unseen."""
     if flash_guard.stands(node) is not None:
         return
-    longest = float(CONF.accelerator.forgotten_burn_timeout)
+    longest = float(CONF.accelerator.lost_update_timeout)
     now = elapsed_time.now(node)
     items = write_watch.may_run(record, now, longest)
     if items:

@@ -334,7 +334,7 @@ def _failed_look(task: Any, detail: Detail) -> None:
         update_followup.unheard(task, current, detail.summary)
         return
     failures = current.failures + 1
-    if failures >= CONF.accelerator.failures:
+    if failures >= CONF.accelerator.max_failures:
         if current.phase == 'restore':
             # What the operation came to is known; only the power is not as
             # it was, and whoever reads the result or the node sees that.

@@ -222,7 +222,7 @@ def _holders(task: Any, seen: Inventory,
 
     A serial number that more than one other node has means nothing.
     """
-    scope = CONF.accelerator.claim_scope
+    scope = CONF.accelerator.ownership_scope
     if not keys or scope == 'none':
         return {}
     others = [r for r in _claiming(keys)

@@ -201,7 +201,8 @@ def _work(context: Any, uuid: str, interface: type, queue: Due,
 
 
 #: What an audit may come to that needs no other one soon.
-_SETTLED = frozenset({'clean', 'drift', 'off', 'kept', 'foreign', 'gone'})
+_SETTLED = frozenset({'clean', 'drift', 'off', 'maintenance', 'foreign',
+                      'gone'})
 
 
 def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
@@ -210,7 +211,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     ``clean``, ``drift``, ``off`` (the host), ``busy`` (something is done
     to the node), ``partial`` (something was not read, and may be by the next
     look), ``silent`` (no answer or no stable look), ``void`` (silent for too
-    long), ``overtaken`` (the node changed meanwhile), ``kept`` (in
+    long), ``overtaken`` (the node changed meanwhile), ``maintenance`` (in
     maintenance), ``foreign`` and ``gone``.
     """
     try:
@@ -220,7 +221,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
                               interface):
                 return 'foreign'
             if in_maintenance(task.node):
-                return 'kept'
+                return 'maintenance'
             if hindered(task.node):
                 return 'busy'
             mark = revision(task.node)

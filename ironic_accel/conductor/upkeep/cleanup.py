@@ -80,7 +80,7 @@ def found(provision_states: Collection[str]) -> list[str]:
     there = queries.changed_at(
         unreserved=True, provision_states=provision_states)
     basis = (profile_agreement.own(), dict(profile_agreement.differing()),
-             CONF.accelerator.proof_max_age)
+             CONF.accelerator.verification_max_age)
     late = [i for i, until in _clean.values(there, now, read, basis).items()
             if until < now]
     wanting += [row.uuid for row in queries.by_id(late, _COLUMNS)

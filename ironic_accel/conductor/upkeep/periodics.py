@@ -101,7 +101,7 @@ class AuditPeriodics:
         """Hand the nodes whose audit is due to workers."""
         audit.begin(manager, context, AuditPeriodics)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def tell_of_profiles(self, manager: Any, context: Any) -> None:
         """Let other conductors know the digests of the site profiles."""
         profile_agreement.announce(manager, context, AuditPeriodics)
@@ -130,12 +130,12 @@ class Loop:
         """Begin looks at nodes that others wait for, then at those."""
         ownership_followup.begin_looks(manager, context, type(self))
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def mend_written_over(self, manager: Any, context: Any) -> None:
         """Put back guards and intents that Ironic's core wrote over."""
         mend_lost(manager, context)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def clear_available(self, manager: Any, context: Any) -> None:
         """Clear away what available nodes still say.
 
@@ -146,14 +146,14 @@ class Loop:
                'clearing away void proofs where servers may be scheduled',
                cleanup.found((states.AVAILABLE,)), _clear)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def clear_leftovers(self, manager: Any, context: Any) -> None:
         """Clear away leftovers and void proofs of nodes."""
         _visit(self, manager, context,
                'clearing away what killed accelerator operations left',
                cleanup.found(OTHER_STATES), _clear)
 
-    @periodics.periodic(spacing=lambda: CONF.accelerator.void_interval)
+    @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def set_accelerator_property(self, manager: Any, context: Any) -> None:
         """Make good what a later inspection hook wrote over."""
         _visit(self, manager, context,

@@ -22,6 +22,7 @@ import sys
 
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import plan as plan_verb
+from ironic_accel.faces import deprecation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              '$XDG_CACHE_HOME)')
     parser.add_argument('--image-ca', metavar='FILE',
                         help='authorities for https images')
-    parser.add_argument('--poll', type=_seconds, default=5.0, metavar='S',
-                        help='seconds between two questions (5)')
-    parser.add_argument('--soft-off', type=_seconds, default=60.0,
-                        metavar='S',
-                        help='seconds that the operating system may take to '
-                             'restart or to power off; 0 does not ask it '
-                             '(60)')
+    deprecation.add_renamed(
+        parser, '--poll', '--poll-interval', type=_seconds, default=5.0,
+        metavar='SECONDS',
+        help='seconds between two reads of the BMC (default: 5)')
+    deprecation.add_renamed(
+        parser, '--soft-off', '--soft-power-off-timeout', type=_seconds,
+        default=60.0, metavar='SECONDS',
+        help='seconds that the operating system may take to restart or to '
+             'shut down before the reset is forced; 0 forces it at once '
+             '(default: 60)')
     parser.add_argument('--allow-disruption', action='store_true',
                         help='what runs on a host that is on may be '
                              'interrupted; without it nothing that needs a '

@@ -20,6 +20,7 @@ import sys
 from urllib import parse
 
 from ironic_accel.bounded import files
+from ironic_accel.faces import deprecation
 from ironic_accel.model import errors
 
 #: Characters of a password file that are read.
@@ -42,15 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                           'checked against')
     tls.add_argument('--insecure', action='store_true',
                      help='do not check the BMC\'s certificate')
-    group.add_argument('--accept-unread', metavar='URI', action='append',
-                       default=[], type=_acceptable,
-                       help='a sub-resource that this BMC is known not to '
-                            'answer for; can be given several times')
-    group.add_argument('--steady', metavar='SECONDS', type=float,
-                       default=30.0,
-                       help='how long looks have to show the same where the '
-                            'BMC does not tell when its host was last '
-                            'reset (30; 0 believes the first)')
+    deprecation.add_renamed(
+        group, '--accept-unread', '--allow-unreadable', metavar='URI',
+        action='append', default=[], type=_acceptable,
+        help='path of a Redfish sub-resource that this BMC is known to fail '
+             'to return; can be repeated')
+    deprecation.add_renamed(
+        group, '--steady', '--warm-up', metavar='SECONDS', type=float,
+        default=30.0,
+        help='if the BMC does not report when its host was last reset, two '
+             'inventories that many seconds apart have to be identical '
+             '(default: 30; 0: one inventory is enough)')
     parser.add_argument('--json', action='store_true',
                         help='print the document as JSON on standard output')
 

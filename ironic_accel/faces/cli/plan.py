@@ -22,6 +22,7 @@ import sys
 from ironic_accel.faces.cli import bmc_options
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import profile_options
+from ironic_accel.faces import deprecation
 from ironic_accel.model.device import Activation
 from ironic_accel.model.profile import Profile
 
@@ -39,10 +40,11 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
         '--journal', metavar='FILE',
         help='where a run keeps what must not be lost (default: a file for '
              'each machine below $XDG_STATE_HOME)')
-    parser.add_argument(
-        '--max-effect', choices=[e.value for e in Activation],
-        help='the strongest reset that may be used, where it is weaker than '
-             'the profile\'s limits.reset')
+    deprecation.add_renamed(
+        parser, '--max-effect', '--max-activation',
+        choices=[e.value for e in Activation],
+        help='the strongest reset that may be performed, if weaker than '
+             'limits.reset of the profile')
     image_serving_options.add_arguments(parser)
 
 
@@ -52,9 +54,9 @@ def profile_of(args: argparse.Namespace) -> Profile:
     :raises: BadInput for a bad profile.
     """
     profile = profile_options.choose(args)
-    if args.max_effect is None:
+    if args.max_activation is None:
         return profile
-    reset = min(profile.limits.reset, Activation(args.max_effect),
+    reset = min(profile.limits.reset, Activation(args.max_activation),
                 key=lambda activation: activation.rank)
     return dataclasses.replace(
         profile, limits=dataclasses.replace(profile.limits, reset=reset))

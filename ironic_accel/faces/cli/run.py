@@ -65,7 +65,7 @@ def apply(args: argparse.Namespace, profile: Profile,
     :returns: the document: the plan, and what came of it.
     :raises: BadInput, Unreachable, AccelError where nothing was begun.
     """
-    pace = _pace(args.poll)
+    pace = _pace(args.poll_interval)
     with contextlib.ExitStack() as stack:
         bmc = bmc_options.url(args)
         stack.enter_context(journal_mod.hold_bmc(bmc))
@@ -135,8 +135,8 @@ def _pace(poll: float) -> Pace:
 def _rules(args: argparse.Namespace) -> ResetRules:
     """How a host is reset: this process is the one that does it."""
     return ResetRules(by=uuid.uuid4().hex, times=ResetTimes(
-        look=args.poll, soft=args.soft_off, aux_settle=2 * args.poll,
-        settle=2 * args.poll))
+        look=args.poll_interval, soft=args.soft_power_off_timeout,
+        aux_settle=2 * args.poll_interval, settle=2 * args.poll_interval))
 
 
 @dataclasses.dataclass

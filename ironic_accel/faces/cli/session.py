@@ -120,7 +120,7 @@ class Opened:
     connector: Connector
     backend: CountingBackend
     catalog: Catalog
-    steady: float = 30.0
+    warm_up: float = 30.0
 
     @functools.cached_property
     def system(self) -> str:
@@ -145,10 +145,12 @@ class Opened:
         Such a BMC does not tell when its host was last reset.
         """
         inventory = self.backend.observe()
-        if inventory.lacking == (system_state.UNTOLD.format(self.steady),):
-            bmc_options.say(f'looking once more in {self.steady:g} s: the BMC '
-                        'does not tell when its host was last reset')
-            time.sleep(self.steady)
+        untold = system_state.UNTOLD.format(self.warm_up)
+        if inventory.lacking == (untold,):
+            bmc_options.say(
+                'the BMC does not report when its host was last reset: '
+                f'taking a second inventory in {self.warm_up:g} s')
+            time.sleep(self.warm_up)
             inventory = self.backend.observe()
         return inventory
 
@@ -197,10 +199,10 @@ def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
     try:
         backend = RedfishBackend(connector, args.system, catalog=catalog,
                                  settings=BmcSettings(
-                                     image_uri=image_uri, warm_up=args.steady,
+                                     image_uri=image_uri, warm_up=args.warm_up,
                                      accept_unread=frozenset(
-                                         args.accept_unread)))
+                                         args.allow_unreadable)))
         yield Opened(bmc, args.system, connector,
-                     CountingBackend(backend), catalog, args.steady)
+                     CountingBackend(backend), catalog, args.warm_up)
     finally:
         disconnect(connector)

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Ironic's API, as far as the commands need it.
+"""The calls of Ironic's API that the commands make.
 
-Every call either gives what was asked for or raises one of the errors of
-``problems``, whose words are for people.
+Every call returns its result or raises one of the errors of
+``osc.errors``, which name the node and say what to do.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from ironic_accel.model import errors as model_errors
 
 Document = Mapping[str, Any]
 
-#: The vendor interfaces that have our passthru methods.
+#: The vendor interfaces with the accelerator passthru methods.
 VENDOR_INTERFACES = frozenset({
     'accelerator', 'accelerator-idrac', 'accelerator-ipmi'})
 
 
 class Ironic:
-    """One cloud's Ironic.
+    """The Bare Metal API of one cloud.
 
     :param client: an ``ironicclient.v1.client.Client``.
     """
@@ -51,7 +51,7 @@ class Ironic:
             return dict(self._client.node.get(ref).to_dict())
 
     def nodes(self) -> list[dict[str, Any]]:
-        """All nodes that the caller may see, children too."""
+        """All nodes that the caller may see, with child nodes."""
         with errors.worded('list the nodes'):
             return [dict(n.to_dict()) for n in self._client.node.list(
                 detail=True, limit=0, include_children=True)]
@@ -68,14 +68,14 @@ class Ironic:
             return sorted(self._client.node.get_traits(ref))
 
     def firmware(self, ref: str) -> list[dict[str, Any]]:
-        """The rows of ``baremetal node firmware list``."""
+        """The firmware components (``baremetal node firmware list``)."""
         with errors.worded('read its firmware components', ref):
             return list(self._client.node.list_firmware_components(ref))
 
     def inventory(self, ref: str) -> dict[str, Any]:
         """The inspection data of a node.
 
-        :raises: Missing where nothing was stored.
+        :raises: Missing if none is stored.
         """
         with errors.worded('read its inventory', ref):
             return dict(self._client.node.get_inventory(ref))
@@ -86,49 +86,49 @@ class Ironic:
             return list(self._client.node.get_history_list(ref, detail=True))
 
     def get(self, ref: str, method: str) -> dict[str, Any]:
-        """GET one of our passthru methods."""
+        """Call a passthru method by GET."""
         with errors.worded(f'call {method}', ref):
             return dict(self._client.node.vendor_passthru(
                 ref, method, http_method='GET').to_dict())
 
     def post(self, ref: str, method: str, **args: Any) -> dict[str, Any]:
-        """POST to one of our passthru methods."""
+        """Call a passthru method by POST."""
         with errors.worded(f'call {method}', ref):
             return dict(self._client.node.vendor_passthru(
                 ref, method, args, http_method='POST').to_dict())
 
     def patch(self, ref: str, changes: Sequence[Document]) -> None:
-        """Change fields of a node, all of them or none."""
+        """Change fields of a node in one request."""
         with errors.worded('change its driver and interfaces', ref):
             self._client.node.update(ref, list(changes))
 
     def provision(self, ref: str, target: str, **options: Any) -> None:
-        """Ask for a provision state."""
-        with errors.worded(f'begin to {target}', ref):
+        """Request a provision state."""
+        with errors.worded(f'request {target}', ref):
             self._client.node.set_provision_state(ref, target, **options)
 
     def maintenance(self, ref: str, on: bool, why: str = '') -> None:
-        """Put a node into maintenance, or take it out."""
+        """Set or unset the maintenance of a node."""
         with errors.worded('set its maintenance', ref):
             self._client.node.set_maintenance(
                 ref, on, maint_reason=why or None)
 
     def hardware_types(self) -> set[str]:
-        """The hardware types that a live conductor serves."""
+        """The hardware types of all active conductors."""
         with errors.worded('list the drivers'):
             return {d.name for d in self._client.driver.list()}
 
 
 def ours(node: Document) -> bool:
-    """Whether a node has our vendor interface."""
+    """Whether a node has an accelerator vendor interface."""
     return node.get('vendor_interface') in VENDOR_INTERFACES
 
 
 def held(node: Document, children: Iterable[Document]) -> str | None:
     """Who holds a node, as far as the caller may see it, or None.
 
-    A hold of a child (a DPU) holds its parent: it is written to in that
-    one's runs.
+    A hold on a child node (a DPU) holds its parent too: the operations of
+    the parent write to the DPU.
     """
     hold = keys.HOLD.read(info(node))
     if hold:
@@ -142,22 +142,22 @@ def held(node: Document, children: Iterable[Document]) -> str | None:
 
 
 def check_ours(node: Document, ref: str) -> None:
-    """Make sure that a node is one that we look after.
+    """Check that accelerator management is enabled on a node.
 
-    :raises: CommandError that says how it becomes one.
+    :raises: CommandError with the command that enables it.
     """
     if not ours(node):
         raise CommandError(
-            f"node {ref}: its driver is {node.get('driver')} and its vendor "
-            f"interface {node.get('vendor_interface')}, so nobody looks "
-            'after its accelerators; next: baremetal accelerator adopt '
-            f'{ref}')
+            f'node {ref} is not managed by ironic-accel (driver '
+            f"{node.get('driver')}, vendor interface "
+            f"{node.get('vendor_interface')}); next: baremetal accelerator "
+            f'enable {ref}')
 
 
 def info(node: Document) -> Mapping[str, Any] | None:
-    """A node's ``driver_internal_info``, or None where it is redacted.
+    """The ``driver_internal_info`` of a node, or None if it is redacted.
 
-    Ironic's API puts a text under ``content`` in its place
+    Ironic's API returns a text under ``content`` in its place
     (ironic/api/controllers/v1/node.py, node_sanitize).
     """
     found = node.get('driver_internal_info')

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What all commands share."""
+"""The base classes of the commands, and options that several have."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ from ironicclient.osc import command
 
 from ironic_accel.faces.osc import api
 
-#: Exit codes beside 0 (done) and 1 (an error, as of every command of the
-#: client): the profile's page has them for all command lines of ours.
+#: Exit codes besides 0 (success) and 1 (error, as for all commands of the
+#: client), the same as those of ``ironic-accel``.
 REFUSED, FAILED = 3, 4
 
 
 class Command(command.Command):
-    """A command with Ironic at hand.
+    """A command that calls Ironic's API.
 
-    :ivar status: the exit code where nothing was raised.
+    :ivar status: the exit code if nothing is raised.
     """
 
     status = 0
 
     @property
     def ironic(self) -> api.Ironic:
-        """The API that the options name."""
+        """The Bare Metal API selected by the options of the client."""
         return api.Ironic(self.app.client_manager.baremetal)
 
     def say(self, text: str) -> None:
-        """A line for people, beside what programs read."""
+        """Print a line to standard error; standard output is for data."""
         print(text, file=self.app.stderr, flush=True)
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Run it.
+        """Run the command.
 
-        :returns: 0, 3 where something was refused, 4 where it failed.
+        :returns: 0, 3 if a profile was refused, or 4 if a node failed.
         """
         status = super().run(parsed_args)
         return status or self.status
 
 
 class Lister(Command, command.Lister):
-    """A command whose answer is a table."""
+    """A command that prints a table."""
 
 
 class ShowOne(Command, command.ShowOne):
-    """A command whose answer is one thing."""
+    """A command that prints the fields of one object."""
 
 
 def positive(text: str) -> int:
-    """A number of things on the command line.
+    """Parse a positive integer of the command line.
 
-    :raises: ArgumentTypeError for anything below one.
+    :raises: ArgumentTypeError for any other text.
     """
     try:
         number = int(text)
@@ -71,24 +71,24 @@ def positive(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(
-            f'{text}: expected a whole number, at least 1')
+            f'{text}: expected an integer of at least 1')
     return number
 
 
 def add_node(parser: argparse.ArgumentParser) -> None:
-    """The argument ``NODE``."""
+    """Add the argument ``NODE``."""
     parser.add_argument('node', metavar='<node>',
                         help='Name or UUID of the node.')
 
 
 def add_nodes(parser: argparse.ArgumentParser) -> None:
-    """The arguments ``NODE...``."""
+    """Add the arguments ``NODE...``."""
     parser.add_argument('nodes', metavar='<node>', nargs='+',
                         help='Names or UUIDs of the nodes.')
 
 
-def add_looks(parser: argparse.ArgumentParser) -> None:
-    """The option ``--max-in-flight`` of what only looks."""
+def add_max_in_flight(parser: argparse.ArgumentParser) -> None:
+    """Add ``--max-in-flight`` to a command that takes inventories."""
     parser.add_argument(
         '--max-in-flight', type=positive, default=10, metavar='<n>',
         help='Maximum number of nodes to inventory concurrently '

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the API turns down, in words that say what to do about it."""
+"""Errors of the API, with the node they concern and what to do."""
 
 from __future__ import annotations
 
@@ -28,24 +28,29 @@ _LOCKED = re.compile(r'is locked by host (\S+)')
 
 
 class Denied(CommandError):
-    """The caller may not do or see this."""
+    """The caller lacks the permission."""
 
 
 class Missing(CommandError):
-    """There is no such thing."""
+    """The object does not exist."""
 
 
 class NodeBusy(CommandError):
-    """Not now: something else is under way on the node."""
+    """The node is locked, or an operation is in progress on it."""
+
+
+class UnknownMethod(CommandError):
+    """The conductor has no passthru method of that name."""
 
 
 @contextlib.contextmanager
 def worded(what: str, node: str = '') -> Iterator[None]:
     """Turn an error of the API into one that says what to do.
 
-    :param what: what was tried: ``read its traits``.
-    :param node: which node, as the caller called it.
-    :raises: Denied, Missing, Busy, or CommandError.
+    :param what: the call that was made, as in ``read its traits``.
+    :param node: name or UUID of the node, as given by the caller.
+    :raises: Denied, Missing, NodeBusy, UnknownMethod or another
+        CommandError.
     """
     where = f'node {node}: ' if node else ''
     try:
@@ -59,40 +64,39 @@ def worded(what: str, node: str = '') -> Iterator[None]:
         raise NodeBusy(_busy(where, what, _text(error))) from error
     except (exc.UnsupportedVersion, exc.NotAcceptable) as error:
         raise CommandError(
-            f'{where}cannot {what}: {_text(error)}; do without '
-            '--os-baremetal-api-version, or ask for a later one') from error
+            f'{where}cannot {what}: {_text(error)}; omit '
+            '--os-baremetal-api-version or request a later version') from error
     except (exc.ConnectionRefused, keystone_exc.ConnectFailure,
             keystone_exc.ConnectionError) as error:
         raise CommandError(
-            f'{where}cannot {what}: the Bare Metal API does not answer: '
+            f'{where}cannot {what}: the Bare Metal API does not respond: '
             f'{_text(error)}; check --os-cloud, --os-endpoint and the '
             'network') from error
     except api_exc.HttpError as error:
-        raise CommandError(_refused(where, what, _text(error))) from error
+        text = _text(error)
+        if 'No handler for method' in text:
+            raise UnknownMethod(
+                f'{where}cannot {what}: {text}; upgrade ironic-accel on its '
+                'conductor') from error
+        raise CommandError(f'{where}cannot {what}: {text}') from error
 
 
 def _text(error: Exception) -> str:
-    """The API's words in one line; --debug has the request's id."""
+    """The message in one line, without the request ID (see --debug)."""
     return _REQUEST.sub('', ' '.join(str(error).split()))
 
 
 def _missing(where: str, what: str, node: str, text: str) -> str:
     if re.search(r'Node \S+ could not be found', text):
-        return (f'no node {node}: {text}; see `baremetal node list` for '
-                'those that you may see')
+        return (f'node {node} not found: {text}; list the nodes that you '
+                'may see with: baremetal node list')
     return f'{where}cannot {what}: {text}'
 
 
 def _busy(where: str, what: str, text: str) -> str:
     found = _LOCKED.search(text)
     if found:
-        return (f'{where}cannot {what}: locked by {found[1].rstrip(".,")}, '
-                'which is working on it; try again in a moment')
+        return (f'{where}cannot {what}: locked by host '
+                f'{found[1].rstrip(".,")}; try again later')
     return f'{where}cannot {what} now: {text}'
 
-
-def _refused(where: str, what: str, text: str) -> str:
-    if 'No handler for method' in text:
-        return (f'{where}cannot {what}: {text}; its conductor has an older '
-                'ironic-accel: upgrade it')
-    return f'{where}cannot {what}: {text}'

@@ -269,19 +269,19 @@ class Lab:
             "warm_up": 5,
             "bmc_timeout": 60,
             "aux_settle": 1,
-            "lost_timeout": 5,
-            "forgotten_burn_timeout": 20,
+            "lost_task_timeout": 5,
+            "lost_update_timeout": 20,
             "agent_timeout": 30,
             "first_boot_injection": True,
             # Takes part where a node is cleaned automatically and names no
             # runbook for it.
             "baseline_priority": 50,
             "soft_power_off_timeout": 10,
-            "void_interval": 2,
+            "cleanup_interval": 2,
             # Nobody looks at a box but whoever a test asks to.
             "audit_interval": 0,
             # Twins of one box have the same serial numbers.
-            "claim_scope": "bmc",
+            "ownership_scope": "bmc",
         }}
 
 

@@ -18,6 +18,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from ironic_accel.faces import deprecation
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import plan as plan_module
@@ -64,10 +65,11 @@ class Apply(base.Lister):
             kind.add_argument(
                 f'--{name}', action='store_const', const=name, dest='kind',
                 help=f'Only by {name}, of {state} nodes.')
-        parser.add_argument(
-            '--max-effect', choices=[e.value for e in Activation],
-            help='The strongest reset that may be used; a service step '
-                 'uses none unless it is told to.')
+        deprecation.add_renamed(
+            parser, '--max-effect', '--max-activation',
+            choices=[e.value for e in Activation],
+            help='The strongest reset that may be performed (default: the '
+                 'limit of the profile; none for active nodes).')
         parser.add_argument(
             '--allow-disruption', action='store_true',
             help='Let a service step interrupt the instance.')
@@ -98,14 +100,14 @@ class Apply(base.Lister):
         node = self.ironic.node(ref)
         api.check_ours(node, ref)
         stays = bool(args.wait or args.max_in_flight)
-        running = apply_job.under_way(node, profile)
+        running = apply_job.in_progress(node, profile)
         if running is not None and stays:
-            self.say(f'node {ref}: {args.profile} is under way already and '
-                     'is followed')
+            self.say(f'node {ref}: profile {args.profile} is being applied '
+                     'already; waiting for that operation')
             return ApplyJob(self.ironic, ref, running[0], {},
                        attached=running[1])
         refresh_job.check_idle(node, ref)
-        via = args.via or apply_job.usual_way(node)
+        via = args.via or apply_job.default_transport(node)
         job = ApplyJob(self.ironic, ref,
                   apply_job.operation(node, ref, args.kind, stays), {
                       'interface': 'vendor', 'step': STEPS[via],
@@ -142,8 +144,8 @@ def _add_waiting(parser: argparse.ArgumentParser) -> None:
 
 def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {'profile': profile}
-    if args.max_effect is not None:
-        found['max_effect'] = args.max_effect
+    if args.max_activation is not None:
+        found['max_activation'] = args.max_activation
     if args.allow_disruption:
         found['allow_disruption'] = True
     return found
@@ -154,7 +156,7 @@ def status(runs: Sequence[parallel.NodeRun]) -> int:
     bad = {r.outcome for r in runs} - run_status.GOOD - {'running'}
     if not bad:
         return 0
-    return (base.REFUSED if bad - {'not begun'} == {'refused'}
+    return (base.REFUSED if bad - {'not started'} == {'refused'}
             else base.FAILED)
 
 
@@ -164,7 +166,7 @@ def row(run: parallel.NodeRun) -> tuple[Any, ...]:
     found = (run.status.result if run.status else None) or {}
     note = (run.status.error if run.status else None) or found.get(
         'no_is') or found.get('withheld')
-    outcome = 'begun' if run.outcome == 'running' else run.outcome
+    outcome = 'started' if run.outcome == 'running' else run.outcome
     return formatters.row(
         job.ref, job.kind, outcome, found.get('seconds'),
         found.get('writes'), found.get('resets'), found.get('proved'), note)

@@ -26,7 +26,7 @@ from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
-from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.faces import view
 from ironic_accel.model import traits as grammar
@@ -52,7 +52,7 @@ class List(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """List them."""
-        seen = seeing.of(self.ironic, parsed_args.node)
+        seen = node_access.of(self.ironic, parsed_args.node)
         for line in seen.denied:
             self.say(line)
         stopped = stopped_by(self.ironic, seen)
@@ -65,7 +65,7 @@ class List(base.Lister):
             return COLUMNS, [device_row(d)
                              for d in seen.inventory['devices']]
         if not seen.denied:
-            raise seeing.never_looked(parsed_args.node)
+            raise node_access.no_inventory(parsed_args.node)
         rows = partial_rows(seen)
         if not rows:
             raise Denied(
@@ -90,8 +90,8 @@ class Show(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """Show it."""
-        seen = seeing.of(self.ironic, parsed_args.node)
-        doc = seeing.needed(seen, parsed_args.node)
+        seen = node_access.of(self.ironic, parsed_args.node)
+        doc = node_access.needed(seen, parsed_args.node)
         device = find(doc, parsed_args.device)
         fields = {**device, 'components': _components(device),
                   'modes': _modes(device), 'fit': _pairs(device['fit']),
@@ -139,7 +139,7 @@ def partial_rows(seen: VisibleNode) -> list[tuple[Any, ...]]:
         formatters.Cell({p['name']: p['current_version'] for p in parts},
                    ', '.join(f"{p['name']} {view.value(p['current_version'])}"
                              for p in parts)), NOT_PERMITTED)
-        for device, parts in seeing.devices_by_firmware(
+        for device, parts in node_access.devices_by_firmware(
             seen.firmware or ()).items()]
     return rows or _rows_of_properties(seen) or _rows_of_traits(seen)
 

@@ -21,6 +21,7 @@ from typing import Any
 from osc_lib.exceptions import CommandError
 
 from ironic_accel.conductor.node import keys
+from ironic_accel.faces import deprecation
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.commands import profile as profile_module
@@ -28,9 +29,9 @@ from ironic_accel.faces.osc.errors import Missing
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
-from ironic_accel.faces.osc.jobs.refresh_job import Refresh
+from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
-from ironic_accel.faces.osc.report.node_access import never_looked
+from ironic_accel.faces.osc.report.node_access import no_inventory
 from ironic_accel.faces import view
 
 Document = Mapping[str, Any]
@@ -51,9 +52,9 @@ class PlanNode(base.Lister):
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         profile_module.add_profile(parser, required=False)
-        parser.add_argument(
-            '--fresh', action='store_true',
-            help='Look at the node first, and plan from that.')
+        deprecation.add_renamed(
+            parser, '--fresh', '--refresh', action='store_true',
+            help='Take a new inventory of the node first.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
@@ -62,7 +63,7 @@ class PlanNode(base.Lister):
                    else None)
         node = self.ironic.node(parsed_args.node)
         api.check_ours(node, parsed_args.node)
-        if parsed_args.fresh:
+        if parsed_args.refresh:
             refresh(self, parsed_args.node)
         told = ask(self.ironic, parsed_args.node, profile)
         for one in told.get('baseline') or ():
@@ -96,7 +97,7 @@ def ask(ironic: api.Ironic, ref: str,
         return ironic.post(ref, 'accel_plan', **args)
     except Missing as error:
         if 'nventory' in str(error):
-            raise never_looked(ref) from error
+            raise no_inventory(ref) from error
         raise
 
 
@@ -106,11 +107,11 @@ def refresh(command: base.Command, ref: str,
 
     :raises: CommandError where that fails.
     """
-    run, = parallel.run([Refresh(command.ironic, ref, power_on)],
+    run, = parallel.run([RefreshJob(command.ironic, ref, power_on)],
                      progress_display.of(command.app.stderr))
     if run.outcome not in run_status.GOOD:
         why = run.status.error if run.status else None
-        raise CommandError(why or f'node {ref}: the look has failed')
+        raise CommandError(why or f'node {ref}: the refresh failed')
 
 
 def rows(doc: Document) -> list[tuple[Any, ...]]:

@@ -22,7 +22,7 @@ from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
-from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import trait_meaning
 from ironic_accel.model.trait_meaning import TraitMeaning
@@ -45,7 +45,7 @@ class Traits(base.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
         """List them."""
-        seen = seeing.of(self.ironic, parsed_args.node)
+        seen = node_access.of(self.ironic, parsed_args.node)
         if seen.traits is None:
             raise Denied('; '.join(seen.denied))
         if seen.info is None:

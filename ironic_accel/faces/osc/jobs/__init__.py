@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Commands that work on many nodes at once."""
+"""Operations on many nodes, with their progress."""

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One node that is brought to a profile, from the state that it is in."""
+"""Apply a profile to one node, from its present provision state."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
 
-#: The step of each way; the agent's is declared by its hardware manager.
+#: The step of each transport.
 STEPS = {'redfish': 'apply_profile', 'agent': 'apply_profile_in_band'}
-#: The operation of Ironic by the provision state that it begins in.
+#: The operation of Ironic by the provision state that it starts in.
 OPERATIONS = {'manageable': 'clean', 'active': 'service'}
 _NEXT = {
-    'available': '--wait, which takes it there and provides it afterwards, '
-                 'or baremetal node manage {ref}',
+    'available': 'use --wait to manage, clean and provide it, or baremetal '
+                 'node manage {ref}',
     'enroll': 'baremetal node manage {ref}',
-    'clean failed': 'see its last_error, then baremetal node maintenance '
+    'clean failed': 'check its last_error, then baremetal node maintenance '
                     'unset {ref} and baremetal node manage {ref}',
-    'service failed': 'see its last_error, then baremetal node abort {ref}',
+    'service failed': 'check its last_error, then baremetal node abort {ref}',
 }
 
 
 class ApplyJob:
-    """Bring one node to a profile; a job of ``fleet``.
+    """Apply a profile to one node; a ``parallel.NodeJob``.
 
     :param kind: ``clean`` or ``service``.
     :param fetched: whether the node is available: it is managed first, and
-        provided once all is well.
-    :param attached: the id of a run that is under way already: it is
-        followed, and nothing is begun.
-    :ivar refused: what the conductor refuses to do, or None.
+        provided after a success.
+    :param attached: the id of an operation in progress: its status is read,
+        and no other is started.
+    :ivar refused: the items that the plan refuses, or None.
     """
 
     def __init__(self, ironic: api.Ironic, ref: str, kind: str,
@@ -66,10 +66,10 @@ class ApplyJob:
         self._done: Status | None = None
 
     def planned(self, plan: api.Document, via: str) -> None:
-        """Take note of what was planned.
+        """Store the refused items and the devices of the plan.
 
-        What only the agent can do is refused in a plan from stored ways, so
-        that a refusal counts only for the way out of band.
+        The plan knows the transports of the last inventory. It refuses what
+        the agent alone can do, so a refusal counts for Redfish only.
         """
         if plan['refused'] and via == 'redfish':
             self.refused = plan['refused']
@@ -78,7 +78,7 @@ class ApplyJob:
             for action in stage['actions'] for i in action['items']))
 
     def begin(self) -> None:
-        """Begin it, or the way to it."""
+        """Start the operation, or manage the node first."""
         if self._attached is not None:
             return
         if self._phase == 'manage':
@@ -86,11 +86,11 @@ class ApplyJob:
         else:
             self._run()
 
-    def look(self) -> Status:
-        """See how it goes, and go on to the next state."""
+    def read(self) -> Status:
+        """Read the status, and request the next provision state."""
         if self._phase == 'run':
-            status = run_status.look(self._ironic, self.ref, self._before,
-                                    self._attached)
+            status = run_status.read(self._ironic, self.ref, self._before,
+                                     self._attached)
             if not self._fetched or status.outcome not in run_status.GOOD:
                 return status
             self._ironic.provision(self.ref, 'provide')
@@ -104,31 +104,31 @@ class ApplyJob:
         self._phase = 'run'
 
     def _passed(self) -> Status:
-        """Where the node is on its way to manageable, or back."""
+        """The status while the node becomes manageable or available."""
         node = self._ironic.node(self.ref)
         state = str(node['provision_state'])
         goal = 'manageable' if self._phase == 'manage' else 'available'
         if state in run_status.MOVING or node.get('reservation'):
             return Status(state, state)
         if state != goal:
-            return Status(state, 'over', outcome='failed', error=(
-                f'it was to become {goal}: '
+            return Status(state, 'ended', outcome='failed', error=(
+                f'the node did not become {goal}: '
                 f"{node.get('last_error') or state}"))
         if self._done is not None:
             return dataclasses.replace(self._done, state=state)
         self._run()
-        return Status(state, 'begun')
+        return Status(state, 'started')
 
 
 def operation(node: api.Document, ref: str, asked: str | None,
               stays: bool) -> str:
-    """``clean`` or ``service``, by the state that a node is in.
+    """``clean`` or ``service``, by the provision state of a node.
 
-    :param asked: which of them the caller wants, or None.
-    :param stays: whether the command waits: only then can it take an
-        available node to the clean and back.
-    :raises: CommandError for a state in which neither can be begun, and for
-        one in which what was asked for cannot.
+    :param asked: the one that the caller requires, or None.
+    :param stays: whether the command waits: only then can it manage an
+        available node and provide it again.
+    :raises: CommandError for a state in which neither of them, or not the
+        required one, can be started.
     """
     state = node['provision_state']
     kind = OPERATIONS.get(state)
@@ -139,14 +139,14 @@ def operation(node: api.Document, ref: str, asked: str | None,
     wanted = [s for s, k in OPERATIONS.items() if asked in (None, k)]
     hint = _NEXT.get(state) if asked != 'service' else None
     raise CommandError(
-        f"node {ref} is {state}: {asked or 'apply'} wants it "
-        f"{' or '.join(wanted)}"
+        f"cannot {asked or 'apply'}: node {ref} is {state}; allowed: "
+        f"{', '.join(wanted)}"
         + (f'; next: {hint.format(ref=ref)}' if hint and kind is None
-           else '') + '; nothing was begun on any node')
+           else '') + '; nothing was started on any node')
 
 
-def usual_way(node: api.Document) -> str:
-    """The way of a node that nobody has named one for.
+def default_transport(node: api.Document) -> str:
+    """The transport if none is given.
 
     Without Redfish only the agent in the ramdisk can write.
     """
@@ -154,8 +154,8 @@ def usual_way(node: api.Document) -> str:
             else 'redfish')
 
 
-def under_way(node: api.Document, profile: Any) -> tuple[str, str] | None:
-    """A run of the same profile on a node: its operation, and its id."""
+def in_progress(node: api.Document, profile: Any) -> tuple[str, str] | None:
+    """Kind and id of an operation that applies the profile, or None."""
     current = keys.OPERATION.read(api.info(node))
     name = profile if isinstance(profile, str) else profile['name']
     if current is not None and current['step'] in STEPS.values() \

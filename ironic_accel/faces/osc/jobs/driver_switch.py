@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The way of a node into our care and out of it: driver and interfaces."""
+"""Change the driver and interfaces of a node to ours and back."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ TYPES: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         'power_interface': ('accel-ipmi', 'ipmitool'),
         'vendor_interface': ('accelerator-ipmi', 'ipmitool')})}
 
-#: Interfaces of ours that an operator may have chosen beside them (adopt
-#: leaves them alone), and Ironic's own: no other hardware type takes ours.
+#: Management interfaces of ours that an operator may have set (they are not
+#: set when a node is enabled), and Ironic's own in their place: no other
+#: hardware type supports ours.
 CHOSEN: Mapping[str, str] = {'accel-redfish': 'redfish',
                              'accel-idrac': 'idrac-redfish'}
 
@@ -50,16 +51,17 @@ CHOSEN: Mapping[str, str] = {'accel-redfish': 'redfish',
 #: maintenance (ironic/conductor/manager.py, update_node).
 OPEN = frozenset({'enroll', 'manageable', 'available', 'inspecting',
                   'inspect wait'})
-_WHY = 'ironic-accel changes its driver'
+_REASON = 'ironic-accel is changing the driver'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Move:
-    """What is to be changed about a node.
+class DriverSwitch:
+    """The changes of a node.
 
-    :ivar fields: field to (value now, value wanted).
-    :ivar before: what ``extra`` is to remember, or None to forget it.
-    :ivar maintenance: whether the node goes through maintenance for it.
+    :ivar fields: field to (present value, new value).
+    :ivar before: the previous values to store in ``extra``, or None to
+        remove those stored there.
+    :ivar maintenance: whether the node has to be in maintenance meanwhile.
     """
 
     ref: str
@@ -68,16 +70,16 @@ class Move:
     before: Document | None
     maintenance: bool
 
-    def words(self) -> str:
-        """What will be changed, in one line."""
+    def summary(self) -> str:
+        """The changes in one line."""
         parts = [f'{name} {old} > {new}'
                  for name, (old, new) in self.fields.items()]
         if self.maintenance:
-            parts.append('through maintenance')
-        return f"node {self.ref}: {', '.join(parts) or 'nothing to change'}"
+            parts.append('in maintenance meanwhile')
+        return f"node {self.ref}: {', '.join(parts) or 'no changes'}"
 
     def patch(self) -> list[dict[str, Any]]:
-        """The changes as the API takes them."""
+        """The changes as a JSON patch."""
         changes: list[dict[str, Any]] = [
             {'op': 'replace', 'path': f'/{name}', 'value': new}
             for name, (_, new) in self.fields.items()]
@@ -90,12 +92,13 @@ class Move:
         return changes
 
 
-def into(node: Document, ref: str) -> Move:
-    """What makes a node one of ours.
+def to_accel(node: Document, ref: str) -> DriverSwitch:
+    """The changes that enable accelerator management on a node.
 
-    :raises: CommandError for a hardware type that we build on none of.
+    :raises: CommandError for a hardware type without a counterpart here,
+        and for a node that is locked or changing its state.
     """
-    _settled(node, ref)
+    _check_unlocked(node, ref)
     for ours, (theirs, interfaces) in TYPES.items():
         if node['driver'] not in (ours, theirs):
             continue
@@ -103,102 +106,106 @@ def into(node: Document, ref: str) -> Move:
             name: (node.get(name), mine)
             for name, (mine, _) in interfaces.items()}
         changed = {k: v for k, v in fields.items() if v[0] != v[1]}
-        # What was noted first stays: that is how the node came to us.
-        noted = _noted(node) if node['driver'] == ours else {}
-        return Move(ref, node, changed,
-                    {k: old for k, (old, _) in changed.items()} | noted
-                    or None, _closed(node) and bool(changed))
+        # The values stored first are those from before it was enabled.
+        noted = _stored(node) if node['driver'] == ours else {}
+        return DriverSwitch(
+            ref, node, changed,
+            {k: old for k, (old, _) in changed.items()} | noted or None,
+            _needs_maintenance(node) and bool(changed))
     raise CommandError(
-        f"node {ref}: no hardware type of ours is built on "
-        f"{node['driver']}; expected one of "
-        + ', '.join(theirs for theirs, _ in TYPES.values()))
+        f"node {ref}: driver {node['driver']} is not supported; expected "
+        'one of ' + ', '.join(theirs for theirs, _ in TYPES.values()))
 
 
-def out(node: Document, ref: str) -> Move:
-    """What gives a node back: as it was, or Ironic's own where not known.
+def to_ironic(node: Document, ref: str) -> DriverSwitch:
+    """The changes that disable accelerator management on a node.
 
-    :raises: CommandError for a node that is none of ours, and for one
-        whose vendor interface cannot remove what we put on it.
+    They restore the stored values, or set Ironic's defaults.
+
+    :raises: CommandError for a node that is not enabled, one whose vendor
+        interface has no passthru method to remove what is stored with it,
+        and one that is locked or changing its state.
     """
-    _settled(node, ref)
+    _check_unlocked(node, ref)
     if node['driver'] not in TYPES:
         raise CommandError(
-            f"node {ref}: its driver is {node['driver']}, which is none of "
-            'ours: there is nothing to release')
+            f"node {ref} is not managed by ironic-accel (driver "
+            f"{node['driver']}); nothing to disable")
     if not api.ours(node):
         raise CommandError(
-            f"node {ref}: its vendor interface is "
-            f"{node.get('vendor_interface')}, which cannot remove our "
-            'traits, firmware rows and keys; next: baremetal accelerator '
-            f'adopt --no-inventory {ref}, then release it')
+            f"node {ref}: vendor interface {node.get('vendor_interface')} "
+            'cannot remove accelerator traits, firmware components and '
+            'keys; next: baremetal accelerator enable --no-inventory '
+            f'{ref}, then disable it again')
     theirs, interfaces = TYPES[node['driver']]
     wanted = {'driver': theirs} | {
         name: default for name, (_, default) in interfaces.items()} | {
-        k: v for k, v in _noted(node).items()
+        k: v for k, v in _stored(node).items()
         if k == 'driver' or k in interfaces}
     chosen = CHOSEN.get(str(node.get('management_interface')))
     if chosen is not None:
         wanted['management_interface'] = chosen
     fields = {k: (node.get(k), v) for k, v in wanted.items()
               if node.get(k) != v}
-    return Move(ref, node, fields, None, not node.get('maintenance'))
+    return DriverSwitch(ref, node, fields, None, not node.get('maintenance'))
 
 
-def _noted(node: Document) -> dict[str, Any]:
-    """What adopt has noted of a node as it was."""
+def _stored(node: Document) -> dict[str, Any]:
+    """The values that a node had before it was enabled."""
     return dict(keys.ADOPTED.read(node.get('extra')) or {})
 
 
-def _settled(node: Document, ref: str) -> None:
+def _check_unlocked(node: Document, ref: str) -> None:
     state = node['provision_state']
     if state in run_status.MOVING:
         raise CommandError(
-            f'node {ref} is {state}: its driver is changed when that is '
-            'over; wait for it')
+            f'node {ref} is {state}: the driver cannot be changed; wait '
+            'until this has ended')
     if node.get('reservation'):
         raise CommandError(
-            f"node {ref}: locked by {node['reservation']}, which is working "
-            'on it; try again in a moment')
+            f"node {ref}: locked by host {node['reservation']}; try again "
+            'later')
 
 
-def _closed(node: Document) -> bool:
+def _needs_maintenance(node: Document) -> bool:
     return node['provision_state'] not in OPEN \
         and not node.get('maintenance')
 
 
 @contextlib.contextmanager
-def door(ironic: api.Ironic, move: Move) -> Iterator[None]:
-    """Keep a node in maintenance meanwhile, where that is called for.
+def in_maintenance(ironic: api.Ironic,
+                   switch: DriverSwitch) -> Iterator[None]:
+    """Have a node in maintenance for the time of the block, if needed.
 
-    In maintenance no periodic of ours or Ironic's takes the node up, and its
-    power is left alone.
+    In maintenance no periodic task of ours or Ironic's handles the node,
+    and its power state is not synchronised.
 
-    :raises: CommandError where it cannot be taken out again.
+    :raises: CommandError if maintenance cannot be unset afterwards.
     """
-    if not move.maintenance:
+    if not switch.maintenance:
         yield
         return
-    ironic.maintenance(move.ref, True, _WHY)
+    ironic.maintenance(switch.ref, True, _REASON)
     try:
         yield
     finally:
         try:
-            ironic.maintenance(move.ref, False)
+            ironic.maintenance(switch.ref, False)
         except CommandError as error:
             raise CommandError(
-                f'{error}; it is still in maintenance, next: baremetal node '
-                f'maintenance unset {move.ref}') from error
+                f'{error}; the node is still in maintenance; next: '
+                f'baremetal node maintenance unset {switch.ref}') from error
 
 
 def check_served(ironic: api.Ironic, driver: str) -> None:
-    """Make sure that some conductor serves a hardware type.
+    """Check that a conductor has a hardware type enabled.
 
-    :raises: CommandError that says how it comes to be.
+    :raises: CommandError with the option that enables it.
     """
     served = ironic.hardware_types()
     if driver not in served:
         raise CommandError(
-            f'no conductor serves the hardware type {driver}; served: '
-            f"{', '.join(sorted(served)) or 'none'}; next: add it to "
-            '[DEFAULT]enabled_hardware_types, and its interfaces beside it, '
-            'and restart the conductors')
+            f'hardware type {driver} is not enabled on any conductor '
+            f"(enabled: {', '.join(sorted(served)) or 'none'}); next: add it "
+            'to [DEFAULT]enabled_hardware_types and its interfaces to the '
+            'enabled interfaces, and restart the conductors')

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Many nodes, some of them at a time."""
+"""Run jobs on many nodes concurrently."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from typing import Protocol
 
 from osc_lib.exceptions import CommandError
 
-from ironic_accel.faces.osc.jobs import progress_display as boards
 from ironic_accel.faces.osc.jobs.progress_display import Line
+from ironic_accel.faces.osc.jobs.progress_display import ProgressDisplay
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
 
-#: Looks in a row that may fail: an API that is restarted comes back.
+#: Consecutive reads of a status that may fail while the API restarts.
 FAILURES = 15
-#: Seconds between two looks at a node.
+#: Seconds between two reads of the status of a node.
 INTERVAL = 2.0
 
 
 class NodeJob(Protocol):
-    """What is done to one node.
+    """An operation on one node.
 
-    :ivar ref: what people call the node.
-    :ivar devices: devices known to be changed, shown from the start.
+    :ivar ref: name or UUID of the node, as given by the caller.
+    :ivar devices: ids of the devices that it will change.
     """
 
     ref: str
     devices: Sequence[str]
 
     def begin(self) -> None:
-        """Begin it; CommandError where that is turned down."""
+        """Start it; CommandError if the API refuses it."""
         ...
 
-    def look(self) -> Status:
-        """See how it goes."""
+    def read(self) -> Status:
+        """Read its status."""
         ...
 
 
 @dataclasses.dataclass
 class NodeRun:
-    """A job and how it stands.
+    """A job and its status.
 
-    :ivar status: how it was seen last; None where it was not begun.
-    :ivar failures: looks in a row that failed.
-    :ivar touched: devices that something was seen to be written to.
+    :ivar status: the status read last; None before it was started.
+    :ivar failures: consecutive reads of the status that failed.
+    :ivar touched: ids of devices that were written to.
     """
 
     job: NodeJob
@@ -68,38 +68,38 @@ class NodeRun:
 
     @property
     def outcome(self) -> str:
-        """``not begun``, ``running``, or what it came to."""
+        """``not started``, ``running``, or the outcome."""
         if self.status is None:
-            return 'not begun'
+            return 'not started'
         return self.status.outcome or 'running'
 
 
-def run(jobs: Sequence[NodeJob], board: boards.Board, most: int = 0,
+def run(jobs: Sequence[NodeJob], display: ProgressDisplay, most: int = 0,
         keep_going: bool = False, interval: float = INTERVAL,
         pause: Callable[[float], None] = time.sleep) -> list[NodeRun]:
-    """Do all jobs, and wait for all that were begun.
+    """Run all jobs and wait until those that were started have ended.
 
-    :param most: at a time; 0 is all at once.
-    :param keep_going: begin the next ones also after one has failed.
-    :param interval: seconds between two looks.
+    :param most: the number of jobs that run concurrently; 0 for all.
+    :param keep_going: start further jobs after one has failed.
+    :param interval: seconds between two reads of a status.
     """
     runs = [NodeRun(job) for job in jobs]
     try:
         while True:
             _begin_more(runs, most or len(runs), keep_going)
-            board.show([x for r in runs for x in _lines(r)])
+            display.show([x for r in runs for x in _lines(r)])
             if not any(r.outcome == 'running' for r in runs):
                 return runs
             pause(interval)
             for one in runs:
                 if one.outcome == 'running':
-                    _look(one)
+                    _read(one)
     finally:
-        board.close()
+        display.close()
 
 
 def begin_all(jobs: Sequence[NodeJob]) -> list[NodeRun]:
-    """Begin all jobs, and wait for none."""
+    """Start all jobs without waiting for them."""
     runs = [NodeRun(job) for job in jobs]
     for one in runs:
         _begin(one)
@@ -117,36 +117,37 @@ def _begin_more(runs: Sequence[NodeRun], most: int, keep_going: bool) -> None:
 
 
 def _failed(one: NodeRun) -> bool:
-    return one.outcome not in run_status.GOOD | {'not begun', 'running'}
+    return one.outcome not in run_status.GOOD | {'not started', 'running'}
 
 
 def _begin(one: NodeRun) -> None:
     try:
         one.job.begin()
     except CommandError as error:
-        one.status = Status('', 'not begun', outcome='failed',
+        one.status = Status('', 'not started', outcome='failed',
                             error=str(error))
     else:
-        one.status = Status('', 'begun')
+        one.status = Status('', 'started')
 
 
-def _look(one: NodeRun) -> None:
+def _read(one: NodeRun) -> None:
     try:
-        one.status = one.job.look()
+        one.status = one.job.read()
         one.failures = 0
         one.touched |= set(one.status.devices)
     except CommandError as error:
         one.failures += 1
         if one.failures >= FAILURES:
-            one.status = Status('', 'lost sight of it', outcome='failed',
-                                error=f'{error}; it may still be running')
+            one.status = Status('', 'status unknown', outcome='failed',
+                                error=f'{error}; the operation may still be '
+                                      'running')
 
 
 def _lines(one: NodeRun) -> list[Line]:
     ref = one.job.ref
     status = one.status
     if status is None:
-        return [Line(ref, '', 'waits for its turn')]
+        return [Line(ref, '', 'waiting')]
     text = (f'{status.state}: {status.text}'
             if status.state and status.text != status.state
             else status.text)
@@ -163,8 +164,8 @@ def _device(device: str, status: Status, touched: set[str]) -> str:
     if device in status.devices:
         return str(status.devices[device])
     if status.outcome in run_status.GOOD:
-        return 'as the profile says'
+        return 'compliant'
     if status.outcome is not None:
         return status.outcome
-    # The conductor forgets what was written once it is read back.
-    return 'read back as written' if device in touched else 'waits'
+    # The record lists a written item until it has been verified.
+    return 'verified' if device in touched else 'waiting'

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Live progress: a table on a terminal, plain lines elsewhere."""
+"""Progress: a live table on a terminal, otherwise a line a change."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from typing import Any, NamedTuple, Protocol, TextIO
 from ironic_accel.faces import view
 from ironic_accel.model.errors import printable
 
-#: Percent between two plain lines of one thing.
+#: Percent between two lines about one node or device.
 STEP = 20
 
 
 class Line(NamedTuple):
-    """What goes on with one node, or with one of its devices."""
+    """The progress of one node, or of one of its devices."""
 
     node: str
     device: str
@@ -34,25 +34,25 @@ class Line(NamedTuple):
     percent: int | None = None
 
 
-class Board(Protocol):
-    """Where progress is shown."""
+class ProgressDisplay(Protocol):
+    """Shows the progress of jobs."""
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Show how things stand now."""
+        """Show the present progress."""
         ...
 
     def close(self) -> None:
-        """Show nothing any more."""
+        """Stop showing progress."""
         ...
 
 
-def of(stream: TextIO) -> Board:
-    """The board for a stream."""
+def of(stream: TextIO) -> ProgressDisplay:
+    """The display for a stream."""
     return _Live(stream) if stream.isatty() else Plain(stream)
 
 
 class Plain:
-    """A line for each change, with the seconds since the start."""
+    """Prints a line a change, with the seconds since the start."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -60,7 +60,7 @@ class Plain:
         self._last: dict[tuple[str, str], tuple[str, int]] = {}
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Print what has changed."""
+        """Print the lines that have changed."""
         for line in lines:
             key = (line.node, line.device)
             now = (line.text, (line.percent or 0) // STEP)
@@ -73,11 +73,11 @@ class Plain:
                   file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Nothing is left to be done."""
+        """Do nothing."""
 
 
 class _Live:
-    """A table that is drawn again in place."""
+    """A table that is redrawn in place."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich import console
@@ -87,11 +87,11 @@ class _Live:
         self._live.start()
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Draw it."""
+        """Redraw the table."""
         self._live.update(_drawn(lines), refresh=True)
 
     def close(self) -> None:
-        """Leave the last state standing."""
+        """Leave the last table on the screen."""
         self._live.stop()
 
 
@@ -103,7 +103,7 @@ def _drawn(lines: Sequence[Line]) -> Any:
     for name in ('Node', 'Device', 'Progress', ''):
         shown.add_column(name)
     for line in lines:
-        # Text, not markup: what a BMC says may hold brackets.
+        # Text, not markup: a value of a BMC may contain brackets.
         shown.add_row(
             *(text.Text(printable(t)) for t in line[:3]),
             '' if line.percent is None else progress_bar.ProgressBar(

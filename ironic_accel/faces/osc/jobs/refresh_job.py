@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A look at the accelerators of a node, asked for and waited for."""
+"""Request a new inventory of a node and wait for it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from ironic_accel.faces.osc.errors import NodeBusy
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.jobs.run_status import Status
 
-#: Provision states in which the conductor looks on request.
+#: Provision states in which the conductor accepts a refresh.
 STATES = ('enroll', 'manageable', 'available', 'active')
 
 
-class Refresh:
-    """Look at one node; a job of ``fleet``.
+class RefreshJob:
+    """Refresh one node; a ``parallel.NodeJob``.
 
-    :param power_on: whether a host that is off is powered on for it; None
-        leaves that to the conductor, which does so on free nodes.
+    :param power_on: whether to power on a host that is off; None leaves it
+        to the conductor, which does so for nodes without an instance.
     """
 
     devices: Sequence[str] = ()
@@ -46,33 +46,33 @@ class Refresh:
         self._id: str | None = None
 
     def begin(self) -> None:
-        """Ask for it.
+        """Request the refresh.
 
-        :raises: CommandError where the node is in no state for it.
+        :raises: CommandError if the state of the node does not allow it.
         """
         node = self._ironic.node(self.ref)
         api.check_ours(node, self.ref)
         check_idle(node, self.ref)
         if node['provision_state'] not in STATES:
             raise CommandError(
-                f"node {self.ref} is {node['provision_state']}: a look on "
-                f"request wants it {', '.join(STATES)}")
+                f"cannot refresh node {self.ref} in provision state "
+                f"{node['provision_state']}; allowed: {', '.join(STATES)}")
         args: dict[str, Any] = {}
         if self._power_on is not None:
             args['power_on'] = self._power_on
         self._id = str(self._ironic.post(
             self.ref, 'accel_refresh', **args)['id'])
 
-    def look(self) -> Status:
-        """See how it goes."""
-        return run_status.look(self._ironic, self.ref, None, self._id)
+    def read(self) -> Status:
+        """Read the status of the refresh."""
+        return run_status.read(self._ironic, self.ref, None, self._id)
 
 
 def check_idle(node: api.Document, ref: str) -> None:
-    """Make sure that nothing of ours is under way on a node.
+    """Check that no accelerator operation is in progress on a node.
 
-    :raises: Busy that says what is; CommandError in maintenance, where
-        nothing of ours is taken up.
+    :raises: NodeBusy with the operation; CommandError in maintenance, where
+        no operation is started.
     """
     current = keys.OPERATION.read(api.info(node))
     unasked = current and current['kind'] == 'idle' \
@@ -80,11 +80,12 @@ def check_idle(node: api.Document, ref: str) -> None:
         and not current.get('restore')
     if current and not unasked and current.get('work') != 'watch':
         raise NodeBusy(
-            f"node {ref}: {current['step']} is under way "
-            f"({current.get('progress') or 'just begun'}); wait for its end")
+            f"node {ref}: {current['step']} is in progress "
+            f"({current.get('progress') or 'starting'}); wait until it has "
+            'ended')
     if node.get('maintenance'):
         raise CommandError(
             f"node {ref} is in maintenance "
             f"({node.get('maintenance_reason') or 'no reason given'}): "
-            'nothing is taken up there; next: baremetal node maintenance '
+            'no operation is started; next: baremetal node maintenance '
             f'unset {ref}')

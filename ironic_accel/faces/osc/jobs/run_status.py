@@ -10,10 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is under way on a node, read off the node itself.
+"""The status of an operation, read from the fields of its node.
 
-What counts as done is the result that the conductor wrote, never the
-provision state alone: Ironic may call a clean done whose step never ran.
+An operation has ended when the conductor has stored its result. The
+provision state alone is not enough: Ironic may end a clean although its
+step never ran.
 """
 
 from __future__ import annotations
@@ -29,29 +30,29 @@ from ironic_accel.model import record as record_mod
 
 Document = Mapping[str, Any]
 
-#: Provision states that Ironic leaves by itself.
+#: Transient provision states.
 MOVING = frozenset({
     'adopting', 'clean wait', 'cleaning', 'deleting', 'deploying',
     'inspect wait', 'inspecting', 'rescue wait', 'rescuing', 'service wait',
     'servicing', 'unrescuing', 'verifying', 'wait call-back'})
 
-#: Outcomes of a result that are as they should be.
+#: Outcomes that are a success.
 GOOD = frozenset({'converged', 'done'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Status:
-    """A node at one moment of a run.
+    """A node at one moment of an operation.
 
     :ivar state: its provision state.
-    :ivar text: what is going on, for people.
-    :ivar percent: how far that is, or None.
-    :ivar devices: what is going on with single devices.
-    :ivar outcome: ``converged``, ``done``, ``refused`` or ``failed`` where
-        the run is over, else None.
-    :ivar result: the conductor's result, where the run is over and it can
-        be seen.
-    :ivar error: why it failed, in words; or what of a good end is not known.
+    :ivar text: the progress, for people.
+    :ivar percent: how much of it is done, or None.
+    :ivar devices: the progress of single devices, by device id.
+    :ivar outcome: ``converged``, ``done``, ``refused`` or ``failed`` once
+        the operation has ended, else None.
+    :ivar result: the result stored by the conductor, if the operation has
+        ended and the caller may read it.
+    :ivar error: why it failed, or what is not known of a success.
     """
 
     state: str
@@ -63,24 +64,24 @@ class Status:
     error: str | None = None
 
 
-def look(ironic: api.Ironic, uuid: str, before: str | None,
+def read(ironic: api.Ironic, uuid: str, before: str | None,
          wanted: str | None = None) -> Status:
-    """See how a run goes.
+    """Read the status of an operation.
 
-    :param before: the id of the result that was there before the run.
-    :param wanted: the id of the run, where it is known.
+    :param before: the id of the result stored before the operation began.
+    :param wanted: the id of the operation, if it is known.
     """
     node = ironic.node(uuid)
     info = api.info(node)
     state = str(node['provision_state'])
     if info is None:
-        return _blind(node, state)
+        return _by_state(node, state)
     current = keys.OPERATION.read(info)
     result = keys.RESULT.read(info)
     fresh = result is not None and (
         result.get('id') == wanted if wanted else result.get('id') != before)
     if current is not None and current.get('work') == 'watch':
-        # What is watched after a step has failed is no part of the run.
+        # It monitors a write of a step that has failed already.
         current = None
     if current is not None or state in MOVING or (node.get('reservation')
                                                   and not fresh):
@@ -89,10 +90,10 @@ def look(ironic: api.Ironic, uuid: str, before: str | None,
                       None if current is None else current.get('percent'),
                       _devices(keys.RECORD.read(info)))
     if fresh and result is not None:
-        return _over(state, result)
-    return Status(state, 'over', outcome='failed', error=(
-        node.get('last_error') or 'it ended without a result: it did not '
-        'run, or something else came between'))
+        return _ended(state, result)
+    return Status(state, 'ended', outcome='failed', error=(
+        node.get('last_error') or 'the operation ended without a result: '
+        'it did not run, or another operation replaced it'))
 
 
 def result_id(node: Document) -> str | None:
@@ -102,19 +103,19 @@ def result_id(node: Document) -> str | None:
     return found
 
 
-def _blind(node: Document, state: str) -> Status:
-    """How it goes, where only the provision state may be seen."""
+def _by_state(node: Document, state: str) -> Status:
+    """The status for a caller who may read the provision state alone."""
     if state in MOVING or node.get('reservation'):
         return Status(state, f'{state} (progress: not permitted)')
     if state.endswith('failed') or node.get('last_error'):
-        return Status(state, 'over', outcome='failed',
+        return Status(state, 'ended', outcome='failed',
                       error=str(node.get('last_error') or state))
-    return Status(state, 'over', outcome='done', error=(
-        'Ironic calls it done; what came of it is not permitted to be read: '
-        'baremetal accelerator traits tells what was proved'))
+    return Status(state, 'ended', outcome='done', error=(
+        'not permitted to read the result; verified values are published '
+        'as traits: baremetal accelerator traits'))
 
 
-def _over(state: str, result: Document) -> Status:
+def _ended(state: str, result: Document) -> Status:
     raw = result.get('error')
     error = errors.word(errors.Detail.from_dict(raw)) if raw else None
     done = str(result['outcome'])
@@ -122,15 +123,15 @@ def _over(state: str, result: Document) -> Status:
 
 
 def _devices(raw: Document | None) -> dict[str, str]:
-    """What the record says of single devices."""
+    """The progress of single devices, from the record."""
     try:
         record = record_mod.load(raw)
     except errors.AccelError:
-        # A later version's: its progress is shown, its insides are not.
+        # Written by a later version: only the progress text can be shown.
         return {}
     if record is None:
         return {}
-    found = {x.item.device: f'{x.item.name} written, active after '
+    found = {x.item.device: f'{x.item.name} staged, active after '
                             f'{x.activation}' for x in record.staged}
     if record.intent is not None:
         for item in record.intent.items:

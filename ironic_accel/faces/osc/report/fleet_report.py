@@ -31,11 +31,10 @@ from osc_lib.exceptions import CommandError
 
 from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
-from ironic_accel.faces.osc.commands import evidence
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.report import compliance
-from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import errors
 from ironic_accel.model import loader
@@ -129,7 +128,7 @@ def _node(ironic: api.Ironic, node: Document,
     denied = list(seen.denied)
     events: list[dict[str, Any]] | None = None
     try:
-        events = evidence.of(ironic.history(str(node['uuid'])))[-EVENTS:]
+        events = node_access.events(ironic, str(node['uuid']))[-EVENTS:]
     except Denied as error:
         denied.append(str(error))
     except CommandError as error:
@@ -168,7 +167,7 @@ def _seen(
     takes nothing away from the others.
     """
     try:
-        return seeing.gather(ironic, node), None
+        return node_access.gather(ironic, node), None
     except CommandError as error:
         names = node.get('traits')
         return VisibleNode(node, api.info(node), traits=None if names is None
@@ -202,7 +201,7 @@ def _partial(seen: VisibleNode) -> list[dict[str, Any]]:
              'components': [{'name': p['name'], 'pending': None,
                              'running': p['current_version']}
                             for p in parts]}
-            for device, parts in seeing.devices_by_firmware(
+            for device, parts in node_access.devices_by_firmware(
                 seen.firmware or ()).items()]
 
 

@@ -10,11 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the caller may see of a node, and what it may not.
+"""The data of a node that the caller may read.
 
-The whole inventory is in the node's inspection data, which an owner's and a
-system's reader may read; the passthru needs a system administrator. Whoever
-may neither still has traits, firmware components and properties.
+The inventory is in the inspection data of the node, which a reader of the
+owner and of the system may read. The passthru methods need a system
+administrator. Traits, firmware components and properties remain for callers
+who may read neither.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ _T = TypeVar('_T')
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VisibleNode:
-    """A node as the caller sees it.
+    """A node as the caller may read it.
 
-    :ivar node: the node of the API.
-    :ivar info: its ``driver_internal_info``, or None where redacted.
+    :ivar node: the node as returned by the API.
+    :ivar info: its ``driver_internal_info``, or None if redacted.
     :ivar inventory: the document ``inventory/2``, or None.
     :ivar at: epoch seconds of the inventory.
-    :ivar stored: all that was stored with it (``ways``, ``plan``), or None.
-    :ivar traits: all names, or None.
-    :ivar firmware: the node's firmware components, or None; read only where
-        there is no inventory.
-    :ivar denied: what the caller may not do, in words.
+    :ivar stored: everything that is stored with the inventory, or None.
+    :ivar traits: all trait names, or None.
+    :ivar firmware: the firmware components of the node, or None; read only
+        if there is no inventory.
+    :ivar denied: the errors of calls that the caller may not make.
     """
 
     node: Document
@@ -65,28 +66,28 @@ class VisibleNode:
 
     @property
     def ref(self) -> str:
-        """What people call the node."""
+        """The name of the node, or its UUID."""
         return str(self.node.get('name') or self.node['uuid'])
 
     @property
     def ours(self) -> tuple[str, ...]:
-        """The traits that are ours."""
+        """The accelerator traits of the node."""
         recorded = keys.TRAITS.read(self.info) or {}
         return tuple(t for t in self.traits or ()
                      if t.startswith(grammar.PREFIX) or t in recorded)
 
     def age(self) -> float | None:
-        """Seconds since the inventory, by this machine's clock."""
+        """Seconds since the inventory, by the local clock."""
         return None if self.at is None else max(0.0, time.time() - self.at)
 
 
-class _Asking:
-    """Asks for one thing after another, and notes what is not permitted."""
+class _Caller:
+    """Makes calls of the API and keeps the errors of those not permitted."""
 
     def __init__(self) -> None:
         self.denied: list[str] = []
 
-    def ask(self, call: Callable[[], _T]) -> _T | None:
+    def call(self, call: Callable[[], _T]) -> _T | None:
         try:
             return call()
         except Denied as error:
@@ -97,36 +98,36 @@ class _Asking:
 
 
 def gather(ironic: api.Ironic, node: Document) -> VisibleNode:
-    """Ask for everything that the caller may see of a node."""
+    """Read everything of a node that the caller may read."""
     uuid = str(node['uuid'])
-    asking = _Asking()
-    stored = asking.ask(lambda: ironic.inventory(uuid))
+    caller = _Caller()
+    stored = caller.call(lambda: ironic.inventory(uuid))
     inventory, at, plugin = _stored(stored)
-    if inventory is None and asking.denied and api.ours(node):
-        told = asking.ask(lambda: ironic.get(uuid, 'accel_inventory'))
+    if inventory is None and caller.denied and api.ours(node):
+        told = caller.call(lambda: ironic.get(uuid, 'accel_inventory'))
         if told is not None:
             inventory, at = told['inventory'], time.time() - told['age']
-            asking.denied.clear()
+            caller.denied.clear()
     names = node.get('traits')
     if names is None:
-        names = asking.ask(lambda: ironic.traits(uuid))
+        names = caller.call(lambda: ironic.traits(uuid))
     rows = None
     if inventory is None:
-        rows = asking.ask(lambda: ironic.firmware(uuid))
+        rows = caller.call(lambda: ironic.firmware(uuid))
     return VisibleNode(
         node, api.info(node), inventory, at, plugin,
         None if names is None else tuple(sorted(names)),
         None if rows is None else tuple(
             r for r in rows if str(r['component']).startswith(
                 keys.FIRMWARE_ROW.name)),
-        tuple(asking.denied))
+        tuple(caller.denied))
 
 
 def of(ironic: api.Ironic, ref: str) -> VisibleNode:
-    """What the caller may see of the node that it calls ``ref``.
+    """Read everything that the caller may read of the node ``ref``.
 
-    :raises: Missing where there is no such node; CommandError where nobody
-        looks after its accelerators.
+    :raises: Missing if there is no such node; CommandError if accelerator
+        management is not enabled on it.
     """
     node = ironic.node(ref)
     api.check_ours(node, ref)
@@ -134,31 +135,40 @@ def of(ironic: api.Ironic, ref: str) -> VisibleNode:
 
 
 def needed(seen: VisibleNode, ref: str) -> Document:
-    """The inventory of a node, for what cannot do without.
+    """The inventory of a node.
 
-    :raises: Denied where the caller may not see it; CommandError where
-        nobody has looked yet.
+    :raises: Denied if the caller may not read it; CommandError if there is
+        none yet.
     """
     if seen.inventory is not None:
         return seen.inventory
     if seen.denied:
-        raise Denied(f'{seen.denied[0]}; traits, firmware components and '
-                     f'properties: baremetal accelerator list {ref}')
-    raise never_looked(ref)
+        raise Denied(f'{seen.denied[0]}; for traits, firmware components '
+                     f'and properties: baremetal accelerator list {ref}')
+    raise no_inventory(ref)
 
 
-def never_looked(ref: str) -> CommandError:
-    """Say that nothing is known yet, and what makes it known."""
+def no_inventory(ref: str) -> CommandError:
+    """The error for a node without an inventory."""
     return CommandError(
-        f'node {ref}: nobody has looked at its accelerators yet; next: '
-        f'baremetal accelerator audit {ref}')
+        f'node {ref} has no accelerator inventory yet; next: baremetal '
+        f'accelerator refresh {ref}')
+
+
+def events(ironic: api.Ironic, ref: str) -> list[dict[str, Any]]:
+    """The accelerator events in the history of a node, oldest first.
+
+    :raises: Denied if the caller may not read the history.
+    """
+    return [e for e in ironic.history(ref)
+            if e.get('event_type') == keys.EVENT.name]
 
 
 def _stored(data: Document | None,
             ) -> tuple[Document | None, float | None, Document | None]:
     plugin = ((data or {}).get('plugin_data') or {}).get(
         keys.INVENTORY.name)
-    # Upstream's inspection hook puts a list under that name.
+    # The inspection hook of Ironic stores a list under the same name.
     if not isinstance(plugin, Mapping) or 'inventory' not in plugin:
         return None, None, None
     return plugin['inventory'], float(plugin['at']), plugin
@@ -166,7 +176,7 @@ def _stored(data: Document | None,
 
 def devices_by_firmware(rows: Iterable[Document],
                         ) -> dict[str, list[Document]]:
-    """The firmware components of ours by device.
+    """Accelerator firmware components by device.
 
     Their names are ``accel:DEVICE/COMPONENT``.
     """

@@ -71,8 +71,9 @@ def _service(show: Show, crew: Cast) -> None:
     watch.forget(machine)
     error = _turned_down(lambda: _serve(show, crew, profiles.SECURE))
     show.line(f'  {error}')
-    show.expect('max_effect' in error,
-                'ECC wants a reboot, which max_effect (none) does not allow',
+    show.expect('max_activation' in error,
+                'ECC needs a reboot, which max_activation (none) does not '
+                'allow',
                 error)
     node = machine.ironic.api.node(machine.uuid)
     show.expect(node['provision_state'] == 'active',

@@ -65,7 +65,7 @@ def inside(stage: Stage, make_node: Make, profiles: pathlib.Path,
 @pytest.mark.parametrize('kind', ['clean', 'service'])
 def test_burnt_set_reset_and_proved_by_the_agent_alone(
         stage: Stage, inside: Ramdisk, kind: str) -> None:
-    begin(stage, kind, **({'max_effect': 'power-cycle',
+    begin(stage, kind, **({'max_activation': 'power-cycle',
                            'allow_disruption': True}
                           if kind == 'service' else {}))
     told = stage.run()

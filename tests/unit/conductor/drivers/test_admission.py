@@ -134,9 +134,15 @@ BAD = [
      "'other' is no site profile"),
     ({'step': 'apply_profile', 'args': {'profile': 'h100-new', 'x': 1}},
      'x: unknown argument; supported arguments: allow_disruption, '
-     'max_effect, profile'),
+     'max_activation, max_effect, profile'),
+    ({'step': 'apply_profile', 'args': {
+        'profile': 'h100-new', 'max_activation': 'gentle'}}, 'gentle'),
     ({'step': 'apply_profile', 'args': {
         'profile': 'h100-new', 'max_effect': 'gentle'}}, 'gentle'),
+    ({'step': 'apply_profile', 'args': {
+        'profile': 'h100-new', 'max_activation': 'none',
+        'max_effect': 'warm-reboot'}},
+     "max_activation: 'none' differs from max_effect: 'warm-reboot'"),
     ({'step': 'apply_profile', 'args': {
         'profile': 'h100-new', 'allow_disruption': 'yes'}},
      'expected true or false'),
@@ -161,8 +167,8 @@ def test_a_service_wants_consent_before_it_begins(cloud: Cloud) -> None:
     node = cloud.node('service')
     told = cloud.refused('service', node, {
         'step': 'apply_profile', 'args': {
-            'profile': 'h100-new', 'max_effect': 'power-cycle'}})
-    assert 'allow_disruption: max_effect power-cycle' in told
+            'profile': 'h100-new', 'max_activation': 'power-cycle'}})
+    assert 'allow_disruption: max_activation power-cycle' in told
     assert 'in use' in cloud.refused('service', node, {
         'step': 'reset_devices'})
 

@@ -19,9 +19,12 @@ from typing import Any
 from unittest import mock
 
 from ironic.common import states
+from ironic.conductor import steps as conductor_steps
 from ironic.drivers.modules import agent_base
 import pytest
 
+from ironic_accel.conductor.drivers import steps
+from ironic_accel.conductor.node import operation
 from tests.unit.conductor.operation import test_runner
 from tests.unit.conductor import ramdisk
 from tests.unit.conductor.ramdisk import begin
@@ -87,9 +90,10 @@ def test_the_steps_of_the_agent_are_listed(
         'deploy': [{**theirs, 'interface': 'deploy'}]}})
     task = acquire(node, shared=True)
     found = getattr(task.driver.vendor, f'get_{kind}_steps')(task)
-    assert theirs in found
+    listed, = [s for s in found if s['step'] == STEP]
+    # The conductor runs the step, so its own arguments are listed.
+    assert listed == {**theirs, 'argsinfo': steps.APPLY}
     assert 'apply_profile' in {s['step'] for s in found}
-    assert len([s for s in found if s['step'] == STEP]) == 1
 
 
 @pytest.mark.parametrize('kind', ['clean', 'deploy', 'service'])
@@ -112,3 +116,39 @@ def test_steps_of_other_managers_go_to_the_agent(
             task, step)
     assert done == 'wait'
     run.assert_called_once_with(task, step, kind)
+
+
+@pytest.mark.parametrize('kind', ['clean', 'deploy', 'service'])
+@pytest.mark.parametrize('given', ['max_activation', 'max_effect'])
+def test_a_ramdisk_that_knows_max_effect_alone_accepts_both_names(
+        make_node: Make, acquire: Make, kind: str, given: str) -> None:
+    """Ironic checks the arguments by what the ramdisk's agent declares."""
+    node = make_node(driver_internal_info={f'agent_cached_{kind}_steps': {
+        'vendor': [{'step': STEP, 'interface': 'vendor', 'priority': 0,
+                    'abortable': False, 'reboot_requested': False,
+                    'argsinfo': {
+                        'profile': {'description': '', 'required': True},
+                        'max_effect': {'description': '',
+                                       'required': False}}}]}})
+    asked = {'step': STEP, 'interface': 'vendor', 'priority': 0,
+             'args': {'profile': 'both-ways', given: 'none'}}
+    check = getattr(conductor_steps, f'_validate_user_{kind}_steps')
+    assert check(acquire(node), [asked]) == [asked]
+
+
+def test_the_step_takes_max_activation_by_its_deprecated_name(
+        stage: Stage, inside: Ramdisk,
+        caplog: pytest.LogCaptureFixture) -> None:
+    begin(stage, 'service', max_effect='power-cycle', allow_disruption=True)
+    stage.node.refresh()
+    current = operation.load(stage.node)
+    assert current is not None
+    assert current.activation == 'power-cycle'
+    assert f'argument max_effect of step {STEP} is deprecated' in caplog.text
+
+
+def test_different_values_for_both_names_are_refused(
+        stage: Stage, inside: Ramdisk) -> None:
+    begin(stage, 'clean', max_activation='none', max_effect='warm-reboot')
+    stage.node.refresh()
+    assert "differs from max_effect: 'warm-reboot'" in refused(stage.node)

@@ -196,7 +196,7 @@ def test_the_power_sync_changes_nothing(world: World, recorded: str) -> None:
 @pytest.mark.parametrize('kind', ['clean', 'service'])
 def test_a_step_of_ours_that_fails_midway_is_no_power_action(
         world: World, kind: str) -> None:
-    args = ({'max_effect': 'aux-cycle', 'allow_disruption': True}
+    args = ({'max_activation': 'aux-cycle', 'allow_disruption': True}
             if kind == 'service' else {})
     world.begin(kind, {'step': 'apply_profile', 'args': {
         'profile': 'h100-new', **args}}, boot='redfish-virtual-media',

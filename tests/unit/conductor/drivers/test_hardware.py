@@ -60,9 +60,9 @@ def test_a_hardware_type_is_upstream_s_with_ours_in_front(
         assert getattr(mine, name) == getattr(plain, name)
     routes = vendor_ours().vendor_routes
     assert set(routes) == set(vendor_theirs().vendor_routes) | {
-        'accel_hold', 'accel_inventory', 'accel_plan', 'accel_profiles',
-        'accel_progress', 'accel_refresh', 'accel_release', 'accel_unhold',
-        'accel_unlock'}
+        'accel_disable', 'accel_hold', 'accel_inventory', 'accel_plan',
+        'accel_profiles', 'accel_progress', 'accel_refresh',
+        'accel_release', 'accel_unhold', 'accel_unlock'}
 
 
 def test_every_hardware_type_has_a_group_of_its_name() -> None:

@@ -262,14 +262,14 @@ def test_again_on_a_node_without_traits_gives_the_same(
     other = acquire(make_node(
         provision_state=states.INSPECTING,
         properties=dict(task.node.properties)))
-    CONF.set_override('claim_scope', 'none', group='accelerator')
+    CONF.set_override('ownership_scope', 'none', group='accelerator')
     inspect_utils.store_inspection_data(
         other.node, {}, {'accelerators': stored['accelerators']},
         other.context)
     try:
         run(other, stored)
     finally:
-        CONF.clear_override('claim_scope', group='accelerator')
+        CONF.clear_override('ownership_scope', group='accelerator')
     again = published(other)
     assert again['traits'] == [t for t in first['traits'] if t != FOREIGN]
     for key in ('meanings', 'properties', 'rows', 'summary', 'data'):

@@ -108,8 +108,8 @@ def test_an_inline_profile_goes_with_the_node(
     ({'profile': 'other'}, r"'other' is no site profile.*h100-new"),
     ({'profile': 7}, 'profile: int: expected the name'),
     ({'profile': {'profile': 1, 'name': 'BAD'}}, 'BAD'),
-    ({'profile': 'h100-new', 'max_effect': 'gentle'},
-     "max_effect: 'gentle': expected one of none, driver-reload"),
+    ({'profile': 'h100-new', 'max_activation': 'gentle'},
+     "max_activation: 'gentle': expected one of none, driver-reload"),
     ({'profile': 'h100-new', 'allow_disruption': 'yes'},
      "allow_disruption: 'yes': expected true or false"),
 ])
@@ -129,20 +129,58 @@ def test_a_service_step_disrupts_nothing_by_default(
     current = operation.load(task.node)
     assert current is not None
     assert (current.activation, current.power_on) == ('none', False)
-    assert 'max_effect' in current.why
+    assert 'max_activation' in current.why
 
 
 def test_a_service_step_wants_consent_for_any_reset(
         make_node: Make, acquire: Make, site: pathlib.Path) -> None:
     task, _state = run(acquire, make_node(), 'service', profile='h100-new',
                        max_activation='power-cycle')
-    assert 'allow_disruption: max_effect power-cycle' in refused(task.node)
+    assert 'allow_disruption: max_activation power-cycle' in refused(task.node)
     task, _state = run(acquire, make_node(), 'service', profile='h100-new',
                        max_activation='power-cycle', allow_disruption=True)
     current = operation.load(task.node)
     assert current is not None
     assert (current.activation, current.disruption, current.power_on) == (
         'power-cycle', True, True)
+
+
+def test_deprecated_max_effect_limits_a_step_and_warns(
+        make_node: Make, acquire: Make, site: pathlib.Path,
+        caplog: pytest.LogCaptureFixture) -> None:
+    task, _state = run(acquire, make_node(), 'service', profile='h100-new',
+                       max_effect='warm-reboot', allow_disruption=True)
+    current = operation.load(task.node)
+    assert current is not None
+    assert (current.activation, current.why) == (
+        'warm-reboot', 'max_activation of the step is warm-reboot')
+    assert (f'Node {task.node.uuid}: argument max_effect of step '
+            'apply_profile is deprecated') in caplog.text
+
+
+def test_both_names_of_max_activation_have_to_agree(
+        make_node: Make, acquire: Make, site: pathlib.Path) -> None:
+    task, _state = run(acquire, make_node(), 'clean', profile='h100-new',
+                       max_activation='none', max_effect='none')
+    current = operation.load(task.node)
+    assert current is not None
+    assert current.activation == 'none'
+    task, _state = run(acquire, make_node(), 'clean', profile='h100-new',
+                       max_activation='none', max_effect='warm-reboot')
+    assert refused(task.node) == (
+        "max_activation: 'none' differs from max_effect: 'warm-reboot', its "
+        'deprecated name: expected max_activation alone')
+
+
+@pytest.mark.parametrize('kind', STATES)
+def test_ironic_lists_both_names_of_max_activation(
+        make_node: Make, acquire: Make, kind: str) -> None:
+    task = acquire(make_node())
+    declared, = [s for s in getattr(task.driver.vendor, f'{kind}_steps')
+                 if s['step'] == 'apply_profile']
+    assert {'max_activation', 'max_effect'} < set(declared['argsinfo'])
+    told = declared['argsinfo']['max_effect']['description']
+    assert told.startswith('Deprecated, use max_activation')
 
 
 def test_what_the_last_run_left_is_inherited(

@@ -88,9 +88,9 @@ def look(make_node: Make, acquire: Make, profiles: pathlib.Path
     """A node, and one site profile: two GPUs with ECC."""
     profiles.joinpath('site.yaml').write_text(sample.yaml_of(
         sample.mode_profile('ecc-on', ecc='enabled')))
-    CONF.set_override('proof_max_age', 100, group='accelerator')
+    CONF.set_override('verification_max_age', 100, group='accelerator')
     yield Looks(acquire(make_node(provision_state=states.AVAILABLE)))
-    CONF.clear_override('proof_max_age', group='accelerator')
+    CONF.clear_override('verification_max_age', group='accelerator')
 
 
 def test_a_look_renews_only_what_it_read_itself(look: Looks) -> None:

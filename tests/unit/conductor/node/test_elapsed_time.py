@@ -167,7 +167,7 @@ def profile() -> Any:
 def test_a_proof_is_as_old_as_it_is_on_every_conductor(
         make_node: Make, clocks: Clocks, skew: float) -> None:
     node, one = make_node(), profile()
-    CONF.set_override('proof_max_age', 7200, group='accelerator')
+    CONF.set_override('verification_max_age', 7200, group='accelerator')
     try:
         verification.keep(node, one, ['gpu-0'])
         clocks.to('b', skew)
@@ -177,14 +177,14 @@ def test_a_proof_is_as_old_as_it_is_on_every_conductor(
         assert verification.void(node, {one.name: one}) == {
             one.name: 'the proof is too old'}
     finally:
-        CONF.clear_override('proof_max_age', group='accelerator')
+        CONF.clear_override('verification_max_age', group='accelerator')
 
 
 def test_a_proof_of_later_than_now_is_none(
         make_node: Make, clocks: Clocks) -> None:
     """The clock of the database was set back: its age is not known."""
     node, one = make_node(), profile()
-    CONF.set_override('proof_max_age', 7200, group='accelerator')
+    CONF.set_override('verification_max_age', 7200, group='accelerator')
     try:
         verification.keep(node, one, ['gpu-0'])
         clocks.shared = -DAY
@@ -196,7 +196,7 @@ def test_a_proof_of_later_than_now_is_none(
         clocks.real += clock.ASK
         assert verification.void(node, {one.name: one}) == {}
     finally:
-        CONF.clear_override('proof_max_age', group='accelerator')
+        CONF.clear_override('verification_max_age', group='accelerator')
 
 
 @pytest.mark.parametrize('skew', [-DAY, -3600.0, 3600.0, DAY])
@@ -335,9 +335,9 @@ def test_a_task_that_is_forgotten_is_guarded_as_long_as_promised(
         while stage.tick() is not None:
             refused(stage, acquire)
     assert flash_guard.stands(stage.node) is None
-    assert stage.box.now - begun > CONF.accelerator.forgotten_burn_timeout
+    assert stage.box.now - begun > CONF.accelerator.lost_update_timeout
     assert stage.box.now - begun < (
-        CONF.accelerator.forgotten_burn_timeout + 4 * stage.seconds)
+        CONF.accelerator.lost_update_timeout + 4 * stage.seconds)
 
 
 def test_a_version_that_shows_ends_the_wait_for_a_forgotten_task(
@@ -352,7 +352,7 @@ def test_a_version_that_shows_ends_the_wait_for_a_forgotten_task(
     assert not stage.box.flashing()
     assert flash_guard.stands(stage.node) is None
     begun = stage.result['started']
-    assert stage.box.now - begun < CONF.accelerator.forgotten_burn_timeout
+    assert stage.box.now - begun < CONF.accelerator.lost_update_timeout
 
 
 def test_a_bmc_that_falls_silent_is_given_as_long(
@@ -369,7 +369,7 @@ def test_a_bmc_that_falls_silent_is_given_as_long(
         while stage.tick() is not None:
             refused(stage, acquire)
     assert flash_guard.stands(stage.node) is None
-    assert stage.box.now - begun > CONF.accelerator.forgotten_burn_timeout
+    assert stage.box.now - begun > CONF.accelerator.lost_update_timeout
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
     assert [e for e in events if 'the power of the host is free again' in e
@@ -404,7 +404,7 @@ def test_no_progress_for_long_is_told_once_and_unlocks_nothing(
         'brief', limits={'minutes': 1}))
     burning(stage)
     failed(stage)
-    limit = guard_followup.STUCK * CONF.accelerator.forgotten_burn_timeout
+    limit = guard_followup.STUCK * CONF.accelerator.lost_update_timeout
     stage.seconds = limit / 4
     with mock.patch.object(stage.box, 'poll', autospec=True,
                            return_value=ports.Running('writing', 7)):

@@ -152,7 +152,7 @@ def test_a_deploy_is_promised_only_what_it_may_burn(stage: Stage) -> None:
 
 TIMES = {'poll_interval': 'poll', 'stable_timeout': 'incomplete',
          'appear_timeout': 'appear', 'bmc_timeout': 'unreachable',
-         'lost_timeout': 'lost', 'forgotten_burn_timeout': 'gone',
+         'lost_task_timeout': 'lost', 'lost_update_timeout': 'gone',
          'busy_timeout': 'busy', 'write_timeout': 'action',
          'reset_timeout': 'reset'}
 

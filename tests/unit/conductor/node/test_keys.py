@@ -51,9 +51,9 @@ ON_DISK = {
 #: the agent, a driver of the exporter. ``accel_hold`` is both.
 METHODS = {
     'accel_inventory', 'accel_progress', 'accel_refresh', 'accel_plan',
-    'accel_profiles', 'accel_release', 'accel_hold', 'accel_unhold',
-    'accel_unlock', 'accel_observe', 'accel_start', 'accel_poll',
-    'accel_first_boot', 'accel_prometheus'}
+    'accel_profiles', 'accel_disable', 'accel_release', 'accel_hold',
+    'accel_unhold', 'accel_unlock', 'accel_observe', 'accel_start',
+    'accel_poll', 'accel_first_boot', 'accel_prometheus'}
 
 
 def node(name: str, value: object, where: str = keys.INTERNAL) -> Any:

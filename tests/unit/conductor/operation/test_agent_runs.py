@@ -53,7 +53,7 @@ def _flags(stage: Stage) -> set[str]:
 
 @pytest.mark.parametrize(('kind', 'more'), [
     ('clean', {}), ('deploy', {}),
-    ('service', {'max_effect': 'power-cycle', 'allow_disruption': True})])
+    ('service', {'max_activation': 'power-cycle', 'allow_disruption': True})])
 def test_one_plan_spans_both_ways(
         stage: Stage, inside: Ramdisk, kind: str,
         more: dict[str, Any]) -> None:
@@ -311,7 +311,7 @@ def test_a_call_of_the_agent_leaves_the_step_to_us(
         stage: Stage, inside: Ramdisk, acquire: Make, kind: str) -> None:
     """Ironic's own handling of a heartbeat, in the middle of the step."""
     begin(stage, kind, **({} if kind == 'clean' else {
-        'max_effect': 'power-cycle', 'allow_disruption': True}))
+        'max_activation': 'power-cycle', 'allow_disruption': True}))
     assert stage.tick() is not None
     before = operation.load(stage.node)
     calls = len(inside.calls)

@@ -27,7 +27,7 @@ stage = test_runner.stage
 
 @pytest.mark.parametrize(('kind', 'more'), [
     ('clean', {}),
-    ('service', {'max_effect': 'power-cycle', 'allow_disruption': True})])
+    ('service', {'max_activation': 'power-cycle', 'allow_disruption': True})])
 def test_a_node_that_is_worked_on_is_no_node_that_waits(
         stage: Stage, kind: str, more: dict[str, Any]) -> None:
     """Every tick renews ``provision_updated_at``, which the timeouts count

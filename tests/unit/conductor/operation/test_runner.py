@@ -158,7 +158,7 @@ def test_a_service_step_is_refused_what_it_does_not_allow(
     told = stage.run()
     assert told['outcome'] == 'refused'
     assert stage.box.writes == 0
-    assert 'max_effect of the step is none' in stage.node.last_error
+    assert 'max_activation of the step is none' in stage.node.last_error
 
 
 def test_a_deploy_step_burns_only_with_consent(stage: Stage) -> None:
@@ -512,7 +512,7 @@ def turning_down(stage: Stage, times: int) -> Any:
 def test_a_host_that_is_off_for_a_reset_is_powered_on_again(
         stage: Stage) -> None:
     stage.begin(profile='h100-new')
-    with turning_down(stage, CONF.accelerator.failures - 1):
+    with turning_down(stage, CONF.accelerator.max_failures - 1):
         told = stage.run()
     assert told['outcome'] == 'converged'
     assert stage.box.host == 'on'
@@ -520,7 +520,7 @@ def test_a_host_that_is_off_for_a_reset_is_powered_on_again(
 
 def test_even_a_failed_run_powers_its_host_on_again(stage: Stage) -> None:
     stage.begin(profile='h100-new')
-    with turning_down(stage, CONF.accelerator.failures + 3):
+    with turning_down(stage, CONF.accelerator.max_failures + 3):
         told = stage.run(100)
     assert told['outcome'] == 'failed'
     assert 'not_restored' not in told

@@ -155,7 +155,7 @@ APPLY: dict[str, Any] = {
 REFUSED: dict[str, dict[str, Any]] = {
     'by the plan': APPLY,
     'by an argument': {'step': 'apply_profile', 'args': {
-        'profile': 'h100-new', 'max_effect': 'gentle'}},
+        'profile': 'h100-new', 'max_activation': 'gentle'}},
     'by a name': {'step': 'apply_profile', 'args': {'profile': 'other'}},
 }
 
@@ -164,7 +164,7 @@ def refusing(kind: str, why: str) -> dict[str, Any]:
     """A step that is refused in an operation of some kind."""
     step = REFUSED[why]
     if kind == 'clean' and why == 'by the plan':
-        return {**step, 'args': {**step['args'], 'max_effect': 'none'}}
+        return {**step, 'args': {**step['args'], 'max_activation': 'none'}}
     return step
 
 
@@ -364,7 +364,7 @@ def test_an_automated_clean_of_a_held_node_without_a_baseline_goes_on(
 def test_what_fails_midway_is_not_torn_down_either(
         world: World, kind: str) -> None:
     """It fails; the host stays as it was."""
-    args = ({'max_effect': 'aux-cycle', 'allow_disruption': True}
+    args = ({'max_activation': 'aux-cycle', 'allow_disruption': True}
             if kind == 'service' else {})
     world.begin(kind, {'step': 'apply_profile', 'args': {
         'profile': 'h100-new', **args}}, boot='redfish-virtual-media',

@@ -90,7 +90,7 @@ def test_a_write_of_which_nobody_tells_keeps_its_guard(
         while stage.tick() is not None:
             refused(stage, acquire)
     assert flash_guard.stands(stage.node) is None
-    assert stage.box.now - begun >= CONF.accelerator.forgotten_burn_timeout
+    assert stage.box.now - begun >= CONF.accelerator.lost_update_timeout
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
     told = [e for e in events if 'the power of the host is free again' in e]

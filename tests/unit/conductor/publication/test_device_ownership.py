@@ -349,14 +349,14 @@ def test_the_scope_says_whose_claims_count(
         world: World, scope: str, address: str, withheld: bool) -> None:
     first = world.node(MOVES, system='A')
     world.look(first)
-    CONF.set_override('claim_scope', scope, group='accelerator')
+    CONF.set_override('ownership_scope', scope, group='accelerator')
     try:
         second = world.node(MOVES, system='B', driver_info={
             'redfish_address': address,
             'redfish_system_id': '/redfish/v1/Systems/B'})
         assert bool(world.look(second)) is withheld
     finally:
-        CONF.clear_override('claim_scope', group='accelerator')
+        CONF.clear_override('ownership_scope', group='accelerator')
 
 
 def test_one_host_enrolled_twice_moves_nothing(world: World) -> None:

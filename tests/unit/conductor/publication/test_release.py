@@ -64,8 +64,8 @@ def furnish(task: Any) -> None:
 def call(task: Any) -> Any:
     """Call the passthru as the conductor's manager does."""
     vendor = task.driver.vendor
-    vendor.validate(task, method='accel_release', http_method='POST')
-    return vendor.accel_release(task, http_method='POST')
+    vendor.validate(task, method='accel_disable', http_method='POST')
+    return vendor.accel_disable(task, http_method='POST')
 
 
 def test_all_of_ours_goes_and_nothing_else(
@@ -141,13 +141,27 @@ def test_what_a_later_version_works_on_is_left_alone(
     assert not cleanup.wanted(node)
     node.provision_state = states.MANAGEABLE
     vendor = task.driver.vendor
-    for method in ('accel_refresh', 'accel_release'):
+    for method in ('accel_refresh', 'accel_disable', 'accel_release'):
         node.del_driver_internal_info(keys.OPERATION.name)
         with pytest.raises(exception.InvalidState, match=r'record/9.*hands'):
             vendor.validate(task, method=method, http_method='POST')
         node.set_driver_internal_info(keys.OPERATION.name,
                                       left[keys.OPERATION.name])
     assert node.driver_internal_info == left
+
+
+def test_the_method_works_by_its_deprecated_name_and_warns(
+        make_node: Make, acquire: Make,
+        caplog: pytest.LogCaptureFixture) -> None:
+    task = acquire(make_node(instance_info={}))
+    furnish(task)
+    vendor = task.driver.vendor
+    vendor.validate(task, method='accel_release', http_method='POST')
+    told = vendor.accel_release(task, http_method='POST')
+    assert (len(told['traits']), told['firmware']) == (3, 2)
+    assert (f'Node {task.node.uuid}: passthru method accel_release is '
+            'deprecated and will be removed; use accel_disable'
+            ) in caplog.text
 
 
 @pytest.mark.parametrize('step', ['apply_profile', 'refresh_traits',

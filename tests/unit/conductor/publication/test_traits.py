@@ -141,13 +141,13 @@ def test_a_proof_ages(task: Any, profiles: pathlib.Path) -> None:
     at = verification.of(task.node)['ecc-on']['at']
     known = {p: sample.profile(sample.mode_profile(p, **{m: 'enabled'}))
              for p, m in (('ecc-on', 'ecc'), ('mig-on', 'mig'))}
-    CONF.set_override('proof_max_age', 100, group='accelerator')
+    CONF.set_override('verification_max_age', 100, group='accelerator')
     try:
         assert verification.void(task.node, known, at + 99) == {}
         assert set(verification.void(task.node, known, at + 200)) == {
             'ecc-on', 'mig-on'}
     finally:
-        CONF.clear_override('proof_max_age', group='accelerator')
+        CONF.clear_override('verification_max_age', group='accelerator')
 
 
 def test_a_tenant_voids_what_was_proved_before(

@@ -444,7 +444,7 @@ def test_a_node_that_is_worked_on_is_not_asked(
 def test_hands_are_off_in_maintenance(world: World) -> None:
     node = world.make_node(provision_state=states.AVAILABLE,
                            maintenance=True)
-    assert world.look(node) == 'kept'
+    assert world.look(node) == 'maintenance'
     assert world.asked == []
 
 

@@ -170,13 +170,13 @@ def test_a_fresh_plan_looks_first(make_cloud: MakeCloud) -> None:
             id='look-1', outcome='done')}
         return 200, {'id': 'look-1'}
     cloud.passthru['accel_refresh'] = refresh
-    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--fresh')
+    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--refresh')
     assert told.status == 0
     assert [p.rpartition('/')[2] for v, p, b in cloud.asked] == [
         'accel_refresh', 'accel_plan']
     # In maintenance nobody would take it up.
     node['maintenance'] = True
-    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--fresh')
+    told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '--refresh')
     assert told.status == 1
     assert 'baremetal node maintenance unset one' in told.err
 
@@ -192,7 +192,7 @@ def test_a_manageable_node_is_cleaned_and_an_active_one_serviced(
     told = run(cloud, 'apply', 'one', 'two', '--profile', 'ecc-on', '-f',
                'json')
     assert [(r['Operation'], r['Outcome']) for r in told.data] == [
-        ('clean', 'begun'), ('service', 'begun')]
+        ('clean', 'started'), ('service', 'started')]
     clean, service = begun(cloud)
     assert clean['clean_steps'] == [{
         'interface': 'vendor', 'step': 'apply_profile',
@@ -207,11 +207,12 @@ def test_the_agent_s_step_and_the_limits_are_asked_for(
     # What only the agent can do is refused in a plan from the BMC's ways.
     planning(cloud, REFUSED)
     told = run(cloud, 'apply', 'two', '--profile', 'ecc-on', '--via',
-               'agent', '--max-effect', 'warm-reboot', '--allow-disruption')
+               'agent', '--max-activation', 'warm-reboot',
+               '--allow-disruption')
     assert told.status == 0
     assert begun(cloud)[0]['service_steps'] == [{
         'interface': 'vendor', 'step': 'apply_profile_in_band',
-        'args': {'profile': 'ecc-on', 'max_effect': 'warm-reboot',
+        'args': {'profile': 'ecc-on', 'max_activation': 'warm-reboot',
                  'allow_disruption': True}}]
 
 
@@ -238,8 +239,8 @@ def test_waiting_shows_each_device_in_plain_lines(
     assert [(r['Outcome'], r['Writes'], r['Proved']) for r in told.data] == [
         ('converged', 8, 8)]
     lines = told.err.splitlines()
-    assert any('one gpu-3: waits' in line for line in lines)
-    assert any('one gpu-3: as the profile says' in line for line in lines)
+    assert any('one gpu-3: waiting' in line for line in lines)
+    assert any('one gpu-3: compliant' in line for line in lines)
     assert any('clean wait: writing' in line for line in lines)
     assert '\x1b' not in told.err
 
@@ -273,7 +274,7 @@ def test_so_many_at_a_time_and_none_after_a_failure(
                '--max-in-flight', '2', '-f', 'json')
     assert told.status == 4
     assert [r['Outcome'] for r in told.data] == [
-        'failed', 'failed', 'not begun', 'not begun', 'not begun']
+        'failed', 'failed', 'not started', 'not started', 'not started']
     assert 'the BMC said no' in told.data[0]['Note']
     assert len(begun(cloud)) == 2
 
@@ -327,7 +328,7 @@ def test_what_is_under_way_already_is_followed(
     cloud.on_provision(node, {'target': 'clean'})
     told = run(cloud, 'apply', 'one', '--profile', 'another', '--wait')
     assert told.status == 1
-    assert 'apply_profile is under way' in told.err
+    assert 'apply_profile is in progress' in told.err
 
 
 def test_a_refusal_begins_nothing_anywhere(make_cloud: MakeCloud) -> None:
@@ -340,7 +341,7 @@ def test_a_refusal_begins_nothing_anywhere(make_cloud: MakeCloud) -> None:
     told = run(cloud, 'apply', 'one', 'two', '--profile', 'ecc-on', '-f',
                'json')
     assert told.status == 3
-    assert [r['Outcome'] for r in told.data] == ['not begun', 'refused']
+    assert [r['Outcome'] for r in told.data] == ['not started', 'refused']
     assert 'not there' in told.data[1]['Note']
     assert begun(cloud) == []
 
@@ -349,9 +350,11 @@ def test_a_refusal_begins_nothing_anywhere(make_cloud: MakeCloud) -> None:
     ('available', (), 'baremetal node manage one'),
     ('enroll', (), 'baremetal node manage one'),
     ('clean failed', (), 'baremetal node maintenance unset one'),
-    ('active', ('--clean',), 'clean wants it manageable'),
-    ('manageable', ('--service',), 'service wants it active'),
-    ('deploying', (), 'wants it manageable or active')])
+    ('active', ('--clean',),
+     'cannot clean: node one is active; allowed: manageable;'),
+    ('manageable', ('--service',),
+     'cannot service: node one is manageable; allowed: active;'),
+    ('deploying', (), 'allowed: manageable, active')])
 def test_a_wrong_state_says_what_to_do(
         make_cloud: MakeCloud, state: str, words: tuple[str, ...],
         hint: str) -> None:
@@ -370,7 +373,7 @@ def test_a_locked_node_says_who_has_it(make_cloud: MakeCloud) -> None:
     planning(cloud, PLAN)
     told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '-f', 'json')
     assert told.status == 4
-    assert 'locked by conductor-7' in told.data[0]['Note']
+    assert 'locked by host conductor-7' in told.data[0]['Note']
 
 
 def test_whoever_may_not_plan_may_clean_all_the_same(
@@ -392,13 +395,13 @@ def test_a_result_that_may_not_be_read_is_not_vouched_for(
     told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait', '-f',
                'json')
     assert (told.status, told.data[0]['Outcome']) == (0, 'done')
-    assert 'not permitted to be read' in told.data[0]['Note']
+    assert 'not permitted to read the result' in told.data[0]['Note']
 
 
 @pytest.mark.parametrize('words', [
-    ('adopt', 'one', '--max-in-flight', '0'),
-    ('audit', 'one', '--max-in-flight', '-1'),
-    ('evidence', 'one', '--last', 'two'),
+    ('enable', 'one', '--max-in-flight', '0'),
+    ('refresh', 'one', '--max-in-flight', '-1'),
+    ('history', 'one', '--last', 'two'),
     ('apply', 'one', '--profile', 'x', '--max-in-flight', '0')])
 def test_a_number_that_is_none_is_turned_down(
         make_cloud: MakeCloud, words: tuple[str, ...]) -> None:
@@ -406,7 +409,7 @@ def test_a_number_that_is_none_is_turned_down(
     cloud.add('one')
     told = run(cloud, *words)
     assert told.status == 2
-    assert 'expected a whole number, at least 1' in told.err
+    assert 'expected an integer of at least 1' in told.err
 
 
 def test_whoever_may_not_clean_is_told_so(make_cloud: MakeCloud) -> None:
@@ -414,7 +417,7 @@ def test_whoever_may_not_clean_is_told_so(make_cloud: MakeCloud) -> None:
     cloud.add('one')
     told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '-f', 'json')
     assert told.status == 4
-    assert 'not permitted to begin to clean' in told.data[0]['Note']
+    assert 'not permitted to request clean' in told.data[0]['Note']
 
 
 def test_a_clean_that_never_ran_its_step_has_failed(
@@ -427,7 +430,7 @@ def test_a_clean_that_never_ran_its_step_has_failed(
     told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait', '-f',
                'json')
     assert told.status == 4
-    assert 'it ended without a result' in told.data[0]['Note']
+    assert 'the operation ended without a result' in told.data[0]['Note']
 
 
 # audit
@@ -444,7 +447,7 @@ def test_an_audit_tells_what_it_published_and_took_back(
             id='look-1', outcome='done', found=7, host='on')}
         return 200, {'id': 'look-1'}
     cloud.passthru['accel_refresh'] = refresh
-    told = run(cloud, 'audit', 'one', '-f', 'json')
+    told = run(cloud, 'refresh', 'one', '-f', 'json')
     assert told.status == 0
     row, = told.data
     assert (row['Traits added'], row['Traits removed'], row['Devices']) == (
@@ -466,7 +469,7 @@ def test_an_audit_names_what_has_drifted(make_cloud: MakeCloud) -> None:
             id='look-1', outcome='done')}
         return 200, {'id': 'look-1'}
     cloud.passthru['accel_refresh'] = refresh
-    told = run(cloud, 'audit', 'one', '-f', 'json')
+    told = run(cloud, 'refresh', 'one', '-f', 'json')
     assert told.data[0]['Drift'] == [
         'gpu-0 vanished', f'gpu-1 gpu {sample.OLD} > {sample.NEW}']
 
@@ -483,7 +486,7 @@ def test_an_audit_does_not_mind_a_look_that_nobody_asked_for(
             id='look-1', outcome='done', found=8, host='on')}
         return 200, {'id': 'look-1'}
     cloud.passthru['accel_refresh'] = refresh
-    told = run(cloud, 'audit', 'one', '-f', 'json')
+    told = run(cloud, 'refresh', 'one', '-f', 'json')
     assert (told.status, told.data[0]['Devices']) == (0, 8)
 
 
@@ -493,18 +496,18 @@ def test_an_audit_of_a_busy_node_says_what_is_on(
     cloud.add('one', driver_internal_info={'accel_operation': {
         'work': 'apply', 'step': 'apply_profile', 'progress': 'burning',
         'kind': 'clean'}})
-    told = run(cloud, 'audit', 'one', '-f', 'json')
+    told = run(cloud, 'refresh', 'one', '-f', 'json')
     assert told.status == 4
-    assert 'apply_profile is under way (burning)' in told.data[0]['Note']
+    assert 'apply_profile is in progress (burning)' in told.data[0]['Note']
 
 
 def test_a_conductor_without_the_method_is_to_be_upgraded(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
-    told = run(cloud, 'audit', 'one', '-f', 'json')
+    told = run(cloud, 'refresh', 'one', '-f', 'json')
     assert told.status == 4
-    assert 'older ironic-accel' in told.data[0]['Note']
+    assert 'upgrade ironic-accel on its conductor' in told.data[0]['Note']
 
 
 # adopt and release
@@ -521,7 +524,7 @@ def adoptable(cloud: Cloud) -> None:
             id='look-1', outcome='done', found=8)}
         return 200, {'id': 'look-1'}
     cloud.passthru['accel_refresh'] = refresh
-    cloud.passthru['accel_release'] = lambda node, body: (200, {
+    cloud.passthru['accel_disable'] = lambda node, body: (200, {
         'traits': ['CUSTOM_ACCEL_GPU'], 'kept_traits': [], 'firmware': 9,
         'keys': ['accel_summary']})
 
@@ -531,13 +534,13 @@ def test_a_node_goes_in_and_out_as_it_was(make_cloud: MakeCloud) -> None:
     adoptable(cloud)
     node = cloud.add('one', **PLAIN, provision_state='active',
                      extra={'rack': 7})
-    told = run(cloud, 'adopt', 'one', '--dry-run')
+    told = run(cloud, 'enable', 'one', '--dry-run')
     assert 'driver redfish > accel-redfish' in told.err
     assert (cloud.asked, node['driver']) == ([], 'redfish')
-    told = run(cloud, 'adopt', 'one', '-f', 'json')
+    told = run(cloud, 'enable', 'one', '-f', 'json')
     assert told.status == 0
     assert [(r['Outcome'], r['Devices']) for r in told.data] == [
-        ('adopted', 8)]
+        ('enabled', 8)]
     # Through maintenance, and one change for all fields.
     assert [v for v, p, b in cloud.asked] == ['PUT', 'PATCH', 'DELETE',
                                               'POST']
@@ -545,14 +548,14 @@ def test_a_node_goes_in_and_out_as_it_was(make_cloud: MakeCloud) -> None:
             node['vendor_interface'], node['maintenance']) == (
         'accel-redfish', 'accel-redfish', 'accelerator', False)
     assert node['extra'] == {'rack': 7, 'accel_adopted': PLAIN}
-    told = run(cloud, 'adopt', 'one', '-f', 'json')
-    assert told.data[0]['Outcome'] == 'adopted already'
+    told = run(cloud, 'enable', 'one', '-f', 'json')
+    assert told.data[0]['Outcome'] == 'already enabled'
     assert node['extra']['accel_adopted'] == PLAIN
-    told = run(cloud, 'release', 'one', '-f', 'json')
+    told = run(cloud, 'disable', 'one', '-f', 'json')
     assert told.status == 0
     assert [(r['Outcome'], r['Driver'], r['Traits removed'],
-             r['Firmware rows']) for r in told.data] == [
-        ('released', 'redfish', ['CUSTOM_ACCEL_GPU'], 9)]
+             r['Firmware components']) for r in told.data] == [
+        ('disabled', 'redfish', ['CUSTOM_ACCEL_GPU'], 9)]
     assert {k: node[k] for k in PLAIN} == PLAIN
     assert (node['extra'], node['maintenance']) == ({'rack': 7}, False)
 
@@ -562,15 +565,15 @@ def test_what_was_noted_first_outlasts_a_second_adoption(
     cloud = make_cloud()
     adoptable(cloud)
     node = cloud.add('one', **PLAIN)
-    assert run(cloud, 'adopt', 'one').status == 0
+    assert run(cloud, 'enable', 'one').status == 0
     # Somebody tries another interface meanwhile.
     node['vendor_interface'] = 'redfish'
-    told = run(cloud, 'release', 'one')
-    assert (told.status, 'adopt --no-inventory one' in told.err) == (1, True)
+    told = run(cloud, 'disable', 'one')
+    assert (told.status, 'enable --no-inventory one' in told.err) == (1, True)
     assert node['driver'] == 'accel-redfish'
-    assert run(cloud, 'adopt', '--no-inventory', 'one').status == 0
+    assert run(cloud, 'enable', '--no-inventory', 'one').status == 0
     assert node['extra'] == {'accel_adopted': PLAIN}
-    assert run(cloud, 'release', 'one').status == 0
+    assert run(cloud, 'disable', 'one').status == 0
     assert ({k: node[k] for k in PLAIN}, node['extra']) == (PLAIN, {})
 
 
@@ -581,7 +584,7 @@ def test_no_interface_of_ours_is_left_behind(
     cloud = make_cloud()
     adoptable(cloud)
     node = cloud.add('one', management_interface=ours)
-    told = run(cloud, 'release', 'one')
+    told = run(cloud, 'disable', 'one')
     assert told.status == 0
     assert node['management_interface'] == theirs
 
@@ -592,7 +595,7 @@ def test_a_node_that_stays_in_maintenance_is_told(
     adoptable(cloud)
     cloud.add('one')
     cloud.refuse['DELETE .*/maintenance'] = (403, 'policy')
-    told = run(cloud, 'release', 'one', '-f', 'json')
+    told = run(cloud, 'disable', 'one', '-f', 'json')
     assert told.status == 4
     assert 'maintenance unset one' in told.data[0]['Note']
 
@@ -602,7 +605,7 @@ def test_a_node_without_instance_needs_no_maintenance_to_come_in(
     cloud = make_cloud()
     adoptable(cloud)
     cloud.add('one', **PLAIN)
-    told = run(cloud, 'adopt', 'one')
+    told = run(cloud, 'enable', 'one')
     assert told.status == 0
     assert [v for v, p, b in cloud.asked] == ['PATCH', 'POST']
 
@@ -615,10 +618,10 @@ def test_a_change_that_is_turned_down_leaves_no_maintenance(
     two = cloud.add('two', **PLAIN)
     cloud.refuse[f"PATCH .*(one|{one['uuid']})$"] = (
         400, 'Could not find the interface accelerator')
-    told = run(cloud, 'adopt', 'one', 'two', '-f', 'json')
+    told = run(cloud, 'enable', 'one', 'two', '-f', 'json')
     assert told.status == 4
     assert [(r['Node'], r['Outcome']) for r in told.data] == [
-        ('one', 'failed'), ('two', 'adopted')]
+        ('one', 'failed'), ('two', 'enabled')]
     assert 'Could not find the interface' in told.data[0]['Note']
     assert (one['maintenance'], one['driver']) == (False, 'redfish')
     assert two['driver'] == 'accel-redfish'
@@ -632,9 +635,9 @@ def test_what_cannot_be_adopted_says_why(make_cloud: MakeCloud) -> None:
     cloud.add('locked', **PLAIN, reservation='conductor-7')
     for name, hint in (('fake', 'expected one of redfish, idrac'),
                        ('dell', 'enabled_hardware_types'),
-                       ('busy', 'wait for it'),
-                       ('locked', 'locked by conductor-7')):
-        told = run(cloud, 'adopt', name)
+                       ('busy', 'wait until this has ended'),
+                       ('locked', 'locked by host conductor-7')):
+        told = run(cloud, 'enable', name)
         assert (told.status, hint in told.err) == (1, True), told.err
     assert cloud.asked == []
 
@@ -643,9 +646,9 @@ def test_a_release_that_is_turned_down_changes_no_driver(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     node = cloud.add('one')
-    cloud.passthru['accel_release'] = lambda node, body: clouds.error(
+    cloud.passthru['accel_disable'] = lambda node, body: clouds.error(
         409, 'flash in progress on gpu-0')
-    told = run(cloud, 'release', 'one', '-f', 'json')
+    told = run(cloud, 'disable', 'one', '-f', 'json')
     assert told.status == 4
     assert 'flash in progress' in told.data[0]['Note']
     assert (node['driver'], node['maintenance']) == ('accel-redfish', False)
@@ -655,10 +658,10 @@ def test_traits_of_the_instance_are_left_with_a_word(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', provision_state='active')
-    cloud.passthru['accel_release'] = lambda node, body: (200, {
+    cloud.passthru['accel_disable'] = lambda node, body: (200, {
         'traits': [], 'kept_traits': ['CUSTOM_ACCEL_IS_X'], 'firmware': 0,
         'keys': []})
-    told = run(cloud, 'release', 'one', '-f', 'json')
+    told = run(cloud, 'disable', 'one', '-f', 'json')
     assert told.status == 0
     assert 'remove trait one CUSTOM_ACCEL_IS_X' in told.data[0]['Note']
 
@@ -666,7 +669,7 @@ def test_traits_of_the_instance_are_left_with_a_word(
 def test_what_is_none_of_ours_is_not_released(make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', **PLAIN)
-    told = run(cloud, 'release', 'one')
+    told = run(cloud, 'disable', 'one')
     assert told.status == 1
-    assert 'nothing to release' in told.err
+    assert 'nothing to disable' in told.err
     assert json.dumps(cloud.asked) == '[]'

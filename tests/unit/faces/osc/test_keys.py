@@ -33,8 +33,9 @@ from ironic_accel.faces.osc.jobs import driver_switch
 
 
 def test_methods_and_steps_are_there() -> None:
-    assert {'accel_inventory', 'accel_refresh', 'accel_plan',
-            'accel_profiles', 'accel_release'} <= passthru.OURS
+    assert {
+        'accel_inventory', 'accel_refresh', 'accel_plan', 'accel_profiles',
+        'accel_disable', 'accel_release'} <= passthru.OURS
     assert apply_job.STEPS['redfish'] in declared_steps.names()
     assert apply_job.STEPS['agent'] == agent_steps.STEP
 
@@ -57,8 +58,8 @@ def test_every_command_is_there_under_its_name() -> None:
         group='openstack.baremetal.v1')
         if p.name.startswith('baremetal_accelerator_')}
     assert {n.removeprefix('baremetal_accelerator_') for n in found} == {
-        'adopt', 'apply', 'audit', 'evidence', 'hold', 'list', 'plan',
-        'profile_validate', 'release', 'report', 'show', 'traits',
-        'unhold', 'unlock'}
+        'adopt', 'apply', 'audit', 'disable', 'enable', 'evidence',
+        'history', 'hold', 'list', 'plan', 'profile_validate', 'refresh',
+        'release', 'report', 'show', 'traits', 'unhold', 'unlock'}
     for point in found.values():
         assert point.load().__doc__

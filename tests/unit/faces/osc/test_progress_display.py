@@ -77,13 +77,13 @@ def test_a_terminal_has_a_table_drawn_in_place() -> None:
     with open(slave, 'w', encoding='utf-8') as stream:
         shown = progress_display.of(stream)
         shown.show([Line('one', 'gpu-[0]', 'gpu: writing', 10)])
-        shown.show([Line('one', 'gpu-[0]', 'as the profile says')])
+        shown.show([Line('one', 'gpu-[0]', 'compliant')])
         shown.close()
     text = drained(master)
     assert '\x1b[' in text
     # Brackets of a name are no markup.
     assert 'gpu-[0]' in text
-    assert 'as the profile says' in text
+    assert 'compliant' in text
 
 
 RUN = {'kind': 'clean', 'step': 'apply_profile', 'work': 'apply',
@@ -102,18 +102,18 @@ def test_devices_are_told_from_the_record() -> None:
                 'action', Activation.WARM_REBOOT, 1.0, 2.0, items=(ecc[1],)),
         )
     )
-    status = run_status.look(
+    status = run_status.read(
         cleaned(accel_operation={**RUN, 'percent': 50}, accel_record=raw),
         'one', None)
     assert (status.text, status.percent, status.outcome) == (
         'setting', 50, None)
     assert status.devices == {
-        'gpu-0': 'ecc written, active after warm-reboot',
+        'gpu-0': 'ecc staged, active after warm-reboot',
         'gpu-1': 'ecc: writing'}
 
 
 def test_a_later_version_s_record_leaves_the_progress() -> None:
-    status = run_status.look(
+    status = run_status.read(
         cleaned(accel_operation=RUN,
                 accel_record={'schema': 'record/9'}), 'one', None)
     assert (status.text, dict(status.devices)) == ('setting', {})

@@ -206,24 +206,24 @@ def test_evidence_is_the_node_s_history_of_ours(
          'conductor': 'one', 'user': 'ada', 'severity': 'INFO'}
         for t, e in (('provisioning', 'x'), ('accelerator', 'burn 1'),
                      ('accelerator', 'burn 2'))])
-    told = commands.run(cloud.url, 'accelerator', 'evidence', 'gpu-a', '-f',
+    told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a', '-f',
                         'json')
-    assert [(r['What'], r['Who']) for r in told.data] == [
+    assert [(r['Event'], r['User']) for r in told.data] == [
         ('burn 1', 'ada'), ('burn 2', 'ada')]
-    told = commands.run(cloud.url, 'accelerator', 'evidence', 'gpu-a',
+    told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a',
                         '--last', '1', '-f', 'json')
-    assert [r['What'] for r in told.data] == ['burn 2']
+    assert [r['Event'] for r in told.data] == ['burn 2']
     cloud.may.discard('history')
-    told = commands.run(cloud.url, 'accelerator', 'evidence', 'gpu-a')
+    told = commands.run(cloud.url, 'accelerator', 'history', 'gpu-a')
     assert told.status == 1
     assert 'not permitted to read its history' in told.err
 
 
 @pytest.mark.parametrize('command', [
-    ('list', 'no-such'), ('traits', 'no-such'), ('audit', 'no-such'),
+    ('list', 'no-such'), ('traits', 'no-such'), ('refresh', 'no-such'),
     ('show', 'no-such', 'gpu-0'), ('plan', 'no-such', '--profile', 'p'),
-    ('apply', 'no-such', '--profile', 'p'), ('adopt', 'no-such'),
-    ('release', 'no-such'), ('evidence', 'no-such')])
+    ('apply', 'no-such', '--profile', 'p'), ('enable', 'no-such'),
+    ('disable', 'no-such'), ('history', 'no-such')])
 def test_a_wrong_node_is_named(make_cloud: MakeCloud,
                                command: tuple[str, ...]) -> None:
     cloud = make_cloud()
@@ -234,7 +234,7 @@ def test_a_wrong_node_is_named(make_cloud: MakeCloud,
 
 
 @pytest.mark.parametrize('command', [
-    ('list', 'plain'), ('traits', 'plain'), ('audit', 'plain'),
+    ('list', 'plain'), ('traits', 'plain'), ('refresh', 'plain'),
     ('show', 'plain', 'gpu-0'), ('plan', 'plain', '--profile', 'p'),
     ('apply', 'plain', '--profile', 'p')])
 def test_a_node_of_nobody_s_is_told_the_way_in(
@@ -243,7 +243,7 @@ def test_a_node_of_nobody_s_is_told_the_way_in(
     cloud.add('plain', driver='redfish', vendor_interface='redfish')
     told = commands.run(cloud.url, 'accelerator', *command)
     assert told.status == 1
-    assert 'baremetal accelerator adopt plain' in told.err
+    assert 'baremetal accelerator enable plain' in told.err
 
 
 def test_nobody_has_looked_yet(make_cloud: MakeCloud) -> None:
@@ -251,14 +251,14 @@ def test_nobody_has_looked_yet(make_cloud: MakeCloud) -> None:
     cloud.add('new')
     told = commands.run(cloud.url, 'accelerator', 'list', 'new')
     assert told.status == 1
-    assert 'baremetal accelerator audit new' in told.err
+    assert 'baremetal accelerator refresh new' in told.err
 
 
 def test_an_api_that_is_down_says_what_to_look_at(
         make_cloud: MakeCloud) -> None:
     told = commands.run('http://127.0.0.1:9', 'accelerator', 'list', 'x')
     assert told.status == 1
-    assert 'does not answer' in told.err
+    assert 'does not respond' in told.err
     assert '--os-endpoint' in told.err
 
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``baremetal accelerator evidence``."""
+"""``baremetal accelerator history``."""
 
 from __future__ import annotations
 
@@ -18,46 +18,43 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
+from ironic_accel.faces.osc.report import node_access
 
-COLUMNS = ('When', 'Conductor', 'Who', 'Severity', 'What')
+COLUMNS = ('Time', 'Conductor', 'User', 'Severity', 'Event')
 
 
-class Evidence(base.Lister):
-    """List what was done to the accelerators of a node, oldest first.
+class History(base.Lister):
+    """List the accelerator events of a node, oldest first.
 
-    Every write with its devices, versions and the image's digest; every
-    run's end; every alert. ``-f json`` is what goes to a vendor's support.
+    There is an event for every write, with its devices, versions and the
+    digest of the image, for the end of every operation and for every alert.
+    Send the output of -f json to the support of a vendor.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         parser.add_argument('--last', type=base.positive, metavar='<n>',
-                            help='Only the last events.')
+                            help='Show the last n events only.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """List them."""
-        events = of(self.ironic.history(parsed_args.node))
+        """List the events."""
+        events = node_access.events(self.ironic, parsed_args.node)
         if not events:
+            # Ironic has an empty history for a node that does not exist.
             self.ironic.node(parsed_args.node)
-            self.say(f'node {parsed_args.node}: nothing was done to its '
-                     'accelerators, or Ironic keeps no history of it '
+            self.say(f'node {parsed_args.node} has no accelerator events: '
+                     'nothing was written yet, or Ironic stores no history '
                      '([conductor]node_history)')
         return COLUMNS, [row(e) for e in events[-(parsed_args.last or 0):]]
 
 
-def of(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events of a node's history that are ours."""
-    return [e for e in history if e.get('event_type') == keys.EVENT.name]
-
-
 def row(event: Mapping[str, Any]) -> tuple[Any, ...]:
-    """An event as a row."""
+    """The row of an event."""
     return formatters.row(event.get('created_at'), event.get('conductor'),
-                     event.get('user'), event.get('severity'),
-                     event.get('event'))
+                          event.get('user'), event.get('severity'),
+                          event.get('event'))

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``baremetal accelerator adopt``."""
+"""``baremetal accelerator enable``."""
 
 from __future__ import annotations
 
@@ -22,102 +22,103 @@ from osc_lib.exceptions import CommandError
 from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import driver_switch
-from ironic_accel.faces.osc.jobs.driver_switch import Move
+from ironic_accel.faces.osc.jobs.driver_switch import DriverSwitch
 from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
-from ironic_accel.faces.osc.jobs.refresh_job import Refresh
+from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
 
 COLUMNS = ('Node', 'State', 'Changed', 'Outcome', 'Devices', 'Note')
 
 
-class Adopt(base.Lister):
-    """Take nodes into our care: driver, power and vendor interface.
+class Enable(base.Lister):
+    """Enable accelerator management on nodes.
 
-    What will be changed is printed first. A node with an instance goes
-    through maintenance; neither its host nor its devices are touched. The
-    first inventory only reads, and powers nothing on. What the node had is
-    kept in its ``extra``, and release brings it back.
+    Changes the driver, the power and the vendor interface of each node, and
+    takes a first inventory. The changes are printed first. An active node
+    is in maintenance while its driver is changed. Hosts and devices are not
+    touched: the first inventory is read-only and powers no host on. The
+    previous driver and interfaces are stored in the extra field of the
+    node; baremetal accelerator disable restores them.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_nodes(parser)
         parser.add_argument('--dry-run', action='store_true',
-                            help='Print what would be changed, no more.')
+                            help='Print the changes without making them.')
         parser.add_argument(
             '--no-inventory', action='store_true',
-            help='Leave the first look for later.')
-        base.add_looks(parser)
+            help='Do not take the first inventory.')
+        base.add_max_in_flight(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """Adopt them."""
+        """Change the nodes, then take their inventories."""
         ironic = self.ironic
-        plans = [driver_switch.into(ironic.node(ref), ref)
+        plans = [driver_switch.to_accel(ironic.node(ref), ref)
                  for ref in dict.fromkeys(parsed_args.nodes)]
         for driver in sorted({str(m.fields['driver'][1]) for m in plans
                               if 'driver' in m.fields}):
             driver_switch.check_served(ironic, driver)
-        for move in plans:
-            self.say(move.words())
+        for switch in plans:
+            self.say(switch.summary())
         if parsed_args.dry_run:
-            return COLUMNS, [row(m, 'not changed: dry run') for m in plans]
+            return COLUMNS, [row(m, 'not changed (dry run)') for m in plans]
         errors = {m.ref: self._change(m) for m in plans}
         runs: dict[str, parallel.NodeRun] = {}
         if not parsed_args.no_inventory:
-            runs = self._look([m for m in plans if errors[m.ref] is None],
-                              parsed_args.max_in_flight)
+            runs = self._inventory([m for m in plans if errors[m.ref] is None],
+                                   parsed_args.max_in_flight)
         return COLUMNS, [self._row(m, errors[m.ref], runs.get(m.ref))
                          for m in plans]
 
-    def _change(self, move: Move) -> str | None:
-        """Change one node, and give what went wrong, or None.
+    def _change(self, switch: DriverSwitch) -> str | None:
+        """Change one node; the error, or None.
 
-        The others are changed all the same.
+        An error does not stop the other nodes from being changed.
         """
-        if not move.fields:
+        if not switch.fields:
             return None
         try:
-            with driver_switch.door(self.ironic, move):
-                self.ironic.patch(move.ref, move.patch())
+            with driver_switch.in_maintenance(self.ironic, switch):
+                self.ironic.patch(switch.ref, switch.patch())
         except CommandError as error:
             return str(error)
         return None
 
-    def _look(
-        self, plans: list[Move], most: int
-    ) -> dict[str, parallel.NodeRun]:
-        jobs = [Refresh(self.ironic, m.ref, power_on=False) for m in plans
+    def _inventory(self, plans: list[DriverSwitch], most: int
+                   ) -> dict[str, parallel.NodeRun]:
+        jobs = [RefreshJob(self.ironic, m.ref, power_on=False) for m in plans
                 if not m.node.get('maintenance')]
         return {r.job.ref: r for r in parallel.run(
             jobs, progress_display.of(self.app.stderr), most, keep_going=True)}
 
-    def _row(self, move: Move, error: str | None,
+    def _row(self, switch: DriverSwitch, error: str | None,
              run: parallel.NodeRun | None) -> tuple[Any, ...]:
         if error is not None:
             self.status = base.FAILED
-            return row(move, 'failed', None, error)
-        outcome = 'adopted' if move.fields else 'adopted already'
+            return row(switch, 'failed', None, error)
+        outcome = 'enabled' if switch.fields else 'already enabled'
         if run is None:
-            return row(move, outcome, None,
-                       'not looked at yet: baremetal accelerator audit '
-                       f'{move.ref}')
+            return row(switch, outcome, None,
+                       'no inventory yet; next: baremetal accelerator '
+                       f'refresh {switch.ref}')
         result = (run.status.result if run.status else None) or {}
         note = run.status.error if run.status else None
         if run.outcome not in run_status.GOOD:
             self.status = base.FAILED
-            note = f'adopted, but the first look failed: {note}'
-        return row(move, outcome, result.get('found'),
+            note = f'enabled, but the first inventory failed: {note}'
+        return row(switch, outcome, result.get('found'),
                    note or result.get('note'))
 
 
-def row(move: Move, outcome: str, found: int | None = None,
+def row(switch: DriverSwitch, outcome: str, found: int | None = None,
         note: str | None = None) -> tuple[Any, ...]:
-    """What became of one node."""
-    changed = {k: new for k, (_, new) in move.fields.items()}
+    """The row of one node."""
+    changed = {k: new for k, (_, new) in switch.fields.items()}
     return formatters.row(
-        move.ref, move.node['provision_state'], formatters.Cell(
+        switch.ref, switch.node['provision_state'], formatters.Cell(
             changed, '\n'.join(f'{k} {v}' for k, v in changed.items())
             or 'nothing'), outcome, found, note)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``baremetal accelerator audit``."""
+"""``baremetal accelerator refresh``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ironic_accel.faces.osc import base
 from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
-from ironic_accel.faces.osc.jobs.refresh_job import Refresh
+from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
-from ironic_accel.faces.osc.report import node_access as seeing
+from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
 from ironic_accel.model import drift
 from ironic_accel.model import serialization
@@ -32,36 +32,36 @@ COLUMNS = ('Node', 'Outcome', 'Host', 'Devices', 'Drift', 'Traits added',
            'Traits removed', 'Seconds', 'Note')
 
 
-class Audit(base.Lister):
-    """Look at nodes now, and publish or take back what follows from it.
+class RefreshNodes(base.Lister):
+    """Take a new inventory of nodes and update their traits.
 
-    Nothing is written to any device. A host that is off is powered on only
-    where that is asked for.
+    Nothing is written to any device. A host that is off stays off unless
+    --power-on is given.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_nodes(parser)
         parser.add_argument(
             '--power-on', action='store_true',
-            help='Power hosts on that are off, and off again afterwards.')
-        base.add_looks(parser)
+            help='Power on hosts that are off, and off again afterwards.')
+        base.add_max_in_flight(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """Look at them."""
+        """Refresh the nodes and compare them with their state before."""
         ironic = self.ironic
-        before = {ref: seeing.of(ironic, ref)
+        before = {ref: node_access.of(ironic, ref)
                   for ref in dict.fromkeys(parsed_args.nodes)}
         runs = parallel.run(
-            [Refresh(ironic, ref, parsed_args.power_on) for ref in before],
+            [RefreshJob(ironic, ref, parsed_args.power_on) for ref in before],
             progress_display.of(self.app.stderr), parsed_args.max_in_flight,
             keep_going=True)
         found = []
         for run in runs:
             ref = run.job.ref
-            after = seeing.of(ironic, ref)
+            after = node_access.of(ironic, ref)
             if run.outcome not in run_status.GOOD:
                 self.status = base.FAILED
             found.append(row(run, before[ref], after))
@@ -71,7 +71,7 @@ class Audit(base.Lister):
 def row(
     run: parallel.NodeRun, old: VisibleNode, new: VisibleNode
 ) -> tuple[Any, ...]:
-    """What a look has come to."""
+    """The row of one node."""
     before, after = set(old.ours), set(new.ours)
     found = drifted(old, new)
     result = (run.status.result if run.status else None) or {}
@@ -81,22 +81,25 @@ def row(
     return formatters.row(
         run.job.ref, run.outcome, result.get('host'), result.get('found'),
         formatters.Cell(found, formatters.NOT_PERMITTED if found is None
-                   else '\n'.join(found) or 'none'),
+                        else '\n'.join(found) or 'none'),
         _names(after - before), _names(before - after),
         result.get('seconds'), note or None)
 
 
 def drifted(old: VisibleNode, new: VisibleNode) -> list[str] | None:
-    """What is not as it was seen before; None where that may not be seen."""
+    """The differences between two inventories of a node.
+
+    :returns: a sentence each; None if the caller may not read the second.
+    """
     if new.inventory is None and new.denied:
         return None
     if old.inventory is None or new.inventory is None:
         return []
-    looks = [serialization.inventory_from_dict(x)
-             for x in (old.inventory, new.inventory)]
-    if not all(look.complete for look in looks):
+    inventories = [serialization.inventory_from_dict(x)
+                   for x in (old.inventory, new.inventory)]
+    if not all(i.complete for i in inventories):
         return []
-    return [str(x) for x in drift.differences(*looks)]
+    return [str(x) for x in drift.differences(*inventories)]
 
 
 def _names(names: set[str]) -> formatters.Cell:
