@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 import json
 import re
 import time
@@ -178,17 +179,19 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
         raise Rejected(made, device=item.device, component=item.name)
     entry: dict[str, Any] = {'uri': mode.uri}
     when = _apply_time(reader.fields(doc), mode.activation)
-    for write in made:
+    for number, write in enumerate(made):
         more = when if write.uri != mode.uri and (
             write.method == 'PATCH') else {}
         try:
             answer = writer.send(write.method, write.uri,
                                  {**write.body, **more})
-        except Rejected as error:
-            if any(v.unsure and re.search(
+        except (Rejected, Unreachable) as error:
+            if isinstance(error, Rejected) and any(v.unsure and re.search(
                     v.unsure, error.detail.summary, re.I)
                    for v in registry.vendors()):
                 continue
+            if number:
+                raise _half_set(item, number, len(made), error) from error
             raise
         told = tasks.ticket(answer, [])
         if told['kind'] == 'task' and answer.status == 202:
@@ -199,6 +202,19 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
     elif mode.activation is Activation.NONE:
         entry['shows'] = True
     return entry
+
+
+def _half_set(item: Item, sent: int, needed: int,
+              error: Rejected | Unreachable) -> OutcomeUnknown:
+    """A mode of several requests of which only the first were accepted.
+
+    It is neither set nor as it was: the next inventory tells.
+    """
+    return OutcomeUnknown(dataclasses.replace(
+        error.detail, error_class=ErrorClass.TRANSIENT,
+        summary=f'request {sent + 1} of {needed} that set {item.name} failed '
+        f'after the earlier ones were accepted: {error.detail.summary}',
+        device=item.device, component=item.name))
 
 
 def _apply_time(

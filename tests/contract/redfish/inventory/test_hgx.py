@@ -21,6 +21,7 @@ import pytest
 from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Running
 from ironic_accel.model.device import Activation
+from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.contract.redfish import burning
@@ -160,6 +161,24 @@ def test_confidential_computing_takes_one_property_at_a_time(
         at.backend.transports(at.backend.observe())
         mode = look.mode_at(at.backend.observe(), gpu, 'cc')
         assert (mode.current, mode.pending) == (value, None)
+
+
+def test_mode_is_unknown_where_its_second_request_is_refused(
+        rig: Start) -> None:
+    at = rig('hgx-h100', 'System_0')
+    gpu = burning.gpus(at.backend.observe())[0]
+    at.backend.start(burning.set_mode(
+        {gpu: 'devtools'}, 'cc', Activation.DEVICE_RESET))
+    SystemPower(at.connector, at.backend.system_uri).warm_reboot()
+    at.clock.advance(120)
+    at.backend.transports(at.backend.observe())
+    at.box.faults.add('status', '400', '/Settings', 'PATCH', count=1, skip=1)
+    with pytest.raises(OutcomeUnknown, match='request 2 of 2 that set cc'):
+        at.backend.start(burning.set_mode(
+            {gpu: 'on'}, 'cc', Activation.DEVICE_RESET))
+    assert [w.value for w in at.box.ledger.writes] == ['True', 'False']
+    # The first request alone leaves it off.
+    assert look.mode_at(at.backend.observe(), gpu, 'cc').pending == 'off'
 
 
 def test_commit_names_what_has_slots(rig: Start) -> None:
