@@ -14,14 +14,18 @@
 
 from __future__ import annotations
 
-import collections
+from collections.abc import Callable
+from concurrent import futures
 import contextlib
 import dataclasses
 import hashlib
 import logging
 import threading
 import time
+from typing import Any
 
+from ironic_accel.bounded.threads import Closed
+from ironic_accel.bounded.threads import ThreadPool
 from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Fetching
 from ironic_accel.converge.ports import Ready
@@ -34,6 +38,12 @@ from ironic_accel.images import sources
 from ironic_accel.model.profile import Image
 
 LOG = logging.getLogger(__name__)
+
+Submit = Callable[[Callable[[], None]], futures.Future[Any]]
+
+#: Seconds that ``close`` waits for transfers to end.
+CLOSE_TIMEOUT = 60.0
+_CLOSED = 'the image store is closed'
 
 
 @dataclasses.dataclass(slots=True)
@@ -55,7 +65,9 @@ class ImageStore:
 
     :param folder: the cache, made where it is missing.
     :param policy: what may be fetched from where.
-    :param workers: transfers at one time.
+    :param workers: transfers at one time, in threads of this store.
+    :param submit: has a function called in a thread instead: then whoever
+        owns the threads bounds and ends them.
     :param credentials: gives (user, password) for a host.
     :param attempts: transfers of one image before it is Bad; what the source
         itself refuses is not tried again.
@@ -66,21 +78,20 @@ class ImageStore:
 
     def __init__(self, folder: str, policy: Policy, workers: int = 2,
                  credentials: Credentials = no_credentials, *,
-                 attempts: int = 2, remember: float = 15.0) -> None:
+                 attempts: int = 2, remember: float = 15.0,
+                 submit: Submit | None = None) -> None:
         self._cache = Cache(folder, policy.cache_bytes)
         self._policy = policy
         self._credentials = credentials
         self._attempts = attempts
         self._remember = remember
-        self._lock = threading.Lock()
+        # Submitting holds it, and a job that is cancelled meanwhile ends.
+        self._lock = threading.RLock()
         self._stop = threading.Event()
         self._jobs: dict[tuple[str, str], _Job] = {}
-        self._waiting: collections.deque[tuple[_Job, Image]] = (
-            collections.deque())
-        # Plain daemon threads: an executor refuses work where the main
-        # thread of a service has ended, and keeps a process from ending.
-        self._threads: set[threading.Thread] = set()
-        self._workers = workers
+        own = ThreadPool('accel-image', lambda: workers)
+        self._pool = None if submit else own
+        self._submit: Submit = submit or own.submit
 
     def get(self, image: Image) -> Ready | Fetching | Bad:
         """The image, or how far its fetching is; see ports.Images."""
@@ -96,8 +107,7 @@ class ImageStore:
             job = self._jobs.get(key)
             if job is None or self._is_stale(job):
                 job = self._jobs[key] = _Job('waiting for a worker')
-                self._waiting.append((job, image))
-                self._hire()
+                self._begin(job, image)
             if job.outcome is not None:
                 job.told = True
                 return job.outcome
@@ -113,29 +123,19 @@ class ImageStore:
     def close(self) -> None:
         """End the workers: transfers under way are given up."""
         self._stop.set()
-        with self._lock:
-            self._waiting.clear()
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
+        if self._pool is not None:
+            self._pool.close(CLOSE_TIMEOUT)
 
-    def _hire(self) -> None:
-        """Start a worker where fewer than allowed run. The lock is held."""
-        if len(self._threads) < self._workers:
-            thread = threading.Thread(
-                target=self._drain, name='accel-image', daemon=True)
-            self._threads.add(thread)
-            thread.start()
-
-    def _drain(self) -> None:
-        """Work until nothing waits."""
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._threads.discard(threading.current_thread())
-                    return
-                job, image = self._waiting.popleft()
-            self._work(job, image)
+    def _begin(self, job: _Job, image: Image) -> None:
+        """Hand a job to a worker. The lock is held."""
+        try:
+            future = self._submit(lambda: self._work(job, image))
+        except Closed:
+            job.outcome, job.ended = Bad(_CLOSED), time.monotonic()
+            return
+        future.add_done_callback(
+            lambda done: self._end(job, Bad(_CLOSED))
+            if done.cancelled() else None)
 
     def _work(self, job: _Job, image: Image) -> None:
         outcome: Ready | Bad
@@ -150,6 +150,9 @@ class ImageStore:
         except Exception as exc:  # a worker must never leave a job open
             LOG.exception('Fetching image %s', image.name)
             outcome = Bad(f'{type(exc).__name__} in the worker')
+        self._end(job, outcome)
+
+    def _end(self, job: _Job, outcome: Ready | Bad) -> None:
         with self._lock:
             job.outcome, job.ended = outcome, time.monotonic()
 
@@ -209,7 +212,7 @@ class ImageStore:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise sources.Interrupted('the image store is closed')
+            raise sources.Interrupted(_CLOSED)
 
 
 def _tell(job: _Job, seen: int, size: int | None) -> None:

@@ -27,6 +27,7 @@ from oslo_log import log
 from ironic_accel.bounded import files
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import workers
 from ironic_accel.converge.ports import Ready
 from ironic_accel.images import ImageStore
 from ironic_accel.images import Policy
@@ -69,7 +70,8 @@ def store() -> ImageStore:
         if _store is None:
             _store = ImageStore(
                 CONF.accelerator.image_cache_dir, policy(),
-                workers=CONF.accelerator.image_workers)
+                submit=workers.IMAGES.submit)
+            workers.IMAGES.before_stop(_store.close)
         return _store
 
 

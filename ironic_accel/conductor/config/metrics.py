@@ -76,6 +76,20 @@ TABLE = (
     MetricRow('drift.void', 'counter',
               'Nodes whose traits were withdrawn because the BMC did not '
               'respond or the inventory did not become complete.'),
+    MetricRow('workers.operations.busy', 'gauge',
+              'Nodes on which a tick of an operation runs.'),
+    MetricRow('workers.operations.full', 'counter',
+              'Times that all max_workers were in use.'),
+    MetricRow('workers.audit.busy', 'gauge', 'Nodes that are audited.'),
+    MetricRow('workers.audit.full', 'counter',
+              'Times that all audit_workers were in use.'),
+    MetricRow('workers.verify.busy', 'gauge',
+              'Reads of BMCs by verify steps and inspections.'),
+    MetricRow('workers.verify.full', 'counter',
+              'Reads that waited because all verify_workers were in use.'),
+    MetricRow('workers.images.busy', 'gauge', 'Images being downloaded.'),
+    MetricRow('workers.images.full', 'counter',
+              'Downloads that waited because all image_workers were in use.'),
 )
 
 

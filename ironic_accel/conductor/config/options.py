@@ -92,6 +92,12 @@ _RUN = [
         'verify_timeout', default=30, min=1, max=30,
         help='Maximum time in seconds that the verify step reads from a '
              'BMC.'),
+    cfg.IntOpt(
+        'verify_workers', default=16, min=1,
+        help='Maximum number of BMCs that one conductor reads concurrently '
+             'for verify steps and inspections. A read waits in a queue for '
+             'at most verify_timeout. A node that is not read in time is '
+             'inventoried after it becomes manageable.'),
     cfg.BoolOpt(
         'sensors', default=True,
         help='Collect sensor data of accelerators when Ironic collects '

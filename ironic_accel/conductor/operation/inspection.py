@@ -29,6 +29,7 @@ from oslo_log import log
 from ironic_accel.conductor.access.agent_backend import AgentView
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node.inventory_store import Stored
@@ -182,8 +183,10 @@ def _outside(task: Any) -> tuple[Inspected | None, str]:
     """What the BMC shows, for a bounded time; or why nothing."""
     seconds = CONF.accelerator.verify_timeout
     try:
-        looked = observe.bounded(task, operation.refresh(
+        looked = observe.read_in_time(task, operation.refresh(
             'inspect', STEP, power_on=False), seconds)
+    except workers.NoFreeWorker as exc:
+        return None, f'the BMC was not read: {exc}'
     except AccelError as exc:
         return None, f'not seen by the BMC: {exc}'
     if looked is None:

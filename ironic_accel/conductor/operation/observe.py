@@ -15,13 +15,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent import futures
 from typing import Any
 
 from ironic.common import states
 from oslo_log import log
 
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
@@ -193,12 +193,16 @@ def look_once(task: Any) -> None:
         return
     current = operation.refresh('verify', keys.VERIFY_STEP, power_on=False)
     try:
-        found = bounded(task, current, CONF.accelerator.verify_timeout)
+        found = read_in_time(
+            task, current, CONF.accelerator.verify_timeout)
         if found is None:
             note = (f'no answer within {CONF.accelerator.verify_timeout} s: '
                     'not inventoried')
         else:
             note = _take(*found)
+    except workers.NoFreeWorker as exc:
+        # It is read by the next tick of the node's refresh.
+        note = _again(node, f'not read: {exc}')
     except AccelError as exc:
         note = f'not inventoried: {exc}'
     except Exception as exc:
@@ -217,37 +221,39 @@ def _take(ctx: Context, seen: Inventory) -> str:
     if seen.host == 'off':
         return 'host off: not inventoried'
     if seen.busy:
-        return _again(ctx, f'{seen.busy[0].kind} under way')
+        return _again(ctx.node, f'{seen.busy[0].kind} under way')
     if not seen.complete:
-        return _again(ctx, seen.unready)
+        return _again(ctx.node, seen.unready)
     publish.publish(ctx.task, seen, ctx.backend.all_transports, ctx.wall)
     return 'inventoried'
 
 
-def _again(ctx: Context, why: str) -> str:
+def _again(node: Any, why: str) -> str:
     """Let the node be looked at again as soon as it is manageable.
 
     Many BMCs do not tell when their host was last reset, and only a second
     look some time later settles such a tree: longer than a step may take
     that has the API's caller wait. The host is not powered on for it.
     """
-    operation.begin_refresh(ctx.node, keys.VERIFY_STEP, power_on=False,
+    operation.begin_refresh(node, keys.VERIFY_STEP, power_on=False,
                             state=states.MANAGEABLE)
     return f'{why}: not inventoried yet, looked at again at once'
 
 
-def bounded(task: Any, current: operation.Operation, seconds: float
-             ) -> tuple[Context, Inventory] | None:
-    """What was seen within a time, or None; reads left over do no harm."""
+def read_in_time(task: Any, current: operation.Operation, seconds: float
+                 ) -> tuple[Context, Inventory] | None:
+    """Read a BMC in a worker of lane ``verify``, for a bounded time.
+
+    :returns: None where the BMC did not answer in that time. The read may go
+        on; it changes nothing.
+    :raises: NoFreeWorker where no worker was free in that time; AccelError
+        where the BMC cannot be read.
+    """
     def read() -> tuple[Context, Inventory]:
         ctx = context.make(task, current)
         return ctx, ctx.backend.observe()
 
-    pool = futures.ThreadPoolExecutor(
-        max_workers=1, thread_name_prefix='accel-verify')
     try:
-        return pool.submit(read).result(timeout=seconds)
-    except futures.TimeoutError:
+        return workers.VERIFY.run(read, seconds)
+    except TimeoutError:
         return None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)

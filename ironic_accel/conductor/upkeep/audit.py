@@ -34,6 +34,7 @@ from oslo_log import log
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import metrics
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -131,18 +132,6 @@ class Due:
 
 
 _due = Due()
-_places: threading.BoundedSemaphore | None = None
-_places_lock = threading.Lock()
-
-
-def places() -> threading.BoundedSemaphore:
-    """Places for nodes that are audited at a time."""
-    global _places
-    with _places_lock:
-        if _places is None:
-            _places = threading.BoundedSemaphore(
-                CONF.accelerator.audit_workers)
-        return _places
 
 
 def begin(manager: Any, context: Any, interface: type,
@@ -157,15 +146,13 @@ def begin(manager: Any, context: Any, interface: type,
             manager, provision_state_in=list(options.audit_states))),
             now, options.audit_interval)
     metrics.gauge('audit.due', queue.waiting(now))
-    free = places()
-    while free.acquire(blocking=False):
+    while workers.AUDIT.acquire():
         uuid = queue.take(now)
         handed = False
         try:
             if uuid is None:
                 return
-            manager._spawn_worker(_work, context, uuid, interface, queue,
-                                  free)
+            manager._spawn_worker(_work, context, uuid, interface, queue)
             handed = True
         except exception.NoFreeConductorWorker:
             LOG.debug('No worker for an audit of node %s now', uuid)
@@ -174,11 +161,10 @@ def begin(manager: Any, context: Any, interface: type,
             if not handed:
                 if uuid is not None:
                     queue.put(uuid, now + options.audit_retry)
-                free.release()
+                workers.AUDIT.release()
 
 
-def _work(context: Any, uuid: str, interface: type, queue: Due,
-          free: threading.BoundedSemaphore) -> None:
+def _work(context: Any, uuid: str, interface: type, queue: Due) -> None:
     wait = float(CONF.accelerator.audit_retry)
     try:
         with metrics.timer('audit.node'):
@@ -197,7 +183,7 @@ def _work(context: Any, uuid: str, interface: type, queue: Due,
         metrics.count('audit.failed')
     finally:
         queue.put(uuid, clock.steady() + wait)
-        free.release()
+        workers.AUDIT.release()
 
 
 #: What an audit may come to that needs no other one soon.

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
-import threading
 from typing import Any
 
 from ironic.common import exception
@@ -28,6 +27,7 @@ from oslo_log import log
 
 from ironic_accel.conductor.access import ramdisk
 from ironic_accel.conductor.config.options import CONF
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import elapsed_time
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
@@ -49,18 +49,6 @@ WORK_STATES = sorted({str(s) for s in state_machine.machine.states} - {
 #: Every state but available.
 OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
                       - {states.AVAILABLE})
-_workers: threading.BoundedSemaphore | None = None
-_workers_lock = threading.Lock()
-
-
-def workers() -> threading.BoundedSemaphore:
-    """Places for nodes that are worked on at a time."""
-    global _workers
-    with _workers_lock:
-        if _workers is None:
-            _workers = threading.BoundedSemaphore(
-                CONF.accelerator.max_workers)
-        return _workers
 
 
 def due(node: Any) -> bool:
@@ -193,19 +181,19 @@ def _hand_over(task: Any, manager: Any) -> None:
 
     :raises: Stop where none is.
     """
-    places = workers()
-    if not places.acquire(blocking=False):
+    if not workers.OPERATIONS.acquire():
         raise periodics.Stop()
     handed = False
     try:
         task.upgrade_lock(retry=False)
         if due(task.node):
-            task.set_spawn_error_hook(lambda _exc: places.release())
-            task.spawn_after(manager._spawn_worker, _work, task, places)
+            task.set_spawn_error_hook(
+                lambda _exc: workers.OPERATIONS.release())
+            task.spawn_after(manager._spawn_worker, _work, task)
             handed = True
     finally:
         if not handed:
-            places.release()
+            workers.OPERATIONS.release()
 
 
 def _clear(task: Any) -> None:
@@ -237,8 +225,8 @@ def mend_lost(manager: Any, context: Any) -> None:
                         {'node': uuid, 'why': exc})
 
 
-def _work(task: Any, places: threading.BoundedSemaphore) -> None:
+def _work(task: Any) -> None:
     try:
         runner.tick(task)
     finally:
-        places.release()
+        workers.OPERATIONS.release()

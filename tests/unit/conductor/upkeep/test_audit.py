@@ -33,6 +33,7 @@ import pytest
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import metrics
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import inventory_store
 from ironic_accel.conductor.node import keys
@@ -156,7 +157,8 @@ def world(make_node: Make, context: Any, profiles: pathlib.Path,
     profiles.joinpath('site.yaml').write_text(sample.yaml_of(
         sample.mode_profile('ecc-on', ecc='enabled')))
     made = World(make_node, context)
-    monkeypatch.setattr(audit, '_places', None)
+    monkeypatch.setattr(
+        workers, 'AUDIT', workers.Places('audit', 'audit_workers'))
     monkeypatch.setattr(metrics_collector, 'STATISTIC_DATA', {})
     monkeypatch.setattr(
         metrics, 'METRICS',

@@ -32,6 +32,7 @@ import pytest
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import clock
+from ironic_accel.conductor.config import workers
 from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import operation
 from ironic_accel.conductor.node import verification
@@ -70,9 +71,13 @@ def manager() -> Iterator[Any]:
 
 
 @pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch) -> None:
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two nodes are worked on at a time."""
-    monkeypatch.setattr(periodics, '_workers', threading.BoundedSemaphore(2))
+    monkeypatch.setattr(
+        workers, 'OPERATIONS', workers.Places('operations', 'max_workers'))
+    CONF.set_override('max_workers', 2, group='accelerator')
+    yield
+    CONF.clear_override('max_workers', group='accelerator')
 
 
 def waiting(make_node: Make, **fields: Any) -> Any:
@@ -147,8 +152,7 @@ def test_a_full_pool_gives_the_place_back(
     for _ in range(3):
         with pytest.raises(exception.NoFreeConductorWorker):
             pick(acquire, node, manager, context)
-    assert periodics.workers().acquire(blocking=False)
-    periodics.workers().release()
+    assert workers.OPERATIONS.busy == 0
     node.refresh()
     assert node.reservation is None
 
