@@ -31,6 +31,7 @@ from ironic_accel.inband import agent_rpc
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.firstboot import applier
 from ironic_accel.inband.firstboot import deliver
+from ironic_accel.inband.firstboot import items
 from ironic_accel.inband.firstboot import target
 from ironic_accel.inband.inventory import external_flashers
 from ironic_accel.inband.inventory.memory_health import Memory
@@ -42,6 +43,7 @@ from ironic_accel.inband.machine import vpd
 from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools.qat import tool as qat
 from ironic_accel.inband.tools.sriov import tool as sriov
+from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.record import dump
 from ironic_accel.model.record import Record
@@ -96,6 +98,7 @@ class Inside:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         tree, self.host = sample.machine(folder)
+        self.setters = {m: s.setter for m, s in items.settable().items()}
         self.flashers = external_flashers.programs(loader.load()[0])
         for number, line in enumerate(LINES):
             tree.put(f'/proc/{4000 + number}/cmdline', line)
@@ -204,10 +207,12 @@ class Inside:
                                ('sriov_numvfs', '0')):
                 (where / name).write_text(f'{text}\n')
         with contextlib.redirect_stdout(io.StringIO()) as said:
-            well = applier.apply(raw, str(root), patience=0.0)
+            well = applier.apply(raw, str(root), patience=0.0,
+                                 setters=self.setters)
         assert well in (True, False)
         assert said.getvalue().startswith('<')
-        deliver.vendor_part(deliver.files(raw))
+        with contextlib.suppress(AccelError):
+            deliver.vendor_part(deliver.files(raw))
         return 1
 
     def instance(self, rng: random.Random) -> int:

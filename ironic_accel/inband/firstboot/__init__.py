@@ -11,9 +11,9 @@
 #    under the License.
 
 
-"""Modes that no reboot survives, set by the instance itself at every boot.
+"""Modes that a reboot resets, set by the instance itself at every boot.
 
-What is delivered: a document (``first-boot/1``), an applier that needs
-nothing but Python, and a systemd unit. Pure over a directory tree: who
-mounts the root file system is elsewhere.
+Delivered are a document (``first-boot/1``), an applier that needs nothing
+but Python, a setter for each mode, and a systemd unit. The functions work on
+a directory tree; the agent mounts the root file system.
 """

@@ -13,39 +13,33 @@
 
 """Sets accelerator modes inside an instance, at every boot.
 
-It is delivered as this one file: nothing but the standard library of Python
-3.7. It reads what is there, changes only what differs, reads it back, and
-says so on its output, which the unit sends to the journal.
+This file is delivered with one file for each mode (its setter), in a folder
+that has the name of this one and the suffix ``.d``. All of them need nothing
+but the standard library of Python 3.7. What is set already is not changed;
+what is changed is read back. The output goes to the journal.
 
-Sources: Linux Documentation/ABI/testing/sysfs-driver-qat (state,
-cfg_services) and sysfs-bus-pci (sriov_numvfs); NVIDIA System Management
-Interface documentation (``--query-gpu=mig.mode.current``, ``-mig``).
+A setter defines ``VALUE``, the type of a value; ``ORDER``, the place of the
+mode among the others; and ``set_mode(card, wanted, patience)``, which returns
+whether it changed the mode, and raises ``card.Failed`` if it is not set.
+``card`` is a ``PciCard``; ``patience`` are seconds to wait for a driver.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+import importlib.util
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import time
 from typing import Any
 
 SCHEMA = 'first-boot/1'
 DEVICES = 'sys/bus/pci/devices'
-#: Seconds for drivers to come up, and between two looks.
+#: Seconds for drivers to come up, and between two readings.
 PATIENCE = 60.0
 PAUSE = 1.0
-#: Seconds for one call of nvidia-smi.
-TOOL = 120.0
-#: Services come before virtual functions: a device that goes down and up
-#: loses those.
-ORDER = ('mig', 'services', 'vfs')
-#: By mode, the type of a value.
-WANTED = {'mig': str, 'services': list, 'vfs': int}
 ADDRESS = re.compile('[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}[.][0-7]$')
 
 
@@ -56,12 +50,15 @@ class SettingFailed(Exception):
 class PciCard:
     """One PCI device below a root folder."""
 
+    Failed = SettingFailed
+
     def __init__(self, root: str, address: str) -> None:
         self.root = root
         self.folder = os.path.join(root, DEVICES, address)
         self.address = address
 
     def read(self, name: str) -> str | None:
+        """The text of a sysfs file of the device; None if it has none."""
         try:
             with open(os.path.join(self.folder, name),
                       encoding='ascii') as file:
@@ -70,26 +67,54 @@ class PciCard:
             return None
 
     def write(self, name: str, text: str) -> None:
+        """Write to a sysfs file of the device.
+
+        :raises: SettingFailed if the kernel refuses.
+        """
         try:
             with open(os.path.join(self.folder, name), 'w',
                       encoding='ascii') as file:
                 file.write(text)
         except OSError as exc:
-            raise SettingFailed(f'{name} does not take {text!r}: '
-                         f'{exc.strerror}') from exc
+            raise SettingFailed(f'{name} does not accept {text!r}: '
+                                f'{exc.strerror}') from exc
+
+    def check(self, name: str, wanted: str) -> None:
+        """Read back what was written.
+
+        :raises: SettingFailed if the file has another value.
+        """
+        seen = self.read(name)
+        if seen != wanted:
+            raise SettingFailed(
+                f'{wanted!r} was set, but {seen!r} is read back')
 
     def await_file(self, name: str, patience: float) -> None:
-        """Wait until the driver has put a file there."""
+        """Wait until the driver has created a file.
+
+        :raises: SettingFailed if it has not in time.
+        """
         until = time.monotonic() + patience
         while self.read(name) is None:
             if time.monotonic() >= until:
                 raise SettingFailed(
-                    f'{name} is not there: is its driver loaded?')
+                    f'{name} does not exist: is its driver loaded?')
             time.sleep(PAUSE)
+
+    def functions(self) -> list[PciCard]:
+        """All functions of the card except virtual ones."""
+        folder, address = os.path.split(self.folder)
+        slot = address.rpartition('.')[0]
+        return [PciCard(self.root, n) for n in sorted(os.listdir(folder))
+                if n.startswith(slot + '.')
+                and not os.path.exists(os.path.join(folder, n, 'physfn'))]
 
 
 def find(root: str, address: str, pci: str) -> PciCard:
-    """The card at its address, or the only one of its PCI ids."""
+    """The card at its address, or the only one with its PCI ids.
+
+    :raises: SettingFailed if there is none, or it is ambiguous.
+    """
     folder = os.path.join(root, DEVICES)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     alike = [n for n in names if _ids(PciCard(root, n)) == pci
@@ -98,8 +123,8 @@ def find(root: str, address: str, pci: str) -> PciCard:
         return PciCard(root, address)
     if len(alike) == 1:
         return PciCard(root, alike[0])
-    seen = ', '.join(alike) or 'none of these ids'
-    raise SettingFailed(f'no device {pci} at {address}, but {seen}')
+    seen = ', '.join(alike) or 'none with these ids'
+    raise SettingFailed(f'no device {pci} at {address}; found: {seen}')
 
 
 def _ids(card: PciCard) -> str:
@@ -107,185 +132,77 @@ def _ids(card: PciCard) -> str:
                     for n in ('vendor', 'device'))
 
 
-def ports(card: PciCard) -> list[PciCard]:
-    """All functions of a card that have virtual functions."""
-    folder, address = os.path.split(card.folder)
-    slot = address.rpartition('.')[0]
-    found = [PciCard(card.root, n) for n in sorted(os.listdir(folder))
-             if n.startswith(slot + '.')
-             and not os.path.exists(os.path.join(folder, n, 'physfn'))]
-    return [c for c in found if c.read('sriov_numvfs') is not None]
+def load_setters(folder: str) -> dict[str, Any]:
+    """The setters that were delivered, by the names of their modes.
 
-
-def vfs(card: PciCard, wanted: int, patience: float) -> bool:
-    """The number of virtual functions of all ports of a card; whether it
-    was changed. Where the kernel refuses, they get back what they had."""
-    card.await_file('sriov_numvfs', patience)
-    before = {c: c.read('sriov_numvfs') for c in ports(card)}
-    if set(before.values()) == {str(wanted)}:
-        return False
-    try:
-        for port in before:
-            _number(port, str(wanted))
-    except SettingFailed as exc:
-        raise SettingFailed(str(exc) + _put_back(before)) from exc
-    for port in before:
-        _check(port.read('sriov_numvfs'), str(wanted))
-    return True
-
-
-def _put_back(before: dict[PciCard, str | None]) -> str:
-    """Give the ports back what they had; in words what could not be."""
-    left = []
-    for port, number in before.items():
-        try:
-            _number(port, number or '0')
-        except SettingFailed:
-            left.append(port.address)
-    return f"; {', '.join(left)} lost what was there" if left else ''
-
-
-def _number(port: PciCard, wanted: str) -> None:
-    """It can only be changed from zero and to zero."""
-    now = port.read('sriov_numvfs')
-    if now == wanted:
-        return
-    if now != '0':
-        port.write('sriov_numvfs', '0')
-    if wanted != '0':
-        port.write('sriov_numvfs', wanted)
-
-
-def services(card: PciCard, wanted: list[str], patience: float) -> bool:
-    """The services of an Intel QAT device: a set; down, write, up."""
-    card.await_file('qat/cfg_services', patience)
-    card.await_file('qat/state', patience)
-    up = card.read('qat/state') == 'up'
-    before = card.read('qat/cfg_services') or ''
-    same = _set(before) == set(wanted)
-    if same and up:
-        return False
-    if up:
-        card.write('qat/state', 'down')
-    try:
-        if not same:
-            card.write('qat/cfg_services', ';'.join(sorted(wanted)))
-        card.write('qat/state', 'up')
-    except SettingFailed:
-        if up:
-            if card.read('qat/cfg_services') != before:
-                card.write('qat/cfg_services', before)
-            card.write('qat/state', 'up')
-        raise
-    if _set(card.read('qat/cfg_services')) != set(wanted):
-        _check(card.read('qat/cfg_services'), ';'.join(sorted(wanted)))
-    _check(card.read('qat/state'), 'up')
-    return True
-
-
-def _set(text: str | None) -> set[str]:
-    return {part for part in (text or '').split(';') if part}
-
-
-def mig(card: PciCard, wanted: str, patience: float) -> bool:
-    """The MIG mode of an NVIDIA GPU, by its driver's own tool."""
-    until = time.monotonic() + patience
-    query = ('--query-gpu=mig.mode.current', '--format=csv,noheader')
-    while True:
-        said = _smi(card, *query)
-        now = _word(said)
-        if now is not None or time.monotonic() >= until:
-            break
-        time.sleep(PAUSE)
-    if now is None:
-        raise SettingFailed(f'nvidia-smi does not tell it, but: {said!r}')
-    if now == wanted:
-        return False
-    told = _smi(card, '-mig', '1' if wanted == 'enabled' else '0')
-    after = _word(_smi(card, *query))
-    if after != wanted:
-        raise SettingFailed(f'{wanted!r} was set, and {after!r} is read back; '
-                     f'nvidia-smi said: {told!r}')
-    return True
-
-
-def _word(said: str) -> str | None:
-    """The mode among what was printed: warnings stand in lines of their own
-    before or behind it (nvidia-smi(1): a corrupted InfoROM is a warning).
+    :raises: SettingFailed for a file that cannot be loaded.
     """
-    words = {line.strip() for line in said.splitlines()} & {
-        'enabled', 'disabled'}
-    return words.pop() if len(words) == 1 else None
+    found = {}
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        mode, suffix = os.path.splitext(name)
+        spec = importlib.util.spec_from_file_location(
+            'first_boot_' + mode.replace('-', '_'),
+            os.path.join(folder, name))
+        if suffix != '.py' or spec is None or spec.loader is None:
+            continue
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as exc:  # whatever is in the file
+            raise SettingFailed(
+                f'{folder}/{name} cannot be loaded: {exc}') from exc
+        found[mode] = module
+    return found
 
 
-def _smi(card: PciCard, *words: str) -> str:
-    """What nvidia-smi says of one GPU; its exit status is no proof: it is
-    14 where it also warns of a corrupted InfoROM."""
-    program = shutil.which('nvidia-smi')
-    if program is None:
-        raise SettingFailed('nvidia-smi is not installed')
-    try:
-        ran = subprocess.run(  # noqa: S603 - fixed words and an address
-            [program, '-i', card.address, *words], timeout=TOOL,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, check=False)
-    except subprocess.TimeoutExpired as exc:
-        raise SettingFailed(
-            f'nvidia-smi did not answer in {TOOL:.0f} s'
-        ) from exc
-    return ran.stdout.decode(errors='replace').strip().lower()
-
-
-def _check(seen: str | None, wanted: str) -> None:
-    if seen != wanted:
-        raise SettingFailed(f'{wanted!r} was set, and {seen!r} is read back')
-
-
-SETTERS: dict[str, Callable[[PciCard, Any, float], bool]] = {
-    'mig': mig, 'services': services, 'vfs': vfs}
-
-
-def _items(document: Any) -> list[dict[str, Any]]:
+def _items(document: Any, setters: Mapping[str, Any]
+           ) -> list[dict[str, Any]]:
     """The items of a document in the order in which they are set.
 
-    :raises: Failed for what is no such document.
+    :raises: SettingFailed for an invalid document.
     """
     if not isinstance(document, dict) or document.get('schema') != SCHEMA:
         seen = document.get('schema') if isinstance(
             document, dict) else document
-        raise SettingFailed(f'schema: {str(seen)[:80]!r} where {SCHEMA!r} was '
-                     'expected')
+        raise SettingFailed(f'schema: {str(seen)[:80]!r} instead of '
+                            f'{SCHEMA!r}')
     items = document.get('items')
     if not isinstance(items, list):
-        raise SettingFailed('items: a list was expected')
+        raise SettingFailed('items: not a list')
     for item in items:
         if not isinstance(item, dict) or not all(
                 isinstance(item.get(n), str) for n in (
                     'mode', 'device', 'address', 'pci')):
             raise SettingFailed(
-                'items: each has a mode, device, address and pci')
-        kind = WANTED.get(item['mode'])
-        if kind is None or not ADDRESS.match(item['address']):
-            raise SettingFailed(f"items: {item['mode'][:40]!r} at "
-                         f"{item['address'][:40]!r} is no mode of a device")
-        value = item.get('wanted')
-        if type(value) is not kind or (isinstance(value, list) and not all(
-                isinstance(v, str) for v in value)):
+                'items: each needs a mode, device, address and pci')
+        setter = setters.get(item['mode'])
+        if setter is None or not ADDRESS.match(item['address']):
             raise SettingFailed(
-                f"items: {item['mode']}: {str(value)[:80]!r} is no value of it"
-            )
-    return sorted(items, key=lambda i: ORDER.index(i['mode']))
+                f"items: {item['mode'][:40]!r} at {item['address'][:40]!r}: "
+                'unknown mode or invalid PCI address')
+        value = item.get('wanted')
+        if type(value) is not setter.VALUE or (
+                isinstance(value, list) and not all(
+                    isinstance(v, str) for v in value)):
+            raise SettingFailed(
+                f"items: {item['mode']}: invalid value {str(value)[:80]!r}")
+    return sorted(items, key=lambda i: (setters[i['mode']].ORDER, i['mode']))
 
 
-def apply(document: Any, root: str = '/',
-          patience: float = PATIENCE) -> bool:
-    """Set all items of a document; whether all hold now.
+def apply(document: Any, root: str = '/', patience: float = PATIENCE,
+          setters: Mapping[str, Any] | None = None) -> bool:
+    """Set all items of a document; whether all of them are set now.
 
-    Each is tried whatever became of the others. ``<3>`` and ``<5>`` are the
-    priorities that the journal reads (sd-daemon(3)).
+    If one fails, the others are tried all the same. ``<3>`` and ``<5>`` are
+    the priorities of the journal (sd-daemon(3)).
+
+    :param setters: by mode; those beside this file by default.
     """
     try:
-        items = _items(document)
+        if setters is None:
+            setters = load_setters(
+                os.path.splitext(os.path.abspath(__file__))[0] + '.d')
+        items = _items(document, setters)
     except SettingFailed as exc:
         print(f'<3>{exc}')
         return False
@@ -294,20 +211,24 @@ def apply(document: Any, root: str = '/',
         name = f"{item['mode']} of {item['device']}"
         try:
             card = find(root, item['address'], item['pci'])
-            done = SETTERS[item['mode']](card, item['wanted'], patience)
+            changed = setters[item['mode']].set_mode(
+                card, item['wanted'], patience)
         except SettingFailed as exc:
             well = False
             print(f'<3>{name}: not set: {exc}')
         else:
-            became = 'set to' if done else 'is already'
+            became = 'set to' if changed else 'is already'
             print(f"<5>{name}: {became} {item['wanted']}")
-    said = '<5>{}: all modes hold' if well else '<3>{}: not all modes hold'
+    said = '<5>{}: all modes are set' if well else (
+        '<3>{}: not all modes are set')
     print(said.format(f"profile {str(document.get('profile'))[:80]}"))
     return well
 
 
 def main(argv: list[str]) -> int:
-    """``first-boot.py DOCUMENT``: 0 where all modes hold, else 1."""
+    """``first-boot.py DOCUMENT``: 0 if all modes are set, else 1."""
+    # Nothing else is written into the instance.
+    sys.dont_write_bytecode = True
     try:
         with open(argv[1], encoding='utf-8') as file:
             document = json.load(file)

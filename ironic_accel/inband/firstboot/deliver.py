@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""What is brought into an instance, and the two ways of bringing it."""
+"""What is delivered to an instance: as files, or as vendor data."""
 
 from __future__ import annotations
 
@@ -25,18 +25,24 @@ import dataclasses
 from email.mime import nonmultipart
 import errno
 from importlib import resources
+import inspect
 import json
 import os
 import pathlib
 from typing import Any
 
+from ironic_accel.inband.firstboot import items
 from ironic_accel.model.errors import AccelError
+from ironic_accel.model.errors import BadInput
+from ironic_accel.model.errors import ErrorClass
 
 UNIT = 'ironic-accel-first-boot.service'
 APPLIER = 'usr/local/lib/ironic-accel/first-boot.py'
+#: The folder of the setters: the applier's name with the suffix ``.d``.
+SETTERS = 'usr/local/lib/ironic-accel/first-boot.d'
 DOCUMENT = 'etc/ironic-accel/first-boot.json'
 UNIT_FILE = f'etc/systemd/system/{UNIT}'
-#: What cloud-init calls the script that brings all this.
+#: The name of the script for cloud-init.
 SCRIPT = 'ironic-accel-first-boot'
 WANTS = f'etc/systemd/system/multi-user.target.wants/{UNIT}'
 
@@ -44,7 +50,7 @@ WANTS = f'etc/systemd/system/multi-user.target.wants/{UNIT}'
 #: mig-parted, deployments/systemd); before whatever uses the devices.
 UNIT_TEXT = f"""\
 [Unit]
-Description=Accelerator modes that no reboot survives
+Description=Accelerator modes that are set at each boot
 After=systemd-modules-load.service systemd-udev-trigger.service
 After=nvidia-persistenced.service nvidia-fabricmanager.service
 Before=containerd.service docker.service kubelet.service slurmd.service
@@ -61,13 +67,13 @@ SyslogIdentifier=ironic-accel
 WantedBy=multi-user.target
 """
 
-#: Puts a label on a file that is in its folder already.
+#: Labels a file that is in its folder already.
 Label = Callable[[pathlib.Path], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InstanceFile:
-    """A file, or a symbolic link where ``target`` is given."""
+    """A file, or a symbolic link if ``target`` is given."""
 
     path: str
     content: str = ''
@@ -76,20 +82,42 @@ class InstanceFile:
 
 
 def files(document: Mapping[str, Any]) -> tuple[InstanceFile, ...]:
-    """All that is delivered, for a document ``first-boot/1``."""
+    """All that is delivered, for a document ``first-boot/1``.
+
+    :raises: AccelError if no tool family here sets one of its modes.
+    """
     applier = resources.files(__package__) / 'applier.py'
     return (InstanceFile(DOCUMENT, json.dumps(document, indent=1) + '\n'),
             InstanceFile(APPLIER, applier.read_text('utf-8'), mode=0o755),
+            *_setters(document),
             InstanceFile(UNIT_FILE, UNIT_TEXT),
             InstanceFile(WANTS, target=f'/{UNIT_FILE}'))
+
+
+def _setters(document: Mapping[str, Any]) -> Iterator[InstanceFile]:
+    """A file for each mode of a document."""
+    try:
+        modes = sorted({str(item['mode']) for item in document['items']})
+    except (KeyError, TypeError) as exc:
+        raise BadInput('items: not a list of modes') from exc
+    known = items.settable()
+    for mode in modes:
+        if mode not in known:
+            raise AccelError(
+                f'mode {mode}: no tool family here sets it at first boot',
+                error_class=ErrorClass.NEEDS_OPERATOR, component=mode,
+                todo='install the tool family in the ramdisk and on the '
+                'conductor', expected=', '.join(sorted(known)))
+        yield InstanceFile(f'{SETTERS}/{mode}.py',
+                           inspect.getsource(known[mode].setter))
 
 
 def vendor_part(delivered: Iterable[InstanceFile]) -> str:
     """The same as a script for cloud-init: a part of vendor data.
 
-    A script, because a tenant's own ``write_files`` or ``runcmd`` would take
-    the place of a vendor's; with a name, because parts of both files of
-    vendor data are otherwise called alike and overwrite each other
+    A script, because a tenant's own ``write_files`` or ``runcmd`` would
+    replace a vendor's; with a name, because parts of both files of vendor
+    data otherwise have the same name and overwrite each other
     (cloud-init 26.2, cloudinit/stages.py, cloudinit/user_data.py,
     config/cc_scripts_vendor.py). It runs once for an instance; from then on
     the unit is enabled.
@@ -121,10 +149,10 @@ def copy_label(path: pathlib.Path,
                name: str = 'security.selinux') -> None:
     """Give a file the SELinux label of its folder (xattr(7)).
 
-    It is what the kernel would give it there; a file without a label could
-    not be read by what starts at boot. Which type that is depends on the
-    policy of the image, so none is named here. Where the folder has none,
-    the image is not labelled, or will be as a whole.
+    The kernel would give it the same one; a file without a label could not
+    be read at boot. The type depends on the policy of the image, so none is
+    named here. If the folder has no label, the image is not labelled, or
+    will be as a whole.
     """
     try:
         label = os.getxattr(path.parent, name, follow_symlinks=False)
@@ -137,10 +165,10 @@ def copy_label(path: pathlib.Path,
 
 def inject(root: pathlib.Path, delivered: Iterable[InstanceFile],
            label: Label = copy_label) -> None:
-    """Write the files into a mounted root file system; again is the same.
+    """Write the files into a mounted root file system; may be repeated.
 
-    :raises: AccelError where a folder on the way is a symbolic link, which
-        would lead out of the tree, or nothing can be written.
+    :raises: AccelError if a folder of a path is a symbolic link, which could
+        point out of the tree, or nothing can be written.
     """
     for file in delivered:
         try:
@@ -156,14 +184,14 @@ def inject(root: pathlib.Path, delivered: Iterable[InstanceFile],
 
 def _folder(root: pathlib.Path, path: pathlib.PurePosixPath
             ) -> Iterator[pathlib.Path]:
-    """Make the folders of a path one by one; those that were not there."""
+    """Create the folders of a path one by one; those that were missing."""
     here = root
     for part in path.parts:
         here = here / part
         if here.is_symlink():
             raise AccelError(
                 f'/{here.relative_to(root)} of the instance is a symbolic '
-                'link: nothing is written through it')
+                'link: not followed, nothing was written')
         if not here.exists():
             here.mkdir(mode=0o755)
             here.chmod(0o755)
@@ -171,7 +199,7 @@ def _folder(root: pathlib.Path, path: pathlib.PurePosixPath
 
 
 def _put(path: pathlib.Path, file: InstanceFile, label: Label) -> None:
-    """Put a file in its place as a whole, whatever was there."""
+    """Replace a file as a whole."""
     part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         if file.target is not None:

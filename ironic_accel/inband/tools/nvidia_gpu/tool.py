@@ -30,10 +30,12 @@ from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools.nvidia_gpu import cc
+from ironic_accel.inband.tools.nvidia_gpu import first_boot
 from ironic_accel.inband.tools.nvidia_gpu import nvml
 from ironic_accel.inband.tools.nvidia_gpu.nvml import MODES
 from ironic_accel.inband.tools.nvidia_gpu.nvml import SWITCH
@@ -74,6 +76,7 @@ class NvidiaGpu(common.BaseFamily):
     # NVML and nvidia-smi(1) are the driver's own; a reset is refused there
     # while the GPU is used. Without a driver it is gpu-admin-tools.
     beside: Beside = (('set', 'nvidia'), ('reset', 'nvidia'))
+    first_boot = (FirstBootMode('mig', first_boot, vendor='nvidia'),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """VGA and 3D controllers of PCI vendor 10de."""

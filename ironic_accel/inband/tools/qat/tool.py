@@ -26,9 +26,11 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
+from ironic_accel.inband.tools.qat import first_boot
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Device
@@ -104,6 +106,7 @@ class Qat(common.BaseFamily):
     name = 'qat'
     # Its files are the driver's own; it refuses to put a device in use down.
     beside = tuple((v, d) for v in ('set', 'reset') for d in DRIVERS)
+    first_boot = (FirstBootMode('services', first_boot, vendor='intel'),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Intel devices of which the catalogue knows the mode."""

@@ -30,9 +30,11 @@ from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools.family import Progress
 from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
+from ironic_accel.inband.tools.sriov import first_boot
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Device
@@ -122,6 +124,7 @@ class Sriov(common.BaseFamily):
     # Virtual functions are made by whichever driver holds the physical one
     # (Linux Documentation/PCI/pci-iov-howto.rst); slot power needs none.
     beside: Beside = (('set', ANY),)
+    first_boot = (FirstBootMode('vfs', first_boot),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
         """Functions with SR-IOV, and first functions in a slot."""

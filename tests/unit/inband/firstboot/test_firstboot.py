@@ -20,6 +20,7 @@ import email
 import json
 import os
 import pathlib
+import runpy
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,9 @@ from ironic_accel.inband.firstboot import applier
 from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import items
 from ironic_accel.inband.firstboot import target
+from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import FirstBootMode
+from ironic_accel.inband.tools import loader as tools
 from ironic_accel.model import catalog
 from ironic_accel.model import loader
 from ironic_accel.model.device import Device
@@ -197,13 +201,15 @@ def test_what_is_written_is_labelled(tmp_path: pathlib.Path) -> None:
     """A file has its label before it has its name."""
     labels: list[str] = []
     root = _debian(tmp_path)
-    deliver.inject(root, deliver.files(_document()), lambda path: labels
-                   .append(str(path.relative_to(root))))
+    deliver.inject(root, deliver.files(_document((QAT, 'vfs', 4))),
+                   lambda path: labels.append(str(path.relative_to(root))))
     pid = os.getpid()
     assert labels == [
         'etc/ironic-accel', f'etc/ironic-accel/.first-boot.json.{pid}',
         'usr/local', 'usr/local/lib', 'usr/local/lib/ironic-accel',
         f'usr/local/lib/ironic-accel/.first-boot.py.{pid}',
+        'usr/local/lib/ironic-accel/first-boot.d',
+        f'usr/local/lib/ironic-accel/first-boot.d/.vfs.py.{pid}',
         f'etc/systemd/system/.{deliver.UNIT}.{pid}',
         'etc/systemd/system/multi-user.target.wants',
         f'etc/systemd/system/multi-user.target.wants/.{deliver.UNIT}.{pid}']
@@ -323,7 +329,8 @@ def test_a_mode_that_a_product_has_not_is_refused() -> None:
         Inventory('s', 'on', True, devices=(device,)), catalog.load())
     assert [(r.item.ref, r.reason) for r in refused] == [(
         ('crypto-1', 'services'),
-        'the device is not known to have this mode')]
+        'the device does not report this mode, and the catalogue does not '
+        'list it for the product')]
 
 
 def test_a_missing_device_is_refused() -> None:
@@ -350,6 +357,9 @@ def test_what_cannot_be_delivered_is_refused_by_name(
 
 # The applier, inside the instance.
 
+_SETTERS = {m: s.setter for m, s in items.settable().items()}
+
+
 @pytest.fixture(name='tree')
 def _tree(tmp_path: pathlib.Path) -> Tree:
     tree, _ = sample.machine(tmp_path)
@@ -359,7 +369,7 @@ def _tree(tmp_path: pathlib.Path) -> Tree:
 
 
 def _apply(tree: Tree, document: dict[str, Any]) -> bool:
-    return applier.apply(document, str(tree.root), 0.0)
+    return applier.apply(document, str(tree.root), 0.0, _SETTERS)
 
 
 def test_modes_are_set_once(
@@ -374,7 +384,7 @@ def test_modes_are_set_once(
     said = capsys.readouterr().out.splitlines()
     assert said[0] == (
         f"<5>services of at-{QAT}: set to ['sym', 'asym']")
-    assert said[-1] == '<5>profile p: all modes hold'
+    assert said[-1] == '<5>profile p: all modes are set'
     # Order of services is nothing; again changes nothing.
     tree.put(f'{folder}/qat/cfg_services', 'sym;asym')
     assert _apply(tree, document)
@@ -398,9 +408,9 @@ def test_what_fails_is_told_and_the_rest_is_done(
     assert not _apply(tree, document)
     assert tree.get(f'/sys/bus/pci/devices/{QAT}/sriov_numvfs') == '4'
     said = capsys.readouterr().out
-    assert f'<3>vfs of at-{GPU}: not set: sriov_numvfs is not there' in said
+    assert f'<3>vfs of at-{GPU}: not set: sriov_numvfs does not exist' in said
     assert 'no device 8086:4940 at 0000:ff:00.0' in said
-    assert said.endswith('<3>profile p: not all modes hold\n')
+    assert said.endswith('<3>profile p: not all modes are set\n')
 
 
 def test_mig_is_set_by_the_drivers_own_tool(
@@ -456,7 +466,7 @@ def test_a_mode_that_is_not_told_is_not_set(
     monkeypatch.setenv('PATH', f'{tmp_path}/bin:/usr/bin:/bin')
     assert not _apply(tree, _document((GPU, 'mig', 'enabled')))
     assert '-mig' not in (tmp_path / 'calls').read_text()
-    assert 'does not tell it' in capsys.readouterr().out
+    assert 'reports no MIG mode' in capsys.readouterr().out
 
 
 def test_both_ports_get_their_virtual_functions(tree: Tree) -> None:
@@ -478,7 +488,7 @@ def test_a_refused_number_is_put_back(
 
     def kernel(card: applier.PciCard, name: str, text: str) -> None:
         if card.address == refused and text == '8':
-            raise applier.SettingFailed(f'{name} does not take 8')
+            raise applier.SettingFailed(f'{name} does not accept 8')
         write(card, name, text)
 
     monkeypatch.setattr(applier.PciCard, 'write', kernel)
@@ -488,7 +498,7 @@ def test_a_refused_number_is_put_back(
     assert not _apply(tree, document)
     assert [tree.get(f'/sys/bus/pci/devices/{p}/sriov_numvfs')
             for p in sample.NIC] == ['0', '1']
-    assert 'does not take 8' in capsys.readouterr().out
+    assert 'does not accept 8' in capsys.readouterr().out
 
 
 def test_without_the_driver_mig_is_told(
@@ -506,20 +516,75 @@ def test_another_schema_is_refused(
     assert 'first-boot/2' in capsys.readouterr().out
 
 
-def test_the_applier_stands_alone(tmp_path: pathlib.Path) -> None:
-    """It runs where nothing of ours is, by the Python of old releases."""
-    (text,) = [f.content for f in deliver.files(_document())
-               if f.path == deliver.APPLIER]
-    tree = ast.parse(text, feature_version=(3, 7))
-    names = {n.module if isinstance(n, ast.ImportFrom) else n.names[0].name
-             for n in ast.walk(tree)
-             if isinstance(n, ast.Import | ast.ImportFrom)}
-    assert {str(n).split('.')[0] for n in names} <= sys.stdlib_module_names
-    (tmp_path / 'a.py').write_text(text)
-    (tmp_path / 'd.json').write_text(json.dumps(_document()))
+def _deliver(root: pathlib.Path, document: dict[str, Any]) -> pathlib.Path:
+    """Inject a document with all that belongs to it; where the applier is."""
+    root.mkdir(exist_ok=True)
+    deliver.inject(root, deliver.files(document), lambda path: None)
+    return root / deliver.APPLIER
+
+
+def test_delivered_files_need_only_the_standard_library(
+        tmp_path: pathlib.Path) -> None:
+    """They run without ironic-accel, with the Python of old releases."""
+    document = _document((GPU, 'mig', 'enabled'), (QAT, 'services', ['dc']),
+                         (QAT, 'vfs', 4))
+    texts = [f.content for f in deliver.files(document)
+             if f.path.endswith('.py')]
+    assert len(texts) == 4
+    for text in texts:
+        tree = ast.parse(text, feature_version=(3, 7))
+        names = {n.module if isinstance(n, ast.ImportFrom)
+                 else n.names[0].name for n in ast.walk(tree)
+                 if isinstance(n, ast.Import | ast.ImportFrom)}
+        assert {str(n).split('.')[0]
+                for n in names} <= sys.stdlib_module_names
+    path = _deliver(tmp_path, {**document, 'items': []})
     ran = subprocess.run(
-        [sys.executable, '-I', '-S', str(tmp_path / 'a.py'),
-         str(tmp_path / 'd.json')], capture_output=True, text=True,
+        [sys.executable, '-I', '-S', str(path),
+         str(tmp_path / deliver.DOCUMENT)], capture_output=True, text=True,
         timeout=60)
     assert (ran.returncode, ran.stderr) == (0, '')
-    assert ran.stdout == '<5>profile p: all modes hold\n'
+    assert ran.stdout == '<5>profile p: all modes are set\n'
+
+
+def test_delivered_applier_uses_the_delivered_setters(
+        tree: Tree, tmp_path: pathlib.Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    document = _document((QAT, 'vfs', 4))
+    delivered = runpy.run_path(str(_deliver(tmp_path / 'instance', document)))
+    assert delivered['apply'](document, str(tree.root), 0.0)
+    assert tree.get(f'/sys/bus/pci/devices/{QAT}/sriov_numvfs') == '4'
+    # The setter of a mode that the document does not have is not there.
+    other = _document((QAT, 'services', ['dc']))
+    assert not delivered['apply'](other, str(tree.root), 0.0)
+    assert "'services'" in capsys.readouterr().out
+
+
+def test_setter_that_cannot_be_loaded_sets_nothing(
+        tree: Tree, tmp_path: pathlib.Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    document = _document((QAT, 'vfs', 4))
+    applier_path = _deliver(tmp_path / 'instance', document)
+    (applier_path.with_suffix('.d') / 'mig.py').write_text('import nothing_')
+    delivered = runpy.run_path(str(applier_path))
+    assert not delivered['apply'](document, str(tree.root), 0.0)
+    assert 'mig.py cannot be loaded: No module' in capsys.readouterr().out
+    assert tree.get(f'/sys/bus/pci/devices/{QAT}/sriov_numvfs') == '0'
+
+
+def test_mode_without_a_tool_family_is_not_delivered() -> None:
+    with pytest.raises(AccelError, match='mode ecc: no tool family'):
+        deliver.files(_document((GPU, 'ecc', 'enabled')))
+
+
+def test_first_family_that_declares_a_mode_counts() -> None:
+    families = [f for f in tools.load()[0] if f.name in ('sriov', 'qat')]
+
+    class Other(common.BaseFamily):
+        name = 'other'
+        first_boot = (FirstBootMode('vfs', applier, vendor='acme'),)
+
+    found = items.settable([*families, Other()])
+    assert {m: s.vendor for m, s in found.items()} == {
+        'services': 'intel', 'vfs': None}
+    assert found['vfs'].setter is _SETTERS['vfs']

@@ -22,8 +22,10 @@ from typing import Any
 import pytest
 
 from ironic_accel.inband.firstboot import applier
+from ironic_accel.inband.firstboot import items
 from ironic_accel.inband.firstboot import target
 
+_SETTERS = {m: s.setter for m, s in items.settable().items()}
 _ITEM = {'mode': 'vfs', 'device': 'nic-1', 'address': '0000:17:00.0',
          'pci': '15b3:101d', 'wanted': 4}
 
@@ -38,7 +40,7 @@ _ITEMS: list[Any] = [
 
 @pytest.mark.parametrize('document', [
     None, [], 7, 'x', {}, {'schema': 'first-boot/2'},
-    *({'schema': 'first-boot/1', 'items': items} for items in _ITEMS)])
+    *({'schema': 'first-boot/1', 'items': rows} for rows in _ITEMS)])
 def test_a_document_that_is_none_sets_nothing(
         tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str],
         document: Any) -> None:
@@ -47,7 +49,8 @@ def test_a_document_that_is_none_sets_nothing(
     for name, text in (('vendor', '0x15b3'), ('device', '0x101d'),
                        ('sriov_numvfs', '0')):
         (where / name).write_text(text)
-    assert applier.apply(document, str(tmp_path), 0.0) is False
+    assert applier.apply(
+        document, str(tmp_path), 0.0, _SETTERS) is False
     said = capsys.readouterr().out
     assert said.startswith('<3>') and said.count('\n') == 1
     assert (where / 'sriov_numvfs').read_text() == '0'

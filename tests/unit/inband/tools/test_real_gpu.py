@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 
-from ironic_accel.inband.firstboot import applier
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.nvidia_gpu import first_boot
 from ironic_accel.inband.tools.nvidia_gpu import nvml as nvidia_nvml
 from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model import condition
@@ -178,7 +178,7 @@ def test_the_mig_mode_at_first_boot_as_it_is_printed(words: str) -> None:
     found = dict(zip(header.split(', '), row.split(', '), strict=True))
     assert found['mig.mode.current'] == h200.smi('Current', 'MIG Mode')
     said = found['mig.mode.current'].replace('Disabled', words)
-    assert applier._word(said.lower()) == words.lower()
+    assert first_boot.word(said.lower()) == words.lower()
 
 
 @pytest.mark.parametrize('said', [
@@ -187,7 +187,7 @@ def test_the_mig_mode_at_first_boot_as_it_is_printed(words: str) -> None:
 def test_what_is_no_mig_mode(said: str) -> None:
     text = bench.document('nvidia-smi-more-h200-580.txt')
     assert said.replace('mig.mode.current', 'nonsense') in text
-    assert applier._word(said.lower()) is None
+    assert first_boot.word(said.lower()) is None
 
 
 # The machine around it.
