@@ -196,7 +196,9 @@ def _written_to() -> dict[str, Any]:
     """What a node has that is being written to."""
     return {'accel_guard': {'what': 'gpu-0', 'kind': 'action', 'since': 1.0,
                             'longest': 600.0, 'until': 0.0},
-            'accel_record': {'intent': {'kind': 'action', 'way': 'redfish'}}}
+            'accel_record': {'intent': {
+                'kind': 'action', 'transport': 'redfish',
+                'activation': 'none'}}}
 
 
 def _node(number: int, then: datetime.datetime) -> dict[str, Any]:

@@ -32,8 +32,8 @@ _LOOKS = 3
 def collect(data: dict[str, Any], failures: Any) -> None:
     """Put what is there under ``accelerators``.
 
-    ``inventory`` is a document inventory/2, ``ways`` what can be done on it
-    in this ramdisk (``converge.wire``).
+    ``inventory`` is a document inventory/3, ``transports`` what can be done
+    on it in this ramdisk (``converge.agent_schema``).
 
     :param data: what the inspection sends, changed in place. Where the look
         fails, ``accelerators_error`` says why: an inspection without
@@ -63,7 +63,7 @@ def _seen() -> dict[str, Any]:
         seen = local.observe()
     return {
         'inventory': serialization.inventory_to_dict(seen),
-        'ways': [
+        'transports': [
             agent_schema.transport_to_dict(w) for w in local.transports(seen)],
     }
 
@@ -77,6 +77,7 @@ def _nothing(host: Machine) -> dict[str, Any]:
     from ironic_accel.model import serialization
 
     system = host.read('/sys/class/dmi/id/product_uuid')
-    return {'ways': [], 'inventory': serialization.inventory_to_dict(Inventory(
+    return {'transports': [], 'inventory': serialization.inventory_to_dict(
+        Inventory(
         system=system.lower() if system else backend.NAME, host='on',
         complete=True, seen_via=(backend.NAME,)))}

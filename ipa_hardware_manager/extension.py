@@ -35,7 +35,7 @@ class AccelExtension(base.BaseAgentExtension):
 
     @base.sync_command('accel_observe')
     def accel_observe(self) -> dict[str, Any]:
-        """``inventory`` (a document inventory/2) and ``ways``."""
+        """``inventory`` (a document inventory/3) and ``transports``."""
         from ironic_accel.inband import agent_rpc
 
         return agent_rpc.observe(backend.get())
@@ -44,7 +44,7 @@ class AccelExtension(base.BaseAgentExtension):
     def accel_start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Begin an action; ``ticket``.
 
-        :param request: a document accel-start/1.
+        :param request: a document accel-start/2.
         """
         from ironic_accel.inband import agent_rpc
 

@@ -55,7 +55,7 @@ def bring(document: Mapping[str, Any], look_only: bool = False,
         gzipped image), which takes the place of the one on the disk; without
         one, files are written.
     :param node: UUID of the node, for the config drive.
-    :returns: ``reasons`` against (nothing was done then), the ``way`` that
+    :returns: ``reasons`` against (nothing was done then), the ``method`` that
         suits the instance, and what was ``delivered``, or None.
     :raises: AccelError where it cannot be written.
     """
@@ -79,8 +79,9 @@ def _bring(document: Mapping[str, Any], look_only: bool,
            configdrive: str | None, node: str) -> dict[str, Any]:
     device = _device()
     found = _examine(device)
-    answer = {'reasons': list(found.reasons), 'way': found.transport,
-              'delivered': None}
+    # A conductor of the release before reads the method as ``way``.
+    answer = {'reasons': list(found.reasons), 'method': found.method,
+              'way': found.method, 'delivered': None}
     if found.reasons or look_only:
         return answer
     if configdrive is None:
@@ -90,7 +91,7 @@ def _bring(document: Mapping[str, Any], look_only: bool,
                                  'ago, and cannot be written into')
             deliver.inject(root, deliver.files(document))
         return {**answer, 'delivered': 'files'}
-    if found.transport != 'configdrive':
+    if found.method != 'configdrive':
         raise AccelError('the instance reads no config drive')
     partition_utils.create_config_drive_partition(node, device, configdrive)
     return {**answer, 'delivered': 'configdrive'}

@@ -205,7 +205,7 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
         return execute.go_on(run, intent, poll)
     if isinstance(poll, Ended):
         run.record = intent_resolution.told(
-            run.record, intent, poll, run.now) if intent.verb == 'burn' \
+            run.record, intent, poll, run.now) if intent.verb == 'update' \
             else intent_resolution.ended(run.record, intent, poll)
         run.save(progress=f'{intent.verb} is over, reading back')
         if intent.verb == 'set':
@@ -273,7 +273,7 @@ def _watch(run: Advance, intent: Intent, inventory: Inventory
                             + write_watch.names(intent.items), run.pace.look)
         return None
     if (
-        intent.verb != 'burn'
+        intent.verb != 'update'
         or write_watch.over(intent)
         or write_watch.shown(intent)
     ):

@@ -39,6 +39,7 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import KINDS
 from ironic_accel.model.device import Warned
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Detail
@@ -75,9 +76,10 @@ def inventory(raw: Any, name: str, catalog: Catalog) -> Inventory:
     :raises: Wrong, with the path.
     """
     given = Untrusted(raw, 'inventory')
-    given['schema'].one_of((serialization.SCHEMA, serialization.BEFORE))
-    settled = given['settled' if given['schema'].value == serialization.SCHEMA
-                    else 'complete'].flag()
+    given['schema'].one_of(serialization.READ)
+    given = Untrusted(earlier_documents.inventory(
+        raw, serialization.SCHEMA), 'inventory')
+    settled = given['settled'].flag()
     left_out: list[Warned] = []
     devices: dict[str, Device] = {}
     for one in given['devices'].each(DEVICES):
@@ -145,14 +147,14 @@ def transports(raw: Any, name: str, seen: Inventory) -> tuple[Transport, ...]:
     modes = {(d.id, m.name) for d in seen.devices for m in d.modes}
     devices = {d.id for d in seen.devices}
     out = []
-    for given in Untrusted(raw, 'ways').each(4):
+    for given in Untrusted(raw, 'transports').each(4):
         given['name'].one_of((name,))
         updates = {}
-        for burn in given['burns'].each():
-            ref = burn['device'].text(), burn['name'].text(64)
+        for target in given['updates'].each():
+            ref = target['device'].text(), target['name'].text(64)
             if ref in parts:
-                updates[ref] = UpdateTarget(burn['lane'].text(), tuple(
-                    _ref(r) for r in burn['also_writes'].each()))
+                updates[ref] = UpdateTarget(target['lane'].text(), tuple(
+                    _ref(r) for r in target['also_writes'].each()))
         resets = {key: Activation(value.one_of(_RESETS))
                   for key, value in given['resets'].members()
                   if key in devices}

@@ -32,6 +32,7 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model.device import Activation
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Detail
@@ -51,34 +52,34 @@ from ironic_accel.model.serialization import plain
 from ironic_accel.model.serialization import value_of
 from ironic_accel.model.untrusted import Untrusted
 
-START = 'accel-start/1'
+START = 'accel-start/2'
 
 #: What ``Result.answer`` may be; a result that has none was answered.
 ANSWERS = ('told', 'refused', 'unknown', 'not-sent')
 
 
 def transport_to_dict(transport: Transport) -> dict[str, Any]:
-    """A way as JSON."""
+    """A transport as JSON."""
     return {
         'name': transport.name,
-        'burns': [
+        'updates': [
             {
                 'device': device,
                 'name': name,
-                'lane': burn.lane,
-                'also_writes': [list(r) for r in burn.also_writes],
+                'lane': target.lane,
+                'also_writes': [list(r) for r in target.also_writes],
                 **(
                     {
                         'pushes': [
                             _pushed_to_dict(p, also)
-                            for p, also in burn.pushes.items()
+                            for p, also in target.pushes.items()
                         ]
                     }
-                    if burn.pushes
+                    if target.pushes
                     else {}
                 ),
             }
-            for (device, name), burn in sorted(transport.updates.items())
+            for (device, name), target in sorted(transport.updates.items())
         ],
         'sets': sorted([device, name] for device, name in transport.sets),
         'resets': {k: str(v) for k, v in sorted(transport.resets.items())},
@@ -96,13 +97,13 @@ def transport_to_dict(transport: Transport) -> dict[str, Any]:
 
 
 def transport_from_dict(raw: Mapping[str, Any]) -> Transport:
-    """Read a way back."""
+    """Read a transport back."""
     return Transport(
         raw['name'],
         {(b['device'], b['name']): UpdateTarget(
             b['lane'], _refs(b['also_writes']), dict(map(
                 _pushed_from_dict, b.get('pushes', ()))))
-         for b in raw['burns']},
+         for b in raw['updates']},
         frozenset((d, n) for d, n in raw['sets']),
         {k: Activation(v) for k, v in raw['resets'].items()},
         {(d, n): there for d, n, there in raw.get('commits', ())})
@@ -128,8 +129,8 @@ def action_to_dict(action: Action) -> dict[str, Any]:
     """An action as JSON, with all that ``action_from_dict`` needs."""
     return {
         'verb': action.verb,
-        'way': action.transport,
-        'effect': action.activation,
+        'transport': action.transport,
+        'activation': action.activation,
         'changes': [
             {'item': item_to_dict(c.item), 'seen': plain(c.seen)}
             for c in action.changes
@@ -147,10 +148,10 @@ def action_from_dict(raw: Mapping[str, Any]) -> Action:
         none.
     """
     action = Action(
-        raw['verb'], raw['way'],
+        raw['verb'], raw['transport'],
         tuple(Change(item_from_dict(c['item']), value_of(c['seen']))
               for c in raw['changes']),
-        Activation(raw['effect']), raw.get('image'),
+        Activation(raw['activation']), raw.get('image'),
         tuple((d, n) for d, n in raw.get('also_writes', ())),
         raw.get('lane', ''))
     texts = [action.verb, action.transport, action.lane, action.image or '',
@@ -269,7 +270,7 @@ class Start:
     """A request to begin an action.
 
     :ivar devices: every device that the action names.
-    :ivar image: for ``burn``.
+    :ivar image: for ``update``.
     :ivar sources: from where the image may be fetched: what the conductor's
         options allow (schemes, hosts, max_bytes), as plain data.
     """
@@ -281,7 +282,7 @@ class Start:
     sources: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The document ``accel-start/1``."""
+        """The document ``accel-start/2``."""
         return {
             'schema': START, 'action': action_to_dict(self.action),
             'devices': [dataclasses.asdict(d) for d in self.devices],
@@ -290,10 +291,11 @@ class Start:
 
 
 def start_from_dict(raw: Mapping[str, Any]) -> Start:
-    """Read a request.
+    """Read a request, also one of a conductor of the release before.
 
     :raises: BadInput for another schema or a field that is not right.
     """
+    raw = earlier_documents.start(raw, START)
     if raw.get('schema') != START:
         raise BadInput(f"schema: {raw.get('schema')!r} where {START!r} was "
                        'expected')

@@ -43,7 +43,7 @@ from ironic_accel.model.profile import Push
 from ironic_accel.model.reading_status import Unread
 
 #: The key of a ticket that names the backend which gave it.
-TRANSPORT = 'way'
+TRANSPORT = 'transport'
 
 
 def _named(inventory: Inventory, name: str) -> Inventory:

@@ -151,14 +151,14 @@ def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
     due = {c.item.ref for c in decision.plan.fallback}
     owed = [i.ref for i in decision.action.items if i.ref in due
             and i.ref not in run.record.owed]
-    if decision.action.verb == 'burn' and owed:
+    if decision.action.verb == 'update' and owed:
         run.record = dataclasses.replace(
             run.record, owed=(*run.record.owed, *owed))
     return _start(run, decision.action, ready, inventory)
 
 
 def _burns(plan: Plan) -> list[Action]:
-    return [a for s in plan.stages for a in s.actions if a.verb == 'burn']
+    return [a for s in plan.stages for a in s.actions if a.verb == 'update']
 
 
 def _identities(record: Record, inventory: Inventory

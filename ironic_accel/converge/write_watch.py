@@ -88,7 +88,7 @@ def patience(intent: Intent, inventory: Inventory, facts: Knowledge,
     A burn whose task is over gets no less than another write after that:
     many a box tells of the new version minutes later.
     """
-    if intent.verb != 'burn':
+    if intent.verb != 'update':
         return pace.lost
     longest = max((_longest(d, n, inventory, facts, pace) for d, n in (
         *(i.ref for i in intent.items), *intent.also)), default=pace.gone)

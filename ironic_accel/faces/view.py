@@ -182,7 +182,7 @@ def firmware_table(doc: Document, title: str = 'Firmware') -> Table:
             (value(dev['id']), value(c['name']),
              stands({**c, 'pending': None}, 'running'),
              value(c['pending']) if c['shows_pending'] else 'not shown',
-             value(c['updateable']), value(c['effect']))
+             value(c['updateable']), value(c['activation']))
             for dev in doc['devices'] for c in dev['components']))
 
 
@@ -253,7 +253,7 @@ def plan_table(doc: Document, title: str = 'Plan') -> Table:
     rows: list[tuple[str, ...]] = []
     for number, stage in enumerate(doc['stages'], 1):
         rows += [(str(number), *row) for row in _action_rows(stage)]
-        staged = [f"{i['device']} {i['name']}" for i in stage['landed']]
+        staged = [f"{i['device']} {i['name']}" for i in stage['staged']]
         if stage['reset'] != 'none' or staged:
             rows.append((str(number), 'reset', 'host', UNKNOWN, UNKNOWN,
                          UNKNOWN, stage['reset'],
@@ -269,7 +269,7 @@ def _action_rows(stage: Document) -> Iterable[tuple[str, ...]]:
     for action in stage['actions']:
         also = many([f'{device} {name}'
                      for device, name in action['also_writes']]) or UNKNOWN
-        by = action['way']
+        by = action['transport']
         if action['image']:
             by += f": {value(action['image'])}"
         for item in action['items']:
@@ -285,7 +285,7 @@ def items_table(items: Iterable[Document], title: str = 'Proved') -> Table:
     groups: dict[tuple[str, ...], list[str]] = {}
     for item in items:
         key = (value(item['name']), _wanted(item), value(item['seen']),
-               value(item['lasts']))
+               value(item['persistent']))
         groups.setdefault(key, []).append(item['device'])
     return Table(title, ('Devices', 'What', 'Wanted', 'Seen', 'Lasts'),
                  tuple((many(devices), *key)

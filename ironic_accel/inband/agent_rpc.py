@@ -71,12 +71,12 @@ def sources(raw: Any) -> tuple[frozenset[str], tuple[str, ...] | None, int]:
 
 
 def observe(backend: LocalBackend) -> dict[str, Any]:
-    """``inventory`` (inventory/2) and ``ways``."""
+    """``inventory`` (inventory/3) and ``transports``."""
     def work() -> dict[str, Any]:
         seen = backend.observe()
         return {
             'inventory': serialization.inventory_to_dict(seen),
-            'ways': [
+            'transports': [
                 agent_schema.transport_to_dict(w)
                 for w in backend.transports(seen)
             ],
@@ -87,7 +87,7 @@ def observe(backend: LocalBackend) -> dict[str, Any]:
 
 def start(backend: LocalBackend, request: Mapping[str, Any],
           images: ImagesFor) -> dict[str, Any]:
-    """``ticket``, for a request ``accel-start/1``; returns at once."""
+    """``ticket``, for a request ``accel-start/2``; returns at once."""
     def work() -> dict[str, Any]:
         asked = agent_schema.start_from_dict(_object(request, 'request'))
         ours = {d.id: _ours(d, backend).id for d in asked.devices}

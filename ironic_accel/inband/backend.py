@@ -42,6 +42,7 @@ from ironic_accel.inband.inventory.memory_health import Memory
 from ironic_accel.inband.jobs.job_store import Jobs
 from ironic_accel.inband.jobs.job_store import StoredJob
 from ironic_accel.inband.jobs.job_worker import Work
+from ironic_accel.inband.machine import device_users
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import family as tool_family
 from ironic_accel.inband.tools.family import Besides
@@ -175,7 +176,7 @@ class LocalBackend(Backend):
     def _can(self, family: Family, device: Device) -> _Can:
         """What a family can do to a device now. A driver that holds the
         card, and a plug-in that fails, cost that family and that device."""
-        def free(verb: str) -> bool:
+        def free(verb: device_users.Verb) -> bool:
             return device.address is not None and tool_family.held(
                 self._host, family, device.address, verb) is None
 
@@ -224,7 +225,7 @@ class LocalBackend(Backend):
         devices = [self._device(i.device, called) for i in action.items]
         cards = tuple(dict.fromkeys(d.address or '' for d in devices))
         source = images or self._images
-        if action.verb == 'burn' and image is None and (
+        if action.verb == 'update' and image is None and (
                 spec is None or source is None):
             raise Rejected(f'image {action.image}: there is no way to it')
         work = Work(self._host, self._look, self._jobs, action, image, spec,

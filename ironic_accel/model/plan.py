@@ -13,7 +13,7 @@
 """What would be done: items, actions, stages, the plan.
 
 A plan is made by ``model.planner`` from an inventory, a profile, the landed
-items and the ways. Its JSON shape is the document ``plan/1``.
+items and the ways. Its JSON shape is the document ``plan/2``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from typing import Any, Literal
 
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Value
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.profile import Push
 from ironic_accel.model.serialization import plain
 from ironic_accel.model.serialization import value_of
 
-SCHEMA = 'plan/1'
+SCHEMA = 'plan/2'
 
 #: Ways that look and write from inside of the host; they have tools of their
 #: own, and no push of an update service.
@@ -131,15 +132,15 @@ class Change:
 class Action:
     """Items changed by one write.
 
-    :ivar verb: ``burn`` an image, ``set`` modes, or ``reset`` devices
+    :ivar verb: ``update`` firmware, ``set`` modes, or ``reset`` devices
         (a device reset or driver reload, which is a backend's business; host
         resets are the caller's).
-    :ivar image: the name of the profile's image, for ``burn``.
+    :ivar image: the name of the profile's image, for ``update``.
     :ivar activation: what activates what was written.
     :ivar at_reset: whether the writing itself begins at a reset of the host.
     """
 
-    verb: Literal['burn', 'set', 'reset']
+    verb: Literal['update', 'set', 'reset']
     transport: str
     changes: tuple[Change, ...]
     activation: Activation
@@ -162,8 +163,8 @@ class Action:
         """One entry of a stage's ``actions``."""
         return {
             'verb': self.verb,
-            'way': self.transport,
-            'effect': self.activation,
+            'transport': self.transport,
+            'activation': self.activation,
             'items': [c.to_dict() for c in self.changes],
             'image': self.image,
             'also_writes': [list(r) for r in self.also_writes],
@@ -178,7 +179,7 @@ class AwaitingReset:
     reset: Activation
 
     def to_dict(self) -> dict[str, Any]:
-        """One entry of a stage's ``landed``."""
+        """One entry of a stage's ``staged``."""
         return {**item_to_dict(self.item), 'reset': self.reset}
 
 
@@ -197,7 +198,7 @@ class Stage:
         """One entry of a plan's ``stages``."""
         return {'actions': [a.to_dict() for a in self.actions],
                 'reset': self.reset,
-                'landed': [d.to_dict() for d in self.staged]}
+                'staged': [d.to_dict() for d in self.staged]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class Proof:
     def to_dict(self) -> dict[str, Any]:
         """One entry of ``satisfied`` and of ``proofs``."""
         return {**item_to_dict(self.item), 'seen': plain(self.seen),
-                'lasts': self.persistent}
+                'persistent': self.persistent}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -263,7 +264,7 @@ class Plan:
         return bool(self.refused) and all(r.unread for r in self.refused)
 
     def to_dict(self) -> dict[str, Any]:
-        """The document ``plan/1``."""
+        """The document ``plan/2``."""
         return {'schema': SCHEMA, 'converged': self.converged,
                 'stages': [s.to_dict() for s in self.stages],
                 'satisfied': [p.to_dict() for p in self.satisfied],
@@ -287,11 +288,21 @@ def item_from_dict(raw: Mapping[str, Any]) -> Item:
                 value_of(raw['wanted']), raw.get('at_least', False))
 
 
+def current(doc: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A plan document in its present form, also one of ``plan/1``."""
+    return earlier_documents.plan(doc, SCHEMA)
+
+
 def action_key(action: Action) -> str:
-    """A short name for an action that is the same for the same change."""
+    """A short name for an action that is the same for the same change.
+
+    It is stored with an intent, so no release may give another one: an
+    update has the verb of the release that gave the first.
+    """
+    verb = 'burn' if action.verb == 'update' else action.verb
     text = json.dumps(
         [
-            action.verb,
+            verb,
             action.transport,
             action.image,
             action.lane,

@@ -27,6 +27,7 @@ import json
 from typing import Any, Literal
 
 from ironic_accel.model.device import Activation
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model.plan import Item
@@ -34,7 +35,9 @@ from ironic_accel.model.plan import Ref
 from ironic_accel.model.serialization import plain
 from ironic_accel.model.serialization import value_of
 
-SCHEMA = 'record/1'
+SCHEMA = 'record/2'
+#: What is read: a run may have been begun by the release before.
+READ = (SCHEMA, earlier_documents.RECORD)
 MAX_BYTES = 8192
 
 
@@ -231,8 +234,10 @@ class Record:
 def _intent_out(intent: Intent, names: Names) -> dict[str, Any]:
     out = {f.name: getattr(intent, f.name)
            for f in dataclasses.fields(intent)}
-    out['effect'] = out.pop('activation')
-    out['way'] = out.pop('transport')
+    if intent.kind == 'reset':
+        # A conductor of the release before asks for it by this name, of
+        # other nodes behind the same BMC: does the reset take the BMC down?
+        out['effect'] = intent.activation
     out['items'] = names.out(intent.items)
     out['also'] = names.refs_out(intent.also)
     return out
@@ -273,7 +278,7 @@ def _staged_in(rows: Iterable[Any], names: Names) -> tuple[Staged, ...]:
 
 
 def to_dict(record: Record) -> dict[str, Any]:
-    """The document ``record/1``."""
+    """The document ``record/2``."""
     items = [*record.attempts, *(x.item for x in record.staged),
              *(record.intent.items if record.intent else ())]
     also = [*(record.intent.also if record.intent else ()),
@@ -297,7 +302,7 @@ def to_dict(record: Record) -> dict[str, Any]:
         'attempts': _attempts_out(record.attempts, names),
         'intent': (_intent_out(record.intent, names)
                    if record.intent else None),
-        'landed': _staged_out(record.staged, names)}
+        'staged': _staged_out(record.staged, names)}
 
 
 def dump(record: Record) -> dict[str, Any]:
@@ -323,15 +328,16 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
     """
     if raw is None:
         return None
-    if raw.get('schema') != SCHEMA:
+    if raw.get('schema') not in READ:
         raise BadInput(f"record schema: {raw.get('schema')!r} where "
                        f'{SCHEMA!r} was expected')
+    raw = earlier_documents.record(raw, SCHEMA)
     names = Names(row[0] for row in raw['devices'])
     intent = None
     if raw['intent']:
         src = dict(raw['intent'])
-        src['activation'] = Activation(src.pop('effect'))
-        src['transport'] = src.pop('way', '')
+        src.pop('effect', None)
+        src['activation'] = Activation(src['activation'])
         src['items'] = names.read(src['items'])
         src['also'] = names.read_refs(src.get('also') or ())
         intent = Intent(**src)
@@ -343,7 +349,7 @@ def load(raw: Mapping[str, Any] | None) -> Record | None:
         resets=raw['resets'], booted=raw['booted'], devices=raw['seen'],
         committed=_asked(raw['committed']),
         owed=tuple((names.names[d], n) for d, n in raw.get('owed') or ()),
-        intent=intent, staged=_staged_in(raw['landed'], names),
+        intent=intent, staged=_staged_in(raw['staged'], names),
         progress=raw['progress'], waiting=raw['waiting'],
         awaited=raw.get('awaited', ''), spent=raw.get('spent') or {},
         kinds={k: tuple(m.split()) for k, m in (

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The document ``inventory/2``: an inventory as programs read it."""
+"""The document ``inventory/3``: an inventory as programs read it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ from ironic_accel.model.device import PciIds
 from ironic_accel.model.device import Value
 from ironic_accel.model.device import Waiting
 from ironic_accel.model.device import Warned
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 
-SCHEMA = 'inventory/2'
-BEFORE = 'inventory/1'
+SCHEMA = 'inventory/3'
+#: What is read: stored inventories may be of an earlier release.
+READ = (SCHEMA, *earlier_documents.INVENTORIES)
 
 
 def plain(value: Value | None) -> str | int | list[str] | None:
@@ -52,7 +54,7 @@ def _component_to_dict(part: Component) -> dict[str, Any]:
     out: dict[str, Any] = {
         'name': part.name, 'id': part.id, 'running': part.running,
         'pending': part.pending, 'shows_pending': part.shows_pending,
-        'updateable': part.updateable, 'effect': part.activation,
+        'updateable': part.updateable, 'activation': part.activation,
         'uri': part.uri}
     if part.lowest is not None:
         out['lowest'] = part.lowest
@@ -66,7 +68,7 @@ def _mode_to_dict(mode: Mode) -> dict[str, Any]:
         'current': plain(mode.current), 'pending': plain(mode.pending),
         'allowed': (None if mode.allowed is None
                     else [plain(v) for v in mode.allowed]),
-        'effect': mode.activation, 'persists': mode.persists}
+        'activation': mode.activation, 'persistent': mode.persists}
     if mode.uri is not None:
         out['uri'] = mode.uri
     if mode.unordered:
@@ -117,7 +119,7 @@ def device_to_dict(dev: Device) -> dict[str, Any]:
 
 
 def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
-    """The document ``inventory/2``.
+    """The document ``inventory/3``.
 
     ``settled`` says that the host is on and that nothing still appears,
     ``complete`` by kind whether "not there" can be taken for "removed".
@@ -141,11 +143,8 @@ def inventory_to_dict(inv: Inventory) -> dict[str, Any]:
 
 
 def whole(doc: Mapping[str, Any]) -> bool:
-    """Whether an inventory document, of either form, has every kind."""
-    told = doc['complete']
-    if isinstance(told, bool):
-        return told
-    return bool(doc['settled']) and all(told.values())
+    """Whether an inventory document has every kind."""
+    return bool(doc['settled']) and all(doc['complete'].values())
 
 
 def _activation(raw: str | None) -> Activation | None:
@@ -162,7 +161,7 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
             value_of(mode.get('pending')),
             (None if allowed is None else tuple(
                 v for v in map(value_of, allowed) if v is not None)),
-            _activation(mode.get('effect')), mode.get('persists'),
+            _activation(mode.get('activation')), mode.get('persistent'),
             mode.get('uri'), mode.get('unordered', False),
             _standing_of(mode), tuple(mode.get('doubt') or ())))
     flat = {k: raw.get(k) for k in (
@@ -183,23 +182,21 @@ def device_from_dict(raw: Mapping[str, Any]) -> Device:
 
 
 def _component_from_dict(raw: Mapping[str, Any]) -> Component:
-    given = dict(raw)
-    activation = _activation(given.pop('effect', None))
     return Component(**{
-        **given, 'activation': activation,
+        **raw, 'activation': _activation(raw.get('activation')),
         'standing': _standing_of(raw),
-        'doubt': tuple(given.get('doubt') or ())})
+        'doubt': tuple(raw.get('doubt') or ())})
 
 
 def _waiting_to_dict(waiting: Waiting) -> dict[str, Any]:
     return {'kind': waiting.kind, 'ref': waiting.ref,
-            'summary': waiting.summary, 'effect': waiting.activation,
+            'summary': waiting.summary, 'activation': waiting.activation,
             'updates': waiting.updates}
 
 
 def _waiting_from_dict(raw: Mapping[str, Any]) -> Waiting:
     return Waiting(raw['kind'], raw['ref'], raw['summary'],
-                   Activation(raw['effect']), raw['updates'])
+                   Activation(raw['activation']), raw['updates'])
 
 
 def _standing_of(raw: Mapping[str, Any]) -> Standing:
@@ -208,23 +205,29 @@ def _standing_of(raw: Mapping[str, Any]) -> Standing:
     return Standing.UNTOLD if standing is Standing.TOLD else standing
 
 
-def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
-    """Read a document ``inventory/2`` back, or one of ``inventory/1``.
+def current(doc: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An inventory document in its present form.
 
-    The older form is what nodes have stored from before: it knows nothing
-    of unread sources.
+    :raises: ValueError for a schema that is not read.
+    """
+    if doc.get('schema') not in READ:
+        raise ValueError(
+            f"schema: {doc.get('schema')!r} where {SCHEMA!r} was expected")
+    return earlier_documents.inventory(doc, SCHEMA)
+
+
+def inventory_from_dict(data: Mapping[str, Any]) -> Inventory:
+    """Read a document ``inventory/3`` back, or one of an earlier release.
+
+    ``inventory/1`` knows nothing of unread sources.
 
     :raises: ValueError for another schema.
     """
-    if data.get('schema') not in (SCHEMA, BEFORE):
-        raise ValueError(
-            f"schema: {data.get('schema')!r} where {SCHEMA!r} was expected")
+    data = current(data)
     return Inventory(
         system=data['system'],
         host=data['host'],
-        complete=(
-            data['complete'] if data['schema'] == BEFORE else data['settled']
-        ),
+        complete=data['settled'],
         boot=data.get('boot'),
         busy=tuple(
             Busy(

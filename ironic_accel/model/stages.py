@@ -128,7 +128,7 @@ def _actions(todo: Iterable[Todo]) -> list[Action]:
 def _shared(x: Todo) -> tuple[object, ...]:
     """What the changes of one action have in common."""
     if x.burn:
-        return ('burn', x.transport, x.burn.lane, x.image)
+        return ('update', x.transport, x.burn.lane, x.image)
     return (
         'set',
         x.transport,
@@ -152,7 +152,7 @@ def _action(members: Sequence[Todo]) -> Action:
     written = {x.item.ref for x in members}
     more = {ref for x in members if x.burn for ref in x.burn.also_writes}
     return Action(
-        'burn' if first.burn else 'set', first.transport,
+        'update' if first.burn else 'set', first.transport,
         tuple(Change(x.item, x.seen) for x in members),
         strongest([x.activation for x in members]), first.image,
         tuple(sorted(more - written)),

@@ -63,16 +63,16 @@ def node(number: int, rng: random.Random) -> dict[str, Any]:
         'applied': 'hgx-h100',
         'last': {'step': 'apply_profile', 'profile': 'hgx-h100',
                  'outcome': 'converged'},
-        'evidence': [{'created_at': '2026-11-20T02:11:00+00:00',
+        'history': [{'created_at': '2026-11-20T02:11:00+00:00',
                       'event': 'hgx-h100: 9 items proved'}],
         'denied': ['firmware: not permitted'] if whole == 'unknown' else [],
         'failed': None}
 
 
 def report(nodes: int, seed: int = 7) -> dict[str, Any]:
-    """The document ``report/1`` of so many nodes."""
+    """The document ``report/2`` of so many nodes."""
     rng = random.Random(seed)  # noqa: S311 - no secret
-    return {'schema': 'report/1', 'at': '2026-11-22 02:00:00 UTC',
+    return {'schema': 'report/2', 'at': '2026-11-22 02:00:00 UTC',
             'profiles': [{'name': 'hgx-h100', 'digest': '3f' * 32,
                           'conductors': ['a'], 'offered': True}],
             'others': [{'uuid': 'x', 'name': 'plain', 'driver': 'redfish',

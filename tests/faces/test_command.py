@@ -37,7 +37,7 @@ QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0',
 def test_inventory_as_a_document(boot: Boot, run: Run) -> None:
     said = run('inventory', '--bmc', boot('hgx-h100').url, '--json')
     assert said.code == 0
-    assert said.document['schema'] == 'inventory/2'
+    assert said.document['schema'] == 'inventory/3'
     kinds = collections.Counter(
         d['kind'] for d in said.document['devices'])
     assert kinds == {'gpu': 8, 'baseboard': 1}
@@ -130,7 +130,7 @@ def test_a_plan_with_something_to_do_is_no_failure(
     said = run('plan', '--bmc', machine.url, '--profile', profile(),
                '--json')
     assert said.code == 0, said.err
-    assert said.document['schema'] == 'plan/1'
+    assert said.document['schema'] == 'plan/2'
     assert not said.document['converged']
     assert [s['reset'] for s in said.document['stages']] == ['aux-cycle']
     assert machine.box.ledger.count('POST', 'PATCH') == 0

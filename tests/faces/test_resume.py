@@ -93,7 +93,7 @@ def test_one_push_however_a_run_ends(
         assert child.returncode == 4, err
         document = json.loads(out)
         assert document['outcome'] == 'failed'
-        assert 'burn' in document['error']['running']
+        assert 'update' in document['error']['running']
         assert 'run the same command again' in err
     assert len(machine.box.ledger.pushes) == 1
     machine.going.set()

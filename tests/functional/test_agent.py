@@ -37,7 +37,7 @@ def test_inspected_then_burnt_and_set_by_the_agent(
     data = ironic.inventory(one.uuid)['plugin_data']
     told = data['accelerators']['inventory']
     assert (told['schema'], told['settled'], told['unread']) == (
-        'inventory/2', True, [])
+        'inventory/3', True, [])
     assert 'agent' in told['seen_via']
     assert {d['serial'] for d in told['devices']} >= {
         'MT2245X00002', 'XFL1ABCDEFG1', '1324521000001'}

@@ -36,7 +36,7 @@ def test_a_redfish_inspection_publishes_what_the_bmc_shows(
     stored = ironic.inventory(one.uuid)
     inventory = stored['plugin_data']['accelerators']['inventory']
     assert (inventory['schema'], inventory['seen_via']) == (
-        'inventory/2', ['redfish'])
+        'inventory/3', ['redfish'])
     assert stored['inventory']['cpu']
     assert stage.result(one)['step'] == 'accelerator-traits'
     # Again: the same, whatever order the devices came in.

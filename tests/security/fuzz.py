@@ -220,7 +220,7 @@ def _agent_says() -> dict[str, Any]:
                     Activation.WARM_REBOOT)
     return {
         'inventory': inventory_to_dict(seen),
-        'ways': [
+        'transports': [
             agent_schema.transport_to_dict(
                 dataclasses.replace(transport, name='agent', resets={})
             )
@@ -263,7 +263,7 @@ def agent(rng: random.Random, good: dict[str, Any], seed: str,
             case 'inventory':
                 seen = agent_answers.inventory(raw, 'agent', facts)
                 mutate.encoded(inventory_to_dict(seen)).decode()
-            case 'ways':
+            case 'transports':
                 agent_answers.transports(raw, 'agent', agent_answers.inventory(
                     good['inventory'], 'agent', facts))
             case 'poll':

@@ -107,7 +107,7 @@ def _burn(rng: random.Random, box: Box) -> Any:
     ref = rng.choice(sorted(box.transport.updates) or [('gpu-0', 'gpu')])
     burn = box.transport.updates.get(ref)
     return box.backend.start(Action(
-        'burn', 'redfish', (Change(Item(*ref, 'firmware', '9.9'), None),),
+        'update', 'redfish', (Change(Item(*ref, 'firmware', '9.9'), None),),
         Activation.AUX_CYCLE, 'bundle', burn.also_writes if burn else ()),
         box.image, None, rng.choice((True, False)))
 
@@ -146,7 +146,7 @@ def _sensors(rng: random.Random, box: Box) -> Any:
 
 
 ACTIONS: Mapping[str, Callable[[random.Random, Box], Any]] = {
-    'burn': _burn, 'set': _set, 'reset': _reset, 'commit': _commit,
+    'update': _burn, 'set': _set, 'reset': _reset, 'commit': _commit,
     'power': _power, 'sensors': _sensors}
 
 

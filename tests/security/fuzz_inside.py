@@ -167,7 +167,8 @@ class Inside:
         job = self.folder / 'some' / ('f' * 32)
         job.mkdir(parents=True, exist_ok=True)
         (job / 'job.json').write_bytes(self._spoilt(rng, {
-            'schema': 'job/1', 'id': 'f' * 32, 'way': 'local', 'verb': 'set',
+            'schema': 'job/2', 'id': 'f' * 32, 'transport': 'local',
+            'verb': 'set',
             'refs': [['a', 'b']], 'cards': [sample.NIC[0]], 'boot': 'b',
             'since': 1.0, 'names': {}, 'worker': [1, 2], 'begun': 1.0,
             'flashes': [[3, 4]], 'lost': None, 'results': [{
@@ -237,7 +238,7 @@ class Inside:
         raw = mutate.document(rng, request)
         for answer in (agent_rpc.start(backend, raw, _images),
                        agent_rpc.poll(backend, mutate.document(
-                           rng, {'job': 'f' * 32, 'way': 'agent'}))):
+                           rng, {'job': 'f' * 32, 'transport': 'agent'}))):
             json.dumps(answer).encode()
             assert set(answer) <= {'ticket', 'poll', 'error'}
         return 2

@@ -109,7 +109,7 @@ def answer() -> dict[str, Any]:
     """What an honest agent says."""
     found: dict[str, Any] = json.loads(json.dumps({
         'inventory': serialization.inventory_to_dict(SEEN),
-        'ways': [agent_schema.transport_to_dict(TRANSPORT)]}))
+        'transports': [agent_schema.transport_to_dict(TRANSPORT)]}))
     return found
 
 
@@ -196,11 +196,11 @@ def test_what_a_change_takes_is_the_catalogues_to_say(
         activation: Any, persists: Any) -> None:
     said = answer()
     device = said['inventory']['devices'][0]
-    device['components'][0]['effect'] = activation
+    device['components'][0]['activation'] = activation
     for name in ('ecc', 'mig'):
         device['modes'][name] = {
-            **device['modes']['ecc'], 'effect': activation,
-            'persists': persists, 'allowed': ['enabled', 'is-h100-strict']}
+            **device['modes']['ecc'], 'activation': activation,
+            'persistent': persists, 'allowed': ['enabled', 'is-h100-strict']}
     seen, = look(said).devices
     part = FACTS.component('gpu', 'gpu', 'nvidia-h100-sxm')
     assert part is not None
@@ -255,7 +255,7 @@ def test_it_does_not_speak_for_the_bmc() -> None:
     assert seen.seen_via == ('agent',)
     assert seen.devices[0].uri is None
     assert seen.devices[0].modes[0].uri is None
-    said['ways'][0]['name'] = 'redfish'
+    said['transports'][0]['name'] = 'redfish'
     with pytest.raises(Unreachable):
         look(said)
 
@@ -264,17 +264,17 @@ def test_it_does_not_speak_for_the_bmc() -> None:
                                     'aux-cycle', 'bmc', '', None])
 def test_it_offers_no_reset_of_the_host(activation: Any) -> None:
     said = answer()
-    said['ways'][0]['resets'] = {'gpu-1': activation}
+    said['transports'][0]['resets'] = {'gpu-1': activation}
     with pytest.raises(Unreachable, match='resets'):
         look(said)
 
 
 def test_ways_are_about_what_was_seen() -> None:
     said = answer()
-    said['ways'][0]['burns'].append({
+    said['transports'][0]['updates'].append({
         'device': 'other', 'name': 'gpu', 'lane': 'x', 'also_writes': []})
-    said['ways'][0]['sets'] += [['gpu-1', 'mig'], ['other', 'ecc']]
-    said['ways'][0]['resets']['other'] = 'device-reset'
+    said['transports'][0]['sets'] += [['gpu-1', 'mig'], ['other', 'ecc']]
+    said['transports'][0]['resets']['other'] = 'device-reset'
     backend = AgentBackend(Says(said))
     assert backend.transports(backend.observe()) == (TRANSPORT,)
 
@@ -322,8 +322,8 @@ def test_whatever_it_says_instead_is_bounded(path: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize('said', [
     {}, {'inventory': None}, {'inventory': []}, {'inventory': {}},
-    {'inventory': 'x', 'ways': []}, {'inventory': answer()['inventory'],
-                                     'ways': 'x'}])
+    {'inventory': 'x', 'transports': []}, {'inventory': answer()['inventory'],
+                                     'transports': 'x'}])
 def test_no_inventory_is_no_answer_yet(said: Any) -> None:
     with pytest.raises(Unreachable) as caught:
         look(said)

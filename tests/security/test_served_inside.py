@@ -208,7 +208,7 @@ def test_copies_of_jobs_that_nobody_ended_go(tmp_path: Path) -> None:
     jobs = Jobs(str(tmp_path / 'jobs'))
 
     def job() -> str:
-        return jobs.new(transport='local', verb='burn', cards=(), refs=(),
+        return jobs.new(transport='local', verb='update', cards=(), refs=(),
                         boot=None).id
 
     old = job()

@@ -38,6 +38,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Ticket
 from ironic_accel.inband.inventory import device_match
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
@@ -58,10 +59,13 @@ class AgentView:
     """What a ramdisk told of its machine in one answer.
 
     :ivar inventory: what it sees; its ids are the agent's own.
+    :ivar before: whether the ramdisk is of the release before: it reads
+        requests in the form that they had then.
     """
 
     inventory: Inventory
     _transports: tuple[Transport, ...]
+    before: bool = False
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> AgentView:
@@ -73,7 +77,8 @@ class AgentView:
             seen = agent_answers.inventory(
                 answer.get('inventory'), NAME, catalogue.catalogue())
             return cls(seen, agent_answers.transports(
-                answer.get('ways'), NAME, seen))
+                earlier_documents.transports(answer), NAME, seen),
+                'transports' not in answer)
         except agent_answers.Wrong as exc:
             raise Unreachable(
                 'the agent in the ramdisk answers with what is no inventory',
@@ -148,6 +153,8 @@ class AgentBackend(Backend):
         request = agent_schema.Start(
             action, tuple(self._whose[d] for d in devices), spec, force,
             sources).to_dict()
+        if self._view is not None and self._view.before:
+            request = earlier_documents.start_before(request)
         try:
             answer = self._calls.ask('accel_start', request=request)
         except Lost as exc:

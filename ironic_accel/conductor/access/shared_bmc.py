@@ -30,6 +30,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node.queries import OtherNode
 from ironic_accel.model.device import Activation
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
@@ -77,14 +78,15 @@ def _keeps_bmc(node: OtherNode) -> bool:
     standing = flash_guard.stands(node)
     if standing is None:
         return False
-    intent = (keys.RECORD.of(node) or {}).get('intent') or {}
+    intent = earlier_documents.intent(
+        (keys.RECORD.of(node) or {}).get('intent')) or {}
     if standing.get('kind') == 'reset' and not standing.get('over'):
-        return bool(intent.get('effect') == Activation.AUX_CYCLE)
+        return bool(intent.get('activation') == Activation.AUX_CYCLE)
     if not intent:
         # A write of ours that nobody has to find out about any more is over;
         # what goes on by itself, as a copy in the background, is not.
         return standing.get('kind') == 'busy'
-    return bool(intent.get('way') != agent_backend.NAME)
+    return bool(intent.get('transport') != agent_backend.NAME)
 
 
 def in_use(task: Any) -> str | None:

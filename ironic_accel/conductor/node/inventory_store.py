@@ -38,8 +38,10 @@ from ironic_accel.conductor.node import verification
 from ironic_accel.model import carry_over
 from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import earlier_documents
 from ironic_accel.model import identity
 from ironic_accel.model.identity import Source
+from ironic_accel.model import plan as plan_mod
 from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Transport
 from ironic_accel.model import serialization
@@ -106,8 +108,10 @@ def read(raw: Mapping[str, Any]) -> Stored:
     if 'at' not in raw or 'inventory' not in raw:
         raise ValueError("expected 'inventory' and 'at'")
     return Stored(
-        serialization.inventory_from_dict(raw['inventory']), raw['at'], tuple(
-            transport_from(w) for w in raw.get('ways') or ()), raw.get('plan'),
+        serialization.inventory_from_dict(raw['inventory']), raw['at'],
+        tuple(transport_from(t)
+              for t in earlier_documents.transports(raw) or ()),
+        plan_mod.current(raw['plan']) if raw.get('plan') else None,
         dict(raw.get('looks') or {}))
 
 
@@ -116,7 +120,7 @@ def written(stored: Stored) -> dict[str, Any]:
     return {
         'inventory': serialization.inventory_to_dict(stored.inventory),
         'at': stored.at,
-        'ways': [_transport_to(w) for w in stored.transports],
+        'transports': [_transport_to(t) for t in stored.transports],
         'plan': dict(stored.plan) if stored.plan else None,
         'looks': dict(stored.looks),
     }
@@ -150,14 +154,14 @@ def save(task: Any, inventory: Inventory, transports: Iterable[Transport] = (),
 def _transport_to(transport: Transport) -> dict[str, Any]:
     return {
         'name': transport.name,
-        'burns': [
+        'updates': [
             [
                 *ref,
-                burn.lane,
-                [list(r) for r in burn.also_writes],
-                burn.at_reset,
+                target.lane,
+                [list(r) for r in target.also_writes],
+                target.at_reset,
             ]
-            for ref, burn in transport.updates.items()
+            for ref, target in transport.updates.items()
         ],
         'sets': sorted(list(ref) for ref in transport.sets),
         'resets': dict(transport.resets),
@@ -170,7 +174,7 @@ def transport_from(raw: Mapping[str, Any]) -> Transport:
         raw['name'],
         {(device, name): UpdateTarget(lane, tuple((a, b) for a, b in also),
                               at_reset=any(more))
-         for device, name, lane, also, *more in raw['burns']},
+         for device, name, lane, also, *more in raw['updates']},
         frozenset((a, b) for a, b in raw['sets']),
         {k: Activation(v) for k, v in raw['resets'].items()},
         {(a, b): there for a, b, there in raw.get('commits', ())})

@@ -38,6 +38,7 @@ from ironic_accel.conductor.node.stored_values import misfit
 from ironic_accel.conductor.node.stored_values import StoredOperation
 from ironic_accel.conductor.node.stored_values import StoredRecord
 from ironic_accel.model import record as record_mod
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.record import Record
 
@@ -188,6 +189,7 @@ def load(node: Any) -> Operation | None:
         keys.tell(keys.OPERATION.name, getattr(node, 'uuid', None), why)
         return None
     values['devices'] = tuple(values.get('devices', ()))
+    values['ticket'] = earlier_documents.ticket(values.get('ticket'))
     return Operation(**values)
 
 
@@ -277,7 +279,7 @@ def foreign(node: Any) -> str | None:
     :param node: a node, or anything with ``driver_internal_info``.
     """
     raw = keys.RECORD.of(node)
-    if not raw or raw.get('schema') == record_mod.SCHEMA:
+    if not raw or raw.get('schema') in record_mod.READ:
         return None
     return (f"its record is {raw.get('schema')!r} where this conductor knows "
             f'{record_mod.SCHEMA!r}: a later version works on it, hands off '

@@ -104,7 +104,8 @@ def _deliver(ctx: Context, profile: Profile, wanted: tuple[Item, ...],
     if found['reasons']:
         return _refused(ctx, '; '.join(found['reasons']))
     drive, why = None, 'cloud-init reads no config drive there'
-    if found['way'] == 'configdrive':
+    # A ramdisk of the release before has the method under ``way``.
+    if found.get('method', found.get('way')) == 'configdrive':
         try:
             drive = add_vendor_part(
                 ctx.node, deliver.vendor_part(deliver.files(document)))

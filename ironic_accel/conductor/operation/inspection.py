@@ -39,6 +39,7 @@ from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import observe
 from ironic_accel.conductor.publication import publish
 from ironic_accel.model.device import Inventory
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.identity import Source
 from ironic_accel.model import unite
@@ -86,7 +87,8 @@ def _view(plugin_data: Mapping[str, Any]) -> AgentView | None:
     if not isinstance(raw, Mapping) or 'inventory' not in raw:
         return None
     return AgentView.read({'inventory': raw['inventory'],
-                           'ways': raw.get('ways') or ()})
+                           'transports': earlier_documents.transports(raw)
+                           or []})
 
 
 def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:

@@ -121,7 +121,7 @@ def _longest(intent: Intent) -> float:
     options = CONF.accelerator
     if intent.kind == 'reset':
         return float(options.reset_timeout)
-    if intent.verb == 'burn':
+    if intent.verb == 'update':
         return float(options.lost_update_timeout)
     return float(options.lost_task_timeout)
 

@@ -99,7 +99,7 @@ def _poll(ctx: Context) -> None:
         return
     if isinstance(state, Ended):
         operation.store_record(ctx.node, intent_resolution.told(
-            record, intent, state, ctx.now) if intent.verb == 'burn'
+            record, intent, state, ctx.now) if intent.verb == 'update'
             else intent_resolution.ended(record, intent, state))
     elif isinstance(state, Continues):
         # The image was taken and not started, which nothing here does.

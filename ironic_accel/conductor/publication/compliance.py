@@ -152,7 +152,7 @@ def _deployable(profile: Profile, plan: Plan) -> bool:
     """Whether a deploy may do all of a plan: CAN stands for a deploy
     template that does it, and one burns only with the profile's consent."""
     return 'burn_at_deploy' in profile.allow or not any(
-        action.verb == 'burn' for stage in plan.stages
+        action.verb == 'update' for stage in plan.stages
         for action in stage.actions)
 
 

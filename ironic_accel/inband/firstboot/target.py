@@ -55,12 +55,12 @@ class InstanceTarget:
     """A root file system as far as it matters.
 
     :ivar reasons: why nothing can be delivered; empty where it can.
-    :ivar transport: ``configdrive`` where cloud-init reads one, else
+    :ivar method: ``configdrive`` where cloud-init reads one, else
         ``files``.
     """
 
     reasons: tuple[str, ...] = ()
-    transport: Literal['configdrive', 'files'] = 'files'
+    method: Literal['configdrive', 'files'] = 'files'
 
 
 def node_reasons(deploy_interface: str, boots_from_volume: bool

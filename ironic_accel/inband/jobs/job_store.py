@@ -42,12 +42,13 @@ from ironic_accel.inband.jobs import private_files
 from ironic_accel.inband.machine.machine import FlashNote
 from ironic_accel.inband.machine.machine import start_time
 from ironic_accel.model.device import Busy
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.plan import Ref
 from ironic_accel.model import strict_json
 
 LOG = logging.getLogger(__name__)
 
-SCHEMA = 'job/1'
+SCHEMA = 'job/2'
 #: Bytes of a job's file.
 _MOST = 1 << 20
 
@@ -102,9 +103,8 @@ class StoredJob:
     begun: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The file's content; ``way`` is the key of its transport."""
-        content = dataclasses.asdict(self)
-        return {'schema': SCHEMA, 'way': content.pop('transport'), **content}
+        """The file's content."""
+        return {'schema': SCHEMA, **dataclasses.asdict(self)}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> StoredJob:
@@ -113,8 +113,8 @@ class StoredJob:
         :raises: AttributeError, KeyError, TypeError or ValueError for what
             is none.
         """
-        known = {k: v for k, v in raw.items() if k not in ('schema', 'way')}
-        known['transport'] = raw['way']
+        raw = earlier_documents.job(raw, SCHEMA)
+        known = {k: v for k, v in raw.items() if k != 'schema'}
         known['refs'] = tuple((d, n) for d, n in raw['refs'])
         known['cards'] = tuple(raw['cards'])
         known['worker'] = _process(raw['worker'])
@@ -148,7 +148,7 @@ class StoredJob:
     @property
     def ticket(self) -> dict[str, Any]:
         """What the job is polled with."""
-        return {'way': self.transport, 'job': self.id}
+        return {'transport': self.transport, 'job': self.id}
 
     @property
     def is_flashing(self) -> bool:
@@ -163,7 +163,7 @@ class StoredJob:
 
     def busy(self) -> Busy:
         """The job as something that is under way."""
-        return Busy('flash' if self.verb == 'burn' else 'task', self.id,
+        return Busy('flash' if self.verb == 'update' else 'task', self.id,
                     self.overdue or self.summary, self.percent, self.refs,
                     self.image, self.ticket)
 
@@ -257,7 +257,8 @@ class Jobs:
                 raw = strict_json.parse(file.read(_MOST + 1), _MOST)
         except (OSError, ValueError):
             return None
-        if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
+        if not isinstance(raw, dict) or raw.get('schema') not in (
+                SCHEMA, earlier_documents.JOB):
             return None
         try:
             job = StoredJob.from_dict(raw)

@@ -104,7 +104,7 @@ class Work:
 
     def _do(self, job: StoredJob, host: Machine) -> tuple[Result, ...]:
         image = self._image
-        if self._action.verb == 'burn':
+        if self._action.verb == 'update':
             image = private_files.copy(image or self._fetch(job), self._spec,
                                  self._jobs.folder(job.id))
         results: list[Result] = []

@@ -243,16 +243,8 @@ class Besides(Protocol):
         ...
 
 
-#: The verbs of ``Family.beside``, by those of ``Action.verb``.
-_VERBS: Mapping[str, device_users.Verb] = {
-    'burn': 'update', 'update': 'update', 'set': 'set', 'reset': 'reset'}
-
-
 def held(host: Machine, family: Family, address: str,
-         verb: str) -> str | None:
-    """Why a family must not write to a card now, or None.
-
-    :param verb: as ``Action.verb``.
-    """
+         verb: device_users.Verb) -> str | None:
+    """Why a family must not write to a card now, or None."""
     return device_users.against(
-        host, getattr(family, 'beside', ()), address, _VERBS[verb])
+        host, getattr(family, 'beside', ()), address, verb)

@@ -145,7 +145,7 @@ def test_the_conductor_sees_devices_and_ways(tree: Tree) -> None:
     inventory = serialization.inventory_from_dict(seen['inventory'])
     assert inventory.seen_via == ('agent',)
     assert inventory.device(NIC) is not None
-    (transport,) = [agent_schema.transport_from_dict(w) for w in seen['ways']]
+    (transport,) = map(agent_schema.transport_from_dict, seen['transports'])
     assert transport.name == 'agent'
     assert transport.sets == {(NIC, 'sriov')}
 
@@ -221,7 +221,7 @@ def test_inspection_carries_the_inventory(tree: Tree) -> None:
     told = json.loads(json.dumps(data))['accelerators']
     inventory = serialization.inventory_from_dict(told['inventory'])
     assert inventory.device(NIC) is not None
-    transport, = map(agent_schema.transport_from_dict, told['ways'])
+    transport, = map(agent_schema.transport_from_dict, told['transports'])
     assert transport.name == 'agent'
     assert (NIC, 'sriov') in transport.sets
 
@@ -239,7 +239,7 @@ def test_inspection_says_that_there_is_none(
         data['accelerators']['inventory'])
     assert inventory.devices == ()
     assert (inventory.complete, inventory.seen_via) == (True, ('agent',))
-    assert data['accelerators']['ways'] == []
+    assert data['accelerators']['transports'] == []
 
 
 def test_inspection_does_not_take_silence_for_none(

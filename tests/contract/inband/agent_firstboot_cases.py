@@ -93,7 +93,8 @@ def test_a_first_boot_is_brought_as_files(
     root = _instance(tmp_path)
     looked, _ = _bring(root, look_only=True)
     assert looked['first_boot'] == {
-        'reasons': [], 'way': 'files', 'delivered': None}
+        'reasons': [], 'method': 'files', 'way': 'files',
+        'delivered': None}
     assert not (root / deliver.DOCUMENT).exists()
     brought, drive = _bring(root)
     assert brought['first_boot']['delivered'] == 'files'
@@ -123,8 +124,8 @@ def test_an_encrypted_disk_is_refused(
     sample.tool(tmp_path, 'lsblk', 'printf "vfat\\ncrypto_LUKS\\n"')
     answer, _ = _bring()
     assert answer['first_boot'] == {
-        'reasons': ['the disk is encrypted with LUKS'], 'way': 'files',
-        'delivered': None}
+        'reasons': ['the disk is encrypted with LUKS'], 'method': 'files',
+        'way': 'files', 'delivered': None}
 
 
 def test_a_root_under_dm_verity_is_not_even_mounted(

@@ -295,7 +295,7 @@ def test_a_flash_survives_who_began_it(tmp_path: pathlib.Path) -> None:
     child.kill()
     child.join(30)
     backend = sample.backend(tmp_path, host, sample.Burner(tmp_path))
-    ticket = {'way': 'local', 'job': (tmp_path / 'ticket').read_text()}
+    ticket = {'transport': 'local', 'job': (tmp_path / 'ticket').read_text()}
     poll = backend.poll(ticket)
     assert isinstance(poll, Running) and 'without' in poll.summary
     (busy,) = backend.observe().busy

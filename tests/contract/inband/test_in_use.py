@@ -268,8 +268,8 @@ def test_a_job_that_hangs_is_bounded_and_named(
 
 
 @pytest.mark.parametrize('text', [
-    '{"schema": "job/1"}', '{"schema": "job/1", "refs": 1}', '[]', '\0',
-    '{"schema": "job/1", "refs": [[1]], "cards": [], "worker": [], '
+    '{"schema": "job/2"}', '{"schema": "job/2", "refs": 1}', '[]', '\0',
+    '{"schema": "job/2", "refs": [[1]], "cards": [], "worker": [], '
     '"flashes": []}'])
 def test_a_job_that_is_none_is_unknown(tmp_path: pathlib.Path,
                                        text: str) -> None:

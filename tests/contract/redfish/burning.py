@@ -43,7 +43,7 @@ def burn(inventory: Inventory, wanted: dict[tuple[str, str], str],
 
     :param also: what the plan says is written besides.
     """
-    return Action('burn', 'redfish', tuple(
+    return Action('update', 'redfish', tuple(
         Change(Item(d, c, 'firmware', v), None)
         for (d, c), v in wanted.items()), Activation.AUX_CYCLE, 'bundle',
         tuple(also))

@@ -204,7 +204,7 @@ class Box(ports.Backend):
         there = self.host == 'on' and self.now >= self.ready_at
         busy = tuple(
             Busy('task', key, targets=tuple(j.refs), ticket={
-                'way': 'redfish', 'job': key})
+                'transport': 'redfish', 'job': key})
             for key, j in self.jobs.items() if not j.told and not j.lost)
         return Inventory(
             'sys', 'on' if self.host == 'on' else 'off', there,
@@ -276,7 +276,7 @@ class Box(ports.Backend):
         if fault in ('on-reset', 'on-reset-lost'):
             job.lost = job.at_once = True
             self.queued += [job, *self._besides(action)]
-            return {'way': action.transport, 'job': '', 'staged': [
+            return {'transport': action.transport, 'job': '', 'staged': [
                 list(r) for r in job.refs] if fault == 'on-reset' else []}
         if fault != 'never-arrived':
             self.jobs[key] = job
@@ -286,7 +286,7 @@ class Box(ports.Backend):
                 self.jobs[f'{key}-{n}'] = more
         if fault in ('cut', 'never-arrived'):
             raise errors.OutcomeUnknown('connection lost')
-        return {'way': action.transport, 'job': key}
+        return {'transport': action.transport, 'job': key}
 
     def _besides(self, action: Action) -> list[Job]:
         """The collateral, each flashed by itself."""
@@ -305,7 +305,7 @@ class Box(ports.Backend):
             assert item.wanted is not None
             refs[item.ref] = item.wanted
             self.pushes[(item.ref, item.wanted)] += 1
-        length = self.flash if action.verb == 'burn' else FLASH
+        length = self.flash if action.verb == 'update' else FLASH
         first = action.items[0]
         fails = {first.ref} if fault == 'one-fails' else set()
         if fault == 'all-fail':
@@ -351,5 +351,5 @@ class Box(ports.Backend):
 def burn_of(device: str) -> Action:
     """The action that burns version 2 of a device's firmware."""
     item = plan.Item(device, 'gpu', 'firmware', '2')
-    return Action('burn', 'redfish', (plan.Change(item, '1'),),
+    return Action('update', 'redfish', (plan.Change(item, '1'),),
                   Activation.AUX_CYCLE, 'img')

@@ -240,7 +240,7 @@ def test_a_deadline_ends_the_step_and_the_next_run_waits_it_out() -> None:
     out, record = step(box, record, disk=disk)
     assert isinstance(out, outcome.Failed)
     assert out.running
-    assert 'burn' in str(out.error.running)
+    assert 'update' in str(out.error.running)
     box.jobs['job-1'].ends = box.now + 100
     assert isinstance(run(box, disk=disk), outcome.Converged)
     assert box.writes == 1

@@ -46,7 +46,7 @@ from ironic_accel.model.profile import Push
 _DETAIL = Detail('it says no', ErrorClass.NEEDS_OPERATOR, device='gpu-1',
                  component='gpu', expected='2', seen='1', message_id='E7')
 _ACTION = Action(
-    'burn', 'agent', (
+    'update', 'agent', (
         Change(Item('nic-1', 'nic', 'firmware', '22.43', True), '22.41'),
         Change(Item('nic-1', 'link-type', 'mode', ('ib', 'eth')),
                ('ib', 'ib'))),
@@ -140,11 +140,11 @@ def test_a_request_comes_back(image: Image | None) -> None:
 
 
 @pytest.mark.parametrize(('change', 'words'), [
-    ({'schema': 'accel-start/2'}, 'accel-start/2'),
+    ({'schema': 'accel-start/3'}, 'accel-start/3'),
     ({'action': {}}, 'verb'),
     ({'devices': [{'serial': 'x'}]}, 'id'),
-    ({'action': {**agent_schema.action_to_dict(_ACTION), 'effect': 'prayer'}},
-     'prayer'),
+    ({'action': {**agent_schema.action_to_dict(_ACTION),
+                 'activation': 'prayer'}}, 'prayer'),
 ])
 def test_a_wrong_request_names_what_is_wrong(
         change: dict[str, Any], words: str) -> None:

@@ -167,7 +167,7 @@ def test_the_record_carries_it() -> None:
     raw = record_mod.to_dict(record)
     assert record_mod.load(raw) == record
     # As an earlier version wrote them.
-    raw['landed'] = [[*row[:5], row[-1]] for row in raw['landed']]
+    raw['staged'] = [[*row[:5], row[-1]] for row in raw['staged']]
     del raw['intent']['also'], raw['intent']['at_reset']
     older = record_mod.load(raw)
     assert older is not None and older.staged[0].also == ()

@@ -151,14 +151,14 @@ def test_a_ticket_goes_back_to_who_gave_it() -> None:
     box = host()
     transports = box.transports(box.observe())
     assert [w.name for w in transports] == ['redfish', 'agent']
-    assert isinstance(box.both.poll({'way': 'other'}), ports.Unknown)
+    assert isinstance(box.both.poll({'transport': 'other'}), ports.Unknown)
     busy = Box({'d0': {'gpu': Part('1')}}, {}, [])
     both = Both({'redfish': busy})
     ticket = both.start(burn_of('d0'))
-    assert ticket['way'] == 'redfish'
+    assert ticket['transport'] == 'redfish'
     assert both.observe().busy[0].ticket == ticket
     assert isinstance(both.poll(ticket), ports.Running)
-    nameless = {k: v for k, v in ticket.items() if k != 'way'}
+    nameless = {k: v for k, v in ticket.items() if k != 'transport'}
     assert isinstance(both.poll(nameless), ports.Running)
 
 

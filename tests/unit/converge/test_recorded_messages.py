@@ -29,6 +29,7 @@ from ironic_accel.converge.ports import Running
 from ironic_accel.converge.ports import Unknown
 from ironic_accel.model import catalog
 from ironic_accel.model.device import Activation
+from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import Detail
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.plan import Action
@@ -40,7 +41,7 @@ from tests.unit.model import stored
 
 FOLDER = pathlib.Path(__file__).with_name('documents')
 UPDATE = Action(
-    'burn', 'agent', (Change(Item('nic-1', 'nic', 'firmware', '22.43', True),
+    'update', 'agent', (Change(Item('nic-1', 'nic', 'firmware', '22.43', True),
                              '22.41'),),
     Activation.DEVICE_RESET, 'nic-fw', (('nic-2', 'nic'),), 'mellanox:17')
 SET = Action(
@@ -74,7 +75,8 @@ def test_an_inventory_and_what_the_agent_can_do_are_read() -> None:
     assert component is not None
     assert (component.running, component.pending) == (
         '28.39.1002', '28.43.1014')
-    assert agent_answers.transports(answer['ways'], 'agent', seen) == (
+    assert agent_answers.transports(
+        earlier_documents.transports(answer), 'agent', seen) == (
         stored.NIC_INSIDE,)
 
 
@@ -83,9 +85,11 @@ def test_an_inventory_and_what_the_agent_can_do_are_read() -> None:
         UPDATE, WHOSE, IMAGE, True,
         {'schemes': ['https'], 'hosts': None, 'max_bytes': 5})),
     ('start-set', agent_schema.Start(SET, WHOSE))])
-def test_a_request_is_read_to_the_same_value(
+def test_a_request_is_read_and_written_as_before(
         name: str, start: agent_schema.Start) -> None:
     assert agent_schema.start_from_dict(recorded(name)) == start
+    written = earlier_documents.start_before(start.to_dict())
+    assert json.loads(json.dumps(written)) == recorded(name)
 
 
 @pytest.mark.parametrize(('name', 'poll'), [
@@ -100,5 +104,30 @@ def test_what_became_of_a_write_is_read(name: str, poll: Poll) -> None:
 
 
 def test_what_can_be_done_is_read_to_the_same_value() -> None:
-    assert tuple(map(agent_schema.transport_from_dict, recorded('ways'))) == (
+    found = earlier_documents.transports({'ways': recorded('ways')})
+    assert tuple(map(agent_schema.transport_from_dict, found)) == (
         stored.INSIDE, stored.PUSHES)
+
+
+@pytest.mark.parametrize('spoilt', [
+    {'devices': 'x'}, {'devices': [7, None]},
+    {'devices': [{'components': 7, 'modes': [[]]}]},
+    {'busy': {'ticket': 7}}, {'busy': [[]]},
+    {'schema': ['inventory/2']}, {'schema': 'inventory/4'}])
+def test_garbage_from_a_ramdisk_is_told_with_its_path(
+        spoilt: dict[str, Any]) -> None:
+    raw = {**recorded('observe-answer')['inventory'], **spoilt}
+    with pytest.raises(agent_answers.Wrong, match='inventory'):
+        agent_answers.inventory(raw, 'agent', catalog.load())
+
+
+@pytest.mark.parametrize('spoilt', [
+    {'ways': 7}, {'ways': [7]}, {'ways': [{'burns': 7}]},
+    {'ways': {'a': []}}, {'transports': 'x'}])
+def test_what_no_ramdisk_can_do_is_told_with_its_path(
+        spoilt: dict[str, Any]) -> None:
+    seen = agent_answers.inventory(
+        recorded('observe-answer')['inventory'], 'agent', catalog.load())
+    with pytest.raises(agent_answers.Wrong, match='transports'):
+        agent_answers.transports(
+            earlier_documents.transports(spoilt), 'agent', seen)

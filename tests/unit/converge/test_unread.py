@@ -192,7 +192,7 @@ def test_a_task_that_said_it_is_over_is_read_back_before_a_second_push(
 
 def test_a_task_that_ends_late_is_read_back_all_the_same() -> None:
     intent = record_mod.Intent(
-        'action', old().real, 0, 5400, verb='burn',
+        'action', old().real, 0, 5400, verb='update',
         ticket={write_watch.ENDED: 4000.0})
     pace, seen = drive.PACE, Inventory('s', 'on', True)
     assert write_watch.patience(intent, seen, drive.Catalogue(),

@@ -59,7 +59,7 @@ def inventory(*devices: Device, **known: Any) -> dict[str, Any]:
 
 
 def burn(count: int) -> Action:
-    return Action('burn', 'redfish', tuple(
+    return Action('update', 'redfish', tuple(
         Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '96.00')
         for n in range(count)), Activation.AUX_CYCLE, 'bundle',
         (('baseboard', 'fpga'),))
@@ -164,7 +164,7 @@ def test_a_plan_groups_devices_that_change_alike() -> None:
     stage = Stage((burn(8),), Activation.AUX_CYCLE)
     doc = Plan((stage,)).to_dict()
     assert view.plan_table(doc).rows == (
-        ('1', 'burn', '8: gpu-0 .. gpu-7', 'gpu', '96.00', '97.00',
+        ('1', 'update', '8: gpu-0 .. gpu-7', 'gpu', '96.00', '97.00',
          'redfish: bundle', 'baseboard fpga'),
         ('1', 'reset', 'host', '-', '-', '-', 'aux-cycle', '-'))
     assert view.plan_headline(doc) == (

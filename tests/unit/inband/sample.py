@@ -171,7 +171,7 @@ def backend(folder: pathlib.Path, host: Machine,
 
 def burn(device: str, wanted: str = '22.43.2026') -> Action:
     """An action that updates the adapter's firmware."""
-    return _action('burn', Item(device, 'nic', 'firmware', wanted),
+    return _action('update', Item(device, 'nic', 'firmware', wanted),
                    Activation.DEVICE_RESET, 'image')
 
 

@@ -17,17 +17,29 @@ from __future__ import annotations
 import json
 import pathlib
 
+from ironic_accel.inband.jobs.job_store import Jobs
 from ironic_accel.inband.jobs.job_store import StoredJob
 
 RECORDED = pathlib.Path(__file__).with_name('documents') / 'job.json'
 
 
-def test_stored_job_is_read_and_written_as_recorded() -> None:
-    recorded = json.loads(RECORDED.read_text())
-    job = StoredJob.from_dict(recorded)
-    assert json.loads(json.dumps(job.to_dict())) == recorded
-    assert job == StoredJob(
-        'ab12', 'agent', 'burn', (('0000:17:00.0', 'nic'),),
+def test_a_stored_job_is_read_to_the_same_value() -> None:
+    assert StoredJob.from_dict(json.loads(RECORDED.read_text())) == StoredJob(
+        'ab12', 'agent', 'update', (('0000:17:00.0', 'nic'),),
         ('0000:17:00.0',), 'b7a1', 1.7e9, {'0000:17:00.0': 'nic-1'},
         'nic-fw', 'mlxburn: 40 %', 40, (4711, 99), ((4712, None),), None,
         None, 55.5)
+
+
+def test_a_job_in_its_folder_is_polled_under_the_ticket_of_then(
+        tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / 'ab12'
+    folder.mkdir()
+    (folder / 'job.json').write_text(RECORDED.read_text())
+    jobs = Jobs(str(tmp_path))
+    job = jobs.load('ab12')
+    assert job is not None
+    assert job.ticket == {'transport': 'agent', 'job': 'ab12'}
+    assert job.busy().kind == 'flash'
+    jobs.save(job)
+    assert jobs.load('ab12') == job

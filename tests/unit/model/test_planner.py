@@ -110,7 +110,7 @@ def test_one_push_and_one_reset_for_eight() -> None:
     made = plan(seen, profile(NEWER, {'ecc': 'enabled'}))
     assert [s.reset for s in made.stages] == [Activation.AUX_CYCLE]
     verbs = [a.verb for a in made.stages[0].actions]
-    assert verbs == ['burn', 'set']
+    assert verbs == ['update', 'set']
     assert [len(a.items) for a in made.stages[0].actions] == [8, 8]
     assert not made.refused
 
@@ -383,9 +383,9 @@ def test_sets_compare_as_sets_where_the_order_does_not_count() -> None:
 
 def test_the_document_has_the_keys_that_programs_read() -> None:
     made = plan(box(gpu(0)), profile(NEWER)).to_dict()
-    assert made['schema'] == 'plan/1'
+    assert made['schema'] == 'plan/2'
     assert made['stages'][0]['actions'][0] == {
-        'verb': 'burn', 'way': 'redfish', 'effect': 'aux-cycle',
+        'verb': 'update', 'transport': 'redfish', 'activation': 'aux-cycle',
         'items': [{'device': 'gpu-0', 'name': 'gpu', 'from': '96.00.01',
                    'to': '96.00.02'}],
         'image': 'img', 'also_writes': []}

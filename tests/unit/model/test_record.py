@@ -36,7 +36,7 @@ items = st.builds(
 activations = st.sampled_from(list(Activation))
 intents = st.builds(
     Intent, st.sampled_from(['action', 'reset']), activations,
-    st.floats(0, 1e10), st.floats(0, 1e10), st.just('key'), st.just('burn'),
+    st.floats(0, 1e10), st.floats(0, 1e10), st.just('key'), st.just('update'),
     st.just('redfish'), st.lists(items, unique=True, max_size=4).map(tuple),
     st.none() | st.text(max_size=5),
     st.none() | st.dictionaries(st.just('job'), st.text(max_size=3)),
@@ -86,11 +86,11 @@ def _big(devices: int) -> Record:
             1.7e9,
             1.8e9,
             'k' * 12,
-            'burn',
+            'update',
             'redfish',
             tuple(wrote[:devices]),
             'boot',
-            {'way': 'redfish', 'task': '/redfish/v1/TaskService/7'},
+            {'transport': 'redfish', 'task': '/redfish/v1/TaskService/7'},
             'e' * 64,
         ),
         tuple(
@@ -123,7 +123,7 @@ def test_sixteen_devices_with_four_landed_items_each_are_saved() -> None:
 
 def test_landed_items_of_an_earlier_version_are_read() -> None:
     raw = record_mod.dump(_big(1))
-    raw['landed'] = [[*row[:5], row[-1]] for row in raw['landed']]
+    raw['staged'] = [[*row[:5], row[-1]] for row in raw['staged']]
     again = record_mod.load(raw)
     assert again is not None
     assert {(x.at_reset, x.boot, x.begun) for x in again.staged} == {
@@ -136,7 +136,7 @@ def test_too_large_a_record_is_refused_with_its_size() -> None:
 
 
 def test_an_unknown_schema_means_hands_off() -> None:
-    with pytest.raises(errors.BadInput, match="'record/9' where 'record/1'"):
+    with pytest.raises(errors.BadInput, match="'record/9' where 'record/2'"):
         record_mod.load({'schema': 'record/9'})
     assert record_mod.load(None) is None
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The document inventory/2: everything that is known survives it."""
+"""The document inventory/3: everything that is known survives it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_shape_that_programs_read() -> None:
         'busy', 'seen_via', 'requests', 'warnings', 'devices'}
     assert data['settled'] is True
     assert set(data['complete']) == set(KINDS)
-    assert data['schema'] == 'inventory/2'
+    assert data['schema'] == 'inventory/3'
     (dev,) = data['devices']
     assert set(dev) == {
         'id', 'kind', 'vendor', 'model', 'product', 'serial', 'part_number',
@@ -101,14 +101,15 @@ def test_the_shape_that_programs_read() -> None:
         'components', 'modes'}
     assert set(dev['components'][0]) == {
         'name', 'id', 'running', 'pending', 'shows_pending', 'updateable',
-        'effect', 'uri', 'standing'}
+        'activation', 'uri', 'standing'}
     assert set(dev['modes']['ecc']) == {
-        'current', 'pending', 'allowed', 'effect', 'persists', 'standing'}
+        'current', 'pending', 'allowed', 'activation', 'persistent',
+        'standing'}
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(ValueError, match="schema: 'inventory/3' where"):
-        serialization.inventory_from_dict({'schema': 'inventory/3'})
+    with pytest.raises(ValueError, match="schema: 'inventory/4' where"):
+        serialization.inventory_from_dict({'schema': 'inventory/4'})
 
 
 def test_the_ladder_of_effects() -> None:

@@ -37,6 +37,44 @@ def test_a_stored_inventory_is_read_to_the_same_value(name: str) -> None:
         stored.document('inventory', name)) == stored.INVENTORIES[name]
 
 
+@pytest.mark.parametrize('name', stored.PLANS)
+def test_a_stored_plan_is_read_in_the_present_form(name: str) -> None:
+    assert plan.current(stored.document('plan', name)) == json.loads(
+        json.dumps(stored.PLANS[name].to_dict()))
+
+
+def test_a_stored_inventory_is_read_in_the_present_form() -> None:
+    read = serialization.current(stored.document('inventory', 'whole'))
+    assert read == json.loads(json.dumps(
+        serialization.inventory_to_dict(stored.INVENTORIES['whole'])))
+
+
+@pytest.mark.parametrize('complete', [True, False])
+def test_an_inventory_of_the_first_release_is_complete_as_a_whole(
+        complete: bool) -> None:
+    raw = {'schema': 'inventory/1', 'system': '1', 'host': 'on',
+           'complete': complete, 'devices': []}
+    assert serialization.whole(serialization.current(raw)) is complete
+    assert serialization.inventory_from_dict(raw).complete is complete
+
+
+@pytest.mark.parametrize('name', stored.RECORDS)
+def test_a_record_is_written_with_the_present_keys(name: str) -> None:
+    found = json.loads(json.dumps(record.dump(stored.RECORDS[name])))
+    assert found['schema'] == 'record/2'
+    assert 'landed' not in found and 'staged' in found
+    assert record.load(found) == stored.RECORDS[name]
+
+
+def test_conductors_of_the_release_before_see_what_takes_the_bmc_down(
+        ) -> None:
+    """They read that key of the nodes behind the BMC that they write to."""
+    found = record.dump(stored.RECORDS['host-reset'])
+    assert found['intent']['effect'] == 'aux-cycle'
+    assert 'effect' not in record.dump(stored.RECORDS['device-reset'])[
+        'intent']
+
+
 def test_an_intent_saved_by_an_earlier_version_matches_its_action() -> None:
     keys = json.loads((stored.FOLDER / 'action-keys.json').read_text())
     assert {f'{name}/{i}/{j}': plan.action_key(action)

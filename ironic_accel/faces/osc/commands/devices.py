@@ -185,7 +185,7 @@ def _components(device: Document) -> formatters.Cell:
     return formatters.Cell(parts, '\n'.join(
         f"{view.value(c['name'])} {view.change(c['running'], c['pending'])}"
         f" (updateable: {view.value(c['updateable'])}, active after: "
-        f"{view.value(c['effect'])})" for c in parts) or view.UNKNOWN)
+        f"{view.value(c['activation'])})" for c in parts) or view.UNKNOWN)
 
 
 def _modes(device: Document) -> formatters.Cell:
@@ -193,7 +193,8 @@ def _modes(device: Document) -> formatters.Cell:
     return formatters.Cell(found, '\n'.join(
         f"{name} {view.change(m['current'], m['pending'])} (allowed: "
         f"{view.value(m['allowed'])}, active after: "
-        f"{view.value(m['effect'])}, lasts: {view.value(m['persists'])})"
+        f"{view.value(m['activation'])}, persistent: "
+        f"{view.value(m['persistent'])})"
         for name, m in found.items()) or view.UNKNOWN)
 
 

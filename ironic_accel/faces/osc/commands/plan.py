@@ -33,6 +33,7 @@ from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.report.node_access import no_inventory
 from ironic_accel.faces import view
+from ironic_accel.model import plan as plan_mod
 
 Document = Mapping[str, Any]
 
@@ -94,11 +95,13 @@ def ask(ironic: api.Ironic, ref: str,
     """
     args = {} if profile is None else {'profile': profile}
     try:
-        return ironic.post(ref, 'accel_plan', **args)
+        told = ironic.post(ref, 'accel_plan', **args)
     except Missing as error:
         if 'nventory' in str(error):
             raise no_inventory(ref) from error
         raise
+    plan = told['plan']
+    return {**told, 'plan': plan and plan_mod.current(plan)}
 
 
 def refresh(command: base.Command, ref: str,
@@ -122,7 +125,7 @@ def rows(doc: Document) -> list[tuple[Any, ...]]:
     found += [formatters.row(None, 'keep', *r) for r in _grouped(
         doc['satisfied'], lambda i: (
             i['name'], i['seen'], i['wanted'], None,
-            None if i['lasts'] else 'does not outlast a reset'))]
+            None if i['persistent'] else 'does not outlast a reset'))]
     found += [formatters.row(None, 'refused', *r) for r in _grouped(
         doc['refused'], lambda i: (
             i['name'], i['seen'], i['expected'], None, i['reason']))]
@@ -135,7 +138,7 @@ def _stage(stage: Document) -> list[tuple[Any, ...]]:
          for action in stage['actions'] for item in action['items']],
         lambda i: (i['verb'], i['name'], i['from'], i['to'], i['by'],
                    i['note']))]
-    staged = [f"{i['device']} {i['name']}" for i in stage['landed']]
+    staged = [f"{i['device']} {i['name']}" for i in stage['staged']]
     if stage['reset'] != 'none' or staged:
         found.append(('reset', 'host', None, None, None, stage['reset'],
                       f'for written: {view.many(staged)}' if staged
@@ -144,7 +147,7 @@ def _stage(stage: Document) -> list[tuple[Any, ...]]:
 
 
 def _how(action: Document) -> dict[str, Any]:
-    by = action['way']
+    by = action['transport']
     if action['image']:
         by += f": {action['image']}"
     also = [f'{device} {name}' for device, name in action['also_writes']]

@@ -180,7 +180,7 @@ def _last(node: Document) -> formatters.Cell:
     last = node['last']
     if last is None:
         return formatters.Cell(
-            None, NOT_PERMITTED if node['evidence'] is None
+            None, NOT_PERMITTED if node['history'] is None
             and node['denied'] else view.UNKNOWN)
     text = f"{last.get('step')} {last.get('profile') or ''}".strip()
     return formatters.Cell(last, f"{text}: {last.get('outcome')}")

@@ -63,7 +63,7 @@ def _one(inventory: Inventory, profile: Profile) -> dict[str, Any]:
     differs = [{k: i[k] for k in ('device', 'name', 'expected', 'seen',
                                   'reason')} for i in plan['refused']]
     waiting = [f"{i['device']} {i['name']}" for stage in plan['stages']
-               for i in stage['landed']]
+               for i in stage['staged']]
     stands = 'differs' if differs or waiting else 'is'
     return {'profile': profile.name, 'digest': profile.digest,
             'stands': stands, 'as_declared': len(plan['satisfied']),

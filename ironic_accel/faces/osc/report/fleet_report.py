@@ -44,7 +44,7 @@ from ironic_accel.model import traits as grammar
 
 Document = Mapping[str, Any]
 
-SCHEMA = 'report/1'
+SCHEMA = 'report/2'
 #: Nodes that are asked about at a time.
 WORKERS = 8
 #: Events of each node that are kept.
@@ -154,7 +154,7 @@ def _node(ironic: api.Ironic, node: Document,
         'profiles': stands, 'drift': compliance.drift(seen, stands),
         'stopped': _stopped(node, children, stopped),
         'working': _working(info), 'last': keys.RESULT.read(info),
-        'applied': keys.APPLIED.read(info), 'evidence': events,
+        'applied': keys.APPLIED.read(info), 'history': events,
         'denied': denied, 'failed': failed}
 
 

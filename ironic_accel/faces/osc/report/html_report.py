@@ -106,8 +106,8 @@ def _node(node: Document) -> dict[str, Any]:
         'traits': node['traits'] or [], 'remarks': remarks,
         'profiles': [{'name': p['profile'], 'state': p['stands']}
                      for p in node['profiles']],
-        'evidence': [{'when': e.get('created_at'), 'what': e.get('event')}
-                     for e in reversed(node['evidence'] or ())],
+        'history': [{'when': e.get('created_at'), 'what': e.get('event')}
+                     for e in reversed(node['history'] or ())],
         'devices': devices}
 
 

@@ -34,6 +34,7 @@ from ironic_accel.conductor.node import keys
 from ironic_accel.faces.osc import api
 from ironic_accel.faces.osc.errors import Denied
 from ironic_accel.faces.osc.errors import Missing
+from ironic_accel.model import serialization
 from ironic_accel.model import traits as grammar
 
 Document = Mapping[str, Any]
@@ -106,7 +107,8 @@ def gather(ironic: api.Ironic, node: Document) -> VisibleNode:
     if inventory is None and caller.denied and api.ours(node):
         told = caller.call(lambda: ironic.get(uuid, 'accel_inventory'))
         if told is not None:
-            inventory, at = told['inventory'], time.time() - told['age']
+            inventory = _current(told['inventory'])
+            at = time.time() - told['age']
             caller.denied.clear()
     names = node.get('traits')
     if names is None:
@@ -171,7 +173,20 @@ def _stored(data: Document | None,
     # The inspection hook of Ironic stores a list under the same name.
     if not isinstance(plugin, Mapping) or 'inventory' not in plugin:
         return None, None, None
-    return plugin['inventory'], float(plugin['at']), plugin
+    return _current(plugin['inventory']), float(plugin['at']), plugin
+
+
+def _current(inventory: Document) -> Document:
+    """An inventory in the form that this release prints.
+
+    :raises: CommandError for one of a later release.
+    """
+    try:
+        return serialization.current(inventory)
+    except ValueError as error:
+        raise CommandError(
+            f'Cannot read the stored inventory ({error}); install the '
+            'ironic-accel release of the conductors') from error
 
 
 def devices_by_firmware(rows: Iterable[Document],

@@ -134,7 +134,7 @@ def three_plan(show: Show, crew: Cast) -> None:
     plan = told['plan']
     show.plan(plan)
     writes = [a for s in plan['stages'] for a in s['actions']]
-    updates = [a for a in writes if a['verb'] == 'burn']
+    updates = [a for a in writes if a['verb'] == 'update']
     resets = [s['reset'] for s in plan['stages'] if s['reset'] != 'none']
     show.expect(len(updates) == 1 and len(updates[0]['items']) == 9,
                 'one push carries the firmware of eight GPUs and the FPGA',

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import json
 import logging
+import pathlib
 import types
 from typing import Any
 from unittest import mock
@@ -44,6 +45,7 @@ from ironic_accel.model.plan import Item
 from ironic_accel.model.plan import Transport
 from ironic_accel.model.serialization import inventory_to_dict
 from tests.unit.conductor.ramdisk import answer
+from tests.unit.model import stored
 
 SECRET = 'tell-nobody'
 URL = 'http://192.0.2.9:9999'
@@ -186,7 +188,7 @@ def _answers(post: mock.MagicMock, started: Any) -> AgentBackend:
         'command_status': 'SUCCEEDED', 'command_result': {
             'inventory': inventory_to_dict(Inventory(
                 'sys', 'on', True, None, devices=(INSIDE,))),
-            'ways': [agent_schema.transport_to_dict(transport)]}})
+            'transports': [agent_schema.transport_to_dict(transport)]}})
     post.side_effect = [looked, started]
     backend = AgentBackend(AgentCalls(_task()))
     backend.observe()
@@ -201,11 +203,44 @@ def test_a_start_says_what_the_device_is_known_by(
         post: mock.MagicMock) -> None:
     backend = _answers(post, answer(200, {
         'command_status': 'SUCCEEDED',
-        'command_result': {'ticket': {'way': 'agent', 'job': 'j'}}}))
-    assert backend.start(SET) == {'way': 'agent', 'job': 'j'}
+        'command_result': {'ticket': {'transport': 'agent', 'job': 'j'}}}))
+    assert backend.start(SET) == {'transport': 'agent', 'job': 'j'}
     sent = json.loads(post.call_args.kwargs['data'])['params']['request']
     assert agent_schema.start_from_dict(sent).devices == (agent_schema.Whose(
         'nic-joined', 'nic', 'MT2049X00001'),)
+
+
+RECORDED = pathlib.Path(stored.__file__).parents[1] / 'converge/documents'
+
+
+def test_a_ramdisk_of_the_release_before_gets_requests_that_it_reads(
+        post: mock.MagicMock) -> None:
+    """Its inventory, what it can do and its ticket are read too."""
+    looked = json.loads((RECORDED / 'observe-answer.json').read_text())
+    post.side_effect = [
+        answer(200, {'command_status': 'SUCCEEDED',
+                     'command_result': looked}),
+        answer(200, {'command_status': 'SUCCEEDED', 'command_result': {
+            'ticket': {'way': 'agent', 'job': 'j'}}})]
+    backend = AgentBackend(AgentCalls(_task()))
+    (nic,) = backend.observe().devices
+    (transport,) = backend.transports(Inventory(
+        'sys', 'on', True, devices=(nic,)))
+    assert transport.updates == {
+        (nic.id, 'nic'): stored.NIC_INSIDE.updates[stored.NIC]}
+    ticket = backend.start(Action(
+        'update', 'agent', (Change(
+            Item(nic.id, 'nic', 'firmware', '28.43'), '28.39'),),
+        Activation.DEVICE_RESET, 'fw'))
+    assert ticket['job'] == 'j'
+    sent = json.loads(post.call_args.kwargs['data'])['params']['request']
+    assert sent['schema'] == 'accel-start/1'
+    asked = sent['action']
+    assert (asked['verb'], asked['way'], asked['effect']) == (
+        'burn', 'agent', 'device-reset')
+    recorded = json.loads((RECORDED / 'start-update.json').read_text())
+    assert set(asked) == set(recorded['action'])
+    assert set(sent) == set(recorded)
 
 
 @pytest.mark.parametrize(('started', 'kind'), [

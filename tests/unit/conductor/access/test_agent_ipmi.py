@@ -75,6 +75,6 @@ def test_burnt_set_reset_and_proved_by_the_agent_alone(
     assert max(stage.box.pushes.values()) == 1
     assert stage.box.sins == []
     verbs = [r['request']['action']['verb'] for r in inside.asked('start')]
-    assert set(verbs) == {'burn', 'set'}
+    assert set(verbs) == {'update', 'set'}
     assert (inside.prepared, inside.boots) == (1, 2)
     assert inside.redfish.looks == 0

@@ -44,7 +44,7 @@ from tests.unit.conductor.stage import Stage
 from tests.unit.converge.box import burn_of
 
 #: What an open write is in the record of a node.
-INTENT = {'kind': 'action', 'way': 'redfish', 'since': 1.0, 'key': 'k',
+INTENT = {'kind': 'action', 'transport': 'redfish', 'since': 1.0, 'key': 'k',
           'deadline': 0.0}
 
 
@@ -69,11 +69,13 @@ class Neighbour:
         self.before = copy.deepcopy(dict(self.node.driver_internal_info))
 
     def begin(self, intent: dict[str, Any] | None = None,
-              kind: str = 'action') -> None:
+              kind: str = 'action',
+              record: dict[str, Any] | None = None) -> None:
         """Save an intent and its guard, as the journal does."""
         task = self.acquire(self.node)
         task.node.set_driver_internal_info(
-            keys.RECORD.name, {'intent': {**INTENT, **(intent or {})}})
+            keys.RECORD.name, record or {
+                'intent': {**INTENT, **(intent or {})}})
         flash_guard.put(task.node, 'gpu-7', 1.0, 600.0, kind)
         saving.save(task.node)
         task.release_resources()
@@ -144,10 +146,10 @@ def test_a_neighbour_that_was_written_over_is_waited_for(
 
 @pytest.mark.parametrize('wiped', [False, True])
 @pytest.mark.parametrize(('kind', 'intent', 'waits'), [
-    ('action', {}, True), ('action', {'way': 'agent'}, False),
+    ('action', {}, True), ('action', {'transport': 'agent'}, False),
     ('busy', {}, True),
-    ('reset', {'kind': 'reset', 'effect': 'power-cycle'}, False),
-    ('reset', {'kind': 'reset', 'effect': 'aux-cycle'}, True)])
+    ('reset', {'kind': 'reset', 'activation': 'power-cycle'}, False),
+    ('reset', {'kind': 'reset', 'activation': 'aux-cycle'}, True)])
 def test_whose_write_is_waited_for(
         neighbour: Neighbour, make_node: Make, acquire: Make, wiped: bool,
         kind: str, intent: dict[str, Any], waits: bool) -> None:
@@ -157,6 +159,20 @@ def test_whose_write_is_waited_for(
         neighbour.wipe()
     task = acquire(make_node(), shared=True)
     assert shared_bmc.writing(task) == (
+        neighbour.node.uuid if waits else None)
+
+
+@pytest.mark.parametrize(('kind', 'intent', 'waits'), [
+    ('action', {'way': 'redfish', 'effect': 'none'}, True),
+    ('action', {'way': 'agent', 'effect': 'aux-cycle'}, False),
+    ('reset', {'way': '', 'effect': 'power-cycle'}, False),
+    ('reset', {'way': '', 'effect': 'aux-cycle'}, True)])
+def test_a_write_of_a_conductor_of_the_release_before_is_waited_for(
+        neighbour: Neighbour, make_node: Make, acquire: Make,
+        kind: str, intent: dict[str, Any], waits: bool) -> None:
+    neighbour.begin(kind=kind, record={
+        'schema': 'record/1', 'intent': {'kind': kind, **intent}})
+    assert shared_bmc.writing(acquire(make_node(), shared=True)) == (
         neighbour.node.uuid if waits else None)
 
 

@@ -92,7 +92,7 @@ def sent(tmp_path: pathlib.Path) -> dict[str, Any]:
                 'root_disk': {'name': '/dev/sda'},
                 'accelerators': {
                     'inventory': serialization.inventory_to_dict(seen),
-                    'ways': [
+                    'transports': [
                         agent_schema.transport_to_dict(w)
                         for w in backend.transports(seen)
                     ],
@@ -421,7 +421,7 @@ def test_a_ramdisk_that_did_not_see_all_withdraws_nothing(
 
 @pytest.mark.parametrize('garbled', [
     {'inventory': {'schema': 'inventory/9'}}, {'inventory': 7},
-    {'inventory': {'schema': 'inventory/2'}}, {'at': 1.0}, 'text',
+    {'inventory': {'schema': 'inventory/3'}}, {'at': 1.0}, 'text',
     [{'vendor_id': '10de'}]])
 def test_garbled_data_stop_no_inspection(
         task: Any, bmc: mock.Mock, garbled: Any) -> None:
@@ -542,7 +542,7 @@ def test_what_goes_wrong_fails_no_inspection_and_is_told(
 
 def test_a_ramdisk_that_sends_garbage_is_named_in_the_result(
         task: Any, sent: dict[str, Any], bmc: mock.Mock) -> None:
-    sent['accelerators']['inventory'] = {'schema': 'inventory/2',
+    sent['accelerators']['inventory'] = {'schema': 'inventory/3',
                                          'devices': 7}
     run(task, sent)
     assert note(task).startswith('not inspected: ')

@@ -65,7 +65,7 @@ def test_evidence_says_who_asked(stage: Stage) -> None:
                              'request': REQUEST}
     events = history(stage)
     assert [e.event for e in events if e.event.startswith(
-        f'burn gpu {sample.OLD} > {sample.NEW}')
+        f'update gpu {sample.OLD} > {sample.NEW}')
         and e.event.endswith(f'(apply_profile h100-new, clean, {REQUEST})')]
     assert {(e.user, e.project) for e in events} == {
         ('alice', 'operations')}

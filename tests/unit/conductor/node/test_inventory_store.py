@@ -38,10 +38,10 @@ def test_an_inventory_comes_back_as_it_was_stored(
     assert inventory_store.load(task) is None
     seen = sample.box()
     inventory_store.save(
-        task, seen, (sample.transport(seen),), {'schema': 'plan/1'}, 12.5)
+        task, seen, (sample.transport(seen),), {'schema': 'plan/2'}, 12.5)
     stored = inventory_store.load(task)
     assert stored == inventory_store.Stored(
-        seen, 12.5, (sample.transport(seen),), {'schema': 'plan/1'},
+        seen, 12.5, (sample.transport(seen),), {'schema': 'plan/2'},
         {'redfish': 12.5})
     assert task.node.driver_internal_info[keys.SUMMARY.name] == {
         'at': 12.5, 'host': 'on', 'complete': True, 'devices': {'gpu': 2},

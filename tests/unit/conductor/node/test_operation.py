@@ -67,6 +67,7 @@ def test_a_refresh_may_begin_with_the_next_state(make_node: Make) -> None:
     (states.DELETING, {}, False),
     (states.AVAILABLE, {'accel_operation': {
         'kind': 'idle', 'step': 'look_for_moved'}}, False),
+    (states.AVAILABLE, {'accel_record': {'schema': 'record/1'}}, True),
     (states.AVAILABLE, {'accel_record': {'schema': 'record/9'}}, False)])
 def test_when_a_refresh_may_begin_unasked(
         make_node: Make, state: str, info: dict[str, Any],

@@ -41,6 +41,11 @@ def test_a_stored_inventory_is_read_to_the_same_value() -> None:
     assert found.at == 1.7e9
     assert found.transports == (stored.OUT_OF_BAND, stored.INSIDE)
     assert found.looks == {'redfish': 1.7e9, 'agent': 1.6e9}
+    assert found.plan == json.loads(json.dumps(
+        stored.PLANS['all-verbs'].to_dict()))
+    written = json.loads(json.dumps(inventory_store.written(found)))
+    assert inventory_store.read(written) == found
+    assert {'transports', 'plan'} <= set(written)
 
 
 def test_an_operation_under_way_is_read_to_the_same_value(
@@ -51,6 +56,6 @@ def test_an_operation_under_way_is_read_to_the_same_value(
         'clean', 'apply_profile', 'apply', 'ab12', None, 'run', 'hgx-h100',
         False, 'warm-reboot', 'max_effect of the step is warm-reboot', True,
         True, True, True, 5.0, 6.0, 1.0, 0.0, 'power off', 1, 2, 3, 40,
-        'updating', 50, {'way': 'redfish', 'at': 1}, ('gpu-1',),
+        'updating', 50, {'transport': 'redfish', 'at': 1}, ('gpu-1',),
         {'outcome': 'failed', 'error': None}, True,
         {'user': 'u', 'project': 'p', 'request': 'r'})

@@ -87,7 +87,7 @@ def test_a_burn_goes_by_the_agent_too(
     told = stage.run()
     assert told['outcome'] == 'converged'
     (burn,) = [r['request'] for r in inside.asked('start')
-               if r['request']['action']['verb'] == 'burn']
+               if r['request']['action']['verb'] == 'update']
     assert burn['image']['sha256'] == sample.DIGEST
     assert [d['serial'] for d in burn['devices']] == ['gpu-0', 'gpu-1']
     assert burn['sources']['schemes'] == ['file', 'http', 'https']
@@ -220,7 +220,7 @@ def test_in_band_writes_of_neighbours_do_not_wait_for_each_other(
     assert bmc_address.of(other.node) == bmc_address.of(stage.node)
     assert shared_bmc.writing(other) is None
     open_write = {keys.RECORD.name: {'intent': {
-        'kind': 'action', 'way': 'redfish', 'deadline': 0.0}}}
+        'kind': 'action', 'transport': 'redfish', 'deadline': 0.0}}}
     make_node(driver_internal_info=open_write)
     # Seen to be over, and not settled yet.
     assert shared_bmc.writing(other) is None

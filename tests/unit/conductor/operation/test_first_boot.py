@@ -59,11 +59,14 @@ class Agent:
 
     :ivar root: the instance's root file system.
     :ivar drives: the config drives that were written.
+    :ivar key: what the answer calls the method: the release before had
+        another name for it.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.root = folder / 'instance'
         self.drives: list[str] = []
+        self.key = 'method'
         self.lost = 0
         _, host = sample.machine(folder)
         self._backend = LocalBackend(host, (), name='agent',
@@ -80,7 +83,7 @@ class Agent:
             self.lost -= 1
             raise Lost('no answer', error_class=ErrorClass.TRANSIENT)
         found = target.examine(self.root)
-        answer = {'reasons': list(found.reasons), 'way': found.transport,
+        answer = {'reasons': list(found.reasons), self.key: found.method,
                   'delivered': None}
         if found.reasons or params.get('look_only'):
             return {'first_boot': answer}
@@ -195,7 +198,9 @@ def test_a_site_profile_is_delivered(
     assert stage.run(profile='qat-asym')['delivered'] == 'files'
 
 
-def test_cloud_init_gets_one_more_part(stage: Stage) -> None:
+@pytest.mark.parametrize('key', ['method', 'way'])
+def test_cloud_init_gets_one_more_part(stage: Stage, key: str) -> None:
+    stage.agent.key = key
     _debian(stage.agent.root, **{'usr/bin/cloud-init': ''})
     told = stage.run(instance_info={'configdrive': {
         'user_data': '#cloud-config\nruncmd: [[id]]\n',

@@ -487,7 +487,7 @@ def test_what_was_written_is_in_the_history(stage: Stage) -> None:
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
     assert [e for e in events if e.startswith(
-        f'burn gpu {sample.OLD} > {sample.NEW} on gpu-0, gpu-1; image '
+        f'update gpu {sample.OLD} > {sample.NEW} on gpu-0, gpu-1; image '
         f'bundle sha256 {sample.DIGEST} (apply_profile h100-new, clean)')]
     assert [e for e in events if 'set ecc disabled > enabled on' in e]
     assert [e for e in events if 'apply_profile h100-new: converged' in e]

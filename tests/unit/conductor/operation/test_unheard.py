@@ -61,7 +61,7 @@ def _begun_by_a_reset(stage: Stage) -> None:
 
 @pytest.mark.parametrize(('trouble', 'words'), [
     ('held', '/redfish/v1/TaskService was not read: HTTP 503'),
-    ('silent', 'nobody tells of the burn'),
+    ('silent', 'nobody tells of the update'),
     ('reset', 'the host was reset, which may have begun')])
 def test_a_write_of_which_nobody_tells_keeps_its_guard(
         stage: Stage, acquire: Make, trouble: str, words: str) -> None:

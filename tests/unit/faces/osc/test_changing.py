@@ -31,9 +31,10 @@ MakeCloud = Callable[..., Cloud]
 
 ITEM = {'device': 'gpu-0', 'name': 'ecc'}
 PLAN: dict[str, Any] = {
-    'schema': 'plan/1', 'converged': False, 'satisfied': [], 'refused': [],
-    'stages': [{'reset': 'warm-reboot', 'landed': [], 'actions': [{
-        'verb': 'set', 'way': 'redfish', 'image': None, 'also_writes': [],
+    'schema': 'plan/2', 'converged': False, 'satisfied': [], 'refused': [],
+    'stages': [{'reset': 'warm-reboot', 'staged': [], 'actions': [{
+        'verb': 'set', 'transport': 'redfish', 'image': None,
+        'also_writes': [],
         'items': [{**ITEM, 'device': f'gpu-{n}', 'from': 'disabled',
                    'to': 'enabled'} for n in range(8)]}]}]}
 REFUSED = {**PLAN, 'stages': [], 'refused': [
@@ -459,7 +460,7 @@ def test_an_audit_names_what_has_drifted(make_cloud: MakeCloud) -> None:
 
     def stored(*devices: Any) -> dict[str, Any]:
         return {'plugin_data': {'accelerators': {
-            'at': 1.0, 'ways': [],
+            'at': 1.0, 'transports': [],
             'inventory': inventory_to_dict(sample.box(*devices))}}}
     cloud.add('one', _inventory=stored())
 

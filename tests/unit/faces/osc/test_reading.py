@@ -26,6 +26,7 @@ from ironic_accel.model.serialization import inventory_to_dict
 from tests import commands
 from tests.unit.conductor import sample
 from tests.unit.faces.osc.cloud import Cloud
+from tests.unit.model import stored
 
 MakeCloud = Callable[..., Cloud]
 
@@ -43,7 +44,7 @@ def furnish(cloud: Cloud, **fields: Any) -> dict[str, Any]:
         '_traits': TRAITS, '_firmware': ROWS, '_inventory': {
             'inventory': {}, 'plugin_data': {'accelerators': {
                 'inventory': inventory_to_dict(sample.box()),
-                'at': time.time() - 300, 'ways': [], 'plan': None}}},
+                'at': time.time() - 300, 'transports': [], 'plan': None}}},
         'driver_internal_info': {
             'accel_traits': {'CUSTOM_ACCEL_GPU': 'here',
                              'CUSTOM_ACCEL_GPU_X2': 'here',
@@ -149,6 +150,30 @@ def test_a_passthru_that_is_allowed_makes_up_for_the_inventory(
     assert told.data[0]['Health'] == 'OK'
 
 
+def test_an_inventory_of_the_release_before_is_shown(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    node = furnish(cloud)
+    plugin = node['_inventory']['plugin_data']['accelerators']
+    plugin['inventory'] = stored.document('inventory', 'whole')
+    told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a',
+                        stored.GPUS[0], '-f', 'json')
+    assert told.data['components'][0]['activation'] == 'aux-cycle'
+    assert told.data['modes']['ecc']['persistent'] is True
+
+
+def test_an_inventory_of_a_later_release_is_an_error(
+        make_cloud: MakeCloud) -> None:
+    cloud = make_cloud('reader')
+    node = furnish(cloud)
+    node['_inventory']['plugin_data']['accelerators']['inventory'] = {
+        'schema': 'inventory/9'}
+    told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a')
+    assert told.status != 0
+    assert "schema: 'inventory/9' where 'inventory/3' was expected" in (
+        told.err)
+
+
 def test_one_device_is_shown_by_id_and_by_serial(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('reader')
@@ -157,7 +182,7 @@ def test_one_device_is_shown_by_id_and_by_serial(
         told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a', name,
                             '-f', 'json')
         assert told.data['id'] == 'gpu-1'
-        assert told.data['components'][0]['effect'] == 'power-cycle'
+        assert told.data['components'][0]['activation'] == 'power-cycle'
     told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a', 'gpu-9')
     assert told.status == 1
     assert "no device 'gpu-9'" in told.err
@@ -286,7 +311,7 @@ def test_a_report_is_of_all_nodes_one_may_see(
     assert 'not as h100-new says any more' in one['Drift'][0]
     assert rows['fresh']['Devices'] == {}
     doc = json.loads(saved.read_text())
-    assert doc['schema'] == 'report/1'
+    assert doc['schema'] == 'report/2'
     assert [o['name'] for o in doc['others']] == ['plain']
     node, = (n for n in doc['nodes'] if n['name'] == 'gpu-a')
     assert {(d['device'], d['name']) for d in node['profiles'][0][

@@ -96,7 +96,7 @@ def test_debian_takes_files(tmp_path: pathlib.Path) -> None:
 
 def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
     found = target.examine(_debian(tmp_path, **_CLOUD))
-    assert (found.reasons, found.transport) == ((), 'configdrive')
+    assert (found.reasons, found.method) == ((), 'configdrive')
 
 
 @pytest.mark.parametrize('more', [
@@ -109,7 +109,7 @@ def test_a_cloud_image_takes_a_config_drive(tmp_path: pathlib.Path) -> None:
 def test_cloud_init_that_reads_none_is_not_counted_on(
         tmp_path: pathlib.Path, more: dict[str, str]) -> None:
     assert target.examine(
-        _debian(tmp_path, **_CLOUD, **more)).transport == 'files'
+        _debian(tmp_path, **_CLOUD, **more)).method == 'files'
 
 
 def test_rhel_takes_files(tmp_path: pathlib.Path) -> None:
