@@ -199,7 +199,7 @@ class RedfishBackend(Backend):
             return device_reset.start(self._reader, self._writer,
                                 self._devices, action)
         if image is None:
-            raise Rejected('there is no image to burn')
+            raise Rejected('no image given for the firmware update')
         parts = [self._part(ref) for ref in (i.ref for i in action.items)]
         refs = [(*i.ref, p.id) for i, p in zip(
             action.items, parts, strict=True)]
@@ -229,10 +229,10 @@ class RedfishBackend(Backend):
         if more:
             names = ', '.join(f'{d}/{n}' for d, n in sorted(more)[:4])
             raise Rejected(
-                f'the push would write {len(more)} components that the plan '
-                f'does not have ({names})',
+                f'the push would also write {len(more)} components that are '
+                f'not in the plan ({names})',
                 error_class=ErrorClass.TRANSIENT,
-                todo='plan again: the box shows other devices by now')
+                todo='plan again: the BMC now reports other devices')
 
     def _with_running(self, error: Rejected) -> Rejected:
         """A refusal, with what runs on the box where that can be read."""
@@ -281,9 +281,9 @@ class RedfishBackend(Backend):
         if kind == 'task':
             return tasks.poll(self._connector, told)
         if kind == 'watch':
-            return Unknown(f'the box took it ({told.get("said")})',
+            return Unknown(f'the BMC accepted it ({told.get("said")})',
                            hidden=True)
-        return Unknown(f'a ticket of kind {kind!r}')
+        return Unknown(f'unknown kind of ticket {kind!r}')
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Commit images that run, where the vendor has such an action.

@@ -107,7 +107,7 @@ class ImageServer:
         try:
             file = files.open_regular(image.path, follow=False)
         except OSError as error:
-            raise Rejected(f'{image.path}: the image cannot be read: '
+            raise Rejected(f'{image.path}: cannot read the image: '
                            f'{error.strerror}') from error
         name = file_name(image.path, spec)
         path = f'/{secrets.token_urlsafe(16)}/{name}'

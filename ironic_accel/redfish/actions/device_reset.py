@@ -126,8 +126,7 @@ def _reset_one(reader: Reader, writer: Writer, devices: Devices,
     device = devices.get(name)
     doc = reader.fresh(device.uri) if device and device.uri else None
     if doc is None:
-        raise Rejected(f'{name} cannot be read before it is reset',
-                       device=name)
+        raise Rejected(f'cannot read {name} before its reset', device=name)
     shown = reader.fields(doc)
     action = _action(shown)
     slot = _slot(reader, shown)
@@ -139,12 +138,12 @@ def _reset_one(reader: Reader, writer: Writer, devices: Devices,
     else:
         target, kind = slot, 'PowerCycle'
     if target is None:
-        raise Rejected(f'{name} offers no reset', device=name)
+        raise Rejected(f'the BMC offers no reset of {name}', device=name)
     answer = writer.send('POST', target, {'ResetType': kind})
     told = tasks.ticket(answer, [])
     if told['kind'] == 'task':
         return {'task': told}
-    # Taken for later, and nothing to ask when: not known to be over.
+    # 202 without a task: the end of the reset cannot be followed.
     return {'unknown': told['said']} if answer.status == 202 else {}
 
 
@@ -156,7 +155,7 @@ def _kind(action: Fields, name: str) -> str:
     allowed = action.texts('ResetType@Redfish.AllowableValues')
     kind = next((t for t in _RESET_TYPES if t in allowed), None)
     if allowed and kind is None:
-        raise Rejected(f'{name} offers no reset that restarts it',
+        raise Rejected(f'the BMC offers no ResetType that restarts {name}',
                        device=name, expected=', '.join(_RESET_TYPES),
                        seen=', '.join(allowed))
     return kind or 'ForceRestart'
@@ -183,7 +182,8 @@ def poll(connector: session.Connector, reader: Reader, writer: Writer,
             now = tasks.poll(connector, {
                 **entry['task'], 'parts': [[*r, ''] for r in refs]})
         elif entry.get('unknown'):
-            now = Unknown(f'the reset was taken ({entry["unknown"]})', True)
+            now = Unknown(
+                f'the BMC accepted the reset ({entry["unknown"]})', True)
         if isinstance(now, Running):
             running = now
         elif isinstance(now, Unknown):

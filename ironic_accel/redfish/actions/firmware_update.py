@@ -83,11 +83,11 @@ def request(
     :raises: Rejected where the service takes no such push.
     """
     if seen.service is None:
-        raise Rejected('the BMC has no update service to give the image to')
+        raise Rejected('the BMC has no UpdateService to push the image to')
     refused = update_methods.refused(seen.scope.quirks)
     if refused:
         raise Rejected(refused, error_class=ErrorClass.NEEDS_OPERATOR,
-                       todo='mend the plug-in, or remove it')
+                       todo='fix or uninstall the plug-in')
     uris = tuple(p.uri for p in parts if p.uri)
     choice = choose(seen, parts[0], settings)
     if asked is not None:
@@ -96,14 +96,14 @@ def request(
         made = UpdateRequest(choice, uris, (
             instead if asked.targets is None else asked.targets))
     elif choice is None:
-        raise Rejected('the update service takes no push that is known')
+        raise Rejected('the UpdateService offers no supported push method')
     else:
         made = UpdateRequest(choice, uris, choice.instead or None)
     most = made.choice.row.most
     if most is not None and made.choice.style.targets == 'named' and (
             len(made.named) > most):
         raise Rejected(
-            f'the update service takes {most} target a push',
+            'the UpdateService limits the number of targets in one push',
             expected=f'at most {most}', seen=str(len(made.named)))
     return made
 
@@ -156,19 +156,20 @@ def push(
     style = choice.style
     assert service is not None  # noqa: S101
     if style.force and not force:
-        raise Rejected(f'push style {style.name} forces the update, and the '
-                       'profile does not allow force')
+        raise Rejected(f'push style {style.name} always forces the update, '
+                       'which the profile does not allow')
     uri = update_methods.push_uri(style, service)
     if uri is None:
-        raise Rejected(f'the update service does not offer {style.name}')
+        raise Rejected(
+            f'the UpdateService does not offer push style {style.name}')
     name = update_methods.file_name(image.path, spec)
     suffixes = choice.row.suffixes
     if suffixes and not name.lower().endswith(suffixes):
         raise Rejected(
-            'the update service goes by the name of the image file',
+            'the UpdateService requires a suffix of the image file name',
             expected=f'a name that ends in {", ".join(suffixes)}', seen=name,
             error_class=ErrorClass.NEEDS_OPERATOR,
-            todo='give the image by a URL with its original file name')
+            todo='use an image URL that ends in the original file name')
     body = update_methods.parameters(choice, asked.named, force, service)
     writer.refresh(service.uri)
     if style.transport == 'multipart':
@@ -193,8 +194,8 @@ def _fetched(service: Fields, body: dict[str, Any], settings: BmcSettings,
     """The body of SimpleUpdate: the BMC fetches the image itself."""
     uri = settings.image_uri(image, spec) if settings.image_uri else None
     if uri is None:
-        raise Rejected('the BMC has to fetch the image, and there is no URI '
-                       'at which it could',
+        raise Rejected('the BMC must download the image, and no URI for the '
+                       'download is configured',
                        error_class=ErrorClass.NEEDS_OPERATOR,
                        todo='configure where images are served to BMCs')
     body = {**body, 'ImageURI': uri}
@@ -219,7 +220,7 @@ def _escape(asked: Push, seen: SystemReading, settings: BmcSettings,
         raise Rejected(f'{where}: expected one of '
                        f'{", ".join(update_methods.by_name())}')
     if not update_methods.offers(seen.service, style, settings):
-        raise Rejected(f'{where}: the update service does not offer it')
+        raise Rejected(f'{where}: the UpdateService does not offer it')
     if own is not None and style.targets == 'named' and (
             asked.targets is None or {*asked.targets} & {*own.instead}):
         return MethodChoice(style, own.instead, own.row)

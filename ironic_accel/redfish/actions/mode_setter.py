@@ -168,11 +168,11 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
     device = devices.get(item.device)
     mode = device.mode(item.name) if device else None
     if mode is None or mode.uri is None or item.wanted is None:
-        raise Rejected(f'{item.name} cannot be set on {item.device}: it is '
-                       'not seen out of band', device=item.device)
+        raise Rejected(f'cannot set {item.name} on {item.device}: the BMC '
+                       'does not report this mode', device=item.device)
     doc = reader.get(mode.uri)
     if doc is None:
-        raise Unreachable(f'{mode.uri} cannot be read before it is set',
+        raise Unreachable(f'cannot read {mode.uri} before the write',
                           error_class=ErrorClass.TRANSIENT)
     made = modes.writes(reader.fields(doc), item.name, item.wanted)
     if isinstance(made, str):
@@ -286,7 +286,7 @@ def _failed(entry: Mapping[str, Any], ref: tuple[str, str]) -> Result:
     answer."""
     return Result(ref, False, Detail(
         entry.get('failed') or 'not sent: an earlier request of the same '
-        'action was not taken', ErrorClass(
+        'action failed', ErrorClass(
             entry.get('class') or ErrorClass.PERMANENT),
         device=ref[0], component=ref[1],
         message_id=entry.get('message_id')), entry.get('answer', 'told'))
@@ -301,7 +301,8 @@ def _seen(reader: Reader, entry: Mapping[str, Any], ref: tuple[str, str]
     wanted = entry['wanted']
     shown = modes.shown_now(reader, entry['uri'], ref[1])
     if shown is None:
-        return Unknown(f'{ref[1]} of {ref[0]} was set and could not be read')
+        return Unknown(
+            f'{ref[1]} of {ref[0]} was written and cannot be read back')
     if wanted in (plain(shown.now), plain(shown.soon)):
         return None
     if shown.hides and not entry.get('shows'):

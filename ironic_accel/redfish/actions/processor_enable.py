@@ -95,7 +95,7 @@ def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     uri = shown.uri
     where = place(reader, shown, traffic=True)
     if where is None:
-        return {'failed': f'{uri} is disabled at a host reset only'}
+        return {'failed': f'{uri}: Enabled changes at a host reset only'}
     # The time of day tells one wait from another, and no more (``Patience``).
     entry = {'switch': uri, 'at': time.time(), 'place': where.uri}
     try:
@@ -119,25 +119,25 @@ def on(reader: Reader, writer: Writer, entry: Mapping[str, Any],
     seen = _fresh(reader, uri)
     shows = None if seen is None else seen.flag('Enabled')
     if seen is None or shows is None:
-        return Running(f'{uri} does not show')
+        return Running(f'{uri} does not report Enabled')
     if shows and entry.get('off'):
         return None
     late = not patience.is_young(f'{uri} off {entry.get("at")}', _OFF_WITHIN)
     if shows and not late:
-        return Running(f'{uri} is to be disabled')
+        return Running(f'waiting for {uri} to be disabled')
     where = _place_again(reader, seen, entry.get('place'))
     try:
         _write(writer, where, True)
     except (Rejected, OutcomeUnknown) as error:
-        return Running(f'{uri} is to be enabled: {error.detail.summary}')
+        return Running(f'cannot enable {uri} yet: {error.detail.summary}')
     if shows:
-        return Detail(f'{uri} was not seen to be disabled within '
+        return Detail(f'{uri} did not report Enabled false within '
                       f'{int(_OFF_WITHIN)} s', expected='Enabled false',
                       seen='Enabled true')
     seen = _fresh(reader, uri)
     if seen is not None and seen.flag('Enabled'):
         return None
-    return Running(f'{uri} is being enabled')
+    return Running(f'waiting for {uri} to be enabled')
 
 
 def _place_again(reader: Reader, shown: Fields, known: str | None) -> Place:

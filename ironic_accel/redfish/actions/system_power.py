@@ -132,8 +132,8 @@ class SystemPower:
         allowed = self._allowed(action)
         if allowed is None:
             raise Unreachable(
-                f'{action.doc.get(_INFO)}, which lists the resets of '
-                f'{self._uri}, was not read',
+                f'cannot read {action.doc.get(_INFO)}, which lists the '
+                f'reset types of {self._uri}',
                 error_class=ErrorClass.TRANSIENT)
         return tuple(allowed) or None
 
@@ -181,7 +181,7 @@ class SystemPower:
             raise Rejected(
                 'the BMC has no action that cuts the auxiliary power',
                 error_class=ErrorClass.NEEDS_OPERATOR,
-                todo='cut and restore the power of the machine by hand')
+                todo='disconnect and reconnect AC power of the server')
         body = action.forced if force else action.body
         if body is None:
             raise Rejected('the auxiliary power can be cut only while the '
@@ -216,7 +216,7 @@ class SystemPower:
                              in NOT_THERE)]
         if at_work:
             raise Rejected(
-                f'the BMC is not known to be idle: {at_work[0]}',
+                f'cannot confirm that the BMC is idle: {at_work[0]}',
                 retry_after=_AT_WORK, error_class=ErrorClass.TRANSIENT)
 
     def _system(self) -> Fields:
@@ -253,7 +253,7 @@ class SystemPower:
         kind = next((k for k in kinds if not allowed or k in allowed), None)
         if kind is None:
             raise Rejected(
-                f'{self._uri} does not offer the reset',
+                f'{self._uri} does not offer the required reset type',
                 expected=' or '.join(kinds), seen=', '.join(allowed))
         self._writer.send('POST', str(target), {'ResetType': kind})
 

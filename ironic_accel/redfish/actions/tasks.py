@@ -147,17 +147,17 @@ def poll(connector: session.Connector, told: Mapping[str, Any]) -> Poll:
         if status < 400 and _is_task(doc):
             return _judge(uri, doc, told, parts, is_task)
         if status == 202:
-            return Running('task under way')
+            return Running('the task is running')
         if status >= 500 or retry_rules.wait(
                 status, responses.message_ids(doc), None) is not None:
-            busy = busy or f'{uri} answers HTTP {status}'
+            busy = busy or f'{uri} returned HTTP {status}'
         elif not is_task and _succeeded(status, doc):
             return Ended(tuple(Result((d, c), True) for d, c, _ in parts))
         else:
-            lost = lost or f'{uri} answers HTTP {status} and shows no task'
+            lost = lost or f'{uri} returned HTTP {status} without a task'
     if busy:
         return Running(busy)
-    return Unknown(lost or 'its task is gone', hidden=True)
+    return Unknown(lost or 'the BMC no longer has the task', hidden=True)
 
 
 def _places(told: Mapping[str, Any]) -> list[tuple[str, bool]]:
@@ -244,9 +244,9 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
     task = Fields(doc, lambda uri, message: None)
     start, now = told.get('start'), doc.get('StartTime')
     if start and isinstance(now, str) and now != start:
-        return Unknown(f'{uri} is another task by now', hidden=True)
+        return Unknown(f'{uri} is now a different task', hidden=True)
     if is_task and task.uri and last(task.uri) != last(uri):
-        return Unknown(f'{uri} answers with {task.uri}', hidden=True)
+        return Unknown(f'{uri} returned {task.uri}', hidden=True)
     percent = task.number('PercentComplete')
     phase = task_states.phase(doc)
     if told.get('when') and (
@@ -257,8 +257,8 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
     if phase is Phase.WAITING:
         return Ended(tuple(_results(task, parts, True)), at_reset=True)
     if task_states.ended(doc) and percent == 100:
-        return Unknown(f'{uri} says {task_states.state_of(doc)}, and that '
-                       'it has ended', hidden=True)
+        return Unknown(f'{uri} reports state {task_states.state_of(doc)} '
+                       'and also an end', hidden=True)
     return Running(task_states.said(doc), percent)
 
 
@@ -275,7 +275,7 @@ def _good_so_far(doc: Mapping[str, Any]) -> bool:
 def _results(task: Fields, parts: Sequence[Part], fate: bool
              ) -> Iterable[Result]:
     """One result per part: what is said of it, else the task's fate."""
-    state = task_states.state_of(task.doc) or 'in no state'
+    state = task_states.state_of(task.doc) or 'unknown'
     messages = task.parts('Messages')
     gravest = next((m for m in messages if _severity(m) == 'Critical'),
                    messages[-1] if messages else None)
@@ -309,7 +309,7 @@ def _detail(task: Fields, state: str, part: Part,
             message: Fields | None) -> Detail:
     text = message.text('Message') if message else None
     return Detail(
-        f'{task.uri or "the task"} ended {state}: '
+        f'{task.uri or "the task"} ended in state {state}: '
         f'{text or "no reason given"}',
         ErrorClass.PERMANENT, device=part[0], component=part[1],
         message_id=message.text('MessageId') if message else None)

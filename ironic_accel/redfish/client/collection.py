@@ -72,13 +72,13 @@ def members(doc: Doc, ask: Callable[[str], Doc | Failure],
         told = count if type(count) is int else told
         if len(seen) > limit:
             out.failures.append(Failure(200, f'more than {limit} members: '
-                                        'the rest is not looked at'))
+                                        'the others are not read'))
             out.links = list(seen)[:limit]
             return out
         page = _next(page, ask, pages, out)
     if counted and told is not None and told != number and not out.failures:
         out.failures.append(Failure(
-            200, f'{number} of the {told} members that it counts'))
+            200, f'{number} of {told} members (Members@odata.count)'))
     out.links = list(seen)
     return out
 
@@ -91,7 +91,7 @@ def _next(page: Doc, ask: Callable[[str], Doc | Failure], pages: set[str],
         return None
     if not isinstance(following, str) or not following or (
             following in pages):
-        out.failures.append(Failure(200, 'a next page that is none: '
+        out.failures.append(Failure(200, 'invalid Members@odata.nextLink: '
                                     f'{str(following)[:120]}'))
         return None
     pages.add(following)
@@ -102,6 +102,6 @@ def _next(page: Doc, ask: Callable[[str], Doc | Failure], pages: set[str],
     if isinstance(found, Failure):
         out.failures.append(Failure(
             found.status,
-            f'a page of its members was not read: {found.answer}'))
+            f'cannot read all pages of its members: {found.answer}'))
         return None
     return found

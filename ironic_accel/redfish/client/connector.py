@@ -160,7 +160,7 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
                         f'redirect ({response.status_code})',
                     )
                 where = _moved(response, pin)
-        raise RequestRefused(response.url, 'is redirected too often')
+        raise RequestRefused(response.url, 'redirects too often')
 
     @staticmethod
     def _where(method: str, path: str, pin: origins.Origin | None) -> str:
@@ -168,7 +168,7 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
             found = origins.to_read(path, pin, method)
             if found is None:
                 raise RequestRefused(
-                    origins.shown(path), 'is no URI of a resource')
+                    origins.shown(path), 'is not the URI of a resource')
             return found
         try:
             return origins.to_write(path, pin)
@@ -194,12 +194,12 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
                 _read(response, self.settings.body_limit)
             return response
         except web.TooMuch:
-            LOG.debug('%s answers too much', url)
+            LOG.debug('The response of %s is too large', url)
         except BROKEN as error:
             if not limit.spent:
                 raise exceptions.ConnectionError(
                     url=url, error=error) from error
-        raise RequestRefused(url, 'answered more than '
+        raise RequestRefused(url, 'returned more than '
                       f'{self.settings.body_limit} bytes')
 
 
@@ -293,6 +293,5 @@ def _moved(response: requests.Response, pin: origins.Origin | None) -> str:
         response.url,
         f'answered {response.status_code} with a '
         f'redirect to {origins.shown(location)}, which is not '
-        'followed: it is not of the address that the BMC is '
-        'known by',
+        'followed: it leaves the address of the BMC',
     )

@@ -36,9 +36,9 @@ def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
     that was asked for; their last segments agree all the same.
     """
     if not isinstance(doc, Mapping):
-        return f'a JSON {_name(doc)} and no resource'
+        return f'a JSON {_name(doc)} instead of a resource'
     if not doc:
-        return 'an empty object and no resource'
+        return 'an empty object instead of a resource'
     own = doc.get('@odata.id')
     if own is None and isinstance(doc.get('@odata.type'), str):
         # It says what it is, if not which.
@@ -47,7 +47,7 @@ def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
             doc.get('@odata.type'), str)):
         return f'an error: {_error(doc["error"])}'
     if not isinstance(own, str):
-        return 'an object without @odata.id and no resource'
+        return 'an object without @odata.id instead of a resource'
     if last(own).lower() not in (last(uri).lower(), last(moved).lower()):
         return f'another resource: {own[:120]}'
     return None
@@ -61,7 +61,7 @@ def wrong_collection(doc: Mapping[str, Any]) -> str | None:
     for member in members:
         uri = member.get('@odata.id') if isinstance(member, Mapping) else None
         if not isinstance(uri, str) or not uri:
-            return 'a collection with a member that has no link'
+            return 'a collection with a member without @odata.id'
     return None
 
 
@@ -124,22 +124,22 @@ def wrong_expansion(uri: str, doc: Mapping[str, Any]) -> str | None:
     """
     own = doc.get('@odata.id')
     if not isinstance(own, str) or normal(own) != uri:
-        return f'answered for {own!r}'
+        return f'the response is for {own!r}'
     if 'Members' not in doc:
         return None
     members = doc['Members']
     if not isinstance(members, list):
-        return 'Members is no array'
+        return 'Members is not an array'
     count = doc.get('Members@odata.count')
     paged = 'Members@odata.nextLink' in doc
     if type(count) is int and count != len(members) and not paged:
-        return f'{len(members)} members of {count}'
+        return f'{len(members)} of {count} members'
     wanted = str(doc.get('@odata.type', '')).split('.')[0]
     wanted = wanted.removeprefix('#').removesuffix('Collection')
     for member in members:
         if not isinstance(member, Mapping) or not isinstance(
                 member.get('@odata.id'), str):
-            return 'a member without an @odata.id'
+            return 'a member without @odata.id'
         if len(member) == 1:
             return f'{member["@odata.id"]} is not expanded'
         kind = str(member.get('@odata.type', '')).split('.')[0]

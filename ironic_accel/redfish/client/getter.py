@@ -55,16 +55,15 @@ class Failure:
 #: How requests, urllib3 and http.client word what happened to a connection,
 #: and what that is in plain words, the more special first.
 _SILENCES = (
-    ('nothing listens there: connection refused', ('Connection refused',)),
-    ('its name is not known', ('Name or service not known',
-                               'Temporary failure in name resolution',
-                               'Failed to resolve')),
-    ('no way to it: host or network unreachable', ('No route to host',
-                                                   'is unreachable')),
-    ('its certificate is not trusted', ('CERTIFICATE_VERIFY_FAILED',)),
-    ('TLS failed', ('SSLError', 'SSL:')),
-    ('the answer broke off', ('IncompleteRead', 'InvalidChunkLength')),
-    ('the connection was closed without an answer', (
+    ('connection refused', ('Connection refused',)),
+    ('cannot resolve its host name', ('Name or service not known',
+                                      'Temporary failure in name resolution',
+                                      'Failed to resolve')),
+    ('host or network unreachable', ('No route to host', 'is unreachable')),
+    ('certificate verification failed', ('CERTIFICATE_VERIFY_FAILED',)),
+    ('TLS error', ('SSLError', 'SSL:')),
+    ('the response is incomplete', ('IncompleteRead', 'InvalidChunkLength')),
+    ('the connection was closed without a response', (
         'Connection aborted', 'RemoteDisconnected',
         'Connection reset by peer')),
 )
@@ -106,14 +105,14 @@ class Getter:
         left = self._until - time.monotonic()
         if left <= 0:
             raise Unreachable(
-                'the observation of the BMC took longer than '
+                'the inventory of the BMC took longer than '
                 f'{self._settings.look_timeout:.0f} seconds, with '
                 f'{self.requests} requests',
                 error_class=ErrorClass.TRANSIENT,
-                todo='see why the BMC is so slow; it is looked at again')
+                todo='check why the BMC is slow; the inventory is repeated')
         if self.requests >= self._settings.request_limit:
-            return Failure(0, 'not asked for: the observation has made '
-                           f'{self.requests} requests already')
+            return Failure(0, 'not read: the inventory has already made '
+                           f'{self.requests} requests')
         self.requests += 1
         kept = self._etags.get(uri) if steady else None
         headers = {'If-None-Match': kept[0]} if kept else None
@@ -186,12 +185,12 @@ class Getter:
     def _silence(self, error: Exception) -> str:
         causes = [*_causes(error)]
         if any(isinstance(c, requests_errors.Timeout) for c in causes):
-            return f'no answer in {self._settings.read_timeout:g} s'
+            return f'no response within {self._settings.read_timeout:g} s'
         for words, marks in _SILENCES:
             for text in map(str, causes):
                 if any(mark in text for mark in marks):
                     return words
-        return f'no whole answer: {str(error)[:200]}'
+        return f'no complete response: {str(error)[:200]}'
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

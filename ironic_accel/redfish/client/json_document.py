@@ -117,7 +117,7 @@ class Fields:
                  expected: str) -> None:
         """Warn of a property: its path, its value, what was expected."""
         if value is None or value == '':
-            self._warn(self.uri, f'{self._name(path)} is not told')
+            self._warn(self.uri, f'{self._name(path)} is missing or empty')
             return
         shown = repr(value)
         if len(shown) > 80:
@@ -147,10 +147,10 @@ class Fields:
         if isinstance(value, str):
             found = version.clean(value)
             if found is None and needed:
-                self.complain(path, value, 'a text that says something')
+                self.complain(path, value, 'a non-empty string')
             return found
         if value is not None or needed:
-            self.complain(path, value, 'a text')
+            self.complain(path, value, 'a string')
         return None
 
     def flag(self, *path: str | int) -> bool | None:
@@ -168,7 +168,7 @@ class Fields:
             value = int(value)
         if value is None or type(value) is int:
             return value
-        self.complain(path, value, 'a whole number')
+        self.complain(path, value, 'an integer')
         return None
 
     def reading(self, *path: str | int) -> float | None:
@@ -235,8 +235,8 @@ class Fields:
         uri = uri.strip()
         wrong = origin.problem(uri)
         if wrong is not None:
-            self._warn(self.uri, f'{self._name(path)}: {origin.shown(uri)}: '
-                       f'{wrong}: no link')
+            self._warn(self.uri, f'{self._name(path)}: ignoring the link '
+                       f'{origin.shown(uri)}: {wrong}')
             return None
         said = origin.warning(uri)
         if said is not None:

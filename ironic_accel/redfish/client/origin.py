@@ -99,12 +99,12 @@ def problem(uri: str) -> str | None:
 @functools.lru_cache(maxsize=4096)
 def _problem(uri: str) -> str | None:
     if _BAD.search(uri):
-        return 'has characters that no URI has'
+        return 'has characters that are not allowed in a URI'
     rest, _, _ = _split(uri)
     if not rest.startswith('/'):
         return NO_PATH
     if rest.startswith('//'):
-        return 'has an empty segment first in its path'
+        return 'begins with an empty path segment'
     where = rest.split('?', 1)[0]
     if ('.' in where or '%' in where) and any(
             parse.unquote(p) in ('.', '..') for p in where.split('/')):
@@ -138,8 +138,8 @@ def warning(uri: str) -> str | None:
     # Without user and password, which are the BMC's to give and nobody's to
     # read.
     host = (authority or '').rpartition('@')[2] or f'{scheme}:'
-    return (f'names a host of its own, {shown(host)}: only the path is asked '
-            'for, of this BMC')
+    return (f'names another host, {shown(host)}: only the path is used, at '
+            'the address of this BMC')
 
 
 def is_foreign(uri: str, origin: Origin | None) -> bool:
@@ -161,8 +161,8 @@ def to_read(uri: str, origin: Origin | None, named: str) -> str | None:
     """
     found = path(uri)
     if found is not None and is_foreign(uri, origin):
-        LOG.warning('%s: %s: another origin than that of the BMC: asking the '
-                    'BMC itself for %s', named, shown(uri), found)
+        LOG.warning('%s: %s has another origin than the BMC: reading %s from '
+                    'the BMC instead', named, shown(uri), found)
     return found
 
 
@@ -175,7 +175,7 @@ def to_write(uri: str, origin: Origin | None) -> str:
     named = uri.property if isinstance(uri, ResolvedUri) else 'write target'
     wrong = problem(uri)
     if wrong is None and is_foreign(uri, origin):
-        wrong = 'names another scheme, host or port than the BMC is known by'
+        wrong = 'names another scheme, host or port than those of the BMC'
     if wrong is not None:
         expected = (f'a path, or a URI at {origin[0]}://{origin[1]}:'
                     f'{origin[2]}' if origin else 'a path')

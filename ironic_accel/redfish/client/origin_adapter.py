@@ -55,8 +55,8 @@ class Pin(adapters.BaseAdapter):
         url = str(request.url)
         if self.only is None or origin.of(url) != self.only:
             raise Elsewhere(
-                f'{origin.shown(url)}: the BMC leads to another scheme, host '
-                'or port than the one it is known by: nothing was sent',
+                f'{origin.shown(url)}: this is not the scheme, host and port '
+                'of the BMC: nothing was sent',
                 request=request)
         return self.inner[self.only[0]].send(request, *args, **kwargs)
 

@@ -93,7 +93,7 @@ def refusal(uri: str) -> str | None:
     """
     found = re.fullmatch(r'/redfish/v1/(.+?)/?', uri)
     if found is None:
-        return f'{uri!r} is no path below /redfish/v1'
+        return f'{uri!r} is not a path below /redfish/v1'
     for role, pattern in _NEVER:
         if re.fullmatch(pattern, found[1]):
             return f'{uri} is {role.value}: only sub-resources can be accepted'

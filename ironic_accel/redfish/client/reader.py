@@ -124,15 +124,15 @@ class Reader:
         if doc is None:
             failure = self.failures[ROOT]
             raise Unreachable(
-                f'{ROOT}: the BMC gives no service root: {failure.answer}',
+                f'{ROOT}: cannot read the service root: {failure.answer}',
                 error_class=(ErrorClass.NEEDS_OPERATOR
                              if failure.status in (401, 403)
                              else ErrorClass.TRANSIENT))
         root = self.fields(doc)
         if not any(root.has(name) for name in _ROOTS):
             raise Unreachable(
-                'the BMC gives no service root: HTTP 200 with one that '
-                f'lacks all of {", ".join(_ROOTS)}',
+                'cannot read the service root: HTTP 200 with a resource that '
+                f'has none of {", ".join(_ROOTS)}',
                 error_class=ErrorClass.TRANSIENT)
         offer = root.part('ProtocolFeaturesSupported', 'ExpandQuery')
         self._expand_levels = 0
@@ -316,7 +316,8 @@ class Reader:
         if isinstance(doc, Failure) or wrong:
             if not isinstance(doc, Failure) or doc.status != 404:
                 self._expand_faults += 1
-                self.warn(uri, f'$expand: {wrong}: read one by one instead')
+                self.warn(uri, f'$expand: {wrong}: reading the members one '
+                          'by one instead')
             return None
         self._keep(doc)
         return doc
@@ -334,7 +335,8 @@ class Reader:
         most = sorted(alike, key=lambda k: -len(alike[k]))[:_SAMPLES]
         if all(self._comes_whole(kind, alike[kind][0]) for kind in most):
             return
-        self.warn(uri, '$expand drops properties: read one by one instead')
+        self.warn(uri, '$expand drops properties: reading the members one '
+                  'by one instead')
         for one in given:
             if one in self._expanded:
                 self._expanded.discard(one)

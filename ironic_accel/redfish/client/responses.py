@@ -88,7 +88,7 @@ def judge(method: str, uri: str, response: requests.Response) -> Answer:
     message_id, text = message(doc)
     ids = message_ids(doc)
     wait = retry_rules.wait(status, ids, after)
-    summary = f'{method} {uri}: {text or response.reason or "turned down"}'
+    summary = f'{method} {uri}: {text or response.reason or "rejected"}'
     detail = Detail(
         summary, ErrorClass.PERMANENT, seen=f'HTTP {status}',
         message_id=retry_rules.matching(ids) or message_id)

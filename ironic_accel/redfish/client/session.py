@@ -52,8 +52,8 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     settings = settings or BmcSettings()
     where = parse.urlsplit(url)
     if '@' in where.netloc:
-        raise BadInput('bmc: the URL carries credentials: expected a user '
-                       'and a password file of their own')
+        raise BadInput('bmc: the URL contains credentials: give a user and '
+                       'a password file instead')
     if origin.of(url) is None:
         raise BadInput(f'bmc: {url!r}: expected http://HOST or https://HOST')
     base = f'{where.scheme}://{where.netloc}'
@@ -72,7 +72,7 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     except exceptions.AccessError as error:
         disconnect(connector)
         raise Unreachable(
-            f'{base}: the BMC refuses the credentials',
+            f'{base}: the BMC rejected the credentials',
             error_class=ErrorClass.NEEDS_OPERATOR,
             message_id=str(error.code)) from error
     except exceptions.SushyError as error:
@@ -82,7 +82,7 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     except NOT_REDFISH as error:
         disconnect(connector)
         raise Unreachable(
-            f'{base}: the BMC answers with what is no Redfish',
+            f'{base}: the response is not Redfish',
             error_class=ErrorClass.TRANSIENT,
             seen=f'{type(error).__name__}: {error}') from error
     return connector

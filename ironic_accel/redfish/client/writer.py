@@ -70,7 +70,7 @@ class Writer:
             session_module.reading(self._connector, self._settings).get(uri)
         except exceptions.AccessError as error:
             raise Unreachable(
-                'the BMC refuses the credentials',
+                'the BMC rejected the credentials',
                 error_class=ErrorClass.NEEDS_OPERATOR,
                 message_id=str(error.code)) from error
         except exceptions.HTTPError:
@@ -148,9 +148,11 @@ class Writer:
                     refused.detail, error_class=ErrorClass.TRANSIENT)
             now = seen
         if not tried:
-            raise Rejected(f'{uri}: the service wants an ETag and gives none')
+            raise Rejected(
+                f'{uri}: the service requires an ETag and returns none')
         raise Rejected(refused.detail, expected='If-Match in a form that the '
-                       'service takes', todo='none of the known forms does')
+                       'service accepts', todo='report the ETag of the '
+                       'resource: no known form was accepted')
 
     def _tagged(self, uri: str
                 ) -> tuple[str | None, str | None, Mapping[str, Any]] | None:
@@ -282,7 +284,7 @@ def _opened(path: str) -> BinaryIO:
         return files.open_regular(path, follow=False)
     except OSError as error:
         raise Rejected(
-            f'{path}: the image cannot be read: {error.strerror}',
+            f'{path}: cannot read the image: {error.strerror}',
             error_class=ErrorClass.NEEDS_OPERATOR) from error
 
 
@@ -298,7 +300,7 @@ def _check(image: BinaryIO, path: str, size: int, sha256: str) -> None:
     image.seek(0)
     if length != size or digest.hexdigest() != sha256:
         raise Rejected(
-            f'{path}: the image is not the one that was checked',
+            f'{path}: the image has changed since it was checked',
             error_class=ErrorClass.NEEDS_OPERATOR,
             expected=f'{size} bytes, sha256 {sha256}',
             seen=f'{length} bytes, sha256 {digest.hexdigest()}')
@@ -322,13 +324,13 @@ def _lost(method: str, uri: str, error: BaseException,
     if sent is not None and sent.image.changed:
         kind = OutcomeUnknown if sent.gone else Unreachable
         return kind(
-            f'{method} {uri}: the image was changed while it was sent; its '
-            f'end was not sent, {sent.gone} bytes had gone out',
+            f'{method} {uri}: the image changed during the transfer, which '
+            f'was stopped after {sent.gone} bytes',
             error_class=ErrorClass.NEEDS_OPERATOR,
-            todo='see who writes to the image cache, and look at the box')
+            todo='find what writes to the image cache, and check the BMC')
     if never or (sent is not None and not sent.gone):
         return Unreachable(text, error_class=ErrorClass.TRANSIENT)
     gone = f'{sent.gone} of {sent.len} bytes' if sent else 'the request'
     return OutcomeUnknown(
-        f'{text}: {gone} had gone out', error_class=ErrorClass.TRANSIENT,
-        todo='look at the box: it may act on it')
+        f'{text}: {gone} had been sent', error_class=ErrorClass.TRANSIENT,
+        todo='check the BMC: it may still act on the request')

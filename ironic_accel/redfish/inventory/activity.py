@@ -193,7 +193,7 @@ def busy(reader: Reader, scope: Scope, activity: Activity,
     for task in activity.shown:
         phase = task_states.phase(task.doc)
         if phase is Phase.WAITING:
-            reader.warn(task.uri, 'waits for a reset of the host')
+            reader.warn(task.uri, 'waits for a host reset')
         elif _counts(task, phase):
             yield _busy(task, known)
     if service is not None:

@@ -93,6 +93,7 @@ def _others(condition: Fields, own: Collection[str]) -> str | None:
 def _say(shown: Fields, condition: Fields, severity: str | None,
          others: str | None) -> None:
     text = condition.text('Message') or condition.text('MessageId')
-    shown.say(f'condition {severity or "of a severity that is not told"}'
-              + (f' of {others}, not counted here' if others else '')
+    shown.say(f'condition {severity or "of unknown severity"}'
+              + (f' of {others}, not counted for this device' if others
+                 else '')
               + f': {(text or "without a message")[:200]}')

@@ -284,7 +284,7 @@ def writes(shown: Fields, name: str, value: Value) -> list[ModeWrite] | str:
     if not row.number:
         plain = {w: f for f, w in _WORDS.items()}.get(str(value))
     if plain is None or (row.number and type(plain) is not int):
-        return f'{name}: {value!r} is no value of it'
+        return f'{name}: {value!r} is not a valid value'
     return [
         ModeWrite('PATCH', uri or shown.uri, _nest(shown, row.path, plain))]
 

@@ -69,8 +69,8 @@ def hint(reader: Reader, shown: Fields, others: list[Fields],
     if guess is None:
         return None
     if guess == 'unknown':
-        reader.lacks(shown.uri, 'no ProcessorType, and nothing else that '
-                     'tells what it is', Spoils(
+        reader.lacks(shown.uri, 'no ProcessorType, and no other property '
+                     'that identifies its kind', Spoils(
                          Role.DEVICE, PROCESSOR_KINDS, optional=False))
         return None
     return guess

@@ -102,7 +102,7 @@ def recognise(root: Fields, systems: Iterable[Fields],
         if taken is not None:
             refused.append(
                 f'Redfish vendor plug-in {name} is not used: '
-                f'{claimed[taken]} is for {taken[1]} {taken[2]!r} already')
+                f'{claimed[taken]} already matches {taken[1]} {taken[2]!r}')
             continue
         claimed |= dict.fromkeys(claims, name)
         servers = servers or (vendor.layer is Layer.SERVER and bool(held))
@@ -112,7 +112,8 @@ def recognise(root: Fields, systems: Iterable[Fields],
         out.insert(0, Quirks('left out', (), no_updates=(
             'Redfish vendor plug-in '
             + '; '.join(f'{name} {why}' for name, why in lost.items())
-            + ': this BMC, whose vendor nobody knows, may be its own')))
+            + ': the vendor of this BMC is unknown, it may need the '
+            'plug-in')))
     return Recognised(tuple(out), tuple(refused))
 
 

@@ -44,8 +44,8 @@ _BOOTED = frozenset({
     'OSBootStarted', 'OSRunning'})
 
 #: What is said where only a second look tells that a tree has settled.
-UNTOLD = ('the BMC does not tell when the host was last reset: another look '
-          'that shows the same, {:g} s later, settles it')
+UNTOLD = ('the BMC does not report the last host reset: waiting for an '
+          'inventory {:g} s later that shows the same devices')
 
 
 def power(system: Fields) -> Power:
@@ -123,11 +123,11 @@ def starting(system: Fields, host: Power, age: float | None,
     :param age: seconds since the host's last reset, or None.
     """
     if host == 'unknown':
-        return 'the power of the host is between on and off, or not told'
+        return 'the power state of the host is changing or unknown'
     if host == 'on' and age is not None and age < settings.warm_up:
         return f'the host was reset {int(age)} s ago'
     stage = _stage(system)
-    return f'the host starts: {stage}' if stage in _EARLY else None
+    return f'the host is booting: {stage}' if stage in _EARLY else None
 
 
 def _stage(system: Fields) -> str | None:

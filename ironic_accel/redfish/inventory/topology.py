@@ -156,7 +156,7 @@ def _own(reader: Reader, root: Fields, systems: list[Fields],
         refused = any(f.status in (401, 403) for f in failures.values())
         said = '; '.join(f'{u}: {f.answer}' for u, f in failures.items())
         raise Unreachable(
-            f'the BMC shows no System: {said}',
+            f'cannot read any System of the BMC: {said}',
             error_class=(ErrorClass.NEEDS_OPERATOR if refused
                          else ErrorClass.TRANSIENT))
     if not systems and not (wanted or '').startswith('/'):
@@ -167,8 +167,8 @@ def _own(reader: Reader, root: Fields, systems: list[Fields],
         if len(hosts) == 1:
             return hosts[0]
         known = ', '.join(sorted(s.uri for s in systems)) or 'none'
-        raise BadInput('system: none given: expected one of those that the '
-                       f'BMC has: {known}')
+        raise BadInput('system: not given: expected one of the Systems of '
+                       f'the BMC: {known}')
     for system in systems:
         if wanted in (system.uri, last(system.uri), system.doc.get('Id')):
             return system
@@ -180,8 +180,8 @@ def _own(reader: Reader, root: Fields, systems: list[Fields],
         for uri in reader.failures:
             if wanted in (uri, last(uri)) or normal(wanted) == uri:
                 _not_given(reader, uri)
-        raise BadInput(f'system: {wanted!r}: expected one of those that the '
-                       f'BMC has: {known}')
+        raise BadInput(f'system: {wanted!r}: expected one of the Systems of '
+                       f'the BMC: {known}')
     return found
 
 

@@ -66,9 +66,9 @@ def settle(reader: Reader, devices: Collection[str], counts: bool,
                           spoils.facts if about or not spoils.about else (),
                           spoils.holds))
     for uri in accepted - set(reader.failures):
-        reader.warn(uri, spoiling.refusal(uri) or 'the operator accepts it '
-                    'as unread (accept_unread); it was not asked for, or '
-                    'was read')
+        reader.warn(uri, spoiling.refusal(uri) or 'listed in accept_unread '
+                    'without need: it was read, or is not part of the '
+                    'inventory')
     return out
 
 
@@ -79,7 +79,7 @@ def _accepts(reader: Reader, uri: str, spoils: Spoils, failure: Failure
         wrong = (f'{uri} is {spoils.role.value}: only sub-resources can be '
                  'accepted')
     reader.warn(uri, f'cannot be accepted as unread: {wrong}' if wrong else
-                f'the operator accepts it as unread: {failure.answer}')
+                f'accepted as unread (accept_unread): {failure.answer}')
     return wrong is None
 
 
@@ -91,6 +91,6 @@ def _absent(reader: Reader, uri: str, spoils: Spoils, failure: Failure,
         return False
     if not history.is_absent(reader.address, uri, counts):
         return False
-    reader.warn(uri, f'is listed and not there ({failure.answer}, {TIMES} '
-                'times a minute apart): taken for absent')
+    reader.warn(uri, f'is listed but does not exist ({failure.answer}, '
+                f'{TIMES} times a minute apart): treated as absent')
     return True

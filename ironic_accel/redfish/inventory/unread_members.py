@@ -113,7 +113,7 @@ def no_system(reader: Reader, root: Fields) -> str:
     models = dict.fromkeys(
         m for c in shown if (m := c.text('Model')) is not None)
     named = f' ({", ".join(list(models)[:3])})' if models else ''
-    what = what or 'device that is no server'
-    return (f'system: the BMC has no System: it is that of '
-            f'{"an" if what[0] in "aeiou" else "a"} {what}{named}, and has '
-            'no accelerators of a server')
+    what = what or 'device that is not a server'
+    return (f'system: the BMC has no System: it manages '
+            f'{"an" if what[0] in "aeiou" else "a"} {what}{named}, without '
+            'server accelerators')

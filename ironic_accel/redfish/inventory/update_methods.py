@@ -171,11 +171,11 @@ def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
             not service.has('MultipartHttpPushUri')):
         return f'this BMC {row.why}'
     if service.flag('ServiceEnabled') is False:
-        return 'the update service is not enabled'
+        return 'the UpdateService is not enabled'
     for style in by_name().values():
         times = _apply_times(style, service)
         if times and not set(times) & {*_TIMES}:
-            return ('this BMC starts an upload only with '
+            return ('this BMC applies an upload only at OperationApplyTime '
                     f'{" or ".join(times)}')
     return ''
 

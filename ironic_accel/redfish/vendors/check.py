@@ -43,10 +43,10 @@ def problems(made: object, others: Iterable[Vendor]) -> list[str]:
     :param others: the vendors that were taken before it.
     """
     if not isinstance(made, Vendor):
-        return [f'{made!r} is no Vendor']
+        return [f'{made!r} is not a Vendor']
     strange = [q for q in made.quirks if not isinstance(q, Quirks)]
     if strange:
-        return [f'{q!r} is no Quirks' for q in strange]
+        return [f'{q!r} is not a Quirks object' for q in strange]
     try:
         return [*_patterns(made), *_services(made),
                 *_pushes(made, list(others)), *_tasks(made, list(others))]
@@ -80,7 +80,7 @@ def _patterns(made: Vendor) -> Iterator[str]:
         try:
             re.compile(text)
         except re.error as error:
-            yield f'{text!r} is no regular expression: {error}'
+            yield f'{text!r} is not a regular expression: {error}'
 
 
 def _services(made: Vendor) -> Iterator[str]:
@@ -88,13 +88,14 @@ def _services(made: Vendor) -> Iterator[str]:
     for quirks in made.quirks:
         rows = (*quirks.recognised_by, *quirks.structure)
         if not rows:
-            yield f'quirks {quirks.name!r} are recognised by nothing'
+            yield (f'quirks {quirks.name!r} match no service: recognised_by '
+                   'and structure are empty')
         for key, pattern in rows:
             if key not in KEYS:
                 yield f'{key!r}: expected one of {", ".join(KEYS)}'
             if re.fullmatch(pattern, ''):
-                yield (f'{pattern!r} of quirks {quirks.name!r} recognises a '
-                       f'service that does not tell its {key}')
+                yield (f'{pattern!r} of quirks {quirks.name!r} also matches '
+                       f'a service without {key}')
 
 
 def _pushes(made: Vendor, others: list[Vendor]) -> Iterator[str]:
@@ -103,17 +104,18 @@ def _pushes(made: Vendor, others: list[Vendor]) -> Iterator[str]:
         s.name for v in others for s in v.styles}
     for style in made.styles:
         if style.name in known or style.name == NO_PUSH:
-            yield f'push style {style.name!r} is there already'
+            yield f'push style {style.name!r} is already defined'
     known |= {s.name for s in made.styles}
     for row in _push_rows(made):
         if row.style not in known | {NO_PUSH}:
-            yield f'push style {row.style!r} is not known'
+            yield f'push style {row.style!r} is not defined'
         if row.reach not in (None, *typing.get_args(Reach)):
-            yield f'reach {row.reach!r} is not known'
+            yield (f'reach {row.reach!r}: expected one of '
+                   f'{", ".join(typing.get_args(Reach))}')
     for row in made.pushes:
         if row.push_uri is None:
-            yield (f'a push of {row.covers!r} is for any service: it needs a '
-                   'push_uri')
+            yield (f'the push row {row.covers!r} matches any service: set '
+                   'its push_uri')
 
 
 def _push_rows(made: Vendor) -> Iterator[PushChoice]:
@@ -128,8 +130,8 @@ def _tasks(made: Vendor, others: list[Vendor]) -> Iterator[str]:
     known |= {s.word: s for v in others for s in v.tasks.states}
     for state in made.tasks.states:
         if known.get(state.word, state) != state:
-            yield (f'state {state.word!r} means {known[state.word].phase} '
-                   f'already, and not {state.phase}')
+            yield (f'state {state.word!r} is already defined as '
+                   f'{known[state.word].phase}, not {state.phase}')
     for row in made.not_now:
         if row.statuses or not row.ids:
-            yield 'a refusal means "not now" by its MessageId alone'
+            yield 'not_now: a row needs ids and must have no statuses'

@@ -103,8 +103,8 @@ QUIRKS = Quirks(
              ('VendorID', 'DeviceID', 'SubVendorID', 'SubDeviceID')),
     product_name=r'(.+?)(?: - [0-9A-F:]{17})?',
     pushes=(_PUSH, dataclasses.replace(_PUSH, style='simple-plain'),
-            PushChoice(r'.+', NO_PUSH, why='only stores what is put to its '
-                       'HttpPushUri, for a SimpleUpdate after it')),
+            PushChoice(r'.+', NO_PUSH, why='only stores an image that is '
+                       'sent to HttpPushUri, for a later SimpleUpdate')),
     aux=AuxPower(
         'chassis', ('Actions', 'Oem', '#DellOemChassis.ExtendedReset'),
         {'ResetType': 'PowerCycle', 'FinalPowerState': 'Off'}),

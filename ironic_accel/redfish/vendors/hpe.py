@@ -62,8 +62,8 @@ QUIRKS = Quirks(
         ('Oem', 'Hpe', 'FlashProgressPercent')),
     pushes=(PushChoice(r'.+', 'multipart-targets', most=1),
             PushChoice(r'.+', 'simple-targets', most=1),
-            PushChoice(r'.+', NO_PUSH, why='takes an upload only as a form '
-                       'with the key of a session in it')),
+            PushChoice(r'.+', NO_PUSH, why='accepts an upload only as a form '
+                       'that contains the session key')),
     aux=AuxPower(
         'system', ('Oem', 'Hpe', 'Actions',
                    '#HpeComputerSystemExt.SystemReset'),

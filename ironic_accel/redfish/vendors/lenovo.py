@@ -40,8 +40,8 @@ QUIRKS = Quirks(
                    ('system.Manufacturer', r'Lenovo')),
     pushes=(PushChoice(r'.+', 'multipart-all', reach='like'),
             PushChoice(r'.+', 'simple-targets'),
-            PushChoice(r'.+', NO_PUSH, why='takes an upload only after '
-                       'HttpPushUriTargets was claimed for it')),
+            PushChoice(r'.+', NO_PUSH, why='accepts an upload only after '
+                       'HttpPushUriTargets was reserved')),
 )
 
 VENDOR = Vendor(Layer.SERVER, quirks=(QUIRKS,))

@@ -98,8 +98,9 @@ def _unlisted(listed: list[object]) -> list[tuple[str, bool, object]]:
             out.append((module.name, True, made))
     if out:
         LOG.warning(
-            'The metadata of ironic-accel lacks its Redfish vendors %s: they '
-            'are used all the same; install ironic-accel again',
+            'The installed metadata of ironic-accel does not list the '
+            'Redfish vendors %s: they are used anyway; reinstall '
+            'ironic-accel',
             ', '.join(name for name, _, _ in out))
     return out
 
@@ -112,7 +113,7 @@ def _take(found: Iterable[tuple[str, bool, object]],
     for name, ships, made in sorted(found, key=lambda f: (not f[1], f[0])):
         wrong = check.problems(made, taken.values())
         if name in taken:
-            wrong.insert(0, 'another one has the same name')
+            wrong.insert(0, 'another plug-in has the same name')
         if wrong:
             left_out[name] = '; '.join(wrong)
             continue
