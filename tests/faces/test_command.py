@@ -99,7 +99,7 @@ def test_one_look_settles_nothing_where_no_reset_is_told(
     machine = untold(boot)
     said = run('inventory', '--bmc', machine.url, '--json', '--once')
     assert (said.code, said.document['settled']) == (0, False)
-    assert 'does not tell when the host was last reset' in said.err
+    assert 'does not report the last host reset' in said.err
     assert not any(said.document['complete'].values())
     twice = run('inventory', '--bmc', machine.url, '--json', '--warm-up',
                 '0.3')

@@ -190,8 +190,8 @@ def said(doc: Mapping[str, Any]) -> str:
     last = next(reversed([t for t in _texts(doc) if t.strip()]), None)
     when = schedule(doc) if any(map(_not_begun, told)) else None
     return (f'{name if isinstance(name, str) and name else "task"} '
-            f'{" / ".join(told) or "in a state that it does not tell"}'
-            + (f', begins by itself: {when}' if when else '')
+            f'{" / ".join(told) or "in an unknown state"}'
+            + (f', scheduled for {when}' if when else '')
             + (f': {last[:200]}' if last else ''))
 
 

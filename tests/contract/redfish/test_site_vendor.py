@@ -33,9 +33,9 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / 'doc/source/contributor/redfish-vendors.rst'
 GROUP = 'ironic_accel.redfish_vendors'
 
-#: What a fresh process sees of a simulated BMC, with the plug-ins that are
-#: on its path.
-_LOOK = """
+#: Prints what a new process reads from a simulated BMC with the plug-ins on
+#: its path.
+_REPORT = """
 import json
 import sys
 from ironic_accel.redfish.backend import RedfishBackend
@@ -49,9 +49,9 @@ with TwinServer(load_box(sys.argv[1], clock=FakeClock())) as url:
     backend = RedfishBackend(session.connect(url, settings=settings), None,
                              settings=settings)
     seen = backend.observe()
-    way, = backend.ways(seen)
+    transport, = backend.transports(seen)
     gpus = [d for d in seen.devices if d.kind == 'gpu']
-    burns = [way.burns.get((d.id, 'gpu')) for d in gpus]
+    updates = [transport.updates.get((d.id, 'gpu')) for d in gpus]
     print(json.dumps({
         'plugins': list(vendor_plugins().vendors),
         'left_out': dict(vendor_plugins().left_out),
@@ -59,8 +59,9 @@ with TwinServer(load_box(sys.argv[1], clock=FakeClock())) as url:
         'warnings': [w.message for w in seen.warnings],
         'components': [[c.id for c in d.components if c.name == 'gpu']
                        for d in gpus],
-        'writes': [None if b is None else len(b.also_writes) for b in burns],
-        'lanes': len({b.lane for b in burns if b is not None})}))
+        'writes': [None if u is None else len(u.also_writes)
+                   for u in updates],
+        'lanes': len({u.lane for u in updates if u is not None})}))
 """
 
 
@@ -104,7 +105,7 @@ def look(folder: Path, vendor: str, *sites: Path) -> dict[str, Any]:
     """What is seen of a system of that vendor, in a process of its own."""
     path = ':'.join(map(str, (*sites, ROOT, ROOT / 'emulator')))
     ran = subprocess.run(
-        [sys.executable, '-c', _LOOK, str(box(folder, vendor))],
+        [sys.executable, '-c', _REPORT, str(box(folder, vendor))],
         capture_output=True, text=True, timeout=120, cwd=folder, env={
             **os.environ, 'PYTHONPATH': path,
             'XDG_CACHE_HOME': str(folder / 'cache')})
@@ -142,7 +143,7 @@ def test_it_is_for_what_it_recognises(tmp_path: Path, acme: Path) -> None:
 @pytest.mark.parametrize(('point', 'why'), [
     ('acme_accel:MISSING', 'cannot be loaded'),
     ('no_such_module:VENDOR', 'cannot be loaded'),
-    ('acme_accel:Layer', 'is no Vendor')])
+    ('acme_accel:Layer', 'is not a Vendor')])
 def test_one_that_cannot_be_used_stops_writes_to_unknown_vendors_alone(
         point: str, why: str, tmp_path: Path) -> None:
     install(tmp_path / 'site', block('python'), {'acme': point})

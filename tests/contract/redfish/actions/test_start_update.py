@@ -152,7 +152,7 @@ def test_an_image_that_does_not_pass_the_check_is_told(
         box.box.timeline.after(1.0, unfit, 'not verified')
         out = box.run(wanted + 'limits: {attempts: 1}\n')
         assert isinstance(out, outcome.Failed), out
-        assert 'ended Exception' in str(out.error)
+        assert 'ended in state Exception' in str(out.error)
         assert posts(box, '.StartUpdate') == 0
 
 
@@ -180,8 +180,8 @@ def test_a_board_without_the_second_request_is_asked_for_at_once(
 
 
 @pytest.mark.parametrize(('times', 'words'), [
-    (['OnStartUpdateRequest'], 'only with OnStartUpdateRequest'),
-    (['AtMaintenanceWindowStart'], 'only with AtMaintenanceWindowStart')])
+    (['OnStartUpdateRequest'], 'OnStartUpdateRequest'),
+    (['AtMaintenanceWindowStart'], 'AtMaintenanceWindowStart')])
 def test_what_starts_it_is_named_where_it_cannot_be(
         tmp_path: Path, times: list[str], words: str) -> None:
     """No StartUpdate to be seen: refused in one sentence, nothing sent."""
@@ -194,14 +194,15 @@ def test_what_starts_it_is_named_where_it_cannot_be(
         out = box.run(cards(digest, 'kind: nic', 1))
         assert isinstance(out, outcome.Refused), out
         reason = out.plan.refused[0].reason
-        assert f'this BMC starts an upload {words}' in reason
+        assert (f'this BMC applies an upload only at OperationApplyTime '
+                f'{words}') in reason
         assert box.box.ledger.pushes == []
 
 
 @pytest.mark.parametrize(('vendor', 'words'), [
-    ('Dell', 'only stores what is put to its HttpPushUri'),
-    ('Lenovo', 'only after HttpPushUriTargets was claimed'),
-    ('HPE', 'only as a form with the key of a session')])
+    ('Dell', 'only stores an image that is sent to HttpPushUri'),
+    ('Lenovo', 'only after HttpPushUriTargets was reserved'),
+    ('HPE', 'only as a form that contains the session key')])
 def test_a_vendor_s_upload_that_is_not_ours_to_do_is_named(
         tmp_path: Path, vendor: str, words: str) -> None:
     with machine('pcie-a100', tmp_path) as box:

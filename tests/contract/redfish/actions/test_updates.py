@@ -162,7 +162,7 @@ def test_two_targets_never_go_to_a_service_that_takes_one(
     at = rig(box_with(tmp_path, 'action'))
     gpus = burning.gpus(at.backend.observe())
     image = burning.bundle(tmp_path, gpu=NEW)
-    with pytest.raises(Rejected, match='takes 1 target a push'):
+    with pytest.raises(Rejected, match='limits the number of targets'):
         at.backend.start(burning.planned(
             at.backend, {(g, 'gpu'): NEW for g in gpus}), image)
     assert at.box.ledger.pushes == []
@@ -236,7 +236,7 @@ def test_a_write_that_would_be_more_than_planned_is_not_sent(
         at.backend.start(action, image, spec)
         assert len(at.box.ledger.pushes) == 1
         return
-    with pytest.raises(Rejected, match='the plan does not have'):
+    with pytest.raises(Rejected, match='not in the plan'):
         at.backend.start(action, image, spec)
     assert [r for r in at.box.ledger.requests if r.method == 'POST'] == []
 

@@ -362,7 +362,7 @@ def test_no_auxiliary_cycle_cuts_what_began_since(
     host.power_off(soft=False)
     at.clock.advance(30)
     begin(at.box)
-    with pytest.raises(Rejected, match='not known to be idle') as later:
+    with pytest.raises(Rejected, match='cannot confirm that') as later:
         host.aux_cycle()
     assert later.value.retry_after
     assert [r.kind for r in at.box.ledger.resets] == ['ForceOff']

@@ -206,7 +206,7 @@ def test_fewer_members_than_are_counted(rig: Start) -> None:
     at.box.faults.add('short', '2', f'{HGX}/Processors$')
     seen = at.backend.observe()
     assert 'gpu' in spoilt(seen)
-    assert 'members that it counts' in seen.unread[0].answer
+    assert 'members (Members@odata.count)' in seen.unread[0].answer
 
 
 def test_pages_are_followed_and_counted(rig: Start) -> None:
@@ -239,7 +239,7 @@ def test_what_is_listed_and_never_there_is_absent_in_the_end(
     assert looks(at, at.backend.observe, 61, 4) == [True, True, False, False]
     seen = at.backend.observe()
     assert seen.complete_of('nic')
-    assert any(w.uri == OPTIONAL and 'taken for absent' in w.message
+    assert any(w.uri == OPTIONAL and 'treated as absent' in w.message
                for w in seen.warnings)
 
 
@@ -297,7 +297,7 @@ def test_a_sub_resource_that_the_operator_accepts(rig: Start) -> None:
     seen = at.backend.observe()
     assert not seen.unread
     said = {w.uri: w.message for w in seen.warnings}
-    assert 'the operator accepts it as unread: HTTP 503' in said[part]
+    assert 'accepted as unread (accept_unread): HTTP 503' in said[part]
     # A device and a collection cannot be accepted, read or not.
     assert 'only sub-resources' in said[GPU2]
     at.box.faults.add('status', '503', f'{GPU2}$')
@@ -337,7 +337,7 @@ def test_two_equal_looks_settle_a_tree_that_tells_no_reset(
     assert first.complete is told
     if told:
         return
-    assert 'does not tell when the host was last reset' in first.unready
+    assert 'does not report the last host reset' in first.unready
     at.clock.advance(20)
     assert not at.backend.observe().complete
     at.clock.advance(15)

@@ -59,7 +59,7 @@ def test_good_properties() -> None:
 
 
 @pytest.mark.parametrize(('call', 'path', 'named'), [
-    ('text', ('Number',), 'Number: 7: expected a text'),
+    ('text', ('Number',), 'Number: 7: expected a string'),
     ('flag', ('Text',), 'Text'), ('flag', ('Number',), 'Number'),
     ('number', ('Flag',), 'Flag'), ('number', ('Half',), 'Half'),
     ('number', ('Text',), 'Text'), ('link', ('Text',), 'Text'),

@@ -143,4 +143,4 @@ def test_a_task_in_few_words() -> None:
         'Oem': {'Dell': {'JobState': 'Scheduled', 'Message': 'later'}}}) == (
             'Update Pending / Scheduled: later')
     assert task_states.said({'Name': 3}) == (
-        'task in a state that it does not tell')
+        'task in an unknown state')

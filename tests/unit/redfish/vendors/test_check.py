@@ -52,31 +52,32 @@ def test_nothing_is_wrong_with_ours(name: str) -> None:
 
 
 @pytest.mark.parametrize(('made', 'said'), [
-    ('VENDOR', 'is no Vendor'),
-    (quirks(recognised_by=()), 'recognised by nothing'),
+    ('VENDOR', 'is not a Vendor'),
+    (quirks(recognised_by=()), 'match no service'),
     (quirks(recognised_by=(('root.vendor', 'Acme'),)), 'expected one of'),
-    (quirks(recognised_by=(('root.Vendor', '.*'),)), 'does not tell'),
+    (quirks(recognised_by=(('root.Vendor', '.*'),)),
+     'also matches a service without root.Vendor'),
     (quirks(recognised_by=(('root.Vendor', '('),)), 'unterminated'),
     (quirks(firmware=(FirmwareRule('(', 'card', 'gpu'),)), 'regular'),
     (quirks(pushes=(PushChoice('[', 'http-push'),)), 'regular'),
     (quirks(pushes=(PushChoice('.+', 'multipart'),)), "'multipart' is not"),
     (quirks(pushes=(PushChoice('.+', 'http-push', reach='none'),)),  # type: ignore[arg-type]
      "reach 'none'"),
-    (Vendor(Layer.SERVER, ({},)), 'no Quirks'),  # type: ignore[arg-type]
-    (Vendor(Layer.SERVER, (None,)), 'no Quirks'),  # type: ignore[arg-type]
+    (Vendor(Layer.SERVER, ({},)), 'is not a Quirks object'),  # type: ignore[arg-type]
+    (Vendor(Layer.SERVER, (None,)), 'is not a Quirks object'),  # type: ignore[arg-type]
     (Vendor(Layer.SERVER, tasks=None), 'NoneType'),  # type: ignore[arg-type]
     (Vendor(Layer.SERVER, pushes=(PushChoice('.+', 'http-push'),)),
-     'needs a push_uri'),
+     'set its push_uri'),
     (Vendor(Layer.SERVER, styles=(
-        Style('http-push', 'plain', 'named'),)), 'there already'),
+        Style('http-push', 'plain', 'named'),)), 'already defined'),
     (Vendor(Layer.SERVER, styles=(
-        Style('multipart-stage-only', 'plain', 'named'),)), 'there already'),
-    (states(TaskState('Running', Phase.OVER)), 'means going already'),
+        Style('multipart-stage-only', 'plain', 'named'),)), 'already defined'),
+    (states(TaskState('Running', Phase.OVER)), 'already defined as going'),
     (states(TaskState('RebootPending', Phase.OVER, good=True)),
-     'means waiting already'),
+     'already defined as waiting'),
     (Vendor(Layer.SERVER, not_now=(
-        NotNow(statuses=frozenset({400})),)), 'MessageId alone'),
-    (Vendor(Layer.SERVER, not_now=(NotNow(),)), 'MessageId alone'),
+        NotNow(statuses=frozenset({400})),)), 'a row needs ids'),
+    (Vendor(Layer.SERVER, not_now=(NotNow(),)), 'a row needs ids'),
 ])
 def test_what_is_wrong_is_said(made: object, said: str) -> None:
     wrong = check.problems(made, registry.vendors())

@@ -75,7 +75,7 @@ def test_a_schedule_is_no_work_until_it_is_set(
                           PercentComplete=None, **more))
     assert not seen.held
     assert [b.summary for b in seen.busy] == ([] if begins is None else [
-        f'Restart {state}, begins by itself: {begins}'])
+        f'Restart {state}, scheduled for {begins}'])
 
 
 @pytest.mark.parametrize('more', [
@@ -336,7 +336,7 @@ def test_an_enclosure_is_told_as_one() -> None:
     docs = server()
     docs[f'{V1}/Systems'] = collection(f'{V1}/Systems', 'ComputerSystem')
     docs[CHASSIS] = resource(CHASSIS, 'Chassis', ChassisType='Enclosure')
-    with pytest.raises(BadInput, match='that of an enclosure, and'):
+    with pytest.raises(BadInput, match='it manages an enclosure, without'):
         look(docs)
 
 
@@ -478,7 +478,8 @@ def test_unread_functions_of_a_dpu_leave_open_which_it_is(
 
 @pytest.mark.parametrize('doc', [503, 404, {}, {'error': 'busy'}])
 def test_a_root_that_is_not_read_is_named(doc: Any) -> None:
-    with pytest.raises(Unreachable, match='/redfish/v1: the BMC gives no'):
+    with pytest.raises(Unreachable,
+                       match='/redfish/v1: cannot read the service root'):
         look(server(**{V1: doc}))
 
 
@@ -554,15 +555,15 @@ def test_a_baseboard_of_amd_is_no_other_host(
 @pytest.mark.parametrize(('cause', 'words'), [
     (OSError('[Errno 111] Connection refused'), 'connection refused'),
     (OSError('[Errno -2] Name or service not known'),
-     'its name is not known'),
-    (OSError('[Errno 113] No route to host'), 'no way to it'),
+     'cannot resolve its host name'),
+    (OSError('[Errno 113] No route to host'), 'host or network unreachable'),
     (OSError('[SSL: CERTIFICATE_VERIFY_FAILED] self-signed'),
-     'its certificate is not trusted'),
-    (OSError('[SSL: WRONG_VERSION_NUMBER]'), 'TLS failed'),
-    (OSError('IncompleteRead(3 bytes read)'), 'the answer broke off'),
+     'certificate verification failed'),
+    (OSError('[SSL: WRONG_VERSION_NUMBER]'), 'TLS error'),
+    (OSError('IncompleteRead(3 bytes read)'), 'the response is incomplete'),
     (OSError("('Connection aborted.', RemoteDisconnected('x'))"),
-     'closed without an answer'),
-    (OSError('something else'), 'no whole answer: ')])
+     'closed without a response'),
+    (OSError('something else'), 'no complete response: ')])
 @pytest.mark.parametrize('path', [V1, GPU1])
 def test_a_connection_that_fails_is_told_in_plain_words(
         path: str, cause: Exception, words: str) -> None:
@@ -595,8 +596,8 @@ def test_links_that_name_a_host_are_told_of_alike() -> None:
     docs[V1]['Chassis'] = link(f'https://u:secret@10.0.0.9{V1}/Chassis')
     docs[SYSTEM]['Processors'] = link(f'https://10.0.0.9{PROCESSORS}')
     warned = {(w.uri, w.message) for w in look(docs).warnings}
-    said = "names a host of its own, '10.0.0.9': only the path is asked for"
+    said = "names another host, '10.0.0.9': only the path is used"
     assert {m.partition(',')[0] for _, m in warned} == {
-        f'{name}: names a host of its own'
+        f'{name}: names another host'
         for name in ('Chassis', 'Processors')}
     assert all(said in m and 'secret' not in m for _, m in warned)
