@@ -10,9 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The out-of-band backend: devices seen and changed through a BMC's Redfish.
+"""The out-of-band backend: reads and changes devices through Redfish.
 
-The only room that imports sushy. ``connect.connect`` gives a connector where
-there is no conductor that has one; ``backend.RedfishBackend`` is the port;
-``host.Host`` resets hosts for callers that have no conductor to do it.
+The only package that imports sushy. ``backend.RedfishBackend`` implements the
+Backend port. Callers without a conductor get a connector from
+``client.session.connect`` and reset hosts with
+``actions.system_power.SystemPower``.
 """

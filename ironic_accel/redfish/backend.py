@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The Backend port for one System of one BMC."""
+"""The Backend port for one System of one BMC over Redfish."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ NAME = 'redfish'
 
 
 def vendor_plugins() -> registry.Installed:
-    """The vendor plug-ins of this installation, for whoever checks it."""
+    """The vendor plug-ins of this installation, for installation checks."""
     return registry.installed()
 
 
 class RedfishBackend(Backend):
-    """Sees and changes the accelerators of one node through its BMC.
+    """Reads and changes the accelerators of one node through its BMC.
 
-    :param connector: sushy's; the conductor's cached one, or that of
-        ``connect.connect``.
-    :param system: path or Id of the node's System; None where the BMC has
-        one host only.
-    :param catalog: what is known of products; the package's own by default.
-    :param name: of the way, where a plan spans several BMCs (a DPU's own
-        beside its host's).
+    :param connector: a sushy connector; the conductor's cached one, or that
+        of ``session.connect``.
+    :param system: path or Id of the node's System; None if the BMC has only
+        one host.
+    :param catalog: product catalogue; the package's own by default.
+    :param name: name of the transport, if a plan uses several BMCs (that of
+        a DPU beside that of its host).
     """
 
     def __init__(self, connector: session.Connector,
@@ -94,19 +94,19 @@ class RedfishBackend(Backend):
         self._writer = Writer(connector, self._settings)
         self._patience = Patience(self._settings.history.now)
         self._seen: SystemReading | None = None
-        # The devices seen here, by the ids that the caller has for them.
+        # The devices of the last inventory, by the ids of the caller.
         self._devices: dict[str, Device] = {}
 
     @property
     def address(self) -> str:
-        """Host and port of the BMC: one push at a time goes there."""
+        """Host and port of the BMC, which gets one push at a time."""
         return session.address(self._connector)
 
     @property
     def system_uri(self) -> str:
-        """Path of the node's System; asks the BMC unless one was given.
+        """Path of the node's System; read from the BMC unless it was given.
 
-        :raises: Unreachable; BadInput where it is not to be found.
+        :raises: Unreachable; BadInput if there is no such System.
         """
         if self._seen is not None:
             return self._seen.scope.system.uri
@@ -119,8 +119,8 @@ class RedfishBackend(Backend):
     def sources(self) -> tuple[Source, ...]:
         """Read the inventory; its devices have their URIs as ids.
 
-        :raises: Unreachable where the BMC does not answer, or refuses the
-            credentials; BadInput where the System is not to be found.
+        :raises: Unreachable if the BMC does not respond or rejects the
+            credentials; BadInput if there is no such System.
         """
         self._seen = inventory_module.look(
             self._reader, self._system, self._catalog, self._settings)
@@ -142,10 +142,11 @@ class RedfishBackend(Backend):
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
-        """What can be done on the box that was just observed. No traffic.
+        """What can be changed on the node after ``observe``. Makes no
+        request.
 
-        :param inventory: of this box; its devices may have other ids than
-            ``observe`` gave them.
+        :param inventory: inventory of the node; its devices may have other
+            ids than those of ``observe``.
         """
         seen = self._need()
         self._devices = _mine(seen.inventory, inventory)
@@ -177,7 +178,7 @@ class RedfishBackend(Backend):
         )
 
     def _need(self) -> SystemReading:
-        """The last observation; a backend that just began makes one."""
+        """The last reading of the system; a new backend makes one."""
         if self._seen is None:
             self.observe()
         assert self._seen is not None  # noqa: S101
@@ -185,10 +186,10 @@ class RedfishBackend(Backend):
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
-        """Begin a write.
+        """Start a write.
 
-        :raises: Rejected, Unreachable where nothing was written;
-            OutcomeUnknown where nobody can tell.
+        :raises: Rejected, Unreachable if nothing was written;
+            OutcomeUnknown if that is not known.
         """
         seen = self._need()
         if action.verb == 'set':
@@ -219,7 +220,7 @@ class RedfishBackend(Backend):
                 asked.choice.style.start and seen.service) else None)
 
     def _as_planned(self, asked: UpdateRequest, action: Action) -> None:
-        """Refuse a request that would write more than the plan says.
+        """Refuse a request that would write more than the plan lists.
 
         :raises: Rejected; nothing has been sent.
         """
@@ -235,7 +236,7 @@ class RedfishBackend(Backend):
                 todo='plan again: the BMC now reports other devices')
 
     def _with_running(self, error: Rejected) -> Rejected:
-        """A refusal, with what runs on the box where that can be read."""
+        """A refusal with the running tasks of the BMC, if readable."""
         running = tasks.running(self._connector, self._need().scope.root)
         if not running:
             return error
@@ -252,13 +253,13 @@ class RedfishBackend(Backend):
         return part
 
     def poll(self, ticket: Ticket) -> Poll:
-        """See what became of a write.
+        """Read the state of a write.
 
-        A device that a reset of ours has disabled is enabled by it, and an
-        upload that was checked is started (``ports.GO``).
+        Also enables a device again that our reset has disabled, and starts
+        an upload after its check (``ports.GO``).
 
-        :raises: Unreachable where the BMC does not answer; what ``start``
-            raises where an upload is started.
+        :raises: Unreachable if the BMC does not respond; the errors of
+            ``start`` when it starts an upload.
         """
         told: Mapping[str, Any] = dict(ticket)
         kind = told.get('kind')
@@ -286,11 +287,11 @@ class RedfishBackend(Backend):
         return Unknown(f'unknown kind of ticket {kind!r}')
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Commit images that run, where the vendor has such an action.
+        """Commit running images, if the vendor has such an action.
 
-        :param refs: the components that are meant.
-        :returns: the paths of the entries that were named; empty where there
-            is nothing to commit.
+        :param refs: components to commit.
+        :returns: the paths of the entries in the request; empty if there is
+            nothing to commit.
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
         seen = self._need()
@@ -304,11 +305,11 @@ class RedfishBackend(Backend):
 
 
 def _mine(own: Inventory, told: Inventory) -> dict[str, Device]:
-    """The devices seen here by the ids that another inventory gives them.
+    """The devices of our inventory by the ids of another inventory.
 
-    Its devices may have the ids of an earlier look, and may be united with
-    what another way sees: then the path may be the other way's, and the
-    serial number tells.
+    Devices of the other inventory may have ids of an earlier refresh, or may
+    be merged with the devices of another transport. Then their path may be
+    that of the other transport, and the serial number is compared.
     """
     out: dict[str, Device] = {}
     for device in told.devices:

@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Images served to BMCs that fetch them (SimpleUpdate), over plain HTTP.
+"""An HTTP server for BMCs that download images (SimpleUpdate).
 
-For callers without a web server of their own. Only files that were asked to
-be served are, each under a path that nobody can guess; an image's digest is
-checked again at every fetch, before its first byte goes out. Who connects,
-and how long it takes what it asked for, is bounded (``serve_http``).
+For callers without a web server of their own. It serves only registered
+files, each under an unguessable path. The digest of an image is verified
+again at every download, before the first byte is sent. The number of clients
+and the time of a download are limited (``serve_http``).
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _PIECE = 1024 * 1024
 
 
 class ImageServer:
-    """Serves images as long as it is entered.
+    """A context manager that serves images.
 
-    ``Settings.image_uri`` takes its ``uri``.
+    Its ``uri`` is a value for ``BmcSettings.image_uri``.
 
-    :param bmc: URL of the BMC: the local address that leads there is the one
-        that is listened on and told.
-    :param port: to listen on; 0 is any free one.
-    :param host: by which the BMC reaches this machine, where it is another
-        than that address; it is told to the BMC, and every address of the
-        machine is listened on unless it is one of them.
+    :param bmc: URL of the BMC: the server listens on the local address from
+        which the BMC is reached, and uses it in URIs.
+    :param port: port to listen on; 0 for any free one.
+    :param host: host name or address by which the BMC reaches this machine,
+        if it is another one. It is used in URIs; unless it is a local
+        address, the server listens on all addresses.
     """
 
     def __init__(self, bmc: str, port: int = 0,
@@ -69,19 +69,19 @@ class ImageServer:
         return self
 
     def _bound(self) -> serve_http.Server:
-        """A server at the address, or at all where it is not ours."""
+        """A server at the address, or at all if it is not a local one."""
         try:
             return serve_http.listening(self._host, self._port, self._served)
         except OSError as error:
             if isinstance(error, socket.gaierror) or (
                     error.errno == errno.EADDRNOTAVAIL):
-                # Reached by another name or address than it has: a
-                # forwarded port, an address translation.
+                # The BMC uses another address than the local one: a
+                # forwarded port or NAT.
                 return serve_http.listening('', self._port, self._served)
             raise
 
     def _served(self, path: str) -> serve_http.ServedFile | None:
-        """What is served under a path, from its beginning, or None."""
+        """The file that is served under a path, rewound, or None."""
         found = self._files.get(path)
         return None if found is None else found.again()
 
@@ -97,13 +97,13 @@ class ImageServer:
             self._files.clear()
 
     def uri(self, image: Ready, spec: Image | None = None) -> str | None:
-        """Serve an image from now on; the URI at which it is.
+        """Start to serve an image; returns its URI.
 
-        :raises: Rejected where the file is not the image.
+        :raises: Rejected if the file is not the image.
         """
         if self._server is None:
             return None
-        # Opened once: whatever comes to stand under its name is not served.
+        # Opened once: another file with the same name is not served.
         try:
             file = files.open_regular(image.path, follow=False)
         except OSError as error:
@@ -118,7 +118,7 @@ class ImageServer:
 
 
 def _address_towards(bmc: str) -> str:
-    """The local address from which a BMC is reached; nothing is sent."""
+    """The local address from which a BMC is reached. Sends nothing."""
     where = parse.urlsplit(bmc)
     port = where.port or 443
     family, _, _, _, target = socket.getaddrinfo(
@@ -129,15 +129,15 @@ def _address_towards(bmc: str) -> str:
 
 
 class _Served(NamedTuple):
-    """An open file and what it has to be."""
+    """An open file with its expected size and digest."""
 
     file: BinaryIO
     image: Ready
 
     def again(self) -> serve_http.ServedFile:
-        """The same file from its beginning, for one who fetches it.
+        """The same file from its beginning, for one download.
 
-        Reads of others do not move its place: it has one of its own.
+        It has its own position, independent of other downloads.
         """
         return serve_http.ServedFile(
             lambda: io.BufferedReader(_At(self.file.fileno()), _PIECE),
@@ -145,10 +145,10 @@ class _Served(NamedTuple):
 
 
 class _At(io.RawIOBase):
-    """Reads of an open file at a place of its own (pread).
+    """Reads an open file at its own position (pread).
 
-    It has a descriptor of its own, too: the number of one that was closed
-    is soon another file's.
+    It also has its own descriptor: the number of a closed descriptor is soon
+    used for another file.
     """
 
     def __init__(self, fd: int) -> None:
@@ -166,7 +166,7 @@ class _At(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         if not self.closed:
             os.close(self._fd)
         super().close()

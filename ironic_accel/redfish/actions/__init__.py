@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Writes to a BMC: updates, modes, resets, power."""
+"""Writes to a BMC: firmware updates, modes, device resets and power."""

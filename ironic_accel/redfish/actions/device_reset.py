@@ -10,14 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Devices reset, each by the least that its BMC offers for it.
+"""Reset devices by the least disruptive method that the BMC offers.
 
 In this order: the device's own action ``Reset`` (Processor v1.6,
 NetworkAdapter v1.11); its property ``Enabled``, written false and then true
-(``switches``); a power cycle of the Chassis that is the card and holds
-nothing else (``Chassis.Reset`` with ``PowerCycle``): what Redfish has of slot
-power, as PCIeSlots v1.6 and PCIeDevice v1.21 have neither property nor
-action for it.
+(``processor_enable``); a power cycle of the Chassis that contains only this
+card (``Chassis.Reset`` with ``PowerCycle``). The last one stands in for slot
+power, for which PCIeSlots v1.6 and PCIeDevice v1.21 have neither a property
+nor an action.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
 
-#: Devices by the ids that the caller has for them.
+#: Devices by the ids that the caller uses.
 Devices = Mapping[str, Device]
 
 _RESETS = ('#Processor.Reset', '#NetworkAdapter.Reset')
@@ -53,7 +53,7 @@ _RESET_TYPES = ('ForceRestart', 'GracefulRestart', 'PowerCycle')
 
 
 def offered(reader: Reader, devices: Devices) -> dict[str, Activation]:
-    """The devices that the service can reset. No traffic."""
+    """The devices that the service can reset. Makes no request."""
     out = {}
     for name, device in devices.items():
         shown = reader.known(device.uri) if device.uri else None
@@ -67,7 +67,7 @@ def offered(reader: Reader, devices: Devices) -> dict[str, Activation]:
 
 
 def _action(shown: Fields) -> Fields | None:
-    """The device's own reset, or None."""
+    """The device's own ``Reset`` action, or None."""
     for name in _RESETS:
         action = shown.part('Actions', name)
         if action.has('target'):
@@ -76,11 +76,11 @@ def _action(shown: Fields) -> Fields | None:
 
 
 def _slot(reader: Reader, shown: Fields) -> str | None:
-    """Target of the power cycle of the card that is this device alone.
+    """Target of the power cycle of a Chassis that holds only this device.
 
-    A Chassis.Reset may reset Systems and whatever else is in it (Chassis
-    v1.28), so one that holds anything besides, or does not say what it can
-    do, is left alone.
+    A Chassis.Reset may reset Systems and anything else in the Chassis
+    (Chassis v1.28). A Chassis that holds anything else, or lists no
+    ResetTypes, is therefore not used.
     """
     uri = shown.link('Links', 'Chassis')
     card = reader.known(uri) if uri else None
@@ -98,13 +98,13 @@ def _slot(reader: Reader, shown: Fields) -> str | None:
 
 def start(reader: Reader, writer: Writer, devices: Devices,
           action: Action) -> dict[str, Any]:
-    """Reset devices, one request each; returns the ticket.
+    """Reset devices with one request each; returns the ticket.
 
-    A device that is reset by ``Enabled`` is off now: polling the ticket
-    brings it back.
+    A device that is reset by ``Enabled`` is disabled afterwards. Polling the
+    ticket enables it again.
 
-    :raises: Rejected, Unreachable where nothing at all was written;
-        OutcomeUnknown where the first one's fate is not known.
+    :raises: Rejected, Unreachable if nothing was written; OutcomeUnknown if
+        the result of the first request is unknown.
     """
     done: list[dict[str, Any]] = []
     names = dict.fromkeys(i.device for i in action.items)
@@ -163,10 +163,10 @@ def _kind(action: Fields, name: str) -> str:
 
 def poll(connector: session.Connector, reader: Reader, writer: Writer,
          ticket: Mapping[str, Any], patience: Patience) -> Poll:
-    """See whether the resets are over; enable what is seen to be off.
+    """Check whether the resets have ended; enable disabled devices again.
 
-    That is a setting: sent twice it sets the same. What nobody can tell of
-    is unknown as a whole: none of it counts as done.
+    Enabling is idempotent, so it may be sent twice. If the result of one
+    reset is unknown, the result of the whole ticket is unknown.
     """
     results: list[Result] = []
     running: Running | None = None

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Images handed to an update service: which way, where to, what besides."""
+"""Push firmware images to an UpdateService: push style, URI, parameters."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.inventory.update_methods import MethodChoice
 from ironic_accel.redfish.vendors.device_rows import Commit
 
-#: The OperationApplyTime of what is written at a reset of the host.
+#: The OperationApplyTime of an update that is written at a host reset.
 AT_RESET = 'OnReset'
 
 
 def choose(seen: SystemReading, part: Component, settings: BmcSettings
            ) -> MethodChoice | None:
-    """How a component is written, or None where it cannot be."""
+    """The push method for a component, or None if it cannot be written."""
     if seen.service is None or part.uri is None or all(
             e.uri != part.uri for e in seen.entries):
         return None
@@ -60,14 +60,14 @@ def choose(seen: SystemReading, part: Component, settings: BmcSettings
 
 
 def barred(seen: SystemReading, part: Component) -> str:
-    """Why no way to write a component is known, in words; may be empty."""
+    """The reason why a component cannot be written; may be empty."""
     if seen.service is None or part.uri is None:
         return ''
     return update_methods.barred(seen.service, part.uri, seen.scope.quirks)
 
 
 def lane(choice: MethodChoice, part: Component) -> str:
-    """Components of one lane can go in one push."""
+    """Components with the same lane can be updated by one push."""
     return choice.lane(last(part.uri or ''))
 
 
@@ -77,10 +77,10 @@ def request(
     asked: Push | None,
     settings: BmcSettings,
 ) -> UpdateRequest:
-    """How some components of one lane are written by one push.
+    """The request that updates components of one lane with one push.
 
-    :param asked: what the profile asks for in place of our own choice.
-    :raises: Rejected where the service takes no such push.
+    :param asked: the push that the profile requires, if any.
+    :raises: Rejected if the service does not support such a push.
     """
     if seen.service is None:
         raise Rejected('the BMC has no UpdateService to push the image to')
@@ -111,10 +111,10 @@ def request(
 def burn(seen: SystemReading, devices: Mapping[str, Device], part: Component,
          meant: Ref, pushes: Iterable[Push], settings: BmcSettings, lane: str
          ) -> UpdateTarget:
-    """How a component can be written: by our own choice, and by the pushes
-    that a profile asks for.
+    """The update target of a component: the default push, and the pushes
+    that a profile may require.
 
-    :raises: Rejected where the service takes no push of our own choice.
+    :raises: Rejected if the service supports no push of the component.
     """
     own = request(seen, [part], None, settings)
     also: dict[Push, tuple[Ref, ...] | None] = {}
@@ -146,10 +146,10 @@ def push(
     spec: Image | None,
     force: bool,
 ) -> Answer:
-    """Hand an image to the update service, once.
+    """Push an image to the UpdateService, once.
 
-    :param asked: the request, as ``request`` made it.
-    :param spec: what the profile says of the image.
+    :param asked: the result of ``request``.
+    :param spec: the image as the profile declares it.
     :raises: Rejected, Unreachable, OutcomeUnknown.
     """
     service, choice = seen.service, asked.choice
@@ -182,7 +182,7 @@ def push(
 
 
 def when(seen: SystemReading, asked: UpdateRequest) -> str | None:
-    """When a request asks to be applied."""
+    """The OperationApplyTime of a request, or None."""
     if seen.service is None:
         return None
     return update_methods.apply_time(asked.choice, seen.service)
@@ -191,7 +191,7 @@ def when(seen: SystemReading, asked: UpdateRequest) -> str | None:
 def _fetched(service: Fields, body: dict[str, Any], settings: BmcSettings,
              image: Ready, spec: Image | None, info: Fields | None
              ) -> dict[str, Any]:
-    """The body of SimpleUpdate: the BMC fetches the image itself."""
+    """The body of SimpleUpdate: the BMC downloads the image itself."""
     uri = settings.image_uri(image, spec) if settings.image_uri else None
     if uri is None:
         raise Rejected('the BMC must download the image, and no URI for the '
@@ -207,11 +207,11 @@ def _fetched(service: Fields, body: dict[str, Any], settings: BmcSettings,
 
 def _escape(asked: Push, seen: SystemReading, settings: BmcSettings,
             own: MethodChoice | None, uris: Sequence[str]) -> MethodChoice:
-    """The push style that the profile asks for, whatever we would choose.
+    """The push style that the profile requires, instead of the default.
 
-    What the service's tables say of that style holds all the same, and
-    targets that our own choice names in place of a component cover what they
-    cover, whoever names them.
+    The vendor's row for that style still applies. If the default push names
+    other targets in place of the component, their coverage also holds when
+    the profile names them.
     """
     assert seen.service is not None  # noqa: S101
     where = f'push.style: {asked.style!r}'
@@ -227,8 +227,8 @@ def _escape(asked: Push, seen: SystemReading, settings: BmcSettings,
     row = next((r for u in uris if (r := update_methods.row_for(
         u, style, seen.service, seen.scope.quirks))), None)
     if row is None and own is not None:
-        # Another style of a service that is known: its row's habits stay,
-        # but for what the row says of its own style alone.
+        # Another style of a known service: keep its row, without what
+        # applies to the row's own style only.
         row = dataclasses.replace(
             own.row, covers=r'.+', style=style.name, targets=(),
             reach=own.row.reach if style.targets == own.style.targets
@@ -237,8 +237,8 @@ def _escape(asked: Push, seen: SystemReading, settings: BmcSettings,
 
 
 def has_it(seen: SystemReading, error: Rejected) -> bool:
-    """Whether a refusal says that the version is there already, in any of
-    its messages."""
+    """Whether a message of a refusal says that the version is already
+    installed."""
     told = (error.message_ids if isinstance(error, responses.TurnedDown)
             else (error.detail.message_id or '',))
     names = {i.rsplit('.', 1)[-1] for i in told}
@@ -248,7 +248,7 @@ def has_it(seen: SystemReading, error: Rejected) -> bool:
 def commits(seen: SystemReading, devices: Mapping[str, Device]
             ) -> dict[Ref, str | None]:
     """The components whose running image can be committed, each with the
-    version in its other slot.
+    version in its inactive slot.
     """
     slots = {e.uri: e.text(*row.inactive) for e, row in _committable(seen)}
     return {(name, part.name): slots[part.uri]
@@ -257,8 +257,8 @@ def commits(seen: SystemReading, devices: Mapping[str, Device]
 
 
 def _committable(seen: SystemReading) -> Iterator[tuple[Fields, Commit]]:
-    """The entries with two slots that want to be committed, by an action
-    that the service has."""
+    """The entries with two slots for which the service has a commit action.
+    """
     if seen.service is None:
         return
     for row in (q.commit for q in seen.scope.quirks if q.commit):
@@ -273,11 +273,10 @@ def _committable(seen: SystemReading) -> Iterator[tuple[Fields, Commit]]:
 
 def commit(seen: SystemReading, writer: Writer, uris: Container[str]
            ) -> tuple[str, ...]:
-    """Commit images that run; what has the same version in both slots needs
-    none.
+    """Commit running images whose inactive slot has another version.
 
-    :param uris: the entries that are meant.
-    :returns: the paths of the entries that were named.
+    :param uris: firmware inventory entries to commit.
+    :returns: the paths of the entries in the request.
     :raises: Rejected, Unreachable, OutcomeUnknown.
     """
     if seen.service is None:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Modes set: small writes, and what became of them."""
+"""Set modes, and read back the result."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import modes
 from ironic_accel.redfish.vendors import registry
 
-#: Devices by the ids that the caller has for them.
+#: Devices by the ids that the caller uses.
 Devices = Mapping[str, Device]
 
 #: Collections whose members have modes, and how many of one are read by
@@ -58,30 +58,30 @@ Devices = Mapping[str, Device]
 _COLLECTIONS = frozenset({'Processors', 'NetworkAdapters'})
 _SEVERAL = 3
 
-#: How long (seconds) what was read before the first of several requests is
+#: Seconds for which a reading from before the first of several requests is
 #: recent enough for the others.
 _RECENT = 10.0
 
-#: Characters that a ticket keeps of a refusal.
+#: Maximum length of a refusal in a ticket, characters.
 _WORDS = 160
 
-#: How long a value that was taken may stay unseen, seconds.
+#: Seconds within which an accepted value must be reported.
 _SHOWS_WITHIN = 30.0
 
 
 def set_modes(reader: Reader, writer: Writer, devices: Devices,
               action: Action, levels: Callable[[str], int]
               ) -> dict[str, Any]:
-    """Set modes, one request each, one after another; returns the ticket.
+    """Set modes, one request after another; returns the ticket.
 
-    A request that is turned down for now is its own device's failure. What
-    the box turns down for good, cannot take just now or does not answer ends
-    it: what was not sent by then is not sent, and the ticket says so.
+    A transient rejection fails only its own device. A permanent rejection, a
+    busy BMC or a missing response ends the action: the remaining requests
+    are not sent, and the ticket records that.
 
     :param devices: the devices of the service, by the ids of the action.
-    :param levels: how deep the service expands a collection, by its name.
-    :raises: Rejected, Unreachable where nothing at all was set;
-        OutcomeUnknown where the only one's fate is not known.
+    :param levels: ``$expand`` levels of a collection, by its name.
+    :raises: Rejected, Unreachable if nothing was set; OutcomeUnknown if the
+        result of the only request is unknown.
     """
     done: list[dict[str, Any]] = []
     over = False
@@ -105,18 +105,18 @@ def set_modes(reader: Reader, writer: Writer, devices: Devices,
                     raise
         done.append({'ref': list(change.item.ref),
                      'wanted': plain(change.item.wanted), **entry})
-    # The time of day tells one ticket from another; nothing is waited for
-    # by it (``patience``).
+    # The time only distinguishes tickets. Waits use monotonic time
+    # (``Patience``).
     return {'kind': 'set', 'at': time.time(), 'levels': deep, 'items': done}
 
 
 def read_again(reader: Reader, uris: Sequence[str], levels: int) -> None:
-    """Have resources read anew, with their settings objects; several of one
-    collection by one request, where the service expands it.
+    """Read resources and their settings objects again; several of one
+    collection by one request if the service supports ``$expand``.
 
-    :param levels: how deep that request expands; 2 brings the settings
-        objects along.
-    :raises: Unreachable where the BMC stopped answering at all.
+    :param levels: ``$expand`` levels of that request; 2 includes the
+        settings objects.
+    :raises: Unreachable if the BMC does not respond any more.
     """
     by_parent: dict[str, list[str]] = {}
     for uri in uris:
@@ -141,7 +141,7 @@ def _parent(uri: str) -> str:
 
 
 def _uri(devices: Devices, item: Item) -> str | None:
-    """Path of the resource that shows a mode."""
+    """Path of the resource that reports a mode."""
     device = devices.get(item.device)
     mode = device.mode(item.name) if device else None
     return mode.uri if mode else None
@@ -149,7 +149,7 @@ def _uri(devices: Devices, item: Item) -> str | None:
 
 def _not_set(error: Rejected | Unreachable | OutcomeUnknown
              ) -> dict[str, Any]:
-    """What a ticket says of a request that was not taken."""
+    """The ticket entry of a request that the BMC did not accept."""
     if isinstance(error, OutcomeUnknown):
         answer = 'unknown'
     elif isinstance(error, Unreachable) or error.retry_after is not None:
@@ -197,7 +197,7 @@ def _set_one(reader: Reader, writer: Writer, devices: Devices,
         if told['kind'] == 'task' and answer.status == 202:
             entry['task'] = {**told, 'parts': [[*item.ref, '']]}
     if any(w.method == 'POST' for w in made):
-        # An action is taken or not; what it set shows after a reset alone.
+        # The new value of an action is reported after a reset only.
         entry['taken'] = True
     elif mode.activation is Activation.NONE:
         entry['shows'] = True
@@ -220,11 +220,11 @@ def _half_set(item: Item, sent: int, needed: int,
 def _apply_time(
     shown: Fields, activation: Activation | None
 ) -> dict[str, Any]:
-    """When a setting is to be applied, for services that list the times.
+    """The apply time of a setting, for services that list apply times.
 
-    What a host reset activates must not be applied at once, which may be a
-    reset that nobody planned (Settings v1.4, PreferredApplyTime; sushy 5.14
-    sends it where SupportedApplyTimes lists it).
+    A setting that a host reset activates must not be applied immediately,
+    which may cause an unplanned reset (Settings v1.4, PreferredApplyTime;
+    sushy 5.14 sends it if SupportedApplyTimes lists it).
     """
     listed = shown.texts('@Redfish.Settings', 'SupportedApplyTimes')
     if activation is None:
@@ -240,9 +240,9 @@ def _apply_time(
 
 def poll_modes(connector: session.Connector, reader: Reader,
                ticket: Mapping[str, Any], patience: Patience) -> Poll:
-    """See whether the modes read as they were set: active, or waiting.
+    """Check whether the modes have the written values, active or pending.
 
-    What cannot be read is neither: it is looked for.
+    A mode that cannot be read is neither: its result is unknown.
     """
     young = patience.is_young(json.dumps(dict(ticket), sort_keys=True,
                                       default=str), _SHOWS_WITHIN)
@@ -282,8 +282,8 @@ def poll_modes(connector: session.Connector, reader: Reader,
 
 
 def _failed(entry: Mapping[str, Any], ref: tuple[str, str]) -> Result:
-    """A request that was not taken, or not sent; earlier tickets name no
-    answer."""
+    """The result of a request that was rejected or not sent. Tickets of
+    earlier versions have no ``answer``."""
     return Result(ref, False, Detail(
         entry.get('failed') or 'not sent: an earlier request of the same '
         'action failed', ErrorClass(
@@ -294,8 +294,8 @@ def _failed(entry: Mapping[str, Any], ref: tuple[str, str]) -> Result:
 
 def _seen(reader: Reader, entry: Mapping[str, Any], ref: tuple[str, str]
           ) -> Detail | Unknown | None:
-    """What is wrong with a mode that was set; Unknown where it was not
-    read; None where it shows, or would not."""
+    """The error of a mode that was set; Unknown if it was not read; None if
+    the value is reported, or if its resource hides pending values."""
     if entry.get('taken'):
         return None
     wanted = entry['wanted']

@@ -10,15 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Devices switched off and on again: the property ``Enabled``.
+"""Reset a device by disabling and enabling it: the property ``Enabled``.
 
-It came with Processor v1.12. Where a service keeps it in the resource's
-settings object (Settings v1.3), it is written there, to be applied at once:
-what is applied at the next host reset alone resets no device by itself.
+The property came with Processor v1.12. If a service keeps it in the settings
+object of the resource (Settings v1.3), it is written there with immediate
+apply time: a value that is applied at the next host reset does not reset a
+device.
 
-A write of it may be meant for the next boot only all the same. What is not
-seen to be off within a while is therefore written back, and counts as a reset
-that did nothing.
+Some services apply it at the next boot all the same. If the device is not
+reported as disabled within a time limit, the old value is written back and
+the reset counts as without effect.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client.writer import Writer
 from ironic_accel.redfish.inventory import modes
 
-#: What a service lists as writable, where it does (RedfishExtensions v1).
+#: Annotation that lists the writable properties (RedfishExtensions v1).
 _WRITABLE = '@Redfish.WriteableProperties'
 
-#: How long a device that is to be off may still show as enabled, seconds.
+#: Seconds within which a device must be reported as disabled.
 _OFF_WITHIN = 30.0
 
 _NOW = {'@Redfish.SettingsApplyTime': {
@@ -52,7 +53,8 @@ _NOW = {'@Redfish.SettingsApplyTime': {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """Where a device is switched, and what goes along with it."""
+    """The resource where ``Enabled`` is written, and other properties of
+    the request."""
 
     uri: str
     more: Mapping[str, Any]
@@ -60,10 +62,10 @@ class Place:
 
 def place(reader: Reader, shown: Fields, traffic: bool = False
           ) -> Place | None:
-    """Where a device is switched, or None where it is not at once.
+    """Where ``Enabled`` is written, or None if it has no immediate effect.
 
-    :param traffic: whether the settings object is read; what was read
-        before counts otherwise.
+    :param traffic: whether the settings object is read; otherwise only a
+        settings object that was read before is used.
     """
     listed = shown.doc.get(_WRITABLE)
     if isinstance(listed, list) and 'Enabled' in listed:
@@ -80,23 +82,23 @@ def place(reader: Reader, shown: Fields, traffic: bool = False
 
 
 def offered(reader: Reader, shown: Fields) -> bool:
-    """Whether a device is on and may be switched off and on again."""
+    """Whether a device is enabled, and can be disabled and enabled again."""
     return shown.doc.get('Enabled') is True and (
         place(reader, shown) is not None)
 
 
 def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
-    """The first half of a reset by ``Enabled``; its entry in the ticket.
+    """Disable a device; returns the ticket entry.
 
-    A service that shows the property and does not let it be written is no
-    failure of the run: the reset did nothing, and a stronger one is next.
-    Whether an answer that was lost was a yes, the property tells.
+    If a service reports the property but rejects the write, the run does not
+    fail: this reset has no effect, and the next stronger one is used. After
+    a lost response, the property shows whether the write was accepted.
     """
     uri = shown.uri
     where = place(reader, shown, traffic=True)
     if where is None:
         return {'failed': f'{uri}: Enabled changes at a host reset only'}
-    # The time of day tells one wait from another, and no more (``Patience``).
+    # The time only distinguishes waits (``Patience``).
     entry = {'switch': uri, 'at': time.time(), 'place': where.uri}
     try:
         with contextlib.suppress(OutcomeUnknown):
@@ -114,7 +116,7 @@ def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
 
 def on(reader: Reader, writer: Writer, entry: Mapping[str, Any],
        patience: Patience) -> Running | Detail | None:
-    """The second half of a reset by ``Enabled``, once the first shows."""
+    """Enable a device again after it was reported as disabled."""
     uri = str(entry['switch'])
     seen = _fresh(reader, uri)
     shows = None if seen is None else seen.flag('Enabled')
@@ -143,7 +145,7 @@ def on(reader: Reader, writer: Writer, entry: Mapping[str, Any],
 def _place_again(reader: Reader, shown: Fields, known: str | None) -> Place:
     """Where a device is enabled: where it was disabled, if that is known.
 
-    A settings object may not answer while its device is off.
+    A settings object may be unreadable while its device is disabled.
     """
     if known is None:
         return place(reader, shown, traffic=True) or Place(shown.uri, {})

@@ -12,9 +12,9 @@
 
 """Uploads that a second request starts (UpdateService v1.7, StartUpdate).
 
-The first task only checks the image. Where it is over, or waits, the action
-is posted, once; what is answered names the task of the writing, or the first
-task goes on.
+The first task only verifies the image. When it has ended or is pending, the
+action is posted once. The response names the task of the update, or the
+first task continues.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from ironic_accel.redfish.client import origin
 from ironic_accel.redfish.client import session
 from ironic_accel.redfish.client.writer import Writer
 
-#: In a ticket: where the upload is to be started.
+#: Ticket key: URI of the action that starts the upload.
 START = 'start_at'
 
 
 def ticket(made: dict[str, Any], uri: str | None) -> dict[str, Any]:
-    """The ticket of an upload, with what is to be posted after its check."""
+    """The ticket of an upload, with the action to post after its check."""
     if uri is None or made['kind'] != 'task':
         return made
     return {**made, START: str(uri)}
@@ -44,9 +44,10 @@ def ticket(made: dict[str, Any], uri: str | None) -> dict[str, Any]:
 
 def poll(connector: session.Connector, writer: Writer,
          told: Mapping[str, Any]) -> Poll:
-    """See how the check goes; with ``GO`` in the ticket, start the upload.
+    """Poll the check; with ``GO`` in the ticket, start the upload.
 
-    :raises: Unreachable; and Rejected, OutcomeUnknown where it is started.
+    :raises: Unreachable; also Rejected, OutcomeUnknown when it starts the
+        upload.
     """
     if told.get(GO):
         return Continues(_start(writer, told))
@@ -57,13 +58,13 @@ def poll(connector: session.Connector, writer: Writer,
 
 
 def _start(writer: Writer, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Start an upload; the ticket of the writing."""
+    """Start an upload; returns the ticket of the update."""
     answer = writer.send('POST', origin.ResolvedUri(
         str(told[START]), '#UpdateService.StartUpdate target'))
     parts = [tuple(p) for p in told.get('parts', ())]
     made = tasks.ticket(answer, parts)
     if made['kind'] == 'task':
         return made
-    # No other task is named: the one that checked the image goes on.
+    # No other task in the response: the task of the check continues.
     return {k: v for k, v in told.items() if k in (
         'kind', 'task', 'monitor', 'parts')}

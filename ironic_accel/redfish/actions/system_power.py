@@ -12,8 +12,8 @@
 
 """Power and resets of one host, for callers without a conductor.
 
-Each method is one request, or one look and one request; none waits for what
-it asked for. Writes go out once (``push``).
+Each method makes one request, or one read and one request. None waits for
+the result. A write is sent once (``client.writer``).
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from ironic_accel.redfish.vendors import registry
 _RESET = '#ComputerSystem.Reset'
 _INFO = '@Redfish.ActionInfo'
 
-#: Seconds after which a BMC that is at work is asked again.
+#: Seconds after which a busy BMC is asked again.
 _AT_WORK = 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AuxAction:
-    """An action that cuts the auxiliary power of a box.
+    """An action that cycles the auxiliary power of a system.
 
-    :ivar target: where it is posted.
-    :ivar body: what is posted; with the plain form the host has to be off.
-    :ivar forced: what is posted to cut the power of a host that is on, or
-        None where there is no such form.
+    :ivar target: URI of the action.
+    :ivar body: body of the request; requires that the host is off.
+    :ivar forced: body of the request while the host is on, or None if the
+        action has no such form.
     """
 
     target: str
@@ -77,39 +77,39 @@ class SystemPower:
         self._uri = system
 
     def power_state(self) -> system_state.Power:
-        """``on``, ``off``, or ``unknown`` for what is between.
+        """``on``, ``off``, or ``unknown`` during a transition.
 
-        :raises: Unreachable where the BMC does not answer.
+        :raises: Unreachable if the BMC does not respond.
         """
         return system_state.power(self._system())
 
     def check_bmc(self) -> None:
-        """Look whether the BMC answers.
+        """Check that the BMC responds.
 
-        :raises: Unreachable where it does not.
+        :raises: Unreachable if it does not.
         """
         self._system()
 
     def boot_mark(self) -> str | None:
-        """What changes at a reset of the host; None where nothing tells.
+        """A value that changes at each host reset; None if there is none.
 
-        :raises: Unreachable where the BMC does not answer.
+        :raises: Unreachable if the BMC does not respond.
         """
         return system_state.boot_mark(self._system())
 
     def power_on(self) -> None:
-        """Ask for it.
+        """Request power on.
 
         :raises: Rejected, Unreachable, OutcomeUnknown; so do the others.
         """
         self._reset('On', 'ForceOn')
 
     def power_off(self, soft: bool) -> None:
-        """Ask for it; softly is by way of the operating system."""
+        """Request power off; soft asks the operating system to shut down."""
         self._reset('GracefulShutdown' if soft else 'ForceOff')
 
     def warm_reboot(self, soft: bool = False) -> None:
-        """Restart the host without a cut of its power."""
+        """Restart the host without a power cut."""
         if soft:
             self._reset('GracefulRestart', 'ForceRestart')
         else:
@@ -118,15 +118,16 @@ class SystemPower:
     def power_cycle(self) -> None:
         """Cut and restore the host's power in one action.
 
-        Rejected where there is no such action: off and on do the same.
+        :raises: Rejected if there is no such action; power off and power on
+            have the same effect.
         """
         self._reset('PowerCycle', 'FullPowerCycle')
 
     def reset_types(self) -> tuple[str, ...] | None:
-        """The ResetTypes that the System offers; None where it lists none.
+        """The ResetTypes that the System offers; None if it lists none.
 
-        :raises: Rejected where it has no reset at all; Unreachable where
-            it, or the list that it refers to, cannot be read.
+        :raises: Rejected if it has no reset action; Unreachable if it, or
+            its ActionInfo, cannot be read.
         """
         action = self._reset_action(self._system())
         allowed = self._allowed(action)
@@ -138,7 +139,8 @@ class SystemPower:
         return tuple(allowed) or None
 
     def offers(self, kind: str) -> bool:
-        """Whether a ResetType may be asked for: listed, or nothing is.
+        """Whether a ResetType may be requested: it is listed, or there is no
+        list.
 
         ``GracefulRestart`` and ``GracefulShutdown`` are the soft ones.
 
@@ -148,9 +150,9 @@ class SystemPower:
         return types is None or kind in types
 
     def aux_cycle_action(self) -> AuxAction | None:
-        """The action that cuts the auxiliary power, or None.
+        """The action that cycles the auxiliary power, or None.
 
-        :raises: Unreachable where the BMC does not answer.
+        :raises: Unreachable if the BMC does not respond.
         """
         system = self._system()
         tables = [q.aux for v in registry.vendors() for q in v.quirks
@@ -167,14 +169,13 @@ class SystemPower:
         return None
 
     def aux_cycle(self, force: bool = False) -> None:
-        """Cut the auxiliary power; the BMC goes away for a while.
+        """Cycle the auxiliary power; the BMC is unreachable for a while.
 
-        Between the look that it rests on and now the host went down: what
-        somebody began meanwhile would be cut, whosever it is.
+        The BMC is checked again first: since the inventory the host was shut
+        down, and another client may have started an update meanwhile.
 
-        :param force: also where the host is on.
-        :raises: Rejected, to be tried later, while the BMC is not known to
-            be idle.
+        :param force: cut the power although the host is on.
+        :raises: Rejected, to be retried later, unless the BMC is idle.
         """
         action = self.aux_cycle_action()
         if action is None:
@@ -190,14 +191,13 @@ class SystemPower:
         self._writer.send('POST', action.target, body)
 
     def check_idle(self) -> None:
-        """Look whether the BMC is at work, right before a power cut.
+        """Check that the BMC is idle, directly before a power cut.
 
-        For what comes a while after the look at the box: a host that was
-        asked to go down takes its time, and somebody may have begun an
-        update in it.
+        A host takes its time to shut down after the inventory, and another
+        client may have started an update in between.
 
-        :raises: Rejected, to be tried later, while the BMC tells of work, or
-            cannot tell: unread is not idle; Unreachable where the System
+        :raises: Rejected, to be retried later, if a task or job is running
+            or cannot be read: unread is not idle; Unreachable if the System
             cannot be read.
         """
         reader = Reader(self._source, self._settings)
@@ -242,10 +242,10 @@ class SystemPower:
                 yield shown
 
     def _reset(self, *kinds: str) -> None:
-        """Post the first kind of reset that the System allows.
+        """Post the first of the given reset types that the System allows.
 
-        Where what it allows is not read it is the first: a service turns
-        down what it does not know, and nothing is done.
+        If the allowed types cannot be read, the first one is posted: a
+        service rejects an unknown type and does nothing.
         """
         action = self._reset_action(self._system())
         target = action.target('target')
@@ -265,8 +265,8 @@ class SystemPower:
         return action
 
     def _allowed(self, action: Fields) -> list[str] | None:
-        """Allowed types of reset; empty where the BMC does not say, None
-        where it says so somewhere that was not read."""
+        """Allowed ResetTypes; empty if the BMC lists none, None if their
+        ActionInfo cannot be read."""
         told = action.texts('ResetType@Redfish.AllowableValues')
         if told:
             return told

@@ -10,13 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Writes that go on at the box: followed until they are over.
+"""Follow the task or job of a write until it ends.
 
-A task or job is read at its own resource (its percentage may move there
-alone), at the other places that its vendor has for it, and at
-its monitor. Only what such a resource says of itself ends a write. One that
-is gone, that is another one by now, or that the answer to the write did not
-name is unknown: never a success, and perhaps going on.
+A task or job is read at its own resource (which may be the only one that
+reports a percentage), at the other URIs that its vendor has for it, and at
+its task monitor. Only the state in one of them ends a write. The result is
+unknown if the task is gone, has been replaced by another one, or was not
+named in the response to the write: it is no success, and may still be
+running.
 """
 
 from __future__ import annotations
@@ -53,22 +54,22 @@ from ironic_accel.redfish.vendors.task_rows import Phase
 Part = tuple[str, str, str]
 
 _TYPES = ('#Task.', '#Job.')
-#: What the path of a task, a job or a monitor looks like.
+#: Pattern of the path of a task, a job or a task monitor.
 _PATH = re.compile(
     r'/redfish/v1/(.+/)?(Tasks|TaskMonitors?|Jobs)/[^/]+(/\w*Monitor)?')
-#: MessageIds that name a task in their arguments (DMTF Update registry).
+#: MessageIds whose arguments name a task (DMTF Update registry).
 _NAMES_TASK = frozenset({'OperationTransitionedToJob'})
 _GONE = frozenset({404, 410})
 
 
 def ticket(answer: Answer, parts: Iterable[Part], when: str | None = None
            ) -> dict[str, Any]:
-    """What to remember of a write that a service took.
+    """The ticket of a write that a service accepted.
 
-    :param when: the OperationApplyTime that was asked for.
+    Its ``kind`` is ``task`` if there is a task to follow, else ``watch``:
+    the write was accepted, and only the device shows the result.
 
-    Its ``kind`` is ``task`` where there is one to follow, else ``watch``:
-    the service said yes, and only the device can tell what became of it.
+    :param when: the OperationApplyTime of the request.
     """
     out: dict[str, Any] = {'kind': 'task', 'parts': [list(p) for p in parts]}
     if when in ('OnReset', 'OnStartUpdateRequest'):
@@ -106,7 +107,7 @@ def _names_task(uri: str) -> bool:
 
 
 def _named(doc: Mapping[str, Any]) -> str | None:
-    """The task that a message of the answer names, if one does."""
+    """The task that a message of the response names, or None."""
     named_by = _NAMES_TASK.union(
         *(v.tasks.named_by for v in registry.vendors()))
     for one in responses.messages(doc):
@@ -120,23 +121,23 @@ def _named(doc: Mapping[str, Any]) -> str | None:
 
 
 def _said(answer: Answer) -> str:
-    """An answer without a task, in few words."""
+    """A short description of a response without a task."""
     text = responses.message(answer.doc)[1]
     return f'HTTP {answer.status} without a task' + (
         f': {text[:200]}' if text else '')
 
 
 def _task_of(place: str) -> str:
-    """The task whose monitor is below it."""
+    """The URI of the task whose monitor has a URI below it."""
     for tail in ('/Monitor', '/TaskMonitor'):
         place = place.removesuffix(tail)
     return place
 
 
 def poll(connector: session.Connector, told: Mapping[str, Any]) -> Poll:
-    """See how a write goes.
+    """Read the state of a write.
 
-    :raises: Unreachable where the BMC does not answer.
+    :raises: Unreachable if the BMC does not respond.
     """
     parts: list[Part] = [tuple(p) for p in told.get('parts', ())]
     busy, lost = '', ''
@@ -161,7 +162,7 @@ def poll(connector: session.Connector, told: Mapping[str, Any]) -> Poll:
 
 
 def _places(told: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """Where to ask, and whether it is the place of a task itself."""
+    """The URIs to read, and whether each is the task's own resource."""
     task, monitor = told.get('task'), told.get('monitor')
     found: dict[str, bool] = {}
     for uri in (task, monitor):
@@ -173,18 +174,18 @@ def _places(told: Mapping[str, Any]) -> list[tuple[str, bool]]:
 
 
 def _other_places(job_id: str) -> list[str]:
-    """Other paths at which a vendor's job of that Id may be read."""
+    """Other paths at which a vendor reports a job with that Id."""
     return [path.format(job_id) for vendor in registry.vendors()
             for pattern, paths in vendor.tasks.places
             if re.fullmatch(pattern, job_id) for path in paths]
 
 
 def _succeeded(status: int, doc: Mapping[str, Any]) -> bool:
-    """Whether a monitor answers as that of an operation that went well.
+    """Whether the response of a task monitor is that of a success.
 
-    It answers what the operation itself would have (DSP0266, task
-    monitors): no content, or messages of which none is bad. An empty object
-    or a resource says nothing.
+    A monitor returns the response of the operation itself (DSP0266, task
+    monitors): no content, or messages without an error. An empty object or a
+    resource is not a result.
     """
     if status == 204:
         return True
@@ -217,10 +218,10 @@ def _get(connector: session.Connector, uri: str
 
 
 def running(connector: session.Connector, root: Fields) -> list[str]:
-    """What the box says that it does now, in few words; best effort.
+    """Short descriptions of the running tasks of a BMC; best effort.
 
-    For messages alone: whoever has to know whether a box is idle observes
-    it. At most a few tasks are read.
+    For messages only: whether a BMC is idle is a question for the inventory.
+    At most a few tasks are read.
     """
     out: list[str] = []
     try:
@@ -240,7 +241,7 @@ def running(connector: session.Connector, root: Fields) -> list[str]:
 
 def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
            parts: Sequence[Part], is_task: bool) -> Poll:
-    """What a Task or Job says of itself."""
+    """The result that a Task or Job reports."""
     task = Fields(doc, lambda uri, message: None)
     start, now = told.get('start'), doc.get('StartTime')
     if start and isinstance(now, str) and now != start:
@@ -263,7 +264,7 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
 
 
 def _good(doc: Mapping[str, Any]) -> bool:
-    """Whether one that is over did what it was asked."""
+    """Whether an ended task succeeded."""
     return task_states.good(doc) and _good_so_far(doc)
 
 
@@ -274,7 +275,8 @@ def _good_so_far(doc: Mapping[str, Any]) -> bool:
 
 def _results(task: Fields, parts: Sequence[Part], fate: bool
              ) -> Iterable[Result]:
-    """One result per part: what is said of it, else the task's fate."""
+    """One result per part: by a message about it, else by the task's state.
+    """
     state = task_states.state_of(task.doc) or 'unknown'
     messages = task.parts('Messages')
     gravest = next((m for m in messages if _severity(m) == 'Critical'),
@@ -286,8 +288,8 @@ def _results(task: Fields, parts: Sequence[Part], fate: bool
         bad = [m for m in about if _severity(m) == 'Critical']
         good = any('Success' in (m.text('MessageId') or '') for m in about)
         ref = (part[0], part[1])
-        # Where a failed task blames some parts, the others may be fine: to
-        # be read back, as everything is.
+        # If a failed task blames some parts, the others may be good: they
+        # are read back, as everything is.
         spared = bool(named_bad) and not bad
         if not bad and (fate or good or spared):
             yield Result(ref, True)

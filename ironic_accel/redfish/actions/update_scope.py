@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a push may write: told of the very request that is sent.
+"""The components that a push may write, derived from the request itself.
 
-The plan tells by it what a push writes besides what was asked for, and the
-write is refused where it would be more by now.
+The plan lists them as collateral, and the write is refused if the request
+would meanwhile write more than the plan lists.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.inventory.inventory import SystemReading
 from ironic_accel.redfish.inventory.update_methods import MethodChoice
 
-#: The device of what a push writes besides and no device of ours owns.
+#: Device id of collateral that belongs to no device of the inventory.
 OTHERS = '-'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UpdateRequest:
-    """What a push asks for: its style, and what it names.
+    """A push request: its style and its targets.
 
-    One for the plan and for the write: what is said to be written besides
-    is told of the very request that is sent.
+    The plan and the write use the same object, so that the collateral in the
+    plan is that of the request which is sent.
 
-    :ivar uris: the entries that the push is meant for.
-    :ivar targets: what it names instead of them, as its row or the profile
-        says; None names the entries themselves.
+    :ivar uris: the firmware inventory entries to update.
+    :ivar targets: the targets to name in their place, by the vendor's row or
+        the profile; None names the entries themselves.
     """
 
     choice: MethodChoice
@@ -54,18 +54,18 @@ class UpdateRequest:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The targets that are sent."""
+        """The targets in the request."""
         return self.uris if self.targets is None else self.targets
 
 
 def written(
     seen: SystemReading, devices: Mapping[str, Device], asked: UpdateRequest
 ) -> frozenset[Ref]:
-    """Everything that a request may write, as far as the image is for it.
+    """All components that a request may write, if the image fits them.
 
-    What it names, where the service is known to heed that; what is like it,
-    where it is not; whatever the style covers, where nothing is named, or
-    something of which nobody knows what it stands for.
+    The named targets, if the service is known to respect them; all similar
+    entries, if it is not; everything that the style covers, if the request
+    names no target or an unknown one.
     """
     owned = {p.uri: (name, p.name) for name, d in devices.items()
              for p in d.components}
@@ -76,7 +76,7 @@ def written(
     reach = asked.choice.reach
     if reach == 'covered' and asked.choice.style.targets == 'named' and (
             not {*asked.named} & {*asked.choice.instead}):
-        # The profile names others than the row would.
+        # The profile names other targets than the row.
         reach = asked.choice.row.reach or 'like'
     covered = asked.choice.covers
     if not {normal(u) for u in named} <= there.keys():
@@ -100,11 +100,11 @@ def written(
 
 def _alike(one: Fields, other: Fields, devices: Mapping[str, Device],
            owned: Mapping[str | None, Ref]) -> bool:
-    """Whether an image for one entry may be one for another, too.
+    """Whether an image for one entry may also fit another one.
 
-    The same component of a device of the same make; of an entry that no
-    device of ours has, the same SoftwareId, or an Id that differs in numbers
-    alone.
+    It may if both are the same component of devices of the same product; for
+    entries without a device, if they have the same SoftwareId, or Ids that
+    differ in numbers only.
     """
     a, b = owned.get(one.uri), owned.get(other.uri)
     if a is not None and b is not None:
@@ -123,7 +123,7 @@ def _alike(one: Fields, other: Fields, devices: Mapping[str, Device],
 
 
 def _one_card(pattern: str | None, uri: str, named: Iterable[str]) -> bool:
-    """Whether an entry is of the very firmware that is named anyway."""
+    """Whether an entry is about the same firmware as a named one."""
     if pattern is None:
         return False
     mine, *theirs = (re.fullmatch(pattern, last(u)) for u in (uri, *named))
@@ -141,5 +141,5 @@ def also(
     asked: UpdateRequest,
     meant: Ref,
 ) -> tuple[Ref, ...]:
-    """What a request writes besides, as far as the image is for it."""
+    """The collateral of a request: what else it writes if the image fits."""
     return tuple(sorted(written(seen, devices, asked) - {meant}))

@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Requests to a BMC: session, reads, writes, answers, limits."""
+"""Requests to a BMC: session, reads, writes, responses and limits."""

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The members that a collection lists, over all its pages.
+"""The members of a collection, over all its pages.
 
 DSP0266: ``Members``, ``Members@odata.count`` (of the whole collection, on
 each page) and ``Members@odata.nextLink``.
@@ -33,10 +33,10 @@ class Listed:
     """The members of one collection.
 
     :ivar links: their paths, each once, in the order of the pages.
-    :ivar failures: why these may not be all: a page that was not read, a
-        member without a link, a number of members that is not what is
-        counted. The members that are listed all the same are given.
-    :ivar warnings: what else is to be said.
+    :ivar failures: why the list may be incomplete: a page that was not read,
+        a member without a link, or another number of members than
+        ``Members@odata.count``. ``links`` has the other members.
+    :ivar warnings: other findings.
     """
 
     links: list[str]
@@ -50,11 +50,11 @@ def members(doc: Doc, ask: Callable[[str], Doc | Failure],
     """The members that a collection lists.
 
     :param doc: its first page.
-    :param ask: reads another page, by the link to it.
+    :param ask: reads another page by its link.
     :param fields: gives typed access to a page.
-    :param limit: how many members are looked at.
-    :param counted: whether they have to be as many as the service counts.
-    :raises: Unreachable where the BMC stopped answering at all.
+    :param limit: maximum number of members.
+    :param counted: whether their number must equal ``Members@odata.count``.
+    :raises: Unreachable if the BMC does not respond any more.
     """
     out = Listed([], [], [])
     seen: dict[str, None] = {}
@@ -85,7 +85,7 @@ def members(doc: Doc, ask: Callable[[str], Doc | Failure],
 
 def _next(page: Doc, ask: Callable[[str], Doc | Failure], pages: set[str],
           out: Listed) -> Doc | None:
-    """The page after one; None where there is none, or it is not read."""
+    """The next page; None if there is none, or if it cannot be read."""
     following = page.get('Members@odata.nextLink')
     if following is None:
         return None

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Sushy's connector, held to one origin and to an end in time and size."""
+"""Sushy's connector, limited to one origin and bounded in time and size."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from ironic_accel.redfish.client import origin_adapter
 
 LOG = logging.getLogger(__name__)
 
-#: Whatever a library says of an answer that is none.
+#: Errors of the libraries for a failed request.
 BROKEN = (requests.RequestException, urllib3_errors.HTTPError, OSError,
           ValueError)
-#: Bytes of an answer that only says why not.
+#: Bytes that are read of an error response.
 ERROR_LIMIT = 256 * 1024
 _REDIRECTS = 5
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -49,10 +49,10 @@ _SESSIONS = '/redfish/v1/SessionService/Sessions'
 
 
 class RequestRefused(exceptions.HTTPError):  # type: ignore[misc]
-    """An answer that is not taken; ``code`` says why.
+    """A response that is refused; ``code`` has the reason.
 
-    It has no status: a good one would be believed by who looks at nothing
-    else.
+    It has no HTTP status: callers that check only the status would accept a
+    good one.
     """
 
     def __init__(self, url: str, code: str) -> None:
@@ -62,20 +62,20 @@ class RequestRefused(exceptions.HTTPError):  # type: ignore[misc]
 
 
 class Pinned(sushy_connector.Connector):  # type: ignore[misc]
-    """Asks once, at one origin, within bounds.
+    """Sends each request once, to one origin, within limits.
 
-    Sushy's own asks again up to ten times, follows redirects and absolute
-    URIs with the token in its hand, and reads whatever comes. The session
-    (token, TLS settings) is that of the connector which this one is made of.
+    Sushy's own connector retries up to ten times, sends the token to
+    redirects and absolute URIs, and reads responses of any size. The session
+    (token, TLS settings) is that of the wrapped connector.
 
-    :ivar settings: the bounds.
+    :ivar settings: the limits.
     """
 
     settings = BmcSettings()
 
     @classmethod
     def like(cls, connector: Any, settings: BmcSettings | None) -> Pinned:
-        """One that shares another connector's session."""
+        """A connector that shares the session of another one."""
         made = cls.__new__(cls)
         made.__dict__.update(connector.__dict__)
         if settings is not None:
@@ -90,8 +90,8 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
         """One request; see sushy.
 
         :param timeout: seconds for all of it, redirects included.
-        :raises: sushy's ConnectionError and HTTPError, Unreachable where a
-            URI of the BMC's may not be written to.
+        :raises: sushy's ConnectionError and HTTPError; Unreachable if the
+            URI may not be written to.
         """
         response = self._exchange(method, path, data, headers, timeout)
         old = getattr(self._auth, '_session_resource_id', None)
@@ -104,16 +104,17 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
         return response
 
     def _end(self, session: str | None) -> None:
-        """End a session that has not ended by itself: a BMC has few."""
+        """Close a session that is still open: a BMC has few of them."""
         if session is not None:
             with contextlib.suppress(exceptions.SushyError):
                 self._exchange('DELETE', session, None, None, None)
 
     def _log_in(self) -> bool:
-        """Make a new session where an old one ended; whether it is new.
+        """Create a new session after the old one expired; returns whether
+        it did.
 
-        Here and not by sushy, whose request would go wherever the BMC says
-        and would have no end.
+        Not done by sushy, whose request would follow any URI from the BMC
+        and has no time limit.
         """
         auth = self._auth
         if not isinstance(auth, sushy_auth.SessionAuth) or (
@@ -140,7 +141,7 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
     def _exchange(self, method: str, path: str, data: Any,
                   headers: Mapping[str, str] | None,
                   timeout: float | None) -> requests.Response:
-        """A request, and those that it is redirected to."""
+        """Send a request and follow its redirects."""
         pin = origins.of(self._url)
         where = self._where(method, path, pin)
         seconds = timeout if isinstance(timeout, int | float) else (
@@ -185,8 +186,8 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
         try:
             response = session.request(
                 method, url, json=data, headers=sent, stream=True,
-                # Given here, as the environment would override the
-                # session's.
+                # Passed explicitly: the environment overrides the session's
+                # value.
                 verify=self._verify,
                 timeout=(min(self.settings.connect_timeout, limit.left),
                          limit.patience()))
@@ -204,13 +205,13 @@ class Pinned(sushy_connector.Connector):  # type: ignore[misc]
 
 
 def base(connector: Any) -> str:
-    """Scheme and authority of a connector's BMC, as the operator has it."""
+    """Scheme and authority of a connector's BMC, as configured."""
     where = parse.urlsplit(connector._url)
     return f'{where.scheme}://{where.netloc.rpartition("@")[2]}'
 
 
 def session_of(connector: Any, url: str) -> web.Session:
-    """A bounded session with a connector's credentials, nothing kept."""
+    """A bounded session with a connector's credentials, without cookies."""
     theirs = connector._session
     session = web.Session(_adapter(theirs.get_adapter(url)))
     session.trust_env = theirs.trust_env
@@ -224,12 +225,12 @@ def session_of(connector: Any, url: str) -> web.Session:
 
 
 def _adapter(theirs: Any) -> adapters.BaseAdapter:
-    """A bounded adapter in place of theirs, with its TLS settings.
+    """A bounded adapter that replaces another one, with its TLS settings.
 
-    One that is neither of requests nor of sushy is used as it is.
+    An adapter that is neither of requests nor of sushy is used unchanged.
     """
     if isinstance(theirs, origin_adapter.Pin):
-        # The session is Ironic's, which we pinned; what we ask is.
+        # Ironic's session, pinned by us. Our own requests are pinned too.
         theirs = theirs.inner[theirs.only[0] if theirs.only else 'https']
     if type(theirs) is adapters.HTTPAdapter:
         return web.Adapter()
@@ -241,7 +242,7 @@ def _adapter(theirs: Any) -> adapters.BaseAdapter:
 
 
 def _read(response: requests.Response, size: int) -> None:
-    """Read a response's body, bounded, in the place of requests."""
+    """Read the body of a response up to a size limit."""
     if response.status_code in _MOVED:
         content = b''
     elif response.status_code >= 400:
@@ -256,9 +257,9 @@ def _read(response: requests.Response, size: int) -> None:
 
 
 def _plain(body: bytes) -> bytes:
-    """An error answer (DSP0266, "Error responses") as sushy can read it.
+    """An error response (DSP0266, "Error responses") that sushy can parse.
 
-    Services send ``{"error": "busy"}``, lists and text as well.
+    Services also send ``{"error": "busy"}``, lists and plain text.
     """
     try:
         doc = strict_json.parse_object(body, ERROR_LIMIT)
@@ -278,9 +279,9 @@ def _plain(body: bytes) -> bytes:
 
 
 def _moved(response: requests.Response, pin: origins.Origin | None) -> str:
-    """The path that a redirect leads to, within the origin.
+    """The path of a redirect within the origin.
 
-    :raises: Refused where it leads elsewhere.
+    :raises: RequestRefused if it leaves the origin.
     """
     location = response.headers.get('Location', '')
     if not origins.is_foreign(location, pin):

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whether what came back is the resource that was asked for (DSP0266).
+"""Check that a response is the requested resource (DSP0266).
 
-A service that is busy, starting or broken answers reads with all kinds of
-bodies and a status of 200. A Redfish resource has an ``@odata.id`` of its
-own; an object with ``error`` in it is an error, whatever the status says.
+A service that is busy, starting or broken may return any body with HTTP 200.
+A Redfish resource has its own ``@odata.id``. An object with ``error`` in it
+is an error, whatever the HTTP status.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
 
 def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
-    """What is wrong with the answer to a read of a resource, or None.
+    """What is wrong with the response to a read of a resource, or None.
 
-    :param moved: the address that answered in the end, where the service
-        sent the request on.
+    The same resource may have two paths (some services list PCIeDevices
+    below Systems and below Chassis), and the body may have the other one.
+    Therefore only the last segments are compared.
 
-    The same resource may have two paths (some services list PCIeDevices below
-    its Systems and its Chassis), and the one in the body need not be the one
-    that was asked for; their last segments agree all the same.
+    :param moved: the final path after redirects.
     """
     if not isinstance(doc, Mapping):
         return f'a JSON {_name(doc)} instead of a resource'
@@ -41,7 +40,7 @@ def wrong(uri: str, doc: Any, moved: str = '') -> str | None:
         return 'an empty object instead of a resource'
     own = doc.get('@odata.id')
     if own is None and isinstance(doc.get('@odata.type'), str):
-        # It says what it is, if not which.
+        # Its type is known, although its path is not.
         return None
     if 'error' in doc and not (isinstance(own, str) and isinstance(
             doc.get('@odata.type'), str)):
@@ -69,8 +68,8 @@ def wrong_member(collection: Mapping[str, Any], member: Mapping[str, Any]
                  ) -> str | None:
     """What is wrong with a member's type, or None (DSP0266, collections).
 
-    A vendor's own type for the same thing has its name before the standard
-    one's (jobs of a vendor's own type among Jobs).
+    The name of a vendor's own type ends with that of the standard type (jobs
+    of a vendor's type among Jobs).
     """
     wanted = _type(collection).removesuffix('Collection')
     told = _type(member)
@@ -91,7 +90,7 @@ def _name(value: Any) -> str:
 
 
 def _error(value: Any) -> str:
-    """The words of an error object, the first of them, shortened."""
+    """The message or code of an error object, shortened."""
     text = value
     if isinstance(value, Mapping):
         text = value.get('message') or value.get('code')
@@ -100,9 +99,9 @@ def _error(value: Any) -> str:
 
 def dropped(whole: Mapping[str, Any], member: Mapping[str, Any]
             ) -> str | None:
-    """A property that a member lacks and the same resource by itself has.
+    """The first property that a member of an expanded collection lacks.
 
-    :param whole: the resource, read by itself.
+    :param whole: the same resource, read directly.
     """
     for key, value in whole.items():
         if key.startswith('@') or '@' in key:
@@ -117,10 +116,10 @@ def dropped(whole: Mapping[str, Any], member: Mapping[str, Any]
 
 
 def wrong_expansion(uri: str, doc: Mapping[str, Any]) -> str | None:
-    """What is wrong with an expanded answer, or None.
+    """What is wrong with the response to ``$expand``, or None.
 
-    A service may advertise ``$expand`` and answer with something else, with
-    less, or with bare links: all of that was seen.
+    Services that advertise ``$expand`` were seen to return another resource,
+    fewer members, or bare links.
     """
     own = doc.get('@odata.id')
     if not isinstance(own, str) or normal(own) != uri:

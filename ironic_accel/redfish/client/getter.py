@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One GET: bounded, counted, judged, and its failure kept in words."""
+"""One GET: bounded, counted, checked, and its failure described."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ Doc = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Failure:
-    """What came back in place of a resource.
+    """A read that failed.
 
-    :ivar status: of HTTP; 0 where there was no answer, 200 where it was no
-        resource.
-    :ivar answer: in words, ``HTTP 503 Service Unavailable``.
+    :ivar status: HTTP status; 0 without a response, 200 if the response was
+        not a resource.
+    :ivar answer: description, ``HTTP 503 Service Unavailable``.
     """
 
     status: int
     answer: str
 
 
-#: How requests, urllib3 and http.client word what happened to a connection,
-#: and what that is in plain words, the more special first.
+#: Descriptions of connection errors, and the texts of requests, urllib3 and
+#: http.client that identify them; the more specific first.
 _SILENCES = (
     ('connection refused', ('Connection refused',)),
     ('cannot resolve its host name', ('Name or service not known',
@@ -70,11 +70,11 @@ _SILENCES = (
 
 
 class Getter:
-    """Asks a BMC for resources.
+    """Reads resources of a BMC.
 
-    :param connector: sushy's.
-    :param settings: the bounds.
-    :ivar requests: that were made since ``begin``.
+    :param connector: a sushy connector.
+    :param settings: the limits.
+    :ivar requests: number of requests since ``begin``.
     """
 
     def __init__(self, connector: session.Connector,
@@ -86,7 +86,7 @@ class Getter:
         self.begin()
 
     def begin(self) -> None:
-        """Count anew: another observation starts."""
+        """Reset the counters: a new inventory starts."""
         self.requests = 0
         self._gone = 0
         self._until = time.monotonic() + self._settings.look_timeout
@@ -94,13 +94,13 @@ class Getter:
     def ask(self, uri: str, target: str, steady: bool) -> Doc | Failure:
         """One GET.
 
-        :param uri: of the resource.
-        :param target: what is asked for: the resource, with a query or a
+        :param uri: path of the resource.
+        :param target: path of the request: the resource, with a query or a
             page of it.
-        :param steady: whether an unchanged ETag is believed.
-        :raises: Unreachable where the BMC stopped answering at all, or where
-            the observation has taken too long: whoever waits for it is
-            needed elsewhere.
+        :param steady: whether an unchanged ETag is accepted in place of a
+            new reading.
+        :raises: Unreachable if the BMC does not respond any more, or if the
+            inventory takes too long: the worker is needed elsewhere.
         """
         left = self._until - time.monotonic()
         if left <= 0:
@@ -127,9 +127,9 @@ class Getter:
 
     def _send(self, target: str, headers: Mapping[str, str] | None,
               left: float) -> Any:
-        """One GET, and a second where a kept connection was closed on us.
+        """One GET, and a second one if a kept-alive connection was closed.
 
-        A BMC that hangs is not asked twice: the time is what it costs.
+        After a timeout there is no second one, which would double the time.
         """
         for last_try in (False, True):
             try:
@@ -148,7 +148,7 @@ class Getter:
 
     def _take(self, uri: str, target: str, response: Any,
               kept: tuple[str, Doc] | None) -> Doc | Failure:
-        """The document in an answer, within the bounds."""
+        """The document in a response, within the limits."""
         if response.status_code == 304 and kept:
             self._gone = 0
             return kept[1]
@@ -159,7 +159,7 @@ class Getter:
                                            self._settings.body_limit)
         except strict_json.NotJson as error:
             return Failure(status, f'HTTP {status} with {error}')
-        # A page of a collection may have the page's own address.
+        # A page of a collection may have its own URI.
         page = target.partition('?')[0] != uri
         wrong = documents.wrong(uri, {**doc, '@odata.id': uri} if page and (
             '@odata.id' in doc) else doc, getattr(response, 'url', ''))
@@ -173,7 +173,8 @@ class Getter:
         return found
 
     def _lost(self, uri: str, error: Exception) -> Failure:
-        """A connection failed; several in a row are a BMC that is gone."""
+        """Count a failed connection; after several the BMC is unreachable.
+        """
         self._gone += 1
         said = self._silence(error)
         if self._gone >= _GONE_AFTER or uri == ROOT:
@@ -194,7 +195,7 @@ class Getter:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came of."""
+    """An error and its causes."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

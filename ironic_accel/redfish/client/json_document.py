@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Properties read off a Redfish resource, one by one.
+"""Typed access to the properties of a Redfish resource.
 
 A property that is missing, null, of the wrong type or has an unknown value
-costs that property and no more: the answer is None and, where the property
-matters, a warning says so. Parsing happens here and nowhere further in.
+is read as None, with a warning if it matters; the other properties are not
+affected. All parsing of resources happens here.
 """
 
 from __future__ import annotations
@@ -29,21 +29,20 @@ from typing import Any
 from ironic_accel.model import version
 from ironic_accel.redfish.client import origin
 
-#: Takes the URI of a resource and what is wrong with it.
+#: Called with the URI of a resource and a warning about it.
 Warn = Callable[[str, str], None]
 
-#: Characters of a path of which ``normal`` keeps what it found.
+#: Maximum length of a path that ``normal`` caches.
 _KEPT = 512
 
 
 def normal(uri: str) -> str:
     """A resource's path without query, fragment and closing slash.
 
-    Whatever authority stands before it is dropped: it is asked of the BMC
-    that is talked to. What is no URI comes back as it is, and is refused
-    where it is asked for.
+    An authority in the URI is dropped: the path is read from the same BMC.
+    An invalid URI is returned unchanged, and is refused when it is read.
     """
-    # An endless text from elsewhere is not to be kept.
+    # Long strings from a BMC are not cached.
     return _normal(uri) if len(uri) <= _KEPT else _stripped(uri)
 
 
@@ -53,24 +52,24 @@ def _stripped(uri: str) -> str:
     return path.rstrip('/') or '/'
 
 
-#: Each is asked for a hundred times in a look.
+#: Each path is used many times in one inventory.
 _normal = functools.lru_cache(maxsize=8192)(_stripped)
 
 
 def last(uri: str) -> str:
-    """The last segment of a path: a resource's id, mostly."""
+    """The last segment of a path, usually the Id of a resource."""
     return normal(uri).rsplit('/', 1)[-1]
 
 
 def stem(uri: str) -> str:
-    """What ids of like resources have in common: ``GPU_#``."""
+    """The common form of the Ids of similar resources: ``GPU_#``."""
     return re.sub('[0-9]+', '#', last(uri))
 
 
 def _uri(value: Any) -> str | None:
     """The URI of a link, or None.
 
-    Some services give RelatedItem as a bare path.
+    Some services have a bare path in RelatedItem.
     """
     if isinstance(value, str):
         return value if value.startswith('/redfish/') else None
@@ -82,9 +81,9 @@ class Fields:
     """Typed access to one resource, or to an object in it.
 
     :param doc: the JSON object.
-    :param warn: told what is wrong.
-    :param uri: the resource, where the object is only a part of it.
-    :param at: the path of that part, for the warnings.
+    :param warn: called with warnings.
+    :param uri: path of the resource, if the object is a part of it.
+    :param at: path of that part, for warnings.
     """
 
     def __init__(self, doc: Mapping[str, Any], warn: Warn,
@@ -115,7 +114,7 @@ class Fields:
 
     def complain(self, path: tuple[str | int, ...], value: Any,
                  expected: str) -> None:
-        """Warn of a property: its path, its value, what was expected."""
+        """Warn of a property with its path, value and expected value."""
         if value is None or value == '':
             self._warn(self.uri, f'{self._name(path)} is missing or empty')
             return
@@ -126,22 +125,22 @@ class Fields:
                    f'{self._name(path)}: {shown}: expected {expected}')
 
     def say(self, message: str) -> None:
-        """Note something that the resource says, as a warning."""
+        """Add a warning about the resource."""
         self._warn(self.uri, message)
 
     def has(self, *path: str | int) -> bool:
-        """Whether a property is there and not null."""
+        """Whether a property exists and is not null."""
         return self._find(path) is not None
 
     def knows(self, *path: str) -> bool:
-        """Whether a property is there at all, be it null."""
+        """Whether a property exists, even if it is null."""
         parent = self._find(path[:-1]) if len(path) > 1 else self.doc
         return isinstance(parent, Mapping) and path[-1] in parent
 
     def text(self, *path: str | int, needed: bool = False) -> str | None:
-        """A text, cleaned.
+        """A string, cleaned.
 
-        :param needed: warn also where it is missing, null or empty.
+        :param needed: warn also if it is missing, null or empty.
         """
         value = self._find(path)
         if isinstance(value, str):
@@ -162,7 +161,7 @@ class Fields:
         return None
 
     def number(self, *path: str | int) -> int | None:
-        """A whole number."""
+        """An integer."""
         value = self._find(path)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -172,7 +171,7 @@ class Fields:
         return None
 
     def reading(self, *path: str | int) -> float | None:
-        """A measured number, whole or not."""
+        """A measured number, as a float."""
         value = self._find(path)
         if value is None or type(value) in (int, float):
             return None if value is None else float(value)
@@ -181,7 +180,7 @@ class Fields:
 
     def word(self, *path: str | int, known: Collection[str],
              needed: bool = False) -> str | None:
-        """A value out of an enumeration."""
+        """A value of an enumeration."""
         value = self._find(path)
         if isinstance(value, str) and value in known:
             return value
@@ -190,7 +189,7 @@ class Fields:
         return None
 
     def part(self, *path: str | int) -> Fields:
-        """An object within the resource; an empty one where it is missing."""
+        """An object within the resource; an empty one if it is missing."""
         value = self._find(path)
         if value is not None and not isinstance(value, Mapping):
             self.complain(path, value, 'an object')
@@ -209,7 +208,7 @@ class Fields:
                 for i, v in enumerate(value) if isinstance(v, Mapping)]
 
     def texts(self, *path: str | int) -> list[str]:
-        """The texts of an array."""
+        """The strings of an array."""
         value = self._find(path)
         if value is None:
             return []
@@ -231,7 +230,7 @@ class Fields:
         return None
 
     def _linked(self, path: tuple[str | int, ...], uri: str) -> str | None:
-        """The path of a link, without the host that it may name."""
+        """The path of a link, without scheme and host."""
         uri = uri.strip()
         wrong = origin.problem(uri)
         if wrong is not None:
@@ -240,15 +239,15 @@ class Fields:
             return None
         said = origin.warning(uri)
         if said is not None:
-            # The same for all such links, so that it is shown once.
+            # The same text for all such links, so that it is logged once.
             self._warn(self.uri, f'{self._name(path)}: {said}')
         return normal(uri)
 
     def target(self, *path: str | int) -> origin.ResolvedUri | None:
-        """A URI that will be written to, as the service gives it.
+        """A URI that will be written to, exactly as in the resource.
 
-        It keeps the host that it may name: the writer refuses a foreign one
-        (``origin.to_write``), naming this property.
+        It keeps a host: the writer refuses a foreign one, naming this
+        property (``origin.to_write``).
         """
         found = self.text(*path)
         return None if found is None else self._target(path, found)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a caller may choose about the way a BMC is talked to."""
+"""Limits and choices of a caller for the requests to a BMC."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from ironic_accel.model.profile import Image
 from ironic_accel.redfish.client.read_history import LookHistory
 from ironic_accel.redfish.client.read_history import PROCESS
 
-#: Gives the URI at which a BMC can fetch an image, or None.
+#: Returns the URI at which a BMC can download an image, or None.
 ImageUri = Callable[[Ready, Image | None], str | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BmcSettings:
-    """Bounds and choices; times in seconds, sizes in bytes.
+    """Limits and choices; times in seconds, sizes in bytes.
 
     :ivar connect_timeout: to open a connection.
-    :ivar read_timeout: of silence within an answer, and before it.
+    :ivar read_timeout: without any data before or within a response.
     :ivar request_timeout: for a read as a whole: redirects, headers, body.
-    :ivar look_timeout: for all reads of one observation together.
-    :ivar write_timeout: for a BMC to answer a small write.
-    :ivar push_timeout: for a BMC to answer once an image is sent whole, and
-        for each piece of it to go out.
-    :ivar push_rate: bytes a second that a BMC takes of an image at least, on
-        average, with ``push_timeout`` to spare.
-    :ivar body_limit: largest answer that is read.
-    :ivar member_limit: members of one collection that are looked at.
-    :ivar request_limit: requests of one observation.
-    :ivar expand: whether ``$expand`` is used where it is offered.
-    :ivar warm_up: how long after a host reset a tree is not believed to be
-        complete; where the box does not tell when the last reset was, how
-        long its looks have to have shown the same.
+    :ivar look_timeout: for all reads of one inventory together.
+    :ivar write_timeout: for the response to a small write.
+    :ivar push_timeout: for the response after an image was sent, and for
+        sending each chunk of it.
+    :ivar push_rate: minimum average rate at which a BMC must accept an
+        image, bytes per second, with ``push_timeout`` in addition.
+    :ivar body_limit: largest response that is read.
+    :ivar member_limit: maximum number of members of one collection.
+    :ivar request_limit: maximum number of requests of one inventory.
+    :ivar expand: whether ``$expand`` is used if the service offers it.
+    :ivar warm_up: how long after a host reset a tree does not count as
+        complete; if the BMC does not report the last reset, how long its
+        inventories must have been equal.
     :ivar accept_unread: paths of sub-resources that the operator accepts as
-        unread (``spoils.refusal`` says which cannot be).
-    :ivar history: what earlier looks of this process found. Looks in another
-        time than the process's own need one of their own.
-    :ivar image_uri: where a BMC can fetch an image; without it a service
-        that can only fetch (SimpleUpdate) cannot be used.
+        unread (``read_failures.refusal`` rejects the others).
+    :ivar history: what earlier inventories of this process found.
+        Inventories with another clock need a history of their own.
+    :ivar image_uri: where a BMC can download an image; without it a service
+        that only downloads (SimpleUpdate) cannot be used.
     :ivar before_write: called before each request that changes something; it
-        raises where this process may write no more, and nothing is sent.
+        raises if this process may not write any more, and nothing is sent.
     """
 
     connect_timeout: float = 10.0

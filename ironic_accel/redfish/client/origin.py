@@ -10,14 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One place that resolves every URI a BMC gives: nothing leaves its origin.
+"""Resolve the URIs from a BMC: no request leaves the origin of the BMC.
 
-A URI out of a document, a header or a ticket is a path of the BMC that is
-talked to and nothing else (RFC 3986 names scheme, user information, host and
-port; RFC 6454 the origin). A BMC behind a name, an address translation or a
-forwarded port tells the address that it has inside: where something is only
-read, such an authority is dropped and the path asked of the pinned origin.
-What is written goes where the operator said, or nowhere.
+A URI in a document, a header or a ticket is used as a path of the same BMC
+only (RFC 3986 defines scheme, user information, host and port; RFC 6454 the
+origin). A BMC behind a host name, NAT or a forwarded port may report its
+internal address. For reads, such an authority is dropped and the path is
+read from the configured origin. Writes go to the configured origin or are
+refused.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ LOG = logging.getLogger(__name__)
 
 _PORTS = {'http': 80, 'https': 443}
 _SCHEME = re.compile(r'[a-zA-Z][a-zA-Z0-9+.-]*:')
-#: What no URI has and parsers disagree about: control characters end a
-#: header line, browsers and some libraries take a backslash for a slash.
-#: Blanks are let through: services are seen that do not escape them.
+#: Characters that are not allowed in a URI and that parsers treat
+#: differently: control characters end a header line, browsers and some
+#: libraries treat a backslash as a slash. Spaces are allowed, because some
+#: services do not escape them.
 _BAD = re.compile(r'[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]')
 _LONGEST = 2048
-#: What ``problem`` says of a relative reference.
+#: Result of ``problem`` for a relative reference.
 NO_PATH = 'has no path'
 
 #: (scheme, host, port)
@@ -48,16 +49,16 @@ Origin = tuple[str, str, int]
 
 
 class ResolvedUri(str):
-    """A URI that something will be written to, with the property it is of.
+    """A URI that will be written to, with the property that contains it.
 
-    :ivar property: where the BMC gave it, for the refusal.
+    :ivar property: the name of the property, for refusals.
     """
 
     __slots__ = ('property',)
     property: str
 
     def __new__(cls, uri: str, named: str) -> ResolvedUri:
-        """Make one: a text like any other, with a name."""
+        """Create a string with a property name."""
         self = super().__new__(cls, uri)
         self.property = named
         return self
@@ -80,7 +81,7 @@ def of(url: str) -> Origin | None:
 
 
 def _host(text: str) -> str:
-    """A name or an address, written in one way."""
+    """A host name or an address in normal form."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -88,14 +89,14 @@ def _host(text: str) -> str:
 
 
 def problem(uri: str) -> str | None:
-    """Why a text is no URI of a resource at all, or None."""
+    """Why a string is not the URI of a resource, or None."""
     if len(uri) > _LONGEST:
         return f'longer than {_LONGEST} characters'
     return _problem(uri)
 
 
-# A look asks this of the same few hundred paths a thousand times; what a BMC
-# can fill it with is bounded.
+# One inventory checks the same few hundred paths many times. The cache is
+# bounded, as the BMC provides the keys.
 @functools.lru_cache(maxsize=4096)
 def _problem(uri: str) -> str | None:
     if _BAD.search(uri):
@@ -126,24 +127,23 @@ def _split(uri: str) -> tuple[str, str | None, str | None]:
 
 
 def path(uri: str) -> str | None:
-    """The path with its query, whatever origin is named; None of no URI."""
+    """The path and query of a URI of any origin; None if it is invalid."""
     return None if problem(uri) else _split(uri)[0]
 
 
 def warning(uri: str) -> str | None:
-    """What to say of a link that names a host besides a path, or None."""
+    """The warning for a link that names a host, or None."""
     _, authority, scheme = _split(uri)
     if authority is None and scheme is None:
         return None
-    # Without user and password, which are the BMC's to give and nobody's to
-    # read.
+    # Without user and password, which must not be logged.
     host = (authority or '').rpartition('@')[2] or f'{scheme}:'
     return (f'names another host, {shown(host)}: only the path is used, at '
             'the address of this BMC')
 
 
 def is_foreign(uri: str, origin: Origin | None) -> bool:
-    """Whether a URI names another scheme, host or port, or a user."""
+    """Whether a URI has another scheme, host or port, or a user."""
     _, authority, scheme = _split(uri)
     if authority is None and scheme is None:
         return False
@@ -153,11 +153,11 @@ def is_foreign(uri: str, origin: Origin | None) -> bool:
 
 
 def to_read(uri: str, origin: Origin | None, named: str) -> str | None:
-    """The path to ask the pinned origin for, or None of no URI.
+    """The path to read from the BMC, or None for an invalid URI.
 
     A foreign authority is dropped with a warning in the log.
 
-    :param named: the property or header that the BMC gave it in.
+    :param named: the property or header that contains the URI.
     """
     found = path(uri)
     if found is not None and is_foreign(uri, origin):
@@ -167,10 +167,10 @@ def to_read(uri: str, origin: Origin | None, named: str) -> str | None:
 
 
 def to_write(uri: str, origin: Origin | None) -> str:
-    """The path to write to at the pinned origin.
+    """The path to write to at the BMC.
 
-    :raises: Rejected for what is no URI or names another origin; nothing
-        has been sent.
+    :raises: Rejected for an invalid URI or another origin; nothing has been
+        sent.
     """
     named = uri.property if isinstance(uri, ResolvedUri) else 'write target'
     wrong = problem(uri)
@@ -188,7 +188,7 @@ def to_write(uri: str, origin: Origin | None) -> str:
 
 
 def shown(uri: str) -> str:
-    """A URI as messages have it: short, printable, without user or query."""
+    """A URI for messages: short, printable, without user or query."""
     text = re.sub(r'(//)[^/?#]*@', r'\1', uri).split('?', 1)[0]
     text = text.encode('ascii', 'backslashreplace').decode()
     return repr(text if len(text) <= 120 else f'{text[:117]}...')

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The adapter by which a session of requests keeps to one origin.
+"""An adapter that limits a requests session to one origin.
 
-Adapters carry what a session sends, redirects included, so that nothing of a
-session that has this one alone leaves the BMC.
+Adapters carry everything that a session sends, redirects included. A session
+with only this adapter sends nothing to another host.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from ironic_accel.redfish.client import origin
 class Elsewhere(requests.exceptions.InvalidURL):
     """A request would have left the BMC's origin; nothing was sent.
 
-    Sushy makes a ConnectionError of it, and does not ask again.
+    Sushy converts it into a ConnectionError, and does not retry.
     """
 
 
 class Pin(adapters.BaseAdapter):
-    """Hands requests for one origin on, and no others.
+    """Passes requests for one origin on, and refuses all others.
 
     :param inner: the adapters that carry them, by scheme.
     """

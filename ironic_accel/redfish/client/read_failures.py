@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a read that failed leaves open, declared by whoever reads."""
+"""What remains unknown after a failed read, as declared by the reader."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import dataclasses
 import enum
 import re
 
-#: Status codes that say that a service has no such resource.
+#: Status codes of a resource that does not exist.
 NOT_THERE = frozenset({404, 405, 501})
 
 
 class Role(enum.Enum):
-    """What a resource is to the inventory.
+    """The role of a resource in the inventory.
 
     The value is its name in messages.
     """
@@ -36,16 +36,16 @@ class Role(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spoils:
-    """What cannot be told while a resource is unread.
+    """What is unknown while a resource is unread.
 
-    :ivar role: what it is.
+    :ivar role: role of the resource.
     :ivar kinds: kinds of device that it may hide.
     :ivar facts: facts of a device (``Device.unread`` has their names).
-    :ivar about: path of that device's own resource; with facts and without
-        this, every device's.
-    :ivar holds: whether what the box does now hangs on it.
-    :ivar optional: whether a service may list it and not have it, so that
-        answers of 404 tell it absent in the end (``look_history``).
+    :ivar about: path of that device's own resource; facts without it are
+        unknown for every device.
+    :ivar holds: whether it is needed to know that the system is idle.
+    :ivar optional: whether a service may list it although it does not exist,
+        so that repeated HTTP 404 means absent (``read_history``).
     """
 
     role: Role = Role.PART
@@ -56,7 +56,7 @@ class Spoils:
     optional: bool = True
 
     def __or__(self, other: Spoils) -> Spoils:
-        """What both together leave open, by the stricter role."""
+        """Both together, with the stricter role."""
         order = list(Role)
         return Spoils(
             min(self.role, other.role, key=order.index),
@@ -71,10 +71,11 @@ def part(about: str, *facts: str) -> Spoils:
     return Spoils(facts=facts, about=about)
 
 
-#: What nothing hangs on: logs, metrics, certificates, counters.
+#: For resources that the inventory does not need: logs, metrics,
+#: certificates, counters.
 NOTHING = Spoils()
 
-#: Ends of paths that an operator may not declare broken, with what they are.
+#: Path suffixes that cannot be accepted as unread, with their roles.
 _NEVER = (
     (Role.SERVICE, r'(?:TaskService|JobService|UpdateService)(?:/.*)?'),
     (Role.SERVICE, r'.*/Oem/.*/Jobs(?:/[^/]+)?'),
@@ -89,7 +90,8 @@ def refusal(uri: str) -> str | None:
     """Why a resource cannot be accepted as unread, or None.
 
     Only sub-resources can: without a device, a collection, a task, a job or
-    an update resource nobody knows what there is, or whether it is idle.
+    an update resource it is unknown which devices exist, or whether the
+    system is idle.
     """
     found = re.fullmatch(r'/redfish/v1/(.+?)/?', uri)
     if found is None:

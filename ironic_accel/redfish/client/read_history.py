@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What this process remembers of BMCs: earlier readings and its waits.
+"""What this process remembers of BMCs: earlier readings and waits.
 
 Three questions depend on more than one reading: since when a resource is
-unread; whether a resource that is listed and never there is simply not
-installed; and whether the tree of a BMC is still growing. Nothing of it
-outlives the process: a new one starts anew, which only takes longer.
+unread; whether a resource that is listed but never exists is simply not
+installed; and whether the tree of a BMC is still growing. Nothing is kept
+beyond the process. A new process starts again, which only takes longer.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ import threading
 import time
 from typing import Any
 
-#: Answers of "not there" that tell a listed sub-resource absent, and how far
-#: they have to be apart, seconds.
+#: Number of "does not exist" responses after which a listed sub-resource
+#: counts as absent, and their minimum distance, seconds.
 TIMES = 3
 APART = 60.0
 
-#: How long a link is missed that is told no more: a BMC may have got another
-#: firmware since. Seconds.
+#: Seconds for which a link that is no longer reported counts as lost: a new
+#: BMC firmware may have removed it.
 _LINKED = 86400.0
 
-#: How long it is believed what ``$expand`` does, seconds.
+#: Seconds for which the result of a ``$expand`` check is valid.
 _TRIED = 3600.0
 
-#: BMCs remembered, and resources of one BMC.
+#: Maximum number of BMCs, and of resources of one BMC.
 _BMCS = 2048
 _RESOURCES = 512
 
-#: Waits remembered by one ``Patience``.
+#: Maximum number of waits of one ``Patience``.
 _WAITS = 256
 
 
 @dataclasses.dataclass(slots=True)
 class _Bmc:
-    """One BMC's: first failures, "not there" and when, what was there,
-    steadiness, which resources ``$expand`` gives whole, which links
-    were told, and what is dear to read and was read a moment ago."""
+    """The history of one BMC: first failures, "does not exist" responses,
+    resources that existed, equal inventories, types that ``$expand`` returns
+    completely, reported links, and cached readings."""
 
     since: OrderedDict[str, float]
     missing: OrderedDict[str, tuple[int, float]]
@@ -64,9 +64,9 @@ class _Bmc:
 
 
 class LookHistory:
-    """The memory of one process; safe to use from several threads.
+    """The reading history of one process; thread-safe.
 
-    :param clock: seconds that only go on; ``time.monotonic``.
+    :param clock: monotonic seconds; ``time.monotonic``.
     :param wall: epoch seconds; ``time.time``.
     """
 
@@ -78,7 +78,7 @@ class LookHistory:
         self._bmcs: OrderedDict[str, _Bmc] = OrderedDict()
 
     def now(self) -> float:
-        """Seconds that only go on."""
+        """Monotonic seconds."""
         return self._clock() if self._clock else time.monotonic()
 
     def _of(self, bmc: str) -> _Bmc:
@@ -93,10 +93,10 @@ class LookHistory:
         return found
 
     def failed(self, bmc: str, uri: str) -> float:
-        """Note a failed read.
+        """Record a failed read.
 
-        :returns: epoch seconds of the first of the failures in a row, for
-            people: nothing is waited for by it.
+        :returns: epoch seconds of the first failure in a row, for display
+            only.
         """
         with self._lock:
             known = self._of(bmc).since
@@ -106,7 +106,7 @@ class LookHistory:
             return first
 
     def succeeded(self, bmc: str, uri: str) -> None:
-        """Note that a resource was read: it is there, and was before."""
+        """Record a successful read: the resource exists."""
         with self._lock:
             known = self._of(bmc)
             known.since.pop(uri, None)
@@ -115,18 +115,19 @@ class LookHistory:
             _bound(known.there)
 
     def broke(self, bmc: str, uri: str) -> None:
-        """Note an answer that is not "not there": counting begins anew."""
+        """Record another failure than "does not exist": restarts the count.
+        """
         with self._lock:
             self._of(bmc).missing.pop(uri, None)
 
     def is_absent(self, bmc: str, uri: str, counts: bool) -> bool:
-        """Note that a listed sub-resource is said not to be there.
+        """Record that a listed sub-resource does not exist.
 
-        :param counts: whether this look may count: the host is on, and
-            nothing is under way.
-        :returns: whether that was said often enough to be believed. What
-            this process has read before was there, and is not believed to
-            be absent.
+        :param counts: whether this inventory counts: the host is on, and
+            nothing is running.
+        :returns: whether it counts as absent, which takes several such
+            responses. A resource that this process has read before never
+            counts as absent.
         """
         with self._lock:
             known = self._of(bmc)
@@ -142,10 +143,10 @@ class LookHistory:
             return times >= TIMES
 
     def lost_link(self, bmc: str, uri: str, name: str, told: bool) -> bool:
-        """Note whether a resource tells a link.
+        """Record whether a resource has a link.
 
-        :returns: whether it does not, and did in an earlier look: what is
-            built in does not lose a collection.
+        :returns: whether the link is missing although an earlier inventory
+            had it: a resource does not lose a collection.
         """
         with self._lock:
             known = self._of(bmc).links
@@ -160,9 +161,9 @@ class LookHistory:
                 when <= now <= when + _LINKED)
 
     def expands_whole(self, bmc: str, kind: str) -> bool | None:
-        """Whether ``$expand`` gives resources of a type whole.
+        """Whether ``$expand`` returns resources of a type completely.
 
-        None where nobody has tried it for an hour.
+        None if it was not checked within the last hour.
         """
         with self._lock:
             good, when = self._of(bmc).expands.get(kind, (False, None))
@@ -172,31 +173,31 @@ class LookHistory:
             return good
 
     def tried_expand(self, bmc: str, kind: str, whole: bool) -> None:
-        """Note whether ``$expand`` gave a resource of a type whole."""
+        """Record whether ``$expand`` returned a type completely."""
         with self._lock:
             known = self._of(bmc).expands
             known[kind] = (whole, self.now())
             _bound(known)
 
     def remember(self, bmc: str, name: str, value: Any) -> None:
-        """Note what was read, where it is too dear to be read at each look.
-        """
+        """Cache a reading that is too expensive for each inventory."""
         with self._lock:
             known = self._of(bmc).notes
             known[name] = (value, self.now())
             _bound(known)
 
     def recall(self, bmc: str, name: str, young: float) -> Any | None:
-        """What was noted within so many seconds, or None."""
+        """A cached reading that is younger than ``young`` seconds, or None.
+        """
         with self._lock:
             value, when = self._of(bmc).notes.get(name, (None, 0.0))
             now = self.now()
             return value if when <= now <= when + young else None
 
     def steady(self, bmc: str, system: str, seen: Hashable) -> float:
-        """Seconds for which a System's looks have all shown the same.
+        """Seconds for which the inventories of a System have been equal.
 
-        :param seen: what is compared.
+        :param seen: value to compare.
         """
         with self._lock:
             known = self._of(bmc).steady
@@ -208,7 +209,7 @@ class LookHistory:
             return now - before[1]
 
     def unsteady(self, bmc: str, system: str) -> None:
-        """The System is off or starting: earlier looks say nothing."""
+        """Forget earlier inventories: the System is off or starting."""
         with self._lock:
             self._of(bmc).steady.pop(system, None)
 
@@ -218,16 +219,16 @@ def _bound(known: OrderedDict[str, Any]) -> None:
         known.popitem(last=False)
 
 
-#: What this process remembers, unless its caller has another.
+#: The history of this process, unless a caller has its own.
 PROCESS = LookHistory()
 
 
 class Patience:
-    """Since when this process has been waiting for what.
+    """The start times of the waits of this process.
 
-    Tickets outlive processes and pass from one conductor to another, whose
-    clocks may differ: times of another machine are not compared. A process
-    that takes a ticket over starts each wait anew, once.
+    Tickets survive a process and move between conductors, whose clocks may
+    differ. Times of another machine are therefore not compared; a process
+    that takes over a ticket restarts each wait once.
 
     :param clock: monotonic seconds.
     """
@@ -237,7 +238,7 @@ class Patience:
         self._since: dict[str, float] = {}
 
     def is_young(self, what: str, seconds: float) -> bool:
-        """Whether a wait is shorter than ``seconds`` so far.
+        """Whether a wait has lasted less than ``seconds`` so far.
 
         The first call for ``what`` starts the wait.
         """

@@ -10,14 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Reads of one observation: bounded, counted, no failure taken for absence.
+"""The reads of one inventory: bounded, counted; a failure is not absence.
 
-Collections are read with ``$expand`` where the service offers it and answers
-it well, member by member otherwise. Whatever an answer carries besides what
-was asked for is kept, so that nothing is read twice in one observation.
+Collections are read with ``$expand`` if the service supports it correctly,
+and member by member otherwise. Other resources in a response are kept, so
+that nothing is read twice for one inventory.
 
-Whoever reads says what a failure leaves open (``spoils``); the answer stays
-with the URI until the observation is over.
+The caller of a read declares what a failure leaves unknown
+(``read_failures.Spoils``). The failure is kept with the URI until the
+inventory is complete.
 """
 
 from __future__ import annotations
@@ -42,24 +43,24 @@ from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client.read_failures import Spoils
 from ironic_accel.redfish.client import session
 
-#: Badly answered ``$expand`` after which it is not asked for any more.
+#: Number of wrong responses to ``$expand`` after which it is not used.
 _EXPAND_FAULTS = 2
-#: What a service root has some of, whatever it is the root of.
+#: Properties of which each service root has at least one.
 _ROOTS = ('Systems', 'Chassis', 'Managers', 'SessionService', 'Links',
           'RedfishVersion')
-#: Forms of Id in one collection of which a member is read by itself too.
+#: Maximum number of Id forms in one collection that are checked with a
+#: direct read.
 _SAMPLES = 3
 
 
 class Reader:
-    """Reads a BMC's tree.
+    """Reads the resources of a BMC.
 
-    :param connector: sushy's.
-    :param settings: the bounds.
-    :ivar failures: what came back for each resource that was not read.
-    :ivar open: what these failures leave open, by resource.
-    :ivar read_well: the resources for whose failure somebody declared what
-        it would leave open, and that were read.
+    :param connector: a sushy connector.
+    :param settings: the limits.
+    :ivar failures: the failure of each resource that was not read.
+    :ivar open: what these failures leave unknown, by resource.
+    :ivar read_well: resources with such a declaration that were read.
     """
 
     def __init__(self, connector: session.Connector,
@@ -71,7 +72,7 @@ class Reader:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what was read: a new observation starts."""
+        """Forget all readings: a new inventory starts."""
         self._docs: dict[str, Doc] = {}
         self.failures: dict[str, Failure] = {}
         self.open: dict[str, Spoils] = {}
@@ -83,20 +84,20 @@ class Reader:
 
     @property
     def requests(self) -> int:
-        """The requests of this observation."""
+        """The number of requests of this inventory."""
         return self._getter.requests
 
     @property
     def warnings(self) -> tuple[Warned, ...]:
-        """What could not be read, in the order in which it was met."""
+        """The warnings of this inventory, in their order."""
         return tuple(Warned(u, m) for u, m in self._warned)
 
     def warn(self, uri: str, message: str) -> None:
-        """Note what is wrong with a resource, once."""
+        """Add a warning about a resource, once."""
         self._warned[(uri, message)] = None
 
     def note(self, uri: str, spoils: Spoils) -> None:
-        """Say what hangs on a resource, read or not."""
+        """Declare what a failure to read a resource leaves unknown."""
         uri = normal(uri)
         if spoils is NOTHING:
             return
@@ -107,7 +108,8 @@ class Reader:
             self.read_well[uri] = None
 
     def lacks(self, uri: str, answer: str, spoils: Spoils) -> None:
-        """Count a resource that was answered as unread: it is not whole."""
+        """Count a resource as unread although it was read: it is incomplete.
+        """
         self._fail(normal(uri), Failure(200, answer))
         self.note(uri, spoils)
 
@@ -116,9 +118,9 @@ class Reader:
         return Fields(doc, self.warn)
 
     def root(self) -> Fields:
-        """The service root; learns from it whether ``$expand`` is offered.
+        """The service root; also shows whether ``$expand`` is supported.
 
-        :raises: Unreachable where there is none to be had.
+        :raises: Unreachable if it cannot be read.
         """
         doc = self.get(ROOT)
         if doc is None:
@@ -144,15 +146,15 @@ class Reader:
 
     @property
     def expands(self) -> bool:
-        """Whether a collection comes with its members in one request."""
+        """Whether collections are read with ``$expand``."""
         return self._expand_levels > 0
 
     def get(self, uri: str, steady: bool = False) -> Doc | None:
         """One resource, or None with a warning.
 
-        :param steady: that it carries nothing which has to be proved, so
-            that an unchanged ETag is believed over observations.
-        :raises: Unreachable where the BMC stopped answering at all.
+        :param steady: it contains nothing that must be verified, so that an
+            unchanged ETag is accepted from one inventory to the next.
+        :raises: Unreachable if the BMC does not respond any more.
         """
         uri = normal(uri)
         if uri in self._docs:
@@ -167,24 +169,24 @@ class Reader:
         return doc
 
     def known(self, uri: str) -> Fields | None:
-        """A resource that was read before; no traffic."""
+        """A resource that was read before. Makes no request."""
         doc = self._docs.get(normal(uri))
         return None if doc is None else self.fields(doc)
 
     def fresh(self, uri: str) -> Doc | None:
-        """One resource, read again whatever was read before."""
+        """One resource, read again."""
         self._docs.pop(normal(uri), None)
         self.failures.pop(normal(uri), None)
         return self.get(uri)
 
     def forget(self, uri: str) -> None:
-        """Read a resource anew when it is next asked for."""
+        """Read a resource again when it is next needed."""
         self._docs.pop(normal(uri), None)
         self._expanded.discard(normal(uri))
 
     def read(self, uri: str | None, steady: bool = False,
              spoils: Spoils = NOTHING) -> Fields | None:
-        """The properties of a linked resource; None of no link."""
+        """The properties of a linked resource; None without a link."""
         if not uri:
             return None
         doc = self.get(uri, steady)
@@ -192,9 +194,9 @@ class Reader:
         return None if doc is None else self.fields(doc)
 
     def whole(self, shown: Fields, *wanted: str) -> Fields:
-        """A member, read by itself where it came without what matters.
+        """A member, read directly if required properties are missing.
 
-        Services drop properties from members that ``$expand`` gives.
+        Some services omit properties of members in ``$expand``.
 
         :param wanted: properties that every such resource should have.
         """
@@ -210,12 +212,12 @@ class Reader:
         return self.fields(doc)
 
     def follow(self, shown: Fields, name: str, spoils: Spoils) -> str | None:
-        """The path of a collection that a resource links to.
+        """The path of a collection that a resource links to, or None.
 
-        None where it tells no such link. Where it told one in an earlier
-        look, it does not tell all of itself now, and counts as unread.
+        If an earlier inventory had the link, the resource is incomplete now
+        and the collection counts as unread.
 
-        :param spoils: what hangs on the collection.
+        :param spoils: what is unknown without the collection.
         """
         uri = shown.link(name)
         if self._settings.history.lost_link(
@@ -225,7 +227,7 @@ class Reader:
         return uri
 
     def probe(self, uri: str) -> Fields | None:
-        """A resource that nothing lists, where it is there all the same."""
+        """A resource that is not linked anywhere, if it exists."""
         uri = normal(uri)
         before = dict(self._warned)
         doc = self.get(uri)
@@ -237,9 +239,9 @@ class Reader:
 
     def deep(self, uri: str, levels: int, spoils: Spoils = NOTHING
              ) -> Fields | None:
-        """A resource with what hangs below it, as far as that is answered.
+        """Read a resource with its sub-resources by ``$expand``.
 
-        What is not is read plainly when it is asked for.
+        What the response lacks is read directly when it is needed.
         """
         levels = min(levels, self._expand_levels)
         if levels and normal(uri) not in self._docs:
@@ -248,18 +250,20 @@ class Reader:
 
     def members(self, uri: str | None, levels: int = 1,
                 steady: bool = False) -> list[Fields]:
-        """The members of a collection on which nothing hangs."""
+        """The members of a collection whose failure leaves nothing unknown.
+        """
         return self.listing(uri, NOTHING, levels, steady)[0]
 
     def listing(self, uri: str | None, spoils: Spoils, levels: int = 1,
                 steady: bool = False) -> tuple[list[Fields], list[str]]:
-        """A collection's members: those that were read, those that were not.
+        """The members of a collection: those that were read, and the paths
+        of those that were not.
 
-        What the unread ones leave open, the caller notes.
+        The caller declares what the unread ones leave unknown.
 
-        :param spoils: what hangs on the collection as a whole: where that
-            is not nothing, its members have to be as many as it counts.
-        :param levels: how deep to expand, where that is offered.
+        :param spoils: what is unknown without the collection; unless that
+            is nothing, the number of members must equal its count.
+        :param levels: ``$expand`` levels, if supported.
         """
         if not uri:
             return [], []
@@ -290,7 +294,7 @@ class Reader:
 
     def _member_links(self, uri: str, doc: Doc | None, counted: bool
                       ) -> list[str]:
-        """The members of a collection over all its pages, bounded."""
+        """The members of a collection over all its pages, limited."""
         if doc is None:
             return []
         listed = collection.members(
@@ -304,7 +308,7 @@ class Reader:
         return listed.links
 
     def _expand(self, uri: str, levels: int) -> Doc | None:
-        """A collection with its members in it; None where answered badly."""
+        """A collection with its members; None if the response is wrong."""
         if self._expand_faults >= _EXPAND_FAULTS:
             return None
         query = '?$expand=.'
@@ -323,9 +327,9 @@ class Reader:
         return doc
 
     def _distrust(self, uri: str, doc: Doc, links: list[str]) -> None:
-        """Forget members that ``$expand`` gave where it drops properties.
+        """Forget members of a type of which ``$expand`` omits properties.
 
-        Of those that are most alike one is read by itself too, once an hour.
+        One member of each form of Id is also read directly, once an hour.
         """
         given = [u for u in map(normal, links) if u in self._expanded]
         alike: dict[str, list[str]] = {}
@@ -343,7 +347,7 @@ class Reader:
                 self._docs.pop(one, None)
 
     def _comes_whole(self, kind: str, uri: str) -> bool:
-        """Whether members of one kind come with all their properties."""
+        """Whether ``$expand`` returns a type with all its properties."""
         history = self._settings.history
         known = history.expands_whole(self.address, kind)
         if known is not None:
@@ -358,7 +362,7 @@ class Reader:
         return whole
 
     def _keep(self, value: Any) -> None:
-        """Remember every whole resource within an answer."""
+        """Keep every complete resource within a response."""
         if isinstance(value, Mapping):
             uri = value.get('@odata.id')
             if isinstance(uri, str) and '@odata.type' in value and (

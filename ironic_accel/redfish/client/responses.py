@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What services say to writes: taken, turned down, busy, or nothing known."""
+"""The responses to writes: accepted, rejected, busy, or unknown."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from ironic_accel.redfish.client import retry_rules
 from ironic_accel.redfish.vendors import registry
 
 _ANSWER_LIMIT = 256 * 1024
-#: How many messages of one answer are looked at.
+#: Maximum number of messages that are read of one response.
 _MESSAGES = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service said to a write that it took.
+    """The response to an accepted write.
 
-    :ivar location: of the task monitor, or None.
-    :ivar doc: the body, where it is a JSON object.
+    :ivar location: URI of the task monitor, or None.
+    :ivar doc: the body, if it is a JSON object.
     """
 
     status: int
@@ -50,18 +50,19 @@ class Answer:
 
 
 class TurnedDown(Rejected):
-    """A service's no.
+    """A write that the service rejected.
 
-    :ivar message_ids: all that it gave, the one in ``detail`` among them.
+    :ivar message_ids: all MessageIds of the response, including that of
+        ``detail``.
     """
 
     message_ids: tuple[str, ...] = ()
 
 
 class Redirected(Rejected):
-    """A write was answered with a redirect; nothing was done.
+    """A write that was answered with a redirect; nothing was done.
 
-    :ivar location: where to, as the service gave it.
+    :ivar location: the target, as in the response.
     """
 
     def __init__(self, detail: Detail, location: str) -> None:
@@ -70,14 +71,13 @@ class Redirected(Rejected):
 
 
 def judge(method: str, uri: str, response: requests.Response) -> Answer:
-    """Tell a taken write from one that was turned down.
+    """Distinguish an accepted write from a rejected one.
 
-    :raises: Rejected where the service says that it did nothing, with a
-        time to wait where it says "not now" (``not_now``); OutcomeUnknown
-        for answers that do not say what was done: a gateway's, and an
-        internal error in the middle of something that must not be repeated
-        (so answered also where an image that was taken does not show in
-        time).
+    :raises: Rejected if the service did nothing, with a time to wait if it
+        is busy (``retry_rules``); OutcomeUnknown for responses that do not
+        show what was done: that of a gateway, and an internal error of a
+        write that must not be repeated (some services also return it when an
+        accepted image is not processed in time).
     """
     status = response.status_code
     doc = _body(response)
@@ -112,12 +112,12 @@ def _body(response: requests.Response) -> Mapping[str, Any]:
         return strict_json.parse_object(
             web.body(response, _ANSWER_LIMIT), _ANSWER_LIMIT)
     except (strict_json.NotJson, requests.RequestException):
-        # The status line came: that is what the service said.
+        # The status is known, although the body is not readable.
         return {}
 
 
 def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """MessageId and text of an error answer, the gravest first."""
+    """MessageId and text of an error response, the most severe one."""
     error = doc.get('error')
     plain = error if isinstance(error, str) else None
     error = error if isinstance(error, Mapping) else {}
@@ -133,9 +133,9 @@ def message(doc: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def messages(doc: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The messages of an answer, wherever services put them.
+    """The messages of a response, wherever services put them.
 
-    Under ``error`` (DSP0266), at the top, or where vendors' tables say.
+    In ``error`` (DSP0266), at the top level, or where a vendor's row says.
     """
     count = 0
     others = [name for v in registry.vendors() for name in v.message_holders]
@@ -150,7 +150,7 @@ def messages(doc: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def message_ids(doc: Mapping[str, Any]) -> list[str]:
-    """All MessageIds of an answer, and the code of its error."""
+    """All MessageIds of a response, and the code of its error."""
     error = doc.get('error')
     found = [m.get('MessageId') for m in messages(doc)]
     found.append(error.get('code') if isinstance(error, Mapping) else None)
@@ -158,9 +158,9 @@ def message_ids(doc: Mapping[str, Any]) -> list[str]:
 
 
 def is_error(doc: Mapping[str, Any]) -> bool:
-    """Whether a body is that of an error, whatever the status says.
+    """Whether a body is an error, whatever the HTTP status.
 
-    Success messages under ``error`` are none (Base, Success).
+    Success messages in ``error`` are not errors (Base, Success).
     """
     if 'error' not in doc:
         return False

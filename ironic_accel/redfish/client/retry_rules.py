@@ -12,20 +12,20 @@
 
 """When a write is sent again: after "not now", and with another If-Match.
 
-An answer that means "not now" is waited out and does not count as an
-attempt; nothing was written. Sources of the rows: DSP0266 (503 and 429 with
-Retry-After); DMTF message registries Base 1.18 and Update 1.0, by the
-resolutions "resubmit the request" and the like. Vendors' own registries are
-in the vendors' tables.
+After a response that means "not now" nothing was written. The write is sent
+again later, and the response does not count as an attempt. Sources of the
+rows: DSP0266 (503 and 429 with Retry-After); DMTF message registries Base
+1.18 and Update 1.0, by resolutions such as "resubmit the request". Vendors'
+own registries are in the vendors' tables.
 
-A write that is refused for its precondition (412, 428) is sent again with the
-ETag in another form. RFC 9110 has the whole tag in quotes, compared strongly,
-so that one with ``W/`` before it never matches; services differ. Sources:
-DSP0266 (the ETag header, the property ``@odata.etag``); sushy 5.14
-``connector.py``, ``_etag_handler`` (weak turned into strong, then none at
-all); ansible-collections/community.general 3268 and 3296 (a header that
-quotes the tag once more than the property does; the bare tag), 6434 (one is
-wanted, and not in the weak form) and 11261 (any is turned down).
+A write that is rejected for its precondition (412, 428) is sent again with
+the ETag in another form. RFC 9110 requires the tag in quotes and a strong
+comparison, so that a tag with ``W/`` never matches; services differ.
+Sources: DSP0266 (the ETag header, the property ``@odata.etag``); sushy 5.14
+``connector.py``, ``_etag_handler`` (the weak tag as a strong one, then
+none); ansible-collections/community.general 3268 and 3296 (a header with
+one more pair of quotes than the property; the bare tag), 6434 (a tag is
+required, and not in the weak form) and 11261 (any tag is rejected).
 """
 
 from __future__ import annotations
@@ -38,26 +38,27 @@ import re
 from ironic_accel.redfish.vendors import registry
 from ironic_accel.redfish.vendors.task_rows import NotNow
 
-#: The shortest and the longest that a service may send us away, seconds.
+#: Lower and upper limit of a Retry-After time, seconds.
 SHORTEST, LONGEST = 1.0, 600.0
 
-#: HTTP statuses that refuse a write for its precondition.
+#: HTTP statuses of a write that is rejected for its precondition.
 PRECONDITION_REFUSED = frozenset({412, 428})
 
-#: How many values of If-Match are tried.
+#: Maximum number of If-Match values that are tried.
 MOST_TAGS = 7
 
-#: What an entity tag may be (RFC 9110, without blanks).
+#: Pattern of an entity tag (RFC 9110, without spaces).
 _TAG = re.compile(r'[\x21-\x7e]{1,512}')
 
 
-#: What the standards say; the vendors' tables come after it.
+#: Rows of the standards; those of the vendors come after them.
 NOT_NOW: tuple[NotNow, ...] = (
-    # HTTP (DSP0266): whatever the body says. 408: the service gave up
-    # waiting for the request; 425: it will not risk it before its clock or
-    # session is settled.
+    # HTTP (DSP0266), whatever the body. 408: the service stopped waiting for
+    # the request; 425: it does not process the request yet, as its clock or
+    # session is not ready.
     NotNow(statuses=frozenset({408, 425, 429, 503})),
-    # An expired session: a new one is made before the request is sent anew.
+    # An expired session: a new one is created before the request is sent
+    # again.
     NotNow(statuses=frozenset({401}), wait=2.0),
     # DMTF Base and Update.
     NotNow(frozenset({
@@ -75,10 +76,10 @@ def _rows() -> tuple[NotNow, ...]:
 
 def wait(status: int, message_ids: Iterable[str],
          retry_after: float | None) -> float | None:
-    """How long to wait before a request is sent again, or None for never.
+    """Seconds to wait before a request is sent again, or None for never.
 
-    :param message_ids: all of the answer, wherever they stand in it.
-    :param retry_after: seconds, as ``seconds`` gives them.
+    :param message_ids: all MessageIds of the response.
+    :param retry_after: result of ``seconds``.
     """
     ids = list(message_ids)
     for row in _rows():
@@ -88,13 +89,13 @@ def wait(status: int, message_ids: Iterable[str],
 
 
 def matching(message_ids: Iterable[str]) -> str | None:
-    """The first MessageId that says "not now"."""
+    """The first MessageId that means "not now"."""
     return next((i for i in message_ids
                  if any(_in(row, i) for row in _rows())), None)
 
 
 def _in(row: NotNow, message_id: str) -> bool:
-    """``Registry.1.2[.3].Name``, or the name alone."""
+    """Whether a row has ``Registry.1.2[.3].Name``, or the bare name."""
     parts = message_id.strip().split('.')
     registry = parts[0] if len(parts) > 1 else ''
     return parts[-1] in row.ids and (
@@ -102,18 +103,18 @@ def _in(row: NotNow, message_id: str) -> bool:
 
 
 def seconds(text: str | None, date: str | None = None) -> float | None:
-    """A Retry-After header in seconds, within the bounds; None if it says
-    nothing that can be understood.
+    """A Retry-After header in seconds, within the limits; None if it is
+    invalid.
 
     :param text: a number of seconds, or a date (RFC 9110).
-    :param date: the Date header of the same answer: a date is meant by the
-        clock of the BMC, which need not be ours.
+    :param date: the Date header of the same response: a date is relative to
+        the clock of the BMC, which may differ from ours.
     """
     if not text or len(text) > 64:
         return None
     text = text.strip()
     if re.fullmatch(r'[0-9]+', text):
-        # A number of any length is bounded before it is made one.
+        # The number of digits is limited before the conversion.
         return _bounded(float(text) if len(text) < 10 else LONGEST)
     if re.fullmatch(r'[0-9]{1,9}\.[0-9]*', text):
         return _bounded(float(text))
@@ -139,18 +140,18 @@ def _moment(text: str | None) -> datetime.datetime | None:
 
 
 def if_match_values(header: str | None, body: str | None) -> list[str]:
-    """What to send as If-Match, in the order in which it is tried.
+    """The values to send as If-Match, in the order in which they are tried.
 
-    :param header: the ETag header of the resource, just read.
+    :param header: the current ETag header of the resource.
     :param body: its ``@odata.etag``.
-    :returns: each value once; not more than ``MOST_TAGS``.
+    :returns: each value once; at most ``MOST_TAGS``.
     """
     told = [t.strip() for t in (header, body) if t and _TAG.fullmatch(
         t.strip())]
     out = list(told)
     out += [t.removeprefix('W/') for t in told if t.startswith('W/')]
     bare = [t.removeprefix('W/').strip('"') for t in told]
-    # Quoted once, whatever number of quotes it came in.
+    # With one pair of quotes, whatever number it had.
     out += [f'"{b}"' for b in bare if b]
     out += [b for b in bare if b]
     if told:

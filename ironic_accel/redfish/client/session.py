@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A connector of sushy's, for callers that have no conductor to give one."""
+"""A sushy connector, for callers without a conductor."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from ironic_accel.redfish.client.connector import Pinned
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client import origin
 
-#: A ``sushy.connector.Connector``; sushy ships no types.
+#: A ``sushy.connector.Connector``; sushy has no type hints.
 Connector = Any
 
-#: What sushy says of a service root whose values are of wrong types.
+#: Errors of sushy for a service root whose values have wrong types.
 NOT_REDFISH = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def connect(url: str, user: str | None = None, password: str | None = None,
             verify: bool | str = True,
             settings: BmcSettings | None = None) -> Connector:
-    """Open a way to a BMC.
+    """Connect to a BMC.
 
     :param url: scheme and authority, ``https://192.0.2.1``.
-    :param user: without it no credentials are sent (a twin).
-    :param verify: whether the certificate is checked, or the path of the
-        authorities' certificates.
-    :returns: a connector; give it to ``disconnect`` in the end.
-    :raises: BadInput for what is no such URL; Unreachable where the BMC does
-        not answer or refuses the credentials.
+    :param user: without it no credentials are sent (an emulator).
+    :param verify: whether the certificate is verified, or the path of the CA
+        certificates.
+    :returns: a connector; to be closed by ``disconnect``.
+    :raises: BadInput for another URL; Unreachable if the BMC does not
+        respond or rejects the credentials.
     """
     settings = settings or BmcSettings()
     where = parse.urlsplit(url)
@@ -62,11 +62,11 @@ def connect(url: str, user: str | None = None, password: str | None = None,
     if user is None:
         return connector
     try:
-        # The connector holds the auth object and that the root object, whose
-        # end would end the session: they live and go together.
+        # The connector keeps the auth object, which keeps the root object.
+        # Deleting the root object would close the session.
         auth = sushy_auth.SessionOrBasicAuth(user, password)
         sushy.Sushy(base, auth=auth, connector=connector)
-        # Sushy falls back to basic authentication without trying it.
+        # Sushy falls back to basic authentication without testing it.
         reading(connector).get('/redfish/v1/Systems',
                                server_side_retries_left=0)
     except exceptions.AccessError as error:
@@ -89,14 +89,14 @@ def connect(url: str, user: str | None = None, password: str | None = None,
 
 
 def disconnect(connector: Connector) -> None:
-    """End the session at the BMC, if there is one, and the connection."""
+    """Close the session at the BMC, if there is one, and the connection."""
     auth: Any = getattr(connector, '_auth', None)
     try:
         if auth is not None:
             auth.close()
     except exceptions.SushyError:
-        # The BMC is away: it forgets the session by itself. Sushy would
-        # try once more when Python clears up, in whoever's thread that is.
+        # The BMC is unreachable, and the session expires by itself. Sushy
+        # would try again during garbage collection, in any thread.
         auth.reset_session_attrs()
     finally:
         connector.close()
@@ -104,13 +104,13 @@ def disconnect(connector: Connector) -> None:
 
 def reading(connector: Connector, settings: BmcSettings | None = None
             ) -> Connector:
-    """A connector that shares the session, asks only once, of the BMC
-    alone, and ends.
+    """A connector that shares the session, sends each request once, to the
+    BMC only, and has a time limit.
 
-    One that has no session of requests carries its answers some other way,
-    in process, and is taken as it is.
+    A connector without a requests session works in process, and is used
+    unchanged.
 
-    :param settings: the bounds; those of the connector by default.
+    :param settings: the limits; those of the connector by default.
     """
     if not isinstance(getattr(connector, '_session', None),
                       requests.Session):
@@ -119,7 +119,7 @@ def reading(connector: Connector, settings: BmcSettings | None = None
 
 
 def address(connector: Connector) -> str:
-    """Host and port of the BMC: what is one BMC, whoever asks."""
+    """Host and port of the BMC, which identify it for all callers."""
     where = parse.urlsplit(connector._url)
     port = where.port or {'http': 80}.get(where.scheme, 443)
     return f'{where.hostname}:{port}'

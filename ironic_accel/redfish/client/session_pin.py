@@ -10,13 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Keeps a session of sushy's, which is not ours, at the BMC's own origin.
+"""Limit a sushy session of Ironic to the BMC's own origin.
 
-Ironic's drivers talk to a BMC by sushy: it asks whatever absolute URI a
-document has, and requests follows redirects, with token or password and
-body. A session that is pinned here sends to one scheme, host and port alone;
-anything else fails before a byte is sent. How long it waits and how much it
-reads stays sushy's.
+Ironic's drivers use sushy, which reads any absolute URI in a document, and
+requests follows redirects; both send the token or password and the body. A
+session that is pinned here sends to one scheme, host and port only; any
+other request fails before a byte is sent. Timeouts and sizes remain those of
+sushy.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ LOG = logging.getLogger(__name__)
 
 
 def pin(connector: Any) -> None:
-    """Pin a connector of sushy's, once."""
+    """Pin a sushy connector, once."""
     session = connector._session
     if isinstance(session.get_adapter('https://'), origin_adapter.Pin):
         return
     made = origin_adapter.Pin(origin.of(connector._url), {
         s: session.get_adapter(f'{s}://') for s in ('http', 'https')})
-    # A longer prefix would win: nobody mounts one beside us.
+    # A longer prefix would take precedence, but nothing mounts one.
     session.adapters.clear()
     for scheme in made.inner:
         session.mount(f'{scheme}://', made)
 
 
 def knock(url: str, path: str, verify: bool | str, **tls: str) -> None:
-    """Ask a BMC for its service root once, without credentials.
+    """Read the service root of a BMC once, without credentials.
 
-    Any answer will do: what it means is for whoever asks next.
+    Any response is accepted: the next request evaluates it.
 
     :param url: scheme and authority of the BMC.
-    :param path: of its service root.
-    :param verify: as sushy takes it; ``tls`` too.
-    :raises: sushy's ConnectionError where there is none within the bounds
-        for one request.
+    :param path: path of its service root.
+    :param verify: as for sushy; ``tls`` too.
+    :raises: sushy's ConnectionError without a response within the limits of
+        one request.
     """
     connector = connector_module.Pinned(url, verify=verify, **tls)
     try:
@@ -75,8 +75,8 @@ def knock(url: str, path: str, verify: bool | str, **tls: str) -> None:
 class _Pins:
     """Pins the connector before a credential is used.
 
-    Sushy asks for the service root before, without any. The login itself is
-    asked for once: it is repeated at the next look.
+    Sushy reads the service root before that, without credentials. The login
+    is tried once, and repeated for the next inventory.
     """
 
     _connector: Any
@@ -99,18 +99,18 @@ class _Pins:
 
 
 class BasicAuth(_Pins, auth.BasicAuth):  # type: ignore[misc]
-    """Sushy's, at the BMC's origin alone."""
+    """Sushy's BasicAuth, limited to the BMC's origin."""
 
 
 class SessionAuth(_Pins, auth.SessionAuth):  # type: ignore[misc]
-    """Sushy's, at the BMC's origin alone."""
+    """Sushy's SessionAuth, limited to the BMC's origin."""
 
 
 class SessionOrBasicAuth(_Pins,
                          auth.SessionOrBasicAuth):  # type: ignore[misc]
-    """Sushy's, at the BMC's origin alone."""
+    """Sushy's SessionOrBasicAuth, limited to the BMC's origin."""
 
 
-#: By the names that Ironic has for them (``redfish_auth_type``).
+#: By the values of Ironic's ``redfish_auth_type``.
 AUTH_CLASSES: Mapping[str, type[auth.AuthBase]] = types.MappingProxyType({
     'basic': BasicAuth, 'session': SessionAuth, 'auto': SessionOrBasicAuth})

@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Writes that must not be repeated: one attempt each, and no other path.
+"""Writes that must not be repeated: one attempt each.
 
-Sushy's connector sends a request again on timeouts and after it had to
-authenticate anew, which would flash twice. Here a request goes out once, on
-a connection of its own, with its length known. What became of it is told
-apart: turned down, never left, or unknown.
+Sushy's connector sends a request again after timeouts and after a new login,
+which would flash twice. Here a request is sent once, on its own connection
+and with a known length. The result is one of: accepted, rejected, not sent,
+or unknown.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ _PIECE = 1024 * 1024
 
 class Writer:
     """Sends writes to one BMC, each once, and each after
-    ``Settings.before_write``, whose errors it lets pass.
+    ``BmcSettings.before_write``, whose errors are passed on.
 
-    :param connector: sushy's; its session and credentials are used.
+    :param connector: a sushy connector; its session and credentials are
+        used.
     """
 
     def __init__(self, connector: session_module.Connector,
@@ -61,10 +62,10 @@ class Writer:
         self._settings = settings
 
     def refresh(self, uri: str) -> None:
-        """Read something that needs a session, so that a stale one is made
-        anew before a write and never during one.
+        """Read a resource that requires a session, so that an expired one is
+        renewed before a write and never during one.
 
-        :raises: Unreachable where that fails.
+        :raises: Unreachable if that fails.
         """
         try:
             session_module.reading(self._connector, self._settings).get(uri)
@@ -74,7 +75,7 @@ class Writer:
                 error_class=ErrorClass.NEEDS_OPERATOR,
                 message_id=str(error.code)) from error
         except exceptions.HTTPError:
-            # The session is good; the resource is not what matters here.
+            # The session is valid, and the resource does not matter here.
             return
         except exceptions.SushyError as error:
             raise Unreachable(f'the BMC does not answer: {error}',
@@ -84,11 +85,10 @@ class Writer:
              body: Mapping[str, Any] | None = None) -> Answer:
         """One small request with a JSON body.
 
-        A PATCH that is turned down for want of a precondition (412, 428) is
-        sent once more with each form of it that services want
-        (``preconditions``), as long as a read shows that nothing was
-        changed. A redirect to the same path with or without its closing
-        slash is followed once: nothing was done before it.
+        A PATCH that is rejected for its precondition (412, 428) is sent again
+        with each known form of If-Match (``retry_rules``), as long as a read
+        shows that nothing was changed. A redirect to the same path with or
+        without its closing slash is followed once: nothing was done before.
 
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
@@ -104,7 +104,7 @@ class Writer:
 
     def _small(self, method: str, uri: str, data: bytes,
                headers: dict[str, str]) -> Answer:
-        """One small request, and a second where only the slash was wrong."""
+        """One small request, and a second one if only the slash was wrong."""
         timeout = self._settings.write_timeout
         try:
             return self._once(method, uri, data, headers, timeout, None)
@@ -118,12 +118,12 @@ class Writer:
 
     def _matched(self, uri: str, body: Mapping[str, Any], data: bytes,
                  headers: dict[str, str], refused: Rejected) -> Answer:
-        """A PATCH with If-Match, form by form, each once."""
+        """A PATCH with If-Match, once with each form of it."""
         before = self._tagged(uri)
         if before is None:
             raise Rejected(refused.detail, error_class=ErrorClass.TRANSIENT)
         if _told(before[2], body) == _told(body, body):
-            # Turned down, and there all the same: the looks tell.
+            # Rejected, and yet applied: the read shows the new value.
             raise OutcomeUnknown(refused.detail,
                                  error_class=ErrorClass.TRANSIENT)
         tried: set[str] = set()
@@ -156,7 +156,7 @@ class Writer:
 
     def _tagged(self, uri: str
                 ) -> tuple[str | None, str | None, Mapping[str, Any]] | None:
-        """A resource as it is now: both its ETags and its properties."""
+        """The current state of a resource: both ETags and its properties."""
         try:
             response = session_module.reading(
                 self._connector, self._settings).get(uri)
@@ -172,8 +172,8 @@ class Writer:
                        name: str | None = None) -> Answer:
         """Push an image to a MultipartHttpPushUri (DSP0266).
 
-        :param path: the file; its size and SHA-256 are checked once more.
-        :param name: what the service is told that the file is called.
+        :param path: the file; its size and SHA-256 are verified again.
+        :param name: the file name in the request.
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
         with _opened(path) as file:
@@ -191,7 +191,7 @@ class Writer:
 
     def push_plain(self, uri: str, path: str, size: int, sha256: str
                    ) -> Answer:
-        """Push an image as the whole body, to a HttpPushUri.
+        """Push an image as the request body to a HttpPushUri.
 
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
@@ -221,8 +221,8 @@ class Writer:
             try:
                 response = session.request(
                     method, base + where, data=data, stream=True,
-                    # Given here, as the environment would override the
-                    # session's.
+                    # Passed explicitly: the environment overrides the
+                    # session's value.
                     verify=self._connector._verify,
                     headers={'OData-Version': '4.0', **headers},
                     timeout=(self._settings.connect_timeout, timeout))
@@ -238,13 +238,13 @@ def _wants_match(error: Rejected) -> bool:
 
 
 def _same_path(location: str, path: str) -> bool:
-    """Whether a Location is that path; its host is not looked at, as the
-    request goes to the pinned one in any case."""
+    """Whether a Location has that path; its host is ignored, as the request
+    goes to the configured one in any case."""
     return origin.path(location) == origin.path(path)
 
 
 def _told(doc: Any, body: Any) -> Any:
-    """What a resource tells of the properties that a body names."""
+    """The values in a resource of the properties in a body."""
     if isinstance(body, Mapping):
         if not isinstance(doc, Mapping):
             return doc
@@ -256,7 +256,7 @@ def _told(doc: Any, body: Any) -> Any:
 
 
 class _Sent:
-    """A body that knows its length and how much of it has gone out.
+    """A request body that knows its length and how much of it was sent.
 
     :ivar image: the image in it.
     """
@@ -269,16 +269,16 @@ class _Sent:
         self.gone = 0
 
     def read(self, size: int = -1) -> bytes:
-        """The next piece."""
+        """The next chunk."""
         piece: bytes = self._source.read(size)
         self.gone += len(piece)
         return piece
 
 
 def _opened(path: str) -> BinaryIO:
-    """An image that is about to be sent; from here on it is this file.
+    """Open an image that is about to be sent.
 
-    :raises: Rejected where it is none.
+    :raises: Rejected if it cannot be opened.
     """
     try:
         return files.open_regular(path, follow=False)
@@ -289,9 +289,9 @@ def _opened(path: str) -> BinaryIO:
 
 
 def _check(image: BinaryIO, path: str, size: int, sha256: str) -> None:
-    """Check a file that is about to be sent; rewinds it.
+    """Verify a file that is about to be sent, and rewind it.
 
-    :raises: Rejected where it is not what it was when it was fetched.
+    :raises: Rejected if it has changed since it was fetched.
     """
     digest, length = hashlib.sha256(), 0
     while piece := image.read(_PIECE):
@@ -308,7 +308,7 @@ def _check(image: BinaryIO, path: str, size: int, sha256: str) -> None:
 
 def _lost(method: str, uri: str, error: BaseException,
           sent: _Sent | None) -> OutcomeUnknown | Unreachable:
-    """What a transport error means: did anything go out?"""
+    """The error for a transport error: whether anything was sent."""
     text = f'{method} {uri}: {type(error).__name__}: {error}'
     never = isinstance(error, requests_errors.ConnectTimeout
                        | requests_errors.SSLError

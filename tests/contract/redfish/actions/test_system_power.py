@@ -171,7 +171,7 @@ def test_a_list_of_resets_that_is_not_read(
     offer(at, ['On', 'ForceRestart'], 'info')
     at.box.faults.add('status', '500', 'ResetActionInfo')
     host = SystemPower(at.connector, SYSTEM, at.settings)
-    with pytest.raises(Unreachable, match='was not read'):
+    with pytest.raises(Unreachable, match='lists the reset types'):
         host.offers('GracefulRestart')
     do(host)
     assert kinds(at) == [expected]

@@ -69,7 +69,7 @@ def test_a_host_that_starts_is_told_in_words(box: Machine) -> None:
     assert box.backend.starting() is None
     reset(box)
     assert box.backend.starting() == (
-        'the host starts: PCIResourceConfigStarted')
+        'the host is booting: PCIResourceConfigStarted')
     box.clock.advance(3600)
     assert box.backend.starting() is None
 
