@@ -62,7 +62,7 @@ def test_no_device_is_read_while_the_host_starts(box: Machine) -> None:
                and len(look) <= 6 for look in whole[:2])
     # What proves the modes is read whole.
     assert any('/Processors' in p for p in whole[-1])
-    assert any(w.startswith('the host starts') for w in box.progress)
+    assert any(w.startswith('the host is booting') for w in box.progress)
 
 
 def test_a_host_that_starts_is_told_in_words(box: Machine) -> None:
