@@ -227,7 +227,8 @@ def _updating(scope: Scope, service: Fields) -> Iterator[Busy]:
         state = service.text(*row.path)
         if state is not None and state.lower() not in row.idle:
             yield Busy('task', service.uri, f'{service.uri}: {state}',
-                       service.number(*row.percent))
+                       service.number(*row.percent) if row.percent
+                       else None)
 
 
 def _busy(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:

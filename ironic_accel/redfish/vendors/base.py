@@ -60,16 +60,17 @@ class AuxPower:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UpdateState:
-    """A word of the UpdateService that tells what it does now.
+    """A property of the UpdateService that reports what it does now.
 
-    :ivar path: to the word.
-    :ivar idle: the words of rest, in lower case.
-    :ivar percent: path to how far it is.
+    :ivar path: to the property.
+    :ivar idle: its values when nothing is under way, in lower case. Any
+        other value means that the BMC is busy.
+    :ivar percent: path to the percentage done; empty where there is none.
     """
 
     path: tuple[str, ...]
     idle: frozenset[str]
-    percent: tuple[str, ...]
+    percent: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

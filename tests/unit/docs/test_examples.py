@@ -22,7 +22,9 @@ import sys
 
 import yaml
 
+from ironic_accel.converge import outcome
 from ironic_accel.model import catalog
+from ironic_accel.model import loader
 from ironic_accel.model import traits
 import ironic_accel_emulator as emulator
 from tests.contract.machine import machine
@@ -65,6 +67,17 @@ with machine(system, folder, known=known) as run:
 """
 
 
+ECC = """
+profile: 1
+name: ecc
+devices:
+  gpus:
+    match: {kind: gpu, product: acme-a1}
+    count: 4
+    modes: {ecc: disabled}
+"""
+
+
 def system(folder: Path) -> Path:
     """A simulated system with four cards of the example."""
     shipped = Path(emulator.__file__).parent / 'boxes' / 'pcie-a100.yaml'
@@ -82,6 +95,9 @@ def test_product_is_found_and_makes_a_trait(tmp_path: Path) -> None:
     known = catalog.extended({'product.yaml': rows})
     with machine(system(tmp_path), tmp_path, known=known) as run:
         seen = run.backend.observe()
+        end = run.run(loader.load_text(ECC, catalog=known)[0])
+    assert isinstance(end, outcome.Converged), end
+    assert [r.kind for r in run.box.ledger.resets] == ['ForceRestart']
     cards = [d for d in seen.devices if d.kind == 'gpu']
     assert [d.product for d in cards] == ['acme-a1'] * 4
     assert 'CUSTOM_ACCEL_GPU_ACME_A1' in {
