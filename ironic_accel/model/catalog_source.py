@@ -28,6 +28,7 @@ import jsonschema
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.errors import BadInput
 from ironic_accel.model import strict_yaml
+from ironic_accel.model import version
 
 LOG = logging.getLogger(__name__)
 
@@ -208,6 +209,10 @@ def _contradictions(rows: Rows) -> Iterator[str]:
                            f'{product.kind}')
     for row in rows.components:
         yield from _astray(row, rows, (row['kind'],), listed)
+        try:
+            version.require(row.get('form', 'auto'))
+        except ValueError as exc:
+            yield f"{row['name']}: {exc}"
     for row in rows.modes:
         yield from _astray(row, rows, row['kinds'], moded)
 

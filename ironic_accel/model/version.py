@@ -12,9 +12,9 @@
 
 """Versions, compared exactly and by the rules of their own form.
 
-A form says which texts it takes and how two of them are ordered. Versions of
-different series (another board's bundle, another InfoROM) are not ordered at
-all: ``compare`` is None then, and whoever asks has to refuse.
+A form defines which texts it accepts and how two of them are ordered.
+Versions of different series (another board's bundle, another InfoROM) are not
+ordered at all: ``compare`` returns None, and the caller has to refuse.
 
 ``nvidia-vbios``
     ``96.00.A6.00.01``: five fields of two hexadecimal digits (nvidia-smi,
@@ -32,20 +32,36 @@ all: ``compare`` is None then, and whoever asks has to refuse.
 ``text``
     anything; only equality is known.
 ``auto``
-    whichever of the above both texts have (also where neither has the form
-    that was asked for); texts that are spelled
-    differently are never the same, case of hexadecimal digits aside.
+    whichever of the above both texts have (also if neither has the requested
+    form); texts that are spelled differently are never the same, case of
+    hexadecimal digits aside.
+
+A package adds a form of its own by an entry point of the group
+``ironic_accel.version_schemes``: the name is that of the form, the object a
+function that returns the series and the fields of a version, or None for a
+text that is none. Such a form applies to the components whose catalogue row
+names it, and never by ``auto``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
+import functools
+from importlib import metadata
+import logging
 import re
+
+LOG = logging.getLogger(__name__)
+
+#: The group of entry points that add forms.
+NAMESPACE = 'ironic_accel.version_schemes'
 
 #: (series, fields): versions are ordered by fields within one series.
 _Key = tuple[str, tuple[int, ...]]
+_Parser = Callable[[str], _Key | None]
 
-#: What BMCs and tools write where they know no version.
+#: Placeholders that BMCs and tools print for an unknown version.
 _PLACEHOLDERS = frozenset({
     '', 'na', 'n/a', 'n.a.', 'none', 'null', 'undefined', 'unknown',
     'not available', 'not applicable', 'not supported', 'unsupported',
@@ -97,21 +113,80 @@ def _dotted(text: str) -> _Key | None:
 
 
 #: In the order in which ``auto`` tries them.
-_PARSERS: dict[str, Callable[[str], _Key | None]] = {
+_PARSERS: dict[str, _Parser] = {
     'nvidia-vbios': _vbios, 'nvidia-erot': _erot,
     'nvidia-inforom': _inforom, 'nvidia-hmc': _hmc, 'dotted': _dotted}
 
 #: Forms whose hexadecimal digits may be of either case.
 _HEXADECIMAL = frozenset({'nvidia-vbios', 'nvidia-inforom'})
 
-#: All names of forms.
+#: The forms that are always there.
 FORMS = (*_PARSERS, 'text', 'auto')
 
 
-def clean(text: object) -> str | None:
-    """A version as it counts, or None where there is none.
+@functools.cache
+def _added() -> Mapping[str, metadata.EntryPoint]:
+    """The forms that packages add, by name."""
+    found = {}
+    for entry in metadata.entry_points(group=NAMESPACE):
+        if entry.name in FORMS:
+            LOG.warning('Ignoring version scheme %s of %s: ironic-accel '
+                        'defines this name itself', entry.name, entry.value)
+        else:
+            found[entry.name] = entry
+    return found
 
-    Blanks around it, NULs, and what BMCs write for "I do not know" go.
+
+@functools.cache
+def _added_parser(form: str) -> _Parser:
+    """The function of a form that a package adds.
+
+    :raises: ValueError for an unknown form and one that cannot be loaded.
+    """
+    entry = _added().get(form)
+    if entry is None:
+        raise ValueError(f'version form: {form!r} is none of '
+                         f"{', '.join((*FORMS, *sorted(_added())))}")
+    try:
+        parse: _Parser = entry.load()
+    except Exception as exc:  # a third party's package
+        raise ValueError(
+            f'version form: {form!r} of {entry.value} cannot be loaded: '
+            f'{type(exc).__name__}: {exc}') from exc
+
+    def checked(text: str) -> _Key | None:
+        """:raises: _SchemeFailed if the function does not work."""
+        try:
+            key = parse(text)
+            if key is None:
+                return None
+            series, fields = key
+            if not isinstance(series, str) or not all(
+                    type(f) is int for f in fields):
+                raise TypeError(f'{key!r} is not a series and whole numbers')
+            return series, tuple(fields)
+        except Exception as exc:  # a third party's package
+            LOG.exception('Version scheme %s failed for %r', form, text)
+            raise _SchemeFailed(form) from exc
+
+    return checked
+
+
+class _SchemeFailed(Exception):
+    """The function of an added form failed; versions are not ordered."""
+
+
+def require(form: str) -> None:
+    """Check that there is such a form.
+
+    :raises: ValueError naming those that there are.
+    """
+    if form not in FORMS:
+        _added_parser(form)
+
+
+def clean(text: object) -> str | None:
+    """A version without blanks, NULs and placeholders; None if there is none.
     """
     if not isinstance(text, str):
         return None
@@ -120,7 +195,7 @@ def clean(text: object) -> str | None:
 
 
 def form_of(text: str) -> str:
-    """The form that ``auto`` takes a version for."""
+    """The form that ``auto`` assumes for a version."""
     bare = clean(text) or ''
     return next((name for name, parse in _PARSERS.items()
                  if parse(bare) is not None), 'text')
@@ -138,12 +213,12 @@ def compare(a: str | None, b: str | None,
             form: str = 'auto') -> int | None:
     """-1, 0 or 1 as ``a`` is lower, the same or higher than ``b``.
 
-    :returns: None where the two cannot be ordered.
+    :returns: None if the two cannot be ordered.
     :raises: ValueError for an unknown form.
     """
+    parse = _PARSERS.get(form)
     if form not in FORMS:
-        raise ValueError(f'version form: {form!r} where one of '
-                         f"{', '.join(FORMS)} was expected")
+        parse = _added_parser(form)
     a, b = clean(a), clean(b)
     if a is None or b is None:
         return None
@@ -151,10 +226,11 @@ def compare(a: str | None, b: str | None,
         return 0
     if form == 'text':
         return None
-    parse = _PARSERS.get(form)
-    if parse and (parse(a) or parse(b)):
-        return _ordered(parse(a), parse(b))
-    return _auto(a, b)
+    try:
+        keys = (parse(a), parse(b)) if parse else (None, None)
+    except _SchemeFailed:
+        return None
+    return _ordered(*keys) if any(keys) else _auto(a, b)
 
 
 def _auto(a: str, b: str) -> int | None:

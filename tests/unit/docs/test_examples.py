@@ -17,13 +17,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
+import tomllib
 
+import pytest
 import yaml
 
 from ironic_accel.converge import outcome
 from ironic_accel.model import catalog
+from ironic_accel.model.errors import BadInput
 from ironic_accel.model import loader
 from ironic_accel.model import traits
 import ironic_accel_emulator as emulator
@@ -37,6 +41,7 @@ _SET_MODE = """
 import json
 import pathlib
 import sys
+import tomllib
 from ironic_accel.model import catalog
 from ironic_accel.model import loader
 from ironic_accel_emulator.families import settings
@@ -127,3 +132,37 @@ def test_mode_is_read_set_once_and_verified(tmp_path: Path) -> None:
     assert len(said['patched']) == len(set(said['patched'])) == 4
     assert said['now'] == [True] * 4
     assert said['resets'] == 0
+
+
+def test_tool_family_updates_detects_and_sets_at_first_boot(
+        tmp_path: Path) -> None:
+    site = tmp_path / 'site'
+    info = site / 'acme_tools-1.0.dist-info'
+    info.mkdir(parents=True)
+    shutil.copytree(EXAMPLES / 'acme_tools', site / 'acme_tools')
+    (info / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: acme-tools\nVersion: 1.0\n')
+    groups = tomllib.loads((EXAMPLES / 'acme_tools/entry_points.toml')
+                           .read_text())['project']['entry-points']
+    (info / 'entry_points.txt').write_text(''.join(
+        f'[{group}]\n' + ''.join(f'{n} = {v}\n' for n, v in rows.items())
+        for group, rows in groups.items()))
+    ran = subprocess.run(
+        [sys.executable, '-m', 'tests.unit.docs.tool_family_run',
+         str(tmp_path), str(EXAMPLES / 'tool_family.yaml')],
+        capture_output=True, text=True, timeout=120, cwd=ROOT, env={
+            **os.environ, 'XDG_CACHE_HOME': str(tmp_path / 'cache'),
+            'PYTHONPATH': f'{site}:{ROOT}:{ROOT / "emulator"}'})
+    assert ran.returncode == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    assert (said['before'], said['after']) == (['A1-r9'], ['A1-r10'])
+    assert (said['updates'], said['results']) == (True, [True])
+    assert said['order'] == -1
+    assert ['acmectl' in one for one in said['others']] == [True]
+    assert (said['first_boot'], said['boost']) == (True, 'enabled')
+
+
+def test_form_of_a_package_that_is_not_installed_is_named() -> None:
+    rows = (EXAMPLES / 'tool_family.yaml').read_text()
+    with pytest.raises(BadInput, match="gpu: version form: 'acme-release'"):
+        catalog.extended({'tool_family.yaml': rows})

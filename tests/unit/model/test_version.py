@@ -14,11 +14,18 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
 from ironic_accel.model import version
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 def _two(low: int = 0, high: int = 255) -> st.SearchStrategy[str]:
@@ -145,5 +152,59 @@ def test_the_form_of_recorded_versions(text: str, form: str) -> None:
 
 
 def test_an_unknown_form_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'semver' where one of"):
+    with pytest.raises(ValueError, match="'semver' is none of nvidia-vbios"):
         version.compare('1', '2', 'semver')
+
+
+_SCHEMES = """
+def build(text):
+    board, _, number = text.partition('/')
+    return (board, (int(number),)) if number else None
+
+def halves(text):
+    return 'a', (float(text),)
+"""
+
+_COMPARE = """
+import sys
+from ironic_accel.model import version
+try:
+    print(version.compare(*sys.argv[1:]))
+except ValueError as exc:
+    print(exc)
+"""
+
+
+@pytest.mark.parametrize(('a', 'b', 'form', 'said'), [
+    ('x/9', 'x/10', 'build', '-1'), ('x/10', 'x/010', 'build', '0'),
+    ('x/9', 'y/10', 'build', 'None'),
+    # Neither has the form: as by auto.
+    ('1.9', '1.10', 'build', '-1'),
+    # The function fails: not ordered, not even as by auto.
+    ('x/9', 'x/b', 'build', 'None'), ('1.5', '1.6', 'halves', 'None'),
+    # A name of ironic-accel itself is not replaced.
+    ('1.9', '1.10', 'dotted', '-1'),
+    ('1', '2', 'missing', "version form: 'missing' of schemes:nothing cannot "
+     "be loaded: AttributeError: module 'schemes' has no attribute "
+     "'nothing'")])
+def test_package_adds_a_version_scheme(
+        tmp_path: pathlib.Path, a: str, b: str, form: str,
+        said: str) -> None:
+    info = tmp_path / 'schemes-1.0.dist-info'
+    info.mkdir()
+    (tmp_path / 'schemes.py').write_text(_SCHEMES)
+    (info / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: schemes\nVersion: 1.0\n')
+    (info / 'entry_points.txt').write_text(
+        f'[{version.NAMESPACE}]\nbuild = schemes:build\n'
+        'halves = schemes:halves\nmissing = schemes:nothing\n'
+        'dotted = schemes:halves\n')
+    ran = subprocess.run(
+        [sys.executable, '-c', _COMPARE, a, b, form], capture_output=True,
+        text=True, timeout=60, env={
+            **os.environ, 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    assert (ran.returncode, ran.stdout.strip()) == (0, said), ran.stderr
+
+
+def test_added_scheme_is_never_guessed() -> None:
+    assert version.form_of('x/9') == 'text'
