@@ -118,7 +118,7 @@ def _step(run: Advance) -> Outcome:
         return run.fail(Detail(
             f'the run took longer than limits.minutes '
             f'({run.profile.limits.minutes}) allows', ErrorClass.TRANSIENT,
-            todo='run it again: it goes on where this one stopped'))
+            todo='run it again to continue'))
     intent = run.record.intent
     if intent is not None:
         early = _intent(run, intent)
@@ -134,9 +134,10 @@ def _intent(run: Advance, intent: Intent) -> Outcome | None:
             return None
         if run.now > intent.deadline:
             return run.fail(Detail(
-                f'the {intent.activation} of the host did not come about in '
+                f'the {intent.activation} of the host did not complete in '
                 f'{int(intent.deadline - intent.since)} s',
-                ErrorClass.NEEDS_OPERATOR, todo='look at the host\'s power'))
+                ErrorClass.NEEDS_OPERATOR,
+                todo='check the power state of the host'))
         begun = (intent.ticket or {}).get('phase')
         busy = None if begun else _busy_again(run)
         return busy or Reset(
@@ -173,7 +174,7 @@ def _busy_again(run: Advance) -> Outcome | None:
     due = [x.item for x in run.record.staged]
     if all(intent_resolution.is_told(inventory, item) for item in due):
         return None
-    return run.wait('looking again at what the reset of the host is for',
+    return run.wait('refreshing the inventory before the host reset',
                     run.pace.look)
 
 
@@ -195,10 +196,10 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
     if isinstance(poll, Running):
         if run.now > _until(run, intent):
             return run.fail(Detail(
-                f'{intent.verb} takes longer than '
+                f'the {intent.verb} takes longer than '
                 f'{int(intent.deadline - intent.since)} s',
                 ErrorClass.TRANSIENT, running=poll.summary,
-                todo='wait for it to end, then run again'))
+                todo='wait until it ends, then run it again'))
         run.resume()
         return run.wait(poll.summary, run.pace.poll, poll.percent)
     if isinstance(poll, Continues):
@@ -207,7 +208,7 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
         run.record = intent_resolution.told(
             run.record, intent, poll, run.now) if intent.verb == 'update' \
             else intent_resolution.ended(run.record, intent, poll)
-        run.save(progress=f'{intent.verb} is over, reading back')
+        run.save(progress=f'{intent.verb} finished, verifying')
         if intent.verb == 'set':
             early = execute.turned_down(run, poll)
             if early is not None:
@@ -215,7 +216,8 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
     else:
         run.save(intent=dataclasses.replace(
             intent, ticket=write_watch.noted(intent, write_watch.GONE)),
-                 progress=f'{intent.verb} is lost ({poll.reason}), looking')
+                 progress=f'{intent.verb} is no longer reported '
+                 f'({poll.reason}), verifying')
     return run.wait(run.record.progress, 0)
 
 
@@ -256,8 +258,8 @@ def _unfolding(run: Advance, inventory: Inventory) -> Outcome | None:
         run.record, inventory, run.facts, run.pace, run.now)
     if not going:
         return None
-    return run.wait('the host was reset, which may have begun to write '
-                    + write_watch.names(going), run.pace.look)
+    return run.wait('waiting for an update that the host reset may have '
+                    'started: ' + write_watch.names(going), run.pace.look)
 
 
 def _watch(run: Advance, intent: Intent, inventory: Inventory
@@ -269,7 +271,7 @@ def _watch(run: Advance, intent: Intent, inventory: Inventory
                 intent, ticket=write_watch.noted(intent)))
         if run.now < intent.since + write_watch.patience(
                 intent, inventory, run.facts, run.pace):
-            return run.wait('in doubt about the last write, looking for '
+            return run.wait('verifying the result of the last write: '
                             + write_watch.names(intent.items), run.pace.look)
         return None
     if (
@@ -284,7 +286,7 @@ def _watch(run: Advance, intent: Intent, inventory: Inventory
             ticket=write_watch.noted(
                 intent, write_watch.GONE, write_watch.SHOWN))
     )
-    return run.wait('the last write shows, looking once more',
+    return run.wait('the last write is visible, verifying it once more',
                     run.pace.look)
 
 
@@ -292,15 +294,15 @@ def _finish(run: Advance, intent: Intent, left: Sequence[Busy]) -> Outcome:
     """Bring a write of ours that broke off in the middle to its end."""
     if run.now > _until(run, intent):
         return run.fail(Detail(
-            f'{intent.verb} broke off and cannot be brought to its end',
+            f'the {intent.verb} was interrupted and cannot be completed',
             ErrorClass.NEEDS_OPERATOR, running=left[0].summary,
-            todo='look at the device'))
+            todo='check the device'))
     try:
         for work in left:
             run.backend.poll(dict(work.ticket or {}))
     except Unreachable as exc:
         return readiness.away(run, exc)
-    return run.wait(f'{intent.verb} broke off, going on with it: '
+    return run.wait(f'resuming the interrupted {intent.verb}: '
                     f'{left[0].summary}', run.pace.look)
 
 
@@ -321,7 +323,7 @@ def _do(run: Advance, inventory: Inventory) -> Outcome:
     if readiness.booting(run) and any(
             r.seen is None or r.seen in condition.PASSING
             for r in decision.plan.refused):
-        return run.wait('the host is on, not everything is seen yet',
+        return run.wait('the host is on, waiting for its devices to report',
                         run.pace.look)
     if decision.plan.untold:
         return _unread(run, decision.plan)
@@ -337,11 +339,12 @@ def _unread(run: Advance, plan: Plan) -> Outcome:
     no = next((r for r in plan.refused if r.seen is None), plan.refused[0])
     bound = run.pace.incomplete
     if run.patient('unread', bound):
-        return run.wait(f'looking again: {no.reason}', run.pace.look)
+        return run.wait(f'refreshing the inventory: {no.reason}',
+                        run.pace.look)
     if no.seen is not None:
         return run.refuse(plan)
     return run.fail(Detail(
-        f'not read in {int(bound)} s: {no.reason}', ErrorClass.TRANSIENT,
-        device=no.item.device, component=no.item.name,
+        f'incomplete inventory after {int(bound)} s: {no.reason}',
+        ErrorClass.TRANSIENT, device=no.item.device, component=no.item.name,
         expected=None if no.expected is None else str(no.expected),
-        todo='look at what does not answer, then run again'))
+        todo='check what does not respond, then run it again'))

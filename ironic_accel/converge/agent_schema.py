@@ -190,7 +190,7 @@ def poll_to_dict(poll: Poll) -> dict[str, Any]:
         return {'state': 'ended',
                 'results': [result_to_dict(r) for r in poll.results]}
     if isinstance(poll, Continues):
-        raise TypeError('no way of the host itself has a second request')
+        raise TypeError('an agent has no second request')
     return {'state': 'unknown', 'reason': poll.reason,
             'hidden': poll.hidden}
 

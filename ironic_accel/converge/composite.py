@@ -175,7 +175,8 @@ class Both(Backend):
         backend = self._backends.get(action.transport)
         if backend is None:
             raise errors.Rejected(
-                f'there is no way {action.transport!r} to this box now',
+                f'transport {action.transport!r} is not available for this '
+                'node',
                 expected=' or '.join(self._backends), seen=action.transport)
         return {**backend.start(action, image, spec, force),
                 TRANSPORT: action.transport}
@@ -195,7 +196,7 @@ class Both(Backend):
         name = str(ticket.get(TRANSPORT, next(iter(self._backends))))
         backend = self._backends.get(name)
         if backend is None:
-            return Unknown(f'no way {name!r} to ask')
+            return Unknown(f'transport {name!r} is not available')
         polled = backend.poll(ticket)
         if isinstance(polled, Continues):
             return Continues({**polled.ticket, TRANSPORT: name})

@@ -165,13 +165,13 @@ def _spent(inventory: Inventory, profile: Profile, record: Record,
 def _not_applied(inventory: Inventory, entry: Staged) -> Detail:
     device = inventory.device(entry.item.device)
     return Detail(
-        'not applied: it is written, and no reset that the profile allows '
-        f'makes it active ({entry.resets} tried, the strongest '
+        'not applied: it was written, but no reset that the profile allows '
+        f'activated it ({entry.resets} tried, the strongest '
         f'{entry.tried})', ErrorClass.NEEDS_OPERATOR,
         device=entry.item.device, component=entry.item.name,
         expected=_text(entry.item.wanted),
         seen=_text(matching.seen_value(device, entry.item)),
-        todo='look at the device, or allow a stronger limits.reset')
+        todo='check the device, or allow a stronger limits.reset')
 
 
 def _selected(inventory: Inventory, profile: Profile, device_id: str
@@ -191,7 +191,7 @@ def cannot_go_on(plan: Plan) -> Detail:
     """Refused means that nothing was begun: later it is a failure."""
     no = plan.refused[0]
     return Detail(
-        f'cannot go on: {no.reason}', ErrorClass.NEEDS_OPERATOR,
+        f'cannot continue: {no.reason}', ErrorClass.NEEDS_OPERATOR,
         device=no.item.device, component=no.item.name,
         expected=_text(no.expected), seen=_text(no.seen))
 
@@ -229,8 +229,8 @@ def _host_reset(activation: Activation, staged: tuple[AwaitingReset, ...],
         return HostReset(activation, staged)
     first = staged[0].item
     return Fail(Detail(
-        f'not applied: {record.resets} resets are used, as many as '
-        'limits.resets allows', ErrorClass.NEEDS_OPERATOR,
+        f'not applied: all {record.resets} host resets that limits.resets '
+        'allows were used', ErrorClass.NEEDS_OPERATOR,
         device=first.device, component=first.name,
         expected=_text(first.wanted)))
 

@@ -67,14 +67,14 @@ def finish(run: Advance, plan: Plan) -> Outcome:
             named = run.backend.commit([c.item.ref for c in due])
         except (Rejected, Unreachable, OutcomeUnknown) as exc:
             return _converged(run, plan, due, (
-                f'not committed: {exc.detail.summary}',))
+                f'the fallback slot was not updated: {exc.detail.summary}',))
         if named:
-            return run.wait(f'committed {len(named)} images to the slots '
-                            'that the box falls back to', run.pace.look)
+            return run.wait(f'copying {len(named)} images to their fallback '
+                            'slots', run.pace.look)
     shown = [c for c in due if c.seen is not None]
     if shown and asked is not None and run.now < asked + run.pace.lost:
         return run.wait(
-            'waiting for the slots that the box falls back to: '
+            'waiting for the fallback slots: '
             + write_watch.names(c.item for c in shown),
             run.pace.look,
         )
@@ -83,13 +83,13 @@ def finish(run: Advance, plan: Plan) -> Outcome:
     names = write_watch.names(c.item for c in shown)
     if _copied(run, plan, due):
         return _converged(run, plan, shown, (
-            'not committed: the slot that the box falls back to still holds '
-            f'another version: {names}',))
+            'not updated: the fallback slot still has another version: '
+            f'{names}',))
     # None of them shows: the box does not tell, or does not do it. Asking
     # at every run would change nothing.
     return _converged(run, plan, (), (
-        'asked to copy to the slots that the box falls back to, which do not '
-        f'show it and are not asked for again: {names}',))
+        'the copy to the fallback slot was requested, but the BMC does not '
+        f'report it; it is not requested again: {names}',))
 
 
 def _copied(run: Advance, plan: Plan, due: Sequence[Change]) -> list[Ref]:
@@ -106,8 +106,7 @@ def _converged(run: Advance, plan: Plan, due: Sequence[Change],
     owed = tuple(r for r in run.record.owed if r not in done)
     copied = len(_copied(run, plan, plan.fallback))
     if copied and run.record.committed is not None:
-        notes = (f'{copied} images copied to the slots that the box falls '
-                 'back to', *notes)
+        notes = (f'{copied} images copied to their fallback slots', *notes)
     run.record = dataclasses.replace(run.record, owed=owed)
     run.finish()
     return Converged(plan.satisfied, plan, notes)
@@ -199,7 +198,8 @@ def _start(run: Advance, action: Action, ready: dict[str, Ready],
             action, image, run.profile.images.get(action.image or ''),
             'force' in run.profile.allow)
     except OutcomeUnknown as exc:
-        run.save(progress=f'lost sight of it: {exc.detail.summary}')
+        run.save(progress='the result of the write is unknown: '
+                 f'{exc.detail.summary}')
         return run.wait(run.record.progress, run.pace.look)
     except (Rejected, Unreachable) as exc:
         return _not_begun(run, before, exc)
@@ -216,7 +216,7 @@ def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
     Before it is sent it is saved as one of which nobody tells: a process
     that dies in between looks for it, and does not send it again.
     """
-    words = f'{intent.verb}: the upload is checked, starting it'
+    words = f'{intent.verb}: the upload was verified, starting it'
     run.save(
         intent=dataclasses.replace(
             intent, ticket=write_watch.noted(intent, write_watch.GONE)),
@@ -225,7 +225,8 @@ def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
     try:
         after = run.backend.poll(dict(told.ticket))
     except OutcomeUnknown as exc:
-        run.save(progress=f'lost sight of it: {exc.detail.summary}')
+        run.save(progress='the result of the write is unknown: '
+                 f'{exc.detail.summary}')
         return run.wait(run.record.progress, run.pace.look)
     except Unreachable as exc:
         run.save(intent=intent)
@@ -237,7 +238,7 @@ def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
             return _later(run, exc.retry_after, exc.detail)
         run.save(intent=None, failure=exc.detail.to_dict())
         if exc.detail.error_class is ErrorClass.TRANSIENT:
-            return run.wait(f'turned down: {exc.detail.summary}',
+            return run.wait(f'rejected: {exc.detail.summary}',
                             run.pace.look)
         return run.fail(_turned_down(exc.detail))
     if isinstance(after, Continues):
@@ -258,12 +259,13 @@ def _not_begun(run: Advance, before: Record, exc: AccelError) -> Outcome:
         run.save(intent=None, attempts=before.attempts,
                  staged=before.staged)
         if later is None:
-            return run.hold('unreachable', f'not begun: {exc.detail.summary}',
-                            run.pace.unreachable, exc.detail)
+            return run.hold(
+                'unreachable', f'not started: {exc.detail.summary}',
+                run.pace.unreachable, exc.detail)
         return _later(run, later, exc.detail)
     run.save(intent=None, failure=exc.detail.to_dict())
     if exc.detail.error_class is ErrorClass.TRANSIENT:
-        return run.wait(f'turned down: {exc.detail.summary}', run.pace.look)
+        return run.wait(f'rejected: {exc.detail.summary}', run.pace.look)
     return run.fail(_turned_down(exc.detail))
 
 
@@ -280,7 +282,7 @@ def turned_down(run: Advance, end: Ended) -> Outcome | None:
             return run.fail(_turned_down(detail))
     for answer, detail in told:
         if answer == 'told' and detail.error_class is ErrorClass.TRANSIENT:
-            return run.wait(f'turned down: {detail.summary}', run.pace.look)
+            return run.wait(f'rejected: {detail.summary}', run.pace.look)
     return None
 
 
@@ -289,8 +291,8 @@ def _turned_down(detail: Detail) -> Detail:
     if detail.todo is not None:
         return detail
     return dataclasses.replace(
-        detail, todo='nothing was written by this request; see what the BMC '
-                     'answered, then run again')
+        detail, todo='the request wrote nothing; check the answer of the '
+                     'BMC, then run it again')
 
 
 def _later(run: Advance, seconds: float, detail: Detail) -> Outcome:
@@ -299,7 +301,7 @@ def _later(run: Advance, seconds: float, detail: Detail) -> Outcome:
     :param seconds: as the box says; what is left of the run's own bounds is
         the most that is waited for it.
     """
-    out = run.hold('later', f'not begun: {detail.summary}', run.pace.busy,
+    out = run.hold('later', f'not started: {detail.summary}', run.pace.busy,
                    detail)
     if not isinstance(out, Wait):
         return out

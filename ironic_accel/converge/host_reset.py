@@ -114,14 +114,14 @@ def _reboot(case: ResetCase) -> tuple[Act, ResetNote]:
         if note.mark is not None and seen.mark not in (None, note.mark):
             return ResetDone(), note
         if in_time:
-            return case.wait('the operating system restarts')
+            return case.wait('waiting for the operating system to restart')
     if not case.has(ReadingKind.POWER):
         return Need(ReadingKind.POWER), note
     if seen.power == 'off':
         # It shut down, or was down; or it restarts and does not come back.
         return case.next_phase()
     if note.asked is Asked.SHUTDOWN and in_time:
-        return case.wait('the operating system shuts down')
+        return case.wait('waiting for the operating system to shut down')
     if not case.ours and case.rules.can_inventory:
         return StartOver(), note
     if note.asked is None and case.times.soft > 0:
@@ -182,7 +182,7 @@ def _off(case: ResetCase) -> tuple[Act, ResetNote]:
     if note.asked is Asked.FORCED:
         return _still_on(case)
     if note.asked is Asked.SHUTDOWN and case.late <= times.soft:
-        return case.wait('the operating system shuts down')
+        return case.wait('waiting for the operating system to shut down')
     soft = note.asked is None and times.soft > 0
     return case.checked(SetPower('off', soft=soft))
 
@@ -212,7 +212,7 @@ def _aux(case: ResetCase) -> tuple[Act, ResetNote]:
         # Somebody has powered it on.
         if case.rules.can_inventory:
             return StartOver(), note
-        return (WaitUntil(case.now, 'the host is on, powering off'),
+        return (WaitUntil(case.now, 'the host is on, powering it off'),
                 ResetNote(ResetPhase.OFF, case.now, case.rules.by))
     if case.seen.power is None:
         if case.late > case.times.hard:
@@ -288,7 +288,8 @@ def answered(activation: Activation, rules: ResetRules, before: ResetNote,
         done = rules.waits or act == Restart(soft=False)
         return None if done and act != CutAuxPower() else look, note
     if isinstance(answer, OutcomeUnknown):
-        return WaitUntil(look.until, 'no answer of the BMC, looking'), (
+        return WaitUntil(
+            look.until, 'the BMC did not answer, checking the power state'), (
             dataclasses.replace(asking, said=answer.detail.summary))
     if isinstance(answer, Unreachable):
         return _plain(case.bmc_away(answer))
@@ -304,10 +305,11 @@ def answered(activation: Activation, rules: ResetRules, before: ResetNote,
 _DOING: dict[PowerAct, str] = {
     SetPower('on'): 'powering on',
     SetPower('off'): 'powering off',
-    SetPower('off', soft=True): 'the operating system shuts down',
-    Restart(soft=True): 'the operating system restarts',
+    SetPower('off', soft=True):
+        'waiting for the operating system to shut down',
+    Restart(soft=True): 'waiting for the operating system to restart',
     Restart(soft=False): 'restarting the host',
-    CutAuxPower(): 'auxiliary power cycle'}
+    CutAuxPower(): 'cycling the auxiliary power'}
 
 
 def _plain(decided: tuple[Act, ResetNote]

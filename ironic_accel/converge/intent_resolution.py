@@ -258,7 +258,7 @@ def too_large(action: Action, image: Ready, inventory: Inventory
         limit = part.max_image_bytes if part else None
         if limit is not None and image.size > limit:
             out.append(Refusal(
-                item, f'image {action.image}: larger than the update '
+                item, f'image {action.image} is larger than the update '
                 'service accepts', f'at most {limit} bytes',
                 f'{image.size} bytes'))
     return out

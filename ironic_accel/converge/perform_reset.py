@@ -160,7 +160,7 @@ class HostResetter:
                 record = _with(record, _others(record))
                 self._save(record)
                 return ResetStep(record, now,
-                                 'looking at the system before the reset')
+                                 'refreshing the inventory before the reset')
             if isinstance(act, ResetDone):
                 return self._performed(_noted(record, following), now)
             answer: WaitUntil | ResetFailed | None
@@ -259,7 +259,7 @@ class HostResetter:
 
 def _reset_of(record: Record) -> Intent:
     if record.intent is None or record.intent.kind != 'reset':
-        raise ValueError('no reset is asked for')
+        raise ValueError('the record has no open reset')
     return record.intent
 
 

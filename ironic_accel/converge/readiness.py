@@ -44,7 +44,7 @@ _KIN = {'nic': 'dpu'}
 def away(run: Advance, exc: Unreachable) -> Outcome:
     """The box does not answer: wait for it, within its bound."""
     return run.hold('unreachable',
-                    f'the box does not answer: {exc.detail.summary}',
+                    f'the BMC does not respond: {exc.detail.summary}',
                     run.pace.unreachable, exc.detail)
 
 
@@ -70,14 +70,14 @@ def unready(run: Advance, inventory: Inventory) -> Outcome | None:
             return run.refuse(Plan(refused=tuple(no)))
         run.record = write_watch.begun(run.record, run.now)
         run.save(booted=run.now)
-        return PowerOn(Progress('the host is off, its devices are unseen'))
+        return PowerOn(Progress('powering on the host to read its devices'))
     if not inventory.complete:
         return run.hold('incomplete', inventory.unready,
                         run.pace.incomplete, _incomplete(run, inventory))
     if run.record.awaited != 'unread':
         run.resume()
     if _missing(run, inventory):
-        return run.wait('the host is on, devices are still missing',
+        return run.wait('the host is on, waiting for missing devices',
                         run.pace.look)
     return _fewer(run, inventory)
 
@@ -98,7 +98,7 @@ def starting(run: Advance) -> Outcome | None:
     return run.hold('incomplete', words, run.pace.incomplete, Detail(
         f'the host did not start in {int(run.pace.incomplete)} s: {words}',
         ErrorClass.NEEDS_OPERATOR,
-        todo='look at the BMC and at the host\'s boot'))
+        todo='check the BMC and the boot of the host'))
 
 
 def _fewer(run: Advance, inventory: Inventory) -> Outcome | None:
@@ -121,7 +121,7 @@ def _fewer(run: Advance, inventory: Inventory) -> Outcome | None:
     if what and what != run.record.fewer:
         run.record = dataclasses.replace(run.record, fewer=what)
         words = ', '.join(f'{len(m)} {k}' for k, m in sorted(lost.items()))
-        return run.wait(f'no longer listed: {words}; looking once more',
+        return run.wait(f'no longer listed: {words}; refreshing the inventory',
                         run.pace.look)
     kinds = {k: (*now.get(k, ()), *(
         missing.get(k, ()) if not inventory.complete_of(k) else ()))
@@ -142,23 +142,24 @@ def _busy(run: Advance, inventory: Inventory) -> Outcome:
         ticket = intent_resolution.adopt(intent, inventory.busy)
         if ticket is not None:
             run.save(intent=dataclasses.replace(intent, ticket=ticket))
-            return run.wait('found our write again, going on with it', 0)
+            return run.wait('resuming the write in progress', 0)
     what = inventory.busy[0]
     summary = f'{what.kind} {what.words}'
     return run.hold('busy', f'waiting for {summary}', run.pace.busy, Detail(
-        f'the box is still busy after {int(run.pace.busy)} s',
-        ErrorClass.TRANSIENT, running=summary, todo='wait, then run again'))
+        f'the system is still busy after {int(run.pace.busy)} s',
+        ErrorClass.TRANSIENT, running=summary,
+        todo='wait until it ends, then run it again'))
 
 
 def _held(run: Advance, inventory: Inventory) -> Outcome:
     """What the box does now cannot be told: as good as busy."""
     what = inventory.held[0]
     return run.hold(
-        'busy', f'cannot tell whether the box is idle: {what.words}',
+        'busy', f'cannot determine whether the system is idle: {what.words}',
         run.pace.busy, Detail(
-            'it could not be told whether the box is idle for '
+            'could not determine whether the system is idle for '
             f'{int(run.pace.busy)} s: {what.words}', ErrorClass.TRANSIENT,
-            todo='look at what does not answer, then run again'))
+            todo='check what does not respond, then run it again'))
 
 
 def _incomplete(run: Advance, inventory: Inventory) -> Detail:
@@ -166,13 +167,13 @@ def _incomplete(run: Advance, inventory: Inventory) -> Detail:
     why = [u.words for u in inventory.unread] or [*inventory.lacking]
     if why:
         return Detail(
-            f'no whole look at the box in {int(run.pace.incomplete)} s: '
+            f'incomplete inventory after {int(run.pace.incomplete)} s: '
             + '; '.join(why[:3]), ErrorClass.TRANSIENT,
-            todo='look at what does not answer, then run again')
+            todo='check what does not respond, then run it again')
     return Detail(
         'the devices of the host did not all appear in '
         f'{int(run.pace.incomplete)} s', ErrorClass.NEEDS_OPERATOR,
-        todo='look at the BMC and at the host\'s boot')
+        todo='check the BMC and the boot of the host')
 
 
 def booting(run: Advance) -> bool:

@@ -116,7 +116,7 @@ class ResetCase:
                 f'{error.detail.summary}', node=error.detail.node,
                 error_class=ErrorClass.NEEDS_OPERATOR,
                 expected=f'an answer within {self.times.away:g} s',
-                todo='look at the BMC')
+                todo='check the BMC')
         return self.fail(error)
 
     def not_now(self, error: Rejected) -> tuple[Act, ResetNote]:
@@ -135,21 +135,21 @@ class ResetCase:
         if note.phase is not ResetPhase.AUX:
             return self.fail(error)
         detail = dataclasses.replace(error.detail, todo=(
-            error.detail.todo or 'what was written waits for it: cut the '
-            'power of the system by hand, or see why its BMC refuses to, '
-            'then run again'))
+            error.detail.todo or 'the staged changes need an auxiliary power '
+            'cycle: disconnect the power of the system, or check why the BMC '
+            'rejects the cycle, then run it again'))
         return (WaitUntil(self.now,
-                          'the auxiliary power was not cut, powering on'),
+                          'the auxiliary power was not cycled, powering on'),
                 ResetNote(ResetPhase.ON, self.now, self.rules.by,
                           failed=detail.to_dict()))
 
     def did_not_follow(self, wanted: str) -> AccelError:
         said = f': {self.note.said}' if self.note.said else ''
         return AccelError(
-            f'the host is not {wanted} {self.late:.0f} s after it was '
-            f'asked{said}', error_class=ErrorClass.NEEDS_OPERATOR,
+            f'the host is not {wanted} {self.late:.0f} s after the '
+            f'request{said}', error_class=ErrorClass.NEEDS_OPERATOR,
             expected=wanted, seen=self.seen.power or 'unknown',
-            todo='look at the host\'s power, then run again')
+            todo='check the power state of the host, then run it again')
 
     def fail(self, error: AccelError) -> tuple[Act, ResetNote]:
         """An error that leaves a host off which was on says so."""
@@ -160,9 +160,9 @@ class ResetCase:
                 dataclasses.replace(
                     error.detail,
                     error_class=ErrorClass.NEEDS_OPERATOR,
-                    todo='the host was switched off for the '
-                    f'{self.activation} and is not known to be on again: '
-                    'power it on, then run again',
+                    todo='the host was powered off for the '
+                    f'{self.activation} and may still be off: power it on, '
+                    'then run it again',
                 )
             )
         return ResetFailed(error), note

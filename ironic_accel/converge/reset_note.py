@@ -148,10 +148,10 @@ def load(ticket: Mapping[str, Any]) -> ResetNote | None:
             str(ticket.get('said') or ''), bool(ticket.get('later')))
     except (TypeError, ValueError) as exc:
         raise AccelError(
-            'what is noted of a host reset cannot be read: it was noted by '
-            'a later release', error_class=ErrorClass.NEEDS_OPERATOR,
+            'cannot read the stored state of the host reset: a later '
+            'release wrote it', error_class=ErrorClass.NEEDS_OPERATOR,
             seen=f'phase {raw!r}, asked {ticket.get("asked")!r}',
-            todo='go on with that release') from exc
+            todo='continue with that release') from exc
 
 
 def _at(ticket: Mapping[str, Any]) -> float:

@@ -115,7 +115,7 @@ class Advance:
                 or (
                     f'{intent.verb} via {intent.transport}'
                     if running and intent is not None
-                    else f'burn of {write_watch.names(begun)}, perhaps'
+                    else f'possibly an update of {write_watch.names(begun)}'
                     if begun
                     else None
                 ),

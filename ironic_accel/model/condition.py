@@ -14,8 +14,9 @@
 
 The words of ``state`` are those of Redfish Resource.State (CSDL
 ``Resource_v1.xml``, whose descriptions decide which of them a tenant can
-use), those of ``health`` Resource.Health. What was not read is never taken
-for healthy or usable; what nobody tells is no complaint.
+use), those of ``health`` Resource.Health. A value that
+could not be read never counts as healthy or usable; a value that nothing
+reports is no reason against a device.
 """
 
 from __future__ import annotations
@@ -76,13 +77,13 @@ def proved_healthy(device: Device) -> bool:
 def complaint(device: Device) -> str:
     """Why a device does not count, in words; empty where it does."""
     if device.is_unread():
-        return 'the device was not read'
+        return 'the device could not be read'
     if device.health not in (None, 'OK'):
         return f'its health is {device.health}'
     if not usable(device):
         return f'its state is {device.state}'
     asked = [f for f in ('health', 'state') if device.is_unread(f)]
-    return f"its {' and '.join(asked)} was not read" if asked else ''
+    return f"its {' and '.join(asked)} could not be read" if asked else ''
 
 
 def family(kinds: frozenset[str]) -> frozenset[str]:

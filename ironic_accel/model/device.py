@@ -388,7 +388,7 @@ class Inventory:
     @property
     def unready(self) -> str:
         """What an inventory that is not complete waits for, in words."""
-        return '; '.join(self.lacking) or 'devices still appear'
+        return '; '.join(self.lacking) or 'device discovery is not complete'
 
     def device(self, device_id: str) -> Device | None:
         """The device of that id, or None."""

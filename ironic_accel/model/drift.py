@@ -50,11 +50,11 @@ class Difference:
         if self.what in ('vanished', 'appeared'):
             return f'{self.device} {self.what}'
         if self.what == 'unread':
-            return f'{self.device} not read'
+            return f'{self.device} could not be read'
         name = self.name or self.what
         if self.waiting:
-            return (f'{self.device} {name} {_text(self.before)}: '
-                    f'{_text(self.after)} waits')
+            return (f'{self.device} {name} {_text(self.before)}, '
+                    f'{_text(self.after)} pending')
         return (f'{self.device} {name} {_text(self.before)} > '
                 f'{_text(self.after)}')
 

@@ -61,7 +61,7 @@ def load_text(text: str, source: str = '<text>',
         found += problems.found
         profiles.append(_with_digest(profile))
     if not profiles:
-        raise BadInput(f'{source}: no profile in it')
+        raise BadInput(f'{source}: it contains no profile')
     if found:
         raise BadInput(f'{source}: {listed(found)}')
     return profiles

@@ -262,8 +262,8 @@ def misfit(image: Image, device: Device, item: Item) -> Refusal | None:
     seen = _device_facts(device)
     for key, values in image.fits.items():
         if seen[key] is None or seen[key] not in values:
-            what = 'is not seen on the device' if seen[key] is None else (
-                'does not fit the device')
+            what = 'is not reported by the device' if seen[key] is None else (
+                'does not match the device')
             return Refusal(
                 item, f'image {image.name}: its {key} {what}',
                 ' or '.join(values), seen[key])

@@ -100,7 +100,8 @@ def select(inventory: Inventory, profile: Profile
             for want in group_items(group, device):
                 if want.item.ref in wanted:
                     refused.append(Refusal(
-                        want.item, 'two groups of the profile set it',
+                        want.item,
+                        'more than one group of the profile sets it',
                         wanted[want.item.ref].item.wanted,
                         want.item.wanted))
                 wanted.setdefault(want.item.ref, want)
@@ -287,14 +288,14 @@ def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
     left = [d.id for d in having if d.id not in asked]
     if unread and not left:
         return [Refusal(
-            item, 'it is one mode for all such devices of the box, and it '
-            'was not read of ' + ', '.join(unread[:4]), item.wanted, None,
-            True)]
+            item, 'the mode applies to all such devices of the system, and '
+            'it could not be read of ' + ', '.join(unread[:4]), item.wanted,
+            None, True)]
     if not left:
         return []
     return [Refusal(
-        item, 'it is one mode for all such devices of the box, and the '
-        'profile does not ask it of ' + ', '.join(left[:4]), len(having),
+        item, 'the mode applies to all such devices of the system, and the '
+        'profile does not set it on ' + ', '.join(left[:4]), len(having),
         len(having) - len(left))]
 
 

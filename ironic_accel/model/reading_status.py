@@ -71,4 +71,4 @@ class Unread:
     def words(self) -> str:
         """One plain sentence for the operator."""
         what = f' ({self.about})' if self.about else ''
-        return f'{self.source}{what} was not read: {self.answer}'
+        return f'cannot read {self.source}{what}: {self.answer}'

@@ -314,9 +314,9 @@ def dump(record: Record) -> dict[str, Any]:
     size = len(json.dumps(out, separators=(',', ':')).encode())
     if size > MAX_BYTES:
         raise AccelError(
-            'the record of the run is too large to be saved',
+            'the record of the run is too large to store',
             expected=f'at most {MAX_BYTES} bytes', seen=f'{size} bytes',
-            todo='apply the profile in parts')
+            todo='split the profile and apply it in parts')
     return out
 
 

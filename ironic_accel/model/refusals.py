@@ -10,9 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Why something is not done: each reason in one place.
+"""The reasons why the planner refuses a change.
 
-Every function gives the refusals of one question; none means go on.
+Each function checks one condition and returns a refusal for each item that
+violates it; an empty list means that the condition holds.
 """
 
 from __future__ import annotations
@@ -60,11 +61,10 @@ def count(group: Group, found: int, unread: int = 0) -> list[Refusal]:
     expected = str(low) if high == low else (
         f'at least {low}' if high is None else f'{low} to {high}')
     if found + unread >= low and (high is None or found <= high):
-        return [Refusal(item, f'of {unread} of the devices in the group it '
-                        'was not read whether they count', expected, None,
-                        True)]
-    return [Refusal(item, 'the number of devices in the group is not as '
-                    'declared', expected, found)]
+        return [Refusal(item, f'health or state of {unread} devices in the '
+                        'group could not be read', expected, None, True)]
+    return [Refusal(item, 'the number of devices in the group does not match '
+                    'the profile', expected, found)]
 
 
 def uncounted(group: Group, inventory: Inventory,
@@ -78,10 +78,10 @@ def uncounted(group: Group, inventory: Inventory,
     why = [u.words for u in inventory.unread if u.about in whose
            or inventory.hides(u, kinds)]
     named = ' '.join(why)
-    why += [f'{d.id} was not read' for d in unread if d.id not in named]
+    why += [f'{d.id} could not be read' for d in unread if d.id not in named]
     two = sorted({*kinds} & {*inventory.uncounted})
     if two:
-        why.append('two transports do not show the same devices of kind '
+        why.append('two transports report different devices of kind '
                    + ', '.join(two))
     if not inventory.complete:
         why.append(inventory.unready)
@@ -90,7 +90,7 @@ def uncounted(group: Group, inventory: Inventory,
     more = f' (and {len(why) - 2} more)' if len(why) > 2 else ''
     return [Refusal(
         Item(group.name, 'count', 'device', group.count.minimum),
-        'the devices of the group cannot be counted: '
+        'cannot count the devices of the group: '
         + '; '.join(why[:2]) + more, group.count.minimum, None, True)]
 
 
@@ -104,20 +104,20 @@ def health(group: Group, device: Device) -> list[Refusal]:
     if group.health == 'any':
         return [] if not device.is_unread('state') else [Refusal(
             Item(device.id, 'state', 'device', 'Enabled'),
-            'its state was not read', 'Enabled', None, True)]
+            'its state could not be read', 'Enabled', None, True)]
     if device.health not in (None, 'OK'):
-        return [Refusal(item, 'the device is not healthy', 'OK',
+        return [Refusal(item, 'the device is unhealthy', 'OK',
                         device.health)]
     if not condition.usable(device):
         return [Refusal(Item(device.id, 'state', 'device', 'Enabled'),
-                        'the device cannot be used in its state', 'Enabled',
+                        'the device is not enabled', 'Enabled',
                         device.state)]
     if not condition.healthy(device):
         return [Refusal(item, condition.complaint(device), 'OK', None,
                         True)]
     if group.health == 'proved' and device.health is None:
         return [Refusal(item, 'its health is not reported, and the '
-                        'profile wants it proved', 'OK', None)]
+                        'profile requires it (health: proved)', 'OK', None)]
     return []
 
 
@@ -139,13 +139,13 @@ def unread(item: Item, device: Device, inventory: Inventory) -> Refusal:
     why = [u.words for u in inventory.unread if u.about == device.id and (
         not u.facts or {'presence', name, name.partition(':')[0],
                         f'{item.kind}s'} & {*u.facts})]
-    return Refusal(item, why[0] if why else 'it was asked for and not told',
+    return Refusal(item, why[0] if why else 'its value could not be read',
                    item.wanted, None, True)
 
 
 def doubt(item: Item, values: Sequence[str]) -> Refusal:
     """An item of which two sources tell different values."""
-    return Refusal(item, 'its sources tell different values: '
+    return Refusal(item, 'its sources report different values: '
                    + ', '.join(values), item.wanted, ', '.join(values), True)
 
 
@@ -154,8 +154,8 @@ def too_strong(item: Item, activation: Activation, profile: Profile
     """A reset beyond what the profile allows."""
     if activation.rank <= profile.limits.reset.rank:
         return []
-    return [Refusal(item, 'what activates it is stronger than limits.reset '
-                    'allows', profile.limits.reset, activation)]
+    return [Refusal(item, 'its activation needs a stronger reset than '
+                    'limits.reset allows', profile.limits.reset, activation)]
 
 
 def activation(entry: Staged, device: Device, profile: Profile,
@@ -197,11 +197,11 @@ def _firmware(
     part = device.component(item.name)
     wanted, seen = item.wanted, part.running if part else None
     if part is None or seen is None:
-        return [Refusal(item, 'its running version cannot be seen, so '
-                        'nothing could be proved', wanted, None)], None
+        return [Refusal(item, 'its running version is not reported, so an '
+                        'update could not be verified', wanted, None)], None
     if image is None:
-        return [Refusal(item, 'it differs, and the profile gives no image '
-                        'for it', wanted, part.pending or seen)], None
+        return [Refusal(item, 'its version differs, and the profile has no '
+                        'image for it', wanted, part.pending or seen)], None
     form = matching.version_form(device, item.name, facts)
     transport = next((w for w in transports if item.ref in w.updates), None)
     # What one way is not allowed to write another one may: a BMC speaks of
@@ -214,7 +214,8 @@ def _firmware(
     if transport is None and not locked:
         bars = [w.bars[item.ref] for w in transports if item.ref in w.bars]
         no.append(Refusal(item, '; '.join(
-            ['no way to write it out of ' + _names(transports), *bars]),
+            ['no transport can update it, of: ' + _names(transports),
+             *bars]),
             wanted, seen))
     if no or transport is None or part.activation is None:
         return no, None
@@ -223,8 +224,8 @@ def _firmware(
         return [
             Refusal(
                 item,
-                f'image {image.name}: {transport.name} does not take a push '
-                f'in style {image.push.style if image.push else None}',
+                f'image {image.name}: {transport.name} does not support '
+                f'push style {image.push.style if image.push else None}',
                 wanted,
                 seen,
             )
@@ -234,9 +235,10 @@ def _firmware(
         more = ', '.join(f'{d}/{n}' for d, n in unasked[:4])
         dots = ', ...' if len(unasked) > 4 else ''
         return [Refusal(
-            item, 'the push is not known to write its targets alone and may '
-            f'write {len(unasked)} more components ({more}{dots}); the '
-            'profile has to allow collateral', wanted, seen)], None
+            item, 'the update may not be limited to its targets and may also '
+            f'write {len(unasked)} other components ({more}{dots}); to accept '
+            'this, add collateral to allow of the profile', wanted,
+            seen)], None
     activation = part.activation
     if burn.at_reset:
         # Nothing weaker than a reset of the host begins the writing.
@@ -280,11 +282,12 @@ def _names(transports: Sequence[Transport]) -> str:
 def _writable(item: Item, part: Component, profile: Profile, locked: bool
               ) -> list[Refusal]:
     if locked:
-        return [Refusal(item, 'the device does not let it be written',
+        return [Refusal(item, 'the device reports it as not updateable',
                         item.wanted, part.running)]
     if part.activation is None:
-        return [Refusal(item, 'what activates it is not proved (effect '
-                        'null), so it is not written', item.wanted,
+        return [Refusal(item, 'the reset that activates it is unknown '
+                        '(activation: null in the catalogue), so it is not '
+                        'updated', item.wanted,
                         part.running)]
     return too_strong(item, part.activation, profile)
 
@@ -295,16 +298,16 @@ def _direction(item: Item, part: Component, profile: Profile, form: str
     wanted, seen = str(item.wanted), str(part.running)
     order = version.compare(wanted, seen, form)
     if item.at_least and order is None:
-        return [Refusal(item, 'at_least: the versions cannot be ordered',
+        return [Refusal(item, 'at_least: the versions cannot be compared',
                         wanted, seen)]
     if order is not None and order < 0 and 'downgrade' not in profile.allow:
-        return [Refusal(item, 'it would be a downgrade, which the profile '
-                        'does not allow', wanted, seen)]
+        return [Refusal(item, 'it would be a downgrade; to accept this, add '
+                        'downgrade to allow of the profile', wanted, seen)]
     if part.lowest is not None:
         floor = version.compare(wanted, part.lowest, form)
         if floor is not None and floor < 0:
-            return [Refusal(item, 'the device accepts nothing below its '
-                            'lowest supported version', part.lowest,
+            return [Refusal(item, 'the version is lower than the lowest '
+                            'version that the device supports', part.lowest,
                             wanted)]
     return []
 
@@ -317,7 +320,7 @@ def _mode(
 ) -> tuple[list[Refusal], stages.Todo | None]:
     mode = device.mode(item.name)
     if mode is None:
-        return [Refusal(item, 'the device does not have this mode',
+        return [Refusal(item, 'the device does not support this mode',
                         item.wanted, None)], None
     no = _settable(item, mode, profile)
     transport = next((w for w in transports if item.ref in w.sets), None)
@@ -325,7 +328,7 @@ def _mode(
         no.append(
             Refusal(
                 item,
-                'no way to set it out of ' + _names(transports),
+                'no transport can set it, of: ' + _names(transports),
                 item.wanted,
                 mode.current,
             )
@@ -335,8 +338,8 @@ def _mode(
     real = stages.real_activation(device.id, mode.activation, transports)
     if mode.persists is False and real.is_host_reset:
         return [Refusal(item, 'it would be lost at the host reset that '
-                        'activates it, and no way can reset the device '
-                        'alone', mode.activation, real)], None
+                        'activates it, and no transport can reset the '
+                        'device alone', mode.activation, real)], None
     return [], stages.Todo(
         item, mode.current, transport.name, mode.activation, real,
         late=mode.persists is not True and not real.is_host_reset)
@@ -344,16 +347,17 @@ def _mode(
 
 def _settable(item: Item, mode: Mode, profile: Profile) -> list[Refusal]:
     if mode.current is None:
-        return [Refusal(item, 'its value is not reported, so nothing '
-                        'could be proved', item.wanted, None)]
+        return [Refusal(item, 'its value is not reported, so a change '
+                        'could not be verified', item.wanted, None)]
     if mode.allowed is not None and not any(
             matching.same_value(v, item.wanted, mode.unordered)
             for v in mode.allowed):
         known = ', '.join(str(plain(v)) for v in mode.allowed)
-        return [Refusal(item, 'the device does not allow this value',
+        return [Refusal(item, 'the device does not support this value',
                         known, item.wanted)]
     if mode.activation is None:
-        return [Refusal(item, 'what activates it is not proved (effect '
-                        'null), so it is not changed', item.wanted,
+        return [Refusal(item, 'the reset that activates it is unknown '
+                        '(activation: null in the catalogue), so it is not '
+                        'changed', item.wanted,
                         mode.current)]
     return too_strong(item, mode.activation, profile)

@@ -49,7 +49,7 @@ class ProfileChoice:
     def words(self) -> str:
         """Say what was chosen, and why nothing before it."""
         parts = [f'{t.profile}: {t.why or "matches"}' for t in self.tried]
-        return '; '.join(parts) or 'there are none to choose from'
+        return '; '.join(parts) or 'there are no profiles to select from'
 
 
 def first(profiles: Iterable[Profile], seen: Inventory) -> ProfileChoice:
@@ -87,6 +87,6 @@ def mismatch(profile: Profile, seen: Inventory) -> str:
     for group in profile.groups:
         found = sum(matching.matches(group, d) for d in seen.devices)
         for refusal in refusals.count(group, found):
-            return (f'group {group.name} wants {refusal.expected} devices, '
-                    f'{found} match')
+            return (f'group {group.name} requires {refusal.expected} devices, '
+                    f'found {found}')
     return ''

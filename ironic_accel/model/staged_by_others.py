@@ -68,9 +68,9 @@ def refused(inventory: Inventory, staged: Iterable[Staged],
         return []
     return [Refusal(
         Item(w.ref, w.kind, 'device', None),
-        f'the {reset} of the host would also carry out what others have '
-        f'staged: {w.words}; remove it or wait for it, or the profile has '
-        f'to allow {CONSENT}', 'nothing staged by others', w.summary)
+        f'the {reset} of the host would also activate a change that another '
+        f'party staged: {w.words}; remove it or wait for it, or add {CONSENT} '
+        'to allow of the profile', 'no staged changes', w.summary)
         for w in by_others(inventory, staged, wanted, reset)]
 
 

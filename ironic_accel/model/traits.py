@@ -238,7 +238,8 @@ def _is_listed(device: Device, catalog: Catalog) -> bool:
 
 def _on(inventory: Inventory) -> None:
     if inventory.host == 'off':
-        raise ValueError('no traits out of a look at a host that is off')
+        raise ValueError('cannot derive traits from an inventory of a host '
+                         'that is off')
 
 
 def _countable(kind: str, inventory: Inventory) -> bool:

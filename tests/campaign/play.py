@@ -95,7 +95,9 @@ def _report(world: World, out: str, said: str) -> Report:
         box, honest + len(case.deaths) + len(case.stops))
     sins += judge.left_off(
         box, world.host, case.power, (out, said), world.downs)
-    if out == 'Refused' and all('not read' in w for w in said.split(' | ')):
+    if out == 'Refused' and all(
+            'cannot read' in w or 'not be read' in w
+            for w in said.split(' | ')):
         sins.append(f'refused out of what was not read: {said}'[:300])
     if out == 'Converged' and not world.moved:
         sins += [f'converged: {why}'

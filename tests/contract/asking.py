@@ -20,12 +20,12 @@ from tests.contract.machine import Machine
 #: A digest that no image has: good for what is refused before it is read.
 NONE_YET = '0' * 64
 
-NO_WAY = 'no way to write it out of redfish'
-UNPROVED = ('what activates it is not proved (effect null), so it is not '
-            'written')
-LOCKED = 'the device does not let it be written'
-UNSEEN = ('its running version cannot be seen, so nothing could be '
-          'proved')
+NO_WAY = 'no transport can update it, of: redfish'
+UNPROVED = ('the reset that activates it is unknown (activation: null in the '
+            'catalogue), so it is not updated')
+LOCKED = 'the device reports it as not updateable'
+UNSEEN = ('its running version is not reported, so an update could not be '
+          'verified')
 
 
 def writes(box: Machine) -> int:

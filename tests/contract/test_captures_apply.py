@@ -111,7 +111,7 @@ def test_gb300_wants_consent_to_what_the_push_writes_besides(
         for _, why in out:
             # Four GPUs and two FPGAs are asked for with the same image.
             assert 'may write 21 more components' in why
-            assert 'has to allow collateral' in why
+            assert 'add collateral to allow' in why
 
 
 @pytest.mark.parametrize(('allow', 'forced'), [
@@ -133,8 +133,9 @@ def test_gb300_mode_whose_effect_nobody_has_shown_is_left_alone(
     with capture(captures, 'gb300-supermicro', tmp_path, 'System_0') as box:
         out = refused(box, gb300(box.image(GB300, board='gb300'),
                                  'collateral', 'egm: disabled'))
-        assert out == [('egm', 'what activates it is not proved (effect '
-                        'null), so it is not changed')]
+        assert out == [('egm', 'the reset that activates it is unknown '
+                        '(activation: null in the catalogue), so it is not '
+                        'changed')]
 
 
 @pytest.mark.parametrize(('push', 'transport'), [

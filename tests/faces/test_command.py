@@ -215,7 +215,7 @@ def test_a_dry_run_changes_nothing(
 
 @pytest.mark.parametrize('image, reason', [
     ({'sha256': '0' * 64}, 'SHA-256'),
-    ({'fits': {'board': 'HGX H200 8-GPU'}}, 'fit'),
+    ({'fits': {'board': 'HGX H200 8-GPU'}}, 'does not match'),
 ])
 def test_an_image_that_is_not_right_is_refused(
         boot: Boot, run: Run, profile: MakeProfile,

@@ -119,8 +119,8 @@ def test_what_nobody_has_published_is_refused(
     said = run(*words('apply', blade, profile, *QUICK))
     assert said.code == 3
     reasons = {r['reason'] for r in said.document['refused']}
-    assert reasons == {'what activates it is not proved (effect null), so '
-                       'it is not written'}
+    assert reasons == {'the reset that activates it is unknown (activation: '
+                       'null in the catalogue), so it is not updated'}
     assert blade.box.ledger.pushes == []
 
 

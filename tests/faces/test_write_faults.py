@@ -40,8 +40,8 @@ GOOD = [
 BAD = [
     ('push-refused=400', 4, 0, 'nothing was written by this request'),
     ('aux-refused', 4, 1, 'what was written waits for it'),
-    ('weak-reset', 4, 1, 'no reset that the profile allows makes it'),
-    ('foreign-job=UserIntervention', 3, 0, 'what others have staged'),
+    ('weak-reset', 4, 1, 'no reset that the profile allows activated'),
+    ('foreign-job=UserIntervention', 3, 0, 'another party staged'),
     ('foreign-settings', 3, 0, 'BIOS settings BootMode Legacy'),
     ('foreign-firmware=HGX_FW_NVSwitch_0', 3, 0, '9.9.9-of-others')]
 

@@ -257,7 +257,7 @@ def test_what_is_not_updateable_is_refused(tmp_path: Path) -> None:
         assert isinstance(out, outcome.Refused), out
         assert {r.item.device for r in out.plan.refused} == {
             'gpu-1653223000004'}
-        assert 'the device does not let it be written' in {
+        assert 'the device reports it as not updateable' in {
             r.reason for r in out.plan.refused}
         assert box.box.ledger.count('POST', 'PATCH') == 0
 

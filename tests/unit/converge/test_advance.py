@@ -143,7 +143,7 @@ def test_a_host_that_is_off_is_to_be_powered_on() -> None:
     box.power_on()
     out, _ = step(box, record)
     assert isinstance(out, outcome.Wait)
-    assert out.progress.summary == 'devices still appear'
+    assert out.progress.summary == 'device discovery is not complete'
 
 
 def test_devices_that_never_appear_end_the_run() -> None:

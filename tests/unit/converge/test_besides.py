@@ -138,7 +138,7 @@ def test_it_is_refused_where_no_host_reset_is_allowed(
     out = run(box, dataclasses.replace(ONE, limits=profile_mod.Limits(
         reset=limit)))
     assert isinstance(out, outcome.Refused)
-    assert 'stronger than limits.reset' in out.plan.refused[0].reason
+    assert 'stronger reset than limits.reset' in out.plan.refused[0].reason
     assert box.writes == 0
 
 

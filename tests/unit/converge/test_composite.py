@@ -133,7 +133,7 @@ def test_a_silent_second_way_leaves_the_look_incomplete() -> None:
     assert [(w.uri, w.message) for w in seen.warnings] == [
         ('agent', 'the agent is not up yet')]
     (unread,) = seen.unread
-    assert unread.words == 'agent was not read: the agent is not up yet'
+    assert unread.words == 'cannot read agent: the agent is not up yet'
     assert not any(map(seen.complete_of, unread.kinds))
 
 
@@ -162,9 +162,9 @@ def test_a_ticket_goes_back_to_who_gave_it() -> None:
     assert isinstance(both.poll(nameless), ports.Running)
 
 
-def test_an_action_of_a_way_that_is_gone_is_turned_down() -> None:
+def test_action_of_a_transport_that_is_gone_is_rejected() -> None:
     both = Both({'agent': Box({'d0': {'gpu': Part('1')}}, {}, [])})
-    with pytest.raises(errors.Rejected, match="no way 'redfish'"):
+    with pytest.raises(errors.Rejected, match="'redfish' is not available"):
         both.start(burn_of('d0'))
 
 

@@ -69,7 +69,7 @@ def test_all_are_copied_and_proved_and_told() -> None:
     assert set(box.slots.values()) == {'2'}
     assert len(box.commits) == 1
     assert out.notes == (
-        '9 images copied to the slots that the box falls back to',)
+        '9 images copied to their fallback slots',)
     left = disk.load()
     assert left is not None and left.is_empty
     drive.run(box, WANTED, disk)
@@ -95,7 +95,7 @@ def test_a_rerun_copies_what_the_first_one_did_not(
     box, disk = board(copies=copies), drive.Disk()
     out = drive.run(box, WANTED, disk)
     assert isinstance(out, outcome.Converged)
-    assert any('not committed' in n for n in out.notes)
+    assert any('not updated' in n for n in out.notes)
     left = disk.load()
     assert left is not None
     owed = 9 - (copies if isinstance(copies, int) else 0)
@@ -131,7 +131,7 @@ def test_a_box_that_shows_no_copy_says_so_once() -> None:
     out = drive.run(box, WANTED, disk)
     assert isinstance(out, outcome.Converged)
     assert 'gpu of d0, gpu of d1, gpu of d2 and 6 more' in out.notes[0]
-    assert 'not asked for again' in out.notes[0]
+    assert 'not requested again' in out.notes[0]
     out = drive.run(box, WANTED, disk)
     assert isinstance(out, outcome.Converged) and out.notes == ()
 

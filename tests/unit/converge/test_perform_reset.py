@@ -386,7 +386,7 @@ def test_a_bmc_that_never_powers_on_is_reported(wait: float | None) -> None:
     detail = error.value.detail
     assert 'on: not now' in detail.summary
     assert (detail.expected, detail.seen) == ('on', 'off')
-    assert 'was switched off for the power-cycle' in (detail.todo or '')
+    assert 'was powered off for the power-cycle' in (detail.todo or '')
     assert stage.clock.now - 1000 < TIMES.busy + 700
     assert not stage.performed()
     # Whoever runs again goes on there.

@@ -57,7 +57,7 @@ ENDS = [('silent', 900, 'no answer'), ('tasks', 5400, 'HTTP 503'),
         ('kind', 1800, 'HTTP 503'), ('unsettled', 1800, 'appear'),
         ('presence', 1800, 'HTTP 500'), ('hidden', 1800, 'HTTP 500'),
         ('firmware', 1800, 'HTTP 500'), ('modes', 1800, 'HTTP 500'),
-        ('health', 1800, 'health was not read'),
+        ('health', 1800, 'health could not be read'),
         ('values', 1800, 'HTTP 500')]
 
 

@@ -56,7 +56,7 @@ def services(*words: str) -> Device:
     (GPU, firmware(running='1.1'), ['gpu-1 gpu 1.0 > 1.1']),
     (GPU, firmware(running=None), []),
     (firmware(running=None), GPU, []),
-    (GPU, firmware(pending='1.1'), ['gpu-1 gpu 1.0: 1.1 waits']),
+    (GPU, firmware(pending='1.1'), ['gpu-1 gpu 1.0, 1.1 pending']),
     (firmware(pending='1.1'), firmware(pending='1.1'), []),
     (GPU, firmware(pending='1.0'), []),
     (GPU, dataclasses.replace(GPU, health='Warning'),

@@ -298,7 +298,7 @@ def test_a_name_may_not_be_there_twice() -> None:
 
 
 def test_a_text_without_profiles() -> None:
-    with pytest.raises(BadInput, match=r'p\.yaml: no profile in it'):
+    with pytest.raises(BadInput, match=r'p\.yaml: it contains no profile'):
         loader.load_text('# nothing\n', 'p.yaml')
 
 

@@ -134,17 +134,17 @@ REFUSED = {
     'too few': (box(gpu(0)), profile(NEWER, count=Count(8, 8)),
                 'number of devices', '8', 1),
     'unhealthy': (box(gpu(0, health='Critical')), profile(
-        NEWER, count=Count(0)), 'not healthy', 'OK', 'Critical'),
+        NEWER, count=Count(0)), 'unhealthy', 'OK', 'Critical'),
     'unusable': (box(gpu(0, state='UnavailableOffline')), profile(
-        NEWER, count=Count(0)), 'cannot be used', 'Enabled',
+        NEWER, count=Count(0)), 'not enabled', 'Enabled',
         'UnavailableOffline'),
     'unproved health': (box(gpu(0, health=None)), profile(
         NEWER, count=Count(0), health='proved'), 'health is not reported',
         'OK', None),
     'misfit': (box(gpu(0)), profile(NEWER, fits={'board': ('OTHER',)}),
-               'does not fit', 'OTHER', 'HGX'),
+               'does not match', 'OTHER', 'HGX'),
     'unseen fit': (box(gpu(0)), profile(NEWER, fits={'psid': ('MT_1',)}),
-                   'not seen', 'MT_1', None),
+                   'not reported', 'MT_1', None),
     'downgrade': (box(gpu(0)), profile(
         {'gpu': Firmware('95.00.00', image='img')}),
         'downgrade', '95.00.00', '96.00.01'),
@@ -152,30 +152,30 @@ REFUSED = {
                   'no image', '96.00.02', '96.00.01'),
     'not updateable': (box(gpu(0, components=(dataclasses.replace(
         GPU, updateable=False),))), profile(NEWER),
-        'does not let it be written', '96.00.02', '96.00.01'),
-    'effect unproved': (box(gpu(0, components=(dataclasses.replace(
+        'reports it as not updateable', '96.00.02', '96.00.01'),
+    'activation unknown': (box(gpu(0, components=(dataclasses.replace(
         GPU, activation=None),))), profile(NEWER),
-        'effect null', '96.00.02', '96.00.01'),
+        'activation: null', '96.00.02', '96.00.01'),
     'lowest': (box(gpu(0, components=(dataclasses.replace(
         GPU, lowest='96.00.05'),))), profile(NEWER),
-        'lowest supported', '96.00.05', '96.00.02'),
+        'lowest version', '96.00.05', '96.00.02'),
     'too strong': (box(gpu(0)), profile(
         NEWER, limits=Limits(reset=Activation.WARM_REBOOT)),
         'limits.reset', 'warm-reboot', 'aux-cycle'),
     'no such component': (box(gpu(0)), profile(
         {'inforom': Firmware('1', image='img')}),
-        'running version cannot be seen', '1', None),
+        'running version is not reported', '1', None),
     'no such mode': (box(gpu(0)), profile(modes={'mig': 'enabled'}),
-                     'does not have this mode', 'enabled', None),
+                     'does not support this mode', 'enabled', None),
     'value not allowed': (box(gpu(0)), profile(modes={'ecc': 'maybe'}),
-                          'does not allow this value', 'enabled, disabled',
+                          'does not support this value', 'enabled, disabled',
                           'maybe'),
     'mode unread': (box(gpu(0, modes=(dataclasses.replace(
         ECC, current=None),))), profile(modes={'ecc': 'enabled'}),
         'not reported', 'enabled', None),
-    'mode effect unproved': (box(gpu(0, modes=(dataclasses.replace(
+    'mode activation unknown': (box(gpu(0, modes=(dataclasses.replace(
         ECC, activation=None),))), profile(modes={'ecc': 'enabled'}),
-        'effect null', 'enabled', 'disabled'),
+        'activation: null', 'enabled', 'disabled'),
     'lost at its own reset': (box(gpu(0, modes=(dataclasses.replace(
         ECC, activation=Activation.DEVICE_RESET, persists=False),))),
         profile(modes={'ecc': 'enabled'}),
@@ -198,9 +198,9 @@ def test_refused_with_expected_and_seen(name: str) -> None:
     assert (refused[0].expected, refused[0].seen) == (expected, was)
 
 
-def test_no_way_is_named() -> None:
+def test_transports_that_cannot_update_are_named() -> None:
     refused = plan(box(gpu(0)), profile(NEWER), transports=()).refused
-    assert 'no way to write it out of none' in refused[0].reason
+    assert 'no transport can update it, of: none' in refused[0].reason
 
 
 def test_what_one_way_may_not_write_another_one_may() -> None:
@@ -230,7 +230,7 @@ ALL, ODD = Push('multipart-all', ()), Push('odd')
     (Push('multipart-targets'), {Push('multipart-targets'): ()}, None),
     (ALL, {ALL: (('gpu-1', 'gpu'),)}, 'gpu-1/gpu'),
     (ALL, {}, 'gpu-1/gpu'),
-    (ODD, {ODD: None}, 'does not take a push in style odd')])
+    (ODD, {ODD: None}, 'does not support push style odd')])
 @pytest.mark.parametrize('name', ['redfish', 'agent'])
 def test_the_push_of_the_profile_is_planned_as_it_is_sent(
         push: Push | None, pushes: dict[Push, Any], reason: str | None,
@@ -258,7 +258,7 @@ def test_two_groups_must_not_set_the_same() -> None:
     one = profile(NEWER)
     both = dataclasses.replace(one, groups=(
         one.groups[0], dataclasses.replace(one.groups[0], name='again')))
-    assert 'two groups' in plan(box(gpu(0)), both).refused[0].reason
+    assert 'more than one group' in plan(box(gpu(0)), both).refused[0].reason
 
 
 def test_a_downgrade_that_is_allowed_is_planned() -> None:
@@ -418,5 +418,5 @@ def test_a_mode_of_all_is_asked_of_all_or_of_none(
         catalog.load())
     assert [r.item.device for r in made.refused] == refused
     if refused:
-        assert 'does not ask it of gpu-1' in made.refused[0].reason
+        assert 'does not set it on gpu-1' in made.refused[0].reason
         assert (made.refused[0].expected, made.refused[0].seen) == (2, 1)

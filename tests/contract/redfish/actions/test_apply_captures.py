@@ -118,5 +118,5 @@ devices:
         assert isinstance(out, outcome.Refused)
         refusal, = out.plan.refused
         assert refusal.item.device == 'baseboard@Node0'
-        assert 'effect' in refusal.reason
+        assert 'activation: null' in refusal.reason
         assert box.box.ledger.pushes == []

@@ -184,7 +184,7 @@ def test_a_profile_s_own_push_is_planned_by_what_it_writes(
         refused = box.run(profile(digest, match=one, push=push))
         assert isinstance(refused, outcome.Refused), refused
         reason = refused.plan.refused[0].reason
-        assert 'the profile has to allow collateral' in reason
+        assert 'add collateral to allow' in reason
         assert box.box.ledger.pushes == []
         out = box.run(profile(digest, 'allow: [collateral]', one, push))
         assert isinstance(out, outcome.Converged), out

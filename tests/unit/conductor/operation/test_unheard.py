@@ -60,7 +60,7 @@ def _begun_by_a_reset(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(('trouble', 'words'), [
-    ('held', '/redfish/v1/TaskService was not read: HTTP 503'),
+    ('held', 'cannot read /redfish/v1/TaskService: HTTP 503'),
     ('silent', 'nobody tells of the update'),
     ('reset', 'the host was reset, which may have begun')])
 def test_a_write_of_which_nobody_tells_keeps_its_guard(

@@ -224,7 +224,7 @@ def test_drift_is_withdrawn_before_anything_is_stored(
 
 
 @pytest.mark.parametrize(('devices', 'says'), [
-    ([card(0)], 'gpu-1 not read'),
+    ([card(0)], 'gpu-1 could not be read'),
     ([card(0), card(1, health='Critical')],
      'gpu-1 health OK > Critical')])
 def test_devices_that_vanish_or_fall_ill_degrade_the_node(
@@ -285,7 +285,7 @@ def test_a_pending_change_of_somebody_else_s_is_drift(world: World) -> None:
             else m for m in d.modes)) for d in changed.devices))
     assert world.look(node) == 'drift'
     assert not world.traits(node) & {IS, MODE}
-    assert 'gpu-0 ecc enabled: disabled waits' in world.told(node)[-1]
+    assert 'gpu-0 ecc enabled, disabled pending' in world.told(node)[-1]
 
 
 def test_silence_changes_nothing_until_a_bound(world: World) -> None:

@@ -187,7 +187,8 @@ def test_verify_inventories_what_is_on(
     (seeing(sample.box(host='off', complete=False)),
      'host off: not inventoried'),
     (seeing(sample.box(complete=False)),
-     'devices still appear: not inventoried yet, looked at again at once'),
+     'device discovery is not complete: not inventoried yet, looked at again '
+     'at once'),
     ({'side_effect': Unreachable('no answer')},
      'not inventoried: no answer [permanent]'),
     ({'side_effect': ValueError('what')}, 'not inventoried: ValueError'),
