@@ -109,7 +109,7 @@ class LocalBackend(Backend):
         if families is None:
             families, warnings = loader.load()
         else:
-            families, warnings = loader.ordered(families), ()
+            families, warnings = loader.accepted(families)
         self._flashers = external_flashers.programs(families)
         self._look = Look(self._host, families, self._catalog, name,
                           warnings, patience,

@@ -24,7 +24,8 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import enum
-from typing import Any, Literal
+from typing import Any, Literal, TYPE_CHECKING
+import warnings
 
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
@@ -393,3 +394,14 @@ class Inventory:
     def device(self, device_id: str) -> Device | None:
         """The device of that id, or None."""
         return next((d for d in self.devices if d.id == device_id), None)
+
+
+if not TYPE_CHECKING:
+    def __getattr__(name: str) -> Any:
+        """The name of the release before, for packages that import it."""
+        if name != 'Effect':
+            raise AttributeError(
+                f'module {__name__!r} has no attribute {name!r}')
+        warnings.warn(f'{__name__}.Effect is deprecated: use Activation',
+                      DeprecationWarning, stacklevel=2)
+        return Activation

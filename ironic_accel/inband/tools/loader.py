@@ -10,23 +10,35 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-
 """The tool families that are installed: plug-ins of ``ironic_accel.tools``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
 import logging
 from typing import Any
+from typing import get_args
 
 import stevedore
 
+from ironic_accel.inband.machine import device_users
+from ironic_accel.inband.tools import deprecated
 from ironic_accel.inband.tools.family import Family
+from ironic_accel.inband.tools.family import FirstBootMode
+from ironic_accel.inband.tools.family import HasFirstBoot
+from ironic_accel.inband.tools.family import HasFlashers
 from ironic_accel.model.device import Warned
 
 LOG = logging.getLogger(__name__)
 
 NAMESPACE = 'ironic_accel.tools'
+
+#: What a family must have at least; ``update``, ``set`` and ``reset`` are
+#: called only if it says that it can.
+_METHODS = ('claims', 'look', 'updates', 'sets', 'resets')
 
 
 def load(names: Iterable[str] | None = None
@@ -37,21 +49,82 @@ def load(names: Iterable[str] | None = None
 
     :param names: of the plug-ins that are wanted; None for all.
     """
-    warnings: list[Warned] = []
+    failures: list[Warned] = []
 
     def failed(manager: object, entry_point: Any, exc: BaseException) -> None:
-        LOG.warning('tool family %s cannot be loaded: %s',
-                    entry_point.name, exc)
-        warnings.append(Warned(
+        LOG.error('Tool family %s cannot be loaded: %s', entry_point.name,
+                  exc)
+        failures.append(Warned(
             f'{NAMESPACE}:{entry_point.name}',
             f'cannot be loaded: {type(exc).__name__}: {exc}'))
 
+    deprecated.install()
     manager: Any = stevedore.ExtensionManager(
         NAMESPACE, invoke_on_load=True, on_load_failure_callback=failed)
     wanted = None if names is None else set(names)
-    families: list[Family] = [
-        e.obj for e in manager if wanted is None or e.name in wanted]
-    return ordered(families), tuple(warnings)
+    families, warnings = accepted(
+        e.obj for e in manager if wanted is None or e.name in wanted)
+    return families, (*failures, *warnings)
+
+
+def accepted(families: Iterable[Family]
+             ) -> tuple[tuple[Family, ...], tuple[Warned, ...]]:
+    """The families that can be used, in the order in which they are asked.
+
+    A family that declares something invalid is left out as a whole: what it
+    means is not guessed. Names of the release before are adapted.
+    """
+    used: list[Family] = []
+    warnings: list[Warned] = []
+    for family in families:
+        name = str(getattr(family, 'name', type(family).__name__))
+        try:
+            changes = deprecated.adapt(family)
+            mistakes = tuple(_mistakes(family))
+        except Exception as exc:  # a third party's plug-in
+            changes, mistakes = (), (f'{type(exc).__name__}: {exc}',)
+        if mistakes:
+            LOG.error('Tool family %s is not used: %s', name,
+                      '; '.join(mistakes))
+            warnings.append(Warned(f'{NAMESPACE}:{name}', (
+                f'is not used: {"; ".join(mistakes)}')))
+            continue
+        if changes:
+            LOG.warning('Tool family %s uses deprecated names: %s', name,
+                        '; '.join(changes))
+            warnings.append(Warned(f'{NAMESPACE}:{name}', (
+                f'uses deprecated names: {"; ".join(changes)}')))
+        used.append(family)
+    return ordered(used), tuple(warnings)
+
+
+def _mistakes(family: Family) -> Iterator[str]:
+    """What a family declares that cannot be used."""
+    yield from (f'{method} is missing' for method in _METHODS
+                if not callable(getattr(family, method, None)))
+    verbs = get_args(device_users.Verb)
+    for verb, _ in getattr(family, 'beside', ()):
+        if verb not in verbs:
+            yield f'beside: {verb!r} is none of {", ".join(verbs)}'
+    if isinstance(family, HasFlashers):
+        flashers: Mapping[Any, Any] = family.flashers
+        yield from (f'flashers: {program!r}: expected a set of arguments'
+                    for program, words in flashers.items()
+                    if not isinstance(words, frozenset | set))
+    if isinstance(family, HasFirstBoot):
+        for mode in family.first_boot:
+            yield from _first_boot_mistakes(mode)
+
+
+def _first_boot_mistakes(mode: FirstBootMode) -> Iterator[str]:
+    expected: dict[str, Callable[[Any], bool]] = {
+        'VALUE': lambda value: value in (str, int, list),
+        'ORDER': lambda value: type(value) is int,
+        'set_mode': callable}
+    for name, fits in expected.items():
+        if not fits(getattr(mode.setter, name, None)):
+            yield (f'first_boot: {mode.mode}: {name} of '
+                   f'{mode.setter.__name__} is missing or invalid')
 
 
 def ordered(families: Iterable[Family]) -> tuple[Family, ...]:
