@@ -17,7 +17,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-STATES = ('ok', 'drift', 'ill', 'unknown', 'busy')
+STATES = ('compliant', 'drifted', 'unhealthy', 'unknown', 'busy')
 OLD, NEW = '96.00.30.00.01', '96.00.68.00.01'
 TRAITS = ['CUSTOM_ACCEL_GPU', 'CUSTOM_ACCEL_GPU_X8',
           'CUSTOM_ACCEL_GPU_NVIDIA_H100_SXM']
@@ -29,10 +29,10 @@ def device(number: int, state: str, node: int) -> dict[str, Any]:
     return {
         'id': f'gpu-{serial}', 'kind': 'gpu', 'product': 'nvidia-h100-sxm',
         'model': 'H100 80GB HBM3', 'serial': serial,
-        'health': 'Critical' if state == 'ill' else 'OK',
+        'health': 'Critical' if state == 'unhealthy' else 'OK',
         'location': f'GPU_SXM_{number}', 'address': None,
         'components': [{'name': 'gpu', 'pending': None,
-                        'running': OLD if state == 'drift' else NEW}],
+                        'running': OLD if state == 'drifted' else NEW}],
         'modes': {'ecc': {'current': 'enabled'}}}
 
 
@@ -44,7 +44,7 @@ def node(number: int, rng: random.Random) -> dict[str, Any]:
     devices = [device(k, str(s), number) for k, s in enumerate(states, 1)]
     differs = [{'device': d['id'], 'name': 'gpu', 'expected': NEW,
                 'seen': OLD, 'reason': 'it differs'}
-               for d, s in zip(devices, states, strict=True) if s == 'drift']
+               for d, s in zip(devices, states, strict=True) if s == 'drifted']
     return {
         'uuid': f'00000000-0000-4000-8000-{number:012}',
         'name': f'rack{number // 40:02}-node{number % 40:02}',
@@ -54,9 +54,9 @@ def node(number: int, rng: random.Random) -> dict[str, Any]:
         'complete': True, 'devices': devices,
         'traits': [*TRAITS, 'CUSTOM_ACCEL_IS_HGX_H100'],
         'profiles': [{'profile': 'hgx-h100', 'differs': differs,
-                      'stands': 'differs' if differs else 'is',
+                      'status': 'differs' if differs else 'compliant',
                       'published': ['CUSTOM_ACCEL_IS_HGX_H100']}],
-        'drift': ['not as hgx-h100 says any more'] if differs else [],
+        'drift': ['drifted from profile hgx-h100'] if differs else [],
         'working': {'step': 'apply_profile', 'kind': 'clean',
                     'profile': 'hgx-h100', 'progress': 'push 40 %'}
         if whole == 'busy' else None,
@@ -87,9 +87,9 @@ def states(report: dict[str, Any]) -> list[list[str]]:
 
 def _state(of: dict[str, Any], one: dict[str, Any]) -> str:
     if one['health'] != 'OK':
-        return 'ill'
+        return 'unhealthy'
     if of['working']:
         return 'busy'
     if one['components'][0]['running'] == OLD:
-        return 'drift'
-    return 'unknown' if of['seen'] == 'partly' else 'ok'
+        return 'drifted'
+    return 'unknown' if of['seen'] == 'partly' else 'compliant'

@@ -120,11 +120,11 @@ def test_a_state_shows_its_nodes_alone_and_worst_come_first(
         shown: browser.Page, report: dict[str, Any]) -> None:
     ill = {n['name'] for n, found in zip(
         report['nodes'], fleet.states(report), strict=True)
-        if 'ill' in found}
+        if 'unhealthy' in found}
     assert set(names(shown)[:len(ill)]) == ill
-    shown.run("document.querySelector('[data-state=ill]').click()")
+    shown.run("document.querySelector('[data-state=unhealthy]').click()")
     assert set(names(shown)) == ill
-    shown.run("document.querySelector('[data-state=ill]').click()")
+    shown.run("document.querySelector('[data-state=unhealthy]').click()")
     assert len(names(shown)) == NODES
 
 
@@ -136,7 +136,7 @@ def test_a_node_opens_to_its_devices(
     text = shown.run("document.querySelector('tr.more').innerText")
     for device in drifted['devices']:
         assert device['serial'] in text
-    assert 'declared: 96.00.68.00.01' in text
+    assert 'expected: 96.00.68.00.01' in text
     assert 'hgx-h100: 9 items proved' in text
     assert 'CUSTOM_ACCEL_GPU_X8' in text
 
@@ -144,7 +144,7 @@ def test_a_node_opens_to_its_devices(
 def test_the_picture_has_each_state_in_its_colour_and_leads_to_a_node(
         shown: browser.Page, report: dict[str, Any]) -> None:
     at = next((n, d) for n, found in enumerate(fleet.states(report))
-              for d, state in enumerate(found) if state == 'ill')
+              for d, state in enumerate(found) if state == 'unhealthy')
     pixel = shown.run(
         f"(() => {{ const x = {at[0]} * (grid.step + 1) + 3, "
         f'y = {at[1]} * grid.step + 3; return [...canvas.getContext("2d")'
@@ -185,19 +185,20 @@ def test_a_phone_sorts_too(shown: browser.Page) -> None:
 
 
 @pytest.mark.parametrize('changes, state', [
-    ({}, 'ok'), ({'drift': ['hgx-h100 is void']}, 'drift'),
-    ({'traits': ['CUSTOM_ACCEL_DEGRADED']}, 'ill'),
+    ({}, 'compliant'),
+    ({'drift': ['trait CUSTOM_ACCEL_IS_HGX_H100 is void']}, 'drifted'),
+    ({'traits': ['CUSTOM_ACCEL_DEGRADED']}, 'unhealthy'),
     ({'seen': 'never', 'devices': []}, 'unknown'),
     ({'seen': 'failed', 'devices': [], 'failed': 'it is gone'}, 'unknown'),
     ({'working': {'step': 'audit', 'kind': 'idle', 'profile': None,
-                  'progress': None}}, 'ok'),
+                  'progress': None}}, 'compliant'),
     ({'working': {'step': 'apply_profile', 'kind': 'clean', 'profile': 'x',
                   'progress': None}}, 'busy')])
 def test_a_node_is_never_better_than_what_is_said_of_it(
         report: dict[str, Any], changes: dict[str, Any], state: str) -> None:
     good = next(n for n, found in zip(
         report['nodes'], fleet.states(report), strict=True)
-        if set(found) == {'ok'})
+        if set(found) == {'compliant'})
     made = html_report.condense({**report, 'nodes': [{**good, **changes}]})
     assert made['nodes'][0]['state'] == state
 
@@ -206,7 +207,7 @@ def test_what_was_refused_is_no_declaration(report: dict[str, Any]) -> None:
     drifted = next(n for n in report['nodes'] if n['drift'])
     other = {**drifted, 'drift': [], 'profiles': [
         {**drifted['profiles'][0], 'published': []}]}
-    for applied, state in (('hgx-h100', 'drift'), ('raw', 'ok')):
+    for applied, state in (('hgx-h100', 'drifted'), ('raw', 'compliant')):
         made = html_report.condense({**report, 'nodes': [
             {**other, 'applied': applied}]})
         assert made['nodes'][0]['state'] == state

@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The command ironic-accel: one module for each of its verbs."""
+"""The command ironic-accel: a module for each subcommand."""

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel apply``: make a machine as a profile declares."""
+"""``ironic-accel apply``: apply a profile to a system."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ import signal
 import sys
 
 from ironic_accel.faces.cli import bmc_options
-from ironic_accel.faces.cli import plan as plan_verb
+from ironic_accel.faces.cli import plan as plan_command
 from ironic_accel.faces import deprecation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
+    """Add the options of the subcommand."""
     bmc_options.add_arguments(parser)
-    plan_verb.add_profile_arguments(parser)
+    plan_command.add_profile_arguments(parser)
     parser.add_argument('--dry-run', action='store_true',
-                        help='plan only, like the verb plan')
-    parser.add_argument('--image-cache', metavar='FOLDER',
-                        help='where images are kept (default: below '
-                             '$XDG_CACHE_HOME)')
+                        help='print the plan only, like ironic-accel plan')
+    parser.add_argument('--image-cache', metavar='DIR',
+                        help='directory in which images are cached '
+                             '(default: below $XDG_CACHE_HOME)')
     parser.add_argument('--image-ca', metavar='FILE',
-                        help='authorities for https images')
+                        help='CA bundle used to verify image servers')
     deprecation.add_renamed(
         parser, '--poll', '--poll-interval', type=_seconds, default=5.0,
         metavar='SECONDS',
@@ -47,32 +47,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
              'shut down before the reset is forced; 0 forces it at once '
              '(default: 60)')
     parser.add_argument('--allow-disruption', action='store_true',
-                        help='what runs on a host that is on may be '
-                             'interrupted; without it nothing that needs a '
-                             'reset is done to such a host')
+                        help='allow resets of a host that is on; without it '
+                             'changes that need a reset are refused on such '
+                             'a host')
     parser.add_argument('--yes', action='store_true',
-                        help='agree to the resets without being asked; '
-                             'without a terminal nothing that needs one is '
-                             'begun otherwise')
+                        help='do not ask before resets; required without a '
+                             'terminal')
 
 
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text}: expected seconds')
+        raise argparse.ArgumentTypeError(
+            f'{text}: expected a number of seconds')
     return number
 
 
 def run(args: argparse.Namespace) -> int:
-    """Apply a profile; go on with what an earlier run left open.
+    """Apply a profile, or continue an unfinished run.
 
     :returns: 0 converged, 3 refused or declined, 4 failed or interrupted.
     """
     if args.dry_run:
-        return plan_verb.run(args)
+        return plan_command.run(args)
     from ironic_accel.faces.cli import run as run_mod
-    profile = plan_verb.profile_of(args)
-    # A service manager's end is like Ctrl-C: the journal is whole anyway.
+    profile = plan_command.profile_of(args)
+    # Handle SIGTERM like Ctrl-C: the journal is complete at any time.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         doc = run_mod.apply(args, profile, _image_cache(args))

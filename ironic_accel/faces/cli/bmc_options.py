@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A machine as the command line names it: a BMC and one of its Systems."""
+"""The options that select a BMC and one of its Systems."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ from ironic_accel.bounded import files
 from ironic_accel.faces import deprecation
 from ironic_accel.model import errors
 
-#: Characters of a password file that are read.
+#: Longest password in characters.
 _LONGEST = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say which machine, and how to reach it."""
-    group = parser.add_argument_group('machine')
+    """Add the options of the system and its BMC."""
+    group = parser.add_argument_group('system')
     group.add_argument('--bmc', required=True, metavar='URL',
                        help='http:// or https:// URL of the BMC')
     group.add_argument('--system', metavar='ID-OR-PATH',
-                       help='the System of the BMC, where it has several')
-    group.add_argument('--user', help='user name at the BMC')
+                       help='Id or path of the System, if the BMC has '
+                            'several')
+    group.add_argument('--user', help='user name of the BMC')
     group.add_argument('--password-file', metavar='FILE',
-                       help='a file with the password alone')
+                       help='file that contains only the password')
     tls = group.add_mutually_exclusive_group()
     tls.add_argument('--ca', metavar='FILE',
-                     help='authorities that the BMC\'s certificate is '
-                          'checked against')
+                     help='CA bundle used to verify the certificate of the '
+                          'BMC')
     tls.add_argument('--insecure', action='store_true',
-                     help='do not check the BMC\'s certificate')
+                     help='do not verify the certificate of the BMC')
     deprecation.add_renamed(
         group, '--accept-unread', '--allow-unreadable', metavar='URI',
         action='append', default=[], type=_acceptable,
@@ -55,13 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
              'inventories that many seconds apart have to be identical '
              '(default: 30; 0: one inventory is enough)')
     parser.add_argument('--json', action='store_true',
-                        help='print the document as JSON on standard output')
+                        help='print a JSON document on standard output')
 
 
 def _acceptable(text: str) -> str:
-    """The path of a sub-resource.
+    """Parse the path of a sub-resource.
 
-    :raises: ArgumentTypeError for what cannot be accepted as unread.
+    :raises: ArgumentTypeError for a resource that is required.
     """
     from ironic_accel.redfish.client import read_failures
     wrong = read_failures.refusal(text)
@@ -71,62 +72,60 @@ def _acceptable(text: str) -> str:
 
 
 def url(args: argparse.Namespace) -> str:
-    """The BMC's URL, checked: scheme, host and port.
+    """The URL of the BMC: scheme, host and port.
 
-    :raises: BadInput for any other URL.
+    :raises: BadInput if it has anything else.
     """
     text = str(args.bmc)
     try:
         parts = parse.urlsplit(text)
         port = parts.port
     except ValueError:
-        raise errors.BadInput('--bmc: host or port is none') from None
+        raise errors.BadInput('--bmc: invalid host or port') from None
     if (parts.scheme not in ('http', 'https') or not parts.hostname
             or parts.username is not None or parts.query
             or parts.path.strip('/')):
-        # The value may hold a password: it is not repeated.
+        # The value may contain a password: do not print it.
         raise errors.BadInput(
             '--bmc: expected http://HOST[:PORT] or https://HOST[:PORT] '
-            'without user information (--user, --password-file)')
+            'without user information (use --user and --password-file)')
     host = f'[{parts.hostname}]' if ':' in parts.hostname else parts.hostname
     return f'{parts.scheme}://{host}' + ('' if port is None else f':{port}')
 
 
 def credentials(args: argparse.Namespace) -> tuple[str | None, str | None]:
-    """User and password; both or none.
+    """User and password; both or neither.
 
-    :raises: BadInput where one is missing or the file cannot be read.
+    :raises: BadInput if one is missing or the file cannot be read.
     """
     if (args.user is None) != (args.password_file is None):
         missing = '--password-file' if args.user else '--user'
-        raise errors.BadInput(f'{missing}: --user and --password-file are '
-                              'given together or not at all')
+        raise errors.BadInput(f'{missing}: required, --user and '
+                              '--password-file have to be given together')
     if args.user is None:
         return None, None
     try:
-        # Not bound to be a regular file: a shell gives what another
-        # command prints as a FIFO.
+        # It may be a FIFO: a shell passes the output of another command so.
         with open(args.password_file, encoding='utf-8') as stream:
             password = stream.read(_LONGEST).rstrip('\r\n')
         if files.readable_by_others(args.password_file):
-            print(f'warning: {args.password_file}: others may read the '
-                  f'password: chmod go-r {args.password_file}',
-                  file=sys.stderr)
+            print(f'warning: {args.password_file} is readable by other users; '
+                  f'next: chmod go-r {args.password_file}', file=sys.stderr)
         if files.is_regular(args.password_file):
-            told = files.warning([args.password_file])
-            if told is not None:
-                print(f'warning: {told}', file=sys.stderr)
+            warning = files.warning([args.password_file])
+            if warning is not None:
+                print(f'warning: {warning}', file=sys.stderr)
     except (OSError, UnicodeDecodeError) as exc:
         raise errors.BadInput(
-            f'--password-file: {args.password_file} cannot be read: '
+            f'--password-file: cannot read {args.password_file}: '
             f'{getattr(exc, "strerror", "not UTF-8 text")}') from exc
     return args.user, password
 
 
 def verify(args: argparse.Namespace) -> bool | str:
-    """What the BMC's certificate is checked against.
+    """How the certificate of the BMC is verified: a CA bundle, or whether.
 
-    :raises: BadInput where the file is not there.
+    :raises: BadInput if there is no such file.
     """
     if args.insecure:
         return False
@@ -138,5 +137,5 @@ def verify(args: argparse.Namespace) -> bool | str:
 
 
 def say(text: str) -> None:
-    """A line for people, which never mixes with a document."""
+    """Print a line to standard error; standard output is for data."""
     print(text, file=sys.stderr, flush=True)

@@ -10,11 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The consent to a host's resets, asked for before anything is written.
+"""The consent to host resets, asked for before the first write.
 
-It is asked for once the whole plan is known, and before the record of the
-run has anything of it: whoever declines, or kills the command meanwhile, has
-begun nothing.
+The question is asked when the plan is complete, and before the journal is
+written: a run that is declined or killed until then has changed nothing.
 """
 
 from __future__ import annotations
@@ -40,18 +39,18 @@ YES = frozenset({'y', 'yes'})
 
 
 class Declined(AccelError):
-    """Nobody has agreed to the resets."""
+    """The resets were not agreed to."""
 
 
 def terminal() -> Callable[[str], str] | None:
-    """What asks a person, or None where none sits there."""
+    """A function that asks on the terminal, or None without one."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     return _ask
 
 
 def _ask(question: str) -> str:
-    # The document has standard output to itself.
+    # Standard output is for the document.
     print(question, end='', file=sys.stderr, flush=True)
     return sys.stdin.readline()
 
@@ -60,11 +59,10 @@ def _ask(question: str) -> str:
 class Consent:
     """Whether the resets of a run are agreed to.
 
-    :ivar host: the host in the words of the options.
-    :ivar minutes: within how many the run is over at the latest.
-    :ivar ask: gives the answer to a question; None where nobody can be
-        asked.
-    :ivar given: whether somebody has agreed.
+    :ivar host: the host, for the question.
+    :ivar minutes: the time limit of the run.
+    :ivar ask: returns the answer to a question; None without a terminal.
+    :ivar given: whether the resets were agreed to.
     """
 
     host: str
@@ -75,29 +73,29 @@ class Consent:
     def require(
         self, wanted: Sequence[Activation], begun: bool = False
     ) -> None:
-        """Have the resets agreed to, once for the whole run.
+        """Ask for consent, once for all resets of the run.
 
-        :param begun: whether something was written before.
+        :param begun: whether anything was written already.
         :raises: Declined.
         """
         if self.given or not wanted:
             return
         words = ', '.join(wanted)
-        left = ('what was written waits for it' if begun
-                else 'nothing was begun')
+        left = ('staged changes are pending' if begun
+                else 'nothing was changed')
         if self.ask is None:
             raise Declined(
                 f'{self.host} has to be reset ({words}), and there is no '
-                f'terminal to ask at: {left}',
+                f'terminal to ask on; {left}',
                 error_class=ErrorClass.NEEDS_OPERATOR, expected='--yes',
-                todo='run it at a terminal, or with --yes')
+                todo='run the command on a terminal, or with --yes')
         answer = self._answer(
             f'{self.host} will be reset ({words}) within the next '
-            f'{self.minutes} minutes, and what runs on it is interrupted. '
-            'Go on? [y/N] ')
+            f'{self.minutes} minutes. Running workloads are interrupted. '
+            'Continue? [y/N] ')
         if answer.strip().lower() not in YES:
             raise Declined(
-                f'the reset of {self.host} ({words}) was declined: {left}',
+                f'reset of {self.host} ({words}) declined; {left}',
                 error_class=ErrorClass.NEEDS_OPERATOR)
         self.given = True
 
@@ -109,16 +107,16 @@ class Consent:
 
 
 def resets_of(plan: Plan) -> tuple[Activation, ...]:
-    """The resets of a plan, in order."""
+    """The host resets of a plan, in order."""
     return tuple(
         s.reset for s in plan.stages if s.reset is not Activation.NONE)
 
 
 def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
             journal: FileJournal, earlier: Record | None) -> Profile:
-    """The profile without resets, where a host that is on may have none.
+    """The profile without resets, if they are not allowed.
 
-    A host that this command has switched off, or found off, is not in use.
+    They always are for a host that was off before the run.
     """
     if args.allow_disruption or journal.found == 'off' or (
             earlier is not None and reset_note.is_switched_off(earlier)):
@@ -126,15 +124,15 @@ def limited(args: argparse.Namespace, profile: Profile, opened: session.Opened,
     if profile.limits.reset is Activation.NONE or (
             journal.found is None and opened.host.power_state() == 'off'):
         return profile
-    bmc_options.say('the host is on: nothing that needs a reset is done to it '
-                'without --allow-disruption')
+    bmc_options.say('the host is on: changes that need a reset are refused '
+                    'without --allow-disruption')
     return dataclasses.replace(profile, limits=dataclasses.replace(
         profile.limits, reset=Activation.NONE))
 
 
 def of(args: argparse.Namespace, opened: session.Opened, profile: Profile
        ) -> Consent:
-    """The consent that a run needs."""
+    """The consent of a run, as given by the options so far."""
     return Consent(
         f'the host {opened.system} behind {opened.bmc}',
         profile.limits.minutes, terminal(), given=args.yes)

@@ -9,7 +9,8 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""``ironic-accel demo``: the whole story on simulated machines."""
+
+"""``ironic-accel demo``: a demonstration on simulated systems."""
 
 from __future__ import annotations
 
@@ -27,45 +28,45 @@ HARNESS = 'tests/functional/harness'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
+    """Add the options of the subcommand."""
     parser.add_argument(
-        '--captures', type=pathlib.Path, metavar='FOLDER',
+        '--captures', type=pathlib.Path, metavar='DIR',
         default=pathlib.Path(os.environ.get(
             'IRONIC_ACCEL_CAPTURES', '../shared/captures')),
-        help='captures of real machines; without them the demo goes on '
-             'with its own ($IRONIC_ACCEL_CAPTURES, ../shared/captures)')
+        help='directory with captures of real systems; optional (default: '
+             '$IRONIC_ACCEL_CAPTURES)')
     parser.add_argument('--nova', action='store_true',
-                        help='start Nova too, and let it schedule a server')
+                        help='start Nova too and schedule a server')
     parser.add_argument('--keep', action='store_true',
-                        help='leave logs and databases behind')
+                        help='keep logs and databases')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play the story.
+    """Run the demonstration.
 
-    :returns: 0 where all of it came as it is told, 4 otherwise.
-    :raises: BadInput where this is no checkout, or lacks a package.
+    :returns: 0 if all of its checks passed, 4 otherwise.
+    :raises: BadInput outside of a checkout, or if a package is missing.
     """
     from ironic_accel.faces import view
-    demo = _story()
+    demo = _package()
     return int(demo.play(view, demo.Options(
         args.captures, args.keep, args.nova), sys.stdout))
 
 
-def _story() -> Any:
-    """The demo's package, which stands beside us in a checkout.
+def _package() -> Any:
+    """The package of the demonstration, which is part of the tests.
 
-    It is imported by name: the product depends on nothing of the tests.
+    It is imported by name: the product does not depend on the tests.
     """
     root = pathlib.Path(ironic_accel.__file__).resolve().parents[1]
     if not (root / HARNESS).is_dir():
         raise errors.BadInput(
-            'ironic-accel demo runs from a checkout of the source only: '
-            'clone the repository of ironic-accel and run "make demo" in it')
+            'ironic-accel demo needs a checkout of the source: clone the '
+            'repository of ironic-accel and run "make demo" in it')
     sys.path[:0] = [str(root), str(root / 'emulator')]
     try:
         return importlib.import_module(f'{HARNESS.replace("/", ".")}.demo')
     except ModuleNotFoundError as exc:
         raise errors.BadInput(
-            f'ironic-accel demo: the package {exc.name} is not installed: '
+            f'ironic-accel demo: package {exc.name} is not installed: '
             f'run "make install" in {root}') from exc

@@ -10,8 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Where a BMC that can only fetch finds images: at this command, or a web
-server that is there already."""
+"""Serve images to BMCs that download them (SimpleUpdate).
+
+They are served by the command itself or by an existing web server.
+"""
 
 from __future__ import annotations
 
@@ -33,33 +35,33 @@ from ironic_accel.redfish.image_server import ImageServer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say where BMCs fetch."""
+    """Add the options for serving images."""
     group = parser.add_argument_group(
-        'images for a BMC that fetches (SimpleUpdate)',
-        'Without these options the command itself serves the image while it '
-        'runs, over plain HTTP, to whoever knows its unguessable path.')
+        'images for BMCs that download them (SimpleUpdate)',
+        'By default the command serves the image itself while it runs, over '
+        'HTTP and under a random path.')
     group.add_argument(
         '--image-address', metavar='HOST[:PORT]',
-        help='where this machine is reached by the BMC (default: its '
-             'address towards the BMC, and any free port)')
+        help='address of this host as seen by the BMC (default: the local '
+             'address of the route to the BMC, and any free port)')
     group.add_argument(
-        '--image-folder', metavar='FOLDER',
-        help='put the image into this folder of a web server instead; '
-             'goes with --image-url')
+        '--image-folder', metavar='DIR',
+        help='copy the image to this directory of a web server instead; '
+             'requires --image-url')
     group.add_argument('--image-url', metavar='URL',
-                       help='URL of that folder, as the BMC reaches it')
+                       help='URL of that directory as seen by the BMC')
 
 
 class Served:
-    """Gives the URI at which a BMC fetches an image (``Settings.image_uri``).
+    """Serves images to a BMC (``BmcSettings.image_uri``).
 
-    Nothing is served, and no port is open, before the first image is asked
-    for. What was put into a folder is taken away in the end, unless it is to
-    be kept.
+    No port is open before the first image is needed. Copies in the directory
+    of a web server are removed at the end.
 
     :param bmc: URL of the BMC.
-    :ivar keep: whether a BMC may still fetch from the folder.
-    :raises: BadInput for bad options.
+    :ivar keep: whether to keep the copies, because the BMC may still be
+        downloading one.
+    :raises: BadInput for invalid options.
     """
 
     def __init__(self, args: argparse.Namespace, bmc: str) -> None:
@@ -83,9 +85,9 @@ class Served:
                 os.unlink(path)
 
     def uri(self, image: Ready, spec: Image | None = None) -> str | None:
-        """Serve an image from now on.
+        """Serve an image and return its URI.
 
-        :raises: Rejected where that is not possible.
+        :raises: Rejected if that is not possible.
         """
         if self._folder is not None:
             return f'{self._url}/{self._copy(self._folder, image, spec)}'
@@ -95,14 +97,14 @@ class Served:
                 server.__enter__()
             except OSError as exc:
                 raise Rejected(
-                    'images cannot be served at --image-address: '
-                    f'{exc.strerror}',
+                    f'cannot serve images at {self._host or "any address"} '
+                    f'(--image-address): {exc.strerror}',
                     error_class=ErrorClass.NEEDS_OPERATOR) from exc
             self._server = server
         return self._server.uri(image, spec)
 
     def _copy(self, folder: str, image: Ready, spec: Image | None) -> str:
-        """Copy an image by way of another name; its name in the folder."""
+        """Copy an image to the directory; its file name there."""
         url = spec.url if spec is not None else image.path
         ending = posixpath.splitext(parse.urlsplit(url).path)[1]
         name = image.sha256[:32] + (ending if ending[1:].isalnum() else '')
@@ -113,7 +115,7 @@ class Served:
             with contextlib.ExitStack() as stack:
                 stack.callback(os.unlink, part)
                 shutil.copyfile(image.path, part)
-                # The web server is another user.
+                # The web server runs as another user.
                 os.chmod(part, 0o644)
                 if not os.path.exists(path):
                     self._put.append(path)
@@ -121,7 +123,7 @@ class Served:
                 stack.pop_all()
         except OSError as exc:
             raise Rejected(
-                f'the image cannot be put into {folder} (--image-folder): '
+                f'cannot copy the image to {folder} (--image-folder): '
                 f'{exc.strerror}',
                 error_class=ErrorClass.NEEDS_OPERATOR) from exc
         return name
@@ -131,17 +133,16 @@ def _folder(args: argparse.Namespace) -> tuple[str | None, str]:
     folder, url = args.image_folder, args.image_url
     if (folder is None) != (url is None):
         missing = '--image-url' if folder else '--image-folder'
-        raise BadInput(f'{missing}: --image-folder and --image-url are given '
-                       'together or not at all')
+        raise BadInput(f'{missing}: required, --image-folder and --image-url '
+                       'have to be given together')
     if folder is None:
         return None, ''
     if not os.path.isdir(folder):
-        raise BadInput(f'--image-folder: {folder}: an existing folder was '
-                       'expected')
+        raise BadInput(f'--image-folder: {folder} is not a directory')
     parts = parse.urlsplit(url)
     if (parts.scheme not in ('http', 'https') or not parts.hostname
             or parts.username is not None or parts.query):
-        # The value may hold a password: it is not repeated.
+        # The value may contain a password: do not print it.
         raise BadInput('--image-url: expected http://HOST/PATH or '
                        'https://HOST/PATH, without user information')
     return folder, url.rstrip('/')
@@ -160,6 +161,6 @@ def _address(args: argparse.Namespace) -> tuple[str | None, int]:
         raise BadInput(f'--image-address: {text!r}: expected HOST or '
                        'HOST:PORT, an IPv6 address in brackets')
     if args.image_folder is not None:
-        raise BadInput('--image-address: nothing is served by the command '
-                       'with --image-folder')
+        raise BadInput('--image-address: cannot be combined with '
+                       '--image-folder')
     return parts.hostname, port or 0

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel inventory``: list the accelerators of a machine."""
+"""``ironic-accel inventory``: list the accelerators of a system."""
 
 from __future__ import annotations
 
@@ -23,24 +23,27 @@ from ironic_accel.faces.cli import profile_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
+    """Add the options of the subcommand."""
     bmc_options.add_arguments(parser)
     profile_options.add_catalogue(parser)
     parser.add_argument('--once', action='store_true',
-                        help='do not wait for a second look, and say that '
-                             'it may not be complete')
+                        help='do not take a second inventory to find out '
+                             'whether the first one is complete')
     parser.add_argument('--firmware', action='store_true',
-                        help='a row for each component too')
+                        help='list firmware components too')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look, and print what is there.
+    """Take an inventory and print it.
 
-    Where the BMC does not tell when its host was last reset, a second look
-    says whether all is there, unless ``--once`` is given.
+    If the BMC does not report when its host was last reset, a second
+    inventory shows whether the first one is complete, unless ``--once`` is
+    given.
 
-    A machine whose host is off is no failure: what is seen is printed, and
-    that it is not complete.
+    A host that is off is not an error: the inventory is printed as not
+    complete.
+
+    :returns: 0.
     """
     from ironic_accel.faces.cli import session
     from ironic_accel.faces import view

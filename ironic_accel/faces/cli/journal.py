@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The journal of a run without a conductor: one file for each machine."""
+"""The journal of a run without a conductor: one file for each system."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOST = 1 << 20
 
 
 def default_folder() -> str:
-    """Where journals are kept by default (XDG Base Directory, state)."""
+    """The default directory of journals (XDG Base Directory, state)."""
     base = os.environ.get('XDG_STATE_HOME', '')
     if not os.path.isabs(base):
         base = os.path.expanduser('~/.local/state')
@@ -47,21 +47,21 @@ def default_folder() -> str:
 
 
 def default_path(bmc: str, system: str) -> str:
-    """The journal of one System behind one BMC."""
+    """The default journal of one System of one BMC."""
     return os.path.join(default_folder(), f'{_key(bmc + system)}.json')
 
 
 def _key(text: str) -> str:
-    """A file name that says what it is about, and is unique."""
+    """A unique file name that contains the text."""
     words = re.sub('[^A-Za-z0-9.]+', '-', text.partition('//')[2]).strip('-')
     return f'{words[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}'
 
 
 @contextlib.contextmanager
 def hold_bmc(bmc: str) -> Generator[None, None, None]:
-    """Be the one run of this user on this machine that writes to a BMC.
+    """Lock a BMC against other runs of this user on this host.
 
-    :raises: AccelError where another run holds it.
+    :raises: AccelError if another run holds the lock.
     """
     os.makedirs(default_folder(), mode=0o700, exist_ok=True)
     path = os.path.join(default_folder(), f'{_key(bmc)}.lock')
@@ -70,9 +70,9 @@ def hold_bmc(bmc: str) -> Generator[None, None, None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise errors.AccelError(
-                f'another run is writing to {bmc}',
+                f'another run of ironic-accel is using the BMC {bmc}',
                 error_class=errors.ErrorClass.TRANSIENT,
-                todo='wait for it, or end it and run again') from None
+                todo='wait until it ends, then run again') from None
         yield
 
 
@@ -80,10 +80,12 @@ def hold_bmc(bmc: str) -> Generator[None, None, None]:
 class FileJournal:
     """A journal in a file; ports.Journal.
 
-    :ivar time: the time of the run; deadlines of its record are times of it.
-    :ivar found: the host's power, ``on`` or ``off``, as the run found it
-        and puts it back in the end; None before its first look. It outlives
-        a run that was killed: its own resets leave the host off as well.
+    :ivar time: the clock of the run, to which the deadlines in its record
+        refer.
+    :ivar found: the power state of the host before the run, ``on`` or
+        ``off``, which is restored at its end; None before the first
+        inventory. It is stored because a run that was killed in a reset
+        leaves the host off too.
     """
 
     path: str
@@ -94,10 +96,10 @@ class FileJournal:
         default_factory=uptime.Elapsed)
 
     def load(self) -> Record | None:
-        """What the last run saved, or None.
+        """The record that the last run saved, or None.
 
-        :raises: BadInput for a file that is not the journal of this machine
-            or that a later version wrote.
+        :raises: BadInput for a file that is not a journal of this system, or
+            that a later version wrote.
         """
         try:
             with files.open_regular(self.path) as file:
@@ -106,17 +108,17 @@ class FileJournal:
             return None
         except (OSError, ValueError) as exc:
             raise errors.BadInput(
-                f'--journal: {self.path} cannot be read: {exc}') from exc
+                f'--journal: cannot read {self.path}: {exc}') from exc
         if not isinstance(raw, dict) or raw.get('schema') != SCHEMA:
             raise errors.BadInput(f'--journal: {self.path} is not a '
                                   f'{SCHEMA} document')
         whose = raw.get('bmc'), raw.get('system')
         if whose != (self.bmc, self.system):
             raise errors.BadInput(
-                f'--journal: {self.path} is of {whose[0]} {whose[1]}, '
-                f'not of {self.bmc} {self.system}')
+                f'--journal: {self.path} belongs to {whose[0]} {whose[1]}, '
+                f'not to {self.bmc} {self.system}')
         try:
-            # One of an earlier version has none, and times of day.
+            # Journals of earlier versions have no time.
             self.time = uptime.Elapsed(raw.get('time'))
             self.found = raw['found']
             return record_mod.load(raw['record'])
@@ -127,9 +129,10 @@ class FileJournal:
                 f'{exc!r}') from exc
 
     def save(self, record: Record) -> None:
-        """Keep a record; durable when this returns.
+        """Save a record; it is on disk when this returns.
 
-        :raises: AccelError where it cannot be kept: nothing is done then.
+        :raises: AccelError if that fails; nothing is written to the BMC
+            then.
         """
         self._write({'schema': SCHEMA, 'bmc': self.bmc,
                      'system': self.system, 'found': self.found,
@@ -148,30 +151,29 @@ class FileJournal:
                     os.fsync(file.fileno())
                 os.replace(part, self.path)
             except BaseException:
-                # Also where the user interrupts: no half file is left, and
-                # whatever it was goes on.
+                # Also for KeyboardInterrupt: leave no partial file.
                 with contextlib.suppress(OSError):
                     os.unlink(part)
                 raise
             _sync(folder)
         except OSError as exc:
             raise errors.AccelError(
-                f'the journal {self.path} cannot be kept: {exc.strerror}',
+                f'cannot save the journal {self.path}: {exc.strerror}',
                 error_class=errors.ErrorClass.NEEDS_OPERATOR) from exc
 
 
 def of(bmc: str, system: str, path: str | None = None) -> FileJournal:
-    """The journal of a machine, at its default place or a given one."""
+    """The journal of a system, at its default path or a given one."""
     return FileJournal(path or default_path(bmc, system), bmc, system)
 
 
 def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
-    """Whether a run of a profile was left open on a machine behind a BMC.
+    """Whether a run of a profile on a BMC was interrupted in a write.
 
-    It is asked before the BMC answers, so without knowing which System is
-    meant.
+    The BMC has not responded yet, so the journals of all its Systems are
+    read.
 
-    :param path: of the journal; those at the default place otherwise.
+    :param path: of the journal; None for all in the default directory.
     """
     folder = default_folder()
     paths = [path] if path else [
@@ -185,7 +187,7 @@ def left_open(bmc: str, profile: Profile, path: str | None = None) -> bool:
             record = record_mod.load(raw['record'])
         except (OSError, AttributeError, LookupError, TypeError,
                 ValueError, errors.BadInput):
-            # Whoever needs this one is told what is wrong with it.
+            # The run that uses this journal reports the error.
             continue
         if raw.get('bmc') == bmc and record is not None and (
                 record.digest == profile.digest

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel``: the way in, and what an end means to a shell."""
+"""``ironic-accel``: subcommands and exit codes."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from ironic_accel.model import errors
 #: Exit codes (profile format 1, "Documents that programs read").
 DONE, BAD_INPUT, REFUSED, FAILED = 0, 2, 3, 4
 
-#: What each verb is, and the module with its ``add_arguments`` and ``run``.
-#: Only the chosen one is imported: help is quick, and needs neither the
-#: conductor's libraries nor the lab's.
+#: Subcommands with their help. Each has a module with ``add_arguments`` and
+#: ``run``, and only the one that is called is imported: help is fast, and
+#: needs neither the libraries of the conductor nor those of the demo.
 COMMANDS = {
-    'inventory': 'list the accelerators of a machine',
-    'plan': 'say what would make a machine as a profile declares',
-    'apply': 'make a machine as a profile declares, and prove it',
-    'validate': 'check profiles without any machine',
-    'templates': 'print deploy template and runbook of profiles',
+    'inventory': 'list the accelerators of a system',
+    'plan': 'show the changes needed to make a system match a profile',
+    'apply': 'apply a profile to a system and verify it',
+    'validate': 'check profiles',
+    'templates': 'print deploy templates and runbooks of profiles',
     'twin': 'run a simulated BMC',
-    'demo': 'play the whole story on simulated machines',
+    'demo': 'run the demonstration on simulated systems',
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb.
+    """Run one subcommand.
 
-    :returns: 0 done, 2 bad input, 3 refused, 4 failed or unreachable.
+    :returns: 0 success, 2 invalid input, 3 refused, 4 failed or unreachable.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((w for w in words if not w.startswith('-')), None)
     try:
         module = _module(chosen) if chosen in COMMANDS else None
         args = _parser(chosen, module).parse_args(words)
-    except SystemExit as exc:  # argparse ends the process: 0 or 2
+    except SystemExit as exc:  # raised by argparse: 0 or 2
         return int(exc.code or 0)
-    except errors.BadInput as exc:  # the verb needs what is not installed
+    except errors.BadInput as exc:  # a package is not installed
         print(exc, file=sys.stderr)
         return BAD_INPUT
     if module is None:
@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _module(name: str | None) -> ModuleType:
-    """The module of a verb.
+    """The module of a subcommand.
 
-    :raises: BadInput where its package is not installed.
+    :raises: BadInput if its package is not installed.
     """
     if name == 'twin':
         return _emulator()
@@ -70,11 +70,11 @@ def _module(name: str | None) -> ModuleType:
 
 
 def _emulator() -> ModuleType:
-    """The command of the simulated BMC, a distribution of its own.
+    """The module of the simulated BMC, which is a separate distribution.
 
     No other module of the product imports it.
 
-    :raises: BadInput where it is not installed.
+    :raises: BadInput if it is not installed.
     """
     try:
         from ironic_accel_emulator import cli
@@ -92,11 +92,11 @@ def _parser(chosen: str | None,
             module: ModuleType | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='ironic-accel',
-        description='Accelerator life cycle over Redfish: see, plan, apply, '
-                    'prove.',
-        epilog='Exit codes: 0 done, 2 bad input, 3 refused, 4 failed or '
-               'unreachable.')
-    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+        description='Manage firmware and modes of accelerators over Redfish.',
+        epilog='Exit codes: 0 success, 2 invalid input, 3 refused, 4 failed '
+               'or unreachable.')
+    verbs = parser.add_subparsers(dest='verb', required=True,
+                                  metavar='COMMAND')
     for name, text in COMMANDS.items():
         verb = verbs.add_parser(name, help=text, description=text)
         if name == chosen and module is not None:
@@ -114,8 +114,8 @@ def _run(module: ModuleType, args: argparse.Namespace) -> int:
         print(exc, file=sys.stderr)
         return FAILED
     except BrokenPipeError:
-        # Whoever read our output has had enough; Python would complain once
-        # more at its end.
+        # The reader of the output has closed it; without this Python would
+        # print another error at its end.
         sys.stderr.close()
         return FAILED
     except KeyboardInterrupt:
@@ -124,17 +124,18 @@ def _run(module: ModuleType, args: argparse.Namespace) -> int:
 
 
 def status() -> int:
-    """``ironic-accel-status``, which needs what a conductor has installed.
+    """Run ``ironic-accel-status``, which needs ironic.
 
-    :returns: oslo.upgradecheck's exit code; 255 where ironic is missing.
+    :returns: the exit code of oslo.upgradecheck; 255 if a package is
+        missing.
     """
     try:
         from ironic_accel.conductor.drivers import upgrade_check
     except ModuleNotFoundError as exc:
         if (exc.name or '').startswith('ironic_accel'):
             raise
-        print(f'ironic-accel-status: the package {exc.name} is not installed:'
-              ' run it where ironic-conductor runs, or pip install '
+        print(f'ironic-accel-status: package {exc.name} is not installed; '
+              'run the command on a conductor, or pip install '
               '"ironic-accel[conductor]"', file=sys.stderr)
         return 255
     return upgrade_check.main()

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel plan``: what would make a machine as a profile declares."""
+"""``ironic-accel plan``: the changes that apply a profile to a system."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ from ironic_accel.model.profile import Profile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
+    """Add the options of the subcommand."""
     bmc_options.add_arguments(parser)
     add_profile_arguments(parser)
 
 
 def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that plan and apply share."""
+    """Add the options that plan and apply share."""
     profile_options.add_profile(parser)
     parser.add_argument(
         '--journal', metavar='FILE',
-        help='where a run keeps what must not be lost (default: a file for '
-             'each machine below $XDG_STATE_HOME)')
+        help='file with the state of a run, from which an interrupted run '
+             'continues (default: a file for each system below '
+             '$XDG_STATE_HOME)')
     deprecation.add_renamed(
         parser, '--max-effect', '--max-activation',
         choices=[e.value for e in Activation],
@@ -49,9 +50,9 @@ def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def profile_of(args: argparse.Namespace) -> Profile:
-    """The chosen profile, with its limits narrowed.
+    """The selected profile, with ``--max-activation`` as its limit.
 
-    :raises: BadInput for a bad profile.
+    :raises: BadInput for an invalid profile.
     """
     profile = profile_options.choose(args)
     if args.max_activation is None:
@@ -63,10 +64,10 @@ def profile_of(args: argparse.Namespace) -> Profile:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look once, plan, and print the plan.
+    """Take an inventory and print the plan.
 
-    :returns: 0 also where there is something to do, 3 where it is refused,
-        4 where the host is off or its devices still appear.
+    :returns: 0, or 3 if the plan is refused.
+    :raises: AccelError if the host is off or its inventory is not complete.
     """
     from ironic_accel.faces.cli import journal
     from ironic_accel.faces.cli import session
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         session.opened(args, images.uri) as opened,
     ):
         record = journal.of(opened.bmc, opened.system, args.journal).load()
-        inventory = opened.look()
+        inventory = opened.complete_inventory()
         plan = opened.plan(inventory, profile, record)
     doc = plan.to_dict()
     for line in view.unready_lines(serialization.inventory_to_dict(inventory)):

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Options of the command line for profiles and for the catalogue."""
+"""The options for profiles and for the catalogue."""
 
 from __future__ import annotations
 
@@ -30,43 +30,43 @@ if TYPE_CHECKING:
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
-    """``--profile``, ``--name`` and ``--catalogue``."""
+    """Add ``--profile``, ``--name`` and ``--catalogue``."""
     parser.add_argument('--profile', required=True, metavar='FILE',
-                        help='a file of one or more profiles; - is standard '
+                        help='file with one or more profiles; - for standard '
                              'input')
-    parser.add_argument('--name', help='which profile of the file, where '
-                                       'there are several')
+    parser.add_argument('--name', help='name of the profile, if the file has '
+                                       'several')
     add_catalogue(parser)
 
 
 def choose(args: argparse.Namespace) -> Profile:
-    """The one profile that the options name.
+    """The profile that the options select.
 
-    :raises: BadInput where they name none, or leave it open.
+    :raises: BadInput if they select none, or several.
     """
     if files.is_regular(args.profile):
-        told = files.warning([args.profile])
-        if told is not None:
-            print('warning: other users can change which firmware a profile '
-                  f'writes: {told}', file=sys.stderr)
+        warning = files.warning([args.profile])
+        if warning is not None:
+            print('warning: other users can change the firmware that a '
+                  f'profile writes: {warning}', file=sys.stderr)
     return profile_file.choose(args.profile, args.name,
                                catalog=catalogue(args))
 
 
 def add_catalogue(parser: argparse.ArgumentParser) -> None:
-    """``--catalogue``."""
+    """Add ``--catalogue``."""
     parser.add_argument(
         '--catalogue', metavar='PATH', action='append', default=[],
-        help='a file, or a folder of .yaml files, with rows of your own for '
-             'the catalogue; may be given again')
+        help='file, or directory of .yaml files, with additional catalogue '
+             'rows; can be repeated')
 
 
 def catalogue(args: argparse.Namespace) -> Catalog:
-    """The catalogue with the site's rows laid over it.
+    """The catalogue with the additional rows of the site.
 
-    :raises: BadInput where a file cannot be read or is not valid.
+    :raises: BadInput if a file cannot be read or is invalid.
     """
-    # Help is quick: what takes time to import is not needed for it.
+    # Not at the top: help does not need what takes time to import.
     from ironic_accel.model import catalog as catalog_mod
     if not args.catalogue:
         return catalog_mod.load()
@@ -75,8 +75,8 @@ def catalogue(args: argparse.Namespace) -> Catalog:
         path = pathlib.Path(given)
         found = sorted(path.glob('*.yaml')) if path.is_dir() else [path]
         if not found:
-            raise BadInput(f'--catalogue: {given}: expected .yaml files in '
-                           'the folder, and there are none')
+            raise BadInput(f'--catalogue: {given}: no .yaml files in this '
+                           'directory')
         for file in found:
             try:
                 texts[str(file)] = files.read_text(

@@ -10,7 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A run of the loop by a person: the second caller of ``advance``."""
+"""Run a profile to its end without a conductor.
+
+It calls ``converge.advance`` as the conductor does, with a journal in a
+file.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +58,7 @@ from ironic_accel.model.plan import Plan
 from ironic_accel.model.profile import Profile
 from ironic_accel.model.record import Record
 
-#: Whoever runs the command may read the files of the machine anyway.
+#: The user of the command may read local files anyway.
 _SCHEMES = frozenset({'http', 'https', 'file'})
 
 
@@ -62,8 +66,8 @@ def apply(args: argparse.Namespace, profile: Profile,
           image_cache: str) -> dict[str, Any]:
     """Run a profile to its end.
 
-    :returns: the document: the plan, and what came of it.
-    :raises: BadInput, Unreachable, AccelError where nothing was begun.
+    :returns: the document: the plan and the outcome.
+    :raises: BadInput, Unreachable or AccelError if nothing was changed.
     """
     pace = _pace(args.poll_interval)
     with contextlib.ExitStack() as stack:
@@ -91,11 +95,11 @@ def apply(args: argparse.Namespace, profile: Profile,
 def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
              profile: Profile, pace: Pace
              ) -> Generator[session.Opened, None, None]:
-    """The machine, once its BMC answers.
+    """Connect to the BMC and wait until it responds.
 
-    A run that was left open may have left the BMC on its way back from a
-    reset: that is waited for as long as the loop itself would wait. For a
-    new run a BMC that does not answer is an error at once.
+    After an interrupted run the BMC may be restarting: wait as long as the
+    run itself would. For a new run a BMC that does not respond is an error
+    at once.
     """
     left = journal_mod.left_open(bmc_options.url(args), profile, args.journal)
     until = time.monotonic() + pace.unreachable
@@ -103,13 +107,13 @@ def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
         with contextlib.ExitStack() as stack:
             try:
                 opened = stack.enter_context(session.opened(args, serving.uri))
-                _ = opened.system  # asked for while nothing is begun
+                _ = opened.system  # read before anything is changed
             except Unreachable as exc:
                 if (not left or time.monotonic() > until or
                         exc.detail.error_class is not ErrorClass.TRANSIENT):
                     raise
-                bmc_options.say('a run was left open, waiting for the BMC: '
-                            f'{exc.detail.summary}')
+                bmc_options.say('continuing an interrupted run, waiting for '
+                                f'the BMC: {exc.detail.summary}')
             else:
                 yield opened
                 return
@@ -117,12 +121,12 @@ def _reached(args: argparse.Namespace, serving: image_serving_options.Served,
 
 
 def _begin(profile: Profile, earlier: Record | None, now: float) -> Record:
-    """The record to go on with: a run that was killed keeps its bounds."""
+    """The record to start with; an interrupted run keeps its limits."""
     if (earlier is not None and earlier.digest == profile.digest
             and now < earlier.deadline):
         bmc_options.say(
-            f'going on with the run of {profile.name} that was left '
-            f'open: {earlier.progress or "nothing begun"}'
+            f'continuing the interrupted run of profile {profile.name}: '
+            f'{earlier.progress or "nothing started"}'
         )
         return earlier
     return loop.begin(profile, earlier, now)
@@ -133,7 +137,7 @@ def _pace(poll: float) -> Pace:
 
 
 def _rules(args: argparse.Namespace) -> ResetRules:
-    """How a host is reset: this process is the one that does it."""
+    """The timeouts of host resets, with this process as their owner."""
     return ResetRules(by=uuid.uuid4().hex, times=ResetTimes(
         look=args.poll_interval, soft=args.soft_power_off_timeout,
         aux_settle=2 * args.poll_interval, settle=2 * args.poll_interval))
@@ -158,7 +162,7 @@ class CommandRun:
     began: float = dataclasses.field(default_factory=time.monotonic)
 
     def to_the_end(self) -> dict[str, Any]:
-        """Call ``advance`` until it is over, and put the power back."""
+        """Call ``advance`` until the run ends, then restore the power."""
         resetter = HostResetter(self.opened.host, self.journal.save,
                                 self.rules)
         self.opened.backend.agree = self._agree
@@ -184,7 +188,7 @@ class CommandRun:
             return self._document('failed', exc.detail)
 
     def _agree(self) -> None:
-        """Have what the plan needs agreed to, before the first write.
+        """Ask for consent to the resets of the plan before the first write.
 
         :raises: Declined.
         """
@@ -195,7 +199,7 @@ class CommandRun:
             self.agreed.require(consent.resets_of(self.plan))
 
     def _declined(self, exc: consent.Declined) -> dict[str, Any]:
-        """Nothing more is begun, and the journal says so too."""
+        """End the run, and save that in the journal."""
         bmc_options.say(str(exc))
         self.record = self.before.finished()
         self.journal.save(self.record)
@@ -218,7 +222,7 @@ class CommandRun:
         return outcome
 
     def _show_plan(self, seen: Inventory, record: Record) -> None:
-        """The plan of the first whole look, for the document and people."""
+        """Print the plan of the first complete inventory."""
         if not seen.complete or seen.host == 'off' or seen.busy:
             return
         self.plan = self.opened.plan(seen, self.profile, record)
@@ -228,11 +232,11 @@ class CommandRun:
             bmc_options.say(view.plain(view.plan_table(doc)))
 
     def _power_on(self) -> None:
-        self._say('powering the host on: its devices have to be seen')
+        self._say('powering on the host to list its devices')
         try:
             self.opened.host.power_on()
         except (Unreachable, OutcomeUnknown) as exc:
-            # The loop looks again, and asks again or waits within its bounds.
+            # The next tick retries, or waits within its limits.
             bmc_options.say(str(exc))
         except Rejected as exc:
             if exc.retry_after is None:
@@ -244,7 +248,7 @@ class CommandRun:
     def _reset(self, resetter: HostResetter) -> None:
         intent = self.record.intent
         if intent is not None and not intent.ticket:
-            # One that is begun is brought to its end: the host may be off.
+            # A reset in progress is completed: the host may be off.
             self.agreed.require((intent.activation,),
                                  bool(self.opened.backend.writes))
         step = resetter.step(self.record, self.journal.time.now())
@@ -266,14 +270,14 @@ class CommandRun:
         return self._document('failed', outcome.error)
 
     def _restore_power(self) -> None:
-        """Put back what was: the host may have been off before the run."""
+        """Power off a host that was off before the run."""
         if self.journal.found == 'off':
-            self._say('powering the host off again')
+            self._say('powering off the host, which was off before the run')
             try:
                 self.opened.host.power_off(soft=False)
             except AccelError as exc:
-                # The journal remembers: the next run powers it off.
-                bmc_options.say(f'the host stays on: {exc}')
+                # The journal has its power state: the next run powers it off.
+                bmc_options.say(f'cannot power off the host: {exc}')
                 return
         self.journal.found = None
         self.journal.save(self.record)
@@ -284,10 +288,10 @@ class CommandRun:
         if intent is not None:
             running = f'{intent.verb or intent.activation} {intent.kind}'
         if reset_note.is_switched_off(self.record):
-            running = f'{running}: the host is switched off'
+            running = f'{running}: the host is powered off'
         detail = Detail(
             'interrupted', ErrorClass.TRANSIENT, running=running,
-            todo='run the same command again: it goes on from '
+            todo='run the same command again to continue from '
                  f'{self.journal.path}')
         bmc_options.say(word(detail))
         return detail
@@ -310,6 +314,6 @@ class CommandRun:
                 'error': error.to_dict() if error else None}
 
     def _sleep_until(self, until: float) -> None:
-        # At least a moment: a loop that always has something to do at once
-        # must not keep a core busy.
+        # A minimum: a run that always has something to do must not keep a
+        # core busy.
         time.sleep(max(until - self.journal.time.now(), 0.01))

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A machine, opened: its backend, its host, and what was seen of it."""
+"""A connection to a BMC, with the backend and the host of one System."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ from ironic_accel.redfish.inventory import topology
 
 
 def _agreed() -> None:
-    """Nothing has to be agreed to."""
+    """Accept every inventory."""
 
 
 class CountingBackend(Delegating):
     """A backend that counts its requests and keeps the last inventory.
 
-    :ivar agree: called after each observation, before anything is decided
-        on it; it raises where nobody has agreed to what the run needs.
+    :ivar agree: called after each inventory, before it is used; it raises if
+        the resets of the run were not agreed to.
     :ivar seen: the last inventory, or None.
-    :ivar writes: writes begun.
-    :ivar requests: requests of all observations, and one for each write and
+    :ivar writes: number of writes.
+    :ivar requests: requests of all inventories, and one for each write and
         each poll.
     """
 
@@ -87,33 +87,33 @@ class CountingBackend(Delegating):
         return self.seen
 
     def take(self) -> Inventory | None:
-        """What was seen since the last time that this was asked."""
+        """The inventory taken since the last call, or None."""
         seen, self.seen = self.seen, None
         return seen
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
-        """Begin a write; see ports.Backend."""
+        """Start a write; see ports.Backend."""
         self.writes += action.writes
         self.requests += action.writes
         return super().start(action, image, spec, force)
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Make running firmware the fallback too; see ports.Backend."""
+        """Copy running firmware to the fallback slot; see ports.Backend."""
         named = super().commit(refs)
         self.writes += bool(named)
         self.requests += bool(named)
         return named
 
     def poll(self, ticket: Ticket) -> Poll:
-        """See what became of a write; see ports.Backend."""
+        """Read the state of a write; see ports.Backend."""
         self.requests += 1
         return super().poll(ticket)
 
 
 @dataclasses.dataclass
 class Opened:
-    """One System behind one BMC, as long as the command runs."""
+    """The connection to one System of one BMC."""
 
     bmc: str
     wanted: str | None
@@ -124,9 +124,9 @@ class Opened:
 
     @functools.cached_property
     def system(self) -> str:
-        """The path of the System, whatever the options call it.
+        """The path of the System.
 
-        :raises: BadInput where it is not there; Unreachable.
+        :raises: BadInput if the BMC has no such System; Unreachable.
         """
         reader = Reader(self.connector, BmcSettings())
         reader.begin()
@@ -136,13 +136,14 @@ class Opened:
 
     @functools.cached_property
     def host(self) -> SystemPower:
-        """What resets the host."""
+        """The power control of the host."""
         return SystemPower(self.connector, self.system)
 
     def settled(self) -> Inventory:
-        """Observe; twice where only a second look tells that all is there.
+        """Take an inventory, and a second one if needed.
 
-        Such a BMC does not tell when its host was last reset.
+        If the BMC does not report when its host was last reset, two
+        identical inventories show that the first one is complete.
         """
         inventory = self.backend.observe()
         untold = system_state.UNTOLD.format(self.warm_up)
@@ -154,17 +155,18 @@ class Opened:
             inventory = self.backend.observe()
         return inventory
 
-    def look(self) -> Inventory:
-        """Observe a box that a plan can be made of.
+    def complete_inventory(self) -> Inventory:
+        """Take an inventory from which a plan can be made.
 
-        :raises: AccelError where the host is off or devices still appear.
+        :raises: AccelError if the host is off or the inventory is not
+            complete.
         """
         inventory = self.settled()
         if inventory.host == 'off':
             raise AccelError(
-                'the host is off, so its devices are not seen',
+                'the host is off, its devices are not listed',
                 error_class=ErrorClass.TRANSIENT,
-                todo='power it on; apply does so by itself')
+                todo='power it on, or use apply, which powers it on')
         if not inventory.complete:
             raise AccelError(
                 f'the host is not ready: {inventory.unready}',
@@ -174,7 +176,7 @@ class Opened:
 
     def plan(self, inventory: Inventory, profile: Profile,
              record: Record | None) -> Plan:
-        """Plan on what was seen and what the record has landed."""
+        """Plan from an inventory and the staged items of a record."""
         record = record or Record()
         inventory = unite.inventory((Source(inventory, stable=True),),
                                     record.identities)
@@ -187,10 +189,11 @@ class Opened:
 @contextlib.contextmanager
 def opened(args: argparse.Namespace, image_uri: ImageUri | None = None
            ) -> Generator[Opened, None, None]:
-    """Open the machine that the options name; it is closed in the end.
+    """Connect to the system that the options select, for the block.
 
-    :param image_uri: where a BMC that can only fetch finds an image.
-    :raises: BadInput for bad options; Unreachable where nobody answers.
+    :param image_uri: returns the URI from which a BMC downloads an image.
+    :raises: BadInput for invalid options; Unreachable if the BMC does not
+        respond.
     """
     bmc = bmc_options.url(args)
     user, password = bmc_options.credentials(args)

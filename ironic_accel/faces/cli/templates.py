@@ -10,12 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel templates``: what Ironic is to be told of site profiles.
+"""``ironic-accel templates``: deploy templates and runbooks of profiles.
 
-A deploy template is found by its name, which is that of a trait: a server
-whose flavor requires ``CUSTOM_ACCEL_CAN_X`` has the node converted to X while
-it is deployed. A runbook does the same by cleaning, and may be a node's
-automated cleaning.
+The name of a deploy template is a trait: if the flavor of a server requires
+``CUSTOM_ACCEL_CAN_X``, profile X is applied to its node during deployment. A
+runbook does the same by cleaning, and can be used for automated cleaning.
 """
 
 from __future__ import annotations
@@ -31,34 +30,34 @@ from ironic_accel.model.profile import Profile
 from ironic_accel.model import traits
 from ironic_accel.redfish.inventory import modes
 
-#: Before Ironic boots the agent at 100 (ironic/drivers/modules/agent.py):
-#: an out-of-band step needs none, and may reset the host.
+#: Before Ironic boots the agent (100, ironic/drivers/modules/agent.py): an
+#: out-of-band step does not need the agent, and may reset the host.
 OUT_OF_BAND_PRIORITY = 150
-#: While the agent is there: before the image is written (80), and after it.
+#: While the agent runs: before and after the image is written (80).
 IN_BAND_PRIORITY = 90
 FIRST_BOOT_PRIORITY = 70
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
+    """Add the options of the subcommand."""
     profile_options.add_profile(parser)
     parser.add_argument(
         '--via', choices=('redfish', 'agent'),
-        help='by which way the profile is brought about: out of band before '
-             'a ramdisk boots, or with the ramdisk, which reaches what the '
-             'BMC reaches too (default: agent where the profile has what no '
-             'BMC can do)')
+        help='transport: redfish for an out-of-band step before the ramdisk '
+             'boots, agent for a step that uses both the ramdisk and the BMC '
+             '(default: agent if the profile has firmware or modes that no '
+             'BMC can write)')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one JSON document with what belongs to each profile.
+    """Print a JSON document with the objects of each profile.
 
     ``deploy_template`` and ``runbook`` are bodies of ``POST
     /v1/deploy_templates`` and ``POST /v1/runbooks``; ``runbook_traits`` go
     to ``PUT /v1/runbooks/NAME/traits`` (API 1.112).
 
     :returns: 0.
-    :raises: BadInput for a bad file, or a name that is not in it.
+    :raises: BadInput for an invalid file or an unknown name.
     """
     known = profile_options.catalogue(args)
     chosen = ([profile_options.choose(args)] if args.name is not None
@@ -71,12 +70,13 @@ def run(args: argparse.Namespace) -> int:
 
 def document(profile: Profile, known: Catalog,
              via: str | None = None) -> dict[str, Any]:
-    """What Ironic is to be told of one profile.
+    """The deploy template and the runbook of a profile.
 
     ``deploy_template`` is null and ``runbook_traits`` is empty for a profile
     that is not offered: no node gets its CAN trait.
 
-    :param via: ``redfish`` or ``agent``; None is what the profile needs.
+    :param via: ``redfish`` or ``agent``; None to select what the profile
+        needs.
     """
     agent = needs_agent(profile, known) if via is None else via == 'agent'
     return {
@@ -88,8 +88,11 @@ def document(profile: Profile, known: Catalog,
 
 
 def needs_agent(profile: Profile, known: Catalog) -> bool:
-    """Whether a profile has what the catalogue says is written in band, or
-    a mode that no BMC can set."""
+    """Whether a profile needs the agent.
+
+    It does for firmware that the catalogue has as in-band, and for a mode
+    that no BMC can set.
+    """
     return any(set(group.modes) - modes.names()
                or any(known.is_in_band(name) for name in group.firmware)
                for group in profile.groups)
@@ -97,34 +100,34 @@ def needs_agent(profile: Profile, known: Catalog) -> bool:
 
 def deploy_template(profile: Profile, known: Catalog,
                     agent: bool = False) -> dict[str, Any] | None:
-    """The deploy template of an offered profile.
+    """The deploy template of an offered profile, else None.
 
-    What no reboot survives is brought into the instance where the profile
-    allows that; what is left is brought about before it.
+    Modes that do not survive a reboot are set by a unit in the instance, if
+    the profile allows that. The others are set before the image is written.
     """
     if not profile.offered:
         return None
-    fleeting = (_fleeting(profile, known) if 'first_boot' in profile.allow
+    volatile = (_volatile(profile, known) if 'first_boot' in profile.allow
                 else frozenset())
     steps = []
-    if _all(profile) - fleeting or not fleeting:
+    if _all(profile) - volatile or not volatile:
         steps.append({
             **_step(profile, agent), 'priority':
                 IN_BAND_PRIORITY if agent else OUT_OF_BAND_PRIORITY})
-    if fleeting:
+    if volatile:
         steps.append({**_step(profile), 'step': 'deliver_first_boot',
                       'priority': FIRST_BOOT_PRIORITY})
     return {'name': traits.can_trait(profile), 'steps': steps}
 
 
 def _all(profile: Profile) -> frozenset[tuple[str, str]]:
-    """Each component and mode that a profile declares, by group."""
+    """The components and modes that a profile declares, with their group."""
     return frozenset((group.name, name) for group in profile.groups
                      for name in (*group.firmware, *group.modes))
 
 
-def _fleeting(profile: Profile, known: Catalog) -> frozenset[tuple[str, str]]:
-    """The modes that survive no reboot on any product that is selected."""
+def _volatile(profile: Profile, known: Catalog) -> frozenset[tuple[str, str]]:
+    """The modes that do not survive a reboot on any selected product."""
     return frozenset(
         (group.name, name) for group in profile.groups
         for name in group.modes for kind in group.match.get('kind', ())
@@ -134,7 +137,7 @@ def _fleeting(profile: Profile, known: Catalog) -> frozenset[tuple[str, str]]:
 
 
 def runbook(profile: Profile, agent: bool = False) -> dict[str, Any]:
-    """The runbook of clean steps; it boots a ramdisk where it needs one."""
+    """The runbook; it boots a ramdisk only for the agent."""
     return {'name': f'accel-{profile.name}', 'disable_ramdisk': not agent,
             'steps': [{**_step(profile, agent), 'order': 1}]}
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel validate``: check profiles without any machine."""
+"""``ironic-accel validate``: check files of profiles."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from ironic_accel.model import errors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the verb."""
+    """Add the options of the subcommand."""
     parser.add_argument('files', nargs='+', metavar='FILE',
-                        help='a file of one or more profiles; - is standard '
+                        help='file with one or more profiles; - for standard '
                              'input')
     parser.add_argument('--json', action='store_true',
-                        help='print what was found as JSON')
+                        help='print a JSON document on standard output')
     profile_options.add_catalogue(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check every file, and say of each what is wrong with it.
+    """Check all files and print the errors of each.
 
-    :returns: 0, or 2 where any profile of any file is bad.
+    :returns: 0, or 2 if a profile is invalid.
     """
     good: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []

@@ -10,8 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Commands of ``baremetal`` and ``openstack baremetal``.
+"""The ``accelerator`` commands of ``baremetal`` and ``openstack baremetal``.
 
-Everything goes through Ironic's API; nothing here talks to a BMC, and
-nothing of Ironic's own code is needed where the commands run.
+They use Ironic's API only. They do not connect to a BMC, and do not need
+Ironic itself to be installed.
 """

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Cells that people read as text and programs as data."""
+"""Table cells: text for people, data for JSON, YAML and value formats."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from cliff import columns
 
 from ironic_accel.faces import view
 
-#: What stands where the caller may not look.
+#: The text of a cell that the caller may not read.
 NOT_PERMITTED = 'not permitted'
 
 
 class Cell(columns.FormattableColumn[Any]):
-    """A value with its text; JSON, YAML and value formats get the value."""
+    """A value with its text; only the table format prints the text."""
 
     def __init__(self, value: Any, text: str | None = None) -> None:
         super().__init__(value)
@@ -39,13 +39,13 @@ class Cell(columns.FormattableColumn[Any]):
 
 
 def row(*values: Any) -> tuple[Any, ...]:
-    """A row of cells; what is a cell already stays as it is."""
+    """A row of cells from values and cells."""
     return tuple(v if isinstance(v, columns.FormattableColumn) else Cell(v)
                  for v in values)
 
 
 def firmware(components: Any) -> Cell:
-    """Components of a device: text for people, name to version for others."""
+    """The firmware of a device; as data, versions by component."""
     return Cell({c['name']: c['running'] if c['pending'] in (
         None, c['running']) else {'running': c['running'],
                                   'pending': c['pending']}
@@ -53,7 +53,7 @@ def firmware(components: Any) -> Cell:
 
 
 def modes(found: Mapping[str, Any]) -> Cell:
-    """Modes of a device."""
+    """The modes of a device; as data, values by mode."""
     return Cell({name: m['current'] if m['pending'] in (
         None, m['current']) else {'current': m['current'],
                                   'pending': m['pending']}
@@ -61,7 +61,7 @@ def modes(found: Mapping[str, Any]) -> Cell:
 
 
 def age(seconds: float) -> str:
-    """``34 s``, ``12 min``, ``5 h``, ``3 d``."""
+    """Format a duration: ``34 s``, ``12 min``, ``5 h``, ``3 d``."""
     for size, unit in ((86400, 'd'), (3600, 'h'), (60, 'min')):
         if seconds >= 2 * size:
             return f'{seconds / size:.0f} {unit}'
@@ -69,7 +69,7 @@ def age(seconds: float) -> str:
 
 
 def moment(epoch: float | None) -> str | None:
-    """Epoch seconds as a time of day in UTC."""
+    """Format epoch seconds as date and time in UTC."""
     if epoch is None:
         return None
     at = datetime.datetime.fromtimestamp(epoch, datetime.UTC)

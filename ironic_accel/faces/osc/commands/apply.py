@@ -36,35 +36,34 @@ from ironic_accel.faces import view
 from ironic_accel.model.device import Activation
 
 COLUMNS = ('Node', 'Operation', 'Outcome', 'Seconds', 'Writes', 'Resets',
-           'Proved', 'Note')
+           'Verified', 'Note')
 
 
 class Apply(base.Lister):
-    """Bring nodes to a profile, as a manual clean or a service step.
+    """Apply a profile to nodes by manual cleaning or a service step.
 
-    A manageable node is cleaned, an active one serviced; with --wait an
-    available one is managed, cleaned and provided again. All nodes are
-    checked before anything is begun on any of them. A node that is being
-    brought to the same profile already is followed, and nothing is begun
-    twice. The exit code is 3 where a profile was refused, 4 where a node
-    failed.
+    Manageable nodes are cleaned, active nodes are serviced. With --wait an
+    available node is managed, cleaned and provided again. All nodes are
+    checked before any of them is changed. If the profile is being applied
+    to a node already, the command waits for that operation. The exit code
+    is 3 if the profile was refused, and 4 if a node failed.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_nodes(parser)
         profile_module.add_profile(parser)
         parser.add_argument(
             '--via', choices=sorted(STEPS),
-            help='Out of band by the BMC (default where there is Redfish), '
-                 'or with the ramdisk booted, by BMC and agent.')
+            help='Transport: redfish to use the BMC only (default for nodes '
+                 'with Redfish), agent to boot the ramdisk and use both.')
         kind = parser.add_mutually_exclusive_group()
         for name, state in (
                 ('clean', 'manageable and available'), ('service', 'active')):
             kind.add_argument(
                 f'--{name}', action='store_const', const=name, dest='kind',
-                help=f'Only by {name}, of {state} nodes.')
+                help=f'Use {name} only; accepts {state} nodes.')
         deprecation.add_renamed(
             parser, '--max-effect', '--max-activation',
             choices=[e.value for e in Activation],
@@ -72,12 +71,12 @@ class Apply(base.Lister):
                  'limit of the profile; none for active nodes).')
         parser.add_argument(
             '--allow-disruption', action='store_true',
-            help='Let a service step interrupt the instance.')
+            help='Allow a service step to interrupt the instance.')
         _add_waiting(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """Bring them there."""
+        """Check all nodes, then apply the profile."""
         profile = profile_module.profile(parsed_args)
         jobs = [self._job(ref, profile, parsed_args)
                 for ref in dict.fromkeys(parsed_args.nodes)]
@@ -116,8 +115,9 @@ class Apply(base.Lister):
         try:
             plan = plan_module.ask(self.ironic, ref, profile)['plan']
         except Denied as error:
-            # Whoever may clean may not always call the passthru.
-            self.say(f'{error}; the conductor plans when the step runs')
+            # A caller who may clean may not be allowed to call passthru.
+            self.say(f'{error}; the conductor makes the plan when the step '
+                     'runs')
             return job
         job.planned(plan, via)
         self.say(f'node {ref}: {view.plan_headline(plan)}')
@@ -127,19 +127,19 @@ class Apply(base.Lister):
 def _add_waiting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--wait', action='store_true',
-        help='Wait for the end, and show how it goes.')
+        help='Wait until the operations have ended, and show progress.')
     parser.add_argument(
         '--max-in-flight', type=base.positive, default=0, metavar='<n>',
-        help='Nodes at a time; the command waits for all of them. No '
-             'further node is begun after one has failed.')
+        help='Maximum number of nodes to change concurrently. Implies '
+             '--wait. After a node has failed no further node is started.')
     parser.add_argument(
         '--keep-going', action='store_true',
-        help='With --max-in-flight: begin further nodes also after one has '
-             'failed.')
+        help='With --max-in-flight: start further nodes after a failure '
+             'too.')
     parser.add_argument(
         '--interval', type=float, default=parallel.INTERVAL,
-        metavar='<seconds>', help='Seconds between two looks at a node '
-                                  '(default: 2).')
+        metavar='<seconds>', help='Seconds between two reads of the status '
+                                  'of a node (default: 2).')
 
 
 def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _args(profile: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def status(runs: Sequence[parallel.NodeRun]) -> int:
-    """The exit code of some runs: the worst of them."""
+    """The exit code: that of the worst outcome."""
     bad = {r.outcome for r in runs} - run_status.GOOD - {'running'}
     if not bad:
         return 0
@@ -161,7 +161,7 @@ def status(runs: Sequence[parallel.NodeRun]) -> int:
 
 
 def row(run: parallel.NodeRun) -> tuple[Any, ...]:
-    """How a run has ended, or that it was begun."""
+    """The row of a node whose operation was started."""
     job: Any = run.job
     found = (run.status.result if run.status else None) or {}
     note = (run.status.error if run.status else None) or found.get(
@@ -173,11 +173,12 @@ def row(run: parallel.NodeRun) -> tuple[Any, ...]:
 
 
 def row_refused(job: ApplyJob) -> tuple[Any, ...]:
-    """What the conductor refuses, before anything was begun."""
+    """The row of a node for which the plan is refused."""
     first, *more = job.refused or ()
     text = (f"{first['device']} {first['name']}: {first['reason']} "
             f"(expected {view.value(first['expected'])}, seen "
             f"{view.value(first['seen'])})")
     if more:
-        text += f'; {len(more)} more: baremetal accelerator plan {job.ref}'
+        text += (f'; {len(more)} more, see: baremetal accelerator plan '
+                 f'{job.ref}')
     return formatters.row(job.ref, job.kind, 'refused', None, 0, 0, None, text)

@@ -38,26 +38,26 @@ COLUMNS = ('Device', 'Kind', 'Product', 'Serial', 'Location', 'Health',
 
 
 class List(base.Lister):
-    """List the accelerators of a node, as they were seen last.
+    """List the accelerators in the last inventory of a node.
 
-    Whoever may not read the inventory gets what traits, firmware components
-    and properties tell.
+    A caller who may not read the inventory gets the data of traits, firmware
+    components and properties.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """List them."""
+        """List the devices."""
         seen = node_access.of(self.ironic, parsed_args.node)
         for line in seen.denied:
             self.say(line)
         stopped = stopped_by(self.ironic, seen)
         if stopped:
-            self.say(f'nothing is begun: {stopped}')
+            self.say(f'no operation is started: {stopped}')
         if seen.inventory is not None:
             self.say(headline(seen))
             for line in view.warning_lines(seen.inventory):
@@ -69,18 +69,18 @@ class List(base.Lister):
         rows = partial_rows(seen)
         if not rows:
             raise Denied(
-                f'{seen.denied[0]}; and nothing is published that would '
-                'tell of its accelerators')
-        self.say('shown: what traits, firmware components and properties '
-                 f"tell; traits: {', '.join(seen.ours) or 'none'}")
+                f'{seen.denied[0]}; no other accelerator data is published '
+                'for this node')
+        self.say('the list is made from traits, firmware components and '
+                 f"properties; traits: {', '.join(seen.ours) or 'none'}")
         return COLUMNS, rows
 
 
 class Show(base.ShowOne):
-    """Show all that is known of one accelerator."""
+    """Show all fields of one accelerator."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         parser.add_argument('device', metavar='<device>',
@@ -89,7 +89,7 @@ class Show(base.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        """Show it."""
+        """Show the device."""
         seen = node_access.of(self.ironic, parsed_args.node)
         doc = node_access.needed(seen, parsed_args.node)
         device = find(doc, parsed_args.device)
@@ -103,28 +103,29 @@ class Show(base.ShowOne):
 
 
 def stopped_by(ironic: api.Ironic, seen: VisibleNode) -> str | None:
-    """Why no write begins on a node, as far as the caller may know."""
+    """Why no write is started on a node, or None."""
     try:
-        told = ironic.get(str(seen.node['uuid']), 'accel_progress')
+        progress = ironic.get(str(seen.node['uuid']), 'accel_progress')
     except CommandError:
-        # Whoever may not ask may still see a hold.
+        # Without the permission a hold can still be read.
         try:
             children = ironic.children(str(seen.node['uuid']))
         except CommandError:
             children = []
         return api.held(seen.node, children)
-    return told.get('stopped')
+    return progress.get('stopped')
 
 
 def headline(seen: VisibleNode) -> str:
-    """One line on a node's inventory and its age."""
+    """A line about the inventory of a node and its age."""
     doc = seen.inventory or {}
-    return (f'node {seen.ref}, seen {formatters.age(seen.age() or 0)} ago: '
+    return (f'node {seen.ref}, inventory of '
+            f'{formatters.age(seen.age() or 0)} ago: '
             + view.inventory_headline(doc))
 
 
 def device_row(dev: Document) -> tuple[Any, ...]:
-    """A device of an inventory as a row."""
+    """The row of a device."""
     return formatters.row(
         dev['id'], dev['kind'], dev['product'] or dev['model'],
         dev['serial'], dev['location'], dev['health'],
@@ -132,7 +133,7 @@ def device_row(dev: Document) -> tuple[Any, ...]:
 
 
 def partial_rows(seen: VisibleNode) -> list[tuple[Any, ...]]:
-    """Rows of what is there, without the inventory."""
+    """The rows without an inventory."""
     rows = [formatters.row(
         device, NOT_PERMITTED, parts[0].get('model'),
         parts[0].get('serial_number'), NOT_PERMITTED, NOT_PERMITTED,
@@ -145,7 +146,7 @@ def partial_rows(seen: VisibleNode) -> list[tuple[Any, ...]]:
 
 
 def _rows_of_properties(seen: VisibleNode) -> list[tuple[Any, ...]]:
-    """What inspection left in ``properties['accelerators']``."""
+    """The rows of ``properties['accelerators']``, set by inspection."""
     found = keys.ACCELERATORS.read(seen.node.get('properties')) or ()
     return [formatters.row(
         a.get('pci_address'), str(a.get('type', '')).lower() or None,
@@ -155,29 +156,30 @@ def _rows_of_properties(seen: VisibleNode) -> list[tuple[Any, ...]]:
 
 
 def _rows_of_traits(seen: VisibleNode) -> list[tuple[Any, ...]]:
-    """One row for each kind whose number is published."""
+    """A row for each kind of which the number is published."""
     rows = []
     for name in seen.ours:
         kind, _, number = name.removeprefix(grammar.PREFIX).partition('_X')
         if number.isdecimal():
             rows.append(formatters.row(
-                f'{number} of them', kind.lower(), NOT_PERMITTED,
+                f'{number} devices', kind.lower(), NOT_PERMITTED,
                 NOT_PERMITTED, NOT_PERMITTED, 'OK', NOT_PERMITTED,
                 NOT_PERMITTED))
     return rows
 
 
 def find(doc: Document, name: str) -> Document:
-    """The device of an id or a serial number.
+    """The device with an id or a serial number.
 
-    :raises: CommandError that names those that there are.
+    :raises: CommandError with the ids of all devices.
     """
     for device in doc['devices']:
         if name in (device['id'], device['serial']):
             found: Document = device
             return found
     known = ', '.join(d['id'] for d in doc['devices']) or 'none'
-    raise CommandError(f'no device {name!r} on this node; it has: {known}')
+    raise CommandError(f'device {name!r} not found; devices of the node: '
+                       f'{known}')
 
 
 def _components(device: Document) -> formatters.Cell:

@@ -27,21 +27,21 @@ from ironic_accel.faces.osc import formatters
 COLUMNS = ('Node', 'State', 'Outcome', 'Note')
 
 
-class _Each(base.Lister):
-    """One passthru method for each of some nodes."""
+class _NodesCommand(base.Lister):
+    """Call one passthru method of several nodes."""
 
     method = ''
     done = ''
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_nodes(parser)
         add_reason(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """Do it to each of them."""
+        """Check all nodes, then call the method of each."""
         nodes = {}
         for ref in dict.fromkeys(parsed_args.nodes):
             nodes[ref] = self.ironic.node(ref)
@@ -60,77 +60,79 @@ class _Each(base.Lister):
         return formatters.row(ref, node['provision_state'], self.done, None)
 
 
-class Hold(_Each):
-    """Hold nodes: no write to their accelerators and no reset begins.
+class Hold(_NodesCommand):
+    """Stop writes to the accelerators of nodes.
 
-    What runs already is watched to its end, and guarded. A run that is
-    under way waits; it ends at its own limit of minutes.
+    No write, host reset or power action is started on a held node. A
+    firmware update in progress is monitored until it ends, and the power of
+    the node stays locked. An operation in progress waits, until its own time
+    limit is reached.
     """
 
     method, done = 'accel_hold', 'held'
 
 
-class Unhold(_Each):
-    """Let nodes that are held go on."""
+class Unhold(_NodesCommand):
+    """Allow writes to the accelerators of held nodes again."""
 
     method, done = 'accel_unhold', 'not held'
 
 
 class Unlock(base.ShowOne):
-    """End the guard of a node's power by hand.
+    """Unlock the power of a node although a write may be in progress.
 
-    It ends by itself once the BMC shows that nothing is written any more.
-    Where the BMC keeps saying that something is, and you know better, this
-    lets power actions pass again. A device whose firmware is still being
-    written may be destroyed by them.
+    The power of a node is locked while firmware is written, until the BMC
+    reports that the write has ended. Use this command only if the BMC
+    reports a write that you know has ended. Power actions during a write can
+    destroy the device.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         add_reason(parser)
         parser.add_argument('--yes', action='store_true',
-                            help='Do not ask; needed where there is no '
-                                 'terminal.')
+                            help='Do not ask for confirmation; required '
+                                 'without a terminal.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace,
                     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        """Unlock it."""
+        """Confirm and unlock."""
         ref = parsed_args.node
         node = self.ironic.node(ref)
         api.check_ours(node, ref)
         standing = self.ironic.get(ref, 'accel_progress').get('guard')
         if not standing:
-            raise CommandError(f'node {ref}: no guard stands on its power')
-        self.say(f"node {ref}: a write to {standing['what']} was not seen to "
-                 f"be over (state: {standing.get('state', 'unknown')}, last "
-                 f"seen: {standing.get('last') or 'nothing'}). Cutting the "
-                 'power while it goes on can destroy the device.')
+            raise CommandError(f'node {ref}: the power is not locked')
+        self.say(f"node {ref}: the write to {standing['what']} is not known "
+                 f"to have ended (state: {standing.get('state', 'unknown')}, "
+                 f"last report: {standing.get('last') or 'none'}). Power "
+                 'actions during a write can destroy the device.')
         if not parsed_args.yes:
             self._confirm(ref)
         was = self.ironic.post(ref, 'accel_unlock',
                                reason=parsed_args.reason)['was']
-        return ('node', 'guarded', 'state', 'outcome'), formatters.row(
+        return ('node', 'locked_for', 'state', 'outcome'), formatters.row(
             ref, was['what'], was.get('state'), 'unlocked')
 
     def _confirm(self, ref: str) -> None:
-        """Have the name of the node typed.
+        """Ask for the name of the node.
 
-        :raises: CommandError without a terminal, or with another answer.
+        :raises: CommandError without a terminal, or for another answer.
         """
         if not self.app.stdin.isatty():
             raise CommandError(
-                f'node {ref}: nothing was changed; there is no terminal to '
-                'ask on: give --yes')
-        self.say(f'Type {ref} to unlock it:')
+                f'node {ref}: not unlocked: no terminal to confirm on; next: '
+                'use --yes')
+        self.say(f'Type {ref} to unlock:')
         if self.app.stdin.readline().strip() != ref:
-            raise CommandError(f'node {ref}: nothing was changed')
+            raise CommandError(f'node {ref}: not unlocked')
 
 
 def add_reason(parser: argparse.ArgumentParser) -> None:
-    """The option ``--reason``."""
+    """Add the option ``--reason``."""
     parser.add_argument(
         '--reason', required=True, metavar='<text>',
-        help='Why: it is kept in the history of the node.')
+        help='Reason, stored in the history of the node.')

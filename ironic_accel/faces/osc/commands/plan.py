@@ -80,7 +80,7 @@ class PlanNode(base.Lister):
             f"{formatters.age(told['age'])} ago: {view.plan_headline(doc)}"
         )
         if told.get('stopped'):
-            self.say(f"nothing would be begun now: {told['stopped']}")
+            self.say(f"no operation is started: {told['stopped']}")
         if doc['refused']:
             self.status = base.REFUSED
         return COLUMNS, rows(doc)

@@ -12,7 +12,7 @@
 
 """The option ``--profile``, and ``baremetal accelerator profile validate``.
 
-A profile is given by the name of a site profile, or in a file.
+A profile is given as the name of a site profile or as a file.
 """
 
 from __future__ import annotations
@@ -37,33 +37,33 @@ _SUFFIXES = frozenset({'.yaml', '.yml', '.json'})
 
 def add_profile(parser: argparse.ArgumentParser,
                 required: bool = True) -> None:
-    """``--profile`` and ``--profile-name``."""
+    """Add ``--profile`` and ``--profile-name``."""
     parser.add_argument(
         '--profile', metavar='<profile>', required=required,
-        help='Name of a site profile, or a file with one (anything with a / '
-             'or an ending of YAML or JSON; - is standard input). Only site '
-             'profiles are published as traits.')
+        help='Name of a site profile, or file with a profile (a path with / '
+             'or ending in .yaml, .yml or .json; - for standard input). Only '
+             'site profiles are published as traits.')
     parser.add_argument(
         '--profile-name', metavar='<name>',
-        help='Which profile of the file, where there are several.')
+        help='Name of the profile, if the file has several.')
 
 
 def is_file(text: str) -> bool:
-    """Whether a profile is given as a file; names have no such letters."""
+    """Whether the text is a file; names of profiles have no / or dot."""
     return (text == '-' or '/' in text
             or pathlib.PurePath(text).suffix in _SUFFIXES)
 
 
 def profile(args: argparse.Namespace) -> str | dict[str, Any]:
-    """What the API takes for the profile: a name, or the profile itself.
+    """The profile for the API: the name of a site profile, or a document.
 
-    :raises: CommandError naming what is wrong with the file.
+    :raises: CommandError for an invalid file.
     """
     if not is_file(args.profile):
         if args.profile_name is not None:
             raise CommandError(
-                f'--profile-name: {args.profile_name!r} with a site '
-                'profile: expected a file behind --profile')
+                f'--profile-name: {args.profile_name!r}: only allowed if '
+                '--profile is a file')
         return str(args.profile)
     try:
         return dict(loader.normalise(profile_file.choose(
@@ -73,20 +73,20 @@ def profile(args: argparse.Namespace) -> str | dict[str, Any]:
 
 
 class Validate(base.Lister):
-    """Check files of profiles; no cloud is asked."""
+    """Check files of profiles without a cloud."""
 
     auth_required = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             'files', metavar='<file>', nargs='+',
-            help='A file of one or more profiles; - is standard input.')
+            help='File with one or more profiles; - for standard input.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """Check them, and say of each file what is wrong with it."""
+        """Check the files and list the errors of each."""
         found, bad = [], []
         for file in parsed_args.files:
             try:

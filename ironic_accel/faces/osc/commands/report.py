@@ -33,36 +33,39 @@ from ironic_accel.faces import view
 Document = Mapping[str, Any]
 
 COLUMNS = ('Node', 'State', 'Devices', 'Health', 'Profiles', 'Drift',
-           'Last', 'Seen')
+           'Last operation', 'Inventory')
 DEVICE_COLUMNS = ('Node', 'State', 'Device', 'Kind', 'Product', 'Serial',
-                  'Health', 'Firmware', 'Modes', 'Differs', 'Seen')
+                  'Health', 'Firmware', 'Modes', 'Differences', 'Inventory')
+#: A profile on a node, by its status.
+WORDS = {'compliant': 'compliant', 'differs': 'differs',
+         'can': 'can be applied'}
 
 
 class Report(base.Lister):
-    """Report on the accelerators of all nodes that the caller may see.
+    """Report on the accelerators of all nodes that the caller may read.
 
-    Devices, firmware and modes against the site's profiles, traits, drift,
-    health, and what was done last. The saved document has all of it.
+    Lists devices, firmware and modes compared with the site profiles,
+    traits, drift, health, and the last operation. The document of --save has
+    all data.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         parser.add_argument('nodes', metavar='<node>', nargs='*',
-                            help='Only these nodes.')
+                            help='Report on these nodes only.')
         parser.add_argument('--devices', action='store_true',
-                            help='One row for each device.')
+                            help='Print a row for each device.')
         parser.add_argument(
             '--save', metavar='<file>', type=pathlib.Path,
-            help='Write the whole document (report/1, JSON) to a file too.')
+            help='Write the report to a file as JSON.')
         parser.add_argument(
             '--html', metavar='<file>', type=pathlib.Path,
-            help='Write it as one page with a picture of the fleet, which '
-                 'needs nothing else and opens in any browser.')
+            help='Write the report to a file as a self-contained HTML page.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """Report."""
+        """Make the report."""
         ironic = self.ironic
         nodes, children = [ironic.node(r) for r in parsed_args.nodes], None
         if nodes:
@@ -83,25 +86,26 @@ class Report(base.Lister):
 
     def _say(self, doc: Document) -> None:
         others = len(doc['others'])
-        self.say(f"{view.count(len(doc['nodes']), 'node')} looked after"
-                 + (f', {others} more not' if others else ''))
+        self.say(f"{view.count(len(doc['nodes']), 'managed node')}"
+                 + (f', {others} not managed by ironic-accel' if others
+                    else ''))
         for line in doc['denied']:
-            self.say(f'{line}; profiles are told by their traits alone')
+            self.say(f'{line}; profiles are known from traits only')
         failed = [n for n in doc['nodes'] if n['failed']]
         if failed:
             self.status = base.FAILED
-            self.say(f"{view.count(len(failed), 'node')} not read whole; the "
-                     f"first: {failed[0]['failed']}")
-        blind = [n for n in doc['nodes'] if n['denied']]
-        if blind:
-            self.say(f"{view.count(len(blind), 'node')} seen partly; the "
-                     f"first: {blind[0]['denied'][0]}")
+            self.say(f"{view.count(len(failed), 'node')} could not be read "
+                     f"completely; first error: {failed[0]['failed']}")
+        partly_read = [n for n in doc['nodes'] if n['denied']]
+        if partly_read:
+            self.say(f"{view.count(len(partly_read), 'node')} read partly; "
+                     f"first error: {partly_read[0]['denied'][0]}")
 
 
 def write(path: pathlib.Path, option: str, text: str) -> None:
-    """Write a file that an option names.
+    """Write the file of an option.
 
-    :raises: CommandError where that does not work.
+    :raises: CommandError if that fails.
     """
     try:
         path.write_text(text, encoding='utf-8')
@@ -110,7 +114,7 @@ def write(path: pathlib.Path, option: str, text: str) -> None:
 
 
 def node_row(node: Document) -> tuple[Any, ...]:
-    """A node as a row."""
+    """The row of a node."""
     kinds = Counter(d.get('kind') or NOT_PERMITTED for d in node['devices'])
     return formatters.row(
         node['name'] or node['uuid'], node['state'],
@@ -123,7 +127,7 @@ def node_row(node: Document) -> tuple[Any, ...]:
 
 
 def device_row(node: Document, device: Document) -> tuple[Any, ...]:
-    """A device as a row."""
+    """The row of a device."""
     partly = node['seen'] == 'partly'
     hidden = NOT_PERMITTED if partly else None
     differs = [f"{one['profile']}: {i['name']} {view.value(i['seen'])}, "
@@ -147,7 +151,7 @@ def device_row(node: Document, device: Document) -> tuple[Any, ...]:
 
 
 def _unseen(node: Document) -> str:
-    return {'never': 'not looked at yet', 'partly': NOT_PERMITTED,
+    return {'never': 'no inventory', 'partly': NOT_PERMITTED,
             'failed': 'not read'}.get(node['seen'], 'none')
 
 
@@ -161,10 +165,10 @@ def _profiles(found: list[Document]) -> formatters.Cell:
     lines = []
     for one in found:
         differs = len(one.get('differs') or ())
-        lines.append(f"{one['stands']} {one['profile']}" + (
-            f' in {differs}' if differs else ''))
-    return formatters.Cell({one['profile']: one['stands'] for one in found},
-                      '\n'.join(lines) or view.UNKNOWN)
+        lines.append(f"{one['profile']}: {WORDS[one['status']]}" + (
+            f' ({differs})' if differs else ''))
+    return formatters.Cell({one['profile']: one['status'] for one in found},
+                           '\n'.join(lines) or view.UNKNOWN)
 
 
 def _last(node: Document) -> formatters.Cell:
@@ -175,7 +179,7 @@ def _last(node: Document) -> formatters.Cell:
         return formatters.Cell(
             work,
             f"{work['step']} {work['profile'] or ''}: "
-            f"{work['progress'] or 'under way'}",
+            f"{work['progress'] or 'in progress'}",
         )
     last = node['last']
     if last is None:

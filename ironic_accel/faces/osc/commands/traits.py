@@ -29,82 +29,83 @@ from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model.trait_meaning import TraitType
 from ironic_accel.model import traits as grammar
 
-COLUMNS = ('Trait', 'Says', 'Standing', 'Proved at')
+COLUMNS = ('Trait', 'Meaning', 'Status', 'Verified at')
 
 
 class Traits(base.Lister):
-    """List the traits of a node that are about its accelerators."""
+    """List the accelerator traits of a node with their meaning."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         parser.add_argument('--all', action='store_true',
-                            help="Other people's traits too.")
+                            help='Include traits not managed by ironic-accel.')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """List them."""
+        """List the traits."""
         seen = node_access.of(self.ironic, parsed_args.node)
         if seen.traits is None:
             raise Denied('; '.join(seen.denied))
         if seen.info is None:
-            self.say('not permitted to read driver_internal_info: standing '
-                     'and time of proof are not shown')
+            self.say('not permitted to read driver_internal_info: status and '
+                     'time of verification are not shown')
         rows = [row(seen, name) for name in seen.ours]
         if not rows:
-            self.say(f'node {parsed_args.node}: no traits of accelerators '
-                     'are published; baremetal accelerator list says what '
-                     'was seen')
+            self.say(f'node {parsed_args.node} has no accelerator traits; for '
+                     'its inventory: baremetal accelerator list '
+                     f'{parsed_args.node}')
         if parsed_args.all:
-            rows += [formatters.row(n, 'not ours', 'left alone', None)
-                     for n in seen.traits or () if n not in seen.ours]
+            rows += [
+                formatters.row(n, None, 'not managed by ironic-accel', None)
+                for n in seen.traits or () if n not in seen.ours]
         return COLUMNS, rows
 
 
 def row(seen: VisibleNode, name: str) -> tuple[Any, ...]:
-    """A trait of ours as a row."""
+    """The row of an accelerator trait."""
     if seen.info is None:
-        return formatters.row(name, says(name, None), NOT_PERMITTED,
-                         NOT_PERMITTED)
+        return formatters.row(name, meaning_of(name, None), NOT_PERMITTED,
+                              NOT_PERMITTED)
     meaning = trait_meaning.read(keys.TRAITS.read(seen.info)).get(name)
     at: float | None = None
     if meaning is not None and meaning.type is TraitType.IS_PROFILE:
         proof = (keys.PROOFS.read(seen.info) or {}).get(meaning.subject)
         at = None if proof is None else proof['at']
-    standing = 'published'
+    status = 'published'
     if name in (keys.VOID.read(seen.info) or ()):
-        standing = 'void: kept for the instance, which names it'
+        status = 'void, kept because the instance requires it'
     elif meaning is None:
-        standing = 'not of this conductor: somebody else set it'
-    return formatters.row(name, says(name, meaning), standing,
-                     formatters.moment(at))
+        status = 'not published by the conductor'
+    return formatters.row(name, meaning_of(name, meaning), status,
+                          formatters.moment(at))
 
 
-def says(name: str, meaning: TraitMeaning | None) -> str:
-    """What a trait says, in words.
+def meaning_of(name: str, meaning: TraitMeaning | None) -> str:
+    """What a trait means, as text.
 
-    :param meaning: what the conductor noted of it, or None.
+    :param meaning: as stored by the conductor, or None.
     """
-    told = meaning.type if meaning else TraitType.UNKNOWN
+    kind_of = meaning.type if meaning else TraitType.UNKNOWN
     subject = meaning.subject if meaning else ''
     tail = name.removeprefix(grammar.PREFIX)
     if name == grammar.DEGRADED:
-        return 'devices are missing, unhealthy or in doubt'
-    if told is TraitType.IS_PROFILE or tail.startswith('IS_'):
-        return f'in profile {subject or _profile(tail)}, every item read back'
-    if told is TraitType.CAN_PROFILE or tail.startswith('CAN_'):
-        return f'can be brought to profile {subject or _profile(tail)}'
+        return 'a device is missing, unhealthy or could not be read'
+    if kind_of is TraitType.IS_PROFILE or tail.startswith('IS_'):
+        return f'compliant with profile {subject or _profile(tail)}'
+    if kind_of is TraitType.CAN_PROFILE or tail.startswith('CAN_'):
+        return f'profile {subject or _profile(tail)} can be applied'
     if tail.startswith('PCI_'):
-        return 'a device of these PCI ids is there'
-    if told is TraitType.MODE:
+        return 'has a device with these PCI IDs'
+    if kind_of is TraitType.MODE:
         wanted = tail.removeprefix(grammar.trait_name(subject).removeprefix(
             grammar.PREFIX) + '_').lower().replace('_', ' ')
-        return f'{wanted} on every {subject}'
+        return f'{wanted} on all devices of kind {subject}'
     kind, _, number = tail.partition('_X')
     if number.isdecimal():
-        return f'exactly {number} healthy of kind {kind.lower()}'
-    return 'there, and healthy'
+        return f'exactly {number} healthy devices of kind {kind.lower()}'
+    return 'has at least one healthy device'
 
 
 def _profile(tail: str) -> str:

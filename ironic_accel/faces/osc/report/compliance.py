@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How a node stands towards the site's profiles, and what has drifted."""
+"""Compare the inventory of a node with the site profiles."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Document = Mapping[str, Any]
 def of(
     seen: VisibleNode, profiles: Mapping[str, Profile]
 ) -> list[dict[str, Any]]:
-    """Every profile whose devices the node has, and what is otherwise.
+    """Compare a node with every profile that selects a device of it.
 
-    ``stands`` is ``is`` (as the profile says), ``differs``, or what the
-    traits say (``is``, ``can``) where the inventory or the profiles may not
-    be seen.
+    ``status`` is ``compliant`` or ``differs``. If the caller may not read
+    the inventory or the profiles, it is ``compliant`` or ``can``, by the
+    traits of the node.
     """
     if seen.inventory is None or not profiles:
         return _by_traits(seen.ours)
@@ -52,22 +52,22 @@ def of(
 
 
 def concerns(profile: Profile, inventory: Inventory) -> bool:
-    """Whether a node has any device that a profile selects."""
+    """Whether a profile selects a device of the inventory."""
     return any(matching.matches(group, device) for group in profile.groups
                for device in inventory.devices)
 
 
 def _one(inventory: Inventory, profile: Profile) -> dict[str, Any]:
-    # Without any way every item that is not so is refused, and named.
+    # Without transports the plan refuses, and so lists, every difference.
     plan = make_plan(inventory, profile, (), (), catalog.load()).to_dict()
     differs = [{k: i[k] for k in ('device', 'name', 'expected', 'seen',
                                   'reason')} for i in plan['refused']]
-    waiting = [f"{i['device']} {i['name']}" for stage in plan['stages']
-               for i in stage['staged']]
-    stands = 'differs' if differs or waiting else 'is'
+    staged = [f"{i['device']} {i['name']}" for stage in plan['stages']
+              for i in stage['staged']]
+    status = 'differs' if differs or staged else 'compliant'
     return {'profile': profile.name, 'digest': profile.digest,
-            'stands': stands, 'as_declared': len(plan['satisfied']),
-            'differs': differs, 'waiting': waiting}
+            'status': status, 'compliant_items': len(plan['satisfied']),
+            'differs': differs, 'staged': staged}
 
 
 def _by_traits(names: Iterable[str]) -> list[dict[str, Any]]:
@@ -77,24 +77,28 @@ def _by_traits(names: Iterable[str]) -> list[dict[str, Any]]:
         if word in ('IS', 'CAN') and rest:
             found.append({
                 'profile': rest.lower().replace('_', '-'),
-                'stands': word.lower(), 'published': [name]})
+                'status': 'compliant' if word == 'IS' else 'can',
+                'published': [name]})
     return found
 
 
-def drift(seen: VisibleNode, stands: Iterable[Document]) -> list[str]:
-    """What is not as it was brought about, in words."""
+def drift(seen: VisibleNode, profiles: Iterable[Document]) -> list[str]:
+    """The differences from the applied profiles, a sentence each.
+
+    :param profiles: as ``of`` returns them.
+    """
     info = seen.info or {}
     found = []
-    for one in stands:
+    for one in profiles:
         name, differs = one['profile'], one.get('differs') or ()
         declared = name == keys.APPLIED.read(info) \
             or grammar.is_trait(name) in seen.ours
-        if declared and one['stands'] == 'differs':
+        if declared and one['status'] == 'differs':
             first = next(iter(differs), None)
-            found.append(f'not as {name} says any more' + (
+            found.append(f'drifted from profile {name}' + (
                 f": {first['device']} {first['name']}, "
-                f"{len(differs)} in all" if first else ''))
-    found += [f'{name} is void' for name in keys.VOID.read(info) or ()]
+                f"{len(differs)} in total" if first else ''))
+    found += [f'trait {name} is void' for name in keys.VOID.read(info) or ()]
     if grammar.DEGRADED in (seen.traits or ()):
         found.append('degraded')
     return found

@@ -10,11 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The document ``report/1``: a fleet's accelerators, as far as one may see.
+"""The document ``report/2``: the accelerators of a fleet.
 
-Every face of the report is made from it: the table, the saved document, the
-page. What the caller may not see stands in ``denied``, and is never left out
-without a word.
+The table, the saved document and the HTML page are made from it. Data that
+the caller may not read is null, with the reason in ``denied``.
 """
 
 from __future__ import annotations
@@ -45,20 +44,20 @@ from ironic_accel.model import traits as grammar
 Document = Mapping[str, Any]
 
 SCHEMA = 'report/2'
-#: Nodes that are asked about at a time.
+#: Number of nodes that are read concurrently.
 WORKERS = 8
-#: Events of each node that are kept.
+#: Number of events in the report of a node.
 EVENTS = 10
-#: From good to bad; the worst device's is the node's.
+#: From good to bad; a node has the health of its worst device.
 HEALTHS = ('OK', None, 'Warning', 'Critical')
 
 
 def make(ironic: api.Ironic, nodes: Sequence[Document],
          children: Sequence[Document] | None = None) -> dict[str, Any]:
-    """Report on nodes: those that nobody looks after are only named.
+    """Make the report of nodes; nodes that are not managed are only listed.
 
     :param nodes: as the API lists them.
-    :param children: their child nodes, where those are not among them.
+    :param children: their child nodes, if those are not among them.
     """
     ours = [n for n in nodes if api.ours(n)]
     profiles, facts, denied, stopped = site_profiles(ironic, ours)
@@ -79,12 +78,12 @@ def make(ironic: api.Ironic, nodes: Sequence[Document],
 def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
                   ) -> tuple[dict[str, Profile], list[dict[str, Any]],
                              list[str], list[str]]:
-    """The profiles of the site, asked of one node of each conductor.
+    """Read the site profiles from one node of each conductor.
 
-    :returns: profiles by name, without those that conductors differ about;
-        ``name``, ``digest`` and ``conductors`` of each version; and what is
-        not permitted or did not work, in words; and the conductors whose
-        writes are switched off.
+    :returns: profiles by name, without those that differ between
+        conductors; ``name``, ``digest`` and ``conductors`` of each version;
+        errors, a sentence each; and the conductors on which writes are
+        disabled.
     """
     asked: dict[str, str] = {}
     for node in ours:
@@ -107,7 +106,7 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
             try:
                 profile = loader.load_data(one['profile'], inline=False)
             except errors.BadInput as error:
-                # The site's own rows of the catalogue are not here.
+                # It may need catalogue rows of the site, unknown here.
                 denied.append(f'{conductor}: {error.detail.summary}')
                 continue
             found.setdefault((profile.name, one['digest']), (profile, [])
@@ -135,7 +134,7 @@ def _node(ironic: api.Ironic, node: Document,
         failed = failed or str(error)
     info = seen.info or {}
     doc = seen.inventory
-    stands = compliance.of(seen, profiles)
+    compared = compliance.of(seen, profiles)
     return {
         'uuid': node['uuid'], 'name': node.get('name'),
         'driver': node['driver'], 'conductor': node.get('conductor'),
@@ -151,7 +150,7 @@ def _node(ironic: api.Ironic, node: Document,
         'health': health(seen),
         'devices': list(doc['devices']) if doc else _partial(seen),
         'traits': None if seen.traits is None else list(seen.ours),
-        'profiles': stands, 'drift': compliance.drift(seen, stands),
+        'profiles': compared, 'drift': compliance.drift(seen, compared),
         'stopped': _stopped(node, children, stopped),
         'working': _working(info), 'last': keys.RESULT.read(info),
         'applied': keys.APPLIED.read(info), 'history': events,
@@ -161,10 +160,10 @@ def _node(ironic: api.Ironic, node: Document,
 def _seen(
     ironic: api.Ironic, node: Document
 ) -> tuple[VisibleNode, str | None]:
-    """A node as far as it is seen, and what went wrong with it.
+    """Read a node; the node as far as it was read, and the error.
 
-    One of thousands that is deleted meanwhile, or whose conductor is down,
-    takes nothing away from the others.
+    An error of one node, for example because it was deleted meanwhile, does
+    not stop the report.
     """
     try:
         return node_access.gather(ironic, node), None
@@ -176,12 +175,12 @@ def _seen(
 
 def _stopped(node: Document, children: Sequence[Document],
              stopped: Collection[str]) -> str | None:
-    """Why no write begins on a node, or None."""
+    """Why no write is started on a node, or None."""
     hold = api.held(node, children)
     if hold:
         return hold
     if str(node.get('conductor')) in stopped:
-        return f"writes are switched off on {node.get('conductor')}"
+        return f"writes are disabled on conductor {node.get('conductor')}"
     return None
 
 
@@ -194,7 +193,7 @@ def _working(info: Document) -> dict[str, Any] | None:
 
 
 def _partial(seen: VisibleNode) -> list[dict[str, Any]]:
-    """Devices by their firmware components; all else is left out."""
+    """The devices known from firmware components."""
     return [{'id': device, 'model': parts[0].get('model'),
              'vendor': parts[0].get('vendor'),
              'serial': parts[0].get('serial_number'),
@@ -206,7 +205,7 @@ def _partial(seen: VisibleNode) -> list[dict[str, Any]]:
 
 
 def health(seen: VisibleNode) -> str | None:
-    """The worst health of a node's devices; by its traits without them."""
+    """The worst health of the devices; without an inventory, by traits."""
     if seen.inventory is None:
         if seen.traits is None:
             return None

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The report as one self-contained page.
+"""The report as a self-contained HTML page.
 
-Nothing is fetched by it and nothing is sent: what it shows is in it, and its
-content security policy forbids the rest. It opens from a file.
+The page loads and sends nothing: it contains its data, and its content
+security policy forbids any connection. It can be opened from a file.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from ironic_accel.model import traits as grammar
 Document = Mapping[str, Any]
 
 _MARK = '/*REPORT*/'
-_SICK = frozenset({'Warning', 'Critical'})
-#: From worst to best; the page has words and a colour for each.
-_STATES = ('ill', 'drift', 'busy', 'unknown', 'ok')
+_UNHEALTHY = frozenset({'Warning', 'Critical'})
+#: From worst to best; the page has a colour for each.
+_STATES = ('unhealthy', 'drifted', 'busy', 'unknown', 'compliant')
 
 
 def render(report: Document) -> str:
-    """The page of the document ``report/1``, to be written as UTF-8."""
+    """Render a report document as an HTML page, to be written as UTF-8."""
     page = (resources.files(__package__) / 'report.html').read_text('utf-8')
     before, mark, after = page.partition(_MARK)
     if not mark:
         raise ValueError(f'report.html: {_MARK} is missing')
-    # A closing tag within the data would end the script.
+    # A closing tag in the data would end the script element.
     data = json.dumps(condense(report), separators=(',', ':'))
     return before + data.replace('<', '\\u003c') + after
 
 
 def condense(report: Document) -> dict[str, Any]:
-    """What the page shows of a report: words, and a state for each device.
+    """The data of the page: texts, and a state for each device.
 
-    A device is ``ill`` (it says so), ``busy`` (something is done to its
-    node), ``drift`` (not as the profile says that was brought about),
-    ``unknown`` (the caller may not see it whole) or ``ok``. A node is as
-    its worst device, and never better than its own traits and drift say: a
-    device that is missing has no cell.
+    A device is ``unhealthy`` (it reports Warning or Critical), ``busy`` (an
+    operation is in progress on its node), ``drifted`` (it differs from the
+    profile applied to its node), ``unknown`` (the caller may not read it
+    completely) or ``compliant``. A node has the state of its worst device,
+    of its traits and of its drift: a missing device has no cell.
     """
     denied: dict[str, None] = dict.fromkeys(report['denied'])
     for node in report['nodes']:
@@ -62,14 +62,15 @@ def condense(report: Document) -> dict[str, Any]:
             denied[node['failed']] = None
     others = len(report['others'])
     if others:
-        denied[f'{view.count(others, "node")} not looked after'] = None
+        denied[f'{view.count(others, "node")} not managed by ironic-accel'
+               ] = None
     return {'at': report['at'], 'withheld': list(denied),
             'profiles': _profiles(report['profiles']),
             'nodes': [_node(n) for n in report['nodes']]}
 
 
 def _profiles(profiles: Iterable[Document]) -> list[dict[str, Any]]:
-    """Each name once, with what conductors differ about."""
+    """Each profile once, with the digests of all conductors."""
     found: dict[str, dict[str, Any]] = {}
     for one in profiles:
         row = found.setdefault(one['name'], {
@@ -90,11 +91,11 @@ def _node(node: Document) -> dict[str, Any]:
             f"{work['step']} {work['profile'] or ''}".strip(),
             work['progress']) if t))
     if node['seen'] == 'never':
-        remarks.append('never looked at')
+        remarks.append('no inventory')
     if node['failed']:
-        remarks.append('not read whole')
+        remarks.append('could not be read completely')
     if node['complete'] is False:
-        remarks.append('the last look was not complete')
+        remarks.append('the last inventory is not complete')
     last = node['last'] or {}
     if last.get('outcome') in ('failed', 'refused'):
         remarks.append(f"{last.get('step')} {last['outcome']}")
@@ -104,7 +105,7 @@ def _node(node: Document) -> dict[str, Any]:
         'provision_state': node['state'],
         'maintenance': bool(node['maintenance']), 'age': node['age'],
         'traits': node['traits'] or [], 'remarks': remarks,
-        'profiles': [{'name': p['profile'], 'state': p['stands']}
+        'profiles': [{'name': p['profile'], 'state': p['status']}
                      for p in node['profiles']],
         'history': [{'when': e.get('created_at'), 'what': e.get('event')}
                      for e in reversed(node['history'] or ())],
@@ -114,9 +115,9 @@ def _node(node: Document) -> dict[str, Any]:
 def _worst(node: Document, devices: Iterable[Document]) -> str:
     found = {d['state'] for d in devices}
     if grammar.DEGRADED in (node['traits'] or ()):
-        found.add('ill')
+        found.add('unhealthy')
     if node['drift']:
-        found.add('drift')
+        found.add('drifted')
     if _busy(node):
         found.add('busy')
     return next((s for s in _STATES if s in found), 'unknown')
@@ -127,7 +128,7 @@ def _busy(node: Document) -> bool:
 
 
 def _wanted(node: Document) -> dict[tuple[str, str], str]:
-    """What is otherwise than what was brought about, by device and name."""
+    """The expected values that differ, by device and item."""
     return {
         (item['device'], item['name']): view.value(item['expected'])
         for one in node['profiles']
@@ -155,10 +156,10 @@ def _device(node: Document, device: Document,
 
 def _state(node: Document, device: Document,
            wanted: Mapping[tuple[str, str], str]) -> str:
-    if device.get('health') in _SICK:
-        return 'ill'
+    if device.get('health') in _UNHEALTHY:
+        return 'unhealthy'
     if _busy(node):
         return 'busy'
     if any(key == device['id'] for key, _ in wanted):
-        return 'drift'
-    return 'unknown' if node['seen'] != 'inventory' else 'ok'
+        return 'drifted'
+    return 'unknown' if node['seen'] != 'inventory' else 'compliant'

@@ -158,7 +158,7 @@ def test_a_profile_in_a_file_goes_along(
     assert told.status == 0
     assert cloud.asked[-1][2]['profile']['name'] == 'b'
     told = run(cloud, 'plan', 'one', '--profile', 'a', '--profile-name', 'b')
-    assert 'expected a file behind --profile' in told.err
+    assert 'only allowed if --profile is a file' in told.err
 
 
 def test_a_fresh_plan_looks_first(make_cloud: MakeCloud) -> None:
@@ -237,7 +237,7 @@ def test_waiting_shows_each_device_in_plain_lines(
     told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '--wait', '-f',
                'json')
     assert told.status == 0
-    assert [(r['Outcome'], r['Writes'], r['Proved']) for r in told.data] == [
+    assert [(r['Outcome'], r['Writes'], r['Verified']) for r in told.data] == [
         ('converged', 8, 8)]
     lines = told.err.splitlines()
     assert any('one gpu-3: waiting' in line for line in lines)
@@ -383,7 +383,7 @@ def test_whoever_may_not_plan_may_clean_all_the_same(
     cloud.add('one')
     told = run(cloud, 'apply', 'one', '--profile', 'ecc-on')
     assert told.status == 0
-    assert 'the conductor plans when the step runs' in told.err
+    assert 'the conductor makes the plan when the step runs' in told.err
     assert len(begun(cloud)) == 1
 
 

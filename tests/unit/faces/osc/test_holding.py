@@ -93,12 +93,12 @@ def test_nothing_is_unlocked_without_a_terminal_or_yes(
         cloud: Cloud) -> None:
     told = run(cloud, 'unlock', 'one', '--reason', 'BMC replaced')
     assert told.status == 1
-    assert 'give --yes' in told.err and asked(cloud) == []
+    assert 'use --yes' in told.err and asked(cloud) == []
     told = run(cloud, 'unlock', 'one', '--reason', 'BMC replaced', '--yes',
                '-f', 'json')
     assert told.status == 0
     assert told.data['outcome'] == 'unlocked'
-    assert 'a write to gpu-1 was not seen to be over' in told.err
+    assert 'the write to gpu-1 is not known to have ended' in told.err
     assert asked(cloud) == [('accel_unlock', {'reason': 'BMC replaced'})]
 
 
@@ -120,7 +120,7 @@ def test_where_no_guard_stands_nothing_is_asked(cloud: Cloud) -> None:
         200, {'guard': None})
     told = run(cloud, 'unlock', 'one', '--reason', 'so', '--yes')
     assert told.status == 1 and asked(cloud) == []
-    assert 'no guard stands' in told.err
+    assert 'the power is not locked' in told.err
 
 
 WHY = 'node one is held by ops: audit'
@@ -148,9 +148,9 @@ def furnished(make_cloud: MakeCloud, role: str, stopped: str | None,
 def test_a_hold_is_shown_in_the_list_and_the_plan(
         make_cloud: MakeCloud, stopped: str | None) -> None:
     cloud = furnished(make_cloud, 'admin', stopped)
-    for words, told in ((('list',), 'nothing is begun: '),
+    for words, told in ((('list',), 'no operation is started: '),
                         (('plan', '--profile', 'p'),
-                         'nothing would be begun now: ')):
+                         'no operation is started: ')):
         shown = run(cloud, words[0], 'gpu-a', *words[1:])
         assert shown.status == 0, shown.err
         assert (told + WHY in shown.err) == (stopped is not None)
@@ -161,7 +161,7 @@ def test_whoever_may_not_ask_the_conductor_sees_a_hold_in_the_list(
         make_cloud: MakeCloud, stopped: str | None) -> None:
     shown = run(furnished(make_cloud, 'reader', stopped), 'list', 'gpu-a')
     assert shown.status == 0
-    assert ('nothing is begun: held by ops: audit' in shown.err) == (
+    assert ('no operation is started: held by ops: audit' in shown.err) == (
         stopped is not None)
 
 
@@ -193,7 +193,7 @@ def test_a_hold_of_a_child_is_shown_at_its_parent(
 
 @pytest.mark.parametrize(('stopped', 'writes', 'told'), [
     (WHY, True, 'held by ops: audit'),
-    ('off', False, 'writes are switched off on one'),
+    ('off', False, 'writes are disabled on conductor one'),
     (None, True, None)])
 def test_a_stop_is_shown_in_the_report_and_on_its_page(
         make_cloud: MakeCloud, tmp_path: pathlib.Path,

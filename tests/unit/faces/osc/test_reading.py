@@ -58,7 +58,7 @@ def test_an_inventory_is_listed_with_its_age(make_cloud: MakeCloud) -> None:
     furnish(cloud)
     told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a')
     assert told.status == 0
-    assert 'seen 5 min ago' in told.err
+    assert 'inventory of 5 min ago' in told.err
     assert 'nvidia-h100-sxm' in told.out
     assert 'not permitted' not in told.out + told.err
 
@@ -125,7 +125,7 @@ def test_with_traits_alone_there_is_a_row_for_each_kind(
     told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a', '-f',
                         'json')
     assert [(r['Device'], r['Kind']) for r in told.data] == [
-        ('2 of them', 'gpu')]
+        ('2 devices', 'gpu')]
 
 
 def test_what_cannot_be_seen_at_all_is_no_empty_table(
@@ -185,7 +185,7 @@ def test_one_device_is_shown_by_id_and_by_serial(
         assert told.data['components'][0]['activation'] == 'power-cycle'
     told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a', 'gpu-9')
     assert told.status == 1
-    assert "no device 'gpu-9'" in told.err
+    assert "device 'gpu-9' not found" in told.err
     assert 'gpu-0, gpu-1' in told.err
     cloud.may.discard('inventory')
     told = commands.run(cloud.url, 'accelerator', 'show', 'gpu-a', 'gpu-1')
@@ -202,10 +202,10 @@ def test_traits_say_what_they_mean_and_since_when(
                         'json')
     rows = {r['Trait']: r for r in told.data}
     assert set(rows) == set(TRAITS) - {'CUSTOM_RACK_7'}
-    assert rows['CUSTOM_ACCEL_GPU']['Standing'].startswith('void')
+    assert rows['CUSTOM_ACCEL_GPU']['Status'].startswith('void')
     proved = rows['CUSTOM_ACCEL_IS_H100_NEW']
-    assert proved['Says'].startswith('in profile h100-new')
-    assert proved['Proved at'] == '1970-01-02T00:00:00Z'
+    assert proved['Meaning'].startswith('compliant with profile h100-new')
+    assert proved['Verified at'] == '1970-01-02T00:00:00Z'
     told = commands.run(cloud.url, 'accelerator', 'traits', 'gpu-a',
                         '--all', '-f', 'json')
     assert told.data[-1]['Trait'] == 'CUSTOM_RACK_7'
@@ -218,9 +218,9 @@ def test_a_lessee_sees_traits_without_their_standing(
     told = commands.run(cloud.url, 'accelerator', 'traits', 'gpu-a', '-f',
                         'json')
     rows = {r['Trait']: r for r in told.data}
-    assert rows['CUSTOM_ACCEL_GPU_X2']['Says'] \
-        == 'exactly 2 healthy of kind gpu'
-    assert rows['CUSTOM_ACCEL_IS_H100_NEW']['Standing'] == 'not permitted'
+    assert rows['CUSTOM_ACCEL_GPU_X2']['Meaning'] \
+        == 'exactly 2 healthy devices of kind gpu'
+    assert rows['CUSTOM_ACCEL_IS_H100_NEW']['Status'] == 'not permitted'
 
 
 def test_evidence_is_the_node_s_history_of_ours(
@@ -303,12 +303,12 @@ def test_a_report_is_of_all_nodes_one_may_see(
     assert told.status == 0
     rows = {r['Node']: r for r in told.data}
     assert set(rows) == {'gpu-a', 'fresh'}
-    assert '1 more not' in told.err
+    assert '1 not managed by ironic-accel' in told.err
     one = rows['gpu-a']
     assert (one['Devices'], one['Health']) == ({'gpu': 2}, 'OK')
     assert one['Profiles'] == {'h100-new': 'differs'}
     # It says that it is in a profile that it is not in any more.
-    assert 'not as h100-new says any more' in one['Drift'][0]
+    assert 'drifted from profile h100-new' in one['Drift'][0]
     assert rows['fresh']['Devices'] == {}
     doc = json.loads(saved.read_text())
     assert doc['schema'] == 'report/2'
@@ -320,7 +320,7 @@ def test_a_report_is_of_all_nodes_one_may_see(
     told = commands.run(cloud.url, 'accelerator', 'report', 'gpu-a',
                         '--devices', '-f', 'json')
     assert [r['Device'] for r in told.data] == ['gpu-0', 'gpu-1']
-    assert len(told.data[0]['Differs']) == 2
+    assert len(told.data[0]['Differences']) == 2
 
 
 def test_a_node_that_cannot_be_read_takes_no_other_along(
@@ -345,10 +345,10 @@ def test_a_lessee_s_report_says_what_is_not_permitted(
     furnish(cloud)
     told = commands.run(cloud.url, 'accelerator', 'report')
     assert told.status == 0
-    assert '1 node seen partly' in told.err
+    assert '1 node read partly' in told.err
     assert 'not permitted' in told.out
     told = commands.run(cloud.url, 'accelerator', 'report', '-f', 'json')
-    assert told.data[0]['Profiles'] == {'h100-new': 'is'}
+    assert told.data[0]['Profiles'] == {'h100-new': 'compliant'}
 
 
 def test_conductors_that_differ_about_a_profile_are_told_apart(
