@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Rows and wording that every face shares.
+"""Inventories as text and tables, for all commands.
 
-Everything here is made from the documents that programs read (inventory/2,
-plan/1), so that a face needs no more than it gets over an API.
+Everything is made from the documents that programs read, so that a command
+needs no more than an API returns.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ironic_accel.model import serialization
 
 Document = Mapping[str, Any]
 
-#: What stands where nothing is known.
+#: The text of an unknown value.
 UNKNOWN = '-'
-#: What stands where something was asked for and not told, where a source
-#: says that there is none, and before values that sources tell differently.
-UNREAD, ABSENT, DOUBT = 'not read', 'none', 'in doubt'
+#: The text of a value that could not be read, of one that a source reports
+#: as absent, and the text before values that differ between sources.
+UNREAD, ABSENT, CONFLICT = 'not read', 'none', 'conflicting'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Table:
 
 
 def value(raw: object) -> str:
-    """A value of a document as a cell."""
+    """The text of a value of a document."""
     if raw is None or raw == '':
         return UNKNOWN
     if isinstance(raw, bool):
@@ -57,7 +57,7 @@ def value(raw: object) -> str:
 
 
 def change(before: object, after: object) -> str:
-    """``96.00 > 97.00``, or the value alone where nothing waits."""
+    """``96.00 > 97.00``, or the value alone if nothing is pending."""
     if after is None or after == before:
         return value(before)
     return f'{value(before)} > {value(after)}'
@@ -80,7 +80,7 @@ def many(names: Sequence[str]) -> str:
 
 
 def inventory_headline(doc: Document) -> str:
-    """One line on an inventory as a whole."""
+    """A line about an inventory."""
     whole = 'complete' if serialization.whole(doc) else 'not complete'
     told = doc['complete']
     if whole != 'complete' and isinstance(told, dict) and doc['settled']:
@@ -95,12 +95,12 @@ def inventory_headline(doc: Document) -> str:
     if shown:
         line += f"; busy: {', '.join(shown)}"
     if any(u.get('holds') for u in doc.get('unread') or ()):
-        line += '; whether it is idle is not known'
+        line += '; busy state unknown'
     return line
 
 
 def _busy(busy: Document) -> str:
-    """Something that is under way, and what names it there."""
+    """A task in progress with its reference."""
     said, percent = busy.get('summary'), busy.get('percent')
     return (value(said or busy['kind'])
             + ('' if percent is None else f' {percent} %')
@@ -109,7 +109,7 @@ def _busy(busy: Document) -> str:
 
 
 def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
-    """One row for each device."""
+    """A table with a row for each device."""
     return Table(title, (
         'Device', 'Kind', 'Product', 'Serial', 'Location', 'Health', 'State',
         'Firmware', 'Modes'), tuple(
@@ -124,9 +124,9 @@ def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
 
 
 def _fact(dev: Document, name: str, told: object) -> str:
-    """A fact of a device, or why there is none.
+    """The text of a property of a device, or why it has no value.
 
-    One that something unread could still change says so.
+    A value that a resource which was not read could change is marked.
     """
     unread = {'presence', name} & {*dev.get('unread', ())}
     if told is None or told == '':
@@ -136,7 +136,7 @@ def _fact(dev: Document, name: str, told: object) -> str:
 
 
 def _several(dev: Document, name: str, shown: str) -> str:
-    """Firmware or modes as one cell, with what of them was not read."""
+    """Firmware or modes as one cell, with those that were not read."""
     word = 'mode' if name == 'modes' else name
     left = [f.partition(':')[2] for f in dev.get('unread', ())
             if f.startswith(f'{word}:')]
@@ -147,10 +147,10 @@ def _several(dev: Document, name: str, shown: str) -> str:
         UNKNOWN)
 
 
-def stands(part: Document, key: str) -> str:
-    """A version or a mode with what waits, or why there is none."""
+def current(part: Document, key: str) -> str:
+    """A version or mode with its pending value, or why it has none."""
     if part.get('doubt'):
-        return f"{DOUBT} ({', '.join(value(d) for d in part['doubt'])})"
+        return f"{CONFLICT} ({', '.join(value(d) for d in part['doubt'])})"
     if part[key] is None:
         word = {'unread': UNREAD, 'absent': ABSENT}.get(
             part.get('standing') or '', UNKNOWN)
@@ -160,7 +160,7 @@ def stands(part: Document, key: str) -> str:
 
 def firmware(components: Iterable[Document]) -> str:
     """The components of a device as one cell."""
-    parts = [f"{value(c['name'])} {stands(c, 'running')}"
+    parts = [f"{value(c['name'])} {current(c, 'running')}"
              for c in components]
     if len(parts) > 3:
         parts = [*parts[:2], f'and {len(parts) - 2} more']
@@ -170,26 +170,28 @@ def firmware(components: Iterable[Document]) -> str:
 def modes(modes: Mapping[str, Document]) -> str:
     """The modes of a device as one cell."""
     return ', '.join(
-        f"{name} {stands(m, 'current')}"
+        f"{name} {current(m, 'current')}"
         for name, m in modes.items()) or UNKNOWN
 
 
 def firmware_table(doc: Document, title: str = 'Firmware') -> Table:
-    """One row for each component."""
+    """A table with a row for each firmware component."""
     return Table(title, (
         'Device', 'Component', 'Running', 'Pending', 'Updateable',
         'Active after'), tuple(
             (value(dev['id']), value(c['name']),
-             stands({**c, 'pending': None}, 'running'),
+             current({**c, 'pending': None}, 'running'),
              value(c['pending']) if c['shows_pending'] else 'not shown',
              value(c['updateable']), value(c['activation']))
             for dev in doc['devices'] for c in dev['components']))
 
 
 def warning_lines(doc: Document) -> list[str]:
-    """What could not be read, a sentence each: first what something hangs
-    on, then, as notes, what changes nothing; what is so of many resources
-    is said once."""
+    """The warnings of an inventory, a sentence each.
+
+    First the resources that are needed and were not read, then, as notes,
+    other warnings; resources with the same warning share a line.
+    """
     unread = doc.get('unread') or ()
     named = {u.get('uri') or u.get('tool') for u in unread}
     notes: dict[str, list[str]] = {}
@@ -202,147 +204,30 @@ def warning_lines(doc: Document) -> list[str]:
 
 
 def unready_lines(doc: Document) -> list[str]:
-    """Why nothing would be written now: what is under way, and what was not
-    read of what could tell; a sentence each."""
-    return [*(f'busy: {_busy(busy)}: nothing is written before it is over'
+    """Why no write can start now, a sentence each."""
+    return [*(f'busy: {_busy(busy)}: no write starts before it has ended'
               for busy in doc['busy']),
             *map(_unread, doc.get('unread') or ())]
 
 
 def _unread(unread: Document) -> str:
-    """What was not read, and what cannot be told because of it."""
+    """A resource that was not read, and what is unknown because of it."""
     source = value(unread.get('uri') or unread.get('tool'))
     about = f" ({value(unread['about'])})" if unread.get('about') else ''
     line = f"not read: {source}{about}: {value(unread['answer'])}"
     if unread.get('kinds'):
-        line += (f"; how many {', '.join(unread['kinds'])} there are is not "
-                 'known')
+        line += f"; unknown: number of {', '.join(unread['kinds'])}"
     if unread.get('facts'):
-        line += f"; not known: {value(unread['facts'])}"
+        line += f"; unknown: {value(unread['facts'])}"
     if unread.get('holds'):
-        line += ('; whether the system is idle is not known, so nothing is '
-                 'written or reset')
+        line += ('; the system may be busy, so no write or reset is '
+                 'started')
     return line
-
-
-def plan_headline(doc: Document) -> str:
-    """One line on a plan as a whole."""
-    if doc['refused']:
-        return (f"refused: {count(len(doc['refused']), 'item')}; nothing "
-                'will be started')
-    if doc['converged']:
-        return (f"converged: {count(len(doc['satisfied']), 'item')} as the "
-                'profile says, nothing to do')
-    # A mode is one write for each device, an image one for all that it is for.
-    writes = sum(len(a['items']) if a['verb'] == 'set' else 1
-                 for s in doc['stages'] for a in s['actions'])
-    resets = [s['reset'] for s in doc['stages'] if s['reset'] != 'none']
-    line = (f"{count(len(doc['stages']), 'stage')}, "
-            f"{count(writes, 'write')}, "
-            f"{count(len(resets), 'reset')}")
-    if resets:
-        line += f" ({', '.join(resets)})"
-    copies = doc.get('fallback') or ()
-    if copies:
-        line += f", {count(len(copies), 'fall-back slot')} to be updated"
-    return f"{line}, {count(len(doc['satisfied']), 'item')} satisfied"
-
-
-def plan_table(doc: Document, title: str = 'Plan') -> Table:
-    """One row for each change that devices share, each stage's reset last."""
-    rows: list[tuple[str, ...]] = []
-    for number, stage in enumerate(doc['stages'], 1):
-        rows += [(str(number), *row) for row in _action_rows(stage)]
-        staged = [f"{i['device']} {i['name']}" for i in stage['staged']]
-        if stage['reset'] != 'none' or staged:
-            rows.append((str(number), 'reset', 'host', UNKNOWN, UNKNOWN,
-                         UNKNOWN, stage['reset'],
-                         f'for written: {many(staged)}' if staged
-                         else UNKNOWN))
-    return Table(title, ('Stage', 'Do', 'Devices', 'What', 'From', 'To',
-                         'By', 'Also written'), tuple(rows))
-
-
-def _action_rows(stage: Document) -> Iterable[tuple[str, ...]]:
-    """The changes of a stage; devices that change alike share a row."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for action in stage['actions']:
-        also = many([f'{device} {name}'
-                     for device, name in action['also_writes']]) or UNKNOWN
-        by = action['transport']
-        if action['image']:
-            by += f": {value(action['image'])}"
-        for item in action['items']:
-            key = (action['verb'], value(item['name']), value(item['from']),
-                   value(item['to']), by, also)
-            groups.setdefault(key, []).append(item['device'])
-    for (verb, *rest), devices in groups.items():
-        yield (verb, many(devices), *rest)
-
-
-def items_table(items: Iterable[Document], title: str = 'Proved') -> Table:
-    """Satisfied items or proofs, those that devices share in one row."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for item in items:
-        key = (value(item['name']), _wanted(item), value(item['seen']),
-               value(item['persistent']))
-        groups.setdefault(key, []).append(item['device'])
-    return Table(title, ('Devices', 'What', 'Wanted', 'Seen', 'Lasts'),
-                 tuple((many(devices), *key)
-                       for key, devices in groups.items()))
-
-
-def _wanted(item: Document) -> str:
-    more = ' or later' if item.get('at_least') else ''
-    return value(item['wanted']) + more
-
-
-def refused_table(doc: Document, title: str = 'Refused') -> Table:
-    """One row for each refused item."""
-    return Table(title, ('Device', 'What', 'Expected', 'Seen', 'Why'), tuple(
-        (value(r['device']), value(r['name']), value(r['expected']),
-         value(r['seen']), value(r['reason'])) for r in doc['refused']))
-
-
-def plan_tables(doc: Document) -> list[Table]:
-    """The tables of a plan that are not empty."""
-    tables = (plan_table(doc), fallback_table(doc),
-              items_table(doc['satisfied'], 'Satisfied'),
-              refused_table(doc))
-    return [table for table in tables if table.rows]
-
-
-def fallback_table(doc: Document, title: str = 'Fall-back slots') -> Table:
-    """One row for each version that is copied to the slot which the box
-    falls back to, those that devices share in one."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for item in doc.get('fallback') or ():
-        key = (value(item['name']), value(item['from']), value(item['to']))
-        groups.setdefault(key, []).append(item['device'])
-    return Table(title, ('Devices', 'What', 'From', 'To'), tuple(
-        (many(devices), *key) for key, devices in groups.items()))
-
-
-def outcome_headline(doc: Document) -> str:
-    """One line on what came of a run."""
-    did = (f"{count(doc['writes'], 'write')}, "
-           f"{count(doc['resets'], 'reset')}, "
-           f"{count(doc['requests'], 'request')}")
-    if doc['outcome'] == 'converged':
-        return (f"converged: {count(len(doc['proofs']), 'item')} read back "
-                f'as the profile says; {did}')
-    return f"{value(doc['outcome'])}; {did}"
-
-
-def outcome_tables(doc: Document) -> list[Table]:
-    """What was proved, or what was refused."""
-    tables = (items_table(doc['proofs']), refused_table(doc))
-    return [table for table in tables if table.rows]
 
 
 def traits_table(traits: Mapping[str, Iterable[str]],
                  title: str = 'Traits') -> Table:
-    """One row for each node: its traits in order of name."""
+    """A table with a row for each node and its traits in order."""
     return Table(title, ('Node', 'Traits'), tuple(
         (printable(node), '\n'.join(sorted(names)) or UNKNOWN)
         for node, names in traits.items()))
@@ -350,7 +235,7 @@ def traits_table(traits: Mapping[str, Iterable[str]],
 
 def progress(seconds: float, summary: str,
              percent: int | None = None) -> str:
-    """One line of a timeline: seconds since the start, and what is on."""
+    """A line of progress with the seconds since the start."""
     line = f'{seconds:7.1f} s  {printable(summary)}'
     return line if percent is None else f'{line} ({percent} %)'
 
@@ -363,7 +248,7 @@ def table(title: str, columns: Iterable[str],
 
 
 def write(table: Table, stream: TextIO) -> None:
-    """Print a table: with lines on a terminal, as plain text otherwise."""
+    """Print a table: with borders on a terminal, otherwise as text."""
     if stream.isatty():
         _write_rich(table, stream)
     else:
@@ -371,7 +256,7 @@ def write(table: Table, stream: TextIO) -> None:
 
 
 def plain(table: Table) -> str:
-    """A table as text, columns apart by two blanks."""
+    """A table as text, columns separated by two spaces."""
     lines = [table.columns]
     for row in table.rows:
         cells = [cell.split('\n') for cell in row]
@@ -395,6 +280,6 @@ def _write_rich(table: Table, stream: TextIO) -> None:
     for name in table.columns:
         shown.add_column(name, overflow='fold')
     for row in table.rows:
-        # Text, not markup: a model name may hold brackets.
+        # Text, not markup: a model name may contain brackets.
         shown.add_row(*(text.Text(cell) for cell in row))
     console.Console(file=stream).print(shown)

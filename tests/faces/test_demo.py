@@ -19,6 +19,7 @@ import pathlib
 
 import pytest
 
+from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
 from ironic_accel.model import loader
 from tests.functional.harness.demo.profiles import write
@@ -34,7 +35,7 @@ def stream() -> io.StringIO:
 
 @pytest.fixture
 def show(stream: io.StringIO) -> Show:
-    return Show(view, stream)
+    return Show(view, plan_view, stream)
 
 
 def test_what_is_as_told_is_said_and_counted(

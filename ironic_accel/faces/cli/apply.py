@@ -95,7 +95,9 @@ def _image_cache(args: argparse.Namespace) -> str:
 
 
 def _show(doc: dict[str, object]) -> None:
+    from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
-    print(view.outcome_headline(doc))
-    for table in view.outcome_tables(doc):
+    print(plan_view.outcome_headline(doc))
+    table = plan_view.outcome_table(doc)
+    if table.rows:
         view.write(table, sys.stdout)

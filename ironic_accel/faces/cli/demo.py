@@ -47,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
     :returns: 0 if all of its checks passed, 4 otherwise.
     :raises: BadInput outside of a checkout, or if a package is missing.
     """
+    from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
     demo = _package()
-    return int(demo.play(view, demo.Options(
+    return int(demo.play(view, plan_view, demo.Options(
         args.captures, args.keep, args.nova), sys.stdout))
 
 

@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from ironic_accel.faces.cli import journal
     from ironic_accel.faces.cli import session
+    from ironic_accel.faces import plan_view
     from ironic_accel.faces import view
     from ironic_accel.model import serialization
     profile = profile_of(args)
@@ -87,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(doc))
     else:
-        print(view.plan_headline(doc))
-        for table in view.plan_tables(doc):
+        print(plan_view.headline(doc))
+        table = plan_view.table(doc)
+        if table.rows:
             view.write(table, sys.stdout)
     return 3 if doc['refused'] else 0

@@ -44,6 +44,7 @@ from ironic_accel.faces.cli import consent
 from ironic_accel.faces.cli import image_serving_options
 from ironic_accel.faces.cli import journal as journal_mod
 from ironic_accel.faces.cli import session
+from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
 from ironic_accel import images
 from ironic_accel.model.device import Inventory
@@ -227,9 +228,9 @@ class CommandRun:
             return
         self.plan = self.opened.plan(seen, self.profile, record)
         doc = self.plan.to_dict()
-        bmc_options.say(view.plan_headline(doc))
+        bmc_options.say(plan_view.headline(doc))
         if doc['stages']:
-            bmc_options.say(view.plain(view.plan_table(doc)))
+            bmc_options.say(view.plain(plan_view.table(doc)))
 
     def _power_on(self) -> None:
         self._say('powering on the host to list its devices')

@@ -29,14 +29,6 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device import Warned
-from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import AwaitingReset
-from ironic_accel.model.plan import Change
-from ironic_accel.model.plan import Item
-from ironic_accel.model.plan import Plan
-from ironic_accel.model.plan import Proof
-from ironic_accel.model.plan import Refusal
-from ironic_accel.model.plan import Stage
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
 from ironic_accel.model.serialization import inventory_to_dict
@@ -56,13 +48,6 @@ def inventory(*devices: Device, **known: Any) -> dict[str, Any]:
     return inventory_to_dict(Inventory(
         '/redfish/v1/Systems/1', 'on', True, devices=devices, requests=1,
         **known))
-
-
-def burn(count: int) -> Action:
-    return Action('update', 'redfish', tuple(
-        Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '96.00')
-        for n in range(count)), Activation.AUX_CYCLE, 'bundle',
-        (('baseboard', 'fpga'),))
 
 
 def test_an_inventory_has_a_row_for_each_device() -> None:
@@ -107,7 +92,7 @@ def row(**known: Any) -> tuple[str, ...]:
      ('-', '-', '-', 'ecc not read > enabled')),
     ({'components': (Component('gpu', 'A', doubt=(
         'redfish: 1', 'agent: 2')),)},
-     ('-', '-', 'gpu in doubt (redfish: 1, agent: 2)', '-'))])
+     ('-', '-', 'gpu conflicting (redfish: 1, agent: 2)', '-'))])
 def test_what_is_unread_absent_and_untold_differ(
         known: dict[str, Any], cells: tuple[str, ...]) -> None:
     assert row(**known) == cells
@@ -121,24 +106,13 @@ def test_what_is_unread_is_said_in_sentences() -> None:
         warnings=(Warned('/redfish/v1/Chassis', 'HTTP 503'),
                   Warned('/redfish/v1/Logs', 'HTTP 404')))
     assert view.warning_lines(doc) == [
-        'not read: /redfish/v1/Chassis: HTTP 503; how many gpu, nic there '
-        'are is not known',
-        'not read: nvml (gpu-0): no answer in 20 s; not known: health',
-        'not read: /redfish/v1/TaskService: HTTP 500; whether the system is '
-        'idle is not known, so nothing is written or reset',
+        'not read: /redfish/v1/Chassis: HTTP 503; unknown: number of gpu, '
+        'nic',
+        'not read: nvml (gpu-0): no answer in 20 s; unknown: health',
+        'not read: /redfish/v1/TaskService: HTTP 500; the system may be '
+        'busy, so no write or reset is started',
         'note: /redfish/v1/Logs: HTTP 404']
     assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
-
-
-def test_a_plan_shows_the_slots_that_it_updates() -> None:
-    made = Plan((Stage((burn(2),), Activation.AUX_CYCLE),), fallback=tuple(
-        Change(Item(f'gpu-{n}', 'gpu', 'firmware', '97.00'), '95.00')
-        for n in range(2)))
-    doc = made.to_dict()
-    assert '2 fall-back slots to be updated' in view.plan_headline(doc)
-    (table,) = [t for t in view.plan_tables(doc)
-                if t.title == 'Fall-back slots']
-    assert table.rows == (('gpu-0, gpu-1', 'gpu', '95.00', '97.00'),)
 
 
 def test_a_headline_says_what_an_inventory_is_worth() -> None:
@@ -158,45 +132,6 @@ def test_the_firmware_table_tells_what_cannot_be_seen() -> None:
 def test_warnings_name_what_was_not_read() -> None:
     doc = inventory(warnings=(Warned('/redfish/v1/X', 'answered 500'),))
     assert view.warning_lines(doc) == ['note: /redfish/v1/X: answered 500']
-
-
-def test_a_plan_groups_devices_that_change_alike() -> None:
-    stage = Stage((burn(8),), Activation.AUX_CYCLE)
-    doc = Plan((stage,)).to_dict()
-    assert view.plan_table(doc).rows == (
-        ('1', 'update', '8: gpu-0 .. gpu-7', 'gpu', '96.00', '97.00',
-         'redfish: bundle', 'baseboard fpga'),
-        ('1', 'reset', 'host', '-', '-', '-', 'aux-cycle', '-'))
-    assert view.plan_headline(doc) == (
-        '1 stage, 1 write, 1 reset (aux-cycle), 0 items satisfied')
-
-
-def test_a_stage_for_landed_items_says_so() -> None:
-    due = AwaitingReset(
-        Item('gpu-0', 'gpu', 'firmware', '97.00'), Activation.AUX_CYCLE)
-    doc = Plan((Stage((), Activation.AUX_CYCLE, (due,)),)).to_dict()
-    assert view.plan_table(doc).rows[0][-1] == 'for written: gpu-0 gpu'
-
-
-def test_a_refused_plan_says_why() -> None:
-    doc = Plan(refused=(Refusal(
-        Item('gpu-0', 'gpu', 'firmware', '95.00'), 'it is a downgrade',
-        '96.00 or later', '96.00'),)).to_dict()
-    assert view.plan_headline(doc).startswith('refused: 1 item;')
-    [table] = view.plan_tables(doc)
-    assert table.rows == (('gpu-0', 'gpu', '96.00 or later', '96.00',
-                           'it is a downgrade'),)
-
-
-def test_a_converged_plan_shows_what_is_satisfied() -> None:
-    doc = Plan(satisfied=(
-        Proof(Item('gpu-0', 'mig', 'mode', 'enabled'), 'enabled', False),
-        Proof(Item('nic', 'nic', 'firmware', '2.0', True), '2.1', True),
-    )).to_dict()
-    assert view.plan_headline(doc).startswith('converged: 2 items')
-    [table] = view.plan_tables(doc)
-    assert table.rows == (('gpu-0', 'mig', 'enabled', 'enabled', 'no'),
-                          ('nic', 'nic', '2.0 or later', '2.1', 'yes'))
 
 
 @pytest.mark.parametrize('raw, expected', [
@@ -243,11 +178,11 @@ def test_why_nothing_would_be_written_now() -> None:
            'unread': [{'uri': '/redfish/v1/TaskService', 'answer': 'HTTP 503',
                        'holds': True}]}
     assert view.unready_lines(doc) == [
-        'busy: Update Running 40 % (/T/1): nothing is written before it is '
-        'over',
-        'busy: flash (pid 7): nothing is written before it is over',
-        'not read: /redfish/v1/TaskService: HTTP 503; whether the system is '
-        'idle is not known, so nothing is written or reset']
+        'busy: Update Running 40 % (/T/1): no write starts before it has '
+        'ended',
+        'busy: flash (pid 7): no write starts before it has ended',
+        'not read: /redfish/v1/TaskService: HTTP 503; the system may be '
+        'busy, so no write or reset is started']
 
 
 @pytest.mark.parametrize(('busy', 'said'), [

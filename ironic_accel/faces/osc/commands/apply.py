@@ -32,6 +32,7 @@ from ironic_accel.faces.osc.jobs import parallel
 from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs import refresh_job
 from ironic_accel.faces.osc.jobs import run_status
+from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
 from ironic_accel.model.device import Activation
 
@@ -120,7 +121,7 @@ class Apply(base.Lister):
                      'runs')
             return job
         job.planned(plan, via)
-        self.say(f'node {ref}: {view.plan_headline(plan)}')
+        self.say(f'node {ref}: {plan_view.headline(plan)}')
         return job
 
 

@@ -32,24 +32,23 @@ from ironic_accel.faces.osc.jobs import progress_display
 from ironic_accel.faces.osc.jobs.refresh_job import RefreshJob
 from ironic_accel.faces.osc.jobs import run_status
 from ironic_accel.faces.osc.report.node_access import no_inventory
+from ironic_accel.faces import plan_view
 from ironic_accel.faces import view
 from ironic_accel.model import plan as plan_mod
 
 Document = Mapping[str, Any]
 
-COLUMNS = ('Stage', 'Do', 'Devices', 'What', 'From', 'To', 'By', 'Note')
-
 
 class PlanNode(base.Lister):
-    """Say what would bring a node to a profile; nothing is changed.
+    """Show the changes needed to make a node match a profile (dry run).
 
-    It is planned from what was seen last; the exit code is 3 where the
-    profile is refused. Without a profile it is the node's baseline, and it
-    is said why that one.
+    The plan is made from the last inventory. Without --profile it is made
+    for the baseline of the node. The exit code is 3 if the profile is
+    refused.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """The arguments."""
+        """Return the parser with all options."""
         parser = super().get_parser(prog_name)
         base.add_node(parser)
         profile_module.add_profile(parser, required=False)
@@ -59,7 +58,7 @@ class PlanNode(base.Lister):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> base.Rows:
-        """Plan it."""
+        """Make the plan."""
         profile = (profile_module.profile(parsed_args) if parsed_args.profile
                    else None)
         node = self.ironic.node(parsed_args.node)
@@ -72,26 +71,26 @@ class PlanNode(base.Lister):
         doc = told['plan']
         if doc is None:
             raise CommandError(
-                f'node {parsed_args.node} has no baseline: name one in '
+                f'node {parsed_args.node} has no baseline profile; next: set '
                 f'driver_info/{keys.BASELINE.name} or [accelerator]'
-                'baseline_profile, or give --profile')
+                'baseline_profile, or use --profile')
         self.say(
-            f"node {parsed_args.node}, profile {told['profile']}, seen "
-            f"{formatters.age(told['age'])} ago: {view.plan_headline(doc)}"
-        )
+            f"node {parsed_args.node}, profile {told['profile']}, inventory "
+            f"of {formatters.age(told['age'])} ago: "
+            f'{plan_view.headline(doc)}')
         if told.get('stopped'):
             self.say(f"no operation is started: {told['stopped']}")
         if doc['refused']:
             self.status = base.REFUSED
-        return COLUMNS, rows(doc)
+        return plan_view.COLUMNS, rows(doc)
 
 
 def ask(ironic: api.Ironic, ref: str,
         profile: str | Document | None) -> dict[str, Any]:
-    """The plan of the conductor, from what it saw last.
+    """Have the conductor make a plan from the last inventory.
 
-    :param profile: None for the node's baseline.
-    :raises: CommandError where nobody has looked yet.
+    :param profile: None for the baseline of the node.
+    :raises: CommandError if the node has no inventory.
     """
     args = {} if profile is None else {'profile': profile}
     try:
@@ -106,65 +105,19 @@ def ask(ironic: api.Ironic, ref: str,
 
 def refresh(command: base.Command, ref: str,
             power_on: bool | None = None) -> None:
-    """Look at a node, and wait for the end of it.
+    """Take a new inventory of a node and wait for it.
 
-    :raises: CommandError where that fails.
+    :raises: CommandError if that fails.
     """
     run, = parallel.run([RefreshJob(command.ironic, ref, power_on)],
-                     progress_display.of(command.app.stderr))
+                        progress_display.of(command.app.stderr))
     if run.outcome not in run_status.GOOD:
         why = run.status.error if run.status else None
         raise CommandError(why or f'node {ref}: the refresh failed')
 
 
 def rows(doc: Document) -> list[tuple[Any, ...]]:
-    """The rows of a plan: its stages, what is so already, what is refused."""
-    found: list[tuple[Any, ...]] = []
-    for number, stage in enumerate(doc['stages'], 1):
-        found += [formatters.row(number, *r) for r in _stage(stage)]
-    found += [formatters.row(None, 'keep', *r) for r in _grouped(
-        doc['satisfied'], lambda i: (
-            i['name'], i['seen'], i['wanted'], None,
-            None if i['persistent'] else 'does not outlast a reset'))]
-    found += [formatters.row(None, 'refused', *r) for r in _grouped(
-        doc['refused'], lambda i: (
-            i['name'], i['seen'], i['expected'], None, i['reason']))]
-    return found
-
-
-def _stage(stage: Document) -> list[tuple[Any, ...]]:
-    found = [(verb, devices, *rest) for devices, verb, *rest in _grouped(
-        [{**item, 'verb': action['verb'], **_how(action)}
-         for action in stage['actions'] for item in action['items']],
-        lambda i: (i['verb'], i['name'], i['from'], i['to'], i['by'],
-                   i['note']))]
-    staged = [f"{i['device']} {i['name']}" for i in stage['staged']]
-    if stage['reset'] != 'none' or staged:
-        found.append(('reset', 'host', None, None, None, stage['reset'],
-                      f'for written: {view.many(staged)}' if staged
-                      else None))
-    return found
-
-
-def _how(action: Document) -> dict[str, Any]:
-    by = action['transport']
-    if action['image']:
-        by += f": {action['image']}"
-    also = [f'{device} {name}' for device, name in action['also_writes']]
-    return {'by': by, 'note': formatters.Cell(
-        also, f'also writes {view.many(also)}') if also else None}
-
-
-def _grouped(items: Any, key: Any) -> list[tuple[Any, ...]]:
-    """Items that are alike but for their device, in one row each."""
-    groups: list[tuple[tuple[Any, ...], list[str]]] = []
-    for item in items:
-        mine = key(item)
-        for known, devices in groups:
-            if known == mine:
-                devices.append(item['device'])
-                break
-        else:
-            groups.append((mine, [item['device']]))
-    return [(formatters.Cell(devices, view.many(devices)), *known)
-            for known, devices in groups]
+    """The rows of a plan; as data, devices are lists."""
+    return [formatters.row(
+        r.stage, r.action, formatters.Cell(r.devices, view.many(r.devices)),
+        *r[3:]) for r in plan_view.rows_of(doc)]

@@ -27,6 +27,7 @@ from tests.functional.harness.demo import profiles
 from tests.functional.harness.demo import proving
 from tests.functional.harness.demo import scheduling
 from tests.functional.harness.demo.show import Faces
+from tests.functional.harness.demo.show import Plans
 from tests.functional.harness.demo.show import Show
 
 
@@ -51,12 +52,13 @@ class Options:
     nova: bool = False
 
 
-def play(faces: Faces, options: Options, stream: TextIO) -> int:
+def play(faces: Faces, plans: Plans, options: Options,
+         stream: TextIO) -> int:
     """Play the story.
 
     :returns: 0 where everything came as it is told, 4 otherwise.
     """
-    show = Show(faces, stream)
+    show = Show(faces, plans, stream)
     lab = Lab(_SETTINGS, options.keep)
     try:
         with lab:

@@ -35,14 +35,6 @@ class Faces(Protocol):
         """A table of devices."""
         ...
 
-    def plan_headline(self, doc: Document) -> str:
-        """One line on a plan."""
-        ...
-
-    def plan_tables(self, doc: Document) -> list[Any]:
-        """The tables of a plan."""
-        ...
-
     def traits_table(self, traits: Mapping[str, Iterable[str]],
                      title: str = ...) -> Any:
         """A table of nodes and their traits."""
@@ -63,6 +55,18 @@ class Faces(Protocol):
         ...
 
 
+class Plans(Protocol):
+    """How plans are drawn: ``ironic_accel.faces.plan_view`` is one."""
+
+    def headline(self, doc: Document) -> str:
+        """One line on a plan."""
+        ...
+
+    def table(self, doc: Document) -> Any:
+        """The table of a plan."""
+        ...
+
+
 class NotAsTold(process.LabError):
     """Something in the story went otherwise."""
 
@@ -70,8 +74,9 @@ class NotAsTold(process.LabError):
 class Show:
     """Prints chapters, and ends the demo where one is not as it is told."""
 
-    def __init__(self, faces: Faces, stream: TextIO) -> None:
+    def __init__(self, faces: Faces, plans: Plans, stream: TextIO) -> None:
         self.faces = faces
+        self._plans = plans
         self._stream = stream
         self._began = time.monotonic()
         #: Expectations that held.
@@ -108,9 +113,10 @@ class Show:
         self.table(self.faces.table(title, columns, rows))
 
     def plan(self, doc: Document) -> None:
-        """A plan: its headline and its tables."""
-        self.line(self.faces.plan_headline(doc))
-        for table in self.faces.plan_tables(doc):
+        """A plan: its headline and its table."""
+        self.line(self._plans.headline(doc))
+        table = self._plans.table(doc)
+        if table.rows:
             self.table(table)
 
     def expect(self, good: bool, text: str, seen: object = None) -> None:

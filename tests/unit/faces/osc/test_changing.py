@@ -103,9 +103,9 @@ def test_a_plan_is_shown_and_nothing_is_begun(make_cloud: MakeCloud) -> None:
     planning(cloud, PLAN)
     told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '-f', 'json')
     assert told.status == 0
-    assert [(r['Do'], r['Devices'], r['To']) for r in told.data] == [
+    assert [(r['Action'], r['Devices'], r['Target']) for r in told.data] == [
         ('set', [f'gpu-{n}' for n in range(8)], 'enabled'),
-        ('reset', 'host', None)]
+        ('reset', ['host'], None)]
     assert begun(cloud) == []
     told = run(cloud, 'plan', 'one', '--profile', 'ecc-on')
     assert '8: gpu-0 .. gpu-7' in told.out
@@ -117,7 +117,7 @@ def test_a_refused_plan_has_its_exit_code(make_cloud: MakeCloud) -> None:
     planning(cloud, REFUSED)
     told = run(cloud, 'plan', 'one', '--profile', 'ecc-on', '-f', 'json')
     assert told.status == 3
-    assert [(r['Do'], r['Note']) for r in told.data] == [
+    assert [(r['Action'], r['Note']) for r in told.data] == [
         ('refused', 'not there')]
 
 

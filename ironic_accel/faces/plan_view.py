@@ -1,0 +1,158 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Plans and outcomes as text and as one table, for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ironic_accel.faces import view
+
+Document = Mapping[str, Any]
+
+
+def headline(doc: Document) -> str:
+    """A line about a plan."""
+    if doc['refused']:
+        return (f"refused: {view.count(len(doc['refused']), 'item')}; "
+                'nothing is changed')
+    if doc['converged']:
+        return (f"{view.count(len(doc['satisfied']), 'item')} compliant, "
+                'nothing to do')
+    # A mode is one write for each device, an image one for all its devices.
+    writes = sum(len(a['items']) if a['verb'] == 'set' else 1
+                 for s in doc['stages'] for a in s['actions'])
+    resets = [s['reset'] for s in doc['stages'] if s['reset'] != 'none']
+    line = (f"{view.count(len(doc['stages']), 'stage')}, "
+            f"{view.count(writes, 'write')}, "
+            f"{view.count(len(resets), 'reset')}")
+    if resets:
+        line += f" ({', '.join(resets)})"
+    copies = doc.get('fallback') or ()
+    if copies:
+        line += f", {view.count(len(copies), 'fallback slot')} to update"
+    return f"{line}, {view.count(len(doc['satisfied']), 'item')} compliant"
+
+
+class PlanRow(NamedTuple):
+    """A row of a plan or of an outcome; equal items of devices share one.
+
+    :ivar stage: the number of its stage; None for what changes nothing.
+    :ivar action: ``update``, ``set``, ``reset``, ``copy``, ``keep``,
+        ``refused`` or ``verified``.
+    :ivar devices: ids of the devices; ``host`` for a reset of the host.
+    :ivar item: the component or mode, or the type of the reset.
+    """
+
+    stage: int | None
+    action: str
+    devices: list[str]
+    item: Any
+    current: Any = None
+    target: Any = None
+    transport: str | None = None
+    note: str | None = None
+
+
+#: The headings of the fields of ``PlanRow``.
+COLUMNS = ('Stage', 'Action', 'Devices', 'Item', 'Current', 'Target',
+           'Transport', 'Note')
+
+
+def rows_of(doc: Document) -> list[PlanRow]:
+    """The rows of a plan: its stages, fallback slots, compliant items and
+    refused items."""
+    rows: list[PlanRow] = []
+    for number, stage in enumerate(doc['stages'], 1):
+        rows += _stage_rows(number, stage)
+    rows += [PlanRow(None, 'copy', [i['device']], i['name'], i['from'],
+                     i['to'], note='to the fallback slot')
+             for i in doc.get('fallback') or ()]
+    rows += _item_rows('keep', doc['satisfied'])
+    return _merged(rows) + _merged(_refused_rows(doc))
+
+
+def _stage_rows(number: int, stage: Document) -> Iterator[PlanRow]:
+    """The writes of a stage, then the reset of the host."""
+    for action in stage['actions']:
+        also = [f'{device} {name}' for device, name in action['also_writes']]
+        transport = action['transport']
+        if action['image']:
+            transport += f": {view.value(action['image'])}"
+        for item in action['items']:
+            yield PlanRow(
+                number, action['verb'], [item['device']], item['name'],
+                item['from'], item['to'], transport,
+                f'also writes {view.many(also)}' if also else None)
+    staged = [f"{i['device']} {i['name']}" for i in stage['staged']]
+    if stage['reset'] != 'none' or staged:
+        yield PlanRow(
+            number, 'reset', ['host'], stage['reset'],
+            note=f'activates staged {view.many(staged)}' if staged else None)
+
+
+def _item_rows(action: str, items: Iterable[Document]) -> list[PlanRow]:
+    """Rows of items that have their value."""
+    return [PlanRow(
+        None, action, [i['device']], i['name'], i['seen'],
+        f"{view.value(i['wanted'])} or later" if i.get('at_least')
+        else i['wanted'],
+        note=None if i['persistent'] else 'lost at the next reset')
+        for i in items]
+
+
+def _refused_rows(doc: Document) -> list[PlanRow]:
+    return [PlanRow(None, 'refused', [i['device']], i['name'], i['seen'],
+                    i['expected'], note=i['reason']) for i in doc['refused']]
+
+
+def _merged(rows: Iterable[PlanRow]) -> list[PlanRow]:
+    """One row for each group of rows that differ in their device only."""
+    groups: dict[tuple[str, ...], PlanRow] = {}
+    for row in rows:
+        key = tuple(view.value(cell) for cell in row._replace(devices=[]))
+        known = groups.setdefault(key, row._replace(devices=[]))
+        known.devices.extend(row.devices)
+    return list(groups.values())
+
+
+def _table(title: str, rows: Iterable[PlanRow]) -> view.Table:
+    return view.Table(title, COLUMNS, tuple(
+        tuple(view.many(row.devices) if name == 'devices' else view.value(cell)
+              for name, cell in zip(row._fields, row, strict=True))
+        for row in rows))
+
+
+def table(doc: Document, title: str = 'Plan') -> view.Table:
+    """The plan as a table."""
+    return _table(title, rows_of(doc))
+
+
+def outcome_headline(doc: Document) -> str:
+    """A line about the outcome of a run."""
+    did = (f"{view.count(doc['writes'], 'write')}, "
+           f"{view.count(doc['resets'], 'reset')}, "
+           f"{view.count(doc['requests'], 'request')}")
+    if doc['outcome'] == 'converged':
+        return (f"converged: {view.count(len(doc['proofs']), 'item')} "
+                f'verified; {did}')
+    return f"{view.value(doc['outcome'])}; {did}"
+
+
+def outcome_table(doc: Document, title: str = 'Outcome') -> view.Table:
+    """The verified and the refused items of a run as a table."""
+    return _table(title, _merged(
+        [*_item_rows('verified', doc['proofs']), *_refused_rows(doc)]))
