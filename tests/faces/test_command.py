@@ -104,7 +104,7 @@ def test_one_look_settles_nothing_where_no_reset_is_told(
     twice = run('inventory', '--bmc', machine.url, '--json', '--warm-up',
                 '0.3')
     assert (twice.code, twice.document['settled']) == (0, True)
-    assert 'looking once more in 0.3 s' in twice.err
+    assert 'taking a second inventory in 0.3 s' in twice.err
     plan = run('inventory', '--bmc', machine.url, '--json', '--warm-up', '0')
     assert plan.document['settled']
 
@@ -198,7 +198,7 @@ def test_apply_puts_the_power_back(
     said = run('apply', '--bmc', machine.url, '--profile', profile(),
                *QUICK)
     assert said.code == 0, said.err
-    assert '16 items read back' in said.out
+    assert '16 items verified' in said.out
     assert machine.resets() == [
         'On', 'ForceOff', 'AuxPowerCycle', 'On', 'ForceOff']
 

@@ -95,12 +95,12 @@ def test_without_a_yes_nothing_is_begun(
     said = apply(run, machine, profile(), ALLOWED)
     assert said.code == 3
     assert said.document['outcome'] == 'refused'
-    assert 'nothing was begun' in said.document['error']['summary']
+    assert 'nothing was changed' in said.document['error']['summary']
     assert ('no terminal' in said.document['error']['summary']) is (
         answer is None)
     assert not touched(machine)
     # The journal knows of nothing either: the next run begins anew.
-    assert 'left open' not in apply(run, machine, profile(), ALLOWED).err
+    assert 'continuing' not in apply(run, machine, profile(), ALLOWED).err
 
 
 @pytest.mark.parametrize('answer', ['y', 'Y', 'yes', ' YES '])
@@ -113,7 +113,7 @@ def test_the_question_names_host_resets_and_minutes(
                  '--soft-power-off-timeout', '0')
     assert said.code == 0, said.err
     question, = [line for line in said.err.splitlines()
-                 if 'Go on? [y/N]' in line]
+                 if 'Continue? [y/N]' in line]
     assert '/redfish/v1/Systems/System_0' in question
     assert machine.url in question
     assert '(aux-cycle) within the next' in question
@@ -129,7 +129,7 @@ def test_what_needs_no_reset_is_not_asked_about(
     machine.box.ledger.clear()
     again = apply(run, machine, ecc)
     assert again.code == 0, again.err
-    assert 'Go on?' not in again.err
+    assert 'Continue?' not in again.err
     assert not touched(machine)
 
 

@@ -64,10 +64,10 @@ def test_each_machine_has_a_journal_of_its_own() -> None:
 @pytest.mark.parametrize('content, words', [
     ('{"schema": "other"}', 'not a journal/1'),
     ('[]', 'not a journal/1'),
-    ('{"sch', 'cannot be read'),
+    ('{"sch', 'cannot read'),
     (json.dumps({'schema': 'journal/1', 'bmc': 'http://other',
                  'system': SYSTEM, 'found': None, 'record': None}),
-     'is of http://other'),
+     'belongs to http://other'),
 ])
 def test_a_file_that_is_not_this_journal_is_refused(
         tmp_path: pathlib.Path, content: str, words: str) -> None:
@@ -82,7 +82,7 @@ def test_a_journal_that_cannot_be_kept_says_so(
         tmp_path: pathlib.Path) -> None:
     (tmp_path / 'file').write_text('')
     kept = journal.of(BMC, SYSTEM, str(tmp_path / 'file' / 'j.json'))
-    with pytest.raises(AccelError, match='cannot be kept'):
+    with pytest.raises(AccelError, match='cannot save the journal'):
         kept.save(RECORD)
 
 

@@ -100,7 +100,7 @@ def test_one_push_however_a_run_ends(
     said = run(*words(machine, file))
     assert said.code == 0, said.err
     assert said.document['outcome'] == 'converged'
-    assert 'going on with the run' in said.err
+    assert 'continuing the interrupted run' in said.err
     assert len(machine.box.ledger.pushes) == 1
     assert machine.resets() == ['ForceOff', 'AuxPowerCycle', 'On']
     assert machine.box.ledger.violations == []
@@ -128,11 +128,11 @@ def test_killed_in_the_middle_of_a_reset(
     other = run('apply', '--bmc', machine.url, '--profile',
                 str(profile(OLD)), *QUICK)
     assert other.code == 4
-    assert 'a run was left open' not in other.err
+    assert 'continuing an interrupted run' not in other.err
     threading.Timer(0.3, machine.going.set).start()
     said = run(*words(machine, file))
     assert said.code == 0, said.err
-    assert 'a run was left open, waiting for the BMC' in said.err
+    assert 'continuing an interrupted run, waiting for the BMC' in said.err
     assert said.document['outcome'] == 'converged'
     assert machine.resets().count('AuxPowerCycle') == 1
     assert machine.box.as_dict()['hosts'] == {'System_0': 'On'}
