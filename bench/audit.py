@@ -75,20 +75,20 @@ def _measure(context: Any, nodes: list[str]) -> None:
             columns=['uuid', 'driver', 'conductor_group'], filters=filters))
     queue = audit.Due()
     told = [('a pass that lists all nodes', lambda: audit.begin(
-        manager, context, periodics.AuditPeriodics, queue))]
+        manager, context, periodics.Periodics, queue))]
     told += [('a pass with nothing due', told[0][1])]
     for what, work in told:
         _time(what, work)
     chosen = nodes[:SAMPLE]
     for what in ('first', 'same again', 'same again'):
         began = time.perf_counter()
-        words = {audit.audit(context, uuid, periodics.AuditPeriodics, queue)
+        words = {audit.audit(context, uuid, periodics.Periodics, queue)
                  for uuid in chosen}
         each = (time.perf_counter() - began) / len(chosen)
         print(f'an audit, {what}: {each * 1000:.0f} ms a node {words}; '
               f'{each * len(nodes):.0f} s for all {len(nodes)}')
     _time('telling of the site profiles', lambda: profile_agreement.announce(
-        manager, context, periodics.AuditPeriodics))
+        manager, context, periodics.Periodics))
     _time('finding what the others told', lambda: queries.with_key(
         'accel_site'))
 

@@ -33,12 +33,11 @@ from ironic_accel.conductor.drivers.passthru import Passthru
 from ironic_accel.conductor.drivers.steps import Steps
 from ironic_accel.conductor.node import flash_guard
 from ironic_accel.conductor.node import keys
-from ironic_accel.conductor.upkeep.periodics import AuditPeriodics
-from ironic_accel.conductor.upkeep.periodics import Loop
+from ironic_accel.conductor.upkeep.periodics import Periodics
 
 
-class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot, Loop,
-                  AuditPeriodics):
+class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot,
+                  Periodics):
     """What every vendor interface of ours has besides the one it replaces."""
 
     def __init__(self) -> None:

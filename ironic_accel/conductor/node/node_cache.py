@@ -31,7 +31,10 @@ from collections.abc import Mapping
 import dataclasses
 import datetime
 import threading
-from typing import Generic, TypeVar
+import time
+from typing import Generic, NamedTuple, TypeVar
+
+from ironic_accel.conductor.config import clock
 
 Value = TypeVar('Value')
 
@@ -40,6 +43,8 @@ Value = TypeVar('Value')
 RECENT = 60.0
 #: Seconds after which all nodes are read again.
 LONGEST = 600.0
+#: Seconds for which one scan answers the questions of one pass.
+SHARED = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,6 +53,48 @@ class _Entry(Generic[Value]):
 
     at: datetime.datetime | None
     value: Value
+
+
+class ScannedNode(NamedTuple):
+    """The columns of a scan.
+
+    :ivar changed: when the node was changed last, or made; naive, in UTC.
+    :ivar reservation: the conductor that holds the node, or None.
+    """
+
+    id: int
+    changed: datetime.datetime | None
+    provision_state: str | None
+    reservation: str | None
+
+
+class NodeScan:
+    """One pass over all nodes, for every question of the same moment.
+
+    The periodics of a conductor run at the same time and ask different
+    things of all nodes. The first one reads the few columns of
+    ``ScannedNode``; those that ask within ``SHARED`` seconds use the same.
+
+    :param read: reads the columns of all nodes, oldest first.
+    """
+
+    def __init__(self, read: Callable[[], list[ScannedNode]]) -> None:
+        self._lock = threading.Lock()
+        self._read = read
+        self._at = float('-inf')
+        self._rows: list[ScannedNode] = []
+
+    def rows(self, fresh: bool = False) -> list[ScannedNode]:
+        """The nodes, oldest first.
+
+        :param fresh: read them now, for who decides by what it finds.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if fresh or not 0 <= now - self._at < SHARED:
+                self._rows = self._read()
+                self._at = now
+            return self._rows
 
 
 class NodeCache(Generic[Value]):
@@ -86,6 +133,31 @@ class NodeCache(Generic[Value]):
                 if not _is_recent(there[number], now):
                     known[number] = _Entry(there[number], value)
             return found
+
+
+class ScanCache(Generic[Value]):
+    """Something about each node of a scan; worked out once for each scan.
+
+    :param read: reads it of nodes, by id.
+    """
+
+    def __init__(self, read: Callable[[list[int]], Mapping[int, Value]]
+                 ) -> None:
+        self._lock = threading.Lock()
+        self._cache: NodeCache[Value] = NodeCache()
+        self._read = read
+        self._rows: list[ScannedNode] = []
+        self._values: Mapping[int, Value] = {}
+
+    def of(self, rows: list[ScannedNode]) -> Mapping[int, Value]:
+        """What is so of the nodes of a scan, by their ids."""
+        with self._lock:
+            if rows is not self._rows:
+                self._values = self._cache.values(
+                    {number: when for number, when, *_rest in rows},
+                    clock.shared(), self._read)
+                self._rows = rows
+            return self._values
 
 
 def _is_recent(at: datetime.datetime | None, now: float) -> bool:

@@ -36,6 +36,7 @@ from collections.abc import Mapping
 import dataclasses
 import datetime
 from typing import Any
+from typing import cast
 
 import sqlalchemy
 
@@ -43,6 +44,10 @@ from ironic_accel.conductor.config.options import HARDWARE_TYPES
 from ironic_accel.conductor.node import bmc_address
 from ironic_accel.conductor.node import guard_copy
 from ironic_accel.conductor.node.guard_copy import Kept
+from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node.node_cache import NodeScan
+from ironic_accel.conductor.node.node_cache import ScanCache
+from ironic_accel.conductor.node.node_cache import ScannedNode
 
 #: Values in one condition: SQLite takes 999 in the versions of old.
 CHUNK = 500
@@ -123,32 +128,34 @@ def with_key(key: str, columns: Collection[str] = (), *,
     :param unreserved: leave out those that somebody holds.
     :param provision_states: leave out those in any other state.
     """
-    table = _nodes()
-    names = {'uuid', 'driver_internal_info', *columns}
-    return [row for row in _select(
-        [table.c[n] for n in sorted(names)],
-        *_restricted(unreserved, provision_states),
-        sqlalchemy.type_coerce(
-            table.c.driver_internal_info, sqlalchemy.Text).contains(
-                f'"{key}"', autoescape=True))
-        if key in (row.driver_internal_info or ())]
+    having = [i for i, names in _known_keys.of(_scan.rows()).items()
+              if key in names]
+    names = {'uuid', 'driver_internal_info', 'reservation',
+             'provision_state', *columns}
+    # What was scanned may have changed, so each row is looked at again.
+    return [row for row in by_id(having, names)
+            if key in (row.driver_internal_info or ())
+            and not (unreserved and row.reservation)
+            and (not provision_states
+                 or row.provision_state in provision_states)]
 
 
 def changed_at(*, unreserved: bool = False,
-               provision_states: Collection[str] = ()
+               provision_states: Collection[str] = (), fresh: bool = False
                ) -> dict[int, datetime.datetime | None]:
     """When each node changed last, or was made, by its id.
 
-    See ``node_cache``.
+    See ``node_cache``. It may be as old as a scan is shared.
 
     :param unreserved: leave out those that somebody holds.
     :param provision_states: leave out those in any other state.
+    :param fresh: scan now, for who decides by what it finds.
     """
-    table = _nodes()
-    at = sqlalchemy.func.coalesce(table.c.updated_at, table.c.created_at)
-    return {number: when for number, when in _select(
-        [table.c.id, at.label('changed_at')],
-        *_restricted(unreserved, provision_states))}
+    states = frozenset(provision_states)
+    return {number: when
+            for number, when, state, holder in _scan.rows(fresh)
+            if not (unreserved and holder)
+            and (not states or state in states)}
 
 
 def by_id(ids: Collection[int], columns: Collection[str]) -> list[Any]:
@@ -201,11 +208,31 @@ def overwritten(node: Any) -> Kept | None:
 
 
 def all_overwritten() -> set[str]:
-    """The uuids of the nodes that somebody wrote over."""
-    kept = _guard_copies()
-    found = by_id(kept, ('uuid', 'driver_internal_info'))
-    return {row.uuid for row in found if guard_copy.is_newer(
-        kept[row.id], row.driver_internal_info)}
+    """The uuids of the nodes that somebody wrote over.
+
+    Who writes over a node changes it, so only nodes that changed are
+    compared with their copies.
+    """
+    ids = [i for i, over in _overwritten.of(_scan.rows()).items() if over]
+    kept = _guard_copies(ids)
+    return {row.uuid for row in by_id(kept, ('uuid', 'driver_internal_info'))
+            if guard_copy.is_newer(kept[row.id], row.driver_internal_info)}
+
+
+def _compare(ids: list[int]) -> dict[int, bool]:
+    """Whether each node is behind the copy of its guard."""
+    kept = _guard_copies(ids)
+    found = dict.fromkeys(ids, False)
+    for row in by_id(kept, ('driver_internal_info',)):
+        found[row.id] = guard_copy.is_newer(
+            kept[row.id], row.driver_internal_info)
+    return found
+
+
+def _read_keys(ids: list[int]) -> dict[int, tuple[str, ...]]:
+    return {row.id: tuple(k for k in row.driver_internal_info or ()
+                          if k.startswith(keys.PREFIX))
+            for row in by_id(ids, ('driver_internal_info',))}
 
 
 def seen_through(found: Iterable[OtherNode]) -> list[OtherNode]:
@@ -225,20 +252,19 @@ def seen_through(found: Iterable[OtherNode]) -> list[OtherNode]:
                 kept[n.id], n.driver_internal_info) else n for n in there]
 
 
-def _guard_copies(ids: Collection[int] | None = None) -> dict[int, Kept]:
+def _guard_copies(ids: Collection[int]) -> dict[int, Kept]:
     """The copies of guards by the id of their node.
 
     Few at any time: of nodes that something is written to.
 
-    :param ids: of the nodes; None for all.
+    :param ids: of the nodes.
     """
     from ironic.db.sqlalchemy import models
     table = models.NodeHistory.__table__
     columns = [table.c.node_id, table.c.event]
     ours = table.c.event_type == guard_copy.EVENT_TYPE
-    rows = _select(columns, ours) if ids is None else [
-        row for part in _chunks(sorted(ids))
-        for row in _select(columns, ours, table.c.node_id.in_(part))]
+    rows = [row for part in _chunks(sorted(ids))
+            for row in _select(columns, ours, table.c.node_id.in_(part))]
     found = {row.node_id: guard_copy.read(row.event) for row in rows}
     return {number: kept for number, kept in found.items() if kept}
 
@@ -258,13 +284,18 @@ def _nodes() -> Any:
     return models.Node.__table__
 
 
-def _restricted(unreserved: bool, provision_states: Collection[str]
-                ) -> list[Any]:
+def _read_scan() -> list[ScannedNode]:
     table = _nodes()
-    found = [table.c.reservation.is_(None)] if unreserved else []
-    if provision_states:
-        found.append(table.c.provision_state.in_(provision_states))
-    return found
+    changed = sqlalchemy.func.coalesce(table.c.updated_at, table.c.created_at)
+    # Rows of these names; making objects of them would cost as much again.
+    return cast(list[ScannedNode], _select(
+        [table.c.id, changed.label('changed'), table.c.provision_state,
+         table.c.reservation]))
+
+
+_scan = NodeScan(_read_scan)
+_known_keys: ScanCache[tuple[str, ...]] = ScanCache(_read_keys)
+_overwritten: ScanCache[bool] = ScanCache(_compare)
 
 
 def _select(columns: list[Any], *conditions: Any) -> list[Any]:
@@ -278,7 +309,7 @@ def _select(columns: list[Any], *conditions: Any) -> list[Any]:
         database = session.get_bind().dialect.name
         return list(session.execute(sqlalchemy.select(*columns).where(*(
             c(database) if callable(c) else c for c in conditions
-        )).order_by(columns[0].table.c.id)))
+        )).order_by(columns[0].table.c.id)).all())
 
 
 def _chunks(values: list[Any]) -> Iterator[list[Any]]:

@@ -249,9 +249,10 @@ def _claiming(keys: Collection[str]) -> list[Any]:
     that is new would have all N searched. A claim that somebody makes while
     this is asked is missed, as it always was: who claims last sees both.
     """
-    claims = _claims.values(queries.changed_at(), clock.shared(), lambda ids: {
-        row.id: frozenset(_claimed(row)) for row in queries.by_id(
-            ids, ('driver_internal_info',))})
+    claims = _claims.values(
+        queries.changed_at(fresh=True), clock.shared(), lambda ids: {
+            row.id: frozenset(_claimed(row)) for row in queries.by_id(
+                ids, ('driver_internal_info',))})
     wanted = set(keys)
     return queries.by_id(
         [i for i, claimed in claims.items() if claimed & wanted],

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from typing import Any
 
+from ironic.common import driver_factory
 from ironic.common import exception
 from ironic.common import state_machine
 from ironic.common import states
@@ -75,11 +76,22 @@ def due(node: Any) -> bool:
                  or not audit.in_maintenance(node)))
 
 
-class AuditPeriodics:
-    """The audit, and what conductors tell each other.
+def leads(interface: Any) -> bool:
+    """Whether a vendor interface runs the periodics of this conductor.
 
-    Every vendor interface of ours has them; they share one queue, so that
-    it does not matter which one's turn it is.
+    Ironic calls the periodics of each enabled vendor interface. One of ours
+    runs them for the nodes of all, so that each question is asked once.
+    """
+    enabled = driver_factory.interfaces('vendor')
+    return next((found for _name, found in sorted(enabled.items())
+                 if isinstance(found, Periodics)), None) is interface
+
+
+class Periodics:
+    """The periodics of the vendor interfaces.
+
+    One pass goes over all nodes, one after another, so a pass only reads
+    the database; whatever asks a BMC is done by a worker.
     """
 
     @periodics.periodic(
@@ -87,90 +99,91 @@ class AuditPeriodics:
         enabled=lambda: CONF.accelerator.audit_interval > 0)
     def audit_accelerators(self, manager: Any, context: Any) -> None:
         """Hand the nodes whose audit is due to workers."""
-        audit.begin(manager, context, AuditPeriodics)
+        if leads(self):
+            audit.begin(manager, context, Periodics)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
-    def tell_of_profiles(self, manager: Any, context: Any) -> None:
-        """Let other conductors know the digests of the site profiles."""
-        profile_agreement.announce(manager, context, AuditPeriodics)
-
-
-class Loop:
-    """The periodics of every vendor interface of ours.
-
-    One pass goes over all nodes, one after another, so a pass only looks at
-    the database; whatever asks a BMC is done by a worker.
-    """
+    def announce_profiles(self, manager: Any, context: Any) -> None:
+        """Publish the digests of the site profiles to other conductors."""
+        if leads(self):
+            profile_agreement.announce(manager, context, Periodics)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
     def pick_due_operations(self, manager: Any, context: Any) -> None:
-        """Hand nodes to workers, as far as there are free ones."""
-        _visit(self, manager, context, 'picking due accelerator operations',
-               (node.uuid for node in queries.with_key(
-                   keys.OPERATION.name,
-                   ('provision_state', 'maintenance', 'fault'),
-                   unreserved=True, provision_states=WORK_STATES)
-                if due(node)),
-               lambda task: _hand_over(task, manager))
+        """Hand nodes with a due operation to workers while any is free."""
+        if leads(self):
+            _visit(manager, context, 'picking due accelerator operations',
+                   (node.uuid for node in queries.with_key(
+                       keys.OPERATION.name,
+                       ('provision_state', 'maintenance', 'fault'),
+                       unreserved=True, provision_states=WORK_STATES)
+                    if due(node)),
+                   lambda task: _hand_over(task, manager))
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.poll_interval)
-    def look_where_devices_moved(self, manager: Any, context: Any) -> None:
-        """Begin looks at nodes that others wait for, then at those."""
-        ownership_followup.begin_looks(manager, context, type(self))
+    def refresh_moved_devices(self, manager: Any, context: Any) -> None:
+        """Begin inventories of nodes whose devices moved to another node."""
+        if leads(self):
+            ownership_followup.begin_looks(manager, context, Periodics)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
-    def mend_written_over(self, manager: Any, context: Any) -> None:
-        """Put back guards and intents that Ironic's core wrote over."""
-        mend_lost(manager, context)
+    def restore_overwritten(self, manager: Any, context: Any) -> None:
+        """Restore power locks and intents that Ironic overwrote."""
+        if leads(self):
+            mend_lost(manager, context)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def clear_available(self, manager: Any, context: Any) -> None:
-        """Clear away what available nodes still say.
+        """Withdraw void verifications of available nodes.
 
         A pass of its own: after a change of a profile every node of a cloud
-        has something to take back, and here somebody may schedule by it.
+        may have traits to withdraw, and available nodes are scheduled by
+        them.
         """
-        _visit(self, manager, context,
-               'clearing away void proofs where servers may be scheduled',
-               cleanup.found((states.AVAILABLE,)), _clear)
+        if leads(self):
+            _visit(manager, context,
+                   'withdrawing void verifications of available nodes',
+                   cleanup.found((states.AVAILABLE,)), _clear)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def clear_leftovers(self, manager: Any, context: Any) -> None:
-        """Clear away leftovers and void proofs of nodes."""
-        _visit(self, manager, context,
-               'clearing away what killed accelerator operations left',
-               cleanup.found(OTHER_STATES), _clear)
+        """Remove leftovers and void verifications of other nodes."""
+        if leads(self):
+            _visit(manager, context,
+                   'removing leftovers of aborted accelerator operations',
+                   cleanup.found(OTHER_STATES), _clear)
 
     @periodics.periodic(spacing=lambda: CONF.accelerator.cleanup_interval)
     def set_accelerator_property(self, manager: Any, context: Any) -> None:
-        """Make good what a later inspection hook wrote over."""
-        _visit(self, manager, context,
-               'setting the property of accelerators after an inspection',
-               (node.uuid for node in queries.with_key(
-                   keys.PROPERTIES.name, ('provision_state',), unreserved=True)
-                if properties.wanted(node)), _set_property)
+        """Set the property that a later inspection hook overwrote."""
+        if leads(self):
+            _visit(manager, context,
+                   'setting the accelerators property after an inspection',
+                   (node.uuid for node in queries.with_key(
+                       keys.PROPERTIES.name, ('provision_state',),
+                       unreserved=True)
+                    if properties.wanted(node)), _set_property)
 
 
-def _visit(interface: Any, manager: Any, context: Any, purpose: str,
+def _visit(manager: Any, context: Any, purpose: str,
            uuids: Iterable[str], work: Callable[[Any], None]) -> None:
-    """Do something to nodes of this conductor, one after another.
+    """Call a function with each node of this conductor, one after another.
 
-    As Ironic's own node_periodic does, but for the nodes that were found
+    As Ironic's own node_periodic does, but for nodes that were found
     already: that one lists all with their internal info.
 
-    :param interface: the vendor interface whose nodes they have to be; each
-        of ours has these periodics.
-    :param work: takes a task that holds the node shared; it may raise Stop.
+    :param work: takes a task with a shared lock on the node; it may raise
+        Stop.
     """
     for uuid, _driver in queries.served(manager, uuids):
         try:
             with task_manager.acquire(context, uuid, shared=True,
                                       purpose=purpose) as task:
-                if type(getattr(task.driver, 'vendor', None)) \
-                        is type(interface):
+                if isinstance(getattr(task.driver, 'vendor', None),
+                              Periodics):
                     work(task)
         except (exception.NodeLocked, exception.NodeNotFound) as exc:
-            LOG.info('Node %(node)s is left out while %(purpose)s: %(why)s',
+            LOG.info('Skipping node %(node)s while %(purpose)s: %(why)s',
                      {'node': uuid, 'purpose': purpose, 'why': exc})
         except periodics.Stop:
             return

@@ -42,6 +42,7 @@ from sqlalchemy import event
 
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import profiles as site_profiles
+from ironic_accel.conductor.node import node_cache
 
 INTERFACES = {
     'bios': 'no-bios', 'boot': 'redfish-virtual-media',
@@ -93,6 +94,12 @@ def pinned_sessions() -> Iterator[None]:
     """
     with mock.patch.object(bmc_session, 'pin', autospec=True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def unshared_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test changes between two questions is seen by the second."""
+    monkeypatch.setattr(node_cache, 'SHARED', 0.0)
 
 
 @pytest.fixture

@@ -15,9 +15,11 @@
 from __future__ import annotations
 
 import datetime
+import time
 
 import pytest
 
+from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node.node_cache import NodeCache
 
@@ -118,3 +120,46 @@ def test_all_is_read_again_after_a_while_and_on_another_basis(
     """And where the clock that all share was set back."""
     nodes.ask(now, basis)
     assert nodes.read == [1, 2]
+
+
+def scan(reads: list[int]) -> node_cache.NodeScan:
+    """A scan of two nodes that counts how often they are read."""
+    def read() -> list[node_cache.ScannedNode]:
+        reads.append(len(reads))
+        return [node_cache.ScannedNode(n, CHANGED, 'available', None)
+                for n in (1, 2)]
+
+    return node_cache.NodeScan(read)
+
+
+def test_scan_is_shared_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_cache, 'SHARED', 1.0)
+    now = [100.0]
+    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+    reads: list[int] = []
+    made = scan(reads)
+    first = made.rows()
+    now[0] += 0.9
+    assert made.rows() is first
+    assert made.rows(fresh=True) is not first
+    now[0] += 1.0
+    made.rows()
+    assert len(reads) == 3
+
+
+def test_value_of_a_scan_is_worked_out_once(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, 'shared', lambda: NOW)
+    asked: list[list[int]] = []
+
+    def read(ids: list[int]) -> dict[int, str]:
+        asked.append(ids)
+        return {i: f'node {i}' for i in ids}
+
+    cache: node_cache.ScanCache[str] = node_cache.ScanCache(read)
+    rows = scan([]).rows()
+    for _ in range(3):
+        assert cache.of(rows) == {1: 'node 1', 2: 'node 2'}
+    changed = [rows[0], rows[1]._replace(changed=CHANGED.replace(day=2))]
+    assert cache.of(changed) == {1: 'node 1', 2: 'node 2'}
+    assert asked == [[1, 2], [2]]

@@ -94,7 +94,7 @@ class Conductor:
         self.cloud.now += profile_agreement.FRESH + 1
         with self.running():
             profile_agreement.announce(
-                self.manager, self.cloud.context, periodics.AuditPeriodics)
+                self.manager, self.cloud.context, periodics.Periodics)
             for node in self.nodes:
                 node.refresh()
                 if cleanup.wanted(node):

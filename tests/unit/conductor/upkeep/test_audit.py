@@ -123,7 +123,7 @@ class World:
     def look(self, node: Any) -> str:
         """One audit of a node."""
         word = audit.audit(
-            self.context, node.uuid, periodics.AuditPeriodics, self.queue)
+            self.context, node.uuid, periodics.Periodics, self.queue)
         node.refresh()
         return word
 
@@ -476,7 +476,7 @@ def test_a_running_operation_is_not_disturbed(world: World) -> None:
 
 def run(world: World) -> None:
     audit.begin(
-        world.manager, world.context, periodics.AuditPeriodics, world.queue)
+        world.manager, world.context, periodics.Periodics, world.queue)
 
 
 def test_a_pass_reads_ids_alone_and_spreads_what_is_new(

@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent import futures
+import inspect
 import pathlib
 import threading
 from typing import Any
 from unittest import mock
 
+from ironic.common import driver_factory
 from ironic.common import exception
 from ironic.common import faults
 from ironic.common import states
@@ -33,8 +35,11 @@ import pytest
 from ironic_accel.conductor.access import bmc_session
 from ironic_accel.conductor.config import clock
 from ironic_accel.conductor.config import workers
+from ironic_accel.conductor.drivers import vendor
 from ironic_accel.conductor.node import keys
+from ironic_accel.conductor.node import node_cache
 from ironic_accel.conductor.node import operation
+from ironic_accel.conductor.node import queries
 from ironic_accel.conductor.node import verification
 from ironic_accel.conductor.operation import runner
 from ironic_accel.conductor.upkeep import cleanup
@@ -142,6 +147,57 @@ def test_the_pass_nearest_to_what_is_due_takes_it(
         'clean', 'apply_profile',
         due=1000.0 + share * CONF.accelerator.poll_interval))
     assert periodics.due(node) is taken
+
+
+@pytest.fixture
+def interfaces() -> Iterator[dict[str, Any]]:
+    """All vendor interfaces are enabled."""
+    made: dict[str, Any] = {
+        'accelerator-idrac': vendor.IdracAccelerator(),
+        'accelerator': vendor.RedfishAccelerator(),
+        'no-vendor': mock.Mock()}
+    with mock.patch.object(driver_factory, 'interfaces', autospec=True,
+                           return_value=made):
+        yield made
+
+
+PASSES = sorted(name for name, method in inspect.getmembers(
+    periodics.Periodics, inspect.isfunction)
+    if hasattr(method, '_is_periodic'))
+
+
+@pytest.mark.parametrize('name', PASSES)
+def test_one_of_several_interfaces_runs_the_periodics(
+        interfaces: dict[str, Any], manager: Any, context: Any, name: str
+        ) -> None:
+    assert len(PASSES) == 8
+    with mock.patch.object(queries, '_select', autospec=True,
+                           return_value=[]) as asked:
+        getattr(interfaces['accelerator-idrac'], name)(manager, context)
+        asked.assert_not_called()
+        manager.iter_nodes.assert_not_called()
+        assert not periodics.leads(interfaces['accelerator-idrac'])
+        assert periodics.leads(interfaces['accelerator'])
+
+
+def test_one_scan_answers_all_periodics_of_a_pass(
+        make_node: Make, interfaces: dict[str, Any], manager: Any,
+        context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_cache, 'SHARED', 1.0)
+    monkeypatch.setattr(queries, '_scan', node_cache.NodeScan(
+        queries._read_scan))
+    for _ in range(3):
+        make_node()
+    with mock.patch.object(queries, '_read_scan', autospec=True,
+                           side_effect=queries._read_scan) as scanned:
+        monkeypatch.setattr(queries._scan, '_read', scanned)
+        for interface in interfaces.values():
+            for name in PASSES:
+                getattr(interface, name)(manager, context)
+        assert scanned.call_count == 1
+        # Who decides by what it finds has it read now.
+        queries.changed_at(fresh=True)
+        assert scanned.call_count == 2
 
 
 def test_a_full_pool_gives_the_place_back(
