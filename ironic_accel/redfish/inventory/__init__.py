@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""From a BMC's resources to the inventory of a system."""
+"""Build the inventory of a system from the resources of its BMC."""

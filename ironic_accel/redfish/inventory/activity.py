@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What goes on on a BMC: its tasks, its jobs, its update service.
+"""The running work of a BMC: its tasks, its jobs, its UpdateService.
 
-Whatever of these is listed and cannot be read holds the box: nobody can tell
-that it is idle.
+If one of them is listed and cannot be read, it is unknown whether the system
+is idle, and it does not count as idle.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
 from ironic_accel.redfish.vendors.task_rows import Phase
 
-#: A task, job or update service, and what is listed in it.
+#: For a task, job or update service, and its members.
 HOLDS = Spoils(Role.SERVICE, holds=True, optional=False)
 
-#: Targets of tasks that write no firmware and change no device.
+#: Target URIs of tasks that write no firmware and change no device.
 _HARMLESS = re.compile(
     r'/(?:LogServices|AccountService|CertificateService|EventService|'
     r'SessionService|TelemetryService)(?:/|\Z)|Dump', re.I)
 
 
-#: Where a TaskService is (DSP0266, URIs of the service root).
+#: Path of the TaskService (DSP0266, URIs of the service root).
 _TASKS = '/redfish/v1/TaskService'
 
 
@@ -54,11 +54,11 @@ _TASKS = '/redfish/v1/TaskService'
 class Activity:
     """The tasks and jobs of a BMC.
 
-    :ivar service: the TaskService, for its clock; None where there is none.
+    :ivar service: the TaskService, for its clock; None if there is none.
     :ivar shown: tasks and jobs, each once.
-    :ivar managers: the BMCs of the node and of its boards: one whose own
-        firmware is written is Updating (Resource.State), and cuts off what
-        else it does when it restarts.
+    :ivar managers: the BMCs of the node and of its boards. A BMC whose own
+        firmware is written is Updating (Resource.State), and aborts its
+        other work when it restarts.
     """
 
     service: Fields | None
@@ -67,17 +67,17 @@ class Activity:
 
 
 def read(reader: Reader, scope: Scope) -> Activity:
-    """Read the tasks and jobs; services that nothing lists are absent."""
+    """Read the tasks and jobs; services without a link are absent."""
     deep = scope.levels('TaskService')
     listed = reader.follow(scope.root, 'Tasks', HOLDS)
     if listed is None and reader.probe(_TASKS) is not None:
-        # Nothing lists it, and it is there: its tasks count.
+        # It exists although nothing links to it: its tasks count.
         listed = _TASKS
     service, shown = _service(reader, listed, 'Tasks',
                               deep if deep > 1 else 0)
     known = {last(t.uri) for t in shown}
     for job in _jobs(reader, scope):
-        # One and the same may be shown as a task and as a job.
+        # The same work may be reported as a task and as a job.
         if last(job.uri) not in known:
             known.add(last(job.uri))
             shown.append(job)
@@ -93,20 +93,21 @@ def _manager_uris(scope: Scope) -> dict[str, None]:
 def _managers(reader: Reader, scope: Scope) -> Iterator[Fields]:
     uris = _manager_uris(scope)
     if len(uris) > 1 and reader.expands:
-        # One request for all of them.
+        # One request for all managers.
         reader.members(scope.root.link('Managers'))
     for uri in uris:
-        # A link to none is told absent in the end, as other sub-resources.
+        # A manager that does not exist counts as absent in the end, like
+        # other sub-resources.
         shown = reader.read(uri, spoils=Spoils(holds=True))
         if shown is not None:
             yield shown
 
 
 def again(reader: Reader, scope: Scope, before: Activity) -> Activity:
-    """Read them once more at the end of a look that took a while.
+    """Read tasks and jobs again at the end of a long inventory.
 
-    What began meanwhile counts, and so does what ended meanwhile: versions
-    may have been read before its end. What was over stays so.
+    Work that started or ended meanwhile counts as running, as versions may
+    have been read before its end. Work that had ended before does not.
     """
     folders = {t.uri.rpartition('/')[0] for t in before.shown}
     for name, inner in (('Tasks', 'Tasks'), ('JobService', 'Jobs')):
@@ -158,9 +159,9 @@ def _jobs(reader: Reader, scope: Scope) -> list[Fields]:
 
 
 def _members(reader: Reader, uri: str | None) -> list[Fields]:
-    """The tasks of a collection; a finished job is read once a process.
+    """The tasks of a collection; a finished job is read once per process.
 
-    One that is no longer there when it is read is over, unless the
+    A task that no longer exists when it is read has ended, unless the
     collection still lists it.
     """
     shown, unread = reader.listing(uri, HOLDS)
@@ -179,12 +180,11 @@ def _members(reader: Reader, uri: str | None) -> list[Fields]:
 def busy(reader: Reader, scope: Scope, activity: Activity,
          service: Fields | None, devices: Iterable[Device],
          resources: Iterable[Fields] = ()) -> Iterator[Busy]:
-    """What is under way, and may write firmware or change a device.
+    """The running work that may write firmware or change a device.
 
     :param service: the UpdateService.
-    :param resources: Systems, devices and firmware entries: what is
-        Updating is written to, whether a task tells of it or not
-        (Resource.State).
+    :param resources: Systems, devices and firmware entries; one in state
+        Updating (Resource.State) is being written, with or without a task.
     """
     known = {}
     for dev in devices:
@@ -219,7 +219,7 @@ def _counts(task: Fields, phase: Phase) -> bool:
 
 
 def _updating(scope: Scope, service: Fields) -> Iterator[Busy]:
-    """What an update service says of itself, where it has no task for it."""
+    """Updates that an UpdateService reports by its state, without a task."""
     if _is_updating(service):
         yield Busy('task', service.uri, f'{service.uri} is Updating')
     for row in (*(q.update_state for q in scope.quirks if q.update_state),
@@ -232,7 +232,7 @@ def _updating(scope: Scope, service: Fields) -> Iterator[Busy]:
 
 
 def _busy(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
-    """A task, what it names of the node's, and the ticket to poll it."""
+    """A task, the components of the node in it, and a ticket to poll it."""
     percent = task.number('PercentComplete')
     named: dict[tuple[str, str], None] = {}
     for message in task.parts('Messages'):
@@ -250,10 +250,10 @@ def _busy(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
 
 def disabled(reader: Reader, devices: Mapping[str, Device]
              ) -> tuple[Busy, ...]:
-    """The devices that are disabled, each with the ticket to enable it.
+    """The disabled devices, each with the ticket to enable it.
 
-    A disabled device may be an operator's decision, so that only a run which
-    finds its own reset interrupted uses the ticket. No traffic.
+    An operator may have disabled a device on purpose. Therefore only a run
+    whose own reset was interrupted uses the ticket. Makes no request.
 
     :param devices: by their ids.
     """

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Components of devices, out of the entries of a FirmwareInventory."""
+"""Components of devices, from the entries of a FirmwareInventory."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from ironic_accel.redfish.vendors.base import Quirks
 from ironic_accel.redfish.vendors.device_rows import FirmwareRule
 from ironic_accel.redfish.vendors import registry
 
-#: The component that a kind's firmware is, where nothing names it.
+#: Name of the component of a kind whose entry has no name of its own.
 DEFAULT = {'gpu': 'gpu', 'fpga': 'fpga', 'nic': 'nic', 'dpu': 'nic',
             'ai': 'firmware', 'crypto': 'firmware', 'storage': 'firmware'}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A firmware entry and the table row for it."""
+    """A firmware entry and its row in a vendor's table."""
 
     shown: Fields
     rule: FirmwareRule | None
@@ -46,7 +46,7 @@ class Entry:
     quirks: Quirks | None
 
     def fill(self, template: str) -> str:
-        """A template of the row with the groups of the Id put in."""
+        """A template of the row, filled with the groups of the Id."""
         out = template
         if self.match is not None:
             for i, text in enumerate(self.match.groups(), 1):
@@ -56,7 +56,7 @@ class Entry:
 
 def add(found: FoundDevice, entry: Entry, kind: str, catalog: Catalog,
          service: Fields | None) -> None:
-    """Make an entry a component of its device."""
+    """Add an entry to its device as a component."""
     shown, rule = entry.shown, entry.rule
     name = rule.component if rule else _by_words(found, shown, kind)
     if name is None or catalog.base_name(kind, name) is None:
@@ -87,11 +87,11 @@ def add(found: FoundDevice, entry: Entry, kind: str, catalog: Catalog,
 
 
 def _again(found: FoundDevice, known: Component, other: Component) -> None:
-    """Another entry about a component that one shows already.
+    """Merge another entry of the same component.
 
-    A BMC may have its own entry beside the one of the board's controller,
-    and only the other can be written by. Two that run differently prove
-    neither.
+    A BMC may have its own entry beside that of the board's controller, and
+    only the latter can be updated. If their versions differ, the running
+    version is not verified.
     """
     better = known
     if other.running and other.updateable and known.updateable is False:
@@ -104,11 +104,11 @@ def _again(found: FoundDevice, known: Component, other: Component) -> None:
 
 
 def _running(shown: Fields) -> tuple[str | None, Standing]:
-    """The version of an entry, and why it has none.
+    """The version of an entry, and the status of that reading.
 
-    An entry that is Absent is a place for firmware, whatever version it has:
-    that may be the one of the last time. Its health and its other states are
-    its own: healthy machines have running versions in entries that are
+    An entry in state Absent is an empty place for firmware: its version may
+    be that of a former device. The health and the other states of an entry
+    do not matter: healthy systems have running versions in entries that are
     UnavailableOffline.
     """
     if absent(shown):
@@ -121,10 +121,10 @@ def _running(shown: Fields) -> tuple[str | None, Standing]:
 
 
 def _by_words(found: FoundDevice, shown: Fields, kind: str) -> str | None:
-    """The component that an entry's own words tell, else the kind's own.
+    """The component by a word in the entry's Id, else that of the kind.
 
-    What relates to a whole System is that System's BIOS and the like, not
-    the one firmware that its kind is about.
+    An entry that relates to a whole System is its BIOS or the like, not the
+    firmware of its kind.
     """
     text = shown.text('Id') or last(shown.uri)
     for word in (w for v in registry.vendors() for w in v.component_words):
@@ -145,7 +145,7 @@ def _next_name(found: FoundDevice, base: str) -> str:
 
 
 def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
-    """Whether an entry would show a waiting version, and which it shows."""
+    """Whether an entry can report a pending version, and that version."""
     for row in (s for v in registry.vendors() for s in v.slots):
         slot = shown.part(*row.inactive)
         if slot.doc:
@@ -153,13 +153,14 @@ def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
             waits = slot.text(row.version) if state in row.waiting else None
             return True, None if waits == running else waits
     if shown.has('Staged'):
-        # SoftwareInventory v1.12 tells that something waits, not what.
+        # SoftwareInventory v1.12 reports that a version is pending, but not
+        # which one.
         return False, None
     return False, None
 
 
 def _more(found: FoundDevice, entry: Entry) -> None:
-    """What a vendor's entry tells of the device itself."""
+    """Add what a vendor's entry reports about the device itself."""
     software = entry.shown.text('SoftwareId')
     if software and any(
             v.parameter_set and re.fullmatch(v.parameter_set, software)

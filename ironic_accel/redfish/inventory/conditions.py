@@ -10,13 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the conditions of a resource say of its health.
+"""The health of a resource by its conditions.
 
-Status.Conditions (Resource v1.11) tells what requires attention "in this or
-a related resource"; OriginOfCondition is there where another one caused it,
-and ConditionInRelatedResource (Base message registry) rolls up what others
-have. A Condition of the device's own is a witness beside Health: a processor
-whose Health is OK may have firmware that a Condition calls Critical.
+Status.Conditions (Resource v1.11) lists what requires attention "in this or
+a related resource". OriginOfCondition names another resource that caused it,
+and ConditionInRelatedResource (Base message registry) is a roll-up of those
+of others. A condition of the device itself counts in addition to Health: the
+firmware of a processor with the Health OK may have a Critical condition.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ import re
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import normal
 
-#: Resource.Health, the worst last.
+#: Values of Resource.Health, the worst last.
 HEALTH = ('OK', 'Warning', 'Critical')
 
-#: Resources below a device that speak for themselves alone.
+#: Resources below a device whose conditions are not those of the device.
 _PORTS = re.compile(r'/(?:Ports|NetworkPorts|NetworkDeviceFunctions)(?:/|\Z)')
 
 #: MessageId of a roll-up, without registry and version.
@@ -38,12 +38,12 @@ _ROLLED_UP = 'ConditionInRelatedResource'
 
 
 def worst(shown: Fields, own: Collection[str]) -> tuple[str | None, bool]:
-    """The worst severity of the conditions that are the device's own.
+    """The worst severity of the conditions of the device itself.
 
     :param shown: a resource of the device.
     :param own: paths of all its resources.
-    :returns: None where there is none; and whether there is something that
-        nobody can tell the severity of.
+    :returns: the severity, or None without a condition; and whether there is
+        a condition of unknown severity.
     """
     found, unclear = None, False
     told = shown.doc.get('Status')
@@ -69,14 +69,13 @@ def worst(shown: Fields, own: Collection[str]) -> tuple[str | None, bool]:
 
 
 def word(value: object) -> str | None:
-    """A word of Resource.Health, however it is capitalised; None where it
-    is none."""
+    """A value of Resource.Health in any capitalisation, else None."""
     return next((h for h in HEALTH if isinstance(value, str)
                  and value.lower() == h.lower()), None)
 
 
 def _others(condition: Fields, own: Collection[str]) -> str | None:
-    """What other resource a condition is about; None is the device's own."""
+    """The other resource that a condition is about; None for the device."""
     message = str(condition.doc.get('MessageId')).rsplit('.', 1)[-1]
     uri = condition.link('OriginOfCondition')
     origin = normal(uri) if uri else None

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Devices on their way from the tree to the inventory."""
+"""Collect the properties of a device from several resources."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.inventory import conditions
 from ironic_accel.redfish.inventory.conditions import HEALTH
 
-#: Resource.State (Resource v1.22).
+#: Values of Resource.State (Resource v1.22).
 _STATES = frozenset({
     'Enabled', 'Disabled', 'StandbyOffline', 'StandbySpare', 'InTest',
     'Starting', 'Absent', 'UnavailableOffline', 'Deferring', 'Quiesced',
     'Updating', 'Qualified', 'Degraded'})
 
-#: States in which a device does its work; any other one counts before them.
+#: States in which a device works; any other state takes precedence.
 _WORKING = ('Enabled', 'Qualified', 'StandbySpare', None)
 
-#: Kinds that a Processor may turn out to be, a NetworkAdapter, any card.
+#: Kinds that a Processor, a NetworkAdapter, or any card may be.
 PROCESSOR_KINDS = ('gpu', 'fpga', 'ai', 'crypto')
 ADAPTER_KINDS = ('nic', 'dpu')
 CARD_KINDS = (*PROCESSOR_KINDS, *ADAPTER_KINDS)
 
-#: Processor.AdditionalFirmwareVersions (Processor v1.15) to our names. Its
-#: type is SoftwareInventory's AdditionalVersions: the first three are of
+#: Processor.AdditionalFirmwareVersions (Processor v1.15) to component names.
+#: Its type is AdditionalVersions of SoftwareInventory: the first three are of
 #: v1.7, OSDistribution of v1.8, the last two of v1.11.
 ADDITIONAL = {
     'Bootloader': 'bootloader', 'Kernel': 'kernel',
@@ -51,25 +51,26 @@ ADDITIONAL = {
 
 @dataclasses.dataclass(slots=True)
 class FoundDevice:
-    """One device as far as it is known.
+    """One device while its properties are collected.
 
-    :ivar uri: the resource that shows it.
-    :ivar hint: the kind that the resource's type tells, or None.
-    :ivar shown: the resource itself; without properties where it is listed
-        and was not read.
-    :ivar chassis: path of the Chassis that it is in, or is.
-    :ivar own: paths that mean this device and no other; a firmware entry
-        that relates to one of them is this device's.
+    :ivar uri: path of the resource that reports it.
+    :ivar hint: kind by the type of that resource, or None.
+    :ivar shown: the resource itself; without properties if it is listed and
+        was not read.
+    :ivar chassis: path of its Chassis.
+    :ivar own: paths of resources of this device only; a firmware entry that
+        relates to one of them belongs to this device.
     :ivar parent: the ``uri`` of the device that it is part of.
-    :ivar claimed: paths of PCIeDevices that show the same device.
-    :ivar unread: facts that were asked for and not told, ``absent`` those
-        that a source says it has not (``Device`` has their names).
-    :ivar versions: what its own resources say runs, each with who says it.
-    :ivar more_versions: versions beside that, by the name of the component.
-    :ivar adapters: NetworkAdapters that are this device's own side and no
-        cards by themselves (a DPU's).
-    :ivar context: what the vendor calls the place it sits in, where firmware
-        entries name that.
+    :ivar claimed: paths of PCIeDevices that are the same device.
+    :ivar unread: facts that could not be read; ``absent`` those that a
+        source reports as not existing (``Device`` has their names).
+    :ivar versions: running versions by its own resources, each with the
+        path of the resource.
+    :ivar more_versions: additional versions, by the name of the component.
+    :ivar adapters: NetworkAdapters that are a side of this device and no
+        separate cards (of a DPU).
+    :ivar context: the vendor's name of its slot, if firmware entries name
+        that.
     """
 
     uri: str
@@ -102,37 +103,37 @@ class FoundDevice:
 
     @property
     def version(self) -> str | None:
-        """What its own resources say runs, the first that says it."""
+        """The running version by its own resources, the first one."""
         return self.versions[0][1] if self.versions else None
 
     @property
     def presence_unread(self) -> bool:
-        """Whether all that is known is that it is listed."""
+        """Whether it is listed, but was not read."""
         return 'presence' in self.unread
 
     def tells(self, shown: Fields, version: str | None) -> None:
-        """Note a running version that a resource of the device tells."""
+        """Add a running version that a resource of the device reports."""
         if version is not None:
             self.versions.append((shown.uri, version))
 
     def component(self, name: str) -> Component | None:
-        """A component that is known already."""
+        """The component with that name, or None."""
         return next((c for c in self.components if c.name == name), None)
 
 
 def listed(uri: str, hint: str, shown: Fields) -> FoundDevice:
-    """A device of which only its place in a list is known.
+    """A device that is listed, but was not read.
 
-    :param shown: no properties, with that path.
+    :param shown: a resource without properties, with that path.
     """
     found = FoundDevice(uri, hint, shown, own={uri}, unread={'presence'})
     return found
 
 
 def common(found: FoundDevice, shown: Fields, needed: bool = True) -> None:
-    """Take what every resource of a device tells of it.
+    """Add the properties that every resource of a device has.
 
-    :param needed: warn where model or serial number are missing.
+    :param needed: warn if model or serial number are missing.
     """
     found.vendor = maker(shown.text('Manufacturer'))
     found.model = shown.text('Model', needed=needed)
@@ -143,20 +144,20 @@ def common(found: FoundDevice, shown: Fields, needed: bool = True) -> None:
 
 
 def maker(text: str | None) -> str | None:
-    """A manufacturer; some give the address of their web site."""
+    """A manufacturer; some services report the URL of a web site."""
     match = re.match(r'https?://(?:www\.)?([^./]+)', text or '')
     return match[1] if match else text
 
 
 def status(found: FoundDevice, shown: Fields, state: bool = True) -> None:
-    """Let one of a device's own resources count for health and state.
+    """Add the health and state of one of a device's own resources.
 
-    The worst health holds, and a state in which it does not work. What its
-    conditions say counts for its health too. A word that nobody knows is no
-    health and no state: they are unread then. The roll-up is about others
-    as well, and never counts.
+    The worst health counts, and any state in which the device does not work.
+    Conditions count for the health too. With an unknown value, health or
+    state are unread. HealthRollup also covers other resources, and is not
+    used.
 
-    :param state: whether its State is the device's too.
+    :param state: whether its State is that of the device.
     """
     word, wrong = _word(shown, 'Health', HEALTH)
     more, unclear = conditions.worst(shown, {*found.own, *found.claimed})
@@ -174,14 +175,14 @@ def status(found: FoundDevice, shown: Fields, state: bool = True) -> None:
 
 
 def worse(one: str | None, other: str | None) -> str | None:
-    """The worse of two healths; one that is untold says nothing."""
+    """The worse of two healths; None is ignored."""
     told = [h for h in (one, other) if h is not None]
     return max(told, key=HEALTH.index) if told else None
 
 
 def _word(shown: Fields, name: str, known: tuple[str, ...] | frozenset[str]
           ) -> tuple[str | None, bool]:
-    """A word of Status, and whether what stands there is none of them."""
+    """A value of Status, and whether it is unknown."""
     told = shown.doc.get('Status')
     if told is None:
         return None, False
@@ -191,7 +192,7 @@ def _word(shown: Fields, name: str, known: tuple[str, ...] | frozenset[str]
                 None)
     wrong = word is None and value not in (None, '')
     if wrong:
-        # With what would have been right.
+        # Warns with the expected values.
         shown.word('Status', name, known=known)
     return word, wrong
 
@@ -202,12 +203,12 @@ def health(shown: Fields) -> str | None:
 
 
 def location(shown: Fields) -> str | None:
-    """``Location.PartLocation.ServiceLabel`` within its context.
+    """``Location.PartLocation.ServiceLabel`` with its placement context.
 
-    A PCIeDevice has it below Slot (PCIeDevice v1.9).
+    A PCIeDevice has it in Slot (PCIeDevice v1.9).
     """
     for at in (('Location',), ('Slot', 'Location')):
-        # Vendors' own resources may have a text there.
+        # Vendors' own resources may have a string there.
         if at == ('Location',) and isinstance(shown.doc.get('Location'), str):
             continue
         label = shown.text(*at, 'PartLocation', 'ServiceLabel')
@@ -218,6 +219,6 @@ def location(shown: Fields) -> str | None:
 
 
 def absent(shown: Fields) -> bool:
-    """Whether a resource stands for an empty place."""
+    """Whether a resource is an empty slot."""
     told = shown.doc.get('Status')
     return isinstance(told, dict) and told.get('State') == 'Absent'

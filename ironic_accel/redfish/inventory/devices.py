@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Processors, network adapters, DPUs and baseboards of a node."""
+"""Find the processors, network adapters, DPUs and baseboards of a node."""
 
 from __future__ import annotations
 
@@ -38,14 +38,13 @@ from ironic_accel.redfish.inventory.topology import is_dpu
 from ironic_accel.redfish.inventory import versions
 from ironic_accel.redfish.vendors import registry
 
-#: ChassisType of a Chassis that may be one card and nothing else.
+#: ChassisTypes of a Chassis that may be a single card.
 _CARDS = frozenset({'Card', 'Module', 'Component', 'Expansion'})
 
 
 def find(reader: Reader, scope: Scope, catalog: Catalog) -> list[FoundDevice]:
-    """All devices of a node that resources of their own show.
-
-    Those that are listed and were not read are among them.
+    """All devices of a node that have a resource of their own, including
+    those that are listed and were not read.
     """
     found = [*_boards(reader, scope)]
     for system in scope.systems:
@@ -62,10 +61,11 @@ def find(reader: Reader, scope: Scope, catalog: Catalog) -> list[FoundDevice]:
 
 
 def _once(found: list[FoundDevice]) -> list[FoundDevice]:
-    """Each device once, where two Systems or two Chassis list it.
+    """Each device once, if two Systems or two Chassis list it.
 
-    Boards' serial numbers are shared by devices of one collection: only in
-    another one the same serial, model and Id are the same device.
+    Devices of one collection may share the serial number of their board.
+    Therefore the same serial number, model and Id mean the same device only
+    in different collections.
     """
     out: list[FoundDevice] = []
     for one in found:
@@ -118,7 +118,7 @@ def _processors(reader: Reader, scope: Scope, system: Fields,
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')
         hint = processor_kinds.hint(reader, one, shown, catalog)
-        # The board's own FPGA is a component of the board.
+        # The FPGA of a baseboard is a component of the baseboard.
         if hint is not None and not absent(one) and (
                 board is None or hint != 'fpga'):
             found.append(_processor(reader, one, hint, catalog,
@@ -159,7 +159,7 @@ def _processor(reader: Reader, shown: Fields, hint: str,
 
 
 def _dpus(scope: Scope) -> Iterator[FoundDevice]:
-    """Systems that are themselves a DPU, the node's own included."""
+    """Systems that are a DPU, including the node's own."""
     for system in _dpu_systems(scope):
         found = FoundDevice(system.uri, 'dpu', system)
         common(found, system)
@@ -207,8 +207,8 @@ def _adapters(reader: Reader, scope: Scope, dpus: list[FoundDevice],
             if uri in seen:
                 continue
             seen.add(uri)
-            # Adapters of a host that is off do not answer on real BMCs:
-            # nothing is known of them, not even their kind.
+            # BMCs do not return the adapters of a host that is off: not even
+            # their kind is known.
             reader.note(uri, Spoils(
                 Role.DEVICE, ADAPTER_KINDS, ('presence',) if on else (),
                 uri if on else None, optional=False))
@@ -220,16 +220,16 @@ def _adapters(reader: Reader, scope: Scope, dpus: list[FoundDevice],
 
 
 def _is_of(chassis: Fields, dpu: FoundDevice) -> bool:
-    """Whether a Chassis is one of a DPU's, by a link of either."""
+    """Whether a Chassis belongs to a DPU, by a link in either direction."""
     return (chassis.uri in dpu.shown.links('Links', 'Chassis')
             or dpu.uri in chassis.links('Links', 'ComputerSystems'))
 
 
 def _is_nameless(adapter: Fields) -> bool:
-    """Whether an adapter is no card that anybody could name.
+    """Whether an adapter has nothing that identifies a card.
 
-    The own BMC of a DPU shows the network side of the card so, once for each
-    of its Chassis.
+    The BMC of a DPU reports the network side of the card like that, once for
+    each of its Chassis.
     """
     return not any(adapter.text(name) for name in (
         'Model', 'SerialNumber', 'PartNumber', 'SKU')) and not any(
@@ -240,7 +240,7 @@ def _is_nameless(adapter: Fields) -> bool:
 def _place(
     scope: Scope, chassis: Fields, card: FoundDevice, single: bool
 ) -> None:
-    """Where an adapter sits, by its Chassis or by its Id."""
+    """Set the location of an adapter, by its Chassis or its Id."""
     place = location(chassis)
     if card.location is None and place:
         card.location = place if single else f'{place}/{last(card.uri)}'
@@ -270,7 +270,7 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
 
 def _offload(reader: Reader, adapter: FoundDevice, catalog: Catalog
              ) -> Iterator[FoundDevice]:
-    """Processors that sit on a network adapter (NetworkAdapter v1.8)."""
+    """Processors on a network adapter (NetworkAdapter v1.8)."""
     shown, lost = reader.listing(
         adapter.shown.link('Processors'),
         Spoils(Role.COLLECTION, PROCESSOR_KINDS))
@@ -294,9 +294,9 @@ def _offload(reader: Reader, adapter: FoundDevice, catalog: Catalog
 def _card(
     scope: Scope, found: FoundDevice, everything: list[FoundDevice]
 ) -> None:
-    """Let the Chassis that is this device, and nothing else, count for it.
+    """Add the health and state of the Chassis that is this device.
 
-    One that a host sits in, or that two devices are in, is not the device.
+    A Chassis that contains a host, or two devices, is not the device.
     """
     shown = scope.chassis.get(found.chassis or '')
     if shown is None or shown.text('ChassisType') not in _CARDS:

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The FirmwareInventory, joined to the devices whose firmware it lists.
+"""Assign the entries of the FirmwareInventory to their devices.
 
-An entry belongs to the device that its RelatedItem means: the resource of
-the device itself, or the Chassis that holds it. Where it relates to nothing,
-the vendor's table says whose it is by its Id.
+An entry belongs to the device in its RelatedItem: the resource of the device
+itself, or the Chassis that contains it. Without RelatedItem, the vendor's
+table names the device by the Id of the entry.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ironic_accel.redfish.vendors import registry
 
 
 def kind_of(found: FoundDevice, catalog: Catalog) -> str:
-    """The kind of a device: what the catalogue knows, else what it shows."""
+    """The kind of a device by the catalogue, else by its resource."""
     product = products.identify(catalog, found.hint, found.vendor,
                                 found.model, found.pci, found.part_number)
     return product.kind if product else found.hint or 'ai'
@@ -49,10 +49,10 @@ def kind_of(found: FoundDevice, catalog: Catalog) -> str:
 
 def entries(reader: Reader, scope: Scope, service: Fields | None
             ) -> tuple[list[Fields], list[str], bool]:
-    """The whole FirmwareInventory of the BMC, in the order of the Ids.
+    """The whole FirmwareInventory of the BMC, sorted by Id.
 
-    :returns: the entries; those that are listed and were not read; and
-        whether these are all that there are.
+    :returns: the entries; the paths of those that were not read; and whether
+        the list is complete.
     """
     if service is None:
         return [], [], scope.root.link('UpdateService') is None and (
@@ -69,9 +69,9 @@ def entries(reader: Reader, scope: Scope, service: Fields | None
 
 def attach(scope: Scope, devices: list[FoundDevice], shown: Iterable[Fields],
            service: Fields | None, catalog: Catalog) -> None:
-    """Give devices the components that entries show.
+    """Add the components to the devices, by the firmware entries.
 
-    :param devices: gets a baseboard more where only firmware shows it.
+    :param devices: a baseboard that only firmware entries show is appended.
     """
     open_to_cards: set[str] = set()
     for one in shown:
@@ -80,7 +80,7 @@ def attach(scope: Scope, devices: list[FoundDevice], shown: Iterable[Fields],
         rule = entry.rule
         if owner is None and rule is not None and rule.by == 'rot' and (
                 scope.lost_chassis):
-            # The root of trust that tells whose it is may be among them.
+            # The root of trust of its card may be among the unread ones.
             open_to_cards.add(rule.component)
         if owner is None and rule is not None:
             owner = _bare_board(entry, scope, devices)
@@ -95,12 +95,12 @@ def attach(scope: Scope, devices: list[FoundDevice], shown: Iterable[Fields],
 
 def spoil(reader: Reader, scope: Scope, devices: list[FoundDevice],
           unread: Iterable[str], whole: bool, catalog: Catalog) -> None:
-    """Say what entries leave open that are listed and were not read.
+    """Declare what is unknown because entries were not read.
 
-    Where the Id tells whose firmware it is, that component; else every
-    component of a device that no entry shows: it may be any of them.
+    If the Id of an entry names its component, that component; else every
+    component without an entry, as it may be any of them.
 
-    :param whole: whether the entries are all that there are.
+    :param whole: whether the list of entries is complete.
     """
     if not whole:
         for one in devices:
@@ -124,7 +124,7 @@ def spoil(reader: Reader, scope: Scope, devices: list[FoundDevice],
 
 
 def _possible(found: FoundDevice, catalog: Catalog) -> tuple[str, ...]:
-    """Names of the components that entries may show of a device."""
+    """Names of the components of a device that may have entries."""
     product = products.identify(catalog, found.hint, found.vendor,
                                 found.model, found.pci, found.part_number)
     if product is not None and product.components:
@@ -134,7 +134,7 @@ def _possible(found: FoundDevice, catalog: Catalog) -> tuple[str, ...]:
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    """A key that puts 2 before 10."""
+    """A sort key with 2 before 10."""
     return [(int(t), '') if t.isdigit() else (-1, t)
             for t in re.split(r'([0-9]+)', text)]
 
@@ -154,7 +154,7 @@ def _entry(shown: Fields, quirks: Iterable[Quirks]) -> Entry:
 
 def _owner(entry: Entry, scope: Scope, devices: list[FoundDevice]
            ) -> FoundDevice | None:
-    """The device whose firmware an entry is, if it is one of ours."""
+    """The device of an entry, or None if it is not in the inventory."""
     related = entry.shown.links('RelatedItem')
     parts = [d for d in devices if d.hint != 'baseboard']
     boards = [d for d in devices if d.hint == 'baseboard']
@@ -179,7 +179,8 @@ def _owner(entry: Entry, scope: Scope, devices: list[FoundDevice]
 
 def _by_context(entry: Entry, scope: Scope, parts: list[FoundDevice]
                 ) -> FoundDevice | None:
-    """The one device in the place that an entry names in its vendor's way."""
+    """The one device in the slot that a vendor's property of an entry names.
+    """
     for quirk in scope.quirks:
         if quirk.context:
             place = entry.shown.text(*quirk.context)
@@ -214,10 +215,10 @@ def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
 def _guarded(
     rot: str, scope: Scope, adapters: list[FoundDevice]
 ) -> FoundDevice | None:
-    """The adapter whose card a root of trust guards.
+    """The adapter on the card that a root of trust protects.
 
-    A card with several adapters has as many roots of trust: they are the
-    adapters' in the order of their names.
+    A card with several adapters has as many roots of trust, which belong to
+    the adapters in the order of their names.
     """
     guard = next((c for c in scope.chassis.values()
                   if last(c.uri) == rot), None)
@@ -233,15 +234,15 @@ def _guarded(
     if len(guards) != len(here) or any(
             last(u).rsplit('_', 1)[0] == rot.rsplit('_', 1)[0]
             for u in scope.lost_chassis):
-        # Two cards of a board may have one between them; and one that is not
-        # read may be another one of this card.
+        # Two cards of a board may share one, and an unread one may be
+        # another one of this card.
         return None
     return here[guards.index(rot)]
 
 
 def _bare_board(entry: Entry, scope: Scope, devices: list[FoundDevice]
                 ) -> FoundDevice | None:
-    """A baseboard that only its firmware shows."""
+    """A baseboard that only a firmware entry shows."""
     rule = entry.rule
     if rule is None or rule.owner != 'baseboard':
         return None

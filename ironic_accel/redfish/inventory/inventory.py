@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One look at a box: from the tree to the inventory."""
+"""Read the inventory of a system from the resources of its BMC."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ from ironic_accel.redfish.inventory import unread as unread_module
 from ironic_accel.redfish.inventory import update_methods
 from ironic_accel.redfish.inventory import versions
 
-#: Seconds of a look after which its first answers are no longer recent.
+#: Seconds of an inventory after which its first readings are not recent.
 _LONG = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SystemReading:
-    """What an observation learnt besides the inventory.
+    """What was read besides the inventory.
 
     :ivar service: the UpdateService.
     :ivar entries: the BMC's whole FirmwareInventory.
-    :ivar simple: the ActionInfo of its SimpleUpdate, where it has one.
+    :ivar simple: the ActionInfo of its SimpleUpdate, if it has one.
     """
 
     scope: Scope
@@ -70,13 +70,13 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
          settings: BmcSettings) -> SystemReading:
     """Read the inventory of a system; its devices have their URIs as ids.
 
-    :raises: Unreachable where the BMC does not answer; BadInput where the
-        System is not to be found.
+    :raises: Unreachable if the BMC does not respond; BadInput if there is no
+        such System.
     """
     reader.begin()
     scope = scopes.find(reader, system)
-    # Before any version: a task that ends in between must not leave both an
-    # old version and an idle box to be seen.
+    # Read before any version: if a task ends meanwhile, the inventory must
+    # not have both the old version and an idle system.
     doing = activity.read(reader, scope)
     began = settings.history.now()
     found = devices_module.find(reader, scope, catalog)
@@ -92,7 +92,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     hidden = {kind for spoils in reader.open.values()
               for kind in spoils.kinds}
     for one in bare:
-        # Its own resource may be in what was not read, and tell more.
+        # Its own resource may be unread, and have more properties.
         if firmware.kind_of(one, catalog) in hidden:
             one.unread |= {'firmware', 'modes'}
     known = {f.uri for f in found}
@@ -105,7 +105,7 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     made = mac_addresses.learn(reader, catalog, found, [
         _device(reader, f, catalog) for f in found])
     if settings.history.now() - began > _LONG:
-        # A push of somebody else may have begun since.
+        # Another client may have started a push since.
         doing = activity.again(reader, scope, doing)
     own = (reader.known(u) for f in found for u in sorted({f.uri, *f.own}))
     shown = (*scope.systems, *(o for o in own if o is not None), *entries)
@@ -136,9 +136,9 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
 
 def starting(reader: Reader, system: str | None, settings: BmcSettings
              ) -> str | None:
-    """What shows that the host is still starting; see ports.Backend.
+    """Why the host is still booting, or None; see ports.Backend.
 
-    Systems, tasks, managers and the UpdateService are read, no device.
+    Reads Systems, tasks, managers and the UpdateService, but no device.
 
     :raises: as ``look``.
     """
@@ -159,10 +159,10 @@ def starting(reader: Reader, system: str | None, settings: BmcSettings
 
 def _doubt_bare(reader: Reader, bare: list[FoundDevice], unread: list[Unread],
                 catalog: Catalog) -> None:
-    """Leave open how devices are of which only the PCIeDevice was seen.
+    """Mark health and state as unread for devices by a PCIeDevice only.
 
     Their Processor or NetworkAdapter may be in a collection that was not
-    read, and say worse of them than the PCIeDevice does.
+    read, and report a worse health than the PCIeDevice.
     """
     hidden = {kind for u in unread for kind in u.kinds
               if reader.open[u.source].role is Role.COLLECTION
@@ -174,7 +174,7 @@ def _doubt_bare(reader: Reader, bare: list[FoundDevice], unread: list[Unread],
 
 def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,
              inventory: Inventory, settings: BmcSettings) -> tuple[str, ...]:
-    """What keeps this look from being one of a settled tree."""
+    """Why the tree was not complete during this inventory; may be empty."""
     host = inventory.host
     history = settings.history
     own = scope.system.uri
@@ -199,7 +199,7 @@ def _lacking(reader: Reader, scope: Scope, doing: activity.Activity,
 
 def _with_unread(devices: list[Device], found: list[FoundDevice],
                  unread: list[Unread]) -> list[Device]:
-    """The devices with all that was asked for and not told of them."""
+    """The devices with the names of their unread facts."""
     return [dataclasses.replace(device, unread=tuple(sorted(
         one.unread.union(*(u.facts for u in unread if u.about == one.uri)))))
         for device, one in zip(devices, found, strict=True)]
@@ -216,7 +216,7 @@ def _service(reader: Reader, scope: Scope) -> Fields | None:
 
 
 def _device(reader: Reader, found: FoundDevice, catalog: Catalog) -> Device:
-    """A device with what the catalogue knows of it; its id is its URI."""
+    """A device with its facts from the catalogue; its id is its URI."""
     kind = firmware.kind_of(found, catalog)
     product = products.identify(catalog, found.hint, found.vendor,
                                 found.model, found.pci, found.part_number)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""MAC addresses of DPUs and SmartNICs: by them their ports are known."""
+"""MAC addresses of DPUs and SmartNICs, which identify their ports."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from ironic_accel.redfish.inventory.device_builder import FoundDevice
 
 def learn(reader: Reader, catalog: Catalog, found: Sequence[FoundDevice],
           devices: Sequence[Device]) -> list[Device]:
-    """The devices, with the MAC addresses of those that are smart.
+    """The devices, with the MAC addresses of DPUs and SmartNICs.
 
-    A DPU that is a System has adapters of its own, which are its parts. No
-    other device is asked: it would be a request for each.
+    A DPU that is a System has adapters of its own. Other devices are not
+    read, as each would need a request.
 
-    :param devices: as they were made of ``found``, in that order.
+    :param devices: built from ``found``, in the same order.
     """
     out = []
     for one, device in zip(found, devices, strict=True):
@@ -56,13 +56,14 @@ def _smart(device: Device, catalog: Catalog) -> bool:
 
 
 def _of(reader: Reader, about: str, adapter: Fields) -> Iterator[str]:
-    """Of an adapter's functions, or its ports where no function tells.
+    """MAC addresses of an adapter's functions, or of its ports if no
+    function has one.
 
     NetworkDeviceFunction v1.11, Ethernet.PermanentMACAddress and
-    Ethernet.MACAddress; Port v1.14, Ethernet.AssociatedMACAddresses. What is
-    not read of them leaves open which device it is.
+    Ethernet.MACAddress; Port v1.14, Ethernet.AssociatedMACAddresses. If one
+    of them is not read, the identity of the device is unknown.
 
-    :param about: the device's path.
+    :param about: path of the device.
     """
     spoils = part(about, 'identity')
     told = False
@@ -77,8 +78,8 @@ def _of(reader: Reader, about: str, adapter: Fields) -> Iterator[str]:
     for uri in lost:
         reader.note(uri, spoils)
     if told or lost or not adapter.parts('Controllers'):
-        # Where no controller is told of, the ports have no addresses either
-        # (as seen on real BMCs): a request for nothing.
+        # Without controllers the ports have no addresses either (seen on
+        # real BMCs), so they are not read.
         return
     for shown in reader.members(adapter.link('Ports')):
         for mac in shown.texts('Ethernet', 'AssociatedMACAddresses'):

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The health of a GPU's memory, which is the GPU's health too."""
+"""The health of a GPU's memory, which counts for the GPU."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from ironic_accel.redfish.vendors import registry
 
 
 def learn(reader: Reader, found: list[FoundDevice]) -> None:
-    """Let what the memory of GPUs says count for the GPU.
+    """Add the health of the memory of GPUs to the GPUs.
 
-    Processor.Links.Memory names it (Processor v1.8). It is asked where a
-    vendor's table says what its memory tells. Good memory says nothing of
-    the GPU's other parts.
+    Processor.Links.Memory links to it (Processor v1.8). It is read if a
+    vendor's table describes its properties. Healthy memory shows nothing
+    about the GPU's other parts.
     """
     rows = {f.uri: [r for v in registry.vendors() for r in v.memory
                     if re.fullmatch(r.maker, f.vendor or '', re.I)]
@@ -40,7 +40,7 @@ def learn(reader: Reader, found: list[FoundDevice]) -> None:
     linked = {f.uri: f.shown.links('Links', 'Memory') for f in found
               if rows.get(f.uri)}
     if reader.expands:
-        # One request for all of a baseboard's.
+        # One request for all memory of a baseboard.
         for collection in dict.fromkeys(
                 normal(uri).rpartition('/')[0]
                 for links in linked.values() for uri in links):

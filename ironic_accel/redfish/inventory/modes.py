@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Modes out of band: where each is read, and where and how it is written.
+"""Modes over Redfish: where each is read, and where and how it is written.
 
 Sources: DMTF Processor v1.22 (MemorySummary.ECCModeEnabled, the FPGA
 object), NetworkAdapter v1.14 (SRIOVEnabled), Settings v1.4; the vendors'
@@ -45,7 +45,7 @@ _WORDS = {True: 'enabled', False: 'disabled'}
 _SRIOV = ('ControllerCapabilities', 'VirtualizationOffload', 'SRIOV',
           'SRIOVEnabled')
 
-#: Modes that are properties of the standard.
+#: Modes that are standard properties.
 ROWS: tuple[ModeRow, ...] = (
     PropertyMode(('gpu',), 'ecc', ('MemorySummary', 'ECCModeEnabled'), True),
     PropertyMode(('nic', 'dpu'), 'sriov', ('Controllers', 0, *_SRIOV), True),
@@ -63,7 +63,7 @@ def _rows() -> tuple[ModeRow, ...]:
 
 
 def names() -> frozenset[str]:
-    """Modes that some BMC can set."""
+    """Names of the modes that can be set over Redfish."""
     return frozenset(row.name for row in _rows())
 
 
@@ -73,18 +73,18 @@ def attributes() -> frozenset[str]:
 
 
 def settings_uri(shown: Fields) -> str | None:
-    """Where a resource's pending values stand (Settings v1.4)."""
+    """Path of the settings object with pending values (Settings v1.4)."""
     return shown.link('@Redfish.Settings', 'SettingsObject')
 
 
 def settings_target(shown: Fields) -> str | None:
-    """The same as a target of writes: with the host that it may name."""
+    """The same as the target of a write, with the host in the URI, if any."""
     return shown.target_link('@Redfish.Settings', 'SettingsObject')
 
 
 def read(reader: Reader, found: FoundDevice, kind: str, catalog: Catalog,
          product: str | None, vendor: str | None) -> tuple[Mode, ...]:
-    """The modes that a device has, with their pending values."""
+    """The modes of a device, with their pending values."""
     rows = [r for r in _rows() if kind in r.kinds]
     own = [r for r in rows if isinstance(r, PropertyMode | FlagPairMode)
            and _known(found.shown, r.path)]
@@ -113,7 +113,7 @@ def read(reader: Reader, found: FoundDevice, kind: str, catalog: Catalog,
 
 def _mode(found: FoundDevice, row: ModeRow, shown: Fields, path: Path,
           soon: Value | None) -> Mode:
-    """One mode as a resource shows it."""
+    """One mode as a resource reports it."""
     now = _value(shown, row)
     return Mode(row.name, now, None if soon == now else soon, uri=shown.uri,
                 standing=_standing(found, row.name, now, shown, path))
@@ -126,7 +126,7 @@ def _standing(
     shown: Fields,
     path: Path,
 ) -> Standing:
-    """Why a mode has no value: null is untold, garbage is unread."""
+    """Why a mode has no value: null is not reported, anything else unread."""
     if value is None and shown.has(*path):
         found.unread.add(f'mode:{name}')
         return Standing.UNREAD
@@ -134,7 +134,7 @@ def _standing(
 
 
 def _known(shown: Fields, path: Path) -> bool:
-    """Whether a resource has a property, be it null."""
+    """Whether a resource has a property, even if it is null."""
     value: Any = shown.doc
     for key in path[:-1]:
         if isinstance(key, int):
@@ -146,7 +146,7 @@ def _known(shown: Fields, path: Path) -> bool:
 
 
 def _value(shown: Fields, row: ModeRow) -> Value | None:
-    """The value of a mode on the resource that shows it."""
+    """The value of a mode in the resource that reports it."""
     if isinstance(row, FlagPairMode):
         on, form = shown.flag(*row.path), shown.flag(*row.form)
         if form:
@@ -154,7 +154,7 @@ def _value(shown: Fields, row: ModeRow) -> Value | None:
         return None if on is None else row.words[on]
     if isinstance(row, LinkedMode | BiosMode):
         path = _word_path(row)
-        # An empty text is no value, and no wrong one.
+        # An empty string is no value, but not invalid.
         word = (shown.word(*path, known=row.words)
                 if isinstance(row, BiosMode) or shown.doc.get(row.property)
                 else None)
@@ -173,7 +173,7 @@ def _word_path(row: LinkedMode | BiosMode) -> tuple[str, ...]:
 def _linked(
     reader: Reader, found: FoundDevice, row: LinkedMode
 ) -> Mode | None:
-    """A mode on a resource that the device links to."""
+    """A mode of a resource that the device links to."""
     shown = reader.read(found.shown.link(*row.link),
                         spoils=part(found.uri, f'mode:{row.name}'))
     if shown is None or not shown.knows(row.property):
@@ -185,7 +185,7 @@ def _linked(
 
 
 def _bios(reader: Reader, found: FoundDevice, row: BiosMode) -> Mode | None:
-    """A mode that is a BIOS attribute of the System that the device is."""
+    """A mode that is a BIOS attribute of a device's own System."""
     fact = part(found.uri, f'mode:{row.name}')
     bios = reader.read(found.shown.link('Bios'), spoils=fact)
     if bios is None or not bios.knows(*_word_path(row)):
@@ -196,7 +196,7 @@ def _bios(reader: Reader, found: FoundDevice, row: BiosMode) -> Mode | None:
 
 
 def _row_of(shown: Fields, name: str) -> ModeRow | None:
-    """The row of a mode on the resource that shows it."""
+    """The row of a mode in the resource that reports it."""
     rows = [row for row in _rows() if row.name == name]
     return next((r for r in rows if _shows(shown, r)), (*rows, None)[0])
 
@@ -221,11 +221,11 @@ def _with_facts(mode: Mode, kind: str, catalog: Catalog,
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shown:
-    """A mode as it reads just now.
+    """The current state of a mode.
 
-    :ivar now: the value that is active.
-    :ivar soon: the value that waits, or None.
-    :ivar hides: whether a value that waits would not be seen.
+    :ivar now: the active value.
+    :ivar soon: the pending value, or None.
+    :ivar hides: whether a pending value is not reported.
     """
 
     now: Value | None
@@ -234,11 +234,11 @@ class Shown:
 
 
 def shown_now(reader: Reader, uri: str, name: str) -> Shown | None:
-    """A mode as it was read last; None where it, or the settings object that
-    it refers to, was not read: that is not "nothing waits".
+    """A mode by the last reading; None if its resource or settings object
+    was not read, which does not mean that nothing is pending.
 
-    :param uri: ``Mode.uri``; what the reader has of it counts as recent.
-    :raises: Unreachable where the BMC does not answer.
+    :param uri: ``Mode.uri``; the reader's copy counts as recent.
+    :raises: Unreachable if the BMC does not respond.
     """
     doc = reader.get(uri)
     if doc is None:
@@ -270,7 +270,7 @@ class ModeWrite:
 def writes(shown: Fields, name: str, value: Value) -> list[ModeWrite] | str:
     """The requests that set a mode, or why there are none.
 
-    :param shown: the resource of ``Mode.uri``, just read.
+    :param shown: a current reading of the resource of ``Mode.uri``.
     """
     row = _row_of(shown, name)
     if row is None:
@@ -290,10 +290,10 @@ def writes(shown: Fields, name: str, value: Value) -> list[ModeWrite] | str:
 
 
 def _nest(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
-    """The body with one property in its place.
+    """A request body with one property at a path.
 
-    Members of an array before and after the one that changes are given as
-    empty objects, which leaves them as they are (DSP0266, PATCH on arrays).
+    The other members of an array are empty objects, which leaves them
+    unchanged (DSP0266, PATCH on arrays).
     """
     body: Any = value
     for depth in range(len(path) - 1, -1, -1):
@@ -309,7 +309,7 @@ def _nest(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
 
 def _write_flags(shown: Fields, row: FlagPairMode, value: Value
                  ) -> list[ModeWrite] | str:
-    """The two switches, each by a request of its own."""
+    """The requests for the two properties of a mode, one for each."""
     uri = settings_target(shown)
     if uri is None:
         return f'{row.name}: the resource has no settings object'

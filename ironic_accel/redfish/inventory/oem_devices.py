@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Cards that stand in a collection of the vendor's own, and nowhere else."""
+"""Cards that are listed only in a vendor's own collection."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors.device_rows import OemDevices
 
-#: PCI class and subclass (PCI Code and ID Assignment) to a kind.
+#: PCI class and subclass (PCI Code and ID Assignment) to the kind.
 _CLASSES = {(0x12, None): 'ai', (0x10, None): 'crypto', (0x03, 0x02): 'gpu'}
 
 
 def find(reader: Reader, scope: Scope, known: list[FoundDevice],
          catalog: Catalog) -> list[FoundDevice]:
-    """The cards that a vendor's own collections show beside the others.
+    """The additional cards in a vendor's own collections.
 
-    A card that is known already is only learned from.
+    Properties of a known card are added to that card.
     """
     new: list[FoundDevice] = []
     for row in (q.devices for q in scope.quirks if q.devices is not None):
@@ -94,7 +94,8 @@ def _function(
     card: FoundDevice,
     catalog: Catalog,
 ) -> Fields | None:
-    """The first PCI function of a card; ids and address are numbers in it."""
+    """Add the ids and the address of the first PCI function of a card, which
+    are numbers in a vendor's resource."""
     for uri in shown.links(row.functions)[:1]:
         function = reader.read(uri, steady=True,
                                spoils=part(card.uri, 'identity'))

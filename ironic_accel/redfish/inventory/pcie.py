@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""PCIeDevices and their functions: ids, address, link."""
+"""PCIeDevices and their functions: PCI ids, address and link."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ from ironic_accel.redfish.vendors import registry
 _SPEEDS = {'Gen1': '2.5', 'Gen2': '5.0', 'Gen3': '8.0', 'Gen4': '16.0',
            'Gen5': '32.0', 'Gen6': '64.0'}
 
-#: PCIeFunction.DeviceClass (v1.7) and the class codes behind it (PCI Code
-#: and ID Assignment, 1.16) of what may be an accelerator.
+#: PCIeFunction.DeviceClass (v1.7) and its class codes (PCI Code and ID
+#: Assignment, 1.16) of possible accelerators.
 _CLASSES = {'ProcessingAccelerators': 'ai', 'EncryptionController': 'crypto'}
 _CODES = {'12': 'ai', '10': 'crypto', '0302': 'gpu'}
 
-#: Functions of one card that are asked for.
+#: Maximum number of functions of one card that are read.
 _FUNCTIONS = 8
 
-#: What identifies a card by its function: one that came with its card and
-#: lacks any of it is read by itself.
+#: Properties of a function that identify a card: an expanded function
+#: without one of them is read directly.
 _TOLD = ('VendorId', 'DeviceId', 'SubsystemVendorId', 'SubsystemId',
          'DeviceClass')
 
 
 def ids(function: Fields, catalog: Catalog) -> PciIds | None:
-    """The ids of a PCIeFunction, or None where the vendor is not told.
+    """The PCI ids of a PCIeFunction, or None without a vendor id.
 
-    Zeros are no ids. Some services write them in decimal: those whose vendor
-    id is a vendor's in decimal only, or that are too large for hexadecimal,
-    are read so.
+    Zero is not an id. Some services report decimal numbers: ids count as
+    decimal if the vendor id is known in decimal only, or if they are too
+    large in hexadecimal.
     """
     raw = [function.doc.get(name) for name in (
         'VendorId', 'DeviceId', 'SubsystemVendorId', 'SubsystemId')]
@@ -71,7 +71,7 @@ def ids(function: Fields, catalog: Catalog) -> PciIds | None:
 
 
 def pci_ids(raw: list[object], catalog: Catalog) -> PciIds | None:
-    """Vendor, device and both subsystem ids as they stand, made one form."""
+    """Vendor, device and both subsystem ids in normal form."""
     if _decimal(raw, catalog):
         raw = [int(r) if isinstance(r, str) and r.isdecimal() else r
                for r in raw]
@@ -103,7 +103,7 @@ def _decimal(raw: list[object], catalog: Catalog) -> bool:
 
 
 def address(function: Fields) -> str | None:
-    """``0000:17:00.0``, where all of it is told (PCIeFunction v1.6)."""
+    """``0000:17:00.0``, if all parts are reported (PCIeFunction v1.6)."""
     numbers = []
     for name, width in (('SegmentNumber', 4), ('BusNumber', 2),
                         ('DeviceNumber', 2), ('FunctionNumber', 1)):
@@ -126,13 +126,13 @@ def link(interface: Fields) -> Link | None:
 
 def learn(reader: Reader, found: FoundDevice, devices: list[str],
           functions: list[str], catalog: Catalog, levels: int = 1) -> None:
-    """Learn a device's ids, address, link and more from what it links to.
+    """Add a device's PCI ids, address, link and more from its PCIeDevice.
 
-    The PCIeDevice counts for its health, state and place too, and tells its
-    version where nothing else does.
+    The PCIeDevice also counts for health, state and location, and for the
+    version if no other resource has one.
 
-    :param levels: how deep the PCIeDevice is expanded: 2 brings its
-        functions along.
+    :param levels: ``$expand`` levels of the PCIeDevice; 2 includes its
+        functions.
     """
     found.claimed |= set(devices)
     told = bool(functions)
@@ -157,11 +157,11 @@ def learn(reader: Reader, found: FoundDevice, devices: list[str],
 
 def _learn_functions(reader: Reader, found: FoundDevice, functions: list[str],
                      catalog: Catalog) -> Fields | None:
-    """Learn ids, address and health of a card from its functions.
+    """Add PCI ids, address and health of a card from its functions.
 
-    Each function may have a Status of its own. A network card's functions
-    are its ports, and are asked no further than the first; the State of one
-    is a port's.
+    Each function may have its own Status. The functions of a network card
+    are its ports: only the first one is read, and its State is that of a
+    port.
 
     :returns: the first function that was read.
     """
@@ -197,16 +197,16 @@ def _functions(reader: Reader, about: str, device: Fields) -> list[str]:
 
 def scan(reader: Reader, scope: Scope, known: list[FoundDevice],
          catalog: Catalog, settled: bool) -> list[FoundDevice]:
-    """Accelerators that nothing but a PCIeDevice shows.
+    """Accelerators that only a PCIeDevice shows.
 
-    A card that is known already is only learned from. What the catalogue
-    does not know is one of ours by its class alone; bridges, disks and
-    display chips are not.
+    Properties of a known card are added to that card. A card that is not in
+    the catalogue counts by its class; bridges, disks and display chips do
+    not.
 
-    :param settled: whether every other resource that is there was seen.
-        Otherwise a PCIeDevice without a serial number may be a card whose
-        own resource hides while the host is off, and under another identity
-        the card would be there twice.
+    :param settled: whether all other resources were read. Otherwise a
+        PCIeDevice without a serial number may be a card whose own resource
+        is missing while the host is off, and the card would be counted twice
+        with two identities.
     """
     if not all(q.scan_pcie for q in scope.quirks):
         return []
@@ -231,9 +231,9 @@ def scan(reader: Reader, scope: Scope, known: list[FoundDevice],
 
 
 def _alias(uri: str, others: Iterable[str]) -> bool:
-    """Whether a PCIeDevice is listed by its other path.
+    """Whether a PCIeDevice is also listed with its other path.
 
-    Some services have each below its System and below its Chassis.
+    Some services have each one below its System and below its Chassis.
     """
     end = uri.rsplit('/', 1)[-1]
     return any(uri == o or (o.rsplit('/', 1)[-1] == end
@@ -242,8 +242,8 @@ def _alias(uri: str, others: Iterable[str]) -> bool:
 
 
 def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
-    """The node's PCIeDevices that nothing claims, each once."""
-    # A board that only firmware entries show is there where GPUs are.
+    """The node's PCIeDevices that belong to no known device, each once."""
+    # A board that only firmware entries show is where the GPUs are.
     kinds = (*CARD_KINDS, *(() if scope.baseboards else ('baseboard',)))
     spoils = Spoils(Role.COLLECTION, kinds)
     member = Spoils(Role.DEVICE, kinds, optional=False)
@@ -267,7 +267,7 @@ def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
             else:
                 out[uri] = device
     for uri in lost:
-        # What is claimed is known, and was noted by who claims it.
+        # A claimed one is declared by the device that claims it.
         if not _alias(uri, claimed):
             reader.note(uri, member)
     return [d for u, d in out.items() if not _alias(u, claimed)]
@@ -275,7 +275,7 @@ def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
 
 def _found(reader: Reader, device: Fields, catalog: Catalog
            ) -> tuple[FoundDevice, str | None]:
-    """A card, and its kind as far as its class tells."""
+    """A card, and its kind by its class."""
     shown = FoundDevice(device.uri, None, device)
     common(shown, device, needed=False)
     shown.model = shown.model or device.text('Name')
@@ -291,7 +291,7 @@ def _found(reader: Reader, device: Fields, catalog: Catalog
 
 
 def _oem_maker(device: Fields) -> str | None:
-    """The maker of a card as a vendor's own properties tell it."""
+    """The maker of a card by a vendor's own properties."""
     return next((m for v in registry.vendors() for at in v.makers
                  if (m := device.text(*at)) is not None), None)
 
@@ -299,7 +299,7 @@ def _oem_maker(device: Fields) -> str | None:
 def _kind(
     function: Fields, shown: FoundDevice, catalog: Catalog
 ) -> str | None:
-    """The kind of a card by its class; None for what is none of ours."""
+    """The kind of a card by its class; None if it is no accelerator."""
     code = str(function.doc.get('ClassCode') or '').lower()
     bare = code.removeprefix('0x')
     if code.startswith('0x') and len(bare) >= 4:
@@ -317,7 +317,7 @@ def _kind(
 
 
 def same(shown: FoundDevice, known: list[FoundDevice]) -> bool:
-    """Whether a PCIeDevice is a card that is known; learn from it then."""
+    """Whether a PCIeDevice is a known card; adds its properties then."""
     for other in known:
         if other.pci is None or shown.pci is None or (
                 other.pci.pair != shown.pci.pair):
@@ -330,7 +330,7 @@ def same(shown: FoundDevice, known: list[FoundDevice]) -> bool:
             continue
         if any(c.rpartition('/')[0] == shown.uri.rpartition('/')[0]
                for c in other.claimed - {shown.uri}):
-            # Another one of the same row is this card already.
+            # This card is already another one of the same row.
             continue
         other.claimed.add(shown.uri)
         other.own.add(shown.uri)

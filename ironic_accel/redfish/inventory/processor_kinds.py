@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What kind of device a Processor is, also where it does not say so."""
+"""The kind of device of a Processor, also without ProcessorType."""
 
 from __future__ import annotations
 
@@ -29,31 +29,30 @@ from ironic_accel.redfish.inventory.device_builder import PROCESSOR_KINDS
 from ironic_accel.redfish.inventory import products
 from ironic_accel.redfish.vendors import registry
 
-#: Processor.ProcessorType (v1.22) to a first guess at the kind; None is no
-#: device of ours.
+#: Processor.ProcessorType (v1.22) to the probable kind; None is not an
+#: accelerator.
 _PROCESSORS = {
     'GPU': 'gpu', 'FPGA': 'fpga', 'Accelerator': 'ai', 'CPU': None,
     'DSP': None, 'Core': None, 'Thread': None, 'Partition': None,
     'OEM': None}
 
-#: What Ids of Processors say, where their type is not told, and no vendor's
-#: table knows them.
+#: Kinds by the Ids of Processors without a type that are in no vendor's
+#: table.
 _IDS: tuple[tuple[str, str | None], ...] = (
     (r'GPU|Accelerator|OAM', 'gpu'), (r'FPGA', 'fpga'),
     (r'CPU|Socket|Core|Thread', None))
 
-#: Processor.InstructionSet of processors that run the host.
+#: Values of Processor.InstructionSet of host CPUs.
 _CPU_SETS = ('x86', 'x86-64', 'IA-64', 'ARM-A32', 'ARM-A64', 'MIPS32',
              'MIPS64', 'PowerISA')
 
 
 def hint(reader: Reader, shown: Fields, others: list[Fields],
           catalog: Catalog) -> str | None:
-    """The kind that a Processor is of; None is no device of ours.
+    """The kind of a Processor; None if it is not an accelerator.
 
-    Its type tells, where it does; else what it calls itself, the
-    instructions that it takes, its Id, and its like in the collection. What
-    nothing tells may be one.
+    By its type; else by its name, its instruction set, its Id, and similar
+    members of the collection. Without any of them it may be an accelerator.
     """
     known = shown.word('ProcessorType', known=_PROCESSORS, needed=True)
     if known:
@@ -77,9 +76,9 @@ def hint(reader: Reader, shown: Fields, others: list[Fields],
 
 
 def _guess(uri: str, others: list[Fields]) -> str | None:
-    """A kind by Id and by siblings; ``unknown`` where nothing tells.
+    """A kind by Id and siblings, else ``unknown``.
 
-    What siblings of the same form of Id are decides, where all are one.
+    The kind of the siblings with the same form of Id, if all have the same.
     """
     types = {o.text('ProcessorType') for o in others
              if stem(o.uri) == stem(uri) and o.uri != uri}
@@ -89,7 +88,7 @@ def _guess(uri: str, others: list[Fields]) -> str | None:
                   if re.search(pattern, last(uri), re.I)), None)
     if named is not None:
         return named[0]
-    # Numbers alone name processors of all types in one row.
+    # Plain numbers are Ids of processors of all types.
     if len(kinds) == 1 and stem(uri) != '#':
         return kinds.pop()
     return 'unknown'
@@ -97,7 +96,7 @@ def _guess(uri: str, others: list[Fields]) -> str | None:
 
 def unread(reader: Reader, uri: str, others: list[Fields], on_board: bool
           ) -> FoundDevice | None:
-    """A Processor that is listed and was not read."""
+    """The kind of a Processor that is listed and was not read."""
     hint = _guess(uri, others)
     if hint is None or (on_board and hint == 'fpga'):
         return None

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Which product of the catalogue a device is, by whatever it tells.
+"""Find the product of a device in the catalogue.
 
-Recognition hangs on no single property: ids, part number and model are tried
-as they stand, then as makers' tools and BMCs are known to write them.
+PCI ids, part number and model are compared as reported, then in the other
+forms that makers' tools and BMCs use. No single property is required.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def identify(catalog: Catalog, hint: str | None, vendor: str | None,
              part_number: str | None) -> Product | None:
     """The product of a device, or None.
 
-    :param hint: the kind that the resource's type tells, or None.
+    :param hint: kind by the type of the resource, or None.
     """
     found = catalog.identify(hint, vendor, model, pci, part_number)
     if found is not None:
@@ -47,7 +47,7 @@ def identify(catalog: Catalog, hint: str | None, vendor: str | None,
         chip = re.fullmatch(row.part_number or '', (part_number or '').strip())
         if row.part_number and chip and pci is None and (
                 word in (row.vendor, None)):
-            # The chip's part number begins with its PCI device id.
+            # The part number of the chip begins with its PCI device id.
             return catalog.identify(hint, vendor, None, PciIds(
                 row.pci_vendor, chip[1].lower()), None)
     return None
@@ -59,7 +59,7 @@ def _rows() -> list[ProductNames]:
 
 def _names(catalog: Catalog, word: str | None, model: str | None
            ) -> Iterator[str]:
-    """Other ways in which a model's name is written."""
+    """Other forms of a model's name."""
     if not model:
         return
     for before in (p for row in _rows() if row.vendor == word

@@ -13,7 +13,7 @@
 """The part of a BMC's tree that belongs to one node, with its quirks.
 
 ``topology`` finds the resources of the node. The quirks are those of the
-vendor plug-ins that recognise the service by its root and its Systems.
+vendor plug-ins that match the service by its root and its Systems.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from ironic_accel.redfish.vendors import registry
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scope:
-    """What of a BMC's tree is one node's.
+    """The resources of one node in a BMC's tree.
 
     :ivar root: the service root.
     :ivar system: the node's own System.
     :ivar baseboards: the Systems of its accelerator baseboards.
     :ivar dpus: the Systems of its DPUs.
     :ivar chassis: its chassis, by path.
-    :ivar alone: whether it is the only host behind the BMC.
-    :ivar quirks: the vendors' ways of this box.
+    :ivar alone: whether it is the only host of the BMC.
+    :ivar quirks: the vendor quirks of this system.
     :ivar lost_boards: paths of baseboards that are listed and unread.
-    :ivar lost_chassis: the same of Chassis.
+    :ivar lost_chassis: paths of Chassis that are listed and unread.
     """
 
     root: Fields
@@ -56,23 +56,23 @@ class Scope:
     lost_chassis: tuple[str, ...] = ()
 
     def levels(self, name: str) -> int:
-        """How deep to expand a resource, by its name in the tables."""
+        """``$expand`` levels of a resource, by its name in the tables."""
         return max((q.levels.get(name, 1) for q in self.quirks), default=1)
 
     @property
     def systems(self) -> tuple[Fields, ...]:
-        """The Systems whose processors are the node's."""
+        """The Systems with processors of the node."""
         return (self.system, *(b for b in self.baseboards
                                if b.uri != self.system.uri))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recognised:
-    """The quirks that hold for a service.
+    """The quirks of a service.
 
-    :ivar quirks: in their precedence.
-    :ivar refused: plug-ins that claim what another one claims already, in
-        words: their quirks are not among them.
+    :ivar quirks: in their order of precedence.
+    :ivar refused: messages about plug-ins that match a value which another
+        one already matches; their quirks are not used.
     """
 
     quirks: tuple[Quirks, ...]
@@ -83,11 +83,11 @@ def recognise(root: Fields, systems: Iterable[Fields],
               unread: Iterable[str] = ()) -> Recognised:
     """The quirks of a service, by its root and its Systems.
 
-    In one layer a text that the service tells is claimed by one plug-in
-    alone: the first in the precedence.
+    Within one layer, only the first plug-in in the order of precedence may
+    match a value of the service.
 
-    :param unread: paths of Systems that are listed and were not read: their
-        Ids are known all the same.
+    :param unread: paths of Systems that are listed and were not read, but
+        whose Ids are known.
     """
     says = _says(root, systems, unread)
     out: list[Quirks] = []
@@ -119,7 +119,7 @@ def recognise(root: Fields, systems: Iterable[Fields],
 
 def _says(root: Fields, systems: Iterable[Fields], unread: Iterable[str]
           ) -> dict[str, list[str]]:
-    """What a service tells of itself, by what quirks recognise it by."""
+    """The values of a service, by the keys of ``Quirks.recognised_by``."""
     says = {'root.Vendor': [root.text('Vendor') or ''],
             'root.Product': [root.text('Product') or ''],
             'system.Id': [], 'system.Manufacturer': [], 'system.Model': []}
@@ -133,7 +133,7 @@ def _says(root: Fields, systems: Iterable[Fields], unread: Iterable[str]
 
 def _by(quirks: Quirks, says: Mapping[str, list[str]]
         ) -> set[tuple[str, str]]:
-    """What quirks recognise a service by; empty where they do not."""
+    """The values by which quirks match a service; empty if they do not."""
     found = {(key, text) for key, pattern in quirks.recognised_by
              for text in _texts(says, key, pattern)}
     whole = [{(key, text) for text in _texts(says, key, pattern)}

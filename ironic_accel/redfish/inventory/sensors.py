@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What accelerators measure of themselves: temperature, power, ECC counts.
+"""Sensor readings of accelerators: temperature, power, ECC error counts.
 
 Read from the resources that belong to a device: ``EnvironmentMetrics``
 (Redfish EnvironmentMetrics 1.3: TemperatureCelsius and PowerWatts are sensor
@@ -30,21 +30,21 @@ from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.client import session
 
-#: Kinds of devices that are worth a request of their own.
+#: Kinds of devices whose sensors are read.
 _KINDS = frozenset({'gpu', 'fpga', 'nic', 'dpu', 'ai', 'crypto'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """What one device measures; None is what it does not tell.
+    """The readings of one device; None if it does not report one.
 
     :ivar state: Redfish Status.State.
     :ivar health: Redfish Status.Health.
     :ivar temperature: degrees Celsius.
     :ivar power: watts.
     :ivar memory_corrected: correctable ECC errors of the device's memory
-        over its life; ``memory_uncorrected`` the others.
-    :ivar cache_corrected: the same of its caches.
+        over its lifetime; ``memory_uncorrected``: uncorrectable ones.
+    :ivar cache_corrected: correctable ECC errors of its caches.
     """
 
     device: Device
@@ -60,12 +60,12 @@ class Reading:
 
 def read(connector: session.Connector, devices: Iterable[Device],
          settings: BmcSettings) -> list[Reading]:
-    """Read the sensors of devices whose place in the tree is known.
+    """Read the sensors of devices with a known resource.
 
-    One request a device where ``$expand`` is offered, up to four otherwise.
-    A device that does not answer is left out.
+    One request per device with ``$expand``, up to four without. A device
+    that cannot be read is omitted.
 
-    :raises: Unreachable where the BMC does not answer at all.
+    :raises: Unreachable if the BMC does not respond at all.
     """
     reader = Reader(connector, settings)
     reader.root()
@@ -100,7 +100,7 @@ def _reading(reader: Reader, device: Device, own: Fields) -> Reading:
 
 
 def _linked(reader: Reader, own: Fields, *path: str) -> Fields:
-    """A linked resource; one without properties where there is none."""
+    """A linked resource; one without properties if there is no link."""
     return reader.read(own.link(*path)) or reader.fields({})
 
 

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Where cards sit that do not say so themselves.
+"""The slots of cards that do not report their location.
 
-``PCIeSlots`` of a Chassis (v1.4) tells which PCIeDevice is in which slot;
-services whose PCIeDevice is older than v1.9 tell it nowhere else.
+``PCIeSlots`` of a Chassis (v1.4) shows which PCIeDevice is in which slot.
+Services with a PCIeDevice older than v1.9 report it nowhere else.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ironic_accel.redfish.inventory.scope import Scope
 
 
 def learn(reader: Reader, scope: Scope, found: Iterable[FoundDevice]) -> None:
-    """Give cards without a place the slot that they are in.
+    """Set the location of cards without one to their slot.
 
-    Where that is not read, it is open where they sit.
+    If the slots cannot be read, their location is unknown.
     """
     for one in found:
         if one.location is not None or not one.claimed or (
@@ -49,7 +49,7 @@ def learn(reader: Reader, scope: Scope, found: Iterable[FoundDevice]) -> None:
 
 
 def _slot(reader: Reader, listed: str, card: FoundDevice) -> str | None:
-    """The one slot that a card is in."""
+    """The slot of a card, if there is only one."""
     shown = reader.read(listed, spoils=part(card.uri, 'identity'))
     if shown is None:
         if reader.failures[listed].status not in NOT_THERE:

@@ -10,13 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What waits for the next reset of the host, whoever staged it.
+"""Changes that are pending until the next host reset, by any client.
 
-Jobs and tasks by their states (``task_states``); firmware that entries show
-to wait and that is no component of a device here; BIOS attributes whose
-settings object has other values than the BIOS (Settings v1.4: applied at the
-next reset), but for services that apply such values by a job alone, which
-stands in their list of jobs.
+Jobs and tasks by their states (``task_states``); pending firmware in entries
+that are no component of a device; BIOS attributes whose settings object has
+another value than the BIOS (Settings v1.4: applied at the next reset),
+except on services that apply such values only by a job, which is in their
+list of jobs.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ from ironic_accel.redfish.inventory.activity import Activity
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors.task_rows import Phase
 
-#: What jobs and tasks that write firmware call themselves.
+#: Words in the names of jobs and tasks that write firmware.
 _UPDATES = re.compile(r'firmware|update', re.I)
 
-#: How many attributes are named.
+#: Maximum number of attributes in a message.
 _NAMED = 4
 
-#: BIOS settings are large, and looked at once in so many seconds.
+#: Seconds for which BIOS settings, which are large, are cached.
 _YOUNG = 60.0
 
 
 def find(reader: Reader, scope: Scope, doing: Activity,
          entries: Iterable[Fields], owned: Collection[str],
          history: LookHistory) -> Iterator[Waiting]:
-    """What waits; a few requests for the BIOS of the System.
+    """The pending changes; a few requests for the BIOS of the System.
 
-    :param owned: paths of the entries that are components of devices: those
-        show themselves what waits.
+    :param owned: paths of the entries that are components of devices, which
+        report pending versions themselves.
     """
     yield from _tasks(doing, system_state.boot_mark(scope.system))
     for entry in entries:
@@ -66,7 +66,7 @@ def find(reader: Reader, scope: Scope, doing: Activity,
         running = entry.text('Version')
         _, waits = components.pending(entry, running)
         if waits is not None:
-            # Slots change at a cut of the board's power.
+            # Slots change at a power cut of the board.
             yield Waiting('firmware', entry.uri,
                           f'{last(entry.uri)} {waits}', Activation.AUX_CYCLE)
     if not any(q.bios_by_job for q in scope.quirks):
@@ -79,10 +79,10 @@ def find(reader: Reader, scope: Scope, doing: Activity,
 
 
 def _tasks(doing: Activity, reset: str | None) -> Iterator[Waiting]:
-    """Tasks and jobs that wait for a reset.
+    """Tasks and jobs that wait for a host reset.
 
-    One at 100 % that is older than the last reset has had it: some services
-    never mark such a job as completed.
+    One at 100 % that is older than the last reset has been applied: some
+    services never mark such a job as completed.
     """
     for task in doing.shown:
         if task_states.phase(task.doc) is not Phase.WAITING:
@@ -101,7 +101,7 @@ def _tasks(doing: Activity, reset: str | None) -> Iterator[Waiting]:
 
 
 def _bios(reader: Reader, system: Fields) -> Iterator[Waiting]:
-    """BIOS attributes that wait."""
+    """BIOS attributes with a pending value."""
     shown = reader.read(system.link('Bios'), steady=True)
     where = modes.settings_uri(shown) if shown is not None else None
     kept = reader.read(where)
@@ -122,6 +122,6 @@ def _bios(reader: Reader, system: Fields) -> Iterator[Waiting]:
 
 
 def _differs(now: Any, soon: Any) -> bool:
-    """Whether a value that is told, and no password, waits to change."""
+    """Whether a reported value, which is not a password, will change."""
     return soon is not None and now is not None and now != soon and (
         type(now) is type(soon))

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The state of the box as a whole: power, completeness, what goes on."""
+"""The state of the system as a whole: power, boot and background copies."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ from ironic_accel.redfish.vendors import registry
 
 Power = Literal['on', 'off', 'unknown']
 
-#: Resource.PowerState.
+#: Values of Resource.PowerState.
 _POWER: dict[str, Power] = {
     'On': 'on', 'Off': 'off', 'Paused': 'on', 'PoweringOn': 'unknown',
     'PoweringOff': 'unknown'}
 
-#: ComputerSystem.BootProgress.LastState before the devices are all there.
+#: Values of ComputerSystem.BootProgress.LastState before all devices exist.
 _EARLY = frozenset({
     'PrimaryProcessorInitializationStarted', 'BusInitializationStarted',
     'MemoryInitializationStarted', 'SecondaryProcessorInitializationStarted',
     'PCIResourceConfigStarted'})
 
-#: The same once the host's firmware has counted its devices (BootProgress,
+#: Values after the host's firmware has enumerated its devices (BootProgress,
 #: long descriptions of ComputerSystem v1.22).
 _BOOTED = frozenset({
     'SystemHardwareInitializationComplete', 'SetupEntered',
     'OSBootStarted', 'OSRunning'})
 
-#: What is said where only a second look tells that a tree has settled.
+#: Message while only a second inventory can show that the tree is complete.
 UNTOLD = ('the BMC does not report the last host reset: waiting for an '
           'inventory {:g} s later that shows the same devices')
 
 
 def power(system: Fields) -> Power:
-    """Whether the host is on."""
+    """The power state of the host."""
     word = system.word('PowerState', known=_POWER, needed=True)
     return _POWER[word] if word else 'unknown'
 
 
 def boot_mark(system: Fields) -> str | None:
-    """What changes at a host reset: LastResetTime (v1.12), or None."""
+    """A value that changes at each host reset: LastResetTime (v1.12)."""
     return system.text('LastResetTime')
 
 
 def since_reset(service: Fields | None, system: Fields) -> float | None:
     """Seconds since the host's last reset by the BMC's own clock, or None.
 
-    Both times are the BMC's; where they do not go together (the clock was
-    set in between) nothing is known.
+    Both times are the BMC's. None if they are inconsistent, because the clock
+    was set in between.
     """
     if service is None:
         return None
@@ -76,7 +76,7 @@ def since_reset(service: Fields | None, system: Fields) -> float | None:
 
 
 def moment(text: str | None) -> datetime.datetime | None:
-    """A time as a service tells it, or None."""
+    """A time as a service reports it, or None."""
     if text is None:
         return None
     try:
@@ -88,14 +88,14 @@ def moment(text: str | None) -> datetime.datetime | None:
 
 def lacking(scope: Scope, host: Power, age: float | None, same: float,
             mode: str | None, settings: BmcSettings) -> tuple[str, ...]:
-    """What keeps a tree from being a settled one, in words; empty if none.
+    """Why the tree of a system is not complete yet; empty if it is.
 
-    That the host has been up for long completes nothing: it only no longer
-    holds a look back.
+    A long uptime of the host does not prove that the tree is complete; it
+    only no longer delays an inventory.
 
     :param age: seconds since the host's last reset, or None.
-    :param same: seconds for which looks have shown the same.
-    :param mode: of a DPU that is the System itself, where it tells one.
+    :param same: seconds for which inventories have been equal.
+    :param mode: mode of a DPU that is the System itself, if reported.
     """
     if host == 'off':
         return ('the host is off',)
@@ -118,7 +118,7 @@ def lacking(scope: Scope, host: Power, age: float | None, same: float,
 
 def starting(system: Fields, host: Power, age: float | None,
              settings: BmcSettings) -> str | None:
-    """What shows that the host has only begun to start; None if nothing.
+    """Why the host is still booting; None if it is not.
 
     :param age: seconds since the host's last reset, or None.
     """
@@ -138,7 +138,7 @@ def _stage(system: Fields) -> str | None:
 
 
 def copies(scope: Scope) -> Iterator[Busy]:
-    """Background copies that are under way."""
+    """Running background copies."""
     rows = [row for vendor in registry.vendors() for row in vendor.copies]
     for chassis in scope.chassis.values():
         for row in rows:

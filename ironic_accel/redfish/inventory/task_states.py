@@ -10,19 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the states of tasks and jobs mean: one table for readers and polls.
+"""The meaning of task and job states, for inventories and polls.
 
 Sources: DMTF Task v1.7 (``TaskState``) and Job v1.2 (``JobState``), by the
-long descriptions of their values; the vendors' tables for what is their own.
+long descriptions of their values; the vendors' tables for their own states.
 
-Two kinds of entry are no work at all, and stand there for good: a schedule
-that is not set (Job v1.0, Schedule), and a slot for a task that nobody has
-begun. A schedule that is set is something that the BMC will do by itself,
-whenever that is: as good as going.
+Two kinds of permanent entry are no work at all: a schedule that is not set
+(Job v1.0, Schedule), and a slot for a task that was never started. A schedule
+that is set will be started by the BMC at some time, and counts as running.
 
-A state that is not in the table, or not told, is not over. Where a task tells
-a state of the vendor's beside the standard one and the two differ, the graver
-counts.
+A state that is not in the table, or not reported, does not count as ended. If
+a task has both a standard and a vendor's state and they differ, the one with
+more impact counts.
 """
 
 from __future__ import annotations
@@ -41,27 +40,28 @@ from ironic_accel.redfish.vendors.task_rows import TaskState
 from ironic_accel.redfish.vendors.task_rows import UnstartedTask
 
 
-#: What a waiting one says.
+#: Message texts of a task that waits for a reset.
 _WAITS = (
     r'(reboot|reset|restart|power.?cycle)\w*\s+(is\s+)?(pending|required|'
     r'needed)|(pending|requires?|needs?)\s+(an?\s+|the\s+)?(\w+\s+)?'
     r'(reboot|reset|restart|power.?cycle)|'
     r'(next|after|upon)\s+(the\s+)?(next\s+)?(reboot|reset|restart)')
 
-#: What its request says of the time to apply it.
+#: Apply time in the request of such a task.
 _ON_RESET = re.compile(r'"@Redfish.OperationApplyTime"\s*:\s*"OnReset"')
 
-#: MessageIds of one, without registry and version (DMTF Base and Update).
+#: MessageIds of such a task, without registry and version (DMTF Base and
+#: Update).
 _WAIT_IDS = frozenset({'ResetRequired', 'AwaitToActivate'})
 
-#: What a Schedule has where it is set (Schedule v1.2).
+#: Properties of a Schedule that is set (Schedule v1.2).
 _SCHEDULED = ('InitialStartTime', 'RecurrenceInterval', 'EnabledDaysOfWeek',
               'EnabledDaysOfMonth', 'EnabledMonthsOfYear',
               'EnabledIntervals', 'MaxOccurrences')
 
 @functools.lru_cache(maxsize=1)
 def states() -> Mapping[str, TaskState]:
-    """All states that are known, by their words."""
+    """All known states, by their names."""
     return {s.word: s for s in (
         *STANDARD, *(s for row in _rows() for s in row.states))}
 
@@ -72,7 +72,7 @@ def _rows() -> list[TaskRows]:
 
 @functools.lru_cache(maxsize=1)
 def _waits() -> re.Pattern[str]:
-    """What the message of a waiting one says."""
+    """Pattern for the message of a task that waits for a reset."""
     return re.compile('|'.join((_WAITS, *(
         row.reset_words for row in _rows() if row.reset_words))), re.I)
 
@@ -88,7 +88,7 @@ def _not_begun(state: str) -> bool:
 
 
 def state_of(doc: Mapping[str, Any]) -> str | None:
-    """``TaskState`` of a task, ``JobState`` of a job, None where untold."""
+    """``TaskState`` of a task, ``JobState`` of a job, or None."""
     for name in ('TaskState', 'JobState'):
         state = doc.get(name)
         if isinstance(state, str) and state:
@@ -97,7 +97,7 @@ def state_of(doc: Mapping[str, Any]) -> str | None:
 
 
 def phase(doc: Mapping[str, Any]) -> Phase:
-    """What a task or job does now.
+    """The phase of a task or job.
 
     :param doc: the resource Task or Job, or a vendor's own like it.
     """
@@ -112,7 +112,7 @@ def phase(doc: Mapping[str, Any]) -> Phase:
 
 
 def good(doc: Mapping[str, Any]) -> bool:
-    """Whether one that is over says that it did what it was to do."""
+    """Whether an ended task or job reports success."""
     told = {s for s in (state_of(doc), own_state(doc)) if s is not None}
     return bool(told) and all(
         s in states() and states()[s].good for s in told)
@@ -138,7 +138,7 @@ def _phase(doc: Mapping[str, Any], state: str | None) -> Phase:
 
 
 def schedule(doc: Mapping[str, Any]) -> str | None:
-    """When a job begins by itself, in words; None where no time is set."""
+    """When a scheduled job starts; None if no time is set."""
     told = doc.get('Schedule')
     if not isinstance(told, Mapping):
         return None
@@ -147,7 +147,7 @@ def schedule(doc: Mapping[str, Any]) -> str | None:
 
 
 def _is_empty_slot(doc: Mapping[str, Any], state: str) -> bool:
-    """Whether it only stands for work that could be given to it."""
+    """Whether it is only a slot for work that has not been started."""
     if not _not_begun(state) or doc.get('PercentComplete') not in (
             None, 0) or doc.get('StartTime'):
         return False
@@ -167,7 +167,7 @@ def _is_unstarted(doc: Mapping[str, Any], state: str, row: UnstartedTask
 
 
 def _at(doc: Mapping[str, Any], path: Iterable[str]) -> Any:
-    """What stands at a path; None where nothing does."""
+    """The value at a path, or None."""
     value: Any = doc
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -175,7 +175,7 @@ def _at(doc: Mapping[str, Any], path: Iterable[str]) -> Any:
 
 
 def own_state(doc: Mapping[str, Any]) -> str | None:
-    """The vendor's own state of a task, where it tells one."""
+    """The vendor's own state of a task, or None."""
     for path in (p for row in _rows() for p in row.own_states):
         value = _at(doc, path)
         if isinstance(value, str) and value:
@@ -184,7 +184,7 @@ def own_state(doc: Mapping[str, Any]) -> str | None:
 
 
 def said(doc: Mapping[str, Any]) -> str:
-    """A task in few words: its name, its states, its last message."""
+    """A short description of a task: name, states and last message."""
     name = doc.get('Name')
     told = dict.fromkeys(s for s in (state_of(doc), own_state(doc)) if s)
     last = next(reversed([t for t in _texts(doc) if t.strip()]), None)
@@ -196,15 +196,15 @@ def said(doc: Mapping[str, Any]) -> str:
 
 
 def ended(doc: Mapping[str, Any]) -> bool:
-    """Whether an end is told, whatever the state says."""
+    """Whether an end is reported, whatever the state."""
     end = doc.get('EndTime')
     return isinstance(end, str) and end != '' and all(
         end not in row.no_end for row in _rows())
 
 
 def _asks_for_reset(doc: Mapping[str, Any]) -> bool:
-    """Whether the messages of a waiting one, or its request (Task v1.2,
-    Payload), ask for a reset."""
+    """Whether the messages of a task, or its request (Task v1.2, Payload),
+    require a reset."""
     payload = doc.get('Payload')
     body = payload.get('JsonBody') if isinstance(payload, Mapping) else None
     if isinstance(body, str) and _ON_RESET.search(body[:65536]):
@@ -215,8 +215,8 @@ def _asks_for_reset(doc: Mapping[str, Any]) -> bool:
 
 
 def _texts(doc: Mapping[str, Any]) -> Iterable[str]:
-    """The texts of its messages: a list of them, one of its own, or one in
-    a vendor's object."""
+    """The message texts of a task: a list, a single one, or that of a
+    vendor's object."""
     own = [_at(doc, path) for row in _rows() for path in row.messages]
     for one in (doc, *own, *_messages(doc)):
         text = one.get('Message') if isinstance(one, Mapping) else None

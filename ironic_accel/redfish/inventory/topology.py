@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What belongs to one node behind a BMC that may serve several.
+"""Find the resources of one node in a BMC that may serve several.
 
-The node's own System is given. To it belong the accelerator baseboards
-beside it, the DPUs in its chassis, and the chassis that links (or, where a
-vendor links nothing, names) tie to it. Another host's never do.
+The node's own System is given. To it belong the accelerator baseboards, the
+DPUs in its chassis, and the chassis that are related to it by links (or by
+their names, if a vendor has no links). Resources of another host never do.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from ironic_accel.redfish.vendors.base import Quirks
 
 
 def find(reader: Reader, system: str | None) -> Scope:
-    """Find out what is the node's.
+    """Find the resources of the node.
 
-    :param system: path or Id of the node's System; None where the BMC has
-        only one host.
-    :raises: BadInput where there is no such System, or more than one to
-        choose from; Unreachable where the BMC does not answer.
+    :param system: path or Id of the node's System; None if the BMC has only
+        one host.
+    :raises: BadInput if there is no such System, or if several are possible;
+        Unreachable if the BMC does not respond.
     """
     root = reader.root()
     systems, lost = _systems(reader, root)
@@ -102,7 +102,7 @@ def without_chassis(reader: Reader, system: str | None) -> Scope:
 
 
 def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:
-    """The Systems that a BMC shows, and those that it only lists."""
+    """The Systems of a BMC, and the paths of those that were not read."""
     spoils = Spoils(Role.COLLECTION, KINDS, optional=False)
     return reader.listing(reader.follow(root, 'Systems', spoils), spoils)
 
@@ -117,7 +117,7 @@ def own_uri(reader: Reader, system: str | None) -> str:
 
 
 def _not_given(reader: Reader, uri: str) -> None:
-    """Raise where a resource was there to be read and was not given.
+    """Raise if a resource that may exist could not be read.
 
     :raises: Unreachable.
     """
@@ -130,7 +130,7 @@ def _not_given(reader: Reader, uri: str) -> None:
 
 
 def is_dpu(system: Fields) -> bool:
-    """Whether a System is a DPU's own (SystemType, ComputerSystem v1.14)."""
+    """Whether a System is a DPU (SystemType, ComputerSystem v1.14)."""
     return system.doc.get('SystemType') == 'DPU'
 
 
@@ -141,7 +141,7 @@ def _is_baseboard(uri: str, quirks: Iterable[Quirks]) -> bool:
 
 
 def _is_another_host(uri: str, own: Fields, quirks: Iterable[Quirks]) -> bool:
-    """Whether a System that is not read is named as the node's own is."""
+    """Whether an unread System has an Id like that of the node's own."""
     return stem(uri) == stem(own.uri) and uri != own.uri and (
         not _is_baseboard(uri, quirks))
 
@@ -151,7 +151,7 @@ def _own(reader: Reader, root: Fields, systems: list[Fields],
     """The node's own System."""
     quirks = [q for v in registry.vendors() for q in v.quirks]
     if not systems and reader.failures and not (wanted or '').startswith('/'):
-        # It is not the caller's input that is wrong.
+        # The caller's input is not the cause.
         failures = reader.failures
         refused = any(f.status in (401, 403) for f in failures.values())
         said = '; '.join(f'{u}: {f.answer}' for u, f in failures.items())
@@ -186,7 +186,7 @@ def _own(reader: Reader, root: Fields, systems: list[Fields],
 
 
 def _tied(system: Fields, ours: Mapping[str, Fields]) -> bool:
-    """Whether a System stands in one of the chassis."""
+    """Whether a System is in one of the chassis."""
     if any(c in ours for c in system.links('Links', 'Chassis')):
         return True
     return any(system.uri in c.links('Links', 'ComputerSystems')
@@ -195,7 +195,7 @@ def _tied(system: Fields, ours: Mapping[str, Fields]) -> bool:
 
 def _contained(reader: Reader, chassis: list[Fields], unread: list[str]
                ) -> tuple[list[Fields], list[str]]:
-    """The chassis with those that they contain and no collection lists."""
+    """The chassis, with contained ones that no collection lists."""
     out = {c.uri: c for c in chassis}
     lost = dict.fromkeys(unread)
     todo = [u for c in chassis for u in c.links('Links', 'Contains')]
@@ -217,9 +217,9 @@ def _chassis(own: Fields, boards: list[Fields], dpus: list[Fields],
              ) -> dict[str, Fields]:
     """The node's chassis.
 
-    Those that its Systems name or that name them, and what these contain as
-    long as it is not another host's. Where nothing links the two, a Chassis
-    with the Id of a System is that System's.
+    Those that its Systems link to or that link to them, and the chassis in
+    these unless they are another host's. Without any link, a Chassis with the
+    Id of a System belongs to that System.
     """
     everything = {c.uri: c for c in chassis}
     linked = any(c.doc.get('Links') for c in chassis)

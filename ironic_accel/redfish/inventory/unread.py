@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a look leaves open in the end: what was declared, weighed by history.
+"""What an inventory leaves unknown, by the failures and their history.
 
-A listed sub-resource that is said not to be there often enough is absent;
-one that the operator accepts as unread is a warning; all else stays unread
-with its answer and since when.
+A listed sub-resource that repeatedly does not exist is absent. One that the
+operator accepts as unread is a warning. All others are unread, with the
+failure and the time of the first one.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 
 def settle(reader: Reader, devices: Collection[str], counts: bool,
            settings: BmcSettings) -> list[Unread]:
-    """What stays unread of a look, and warnings for what does not.
+    """The unread resources of an inventory; adds warnings for the others.
 
-    :param devices: paths of the devices of the inventory; what is about a
-        card that is none of them may hide one.
-    :param counts: whether "not there" counts for the history: the host is
-        on, and nothing is under way.
+    :param devices: paths of the devices in the inventory; a sub-resource of
+        any other card may hide a device.
+    :param counts: whether "does not exist" counts for the history: the host
+        is on, and nothing is running.
     """
     history = settings.history
     accepted = {normal(uri) for uri in settings.accept_unread}

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What Systems and Chassis that are listed and unread leave open.
+"""What is unknown if listed Systems and Chassis cannot be read.
 
-Like resources have like ids: what a sibling has, one that is not read may
-have too, and what none of them has, it does not hide.
+Similar resources have similar Ids: an unread one may have what a sibling has,
+and does not hide what no sibling has.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
 from ironic_accel.redfish.inventory.scope import Scope
 from ironic_accel.redfish.vendors import registry
 
-#: Words in Ids of Systems that are a DPU's own (DMTF's mockup of a SmartNIC),
-#: beside those of the vendors' tables.
+#: Words in the Ids of Systems that are DPUs (DMTF's mockup of a SmartNIC), in
+#: addition to those of the vendors' tables.
 _DPU = r'dpu|soc|nic'
 
-#: What kind of BMC it is that has no System, by what its root lists
-#: (ServiceRoot v1.17) and by its Chassis' types (Chassis v1.25).
+#: Kinds of equipment whose BMC has no System, by properties of the service
+#: root (ServiceRoot v1.17) and by ChassisType (Chassis v1.25).
 _SERVICES = (('PowerEquipment', 'power shelf or PDU'),
              ('ThermalEquipment', 'cooling unit'))
 _TYPES = {'Shelf': 'shelf', 'Drawer': 'drawer', 'Enclosure': 'enclosure',
@@ -49,13 +49,13 @@ _TYPES = {'Shelf': 'shelf', 'Drawer': 'drawer', 'Enclosure': 'enclosure',
 
 def systems(reader: Reader, scope: Scope, lost: Iterable[str],
             is_host: Callable[..., bool]) -> None:
-    """Say what Systems leave open that are listed and unread."""
+    """Declare what is unknown because of listed and unread Systems."""
     for uri in lost:
         if is_host(uri, scope.system, scope.quirks):
             continue
         kinds: tuple[str, ...] = KINDS
         if uri in scope.lost_boards:
-            # Its processors, and all that hangs on its chassis is theirs.
+            # Its processors, and everything in its chassis.
             kinds = ('gpu', 'ai', 'fpga', 'baseboard')
         elif any(re.search(p, last(uri), re.I) for p in (
                 _DPU, *(v.dpu for v in registry.vendors() if v.dpu))):
@@ -67,7 +67,7 @@ def systems(reader: Reader, scope: Scope, lost: Iterable[str],
 
 def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
             lost: Iterable[str]) -> None:
-    """Say what Chassis leave open that are listed and unread."""
+    """Declare what is unknown because of listed and unread Chassis."""
     known = list(shown)
     linked = any(c.doc.get('Links') for c in known)
     main = {uri for system in scope.systems
@@ -76,16 +76,16 @@ def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
     for uri in lost:
         if not scope.alone and not linked and last(uri) != last(
                 scope.system.uri):
-            # Chassis are theirs whose name they have.
+            # A Chassis belongs to the board whose name it has.
             continue
-        # Numbers alone say nothing of what is alike, and what a host sits
-        # in may hold anything.
+        # Plain numbers do not show similarity, and the chassis of a host may
+        # contain anything.
         like = [] if stem(uri) == '#' or uri in main else [
             c for c in known if stem(c.uri) == stem(uri)]
         adapters = not like or any(c.has('NetworkAdapters') for c in like)
         cards = all(q.scan_pcie for q in scope.quirks) and (
             not like or any(c.has('PCIeDevices') for c in like))
-        # A board that only firmware entries show is there where GPUs are.
+        # A board that only firmware entries show is where the GPUs are.
         kinds = ((*CARD_KINDS, *boards) if cards
                  else ADAPTER_KINDS if adapters else ())
         holds = any(c.has(*row.state) for c in like
@@ -99,9 +99,9 @@ def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
 
 
 def no_system(reader: Reader, root: Fields) -> str:
-    """What a BMC is that has no System, in words.
+    """The error message for a BMC without a System.
 
-    Switches, shelves and cooling units have BMCs as well.
+    Switches, power shelves and cooling units also have BMCs.
     """
     shown = reader.members(root.link('Chassis'))
     what = next((words for key, words in _SERVICES if root.has(key)), None)

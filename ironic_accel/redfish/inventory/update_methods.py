@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How an image is pushed: styles as data, and the choice among them.
+"""Choose the push style of a component, and build its parameters.
 
 Sources: DMTF UpdateService v1.17 and DSP0266 (multipart push, SimpleUpdate,
-HttpPushUri); the vendors' tables for who wants what.
+HttpPushUri); the vendors' tables for the requirements of their services.
 """
 
 from __future__ import annotations
@@ -42,32 +42,32 @@ from ironic_accel.redfish.vendors import registry
 _SIMPLE = '#UpdateService.SimpleUpdate'
 
 
-#: What is tried where no vendor's table says otherwise, the best first.
+#: Styles to try without a vendor's row, the best first.
 _GENERIC = (PushChoice(r'.+', 'multipart-targets'),
             PushChoice(r'.+', 'multipart-start'),
             PushChoice(r'.+', 'simple-targets'),
             PushChoice(r'.+', 'http-push'))
 
-#: Apply times that a push by one request can have: the others want a second
-#: one (StartUpdate), or wait for a time of day.
+#: Apply times of a push with one request: the others require a second one
+#: (StartUpdate), or wait for a maintenance window.
 _TIMES = ('Immediate', 'OnReset')
 
-#: That of an upload that a second request starts.
+#: Apply time of an upload that a second request starts.
 ON_START = 'OnStartUpdateRequest'
 
 _START = '#UpdateService.StartUpdate'
 
-#: The row of a style that no table has.
+#: Row for a style that no table has.
 _NO_ROW = PushChoice(r'.+', NO_PUSH)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MethodChoice:
-    """The style for a component, and what its service wants of it.
+    """The push style for a component, and the requirements of its service.
 
     :ivar instead: paths to name as targets instead of the component.
-    :ivar row: the row of the table that it is from; one with nothing in it
-        where the profile chose.
+    :ivar row: the row of the vendor's table; an empty one if the profile
+        chose the style.
     """
 
     style: Style
@@ -76,12 +76,12 @@ class MethodChoice:
 
     @property
     def covers(self) -> str:
-        """Matches the Ids of what a push without own targets may write."""
+        """Pattern of the Ids that a push without own targets may write."""
         return self.row.covers
 
     @property
     def reach(self) -> Reach:
-        """What a push may write."""
+        """Which components a push may write."""
         if self.style.targets != 'named':
             return self.row.reach if self.row.reach == 'like' else 'covered'
         if self.instead:
@@ -89,7 +89,7 @@ class MethodChoice:
         return self.row.reach or 'like'
 
     def lane(self, entry_id: str) -> str:
-        """Components of one lane can go in one push."""
+        """Components with the same lane can be updated by one push."""
         parts = [self.style.name, *map(last, self.instead)]
         if self.row.most == 1 and not self.instead and (
                 self.style.targets == 'named'):
@@ -99,23 +99,23 @@ class MethodChoice:
 
 @functools.lru_cache(maxsize=1)
 def by_name() -> Mapping[str, Style]:
-    """All styles: the standard ones, and those of the vendors."""
+    """All styles by name: the standard ones and those of the vendors."""
     return {s.name: s for s in (
         *STYLES, *(s for v in registry.vendors() for s in v.styles))}
 
 
 def _by_push_uri() -> list[PushChoice]:
-    """Rows for services that are known by their push URI alone."""
+    """Rows for services that are identified by their push URI only."""
     return [row for vendor in registry.vendors() for row in vendor.pushes]
 
 
 def refused(quirks: Iterable[Quirks]) -> str:
-    """Why nothing is pushed to a service at all, in words; may be empty."""
+    """Why no firmware is pushed to a service at all; may be empty."""
     return next((q.no_updates for q in quirks if q.no_updates), '')
 
 
 def offers(service: Fields, style: Style, settings: BmcSettings) -> bool:
-    """Whether an update service takes a style."""
+    """Whether an UpdateService supports a style."""
     if service.flag('ServiceEnabled') is False:
         return False
     times = _apply_times(style, service)
@@ -135,12 +135,12 @@ def offers(service: Fields, style: Style, settings: BmcSettings) -> bool:
 def choose(service: Fields, entry: str, entries: Iterable[Fields],
            quirks: Sequence[Quirks], settings: BmcSettings,
            info: Fields | None = None) -> MethodChoice | None:
-    """How an entry of the FirmwareInventory is written, or None.
+    """The push method for an entry of the FirmwareInventory, or None.
 
-    The first row that covers it and whose style is offered counts.
+    The first row that covers it and whose style is supported is used.
 
     :param entry: path of the entry.
-    :param info: the ActionInfo of SimpleUpdate, where there is one.
+    :param info: the ActionInfo of SimpleUpdate, if there is one.
     """
     if refused(quirks):
         return None
@@ -161,7 +161,7 @@ def choose(service: Fields, entry: str, entries: Iterable[Fields],
 
 
 def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
-    """Why no push of an entry is known to work, in words; may be empty."""
+    """Why no push of an entry is supported; may be empty."""
     if refused(quirks):
         return refused(quirks)
     row = next((r for q in quirks for r in q.pushes
@@ -181,13 +181,13 @@ def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
 
 
 def start_uri(service: Fields) -> str | None:
-    """Where an upload is started (UpdateService v1.7)."""
+    """URI of the action that starts an upload (UpdateService v1.7)."""
     return service.target('Actions', _START, 'target')
 
 
 def row_for(entry: str, style: Style, service: Fields,
             quirks: Sequence[Quirks]) -> PushChoice | None:
-    """The row of the tables for a style that somebody else chose."""
+    """The row of the tables for a style that the profile chose."""
     rows = [row for quirk in quirks for row in quirk.pushes]
     return next((row for row in (*rows, *_by_push_uri())
                  if row.style == style.name and _is_for(row, service)
@@ -195,7 +195,7 @@ def row_for(entry: str, style: Style, service: Fields,
 
 
 def _is_for(row: PushChoice, service: Fields) -> bool:
-    """Whether a row is for a service, by its push URIs."""
+    """Whether a row applies to a service, by its push URIs."""
     if row.push_uri is None:
         return True
     return any(uri is not None and re.fullmatch(row.push_uri, normal(uri))
@@ -205,7 +205,7 @@ def _is_for(row: PushChoice, service: Fields) -> bool:
 
 def _may_be_named(style: Style, targets: Sequence[str],
                   info: Fields | None) -> bool:
-    """Whether an ActionInfo lets entries be named, where it lists any."""
+    """Whether an ActionInfo allows the targets, if it lists any."""
     if style.transport != 'simple' or style.targets != 'named':
         return True
     allowed = _allowed(info, 'Targets')
@@ -214,7 +214,7 @@ def _may_be_named(style: Style, targets: Sequence[str],
 
 
 def info_uri(service: Fields) -> str | None:
-    """Path of the ActionInfo of SimpleUpdate, if it has one."""
+    """Path of the ActionInfo of SimpleUpdate, or None."""
     found = service.text('Actions', _SIMPLE, '@Redfish.ActionInfo')
     return normal(found) if found else None
 
@@ -246,9 +246,9 @@ def parameters(choice: MethodChoice, targets: Sequence[str], force: bool,
 
 
 def apply_time(choice: MethodChoice, service: Fields) -> str | None:
-    """When a push asks to be applied; None leaves it to the service.
+    """The OperationApplyTime of a push; None leaves it to the service.
 
-    What its row wants counts, unless the service lists others and not that.
+    That of its row, unless the service lists only other values.
     """
     if choice.style.start:
         return ON_START
@@ -260,7 +260,7 @@ def apply_time(choice: MethodChoice, service: Fields) -> str | None:
 
 
 def _apply_times(style: Style, service: Fields) -> list[str]:
-    """Apply times that the service lists for a way of pushing."""
+    """The apply times that the service lists for a style."""
     note = '@Redfish.OperationApplyTimeSupport'
     if style.transport == 'multipart':
         return service.texts(f'MultipartHttpPushUri{note}',
@@ -271,7 +271,7 @@ def _apply_times(style: Style, service: Fields) -> list[str]:
 
 
 def push_uri(style: Style, service: Fields) -> str | None:
-    """Where a style's request goes, as the service gives it (its slash)."""
+    """The URI for the requests of a style, exactly as the service has it."""
     if style.transport == 'multipart':
         return service.target('MultipartHttpPushUri')
     if style.transport == 'plain':
@@ -281,9 +281,9 @@ def push_uri(style: Style, service: Fields) -> str | None:
 
 def transfer_protocol(service: Fields, uri: str,
                       info: Fields | None = None) -> str | None:
-    """The TransferProtocol of an image's URI, where one is asked for.
+    """The TransferProtocol of an image's URI, if the service requires one.
 
-    Services list them at the action, or in its ActionInfo alone.
+    Services list the values at the action, or in its ActionInfo only.
     """
     allowed = service.texts(
         'Actions', _SIMPLE, 'TransferProtocol@Redfish.AllowableValues')
@@ -298,15 +298,15 @@ def covers(choice: MethodChoice, entry_id: str) -> bool:
 
 
 def matches(patterns: Iterable[str], entry_id: str) -> bool:
-    """Whether an Id matches one of some patterns."""
+    """Whether an Id matches one of the patterns."""
     return any(re.fullmatch(p, entry_id) for p in patterns)
 
 
 def file_name(image_path: str, spec: Image | None) -> str:
-    """The name of an image as a service is told it.
+    """The file name of an image in a request.
 
-    That of the profile's URL, which keeps the suffix that some services go
-    by; a cached file is named by its digest.
+    That of the profile's URL, with the suffix that some services require; a
+    cached file is named by its digest.
     """
     name = (spec.url if spec else image_path).split('?', 1)[0]
     name = re.sub(r'[^A-Za-z0-9._-]', '_', name.rsplit('/', 1)[-1])

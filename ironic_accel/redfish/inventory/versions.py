@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Versions that devices tell themselves, where no firmware entry does."""
+"""Versions that devices report themselves, without a firmware entry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ironic_accel.redfish.inventory.scope import Scope
 
 
 def additional(shown: Fields) -> dict[str, str]:
-    """Versions beside the firmware's own, by our names for them.
+    """Additional versions, by component name.
 
     :param shown: an object AdditionalFirmwareVersions.
     """
@@ -41,10 +41,10 @@ def additional(shown: Fields) -> dict[str, str]:
 
 def learn(reader: Reader, scope: Scope, found: FoundDevice, catalog: Catalog
           ) -> None:
-    """Versions that the device itself tells, where no entry does.
+    """Add versions that the device itself reports, if no entry does.
 
-    Those beside its firmware's own are to be read only: there is nothing
-    that an image of one could be written to.
+    The additional versions are read only: no entry exists that an image could
+    be written to.
     """
     kind = kind_of(found, catalog)
     _own_version(reader, scope, found, DEFAULT.get(kind))
@@ -67,7 +67,7 @@ def _own_version(reader: Reader, scope: Scope, found: FoundDevice,
         return
     if part is None and any(c.running == told[0][1]
                             for c in found.components):
-        # The device tells the version of a component of another name.
+        # The device reports the version of a component with another name.
         return
     if part is None:
         part = Component(name, last(found.uri), uri=found.uri)
@@ -78,12 +78,12 @@ def _own_version(reader: Reader, scope: Scope, found: FoundDevice,
 
 def _witnessed(part: Component, told: list[tuple[str, str]], exact: bool
                ) -> Component:
-    """A component with what its device's own resources say runs.
+    """A component with the running versions by its device's own resources.
 
-    Two that say different things prove neither.
+    If they differ, the running version is not verified.
 
-    :param exact: whether they tell the version of this very firmware, and
-        not that of a package with it in it.
+    :param exact: whether they are versions of this firmware itself, and not
+        of a package that contains it.
     """
     if part.doubt:
         return dataclasses.replace(part, doubt=tuple(dict.fromkeys(

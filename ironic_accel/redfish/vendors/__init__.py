@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What vendors' Redfish services and devices do their own way.
+"""Vendor-specific behaviour of Redfish services and devices.
 
 Each module with a ``VENDOR`` is a plug-in of the entry point group
-``ironic_accel.redfish_vendors``: tables, no code. ``base`` and the modules
-named ``..._rows`` have the columns; ``registry`` finds the plug-ins and says
-which of them hold for a service.
+``ironic_accel.redfish_vendors``. A plug-in contains tables and no code.
+``base`` and the modules named ``..._rows`` define the columns; ``registry``
+loads the plug-ins.
 """

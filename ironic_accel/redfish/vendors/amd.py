@@ -10,17 +10,16 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""AMD Instinct baseboards (UBB) behind any vendor's BMC.
+"""AMD Instinct baseboards (UBB) in the servers of any vendor.
 
 Sources: AMD's node-scraper (redfish OEM diagnostics: the logs of the System
 ``UBB``, and events whose OriginOfCondition is the Chassis ``OAM_7``) and
 public scripts of operators that read ``Systems/UBB`` of the board's own
-controller. The System is the board's, not another host's. No tree of one
-was at hand: what its GPUs are listed as, the standard resources tell.
+controller. The System is that of the board, not of another host. No recorded
+tree was available, so its GPUs are identified by the standard properties.
 
-Alveo cards: the words in entries' Ids are the names of components that AMD's
-XRT has. Models are written with "AMD Instinct" before them or without, as
-BMCs and ``amd-smi`` do.
+Alveo cards: the words in the Ids of entries are the component names of AMD's
+XRT. BMCs and ``amd-smi`` write model names with or without "AMD Instinct".
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""AMI's MegaRAC, which many makers' BMCs are.
+"""AMI MegaRAC, the BMC software of many makers.
 
 Sources: HPE's update script for a Cray XD220v; the UpdateService of a
-Gigabyte MS04-CE0 with BMC 13.06.29, which has the words in
+Gigabyte MS04-CE0 with BMC 13.06.29, which has the state in
 UpdateInformation; an AMI tree with Oem.Ami: null, then Preparing,
-Downloading, VerifyingFirmware, Flashing, Completed. A Gigabyte wants an
-If-Match, and takes not the weak form (ansible-collections community.general,
+Downloading, VerifyingFirmware, Flashing, Completed. A Gigabyte requires an
+If-Match, and rejects the weak form (ansible-collections community.general,
 issue 6434).
 """
 

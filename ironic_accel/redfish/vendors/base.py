@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What one vendor plug-in brings: a ``Vendor`` with rows of tables.
+"""The content of a vendor plug-in: a ``Vendor`` with rows of tables.
 
-Rows of ``Quirks`` count for the services that the quirks recognise. The
-other rows of a ``Vendor`` count wherever a resource shows the property, the
-Id or the message that they are about, whoever made the service: boards are
-built into others' systems, and BMC software into many makers' BMCs.
+Rows of ``Quirks`` apply to the services that the quirks match. The other rows
+of a ``Vendor`` apply to any service with the property, Id or message in the
+row, because boards are built into the systems of other vendors, and BMC
+software into the BMCs of many makers.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from ironic_accel.redfish.vendors.task_rows import TaskRows
 class AuxPower:
     """An action that cuts and restores the auxiliary power of a system.
 
-    :ivar owner: the resource that has it.
-    :ivar action: path to it within that resource.
-    :ivar body: what is posted while the host is off.
-    :ivar forced: what is posted to cut the power of a host that is on, or
-        None where there is no such form.
+    :ivar owner: the resource with the action.
+    :ivar action: path of the action within that resource.
+    :ivar body: body of the request while the host is off.
+    :ivar forced: body of the request while the host is on, or None if the
+        action has no such form.
     """
 
     owner: Literal['system', 'chassis']
@@ -60,12 +60,12 @@ class AuxPower:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UpdateState:
-    """A property of the UpdateService that reports what it does now.
+    """A property of the UpdateService with the state of an update.
 
-    :ivar path: to the property.
-    :ivar idle: its values when nothing is under way, in lower case. Any
+    :ivar path: path of the property.
+    :ivar idle: its values while no update is running, in lower case. Any
         other value means that the BMC is busy.
-    :ivar percent: path to the percentage done; empty where there is none.
+    :ivar percent: path of the percentage; empty if there is none.
     """
 
     path: tuple[str, ...]
@@ -75,43 +75,42 @@ class UpdateState:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Quirks:
-    """What one vendor's services do their own way.
+    """The behaviour of one vendor's services.
 
     :ivar recognised_by: (``root.Vendor``, ``root.Product``, ``system.Id``,
-        ``system.Manufacturer`` or ``system.Model``; pattern): any of them,
-        whatever the case.
-    :ivar structure: the same, but all of them have to be so.
-    :ivar baseboard: matches the Ids of Systems that are an accelerator
-        baseboard of the host System beside them.
-    :ivar ids_are_locations: the Ids of processors and adapters name slots.
-    :ivar card_ids_are_slots: the Ids of PCIeDevices name slots.
-    :ivar levels: how deep to expand, by resource (``Processors``,
+        ``system.Manufacturer`` or ``system.Model``; pattern): the quirks
+        apply if any of them matches, ignoring case.
+    :ivar structure: the same, but all of them must match.
+    :ivar baseboard: pattern of the Ids of Systems that are an accelerator
+        baseboard of the host System.
+    :ivar ids_are_locations: whether the Ids of processors and adapters name
+        slots.
+    :ivar card_ids_are_slots: whether the Ids of PCIeDevices name slots.
+    :ivar levels: ``$expand`` levels, by resource (``Processors``,
         ``UpdateService``, ``TaskService``; ``PCIeDevices`` is each of its
-        members), where one is not best.
-    :ivar scan_pcie: whether PCIeDevices that nothing else shows are worth
-        their requests.
-    :ivar firmware: whose firmware is whose.
-    :ivar oem_firmware: versions that stand elsewhere.
-    :ivar context: path within a firmware entry to the name of the place
-        that its device sits in.
-    :ivar devices: collections of the vendor's own that show cards.
+        members), if 1 is not the best.
+    :ivar scan_pcie: whether PCIeDevices without another resource are read.
+    :ivar firmware: rules that assign firmware entries to devices.
+    :ivar oem_firmware: versions in other resources.
+    :ivar context: path within a firmware entry to the slot of its device.
+    :ivar devices: the vendor's own collections of cards.
     :ivar pci_ids: path within a firmware entry to the object with the PCI
-        ids of its device, and the names of the four there.
-    :ivar product_name: pattern whose first group, in the Name of a firmware
-        entry, is the product name of its device.
-    :ivar pushes: how images are pushed, the first that covers.
-    :ivar commit: the action by which running images are committed.
-    :ivar aux: how the auxiliary power is cut. What has the action is asked
-        for it, whoever made the system: boards are built into others'.
+        ids of its device, and the names of the four ids in it.
+    :ivar product_name: pattern for the Name of a firmware entry, whose first
+        group is the product name of its device.
+    :ivar pushes: how images are pushed; the first matching row is used.
+    :ivar commit: the action that commits running images.
+    :ivar aux: how the auxiliary power is cycled. The action is used on any
+        resource that has it, whoever made the system.
     :ivar jobs: path of the link to a collection of jobs within the Manager,
-        where the service root has no JobService.
-    :ivar bios_by_job: whether BIOS settings are applied by a job alone, so
-        that what the settings object has does not wait by itself.
-    :ivar update_state: what the UpdateService says that it does, where it
-        has no task for that.
-    :ivar satisfied: MessageIds with which an equal version is refused.
-    :ivar no_updates: why no firmware is written to the service at all, in
-        words; empty where it is.
+        if the service root has no JobService.
+    :ivar bios_by_job: whether BIOS settings are applied only by a job, so
+        that values in the settings object are not pending by themselves.
+    :ivar update_state: where the UpdateService reports a running update, if
+        it has no task for it.
+    :ivar satisfied: MessageIds with which an equal version is rejected.
+    :ivar no_updates: why no firmware may be written to the service; may be
+        empty.
     """
 
     name: str
@@ -139,56 +138,55 @@ class Quirks:
 
 
 class Layer(enum.IntEnum):
-    """Whose product a vendor's rows are about; the lower comes first.
+    """The kind of product of a vendor's rows; a lower one takes precedence.
 
-    Several may hold for one service: a board of one vendor in a server of
+    Several may apply to one service: a board of one vendor in a server of
     another, whose BMC runs the software of a third.
     """
 
-    #: An accelerator board or a card, in anybody's server.
+    #: An accelerator board or a card, in any server.
     BOARD = 1
     #: The server and its BMC.
     SERVER = 2
-    #: BMC software that several makers of servers build in.
+    #: BMC software that several makers of servers use.
     BMC_SOFTWARE = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Vendor:
-    """All that is known of one vendor's Redfish resources.
+    """The Redfish resources of one vendor.
 
-    :ivar layer: says which vendor's rows come first where several hold.
-    :ivar quirks: for the services that they recognise, the more special
-        first.
-    :ivar entries: whose firmware entries of certain Ids are, also behind a
-        service that nobody recognises.
-    :ivar pushes: how images are pushed to services that are known by their
-        ``push_uri`` alone; after the rows of all quirks.
-    :ivar styles: styles of the vendor's own.
-    :ivar component_words: which component an entry is, where no rule says.
-    :ivar parameter_set: matches the SoftwareId of entries that is the id of
-        a parameter set (``Fit.psid``).
-    :ivar makers: paths within a PCIeDevice to its maker, besides
+    :ivar layer: determines which vendor's rows take precedence.
+    :ivar quirks: for the services that they match, the more specific first.
+    :ivar entries: rules that assign firmware entries to devices by Id, also
+        on a service that no quirks match.
+    :ivar pushes: how images are pushed to services that are identified by
+        their ``push_uri`` only; after the rows of all quirks.
+    :ivar styles: the vendor's own push styles.
+    :ivar component_words: the component of an entry without a rule.
+    :ivar parameter_set: pattern of a SoftwareId that is the id of a parameter
+        set (``Fit.psid``).
+    :ivar makers: paths within a PCIeDevice to its maker, in addition to
         Manufacturer.
-    :ivar products: how its products are written.
-    :ivar display_gpus: PCI vendor id and the catalogue's word of a maker
-        whose display controllers are GPUs and no display chips.
-    :ivar processor_ids: pattern found in the Id of a Processor whose type is
-        not told, and its kind.
-    :ivar dpu: Id of Systems that are a DPU's own.
-    :ivar root_of_trust: pattern found in the Ids of Chassis that are roots
-        of trust: which card one guards tells whose a firmware entry is.
+    :ivar products: forms of the names of its products.
+    :ivar display_gpus: PCI vendor id and catalogue name of a maker whose
+        display controllers are GPUs and not display chips.
+    :ivar processor_ids: pattern for the Id of a Processor without a type,
+        and its kind.
+    :ivar dpu: Id of Systems that are DPUs.
+    :ivar root_of_trust: pattern for the Ids of Chassis that are roots of
+        trust. A firmware entry belongs to the card that one protects.
     :ivar modes: properties that are modes.
     :ivar slots: the slots of firmware entries.
-    :ivar copies: where a Chassis tells of a copy in the background.
-    :ivar memory: what a GPU's memory says of its health.
-    :ivar update_states: what the UpdateService says that it does.
-    :ivar not_now: refusals that mean "not now", by their MessageIds.
+    :ivar copies: where a Chassis reports a background copy.
+    :ivar memory: how a GPU's memory reports its health.
+    :ivar update_states: how the UpdateService reports its state.
+    :ivar not_now: rejections that mean "not now", by their MessageIds.
     :ivar tasks: states of tasks and jobs.
-    :ivar message_holders: properties of an answer that hold its messages,
-        besides ``error``.
-    :ivar unsure: pattern found in the refusal of a setting that may have
-        been applied all the same.
+    :ivar message_holders: properties of a response that contain messages, in
+        addition to ``error``.
+    :ivar unsure: pattern for the rejection of a setting that may still have
+        been applied.
     """
 
     layer: Layer

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is wrong with a vendor plug-in, found before any row of it is used.
+"""Validate a vendor plug-in before any row of it is used.
 
-A row that cannot be understood must not be found out while firmware is
-written: the whole plug-in is left out then.
+An invalid row must not be discovered during a firmware update. A plug-in with
+one is ignored as a whole.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from ironic_accel.redfish.vendors.push_rows import Reach
 from ironic_accel.redfish.vendors.push_rows import STYLES
 from ironic_accel.redfish.vendors.task_rows import STANDARD
 
-#: What a service is recognised by.
+#: Keys of ``Quirks.recognised_by``.
 KEYS = ('root.Vendor', 'root.Product', 'system.Id', 'system.Manufacturer',
         'system.Model')
 
 
 def problems(made: object, others: Iterable[Vendor]) -> list[str]:
-    """What is wrong with a plug-in, in words; empty where nothing is.
+    """The problems of a plug-in; empty if it is valid.
 
-    :param made: what its entry point names.
-    :param others: the vendors that were taken before it.
+    :param made: the object of its entry point.
+    :param others: the vendors that were accepted before it.
     """
     if not isinstance(made, Vendor):
         return [f'{made!r} is not a Vendor']
@@ -51,12 +51,12 @@ def problems(made: object, others: Iterable[Vendor]) -> list[str]:
         return [*_patterns(made), *_services(made),
                 *_pushes(made, list(others)), *_tasks(made, list(others))]
     except (TypeError, ValueError, AttributeError, re.error) as error:
-        # A column of another type than its row has.
+        # A column has the wrong type.
         return [f'{type(error).__name__}: {error}']
 
 
 def _patterns(made: Vendor) -> Iterator[str]:
-    """Patterns that are no regular expressions."""
+    """Patterns that are not regular expressions."""
     texts = [made.parameter_set, made.dpu, made.root_of_trust, made.unsure,
              made.tasks.reset_words]
     texts += [w.pattern for w in made.component_words]
@@ -84,7 +84,7 @@ def _patterns(made: Vendor) -> Iterator[str]:
 
 
 def _services(made: Vendor) -> Iterator[str]:
-    """Quirks that are recognised by nothing, or by anything."""
+    """Quirks that match no service, or any service."""
     for quirks in made.quirks:
         rows = (*quirks.recognised_by, *quirks.structure)
         if not rows:
@@ -99,7 +99,7 @@ def _services(made: Vendor) -> Iterator[str]:
 
 
 def _pushes(made: Vendor, others: list[Vendor]) -> Iterator[str]:
-    """Rows of styles that nobody knows, or that are somebody else's."""
+    """Push rows with unknown styles, and styles that already exist."""
     known = {s.name for s in STYLES} | {
         s.name for v in others for s in v.styles}
     for style in made.styles:
@@ -125,7 +125,7 @@ def _push_rows(made: Vendor) -> Iterator[PushChoice]:
 
 
 def _tasks(made: Vendor, others: list[Vendor]) -> Iterator[str]:
-    """States with another meaning than they have, refusals without an Id."""
+    """States with a changed meaning, and rejections without a MessageId."""
     known = {s.word: s for s in STANDARD}
     known |= {s.word: s for v in others for s in v.tasks.states}
     for state in made.tasks.states:

@@ -14,12 +14,13 @@
 
 Source: recorded trees of a UCS C220 M6 with a T4, of C220 and C240 M5
 servers and of an S3260 (akaliwod/iserver, doc/redfish-tests-cisco-*): a GPU
-stands among the PCIeDevices alone, with neither maker nor model nor serial
-number nor Status; its Id is the slot; its firmware entry is named by product
-and slot (``UCSC-GPU-T4-16-slot-3``) and relates to nothing.
+is only a PCIeDevice, without maker, model, serial number and Status; its Id
+is the slot; its firmware entry is named by product and slot
+(``UCSC-GPU-T4-16-slot-3``) and has no RelatedItem.
 
-The same trees give RelatedItem as a bare path. The ten tasks of the S3260 are
-slots that nobody has begun: TaskState New, with ``NA`` in ``Oem.Cisco``.
+Elsewhere the same trees have a bare path in RelatedItem. The ten tasks of the
+S3260 are slots that were never started: TaskState New, with ``NA`` in
+``Oem.Cisco``.
 """
 
 from __future__ import annotations

@@ -10,20 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""HPE Cray EX blades: several nodes behind one controller, by name alone.
+"""HPE Cray EX blades: one controller for several nodes, related by names.
 
-Blades that call their model otherwise are known by the Ids of their Systems
-and their maker (an EX425 calls itself "HPE CRAY EX425 (MILAN)").
+Blades with another model name are identified by the Ids of their Systems and
+their maker (an EX425 reports "HPE CRAY EX425 (MILAN)").
 
 Source: the EX235n capture: ``Chassis/Node0`` and the firmware entries
-``Node0.*`` are the System ``Node0``'s, and no link says so; the GPU
-``GPU2`` has the firmware ``Node0.Acc2.VBIOS``; ``Node0.AccFPGA0`` is the
-NVIDIA baseboard's FPGA, whose SoftwareId names the board. Targets are
-heeded: the action's ActionInfo lists which may be named, and HPE's firmware
-action service updates one node of a blade by them (Cray-HPE,
-hms-firmware-action).
+``Node0.*`` belong to the System ``Node0`` without any link; the GPU ``GPU2``
+has the firmware ``Node0.Acc2.VBIOS``; ``Node0.AccFPGA0`` is the FPGA of the
+NVIDIA baseboard, whose SoftwareId names the board. Targets are respected: the
+ActionInfo lists the allowed ones, and HPE's firmware action service updates
+one node of a blade with them (Cray-HPE, hms-firmware-action).
 
-Refusals: the message registries CrayHMS 1.0 and IPC 1.0 of the EX235n, by
+Rejections: the message registries CrayHMS 1.0 and IPC 1.0 of the EX235n, by
 "wait for ... to complete".
 """
 

@@ -13,20 +13,20 @@
 """Dell iDRAC.
 
 Source: the R750 capture (iDRAC 6.00.30): firmware entries are named
-``Installed-COMPONENT-VERSION__FQDD``, with ``Current-`` and ``Previous-``
-ones beside them that do not run; a GPU's firmware stands in the OEM
-collection DellVideo; an FQDD names a slot. SUP029 is iDRAC's answer to a
-version that is there already (Dell message registry).
+``Installed-COMPONENT-VERSION__FQDD``; additional entries with ``Current-``
+and ``Previous-`` do not run; a GPU's firmware is in the OEM collection
+DellVideo; an FQDD names a slot. SUP029 is iDRAC's response to a version that
+is already installed (Dell message registry).
 
-The jobs: the link Links.Oem.Dell.Jobs of the same capture's Manager, for
-services whose root lists no JobService.
+Jobs: the link Links.Oem.Dell.Jobs of the Manager in the same capture, for
+services without a JobService in the service root.
 
 Pushes: an engineer of Dell wrote that the Targets of SimpleUpdate are not
 supported (iDRAC-Redfish-Scripting, issue 247), and Dell's own clients send
 an empty list to the multipart URI: a package may write every device that it
-is for. ``Immediate`` makes iDRAC reboot the host by itself where the update
-needs that (issue 166, from iDRAC 5.00 on), so ``OnReset`` is asked for: the
-reset is ours to plan and to perform. Images are update packages for Windows,
+fits. With ``Immediate`` iDRAC reboots the host by itself if the update needs
+that (issue 166, from iDRAC 5.00 on), so ``OnReset`` is requested: ironic-accel
+plans and performs the reset. Images are update packages for Windows,
 d7, d9 or pm files (DeviceFirmwareMultipartUploadREDFISH.py). HttpPushUri
 only stores a file, for a SimpleUpdate after it: not a push by itself
 (DeviceFirmwareSimpleUpdateREDFISH.py).
@@ -34,32 +34,31 @@ only stores a file, for a SimpleUpdate after it: not a push by itself
 The auxiliary cycle: Dell's iDRAC-Redfish-Scripting,
 ServerVirtualAcPowerCycleREDFISH.py 2.0, and OpenManage Ansible Modules 9.5,
 redfish_powerstate.py: iDRAC 7.00.60 and later have it; the server has to be
-off, and FinalPowerState says what it is afterwards. The plain
-``Chassis.Reset`` with ``PowerCycle`` of older ones leaves power in the box,
-by the first of the two, so it is not taken for it.
+off, and FinalPowerState is its state afterwards. ``Chassis.Reset`` with
+``PowerCycle`` of older ones does not cut the auxiliary power, according to
+the first of the two, so it is not used.
 
 Tasks and jobs: DellJob v1.2.0, whose schema an iDRAC serves (``JobState``);
 iDRAC-Redfish-Scripting, issues 32 (a job that is scheduled is executed at the
-next reset of the server) and 266 (a job at 100 % says "server reboot
+next reset of the server) and 266 (a job at 100 % reports "server reboot
 pending" and is never marked completed), SetBiosAttributesREDFISH.py (BIOS
 settings are applied by a job) and DeviceFirmwareMultipartUploadREDFISH.py (a
-job is read as a task, then under JobService and under the manager's own
-jobs, where tasks are forgotten sooner); sushy 5.14,
-``oem/dell/constants.py``: a task tells the job's own state beside the
-standard one. The R750 capture has all of these places. A job whose Id
-begins with ``RID_`` reboots the host itself.
+job is read as a task, then in the JobService and in the manager's own jobs,
+as tasks are removed sooner); sushy 5.14, ``oem/dell/constants.py``: a task
+has the job's own state in addition to the standard one. The R750 capture has
+all of these. A job whose Id begins with ``RID_`` reboots the host itself.
 
-Refusals: the message registry IDRAC 2.7 of the R750, by what the messages
-are about (data or an iDRAC, a Lifecycle Controller or a chassis that is not
-ready; jobs and updates that run; power actions that are under way); sushy
-5.14 ``connector.py`` (SYS518) and ``oem/dell/constants.py`` (RAC0679: a job
-runs); quadsproject/badfish issue 129 (SWC0700: "iDRAC is not ready ... retry
-after a few minutes").
+Rejections: the message registry IDRAC 2.7 of the R750, by the subject of the
+messages (data, an iDRAC, a Lifecycle Controller or a chassis that is not
+ready; running jobs, updates and power actions); sushy 5.14 ``connector.py``
+(SYS518) and ``oem/dell/constants.py`` (RAC0679: a job is running);
+quadsproject/badfish issue 129 (SWC0700: "iDRAC is not ready ... retry after a
+few minutes").
 
-An iDRAC lists PCIeDevices below its System and below its Chassis, and may
-hide the own resource of a card while the host is off; a Processor's Id is an
-FQDD: ``Video.Slot.31-1``. Older ones write a Health as "Ok"; ProcessorMetrics
-1.2 has plain numbers.
+An iDRAC lists PCIeDevices below System and below Chassis, and may not report
+the own resource of a card while the host is off; a Processor's Id is an FQDD:
+``Video.Slot.31-1``. Older versions report a Health "Ok"; ProcessorMetrics 1.2
+has plain numbers.
 """
 
 from __future__ import annotations
@@ -146,7 +145,7 @@ VENDOR = Vendor(
         ),
         own_states=(('Oem', 'Dell', 'JobState'),),
         messages=(('Oem', 'Dell'),),
-        # "Task successfully scheduled.", and of a script: "virtual a/c
+        # "Task successfully scheduled.", and in a script: "virtual a/c
         # cycle".
         reset_words=r'successfully scheduled|virtual a/?c',
         no_end=frozenset({'TIME_NA', 'TIME_NOW'}),

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Columns of the tables about devices and their firmware entries."""
+"""Columns of the tables for devices and their firmware entries."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ Path = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FirmwareRule:
-    """Whose firmware an entry of the FirmwareInventory is, by its Id.
+    """The device of an entry of the FirmwareInventory, by its Id.
 
-    The entry's RelatedItem comes first where it says something; the rule
-    names the component in any case.
+    RelatedItem of the entry takes precedence; the rule names the component in
+    any case.
 
     :ivar pattern: matches the whole Id.
-    :ivar owner: what kind of resource is meant.
-    :ivar component: our name for the component.
-    :ivar at: the Id of the owner, with the pattern's groups put in:
-        ``GPU{1}``; for ``port`` that of a port of the owner; for ``rot``
-        the Id of the Chassis of the root of trust that guards the owner.
-    :ivar system: the Id of the System that it belongs to, likewise.
-    :ivar by: how ``at`` is meant.
-    :ivar once: several entries are about one and the same component (one
-        entry per port).
-    :ivar board: pattern of the SoftwareId of an entry that is all that shows
-        a baseboard, with the groups ``model`` and ``vendor``.
+    :ivar owner: kind of the owner's resource.
+    :ivar component: component name.
+    :ivar at: the Id of the owner, with groups of the pattern: ``GPU{1}``; for
+        ``port`` the Id of a port of the owner; for ``rot`` the Id of the
+        Chassis of the root of trust that protects the owner.
+    :ivar system: the Id of the owner's System, likewise.
+    :ivar by: how ``at`` identifies the owner.
+    :ivar once: whether several entries are the same component (one entry per
+        port).
+    :ivar board: pattern for the SoftwareId of an entry of a baseboard without
+        another resource, with the groups ``model`` and ``vendor``.
     """
 
     pattern: str
@@ -58,12 +58,12 @@ class FirmwareRule:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OemFirmware:
-    """A running version that only an OEM resource tells.
+    """A running version that only an OEM resource reports.
 
     :ivar collection: path of the link to it within the System resource.
     :ivar id: property that equals the Processor's Id.
     :ivar version: property with the version.
-    :ivar component: our name.
+    :ivar component: component name.
     """
 
     collection: tuple[str, ...]
@@ -74,15 +74,15 @@ class OemFirmware:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OemDevices:
-    """A vendor's own collection of cards, where no standard one has them.
+    """A vendor's own collection of cards that are in no standard one.
 
     :ivar collection: path of the link to it within the Chassis.
-    :ivar kinds: the word that tells a kind, in ``type``, to ours.
-    :ivar type: the property with it.
+    :ivar kinds: values of ``type`` to our kinds.
+    :ivar type: property with the type of the card.
     :ivar version: path to the running version.
-    :ivar place: the property that names the place.
-    :ivar part_number: the property with the part number of the product.
-    :ivar functions: the property with links to PCI functions.
+    :ivar place: property with the slot.
+    :ivar part_number: property with the part number of the product.
+    :ivar functions: property with the links to PCI functions.
     :ivar pci_ids: names of a function's vendor, device, subsystem vendor and
         subsystem device id, which are numbers.
     :ivar address: names of its segment, bus, device and function, likewise.
@@ -103,15 +103,14 @@ class OemDevices:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FirmwareSlots:
-    """Two slots of a firmware entry: what runs, and what may wait.
+    """The two slots of a firmware entry: the active and the inactive one.
 
-    :ivar inactive: path within the entry to the slot that does not run.
+    :ivar inactive: path within the entry to the inactive slot.
     :ivar version: its property with the version.
     :ivar state: its property with the state of the image in it.
-    :ivar waiting: the states in which that image waits to be activated.
-    :ivar others: all other states that there are.
-    :ivar activation: what activates it where the catalogue does not know the
-        component.
+    :ivar waiting: the states in which that image is pending.
+    :ivar others: all other states.
+    :ivar activation: activation of a component that is not in the catalogue.
     """
 
     inactive: Path
@@ -126,9 +125,9 @@ class FirmwareSlots:
 class Commit:
     """An action that copies the running image of an entry to its other slot.
 
-    :ivar covers: matches the Ids of the entries that want it.
-    :ivar action: path to it within the UpdateService.
-    :ivar active: path within the entry to the version that runs.
+    :ivar covers: pattern of the Ids of the entries that require it.
+    :ivar action: path of the action within the UpdateService.
+    :ivar active: path within the entry to the running version.
     :ivar inactive: path to the version in the other slot.
     """
 
@@ -140,11 +139,11 @@ class Commit:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackgroundCopy:
-    """Where a Chassis tells that an image is copied to a second slot.
+    """Where a Chassis reports that an image is copied to a second slot.
 
-    :ivar state: path to the word that tells it.
-    :ivar going: the words of a copy that goes on, or is about to.
-    :ivar others: all other words that there are.
+    :ivar state: path of the state.
+    :ivar going: values of a copy that is running, or about to.
+    :ivar others: all other values.
     """
 
     state: Path
@@ -154,12 +153,12 @@ class BackgroundCopy:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MemoryFlags:
-    """What a Memory resource says of the health of the GPU that it is in.
+    """Properties of a Memory resource that show the health of its GPU.
 
-    :ivar maker: matches the GPU's Manufacturer, in any case.
-    :ivar path: the object with the switches.
-    :ivar critical: switches that are on where the memory is beyond repair.
-    :ivar warning: switches that are on where a repair waits.
+    :ivar maker: pattern of the GPU's Manufacturer, ignoring case.
+    :ivar path: path of the object with the properties.
+    :ivar critical: properties that are true if the memory cannot be repaired.
+    :ivar warning: properties that are true if a repair is pending.
     """
 
     maker: str
@@ -170,13 +169,13 @@ class MemoryFlags:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProductNames:
-    """How the products of one maker are written that the catalogue knows.
+    """Forms of the names of one maker's products in the catalogue.
 
-    :ivar vendor: the catalogue's word for the maker.
-    :ivar prefixes: what stands before the name of a model, or does not.
-    :ivar part_number: pattern of part numbers whose first group is the PCI
+    :ivar vendor: the maker in the catalogue.
+    :ivar prefixes: optional prefixes of a model name.
+    :ivar part_number: pattern of part numbers, whose first group is the PCI
         device id.
-    :ivar pci_vendor: the PCI vendor id that goes with it.
+    :ivar pci_vendor: the PCI vendor id for that device id.
     """
 
     vendor: str
@@ -187,11 +186,11 @@ class ProductNames:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ComponentWord:
-    """A word in a firmware entry's Id that tells which component it is.
+    """A word in a firmware entry's Id that identifies its component.
 
-    :ivar kind: of the device that the entry belongs to.
-    :ivar pattern: found in the Id, in any case.
-    :ivar component: our name for it.
+    :ivar kind: kind of the entry's device.
+    :ivar pattern: pattern found in the Id, ignoring case.
+    :ivar component: component name.
     """
 
     kind: str

@@ -12,24 +12,24 @@
 
 """HPE servers with iLO.
 
-Sources: the tree of a ProLiant XL675d Gen10 Plus with iLO 5: cards stand in
-``Oem.Hpe.Links.Devices`` of the Chassis alone (HpeServerDevice v2.0.0), their
+Sources: the tree of a ProLiant XL675d Gen10 Plus with iLO 5: cards are only
+in ``Oem.Hpe.Links.Devices`` of the Chassis (HpeServerDevice v2.0.0), their
 functions in PCIDevices (HpeServerPciDevice v2.0.0), and firmware entries name
-the same place as ``DeviceContext``. HPE iLO 5 and iLO 6 data model:
-HpeComputerSystemExt.SystemReset; ``Oem.Hpe.State`` of the UpdateService says
-what an update without a task does (so polls proliantutils, HPEUpdateService).
+the same slot in ``DeviceContext``. HPE iLO 5 and iLO 6 data model:
+HpeComputerSystemExt.SystemReset; ``Oem.Hpe.State`` of the UpdateService is the
+state of an update without a task (polled by proliantutils, HPEUpdateService).
 
-Pushes: iLO turns down too many Targets (TargetsLimitExceeded, iLO 7 1.14
-message registry), so each push names one; its HttpPushUri takes a form with
-the session's key in it and no plain body (HPEDevCom/redfishdocs, examples of
-the Python library).
+Pushes: iLO rejects too many Targets (TargetsLimitExceeded, iLO 7 1.14 message
+registry), so each push names one; its HttpPushUri accepts a form with the
+session key, but no plain body (HPEDevCom/redfishdocs, examples of the Python
+library).
 
-Refusals: HPE's iLO 7 1.14 message registries (HPEDevCom/redfishdocs), by
+Rejections: HPE's iLO 7 1.14 message registries (HPEDevCom/redfishdocs), by
 "retry the operation"; sushy 5.14 ``connector.py``
 (InvalidOperationForSystemState).
 
-An iLO writes PCI ids in decimal, has a text where Location is an object
-elsewhere, and redirects a write to the path with a slash at its end.
+An iLO reports PCI ids in decimal and Location as a string, and redirects a
+write to the path with a closing slash.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Intel's GPUs, behind any vendor's BMC.
+"""Intel GPUs in the servers of any vendor.
 
-Source: how Intel's ``xpu-smi`` and BMCs write the names of models: with
-"Intel(R) Data Center GPU" before them, with the maker alone, or without.
+Source: model names of Intel's ``xpu-smi`` and of BMCs: with the prefix
+"Intel(R) Data Center GPU", with the maker only, or without prefix.
 """
 
 from __future__ import annotations

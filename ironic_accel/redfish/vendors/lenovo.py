@@ -14,16 +14,16 @@
 
 Sources: fwupd ``plugins/redfish/redfish.quirk`` (ThinkSystem:
 ``wildcard-targets``, an empty list of Targets, by the multipart URI); aiohmi
-``redfish/oem/lenovo`` and fwupd's legacy device: HttpPushUri wants
-HttpPushUriTargets claimed before and released after it, which is no push by
-itself.
+``redfish/oem/lenovo`` and fwupd's legacy device: for HttpPushUri,
+HttpPushUriTargets must be reserved before and released afterwards, so that
+one request is not enough.
 
-HttpPushUriTargets that somebody else has claimed are answered with
-ResourceInUse. XCC turns down any If-Match (ansible-collections
+If another client has reserved HttpPushUriTargets, the response is
+ResourceInUse. XCC rejects any If-Match (ansible-collections
 community.general, issue 11261), lists PowerOff, PowerOn and Restart as
 Suspended jobs with an empty Schedule, lists the cards of a riser in each of
-its PCIeSlots, and gives each PCIeFunction a Status of its own (recorded tree
-of a ThinkSystem with eight L40).
+its PCIeSlots, and has a Status in each PCIeFunction (recorded tree of a
+ThinkSystem with eight L40).
 """
 
 from __future__ import annotations

@@ -10,28 +10,28 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Columns of the tables that say which properties are modes of a device."""
+"""Columns of the tables of properties that are modes of a device."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
 
-#: Names of properties, and numbers of members of arrays.
+#: Property names, and indexes of array members.
 Path = tuple[str | int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PropertyMode:
-    """One property of the device's resource that is a mode.
+    """A property of the device's resource that is a mode.
 
     :ivar kinds: kinds of devices that may have it.
     :ivar name: the mode's name in profiles.
-    :ivar path: the property, a switch that reads ``enabled`` or
+    :ivar path: path of the property, a boolean for ``enabled`` and
         ``disabled``.
-    :ivar settings: whether it is written on, and pending in, the settings
+    :ivar settings: whether it is written to, and pending in, the settings
         object (Settings v1.4).
-    :ivar number: whether the value is a number and not a switch.
+    :ivar number: whether the value is a number and not a boolean.
     """
 
     kinds: tuple[str, ...]
@@ -43,13 +43,13 @@ class PropertyMode:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FlagPairMode:
-    """A mode of three values, told by two switches of the settings object.
+    """A mode with three values, by two booleans of the settings object.
 
-    Each switch is written by a request of its own, ``form`` first.
+    Each boolean is written by its own request, ``form`` first.
 
-    :ivar path: whether it is on.
-    :ivar form: whether it is on in a second form.
-    :ivar words: off, on, and on in the second form.
+    :ivar path: path of the boolean for on.
+    :ivar form: path of the boolean for the second form of on.
+    :ivar words: values for off, on, and the second form of on.
     """
 
     kinds: tuple[str, ...]
@@ -61,13 +61,13 @@ class FlagPairMode:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LinkedMode:
-    """A mode on a resource that the device's links to, set by an action.
+    """A mode of a resource that the device links to, set by an action.
 
     :ivar link: path of the link.
-    :ivar property: tells the value; an empty text is no value.
-    :ivar action: sets it, with the property's name as its parameter:
-        ``#Mode.Set``.
-    :ivar words: the service's words to the mode's values.
+    :ivar property: property with the value; an empty string is no value.
+    :ivar action: action that sets it, with the property's name as its
+        parameter: ``#Mode.Set``.
+    :ivar words: the service's values to the mode's values.
     """
 
     kinds: tuple[str, ...]
@@ -80,10 +80,10 @@ class LinkedMode:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BiosMode:
-    """A mode that is a BIOS attribute of the System that the device is.
+    """A mode that is a BIOS attribute of the device's own System.
 
     :ivar attribute: its name in ``Attributes``.
-    :ivar words: the service's words to the mode's values.
+    :ivar words: the service's values to the mode's values.
     """
 
     kinds: tuple[str, ...]

@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""NVIDIA's HGX and GB baseboards, its GPUs, network cards and DPUs.
+"""NVIDIA HGX and GB baseboards, GPUs, network cards and DPUs.
 
-Baseboards behind any vendor's BMC. Sources: the GB300 capture (Supermicro
+Baseboards in the servers of any vendor. Sources: the GB300 capture (Supermicro
 ARS-121GL, bmcweb of NVIDIA's fork); NVIDIA HGX/DGX H100 firmware update
 guides for the names of the H100 boards' firmware (``HGX_FW_GPU_SXM_1``,
 ``HGX_FW_NVSwitch_0``, ``HGX_FW_PCIeRetimer_0``, ``HGX_FW_ERoT_...``).
@@ -20,28 +20,28 @@ guides for the names of the H100 boards' firmware (``HGX_FW_GPU_SXM_1``,
 NVIDIA's fork of bmcweb: ``Oem.Nvidia`` of Processor and of its settings
 object (MIGModeEnabled is written on the processor; CCModeEnabled and
 CCDevModeEnabled must not be in one request), FirmwareState of the slots,
-BackgroundCopyStatus, ``UpdateOption``, the text of a setting whose fate it
-does not know; an update that runs is told by "Retry the update operation
-once it is complete". NvidiaMemory v1.0.0: RowRemappingFailed and
-RowRemappingPending, as HGX baseboards show them. MFT documentation: the form
-of a PSID. The "GPU Part Number" of ``nvidia-smi`` begins with the PCI device
-id (``2330-885-A1`` of an H100, and in the tree of an SYS-821GE-TNHR).
+BackgroundCopyStatus, ``UpdateOption``, the message for a setting with unknown
+result; the message for a running update is "Retry the update operation once
+it is complete". NvidiaMemory v1.0.0: RowRemappingFailed and
+RowRemappingPending, as reported by HGX baseboards. MFT documentation: the
+form of a PSID. The "GPU Part Number" of ``nvidia-smi`` begins with the PCI
+device id (``2330-885-A1`` of an H100, and in the tree of an SYS-821GE-TNHR).
 
-A GB200's Processor may have the Health OK while a Condition calls its
-firmware Critical; an entry that is Absent there keeps the version of the last
-time; two cards of one of its boards have one root of trust between them.
+A GB200's Processor may have the Health OK while a Condition reports its
+firmware as Critical; an Absent entry there keeps the version of the former
+device; two cards of one of its boards share one root of trust.
 
-BlueField's own BMC shows the DPU as a System of its own. Sources: NVIDIA
+BlueField's own BMC reports the DPU as a System. Sources: NVIDIA
 BlueField BMC Software documentation, "Redfish": the System ``Bluefield``,
 ``Oem/Nvidia`` with ``Mode`` and ``Mode.Set``; CEC and BMC firmware by
 ``MultipartHttpPushUri`` without targets; "Deploying Software Using BFB": a
 boot stream by ``SimpleUpdate`` with the target ``DPU_OS``.
 
-The mode: BlueField-3 tells it on the resource that ``Oem.Nvidia`` of the
-System links to (an empty text is what a real one gave: unknown); BlueField-2
-has it as the BIOS attribute ``NicMode``.
+The mode: BlueField-3 reports it in the resource that ``Oem.Nvidia`` of the
+System links to (a real one returned an empty string, which means unknown);
+BlueField-2 has the BIOS attribute ``NicMode``.
 
-The recorded tree of a BlueField-3 (BMC 24.10) shows the network side of the
+The recorded tree of a BlueField-3 (BMC 24.10) reports the network side of the
 card as adapters without a name, one for each of its Chassis.
 """
 
@@ -82,14 +82,14 @@ _FIRMWARE = (
     FirmwareRule(r'HGX_PCIeSwitchConfig_\d+', 'baseboard',
                  'pcie-switch-config'),
     FirmwareRule(r'HGX_FW_PCIeRetimer_\d+', 'baseboard', 'retimer'),
-    # Entries of network cards relate to nothing; the Chassis of the card's
+    # Entries of network cards have no RelatedItem; the Chassis of the card's
     # root of trust has the same number (GB300 capture).
     FirmwareRule(r'CX(\d+)_(\d+)', 'adapter', 'nic', 'IRoT_CX{1}_{2}',
                  by='rot'),
     FirmwareRule(r'NIC_(\d+)', 'adapter', 'nic', 'IRoT_BF3_{1}', by='rot'),
 )
 
-#: Behind a BMC that shows the board's GPUs as PCIeDevices ``GPU1`` and on,
+#: For a BMC that reports the board's GPUs as PCIeDevices ``GPU1`` and so on,
 #: and no System of the board (Supermicro SYS-821GE-TNHR: GPUSlot 1 is GPU1,
 #: and the entries count SXM modules from 1).
 _ENTRIES = (
@@ -99,9 +99,9 @@ _ENTRIES = (
     *(rule for rule in _FIRMWARE if rule.owner == 'baseboard'),
 )
 
-#: With HGX_0 as target the whole GPU tray is meant (NVIDIA DGX H100
-#: firmware update guide, GPU tray); systems that have no such entry take the
-#: components' own, which the same guide names one by one.
+#: The target HGX_0 is the whole GPU tray (NVIDIA DGX H100 firmware update
+#: guide, GPU tray). Systems without that entry accept the entries of the
+#: components, which the same guide lists.
 _PUSHES = (
     PushChoice(r'HGX_.+', 'multipart-targets', ('HGX_0',), 'named'),
 )
@@ -111,33 +111,33 @@ QUIRKS = Quirks(
     recognised_by=(('system.Id', BASEBOARD),),
     baseboard=BASEBOARD,
     # The settings objects of the processors, the firmware entries, the tasks
-    # and the functions of a card are worth their place in one answer. bmcweb
-    # answers $expand by asking itself for each resource (openbmc/bmcweb,
-    # query_param.hpp), so that they come whole.
+    # and the functions of a card are read with their parents. bmcweb
+    # implements $expand by reading each resource (openbmc/bmcweb,
+    # query_param.hpp), so that they are complete.
     levels={'Processors': 2, 'UpdateService': 2, 'TaskService': 2,
             'PCIeDevices': 2},
     scan_pcie=False,
     ids_are_locations=True,
     firmware=_FIRMWARE,
     pushes=_PUSHES,
-    # A root of trust that does not copy the running image to its other slot
-    # by itself does so then (NVIDIA bmcweb, OemUpdateService CommitImage).
+    # For a root of trust that does not copy the running image to its other
+    # slot by itself (NVIDIA bmcweb, OemUpdateService CommitImage).
     commit=Commit(
         r'HGX_.+|Host.+',
         ('Actions', 'Oem', '#NvidiaUpdateService.CommitImage'),
         ('Oem', 'Nvidia', 'ActiveFirmwareSlot', 'Version'),
         ('Oem', 'Nvidia', 'InactiveFirmwareSlot', 'Version')),
-    # NVIDIA bmcweb and GB200/GB300 firmware update guides: of the BMC's
-    # Chassis.
+    # NVIDIA bmcweb and GB200/GB300 firmware update guides: an action of the
+    # BMC's Chassis.
     aux=AuxPower(
         'chassis', ('Actions', 'Oem', '#NvidiaChassis.AuxPowerReset'),
         {'ResetType': 'AuxPowerCycle'},
         {'ResetType': 'AuxPowerCycleForce'}),
 )
 
-#: GB200/GB300: ``Targets`` has to be empty, naming a component is answered
-#: with 400. Without ``ForceUpdate`` components that have the version already
-#: are turned down; it goes along only where the profile allows force.
+#: GB200/GB300: ``Targets`` must be empty, a named component is rejected with
+#: 400. Without ``ForceUpdate`` components that already have the version are
+#: rejected; it is sent only if the profile allows force.
 STATION = Quirks(
     name='nvidia-gb',
     recognised_by=(('root.Product', r'GB\d* NVL.*'),
@@ -150,7 +150,7 @@ BLUEFIELD = Quirks(
     recognised_by=(('system.Id', r'Bluefield'),),
     firmware=(
         FirmwareRule(r'DPU_NIC', 'system', 'nic'),
-        # The boot stream that the Arm side was installed from.
+        # The boot stream with which the Arm side was installed.
         FirmwareRule(r'DPU_OS', 'system', 'bfb'),
         FirmwareRule(r'DPU_ATF', 'system', 'atf'),
         FirmwareRule(r'DPU_UEFI', 'system', 'uefi'),
@@ -200,8 +200,8 @@ VENDOR = Vendor(
                    _DPU_WORDS),
         BiosMode(('dpu',), 'mode', 'NicMode', _DPU_WORDS),
     ),
-    # PendingActivation is also told of an empty slot, so that its version
-    # counts as well. Slots change at a cut of the board's power.
+    # PendingActivation is also reported for an empty slot, so the version is
+    # required too. Slots change at a power cut of the board.
     slots=(FirmwareSlots(
         ('Oem', 'Nvidia', 'InactiveFirmwareSlot'), 'Version',
         'FirmwareState', frozenset({'PendingActivation', 'Staged'}),

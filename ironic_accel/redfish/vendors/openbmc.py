@@ -10,19 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""OpenBMC's bmcweb, whoever builds it in: how images are pushed.
+"""OpenBMC's bmcweb in any system: how images are pushed.
 
 Source: openbmc/bmcweb ``redfish-core/lib/update_service.hpp`` (August 2026):
-more than one entry in Targets is turned down; the one that is named is
-updated and nothing else; other parameters than Targets and the apply time
-are unknown properties; without an apply time it is OnReset, and which ones
-there are is not listed; HttpPushUri writes the BMC's own firmware alone.
+more than one entry in Targets is rejected; only the named one is updated;
+other parameters than Targets and the apply time are unknown properties; the
+default apply time is OnReset, and the supported ones are not listed;
+HttpPushUri writes only the BMC's own firmware.
 
-A second update is ServiceTemporarilyUnavailable; an internal error is also
-the answer where an image that was taken does not show in time. A firmware
+A second update is rejected with ServiceTemporarilyUnavailable. If an accepted
+image is not processed in time, the response is an internal error. A firmware
 entry is Updating while its image is activated
-(``include/utils/sw_utils.hpp``). Messages of what succeeded stand at the top
-of an answer, and a task's monitor below the task.
+(``include/utils/sw_utils.hpp``). Success messages are at the top level of a
+response, and the URI of a task's monitor is below the task.
 """
 
 from __future__ import annotations

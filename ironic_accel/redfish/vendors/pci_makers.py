@@ -10,20 +10,20 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Makers of PCI devices that the catalogue has no product of."""
+"""Makers of PCI devices without a product in the catalogue."""
 
 from __future__ import annotations
 
 import re
 
-#: Makers whose PCIeDevices are no accelerators: disks, their controllers,
-#: bridges, display chips of BMCs. They are worth no requests.
+#: Makers whose PCIeDevices are not accelerators: disks, their controllers,
+#: bridges, display chips of BMCs. They are not read.
 OTHERS = re.compile(
     r'samsung|micron|kioxia|toshiba|hynix|western digital|wdc|seagate|solidigm'
     r'|lsi|avago|aspeed|matrox|realtek|asmedia|renesas|plx|pmc|emulex|dell|'
     r'microchip|adaptec|hgst|intel corporation nvme', re.I)
 
-#: Vendor ids beside those of the catalogue's (The PCI ID Repository):
+#: Vendor ids in addition to those in the catalogue (The PCI ID Repository):
 #: Broadcom, QLogic, Cisco, HPE, HP, Cray, Samsung, Chelsio, Solarflare.
 VENDOR_IDS = frozenset({0x14e4, 0x1077, 0x1137, 0x1590, 0x103c, 0x17db,
                         0x144d, 0x1425, 0x1924})

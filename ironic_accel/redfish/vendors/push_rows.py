@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Columns of the tables that say how firmware is pushed.
+"""Columns of the tables of push methods.
 
-The styles here are the ones that DMTF UpdateService v1.17 and DSP0266
-define; a vendor may bring its own beside them.
+The styles in this module are those of DMTF UpdateService v1.17 and DSP0266; a
+vendor may add its own.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any, Literal
 
-#: What a push may write: what its Targets name and nothing else; every like
-#: device's component of the same name; whatever ``covers`` matches.
+#: What a push may write: only its Targets; the same component of all similar
+#: devices; everything that ``covers`` matches.
 Reach = Literal['named', 'like', 'covered']
 
-#: In place of a style: no push of what a row covers is known to work.
+#: In place of a style: no push of the covered entries is supported.
 NO_PUSH = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Style:
-    """One way to hand an image to an update service.
+    """One method to send an image to an UpdateService.
 
-    :ivar transport: ``multipart`` and ``plain`` push it, ``simple`` has
-        the BMC fetch it.
-    :ivar targets: ``named`` writes what is named; with ``empty`` and
-        ``none`` the service writes all that the image is for.
-    :ivar parameters: what the request has besides, of the vendor's own.
-    :ivar force: always with ForceUpdate, which wants the profile's consent.
-    :ivar start: the image is uploaded and checked, and then started by a
-        second request (UpdateService v1.7, StartUpdate).
+    :ivar transport: ``multipart`` and ``plain`` push it; with ``simple`` the
+        BMC downloads it.
+    :ivar targets: ``named`` writes the named targets; with ``empty`` and
+        ``none`` the service writes everything that the image fits.
+    :ivar parameters: additional parameters of the vendor.
+    :ivar force: whether ForceUpdate is always sent, which the profile must
+        allow.
+    :ivar start: whether the image is uploaded and verified first, and the
+        update is started by a second request (UpdateService v1.7,
+        StartUpdate).
     """
 
     name: str
@@ -69,24 +71,24 @@ STYLES: tuple[Style, ...] = (
 class PushChoice:
     """How images are pushed to some components of a system.
 
-    :ivar covers: matches the FirmwareInventory Ids that it is for.
+    :ivar covers: pattern of the FirmwareInventory Ids of the row.
     :ivar style: name of a ``Style``, or ``NO_PUSH``.
     :ivar targets: Ids of the entries to name as targets in place of the
-        component's own, where the box has them.
-    :ivar reach: what such a push may write. ``named`` only where a source
-        says that the service heeds Targets; None is ``like`` for a style
-        that names targets and ``covered`` for one that does not.
-    :ivar most: how many targets one push may name, None for any number.
-    :ivar apply_time: OperationApplyTime to ask for, listed or not; None asks
-        for Immediate where the service lists that.
-    :ivar suffixes: how names of image files have to end, in lower case.
-    :ivar bare: whether the service turns down parameters besides Targets and
+        component's own, if the system has them.
+    :ivar reach: what such a push may write. ``named`` only if a source says
+        that the service respects Targets; None is ``like`` for a style that
+        names targets and ``covered`` for the others.
+    :ivar most: maximum number of targets of one push, None for any number.
+    :ivar apply_time: OperationApplyTime to request, listed or not; None
+        requests Immediate if the service lists it.
+    :ivar suffixes: required suffixes of image file names, in lower case.
+    :ivar bare: whether the service rejects other parameters than Targets and
         the apply time.
-    :ivar card: matches the Ids of entries; those with the same first group
-        are about one and the same firmware (one entry for each port).
-    :ivar push_uri: matches the push URI of the services that it is for.
-    :ivar why: with ``NO_PUSH``: what its HttpPushUri wants, where that is
-        all there is, in words that go on from "this BMC".
+    :ivar card: pattern of the Ids of entries; those with the same first group
+        are the same firmware (one entry for each port).
+    :ivar push_uri: pattern of the push URI of the services of the row.
+    :ivar why: with ``NO_PUSH``: the requirement of a service that has only
+        HttpPushUri; a text that continues "this BMC".
     """
 
     covers: str

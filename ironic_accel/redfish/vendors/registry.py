@@ -10,17 +10,17 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The vendor plug-ins that are installed, and their precedence.
+"""The installed vendor plug-ins and their order of precedence.
 
-Precedence: the rows of a board's vendor come before those of the server's,
-and these before those of the BMC's software (``Layer``); in one layer the
-vendors that ship with this package come before a site's, and in each of the
-two the names of the entry points decide. Several may hold for one service;
-where only one row can count, the first does.
+The rows of a board's vendor come before those of the server's vendor, and
+these before those of the BMC software (``Layer``). Within one layer the
+vendors of this package come before those of a site, each in the order of
+their entry point names. Several may apply to one service; if only one row can
+be used, it is the first one.
 
-A plug-in that cannot be used is left out, with a warning. What it knows is
-then missing, so that no firmware is written to services that no vendor of a
-server is known of: they may be its own.
+An invalid plug-in is ignored, with an error in the log. As its rows are
+missing then, no firmware is written to services without a known server
+vendor: they may be those of the plug-in.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOG = logging.getLogger(__name__)
 
 NAMESPACE = 'ironic_accel.redfish_vendors'
 
-#: What the vendors that ship with this package stand in.
+#: Package with the vendors of ironic-accel.
 _PACKAGE = __name__.rpartition('.')[0]
 
 
@@ -51,10 +51,10 @@ _PACKAGE = __name__.rpartition('.')[0]
 class Installed:
     """The plug-ins of this installation.
 
-    :ivar vendors: by the names of their entry points, in their precedence.
-    :ivar left_out: why others are not used, by their names.
-    :ivar unlisted: vendors of this package that the metadata lacks; they are
-        among ``vendors``.
+    :ivar vendors: by entry point name, in their order of precedence.
+    :ivar left_out: why others are not used, by entry point name.
+    :ivar unlisted: vendors of this package that the installed metadata does
+        not list; they are also in ``vendors``.
     """
 
     vendors: Mapping[str, Vendor]
@@ -64,7 +64,7 @@ class Installed:
 
 @functools.lru_cache(maxsize=1)
 def installed() -> Installed:
-    """The plug-ins, found once a process."""
+    """The plug-ins, loaded once per process."""
     left_out: dict[str, str] = {}
 
     def failed(manager: object, entry_point: Any, exc: BaseException) -> None:
@@ -83,11 +83,11 @@ def installed() -> Installed:
 
 
 def _unlisted(listed: list[object]) -> list[tuple[str, bool, object]]:
-    """Vendors of this package that the installation's metadata lacks.
+    """Vendors of this package that the installed metadata does not list.
 
-    It is that of an older version where a source tree was updated and not
-    installed again. Without their rows, a push may write more than a plan
-    says, so that they count all the same.
+    The metadata is outdated if a source tree was updated and not installed
+    again. The vendors are used anyway: without their rows, a push may write
+    more than the plan lists.
     """
     package = importlib.import_module(_PACKAGE)
     out: list[tuple[str, bool, object]] = []
@@ -107,7 +107,7 @@ def _unlisted(listed: list[object]) -> list[tuple[str, bool, object]]:
 
 def _take(found: Iterable[tuple[str, bool, object]],
           left_out: dict[str, str]) -> dict[str, Vendor]:
-    """The plug-ins that can be used, by name and in their precedence."""
+    """The valid plug-ins by name, in their order of precedence."""
     taken: dict[str, Vendor] = {}
     ours: set[str] = set()
     for name, ships, made in sorted(found, key=lambda f: (not f[1], f[0])):
@@ -126,5 +126,5 @@ def _take(found: Iterable[tuple[str, bool, object]],
 
 
 def vendors() -> tuple[Vendor, ...]:
-    """The vendors whose rows count, in their precedence."""
+    """The vendors in use, in their order of precedence."""
     return tuple(installed().vendors.values())

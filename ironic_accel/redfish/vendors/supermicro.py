@@ -10,25 +10,25 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Supermicro servers: an upload is checked, and then started.
+"""Supermicro servers: an upload is verified first, and then started.
 
 Sources: Intel xpumanager ``core/src/amc/SMCRedfishAmcManager.cpp`` (GPUs on
 Supermicro's BMCs: one target a push, OnStartUpdateRequest, the task "GPU
-Verify", then StartUpdate with an empty body, whose answer names the tasks
-"GPU Update"; the X12 box SYS-420GP-TNR has no StartUpdate and is asked for
+Verify", then StartUpdate with an empty body, whose response names the tasks
+"GPU Update"; the X12 system SYS-420GP-TNR has no StartUpdate and gets
 Immediate); fwupd ``plugins/redfish/fu-redfish-smc-device.c`` (the same for a
 BIOS); bmclib ``internal/redfishwrapper`` and ``providers/supermicro`` (X12: a
-task of its own after StartUpdate; X13: the same task goes on, Pending until
-then). The push URI is the one that xpumanager's comments show.
+separate task after StartUpdate; X13: the same task continues, Pending until
+then). The push URI is that in xpumanager's comments.
 
-Answers: messages stand under ``Accepted`` and ``Success``, and one of them
-names the task (fwupd, xpumanager); OemFirmwareAlreadyInUpdateMode says that
-an update runs, or that an image was uploaded and not started (xpumanager,
+Responses: messages are in ``Accepted`` and ``Success``, and one of them names
+the task (fwupd, xpumanager); OemFirmwareAlreadyInUpdateMode means that an
+update is running, or that an image was uploaded and not started (xpumanager,
 bmclib).
 
-PCIeDevices of X12 and H13 tell their maker in GPUVendor (the tree of an
-SYS-821GE-TNHR); the BMC has its own entry ``GPU1`` beside the board's
-``HGX_FW_GPU_SXM_1``; PCIeSlots tells which card is in which slot.
+PCIeDevices of X12 and H13 have their maker in GPUVendor (the tree of an
+SYS-821GE-TNHR); the BMC has its own entry ``GPU1`` in addition to the board's
+``HGX_FW_GPU_SXM_1``; PCIeSlots shows which card is in which slot.
 """
 
 from __future__ import annotations

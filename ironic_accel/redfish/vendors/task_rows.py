@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Columns of the tables that say what tasks, jobs and refusals mean.
+"""Columns of the tables of task states, job states and rejections.
 
 Sources of the standard states: DMTF Task v1.7 (``TaskState``) and Job v1.2
 (``JobState``), by the long descriptions of their values.
@@ -24,37 +24,37 @@ import enum
 #: Names of properties.
 Path = tuple[str, ...]
 
-#: How long a busy service is left alone where it does not say, seconds.
+#: Default wait for a busy service without Retry-After, seconds.
 BUSY = 60.0
 
 
 class Phase(enum.StrEnum):
-    """What a task or job does now, as far as others are concerned."""
+    """The phase of a task or job, as far as it matters to other work."""
 
-    #: It works, or goes on by itself: the system is busy.
+    #: It is running, or will continue by itself: the system is busy.
     GOING = 'going'
-    #: Its work is written and waits for a host reset: the system is idle,
+    #: Its change is staged and waits for a host reset: the system is idle,
     #: and the reset that activates it is allowed.
     WAITING = 'waiting'
-    #: It runs for as long as its service does (a stream of telemetry).
+    #: It runs as long as its service (a telemetry stream).
     SERVING = 'serving'
-    #: It is over, well or badly.
+    #: It has ended, with or without success.
     OVER = 'over'
-    #: Nobody can tell: as good as going.
+    #: Unknown: counts as running.
     UNKNOWN = 'unknown'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskState:
-    """What one state of a task or job means.
+    """The meaning of one state of a task or job.
 
-    :ivar word: as TaskState or JobState has it.
-    :ivar good: whether one that is over did what it was to do.
-    :ivar may_wait: whether one in it may wait for a host reset without
-        saying so in the state: its messages, or 100 %, tell.
+    :ivar word: value of TaskState or JobState.
+    :ivar good: whether an ended task succeeded.
+    :ivar may_wait: whether a task in this state may wait for a host reset,
+        as shown by its messages or by 100 %.
     :ivar begun: whether something may have been done already.
-    :ivar going_ids: matches the Ids of jobs that go on by themselves in this
-        state, whatever ``phase`` says of others.
+    :ivar going_ids: pattern of the Ids of jobs that continue by themselves in
+        this state, whatever the ``phase`` of others.
     """
 
     word: str
@@ -65,8 +65,9 @@ class TaskState:
     going_ids: str | None = None
 
 
-#: Of both schemas. Suspended and Interrupted ones are "expected to restart
-#: and therefore not complete"; a job in UserIntervention waits for somebody.
+#: States of both schemas. Suspended and Interrupted ones are "expected to
+#: restart and therefore not complete"; a job in UserIntervention waits for an
+#: operator.
 STANDARD: tuple[TaskState, ...] = (
     TaskState('New', Phase.GOING, may_wait=True, begun=False),
     TaskState('Starting', Phase.GOING, may_wait=True),
@@ -90,12 +91,12 @@ STANDARD: tuple[TaskState, ...] = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UnstartedTask:
-    """How a service shows a slot for a task that nobody has begun.
+    """How a service reports a slot for a task that was never started.
 
-    :ivar state: the state that such a slot has.
-    :ivar path: the object with the vendor's own words.
-    :ivar names: properties of it, all that are there of which count.
-    :ivar words: the words that say that nothing was begun.
+    :ivar state: the state of such a slot.
+    :ivar path: path of the vendor's object.
+    :ivar names: its properties; all existing ones must match.
+    :ivar words: values which mean that nothing was started.
     """
 
     state: str
@@ -106,22 +107,22 @@ class UnstartedTask:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskRows:
-    """What a vendor's tasks and jobs have of their own.
+    """The vendor-specific properties of tasks and jobs.
 
-    :ivar states: beside the standard ones; none of those can be given
-        another meaning.
-    :ivar own_states: paths to a state beside the standard one.
+    :ivar states: additional states; the meaning of the standard ones cannot
+        be changed.
+    :ivar own_states: paths to an additional state.
     :ivar messages: paths to objects with a ``Message``.
-    :ivar reset_words: pattern found in the message of one that waits for a
+    :ivar reset_words: pattern for the message of a task that waits for a
         host reset.
-    :ivar unstarted: slots for tasks that were never begun.
-    :ivar no_end: what is given as the EndTime of one that has not ended.
-    :ivar types: beginnings of ``@odata.type`` of such resources:
+    :ivar unstarted: slots for tasks that were never started.
+    :ivar no_end: EndTime value of a task that has not ended.
+    :ivar types: prefixes of ``@odata.type`` of such resources:
         ``#AcmeJob.``.
     :ivar places: pattern of a job's Id, and the paths at which it may be
         read, with ``{}`` for the Id.
-    :ivar named_by: MessageIds, without registry and version, that name the
-        task of a write in their arguments.
+    :ivar named_by: MessageIds, without registry and version, whose arguments
+        name the task of a write.
     """
 
     states: tuple[TaskState, ...] = ()
@@ -137,14 +138,14 @@ class TaskRows:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NotNow:
-    """Answers that mean "not now".
+    """Responses that mean "not now".
 
     :ivar ids: MessageIds without registry and version.
-    :ivar registry: matches the registry's prefix, where an id is no
+    :ivar registry: pattern of the registry's prefix, if an id is not a
         standard one.
-    :ivar statuses: HTTP statuses that say so by themselves; the standard's
-        alone, no vendor's.
-    :ivar wait: seconds, where no Retry-After says how long.
+    :ivar statuses: HTTP statuses that mean "not now" by themselves; only in
+        rows of the standard, not of a vendor.
+    :ivar wait: seconds to wait without Retry-After.
     """
 
     ids: frozenset[str] = frozenset()
