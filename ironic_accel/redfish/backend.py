@@ -122,14 +122,14 @@ class RedfishBackend(Backend):
         :raises: Unreachable if the BMC does not respond or rejects the
             credentials; BadInput if there is no such System.
         """
-        self._seen = inventory_module.look(
+        self._seen = inventory_module.read_inventory(
             self._reader, self._system, self._catalog, self._settings)
         return (Source(self._seen.inventory),)
 
     def observe(self, known: Known = NOBODY) -> Inventory:
         """Read the inventory; see ports.Backend."""
         inventory = super().observe(known)
-        self._devices = _mine(self._need().inventory, inventory)
+        self._devices = _own_devices(self._reading().inventory, inventory)
         return inventory
 
     def starting(self) -> str | None:
@@ -148,8 +148,8 @@ class RedfishBackend(Backend):
         :param inventory: inventory of the node; its devices may have other
             ids than those of ``observe``.
         """
-        seen = self._need()
-        self._devices = _mine(seen.inventory, inventory)
+        seen = self._reading()
+        self._devices = _own_devices(seen.inventory, inventory)
         updates: dict[Ref, UpdateTarget] = {}
         sets: set[Ref] = set()
         bars: dict[Ref, str] = {}
@@ -158,10 +158,10 @@ class RedfishBackend(Backend):
                 choice = firmware_update.choose(seen, part, self._settings)
                 ref = (name, part.name)
                 if choice is None and (
-                        why := firmware_update.barred(seen, part)):
+                        why := firmware_update.unsupported_reason(seen, part)):
                     bars[ref] = why
                 if choice is not None and part.updateable is not False:
-                    updates[ref] = firmware_update.burn(
+                    updates[ref] = firmware_update.update_target(
                         seen, self._devices, part, ref, pushes,
                         self._settings, f'{self.address}/'
                         f'{firmware_update.lane(choice, part)}')
@@ -177,7 +177,7 @@ class RedfishBackend(Backend):
             ),
         )
 
-    def _need(self) -> SystemReading:
+    def _reading(self) -> SystemReading:
         """The last reading of the system; a new backend makes one."""
         if self._seen is None:
             self.observe()
@@ -191,7 +191,7 @@ class RedfishBackend(Backend):
         :raises: Rejected, Unreachable if nothing was written;
             OutcomeUnknown if that is not known.
         """
-        seen = self._need()
+        seen = self._reading()
         if action.verb == 'set':
             return mode_setter.set_modes(self._reader, self._writer,
                                      self._devices, action,
@@ -206,27 +206,28 @@ class RedfishBackend(Backend):
             action.items, parts, strict=True)]
         asked = firmware_update.request(
             seen, parts, spec.push if spec else None, self._settings)
-        self._as_planned(asked, action)
+        self._check_collateral(asked, action)
         try:
             answer = firmware_update.push(
                 seen, self._writer, self._settings, asked, image, spec, force)
         except Rejected as error:
-            if firmware_update.has_it(seen, error):
+            if firmware_update.is_already_installed(seen, error):
                 return {'kind': 'done', 'parts': [list(r) for r in refs]}
             raise self._with_running(error) from error
         return start_update.ticket(
-            tasks.ticket(answer, refs, firmware_update.when(seen, asked)),
+            tasks.ticket(answer, refs,
+                         firmware_update.apply_time(seen, asked)),
             update_methods.start_uri(seen.service) if (
                 asked.choice.style.start and seen.service) else None)
 
-    def _as_planned(self, asked: UpdateRequest, action: Action) -> None:
+    def _check_collateral(self, asked: UpdateRequest, action: Action) -> None:
         """Refuse a request that would write more than the plan lists.
 
         :raises: Rejected; nothing has been sent.
         """
         planned = {i.ref for i in action.items} | {*action.also_writes}
-        more = (
-            update_scope.written(self._need(), self._devices, asked) - planned)
+        more = update_scope.written(
+            self._reading(), self._devices, asked) - planned
         if more:
             names = ', '.join(f'{d}/{n}' for d, n in sorted(more)[:4])
             raise Rejected(
@@ -237,7 +238,7 @@ class RedfishBackend(Backend):
 
     def _with_running(self, error: Rejected) -> Rejected:
         """A refusal with the running tasks of the BMC, if readable."""
-        running = tasks.running(self._connector, self._need().scope.root)
+        running = tasks.running(self._connector, self._reading().scope.root)
         if not running:
             return error
         return Rejected(error.detail, error.retry_after,
@@ -294,7 +295,7 @@ class RedfishBackend(Backend):
             nothing to commit.
         :raises: Rejected, Unreachable, OutcomeUnknown.
         """
-        seen = self._need()
+        seen = self._reading()
         uris = set()
         for device, name in refs:
             mine = self._devices.get(device)
@@ -304,7 +305,7 @@ class RedfishBackend(Backend):
         return firmware_update.commit(seen, self._writer, uris)
 
 
-def _mine(own: Inventory, told: Inventory) -> dict[str, Device]:
+def _own_devices(own: Inventory, told: Inventory) -> dict[str, Device]:
     """The devices of our inventory by the ids of another inventory.
 
     Devices of the other inventory may have ids of an earlier refresh, or may

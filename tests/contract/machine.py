@@ -39,7 +39,7 @@ from ironic_accel.model import profile as profile_mod
 from ironic_accel.model import record as record_mod
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client.read_history import ReadHistory
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator import Box
 from ironic_accel_emulator import FakeClock
@@ -161,7 +161,7 @@ def machine(name: str | Path, folder: Path, system: str | None = None,
     connector = session.connect(url)
     try:
         settings = BmcSettings(
-            history=LookHistory(clock.now),
+            history=ReadHistory(clock.now),
             image_uri=lambda ready, spec: f'file://{ready.path}')
         backend = RedfishBackend(connector, system, catalog=known,
                                  settings=settings)

@@ -152,7 +152,7 @@ def test_a_look_frees_its_worker(serve: Serve) -> None:
 
     bmc = serve({'*': slow})
     reader = Reader(connected(bmc.url), BmcSettings(
-        connect_timeout=1, read_timeout=1, look_timeout=1.0))
+        connect_timeout=1, read_timeout=1, inventory_timeout=1.0))
     start, number = time.monotonic(), 0
     with pytest.raises(Unreachable, match='took longer') as caught:
         while time.monotonic() - start < 10:

@@ -160,7 +160,7 @@ def test_pages_without_an_end_end(serve: Serve) -> None:
         {'@odata.id': THING})})
     reader = Reader(connected(bmc.url), BmcSettings(
         connect_timeout=2, read_timeout=2, request_timeout=4,
-        look_timeout=1.5))
+        inventory_timeout=1.5))
     start = time.monotonic()
     with contextlib.suppress(Unreachable):
         reader.members('/redfish/v1/C')

@@ -116,7 +116,7 @@ class _Cache(redfish_utils.SessionCache):
         :raises: sushy's ConnectionError where the BMC does not answer.
         """
         if self._session_key not in self._sessions:
-            session_pin.knock(
+            session_pin.probe_service_root(
                 self._driver_info['address'],
                 self._driver_info.get('root_prefix') or '/redfish/v1/',
                 self._driver_info['verify_ca'],

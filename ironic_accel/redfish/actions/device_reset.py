@@ -60,7 +60,7 @@ def offered(reader: Reader, devices: Devices) -> dict[str, Activation]:
         if shown is not None and (
             _action(shown) is not None
             or processor_enable.offered(reader, shown)
-            or _slot(reader, shown) is not None
+            or _slot_power_target(reader, shown) is not None
         ):
             out[name] = Activation.DEVICE_RESET
     return out
@@ -75,7 +75,7 @@ def _action(shown: Fields) -> Fields | None:
     return None
 
 
-def _slot(reader: Reader, shown: Fields) -> str | None:
+def _slot_power_target(reader: Reader, shown: Fields) -> str | None:
     """Target of the power cycle of a Chassis that holds only this device.
 
     A Chassis.Reset may reset Systems and anything else in the Chassis
@@ -129,12 +129,12 @@ def _reset_one(reader: Reader, writer: Writer, devices: Devices,
         raise Rejected(f'cannot read {name} before its reset', device=name)
     shown = reader.fields(doc)
     action = _action(shown)
-    slot = _slot(reader, shown)
+    slot = _slot_power_target(reader, shown)
     target: str | None
     if action is not None:
         target, kind = action.target('target'), _kind(action, name)
     elif processor_enable.offered(reader, shown):
-        return processor_enable.off(reader, writer, shown)
+        return processor_enable.disable(reader, writer, shown)
     else:
         target, kind = slot, 'PowerCycle'
     if target is None:
@@ -177,7 +177,7 @@ def poll(connector: session.Connector, reader: Reader, writer: Writer,
         if 'failed' in entry:
             now = Detail(entry['failed'], message_id=entry.get('message_id'))
         elif entry.get('switch'):
-            now = processor_enable.on(reader, writer, entry, patience)
+            now = processor_enable.enable(reader, writer, entry, patience)
         elif entry.get('task'):
             now = tasks.poll(connector, {
                 **entry['task'], 'parts': [[*r, ''] for r in refs]})

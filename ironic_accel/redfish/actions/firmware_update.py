@@ -59,11 +59,12 @@ def choose(seen: SystemReading, part: Component, settings: BmcSettings
                          seen.scope.quirks, settings, seen.simple)
 
 
-def barred(seen: SystemReading, part: Component) -> str:
+def unsupported_reason(seen: SystemReading, part: Component) -> str:
     """The reason why a component cannot be written; may be empty."""
     if seen.service is None or part.uri is None:
         return ''
-    return update_methods.barred(seen.service, part.uri, seen.scope.quirks)
+    return update_methods.unsupported_reason(
+        seen.service, part.uri, seen.scope.quirks)
 
 
 def lane(choice: MethodChoice, part: Component) -> str:
@@ -91,7 +92,7 @@ def request(
     uris = tuple(p.uri for p in parts if p.uri)
     choice = choose(seen, parts[0], settings)
     if asked is not None:
-        choice = _escape(asked, seen, settings, choice, uris)
+        choice = _requested_choice(asked, seen, settings, choice, uris)
         instead = choice.instead or None
         made = UpdateRequest(choice, uris, (
             instead if asked.targets is None else asked.targets))
@@ -108,9 +109,9 @@ def request(
     return made
 
 
-def burn(seen: SystemReading, devices: Mapping[str, Device], part: Component,
-         meant: Ref, pushes: Iterable[Push], settings: BmcSettings, lane: str
-         ) -> UpdateTarget:
+def update_target(seen: SystemReading, devices: Mapping[str, Device],
+                  part: Component, meant: Ref, pushes: Iterable[Push],
+                  settings: BmcSettings, lane: str) -> UpdateTarget:
     """The update target of a component: the default push, and the pushes
     that a profile may require.
 
@@ -125,14 +126,14 @@ def burn(seen: SystemReading, devices: Mapping[str, Device], part: Component,
         except Rejected:
             also[asked] = None
             continue
-        also[asked] = update_scope.also(seen, devices, made, meant)
-        if when(seen, made) == AT_RESET:
+        also[asked] = update_scope.collateral(seen, devices, made, meant)
+        if apply_time(seen, made) == AT_RESET:
             later.add(asked)
     return UpdateTarget(
         lane,
-        update_scope.also(seen, devices, own, meant),
+        update_scope.collateral(seen, devices, own, meant),
         also,
-        when(seen, own) == AT_RESET,
+        apply_time(seen, own) == AT_RESET,
         frozenset(later),
     )
 
@@ -177,20 +178,21 @@ def push(
                                      image.sha256, name)
     if style.transport == 'plain':
         return writer.push_plain(uri, image.path, image.size, image.sha256)
-    return writer.send('POST', uri, _fetched(
+    return writer.send('POST', uri, _simple_update_body(
         service, body, settings, image, spec, seen.simple))
 
 
-def when(seen: SystemReading, asked: UpdateRequest) -> str | None:
+def apply_time(seen: SystemReading, asked: UpdateRequest) -> str | None:
     """The OperationApplyTime of a request, or None."""
     if seen.service is None:
         return None
     return update_methods.apply_time(asked.choice, seen.service)
 
 
-def _fetched(service: Fields, body: dict[str, Any], settings: BmcSettings,
-             image: Ready, spec: Image | None, info: Fields | None
-             ) -> dict[str, Any]:
+def _simple_update_body(service: Fields, body: dict[str, Any],
+                        settings: BmcSettings, image: Ready,
+                        spec: Image | None, info: Fields | None
+                        ) -> dict[str, Any]:
     """The body of SimpleUpdate: the BMC downloads the image itself."""
     uri = settings.image_uri(image, spec) if settings.image_uri else None
     if uri is None:
@@ -205,8 +207,9 @@ def _fetched(service: Fields, body: dict[str, Any], settings: BmcSettings,
     return body
 
 
-def _escape(asked: Push, seen: SystemReading, settings: BmcSettings,
-            own: MethodChoice | None, uris: Sequence[str]) -> MethodChoice:
+def _requested_choice(asked: Push, seen: SystemReading,
+                      settings: BmcSettings, own: MethodChoice | None,
+                      uris: Sequence[str]) -> MethodChoice:
     """The push style that the profile requires, instead of the default.
 
     The vendor's row for that style still applies. If the default push names
@@ -236,7 +239,7 @@ def _escape(asked: Push, seen: SystemReading, settings: BmcSettings,
     return MethodChoice(style) if row is None else MethodChoice(style, (), row)
 
 
-def has_it(seen: SystemReading, error: Rejected) -> bool:
+def is_already_installed(seen: SystemReading, error: Rejected) -> bool:
     """Whether a message of a refusal says that the version is already
     installed."""
     told = (error.message_ids if isinstance(error, responses.TurnedDown)

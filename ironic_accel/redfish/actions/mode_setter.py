@@ -299,7 +299,7 @@ def _seen(reader: Reader, entry: Mapping[str, Any], ref: tuple[str, str]
     if entry.get('taken'):
         return None
     wanted = entry['wanted']
-    shown = modes.shown_now(reader, entry['uri'], ref[1])
+    shown = modes.current_state(reader, entry['uri'], ref[1])
     if shown is None:
         return Unknown(
             f'{ref[1]} of {ref[0]} was written and cannot be read back')

@@ -87,7 +87,7 @@ def offered(reader: Reader, shown: Fields) -> bool:
         place(reader, shown) is not None)
 
 
-def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
+def disable(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     """Disable a device; returns the ticket entry.
 
     If a service reports the property but rejects the write, the run does not
@@ -114,8 +114,8 @@ def off(reader: Reader, writer: Writer, shown: Fields) -> dict[str, Any]:
     return entry
 
 
-def on(reader: Reader, writer: Writer, entry: Mapping[str, Any],
-       patience: Patience) -> Running | Detail | None:
+def enable(reader: Reader, writer: Writer, entry: Mapping[str, Any],
+           patience: Patience) -> Running | Detail | None:
     """Enable a device again after it was reported as disabled."""
     uri = str(entry['switch'])
     seen = _fresh(reader, uri)

@@ -204,15 +204,15 @@ class SystemPower:
         around = topology.find(reader, self._uri)
         doing = activity.read(reader, around)
         service = reader.follow(around.root, 'UpdateService', activity.HOLDS)
-        shown = (reader.read(service, spoils=activity.HOLDS)
+        shown = (reader.read(service, impact=activity.HOLDS)
                  if service else None)
         at_work = [b.words for b in (
             *activity.busy(reader, around, doing, shown, ()),
             *system_state.copies(around))]
         at_work += [f'{uri} cannot be read: {reader.failures[uri].answer}'
-                    for uri, spoils in reader.open.items()
-                    if spoils.holds and uri in reader.failures
-                    and not (spoils.optional and reader.failures[uri].status
+                    for uri, impact in reader.open.items()
+                    if impact.holds and uri in reader.failures
+                    and not (impact.optional and reader.failures[uri].status
                              in NOT_THERE)]
         if at_work:
             raise Rejected(

@@ -88,7 +88,7 @@ def ticket(answer: Answer, parts: Iterable[Part], when: str | None = None
     if 'task' not in out and 'monitor' not in out:
         named = _named(doc)
         if named is None:
-            return {**out, 'kind': 'watch', 'said': _said(answer)}
+            return {**out, 'kind': 'watch', 'said': _describe(answer)}
         out['task'] = named
     return out
 
@@ -120,7 +120,7 @@ def _named(doc: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _said(answer: Answer) -> str:
+def _describe(answer: Answer) -> str:
     """A short description of a response without a task."""
     text = responses.message(answer.doc)[1]
     return f'HTTP {answer.status} without a task' + (
@@ -141,12 +141,12 @@ def poll(connector: session.Connector, told: Mapping[str, Any]) -> Poll:
     """
     parts: list[Part] = [tuple(p) for p in told.get('parts', ())]
     busy, lost = '', ''
-    for uri, is_task in _places(told):
+    for uri, is_task in _uris(told):
         status, doc = _get(connector, uri)
         if status in _GONE:
             continue
         if status < 400 and _is_task(doc):
-            return _judge(uri, doc, told, parts, is_task)
+            return _state_of_task(uri, doc, told, parts, is_task)
         if status == 202:
             return Running('the task is running')
         if status >= 500 or retry_rules.wait(
@@ -161,7 +161,7 @@ def poll(connector: session.Connector, told: Mapping[str, Any]) -> Poll:
     return Unknown(lost or 'the BMC no longer has the task', hidden=True)
 
 
-def _places(told: Mapping[str, Any]) -> list[tuple[str, bool]]:
+def _uris(told: Mapping[str, Any]) -> list[tuple[str, bool]]:
     """The URIs to read, and whether each is the task's own resource."""
     task, monitor = told.get('task'), told.get('monitor')
     found: dict[str, bool] = {}
@@ -233,14 +233,14 @@ def running(connector: session.Connector, root: Fields) -> list[str]:
             doc = _get(connector, uri)[1]
             if _is_task(doc) and task_states.phase(doc) in (
                     Phase.GOING, Phase.UNKNOWN):
-                out.append(task_states.said(doc))
+                out.append(task_states.describe(doc))
     except Unreachable:
         return out
     return out
 
 
-def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
-           parts: Sequence[Part], is_task: bool) -> Poll:
+def _state_of_task(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
+                   parts: Sequence[Part], is_task: bool) -> Poll:
     """The result that a Task or Job reports."""
     task = Fields(doc, lambda uri, message: None)
     start, now = told.get('start'), doc.get('StartTime')
@@ -254,16 +254,16 @@ def _judge(uri: str, doc: Mapping[str, Any], told: Mapping[str, Any],
             task_states.state_of(doc) == 'Pending') and _good_so_far(doc):
         phase = Phase.WAITING
     if phase is Phase.OVER:
-        return Ended(tuple(_results(task, parts, _good(doc))))
+        return Ended(tuple(_results(task, parts, _has_succeeded(doc))))
     if phase is Phase.WAITING:
         return Ended(tuple(_results(task, parts, True)), at_reset=True)
     if task_states.ended(doc) and percent == 100:
         return Unknown(f'{uri} reports state {task_states.state_of(doc)} '
                        'and also an end', hidden=True)
-    return Running(task_states.said(doc), percent)
+    return Running(task_states.describe(doc), percent)
 
 
-def _good(doc: Mapping[str, Any]) -> bool:
+def _has_succeeded(doc: Mapping[str, Any]) -> bool:
     """Whether an ended task succeeded."""
     return task_states.good(doc) and _good_so_far(doc)
 

@@ -89,17 +89,17 @@ def written(
         may = re.fullmatch(covered, last(entry.uri)) is not None
         if may and reach != 'covered':
             may = reach == 'like' and not (
-                entry.uri not in owned and _one_card(
+                entry.uri not in owned and _is_same_firmware(
                     asked.choice.row.card, entry.uri, named)) and any(
-                _alike(entry, there[normal(u)], devices, owned)
+                _may_share_image(entry, there[normal(u)], devices, owned)
                 for u in named)
         if may:
             out.add(ref)
     return frozenset(out)
 
 
-def _alike(one: Fields, other: Fields, devices: Mapping[str, Device],
-           owned: Mapping[str | None, Ref]) -> bool:
+def _may_share_image(one: Fields, other: Fields, devices: Mapping[str, Device],
+                     owned: Mapping[str | None, Ref]) -> bool:
     """Whether an image for one entry may also fit another one.
 
     It may if both are the same component of devices of the same product; for
@@ -119,10 +119,11 @@ def _alike(one: Fields, other: Fields, devices: Mapping[str, Device],
     software = one.text('SoftwareId')
     if software not in (None, '0') and software == other.text('SoftwareId'):
         return True
-    return _shape(last(one.uri)) == _shape(last(other.uri))
+    return _id_form(last(one.uri)) == _id_form(last(other.uri))
 
 
-def _one_card(pattern: str | None, uri: str, named: Iterable[str]) -> bool:
+def _is_same_firmware(pattern: str | None, uri: str, named: Iterable[str]
+                      ) -> bool:
     """Whether an entry is about the same firmware as a named one."""
     if pattern is None:
         return False
@@ -131,11 +132,11 @@ def _one_card(pattern: str | None, uri: str, named: Iterable[str]) -> bool:
         t is not None and t[1] == mine[1] for t in theirs)
 
 
-def _shape(entry_id: str) -> str:
+def _id_form(entry_id: str) -> str:
     return re.sub(r'[0-9]+', '0', entry_id)
 
 
-def also(
+def collateral(
     seen: SystemReading,
     devices: Mapping[str, Device],
     asked: UpdateRequest,

@@ -54,7 +54,7 @@ class Failure:
 
 #: Descriptions of connection errors, and the texts of requests, urllib3 and
 #: http.client that identify them; the more specific first.
-_SILENCES = (
+_CONNECTION_ERRORS = (
     ('connection refused', ('Connection refused',)),
     ('cannot resolve its host name', ('Name or service not known',
                                       'Temporary failure in name resolution',
@@ -89,7 +89,7 @@ class Getter:
         """Reset the counters: a new inventory starts."""
         self.requests = 0
         self._gone = 0
-        self._until = time.monotonic() + self._settings.look_timeout
+        self._until = time.monotonic() + self._settings.inventory_timeout
 
     def ask(self, uri: str, target: str, steady: bool) -> Doc | Failure:
         """One GET.
@@ -106,7 +106,7 @@ class Getter:
         if left <= 0:
             raise Unreachable(
                 'the inventory of the BMC took longer than '
-                f'{self._settings.look_timeout:.0f} seconds, with '
+                f'{self._settings.inventory_timeout:.0f} seconds, with '
                 f'{self.requests} requests',
                 error_class=ErrorClass.TRANSIENT,
                 todo='check why the BMC is slow; the inventory is repeated')
@@ -120,7 +120,7 @@ class Getter:
             response = self._send(target, headers, left)
         except exceptions.HTTPError as error:
             self._gone = 0
-            return Failure(error.status_code or 0, _words(error))
+            return Failure(error.status_code or 0, _describe_status(error))
         except exceptions.SushyError as error:
             return self._lost(uri, error)
         return self._take(uri, target, response, kept)
@@ -176,18 +176,18 @@ class Getter:
         """Count a failed connection; after several the BMC is unreachable.
         """
         self._gone += 1
-        said = self._silence(error)
+        said = self._describe_error(error)
         if self._gone >= _GONE_AFTER or uri == ROOT:
             raise Unreachable(f'the BMC at {self._address} does not '
                               f'answer: {said}',
                               error_class=ErrorClass.TRANSIENT)
         return Failure(0, said)
 
-    def _silence(self, error: Exception) -> str:
+    def _describe_error(self, error: Exception) -> str:
         causes = [*_causes(error)]
         if any(isinstance(c, requests_errors.Timeout) for c in causes):
             return f'no response within {self._settings.read_timeout:g} s'
-        for words, marks in _SILENCES:
+        for words, marks in _CONNECTION_ERRORS:
             for text in map(str, causes):
                 if any(mark in text for mark in marks):
                     return words
@@ -202,7 +202,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__context__
 
 
-def _words(error: exceptions.HTTPError) -> str:
+def _describe_status(error: exceptions.HTTPError) -> str:
     """``HTTP 503 Service Unavailable (Base.1.8.ServiceInUnknownState)``."""
     status = error.status_code or 0
     if not status:

@@ -103,8 +103,9 @@ class Fields:
                 value = value.get(key)
             else:
                 if value is not None:
-                    self.complain(path[:depth], value, 'an array' if
-                                  isinstance(key, int) else 'an object')
+                    self.warn_expected(
+                        path[:depth], value,
+                        'an array' if isinstance(key, int) else 'an object')
                 return None
         return value
 
@@ -112,8 +113,8 @@ class Fields:
         return '.'.join([*([self._at] if self._at else []),
                          *map(str, path)])
 
-    def complain(self, path: tuple[str | int, ...], value: Any,
-                 expected: str) -> None:
+    def warn_expected(self, path: tuple[str | int, ...], value: Any,
+                      expected: str) -> None:
         """Warn of a property with its path, value and expected value."""
         if value is None or value == '':
             self._warn(self.uri, f'{self._name(path)} is missing or empty')
@@ -146,10 +147,10 @@ class Fields:
         if isinstance(value, str):
             found = version.clean(value)
             if found is None and needed:
-                self.complain(path, value, 'a non-empty string')
+                self.warn_expected(path, value, 'a non-empty string')
             return found
         if value is not None or needed:
-            self.complain(path, value, 'a string')
+            self.warn_expected(path, value, 'a string')
         return None
 
     def flag(self, *path: str | int) -> bool | None:
@@ -157,7 +158,7 @@ class Fields:
         value = self._find(path)
         if value is None or isinstance(value, bool):
             return value
-        self.complain(path, value, 'true or false')
+        self.warn_expected(path, value, 'true or false')
         return None
 
     def number(self, *path: str | int) -> int | None:
@@ -167,7 +168,7 @@ class Fields:
             value = int(value)
         if value is None or type(value) is int:
             return value
-        self.complain(path, value, 'an integer')
+        self.warn_expected(path, value, 'an integer')
         return None
 
     def reading(self, *path: str | int) -> float | None:
@@ -175,7 +176,7 @@ class Fields:
         value = self._find(path)
         if value is None or type(value) in (int, float):
             return None if value is None else float(value)
-        self.complain(path, value, 'a number')
+        self.warn_expected(path, value, 'a number')
         return None
 
     def word(self, *path: str | int, known: Collection[str],
@@ -185,14 +186,15 @@ class Fields:
         if isinstance(value, str) and value in known:
             return value
         if needed or value not in (None, ''):
-            self.complain(path, value, f'one of {", ".join(sorted(known))}')
+            self.warn_expected(path, value,
+                               f'one of {", ".join(sorted(known))}')
         return None
 
     def part(self, *path: str | int) -> Fields:
         """An object within the resource; an empty one if it is missing."""
         value = self._find(path)
         if value is not None and not isinstance(value, Mapping):
-            self.complain(path, value, 'an object')
+            self.warn_expected(path, value, 'an object')
         found = value if isinstance(value, Mapping) else {}
         return Fields(found, self._warn, self.uri, self._name(path))
 
@@ -202,7 +204,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list):
-            self.complain(path, value, 'an array')
+            self.warn_expected(path, value, 'an array')
             return []
         return [Fields(v, self._warn, self.uri, f'{self._name(path)}.{i}')
                 for i, v in enumerate(value) if isinstance(v, Mapping)]
@@ -213,7 +215,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list):
-            self.complain(path, value, 'an array')
+            self.warn_expected(path, value, 'an array')
             return []
         return [v for v in value if isinstance(v, str)]
 
@@ -226,7 +228,7 @@ class Fields:
         if found:
             return self._linked(path, found)
         if value != {}:
-            self.complain(path, value, 'a link')
+            self.warn_expected(path, value, 'a link')
         return None
 
     def _linked(self, path: tuple[str | int, ...], uri: str) -> str | None:
@@ -272,7 +274,7 @@ class Fields:
         if isinstance(value, Mapping) or _uri(value):
             value = [value]
         if not isinstance(value, list):
-            self.complain(path, value, 'an array of links')
+            self.warn_expected(path, value, 'an array of links')
             return []
         out = [self._linked(path, found) for found in map(_uri, value)
                if found]

@@ -19,7 +19,7 @@ import dataclasses
 
 from ironic_accel.converge.ports import Ready
 from ironic_accel.model.profile import Image
-from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client.read_history import ReadHistory
 from ironic_accel.redfish.client.read_history import PROCESS
 
 #: Returns the URI at which a BMC can download an image, or None.
@@ -33,7 +33,7 @@ class BmcSettings:
     :ivar connect_timeout: to open a connection.
     :ivar read_timeout: without any data before or within a response.
     :ivar request_timeout: for a read as a whole: redirects, headers, body.
-    :ivar look_timeout: for all reads of one inventory together.
+    :ivar inventory_timeout: for all reads of one inventory together.
     :ivar write_timeout: for the response to a small write.
     :ivar push_timeout: for the response after an image was sent, and for
         sending each chunk of it.
@@ -59,7 +59,7 @@ class BmcSettings:
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     request_timeout: float = 60.0
-    look_timeout: float = 600.0
+    inventory_timeout: float = 600.0
     write_timeout: float = 60.0
     push_timeout: float = 600.0
     push_rate: int = 8 * 1024
@@ -69,6 +69,6 @@ class BmcSettings:
     expand: bool = True
     warm_up: float = 30.0
     accept_unread: frozenset[str] = frozenset()
-    history: LookHistory = PROCESS
+    history: ReadHistory = PROCESS
     image_uri: ImageUri | None = None
     before_write: Callable[[], None] | None = None

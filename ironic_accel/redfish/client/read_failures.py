@@ -35,7 +35,7 @@ class Role(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Spoils:
+class Impact:
     """What is unknown while a resource is unread.
 
     :ivar role: role of the resource.
@@ -55,10 +55,10 @@ class Spoils:
     holds: bool = False
     optional: bool = True
 
-    def __or__(self, other: Spoils) -> Spoils:
+    def __or__(self, other: Impact) -> Impact:
         """Both together, with the stricter role."""
         order = list(Role)
-        return Spoils(
+        return Impact(
             min(self.role, other.role, key=order.index),
             tuple(dict.fromkeys((*self.kinds, *other.kinds))),
             tuple(dict.fromkeys((*self.facts, *other.facts))),
@@ -66,14 +66,14 @@ class Spoils:
             self.holds or other.holds, self.optional and other.optional)
 
 
-def part(about: str, *facts: str) -> Spoils:
+def part(about: str, *facts: str) -> Impact:
     """A sub-resource of one device."""
-    return Spoils(facts=facts, about=about)
+    return Impact(facts=facts, about=about)
 
 
 #: For resources that the inventory does not need: logs, metrics,
 #: certificates, counters.
-NOTHING = Spoils()
+NOTHING = Impact()
 
 #: Path suffixes that cannot be accepted as unread, with their roles.
 _NEVER = (

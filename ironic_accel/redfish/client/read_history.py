@@ -63,7 +63,7 @@ class _Bmc:
     notes: OrderedDict[str, tuple[Any, float]]
 
 
-class LookHistory:
+class ReadHistory:
     """The reading history of one process; thread-safe.
 
     :param clock: monotonic seconds; ``time.monotonic``.
@@ -114,7 +114,7 @@ class LookHistory:
             known.there[uri] = None
             _bound(known.there)
 
-    def broke(self, bmc: str, uri: str) -> None:
+    def failed_otherwise(self, bmc: str, uri: str) -> None:
         """Record another failure than "does not exist": restarts the count.
         """
         with self._lock:
@@ -142,7 +142,7 @@ class LookHistory:
                 _bound(known.missing)
             return times >= TIMES
 
-    def lost_link(self, bmc: str, uri: str, name: str, told: bool) -> bool:
+    def is_link_lost(self, bmc: str, uri: str, name: str, told: bool) -> bool:
         """Record whether a resource has a link.
 
         :returns: whether the link is missing although an earlier inventory
@@ -220,7 +220,7 @@ def _bound(known: OrderedDict[str, Any]) -> None:
 
 
 #: The history of this process, unless a caller has its own.
-PROCESS = LookHistory()
+PROCESS = ReadHistory()
 
 
 class Patience:

@@ -17,7 +17,7 @@ and member by member otherwise. Other resources in a response are kept, so
 that nothing is read twice for one inventory.
 
 The caller of a read declares what a failure leaves unknown
-(``read_failures.Spoils``). The failure is kept with the URI until the
+(``read_failures.Impact``). The failure is kept with the URI until the
 inventory is complete.
 """
 
@@ -40,7 +40,7 @@ from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import NOTHING
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client import session
 
 #: Number of wrong responses to ``$expand`` after which it is not used.
@@ -75,7 +75,7 @@ class Reader:
         """Forget all readings: a new inventory starts."""
         self._docs: dict[str, Doc] = {}
         self.failures: dict[str, Failure] = {}
-        self.open: dict[str, Spoils] = {}
+        self.open: dict[str, Impact] = {}
         self.read_well: dict[str, None] = {}
         self._expanded: set[str] = set()
         self._warned: dict[tuple[str, str], None] = {}
@@ -96,22 +96,22 @@ class Reader:
         """Add a warning about a resource, once."""
         self._warned[(uri, message)] = None
 
-    def note(self, uri: str, spoils: Spoils) -> None:
+    def note(self, uri: str, impact: Impact) -> None:
         """Declare what a failure to read a resource leaves unknown."""
         uri = normal(uri)
-        if spoils is NOTHING:
+        if impact is NOTHING:
             return
         if uri in self.failures:
             known = self.open.get(uri)
-            self.open[uri] = spoils if known is None else known | spoils
+            self.open[uri] = impact if known is None else known | impact
         else:
             self.read_well[uri] = None
 
-    def lacks(self, uri: str, answer: str, spoils: Spoils) -> None:
+    def lacks(self, uri: str, answer: str, impact: Impact) -> None:
         """Count a resource as unread although it was read: it is incomplete.
         """
         self._fail(normal(uri), Failure(200, answer))
-        self.note(uri, spoils)
+        self.note(uri, impact)
 
     def fields(self, doc: Doc) -> Fields:
         """A resource's properties, with this reader's warnings."""
@@ -185,12 +185,12 @@ class Reader:
         self._expanded.discard(normal(uri))
 
     def read(self, uri: str | None, steady: bool = False,
-             spoils: Spoils = NOTHING) -> Fields | None:
+             impact: Impact = NOTHING) -> Fields | None:
         """The properties of a linked resource; None without a link."""
         if not uri:
             return None
         doc = self.get(uri, steady)
-        self.note(uri, spoils)
+        self.note(uri, impact)
         return None if doc is None else self.fields(doc)
 
     def whole(self, shown: Fields, *wanted: str) -> Fields:
@@ -211,19 +211,19 @@ class Reader:
             return shown
         return self.fields(doc)
 
-    def follow(self, shown: Fields, name: str, spoils: Spoils) -> str | None:
+    def follow(self, shown: Fields, name: str, impact: Impact) -> str | None:
         """The path of a collection that a resource links to, or None.
 
         If an earlier inventory had the link, the resource is incomplete now
         and the collection counts as unread.
 
-        :param spoils: what is unknown without the collection.
+        :param impact: what is unknown without the collection.
         """
         uri = shown.link(name)
-        if self._settings.history.lost_link(
+        if self._settings.history.is_link_lost(
                 self.address, shown.uri, name, uri is not None):
             self.lacks(f'{shown.uri}/{name}', f'{shown.uri} no longer links '
-                       'to it', spoils)
+                       'to it', impact)
         return uri
 
     def probe(self, uri: str) -> Fields | None:
@@ -237,7 +237,7 @@ class Reader:
             return None
         return self.fields(doc)
 
-    def deep(self, uri: str, levels: int, spoils: Spoils = NOTHING
+    def deep(self, uri: str, levels: int, impact: Impact = NOTHING
              ) -> Fields | None:
         """Read a resource with its sub-resources by ``$expand``.
 
@@ -246,7 +246,7 @@ class Reader:
         levels = min(levels, self._expand_levels)
         if levels and normal(uri) not in self._docs:
             self._expand(normal(uri), levels)
-        return self.read(uri, spoils=spoils)
+        return self.read(uri, impact=impact)
 
     def members(self, uri: str | None, levels: int = 1,
                 steady: bool = False) -> list[Fields]:
@@ -254,14 +254,14 @@ class Reader:
         """
         return self.listing(uri, NOTHING, levels, steady)[0]
 
-    def listing(self, uri: str | None, spoils: Spoils, levels: int = 1,
+    def listing(self, uri: str | None, impact: Impact, levels: int = 1,
                 steady: bool = False) -> tuple[list[Fields], list[str]]:
         """The members of a collection: those that were read, and the paths
         of those that were not.
 
         The caller declares what the unread ones leave unknown.
 
-        :param spoils: what is unknown without the collection; unless that
+        :param impact: what is unknown without the collection; unless that
             is nothing, the number of members must equal its count.
         :param levels: ``$expand`` levels, if supported.
         """
@@ -274,7 +274,7 @@ class Reader:
         if whole is None:
             whole = self.get(uri, steady)
         found, unread = [], []
-        links = self._member_links(uri, whole, spoils is not NOTHING)
+        links = self._member_links(uri, whole, impact is not NOTHING)
         if whole is not None:
             self._distrust(uri, whole, links)
         for link in links:
@@ -289,7 +289,7 @@ class Reader:
                 unread.append(normal(link))
             else:
                 found.append(member)
-        self.note(uri, spoils)
+        self.note(uri, impact)
         return found, unread
 
     def _member_links(self, uri: str, doc: Doc | None, counted: bool

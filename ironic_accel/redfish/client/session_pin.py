@@ -50,7 +50,8 @@ def pin(connector: Any) -> None:
         session.mount(f'{scheme}://', made)
 
 
-def knock(url: str, path: str, verify: bool | str, **tls: str) -> None:
+def probe_service_root(url: str, path: str, verify: bool | str, **tls: str
+                       ) -> None:
     """Read the service root of a BMC once, without credentials.
 
     Any response is accepted: the next request evaluates it.

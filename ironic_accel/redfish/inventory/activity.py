@@ -30,7 +30,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import task_states
 from ironic_accel.redfish.inventory.scope import Scope
@@ -38,7 +38,7 @@ from ironic_accel.redfish.vendors import registry
 from ironic_accel.redfish.vendors.task_rows import Phase
 
 #: For a task, job or update service, and its members.
-HOLDS = Spoils(Role.SERVICE, holds=True, optional=False)
+HOLDS = Impact(Role.SERVICE, holds=True, optional=False)
 
 #: Target URIs of tasks that write no firmware and change no device.
 _HARMLESS = re.compile(
@@ -98,12 +98,12 @@ def _managers(reader: Reader, scope: Scope) -> Iterator[Fields]:
     for uri in uris:
         # A manager that does not exist counts as absent in the end, like
         # other sub-resources.
-        shown = reader.read(uri, spoils=Spoils(holds=True))
+        shown = reader.read(uri, impact=Impact(holds=True))
         if shown is not None:
             yield shown
 
 
-def again(reader: Reader, scope: Scope, before: Activity) -> Activity:
+def read_again(reader: Reader, scope: Scope, before: Activity) -> Activity:
     """Read tasks and jobs again at the end of a long inventory.
 
     Work that started or ended meanwhile counts as running, as versions may
@@ -152,7 +152,7 @@ def _jobs(reader: Reader, scope: Scope) -> list[Fields]:
     out = []
     for path in (q.jobs for q in scope.quirks if q.jobs):
         for uri in scope.system.links('Links', 'ManagedBy'):
-            manager = reader.read(uri, spoils=HOLDS)
+            manager = reader.read(uri, impact=HOLDS)
             if manager is not None:
                 out += _members(reader, manager.link(*path))
     return out
@@ -244,7 +244,7 @@ def _busy(task: Fields, known: dict[str, tuple[str, str]]) -> Busy:
         [*ref, key] for key, ref in known.items() if ref in named]}
     if isinstance(task.doc.get('StartTime'), str):
         ticket['start'] = task.doc['StartTime']
-    return Busy('task', task.uri, task_states.said(task.doc), percent,
+    return Busy('task', task.uri, task_states.describe(task.doc), percent,
                 tuple(named), ticket=ticket)
 
 

@@ -58,7 +58,7 @@ def add(found: FoundDevice, entry: Entry, kind: str, catalog: Catalog,
          service: Fields | None) -> None:
     """Add an entry to its device as a component."""
     shown, rule = entry.shown, entry.rule
-    name = rule.component if rule else _by_words(found, shown, kind)
+    name = rule.component if rule else _component_name(found, shown, kind)
     if name is None or catalog.base_name(kind, name) is None:
         return
     running, standing = _running(shown)
@@ -79,14 +79,15 @@ def add(found: FoundDevice, entry: Entry, kind: str, catalog: Catalog,
         part = dataclasses.replace(part, name=_next_name(found, name))
         found.components.append(part)
     else:
-        _again(found, known, part)
+        _merge_entry(found, known, part)
         return
     if standing is Standing.UNREAD:
         found.unread.add(f'firmware:{part.name}')
-    _more(found, entry)
+    _add_device_facts(found, entry)
 
 
-def _again(found: FoundDevice, known: Component, other: Component) -> None:
+def _merge_entry(found: FoundDevice, known: Component, other: Component
+                 ) -> None:
     """Merge another entry of the same component.
 
     A BMC may have its own entry beside that of the board's controller, and
@@ -120,7 +121,8 @@ def _running(shown: Fields) -> tuple[str | None, Standing]:
     return running, Standing.UNTOLD
 
 
-def _by_words(found: FoundDevice, shown: Fields, kind: str) -> str | None:
+def _component_name(found: FoundDevice, shown: Fields, kind: str
+                    ) -> str | None:
     """The component by a word in the entry's Id, else that of the kind.
 
     An entry that relates to a whole System is its BIOS or the like, not the
@@ -159,7 +161,7 @@ def pending(shown: Fields, running: str | None) -> tuple[bool, str | None]:
     return False, None
 
 
-def _more(found: FoundDevice, entry: Entry) -> None:
+def _add_device_facts(found: FoundDevice, entry: Entry) -> None:
     """Add what a vendor's entry reports about the device itself."""
     software = entry.shown.text('SoftwareId')
     if software and any(

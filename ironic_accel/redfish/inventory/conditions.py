@@ -54,11 +54,11 @@ def worst(shown: Fields, own: Collection[str]) -> tuple[str | None, bool]:
     if not isinstance(conditions, list) or len(listed) != len(conditions):
         return None, True
     for one in listed:
-        severity = word(one.doc.get('Severity'))
+        severity = health_value(one.doc.get('Severity'))
         if severity == 'OK':
             continue
-        others = _others(one, {shown.uri, *own})
-        _say(shown, one, severity, others)
+        others = _other_origin(one, {shown.uri, *own})
+        _warn(shown, one, severity, others)
         if others is not None:
             continue
         if severity is None:
@@ -68,13 +68,13 @@ def worst(shown: Fields, own: Collection[str]) -> tuple[str | None, bool]:
     return found, unclear
 
 
-def word(value: object) -> str | None:
+def health_value(value: object) -> str | None:
     """A value of Resource.Health in any capitalisation, else None."""
     return next((h for h in HEALTH if isinstance(value, str)
                  and value.lower() == h.lower()), None)
 
 
-def _others(condition: Fields, own: Collection[str]) -> str | None:
+def _other_origin(condition: Fields, own: Collection[str]) -> str | None:
     """The other resource that a condition is about; None for the device."""
     message = str(condition.doc.get('MessageId')).rsplit('.', 1)[-1]
     uri = condition.link('OriginOfCondition')
@@ -89,8 +89,8 @@ def _others(condition: Fields, own: Collection[str]) -> str | None:
     return origin
 
 
-def _say(shown: Fields, condition: Fields, severity: str | None,
-         others: str | None) -> None:
+def _warn(shown: Fields, condition: Fields, severity: str | None,
+          others: str | None) -> None:
     text = condition.text('Message') or condition.text('MessageId')
     shown.say(f'condition {severity or "of unknown severity"}'
               + (f' of {others}, not counted for this device' if others

@@ -111,7 +111,7 @@ class FoundDevice:
         """Whether it is listed, but was not read."""
         return 'presence' in self.unread
 
-    def tells(self, shown: Fields, version: str | None) -> None:
+    def add_version(self, shown: Fields, version: str | None) -> None:
         """Add a running version that a resource of the device reports."""
         if version is not None:
             self.versions.append((shown.uri, version))

@@ -21,7 +21,7 @@ from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
@@ -108,11 +108,11 @@ def _boards(reader: Reader, scope: Scope) -> Iterator[FoundDevice]:
 def _processors(reader: Reader, scope: Scope, system: Fields,
                 catalog: Catalog) -> Iterator[FoundDevice]:
     board = next((b for b in scope.baseboards if b.uri == system.uri), None)
-    spoils = Spoils(Role.COLLECTION, PROCESSOR_KINDS)
-    listed_at = reader.follow(system, 'Processors', spoils)
+    impact = Impact(Role.COLLECTION, PROCESSOR_KINDS)
+    listed_at = reader.follow(system, 'Processors', impact)
     if listed_at is None and reader.probe(f'{system.uri}/Processors'):
         listed_at = f'{system.uri}/Processors'
-    shown, lost = reader.listing(listed_at, spoils,
+    shown, lost = reader.listing(listed_at, impact,
                                  scope.levels('Processors'))
     found = []
     for one in shown:
@@ -146,7 +146,7 @@ def _processor(reader: Reader, shown: Fields, hint: str,
     found = FoundDevice(shown.uri, hint, shown)
     common(found, shown)
     found.chassis = shown.link('Links', 'Chassis')
-    found.tells(shown, shown.text('FirmwareVersion')
+    found.add_version(shown, shown.text('FirmwareVersion')
                 or shown.text('FPGA', 'FirmwareVersion'))
     found.more_versions = versions.additional(
         shown.part('AdditionalFirmwareVersions'))
@@ -186,9 +186,9 @@ def _adapters(reader: Reader, scope: Scope, dpus: list[FoundDevice],
     seen: set[str] = set()
     on = scope.system.doc.get('PowerState') != 'Off'
     for chassis in scope.chassis.values():
-        spoils = Spoils(Role.COLLECTION, (*ADAPTER_KINDS, 'fpga', 'ai'))
+        impact = Impact(Role.COLLECTION, (*ADAPTER_KINDS, 'fpga', 'ai'))
         shown, lost = reader.listing(
-            reader.follow(chassis, 'NetworkAdapters', spoils), spoils)
+            reader.follow(chassis, 'NetworkAdapters', impact), impact)
         shown = [a for a in shown if a.uri not in seen and not absent(a)]
         for adapter in shown:
             seen.add(adapter.uri)
@@ -209,7 +209,7 @@ def _adapters(reader: Reader, scope: Scope, dpus: list[FoundDevice],
             seen.add(uri)
             # BMCs do not return the adapters of a host that is off: not even
             # their kind is known.
-            reader.note(uri, Spoils(
+            reader.note(uri, Impact(
                 Role.DEVICE, ADAPTER_KINDS, ('presence',) if on else (),
                 uri if on else None, optional=False))
             if on:
@@ -258,7 +258,7 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
     devices: list[str] = []
     for controller in shown.parts('Controllers'):
         if not found.versions:
-            found.tells(shown, controller.text('FirmwarePackageVersion'))
+            found.add_version(shown, controller.text('FirmwarePackageVersion'))
         found.link = found.link or pcie.link(
             controller.part('PCIeInterface'))
         devices += controller.links('Links', 'PCIeDevices')
@@ -273,7 +273,7 @@ def _offload(reader: Reader, adapter: FoundDevice, catalog: Catalog
     """Processors on a network adapter (NetworkAdapter v1.8)."""
     shown, lost = reader.listing(
         adapter.shown.link('Processors'),
-        Spoils(Role.COLLECTION, PROCESSOR_KINDS))
+        Impact(Role.COLLECTION, PROCESSOR_KINDS))
     for one in shown:
         one = reader.whole(one, 'ProcessorType', 'Status')
         hint = processor_kinds.hint(reader, one, shown, catalog)

@@ -27,7 +27,7 @@ from ironic_accel.model import version
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import components
 from ironic_accel.redfish.inventory.components import Entry
@@ -57,12 +57,12 @@ def entries(reader: Reader, scope: Scope, service: Fields | None
     if service is None:
         return [], [], scope.root.link('UpdateService') is None and (
             f'{scope.root.uri}/UpdateService' not in reader.failures)
-    spoils = Spoils(Role.SERVICE, ('baseboard',), ('firmware',),
+    impact = Impact(Role.SERVICE, ('baseboard',), ('firmware',),
                     optional=False)
-    listed = reader.follow(service, 'FirmwareInventory', spoils)
-    shown, unread = reader.listing(listed, spoils)
+    listed = reader.follow(service, 'FirmwareInventory', impact)
+    shown, unread = reader.listing(listed, impact)
     shown = [reader.whole(one, 'Version', 'Status') for one in shown]
-    return (sorted(shown, key=lambda one: _natural(one.uri)), unread,
+    return (sorted(shown, key=lambda one: _natural_key(one.uri)), unread,
             not {listed, f'{service.uri}/FirmwareInventory'}
             & set(reader.failures))
 
@@ -83,7 +83,7 @@ def attach(scope: Scope, devices: list[FoundDevice], shown: Iterable[Fields],
             # The root of trust of its card may be among the unread ones.
             open_to_cards.add(rule.component)
         if owner is None and rule is not None:
-            owner = _bare_board(entry, scope, devices)
+            owner = _firmware_only_board(entry, scope, devices)
         if owner is not None:
             components.add(owner, entry, kind_of(owner, catalog), catalog,
                            service)
@@ -93,8 +93,9 @@ def attach(scope: Scope, devices: list[FoundDevice], shown: Iterable[Fields],
                              if found.component(name) is None}
 
 
-def spoil(reader: Reader, scope: Scope, devices: list[FoundDevice],
-          unread: Iterable[str], whole: bool, catalog: Catalog) -> None:
+def declare_unread(reader: Reader, scope: Scope, devices: list[FoundDevice],
+                   unread: Iterable[str], whole: bool, catalog: Catalog
+                   ) -> None:
     """Declare what is unknown because entries were not read.
 
     If the Id of an entry names its component, that component; else every
@@ -111,7 +112,7 @@ def spoil(reader: Reader, scope: Scope, devices: list[FoundDevice],
         if owner is not None and entry.rule is not None:
             fact = f'firmware:{entry.rule.component}'
             owner.unread.add(fact)
-            reader.note(uri, Spoils(Role.SERVICE, facts=(fact,),
+            reader.note(uri, Impact(Role.SERVICE, facts=(fact,),
                                     about=owner.uri, optional=False))
             continue
         for one in devices:
@@ -119,7 +120,7 @@ def spoil(reader: Reader, scope: Scope, devices: list[FoundDevice],
             missing = [n for n in _possible(one, catalog) if n not in known]
             one.unread |= ({'firmware'} if not known else
                            {f'firmware:{n}' for n in missing})
-        reader.note(uri, Spoils(Role.SERVICE, facts=('firmware',),
+        reader.note(uri, Impact(Role.SERVICE, facts=('firmware',),
                                 optional=False))
 
 
@@ -133,7 +134,7 @@ def _possible(found: FoundDevice, catalog: Catalog) -> tuple[str, ...]:
                  if n not in ADDITIONAL.values())
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
+def _natural_key(text: str) -> list[tuple[int, str]]:
     """A sort key with 2 before 10."""
     return [(int(t), '') if t.isdigit() else (-1, t)
             for t in re.split(r'([0-9]+)', text)]
@@ -203,7 +204,7 @@ def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
         rule.owner, '/Processors/')
     there = [d for d in parts if wanted in d.uri]
     if rule.by == 'rot':
-        return _guarded(at, scope, there)
+        return _protected_adapter(at, scope, there)
     if rule.by == 'port':
         there = [d for d in there if at == last(d.uri)
                  or at.startswith(f'{last(d.uri)}-')]
@@ -212,7 +213,7 @@ def _by_rule(entry: Entry, rule: FirmwareRule, scope: Scope,
     return there[0] if len(there) == 1 else None
 
 
-def _guarded(
+def _protected_adapter(
     rot: str, scope: Scope, adapters: list[FoundDevice]
 ) -> FoundDevice | None:
     """The adapter on the card that a root of trust protects.
@@ -240,8 +241,8 @@ def _guarded(
     return here[guards.index(rot)]
 
 
-def _bare_board(entry: Entry, scope: Scope, devices: list[FoundDevice]
-                ) -> FoundDevice | None:
+def _firmware_only_board(entry: Entry, scope: Scope, devices: list[FoundDevice]
+                         ) -> FoundDevice | None:
     """A baseboard that only a firmware entry shows."""
     rule = entry.rule
     if rule is None or rule.owner != 'baseboard':

@@ -25,7 +25,7 @@ from ironic_accel.model.reading_status import Unread
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import activity
 from ironic_accel.redfish.inventory.device_builder import FoundDevice
@@ -66,8 +66,8 @@ class SystemReading:
     simple: Fields | None = None
 
 
-def look(reader: Reader, system: str | None, catalog: Catalog,
-         settings: BmcSettings) -> SystemReading:
+def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
+                   settings: BmcSettings) -> SystemReading:
     """Read the inventory of a system; its devices have their URIs as ids.
 
     :raises: Unreachable if the BMC does not respond; BadInput if there is no
@@ -89,8 +89,8 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     host = system_state.power(scope.system)
     bare = pcie.scan(reader, scope, found, catalog, host == 'on')
     firmware.attach(scope, bare, entries, service, catalog)
-    hidden = {kind for spoils in reader.open.values()
-              for kind in spoils.kinds}
+    hidden = {kind for impact in reader.open.values()
+              for kind in impact.kinds}
     for one in bare:
         # Its own resource may be unread, and have more properties.
         if firmware.kind_of(one, catalog) in hidden:
@@ -99,21 +99,21 @@ def look(reader: Reader, system: str | None, catalog: Catalog,
     found += [f for f in bare if f.uri not in known]
     for one in found:
         versions.learn(reader, scope, one, catalog)
-    firmware.spoil(reader, scope, found, lost, whole, catalog)
+    firmware.declare_unread(reader, scope, found, lost, whole, catalog)
     memory_health.learn(reader, found)
     slots.learn(reader, scope, found)
     made = mac_addresses.learn(reader, catalog, found, [
         _device(reader, f, catalog) for f in found])
     if settings.history.now() - began > _LONG:
         # Another client may have started a push since.
-        doing = activity.again(reader, scope, doing)
+        doing = activity.read_again(reader, scope, doing)
     own = (reader.known(u) for f in found for u in sorted({f.uri, *f.own}))
     shown = (*scope.systems, *(o for o in own if o is not None), *entries)
     idle = not any((*activity.busy(reader, scope, doing, service, (), shown),
                     *system_state.copies(scope)))
     unread = unread_module.settle(reader, {f.uri for f in found},
                             host == 'on' and idle, settings)
-    _doubt_bare(reader, bare, unread, catalog)
+    _mark_pcie_only_unread(reader, bare, unread, catalog)
     waits = tuple(staged_changes.find(reader, scope, doing, entries, {
         c.uri for f in found for c in f.components if c.uri},
         settings.history))
@@ -140,7 +140,7 @@ def starting(reader: Reader, system: str | None, settings: BmcSettings
 
     Reads Systems, tasks, managers and the UpdateService, but no device.
 
-    :raises: as ``look``.
+    :raises: as ``read_inventory``.
     """
     reader.begin()
     scope = scopes.without_chassis(reader, system)
@@ -157,8 +157,8 @@ def starting(reader: Reader, system: str | None, settings: BmcSettings
         system_state.since_reset(doing.service, scope.system), settings)
 
 
-def _doubt_bare(reader: Reader, bare: list[FoundDevice], unread: list[Unread],
-                catalog: Catalog) -> None:
+def _mark_pcie_only_unread(reader: Reader, bare: list[FoundDevice],
+                           unread: list[Unread], catalog: Catalog) -> None:
     """Mark health and state as unread for devices by a PCIeDevice only.
 
     Their Processor or NetworkAdapter may be in a collection that was not
@@ -206,13 +206,13 @@ def _with_unread(devices: list[Device], found: list[FoundDevice],
 
 
 def _service(reader: Reader, scope: Scope) -> Fields | None:
-    spoils = Spoils(Role.SERVICE, ('baseboard',), ('firmware',), holds=True,
+    impact = Impact(Role.SERVICE, ('baseboard',), ('firmware',), holds=True,
                     optional=False)
-    uri = reader.follow(scope.root, 'UpdateService', spoils)
+    uri = reader.follow(scope.root, 'UpdateService', impact)
     if uri is None:
         return None
     levels = scope.levels('UpdateService')
-    return reader.deep(uri, levels if levels > 1 else 0, spoils)
+    return reader.deep(uri, levels if levels > 1 else 0, impact)
 
 
 def _device(reader: Reader, found: FoundDevice, catalog: Catalog) -> Device:

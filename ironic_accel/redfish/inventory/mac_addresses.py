@@ -65,10 +65,10 @@ def _of(reader: Reader, about: str, adapter: Fields) -> Iterator[str]:
 
     :param about: path of the device.
     """
-    spoils = part(about, 'identity')
+    impact = part(about, 'identity')
     told = False
     functions, lost = reader.listing(
-        adapter.link('NetworkDeviceFunctions'), spoils)
+        adapter.link('NetworkDeviceFunctions'), impact)
     for shown in functions:
         for key in ('PermanentMACAddress', 'MACAddress'):
             mac = shown.text('Ethernet', key)
@@ -76,7 +76,7 @@ def _of(reader: Reader, about: str, adapter: Fields) -> Iterator[str]:
                 told = True
                 yield mac.lower()
     for uri in lost:
-        reader.note(uri, spoils)
+        reader.note(uri, impact)
     if told or lost or not adapter.parts('Controllers'):
         # Without controllers the ports have no addresses either (seen on
         # real BMCs), so they are not read.

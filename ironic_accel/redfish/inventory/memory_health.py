@@ -47,7 +47,7 @@ def learn(reader: Reader, found: list[FoundDevice]) -> None:
             reader.members(collection)
     for one in found:
         for uri in linked.get(one.uri, ()):
-            memory = reader.read(uri, spoils=part(one.uri, 'health'))
+            memory = reader.read(uri, impact=part(one.uri, 'health'))
             if memory is not None:
                 _count(one, memory, rows[one.uri])
 

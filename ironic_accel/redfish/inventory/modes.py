@@ -91,7 +91,7 @@ def read(reader: Reader, found: FoundDevice, kind: str, catalog: Catalog,
     kept = [r for r in own if isinstance(r, FlagPairMode) or r.settings]
     waiting = None
     if kept:
-        waiting = reader.read(settings_uri(found.shown), spoils=part(
+        waiting = reader.read(settings_uri(found.shown), impact=part(
             found.uri, *(f'mode:{r.name}' for r in kept)))
     out: dict[str, Mode] = {}
     for row in rows:
@@ -116,10 +116,10 @@ def _mode(found: FoundDevice, row: ModeRow, shown: Fields, path: Path,
     """One mode as a resource reports it."""
     now = _value(shown, row)
     return Mode(row.name, now, None if soon == now else soon, uri=shown.uri,
-                standing=_standing(found, row.name, now, shown, path))
+                standing=_reading_status(found, row.name, now, shown, path))
 
 
-def _standing(
+def _reading_status(
     found: FoundDevice,
     name: str,
     value: Value | None,
@@ -175,7 +175,7 @@ def _linked(
 ) -> Mode | None:
     """A mode of a resource that the device links to."""
     shown = reader.read(found.shown.link(*row.link),
-                        spoils=part(found.uri, f'mode:{row.name}'))
+                        impact=part(found.uri, f'mode:{row.name}'))
     if shown is None or not shown.knows(row.property):
         return None
     mode = _mode(found, row, shown, (row.property,), None) if shown.doc.get(
@@ -187,10 +187,10 @@ def _linked(
 def _bios(reader: Reader, found: FoundDevice, row: BiosMode) -> Mode | None:
     """A mode that is a BIOS attribute of a device's own System."""
     fact = part(found.uri, f'mode:{row.name}')
-    bios = reader.read(found.shown.link('Bios'), spoils=fact)
+    bios = reader.read(found.shown.link('Bios'), impact=fact)
     if bios is None or not bios.knows(*_word_path(row)):
         return None
-    waiting = reader.read(settings_uri(bios), spoils=fact)
+    waiting = reader.read(settings_uri(bios), impact=fact)
     soon = _value(waiting, row) if waiting else None
     return _mode(found, row, bios, _word_path(row), soon)
 
@@ -220,7 +220,7 @@ def _with_facts(mode: Mode, kind: str, catalog: Catalog,
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shown:
+class ModeState:
     """The current state of a mode.
 
     :ivar now: the active value.
@@ -233,7 +233,7 @@ class Shown:
     hides: bool
 
 
-def shown_now(reader: Reader, uri: str, name: str) -> Shown | None:
+def current_state(reader: Reader, uri: str, name: str) -> ModeState | None:
     """A mode by the last reading; None if its resource or settings object
     was not read, which does not mean that nothing is pending.
 
@@ -255,7 +255,7 @@ def shown_now(reader: Reader, uri: str, name: str) -> Shown | None:
     hides = waiting is None or isinstance(row, LinkedMode) or (
         isinstance(row, PropertyMode) and not row.settings)
     soon = None if hides or waiting is None else _value(waiting, row)
-    return Shown(_value(shown, row), soon, hides)
+    return ModeState(_value(shown, row), soon, hides)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -285,11 +285,11 @@ def writes(shown: Fields, name: str, value: Value) -> list[ModeWrite] | str:
         plain = {w: f for f, w in _WORDS.items()}.get(str(value))
     if plain is None or (row.number and type(plain) is not int):
         return f'{name}: {value!r} is not a valid value'
-    return [
-        ModeWrite('PATCH', uri or shown.uri, _nest(shown, row.path, plain))]
+    return [ModeWrite('PATCH', uri or shown.uri,
+                      _body_with(shown, row.path, plain))]
 
 
-def _nest(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
+def _body_with(shown: Fields, path: Path, value: Any) -> dict[str, Any]:
     """A request body with one property at a path.
 
     The other members of an array are empty objects, which leaves them
@@ -321,7 +321,7 @@ def _write_flags(shown: Fields, row: FlagPairMode, value: Value
     out = []
     for path, flag in ((row.form, wanted[1]), (row.path, wanted[0])):
         if flag is not None and shown.flag(*path) != flag:
-            out.append(ModeWrite('PATCH', uri, _nest(shown, path, flag)))
+            out.append(ModeWrite('PATCH', uri, _body_with(shown, path, flag)))
     return out
 
 

@@ -20,7 +20,7 @@ from ironic_accel.model.catalog import Catalog
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
@@ -45,17 +45,17 @@ def find(reader: Reader, scope: Scope, known: list[FoundDevice],
     for row in (q.devices for q in scope.quirks if q.devices is not None):
         for chassis in scope.chassis.values():
             for card in _cards(reader, row, chassis, catalog):
-                if not pcie.same(card, known + new):
+                if not pcie.is_known(card, known + new):
                     new.append(card)
     return new
 
 
 def _cards(reader: Reader, row: OemDevices, chassis: Fields,
            catalog: Catalog) -> Iterator[FoundDevice]:
-    shown, lost = reader.listing(chassis.link(*row.collection), Spoils(
+    shown, lost = reader.listing(chassis.link(*row.collection), Impact(
         Role.COLLECTION, CARD_KINDS))
     for uri in lost:
-        reader.note(uri, Spoils(Role.DEVICE, CARD_KINDS, optional=False))
+        reader.note(uri, Impact(Role.DEVICE, CARD_KINDS, optional=False))
     for one in shown:
         if absent(one):
             continue
@@ -83,7 +83,7 @@ def _card(reader: Reader, row: OemDevices, shown: Fields) -> FoundDevice:
     card.location = card.context
     card.own.add(shown.uri)
     card.claimed.add(shown.uri)
-    card.tells(shown, shown.text(*row.version))
+    card.add_version(shown, shown.text(*row.version))
     return card
 
 
@@ -98,7 +98,7 @@ def _function(
     are numbers in a vendor's resource."""
     for uri in shown.links(row.functions)[:1]:
         function = reader.read(uri, steady=True,
-                               spoils=part(card.uri, 'identity'))
+                               impact=part(card.uri, 'identity'))
         if function is None:
             return None
         card.pci = pcie.pci_ids(

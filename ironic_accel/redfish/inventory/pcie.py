@@ -26,7 +26,7 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.read_failures import part
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import absent
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
@@ -137,7 +137,7 @@ def learn(reader: Reader, found: FoundDevice, devices: list[str],
     found.claimed |= set(devices)
     told = bool(functions)
     for uri in devices[:1]:
-        device = reader.deep(uri, levels if levels > 1 else 0, Spoils(
+        device = reader.deep(uri, levels if levels > 1 else 0, Impact(
             about=found.uri, facts=('health', 'state') if told else (
                 'health', 'state', 'identity')))
         if device is None:
@@ -149,7 +149,7 @@ def learn(reader: Reader, found: FoundDevice, devices: list[str],
         found.part_number = found.part_number or device.text('PartNumber')
         found.model = found.model or device.text('Model')
         found.own.add(device.uri)
-        found.tells(device, device.text('FirmwareVersion'))
+        found.add_version(device, device.text('FirmwareVersion'))
         status(found, device)
         functions = functions or _functions(reader, found.uri, device)
     _learn_functions(reader, found, functions, catalog)
@@ -168,7 +168,7 @@ def _learn_functions(reader: Reader, found: FoundDevice, functions: list[str],
     first = None
     for uri in functions[:_FUNCTIONS]:
         facts = ('health',) if first else ('health', 'state', 'identity')
-        function = reader.read(uri, spoils=part(found.uri, *facts))
+        function = reader.read(uri, impact=part(found.uri, *facts))
         if function is None:
             continue
         function = reader.whole(function, *_TOLD)
@@ -220,7 +220,7 @@ def scan(reader: Reader, scope: Scope, known: list[FoundDevice],
                 pci_makers.OTHERS.search(maker)):
             continue
         shown, hint = _found(reader, device, catalog)
-        if same(shown, known + new) or not (settled or shown.serial):
+        if is_known(shown, known + new) or not (settled or shown.serial):
             continue
         product = products.identify(catalog, None, shown.vendor, shown.model,
                                     shown.pci, shown.part_number)
@@ -245,13 +245,13 @@ def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
     """The node's PCIeDevices that belong to no known device, each once."""
     # A board that only firmware entries show is where the GPUs are.
     kinds = (*CARD_KINDS, *(() if scope.baseboards else ('baseboard',)))
-    spoils = Spoils(Role.COLLECTION, kinds)
-    member = Spoils(Role.DEVICE, kinds, optional=False)
+    impact = Impact(Role.COLLECTION, kinds)
+    member = Impact(Role.DEVICE, kinds, optional=False)
     out: dict[str, Fields] = {}
     lost: dict[str, None] = {}
     for chassis in scope.chassis.values():
         shown, unread = reader.listing(
-            reader.follow(chassis, 'PCIeDevices', spoils), spoils)
+            reader.follow(chassis, 'PCIeDevices', impact), impact)
         for one in shown:
             twin = one.text('SerialNumber')
             if not any(twin and o.text('SerialNumber') == twin
@@ -281,7 +281,7 @@ def _found(reader: Reader, device: Fields, catalog: Catalog
     shown.model = shown.model or device.text('Name')
     shown.vendor = shown.vendor or _oem_maker(device)
     shown.own.add(device.uri)
-    shown.tells(device, device.text('FirmwareVersion'))
+    shown.add_version(device, device.text('FirmwareVersion'))
     shown.link = link(device.part('PCIeInterface'))
     functions = _functions(reader, device.uri, device)
     shown.claimed.add(device.uri)
@@ -316,7 +316,7 @@ def _kind(
     return _CLASSES.get(word) if isinstance(word, str) else None
 
 
-def same(shown: FoundDevice, known: list[FoundDevice]) -> bool:
+def is_known(shown: FoundDevice, known: list[FoundDevice]) -> bool:
     """Whether a PCIeDevice is a known card; adds its properties then."""
     for other in known:
         if other.pci is None or shown.pci is None or (

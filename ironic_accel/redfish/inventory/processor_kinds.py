@@ -21,7 +21,7 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import FoundDevice
 from ironic_accel.redfish.inventory.device_builder import listed
@@ -69,7 +69,7 @@ def hint(reader: Reader, shown: Fields, others: list[Fields],
         return None
     if guess == 'unknown':
         reader.lacks(shown.uri, 'no ProcessorType, and no other property '
-                     'that identifies its kind', Spoils(
+                     'that identifies its kind', Impact(
                          Role.DEVICE, PROCESSOR_KINDS, optional=False))
         return None
     return guess
@@ -101,9 +101,9 @@ def unread(reader: Reader, uri: str, others: list[Fields], on_board: bool
     if hint is None or (on_board and hint == 'fpga'):
         return None
     if hint == 'unknown':
-        reader.note(uri, Spoils(Role.DEVICE, PROCESSOR_KINDS,
+        reader.note(uri, Impact(Role.DEVICE, PROCESSOR_KINDS,
                                 optional=False))
         return None
-    reader.note(uri, Spoils(Role.DEVICE, (hint,), ('presence',), uri,
+    reader.note(uri, Impact(Role.DEVICE, (hint,), ('presence',), uri,
                             optional=False))
     return listed(uri, hint, reader.fields({'@odata.id': uri}))

@@ -89,13 +89,13 @@ def recognise(root: Fields, systems: Iterable[Fields],
     :param unread: paths of Systems that are listed and were not read, but
         whose Ids are known.
     """
-    says = _says(root, systems, unread)
+    says = _service_values(root, systems, unread)
     out: list[Quirks] = []
     refused: list[str] = []
     claimed: dict[tuple[Layer, str, str], str] = {}
     servers = False
     for name, vendor in registry.installed().vendors.items():
-        held = [(q, by) for q in vendor.quirks if (by := _by(q, says))]
+        held = [(q, by) for q in vendor.quirks if (by := _matched_by(q, says))]
         claims = [(vendor.layer, *one) for _, by in held for one in by]
         taken = next((c for c in claims if claimed.get(c, name) != name),
                      None)
@@ -117,8 +117,8 @@ def recognise(root: Fields, systems: Iterable[Fields],
     return Recognised(tuple(out), tuple(refused))
 
 
-def _says(root: Fields, systems: Iterable[Fields], unread: Iterable[str]
-          ) -> dict[str, list[str]]:
+def _service_values(root: Fields, systems: Iterable[Fields],
+                    unread: Iterable[str]) -> dict[str, list[str]]:
     """The values of a service, by the keys of ``Quirks.recognised_by``."""
     says = {'root.Vendor': [root.text('Vendor') or ''],
             'root.Product': [root.text('Product') or ''],
@@ -131,18 +131,18 @@ def _says(root: Fields, systems: Iterable[Fields], unread: Iterable[str]
     return says
 
 
-def _by(quirks: Quirks, says: Mapping[str, list[str]]
-        ) -> set[tuple[str, str]]:
+def _matched_by(quirks: Quirks, says: Mapping[str, list[str]]
+                ) -> set[tuple[str, str]]:
     """The values by which quirks match a service; empty if they do not."""
     found = {(key, text) for key, pattern in quirks.recognised_by
-             for text in _texts(says, key, pattern)}
-    whole = [{(key, text) for text in _texts(says, key, pattern)}
+             for text in _matching_values(says, key, pattern)}
+    whole = [{(key, text) for text in _matching_values(says, key, pattern)}
              for key, pattern in quirks.structure]
     if whole and all(whole):
         found = found.union(*whole)
     return found
 
 
-def _texts(says: Mapping[str, list[str]], key: str, pattern: str
-           ) -> list[str]:
+def _matching_values(says: Mapping[str, list[str]], key: str, pattern: str
+                     ) -> list[str]:
     return [t for t in says[key] if re.fullmatch(pattern, t, re.I)]

@@ -50,7 +50,7 @@ def learn(reader: Reader, scope: Scope, found: Iterable[FoundDevice]) -> None:
 
 def _slot(reader: Reader, listed: str, card: FoundDevice) -> str | None:
     """The slot of a card, if there is only one."""
-    shown = reader.read(listed, spoils=part(card.uri, 'identity'))
+    shown = reader.read(listed, impact=part(card.uri, 'identity'))
     if shown is None:
         if reader.failures[listed].status not in NOT_THERE:
             card.unread.add('identity')

@@ -31,7 +31,7 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Waiting
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
-from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client.read_history import ReadHistory
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import components
 from ironic_accel.redfish.inventory import modes
@@ -53,7 +53,7 @@ _YOUNG = 60.0
 
 def find(reader: Reader, scope: Scope, doing: Activity,
          entries: Iterable[Fields], owned: Collection[str],
-         history: LookHistory) -> Iterator[Waiting]:
+         history: ReadHistory) -> Iterator[Waiting]:
     """The pending changes; a few requests for the BIOS of the System.
 
     :param owned: paths of the entries that are components of devices, which
@@ -96,7 +96,7 @@ def _tasks(doing: Activity, reset: str | None) -> Iterator[Waiting]:
         words = ' '.join(str(task.doc.get(n) or '') for n in (
             'Name', 'JobType', 'Description'))
         target = task.text('Payload', 'TargetUri') or ''
-        yield Waiting('task', task.uri, task_states.said(task.doc),
+        yield Waiting('task', task.uri, task_states.describe(task.doc),
                       updates=_UPDATES.search(words + target) is not None)
 
 

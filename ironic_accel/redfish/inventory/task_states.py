@@ -159,14 +159,14 @@ def _is_empty_slot(doc: Mapping[str, Any], state: str) -> bool:
 
 def _is_unstarted(doc: Mapping[str, Any], state: str, row: UnstartedTask
                   ) -> bool:
-    own = _at(doc, row.path)
+    own = _value_at(doc, row.path)
     words = [own[n] for n in row.names if n in own] if isinstance(
         own, Mapping) else []
     return state == row.state and bool(words) and all(
         isinstance(w, str) and w in row.words for w in words)
 
 
-def _at(doc: Mapping[str, Any], path: Iterable[str]) -> Any:
+def _value_at(doc: Mapping[str, Any], path: Iterable[str]) -> Any:
     """The value at a path, or None."""
     value: Any = doc
     for key in path:
@@ -177,13 +177,13 @@ def _at(doc: Mapping[str, Any], path: Iterable[str]) -> Any:
 def own_state(doc: Mapping[str, Any]) -> str | None:
     """The vendor's own state of a task, or None."""
     for path in (p for row in _rows() for p in row.own_states):
-        value = _at(doc, path)
+        value = _value_at(doc, path)
         if isinstance(value, str) and value:
             return value
     return None
 
 
-def said(doc: Mapping[str, Any]) -> str:
+def describe(doc: Mapping[str, Any]) -> str:
     """A short description of a task: name, states and last message."""
     name = doc.get('Name')
     told = dict.fromkeys(s for s in (state_of(doc), own_state(doc)) if s)
@@ -217,7 +217,7 @@ def _asks_for_reset(doc: Mapping[str, Any]) -> bool:
 def _texts(doc: Mapping[str, Any]) -> Iterable[str]:
     """The message texts of a task: a list, a single one, or that of a
     vendor's object."""
-    own = [_at(doc, path) for row in _rows() for path in row.messages]
+    own = [_value_at(doc, path) for row in _rows() for path in row.messages]
     for one in (doc, *own, *_messages(doc)):
         text = one.get('Message') if isinstance(one, Mapping) else None
         if isinstance(text, str):

@@ -32,7 +32,7 @@ from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory import unread_members
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
@@ -52,7 +52,7 @@ def find(reader: Reader, system: str | None) -> Scope:
     """
     root = reader.root()
     systems, lost = _systems(reader, root)
-    own = _own(reader, root, systems, system)
+    own = _own_system(reader, root, systems, system)
     if all(s.uri != own.uri for s in systems):
         systems = [own, *systems]
     recognised = scope_module.recognise(root, systems, lost)
@@ -64,21 +64,21 @@ def find(reader: Reader, system: str | None) -> Scope:
     dpus = [s for s in systems if is_dpu(s)]
     hosts = [s.uri for s in systems if s not in boards and s not in dpus]
     hosts += [u for u in lost if _is_another_host(u, own, quirks)]
-    chassis, unread = _contained(reader, *reader.listing(
-        root.link('Chassis'), Spoils(
+    chassis, unread = _with_contained(reader, *reader.listing(
+        root.link('Chassis'), Impact(
             Role.COLLECTION, (*CARD_KINDS, 'baseboard'), holds=True,
             optional=False)))
     alone = set(hosts) <= {own.uri} or own in dpus
     theirs = [b for b in boards if b.uri != own.uri] if alone else []
     ours = _chassis(own, theirs, dpus, hosts, chassis, alone)
     if not alone:
-        theirs = [b for b in boards if _tied(b, ours)]
+        theirs = [b for b in boards if _is_in_chassis(b, ours)]
     if own in boards:
         theirs.append(own)
     scope = Scope(
         root, own, tuple(theirs),
         tuple(d for d in dpus if d.uri != own.uri
-              and (_tied(d, ours) or alone)),
+              and (_is_in_chassis(d, ours) or alone)),
         ours, alone, quirks,
         tuple(u for u in lost if _is_baseboard(u, quirks)), tuple(unread))
     unread_members.systems(reader, scope, lost, _is_another_host)
@@ -93,7 +93,7 @@ def without_chassis(reader: Reader, system: str | None) -> Scope:
     """
     root = reader.root()
     systems, lost = _systems(reader, root)
-    own = _own(reader, root, systems, system)
+    own = _own_system(reader, root, systems, system)
     quirks = scope_module.recognise(root, [own, *systems], lost).quirks
     return Scope(
         root, own, tuple(s for s in systems if s.uri != own.uri
@@ -103,8 +103,8 @@ def without_chassis(reader: Reader, system: str | None) -> Scope:
 
 def _systems(reader: Reader, root: Fields) -> tuple[list[Fields], list[str]]:
     """The Systems of a BMC, and the paths of those that were not read."""
-    spoils = Spoils(Role.COLLECTION, KINDS, optional=False)
-    return reader.listing(reader.follow(root, 'Systems', spoils), spoils)
+    impact = Impact(Role.COLLECTION, KINDS, optional=False)
+    return reader.listing(reader.follow(root, 'Systems', impact), impact)
 
 
 def own_uri(reader: Reader, system: str | None) -> str:
@@ -113,10 +113,10 @@ def own_uri(reader: Reader, system: str | None) -> str:
     :raises: as ``find``.
     """
     root = reader.root()
-    return _own(reader, root, _systems(reader, root)[0], system).uri
+    return _own_system(reader, root, _systems(reader, root)[0], system).uri
 
 
-def _not_given(reader: Reader, uri: str) -> None:
+def _raise_if_unread(reader: Reader, uri: str) -> None:
     """Raise if a resource that may exist could not be read.
 
     :raises: Unreachable.
@@ -146,8 +146,8 @@ def _is_another_host(uri: str, own: Fields, quirks: Iterable[Quirks]) -> bool:
         not _is_baseboard(uri, quirks))
 
 
-def _own(reader: Reader, root: Fields, systems: list[Fields],
-         wanted: str | None) -> Fields:
+def _own_system(reader: Reader, root: Fields, systems: list[Fields],
+                wanted: str | None) -> Fields:
     """The node's own System."""
     quirks = [q for v in registry.vendors() for q in v.quirks]
     if not systems and reader.failures and not (wanted or '').startswith('/'):
@@ -179,13 +179,13 @@ def _own(reader: Reader, root: Fields, systems: list[Fields],
     if found is None:
         for uri in reader.failures:
             if wanted in (uri, last(uri)) or normal(wanted) == uri:
-                _not_given(reader, uri)
+                _raise_if_unread(reader, uri)
         raise BadInput(f'system: {wanted!r}: expected one of the Systems of '
                        f'the BMC: {known}')
     return found
 
 
-def _tied(system: Fields, ours: Mapping[str, Fields]) -> bool:
+def _is_in_chassis(system: Fields, ours: Mapping[str, Fields]) -> bool:
     """Whether a System is in one of the chassis."""
     if any(c in ours for c in system.links('Links', 'Chassis')):
         return True
@@ -193,7 +193,7 @@ def _tied(system: Fields, ours: Mapping[str, Fields]) -> bool:
                for c in ours.values())
 
 
-def _contained(reader: Reader, chassis: list[Fields], unread: list[str]
+def _with_contained(reader: Reader, chassis: list[Fields], unread: list[str]
                ) -> tuple[list[Fields], list[str]]:
     """The chassis, with contained ones that no collection lists."""
     out = {c.uri: c for c in chassis}

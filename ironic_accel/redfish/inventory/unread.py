@@ -25,10 +25,10 @@ from ironic_accel.model.reading_status import Unread
 from ironic_accel.redfish.client.getter import Failure
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client import read_failures as spoiling
+from ironic_accel.redfish.client import read_failures
 from ironic_accel.redfish.client.read_failures import NOTHING
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.read_history import TIMES
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
@@ -49,45 +49,45 @@ def settle(reader: Reader, devices: Collection[str], counts: bool,
         if uri not in reader.failures:
             history.succeeded(reader.address, uri)
     out = []
-    for uri, spoils in reader.open.items():
-        if spoils == NOTHING or uri not in reader.failures:
+    for uri, impact in reader.open.items():
+        if impact == NOTHING or uri not in reader.failures:
             continue
         failure = reader.failures[uri]
-        if uri in accepted and _accepts(reader, uri, spoils, failure):
+        if uri in accepted and _is_accepted(reader, uri, impact, failure):
             continue
-        if _absent(reader, uri, spoils, failure, counts, settings):
+        if _is_absent(reader, uri, impact, failure, counts, settings):
             continue
         since = history.failed(reader.address, uri)
-        kinds, about = spoils.kinds, spoils.about
+        kinds, about = impact.kinds, impact.about
         if about is not None and about not in devices:
             kinds = tuple(dict.fromkeys((*kinds, *CARD_KINDS)))
             about = None
         out.append(Unread(uri, failure.answer, about, since, kinds,
-                          spoils.facts if about or not spoils.about else (),
-                          spoils.holds))
+                          impact.facts if about or not impact.about else (),
+                          impact.holds))
     for uri in accepted - set(reader.failures):
-        reader.warn(uri, spoiling.refusal(uri) or 'listed in accept_unread '
-                    'without need: it was read, or is not part of the '
-                    'inventory')
+        reader.warn(uri, read_failures.refusal(uri) or 'listed in '
+                    'accept_unread without need: it was read, or is not part '
+                    'of the inventory')
     return out
 
 
-def _accepts(reader: Reader, uri: str, spoils: Spoils, failure: Failure
-             ) -> bool:
-    wrong = spoiling.refusal(uri)
-    if wrong is None and spoils.role is not Role.PART:
-        wrong = (f'{uri} is {spoils.role.value}: only sub-resources can be '
+def _is_accepted(reader: Reader, uri: str, impact: Impact, failure: Failure
+                 ) -> bool:
+    wrong = read_failures.refusal(uri)
+    if wrong is None and impact.role is not Role.PART:
+        wrong = (f'{uri} is {impact.role.value}: only sub-resources can be '
                  'accepted')
     reader.warn(uri, f'cannot be accepted as unread: {wrong}' if wrong else
                 f'accepted as unread (accept_unread): {failure.answer}')
     return wrong is None
 
 
-def _absent(reader: Reader, uri: str, spoils: Spoils, failure: Failure,
-            counts: bool, settings: BmcSettings) -> bool:
+def _is_absent(reader: Reader, uri: str, impact: Impact, failure: Failure,
+               counts: bool, settings: BmcSettings) -> bool:
     history = settings.history
-    if not spoils.optional or failure.status not in spoiling.NOT_THERE:
-        history.broke(reader.address, uri)
+    if not impact.optional or failure.status not in read_failures.NOT_THERE:
+        history.failed_otherwise(reader.address, uri)
         return False
     if not history.is_absent(reader.address, uri, counts):
         return False

@@ -27,7 +27,7 @@ from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
 from ironic_accel.redfish.client.json_document import stem
 from ironic_accel.redfish.client.read_failures import Role
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import ADAPTER_KINDS
 from ironic_accel.redfish.inventory.device_builder import CARD_KINDS
@@ -60,7 +60,7 @@ def systems(reader: Reader, scope: Scope, lost: Iterable[str],
         elif any(re.search(p, last(uri), re.I) for p in (
                 _DPU, *(v.dpu for v in registry.vendors() if v.dpu))):
             kinds = ADAPTER_KINDS
-        reader.note(uri, Spoils(
+        reader.note(uri, Impact(
             Role.DEVICE, kinds, about=uri, optional=False,
             facts=('presence',) if uri in scope.lost_boards else ()))
 
@@ -94,7 +94,7 @@ def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
             v.root_of_trust and re.search(v.root_of_trust, last(uri))
             for v in registry.vendors()) else ()
         if kinds or holds or facts:
-            reader.note(uri, Spoils(Role.DEVICE, kinds, facts, holds=holds,
+            reader.note(uri, Impact(Role.DEVICE, kinds, facts, holds=holds,
                                     optional=False))
 
 

@@ -160,7 +160,8 @@ def choose(service: Fields, entry: str, entries: Iterable[Fields],
     return None
 
 
-def barred(service: Fields, entry: str, quirks: Sequence[Quirks]) -> str:
+def unsupported_reason(service: Fields, entry: str, quirks: Sequence[Quirks]
+                       ) -> str:
     """Why no push of an entry is supported; may be empty."""
     if refused(quirks):
         return refused(quirks)

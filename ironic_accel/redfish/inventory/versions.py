@@ -21,7 +21,7 @@ from ironic_accel.model.device import Component
 from ironic_accel.model import version
 from ironic_accel.redfish.client.json_document import Fields
 from ironic_accel.redfish.client.json_document import last
-from ironic_accel.redfish.client.read_failures import Spoils
+from ironic_accel.redfish.client.read_failures import Impact
 from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.components import DEFAULT
 from ironic_accel.redfish.inventory.device_builder import ADDITIONAL
@@ -108,7 +108,7 @@ def _oem_versions(reader: Reader, scope: Scope, found: FoundDevice, name: str
         for row in quirk.oem_firmware:
             if row.component != name:
                 continue
-            fact = Spoils(facts=(f'firmware:{name}',), about=found.uri)
+            fact = Impact(facts=(f'firmware:{name}',), about=found.uri)
             shown, lost = reader.listing(
                 scope.system.link(*row.collection), fact)
             for uri in lost:

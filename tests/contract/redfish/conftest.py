@@ -25,7 +25,7 @@ import pytest
 
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client.read_history import ReadHistory
 from ironic_accel.redfish.client import session
 from ironic_accel_emulator import Box
 from ironic_accel_emulator import FakeClock
@@ -75,7 +75,7 @@ def rig() -> Iterator[Start]:
             box = load_box(source, clock=clock, **given)
             url = stack.enter_context(TwinServer(box))
             chosen = dataclasses.replace(
-                QUICK, history=LookHistory(clock.now), **settings)
+                QUICK, history=ReadHistory(clock.now), **settings)
             connector = session.connect(url, user, password,
                                         settings=chosen)
             stack.callback(session.disconnect, connector)

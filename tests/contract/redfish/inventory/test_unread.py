@@ -186,7 +186,7 @@ def test_members_that_expand_gives_without_what_matters(
     at = rig('hgx-h100', 'System_0')
     good = at.backend.observe()
     at.box.faults.add('expand-drops', name)
-    backend = at.again('System_0', history=read_history.LookHistory(
+    backend = at.again('System_0', history=read_history.ReadHistory(
         at.clock.now))
     seen = backend.observe()
     assert seen.devices == good.devices
@@ -307,7 +307,7 @@ def test_a_sub_resource_that_the_operator_accepts(rig: Start) -> None:
 
 def test_history_is_bounded_and_clocks_may_go_back() -> None:
     now = [1000.0]
-    history = read_history.LookHistory(lambda: now[0], lambda: 5.0)
+    history = read_history.ReadHistory(lambda: now[0], lambda: 5.0)
     for i in range(5000):
         history.failed('bmc', f'/{i}')
         history.failed(f'bmc{i}', '/x')

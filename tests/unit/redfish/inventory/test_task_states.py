@@ -138,9 +138,9 @@ def test_a_job_that_reboots_the_host_is_under_way() -> None:
 
 
 def test_a_task_in_few_words() -> None:
-    assert task_states.said({
+    assert task_states.describe({
         'Name': 'Update', 'TaskState': 'Pending', 'Messages': 3,
         'Oem': {'Dell': {'JobState': 'Scheduled', 'Message': 'later'}}}) == (
             'Update Pending / Scheduled: later')
-    assert task_states.said({'Name': 3}) == (
+    assert task_states.describe({'Name': 3}) == (
         'task in an unknown state')

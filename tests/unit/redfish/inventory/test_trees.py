@@ -25,7 +25,7 @@ from ironic_accel.model.errors import BadInput
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.json_document import normal
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client.read_history import ReadHistory
 from tests.unit.redfish.inventory.test_every_property import Answer
 
 V1 = '/redfish/v1'
@@ -93,7 +93,7 @@ def server(**more: Any) -> Docs:
 
 def look(docs: Docs, system: str | None = None) -> Inventory:
     return RedfishBackend(Tree(docs), system, settings=BmcSettings(
-        warm_up=0, expand=False, history=LookHistory())).observe()
+        warm_up=0, expand=False, history=ReadHistory())).observe()
 
 
 SYSTEM = f'{V1}/Systems/1'
@@ -361,7 +361,7 @@ def test_a_look_that_takes_a_while_asks_for_tasks_again(
 
     seen = RedfishBackend(Slow(docs), settings=BmcSettings(
         warm_up=0, expand=False,
-        history=LookHistory(lambda: now[0]))).observe()
+        history=ReadHistory(lambda: now[0]))).observe()
     assert bool(seen.busy) is (busy if slow else first == 'Running')
     assert [u.source for u in seen.held] == (
         [jobs] if slow and then == 503 else [])
@@ -379,7 +379,7 @@ def test_a_task_that_ended_between_list_and_read_is_over() -> None:
             return super().get(path, **ignored)
 
     seen = RedfishBackend(Ends(docs), settings=BmcSettings(
-        warm_up=0, expand=False, history=LookHistory())).observe()
+        warm_up=0, expand=False, history=ReadHistory())).observe()
     assert (seen.held, seen.busy) == ((), ())
 
 
@@ -478,7 +478,7 @@ def test_a_link_of_a_card_that_does_not_answer_costs_its_facts(
 def test_nothing_of_a_look_is_kept_from_another() -> None:
     docs = server()
     backend = RedfishBackend(Tree(docs), settings=BmcSettings(
-        warm_up=0, expand=False, history=LookHistory()))
+        warm_up=0, expand=False, history=ReadHistory()))
     good = copy.deepcopy(docs[GPU1])
     docs[GPU1] = 503
     assert backend.observe().unread
@@ -515,7 +515,7 @@ def test_a_link_that_is_told_no_more_is_no_absence(
         docs[f'{chassis}/{of}'] = collection(f'{chassis}/{of}', kind)
     now = [0.0]
     backend = RedfishBackend(Tree(docs), settings=BmcSettings(
-        warm_up=0, expand=False, history=LookHistory(lambda: now[0])))
+        warm_up=0, expand=False, history=ReadHistory(lambda: now[0])))
     assert not backend.observe().unread
     docs[path] = without(docs[path], name)
     told, = backend.observe().unread

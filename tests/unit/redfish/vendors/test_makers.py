@@ -28,7 +28,7 @@ from ironic_accel.model.errors import BadInput
 from ironic_accel.model.errors import Unreachable
 from ironic_accel.redfish.backend import RedfishBackend
 from ironic_accel.redfish.client.limits import BmcSettings
-from ironic_accel.redfish.client.read_history import LookHistory
+from ironic_accel.redfish.client.read_history import ReadHistory
 from tests.unit.redfish.inventory.test_every_property import Answer
 from tests.unit.redfish.inventory.test_trees import collection
 from tests.unit.redfish.inventory.test_trees import Docs
@@ -581,7 +581,7 @@ def test_a_connection_that_fails_is_told_in_plain_words(
                     url=path, error='x') from None
 
     backend = RedfishBackend(Broken(server()), settings=BmcSettings(
-        warm_up=0, expand=False, history=LookHistory()))
+        warm_up=0, expand=False, history=ReadHistory()))
     if path == V1:
         with pytest.raises(Unreachable, match=r'192\.0\.2\.1:80') as told:
             backend.observe()
