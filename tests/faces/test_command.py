@@ -34,7 +34,7 @@ QUICK = ('--poll-interval', '0.02', '--soft-power-off-timeout', '0',
          '--allow-disruption', '--yes')
 
 
-def test_inventory_as_a_document(boot: Boot, run: Run) -> None:
+def test_inventory_prints_a_document(boot: Boot, run: Run) -> None:
     said = run('inventory', '--bmc', boot('hgx-h100').url, '--json')
     assert said.code == 0
     assert said.document['schema'] == 'inventory/3'
@@ -45,14 +45,14 @@ def test_inventory_as_a_document(boot: Boot, run: Run) -> None:
             if d['kind'] == 'gpu'} == {'nvidia-h100-sxm'}
 
 
-def test_inventory_for_people(boot: Boot, run: Run) -> None:
+def test_inventory_prints_a_table(boot: Boot, run: Run) -> None:
     said = run('inventory', '--bmc', boot('pcie-a100').url, '--firmware')
     assert said.code == 0
     assert 'amd-alveo-u55c' in said.out
     assert '32.38.1002' in said.out
 
 
-def test_a_machine_that_is_off_is_not_complete(
+def test_the_inventory_of_a_host_that_is_off_is_not_complete(
         boot: Boot, run: Run) -> None:
     machine = boot('hgx-h100', power='Off')
     said = run('inventory', '--bmc', machine.url, '--json')
@@ -94,7 +94,7 @@ def untold(boot: Boot) -> Machine:
     return machine
 
 
-def test_one_look_settles_nothing_where_no_reset_is_told(
+def test_a_second_inventory_is_taken_without_a_reset_time(
         boot: Boot, run: Run) -> None:
     machine = untold(boot)
     said = run('inventory', '--bmc', machine.url, '--json', '--once')
@@ -116,7 +116,7 @@ def test_one_look_settles_nothing_where_no_reset_is_told(
     '/redfish/v1/UpdateService/FirmwareInventory/GPU1',
     '/redfish/v1/JobService/Jobs', 'https://192.0.2.1/redfish/v1/X',
     '/redfish/v1/Managers/1/Oem/Dell/Jobs/JID_1'])
-def test_no_device_collection_or_task_is_accepted_as_unread(
+def test_required_resources_cannot_be_allowed_as_unreadable(
         run: Run, uri: str) -> None:
     said = run('inventory', '--bmc', 'http://127.0.0.1:1',
                '--allow-unreadable', uri)
@@ -124,7 +124,7 @@ def test_no_device_collection_or_task_is_accepted_as_unread(
     assert uri in said.err
 
 
-def test_a_plan_with_something_to_do_is_no_failure(
+def test_a_plan_with_changes_exits_with_0(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     machine = boot('hgx-h100')
     said = run('plan', '--bmc', machine.url, '--profile', profile(),
@@ -147,7 +147,7 @@ def test_a_refused_plan(boot: Boot, run: Run, profile: MakeProfile) -> None:
         OLD, '96.00.68.00.01')
 
 
-def test_no_more_than_the_wanted_effect(
+def test_max_activation_limits_the_resets(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     said = run('plan', '--bmc', boot('hgx-h100').url, '--profile',
                profile(), '--json', '--max-activation', 'warm-reboot')
@@ -155,7 +155,7 @@ def test_no_more_than_the_wanted_effect(
     assert {r['name'] for r in said.document['refused']} == {'gpu'}
 
 
-def test_there_is_no_plan_of_a_machine_that_is_off(
+def test_a_host_that_is_off_cannot_be_planned(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     said = run('plan', '--bmc', boot('hgx-h100', power='Off').url,
                '--profile', profile(), '--json')
@@ -163,7 +163,7 @@ def test_there_is_no_plan_of_a_machine_that_is_off(
     assert 'the host is off' in said.err
 
 
-def test_apply_proves_what_it_did_and_does_it_once(
+def test_apply_verifies_its_writes_and_does_not_repeat_them(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     machine = boot('hgx-h100')
     words = ('apply', '--bmc', machine.url, '--profile', profile(),
@@ -192,7 +192,7 @@ def test_apply_proves_what_it_did_and_does_it_once(
     assert machine.box.ledger.count('POST', 'PATCH') == 0
 
 
-def test_apply_puts_the_power_back(
+def test_apply_powers_off_a_host_that_was_off(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     machine = boot('hgx-h100', power='Off')
     said = run('apply', '--bmc', machine.url, '--profile', profile(),
@@ -217,7 +217,7 @@ def test_a_dry_run_changes_nothing(
     ({'sha256': '0' * 64}, 'SHA-256'),
     ({'fits': {'board': 'HGX H200 8-GPU'}}, 'does not match'),
 ])
-def test_an_image_that_is_not_right_is_refused(
+def test_an_unsuitable_image_is_refused(
         boot: Boot, run: Run, profile: MakeProfile,
         image: dict[str, object], reason: str) -> None:
     machine = boot('hgx-h100')
@@ -229,7 +229,7 @@ def test_an_image_that_is_not_right_is_refused(
     assert machine.box.ledger.count('POST', 'PATCH') == 0
 
 
-def test_a_push_that_the_bmc_fails_is_a_failure(
+def test_an_update_that_the_bmc_fails_exits_with_4(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     machine = boot('hgx-h100')
     machine.box.faults.parse('fail-component=HGX_FW_GPU_SXM_3')
@@ -249,7 +249,7 @@ def test_a_push_that_the_bmc_fails_is_a_failure(
     (('--bmc', 'https://127.0.0.1:1', '--ca', '/no/file'), '--ca'),
     ((), '--bmc'),
 ])
-def test_bad_options_name_the_option(
+def test_invalid_options_are_named(
         run: Run, words: tuple[str, ...], field: str) -> None:
     said = run('inventory', *words)
     assert (said.code, said.out) == (2, '')
@@ -257,13 +257,13 @@ def test_bad_options_name_the_option(
     assert 'secret' not in said.err
 
 
-def test_a_bmc_that_is_not_there(run: Run) -> None:
+def test_a_bmc_that_does_not_respond_exits_with_4(run: Run) -> None:
     said = run('inventory', '--bmc', 'http://127.0.0.1:1', '--json')
     assert (said.code, said.out) == (4, '')
     assert '127.0.0.1:1' in said.err
 
 
-def test_a_system_that_is_not_there(boot: Boot, run: Run) -> None:
+def test_an_unknown_system_is_named(boot: Boot, run: Run) -> None:
     said = run('inventory', '--bmc', boot('two-nodes').url, '--system',
                'Node7')
     assert (said.code, said.out) == (2, '')
@@ -271,7 +271,7 @@ def test_a_system_that_is_not_there(boot: Boot, run: Run) -> None:
     assert 'Node0' in said.err
 
 
-def test_a_password_opens_a_bmc_and_is_never_told(
+def test_a_password_is_used_and_never_printed(
         boot: Boot, run: Run, tmp_path: pathlib.Path) -> None:
     url = boot('plain', user='root', password='s3cret').url
     good, bad = tmp_path / 'good', tmp_path / 'bad'
@@ -286,13 +286,13 @@ def test_a_password_opens_a_bmc_and_is_never_told(
         assert 's3cret' not in said.out + said.err
 
 
-def test_certificates_are_checked(boot: Boot, run: Run) -> None:
+def test_certificates_are_verified(boot: Boot, run: Run) -> None:
     url = boot('plain', tls=True).url
     assert run('inventory', '--bmc', url).code == 4
     assert run('inventory', '--bmc', url, '--insecure').code == 0
 
 
-def test_a_bad_profile_names_the_path(
+def test_an_error_of_a_profile_names_the_path(
         run: Run, tmp_path: pathlib.Path) -> None:
     file = tmp_path / 'bad.yaml'
     file.write_text('profile: 1\nname: x\ndevices:\n  gpus:\n'
@@ -305,7 +305,7 @@ def test_a_bad_profile_names_the_path(
         assert 'devices.gpus.modes.ecc' in said.err
 
 
-def test_one_of_several_profiles_has_to_be_named(
+def test_a_file_of_several_profiles_needs_a_name(
         run: Run, tmp_path: pathlib.Path) -> None:
     one = ('profile: 1\nname: {}\ndevices:\n  g:\n'
            '    match: {{kind: gpu}}\n    modes: {{ecc: enabled}}\n')
@@ -322,7 +322,7 @@ def test_one_of_several_profiles_has_to_be_named(
     assert [p['name'] for p in document['profiles']] == ['first', 'second']
 
 
-def test_help_is_light() -> None:
+def test_help_imports_no_heavy_module() -> None:
     """It imports nothing that takes time, or that an extra brings."""
     code = ('import sys\nfrom ironic_accel.faces.cli.main import main\n'
             'assert main(["--help"]) == 0\n'
@@ -337,5 +337,6 @@ def test_help_is_light() -> None:
 
 @pytest.mark.parametrize('words, code', [
     ((), 2), (('nonsense',), 2), (('plan', '--help'), 0)])
-def test_usage(run: Run, words: tuple[str, ...], code: int) -> None:
+def test_wrong_usage_exits_with_2(
+        run: Run, words: tuple[str, ...], code: int) -> None:
     assert run(*words).code == code

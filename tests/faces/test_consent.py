@@ -86,7 +86,7 @@ def test_a_host_that_is_on_is_not_reset_by_default(
 
 
 @pytest.mark.parametrize('answer', [None, '', 'n', 'no', 'maybe', 'yep'])
-def test_without_a_yes_nothing_is_begun(
+def test_nothing_is_written_without_consent(
         boot: Boot, run: Run, profile: MakeProfile, typing: Answer,
         answer: str | None) -> None:
     if answer is not None:
@@ -104,7 +104,7 @@ def test_without_a_yes_nothing_is_begun(
 
 
 @pytest.mark.parametrize('answer', ['y', 'Y', 'yes', ' YES '])
-def test_the_question_names_host_resets_and_minutes(
+def test_the_question_names_host_resets_and_time_limit(
         boot: Boot, run: Run, profile: MakeProfile, typing: Answer,
         answer: str) -> None:
     typing(answer)
@@ -121,7 +121,7 @@ def test_the_question_names_host_resets_and_minutes(
     assert machine.resets() == ['ForceOff', 'AuxPowerCycle', 'On']
 
 
-def test_what_needs_no_reset_is_not_asked_about(
+def test_a_run_without_resets_asks_nothing(
         boot: Boot, run: Run, ecc: pathlib.Path) -> None:
     machine = boot('hgx-h100')
     words = (ALLOWED, '--yes', '--soft-power-off-timeout', '0')
@@ -133,7 +133,7 @@ def test_what_needs_no_reset_is_not_asked_about(
     assert not touched(machine)
 
 
-def test_a_host_that_was_off_is_nobodys_but_is_asked_about(
+def test_a_host_that_was_off_may_be_reset_after_consent(
         boot: Boot, run: Run, ecc: pathlib.Path) -> None:
     machine = boot('hgx-h100', power='Off')
     said = apply(run, machine, ecc, '--yes', '--soft-power-off-timeout', '0')
@@ -146,7 +146,7 @@ def test_a_host_that_was_off_is_nobodys_but_is_asked_about(
     assert machine.box.ledger.count('PATCH') == 0
 
 
-def test_a_warm_reboot_is_soft(
+def test_a_warm_reboot_asks_the_operating_system_first(
         boot: Boot, run: Run, ecc: pathlib.Path) -> None:
     machine = boot('hgx-h100')
     said = apply(run, machine, ecc, ALLOWED, '--yes', *SOFT)

@@ -114,7 +114,7 @@ def words(verb: str, machine: Machine, profile: pathlib.Path,
             profile, *more)
 
 
-def test_what_nobody_has_published_is_refused(
+def test_an_update_with_unknown_activation_is_refused(
         blade: Machine, run: Run, profile: pathlib.Path) -> None:
     said = run(*words('apply', blade, profile, *QUICK))
     assert said.code == 3
@@ -124,7 +124,7 @@ def test_what_nobody_has_published_is_refused(
     assert blade.box.ledger.pushes == []
 
 
-def test_a_whole_run_on_the_recorded_blade(
+def test_a_run_on_a_recorded_blade_converges(
         blade: Machine, run: Run, profile: pathlib.Path,
         rows: pathlib.Path) -> None:
     site = ('--catalogue', rows)
@@ -147,7 +147,7 @@ def test_a_whole_run_on_the_recorded_blade(
     assert len(ledger.writes) == before
 
 
-def test_a_web_server_that_is_there_already(
+def test_an_existing_web_server_serves_the_image(
         blade: Machine, run: Run, profile: pathlib.Path, rows: pathlib.Path,
         web: tuple[pathlib.Path, str]) -> None:
     folder, url = web
@@ -162,7 +162,7 @@ def test_a_web_server_that_is_there_already(
     assert list(folder.iterdir()) == []
 
 
-def test_a_copy_that_fails_leaves_nothing_in_a_web_server_s_folder(
+def test_a_failed_copy_leaves_no_file_for_the_web_server(
         tmp_path: pathlib.Path) -> None:
     folder = tmp_path / 'www'
     folder.mkdir()
@@ -175,7 +175,7 @@ def test_a_copy_that_fails_leaves_nothing_in_a_web_server_s_folder(
     assert list(folder.iterdir()) == []
 
 
-def test_an_address_that_is_given(
+def test_the_image_is_served_at_the_given_address(
         blade: Machine, run: Run, profile: pathlib.Path,
         rows: pathlib.Path) -> None:
     said = run(*words('apply', blade, profile, *QUICK, '--catalogue', rows,
@@ -200,7 +200,7 @@ def test_an_address_that_is_given(
       'http://h/'), '--image-address'),
     (('--catalogue', '/no/file'), '--catalogue: /no/file'),
 ])
-def test_bad_options_are_named(
+def test_invalid_image_options_are_named(
         run: Run, profile: pathlib.Path, more: tuple[str, ...],
         field: str) -> None:
     said = run('apply', '--bmc', 'http://127.0.0.1:1', '--profile', profile,

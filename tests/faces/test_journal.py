@@ -40,7 +40,7 @@ def state(tmp_path: pathlib.Path,
     return tmp_path / 'state' / 'ironic-accel'
 
 
-def test_a_record_comes_back_as_it_was_saved(state: pathlib.Path) -> None:
+def test_a_saved_record_is_loaded_unchanged(state: pathlib.Path) -> None:
     one = journal.of(BMC, SYSTEM)
     one.found = 'off'
     one.save(RECORD)
@@ -55,7 +55,7 @@ def test_without_a_file_there_is_no_record() -> None:
     assert journal.of(BMC, SYSTEM).load() is None
 
 
-def test_each_machine_has_a_journal_of_its_own() -> None:
+def test_each_system_has_its_own_journal() -> None:
     paths = {journal.default_path(bmc, system) for bmc, system in (
         (BMC, SYSTEM), (BMC, SYSTEM + '0'), (BMC + '0', SYSTEM))}
     assert len(paths) == 3
@@ -78,7 +78,7 @@ def test_a_file_that_is_not_this_journal_is_refused(
     assert file.read_text() == content
 
 
-def test_a_journal_that_cannot_be_kept_says_so(
+def test_a_journal_that_cannot_be_saved_is_an_error(
         tmp_path: pathlib.Path) -> None:
     (tmp_path / 'file').write_text('')
     kept = journal.of(BMC, SYSTEM, str(tmp_path / 'file' / 'j.json'))
@@ -86,7 +86,7 @@ def test_a_journal_that_cannot_be_kept_says_so(
         kept.save(RECORD)
 
 
-def test_a_failed_save_leaves_the_last_one(tmp_path: pathlib.Path) -> None:
+def test_a_failed_save_keeps_the_last_journal(tmp_path: pathlib.Path) -> None:
     kept = journal.of(BMC, SYSTEM, str(tmp_path / 'j.json'))
     kept.save(RECORD)
     with pytest.raises(AccelError, match='too large'):

@@ -73,7 +73,7 @@ def names(shown: browser.Page) -> list[str]:
     return found
 
 
-def test_it_holds_all_nodes_and_counts_devices_by_state(
+def test_the_page_has_all_nodes_and_counts_by_state(
         shown: browser.Page, report: dict[str, Any]) -> None:
     assert sorted(names(shown)) == sorted(
         n['name'] for n in report['nodes'])
@@ -116,7 +116,7 @@ def test_columns_sort_both_ways(shown: browser.Page) -> None:
                      ) == 'descending'
 
 
-def test_a_state_shows_its_nodes_alone_and_worst_come_first(
+def test_a_state_filters_nodes_and_the_worst_come_first(
         shown: browser.Page, report: dict[str, Any]) -> None:
     ill = {n['name'] for n, found in zip(
         report['nodes'], fleet.states(report), strict=True)
@@ -141,7 +141,7 @@ def test_a_node_opens_to_its_devices(
     assert 'CUSTOM_ACCEL_GPU_X8' in text
 
 
-def test_the_picture_has_each_state_in_its_colour_and_leads_to_a_node(
+def test_the_picture_shows_states_and_opens_a_node(
         shown: browser.Page, report: dict[str, Any]) -> None:
     at = next((n, d) for n, found in enumerate(fleet.states(report))
               for d, state in enumerate(found) if state == 'unhealthy')
@@ -194,7 +194,7 @@ def test_a_phone_sorts_too(shown: browser.Page) -> None:
                   'progress': None}}, 'compliant'),
     ({'working': {'step': 'apply_profile', 'kind': 'clean', 'profile': 'x',
                   'progress': None}}, 'busy')])
-def test_a_node_is_never_better_than_what_is_said_of_it(
+def test_traits_and_drift_count_for_the_state_of_a_node(
         report: dict[str, Any], changes: dict[str, Any], state: str) -> None:
     good = next(n for n, found in zip(
         report['nodes'], fleet.states(report), strict=True)
@@ -203,7 +203,8 @@ def test_a_node_is_never_better_than_what_is_said_of_it(
     assert made['nodes'][0]['state'] == state
 
 
-def test_what_was_refused_is_no_declaration(report: dict[str, Any]) -> None:
+def test_devices_drift_from_applied_profiles_only(
+        report: dict[str, Any]) -> None:
     drifted = next(n for n in report['nodes'] if n['drift'])
     other = {**drifted, 'drift': [], 'profiles': [
         {**drifted['profiles'][0], 'published': []}]}
@@ -213,7 +214,7 @@ def test_what_was_refused_is_no_declaration(report: dict[str, Any]) -> None:
         assert made['nodes'][0]['state'] == state
 
 
-def test_two_thousand_nodes_are_all_there(
+def test_a_page_of_two_thousand_nodes_works(
         opened: browser.Page, tmp_path: pathlib.Path) -> None:
     """How long it takes is measured by bench/report_page.py."""
     path = tmp_path / 'large.html'
@@ -243,7 +244,7 @@ def test_the_picture_of_the_documentation(
     assert SCREENSHOT.read_bytes()[:24] == picture.read_bytes()[:24]
 
 
-def test_it_is_one_file_that_fetches_nothing(report: dict[str, Any]) -> None:
+def test_the_page_loads_nothing(report: dict[str, Any]) -> None:
     text = html_report.render(report)
     assert not re.search(r'(src|href)\s*=|@import|url\(', text)
     assert "default-src 'none'" in text

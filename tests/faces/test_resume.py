@@ -74,7 +74,7 @@ def wait_for(child: subprocess.Popen[str], line: str) -> None:
     (signal.SIGINT, 'Update'),
     (signal.SIGTERM, 'Update'),
 ])
-def test_one_push_however_a_run_ends(
+def test_an_image_is_pushed_once_however_the_run_ends(
         boot: Boot, run: Run, profile: MakeProfile,
         number: signal.Signals, moment: str) -> None:
     machine, file = boot('hgx-h100'), profile()
@@ -106,7 +106,7 @@ def test_one_push_however_a_run_ends(
     assert machine.box.ledger.violations == []
 
 
-def test_killed_in_the_middle_of_a_reset(
+def test_a_run_killed_in_a_reset_continues(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     """The host is off then, and was on before: it is on in the end."""
     machine, file = boot('hgx-h100'), profile()
@@ -139,7 +139,7 @@ def test_killed_in_the_middle_of_a_reset(
     assert len(machine.box.ledger.pushes) == 1
 
 
-def test_two_runs_on_one_bmc_are_one_too_many(
+def test_a_second_run_on_the_same_bmc_is_refused(
         boot: Boot, run: Run, profile: MakeProfile) -> None:
     machine, file = boot('hgx-h100'), profile()
     machine.going.clear()
@@ -154,7 +154,7 @@ def test_two_runs_on_one_bmc_are_one_too_many(
         child.communicate(timeout=60)
 
 
-def test_the_twin_verb_serves_until_it_is_ended() -> None:
+def test_twin_serves_until_it_is_ended() -> None:
     child = subprocess.Popen(
         [sys.executable, '-m', 'ironic_accel.faces.cli.main', 'twin', '--box',
          'plain', '--port', '0'], text=True, stdout=subprocess.PIPE)

@@ -78,7 +78,7 @@ def test_one_profile_of_several(
     assert only['name'] == 'mig-off'
 
 
-def test_a_name_that_is_not_there(
+def test_an_unknown_profile_name_is_an_error(
         two: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(['templates', '--profile', two, '--name', 'mig']) == 2
     said = capsys.readouterr()
@@ -86,7 +86,7 @@ def test_a_name_that_is_not_there(
     assert "'mig'" in said.err and 'mig-on, mig-off' in said.err
 
 
-def test_the_priority_is_the_conductors() -> None:
+def test_the_out_of_band_priority_is_that_of_the_conductor() -> None:
     assert templates.OUT_OF_BAND_PRIORITY == steps.OUT_OF_BAND_PRIORITY
 
 
@@ -141,12 +141,12 @@ def test_the_catalogue_says_what_is_written_in_band(
     assert [s['step'] for s in only['deploy_template']['steps']] == [step]
 
 
-def test_the_way_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_via_selects_the_transport(capsys: pytest.CaptureFixture[str]) -> None:
     assert steps_of('hgx-h100.yaml', capsys, '--via', 'agent') == (
         [('apply_profile_in_band', 90)], True)
 
 
-def test_what_lasts_is_brought_about_before_what_does_not(
+def test_persistent_modes_are_set_before_volatile_ones(
         tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / 'mixed.yaml'
     path.write_text((SAMPLES / 'h100-mig-at-boot.yaml').read_text().replace(
@@ -155,7 +155,7 @@ def test_what_lasts_is_brought_about_before_what_does_not(
         ('apply_profile', 150), ('deliver_first_boot', 70)]
 
 
-def test_priorities_are_those_that_the_conductor_takes() -> None:
+def test_priorities_are_accepted_by_the_conductor() -> None:
     assert (first_boot_step.LAST <= templates.FIRST_BOOT_PRIORITY
             <= first_boot_step.FIRST)
     assert templates.IN_BAND_PRIORITY in agent_steps.DEPLOY_PRIORITIES

@@ -58,7 +58,7 @@ def harmless(box: Machine, pushes: int) -> None:
 
 
 @pytest.mark.parametrize(('fault', 'pushes'), GOOD)
-def test_a_run_gets_over_it(
+def test_a_run_recovers_from_the_fault(
         boot: Boot, run: Run, profile: MakeProfile, fault: str, pushes: int
         ) -> None:
     box = boot('hgx-h100')
@@ -72,7 +72,7 @@ def test_a_run_gets_over_it(
 
 @pytest.mark.parametrize(('fault', 'code', 'pushes', 'words'), BAD)
 @pytest.mark.parametrize('json', [True, False])
-def test_a_run_that_ends_says_why(
+def test_a_failed_run_names_the_reason(
         boot: Boot, run: Run, profile: MakeProfile, fault: str, code: int,
         pushes: int, words: str, json: bool) -> None:
     """And a second one pushes nothing that waits already."""
@@ -97,7 +97,7 @@ def test_a_run_that_ends_says_why(
 
 
 @pytest.mark.parametrize('fault', [f for f, *_ in BAD if 'foreign' in f])
-def test_the_plan_refuses_it_too(
+def test_the_plan_refuses_it_as_well(
         boot: Boot, run: Run, profile: MakeProfile, fault: str) -> None:
     box = boot('hgx-h100')
     box.box.misbehave(fault)

@@ -225,12 +225,12 @@ def _change(shell: Shell, ironic: ironic_api.IronicApi,
     assert (told.status, 'warm-reboot' in told.out) == (0, True), told
     told = shell.run('baremetal accelerator apply gpu-1 --profile ecc-off '
                      '--wait --max-in-flight 1 -c Node -c Operation '
-                     '-c Outcome -c Writes -c Resets -c Proved')
+                     '-c Outcome -c Writes -c Resets -c Verified')
     assert (told.status, 'converged' in told.out) == (0, True), told
     assert re.search(r'gpu-1 \S+: ecc', told.err), told.err
     assert 'CUSTOM_ACCEL_IS_ECC_OFF' in ironic.traits(one.uuid)
     told = shell.run('baremetal accelerator plan gpu-1 --profile ecc-off '
-                     '--refresh -c Do -c Devices -c What -c To')
+                     '--refresh -c Action -c Devices -c Item -c Target')
     assert 'nothing to do' in told.err
     # What is not there is refused, before anything is begun.
     stage.forget(one)
@@ -243,7 +243,7 @@ def _change(shell: Shell, ironic: ironic_api.IronicApi,
     told = shell.run('baremetal accelerator history gpu-1 --last 3 -c Event')
     assert 'apply_profile ecc-off: converged' in told.out
     told = shell.run('baremetal accelerator report gpu-1 gpu-2')
-    assert 'is ecc-off' in told.out
+    assert 'ecc-off: compliant' in told.out
     assert ironic.node(one.uuid)['provision_state'] == 'manageable'
 
 

@@ -300,8 +300,8 @@ ACCELERATORS = Key[list[dict[str, Any]]](
 ADOPTED = Key[dict[str, Any]](
     'accel_adopted', EXTRA, dict[str, Any],
     holds='The driver and the interfaces that the node had before.',
-    writer='``baremetal accelerator adopt``.',
-    ends='With ``baremetal accelerator release``.',
+    writer='``baremetal accelerator enable``.',
+    ends='With ``baremetal accelerator disable``.',
     instead=lambda _value: {})
 INVENTORY = Key[Any](
     'accelerators', PLUGIN_DATA, object,

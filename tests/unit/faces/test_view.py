@@ -93,12 +93,12 @@ def row(**known: Any) -> tuple[str, ...]:
     ({'components': (Component('gpu', 'A', doubt=(
         'redfish: 1', 'agent: 2')),)},
      ('-', '-', 'gpu conflicting (redfish: 1, agent: 2)', '-'))])
-def test_what_is_unread_absent_and_untold_differ(
+def test_unread_absent_and_unknown_values_have_different_texts(
         known: dict[str, Any], cells: tuple[str, ...]) -> None:
     assert row(**known) == cells
 
 
-def test_what_is_unread_is_said_in_sentences() -> None:
+def test_warning_lines_name_unread_resources_and_what_is_unknown() -> None:
     doc = inventory(gpu(0), unread=(
         Unread('/redfish/v1/Chassis', 'HTTP 503', kinds=('gpu', 'nic')),
         Unread('nvml', 'no answer in 20 s', 'gpu-0', facts=('health',)),
@@ -115,13 +115,13 @@ def test_what_is_unread_is_said_in_sentences() -> None:
     assert 'complete except gpu, nic, dpu' in view.inventory_headline(doc)
 
 
-def test_a_headline_says_what_an_inventory_is_worth() -> None:
+def test_an_inventory_headline_has_host_devices_and_completeness() -> None:
     line = view.inventory_headline(inventory(gpu(0)))
     assert line == ('/redfish/v1/Systems/1: host on, 1 device, complete, '
                     '1 request')
 
 
-def test_the_firmware_table_tells_what_cannot_be_seen() -> None:
+def test_the_firmware_table_marks_versions_that_are_not_shown() -> None:
     hidden = Device('nic', 'nic', components=(Component('nic', 'N', '1'),))
     rows = view.firmware_table(inventory(gpu(0), hidden)).rows
     assert rows == (
@@ -129,7 +129,7 @@ def test_the_firmware_table_tells_what_cannot_be_seen() -> None:
         ('nic', 'nic', '1', 'not shown', '-', '-'))
 
 
-def test_warnings_name_what_was_not_read() -> None:
+def test_other_warnings_are_notes() -> None:
     doc = inventory(warnings=(Warned('/redfish/v1/X', 'answered 500'),))
     assert view.warning_lines(doc) == ['note: /redfish/v1/X: answered 500']
 
@@ -142,7 +142,7 @@ def test_values_as_cells(raw: object, expected: str) -> None:
     assert view.value(raw) == expected
 
 
-def test_plain_text_where_there_is_no_terminal() -> None:
+def test_a_table_is_plain_text_without_a_terminal() -> None:
     stream = io.StringIO()
     view.write(view.traits_table({'hgx': ['B', 'A'], 'plain': []}), stream)
     assert stream.getvalue() == (
@@ -154,7 +154,7 @@ def test_plain_text_where_there_is_no_terminal() -> None:
         'plain  -\n')
 
 
-def test_a_terminal_gets_lines_and_no_markup() -> None:
+def test_a_table_on_a_terminal_has_borders_and_no_markup() -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, 'w') as terminal:
         view.write(view.Table('T', ('Model',), (('[bold]x[/bold]',),)),
@@ -165,12 +165,12 @@ def test_a_terminal_gets_lines_and_no_markup() -> None:
     assert '\N{BOX DRAWINGS LIGHT HORIZONTAL}' in text
 
 
-def test_a_line_of_a_timeline() -> None:
+def test_a_progress_line_has_seconds_and_percent() -> None:
     assert view.progress(12.34, 'flashing', 40) == (
         '   12.3 s  flashing (40 %)')
 
 
-def test_why_nothing_would_be_written_now() -> None:
+def test_unready_lines_name_busy_tasks_and_unread_resources() -> None:
     doc = {'busy': [{'kind': 'task', 'ref': '/T/1', 'percent': 40,
                      'summary': 'Update Running'},
                     {'kind': 'flash', 'ref': 'pid 7', 'percent': None,
@@ -189,7 +189,7 @@ def test_why_nothing_would_be_written_now() -> None:
     ([], ''), (['a'], '; busy: a (r)'), (['a', 'b', 'c'],
                                         '; busy: a (r), b (r), c (r)'),
     (['a', 'b', 'c', 'd'], '; busy: a (r), b (r), and 2 more')])
-def test_a_headline_names_what_is_under_way_and_ends(
+def test_the_headline_names_at_most_three_busy_tasks(
         busy: list[str], said: str) -> None:
     doc = {'system': 's', 'host': 'on', 'devices': [], 'complete': {},
            'settled': True, 'requests': 1, 'unread': [], 'busy': [

@@ -37,6 +37,6 @@ def run(outcome: str | None) -> parallel.NodeRun:
     (['converged', 'done'], 0), (['converged', ''], 0),
     (['converged', 'refused'], 3), (['refused', None], 3),
     (['refused', 'failed'], 4), (['failed'], 4), ([None], 4)])
-def test_the_worst_of_them_counts(
+def test_the_exit_code_is_that_of_the_worst_outcome(
         outcomes: list[str | None], code: int) -> None:
     assert apply.status([run(o) for o in outcomes]) == code

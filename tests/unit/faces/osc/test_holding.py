@@ -60,7 +60,7 @@ def asked(cloud: Cloud) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize(('verb', 'outcome'), [
     ('hold', 'held'), ('unhold', 'not held')])
-def test_nodes_are_held_and_let_go(
+def test_hold_and_unhold_call_their_methods(
         cloud: Cloud, verb: str, outcome: str) -> None:
     cloud.add('two')
     told = run(cloud, verb, 'one', 'two', '--reason', 'audit', '-f', 'json')
@@ -70,7 +70,7 @@ def test_nodes_are_held_and_let_go(
     assert asked(cloud) == [(f'accel_{verb}', {'reason': 'audit'})] * 2
 
 
-def test_one_that_cannot_be_held_fails_and_the_others_are(
+def test_a_node_that_cannot_be_held_does_not_stop_the_others(
         cloud: Cloud) -> None:
     cloud.add('two')
     cloud.passthru['accel_hold'] = lambda node, body: (
@@ -84,12 +84,12 @@ def test_one_that_cannot_be_held_fails_and_the_others_are(
 
 
 @pytest.mark.parametrize('verb', ['hold', 'unhold', 'unlock'])
-def test_a_reason_is_wanted(cloud: Cloud, verb: str) -> None:
+def test_a_reason_is_required(cloud: Cloud, verb: str) -> None:
     assert run(cloud, verb, 'one').status == 2
     assert asked(cloud) == []
 
 
-def test_nothing_is_unlocked_without_a_terminal_or_yes(
+def test_unlock_needs_a_terminal_or_yes(
         cloud: Cloud) -> None:
     told = run(cloud, 'unlock', 'one', '--reason', 'BMC replaced')
     assert told.status == 1
@@ -104,7 +104,7 @@ def test_nothing_is_unlocked_without_a_terminal_or_yes(
 
 @pytest.mark.parametrize(('typed', 'status'), [
     ('one\n', 0), ('yes\n', 1), ('\n', 1), ('', 1)])
-def test_the_name_is_typed_on_a_terminal(
+def test_unlock_asks_for_the_name_on_a_terminal(
         cloud: Cloud, monkeypatch: pytest.MonkeyPatch, typed: str,
         status: int) -> None:
     terminal = io.StringIO(typed)
@@ -115,7 +115,7 @@ def test_the_name_is_typed_on_a_terminal(
     assert len(asked(cloud)) == (1 if status == 0 else 0)
 
 
-def test_where_no_guard_stands_nothing_is_asked(cloud: Cloud) -> None:
+def test_unlock_of_a_node_that_is_not_locked_fails(cloud: Cloud) -> None:
     cloud.passthru['accel_progress'] = lambda node, body: (
         200, {'guard': None})
     told = run(cloud, 'unlock', 'one', '--reason', 'so', '--yes')
@@ -157,7 +157,7 @@ def test_a_hold_is_shown_in_the_list_and_the_plan(
 
 
 @pytest.mark.parametrize('stopped', [WHY, None])
-def test_whoever_may_not_ask_the_conductor_sees_a_hold_in_the_list(
+def test_list_shows_a_hold_without_permission_for_passthru(
         make_cloud: MakeCloud, stopped: str | None) -> None:
     shown = run(furnished(make_cloud, 'reader', stopped), 'list', 'gpu-a')
     assert shown.status == 0
@@ -169,7 +169,7 @@ def test_whoever_may_not_ask_the_conductor_sees_a_hold_in_the_list(
     ('report',), ('report', 'gpu-a'), ('list', 'gpu-a')])
 @pytest.mark.parametrize('role', ['admin', 'reader'])
 @pytest.mark.parametrize('whose', ['gpu-a', 'other'])
-def test_a_hold_of_a_child_is_shown_at_its_parent(
+def test_list_of_a_parent_shows_the_hold_of_its_child(
         make_cloud: MakeCloud, role: str, words: tuple[str, ...],
         whose: str) -> None:
     """The parent's runs write to it: they are held by it."""
@@ -195,7 +195,7 @@ def test_a_hold_of_a_child_is_shown_at_its_parent(
     (WHY, True, 'held by ops: audit'),
     ('off', False, 'writes are disabled on conductor one'),
     (None, True, None)])
-def test_a_stop_is_shown_in_the_report_and_on_its_page(
+def test_the_report_and_its_page_show_stopped_nodes(
         make_cloud: MakeCloud, tmp_path: pathlib.Path,
         stopped: str | None, writes: bool, told: str | None) -> None:
     cloud = furnished(make_cloud, 'admin', stopped, writes)

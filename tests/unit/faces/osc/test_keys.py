@@ -32,7 +32,7 @@ from ironic_accel.faces.osc.jobs import apply_job
 from ironic_accel.faces.osc.jobs import driver_switch
 
 
-def test_methods_and_steps_are_there() -> None:
+def test_the_commands_use_methods_and_steps_that_exist() -> None:
     assert {
         'accel_inventory', 'accel_refresh', 'accel_plan', 'accel_profiles',
         'accel_disable', 'accel_release'} <= passthru.OURS
@@ -40,7 +40,7 @@ def test_methods_and_steps_are_there() -> None:
     assert apply_job.STEPS['agent'] == agent_steps.STEP
 
 
-def test_hardware_types_are_those_that_are_installed() -> None:
+def test_the_commands_know_the_installed_hardware_types() -> None:
     def names(group: str) -> set[str]:
         return {p.name for p in metadata.entry_points(group=group)
                 if p.value.startswith('ironic_accel.')}
@@ -53,7 +53,7 @@ def test_hardware_types_are_those_that_are_installed() -> None:
         assert upgrade_check.NEEDED[ours] == (power, vendor)
 
 
-def test_every_command_is_there_under_its_name() -> None:
+def test_every_command_is_registered() -> None:
     found = {p.name: p for p in metadata.entry_points(
         group='openstack.baremetal.v1')
         if p.name.startswith('baremetal_accelerator_')}

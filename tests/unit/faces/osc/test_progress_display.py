@@ -43,7 +43,7 @@ def cleaned(**info: object) -> api.Ironic:
     return cast(api.Ironic, made)
 
 
-def test_plain_lines_tell_changes_alone() -> None:
+def test_plain_lines_are_printed_for_changes_only() -> None:
     stream = io.StringIO()
     shown = progress_display.of(stream)
     for percent in (1, 5, 19, 21, 30, 100):
@@ -72,7 +72,7 @@ def drained(master: int) -> str:
     return b''.join(chunks).decode()
 
 
-def test_a_terminal_has_a_table_drawn_in_place() -> None:
+def test_a_terminal_shows_a_table_redrawn_in_place() -> None:
     master, slave = pty.openpty()
     with open(slave, 'w', encoding='utf-8') as stream:
         shown = progress_display.of(stream)
@@ -90,7 +90,7 @@ RUN = {'kind': 'clean', 'step': 'apply_profile', 'work': 'apply',
        'progress': 'setting'}
 
 
-def test_devices_are_told_from_the_record() -> None:
+def test_the_progress_of_devices_is_read_from_the_record() -> None:
     ecc = [Item(f'gpu-{n}', 'ecc', 'mode', 'disabled') for n in (0, 1)]
     raw = record_mod.to_dict(
         Record(
@@ -112,7 +112,7 @@ def test_devices_are_told_from_the_record() -> None:
         'gpu-1': 'ecc: writing'}
 
 
-def test_a_later_version_s_record_leaves_the_progress() -> None:
+def test_a_record_of_a_later_version_shows_the_progress_only() -> None:
     status = run_status.read(
         cleaned(accel_operation=RUN,
                 accel_record={'schema': 'record/9'}), 'one', None)

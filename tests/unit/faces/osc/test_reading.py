@@ -63,7 +63,7 @@ def test_an_inventory_is_listed_with_its_age(make_cloud: MakeCloud) -> None:
     assert 'not permitted' not in told.out + told.err
 
 
-def test_a_cloud_of_clouds_yaml_is_asked(
+def test_a_cloud_of_clouds_yaml_is_used(
         make_cloud: MakeCloud, tmp_path: pathlib.Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = make_cloud('reader')
@@ -78,7 +78,7 @@ def test_a_cloud_of_clouds_yaml_is_asked(
 
 
 @pytest.mark.parametrize('form', ['json', 'yaml', 'csv', 'value', 'table'])
-def test_every_format_is_there(make_cloud: MakeCloud, form: str) -> None:
+def test_every_output_format_works(make_cloud: MakeCloud, form: str) -> None:
     cloud = make_cloud()
     furnish(cloud)
     told = commands.run(cloud.url, 'accelerator', 'list', 'gpu-a', '-f',
@@ -90,7 +90,7 @@ def test_every_format_is_there(make_cloud: MakeCloud, form: str) -> None:
                                          'mig': 'disabled'}
 
 
-def test_a_lessee_gets_firmware_and_is_told_what_is_withheld(
+def test_a_lessee_sees_firmware_and_what_is_not_permitted(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('lessee')
     furnish(cloud)
@@ -106,7 +106,7 @@ def test_a_lessee_gets_firmware_and_is_told_what_is_withheld(
     assert 'CUSTOM_RACK_7' not in told.err
 
 
-def test_without_firmware_rows_properties_tell(
+def test_without_firmware_components_properties_are_listed(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('lessee')
     furnish(cloud, _firmware=[], properties={'accelerators': [
@@ -128,7 +128,7 @@ def test_with_traits_alone_there_is_a_row_for_each_kind(
         ('2 devices', 'gpu')]
 
 
-def test_what_cannot_be_seen_at_all_is_no_empty_table(
+def test_list_without_any_readable_data_is_an_error(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('lessee')
     furnish(cloud, _firmware=[], _traits=[])
@@ -138,7 +138,7 @@ def test_what_cannot_be_seen_at_all_is_no_empty_table(
     assert told.out == ''
 
 
-def test_a_passthru_that_is_allowed_makes_up_for_the_inventory(
+def test_the_inventory_is_read_by_passthru_if_permitted(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('lessee')
     furnish(cloud)
@@ -193,7 +193,7 @@ def test_one_device_is_shown_by_id_and_by_serial(
     assert 'not permitted' in told.err
 
 
-def test_traits_say_what_they_mean_and_since_when(
+def test_traits_lists_meaning_and_time_of_verification(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('reader')
     node = furnish(cloud)
@@ -211,7 +211,7 @@ def test_traits_say_what_they_mean_and_since_when(
     assert told.data[-1]['Trait'] == 'CUSTOM_RACK_7'
 
 
-def test_a_lessee_sees_traits_without_their_standing(
+def test_a_lessee_sees_traits_without_status(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('lessee')
     furnish(cloud)
@@ -223,7 +223,7 @@ def test_a_lessee_sees_traits_without_their_standing(
     assert rows['CUSTOM_ACCEL_IS_H100_NEW']['Status'] == 'not permitted'
 
 
-def test_evidence_is_the_node_s_history_of_ours(
+def test_history_lists_accelerator_events_only(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('reader')
     furnish(cloud, _history=[
@@ -249,7 +249,7 @@ def test_evidence_is_the_node_s_history_of_ours(
     ('show', 'no-such', 'gpu-0'), ('plan', 'no-such', '--profile', 'p'),
     ('apply', 'no-such', '--profile', 'p'), ('enable', 'no-such'),
     ('disable', 'no-such'), ('history', 'no-such')])
-def test_a_wrong_node_is_named(make_cloud: MakeCloud,
+def test_an_unknown_node_is_named(make_cloud: MakeCloud,
                                command: tuple[str, ...]) -> None:
     cloud = make_cloud()
     told = commands.run(cloud.url, 'accelerator', *command)
@@ -262,7 +262,7 @@ def test_a_wrong_node_is_named(make_cloud: MakeCloud,
     ('list', 'plain'), ('traits', 'plain'), ('refresh', 'plain'),
     ('show', 'plain', 'gpu-0'), ('plan', 'plain', '--profile', 'p'),
     ('apply', 'plain', '--profile', 'p')])
-def test_a_node_of_nobody_s_is_told_the_way_in(
+def test_an_unmanaged_node_names_the_enable_command(
         make_cloud: MakeCloud, command: tuple[str, ...]) -> None:
     cloud = make_cloud()
     cloud.add('plain', driver='redfish', vendor_interface='redfish')
@@ -271,7 +271,8 @@ def test_a_node_of_nobody_s_is_told_the_way_in(
     assert 'baremetal accelerator enable plain' in told.err
 
 
-def test_nobody_has_looked_yet(make_cloud: MakeCloud) -> None:
+def test_a_node_without_inventory_names_the_refresh_command(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('new')
     told = commands.run(cloud.url, 'accelerator', 'list', 'new')
@@ -279,7 +280,7 @@ def test_nobody_has_looked_yet(make_cloud: MakeCloud) -> None:
     assert 'baremetal accelerator refresh new' in told.err
 
 
-def test_an_api_that_is_down_says_what_to_look_at(
+def test_an_api_that_does_not_respond_names_the_options(
         make_cloud: MakeCloud) -> None:
     told = commands.run('http://127.0.0.1:9', 'accelerator', 'list', 'x')
     assert told.status == 1
@@ -287,7 +288,7 @@ def test_an_api_that_is_down_says_what_to_look_at(
     assert '--os-endpoint' in told.err
 
 
-def test_a_report_is_of_all_nodes_one_may_see(
+def test_the_report_has_all_nodes_of_the_caller(
         make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
     cloud = make_cloud()
     furnish(cloud)
@@ -323,7 +324,7 @@ def test_a_report_is_of_all_nodes_one_may_see(
     assert len(told.data[0]['Differences']) == 2
 
 
-def test_a_node_that_cannot_be_read_takes_no_other_along(
+def test_a_node_that_cannot_be_read_does_not_stop_the_report(
         make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
     cloud = make_cloud()
     furnish(cloud)
@@ -339,7 +340,7 @@ def test_a_node_that_cannot_be_read_takes_no_other_along(
     assert seen == {'gpu-a': 'inventory', 'lost': 'failed'}
 
 
-def test_a_lessee_s_report_says_what_is_not_permitted(
+def test_the_report_of_a_lessee_lists_what_is_not_permitted(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('lessee')
     furnish(cloud)
@@ -351,7 +352,7 @@ def test_a_lessee_s_report_says_what_is_not_permitted(
     assert told.data[0]['Profiles'] == {'h100-new': 'compliant'}
 
 
-def test_conductors_that_differ_about_a_profile_are_told_apart(
+def test_the_report_has_both_digests_of_a_differing_profile(
         make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
     cloud = make_cloud()
     furnish(cloud)
@@ -386,7 +387,7 @@ def test_profiles_are_checked_without_a_cloud(tmp_path: pathlib.Path) -> None:
     assert 'Bad Name' in told.err
 
 
-def test_a_profile_that_only_the_site_knows_is_told(
+def test_a_profile_with_unknown_catalogue_rows_is_reported(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     furnish(cloud)

@@ -97,7 +97,8 @@ def run(cloud: Cloud, *words: str) -> commands.Told:
 
 # plan
 
-def test_a_plan_is_shown_and_nothing_is_begun(make_cloud: MakeCloud) -> None:
+def test_plan_prints_the_plan_and_starts_nothing(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
     planning(cloud, PLAN)
@@ -111,7 +112,7 @@ def test_a_plan_is_shown_and_nothing_is_begun(make_cloud: MakeCloud) -> None:
     assert '8: gpu-0 .. gpu-7' in told.out
 
 
-def test_a_refused_plan_has_its_exit_code(make_cloud: MakeCloud) -> None:
+def test_a_refused_plan_exits_with_3(make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
     planning(cloud, REFUSED)
@@ -121,7 +122,7 @@ def test_a_refused_plan_has_its_exit_code(make_cloud: MakeCloud) -> None:
         ('refused', 'not there')]
 
 
-def test_without_a_profile_it_is_the_baseline(
+def test_plan_without_a_profile_uses_the_baseline(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
@@ -141,7 +142,7 @@ def test_without_a_profile_it_is_the_baseline(
     assert 'driver_info/accel_baseline' in told.err
 
 
-def test_a_profile_in_a_file_goes_along(
+def test_a_profile_in_a_file_is_sent_to_the_conductor(
         make_cloud: MakeCloud, tmp_path: pathlib.Path) -> None:
     cloud = make_cloud()
     cloud.add('one')
@@ -161,7 +162,8 @@ def test_a_profile_in_a_file_goes_along(
     assert 'only allowed if --profile is a file' in told.err
 
 
-def test_a_fresh_plan_looks_first(make_cloud: MakeCloud) -> None:
+def test_plan_with_refresh_takes_an_inventory_first(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     node = cloud.add('one')
     planning(cloud, PLAN)
@@ -201,7 +203,7 @@ def test_a_manageable_node_is_cleaned_and_an_active_one_serviced(
     assert service['service_steps'] == clean['clean_steps']
 
 
-def test_the_agent_s_step_and_the_limits_are_asked_for(
+def test_via_agent_requests_the_in_band_step_with_its_limits(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('two', provision_state='active')
@@ -217,7 +219,7 @@ def test_the_agent_s_step_and_the_limits_are_asked_for(
                  'allow_disruption': True}}]
 
 
-def test_without_redfish_it_is_the_agent_s_step(
+def test_a_node_without_redfish_gets_the_in_band_step(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', driver='accel-ipmi',
@@ -228,7 +230,7 @@ def test_without_redfish_it_is_the_agent_s_step(
         == 'apply_profile_in_band'
 
 
-def test_waiting_shows_each_device_in_plain_lines(
+def test_wait_prints_the_progress_of_each_device(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
@@ -246,7 +248,7 @@ def test_waiting_shows_each_device_in_plain_lines(
     assert '\x1b' not in told.err
 
 
-def test_so_many_at_a_time_and_none_after_a_failure(
+def test_max_in_flight_limits_nodes_and_stops_after_a_failure(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     names = [f'n{k}' for k in range(5)]
@@ -280,7 +282,7 @@ def test_so_many_at_a_time_and_none_after_a_failure(
     assert len(begun(cloud)) == 2
 
 
-def test_an_available_node_is_fetched_and_given_back(
+def test_an_available_node_is_managed_cleaned_and_provided(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', provision_state='available')
@@ -313,7 +315,7 @@ def test_an_available_node_is_fetched_and_given_back(
     assert [b['target'] for b in begun(cloud)] == ['manage', 'clean']
 
 
-def test_what_is_under_way_already_is_followed(
+def test_apply_waits_for_an_operation_in_progress(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     node = cloud.add('one')
@@ -332,7 +334,8 @@ def test_what_is_under_way_already_is_followed(
     assert 'apply_profile is in progress' in told.err
 
 
-def test_a_refusal_begins_nothing_anywhere(make_cloud: MakeCloud) -> None:
+def test_a_refused_plan_starts_nothing_on_any_node(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
     cloud.add('two')
@@ -356,7 +359,7 @@ def test_a_refusal_begins_nothing_anywhere(make_cloud: MakeCloud) -> None:
     ('manageable', ('--service',),
      'cannot service: node one is manageable; allowed: active;'),
     ('deploying', (), 'allowed: manageable, active')])
-def test_a_wrong_state_says_what_to_do(
+def test_a_wrong_provision_state_names_the_next_command(
         make_cloud: MakeCloud, state: str, words: tuple[str, ...],
         hint: str) -> None:
     cloud = make_cloud()
@@ -368,7 +371,8 @@ def test_a_wrong_state_says_what_to_do(
     assert begun(cloud) == []
 
 
-def test_a_locked_node_says_who_has_it(make_cloud: MakeCloud) -> None:
+def test_a_locked_node_names_the_host_that_locks_it(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', reservation='conductor-7')
     planning(cloud, PLAN)
@@ -377,7 +381,7 @@ def test_a_locked_node_says_who_has_it(make_cloud: MakeCloud) -> None:
     assert 'locked by host conductor-7' in told.data[0]['Note']
 
 
-def test_whoever_may_not_plan_may_clean_all_the_same(
+def test_apply_works_without_permission_to_plan(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('owner')
     cloud.add('one')
@@ -387,7 +391,7 @@ def test_whoever_may_not_plan_may_clean_all_the_same(
     assert len(begun(cloud)) == 1
 
 
-def test_a_result_that_may_not_be_read_is_not_vouched_for(
+def test_apply_without_permission_to_read_the_result_says_so(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud('owner')
     cloud.may.discard('info')
@@ -404,7 +408,7 @@ def test_a_result_that_may_not_be_read_is_not_vouched_for(
     ('refresh', 'one', '--max-in-flight', '-1'),
     ('history', 'one', '--last', 'two'),
     ('apply', 'one', '--profile', 'x', '--max-in-flight', '0')])
-def test_a_number_that_is_none_is_turned_down(
+def test_counts_have_to_be_positive_integers(
         make_cloud: MakeCloud, words: tuple[str, ...]) -> None:
     cloud = make_cloud()
     cloud.add('one')
@@ -413,7 +417,8 @@ def test_a_number_that_is_none_is_turned_down(
     assert 'expected an integer of at least 1' in told.err
 
 
-def test_whoever_may_not_clean_is_told_so(make_cloud: MakeCloud) -> None:
+def test_apply_without_permission_to_clean_fails(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud('reader')
     cloud.add('one')
     told = run(cloud, 'apply', 'one', '--profile', 'ecc-on', '-f', 'json')
@@ -421,7 +426,7 @@ def test_whoever_may_not_clean_is_told_so(make_cloud: MakeCloud) -> None:
     assert 'not permitted to request clean' in told.data[0]['Note']
 
 
-def test_a_clean_that_never_ran_its_step_has_failed(
+def test_a_clean_that_never_ran_its_step_counts_as_failed(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     old = {'accel_result': result()}
@@ -436,7 +441,7 @@ def test_a_clean_that_never_ran_its_step_has_failed(
 
 # audit
 
-def test_an_audit_tells_what_it_published_and_took_back(
+def test_refresh_lists_added_and_removed_traits(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', _traits=['CUSTOM_ACCEL_GPU_X8', 'CUSTOM_RACK'])
@@ -455,7 +460,7 @@ def test_an_audit_tells_what_it_published_and_took_back(
         ['CUSTOM_ACCEL_DEGRADED'], ['CUSTOM_ACCEL_GPU_X8'], 7)
 
 
-def test_an_audit_names_what_has_drifted(make_cloud: MakeCloud) -> None:
+def test_refresh_lists_drift(make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
 
     def stored(*devices: Any) -> dict[str, Any]:
@@ -475,7 +480,7 @@ def test_an_audit_names_what_has_drifted(make_cloud: MakeCloud) -> None:
         'gpu-0 vanished', f'gpu-1 gpu {sample.OLD} > {sample.NEW}']
 
 
-def test_an_audit_does_not_mind_a_look_that_nobody_asked_for(
+def test_refresh_replaces_an_inventory_of_the_periodic(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', driver_internal_info={'accel_operation': {
@@ -491,7 +496,7 @@ def test_an_audit_does_not_mind_a_look_that_nobody_asked_for(
     assert (told.status, told.data[0]['Devices']) == (0, 8)
 
 
-def test_an_audit_of_a_busy_node_says_what_is_on(
+def test_refresh_of_a_busy_node_names_the_operation(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', driver_internal_info={'accel_operation': {
@@ -502,7 +507,7 @@ def test_an_audit_of_a_busy_node_says_what_is_on(
     assert 'apply_profile is in progress (burning)' in told.data[0]['Note']
 
 
-def test_a_conductor_without_the_method_is_to_be_upgraded(
+def test_a_conductor_without_the_method_has_to_be_upgraded(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one')
@@ -530,7 +535,7 @@ def adoptable(cloud: Cloud) -> None:
         'keys': ['accel_summary']})
 
 
-def test_a_node_goes_in_and_out_as_it_was(make_cloud: MakeCloud) -> None:
+def test_disable_restores_what_enable_changed(make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     adoptable(cloud)
     node = cloud.add('one', **PLAIN, provision_state='active',
@@ -561,7 +566,7 @@ def test_a_node_goes_in_and_out_as_it_was(make_cloud: MakeCloud) -> None:
     assert (node['extra'], node['maintenance']) == ({'rack': 7}, False)
 
 
-def test_what_was_noted_first_outlasts_a_second_adoption(
+def test_enabling_again_keeps_the_values_stored_first(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     adoptable(cloud)
@@ -580,7 +585,7 @@ def test_what_was_noted_first_outlasts_a_second_adoption(
 
 @pytest.mark.parametrize('ours, theirs', [
     ('accel-redfish', 'redfish'), ('ipmitool', 'ipmitool')])
-def test_no_interface_of_ours_is_left_behind(
+def test_disable_replaces_management_interfaces_of_ours(
         make_cloud: MakeCloud, ours: str, theirs: str) -> None:
     cloud = make_cloud()
     adoptable(cloud)
@@ -590,7 +595,7 @@ def test_no_interface_of_ours_is_left_behind(
     assert node['management_interface'] == theirs
 
 
-def test_a_node_that_stays_in_maintenance_is_told(
+def test_disable_reports_a_node_left_in_maintenance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     adoptable(cloud)
@@ -601,7 +606,7 @@ def test_a_node_that_stays_in_maintenance_is_told(
     assert 'maintenance unset one' in told.data[0]['Note']
 
 
-def test_a_node_without_instance_needs_no_maintenance_to_come_in(
+def test_enable_sets_no_maintenance_without_an_instance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     adoptable(cloud)
@@ -611,7 +616,7 @@ def test_a_node_without_instance_needs_no_maintenance_to_come_in(
     assert [v for v, p, b in cloud.asked] == ['PATCH', 'POST']
 
 
-def test_a_change_that_is_turned_down_leaves_no_maintenance(
+def test_a_refused_change_of_one_node_unsets_its_maintenance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     adoptable(cloud)
@@ -628,7 +633,8 @@ def test_a_change_that_is_turned_down_leaves_no_maintenance(
     assert two['driver'] == 'accel-redfish'
 
 
-def test_what_cannot_be_adopted_says_why(make_cloud: MakeCloud) -> None:
+def test_enable_names_why_a_node_cannot_be_enabled(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('fake', driver='fake-hardware')
     cloud.add('dell', driver='idrac')
@@ -643,7 +649,7 @@ def test_what_cannot_be_adopted_says_why(make_cloud: MakeCloud) -> None:
     assert cloud.asked == []
 
 
-def test_a_release_that_is_turned_down_changes_no_driver(
+def test_disable_refused_by_the_conductor_changes_no_driver(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     node = cloud.add('one')
@@ -655,7 +661,7 @@ def test_a_release_that_is_turned_down_changes_no_driver(
     assert (node['driver'], node['maintenance']) == ('accel-redfish', False)
 
 
-def test_traits_of_the_instance_are_left_with_a_word(
+def test_disable_lists_traits_kept_for_the_instance(
         make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', provision_state='active')
@@ -667,7 +673,8 @@ def test_traits_of_the_instance_are_left_with_a_word(
     assert 'remove trait one CUSTOM_ACCEL_IS_X' in told.data[0]['Note']
 
 
-def test_what_is_none_of_ours_is_not_released(make_cloud: MakeCloud) -> None:
+def test_disable_of_an_unmanaged_node_changes_nothing(
+        make_cloud: MakeCloud) -> None:
     cloud = make_cloud()
     cloud.add('one', **PLAIN)
     told = run(cloud, 'disable', 'one')
