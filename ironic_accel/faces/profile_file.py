@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Files of one or more profiles, as every face takes them."""
+"""Files of profiles, as both commands read them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ironic_accel.model.profile import Profile
 
 
 def read(file: str, catalog: Catalog | None = None) -> list[Profile]:
-    """Every profile of a file; ``-`` is standard input.
+    """Read all profiles of a file; ``-`` is standard input.
 
-    :param catalog: what is known of devices; the package's own by default.
-    :raises: BadInput naming what is wrong, and where.
+    :param catalog: the catalogue of devices; the shipped one by default.
+    :raises: BadInput with the file, the path in it, and the error.
     """
     try:
         if file == '-':
@@ -36,7 +36,7 @@ def read(file: str, catalog: Catalog | None = None) -> list[Profile]:
         else:
             text = files.read_text(file, strict_yaml.MAX_LENGTH)
     except ValueError as exc:
-        # A path with a NUL in it; text that is none.
+        # The path contains a NUL, or the text is not UTF-8.
         raise errors.BadInput(f'{file!r}: ' + (
             'not UTF-8 text' if isinstance(exc, UnicodeDecodeError)
             else str(exc))) from exc
@@ -47,12 +47,13 @@ def read(file: str, catalog: Catalog | None = None) -> list[Profile]:
 
 def choose(file: str, name: str | None, option: str = '--name',
            catalog: Catalog | None = None) -> Profile:
-    """One profile of a file.
+    """Read one profile of a file.
 
-    :param name: which one; may be None where there is only one.
-    :param option: what the caller's option for the name is called.
-    :param catalog: what is known of devices; the package's own by default.
-    :raises: BadInput where there is none of that name, or it is left open.
+    :param name: its name; None if the file has one profile only.
+    :param option: the option of the caller for the name.
+    :param catalog: the catalogue of devices; the shipped one by default.
+    :raises: BadInput for an unknown name, and without a name if the file
+        has several profiles.
     """
     found = read(file, catalog)
     names = ', '.join(p.name for p in found)
@@ -60,10 +61,9 @@ def choose(file: str, name: str | None, option: str = '--name',
         if len(found) == 1:
             return found[0]
         raise errors.BadInput(
-            f'{option}: not given, and {file} has {len(found)} profiles; '
-            f'one of: {names}')
+            f'{option}: required, {file} has {len(found)} profiles: {names}')
     for profile in found:
         if profile.name == name:
             return profile
     raise errors.BadInput(
-        f'{option}: {name!r} is not in {file}; one of: {names}')
+        f'{option}: {name!r} not found in {file}; its profiles: {names}')

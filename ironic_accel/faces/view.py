@@ -82,10 +82,10 @@ def many(names: Sequence[str]) -> str:
 def inventory_headline(doc: Document) -> str:
     """A line about an inventory."""
     whole = 'complete' if serialization.whole(doc) else 'not complete'
-    told = doc['complete']
-    if whole != 'complete' and isinstance(told, dict) and doc['settled']:
+    by_kind = doc['complete']
+    if whole != 'complete' and isinstance(by_kind, dict) and doc['settled']:
         whole = 'complete except ' + ', '.join(
-            k for k, is_so in told.items() if not is_so)
+            k for k, is_so in by_kind.items() if not is_so)
     line = (f"{value(doc['system'])}: host {doc['host']}, "
             f"{count(len(doc['devices']), 'device')}, {whole}, "
             f"{count(doc['requests'], 'request')}")
@@ -101,10 +101,10 @@ def inventory_headline(doc: Document) -> str:
 
 def _busy(busy: Document) -> str:
     """A task in progress with its reference."""
-    said, percent = busy.get('summary'), busy.get('percent')
-    return (value(said or busy['kind'])
+    summary, percent = busy.get('summary'), busy.get('percent')
+    return (value(summary or busy['kind'])
             + ('' if percent is None else f' {percent} %')
-            + ('' if said and busy['ref'] in said
+            + ('' if summary and busy['ref'] in summary
                else f" ({value(busy['ref'])})"))
 
 
@@ -123,16 +123,16 @@ def inventory_table(doc: Document, title: str = 'Accelerators') -> Table:
             for dev in doc['devices']))
 
 
-def _fact(dev: Document, name: str, told: object) -> str:
+def _fact(dev: Document, name: str, raw: object) -> str:
     """The text of a property of a device, or why it has no value.
 
     A value that a resource which was not read could change is marked.
     """
     unread = {'presence', name} & {*dev.get('unread', ())}
-    if told is None or told == '':
+    if raw is None or raw == '':
         return UNREAD if unread else (
             ABSENT if name in dev.get('absent', ()) else UNKNOWN)
-    return f'{value(told)} ({UNREAD})' if name in unread else value(told)
+    return f'{value(raw)} ({UNREAD})' if name in unread else value(raw)
 
 
 def _several(dev: Document, name: str, shown: str) -> str:

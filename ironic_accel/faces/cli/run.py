@@ -158,7 +158,7 @@ class CommandRun:
     agreed: consent.Consent
     plan: Plan | None = None
     performed: int = 0
-    said: str = ''
+    last_line: str = ''
     before: Record = dataclasses.field(default_factory=Record)
     began: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -299,8 +299,8 @@ class CommandRun:
 
     def _say(self, summary: str, percent: int | None = None) -> None:
         line = f'{summary}{percent}'
-        if line != self.said:
-            self.said = line
+        if line != self.last_line:
+            self.last_line = line
             bmc_options.say(
                 view.progress(time.monotonic() - self.began, summary, percent))
 

@@ -11,4 +11,4 @@
 #    under the License.
 
 
-"""What programs outside OpenStack read of us."""
+"""Exports to programs outside of OpenStack."""

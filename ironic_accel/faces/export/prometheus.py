@@ -10,15 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Accelerators in ironic-prometheus-exporter.
+"""Metrics of accelerators for ironic-prometheus-exporter.
 
-That exporter is a notification driver of the conductor which writes a file
-for each node, and a small web server which gives them to Prometheus. It picks
-its parser by the event type, which ends in the name of the node's hardware
-type, and knows those of Ironic alone (messaging.py, NODE_PARSERS, 4.10): of
-a node of ours it would write nothing but the time. The driver here reads the
-same notifications with the same parsers, and accelerators besides; the web
-server stays as it is. In ``ironic.conf``::
+The exporter has a notification driver for the conductor, which writes a file
+for each node, and a web server, which serves the files to Prometheus. The
+driver selects its parser by the event type, which contains the hardware type
+of the node, and knows the hardware types of Ironic only (messaging.py,
+NODE_PARSERS, 4.10). The driver in this module uses the same parsers for the
+hardware types of this plug-in, and adds metrics of accelerators. The web
+server is used unchanged. In ``ironic.conf``::
 
     [oslo_messaging_notifications]
     driver = accel_prometheus
@@ -42,24 +42,24 @@ from prometheus_client import Gauge
 
 CATEGORY = 'Accelerator'
 
-#: Metric, the key it is made of, and its help text.
+#: Name, key in the notification, and help text of each metric.
 METRICS = (
     ('baremetal_accelerator_temperature_celsius', 'temperature_celsius',
      'Temperature of an accelerator in degrees Celsius'),
     ('baremetal_accelerator_power_watts', 'power_watts',
-     'Power that an accelerator draws, in watts'),
+     'Power consumption of an accelerator in watts'),
     ('baremetal_accelerator_memory_correctable_ecc_errors',
      'memory_correctable_ecc_errors',
-     'Corrected ECC errors of the memory over its life'),
+     'Corrected ECC errors of the memory, lifetime count'),
     ('baremetal_accelerator_memory_uncorrectable_ecc_errors',
      'memory_uncorrectable_ecc_errors',
-     'ECC errors of the memory that could not be corrected, over its life'),
+     'Uncorrectable ECC errors of the memory, lifetime count'),
     ('baremetal_accelerator_cache_correctable_ecc_errors',
      'cache_correctable_ecc_errors',
-     'Corrected ECC errors of the caches over their life'),
+     'Corrected ECC errors of the caches, lifetime count'),
     ('baremetal_accelerator_cache_uncorrectable_ecc_errors',
      'cache_uncorrectable_ecc_errors',
-     'ECC errors of the caches that could not be corrected'),
+     'Uncorrectable ECC errors of the caches, lifetime count'),
 )
 STATUS = 'baremetal_accelerator_status'
 
@@ -71,10 +71,10 @@ Parser = Callable[[Mapping[str, Any], CollectorRegistry], None]
 
 def accelerators(message: Mapping[str, Any],
                  registry: CollectorRegistry) -> None:
-    """Register what the accelerators of one notification measure.
+    """Register the metrics of the accelerators in a notification.
 
-    :param message: of the notification: the node's names, and its sensors by
-        category under ``payload``.
+    :param message: the notification: the names of the node, and its sensors
+        by category in ``payload``.
     """
     entries = (message.get('payload') or {}).get(CATEGORY) or {}
     if not entries:
@@ -82,9 +82,9 @@ def accelerators(message: Mapping[str, Any],
     labels = {name: _labels(message, name, entry)
               for name, entry in entries.items()}
     for metric, key, text in METRICS:
-        told = {n: e[key] for n, e in entries.items()
+        found = {n: e[key] for n, e in entries.items()
                 if e.get(key) is not None}
-        _register(registry, metric, text, told, labels)
+        _register(registry, metric, text, found, labels)
     _register(registry, STATUS,
               'Health of an accelerator: 0 OK, 1 Warning, 2 Critical',
               {n: redfish.HEALTH_MAP[e['health']]
@@ -93,12 +93,12 @@ def accelerators(message: Mapping[str, Any],
 
 
 def _register(registry: CollectorRegistry, metric: str, text: str,
-              told: Mapping[str, float],
+              found: Mapping[str, float],
               labels: Mapping[str, Mapping[str, str]]) -> None:
-    if not told:
+    if not found:
         return
     gauge = Gauge(metric, text, labelnames=LABELS, registry=registry)
-    for name, value in told.items():
+    for name, value in found.items():
         gauge.labels(**labels[name]).set(value)
 
 
@@ -114,7 +114,7 @@ def _labels(message: Mapping[str, Any], name: str,
 
 
 def _with(parser: Parser) -> Parser:
-    """A parser of the exporter's, and then the accelerators."""
+    """A parser of the exporter that also registers accelerators."""
     def both(message: Mapping[str, Any],
              registry: CollectorRegistry) -> None:
         parser(message, registry)
@@ -124,7 +124,7 @@ def _with(parser: Parser) -> Parser:
 
 class AccelPrometheusDriver(
         messaging.PrometheusFileDriver):  # type: ignore[misc]
-    """The exporter's driver, which knows our hardware types as well."""
+    """The driver of the exporter, with the hardware types of this plug-in."""
 
     NODE_PARSERS: ClassVar[dict[str, Parser]] = {
         **messaging.PrometheusFileDriver.NODE_PARSERS,

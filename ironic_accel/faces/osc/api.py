@@ -119,7 +119,7 @@ class Ironic:
             return {d.name for d in self._client.driver.list()}
 
 
-def ours(node: Document) -> bool:
+def is_managed(node: Document) -> bool:
     """Whether a node has an accelerator vendor interface."""
     return node.get('vendor_interface') in VENDOR_INTERFACES
 
@@ -141,12 +141,12 @@ def held(node: Document, children: Iterable[Document]) -> str | None:
     return None
 
 
-def check_ours(node: Document, ref: str) -> None:
+def check_managed(node: Document, ref: str) -> None:
     """Check that accelerator management is enabled on a node.
 
     :raises: CommandError with the command that enables it.
     """
-    if not ours(node):
+    if not is_managed(node):
         raise CommandError(
             f'node {ref} is not managed by ironic-accel (driver '
             f"{node.get('driver')}, vendor interface "

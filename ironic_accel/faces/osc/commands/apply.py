@@ -98,7 +98,7 @@ class Apply(base.Lister):
     def _job(self, ref: str, profile: Any,
              args: argparse.Namespace) -> ApplyJob:
         node = self.ironic.node(ref)
-        api.check_ours(node, ref)
+        api.check_managed(node, ref)
         stays = bool(args.wait or args.max_in_flight)
         running = apply_job.in_progress(node, profile)
         if running is not None and stays:

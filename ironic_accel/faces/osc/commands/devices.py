@@ -71,8 +71,9 @@ class List(base.Lister):
             raise Denied(
                 f'{seen.denied[0]}; no other accelerator data is published '
                 'for this node')
+        traits = ', '.join(seen.accel_traits) or 'none'
         self.say('the list is made from traits, firmware components and '
-                 f"properties; traits: {', '.join(seen.ours) or 'none'}")
+                 f'properties; traits: {traits}')
         return COLUMNS, rows
 
 
@@ -158,7 +159,7 @@ def _rows_of_properties(seen: VisibleNode) -> list[tuple[Any, ...]]:
 def _rows_of_traits(seen: VisibleNode) -> list[tuple[Any, ...]]:
     """A row for each kind of which the number is published."""
     rows = []
-    for name in seen.ours:
+    for name in seen.accel_traits:
         kind, _, number = name.removeprefix(grammar.PREFIX).partition('_X')
         if number.isdecimal():
             rows.append(formatters.row(

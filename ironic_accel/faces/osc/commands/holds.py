@@ -45,7 +45,7 @@ class _NodesCommand(base.Lister):
         nodes = {}
         for ref in dict.fromkeys(parsed_args.nodes):
             nodes[ref] = self.ironic.node(ref)
-            api.check_ours(nodes[ref], ref)
+            api.check_managed(nodes[ref], ref)
         return COLUMNS, [self._one(ref, node, parsed_args.reason)
                          for ref, node in nodes.items()]
 
@@ -102,7 +102,7 @@ class Unlock(base.ShowOne):
         """Confirm and unlock."""
         ref = parsed_args.node
         node = self.ironic.node(ref)
-        api.check_ours(node, ref)
+        api.check_managed(node, ref)
         standing = self.ironic.get(ref, 'accel_progress').get('guard')
         if not standing:
             raise CommandError(f'node {ref}: the power is not locked')

@@ -62,24 +62,24 @@ class PlanNode(base.Lister):
         profile = (profile_module.profile(parsed_args) if parsed_args.profile
                    else None)
         node = self.ironic.node(parsed_args.node)
-        api.check_ours(node, parsed_args.node)
+        api.check_managed(node, parsed_args.node)
         if parsed_args.refresh:
             refresh(self, parsed_args.node)
-        told = ask(self.ironic, parsed_args.node, profile)
-        for one in told.get('baseline') or ():
+        answer = ask(self.ironic, parsed_args.node, profile)
+        for one in answer.get('baseline') or ():
             self.say(f"baseline {one['profile']}: {one['why']}")
-        doc = told['plan']
+        doc = answer['plan']
         if doc is None:
             raise CommandError(
                 f'node {parsed_args.node} has no baseline profile; next: set '
                 f'driver_info/{keys.BASELINE.name} or [accelerator]'
                 'baseline_profile, or use --profile')
         self.say(
-            f"node {parsed_args.node}, profile {told['profile']}, inventory "
-            f"of {formatters.age(told['age'])} ago: "
+            f"node {parsed_args.node}, profile {answer['profile']}, inventory "
+            f"of {formatters.age(answer['age'])} ago: "
             f'{plan_view.headline(doc)}')
-        if told.get('stopped'):
-            self.say(f"no operation is started: {told['stopped']}")
+        if answer.get('stopped'):
+            self.say(f"no operation is started: {answer['stopped']}")
         if doc['refused']:
             self.status = base.REFUSED
         return plan_view.COLUMNS, rows(doc)
@@ -94,13 +94,13 @@ def ask(ironic: api.Ironic, ref: str,
     """
     args = {} if profile is None else {'profile': profile}
     try:
-        told = ironic.post(ref, 'accel_plan', **args)
+        answer = ironic.post(ref, 'accel_plan', **args)
     except Missing as error:
         if 'nventory' in str(error):
             raise no_inventory(ref) from error
         raise
-    plan = told['plan']
-    return {**told, 'plan': plan and plan_mod.current(plan)}
+    plan = answer['plan']
+    return {**answer, 'plan': plan and plan_mod.current(plan)}
 
 
 def refresh(command: base.Command, ref: str,

@@ -72,7 +72,7 @@ def row(
     run: parallel.NodeRun, old: VisibleNode, new: VisibleNode
 ) -> tuple[Any, ...]:
     """The row of one node."""
-    before, after = set(old.ours), set(new.ours)
+    before, after = set(old.accel_traits), set(new.accel_traits)
     found = drifted(old, new)
     result = (run.status.result if run.status else None) or {}
     note = (run.status.error if run.status else None) or '; '.join(

@@ -51,7 +51,7 @@ class Traits(base.Lister):
         if seen.info is None:
             self.say('not permitted to read driver_internal_info: status and '
                      'time of verification are not shown')
-        rows = [row(seen, name) for name in seen.ours]
+        rows = [row(seen, name) for name in seen.accel_traits]
         if not rows:
             self.say(f'node {parsed_args.node} has no accelerator traits; for '
                      'its inventory: baremetal accelerator list '
@@ -59,7 +59,7 @@ class Traits(base.Lister):
         if parsed_args.all:
             rows += [
                 formatters.row(n, None, 'not managed by ironic-accel', None)
-                for n in seen.traits or () if n not in seen.ours]
+                for n in seen.traits or () if n not in seen.accel_traits]
         return COLUMNS, rows
 
 

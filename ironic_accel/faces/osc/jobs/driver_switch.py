@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Change the driver and interfaces of a node to ours and back."""
+"""Change the driver and interfaces of a node to accel ones and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ironic_accel.faces.osc.jobs import run_status
 Document = Mapping[str, Any]
 
 #: Hardware types with what each is built on, and the interfaces of both:
-#: (ours, Ironic's own default). All others stay as they are.
+#: (of this plug-in, Ironic's default). Other interfaces are not changed.
 TYPES: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
     'accel-redfish': ('redfish', {
         'power_interface': ('accel-redfish', 'redfish'),
@@ -41,9 +41,9 @@ TYPES: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         'power_interface': ('accel-ipmi', 'ipmitool'),
         'vendor_interface': ('accelerator-ipmi', 'ipmitool')})}
 
-#: Management interfaces of ours that an operator may have set (they are not
-#: set when a node is enabled), and Ironic's own in their place: no other
-#: hardware type supports ours.
+#: Management interfaces of this plug-in that an operator may have set (they
+#: are not set when a node is enabled), and Ironic's own in their place: no
+#: other hardware type supports them.
 CHOSEN: Mapping[str, str] = {'accel-redfish': 'redfish',
                              'accel-idrac': 'idrac-redfish'}
 
@@ -99,22 +99,22 @@ def to_accel(node: Document, ref: str) -> DriverSwitch:
         and for a node that is locked or changing its state.
     """
     _check_unlocked(node, ref)
-    for ours, (theirs, interfaces) in TYPES.items():
-        if node['driver'] not in (ours, theirs):
+    for accel, (plain, interfaces) in TYPES.items():
+        if node['driver'] not in (accel, plain):
             continue
-        fields = {'driver': (node['driver'], ours)} | {
+        fields = {'driver': (node['driver'], accel)} | {
             name: (node.get(name), mine)
             for name, (mine, _) in interfaces.items()}
         changed = {k: v for k, v in fields.items() if v[0] != v[1]}
         # The values stored first are those from before it was enabled.
-        noted = _stored(node) if node['driver'] == ours else {}
+        noted = _stored(node) if node['driver'] == accel else {}
         return DriverSwitch(
             ref, node, changed,
             {k: old for k, (old, _) in changed.items()} | noted or None,
             _needs_maintenance(node) and bool(changed))
     raise CommandError(
         f"node {ref}: driver {node['driver']} is not supported; expected "
-        'one of ' + ', '.join(theirs for theirs, _ in TYPES.values()))
+        'one of ' + ', '.join(plain for plain, _ in TYPES.values()))
 
 
 def to_ironic(node: Document, ref: str) -> DriverSwitch:
@@ -131,14 +131,14 @@ def to_ironic(node: Document, ref: str) -> DriverSwitch:
         raise CommandError(
             f"node {ref} is not managed by ironic-accel (driver "
             f"{node['driver']}); nothing to disable")
-    if not api.ours(node):
+    if not api.is_managed(node):
         raise CommandError(
             f"node {ref}: vendor interface {node.get('vendor_interface')} "
             'cannot remove accelerator traits, firmware components and '
             'keys; next: baremetal accelerator enable --no-inventory '
             f'{ref}, then disable it again')
-    theirs, interfaces = TYPES[node['driver']]
-    wanted = {'driver': theirs} | {
+    plain, interfaces = TYPES[node['driver']]
+    wanted = {'driver': plain} | {
         name: default for name, (_, default) in interfaces.items()} | {
         k: v for k, v in _stored(node).items()
         if k == 'driver' or k in interfaces}
@@ -177,7 +177,7 @@ def in_maintenance(ironic: api.Ironic,
                    switch: DriverSwitch) -> Iterator[None]:
     """Have a node in maintenance for the time of the block, if needed.
 
-    In maintenance no periodic task of ours or Ironic's handles the node,
+    In maintenance no periodic task of Ironic or this plug-in handles the node,
     and its power state is not synchronised.
 
     :raises: CommandError if maintenance cannot be unset afterwards.

@@ -51,7 +51,7 @@ class RefreshJob:
         :raises: CommandError if the state of the node does not allow it.
         """
         node = self._ironic.node(self.ref)
-        api.check_ours(node, self.ref)
+        api.check_managed(node, self.ref)
         check_idle(node, self.ref)
         if node['provision_state'] not in STATES:
             raise CommandError(

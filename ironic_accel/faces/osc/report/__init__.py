@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the commands tell of a node and of a fleet."""
+"""The data of a node and of a fleet, as far as the caller may read them."""

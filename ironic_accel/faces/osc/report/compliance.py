@@ -41,9 +41,9 @@ def of(
     traits of the node.
     """
     if seen.inventory is None or not profiles:
-        return _by_traits(seen.ours)
+        return _by_traits(seen.accel_traits)
     inventory = serialization.inventory_from_dict(seen.inventory)
-    published = set(seen.ours)
+    published = set(seen.accel_traits)
     return [{**_one(inventory, p),
              'published': [t for t in (grammar.is_trait(p),
                                        grammar.can_trait(p))
@@ -92,7 +92,7 @@ def drift(seen: VisibleNode, profiles: Iterable[Document]) -> list[str]:
     for one in profiles:
         name, differs = one['profile'], one.get('differs') or ()
         declared = name == keys.APPLIED.read(info) \
-            or grammar.is_trait(name) in seen.ours
+            or grammar.is_trait(name) in seen.accel_traits
         if declared and one['status'] == 'differs':
             first = next(iter(differs), None)
             found.append(f'drifted from profile {name}' + (

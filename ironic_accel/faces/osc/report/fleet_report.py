@@ -59,23 +59,23 @@ def make(ironic: api.Ironic, nodes: Sequence[Document],
     :param nodes: as the API lists them.
     :param children: their child nodes, if those are not among them.
     """
-    ours = [n for n in nodes if api.ours(n)]
-    profiles, facts, denied, stopped = site_profiles(ironic, ours)
+    managed = [n for n in nodes if api.is_managed(n)]
+    profiles, facts, denied, stopped = site_profiles(ironic, managed)
     family = nodes if children is None else children
     with futures.ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(
-            lambda n: _node(ironic, n, profiles, stopped, family), ours))
+            lambda n: _node(ironic, n, profiles, stopped, family), managed))
     return {
         'schema': SCHEMA, 'at': formatters.moment(time.time()),
         'profiles': facts, 'nodes': rows,
         'others': [{'uuid': n['uuid'], 'name': n.get('name'),
                     'driver': n['driver'],
                     'vendor_interface': n.get('vendor_interface')}
-                   for n in nodes if not api.ours(n)],
+                   for n in nodes if not api.is_managed(n)],
         'denied': denied, 'stopped': stopped}
 
 
-def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
+def site_profiles(ironic: api.Ironic, managed: Iterable[Document],
                   ) -> tuple[dict[str, Profile], list[dict[str, Any]],
                              list[str], list[str]]:
     """Read the site profiles from one node of each conductor.
@@ -86,7 +86,7 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
         disabled.
     """
     asked: dict[str, str] = {}
-    for node in ours:
+    for node in managed:
         asked.setdefault(str(node.get('conductor')), str(node['uuid']))
     found: dict[tuple[str, str], tuple[Profile, list[str]]] = {}
     denied: list[str] = []
@@ -94,7 +94,7 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
     for conductor, uuid in asked.items():
         try:
             answer = ironic.get(uuid, 'accel_profiles')
-            told = answer['profiles']
+            site = answer['profiles']
             if answer.get('writes') is False:
                 stopped.append(conductor)
         except CommandError as error:
@@ -102,7 +102,7 @@ def site_profiles(ironic: api.Ironic, ours: Iterable[Document],
             if isinstance(error, Denied):
                 break
             continue
-        for one in told:
+        for one in site:
             try:
                 profile = loader.load_data(one['profile'], inline=False)
             except errors.BadInput as error:
@@ -149,7 +149,7 @@ def _node(ironic: api.Ironic, node: Document,
         'complete': serialization.whole(doc) if doc else None,
         'health': health(seen),
         'devices': list(doc['devices']) if doc else _partial(seen),
-        'traits': None if seen.traits is None else list(seen.ours),
+        'traits': None if seen.traits is None else list(seen.accel_traits),
         'profiles': compared, 'drift': compliance.drift(seen, compared),
         'stopped': _stopped(node, children, stopped),
         'working': _working(info), 'last': keys.RESULT.read(info),

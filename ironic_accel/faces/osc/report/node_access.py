@@ -71,7 +71,7 @@ class VisibleNode:
         return str(self.node.get('name') or self.node['uuid'])
 
     @property
-    def ours(self) -> tuple[str, ...]:
+    def accel_traits(self) -> tuple[str, ...]:
         """The accelerator traits of the node."""
         recorded = keys.TRAITS.read(self.info) or {}
         return tuple(t for t in self.traits or ()
@@ -104,11 +104,11 @@ def gather(ironic: api.Ironic, node: Document) -> VisibleNode:
     caller = _Caller()
     stored = caller.call(lambda: ironic.inventory(uuid))
     inventory, at, plugin = _stored(stored)
-    if inventory is None and caller.denied and api.ours(node):
-        told = caller.call(lambda: ironic.get(uuid, 'accel_inventory'))
-        if told is not None:
-            inventory = _current(told['inventory'])
-            at = time.time() - told['age']
+    if inventory is None and caller.denied and api.is_managed(node):
+        answer = caller.call(lambda: ironic.get(uuid, 'accel_inventory'))
+        if answer is not None:
+            inventory = _current(answer['inventory'])
+            at = time.time() - answer['age']
             caller.denied.clear()
     names = node.get('traits')
     if names is None:
@@ -132,7 +132,7 @@ def of(ironic: api.Ironic, ref: str) -> VisibleNode:
         management is not enabled on it.
     """
     node = ironic.node(ref)
-    api.check_ours(node, ref)
+    api.check_managed(node, ref)
     return gather(ironic, node)
 
 
