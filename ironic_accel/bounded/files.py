@@ -64,8 +64,8 @@ _KINDS = ((stat.S_ISDIR, 'a folder'), (stat.S_ISFIFO, 'a FIFO'),
 def _check(info: os.stat_result) -> None:
     if not stat.S_ISREG(info.st_mode):
         kind = next((n for is_a, n in _KINDS if is_a(info.st_mode)),
-                    'something else')
-        raise NoFile(f'{kind} where a regular file was expected')
+                    'not a regular file')
+        raise NoFile(f'{kind}, expected a regular file')
 
 
 def read_text(path: str, limit: int) -> str:
@@ -88,9 +88,9 @@ def shared(path: str) -> str | None:
     """
     info = os.stat(path)
     if info.st_uid not in (0, os.geteuid()):
-        return f'it belongs to user {info.st_uid}'
+        return f'owned by user {info.st_uid}'
     if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f'others may write it (mode {stat.S_IMODE(info.st_mode):o})'
+        return f'writable by others (mode {stat.S_IMODE(info.st_mode):o})'
     return None
 
 
@@ -121,8 +121,8 @@ def warning(paths: Iterable[str]) -> str | None:
     if not found:
         return None
     return '; '.join(f'{path}: {why}' for path, why in found.items()) + (
-        f": chmod go-w {' '.join(found)}, and have them belong to root or to "
-        'who reads them')
+        f": run chmod go-w {' '.join(found)}, and make root or the user of "
+        'this process their owner')
 
 
 def is_regular(path: str) -> bool:
@@ -181,7 +181,7 @@ class Checked:
                 self._file.read(1)
                 or self._digest.hexdigest() != self._wanted)):
             self.changed = True
-            raise Changed(0, 'the image was changed after it had been '
-                          f'checked: not sent beyond byte {self.gone}')
+            raise Changed(0, 'the image was changed after it was verified; '
+                          f'sending stopped at byte {self.gone}')
         self.gone += len(piece)
         return piece

@@ -109,9 +109,9 @@ class Server(http.server.ThreadingHTTPServer):
             if free:
                 self._open[request] = who
         if not free:
-            LOG.warning('A connection of %(who)s for an image is closed: '
-                        '%(mine)d of %(each)d are open from there, %(all)d '
-                        'of %(most)d in all', {
+            LOG.warning('Closing an image server connection from %(who)s: '
+                        '%(mine)d of %(each)d connections of this client '
+                        'and %(all)d of %(most)d in total are open', {
                             'who': who, 'mine': mine, 'each': EACH,
                             'all': len(self._open), 'most': MOST})
             self.shutdown_request(request)
@@ -214,7 +214,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             super().handle_one_request()
         except OSError as error:
             # Too slow, too long, or gone; nothing of it is answered.
-            LOG.debug('A request for an image ended: %s', error)
+            LOG.debug('Image request aborted: %s', error)
             self.close_connection = True
         if self._asked >= REQUESTS:
             self.close_connection = True
@@ -259,7 +259,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.connection.settimeout(limit.patience())
                 self.wfile.write(piece)
         except files.Changed as error:
-            LOG.error('An image was changed while a BMC fetched it: %s',
+            LOG.error('An image was changed while a client fetched it: %s',
                       error.strerror)
         if image.len:
             self.close_connection = True

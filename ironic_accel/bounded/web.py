@@ -84,7 +84,7 @@ class Limit:
         left = self.left
         if not left:
             raise TimeoutError(
-                f'not done within {self.seconds:.0f} seconds')
+                f'not complete within {self.seconds:.0f} seconds')
         if self._pace is not None:
             rate, since, base = self._pace
             late = time.monotonic() - since
@@ -253,7 +253,7 @@ def pieces(response: requests.Response, size: int) -> Iterator[bytes]:
             raise requests.ReadTimeout(f'too slow: {error}') from error
         except (urllib3_errors.HTTPError, OSError) as error:
             raise requests.exceptions.ChunkedEncodingError(
-                f'broke off: {error}') from error
+                f'connection lost: {error}') from error
         for piece in decode(raw):
             seen += len(piece)
             if seen > size:
@@ -274,7 +274,7 @@ def _decoder(coding: str) -> Callable[[bytes], Iterator[bytes]]:
         return lambda raw: iter((raw,) if raw else ())
     if coding not in ('gzip', 'x-gzip', 'deflate'):
         raise requests.exceptions.ContentDecodingError(
-            f'came in the encoding {coding[:40]!r}')
+            f'unsupported content encoding {coding[:40]!r}')
     engine = zlib.decompressobj(zlib.MAX_WBITS | 32)
 
     def inflate(raw: bytes) -> Iterator[bytes]:
@@ -288,6 +288,6 @@ def _decoder(coding: str) -> Callable[[bytes], Iterator[bytes]]:
                     return
         except zlib.error as error:
             raise requests.exceptions.ContentDecodingError(
-                f'is no {coding}: {error}') from error
+                f'invalid {coding} data: {error}') from error
 
     return inflate

@@ -55,8 +55,8 @@ def device(given: Untrusted, catalog: Catalog, left_out: list[Warned]
     name = given['id'].text(128, _ID)
     kind = given['kind'].text(64)
     if kind not in KINDS:
-        left_out.append(Warned(name, f'{kind!r} is no kind of device: left '
-                               'out'))
+        left_out.append(Warned(name, f'ignoring a device of unknown kind '
+                               f'{kind!r}'))
         return None
     pci, number = _pci(given['pci']), _text(given['part_number'])
     model, told = _text(given['model']), _text(given['vendor'])
@@ -65,8 +65,8 @@ def device(given: Untrusted, catalog: Catalog, left_out: list[Warned]
     health, unread = given['health'].value, _facts(given['unread'])
     if health is not None and not (
             isinstance(health, str) and health in _HEALTH):
-        left_out.append(Warned(name, 'its health is told in a word that is '
-                               'none of Redfish'))
+        left_out.append(Warned(name, 'ignoring its health: not a value of '
+                               'Redfish Resource.Health'))
         health, unread = None, (*unread, 'health')
     serial = _text(given['serial'], 128)
     return Device(
@@ -145,8 +145,8 @@ def _components(given: Untrusted, catalog: Catalog, kind: str,
         name = one['name'].text(64)
         facts = catalog.component(kind, name, product, vendor)
         if facts is None:
-            left_out.append(Warned(given['id'].value, f'{name!r} is no '
-                                   f'component of kind {kind}: left out'))
+            left_out.append(Warned(given['id'].value, f'ignoring unknown '
+                                   f'component {name!r} of kind {kind}'))
             continue
         if name in out:
             raise one['name'].wrong('a name that no other component has')
@@ -171,14 +171,14 @@ def _modes(given: Untrusted, catalog: Catalog, kind: str,
     for name, one in given['modes'].members(64):
         facts = catalog.mode(kind, name, product, vendor)
         if facts is None:
-            left_out.append(Warned(given['id'].value, f'{name!r} is no mode '
-                                   f'of kind {kind}: left out'))
+            left_out.append(Warned(given['id'].value, f'ignoring unknown mode '
+                                   f'{name!r} of kind {kind}'))
             continue
         current, odd = _value(one['current'], facts)
         pending, odder = _value(one['pending'], facts)
         if odd or odder:
-            left_out.append(Warned(given['id'].value, f'{name} is told with '
-                                   'a value that the mode has not'))
+            left_out.append(Warned(given['id'].value, f'ignoring mode {name}: '
+                                   'invalid value'))
         standing = Standing.UNREAD if odd or odder else _standing(one)
         out.append(Mode(
             name, None if odd or odder else current, pending,

@@ -108,7 +108,7 @@ class ReadingKind(enum.StrEnum):
 
     POWER = 'power state'
     BMC = 'answer of the BMC'
-    IDLE = 'work of the BMC'
+    IDLE = 'activity of the BMC'
     MARK = 'boot mark'
     OFFERS_RESTART = 'whether a graceful restart is offered'
     OFFERS_SHUTDOWN = 'whether a graceful shutdown is offered'

@@ -82,10 +82,10 @@ class Cache:
         why = files.shared(self._folder)
         if why is not None:
             raise BadInput(
-                f'the image cache {self._folder} is not used: {why}',
+                f'cannot use the image cache {self._folder}: {why}',
                 error_class=ErrorClass.NEEDS_OPERATOR,
-                expected='a folder that only its owner may write',
-                todo=f'chmod go-w {self._folder}, and empty it')
+                expected='a folder that only its owner can write to',
+                todo=f'run chmod go-w {self._folder} and empty the folder')
 
     def path(self, digest: str) -> str:
         """Where the file of a digest is."""
@@ -177,8 +177,9 @@ class Cache:
                 os.unlink(path)
             total -= length
         if total > self._limit:
-            raise ImageNotAllowed('the image cache is full of images in use',
-                          f'at most {self._limit} bytes', f'{total} bytes')
+            raise ImageNotAllowed(
+                'the image cache is full, and all images are in use',
+                f'at most {self._limit} bytes', f'{total} bytes')
 
     def _holds(self, path: str) -> bool:
         """Whether this process used a file lately, whatever its time says.

@@ -97,17 +97,17 @@ class Policy:
             self.local_path(url)
             return
         if '@' in parts.netloc:
-            raise ImageNotAllowed(f'{shown(url)} carries user information')
+            raise ImageNotAllowed(f'{shown(url)} contains user information')
         if seen_before is not None:
             self._check_redirect(parts, seen_before)
         elif parts.query:
-            raise ImageNotAllowed(f'{shown(url)} carries a query')
+            raise ImageNotAllowed(f'{shown(url)} contains a query')
         self._check_host(parts, url)
 
     def _check_host(self, parts: parse.SplitResult, url: str) -> None:
         host = (parts.hostname or '').lower()
         if not host:
-            raise ImageNotAllowed(f'{shown(url)} names no host')
+            raise ImageNotAllowed(f'{shown(url)} has no host')
         if self.hosts is not None and not any(
                 _host_matches(host, allowed) for allowed in self.hosts):
             raise ImageNotAllowed(f'the host of {shown(url)} is not allowed',
@@ -117,7 +117,7 @@ class Policy:
     def _check_redirect(parts: parse.SplitResult, before: str) -> None:
         if parse.urlsplit(before).scheme == 'https' != parts.scheme:
             raise ImageNotAllowed(
-                f'{shown(before)} redirects to an unprotected one',
+                f'{shown(before)} redirects to a URL without TLS',
                 'https',
                 parts.scheme,
             )
@@ -129,8 +129,9 @@ class Policy:
         """
         parts = _split(url)
         if parts.netloc not in ('', 'localhost') or parts.query:
-            raise ImageNotAllowed(f'{shown(url)} does not name a local file',
-                          'file:///absolute/path')
+            raise ImageNotAllowed(
+                f'{shown(url)} is not the URL of a local file',
+                'file:///absolute/path')
         path = os.path.realpath(parse.unquote(parts.path))
         for folder in self.folders:
             root = os.path.realpath(folder)
@@ -150,7 +151,8 @@ def _split(url: str) -> parse.SplitResult:
     """
     if not url.isascii() or re.search(
             r'[\x00-\x20\x7f\\#]', url):
-        raise ImageNotAllowed('an image URL has characters that no URL has')
+        raise ImageNotAllowed(
+            'the image URL has characters that are not allowed in a URL')
     try:
         parts = parse.urlsplit(url)
         port = parts.port
@@ -158,14 +160,14 @@ def _split(url: str) -> parse.SplitResult:
             urllib3_url.parse_url(url))
     except (ValueError, urllib3_errors.LocationParseError):
         raise ImageNotAllowed(
-            'an image URL cannot be read: its host or port is none'
+            'the image URL has an invalid host or port'
         ) from None
     if theirs is not None and (
             parts.scheme, parts.hostname or None, port) != (
             theirs.scheme, (theirs.host or '').strip('[]').lower() or None,
             theirs.port):
         raise ImageNotAllowed(
-            f'the host of {shown(url)} can be read in two ways')
+            f'the host of {shown(url)} is ambiguous')
     return parts
 
 
@@ -181,6 +183,6 @@ def shown(url: str) -> str:
     try:
         parts = parse.urlsplit(url)
     except ValueError:
-        return 'an image URL that is none'
+        return '(invalid image URL)'
     netloc = parts.netloc.rpartition('@')[2]
     return parse.urlunsplit((parts.scheme, netloc, parts.path, '', ''))

@@ -99,14 +99,14 @@ def _open_file(url: str, policy: Policy) -> Generator[Stream, None, None]:
         file = files.open_regular(path, follow=False)
     except OSError as exc:
         raise ImageNotAllowed(
-            f'{path} cannot be read: {exc.strerror}'
+            f'cannot read {path}: {exc.strerror}'
         ) from exc
     with file:
         # Which file it is, whatever became of the folders on the way to it.
         opened = os.path.realpath(f'/proc/self/fd/{file.fileno()}')
         if os.path.exists('/proc/self/fd') and opened != path:
             raise ImageNotAllowed(
-                f'{path} is not in an allowed folder any more')
+                f'{path} is no longer in an allowed folder')
         yield Stream(_file_chunks(file), os.fstat(file.fileno()).st_size)
 
 
@@ -151,25 +151,25 @@ def _follow(session: requests.Session, url: str, policy: Policy,
         try:
             target = parse.urljoin(url, response.headers['Location'])
         except ValueError:
-            raise ImageNotAllowed(f'{shown(url)} redirects to what is no URL'
+            raise ImageNotAllowed(f'{shown(url)} redirects to an invalid URL'
                           ) from None
         policy.check(target, seen_before=url)
         url = target
-    raise ImageNotAllowed(f'{shown(url)} is redirected too often',
+    raise ImageNotAllowed(f'{shown(url)} has too many redirects',
                   f'at most {_REDIRECTS} redirects')
 
 
 def _check_response(response: requests.Response, url: str) -> None:
     code = response.status_code
     if code >= 500 or code in (408, 429):
-        raise Interrupted(f'{shown(url)} was answered with {code}')
+        raise Interrupted(f'{shown(url)} returned HTTP {code}')
     if code != 200:
-        raise ImageNotAllowed(f'{shown(url)} was answered with {code} '
+        raise ImageNotAllowed(f'{shown(url)} returned HTTP {code} '
                       f'{response.reason or ""}'.rstrip(), '200', str(code))
     coding = response.headers.get('Content-Encoding', 'identity')
     if coding != 'identity':
         raise ImageNotAllowed(
-            f'{shown(url)} came encoded', 'identity', coding[:40])
+            f'{shown(url)} has a content encoding', 'identity', coding[:40])
 
 
 def _http_chunks(response: requests.Response, url: str,
@@ -180,8 +180,8 @@ def _http_chunks(response: requests.Response, url: str,
             seen += len(chunk)
             yield chunk
     if size is not None and seen != size:
-        raise Interrupted(f'{shown(url)} broke off after {seen} of '
-                          f'{size} bytes')
+        raise Interrupted(f'the transfer of {shown(url)} ended after {seen} '
+                          f'of {size} bytes')
 
 
 @contextlib.contextmanager
@@ -192,16 +192,17 @@ def _worded(url: str) -> Generator[None, None, None]:
     except requests.exceptions.SSLError as exc:
         raise ImageNotAllowed(
             f'{shown(url)}: TLS failed: the certificate is not '
-            'trusted or the protocol does not fit'
+            'trusted or the protocol version is not supported'
         ) from exc
     except requests.exceptions.Timeout as exc:
-        raise Interrupted(f'{shown(url)} does not answer in time') from exc
+        raise Interrupted(f'{shown(url)} did not respond in time') from exc
     except web.TooMuch as exc:
         raise ImageNotAllowed(f'{shown(url)} is too large',
                       str(exc).replace('more than', 'at most'),
                       str(exc)) from exc
     except requests.exceptions.ChunkedEncodingError as exc:
-        raise Interrupted(f'{shown(url)} broke off before its end') from exc
+        raise Interrupted(
+            f'the transfer of {shown(url)} was interrupted') from exc
     except requests.exceptions.RequestException as exc:
-        raise Interrupted(f'{shown(url)} cannot be reached '
+        raise Interrupted(f'cannot connect to {shown(url)} '
                           f'({type(exc).__name__})') from exc

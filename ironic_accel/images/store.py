@@ -148,7 +148,7 @@ class ImageStore:
         except OSError as exc:
             outcome = Bad(f'the image cache failed: {exc.strerror or exc}')
         except Exception as exc:  # a worker must never leave a job open
-            LOG.exception('Fetching image %s', image.name)
+            LOG.exception('Failed to fetch image %s', image.name)
             outcome = Bad(f'{type(exc).__name__} in the worker')
         self._end(job, outcome)
 
@@ -189,15 +189,15 @@ class ImageStore:
                 self._check_size(seen)
                 if time.monotonic() > until:
                     raise sources.Interrupted(
-                        'it took longer than '
+                        'the transfer took longer than '
                         f'{self._policy.total_timeout:.0f} s')
                 digest.update(chunk)
                 part.write(chunk)
                 _tell(job, seen, stream.size)
             if digest.hexdigest() != image.sha256:
                 raise ImageNotAllowed(
-                    'it is not the one that the profile names: its '
-                    'SHA-256 differs',
+                    'its SHA-256 digest differs from the digest in the '
+                    'profile',
                     image.sha256,
                     digest.hexdigest(),
                 )
@@ -206,7 +206,7 @@ class ImageStore:
 
     def _check_size(self, size: int) -> None:
         if size > self._policy.max_bytes:
-            raise ImageNotAllowed('it is too large',
+            raise ImageNotAllowed('the image is too large',
                           f'at most {self._policy.max_bytes} bytes',
                           f'{size} bytes or more')
 

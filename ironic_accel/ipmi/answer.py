@@ -111,20 +111,20 @@ def defect(raw: bytes) -> str | None:
     Header and areas each sum up to zero, modulo 256.
     """
     if len(raw) < 8:
-        return f'{len(raw)} bytes where at least 8 were expected'
+        return f'{len(raw)} bytes, expected at least 8'
     if raw[0] & 0x0f != 1:
-        return f'format {raw[0] & 0x0f} where 1 was expected'
+        return f'format {raw[0] & 0x0f}, expected 1'
     if sum(raw[:8]) % 256:
-        return 'the checksum of its header is wrong'
+        return 'wrong checksum of the header'
     for place, name in _AREAS:
         start = 8 * raw[place]
         if not start:
             continue
         if start + 2 > len(raw):
-            return f'its {name} area is beyond its end'
+            return f'the {name} area starts beyond the end'
         area = raw[start:start + 8 * raw[start + 1]]
         if len(area) < 8 or len(area) != 8 * raw[start + 1]:
-            return f'its {name} area is cut short'
+            return f'the {name} area is truncated'
         if sum(area) % 256:
-            return f'the checksum of its {name} area is wrong'
+            return f'wrong checksum of the {name} area'
     return None

@@ -68,11 +68,11 @@ def ask(target: IpmiTarget, seconds: float) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(ran.stdout)
     except ValueError:
-        last = (ran.stderr.strip().splitlines() or ['nothing was said'])[-1]
+        last = (ran.stderr.strip().splitlines() or ['no output'])[-1]
         raise unreachable(
-            target, f'the look ended with {ran.returncode}: {last}',
+            target, f'the reader exited with {ran.returncode}: {last}',
             ErrorClass.NEEDS_OPERATOR,
-            'see that the extra ipmi is installed') from None
+            'check that the extra ipmi is installed') from None
     if 'error' in answer:
         kind = ErrorClass(answer['class'])
         raise unreachable(target, answer['error'], kind)
@@ -85,5 +85,5 @@ def unreachable(target: IpmiTarget, why: str, kind: ErrorClass,
     if todo is None and kind is ErrorClass.NEEDS_OPERATOR:
         todo = 'check ipmi_address, ipmi_username and ipmi_password'
     return Unreachable(
-        f'the BMC at {target.address}:{target.port} cannot be asked by '
+        f'cannot read the BMC at {target.address}:{target.port} by '
         f'IPMI: {why}', error_class=kind, todo=todo)

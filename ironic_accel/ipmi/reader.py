@@ -72,12 +72,12 @@ def read(target: IpmiTarget) -> dict[str, Any]:
 def _refused(target: IpmiTarget, exc: Exception) -> Unreachable:
     text = str(exc) or type(exc).__name__
     if any(word in text.lower() for word in _REFUSED):
-        return unreachable(target, f'it refuses the credentials: {text}',
+        return unreachable(target, f'the BMC rejects the credentials: {text}',
                             ErrorClass.NEEDS_OPERATOR)
     # pyghmi says "timeout", or "None", of a BMC that is not there.
     silent = text.lower() in ('none', 'timeout') or isinstance(exc, OSError)
-    return unreachable(target, f'no answer ({text})' if silent else
-                        f'it answers: {text}', ErrorClass.TRANSIENT)
+    return unreachable(target, f'no response ({text})' if silent else
+                        f'unexpected response: {text}', ErrorClass.TRANSIENT)
 
 
 class _Reader:
@@ -124,8 +124,8 @@ class _Reader:
         try:
             located = self._bmc.init_sdr().fru
         except Exception as exc:  # pyghmi parses what the BMC sends
-            self._warn('ipmi:sdr', 'the sensor data records, which locate '
-                       f'the other units, cannot be read: {_say(exc)}')
+            self._warn('ipmi:sdr', 'cannot read the sensor data records, '
+                       f'which locate the other units: {_say(exc)}')
             return
         for number in sorted(located):
             if number:
@@ -139,7 +139,7 @@ class _Reader:
         try:
             unit = fru.FRU(ipmicmd=self._bmc, fruid=number, sdr=record)
         except Exception as exc:  # pyghmi parses without looking
-            self._warn(uri, f'the FRU inventory of {name} is garbled: '
+            self._warn(uri, f'the FRU inventory of {name} is invalid: '
                        f'{_say(exc)}')
             return None
         if unit.rawfru is None:
@@ -148,7 +148,7 @@ class _Reader:
             return None
         wrong = defect(bytes(unit.rawfru))
         if wrong is not None:
-            self._warn(uri, f'the FRU inventory of {name} is garbled: '
+            self._warn(uri, f'the FRU inventory of {name} is invalid: '
                        f'{wrong}')
             return None
         fields = {k: v for k, v in (unit.info or {}).items()

@@ -200,12 +200,12 @@ def _contradictions(rows: Rows) -> Iterator[str]:
             elif key.startswith('name ') and len(
                     [p for p in rows.products
                      if p.name == product.name]) > 1:
-                yield f'{key} is there twice'
+                yield f'{key} is defined twice'
         for what, have, ours in (('component', listed, product.components),
                                  ('mode', moded, product.modes)):
             for name in ours:
                 if (product.kind, name) not in have:
-                    yield (f'{product.name}: {name!r} is no {what} of kind '
+                    yield (f'{product.name}: {name!r} is not a {what} of kind '
                            f'{product.kind}')
     for row in rows.components:
         yield from _astray(row, rows, (row['kind'],), listed)
@@ -233,4 +233,4 @@ def _astray(row: Mapping[str, Any], rows: Rows, kinds: Iterable[str],
                 yield f"{row['name']}: for.{key}: {word!r} is unknown"
     for kind in kinds:
         if (kind, row['name']) not in listed:
-            yield f"{row['name']}: {kind} has none of this name"
+            yield f"{row['name']}: unknown name for kind {kind}"

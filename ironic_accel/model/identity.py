@@ -56,8 +56,8 @@ NOBODY: Known = types.MappingProxyType({})
 _FOREIGN = re.compile(r'[^A-Za-z0-9._:/@-]+')
 _LONGEST = 64
 
-_LEFT_OUT = ('left out: it cannot be told from another device of its kind')
-_MAY_BE = ('may be the same device as {}: another transport shows that one, '
+_LEFT_OUT = 'ignored: it cannot be distinguished from another of its kind'
+_MAY_BE = ('may be the same device as {}, which another transport reports '
            'with another serial number or PCI id')
 
 

@@ -57,7 +57,7 @@ def load_text(text: str, source: str = '<text>',
         problems = Problems(doc.lines)
         profile = profile_reader.read(doc.data, problems, known)
         if profile.name and any(p.name == profile.name for p in profiles):
-            problems.add(('name',), f'{shown(profile.name)} is there twice')
+            problems.add(('name',), f'{shown(profile.name)} is defined twice')
         found += problems.found
         profiles.append(_with_digest(profile))
     if not profiles:
@@ -98,8 +98,8 @@ def _plain(data: Any, source: str) -> Any:
             json.dumps(data, allow_nan=False).encode(), strict_yaml.MAX_LENGTH,
             strict_yaml.MAX_DEPTH)
     except (TypeError, ValueError, RecursionError) as exc:
-        raise BadInput(f'{source}: plain data were expected, as JSON has '
-                       f'them: {str(exc)[:300]}') from exc
+        raise BadInput(f'{source}: expected JSON data: '
+                       f'{str(exc)[:300]}') from exc
 
 
 def normalise(profile: Profile) -> dict[str, Any]:

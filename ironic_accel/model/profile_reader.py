@@ -103,7 +103,7 @@ def url_problem(url: str) -> str | None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as exc:
-        return f'{url!r} is no URL: {exc}'
+        return f'{url!r} is not a URL: {exc}'
     if parts.scheme not in SCHEMES:
         return (f'{url!r} where a URL with one of the schemes '
                 f"{', '.join(SCHEMES)} was expected")
@@ -114,7 +114,7 @@ def url_problem(url: str) -> str | None:
     elif not host:
         return f'{url!r} has no host'
     if parts.path.endswith('/') or not parts.path:
-        return f'{url!r} names no file'
+        return f'{url!r} has no file name'
     return None
 
 
@@ -193,7 +193,7 @@ class _Reader:
             values = [read(path if isinstance(raw, str) else (*path, n), v)
                       for n, v in enumerate(values)]
             if len(set(values)) < len(values) and all(values):
-                self._problems.add(path, 'the same value is there twice')
+                self._problems.add(path, 'duplicate value')
         return tuple(sorted(v for v in values if v))
 
     def _pci(self, path: Path, text: str) -> str:
@@ -242,7 +242,7 @@ class _Reader:
             if self._catalog.base_name(kind, name) is None:
                 known = self._catalog.components(kind)
                 self._problems.add(
-                    path, f'{name!r} is no component of kind {kind} '
+                    path, f'{name!r} is not a component of kind {kind} '
                     f'({suggest(name, known)})')
         wanted = raw.get('version', '')
         if wanted and version.clean(wanted) is None:
@@ -263,7 +263,7 @@ class _Reader:
             if known is None:
                 names = self._catalog.modes(kind)
                 self._problems.add(
-                    path, f'{name!r} is no mode of kind {kind} '
+                    path, f'{name!r} is not a mode of kind {kind} '
                     f'({suggest(name, names)})')
             else:
                 value = self._mode_value(path, raw, known)
@@ -298,5 +298,5 @@ class _Reader:
         if not known.unordered:
             return value
         if len(set(value)) < len(value):
-            self._problems.add(path, 'the same word is there twice')
+            self._problems.add(path, 'duplicate value')
         return tuple(sorted(value))

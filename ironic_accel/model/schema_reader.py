@@ -61,7 +61,7 @@ def suggest(name: object, known: Collection[str]) -> str:
         return f"did you mean {' or '.join(close)}?"
     listed = ', '.join(list(known)[:_LISTED])
     more = ', ...' if len(known) > _LISTED else ''
-    return f'known: {listed}{more}' if known else 'nothing is known here'
+    return f'known: {listed}{more}' if known else 'no value is known'
 
 
 def one_of(value: object, known: Collection[str]) -> str:
@@ -220,7 +220,7 @@ def _said(error: jsonschema.ValidationError) -> str:
     value: Any = error.instance
     schema: Any = error.schema
     if error.validator == 'uniqueItems':
-        return 'the same value is there twice'
+        return 'duplicate value'
     what = _expected(error)
     if schema.get('writeOnly'):
         return f'something else where {what} was expected'

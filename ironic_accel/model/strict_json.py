@@ -64,7 +64,7 @@ def parse(body: bytes, limit: int = MAX_BYTES, depth: int = MAX_DEPTH
     except RecursionError:
         raise NotJson('nested too deeply') from None
     except json.JSONDecodeError as exc:
-        raise NotJson(f'no JSON: {exc.msg} at byte {exc.pos}') from None
+        raise NotJson(f'not JSON: {exc.msg} at byte {exc.pos}') from None
     return _cleaned(value) if _ODD.search(body) else value
 
 
@@ -107,7 +107,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(out) < len(pairs):
         for key, value in pairs:
             if out[key] != value or type(out[key]) is not type(value):
-                raise NotJson(f'the key {key[:60]!r} is there twice, with '
+                raise NotJson(f'the key {key[:60]!r} is duplicated, with '
                               'two values')
     return out
 

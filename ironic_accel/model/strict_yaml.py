@@ -102,7 +102,7 @@ class Document:
                                  'merge keys (<<) are not allowed')
             if key in out:
                 raise self._fail(key_node, (*path, key),
-                                 'the key is there twice')
+                                 'duplicate key')
             out[key] = self._build(value_node, (*path, key))
         return out
 

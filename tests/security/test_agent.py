@@ -157,7 +157,7 @@ def test_a_kind_that_is_none_says_nothing(kind: str) -> None:
     said['inventory']['devices'][0]['kind'] = kind
     seen = look(said)
     assert not seen.devices
-    assert any('no kind of device' in w.message for w in seen.warnings)
+    assert any('device of unknown kind' in w.message for w in seen.warnings)
     assert named(seen) == set()
     # One that was stored before anybody looked: its trait goes.
     stored = dataclasses.replace(SEEN, devices=(

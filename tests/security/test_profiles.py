@@ -201,7 +201,7 @@ def test_a_password_that_others_may_read_is_warned_of(
     args = argparse.Namespace(user='admin', password_file=str(path))
     assert bmc_options.credentials(args) == ('admin', 'secret')
     said = capsys.readouterr().err
-    assert ('others may read' in said) is warned
+    assert ('readable by other users' in said) is warned
     assert 'secret' not in said.replace(str(path), '')
 
 
@@ -231,14 +231,14 @@ def test_who_else_may_write_profiles_is_told_once(
     for _ in range(3):
         assert set(sites.all()) == {'good'}
     said, = [r.getMessage() for r in caplog.records
-             if 'others may write' in r.getMessage()]
+             if 'writable by others' in r.getMessage()]
     assert f'chmod go-w {path}' in said
     # Nobody is told what was mended; what is bad again is told again.
     path.chmod(0o700)
     sites.all()
     path.chmod(mode)
     sites.all()
-    assert sum('others may write' in r.getMessage()
+    assert sum('writable by others' in r.getMessage()
                for r in caplog.records) == 2
 
 
@@ -303,6 +303,6 @@ def test_what_others_may_write_is_told(tmp_path: Path, mode: int) -> None:
     folder = tmp_path / 'f'
     folder.mkdir()
     folder.chmod(mode)
-    assert 'others may write' in (files.shared(str(folder)) or '')
+    assert 'writable by others' in (files.shared(str(folder)) or '')
     folder.chmod(0o755)
     assert files.shared(str(folder)) is None

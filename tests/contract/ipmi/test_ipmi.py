@@ -61,8 +61,8 @@ def test_a_garbled_fru_is_named_and_not_believed() -> None:
         answer = ipmi.ask(_target(port), PATIENCE)
     seen = ipmi.inventory(answer)
     assert [(w.uri, w.message) for w in seen.warnings] == [(
-        'ipmi:fru/0', 'the FRU inventory of System is garbled: the checksum '
-        'of its board area is wrong')]
+        'ipmi:fru/0', 'the FRU inventory of System is invalid: wrong checksum '
+        'of the board area')]
     board, = seen.devices
     assert (board.serial, board.model) == (None, None)
     assert board.components[0].running == '3.47'
@@ -85,13 +85,13 @@ def test_a_wrong_password_is_the_operator_s() -> None:
     detail = caught.value.detail
     assert detail.error_class is ErrorClass.NEEDS_OPERATOR
     assert f'127.0.0.1:{port}' in detail.summary
-    assert 'it refuses the credentials' in detail.summary
+    assert 'the BMC rejects the credentials' in detail.summary
     assert 'ipmi_password' in str(detail.todo)
 
 
 def test_a_bmc_that_fails_every_command_is_quoted() -> None:
     with bmc_process('mute') as port, pytest.raises(
-            Unreachable, match='it answers: Node Busy'):
+            Unreachable, match='unexpected response: Node Busy'):
         ipmi.ask(_target(port), PATIENCE)
 
 
@@ -120,7 +120,7 @@ def test_a_look_that_breaks_says_how(
     monkeypatch.setattr(sys, 'executable', str(broken))
     with pytest.raises(Unreachable) as caught:
         ipmi.ask(_target(1), PATIENCE)
-    assert "ended with 1: No module named 'pyghmi'" in (
+    assert "exited with 1: No module named 'pyghmi'" in (
         caught.value.detail.summary)
     assert 'extra ipmi' in str(caught.value.detail.todo)
 
@@ -132,9 +132,9 @@ def test_no_password_is_shown() -> None:
 
 
 @pytest.mark.parametrize(('place', 'value', 'wrong'), [
-    (0, 2, 'format 2 where 1 was expected'),
-    (7, 1, 'the checksum of its header is wrong'),
-    (9, 255, 'its chassis area is cut short')])
+    (0, 2, 'format 2, expected 1'),
+    (7, 1, 'wrong checksum of the header'),
+    (9, 255, 'the chassis area is truncated')])
 def test_every_defect_of_a_fru_is_named(
         place: int, value: int, wrong: str) -> None:
     raw = bytearray(fake_bmc.BOARD)
@@ -145,9 +145,9 @@ def test_every_defect_of_a_fru_is_named(
 
 def test_a_short_fru_is_a_defect() -> None:
     assert ipmi.defect(b'\x01\x00') == (
-        '2 bytes where at least 8 were expected')
+        '2 bytes, expected at least 8')
     raw = fake_bmc.BOARD[:8]
-    assert ipmi.defect(raw) == 'its chassis area is beyond its end'
+    assert ipmi.defect(raw) == 'the chassis area starts beyond the end'
 
 
 def test_a_unit_tells_of_the_device_that_has_its_serial() -> None:

@@ -118,7 +118,7 @@ def test_a_device_is_not_counted_twice() -> None:
     whole = carry_over.carried(seen, stored, True)
     assert [d.serial for d in whole.devices] == ['1', '2']
     assert [w.message for w in whole.warnings] == [
-        'left out: it cannot be told from another device of its kind'] * 2
+        'ignored: it cannot be distinguished from another of its kind'] * 2
 
 
 def test_a_device_that_is_another_one_for_certain_counts() -> None:

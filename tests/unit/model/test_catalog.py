@@ -259,7 +259,7 @@ products:
 @pytest.mark.parametrize(('old', 'new', 'said'), [
     ('abcd:0001', '0xABCD:1', 'products[0].pci[0]'),
     ('components: [gpu]', 'components: [vbios]',
-     "acme-one: 'vbios' is no component of kind gpu"),
+     "acme-one: 'vbios' is not a component of kind gpu"),
     ('vendor: acme, pci', 'vendor: acne, pci', "vendor: 'acne' is unknown"),
     ('kind: gpu, vendor', 'kind: toaster, vendor', 'products[0].kind'),
     ('source: [here]}\n', 'source: [there]}\n', "'there' is not among"),
@@ -288,7 +288,7 @@ def test_two_products_may_not_claim_one_pci_id() -> None:
 def test_a_product_may_not_be_there_twice() -> None:
     row = ('  - {name: acme-one, kind: gpu, vendor: acme, '
            'source: [here]}\n')
-    with pytest.raises(BadInput, match='name acme-one is there twice'):
+    with pytest.raises(BadInput, match='name acme-one is defined twice'):
         catalog_source.parse({'a.yaml': _PRODUCT + row}, _schema())
 
 

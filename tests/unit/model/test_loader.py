@@ -193,7 +193,7 @@ def test_inline_data_are_not_changed() -> None:
      'product nvidia-h100-sxm is of kind gpu, not nic'),
     ('devices/nics/match/serial', 'x', 'match.serial: unknown key'),
     ('devices/nics/match/psid', [], 'at least one value'),
-    ('devices/nics/match/psid', ['a', 'a'], 'there twice'),
+    ('devices/nics/match/psid', ['a', 'a'], 'duplicate value'),
     ('devices/nics/match/part_number', 900, 'write "900"'),
     ('devices/nics/count', -1, 'count: -1 where'),
     ('devices/nics/count', True, 'count: true where'),
@@ -203,7 +203,7 @@ def test_inline_data_are_not_changed() -> None:
     ('devices/nics/health', 'good',
      "health: 'good' where one of ok, proved, any"),
     ('devices/nics/firmware/nik', {'version': '1'},
-     "firmware.nik: 'nik' is no component of kind nic (did you mean nic?)"),
+     "firmware.nik: 'nik' is not a component of kind nic (did you mean nic?)"),
     ('devices/nics/firmware/nic/version', '', 'nic.version: '),
     ('devices/nics/firmware/nic/version', 'N/A', 'a version was expected'),
     ('devices/nics/firmware/nic/version', 33, 'write "33"'),
@@ -219,7 +219,7 @@ def test_inline_data_are_not_changed() -> None:
     ('devices/nics/modes/link-type', 'ib', 'a list of words (ib, eth)'),
     ('devices/nics/modes/link-type', [], 'at least one of ib, eth'),
     ('devices/nics/modes/link-type', ['usb'], 'link-type[0]: '),
-    ('devices/nics/modes/mig', 'enabled', "'mig' is no mode of kind nic"),
+    ('devices/nics/modes/mig', 'enabled', "'mig' is not a mode of kind nic"),
     ('devices/9 nics', {}, 'is no name'),
     ('images/fw/sha256', 'abc', 'a SHA-256 digest'),
     ('images/fw/md5', 'abc', 'images.fw.md5: unknown key'),
@@ -230,7 +230,7 @@ def test_inline_data_are_not_changed() -> None:
                       'fits': {'psid': 'x'}}, 'no firmware uses this'),
     ('order', ['nic', 'nik'], "order[1]: 'nik'"),
     ('order', 'nic', "order: 'nic' where a list"),
-    ('order', ['nic', 'nic'], 'order: the same value is there twice'),
+    ('order', ['nic', 'nic'], 'order: duplicate value'),
     ('allow', ['everything'], "allow[0]: 'everything' where one of "
                               'downgrade'),
     ('limits', {'attempts': 6}, 'limits.attempts: 6 where a whole number '
@@ -257,11 +257,11 @@ def test_a_mistake_is_named(path: str, value: Any, said: str) -> None:
     (' https://u:s3cret@h.example.org/a', 'user info'),
     ('ftp://h.example.org/a', 'schemes http, https, file'),
     ('h.example.org/a', 'schemes'), ('https:///a', 'has no host'),
-    ('https://h.example.org/', 'names no file'),
-    ('https://h.example.org', 'names no file'),
+    ('https://h.example.org/', 'has no file name'),
+    ('https://h.example.org', 'has no file name'),
     ('file://other/a', 'file:///absolute/path'),
     ('file:a', 'file:///absolute/path'),
-    ('https://h:99999/a', 'is no URL'), ('https://[::1/a', 'is no URL'),
+    ('https://h:99999/a', 'is not a URL'), ('https://[::1/a', 'is not a URL'),
     ('https://h/a b', 'blanks'), ('https://h/a\nb', 'blanks')])
 def test_urls_of_images(url: str, said: str) -> None:
     data = _data()
@@ -293,7 +293,7 @@ def test_all_mistakes_are_found_with_their_lines() -> None:
 
 
 def test_a_name_may_not_be_there_twice() -> None:
-    with pytest.raises(BadInput, match="name: 'u55c-tls' is there twice"):
+    with pytest.raises(BadInput, match="name: 'u55c-tls' is defined twice"):
         loader.load_text(THREE.replace('name: bf3-nic', 'name: u55c-tls'))
 
 

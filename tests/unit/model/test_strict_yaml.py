@@ -46,8 +46,8 @@ def test_what_is_not_text(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(('text', 'said'), [
-    ('a: 1\nb: 2\na: 3', 'line 3: a: the key is there twice'),
-    ('a: {b: 1, b: 2}', 'line 1: a.b: the key is there twice'),
+    ('a: 1\nb: 2\na: 3', 'line 3: a: duplicate key'),
+    ('a: {b: 1, b: 2}', 'line 1: a.b: duplicate key'),
     ('a: &x 1', 'line 1: anchors and aliases'),
     ('a: &x [1]\nb: *x', 'line 1: anchors and aliases'),
     ('a: !!str 1', 'line 1: tags are not allowed'),

@@ -178,7 +178,7 @@ def test_a_bmc_that_is_away_is_unreachable(
     CONF.set_override('timeout', 1, group='accel-ipmi')
     try:
         ctx = _context(acquire(node), 9)
-        with pytest.raises(Unreachable, match='cannot be asked by IPMI'):
+        with pytest.raises(Unreachable, match='cannot read the BMC'):
             observe.look(ctx)
     finally:
         CONF.clear_override('timeout', group='accel-ipmi')

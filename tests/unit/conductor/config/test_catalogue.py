@@ -81,10 +81,10 @@ def test_rows_of_the_site_are_laid_over_what_ships(site: Site) -> None:
     ('[nvidia-hgx-a100-4gpu]', '[nvidia-hgx-a100-4]',
      "fpga: for.product: 'nvidia-hgx-a100-4' is unknown"),
     ('name: fpga, for', 'name: fpgas, for',
-     'fpgas: baseboard has none of this name'),
+     'fpgas: unknown name for kind baseboard'),
     ('10de:fff1', '10de:2330', 'pci 10de:2330 is claimed by'),
     ('name: acme-gpu', 'name: nvidia-h100-sxm',
-     'name nvidia-h100-sxm is there twice'),
+     'name nvidia-h100-sxm is defined twice'),
     ('bench: measured', 'bank: measured', "'bench' is not among the sources"),
 ])
 def test_a_mistake_keeps_the_conductor_from_starting(
