@@ -109,7 +109,7 @@ def poll(backend: LocalBackend, ticket: Mapping[str, Any]
 def _object(raw: Any, name: str) -> Mapping[str, Any]:
     """:raises: BadInput for what is no object."""
     if not isinstance(raw, Mapping):
-        raise BadInput(f'{name}: an object was expected')
+        raise BadInput(f'{name}: not an object')
     return raw
 
 
@@ -117,7 +117,7 @@ def _ours(asked: agent_schema.Whose, backend: LocalBackend) -> Device:
     found = device_match.find(asked, backend.devices())
     if found is None:
         raise Rejected(
-            'the device is not here, or cannot be told from others',
+            'no device of this node matches, or several do',
             error_class=ErrorClass.NEEDS_OPERATOR, device=asked.id,
             expected=f'serial {asked.serial}, address {asked.address}',
             seen=', '.join(d.serial or d.id for d in backend.devices())

@@ -189,7 +189,7 @@ class LocalBackend(Backend):
                 family.resets(self._host, device) if free('reset')
                 else Activation.NONE)
         except Exception:  # a third party's plug-in
-            LOG.exception('tool family %s failed', family.name)
+            LOG.exception('Tool family %s failed', family.name)
             return _Can()
 
     def _besides(self, family: Family, device: Device, name: str,
@@ -227,7 +227,7 @@ class LocalBackend(Backend):
         source = images or self._images
         if action.verb == 'update' and image is None and (
                 spec is None or source is None):
-            raise Rejected(f'image {action.image}: there is no way to it')
+            raise Rejected(f'image {action.image}: no source to fetch it from')
         work = Work(self._host, self._look, self._jobs, action, image, spec,
                     force, source)
         with self._jobs.alone():
@@ -237,7 +237,7 @@ class LocalBackend(Backend):
                 refs=tuple(i.ref for i in action.items),
                 boot=boot_mark(self._host), names=called,
                 image=spec.sha256 if spec else None,
-                summary=f'{action.verb} begins')
+                summary=f'{action.verb} started')
             self._jobs.run(job, threading.Thread(
                 target=work.run, args=(job,), daemon=True,
                 name=f'accel-{action.verb}-{job.id[:8]}'))
@@ -247,10 +247,10 @@ class LocalBackend(Backend):
         """See what became of a write; any process may ask."""
         job = self._jobs.load(str(ticket.get('job', '')))
         if job is None:
-            return Unknown('nobody here knows of this write: the machine '
-                           'was started anew since')
+            return Unknown('this agent has no record of the job: the node '
+                           'was rebooted since it began')
         if job.boot != boot_mark(self._host):
-            return Unknown('the machine was started anew during the write')
+            return Unknown('the node was rebooted while the job was running')
         if self._jobs.goes_on(job):
             if job.overdue is not None:
                 return Unknown(job.overdue)
@@ -260,7 +260,7 @@ class LocalBackend(Backend):
         if job.lost is not None:
             return Unknown(job.lost)
         if job.results is None:
-            return Unknown('who did the write died during it')
+            return Unknown('the agent ended while the job was running')
         try:
             return Ended(
                 tuple(
@@ -269,13 +269,13 @@ class LocalBackend(Backend):
                 )
             )
         except (AttributeError, KeyError, TypeError, ValueError):
-            return Unknown('what is kept of this write is damaged')
+            return Unknown('the stored job is damaged')
 
     def _device(self, device_id: str,
                 names: Mapping[str, str]) -> Device:
         device = self._look.device(device_id)
         if device is None:
-            raise Rejected('the device is not here',
+            raise Rejected('the device is not present',
                            error_class=ErrorClass.TRANSIENT,
                            device=names.get(device_id, device_id))
         return device
@@ -289,13 +289,14 @@ class LocalBackend(Backend):
         for job in self._jobs.under_way():
             if set(job.cards) & set(cards):
                 raise Rejected(
-                    f'a {job.verb} is under way on this card',
+                    f'job {job.id} ({job.verb}) is running on this card',
                     retry_after=_LATER, error_class=ErrorClass.TRANSIENT,
                     running=job.summary or job.verb)
         for flash in self._foreign():
             if flash.address is None or flash.address in cards:
                 raise Rejected(
-                    f'{flash.program} of somebody else writes firmware',
+                    f'{flash.program}, started by another process, is writing '
+                    'firmware',
                     retry_after=_LATER, error_class=ErrorClass.TRANSIENT,
                     running=f'process {flash.pid}')
 
@@ -303,13 +304,14 @@ class LocalBackend(Backend):
 def _foreign(flash: external_flashers.Flash) -> Busy:
     where = f' of {flash.address}' if flash.address else ''
     return Busy('flash', f'process {flash.pid}',
-                f'{flash.program}{where}, begun by somebody else')
+                f'{flash.program}{where}, started by another process')
 
 
 def _summary(job: StoredJob, jobs: Jobs) -> str:
     if jobs.has_worker(job) and job.results is None:
         return job.summary
-    return f'{job.summary}; the flash goes on without who began it'
+    return (f'{job.summary}; the tool is still running without the agent '
+            'that started it')
 
 
 def _renamed(result: Result, names: Mapping[str, str]) -> Result:

@@ -24,8 +24,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import enum
-from typing import Any, Literal, TYPE_CHECKING
-import warnings
+from typing import Any, Literal
 
 from ironic_accel.model.reading_status import Standing
 from ironic_accel.model.reading_status import Unread
@@ -65,6 +64,10 @@ class Activation(enum.StrEnum):
         """The next step up the ladder, or None at its top."""
         up = self.rank + 1
         return _LADDER[up] if up < len(_LADDER) else None
+
+
+#: Deprecated: its name in the release before, for tool families elsewhere.
+Effect = Activation
 
 
 _LADDER = tuple(Activation)
@@ -394,14 +397,3 @@ class Inventory:
     def device(self, device_id: str) -> Device | None:
         """The device of that id, or None."""
         return next((d for d in self.devices if d.id == device_id), None)
-
-
-if not TYPE_CHECKING:
-    def __getattr__(name: str) -> Any:
-        """The name of the release before, for packages that import it."""
-        if name != 'Effect':
-            raise AttributeError(
-                f'module {__name__!r} has no attribute {name!r}')
-        warnings.warn(f'{__name__}.Effect is deprecated: use Activation',
-                      DeprecationWarning, stacklevel=2)
-        return Activation

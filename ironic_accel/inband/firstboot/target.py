@@ -31,7 +31,7 @@ from ironic_accel.bounded import files
 #: What blkid calls what cannot be written into.
 _SEALED = {
     'crypto_LUKS': 'the disk is encrypted with LUKS',
-    'DM_verity_hash': 'the root is protected by dm-verity',
+    'DM_verity_hash': 'the root file system is protected by dm-verity',
     'squashfs': 'the root file system is read-only (squashfs)',
     'erofs': 'the root file system is read-only (erofs)',
 }
@@ -68,9 +68,9 @@ def node_reasons(deploy_interface: str, boots_from_volume: bool
     """Reasons against that the node alone tells."""
     out = []
     if deploy_interface == 'ramdisk':
-        out.append('a ramdisk deploy has no disk to bring anything to')
+        out.append('the deploy interface ramdisk writes no disk')
     if boots_from_volume:
-        out.append('the instance boots from a volume, which is not here')
+        out.append('the instance boots from a volume')
     return tuple(out)
 
 
@@ -119,9 +119,9 @@ def _sealed(root: pathlib.Path) -> Iterator[str]:
             yield 'the root file system is mounted read-only (etc/fstab)'
     if any(_VERITY.search(_text(p)) for pattern in _CMDLINES
            for p in root.glob(pattern)):
-        yield 'the root is protected by dm-verity'
+        yield 'the root file system is protected by dm-verity'
     if (root / 'ostree').is_dir() or (root / 'sysroot/ostree').exists():
-        yield 'the root is an image of its own (ostree)'
+        yield 'the root file system is an ostree deployment'
     if re.search(r'^\s*(?!#)\S+\s+\S+', _text(
             root / 'etc/crypttab'), re.MULTILINE) and _mapped(root):
         yield 'the disk is encrypted with LUKS'
@@ -145,7 +145,7 @@ def _init(root: pathlib.Path) -> Iterator[str]:
     starts = [p for p in _INIT if (root / p).is_symlink()
               and (root / p).readlink().name == 'systemd']
     if not there or not starts:
-        yield 'it does not start by systemd'
+        yield 'the instance does not use systemd'
 
 
 def _python(root: pathlib.Path) -> Iterator[str]:
@@ -156,7 +156,7 @@ def _python(root: pathlib.Path) -> Iterator[str]:
     python = root / 'usr/bin/python3'
     if not (python.is_symlink() or python.is_file()) or max(
             minors, default=0) < _OLDEST:
-        yield f'it has no Python 3.{_OLDEST} or later'
+        yield f'the instance has no Python 3.{_OLDEST} or later'
 
 
 def _cloud_init(root: pathlib.Path) -> bool:

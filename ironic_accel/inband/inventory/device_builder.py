@@ -227,8 +227,8 @@ def _component(card: DeviceBuilder, part: Component, product: Product,
     facts = catalog.component(product.kind, part.name, product)
     if facts is None:
         warnings.append(Warned(
-            card.address, f'{part.name!r} is no component of kind '
-            f'{product.kind}: left out'))
+            card.address, f'ignoring component {part.name!r}: the catalogue '
+            f'lists none for kind {product.kind}'))
         return None
     if part.activation is not None:
         return part
@@ -240,8 +240,8 @@ def _mode(card: DeviceBuilder, mode: Mode, product: Product, catalog: Catalog,
     facts = catalog.mode(product.kind, mode.name, product)
     if facts is None:
         warnings.append(Warned(
-            card.address, f'{mode.name!r} is no mode of kind '
-            f'{product.kind}: left out'))
+            card.address, f'ignoring mode {mode.name!r}: the catalogue lists '
+            f'none for kind {product.kind}'))
         return None
     allowed = mode.allowed
     if allowed is None and facts.type == 'word':

@@ -181,19 +181,19 @@ class Look:
         of them is untold, which is not the same as well."""
         out = [] if self._families else [Warned(
             loader.NAMESPACE, 'no tool family is installed: health, versions '
-            'and modes of all devices are untold, and nothing can be '
-            'written here; install ironic-accel as a package')]
+            'and modes of all devices are unknown, and nothing can be '
+            'written; install ironic-accel as a package')]
         for card in cards:
             mine = self._claims.get(card.address, ())
             if any(t.components or t.modes or t.health or t.unread
                    or t.absent or t.serial for f in card.functions
                    for t in told.get(f.address, ())):
                 continue
-            why = ('no tool family here is for this device'
+            why = ('no tool family supports this device'
                    if all(f.generic for f in mine) else
-                   'nobody could be asked about this device')
+                   'no tool could be asked about this device')
             out.append(Warned(card.address, f'{why}: its health, versions '
-                              'and modes are untold'))
+                              'and modes are unknown'))
         return out
 
     def _dated(self, unread: Iterable[Unread]) -> tuple[Unread, ...]:
@@ -237,7 +237,7 @@ class Look:
             if any(f.gone for f in card.functions):
                 told.setdefault(at, []).append(Told(
                     health='Critical', unread=(Unread(
-                        path, 'the device does not answer on its bus',
+                        path, 'the device does not respond on the PCI bus',
                         facts=('presence',)),)))
             out.append(card)
         return out
@@ -285,12 +285,12 @@ class Look:
         except NoAnswer as exc:
             return _silent(family, cards, str(exc))
         except Exception as exc:  # a third party's plug-in
-            LOG.exception('tool family %s failed', family.name)
+            LOG.exception('Tool family %s failed', family.name)
             return _silent(family, cards,
-                           f'it failed: {type(exc).__name__}: {exc}')
+                           f'failed: {type(exc).__name__}: {exc}')
         if seen.complete:
             return seen
-        late = _silent(family, cards, 'it cannot tell yet')
+        late = _silent(family, cards, 'not ready yet')
         return dataclasses.replace(
             late, warnings=seen.warnings, told={
                 a: _both(seen.told.get(a, Told()), late.told.get(a, Told()))
@@ -302,7 +302,7 @@ def _claimed(family: Family, card: DeviceBuilder) -> tuple[Function, ...]:
         return tuple(f for f in card.functions
                      if family.claims(f, card.product))
     except Exception:  # a third party's plug-in
-        LOG.exception('tool family %s failed', family.name)
+        LOG.exception('Tool family %s failed', family.name)
         return ()
 
 

@@ -130,7 +130,7 @@ class StoredJob:
         if not all(isinstance(t, str) for t in texts) or not all(
                 type(x) in (int, float) for x in numbers) or not isinstance(
                     job.results, list | None):
-            raise ValueError('a field has another type')
+            raise ValueError('a field has an invalid type')
         return job
 
     @property
@@ -142,8 +142,8 @@ class StoredJob:
         if self.begun is None or self.is_flashing or (
                 _since_boot() - self.begun <= limit):
             return None
-        return (f'the {self.verb} of {", ".join(self.cards)} has not come '
-                f'back in {limit / 60:.0f} minutes: {self.summary}')
+        return (f'the {self.verb} of {", ".join(self.cards)} has not ended '
+                f'within {limit / 60:.0f} minutes: {self.summary}')
 
     @property
     def ticket(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _process(raw: Sequence[Any]) -> tuple[int, int | None]:
     """Process id and start time."""
     pid, start = raw
     if type(pid) is not int or type(start) not in (int, NoneType):
-        raise ValueError('a process has another form')
+        raise ValueError('invalid process id')
     return pid, start
 
 
@@ -263,10 +263,10 @@ class Jobs:
         try:
             job = StoredJob.from_dict(raw)
             if job.id != job_id:
-                raise ValueError('it is another job')
+                raise ValueError('it has the id of another job')
             return job
         except (AttributeError, KeyError, TypeError, ValueError):
-            LOG.warning('%s is no job', self.folder(job_id))
+            LOG.warning('Ignoring an invalid job in %s', self.folder(job_id))
             return None
 
     def run(self, job: StoredJob, thread: threading.Thread) -> None:

@@ -73,13 +73,13 @@ class Work:
         try:
             results = self._do(job, host)
             if job.is_flashing:
-                job.lost = 'a flash outlived its deadline'
+                job.lost = 'a tool that writes firmware did not end in time'
         except OutcomeUnknown as exc:
             job.lost = str(exc)
         except AccelError as exc:
             results = self._all(exc.detail)
         except Exception as exc:  # a family's defect must not be silent
-            LOG.exception('%s failed', job.verb)
+            LOG.exception('Job %s (%s) failed', job.id, job.verb)
             what = _defect(exc)
             if job.flashes:
                 job.lost = what.summary
@@ -113,8 +113,8 @@ class Work:
                 results += self._one(job, host, device, items, image)
             elif any(r.answer == 'unknown' for r in results):
                 results += _all_of(items, Detail(
-                    'not set: how the setting of another device ended is '
-                    'not known', ErrorClass.TRANSIENT), 'not-sent')
+                    'not set: the result for an earlier device is '
+                    'unknown', ErrorClass.TRANSIENT), 'not-sent')
             else:
                 results += self._set(job, host, device, items)
         return tuple(results)
@@ -135,7 +135,7 @@ class Work:
         except AccelError as exc:
             return _all_of(items, exc.detail)
         except Exception as exc:  # a family's defect must not be silent
-            LOG.exception('setting modes of %s failed', device.id)
+            LOG.exception('Setting modes of %s failed', device.id)
             return _all_of(items, _defect(exc))
 
     def _by_device(self) -> list[tuple[Device, list[Item]]]:
@@ -146,7 +146,7 @@ class Work:
         for name, items in groups.items():
             device = self._look.device(name)
             if device is None:
-                raise AccelError('the device is not here any more',
+                raise AccelError('the device is no longer present',
                                  device=name)
             out.append((device, items))
         return out
@@ -154,7 +154,8 @@ class Work:
     def _fetch(self, job: StoredJob) -> Ready:
         """The image, which the caller has named but not sent."""
         if self._images is None or self._spec is None:
-            raise AccelError(f'image {self._action.image}: no way to it')
+            raise AccelError(f'image {self._action.image}: no source to '
+                             'fetch it from')
         while True:
             got = self._images.get(self._spec)
             if isinstance(got, Ready):
@@ -200,12 +201,12 @@ class Work:
         verb = self._action.verb
         if held:
             return Detail(
-                f'no {verb} of it: {held[0]}', ErrorClass.NEEDS_OPERATOR,
+                f'{verb} refused: {held[0]}', ErrorClass.NEEDS_OPERATOR,
                 device=device.id, component=name,
-                todo='unbind that driver, or have its user end')
-        what = (f'no tool here can do a {self._action.activation} of it'
+                todo='unbind the driver, or stop what uses the device')
+        what = (f'no installed tool can do a {self._action.activation}'
                 if verb == 'reset'
-                else f'no tool here can {verb} it any more')
+                else f'no installed tool can {verb} it now')
         return Detail(what, ErrorClass.NEEDS_OPERATOR, device=device.id,
                       component=name)
 

@@ -53,17 +53,17 @@ def copy(image: Ready, spec: Image | None, folder: pathlib.Path) -> Ready:
             _write(path, checked)
     except files.Changed as exc:
         raise AccelError(
-            'the image is not what was checked: nothing was written',
+            'the image changed after it was checked; nothing was written',
             error_class=ErrorClass.TRANSIENT,
             expected=f'SHA-256 {image.sha256}, {image.size} bytes',
             seen=exc.strerror) from exc
     except OSError as exc:
         full = exc.errno == errno.ENOSPC
         raise AccelError(
-            f'the image cannot be copied to {folder}: nothing was written',
+            f'cannot copy the image to {folder}; nothing was written',
             error_class=ErrorClass.NEEDS_OPERATOR,
             seen=exc.strerror or str(exc),
-            todo=f'make room for {image.size} bytes in {folder.parent}'
+            todo=f'free {image.size} bytes in {folder.parent}'
             if full else None) from exc
     return Ready(str(path), image.size, image.sha256)
 
@@ -77,7 +77,7 @@ def _write(path: pathlib.Path, checked: files.Checked) -> None:
             while piece := checked.read():
                 target.write(piece)
             if checked.len:
-                raise files.Changed(0, f'it ends at byte {checked.gone}')
+                raise files.Changed(0, f'the file ends at byte {checked.gone}')
     except BaseException:
         path.unlink(missing_ok=True)
         raise

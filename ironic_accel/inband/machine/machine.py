@@ -188,7 +188,7 @@ class Machine:
                 file.write(text)
         except OSError as exc:
             raise AccelError(
-                f'{path}: {text.strip()!r} was not taken',
+                f'{path} does not accept {text.strip()!r}',
                 error_class=ErrorClass.PERMANENT,
                 seen=exc.strerror or str(exc)) from exc
 
@@ -247,7 +247,7 @@ class Machine:
         if stuck is not None:
             if stuck.poll() is None:
                 return Ran(None, err=f'process {stuck.pid} of an earlier '
-                           'call cannot be ended', timed_out=True,
+                           'call cannot be killed', timed_out=True,
                            pid=stuck.pid)
             del _STUCK[call]
         words = [program, *argv[1:]]

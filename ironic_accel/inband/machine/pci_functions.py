@@ -149,7 +149,7 @@ def bus(host: Machine, vendors: Container[str] | None = None) -> Bus:
                           for name in ('vendor', 'device'))
         if vendor is None or (device is None and (
                 vendors is None or vendor in vendors)):
-            unread.append(Unread(path, 'its ids cannot be read', kinds=_ANY))
+            unread.append(Unread(path, 'PCI ids cannot be read', kinds=_ANY))
         elif device is not None and (vendors is None or vendor in vendors):
             found.append(_plain(host, address, vendor, device, by_card))
     return Bus(tuple(found), tuple(unread))
@@ -203,7 +203,7 @@ def _without_vpd(host: Machine, path: str, raw: bytes | None) -> str | None:
     """
     if raw is None:
         return host.trouble(path)
-    return 'no vital product data in it' if raw and not vpd.is_any(
+    return 'no vital product data' if raw and not vpd.is_any(
         raw) else None
 
 

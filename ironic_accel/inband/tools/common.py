@@ -129,10 +129,10 @@ def said(tool: str, ran: Ran) -> str:
     lines = [x.strip() for x in (*ran.out.splitlines(),
                                  *ran.err.splitlines()) if x.strip()]
     marked = [x for x in lines if _ERROR.match(x)]
-    word = tell((*marked, *lines[-1:], 'nothing')[0])
+    word = tell((*marked, *lines[-1:], 'none')[0])
     if ran.rc is not None and ran.rc < 0:
-        return f'{tool} was ended by {_signal(-ran.rc)} and said: {word}'
-    return f'{tool} ended with status {ran.rc} and said: {word}'
+        return f'{tool} was ended by {_signal(-ran.rc)}, output: {word}'
+    return f'{tool} ended with status {ran.rc}, output: {word}'
 
 
 def _signal(number: int) -> str:
@@ -159,14 +159,15 @@ def left_out(host: Machine, function: Function, *drivers: str) -> str | None:
     if function.driver is not None:
         return None
     loaded = [d for d in drivers if host.exists(f'/sys/bus/pci/drivers/{d}')]
-    return (f'driver {loaded[0]} is loaded and does not hold the device'
+    return (f'driver {loaded[0]} is loaded but not bound to the device'
             if loaded else None)
 
 
 def missing(tool: str) -> Warned:
     """The one warning about a tool that is not installed."""
-    return warned(tool, None, f'{tool} is not installed: what only it can '
-                  'tell is not known, and what only it can do is not done')
+    return warned(tool, None, f'{tool} is not installed: what only this '
+                  'tool reports is unknown, and what only it writes cannot '
+                  'be changed')
 
 
 def ok(device: Device, items: Iterable[Item]) -> tuple[Result, ...]:
@@ -201,14 +202,14 @@ def still_running(device: Device, items: Iterable[Item], tool: str,
     return failures(
         device, items, f'{tool} did not end in {FLASH / 60:.0f} minutes',
         error_class=ErrorClass.NEEDS_OPERATOR,
-        running=f'{tool}, process {ran.pid}, which writes {device.address}',
-        todo='let it end, and look again')
+        running=f'{tool}, process {ran.pid}, writing {device.address}',
+        todo='wait until it ends, then refresh the inventory')
 
 
 def misfit(device: Device, items: Iterable[Item], what: str,
            expected: str | None, seen: str | None) -> tuple[Result, ...]:
     """An image that is not for the device; nothing was written."""
-    return failures(device, items, f'the image is for another {what}: '
+    return failures(device, items, f'the image is for another {what}; '
                     'nothing was written', expected=expected,
                     seen=seen or 'unknown')
 

@@ -134,7 +134,7 @@ def test_a_root_under_dm_verity_is_not_even_mounted(
     disk = Disk(_instance(tmp_path))
     answer, _ = _bring(disk=disk)
     assert answer['first_boot']['reasons'] == [
-        'the root is protected by dm-verity']
+        'the root file system is protected by dm-verity']
     assert disk.mounts == []
 
 

@@ -93,7 +93,8 @@ def test_the_catalogue_completes_what_a_tool_leaves_out(
     assert [c.name for c in nic.components] == ['nic']
     assert [w.message for w in seen.warnings
             if w.uri not in (sample.GPU, sample.QAT)] == [
-        'a word', "'unheard-of' is no component of kind nic: left out"]
+        'a word', "ignoring component 'unheard-of': the catalogue lists none "
+        'for kind nic']
 
 
 def test_a_card_without_a_family_of_its_own_is_told_to_have_none(
@@ -101,7 +102,7 @@ def test_a_card_without_a_family_of_its_own_is_told_to_have_none(
     """The others' families say nothing of it: nobody was asked."""
     seen = _backend(tmp_path).observe()
     found = {w.uri: w.message for w in seen.warnings}
-    assert all('no tool family here is for this device' in found[at]
+    assert all('no tool family supports this device' in found[at]
                for at in (sample.GPU, sample.QAT))
     assert 'no tool family' not in found[sample.NIC[0]]
 
@@ -162,7 +163,7 @@ def test_what_no_tool_can_do_is_refused_by_name(
         assert isinstance(end, Ended)
         (result,) = end.results
         assert not result.ok and result.detail is not None
-        assert 'no tool here can' in result.detail.summary
+        assert 'no installed tool can' in result.detail.summary
         assert result.detail.device == gpu
 
 
@@ -305,7 +306,7 @@ def test_a_flash_survives_who_began_it(tmp_path: pathlib.Path) -> None:
     _release(tmp_path)
     assert (tmp_path / 'flashed').read_text() == 'done\n'
     lost = backend.poll(ticket)
-    assert isinstance(lost, Unknown) and 'died' in lost.reason
+    assert isinstance(lost, Unknown) and 'the agent ended' in lost.reason
     assert backend.observe().busy == ()
 
 
@@ -338,7 +339,7 @@ def test_a_flash_past_its_deadline_is_waited_for_then_settled(
         begun.read()
     _release(tmp_path)
     end = backend.poll(ticket)
-    assert isinstance(end, Unknown) and 'deadline' in end.reason
+    assert isinstance(end, Unknown) and 'did not end in time' in end.reason
 
 
 class _Raises(sample.Burner):
@@ -461,5 +462,5 @@ def test_an_image_that_is_named_is_fetched_first(
 
 def test_a_burn_without_an_image_is_turned_down(
         tmp_path: pathlib.Path) -> None:
-    with pytest.raises(Rejected, match='no way to it'):
+    with pytest.raises(Rejected, match='no source to fetch it from'):
         _backend(tmp_path).start(sample.burn(NIC))

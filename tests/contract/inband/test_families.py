@@ -289,7 +289,7 @@ def test_protected_pcie_wants_cc_off_and_no_driver(bench: Bench) -> None:
      / 'driver').symlink_to('../../drivers/nvidia-nvswitch')
     (result,) = bench.set()
     assert result.detail is not None
-    assert 'nvidia-nvswitch holds' in result.detail.summary
+    assert 'nvidia-nvswitch is bound to' in result.detail.summary
 
 
 @pytest.mark.parametrize('case', LYING)

@@ -133,7 +133,7 @@ class Refusing(Machine):
     def write(self, path: str, text: str) -> None:
         at = path.split('/')[-2]
         if self.refuses.get(at) == text:
-            raise AccelError(f'{path}: {text!r} was not taken',
+            raise AccelError(f'{path}: {text!r} is not accepted',
                              seen='Cannot allocate memory')
         super().write(path, text)
 
@@ -198,7 +198,7 @@ def test_a_number_that_the_kernel_refuses_puts_back_what_was_there(
         host, bench.device('nic', PORTS[0]),
         [Item('card', 'vfs', 'mode', 16)], bench.quiet)
     assert not result.ok and result.detail is not None
-    assert 'there again' in result.detail.summary
+    assert 'the earlier number is restored' in result.detail.summary
     assert _numbers(host) == [str(n) for n in numbers]
 
 
@@ -216,7 +216,7 @@ def test_what_cannot_be_put_back_is_said(tmp_path: pathlib.Path) -> None:
         worse, bench.device('nic', PORTS[0]),
         [Item('card', 'vfs', 'mode', 16)], bench.quiet)
     assert result.detail is not None
-    assert 'could not be given back' in result.detail.summary
+    assert 'could not be restored' in result.detail.summary
     assert '0 of 0000:17:00.0' in str(result.detail.seen)
 
 
@@ -242,7 +242,7 @@ def test_services_that_are_refused_leave_the_device_as_it_was(
         host, bench.device('crypto', at),
         [Item('card', 'services', 'mode', ('sym', 'dc'))], bench.quiet)
     assert not result.ok and result.detail is not None
-    assert 'it is up with the services that it had' in (
+    assert 'the earlier services are restored' in (
         result.detail.summary)
     assert ((where / 'state').read_text().strip(),
             (where / 'cfg_services').read_text().strip()) == ('up', 'asym')
@@ -259,10 +259,10 @@ def test_a_job_that_hangs_is_bounded_and_named(
     monkeypatch.setitem(job_store._LIMITS, 'set', -1.0)
     end = backend.poll(ticket)
     assert isinstance(end, Unknown)
-    assert 'the set of 0000:17:00.0 has not come back' in end.reason
+    assert 'the set of 0000:17:00.0 has not ended' in end.reason
     # It may still write: the card stays busy, and says so.
     (busy,) = backend.observe().busy
-    assert 'has not come back' in busy.summary
+    assert 'has not ended' in busy.summary
     family.go.set()
     assert isinstance(wait(backend, ticket), Ended)
 

@@ -129,7 +129,7 @@ class Alveo(common.BaseFamily):
                 return found
         unread.append(common.unread(
             TOOL, common.said(TOOL, ran) if not ran.ok or raw is None
-            else 'its report shows no such card', 'identity', 'firmware'))
+            else 'the card is not in its report', 'identity', 'firmware'))
         return {}
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:

@@ -118,7 +118,7 @@ class AmdGpu(common.BaseFamily):
                     'bdf')) == address:
                 return _told(gpu)
         return Told(unread=(common.unread(
-            TOOL, 'it does not show this GPU' if gpus
+            TOOL, 'the GPU is not in its report' if gpus
             else common.said(TOOL, ran), *self.facts(None)),))
 
     def _health(self, host: Machine, address: str
@@ -137,7 +137,7 @@ class AmdGpu(common.BaseFamily):
             except (IndexError, ValueError) as exc:
                 unread.append(common.unread(
                     TOOL, common.said(TOOL, ran) if not gpus
-                    else f'{words[0]}: not understood: {exc}', 'health'))
+                    else f'{words[0]}: unexpected value: {exc}', 'health'))
         return (next((h for h in ('Critical', 'Warning', 'OK') if h in said),
                      None), tuple(unread))
 

@@ -159,7 +159,8 @@ class Fwupd(common.BaseFamily):
         part = device.component(item.name)
         before = self._by_id(host, part.id if part else '')
         if part is None or before is None:
-            return common.failures(device, items, 'fwupd no longer shows it')
+            return common.failures(device, items,
+                                   'fwupd no longer lists the device')
         inside = self._inside(host, image, before)
         if item.wanted not in inside:
             return common.misfit(device, items, 'device or version',

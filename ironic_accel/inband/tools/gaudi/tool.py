@@ -150,8 +150,8 @@ class Gaudi(common.BaseFamily):
         """
         if device.address is None or device.address in dict(folders(host)):
             return common.failures(
-                device, items, 'habanalabs holds the card: its firmware is '
-                'written without it')
+                device, items, 'driver habanalabs is bound to the card: '
+                'unbind it before the update')
         progress(f'writing {SPI} of {device.address}', None)
         ran = host.run((LOADER, '-y', '-d', device.address, '-f',
                         image.path), common.FLASH, flash=True)
@@ -200,7 +200,7 @@ def _held(host: Machine, address: str, folder: str) -> Told:
     parts = _components(host, folder)
     if not parts:
         unread.append(common.unread(
-            DRIVER, 'the driver shows no version', 'firmware'))
+            DRIVER, 'the driver reports no version', 'firmware'))
     return Told(serial=serial, model=name, health=health, components=parts,
                 unread=tuple(unread))
 

@@ -126,7 +126,7 @@ def read(config: Config, lacking: str | None,
             standing = Standing.UNREAD
             unread.append(common.unread(
                 'mstconfig', lacking if lacking and mark not in config else
-                f'{mark}: not understood: {said.get("current_value")!r}',
+                f'{mark}: unexpected value {said.get("current_value")!r}',
                 f'mode:{name}'))
         found.append(Mode(name, now, None if then == now else then,
                           standing=standing))

@@ -151,7 +151,7 @@ class Mellanox(common.BaseFamily):
         unread.append(common.unread(
             MSTFLINT, common.said(MSTFLINT, ran)
             if not ran.ok or not found else
-            'its query shows no FW Version and PSID', 'identity',
+            'its output has no FW Version and PSID', 'identity',
             'firmware:nic'))
         return {}
 
@@ -259,7 +259,7 @@ class Mellanox(common.BaseFamily):
               progress: Progress) -> tuple[Result, ...]:
         """Reset the card; loaded is what it says of itself afterwards."""
         if device.address is None or device.kind != 'nic':
-            return common.reset_failed(device, 'it is not a ConnectX with '
+            return common.reset_failed(device, 'not a ConnectX with '
                                        'a PCI address')
         progress(f'resetting {device.address}', None)
         ran = host.run((FWRESET, '-d', device.address, '-l', _PCI_RESET,
@@ -278,5 +278,5 @@ def _taken(device: Device, item: Item, wanted: Mapping[str, int],
             return common.failures(
                 device, [item], said, expected=f'{name}={value}',
                 seen=str(seen) if seen is not None
-                else after.lacking or 'not told')
+                else after.lacking or 'not reported')
     return common.ok(device, [item])

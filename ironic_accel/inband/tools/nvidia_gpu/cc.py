@@ -109,8 +109,8 @@ def set_mode(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
     """
     if device.address is None or driven(host, device.address):
         return common.failures(
-            device, [item], "NVIDIA's driver holds the GPU: its CC mode is "
-            'set without it')
+            device, [item], 'the NVIDIA driver is bound to the GPU: '
+            'unbind it before the CC mode is set')
     if item.wanted not in _CC_WORDS:
         return _unknown(device, item)
     ran = _run(host, device.address, common.RESET,
@@ -144,12 +144,12 @@ def set_ppcie(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
         held = host.link(f'{_DEVICES}/{address}/driver')
         if held is not None and held.startswith('nvidia'):
             return common.failures(
-                device, [item], f'driver {held} holds {address}: PPCIe mode '
-                'is set without it')
+                device, [item], f'driver {held} is bound to {address}: '
+                'unbind it before the PPCIe mode is set')
     cc, unread = _cc(host, device.address or '')
     if word == 'on' and cc.current != 'off':
         return common.failures(
-            device, [item], 'CC mode has to be off first', expected='off',
+            device, [item], 'set the CC mode to off first', expected='off',
             seen=_seen(cc, unread))
     for address in (device.address or '', *switches(host)):
         if _ppcie(host, address)[0].current == item.wanted:

@@ -222,7 +222,7 @@ def _mode(reader: _Reader, name: str) -> Mode | None:
                 if reader.is_unread(fact) else None)
     both = _numbers(pair, 2)
     if both is None or not set(both) <= set(SWITCH):
-        reader.wrong(f'{name}: not understood: {pair!r}', fact)
+        reader.wrong(f'{name}: unexpected value {pair!r}', fact)
         return Mode(name, standing=Standing.UNREAD)
     now, then = SWITCH[both[0]], SWITCH[both[1]]
     return Mode(name, now, None if then == now else then,
@@ -256,7 +256,7 @@ def _protection(reader: _Reader, name: str) -> Mode | None:
         said = (f'CC state {state!r} of the driver and {memory!r} bytes of '
                 'protected memory')
     if value is None:
-        reader.wrong(f'{name}: not understood: {said}', fact)
+        reader.wrong(f'{name}: unexpected value: {said}', fact)
         return Mode(name, standing=Standing.UNREAD)
     return Mode(name, value, standing=Standing.TOLD)
 
@@ -279,7 +279,7 @@ def _health(reader: _Reader) -> str | None:
         said.append('Critical' if four[3] else 'Warning' if four[2]
                     else 'OK')
     elif rows is not None:
-        reader.wrong(f'remapped rows: not understood: {rows!r}', 'health')
+        reader.wrong(f'remapped rows: unexpected value {rows!r}', 'health')
     for query, word in _HEALTH.items():
         found = reader.value(query, 'health')
         two = _numbers(found, 2)
@@ -288,7 +288,7 @@ def _health(reader: _Reader) -> str | None:
         if type(found) is int:
             said.append(word if found else 'OK')
         elif found is not None:
-            reader.wrong(f'{query}: not understood: {found!r}', 'health')
+            reader.wrong(f'{query}: unexpected value {found!r}', 'health')
     said += _fabric(reader)
     if said and 'health' in reader.absent:
         reader.absent[:] = [f for f in reader.absent if f != 'health']
@@ -305,7 +305,7 @@ def _fabric(reader: _Reader) -> list[str]:
         return []
     three = _numbers(found, 3)
     if three is None:
-        reader.wrong(f'fabric: not understood: {found!r}', 'health')
+        reader.wrong(f'fabric: unexpected value {found!r}', 'health')
         return []
     state, status, summary = three
     if state != _FABRIC_UP:

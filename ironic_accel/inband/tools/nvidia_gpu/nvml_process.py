@@ -156,7 +156,7 @@ def _ask(nvml: Any, address: str) -> None:
 
 
 def _older(handle: Any) -> Any:
-    raise AttributeError('this binding has no such query')
+    raise AttributeError('nvidia-ml-py does not have this query')
 
 
 def _set(nvml: Any, address: str, name: str, value: int) -> Answer:

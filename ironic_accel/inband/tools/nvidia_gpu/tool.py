@@ -58,8 +58,8 @@ SMI = 'nvidia-smi'
 _NOT_RESET = re.compile(
     r'^\s*GPU [0-9A-Fa-f]{8}:[0-9A-Fa-f:.]+(?::| is) (\S.*?)\.?\s*$',
     re.MULTILINE)
-_END_THEM = ('end what uses the GPU: processes, nvidia-persistenced, Fabric '
-             'Manager, DCGM, or unload nvidia_drm')
+_STOP_USERS = ('stop what uses the GPU: processes, nvidia-persistenced, '
+               'Fabric Manager, DCGM; or unload nvidia_drm')
 _CLASSES = ('0300', '0302')
 
 
@@ -104,8 +104,8 @@ class NvidiaGpu(common.BaseFamily):
                 users = nvml.users(host, found)
                 if users:
                     warnings[common.warned(
-                        NVML, at, f'the GPU is used by {users}: meanwhile '
-                        'its MIG mode is not set and it is not reset')
+                        NVML, at, f'the GPU is in use by {users}: its '
+                        'MIG mode cannot be set and it cannot be reset')
                         ] = None
             else:
                 warnings[common.missing(NVML)] = None
@@ -116,8 +116,8 @@ class NvidiaGpu(common.BaseFamily):
         """A GPU that NVIDIA's driver does not hold."""
         if function.driver is not None:
             warnings[common.warned(
-                NVML, function.address, f'driver {function.driver} holds '
-                "the GPU: NVIDIA's own, which NVML asks, does not")] = None
+                NVML, function.address, f'driver {function.driver} is bound '
+                'to the GPU, not the NVIDIA driver that NVML needs')] = None
         left = common.left_out(host, function, DRIVER)
         lost = (common.unread(NVML, left, *self.facts(None)),) if left else ()
         if not has_mode(function, 'cc'):
@@ -148,9 +148,9 @@ class NvidiaGpu(common.BaseFamily):
             users = self._users(host, device)
             if users:
                 return common.failures(
-                    device, items, f'the GPU is used by {users}, and its MIG '
-                    'mode is not set meanwhile: nothing was changed',
-                    error_class=ErrorClass.NEEDS_OPERATOR, todo=_END_THEM)
+                    device, items, f'the GPU is in use by {users}: its MIG '
+                    'mode cannot be set; nothing was changed',
+                    error_class=ErrorClass.NEEDS_OPERATOR, todo=_STOP_USERS)
         out: list[Result] = []
         for item in items:
             progress(f'setting {item.name} of {device.address}', None)
@@ -199,7 +199,8 @@ class NvidiaGpu(common.BaseFamily):
             return common.ok(device, [item])
         return common.failures(
             device, [item], f"NVML: {status['text']}" if status.get('text')
-            else said if 'set' not in found else 'not taken by the GPU',
+            else said if 'set' not in found
+            else 'the GPU did not accept the value',
             error_class=ErrorClass.PERMANENT, expected=str(item.wanted),
             seen=str(mode.pending or mode.current) if mode else None)
 
@@ -215,20 +216,20 @@ class NvidiaGpu(common.BaseFamily):
               progress: Progress) -> tuple[Result, ...]:
         """Reset one GPU; with NVIDIA's driver it has to answer after it."""
         if device.address is None:
-            return common.reset_failed(device, 'it has no PCI address')
+            return common.reset_failed(device, 'the device has no PCI address')
         progress(f'resetting {device.address}', None)
         if not cc.driven(host, device.address):
             return cc.reset(host, device)
         users = self._users(host, device)
         if users:
             return common.reset_failed(
-                device, f'the GPU is used by {users}: it was not reset',
-                todo=_END_THEM)
+                device, f'the GPU is in use by {users}: it was not reset',
+                todo=_STOP_USERS)
         ran = host.run((SMI, '-r', '-i', device.address), common.RESET)
         if not ran.ok:
             return common.reset_failed(
                 device, _refused(ran) or common.said(SMI, ran),
-                todo=_END_THEM)
+                todo=_STOP_USERS)
         return _waits(device, nvml.told(
             *nvml.ask(host, device.address)))
 
@@ -238,13 +239,14 @@ def _used(device: Device, item: Item, mode: Mode | None
     """A mode that was not set, because somebody uses the GPU."""
     waits = mode is not None and mode.pending is not None
     return common.failures(
-        device, [item], 'NVML: the GPU is used by another client, and its '
+        device, [item], 'NVML: the GPU is in use by another client; its '
         f'{item.name} mode ' + (
-            f'{mode.pending} waits for its next reset' if mode and waits
-            else 'is as it was' if mode and mode.current is not None
+            f'{mode.pending} is pending until its next reset'
+            if mode and waits
+            else 'is unchanged' if mode and mode.current is not None
             else 'cannot be read'),
         error_class=ErrorClass.TRANSIENT, expected=str(item.wanted),
-        seen=str(mode.current) if mode else None, todo=_END_THEM)
+        seen=str(mode.current) if mode else None, todo=_STOP_USERS)
 
 
 def _refused(ran: Ran) -> str | None:
@@ -263,6 +265,6 @@ def _waits(device: Device, after: Told) -> tuple[Result, ...]:
     mig = next((m for m in after.modes if m.name == 'mig'), None)
     if mig is not None and mig.pending is not None:
         return common.reset_failed(
-            device, 'MIG mode still waits for a reset',
+            device, 'MIG mode is still pending after the reset',
             expected=str(mig.pending), seen=str(mig.current))
     return ()

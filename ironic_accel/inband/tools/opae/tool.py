@@ -153,7 +153,7 @@ class Opae(common.BaseFamily):
             unread.append(common.unread(INFO, common.said(INFO, ran),
                                         'firmware'))
             return ()
-        unread += [common.unread(INFO, 'its report has no such line',
+        unread += [common.unread(INFO, 'the line is missing in its report',
                                  f'firmware:{name}') for name in _LOADS
                    if name not in {p.name for p in parts}]
         return parts

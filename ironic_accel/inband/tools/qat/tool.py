@@ -82,7 +82,7 @@ def _told(host: Machine, function: Function) -> Told:
     said = 'cfg_services' if found is None else 'state'
     return Told(
         modes=(Mode('services', standing=Standing.UNREAD),),
-        unread=(common.unread('qat', f'{said}: not understood: '
+        unread=(common.unread('qat', f'{said}: unexpected value '
                               f'{host.read(_file(at, said))!r}',
                               'mode:services'),))
 
@@ -96,8 +96,8 @@ def _put_back(host: Machine, at: str, before: str | None) -> str:
                 host.write(_file(at, 'cfg_services'), before)
             host.write(_file(at, 'state'), 'up')
     except AccelError as exc:
-        return f'; it is left down: {exc.detail.seen or exc.detail.summary}'
-    return '; it is up with the services that it had'
+        return f'; the device is down: {exc.detail.seen or exc.detail.summary}'
+    return '; the earlier services are restored and the device is up'
 
 
 class Qat(common.BaseFamily):
@@ -138,8 +138,8 @@ class Qat(common.BaseFamily):
             wanted = item.wanted
             if item.name != 'services' or not isinstance(wanted, tuple) \
                     or not wanted or not set(wanted) <= set(_ORDER):
-                out += common.failures(device, [item], 'the driver takes no '
-                                       f'{item.name} {wanted!r}')
+                out += common.failures(device, [item], 'the driver does not '
+                                       f'accept {item.name} {wanted!r}')
                 continue
             progress(f'setting services of {device.address}', None)
             text = ';'.join(w for w in _ORDER if w in wanted)
@@ -149,7 +149,7 @@ class Qat(common.BaseFamily):
     def _set(self, host: Machine, device: Device, item: Item,
              text: str) -> tuple[Result, ...]:
         at = device.address or ''
-        said = 'the driver took it and shows another'
+        said = 'the driver accepted the value but reports another'
         before = host.read(_file(at, 'cfg_services'))
         try:
             host.write(_file(at, 'state'), 'down')
@@ -187,4 +187,4 @@ class Qat(common.BaseFamily):
                                        seen=exc.detail.seen)
         if host.read(_file(at, 'state')) == 'up':
             return ()
-        return common.reset_failed(device, 'it did not come up again')
+        return common.reset_failed(device, 'the device did not come up again')

@@ -125,10 +125,10 @@ def _images(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """
     while head := file.read(_HEADER.size):
         if len(head) < _HEADER.size:
-            raise ValueError('cut off')
+            raise ValueError('the file is truncated')
         word, sizes, _ = _HEADER.unpack(head)
         if word & 0xffffffff != _MAGIC:
-            raise ValueError('no header of an image')
+            raise ValueError('no boot stream header')
         kind, length = word >> 56, sizes & 0xffffffff
         body = b''
         if kind == _INFO and length <= _MOST_INFO:
@@ -199,7 +199,7 @@ class Rshim(common.BaseFamily):
         found = _node(host, device)
         if found is None:
             return common.failures(device, items,
-                                   'its rshim is not here any more')
+                                   'the rshim device of the card is gone')
         node, chip = found
         inside = contents(image.path)
         if inside is None:

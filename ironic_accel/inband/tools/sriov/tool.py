@@ -91,8 +91,8 @@ def _put_back(host: Machine, before: Mapping[str, int | None]) -> str:
             _change(host, at, number or 0)
         except AccelError:
             left.append(at)
-    return (f'; {", ".join(left)} could not be given back what was there'
-            if left else '; what was there before is there again')
+    return (f'; the earlier number of {", ".join(left)} could not be restored'
+            if left else '; the earlier number is restored')
 
 
 def power_file(host: Machine, address: str) -> str | None:
@@ -181,11 +181,11 @@ class Sriov(common.BaseFamily):
                         for at in found), default=None)
             if item.name != 'vfs' or not isinstance(item.wanted, int) \
                     or most is None:
-                out += common.failures(device, [item], 'sysfs takes no '
-                                       f'{item.name} {item.wanted!r}')
+                out += common.failures(device, [item], 'sysfs does not '
+                                       f'accept {item.name} {item.wanted!r}')
             elif item.wanted > most:
                 out += common.failures(
-                    device, [item], 'the device has not so many virtual '
+                    device, [item], 'the device has fewer virtual '
                     'functions', expected=str(item.wanted), seen=str(most))
             else:
                 progress(f'setting vfs of {device.address}', None)
@@ -197,7 +197,7 @@ class Sriov(common.BaseFamily):
         """All ports, or none: where one refuses, each gets back what it
         had."""
         before = {at: _count(host, at, 'sriov_numvfs') for at in found}
-        said = 'sysfs took it and shows another'
+        said = 'sysfs accepted the number but reports another'
         try:
             for at in found:
                 _change(host, at, wanted)
@@ -224,7 +224,8 @@ class Sriov(common.BaseFamily):
         at = device.address or ''
         path = power_file(host, at)
         if path is None:
-            return common.reset_failed(device, 'its slot cannot be switched')
+            return common.reset_failed(
+                device, 'the power of its slot cannot be switched')
         held = users(host, at)
         if held:
             return common.reset_failed(device, 'the card is in use',
@@ -240,7 +241,7 @@ class Sriov(common.BaseFamily):
         while not host.exists(f'{_DEVICES}/{at}/vendor'):
             if time.monotonic() > until:
                 return common.reset_failed(
-                    device, 'the card did not come back after its slot was '
-                    'switched off and on')
+                    device, 'the card did not appear again after its slot '
+                    'was switched off and on')
             time.sleep(_PAUSE)
         return ()

@@ -289,7 +289,8 @@ def test_an_agent_that_stays_silent_ends_the_step(stage: Stage) -> None:
     ({'profile': 'other'}, "'other' is no site profile"),
     ({'priority': 80}, 'priority: 80: expected 79 to 61'),
     ({'priority': 60}, 'priority: 60: expected 79 to 61'),
-    ({'deploy_interface': 'ramdisk'}, 'a ramdisk deploy has no disk'),
+    ({'deploy_interface': 'ramdisk'},
+     'the deploy interface ramdisk writes no disk'),
 ])
 def test_what_is_refused_before_anything(
         stage: Stage, fields: dict[str, Any], told: str) -> None:

@@ -85,7 +85,7 @@ def test_a_tool_that_cannot_be_ended_is_not_run_again(
         again = host.run(['stuck', 'X', f'{temporary}/b'], 2.0)
     assert first.timed_out and again.timed_out
     assert again.err == (f'process {first.pid} of an earlier call cannot be '
-                         'ended')
+                         'killed')
     assert (tmp_path / 'runs').read_text() == 'x\n'
     assert first.pid is not None
     os.kill(first.pid, signal.SIGKILL)

@@ -75,8 +75,8 @@ def test_nothing_is_set_on_a_gpu_that_is_used(
     _use(state, 704, 99999)
     said = _set(host, gpu, 'ecc', 'mig')
     assert said == [
-        'the GPU is used by process 704 (python3), process 99999, and its '
-        'MIG mode is not set meanwhile: nothing was changed'] * 2
+        'the GPU is in use by process 704 (python3), process 99999: its MIG '
+        'mode cannot be set; nothing was changed'] * 2
     assert _mode(state) == (0, None)
     assert not [c for c in state.read()['calls'] if 'set' in c[1]]
     # ECC waits for a reboot anyway.
@@ -94,7 +94,7 @@ def test_who_uses_a_gpu_is_said_at_every_look(
                         folder=str(tmp_path / 'jobs')).observe()
     (warning,) = seen.warnings
     assert warning.uri == f'nvml {h200.AT}'
-    assert 'used by process 704 (python3)' in warning.message
+    assert 'in use by process 704 (python3)' in warning.message
     assert seen.devices[0].health == 'OK'
 
 
@@ -104,13 +104,13 @@ def test_a_mode_that_a_used_gpu_keeps_for_later_is_given_back(
     host, gpu = _gpu(tmp_path)
     state.fault('nvml', 'in-use', on='set mig')
     assert _set(host, gpu, 'mig') == [
-        'NVML: the GPU is used by another client, and its mig mode is as '
-        'it was']
+        'NVML: the GPU is in use by another client; its mig mode is '
+        'unchanged']
     assert _mode(state) == (0, None)
     state.fault('nvml', 'fail', on='set mig')
     assert _set(host, gpu, 'mig') == [
-        'NVML: the GPU is used by another client, and its mig mode is as '
-        'it was']
+        'NVML: the GPU is in use by another client; its mig mode is '
+        'unchanged']
 
 
 @pytest.mark.parametrize('pids', [(704,), ()])
@@ -123,7 +123,7 @@ def test_a_gpu_that_is_used_is_not_reset(
         host, gpu, Activation.DEVICE_RESET, bench.quiet)
     assert result.detail is not None and result.detail.todo is not None
     assert result.detail.summary == (
-        'the GPU is used by process 704 (python3): it was not reset' if pids
+        'the GPU is in use by process 704 (python3): it was not reset' if pids
         else 'nvidia-smi did not reset the GPU: In use by another client')
     assert bool([c for c in state.read()['calls'] if c[0] == 'nvidia-smi']
                 ) is not bool(pids)
@@ -162,5 +162,5 @@ def test_a_gpu_that_another_driver_holds_is_said_to_be_untold(
     (gpu,) = seen.devices
     assert (gpu.health, gpu.modes, gpu.unread) == (None, (), ())
     said = ' '.join(w.message for w in seen.warnings)
-    assert f'driver {driver} holds the GPU' in said
-    assert 'nobody could be asked about this device' in said
+    assert f'driver {driver} is bound to the GPU' in said
+    assert 'no tool could be asked about this device' in said

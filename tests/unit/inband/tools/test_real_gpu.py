@@ -243,4 +243,4 @@ def test_without_families_it_says_that_nobody_was_asked(
     assert (gpu.health, gpu.unread, gpu.modes) == (None, (), ())
     assert [w.uri for w in seen.warnings] == ['ironic_accel.tools', h200.AT]
     assert 'no tool family is installed' in seen.warnings[0].message
-    assert 'untold' in seen.warnings[1].message
+    assert 'unknown' in seen.warnings[1].message

@@ -371,7 +371,7 @@ def test_the_word_of_a_failure_is_the_marked_line(
     bench.prints(tmp_path, 'mstconfig', str(tmp_path / 'said'), status=3)
     told = _told(mellanox.Mellanox(), host,
                  _function('15b3:1021', '020000', NIC))
-    assert all(re.search('status 3 and said: -E- Failed to open the device',
+    assert all(re.search('status 3, output: -E- Failed to open the device',
                          u.answer) for u in told.unread)
 
 
@@ -402,12 +402,11 @@ def test_services_of_a_device_that_is_down_are_no_proof(
 
 @pytest.mark.parametrize(('script', 'words'), [
     ('#!/bin/sh\necho odd; kill -SEGV $$\n',
-     'mstflint was ended by SIGSEGV and said: odd'),
+     'mstflint was ended by SIGSEGV, output: odd'),
     ('#!/bin/sh\nkill -KILL $$\n',
-     'mstflint was ended by SIGKILL and said: nothing'),
-    ('#!/bin/sh\nexit 3\n', 'mstflint ended with status 3 and said: '
-     'nothing'),
-    ('#!/bin/sh\necho hm\n', 'mstflint ended with status 0 and said: hm'),
+     'mstflint was ended by SIGKILL, output: none'),
+    ('#!/bin/sh\nexit 3\n', 'mstflint ended with status 3, output: none'),
+    ('#!/bin/sh\necho hm\n', 'mstflint ended with status 0, output: hm'),
     ('#!/bin/none\n', 'mstflint could not be started: ')])
 def test_how_a_tool_ended(tmp_path: pathlib.Path, script: str,
                           words: str) -> None:
