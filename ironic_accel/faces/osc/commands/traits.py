@@ -24,6 +24,7 @@ from ironic_accel.faces.osc import formatters
 from ironic_accel.faces.osc.formatters import NOT_PERMITTED
 from ironic_accel.faces.osc.report import node_access
 from ironic_accel.faces.osc.report.node_access import VisibleNode
+from ironic_accel.faces import view
 from ironic_accel.model import trait_meaning
 from ironic_accel.model.trait_meaning import TraitMeaning
 from ironic_accel.model.trait_meaning import TraitType
@@ -104,7 +105,8 @@ def meaning_of(name: str, meaning: TraitMeaning | None) -> str:
         return f'{wanted} on all devices of kind {subject}'
     kind, _, number = tail.partition('_X')
     if number.isdecimal():
-        return f'exactly {number} healthy devices of kind {kind.lower()}'
+        return (f"exactly {view.count(int(number), 'healthy device')} of kind "
+                f'{kind.lower()}')
     return 'has at least one healthy device'
 
 
