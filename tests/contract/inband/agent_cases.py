@@ -129,6 +129,12 @@ def test_the_step_is_declared(kind: str) -> None:
     assert (step['step'], step['interface'], step['priority']) == (
         'apply_profile_in_band', 'vendor', 0)
     assert (step['abortable'], step['reboot_requested']) == (False, False)
+    # Those of activation_limit.ARGUMENTS; a conductor of an earlier version
+    # passes on requests with the deprecated name.
+    assert set(step['argsinfo']) == {
+        'profile', 'max_activation', 'max_effect', 'allow_disruption'}
+    assert step['argsinfo']['max_effect']['description'].startswith(
+        'Deprecated, use max_activation')
     assert callable(getattr(plug, step['step']))
     assert plug.get_version() == {
         'name': 'AccelHardwareManager', 'version': '1'}
