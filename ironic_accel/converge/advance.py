@@ -12,9 +12,9 @@
 
 """The loop: a thin, re-entrant shell around ``decide``.
 
-Each call does at most one thing to the box and says when to call again. What
-it is about to do is saved before it is done, so a caller that dies anywhere
-resumes by looking.
+Each call makes at most one change to the system and returns when to call
+again. The change is saved as an intent before it is made, so that a caller
+that dies at any point resumes with a new inventory.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ PERFORMED = 'performed'
 def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
     """The record of a new run.
 
-    :param earlier: what the last run left: its open intent, with the time
-        at which it began, its landed items, and what it still owes the slots
-        that the box falls back to. Nothing else is inherited.
+    :param earlier: what the last run left: its open intent with its start
+        time, its staged items, and the copies to fallback slots that are
+        still due. Nothing else is inherited.
     :param now: epoch seconds.
     """
     old = earlier.finished() if earlier else Record()
     intent = old.intent
     if intent is not None and intent.kind == 'reset':
-        # Nothing is written by a reset, so an unfinished one is forgotten:
-        # this run decides anew what is to be activated, and by what.
+        # A reset writes nothing, so an unfinished one is dropped: this run
+        # decides again what has to be activated, and by which reset.
         intent = None
     return dataclasses.replace(
         old, intent=intent, profile=profile.name, digest=profile.digest,
@@ -79,13 +79,13 @@ def begin(profile: Profile, earlier: Record | None, now: float) -> Record:
 
 
 def reset_performed(record: Record, now: float) -> Record:
-    """Note that the host reset which was asked for has been performed.
+    """Note that the requested host reset has been performed.
 
-    The caller saves the record. Without an open reset it stays as it is.
+    The caller saves the record. Without an open reset it does not change.
+    The limits of waits start again, since the number of resets is limited.
 
-    What the box may be waited for begins anew: resets are bounded.
-
-    :param now: epoch seconds: devices may take a while from here on.
+    :param now: epoch seconds: from here on devices may take a while to
+        appear.
     """
     if record.intent is None or record.intent.kind != 'reset':
         return record
@@ -99,14 +99,14 @@ def reset_performed(record: Record, now: float) -> Record:
 def advance(backend: Backend, images: Images, journal: Journal,
             profile: Profile, record: Record, now: float, facts: Knowledge,
             pace: Pace | None = None) -> tuple[Outcome, Record]:
-    """Go one step towards the profile.
+    """Take one step towards the profile.
 
     :param record: from ``begin`` or from the journal.
     :param now: epoch seconds.
     :param facts: the catalogue.
-    :returns: what to do next, and the record as it stands: the caller hands
-        it to the next call. Whatever must not be lost is saved already.
-    :raises: whatever ``journal.save`` raises: nothing has been done then.
+    :returns: what to do next, and the record for the next call. What must
+        not be lost has been saved.
+    :raises: any error of ``journal.save``: nothing has been done then.
     """
     run = Advance(backend, images, journal, profile, record, now, facts,
                pace or Pace())
@@ -128,7 +128,7 @@ def _step(run: Advance) -> Outcome:
 
 
 def _intent(run: Advance, intent: Intent) -> Outcome | None:
-    """Go on with what was begun; None where a look at the box is next."""
+    """Continue an open intent; None if an inventory is next."""
     if intent.kind == 'reset':
         if (intent.ticket or {}).get(PERFORMED):
             return None
@@ -148,7 +148,7 @@ def _intent(run: Advance, intent: Intent) -> Outcome | None:
 
 
 def _observe(run: Advance) -> Inventory:
-    """Observe the box, with the ids that the run gave its devices.
+    """Read the inventory, with the device ids of the run.
 
     :raises: Unreachable.
     """
@@ -159,10 +159,10 @@ def _observe(run: Advance) -> Inventory:
 
 
 def _busy_again(run: Advance) -> Outcome | None:
-    """Wait where the box is not any more as it was when a reset was decided.
+    """Wait if the system is busy again since a reset was decided.
 
-    The caller has not noted yet that it began with the reset: it died, or
-    was kept from it, and the look that the reset rests on is an old one.
+    The caller has not started the reset yet, because it was restarted or had
+    to wait, and the inventory that the decision rests on is outdated.
     """
     try:
         inventory = _observe(run)
@@ -179,10 +179,10 @@ def _busy_again(run: Advance) -> Outcome | None:
 
 
 def _until(run: Advance, intent: Intent) -> float:
-    """When (epoch seconds) to stop waiting for a write that goes on.
+    """When (epoch seconds) to stop waiting for a write in progress.
 
-    One that an earlier run began has had its time: this run waits it out
-    within its own limit.
+    A write that an earlier run started is waited for within the limit of
+    this run.
     """
     return (intent.deadline if intent.since >= run.record.started
             else run.record.deadline)
@@ -222,7 +222,7 @@ def _poll(run: Advance, intent: Intent) -> Outcome | None:
 
 
 def _look(run: Advance) -> Outcome:
-    """Observe, settle what was left open, decide, and do it."""
+    """Read the inventory, resolve the open intent, decide, and act."""
     try:
         early = readiness.starting(run)
         if early is not None:
@@ -248,7 +248,7 @@ def _look(run: Advance) -> Outcome:
 
 
 def _unfolding(run: Advance, inventory: Inventory) -> Outcome | None:
-    """Wait for what a reset of the host may have begun to write."""
+    """Wait for updates that a host reset may have started."""
     if inventory.boot is not None:
         noted = write_watch.begun(run.record, run.now, inventory.boot)
         if noted != run.record:
@@ -264,7 +264,7 @@ def _unfolding(run: Advance, inventory: Inventory) -> Outcome | None:
 
 def _watch(run: Advance, intent: Intent, inventory: Inventory
            ) -> Outcome | None:
-    """Look for a write of which nobody tells; None once it is settled."""
+    """Verify a write that is not reported; None once its result is known."""
     if intent_resolution.in_doubt(intent, inventory, run.facts):
         if write_watch.shown(intent):
             run.save(intent=dataclasses.replace(
@@ -291,7 +291,7 @@ def _watch(run: Advance, intent: Intent, inventory: Inventory
 
 
 def _finish(run: Advance, intent: Intent, left: Sequence[Busy]) -> Outcome:
-    """Bring a write of ours that broke off in the middle to its end."""
+    """Complete an interrupted write of this run."""
     if run.now > _until(run, intent):
         return run.fail(Detail(
             f'the {intent.verb} was interrupted and cannot be completed',
@@ -331,10 +331,10 @@ def _do(run: Advance, inventory: Inventory) -> Outcome:
 
 
 def _unread(run: Advance, plan: Plan) -> Outcome:
-    """What the profile rests on was not read, or is told in two ways.
+    """A value that the profile needs was not read, or is contradictory.
 
-    It is looked for within a bound. Then what was not read is a failure that
-    may pass; what two sources contradict each other about is refused.
+    The inventory is refreshed up to a limit. After it an unread value is a
+    transient failure, and a contradiction is refused.
     """
     no = next((r for r in plan.refused if r.seen is None), plan.refused[0])
     bound = run.pace.incomplete

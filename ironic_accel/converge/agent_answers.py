@@ -72,7 +72,7 @@ def inventory(raw: Any, name: str, catalog: Catalog) -> Inventory:
     Devices of unknown kinds and what a kind does not have are left out with
     a warning: a ramdisk may be newer than we are.
 
-    :param name: of the way; it is not the agent that says by whom it is.
+    :param name: of the transport; the agent does not name it.
     :raises: Wrong, with the path.
     """
     given = Untrusted(raw, 'inventory')

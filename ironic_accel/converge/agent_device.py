@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One device as an agent tells of it, with the meaning that is ours."""
+"""One device as an agent reports it, with the facts of our catalogue."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@
 
 """What travels between the loop and a backend on another machine.
 
-Plain JSON, both ways; pure. An image travels as what the profile says of
-it: whoever burns fetches it and checks its digest there.
+Plain JSON in both directions; pure. A request contains the image as the
+profile declares it: the agent fetches the file and verifies its digest.
 """
 
 from __future__ import annotations
@@ -254,8 +254,8 @@ def image_from_dict(raw: Mapping[str, Any]) -> Image:
 class Whose:
     """What a device of an action is known by on the other machine.
 
-    The caller may have joined several looks, and call the device otherwise
-    than the machine itself does.
+    The caller may have joined several inventories, and may have another id
+    for the device than the machine itself.
     """
 
     id: str

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Several ways to one box, as one backend.
+"""Several transports to one system, as one backend.
 
 The conductor's Redfish beside the agent in the ramdisk; a host's BMC beside
 that of the DPU in it. What each sees is joined, and an action goes to the
-way that the plan names.
+transport that the plan names.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ TRANSPORT = 'transport'
 
 
 def _named(inventory: Inventory, name: str) -> Inventory:
-    """The inventory with the way in the tickets of what is under way."""
+    """The inventory with the transport in the tickets of operations in
+    progress."""
     busy, halfway = (tuple(
         b if b.ticket is None else dataclasses.replace(
             b, ticket={**b.ticket, TRANSPORT: name}) for b in work)
@@ -107,12 +108,12 @@ class Delegating(Backend):
 
 
 class Both(Backend):
-    """Backends under names; the first one is the box's own.
+    """Backends by name; the first one is that of the system itself.
 
     :param backends: by the name that their ``Transport`` has, in the order in
         which they are preferred.
-    :param needed: those without which there is no look at a host that is
-        on, as there is none without the first.
+    :param needed: those that, like the first, are required for an inventory
+        of a host that is on.
     """
 
     def __init__(self, backends: Mapping[str, Backend],
@@ -125,9 +126,9 @@ class Both(Backend):
     def sources(self) -> tuple[Source, ...]:
         """Read the inventory by every transport.
 
-        One that does not answer now (the agent while the host boots)
-        leaves the whole incomplete: nothing is decided on half of it. A
-        device that several show counts once (``model.identity``).
+        If one does not answer now (the agent while the host boots), the
+        inventory is incomplete, and nothing is decided on it. A device that
+        several transports show counts once (``model.identity``).
 
         :raises: Unreachable where the first or a needed one does not
             answer.
@@ -153,9 +154,9 @@ class Both(Backend):
         return tuple(seen)
 
     def starting(self) -> str | None:
-        """What the first one, the system's own, tells of the host's start.
+        """Whether the host is still starting, by the first backend.
 
-        :raises: Unreachable where it does not answer.
+        :raises: Unreachable if it does not answer.
         """
         return next(iter(self._backends.values())).starting()
 
@@ -167,10 +168,10 @@ class Both(Backend):
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
-        """Begin a write by the way that the action names.
+        """Start a write by the transport of the action.
 
-        :raises: what that backend raises; Rejected where there is no such
-            way any more.
+        :raises: the errors of that backend; Rejected if the transport is no
+            longer available.
         """
         backend = self._backends.get(action.transport)
         if backend is None:
@@ -187,11 +188,11 @@ class Both(Backend):
                      for what in backend.commit(refs))
 
     def poll(self, ticket: Ticket) -> Poll:
-        """Ask the backend that gave the ticket.
+        """Poll the backend that returned the ticket.
 
-        One that names none is of the time when there was but the first.
+        A ticket without a transport belongs to the first one.
 
-        :raises: Unreachable where it does not answer.
+        :raises: Unreachable if it does not answer.
         """
         name = str(ticket.get(TRANSPORT, next(iter(self._backends))))
         backend = self._backends.get(name)

@@ -10,9 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The decision: pure, from what is seen, wanted and remembered.
+"""The decision: a pure function of inventory, profile and record.
 
-It is asked only about a complete and idle box with no write in flight.
+It is made only with a complete inventory of an idle system that has no write
+in progress.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from ironic_accel.model import stages
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Act:
-    """Begin this action; ``plan`` is what it is a part of."""
+    """Start this action, which is part of ``plan``."""
 
     action: Action
     plan: Plan
@@ -50,7 +51,7 @@ class Act:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostReset:
-    """Reset the host, which is to activate what is due."""
+    """Reset the host, to activate the staged items."""
 
     activation: Activation
     staged: tuple[AwaitingReset, ...]
@@ -58,7 +59,7 @@ class HostReset:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Done:
-    """Everything holds; the plan's ``satisfied`` are the proofs."""
+    """Every item has its wanted value; ``satisfied`` has the proofs."""
 
     plan: Plan
 
@@ -89,8 +90,8 @@ def decide(
 ) -> tuple[Decision, Record]:
     """Decide what comes next.
 
-    :param inventory: a complete look at the box, by the record's ids.
-    :param record: its landed items are reviewed; nothing else changes.
+    :param inventory: complete, with the device ids of the record.
+    :param record: only its staged items may change.
     """
     record = review(inventory, record, facts)
     for entry in _spent(inventory, profile, record, transports):
@@ -116,12 +117,12 @@ def decide(
 
 
 def review(inventory: Inventory, record: Record, facts: Knowledge) -> Record:
-    """Forget landed items that are proved, or shown not to have landed.
+    """Drop staged items that are active, or that are shown not to be staged.
 
-    A component that can show what waits and shows nothing has nothing
-    waiting: it is as it runs. What waits for a reset is not even there
-    before that; of what the box has lost its task nobody knows whether a
-    weak reset has begun it. A device that is gone keeps its entries.
+    A component that can report a pending version and reports none has none.
+    An update that starts at a reset is not visible before it; of one whose
+    task is lost it is not known whether a weaker reset started it. A device
+    that is missing keeps its entries.
     """
     gone = []
     for entry in record.staged:
@@ -142,10 +143,10 @@ def review(inventory: Inventory, record: Record, facts: Knowledge) -> Record:
 
 def _spent(inventory: Inventory, profile: Profile, record: Record,
            transports: Sequence[Transport]) -> list[Staged]:
-    """The landed items whose resets are spent.
+    """The staged items for which no stronger reset is left.
 
-    What was known to be written was then not applied, and that is the end.
-    What was only assumed to be written may be written once more.
+    An item that was certainly written has then failed. One that was only
+    assumed to be written may be written once more.
     """
     out = []
     for entry in record.staged:
@@ -176,19 +177,19 @@ def _not_applied(inventory: Inventory, entry: Staged) -> Detail:
 
 def _selected(inventory: Inventory, profile: Profile, device_id: str
               ) -> bool:
-    """Whether the profile is about a device at all."""
+    """Whether the profile selects a device."""
     device = inventory.device(device_id)
     return device is not None and any(
         matching.matches(g, device) for g in profile.groups)
 
 
 def begun(record: Record) -> bool:
-    """Whether anything was done to the box in this run."""
+    """Whether this run has changed anything."""
     return bool(record.attempts or record.resets)
 
 
 def cannot_go_on(plan: Plan) -> Detail:
-    """Refused means that nothing was begun: later it is a failure."""
+    """A refusal after the first change of a run is a failure."""
     no = plan.refused[0]
     return Detail(
         f'cannot continue: {no.reason}', ErrorClass.NEEDS_OPERATOR,
@@ -206,7 +207,7 @@ def _text(value: object) -> str | None:
 
 def _used_up(action: Action, profile: Profile, record: Record
              ) -> Fail | None:
-    """Attempts are counted per item; the first with none left fails."""
+    """The failure of the first item that has no attempt left, or None."""
     for change in action.changes:
         tries = record.attempts.get(change.item, 0)
         if tries >= profile.limits.attempts:
@@ -240,9 +241,10 @@ def _device_reset(
     transports: Sequence[Transport],
     plan: Plan,
 ) -> Act:
-    """Reset the devices that wait for it, each by the first way that can.
+    """Reset the devices with staged items, each by the first transport that
+    can.
 
-    One action is of one way and one effect; the others' turn comes next.
+    One action has one transport and one reset; the others follow.
     """
     first = staged[0]
     transport = _resetter(first, transports)
@@ -253,6 +255,6 @@ def _device_reset(
 
 
 def _resetter(due: AwaitingReset, transports: Sequence[Transport]) -> str:
-    """The way that resets a device; ``real_effect`` saw that there is."""
+    """The transport that resets a device; ``real_activation`` found one."""
     return next(w.name for w in transports if w.resets.get(
         due.item.device, Activation.NONE).rank >= due.reset.rank)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The writes of the loop: each saved as an intent before it is begun."""
+"""The writes of the loop: each is saved as an intent before it starts."""
 
 from __future__ import annotations
 
@@ -52,13 +52,12 @@ from ironic_accel.model.record import Record
 
 
 def finish(run: Advance, plan: Plan) -> Outcome:
-    """End a run that converged; what it owes is copied first.
+    """End a run that converged, after copying firmware to fallback slots.
 
-    Firmware that was written and runs is copied to the slot which the box
-    falls back to, where the plan says so. That a box could not be made to is
-    told, and is no failure: what was asked for runs. It stays owed then, and
-    the next run asks for it; so does one that copied some and not others. A
-    box that shows none of it is not asked again.
+    Updated firmware that is running is copied to its fallback slot if the
+    plan says so. If that fails the run still converged; the outcome has a
+    note, the copy stays due, and the next run requests it again. A system
+    that reports no copy at all is not asked again.
     """
     due, asked = plan.fallback, run.record.committed
     if due and asked is None:
@@ -85,15 +84,14 @@ def finish(run: Advance, plan: Plan) -> Outcome:
         return _converged(run, plan, shown, (
             'not updated: the fallback slot still has another version: '
             f'{names}',))
-    # None of them shows: the box does not tell, or does not do it. Asking
-    # at every run would change nothing.
+    # No copy is reported: requesting it at every run would change nothing.
     return _converged(run, plan, (), (
         'the copy to the fallback slot was requested, but the BMC does not '
         f'report it; it is not requested again: {names}',))
 
 
 def _copied(run: Advance, plan: Plan, due: Sequence[Change]) -> list[Ref]:
-    """What of that which is owed the box shows to be copied."""
+    """The due copies that the system reports as done."""
     still = {c.item.ref for c in due}
     mine = {p.item.ref for p in plan.satisfied}
     return [r for r in run.record.owed if r in mine and r not in still]
@@ -101,7 +99,7 @@ def _copied(run: Advance, plan: Plan, due: Sequence[Change]) -> list[Ref]:
 
 def _converged(run: Advance, plan: Plan, due: Sequence[Change],
                notes: tuple[str, ...] = ()) -> Converged:
-    """The end of a run; what is still due stays owed."""
+    """The end of a run; copies that are not done stay due."""
     done = _copied(run, plan, due)
     owed = tuple(r for r in run.record.owed if r not in done)
     copied = len(_copied(run, plan, plan.fallback))
@@ -115,7 +113,8 @@ def _converged(run: Advance, plan: Plan, due: Sequence[Change],
 def reset_host(
     run: Advance, decision: HostReset, inventory: Inventory
 ) -> Reset:
-    """Save the reset, counted on all that it is for; the caller does it."""
+    """Save a host reset, counted on each staged item; the caller performs it.
+    """
     run.record = intent_resolution.spend(
         run.record, decision.activation, decision.staged, run.record.staged)
     run.save(
@@ -128,10 +127,10 @@ def reset_host(
 
 
 def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
-    """Begin an action, once every image of the plan is here and fits."""
+    """Start an action once every image of the plan is available and fits."""
     ready: dict[str, Ready] = {}
     refused: list[Refusal] = []
-    for action in _burns(decision.plan):
+    for action in _updates(decision.plan):
         image = run.profile.images[action.image or '']
         got = run.images.get(image)
         if isinstance(got, Fetching):
@@ -156,13 +155,13 @@ def act(run: Advance, decision: Act, inventory: Inventory) -> Outcome:
     return _start(run, decision.action, ready, inventory)
 
 
-def _burns(plan: Plan) -> list[Action]:
+def _updates(plan: Plan) -> list[Action]:
     return [a for s in plan.stages for a in s.actions if a.verb == 'update']
 
 
 def _identities(record: Record, inventory: Inventory
                 ) -> dict[str, tuple[str, str | None, str | None]]:
-    """Of every device that the record speaks of."""
+    """The identities of all devices in the record."""
     ids = {x.item.device for x in record.staged}
     ids |= {device for device, _ in record.owed}
     ids |= {device for x in record.staged for device, _ in x.also}
@@ -204,8 +203,8 @@ def _start(run: Advance, action: Action, ready: dict[str, Ready],
     except (Rejected, Unreachable) as exc:
         return _not_begun(run, before, exc)
     run.save(intent=dataclasses.replace(intent, ticket=dict(ticket)))
-    # A setting is taken when its request is answered: eight GPUs are eight
-    # of them, and a pause after each would be for nothing.
+    # A mode is set once its request is answered: a pause after each of the
+    # requests for eight GPUs would serve nothing.
     pause = 0 if action.verb == 'set' else run.pace.poll
     return run.wait(run.record.progress, pause)
 
@@ -213,8 +212,8 @@ def _start(run: Advance, action: Action, ready: dict[str, Ready],
 def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
     """Send the second request of a write, once.
 
-    Before it is sent it is saved as one of which nobody tells: a process
-    that dies in between looks for it, and does not send it again.
+    The record first notes that its result is unknown: a process that is
+    restarted in between verifies it instead of sending it again.
     """
     words = f'{intent.verb}: the upload was verified, starting it'
     run.save(
@@ -248,10 +247,10 @@ def go_on(run: Advance, intent: Intent, told: Continues) -> Outcome:
 
 
 def _not_begun(run: Advance, before: Record, exc: AccelError) -> Outcome:
-    """Nothing was written, and the box says why.
+    """A write was rejected before anything was written.
 
-    A box that is busy or away is waited for, which is no attempt. What it
-    turned down for good is not tried again; the rest counts.
+    A system that is busy or unreachable is waited for, which does not count
+    as an attempt. A permanent rejection is not retried; any other one counts.
     """
     away = isinstance(exc, Unreachable)
     later = exc.retry_after if isinstance(exc, Rejected) else None
@@ -270,11 +269,10 @@ def _not_begun(run: Advance, before: Record, exc: AccelError) -> Outcome:
 
 
 def turned_down(run: Advance, end: Ended) -> Outcome | None:
-    """What becomes of a run whose setting of several items is over, where
-    the box turned some of them down.
+    """How a run continues if some items of one action were rejected.
 
-    What it refused for good is not tried again, as little as one that was
-    refused by itself; what it may take later gets a pause.
+    A permanent rejection is not retried, as for a single item; after a
+    transient one the run pauses.
     """
     told = [(r.answer, r.detail) for r in end.results if r.detail is not None]
     for answer, detail in told:
@@ -287,7 +285,7 @@ def turned_down(run: Advance, end: Ended) -> Outcome | None:
 
 
 def _turned_down(detail: Detail) -> Detail:
-    """A refusal of the box, with what to do where it does not say."""
+    """A rejection, with advice if the BMC gives none."""
     if detail.todo is not None:
         return detail
     return dataclasses.replace(
@@ -296,10 +294,10 @@ def _turned_down(detail: Detail) -> Detail:
 
 
 def _later(run: Advance, seconds: float, detail: Detail) -> Outcome:
-    """Come back when the box said that it would take the write.
+    """Return when the BMC says that it would accept the write.
 
-    :param seconds: as the box says; what is left of the run's own bounds is
-        the most that is waited for it.
+    :param seconds: as the BMC says, at most what is left of the limits of
+        the run.
     """
     out = run.hold('later', f'not started: {detail.summary}', run.pace.busy,
                    detail)

@@ -19,8 +19,8 @@ that dies anywhere is followed by one that goes on with the same reset.
 
 What holds whatever is read, and whenever a process dies:
 
-- The power of a host is not cut while its BMC tells of work, or does not
-  tell that there is none.
+- The power of a host is not cut while its BMC is busy, or does not report
+  that it is idle.
 - What may have been done, because its process died or no answer came, is not
   done again: the loop takes an inventory first (``StartOver``). Where it
   cannot take one the BMC has to be idle.
@@ -99,7 +99,7 @@ def _in_time(rules: ResetRules, note: ResetNote, now: float) -> ResetNote:
 
 
 def _reboot(case: ResetCase) -> tuple[Act, ResetNote]:
-    """Restart the host, at first by way of its operating system.
+    """Restart the host, at first through its operating system.
 
     That it followed shows by the boot mark; one that is asked to shut down
     shows it by its power state.
@@ -168,7 +168,7 @@ def _graceful(case: ResetCase) -> tuple[Act, ResetNote] | None:
 
 
 def _off(case: ResetCase) -> tuple[Act, ResetNote]:
-    """Power the host off, at first by way of its operating system."""
+    """Power the host off, at first through its operating system."""
     note, times = case.note, case.times
     if not case.has(ReadingKind.POWER):
         return Need(ReadingKind.POWER), note
@@ -278,7 +278,7 @@ def answered(activation: Activation, rules: ResetRules, before: ResetNote,
 
     :param before: the note before the act was decided.
     :param asking: the note that was saved before it was performed.
-    :returns: what comes next, None for a look at the host, and the note.
+    :returns: what comes next, None to read the host, and the note.
     """
     case = ResetCase(activation, rules, before, HostReadings(), now)
     look = WaitUntil(now + rules.times.look, _DOING[act])

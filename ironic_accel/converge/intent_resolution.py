@@ -43,9 +43,9 @@ from ironic_accel.model.record import Record
 
 def _land(record: Record, items: Iterable[Item], intent: Intent,
           sure: bool = True, at_reset: bool = False) -> Record:
-    """Remember items as written, in place of what was remembered.
+    """Record items as staged, in place of their earlier entries.
 
-    What waits for a reset of the host is begun by nothing weaker.
+    An update that starts at a host reset is started by nothing weaker.
     """
     activation = intent.activation
     if at_reset:
@@ -68,12 +68,12 @@ def _land(record: Record, items: Iterable[Item], intent: Intent,
 
 
 def ended(record: Record, intent: Intent, end: Ended) -> Record:
-    """The record once a backend says that a write is over.
+    """The record after a backend reports that a write ended.
 
-    What it says went well has landed: read back later, not believed. A mode
-    without effect needs no reset that one could wait for, so it is not
-    remembered: the next look tells. What was not sent was no attempt; what
-    got no answer is looked for, and stays intended until then.
+    Items that it reports as written are staged: they are verified later. A
+    mode that needs no reset is not staged, since the next inventory shows
+    it. An item that was not sent does not count as an attempt; one without an
+    answer stays in the intent until an inventory shows it.
     """
     failed = {r.ref: r for r in end.results if not r.ok}
     record = dataclasses.replace(record, intent=None, waiting=None)
@@ -96,7 +96,7 @@ def ended(record: Record, intent: Intent, end: Ended) -> Record:
 
 
 def _not_sent(record: Record, intent: Intent, end: Ended) -> Record:
-    """Take back the attempts that were counted and never made."""
+    """Subtract the attempts whose requests were not sent."""
     unsent = {r.ref for r in end.results if r.answer == 'not-sent'}
     attempts = dict(record.attempts)
     for item in intent.items:
@@ -107,12 +107,11 @@ def _not_sent(record: Record, intent: Intent, end: Ended) -> Record:
 
 
 def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:
-    """The record once a task says that a burn is over.
+    """The record after a task reports that an update ended.
 
-    What failed has failed. What went well is looked for: the intent stays
-    with those items until the device shows them, or cannot show them. What
-    the box itself says to wait for a reset has landed: it need not show
-    before that.
+    The intent keeps the items that did not fail until the device shows them,
+    or cannot show them. Items that the BMC reports to wait for a reset are
+    staged: they may not be visible before it.
 
     :param now: epoch seconds.
     """
@@ -135,12 +134,12 @@ def told(record: Record, intent: Intent, end: Ended, now: float) -> Record:
 
 def seen(record: Record, intent: Intent, inventory: Inventory,
          facts: Knowledge) -> Record:
-    """The record once a look tells what became of an intent.
+    """The record after an inventory shows the result of an intent.
 
-    A host reset is over. A write is done, landed or not done by what the
-    device shows; firmware that cannot show what waits, that was not read, or
-    that the service was to write at a reset of the host, is taken as landed,
-    as it might be written: it is activated before it is burnt again.
+    A host reset is over. An item is active, staged or not written, as the
+    device shows. Firmware whose pending version cannot be shown, that was not
+    read, or that is written at a host reset counts as staged, since it may be
+    written: it is activated before it is updated again.
     """
     record = dataclasses.replace(record, intent=None)
     if intent.kind == 'reset' or intent.verb == 'reset':
@@ -158,10 +157,10 @@ def seen(record: Record, intent: Intent, inventory: Inventory,
 
 
 def in_doubt(intent: Intent, inventory: Inventory, facts: Knowledge) -> bool:
-    """Whether a look does not yet show a write as done: it may go on.
+    """Whether the inventory does not show the result of a write yet.
 
-    Where a task said that it is over, what cannot be shown is not waited
-    for. Else what the same write may write besides is waited for, too.
+    Once its task has ended, items that cannot be shown are not waited for.
+    Until then the other components that it may write are waited for too.
     """
     if intent.kind != 'action' or intent.verb == 'reset':
         return False
@@ -178,10 +177,9 @@ def in_doubt(intent: Intent, inventory: Inventory, facts: Knowledge) -> bool:
 
 
 def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
-    """What a device reset of ours, broken off, has left to be finished.
+    """What an interrupted device reset of this run left unfinished.
 
-    A device that is disabled and that no reset of ours was about is left
-    alone: somebody may have meant it.
+    Any other disabled device is left alone: it may be disabled on purpose.
     """
     devices = {i.device for i in intent.items}
     if intent.verb != 'reset':
@@ -191,7 +189,7 @@ def halfway(intent: Intent, inventory: Inventory) -> list[Busy]:
 
 
 def _hides(device: Device | None, item: Item, state: ItemState) -> bool:
-    """Whether firmware may wait on a device without being seen."""
+    """Whether firmware may be pending on a device without being shown."""
     if item.kind == 'firmware' and state in (
         ItemState.UNREAD,
         ItemState.DOUBT,
@@ -203,10 +201,10 @@ def _hides(device: Device | None, item: Item, state: ItemState) -> bool:
 
 
 def adopt(intent: Intent, busy: Sequence[Busy]) -> Mapping[str, Any] | None:
-    """The ticket of a write under way that is this intent's, or None.
+    """The ticket of the write in progress of this intent, or None.
 
-    It is ours where it says that it writes what we meant to write. Somebody
-    else's, and one that does not say, is waited out.
+    It belongs to it if all its targets are items of the intent. Any other
+    one, or one without targets, is waited for.
     """
     refs = {i.ref for i in intent.items}
     for work in busy:
@@ -217,7 +215,7 @@ def adopt(intent: Intent, busy: Sequence[Busy]) -> Mapping[str, Any] | None:
 
 
 def is_told(inventory: Inventory, item: Item) -> bool:
-    """Whether a look tells all of the device of an item, and of its kind."""
+    """Whether the device of an item, and its kind, were read completely."""
     device = inventory.device(item.device)
     if device is None or device.unread or (
             not inventory.complete_of(device.kind)):
@@ -229,10 +227,10 @@ def is_told(inventory: Inventory, item: Item) -> bool:
 
 def spend(record: Record, activation: Activation, due: Iterable[AwaitingReset],
           staged: Iterable[Staged]) -> Record:
-    """Count a reset on every landed item, and on what is only seen to wait.
+    """Count a reset on every staged item, also on those only seen as pending.
 
-    :param due: what the reset is for: some of it may be known from the
-        device alone, and is remembered from now on.
+    :param due: the items that the reset activates; those that only the
+        device shows are recorded from now on.
     """
     entries = {x.item.ref: x for x in staged}
     for one in due:
@@ -250,7 +248,7 @@ def _stronger(a: Activation | None, b: Activation) -> Activation:
 
 def too_large(action: Action, image: Ready, inventory: Inventory
               ) -> list[Refusal]:
-    """Refusals where an image is larger than the way accepts."""
+    """Refusals of an image that is larger than the transport accepts."""
     out = []
     for item in action.items:
         device = inventory.device(item.device)

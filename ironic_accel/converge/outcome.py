@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the loop tells its caller: each outcome a type of its own."""
+"""The outcomes of one call of ``advance``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ironic_accel.model.plan import Proof
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is, in words; percent is of what is under way."""
+    """The progress of a run; percent is that of the current operation."""
 
     summary: str
     percent: int | None = None
@@ -40,17 +40,17 @@ class Wait:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PowerOn:
-    """A live tree is needed and the host is off: power it on, call again."""
+    """The host is off: the caller powers it on and calls again."""
 
     progress: Progress
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reset:
-    """The caller is to perform this host reset, then ``reset_performed``.
+    """The caller performs this host reset, then calls ``reset_performed``.
 
-    It is given again at every call until then, so that a caller may do it in
-    several steps and die between them.
+    Every call returns it until then, so that the caller may take several
+    steps and be restarted in between.
     """
 
     activation: Activation
@@ -59,9 +59,9 @@ class Reset:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Converged:
-    """Every item was read back as wanted.
+    """Every item was read back with its wanted value.
 
-    :ivar notes: what did not go well on the way and changes nothing of it.
+    :ivar notes: problems that do not change this result.
     """
 
     proofs: tuple[Proof, ...]
@@ -71,17 +71,17 @@ class Converged:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refused:
-    """Something may or can not be done, so nothing was begun."""
+    """The plan has refused items, so nothing was started."""
 
     plan: Plan
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Failed:
-    """The run is over without success.
+    """The run failed.
 
-    :ivar running: whether a write still goes on: whoever guards the power
-        of the box goes on guarding it.
+    :ivar running: whether a write may still be in progress: the guard of the
+        node's power has to stay.
     """
 
     error: Detail

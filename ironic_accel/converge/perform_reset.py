@@ -64,11 +64,11 @@ class HostPower(Protocol):
         ...
 
     def power_off(self, soft: bool) -> None:
-        """Power the host off; softly by way of its operating system."""
+        """Power the host off; softly through its operating system."""
         ...
 
     def warm_reboot(self, soft: bool = False) -> None:
-        """Restart the host; softly by way of its operating system."""
+        """Restart the host; softly through its operating system."""
         ...
 
     def boot_mark(self) -> str | None:

@@ -33,8 +33,9 @@ from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 from ironic_accel.model.record import Record
 
-#: What a backend gives for a write under way; plain JSON, so that it can be
-#: saved in a record and polled by another process. ``way`` names the backend.
+#: What a backend returns for a write in progress; plain JSON, so that it can
+#: be saved in a record and polled by another process. ``transport`` names the
+#: backend.
 Ticket = Mapping[str, Any]
 
 Answered = Literal['told', 'refused', 'unknown', 'not-sent']
@@ -42,9 +43,9 @@ Answered = Literal['told', 'refused', 'unknown', 'not-sent']
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Running:
-    """The write goes on.
+    """The write is in progress.
 
-    :ivar percent: 0 to 100, or None where it is not told.
+    :ivar percent: 0 to 100, or None if the progress is not reported.
     """
 
     summary: str
@@ -53,12 +54,12 @@ class Running:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one item; a failed one says why.
+    """The result of one item; a failed one has a detail.
 
-    :ivar answer: what is known of the request of this item: how it ended
-        (``told``); that the box turns it down for good (``refused``); nothing,
-        so that a look has to tell (``unknown``); that it was never sent,
-        which is no attempt (``not-sent``).
+    :ivar answer: what is known of the request for this item: its result
+        (``told``); a permanent rejection (``refused``); no result, so that
+        an inventory has to show it (``unknown``); it was never sent, which
+        does not count as an attempt (``not-sent``).
     """
 
     ref: Ref
@@ -69,10 +70,10 @@ class Result:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ended:
-    """The write is over. It says nothing of activation, nor is it a proof.
+    """The write ended. This proves neither the value nor its activation.
 
-    :ivar at_reset: whether the box itself says that what is left is a reset
-        of the host: it does nothing until then, and shows nothing either.
+    :ivar at_reset: whether the BMC reports that it waits for a host reset:
+        until then it writes nothing and shows nothing.
     """
 
     results: tuple[Result, ...]
@@ -81,10 +82,10 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows of the write any more: settle by looking.
+    """The write is no longer reported: an inventory shows its result.
 
-    :ivar hidden: whether it may well go on, unseen, as the box took it and
-        has forgotten its task since.
+    :ivar hidden: whether it may continue unreported, because the BMC
+        accepted it and its task has disappeared since.
     """
 
     reason: str
@@ -93,11 +94,10 @@ class Unknown:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Continues:
-    """The write wants a second request (an upload that is to be started).
+    """The write needs a second request (an upload that has to be started).
 
-    :ivar ticket: to be polled with next. Where it has ``GO`` in it, that
-        very poll sends the request: once, and after it is saved that it is
-        about to be sent.
+    :ivar ticket: for the next poll. If it contains ``GO``, that poll sends
+        the request: once, and only after the record has been saved.
     """
 
     ticket: Ticket
@@ -111,7 +111,7 @@ Poll = Running | Ended | Unknown | Continues
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ready:
-    """The image is here, and its digest is the profile's.
+    """The image is available, and its digest is that of the profile.
 
     :ivar path: a local file, to be read only.
     :ivar size: bytes.
@@ -124,7 +124,7 @@ class Ready:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fetching:
-    """The image is on its way."""
+    """The image is being fetched."""
 
     summary: str
     percent: int | None = None
@@ -132,7 +132,7 @@ class Fetching:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bad:
-    """The image cannot be had, or is not what the profile says."""
+    """The image is not available, or does not match the profile."""
 
     reason: str
     expected: str | None = None
@@ -140,11 +140,11 @@ class Bad:
 
 
 class Backend(Protocol):
-    """One way (or several) to see and change the devices of a box.
+    """Reads and changes the devices of a system by one or more transports.
 
-    No method blocks longer than one request to each device of the action
-    takes, a push excepted, which takes as long as the image takes to be
-    sent. Host resets are never its business.
+    No method blocks longer than one request to each device of the action,
+    except a push, which takes as long as the transfer of the image. A backend
+    never resets the host.
     """
 
     def sources(self) -> tuple[Source, ...]:
@@ -179,67 +179,66 @@ class Backend(Protocol):
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
-        """What can be done on a box that was just observed. No traffic.
+        """What can be done on a system that was just read. No traffic.
 
-        :param pushes: ways to push that a profile asks for: what each would
-            write besides is in ``UpdateTarget.pushes`` of the components.
+        :param pushes: push methods of the profile's images: what else each
+            of them would write is in ``UpdateTarget.pushes``.
         """
         ...
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
-        """Begin a write; called once per intent, never to try again.
+        """Start a write; called once per intent, never as a retry.
 
-        Where it takes a request for each device, one whose answer is lost
-        ends it: what was not sent is told with the results (``Result``).
+        If it takes a request for each device, it ends with the first one
+        whose answer is lost; the results name what was not sent.
 
-        :param image: the file, for ``burn``.
+        :param image: the file, for ``update``.
         :param spec: what the profile says of the image (its push style).
         :param force: whether the profile allows a forced write.
-        :raises: errors.Rejected where nothing was written;
-            errors.Unreachable likewise; errors.OutcomeUnknown where nobody
-            can tell.
+        :raises: errors.Rejected and errors.Unreachable if nothing was
+            written; errors.OutcomeUnknown if that is not known.
         """
         ...
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Make running firmware the one that the box falls back to, too.
+        """Copy running firmware to its fallback slot.
 
-        Asked once at the end of a run that wrote it, about components that
-        were proved. Where the box does it by itself, or has no second slot,
-        there is nothing to do.
+        Called once, at the end of a run that updated and verified these
+        components. A system that copies by itself, or has no second slot,
+        has nothing to do.
 
-        :returns: what is copied now; the box is busy with it for a while.
+        :returns: what is being copied; the BMC is busy until it is done.
         :raises: errors.Rejected; errors.Unreachable; errors.OutcomeUnknown.
             It can be asked again.
         """
         ...
 
     def poll(self, ticket: Ticket) -> Poll:
-        """See what became of a write.
+        """Get the state of a write.
 
-        :param ticket: with ``GO`` in it a second request is sent; then it
-            raises as ``start`` does.
-        :raises: errors.Unreachable where the box does not answer.
+        :param ticket: if it contains ``GO``, a second request is sent; the
+            errors are then those of ``start``.
+        :raises: errors.Unreachable if the system does not answer.
         """
         ...
 
 
 class Images(Protocol):
-    """Where images come from."""
+    """The source of images."""
 
     def get(self, image: Image) -> Ready | Fetching | Bad:
-        """The image, or how far its fetching is. Returns at once."""
+        """The image, or the progress of its transfer. Does not block."""
         ...
 
 
 class Journal(Protocol):
-    """Where the record is kept."""
+    """The storage of the record."""
 
     def save(self, record: Record) -> None:
-        """Keep a record; it is durable when this returns.
+        """Store a record; it is durable when this returns.
 
-        :raises: whatever keeps it from being durable: nothing is then done.
+        :raises: any error of the storage: the caller then does nothing.
         """
         ...
 
@@ -248,23 +247,23 @@ class Journal(Protocol):
 class Pace:
     """Timeouts and intervals of the loop, in seconds.
 
-    :ivar poll: between two polls of a write under way.
-    :ivar look: between two looks at a box that is not ready.
-    :ivar fetch: between two questions for an image.
-    :ivar incomplete: how long devices may take to appear after a host reset
-        (GPUs vanish for minutes after power-on on real machines).
-    :ivar appear: how long after a host reset a device that is missing may
-        still come, on a box that says that it is ready.
-    :ivar unreachable: how long a box may be silent.
-    :ivar lost: how long a write that nobody can tell of is looked for before
-        it counts as not done: a task that a BMC has forgotten may go on.
-    :ivar gone: the same for a burn that was taken and whose task the BMC
-        has forgotten: as long as the longest ones take, since neither a
-        second push nor a reset may meet the first one.
-    :ivar busy: how long somebody else's work is waited for.
-    :ivar action: how long one write may take before we stop waiting; the
-        bundle of a baseboard takes about 20 minutes, an FPGA up to 40.
-    :ivar reset: how long a host reset may take to be performed.
+    :ivar poll: between two polls of a write in progress.
+    :ivar look: between two inventories of a system that is not ready.
+    :ivar fetch: between two polls of an image transfer.
+    :ivar incomplete: for devices to appear after a host reset (on real
+        machines GPUs are missing for minutes after power-on).
+    :ivar appear: for a missing device to appear after a host reset, on a
+        system that reports that it is ready.
+    :ivar unreachable: for a system that does not answer.
+    :ivar lost: for a write whose task is no longer reported, before it
+        counts as not done: the BMC may still be writing.
+    :ivar gone: the same for an update that the BMC accepted. It covers the
+        longest updates, so that neither a second push nor a reset happens
+        during the first one.
+    :ivar busy: for operations that others started.
+    :ivar action: for one write; the bundle of a baseboard takes about 20
+        minutes, an FPGA up to 40.
+    :ivar reset: for a host reset to be performed.
     """
 
     poll: float = 5

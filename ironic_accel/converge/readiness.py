@@ -10,11 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Waiting for a box about which nothing can be decided yet.
+"""Waits for a system that is not ready for a decision.
 
-It does not answer, something is under way on it, it cannot be told whether
-anything is, its host is off, or not all of its devices have appeared. Every
-wait has its bound.
+It does not answer, it is or may be busy, its host is off, or not all of its
+devices have appeared. Every wait has a limit.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ from ironic_accel.model import matching
 from ironic_accel.model.plan import Plan
 from ironic_accel.model import staged_by_others
 
-#: Kinds that one device changes between, with its mode or with who looks.
+#: Kinds that one device changes between, by its mode or by transport.
 _KIN = {'nic': 'dpu'}
 
 
 def away(run: Advance, exc: Unreachable) -> Outcome:
-    """The box does not answer: wait for it, within its bound."""
+    """The system does not answer: wait for it, up to the limit."""
     return run.hold('unreachable',
                     f'the BMC does not respond: {exc.detail.summary}',
                     run.pace.unreachable, exc.detail)
 
 
 def occupied(run: Advance, inventory: Inventory) -> Outcome | None:
-    """Wait for a box that is busy, or of which nobody can tell that."""
+    """Wait for a system that is busy, or may be."""
     if inventory.busy:
         return _busy(run, inventory)
     if inventory.held:
@@ -58,7 +57,7 @@ def occupied(run: Advance, inventory: Inventory) -> Outcome | None:
 
 
 def unready(run: Advance, inventory: Inventory) -> Outcome | None:
-    """Wait for a box about which nothing can be decided yet."""
+    """Wait for a system that is not ready for a decision."""
     early = occupied(run, inventory)
     if early is not None:
         return early
@@ -66,7 +65,7 @@ def unready(run: Advance, inventory: Inventory) -> Outcome | None:
         no = staged_by_others.refused(inventory, run.record.staged, (),
                             Activation.WARM_REBOOT, run.profile)
         if no:
-            # To power it on is a reset for whatever waits for one.
+            # Powering it on activates changes that wait for a reset.
             return run.refuse(Plan(refused=tuple(no)))
         run.record = write_watch.begun(run.record, run.now)
         run.save(booted=run.now)
@@ -102,11 +101,10 @@ def starting(run: Advance) -> Outcome | None:
 
 
 def _fewer(run: Advance, inventory: Inventory) -> Outcome | None:
-    """Devices that a whole look no longer shows are gone at the second one.
+    """A device is gone if two complete inventories in a row lack it.
 
-    Each counts by itself: another one in its stead does not hide that it is
-    missing. Kinds that were not read whole lose nobody: what is unread is
-    not gone.
+    Each device counts by itself: another one in its place does not hide that
+    it is missing. Of a kind that was not read completely none is gone.
     """
     now: dict[str, list[str]] = {}
     for device in inventory.devices:
@@ -132,7 +130,7 @@ def _fewer(run: Advance, inventory: Inventory) -> Outcome | None:
 
 
 def _busy(run: Advance, inventory: Inventory) -> Outcome:
-    """Something is under way: ours is adopted, all else is waited out."""
+    """An operation is in progress: resume ours, wait for any other."""
     intent = run.record.intent
     if intent is not None and write_watch.shown(intent):
         intent = dataclasses.replace(intent, ticket=write_watch.noted(intent))
@@ -152,7 +150,7 @@ def _busy(run: Advance, inventory: Inventory) -> Outcome:
 
 
 def _held(run: Advance, inventory: Inventory) -> Outcome:
-    """What the box does now cannot be told: as good as busy."""
+    """Whether the system is idle could not be read: treat it as busy."""
     what = inventory.held[0]
     return run.hold(
         'busy', f'cannot determine whether the system is idle: {what.words}',
@@ -163,7 +161,7 @@ def _held(run: Advance, inventory: Inventory) -> Outcome:
 
 
 def _incomplete(run: Advance, inventory: Inventory) -> Detail:
-    """What a box that gives no whole look for too long ends with."""
+    """The error after waiting too long for a complete inventory."""
     why = [u.words for u in inventory.unread] or [*inventory.lacking]
     if why:
         return Detail(
@@ -183,11 +181,11 @@ def booting(run: Advance) -> bool:
 
 
 def _missing(run: Advance, inventory: Inventory) -> bool:
-    """Whether a device may still be on its way after the last host reset.
+    """Whether a device may still appear after the last host reset.
 
-    Boxes say that they are ready while GPUs are not in the tree yet: as long
-    as fewer are there than before, or than the profile asks for, a bounded
-    wait comes before they count as gone.
+    Systems report that they are ready before all GPUs are in the tree. While
+    there are fewer than before, or than the profile requires, they are waited
+    for before they count as missing.
     """
     if not booting(run):
         return False

@@ -28,7 +28,7 @@ from ironic_accel.model.errors import Unreachable
 class ResetTimes:
     """Times of a reset, in seconds.
 
-    :ivar look: between two looks at the host.
+    :ivar look: between two reads of the host.
     :ivar soft: how long the operating system may take to restart or to shut
         down; 0 does not ask it.
     :ivar hard: how long a host may take to be off, or on.
@@ -54,7 +54,7 @@ class ResetTimes:
 
 
 class Graceful(enum.StrEnum):
-    """A way to have the operating system restart a host."""
+    """How the operating system is asked to restart a host."""
 
     #: A restart that a change of the boot mark shows.
     MARKED_RESTART = 'marked restart'
@@ -147,7 +147,7 @@ class Need:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SetPower:
-    """Power the host on, or off; softly by way of its operating system."""
+    """Power the host on, or off; softly through its operating system."""
 
     state: Literal['on', 'off']
     soft: bool = False
@@ -155,7 +155,7 @@ class SetPower:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Restart:
-    """Restart the host; softly by way of its operating system."""
+    """Restart the host; softly through its operating system."""
 
     soft: bool
 

@@ -39,7 +39,8 @@ from ironic_accel.model.record import Record
 class Advance:
     """One call of ``advance``: its ports, and the record as it changes.
 
-    :ivar busy: what the look of this call saw under way.
+    :ivar busy: operations in progress, as the inventory of this call shows
+        them.
     """
 
     backend: Backend
@@ -60,17 +61,17 @@ class Advance:
 
     def wait(self, summary: str, seconds: float,
              percent: int | None = None) -> Wait:
-        """Come back later; the progress is kept for others to read."""
+        """Return later; the record keeps the progress for readers."""
         if summary != self.record.progress:
             self.record = dataclasses.replace(self.record, progress=summary)
         return Wait(self.now + seconds, Progress(summary, percent))
 
     def hold(self, reason: str, summary: str, bound: float,
              detail: Detail) -> Wait | Failed:
-        """Wait for the box, but not for ever.
+        """Wait for the system, up to a limit.
 
-        :param reason: names the bound: all waits of one reason count
-            together, however often the box answers in between.
+        :param reason: identifies the limit: all waits with one reason count
+            together, even if the system answers in between.
         :param bound: seconds, since the last host reset.
         """
         if not self.patient(reason, bound):
@@ -78,7 +79,7 @@ class Advance:
         return self.wait(summary, self.pace.look)
 
     def patient(self, reason: str, bound: float) -> bool:
-        """Whether the box may be waited for still; counts the wait."""
+        """Whether the limit of a wait is not reached; counts the wait."""
         if self.record.awaited != reason or self.record.waiting is None:
             self.resume()
             self.save(awaited=reason, waiting=self.now)
@@ -93,16 +94,16 @@ class Advance:
         return before + max(self.now - since, 0.0)
 
     def resume(self) -> None:
-        """Note that what was waited for came; what it took counts on."""
+        """Note the end of a wait; its duration still counts."""
         reason = self.record.awaited
         if self.record.waiting is not None:
             self.save(waiting=None, awaited='', spent={
                 **self.record.spent, reason: self.spent(reason)})
 
     def fail(self, detail: Detail) -> Failed:
-        """End the run; a write that is not settled may still run.
+        """End the run; a write whose result is open may still be running.
 
-        What runs is named, whatever made the run fail.
+        The error names what is running, whatever made the run fail.
         """
         intent = self.record.intent
         running = (intent is not None and intent.kind == 'action'
@@ -124,13 +125,13 @@ class Advance:
         return Failed(detail, running or bool(begun))
 
     def refuse(self, plan: Plan) -> Refused | Failed:
-        """End the run because of what the plan refuses."""
+        """End the run because of refused items."""
         if begun(self.record):
             return self.fail(cannot_go_on(plan))
         self.finish()
         return Refused(plan)
 
     def finish(self) -> None:
-        """Keep what a next run inherits, and nothing else."""
+        """Keep only what the next run inherits."""
         self.record = self.record.finished()
         self.journal.save(self.record)

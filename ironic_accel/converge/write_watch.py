@@ -10,14 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A write whose end nobody tells: it is watched until the device shows it.
+"""Verifies a write whose end is not reported.
 
-That a BMC answered "OK", that it forgot a task or never made one, and that a
-connection broke all say nothing of the flash, which may go on. Nothing else
-is done to the box until the device shows what was written on two idle looks
-in a row, or until the longest time that such a write takes is over.
+An answer "OK", a task that disappeared or never existed, and a lost
+connection do not prove that an update has ended. Nothing else is changed
+until two idle inventories in a row show the new value, or until the longest
+time of such a write is over.
 
-Pure: what an intent's ticket notes of it, and how long to wait.
+Pure: the notes in the ticket of an intent, and how long to wait.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from ironic_accel.model.record import Intent
 from ironic_accel.model.record import Staged
 from ironic_accel.model.record import Record
 
-#: Seconds for a burn that no vendor says a time of.
+#: Seconds for an update for which no vendor documents a time.
 _UNNAMED = Pace().gone
 
-#: Notes in the ticket of a write that nobody polls any more: its task is
-#: not known; it was told to be over; one idle look showed it as wanted.
+#: Notes in the ticket of a write that is no longer polled: its task is not
+#: known; it was reported as ended; one idle inventory showed its value.
 GONE, ENDED, SHOWN = 'gone', 'ended', 'shown'
-#: And which task or job it was.
+#: The path of its task or job.
 JOB = 'job'
 
 
 def noted(intent: Intent, *notes: str) -> dict[str, Any]:
-    """The ticket of a write that is only looked for from now on."""
+    """The ticket of a write that only an inventory can verify."""
     before, known = intent.ticket or {}, job(intent)
     return {**({JOB: known} if known else {}),
             **{n: before.get(n) or True for n in (GONE, ENDED, SHOWN)
@@ -59,7 +59,7 @@ def noted(intent: Intent, *notes: str) -> dict[str, Any]:
 
 
 def looked_for(intent: Intent) -> bool:
-    """Whether nobody can be asked about a write: looking alone tells."""
+    """Whether a write cannot be polled: only an inventory shows it."""
     ticket = intent.ticket
     return not ticket or bool(ticket.get(GONE) or ticket.get(ENDED))
 
@@ -72,21 +72,21 @@ def job(intent: Intent) -> str | None:
 
 
 def over(intent: Intent) -> bool:
-    """Whether a task that could be asked said that the write is over."""
+    """Whether its task reported that the write ended."""
     return bool((intent.ticket or {}).get(ENDED))
 
 
 def shown(intent: Intent) -> bool:
-    """Whether an idle look has shown the write as wanted."""
+    """Whether an idle inventory has shown the wanted value."""
     return bool((intent.ticket or {}).get(SHOWN))
 
 
 def patience(intent: Intent, inventory: Inventory, facts: Knowledge,
              pace: Pace) -> float:
-    """Seconds, from its beginning, for which a write is looked for.
+    """Seconds, from its start, for which a write is verified.
 
-    A burn whose task is over gets no less than another write after that:
-    many a box tells of the new version minutes later.
+    An update gets ``lost`` seconds after the end of its task at least: some
+    BMCs report the new version minutes later.
     """
     if intent.verb != 'update':
         return pace.lost
@@ -100,13 +100,12 @@ def patience(intent: Intent, inventory: Inventory, facts: Knowledge,
 
 def unfolding(record: Record, inventory: Inventory, facts: Knowledge,
               pace: Pace, now: float) -> tuple[Item, ...]:
-    """Firmware that the last reset of the host may have begun to write.
+    """Firmware that the last host reset may have started to write.
 
-    A box that waits for a reset with its write, or that has forgotten what
-    it waits for, may tell of no task while it writes. Until the device
-    shows the version, or the longest time that such a write takes is over,
-    nothing else is done to the box. That goes for all that the same write
-    may write.
+    A BMC that defers a write to a reset may report no task while it writes.
+    Nothing else is changed until the device shows the version, or until the
+    longest time of such a write is over. This includes all components that
+    the same write may write.
     """
     out: dict[Item, None] = {}
     for entry in _begun(record, now, pace.gone):
@@ -126,12 +125,13 @@ def unfolding(record: Record, inventory: Inventory, facts: Knowledge,
 
 def beside(items: Sequence[Item], also: Iterable[Ref], inventory: Inventory,
            facts: Knowledge, active: bool = False) -> list[Item]:
-    """What a write may write besides and does not show as written.
+    """Other components that a write may write, not shown as written.
 
-    The same component of a like device gets the same version. What else an
-    image has in it, and what nobody shows, cannot be told: it is not shown.
+    The same component of a device of the same product gets the same version.
+    The version of any other component is not known, so it never counts as
+    shown.
 
-    :param active: whether what waits for a reset does not count.
+    :param active: whether a pending version does not count as written.
     """
     shows = (
         (ItemState.HOLDS,) if active else (ItemState.HOLDS, ItemState.PENDING))
@@ -162,18 +162,18 @@ def _begun(record: Record, now: float, longest: float) -> list[Staged]:
 
 
 def may_run(record: Record, now: float, longest: float) -> tuple[Item, ...]:
-    """What may be written since the last reset, as far as is remembered.
+    """Items that may be in writing since the last reset.
 
-    :param longest: seconds that any such write takes at most.
+    :param longest: maximum seconds of such a write.
     """
     return tuple(x.item for x in _begun(record, now, longest))
 
 
 def begun(record: Record, now: float, boot: str | None = None) -> Record:
-    """Note on what waits for a reset of the host that there was one.
+    """Note a host reset on the items that wait for one.
 
-    :param boot: the boot mark that is seen, where it is that which tells of
-        a reset; by default a reset was performed.
+    :param boot: the boot mark, if its change shows the reset; by default a
+        reset was performed.
     """
     return dataclasses.replace(record, staged=tuple(
         dataclasses.replace(x, begun=now, boot=boot or x.boot)
@@ -188,8 +188,8 @@ def _longest(name: str, component: str, inventory: Inventory, facts: Knowledge,
     longest = known.longest if known else None
     if longest is None:
         return pace.gone
-    # The option is for what no vendor names: one that takes longer than
-    # that has its time whatever the option says.
+    # The option covers updates without a documented time. A longer
+    # documented time takes precedence.
     return longest if longest > _UNNAMED else min(longest, pace.gone)
 
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is known of real devices before one looks: products, components, modes.
+"""What is known of real devices beforehand: products, components, modes.
 
 All of it is data in ``catalog_data``, each row with its source. A fact that
 nobody has proved is ``None``: a component or mode whose ``activation`` is

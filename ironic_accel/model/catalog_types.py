@@ -53,7 +53,7 @@ class Product:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ComponentFacts:
-    """What is known of a component before one looks at the device.
+    """What is known of a component before the device is read.
 
     :ivar activation: what activates a written image; None is unproved.
     :ivar shows_pending: whether a waiting image is normally visible.
@@ -78,12 +78,12 @@ class ComponentFacts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModeFacts:
-    """What is known of a mode before one looks at the device.
+    """What is known of a mode before the device is read.
 
     :ivar type: ``word``, ``words`` (a list) or ``integer``.
     :ivar values: the words that it takes; empty for integers.
     :ivar unordered: whether a list of words is a set.
-    :ivar together: whether it is one mode for all devices of a box that
+    :ivar together: whether it is one mode for all devices of a system that
         have it.
     """
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a device as seen is good for: usable, healthy, told.
+"""The condition of a device: usable, healthy, reported.
 
 The words of ``state`` are those of Redfish Resource.State (CSDL
 ``Resource_v1.xml``, whose descriptions decide which of them a tenant can
@@ -43,7 +43,7 @@ PASSING = frozenset({
 STEADY: Mapping[tuple[str, str], frozenset[str]] = {
     ('mode', 'nic'): frozenset({'StandbyOffline'})}
 
-#: Kinds that one device may be taken for, depending on who looks.
+#: Kinds that one device may be reported as, depending on the transport.
 FAMILIES = (frozenset({'nic', 'dpu'}), frozenset({'gpu', 'ai'}),
             frozenset({'fpga', 'ai', 'crypto'}))
 
@@ -70,7 +70,7 @@ def healthy(device: Device) -> bool:
 
 
 def proved_healthy(device: Device) -> bool:
-    """Whether it was told that a device is well."""
+    """Whether a device is reported as healthy."""
     return device.health == 'OK' and healthy(device)
 
 

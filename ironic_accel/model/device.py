@@ -39,7 +39,7 @@ Value = str | int | tuple[str, ...]
 class Activation(enum.StrEnum):
     """What it takes for a change to become active, weakest first.
 
-    A stronger effect includes every weaker one. The reset of a BMC is not on
+    A stronger reset includes every weaker one. The reset of a BMC is not on
     this ladder: it activates the BMC's own firmware and nothing else.
     """
 
@@ -99,7 +99,7 @@ class Component:
     :ivar activation: what activates a written image; None is unproved, and
         nothing is written then.
     :ivar lowest: the lowest version that the device accepts.
-    :ivar max_image_bytes: the largest image that the way accepts.
+    :ivar max_image_bytes: the largest image that the transport accepts.
     :ivar standing: why ``running`` is None, where it is.
     :ivar doubt: the different versions that two sources tell, each with its
         source (``redfish: 1.2``); ``running`` is None then.
@@ -124,7 +124,7 @@ class Mode:
     """A whole-device setting.
 
     :ivar persists: whether the value survives host resets; None is unproved,
-        and no trait says then that it lasts.
+        and it then makes no IS trait.
     :ivar unordered: whether a list value is a set.
     :ivar standing: why ``current`` is None, where it is.
     :ivar doubt: the different values that two sources tell, each with its
@@ -193,10 +193,10 @@ class Device:
         own resource: all that is known is that it is listed), ``health``,
         ``state``, ``identity`` (serial, model, ids), ``firmware`` or
         ``firmware:NAME``, ``modes`` or ``mode:NAME``; ``firmware:*`` and
-        ``mode:*`` where one of two ways was not read: those that the other
-        one does not tell.
+        ``mode:*`` if one of two transports was not read: those that the
+        other one does not report.
     :ivar absent: of those names, what a source says that it has not.
-    :ivar told: what two ways say of its health, each with its source
+    :ivar told: its health by two transports, each with its source
         (``agent: Critical``); the worse one is its health.
     """
 
@@ -246,7 +246,7 @@ class Device:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Busy:
-    """Something that is under way on the box, whoever started it.
+    """An operation in progress on the system, whoever started it.
 
     :ivar kind: ``task``, ``background-copy`` or ``flash``.
     :ivar ref: what names it there: a task URI, a process id.
@@ -327,8 +327,8 @@ class Inventory:
 
     :ivar complete: False while the host is off or devices still appear:
         "not there now" is then not "removed".
-    :ivar boot: a mark that changes at a host reset, or None where the box
-        shows none.
+    :ivar boot: a mark that changes at a host reset, or None if the BMC
+        reports none.
     :ivar requests: requests that the observation took.
     :ivar halfway: what a write that was broken off may have left behind (a
         device disabled), each with the ticket by which a backend finishes
@@ -386,7 +386,7 @@ class Inventory:
 
     @property
     def held(self) -> tuple[Unread, ...]:
-        """What keeps from telling whether the box is idle."""
+        """What prevents determining whether the system is idle."""
         return tuple(u for u in self.unread if u.holds)
 
     @property

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is not as it was between two looks at one box."""
+"""The differences between two inventories of one system."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ What = Literal['vanished', 'appeared', 'unread', 'health', 'firmware',
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it was.
+    """One difference.
 
     :ivar device: the device's id.
     :ivar name: of the component or mode; empty for the device itself.
@@ -63,9 +63,9 @@ def differences(before: Inventory, after: Inventory
                 ) -> tuple[Difference, ...]:
     """What differs, device by device.
 
-    What one of the two looks could not tell is no difference: unknown is
-    not a value, and a device of a kind that was not read whole may be there
-    all the same. The devices of both have the same ids (``model.identity``).
+    A value that one inventory does not have is no difference, and a device
+    of a kind that was not read completely may still be present. The
+    devices of both have the same ids (``model.identity``).
     """
     old = {d.id: d for d in before.devices}
     new = {d.id: d for d in after.devices}

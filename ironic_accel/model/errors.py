@@ -27,7 +27,7 @@ class ErrorClass(enum.StrEnum):
     TRANSIENT = 'transient'
     #: The same input will fail again.
     PERMANENT = 'permanent'
-    #: A person has to look at the hardware, the BMC or the configuration.
+    #: An operator has to check the hardware, the BMC or the configuration.
     NEEDS_OPERATOR = 'needs-operator'
 
 
@@ -37,8 +37,8 @@ class Detail:
 
     :ivar summary: what went wrong, in one sentence without a full stop.
     :ivar message_id: the BMC's or the tool's own code for it.
-    :ivar running: what still runs on the box, whatever became of us.
-    :ivar todo: what to do next.
+    :ivar running: what is still running on the system.
+    :ivar todo: what the operator should do next.
     """
 
     summary: str
@@ -91,7 +91,7 @@ class Rejected(AccelError):
     """A write was turned down before anything was written.
 
     :ivar retry_after: seconds after which it may be tried again without
-        counting as an attempt (the box is busy), or None.
+        counting as an attempt (the BMC is busy), or None.
     """
 
     def __init__(self, detail: Detail | str,
@@ -103,13 +103,13 @@ class Rejected(AccelError):
 class OutcomeUnknown(AccelError):
     """The connection broke after the first byte of a write had gone.
 
-    Nobody knows whether the box acts on it: it must not be sent again, but
-    settled by looking.
+    It is not known whether the BMC acts on it: it must not be sent again; an
+    inventory shows the result.
     """
 
 
 class Unreachable(AccelError):
-    """The box does not answer; nothing was sent that changes it."""
+    """The system does not answer; no request that changes it was sent."""
 
 
 def word(detail: Detail) -> str:

@@ -64,7 +64,7 @@ class ModeKnowledge(Protocol):
 
     @property
     def together(self) -> bool:
-        """Whether it is one for all devices of the box that have it."""
+        """Whether it is one for all devices of the system that have it."""
         ...
 
 
@@ -88,11 +88,11 @@ class ItemState(enum.Enum):
     HOLDS = 'holds'
     PENDING = 'pending'
     DIFFERS = 'differs'
-    #: No source tells it, or the device has no such thing.
+    #: No source reports it, or the device does not have it.
     UNSEEN = 'unseen'
-    #: It was asked for and not told: it may be anything.
+    #: It could not be read: it may have any value.
     UNREAD = 'unread'
-    #: Two sources tell different values.
+    #: Two sources report different values.
     DOUBT = 'doubt'
 
 
@@ -178,7 +178,7 @@ def item_state(
 ) -> ItemState:
     """How a firmware or mode item stands against a device as seen.
 
-    What was asked for and not told could change it, whatever else is told.
+    A value that could not be read may change it, whatever else is reported.
     """
     if device is None:
         return ItemState.UNSEEN
@@ -198,14 +198,14 @@ def item_unread(device: Device, item: Item) -> bool:
     """Whether something unread could change how an item stands."""
     what = 'firmware' if item.kind == 'firmware' else 'mode'
     if f'{what}:*' in device.unread and seen_value(device, item) is None:
-        # One of several ways was not read: what no other one tells.
+        # One of several transports was not read, and no other reports it.
         return True
     return device.is_unread(f'{what}:{item.name}',
                             f'{what}:{base_name(item.name)}')
 
 
 def doubt(device: Device, item: Item) -> tuple[str, ...]:
-    """The values that sources tell differently, each with its source."""
+    """The values that sources report differently, each with its source."""
     part: Component | Mode | None = (
         device.component(item.name) if item.kind == 'firmware'
         else device.mode(item.name))

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What would be done: items, actions, stages, the plan.
+"""The changes that a profile requires: items, actions, stages, the plan.
 
-A plan is made by ``model.planner`` from an inventory, a profile, the landed
-items and the ways. Its JSON shape is the document ``plan/2``.
+``model.planner`` makes a plan from an inventory, a profile, the staged items
+and the transports. Its JSON form is the document ``plan/2``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ironic_accel.model.serialization import value_of
 
 SCHEMA = 'plan/2'
 
-#: Ways that look and write from inside of the host; they have tools of their
-#: own, and no push of an update service.
+#: Transports that read and write inside of the host, with their own tools
+#: and without the push methods of an update service.
 INSIDE = frozenset({'agent', 'local'})
 
 #: (device id, component or mode name): what an item is about.
@@ -43,7 +43,7 @@ Ref = tuple[str, str]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
-    """The unit that is counted, remembered, proved and refused.
+    """The unit that is counted, staged, proved and refused.
 
     :ivar device: the device's id.
     :ivar name: the component's or the mode's name.
@@ -67,19 +67,18 @@ class Item:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UpdateTarget:
-    """That a way can write one component.
+    """That a transport can write one component.
 
     :ivar lane: components of one lane that take the same image are written
         by one push. One BMC's update service is one lane; a card that is
         flashed by itself is a lane of its own.
     :ivar also_writes: what the same push writes besides, whether it was
         asked for or not (a service whose push cannot name targets).
-    :ivar pushes: the same for each push that a profile asks for in place of
-        the way's own, of the very request that would be sent; None where
-        the way does not take such a push.
-    :ivar at_reset: whether the service begins the writing at the next reset
-        of the host, and not when it has taken the image.
-    :ivar reset_pushes: those of ``pushes`` of which that is so.
+    :ivar pushes: the same for each push method that a profile selects
+        instead of the transport's own; None if it does not support it.
+    :ivar at_reset: whether the service writes at the next host reset, and
+        not when it receives the image.
+    :ivar reset_pushes: those of ``pushes`` for which that is so.
     """
 
     lane: str
@@ -92,17 +91,17 @@ class UpdateTarget:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transport:
-    """What one backend can do on the box as it was just observed.
+    """What one backend can do on the system that was just read.
 
     :ivar name: redfish, agent or local.
     :ivar updates: the components that it can write.
     :ivar sets: the modes that it can set.
     :ivar resets: the devices that it can reset or whose driver it can
         reload, each with the strongest of such effects.
-    :ivar commits: the components that have a second slot which the box falls
-        back to and copies to only when asked, each with the version there,
-        or None where it is not told.
-    :ivar bars: why components cannot be written by it, where that is known.
+    :ivar commits: the components that have a fallback slot which is copied
+        to only on request, each with the version in that slot, or None if it
+        is not reported.
+    :ivar bars: why components cannot be written by it, if that is known.
     """
 
     name: str
@@ -117,7 +116,7 @@ class Transport:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Change:
-    """An item with what was seen when the plan was made."""
+    """An item with its value when the plan was made."""
 
     item: Item
     seen: Value | None
@@ -173,7 +172,7 @@ class Action:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AwaitingReset:
-    """An item that is written and waits for a reset, and for which."""
+    """A staged item, and the reset that it waits for."""
 
     item: Item
     reset: Activation
@@ -203,10 +202,10 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item that nothing may or can be done about, and why.
+    """An item that must not or cannot be changed, and why.
 
-    :ivar unread: whether it rests on something that was not read or that
-        two sources tell differently: another look may tell better.
+    :ivar unread: whether the reason is a value that was not read, or that
+        two sources report differently: a refresh may resolve it.
     """
 
     item: Item
@@ -224,7 +223,7 @@ class Refusal:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Proof:
-    """An item read back as wanted.
+    """An item that was read back with its wanted value.
 
     :ivar persistent: whether it survives host resets; only such proofs
         count towards an IS trait.
@@ -242,10 +241,10 @@ class Proof:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """Ordered stages, what is satisfied already, what is refused.
+    """Ordered stages, satisfied items, and refused items.
 
-    :ivar fallback: firmware that is copied to the slot which the box falls
-        back to, once it runs and is proved; ``seen`` is the version there.
+    :ivar fallback: firmware that is copied to its fallback slot once it runs
+        and is verified; ``seen`` is the version in that slot.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -260,7 +259,7 @@ class Plan:
 
     @property
     def untold(self) -> bool:
-        """Whether it is refused, and by what was not read alone."""
+        """Whether it is refused only because of values that were not read."""
         return bool(self.refused) and all(r.unread for r in self.refused)
 
     def to_dict(self) -> dict[str, Any]:

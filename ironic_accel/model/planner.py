@@ -79,11 +79,11 @@ def _instances(device: Device, name: str) -> list[str]:
 
 def select(inventory: Inventory, profile: Profile
            ) -> tuple[list[Wanted], list[Refusal]]:
-    """The items of a profile on a box, and what is wrong with the devices.
+    """The items of a profile on a system, and refusals of its devices.
 
-    Missing, surplus and unhealthy devices are refusals about the device; so
-    is a device to which two groups say something about the same thing, and
-    a number that something unread may change.
+    A device is refused if it is missing, surplus or unhealthy, and if two
+    groups set the same item; so is a number of devices that an unread
+    resource may change.
     """
     wanted: dict[Ref, Wanted] = {}
     refused: list[Refusal] = []
@@ -109,7 +109,7 @@ def select(inventory: Inventory, profile: Profile
 
 
 def _prove(want: Wanted) -> Proof:
-    """The proof of an item that holds: firmware lasts, a mode may not."""
+    """The proof of an item: firmware is persistent, a mode may not be."""
     persistent = True
     if want.item.kind == 'mode':
         mode = want.device.mode(want.item.name)
@@ -120,7 +120,7 @@ def _prove(want: Wanted) -> Proof:
 
 def _waiting(want: Wanted, state: ItemState, staged: Staged | None
              ) -> Staged | None:
-    """The landed entry of an item that is written and not active, or None.
+    """The staged entry of an item that is written and not active, or None.
 
     The record's entry counts as long as it is about the same value; what the
     device itself shows as pending needs no record.
@@ -143,12 +143,12 @@ def _waiting(want: Wanted, state: ItemState, staged: Staged | None
 def make_plan(inventory: Inventory, profile: Profile,
               staged: Iterable[Staged], transports: Sequence[Transport],
               facts: Knowledge, owed: Collection[Ref] = ()) -> Plan:
-    """Plan what makes a box as its profile declares.
+    """Plan the changes that make a system match a profile.
 
     :param staged: what the record knows to be written and not yet active.
     :param owed: what the record knows to be written and not yet copied to
-        the slot that the box falls back to.
-    :param transports: what can be done on this box.
+        its fallback slot.
+    :param transports: what can be done on this system.
     :param facts: the catalogue.
     """
     inventory = condition.marked(inventory)
@@ -208,9 +208,9 @@ def _fallback(
     transports: Sequence[Transport],
     facts: Knowledge,
 ) -> tuple[Change, ...]:
-    """What of that which is written the box has to be asked to copy.
+    """The updated components that have to be copied to their fallback slot.
 
-    Where the other slot holds the wanted version, nothing is owed.
+    None is due if that slot has the wanted version already.
     """
     if profile.fallback == 'keep':
         return ()
@@ -239,15 +239,14 @@ def _fallback(
 
 def _untold(want: Wanted, state: ItemState, active: Staged | None,
             inventory: Inventory) -> list[Refusal]:
-    """An item of which it cannot be told how it stands.
+    """An item whose value could not be read, or is contradictory.
 
-    What we have written and not yet activated may be shown in two ways until
-    its reset; that doubt the reset settles.
+    Two sources may report a staged item differently until its reset.
     """
     if state is ItemState.UNREAD:
         return [refusals.unread(want.item, want.device, inventory)]
     if state is ItemState.UNSEEN:
-        # The device was seen elsewhere than where this would be told.
+        # The source that would report it was not read.
         for what in inventory.unread:
             if what.about is None and inventory.hides(
                     what, [want.device.kind]):
@@ -260,18 +259,18 @@ def _untold(want: Wanted, state: ItemState, active: Staged | None,
 
 
 def _no_transport(want: Wanted, transports: Sequence[Transport]) -> bool:
-    """Whether no way to an item is seen: there may be one that an update
-    service which was not read would tell."""
+    """Whether no transport can write an item: an update service that was not
+    read may be able to."""
     return not any(want.item.ref in w.updates or want.item.ref in w.sets
                    for w in transports)
 
 
 def _apart(want: Wanted, wanted: Sequence[Wanted], inventory: Inventory,
            facts: Knowledge) -> list[Refusal]:
-    """A mode of all devices of a box that is asked of some of them.
+    """A mode of all devices of a system that the profile sets on some only.
 
     It would change devices that the profile does not select, or leave them
-    with a mode that does not go with the others'.
+    with a mode that does not match the others.
     """
     item, device = want.item, want.device
     known = item.kind == 'mode' and facts.mode(
@@ -305,9 +304,9 @@ def _alone(device: Device | None, item: Item, facts: Knowledge) -> bool:
 
 
 def _stale(entry: Staged | None) -> bool:
-    """Whether firmware of another value waits unseen under an item.
+    """Whether another firmware version may be staged, unseen, for an item.
 
-    It has to be activated, and so be seen, before anything is said or
-    written about that component.
+    It has to be activated, so that it is visible, before that component is
+    judged or written.
     """
     return entry is not None and entry.item.kind == 'firmware'

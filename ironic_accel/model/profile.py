@@ -113,8 +113,8 @@ class Profile:
     :ivar allow: any of downgrade, force, collateral, burn_at_deploy,
         first_boot, staged (what others have staged may be carried out by a
         reset of the host).
-    :ivar fallback: ``update`` has the box copy firmware that a run wrote and
-        proved to the slot that it falls back to, where the box does not do
+    :ivar fallback: ``update`` has the BMC copy firmware that a run wrote and
+        verified to its fallback slot, where the BMC does not do
         it by itself; ``keep`` leaves that slot as it is.
     :ivar digest: SHA-256 of the normalised profile, hexadecimal.
     """
@@ -132,6 +132,6 @@ class Profile:
 
     @property
     def pushes(self) -> tuple[Push, ...]:
-        """The ways to push that its images ask for."""
+        """The push methods that its images select."""
         return tuple(dict.fromkeys(
             i.push for i in self.images.values() if i.push is not None))

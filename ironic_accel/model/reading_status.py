@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a reading is worth: told, told absent, untold or unread.
+"""The status of a reading: reported, absent, not reported or not read.
 
 A value that is not there can mean four things, and only one of them says
 something about the device. Whoever reads a value says which; nobody
@@ -42,20 +42,20 @@ class Standing(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unread:
-    """Something that was asked for and was not told.
+    """Something that could not be read.
 
     :ivar source: the URI, or the tool (``nvml``, ``mstflint``), asked.
     :ivar answer: what came back: ``HTTP 503 Service Unavailable``,
         ``no answer in 60 s``, ``no JSON object``.
     :ivar about: id of the device that it is about, None where it is about
         no single one.
-    :ivar since: epoch seconds of the first look in a row that found it
-        unread, None where nobody remembers earlier looks.
+    :ivar since: epoch seconds of the first inventory in a row in which it
+        was unread, None if earlier ones are not known.
     :ivar kinds: kinds of device that it may hide: their number is not
         known while this is unread, and their inventory is not complete.
     :ivar facts: what of ``about`` it could change, by the names that
         ``Device.unread`` has.
-    :ivar holds: whether what the box does now cannot be told without it (a
+    :ivar holds: whether the activity of the system is unknown without it (a
         task, job or update service): nothing is written or reset then.
     """
 

@@ -15,7 +15,7 @@
 A versioned JSON document of at most 8 KiB. It is kept by a journal (the
 node's ``driver_internal_info`` on a conductor, a file elsewhere); an inline
 profile is kept beside it under a key of its own, so that both have their
-8 KiB. What is not in it is found out by looking at the box.
+8 KiB. Everything else is read from the system.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Names:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to be done, saved before it is done.
+    """A change that is about to be made, saved before it is made.
 
     :ivar kind: ``action``, or ``reset`` for a host reset.
     :ivar key: ``plan.action_key`` of the action, or empty.
@@ -119,8 +119,8 @@ class Staged:
     :ivar tried: the strongest reset spent on it, or None.
     :ivar sure: False where it is only assumed to be written: its starter
         died, or the connection broke, and the device cannot show it.
-    :ivar at_reset: whether the box said that a reset of the host is what it
-        waits for: the writing itself may only begin then.
+    :ivar at_reset: whether the BMC reports that it waits for a host reset:
+        the write itself may only start then.
     :ivar boot: the boot mark before it was written.
     :ivar begun: since when (epoch seconds) it may be written, because the
         host was reset, or None.
@@ -157,26 +157,26 @@ class Record:
     :ivar deadline: epoch seconds at which the run fails.
     :ivar attempts: writes begun, by item.
     :ivar resets: host resets used.
-    :ivar waiting: since when (epoch seconds) the box is waited for now, or
+    :ivar waiting: since when (epoch seconds) the system is waited for, or
         None.
     :ivar awaited: for what: the name of the bound that this wait counts on.
     :ivar spent: seconds already waited, by that name, since the last host
-        reset: a box that answers now and then does not begin them anew.
-    :ivar kinds: which devices of each kind the last whole look showed, by
+        reset: an answer in between does not restart the count.
+    :ivar kinds: the devices of each kind in the last complete inventory, by
         their marks (``device_marks.mark``).
-    :ivar fewer: the marks of what one whole look no longer showed: it
-        counts as gone where the next one agrees.
+    :ivar fewer: the marks of devices that the last complete inventory
+        lacked: they count as gone if the next one lacks them too.
     :ivar booted: when (epoch seconds) the host was last powered on or reset
         in this run, or None: devices may be long in coming then.
     :ivar devices: how many were seen before that.
-    :ivar owed: components that runs wrote and that the box has not copied
-        yet to the slot which it falls back to; the next run inherits them.
-    :ivar committed: when (epoch seconds) this run asked the box to copy
-        them, or None.
+    :ivar owed: updated components that are not copied to their fallback
+        slots yet; the next run inherits them.
+    :ivar committed: when (epoch seconds) this run requested the copies, or
+        None.
     :ivar failure: what the last failed write said (``errors.Detail`` as
         data), for the case that no attempt is left.
     :ivar identities: (kind, serial, location) by device id, of the devices
-        that items here are about: ids may be told anew after a reboot.
+        of these items: ids may change after a reboot.
     """
 
     profile: str = ''
@@ -203,7 +203,7 @@ class Record:
         dataclasses.field(default_factory=dict))
 
     def find_staged(self, ref: Ref) -> Staged | None:
-        """The landed entry of a component or mode, or None."""
+        """The staged entry of a component or mode, or None."""
         return next((x for x in self.staged if x.item.ref == ref), None)
 
     def without_staged(self, refs: Iterable[Ref]) -> Record:

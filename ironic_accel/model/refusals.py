@@ -69,7 +69,7 @@ def count(group: Group, found: int, unread: int = 0) -> list[Refusal]:
 
 def uncounted(group: Group, inventory: Inventory,
               unread: Sequence[Device]) -> list[Refusal]:
-    """A number of devices that cannot be told, and what keeps it so.
+    """A number of devices that is not known, and why.
 
     :param unread: devices that the group may select, and that were not read.
     """
@@ -95,7 +95,7 @@ def uncounted(group: Group, inventory: Inventory,
 
 
 def health(group: Group, device: Device) -> list[Refusal]:
-    """A device that is not well, or of which that cannot be told.
+    """A device that is unhealthy, or whose health is not known.
 
     ``health: any`` lets every health pass; a state in which a device cannot
     be used keeps it from being counted all the same.
@@ -133,7 +133,7 @@ def counts(group: Group, device: Device) -> bool | None:
 
 
 def unread(item: Item, device: Device, inventory: Inventory) -> Refusal:
-    """An item of which it cannot be told how it stands."""
+    """An item whose value could not be read."""
     name = (f'firmware:{item.name}' if item.kind == 'firmware'
             else f'mode:{item.name}')
     why = [u.words for u in inventory.unread if u.about == device.id and (
@@ -144,7 +144,7 @@ def unread(item: Item, device: Device, inventory: Inventory) -> Refusal:
 
 
 def doubt(item: Item, values: Sequence[str]) -> Refusal:
-    """An item of which two sources tell different values."""
+    """An item for which two sources report different values."""
     return Refusal(item, 'its sources report different values: '
                    + ', '.join(values), item.wanted, ', '.join(values), True)
 
@@ -160,7 +160,7 @@ def too_strong(item: Item, activation: Activation, profile: Profile
 
 def activation(entry: Staged, device: Device, profile: Profile,
                transports: Sequence[Transport]) -> list[Refusal]:
-    """A landed item whose activation the profile does not allow."""
+    """A staged item whose activation the profile does not allow."""
     activation = stages.real_activation(
         device.id, entry.activation, transports)
     if entry.tried is not None:
@@ -204,7 +204,7 @@ def _firmware(
                         'image for it', wanted, part.pending or seen)], None
     form = matching.version_form(device, item.name, facts)
     transport = next((w for w in transports if item.ref in w.updates), None)
-    # What one way is not allowed to write another one may: a BMC speaks of
+    # A BMC that cannot write it does not exclude the agent: it reports on
     # its own UpdateService (SoftwareInventory v1.4, Updateable).
     locked = transport is None and part.updateable is False
     no = _writable(item, part, profile, locked)
@@ -219,8 +219,8 @@ def _firmware(
             wanted, seen))
     if no or transport is None or part.activation is None:
         return no, None
-    burn = pushed(transport, item, image)
-    if burn is None:
+    target = pushed(transport, item, image)
+    if target is None:
         return [
             Refusal(
                 item,
@@ -230,7 +230,7 @@ def _firmware(
                 seen,
             )
         ], None
-    unasked = [r for r in burn.also_writes if r not in meant]
+    unasked = [r for r in target.also_writes if r not in meant]
     if unasked and 'collateral' not in profile.allow:
         more = ', '.join(f'{d}/{n}' for d, n in unasked[:4])
         dots = ', ...' if len(unasked) > 4 else ''
@@ -240,7 +240,7 @@ def _firmware(
             'this, add collateral to allow of the profile', wanted,
             seen)], None
     activation = part.activation
-    if burn.at_reset:
+    if target.at_reset:
         # Nothing weaker than a reset of the host begins the writing.
         activation = strongest([activation, Activation.WARM_REBOOT])
         late = too_strong(item, activation, profile)
@@ -250,7 +250,7 @@ def _firmware(
     return [], stages.Todo(
         item, seen, transport.name, activation,
         stages.real_activation(device.id, activation, transports),
-        image=image.name, burn=burn,
+        image=image.name, target=target,
         order=stages.order_of(base_name(item.name), known, profile),
         alone=bool(known and known.alone))
 
@@ -260,19 +260,19 @@ def pushed(
 ) -> UpdateTarget | None:
     """How a component is written with an image that may want another push.
 
-    :returns: with what that push writes besides; None where the way does not
-        take it. A push that the way was not asked about may write anything
-        that the way can.
+    :returns: with what else that push writes; None if the transport does not
+        support it. A push that the transport was not asked about may write
+        anything that the transport can.
     """
-    burn = transport.updates[item.ref]
+    target = transport.updates[item.ref]
     if image.push is None or transport.name in INSIDE:
-        return burn
-    also = burn.pushes.get(image.push, tuple(
+        return target
+    also = target.pushes.get(image.push, tuple(
         r for r in transport.updates if r != item.ref))
     if also is None:
         return None
-    return dataclasses.replace(burn, also_writes=also,
-                               at_reset=image.push in burn.reset_pushes)
+    return dataclasses.replace(target, also_writes=also,
+                               at_reset=image.push in target.reset_pushes)
 
 
 def _names(transports: Sequence[Transport]) -> str:
@@ -294,7 +294,7 @@ def _writable(item: Item, part: Component, profile: Profile, locked: bool
 
 def _direction(item: Item, part: Component, profile: Profile, form: str
                ) -> list[Refusal]:
-    """Downgrades, and orders that cannot be told."""
+    """Downgrades, and versions that cannot be compared."""
     wanted, seen = str(item.wanted), str(part.running)
     order = version.compare(wanted, seen, form)
     if item.at_least and order is None:

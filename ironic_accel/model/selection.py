@@ -25,7 +25,7 @@ from ironic_accel.model import refusals
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tried:
-    """One profile that was looked at.
+    """One profile that was considered.
 
     :ivar why: why it is not the one, or empty.
     """
@@ -55,10 +55,10 @@ class ProfileChoice:
 def first(profiles: Iterable[Profile], seen: Inventory) -> ProfileChoice:
     """The first profile whose every group has its devices.
 
-    What runs on the devices does not matter, nor whether they are well: a
-    node with an ill GPU has the same baseline, which is refused for it.
-    Where something unread keeps from telling whether a profile is the one,
-    none is chosen: the next one would be a guess.
+    Firmware, modes and health of the devices do not matter: a node with an
+    unhealthy GPU has the same baseline, which is then refused. If an unread
+    resource may decide whether a profile matches, none is selected: the next
+    one would be a guess.
     """
     tried = []
     for profile in profiles:

@@ -50,7 +50,7 @@ MOST_DEVICES = 8
 class Todo:
     """A change that may be made, before it is put into an action.
 
-    :ivar activation: what activates it, as the box or the catalogue says.
+    :ivar activation: what activates it, by the device or the catalogue.
     :ivar real: the same, raised to what can really be done here.
     :ivar alone: must not share a reset with another such of its device.
     :ivar late: lost at a host reset, hence last.
@@ -63,7 +63,7 @@ class Todo:
     activation: Activation
     real: Activation
     image: str | None = None
-    burn: UpdateTarget | None = None
+    target: UpdateTarget | None = None
     order: tuple[int, int] = (1, _LAST)
     alone: bool = False
     late: bool = False
@@ -85,8 +85,8 @@ def order_of(name: str, facts: ComponentKnowledge | None, profile: Profile
 def real_activation(
     device: str, activation: Activation, transports: Sequence[Transport]
 ) -> Activation:
-    """The effect that can be had: a device that no way can reset goes
-    through a warm reboot of its host, which includes it."""
+    """The reset that is possible: if no transport can reset a device, a warm
+    reboot of its host does."""
     if activation is Activation.NONE or activation.is_host_reset:
         return activation
     if any(w.resets.get(device, Activation.NONE).rank >= activation.rank
@@ -96,10 +96,10 @@ def real_activation(
 
 
 def next_reset(entry: Staged) -> Activation | None:
-    """The reset to try next on a landed item; None past the strongest.
+    """The reset to try next on a staged item; None past the strongest.
 
-    A reset that was tried and did not do is followed by the next stronger
-    one. Where nothing should be needed and it still waits, the weakest.
+    A reset that did not activate it is followed by the next stronger one. If
+    none should be needed and it is still pending, the weakest is tried.
     """
     if entry.tried is None:
         return (Activation.DRIVER_RELOAD if entry.activation is Activation.NONE
@@ -111,13 +111,14 @@ def next_reset(entry: Staged) -> Activation | None:
 
 
 def _actions(todo: Iterable[Todo]) -> list[Action]:
-    """One burn for all that one image writes by one way in one lane; one
-    action for a mode that several devices are to have the same value of."""
+    """One update for all components that one image writes by one transport
+    in one lane; one action for a mode with the same value on several devices.
+    """
     out: list[list[Todo]] = []
     for x in sorted(todo, key=lambda t: t.order):
         at = next((n for n, members in enumerate(out)
                    if _shared(members[0]) == _shared(x)
-                   and (x.burn or _has_room(out, n, x))), None)
+                   and (x.target or _has_room(out, n, x))), None)
         if at is None:
             out.append([x])
         else:
@@ -127,8 +128,8 @@ def _actions(todo: Iterable[Todo]) -> list[Action]:
 
 def _shared(x: Todo) -> tuple[object, ...]:
     """What the changes of one action have in common."""
-    if x.burn:
-        return ('update', x.transport, x.burn.lane, x.image)
+    if x.target:
+        return ('update', x.transport, x.target.lane, x.image)
     return (
         'set',
         x.transport,
@@ -150,22 +151,22 @@ def _has_room(actions: Sequence[Sequence[Todo]], at: int, x: Todo) -> bool:
 def _action(members: Sequence[Todo]) -> Action:
     first = members[0]
     written = {x.item.ref for x in members}
-    more = {ref for x in members if x.burn for ref in x.burn.also_writes}
+    more = {ref for x in members if x.target for ref in x.target.also_writes}
     return Action(
-        'update' if first.burn else 'set', first.transport,
+        'update' if first.target else 'set', first.transport,
         tuple(Change(x.item, x.seen) for x in members),
         strongest([x.activation for x in members]), first.image,
         tuple(sorted(more - written)),
-        first.burn.lane if first.burn else '',
-        any(x.burn is not None and x.burn.at_reset for x in members))
+        first.target.lane if first.target else '',
+        any(x.target is not None and x.target.at_reset for x in members))
 
 
 def _rounds(todo: Sequence[Todo], taken: frozenset[str]
             ) -> list[list[Todo]]:
     """Split so that no two ``alone`` changes of a device share a round.
 
-    :param taken: devices with such a change landed already: the first round
-        closes with its reset.
+    :param taken: devices with such a change staged already: the first round
+        ends with its reset.
     """
     rounds: list[list[Todo]] = [[]]
     alone: list[set[str]] = [set(taken)]
@@ -188,7 +189,7 @@ def build(todo: Sequence[Todo], staged: Sequence[Staged],
           ) -> tuple[list[Stage], list[Refusal]]:
     """The stages, and what the profile's limits refuse about them.
 
-    :param alone: devices with a landed item that must not share its reset
+    :param alone: devices with a staged item that must not share its reset
         with certain others of the same device.
     """
     stages: list[Stage] = []
