@@ -226,11 +226,11 @@ def test_the_command_starts(installed: pathlib.Path,
      "ironic-accel twin needs the package ironic-accel-emulator, which is "
      "not installed: pip install ironic-accel-emulator"),
     (("ironic-accel", "demo"), 2,
-     "ironic-accel demo runs from a checkout of the source only: clone the "
+     "ironic-accel demo needs a checkout of the source: clone the "
      'repository of ironic-accel and run "make demo" in it'),
     (("ironic-accel-status", "upgrade", "check"), 255,
-     "ironic-accel-status: the package ironic is not installed: run it "
-     "where ironic-conductor runs, or pip install "
+     "ironic-accel-status: package ironic is not installed; run the "
+     "command on a conductor, or pip install "
      '"ironic-accel[conductor]"'),
 ], ids=["twin", "demo", "status"])
 def test_a_command_says_how_to_get_what_it_lacks(
@@ -251,7 +251,7 @@ def test_the_demo_of_a_checkout_says_which_package_it_lacks(
     result = attempt(installed / "bin/python", "-c", code, cwd=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith(
-        "ironic-accel demo: the package python_multipart is not installed: "
+        "ironic-accel demo: package python_multipart is not installed: "
         f'run "make install" in {clone}')
 
 
