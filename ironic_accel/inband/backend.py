@@ -36,7 +36,7 @@ from ironic_accel.converge.ports import Unknown
 from ironic_accel.inband.inventory import device_match
 from ironic_accel.inband.inventory import external_flashers
 from ironic_accel.inband.inventory.inventory import boot_mark
-from ironic_accel.inband.inventory.inventory import Look
+from ironic_accel.inband.inventory.inventory import InventoryReader
 from ironic_accel.inband.inventory.inventory import PATIENCE
 from ironic_accel.inband.inventory.memory_health import Memory
 from ironic_accel.inband.jobs.job_store import Jobs
@@ -50,9 +50,9 @@ from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools import loader
 from ironic_accel.model import catalog as catalogs
 from ironic_accel.model.catalog import Catalog
+from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Busy
 from ironic_accel.model.device import Device
-from ironic_accel.model.device import Activation
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import Rejected
@@ -60,9 +60,9 @@ from ironic_accel.model.identity import Known
 from ironic_accel.model.identity import NOBODY
 from ironic_accel.model.identity import Source
 from ironic_accel.model.plan import Action
-from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.plan import Ref
 from ironic_accel.model.plan import Transport
+from ironic_accel.model.plan import UpdateTarget
 from ironic_accel.model.profile import Image
 from ironic_accel.model.profile import Push
 
@@ -111,9 +111,9 @@ class LocalBackend(Backend):
         else:
             families, warnings = loader.accepted(families)
         self._flashers = external_flashers.programs(families)
-        self._look = Look(self._host, families, self._catalog, name,
-                          warnings, patience,
-                          Memory(os.path.join(folder, 'known.json')))
+        self._reader = InventoryReader(
+            self._host, families, self._catalog, name, warnings, patience,
+            Memory(os.path.join(folder, 'known.json')))
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Nothing: no tool here has a second slot to be written by hand."""
@@ -128,7 +128,7 @@ class LocalBackend(Backend):
         busy = [job.busy() for job in under_way]
         busy += [_foreign(f) for f in self._foreign()]
         cards = {c for job in under_way for c in job.cards}
-        return (Source(self._look.observe(busy, cards)),)
+        return (Source(self._reader.observe(busy, cards)),)
 
     def observe(self, known: Known = NOBODY) -> Inventory:
         """Read the inventory; see ports.Backend."""
@@ -139,7 +139,7 @@ class LocalBackend(Backend):
 
     def _mine(self, inventory: Inventory) -> dict[str, Device]:
         """The devices seen here by the ids that an inventory gives them."""
-        ours = self._look.devices()
+        ours = self._reader.devices()
         found = ((d.id, device_match.find(device_match.known(d), ours))
                  for d in inventory.devices)
         return {name: device for name, device in found
@@ -147,7 +147,7 @@ class LocalBackend(Backend):
 
     def devices(self) -> tuple[Device, ...]:
         """The devices as they were last seen."""
-        return self._look.devices()
+        return self._reader.devices()
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
@@ -162,7 +162,7 @@ class LocalBackend(Backend):
         mine = self._mine(inventory)
         self._called = {name: device.id for name, device in mine.items()}
         for name, device in mine.items():
-            for family in self._look.families_of(device):
+            for family in self._reader.families_of(device):
                 can = self._can(family, device)
                 for part in can.updates:
                     updates.setdefault((name, part), UpdateTarget(
@@ -228,7 +228,7 @@ class LocalBackend(Backend):
         if action.verb == 'update' and image is None and (
                 spec is None or source is None):
             raise Rejected(f'image {action.image}: no source to fetch it from')
-        work = Work(self._host, self._look, self._jobs, action, image, spec,
+        work = Work(self._host, self._reader, self._jobs, action, image, spec,
                     force, source)
         with self._jobs.alone():
             self._check_free(cards)
@@ -273,7 +273,7 @@ class LocalBackend(Backend):
 
     def _device(self, device_id: str,
                 names: Mapping[str, str]) -> Device:
-        device = self._look.device(device_id)
+        device = self._reader.device(device_id)
         if device is None:
             raise Rejected('the device is not present',
                            error_class=ErrorClass.TRANSIENT,

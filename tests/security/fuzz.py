@@ -333,7 +333,7 @@ def run(count: int, seed: int, sources: list[str],
                     with tally.attempt(f'{mark}/{which}'):
                         tally.mutated += inside.tries[which](rng)
                 else:
-                    fuzz_tools.look(rng, benches[number % len(benches)],
+                    fuzz_tools.read(rng, benches[number % len(benches)],
                                     mark, tally)
                 number += 1
     return tallies

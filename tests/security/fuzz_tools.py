@@ -115,7 +115,7 @@ def _recorded(case: families.Case, folder: Path) -> Bench:
     host.calls = {}
     with mock.patch.dict(os.environ, {
             'TWIN_INSIDE_STATE': str(folder / 'state.json')}):
-        case.family().look(host, [case.function])
+        case.family().read(host, [case.function])
     return Bench(case, folder, host.calls)
 
 
@@ -131,7 +131,7 @@ def machines() -> Iterator[list[Bench]]:
         yield found
 
 
-def look(rng: random.Random, bench: Bench, seed: str, tally: Any) -> None:
+def read(rng: random.Random, bench: Bench, seed: str, tally: Any) -> None:
     """One look of a family at tools that answer badly."""
     case = bench.case
     host = Replayer(str(bench.folder / 'root'), str(bench.folder / 'bin'),
@@ -140,8 +140,8 @@ def look(rng: random.Random, bench: Bench, seed: str, tally: Any) -> None:
     host.often = rng.choice((0.2, 0.5, 1.0))
     family = case.family()
     with tally.attempt(seed):
-        seen = family.look(host, [case.function])
-        for told in seen.told.values():
+        seen = family.read(host, [case.function])
+        for told in seen.devices.values():
             device = Device(
                 'card', case.kind, address=case.function.address,
                 pci=case.function.pci, serial=told.serial, fit=told.fit,

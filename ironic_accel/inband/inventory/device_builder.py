@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.machine.pci_functions import VPD
-from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.model.catalog import Catalog
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
@@ -73,7 +73,7 @@ def cards(functions: Iterable[Function], catalog: Catalog
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Made:
+class BuiltDevices:
     """What came of a look.
 
     """
@@ -83,9 +83,10 @@ class Made:
     warnings: tuple[Warned, ...] = ()
 
 
-def devices(found: Sequence[DeviceBuilder], told: Mapping[str, Sequence[Told]],
+def devices(found: Sequence[DeviceBuilder],
+            told: Mapping[str, Sequence[DeviceReading]],
             places: Mapping[str, str], catalog: Catalog,
-            known: Sequence[Device] = ()) -> Made:
+            known: Sequence[Device] = ()) -> BuiltDevices:
     """The devices by their PCI addresses, what of them was asked and not
     told, and what tools said that has no place.
 
@@ -104,7 +105,7 @@ def devices(found: Sequence[DeviceBuilder], told: Mapping[str, Sequence[Told]],
     unread = tuple(dataclasses.replace(u, about=device.id)
                    for device, one in zip(out, whole, strict=True)
                    for u in one.unread)
-    return Made(tuple(out), unread, tuple(warnings))
+    return BuiltDevices(tuple(out), unread, tuple(warnings))
 
 
 def _recalled(device: Device, known: Device | None) -> Device:
@@ -120,16 +121,17 @@ def _recalled(device: Device, known: Device | None) -> Device:
                 device.fit.board or known.fit.board))
 
 
-def _united(card: DeviceBuilder, told: Mapping[str, Sequence[Told]]) -> Told:
+def _united(card: DeviceBuilder,
+            told: Mapping[str, Sequence[DeviceReading]]) -> DeviceReading:
     """What all families say of all functions of a card.
 
     What one source has not read and another has told is told, but for
     health and state: there the silent one might know of worse.
     """
-    out = Told()
+    out = DeviceReading()
     for function in card.functions:
         for one in told.get(function.address, ()):
-            out = Told(
+            out = DeviceReading(
                 out.serial or one.serial, out.model or one.model,
                 out.part_number or one.part_number,
                 Fit(out.fit.psid or one.fit.psid,
@@ -152,7 +154,7 @@ def _united(card: DeviceBuilder, told: Mapping[str, Sequence[Told]]) -> Told:
         out, unread=tuple(u for u in left if u.facts or u.kinds)))
 
 
-def _dead(told: Told) -> Told:
+def _dead(told: DeviceReading) -> DeviceReading:
     """With its health unread, where nobody was told anything of a card.
 
     A card that is on the bus and of which its own tool tells no firmware at
@@ -192,8 +194,9 @@ def _first(values: Iterable[str | None]) -> str | None:
     return next((v for v in values if v), None)
 
 
-def _device(card: DeviceBuilder, told: Told, places: Mapping[str, str],
-            catalog: Catalog, warnings: list[Warned]) -> Device:
+def _device(card: DeviceBuilder, told: DeviceReading,
+            places: Mapping[str, str], catalog: Catalog,
+            warnings: list[Warned]) -> Device:
     parts = card.functions
     first = parts[0]
     number = told.part_number or _first(f.part_number for f in parts)

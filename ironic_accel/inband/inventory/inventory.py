@@ -29,7 +29,7 @@ import logging
 import threading
 import time
 
-from ironic_accel.inband.inventory import device_builder as made
+from ironic_accel.inband.inventory import device_builder
 from ironic_accel.inband.inventory.device_builder import DeviceBuilder
 from ironic_accel.inband.inventory.memory_health import Memory
 from ironic_accel.inband.inventory.questions import NoAnswer
@@ -40,9 +40,9 @@ from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.machine.pci_functions import VPD
 from ironic_accel.inband.machine import smbios_slots
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
 from ironic_accel.model.catalog import Catalog
@@ -69,7 +69,7 @@ def boot_mark(host: Machine) -> str | None:
     return host.read('/proc/sys/kernel/random/boot_id')
 
 
-class Look:
+class InventoryReader:
     """What is seen here, and which family is whose.
 
     Each family is asked about each card by itself, so that trouble stays
@@ -94,9 +94,9 @@ class Look:
         self._patience = patience
         self._lock = threading.Lock()
         self._questions = Questions()
-        self._told: dict[str, list[Told]] = {}
+        self._told: dict[str, list[DeviceReading]] = {}
         self._claims: dict[str, tuple[Family, ...]] = {}
-        self._made = made.Made(())
+        self._made = device_builder.BuiltDevices(())
         self._since: dict[tuple[str, str | None, str], float] = {}
         self._boot: str | None = None
 
@@ -137,10 +137,10 @@ class Look:
         vendors = {p[:4] for product in self._catalog.products.values()
                    for p in product.pci}
         bus = pci_functions.bus(self._host, vendors)
-        cards = made.cards(bus.functions, self._catalog)
+        cards = device_builder.cards(bus.functions, self._catalog)
         asked = [c for c in cards if c.address not in writing]
         here = {c.address for c in cards} & set(writing)
-        told: dict[str, list[Told]] = {}
+        told: dict[str, list[DeviceReading]] = {}
         cards = (*self._detailed(asked, begun + self._patience * _SYSFS,
                                  told),
                  *(c for c in cards if c.address in writing))
@@ -154,7 +154,7 @@ class Look:
                          self._host, card.address))]
         warnings += self._nobody(cards, told)
         self._told = told
-        self._made = made.devices(
+        self._made = device_builder.devices(
             sorted(cards, key=lambda c: c.address), told,
             smbios_slots.designations(self._host), self._catalog, known)
         if self._memory is not None:
@@ -176,7 +176,7 @@ class Look:
         return self._memory.load(boot) if self._memory else ()
 
     def _nobody(self, cards: Sequence[DeviceBuilder],
-                told: Mapping[str, Sequence[Told]]) -> list[Warned]:
+                told: Mapping[str, Sequence[DeviceReading]]) -> list[Warned]:
         """Of which devices nobody could be asked: what sysfs does not tell
         of them is untold, which is not the same as well."""
         out = [] if self._families else [Warned(
@@ -205,7 +205,7 @@ class Look:
                      for key, u in since.items())
 
     def _remember(
-        self, card: DeviceBuilder, told: dict[str, list[Told]]
+        self, card: DeviceBuilder, told: dict[str, list[DeviceReading]]
     ) -> None:
         """Who a card is that is being written, without what changes."""
         for function in card.functions:
@@ -214,7 +214,7 @@ class Look:
                 for one in self._told.get(function.address, ())]
 
     def _detailed(self, cards: Sequence[DeviceBuilder], until: float,
-                  told: dict[str, list[Told]]) -> list[DeviceBuilder]:
+                  told: dict[str, list[DeviceReading]]) -> list[DeviceBuilder]:
         """The cards with what sysfs tells of them besides their ids."""
         for card in cards:
             self._questions.ask((_DETAILS, card.address), functools.partial(
@@ -227,15 +227,15 @@ class Look:
                 card = dataclasses.replace(card, functions=(
                     self._questions.hear((_DETAILS, at), until)))
             except NoAnswer as exc:
-                told[at] = [Told(unread=(Unread(
+                told[at] = [DeviceReading(unread=(Unread(
                     path, str(exc), facts=('identity', 'mode:vfs')),))]
             for f in card.functions:
                 if f.unread_vpd is not None:
-                    told.setdefault(f.address, []).append(Told(unread=(
-                        Unread(f'{f.path}/{VPD}', f.unread_vpd,
-                               facts=('identity',)),)))
+                    told.setdefault(f.address, []).append(DeviceReading(
+                        unread=(Unread(f'{f.path}/{VPD}', f.unread_vpd,
+                                       facts=('identity',)),)))
             if any(f.gone for f in card.functions):
-                told.setdefault(at, []).append(Told(
+                told.setdefault(at, []).append(DeviceReading(
                     health='Critical', unread=(Unread(
                         path, 'the device does not respond on the PCI bus',
                         facts=('presence',)),)))
@@ -243,20 +243,20 @@ class Look:
         return out
 
     def _ask(self, cards: Sequence[DeviceBuilder], until: float,
-             told: dict[str, list[Told]]) -> list[Warned]:
+             told: dict[str, list[DeviceReading]]) -> list[Warned]:
         """Ask the families side by side, no longer than the patience."""
         asked = []
         for family, wanted in self._claim(cards):
             for key, some in _questions(family, wanted):
                 self._questions.ask((family.name, key), functools.partial(
-                    family.look, self._host,
+                    family.read, self._host,
                     [f for card in some for f in card.functions]))
                 asked.append((family, key, some))
         warnings: dict[Warned, None] = {}
         for family, key, some in asked:
             seen = self._hear(family, key, some, until)
             warnings |= dict.fromkeys(seen.warnings)
-            for address, one in seen.told.items():
+            for address, one in seen.devices.items():
                 told.setdefault(address, []).append(one)
         return list(warnings)
 
@@ -292,9 +292,10 @@ class Look:
             return seen
         late = _silent(family, cards, 'not ready yet')
         return dataclasses.replace(
-            late, warnings=seen.warnings, told={
-                a: _both(seen.told.get(a, Told()), late.told.get(a, Told()))
-                for a in {*seen.told, *late.told}})
+            late, warnings=seen.warnings, devices={
+                a: _both(seen.devices.get(a, DeviceReading()),
+                         late.devices.get(a, DeviceReading()))
+                for a in {*seen.devices, *late.devices}})
 
 
 def _claimed(family: Family, card: DeviceBuilder) -> tuple[Function, ...]:
@@ -325,11 +326,11 @@ def _silent(
     told = {}
     for card in cards:
         facts = getattr(family, 'facts', None)
-        told[card.address] = Told(unread=(Unread(
+        told[card.address] = DeviceReading(unread=(Unread(
             family.name, answer,
             facts=facts(card.product) if facts else FACTS),))
     return ToolReading(told)
 
 
-def _both(one: Told, other: Told) -> Told:
+def _both(one: DeviceReading, other: DeviceReading) -> DeviceReading:
     return dataclasses.replace(one, unread=one.unread + other.unread)

@@ -25,7 +25,7 @@ from ironic_accel.converge.ports import Bad
 from ironic_accel.converge.ports import Images
 from ironic_accel.converge.ports import Ready
 from ironic_accel.converge.ports import Result
-from ironic_accel.inband.inventory.inventory import Look
+from ironic_accel.inband.inventory.inventory import InventoryReader
 from ironic_accel.inband.jobs import job_store as kept
 from ironic_accel.inband.jobs.job_store import Jobs
 from ironic_accel.inband.jobs.job_store import StoredJob
@@ -52,11 +52,11 @@ _FETCH_POLL = 0.2
 class Work:
     """What a worker needs to know; ``run`` is its body."""
 
-    def __init__(self, host: Machine, look: Look, jobs: Jobs, action: Action,
-                 image: Ready | None, spec: Image | None, force: bool,
-                 images: Images | None) -> None:
+    def __init__(self, host: Machine, reader: InventoryReader, jobs: Jobs,
+                 action: Action, image: Ready | None, spec: Image | None,
+                 force: bool, images: Images | None) -> None:
         self._host = host
-        self._look = look
+        self._reader = reader
         self._jobs = jobs
         self._action = action
         self._image = image
@@ -87,7 +87,7 @@ class Work:
                 results = self._all(what)
         if results is not None:
             job.results = [agent_schema.result_to_dict(r) for r in results]
-        self._look.forget()
+        self._reader.forget()
         self._jobs.save(job)
         if not job.is_flashing:
             # A flash that goes on reads its image still.
@@ -144,7 +144,7 @@ class Work:
             groups.setdefault(item.device, []).append(item)
         out = []
         for name, items in groups.items():
-            device = self._look.device(name)
+            device = self._reader.device(name)
             if device is None:
                 raise AccelError('the device is no longer present',
                                  device=name)
@@ -196,7 +196,7 @@ class Work:
     def _unable(self, host: Machine, device: Device, name: str | None = None
                 ) -> Detail:
         """Why nothing was done: who holds the card, or no tool can."""
-        held = [why for family in self._look.families_of(device)
+        held = [why for family in self._reader.families_of(device)
                 if (why := self._held(host, family, device))]
         verb = self._action.verb
         if held:
@@ -219,7 +219,7 @@ class Work:
                 ) -> list[tuple[Family, list[Item]]]:
         left = list(items)
         out = []
-        for family in self._look.families_of(device):
+        for family in self._reader.families_of(device):
             if self._held(host, family, device):
                 continue
             can = (family.sets(host, device) if self._action.verb == 'set'
@@ -233,7 +233,7 @@ class Work:
     def _reset(self, host: Machine, device: Device, items: list[Item],
                tell: Progress) -> tuple[Result, ...]:
         activation = self._action.activation
-        for family in self._look.families_of(device):
+        for family in self._reader.families_of(device):
             if self._held(host, family, device):
                 continue
             if family.resets(host, device).rank >= activation.rank:

@@ -78,7 +78,7 @@ class BaseFamily:
         """All: a family that tells less says so."""
         return FACTS
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """Nothing more than sysfs tells."""

@@ -41,9 +41,9 @@ MODULES = {
     'ironic_accel.model.standing': 'ironic_accel.model.reading_status',
 }
 #: Names in those modules by their earlier names.
-NAMES = {'Seen': 'ToolReading', 'Host': 'Machine'}
+NAMES = {'Seen': 'ToolReading', 'Told': 'DeviceReading', 'Host': 'Machine'}
 #: Methods of a family, and verbs of ``beside``, by their earlier names.
-HOOKS = {'burns': 'updates', 'burn': 'update'}
+HOOKS = {'look': 'read', 'burns': 'updates', 'burn': 'update'}
 VERBS = {'burn': 'update'}
 
 

@@ -64,7 +64,7 @@ Progress = Callable[[str, int | None], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Told:
+class DeviceReading:
     """What a family's tool reports of one device; None is "not reported".
 
     What sysfs knows need not be repeated. A component or mode without an
@@ -100,7 +100,7 @@ class Told:
 class ToolReading:
     """The answer of a family about some devices.
 
-    :ivar told: by the address of a function; any function of a card may
+    :ivar devices: by the address of a function; any function of a card may
         carry what is about the card.
     :ivar warnings: what an operator should know besides (``uri``: the tool's
         name, and the address if it is about one device).
@@ -108,7 +108,8 @@ class ToolReading:
         report of the devices that it was asked about is unread then.
     """
 
-    told: Mapping[str, Told] = dataclasses.field(default_factory=dict)
+    devices: Mapping[str, DeviceReading] = dataclasses.field(
+        default_factory=dict)
     warnings: tuple[Warned, ...] = ()
     complete: bool = True
 
@@ -162,7 +163,7 @@ class Family(Protocol):
         unread if it does not answer at all."""
         ...
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """Ask the tool about functions that it claims: those of one card,

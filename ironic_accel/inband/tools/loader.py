@@ -38,7 +38,7 @@ NAMESPACE = 'ironic_accel.tools'
 
 #: What a family must have at least; ``update``, ``set`` and ``reset`` are
 #: called only if it says that it can.
-_METHODS = ('claims', 'look', 'updates', 'sets', 'resets')
+_METHODS = ('claims', 'read', 'updates', 'sets', 'resets')
 
 
 def load(names: Iterable[str] | None = None

@@ -350,7 +350,7 @@ class _Raises(sample.Burner):
     def set(self, *args: object, **known: object) -> tuple[()]:
         raise self._error
 
-    def look(self, *args: object, **known: object) -> ToolReading:
+    def read(self, *args: object, **known: object) -> ToolReading:
         raise self._error
 
 
@@ -384,10 +384,10 @@ class _Hangs(sample.Burner):
         self.asked = 0
         self.go = threading.Event()
 
-    def look(self, host: object, functions: object) -> ToolReading:
+    def read(self, host: object, functions: object) -> ToolReading:
         self.asked += 1
         self.go.wait(60)
-        return super().look(host, functions)  # type: ignore[arg-type]
+        return super().read(host, functions)  # type: ignore[arg-type]
 
 
 def test_a_tool_that_hangs_delays_no_look(

@@ -32,7 +32,7 @@ from tests.unit.inband import sample
 ROOT = pathlib.Path(__file__).parents[3]
 
 _FAMILY = '''
-from ironic_accel.inband.tools.family import Told, ToolReading
+from ironic_accel.inband.tools.family import DeviceReading, ToolReading
 from ironic_accel.model.device import Activation
 
 
@@ -43,8 +43,9 @@ class Acme:
     def claims(self, function, product):
         return function.vendor_id == '15b3'
 
-    def look(self, host, functions):
-        return ToolReading({functions[0].address: Told(model='Acme NIC')})
+    def read(self, host, functions):
+        return ToolReading({
+            functions[0].address: DeviceReading(model='Acme NIC')})
 
     def updates(self, host, device):
         return frozenset()
@@ -108,7 +109,6 @@ _UPDATE = '''
 from ironic_accel.converge.ports import Running
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
-from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools import loader
@@ -167,8 +167,9 @@ def test_a_third_party_adds_a_family(tmp_path: pathlib.Path) -> None:
 def test_family_of_the_release_before_updates_with_a_warning(
         tmp_path: pathlib.Path) -> None:
     warned, *rest = _run(tmp_path, _EARLIER, _UPDATE)
-    assert 'method burns is named updates; method burn is named update; ' \
-        'verb burn in beside is named update' in warned
+    assert (
+        'method look is named read; method burns is named updates; method '
+        'burn is named update; verb burn in beside is named update') in warned
     assert rest == ['Acme NIC True device-reset', '[True] True']
 
 
@@ -204,7 +205,7 @@ def test_unchanged_family_is_used_without_a_warning() -> None:
      "flashers: 'acmectl': expected a set of arguments"),
     ({'first_boot': (FirstBootMode('boost', sample),)},
      'first_boot: boost: VALUE of tests.unit.inband.sample is missing'),
-    ({'look': None}, 'look is missing'),
+    ({'read': None}, 'read is missing'),
 ])
 def test_family_that_declares_something_invalid_is_not_used(
         declared: dict[str, object], message: str) -> None:

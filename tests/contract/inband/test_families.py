@@ -28,8 +28,8 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import FlashNote
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools import loader
 from ironic_accel.inband.tools.qat import tool as qat
@@ -69,11 +69,12 @@ class Bench:
     flashes: list[FlashNote]
     told: list[str]
 
-    def look(self) -> ToolReading:
-        return self.family.look(self.host, [self.case.function])
+    def read(self) -> ToolReading:
+        return self.family.read(self.host, [self.case.function])
 
-    def seen(self) -> Told:
-        return self.look().told.get(self.case.function.address, Told())
+    def seen(self) -> DeviceReading:
+        return self.read().devices.get(
+            self.case.function.address, DeviceReading())
 
     def device(self) -> Device:
         told = self.seen()
@@ -145,9 +146,9 @@ def test_every_cell_is_tried_or_says_why() -> None:
 
 @pytest.mark.parametrize('case', ALL)
 def test_look(bench: Bench) -> None:
-    seen = bench.look()
+    seen = bench.read()
     assert seen.warnings == ()
-    told = seen.told[bench.case.function.address]
+    told = seen.devices[bench.case.function.address]
     assert told.unread == ()
     assert {c.name: c.running for c in told.components} == \
         bench.case.versions
@@ -320,7 +321,7 @@ def test_a_missing_tool_is_one_warning(bench: Bench, tool: str) -> None:
                           str(bench.folder / 'bin'), nvml=None)
     else:
         (bench.folder / 'bin' / tool).unlink()
-    seen = bench.look()
+    seen = bench.read()
     # A tool for devices of any vendor need not be on every machine.
     assert [w.uri for w in seen.warnings] == (
         [] if bench.family.generic else [tool])

@@ -162,10 +162,10 @@ def test_both_ports_of_a_card_are_seen(
         tmp_path: pathlib.Path, numbers: tuple[int, int],
         shown: object) -> None:
     host = _two_ports(tmp_path, *numbers)
-    seen = sriov.Sriov().look(host, _functions())
-    (mode,) = seen.told[PORTS[0]].modes
+    seen = sriov.Sriov().read(host, _functions())
+    (mode,) = seen.devices[PORTS[0]].modes
     assert (mode.current, mode.standing) == (shown, Standing.UNTOLD)
-    assert seen.told[PORTS[0]].unread == ()
+    assert seen.devices[PORTS[0]].unread == ()
     assert [w.message for w in seen.warnings] == ([] if shown is not None
         else [f'its ports have different numbers of virtual functions: '
               f'{numbers[0]} of {PORTS[0]}, {numbers[1]} of {PORTS[1]}'])
@@ -181,7 +181,7 @@ def test_a_port_that_cannot_be_read_is_not_taken_for_the_other(
     host = _two_ports(tmp_path, 4, 4)
     (tmp_path / 'root/sys/bus/pci/devices' / PORTS[1]
      / 'sriov_numvfs').write_text('')
-    told = sriov.Sriov().look(host, _functions()).told[PORTS[0]]
+    told = sriov.Sriov().read(host, _functions()).devices[PORTS[0]]
     assert [(m.current, m.standing) for m in told.modes] == [
         (None, Standing.UNREAD)]
     assert [u.facts for u in told.unread] == [('mode:vfs',)]

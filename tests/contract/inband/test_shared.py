@@ -26,8 +26,8 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.tools.alveo import tool as alveo
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.mellanox import tool as mellanox
 from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
 from ironic_accel.model.device import Activation
@@ -63,11 +63,11 @@ def host(inside: Inside) -> Machine:
     return Machine(str(inside.root), str(inside.path), nvml.__name__)
 
 
-def _told(host: Machine, family: Family, address: str) -> Told:
+def _told(host: Machine, family: Family, address: str) -> DeviceReading:
     found = [f for f in pci_functions.scan(host)
              if f.address == address]
-    seen = family.look(host, found)
-    return seen.told[address]
+    seen = family.read(host, found)
+    return seen.devices[address]
 
 
 def _device(host: Machine, family: Family, kind: str, address: str) -> Device:
@@ -199,10 +199,10 @@ def test_a_reset_during_a_flash_costs_the_card(
         'reset during a flash']
     assert box.devices['NIC6'].bricked
     assert not box.devices['NIC5'].bricked
-    seen = mellanox.Mellanox().look(host, [
+    seen = mellanox.Mellanox().read(host, [
         f for f in pci_functions.scan(host)
         if f.address == inside.addresses['NIC6']])
-    told = seen.told[inside.addresses['NIC6']]
+    told = seen.devices[inside.addresses['NIC6']]
     assert told.components == ()
     assert any('Cannot open Device' in u.answer and 'firmware:nic' in u.facts
                for u in told.unread)
@@ -225,6 +225,6 @@ def test_the_boxes_that_are_shipped_have_insides(
     inside = Inside(load_box(name, clock=FakeClock()), host_id, tmp_path)
     monkeypatch.setenv('TWIN_INSIDE_STATE', str(inside.state.path))
     host = Machine(str(inside.root), str(inside.path), nvml.__name__)
-    seen = nvidia_gpu.NvidiaGpu().look(
+    seen = nvidia_gpu.NvidiaGpu().read(
         host, [f for f in pci_functions.scan(host) if f.vendor_id == '10de'])
-    assert len({t.serial for t in seen.told.values()} - {None}) == gpus
+    assert len({t.serial for t in seen.devices.values()} - {None}) == gpus

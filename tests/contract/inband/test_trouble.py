@@ -275,8 +275,8 @@ class _Breaks(common.BaseFamily):
         self._fail('claims', function.address)
         return function.vendor_id == '10de'
 
-    def look(self, host: Machine, functions: Any) -> ToolReading:
-        self._fail('look', functions[0].address)
+    def read(self, host: Machine, functions: Any) -> ToolReading:
+        self._fail('read', functions[0].address)
         return ToolReading()
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
@@ -284,7 +284,7 @@ class _Breaks(common.BaseFamily):
         return frozenset({'mig'})
 
 
-@pytest.mark.parametrize('where', ['claims', 'look', 'sets'])
+@pytest.mark.parametrize('where', ['claims', 'read', 'sets'])
 def test_a_plug_in_that_fails_costs_its_own(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
         where: str) -> None:
@@ -295,7 +295,7 @@ def test_a_plug_in_that_fails_costs_its_own(
     seen = backend.observe()
     gpus = [_at(seen, _address(n, 1)) for n in (0, 1)]
     assert [g.health for g in gpus] == ['OK', 'OK']
-    assert [bool(g.unread) for g in gpus] == [False, where == 'look']
+    assert [bool(g.unread) for g in gpus] == [False, where == 'read']
     (transport,) = backend.transports(seen)
     assert {(g.id, 'mig') for g in gpus} <= transport.sets
 

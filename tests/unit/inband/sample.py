@@ -26,11 +26,11 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.inband.backend import LocalBackend
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FACTS
 from ironic_accel.inband.tools.family import Family
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
@@ -118,13 +118,13 @@ class Burner:
     def facts(self, product: Product | None) -> tuple[str, ...]:
         return FACTS
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         part = Component(
             'nic', 'FW', self.state('running', '22.41.1000'), None, True,
             True)
-        told = Told(fit=Fit('MT_0000000359'), health='OK',
+        told = DeviceReading(fit=Fit('MT_0000000359'), health='OK',
                     components=(part, Component('unheard-of', 'X')),
                     modes=(Mode('sriov', self.state('sriov', 'disabled')),))
         return ToolReading({functions[0].address: told},

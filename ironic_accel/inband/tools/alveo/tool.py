@@ -34,9 +34,9 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
@@ -101,18 +101,18 @@ class Alveo(common.BaseFamily):
         """Who it is, and versions."""
         return ('identity', 'firmware')
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """One report per card, of its first (management) function."""
         if host.which(TOOL) is None:
             return ToolReading(warnings=(common.missing(TOOL),))
-        told: dict[str, Told] = {}
+        told: dict[str, DeviceReading] = {}
         for function in common.first_functions(functions):
             unread: list[Unread] = []
             found = self._examine(host, function.address, unread)
             told[function.address] = (
-                _told(found) if found else Told(unread=tuple(unread)))
+                _told(found) if found else DeviceReading(unread=tuple(unread)))
         return ToolReading(told)
 
     def _examine(self, host: Machine, address: str,
@@ -183,7 +183,7 @@ class Alveo(common.BaseFamily):
             else unread[0].answer, error_class=ErrorClass.NEEDS_OPERATOR)
 
 
-def _told(found: Mapping[str, Any]) -> Told:
+def _told(found: Mapping[str, Any]) -> DeviceReading:
     hardware = common.table(found.get('hardware'))
     properties = common.table(found.get('device_properties'))
     shell = common.table(found.get('current_shell'))
@@ -199,7 +199,7 @@ def _told(found: Mapping[str, Any]) -> Told:
         fixed = 'FIXED' in version
         parts.append(Component('sc', 'SC', version.partition('(')[0],
                                updateable=False if fixed else None))
-    return Told(
+    return DeviceReading(
         serial=clean_serial(common.text_of(hardware.get('serial_num'))),
         model=common.text_of(properties.get('board_name')),
         # The first reports have no properties: the shell names its board.

@@ -39,8 +39,8 @@ from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
@@ -88,7 +88,7 @@ class AmdGpu(common.BaseFamily):
         return ('identity', 'health', 'firmware', *(
             f'mode:{m}' for m in _MODES))
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """One call for each GPU.
@@ -98,10 +98,10 @@ class AmdGpu(common.BaseFamily):
         """
         if host.which(TOOL) is None:
             return ToolReading(warnings=(common.missing(TOOL),))
-        return ToolReading({f.address: self._look(host, f.address)
+        return ToolReading({f.address: self._read(host, f.address)
                      for f in functions})
 
-    def _look(self, host: Machine, address: str) -> Told:
+    def _read(self, host: Machine, address: str) -> DeviceReading:
         told = self._static(host, address)
         if told.unread:
             return told
@@ -110,14 +110,14 @@ class AmdGpu(common.BaseFamily):
             told, health=health, unread=told.unread + unread,
             absent=() if health or unread else ('health',))
 
-    def _static(self, host: Machine, address: str) -> Told:
+    def _static(self, host: Machine, address: str) -> DeviceReading:
         ran = host.run((TOOL, *_STATIC, '--gpu', address), common.ASK)
         gpus = _gpus(ran)
         for gpu in gpus:
             if common.bdf(common.table(gpu.get('bus')).get(
                     'bdf')) == address:
                 return _told(gpu)
-        return Told(unread=(common.unread(
+        return DeviceReading(unread=(common.unread(
             TOOL, 'the GPU is not in its report' if gpus
             else common.said(TOOL, ran), *self.facts(None)),))
 
@@ -249,14 +249,14 @@ _HEALTH: tuple[tuple[tuple[str, ...], Callable[
         (('metric', '--ecc'), _errors))
 
 
-def _told(gpu: Mapping[str, Any]) -> Told:
+def _told(gpu: Mapping[str, Any]) -> DeviceReading:
     asic, board = common.table(gpu.get('asic')), common.table(
         gpu.get('board'))
     # From ROCm 7 on the VBIOS is called IFWI.
     bios = common.table(gpu.get('ifwi', gpu.get('vbios')))
     running = common.text_of(bios.get('version'))
     parts = (Component('gpu', 'VBIOS', running),) if running else ()
-    return Told(
+    return DeviceReading(
         serial=clean_serial(common.text_of(board.get('product_serial')))
         or clean_serial(common.text_of(asic.get('asic_serial'))),
         model=common.text_of(asic.get('market_name')),

@@ -39,9 +39,9 @@ from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
@@ -100,7 +100,7 @@ class Fwupd(common.BaseFamily):
         name = _NAMES.get(product.kind) if product else None
         return (f'firmware:{name}',) if name else ()
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """One call for all; without the tool there is nothing to say."""
@@ -108,8 +108,8 @@ class Fwupd(common.BaseFamily):
             return ToolReading()
         unread: list[Unread] = []
         devices = self._devices(host, unread)
-        told: dict[str, Told] = {
-            f.address: Told(unread=tuple(dataclasses.replace(
+        told: dict[str, DeviceReading] = {
+            f.address: DeviceReading(unread=tuple(dataclasses.replace(
                 u, facts=self.facts(common.product_of(f))) for u in unread))
             for f in common.first_functions(functions) if unread}
         for function in common.first_functions(functions):
@@ -119,7 +119,7 @@ class Fwupd(common.BaseFamily):
                 continue
             version = common.text_of(found.get('Version'))
             flags = found.get('Flags')
-            told[function.address] = Told(
+            told[function.address] = DeviceReading(
                 serial=clean_serial(common.text_of(found.get('Serial'))),
                 components=(Component(
                     name, str(found.get('DeviceId')), version,

@@ -41,9 +41,9 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
@@ -111,18 +111,18 @@ class Gaudi(common.BaseFamily):
         """Who it is, health and versions."""
         return ('identity', 'health', 'firmware')
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """The driver's files; names and serial numbers of the tool."""
         held = dict(folders(host))
-        told: dict[str, Told] = {}
+        told: dict[str, DeviceReading] = {}
         warnings: dict[Warned, None] = {}
         for function in functions:
             folder = held.get(function.address)
             left = common.left_out(host, function, DRIVER)
             if folder is None and left:
-                told[function.address] = Told(unread=(common.unread(
+                told[function.address] = DeviceReading(unread=(common.unread(
                     DRIVER, left, 'identity', 'health', 'firmware'),))
                 continue
             tool = TOOL if folder is not None else LOADER
@@ -188,7 +188,7 @@ class Gaudi(common.BaseFamily):
                                    expected='Operational', seen=status)
 
 
-def _held(host: Machine, address: str, folder: str) -> Told:
+def _held(host: Machine, address: str, folder: str) -> DeviceReading:
     """A card that the driver holds."""
     unread: list[Unread] = []
     name, serial = _query(host, address, unread)
@@ -201,8 +201,8 @@ def _held(host: Machine, address: str, folder: str) -> Told:
     if not parts:
         unread.append(common.unread(
             DRIVER, 'the driver reports no version', 'firmware'))
-    return Told(serial=serial, model=name, health=health, components=parts,
-                unread=tuple(unread))
+    return DeviceReading(serial=serial, model=name, health=health,
+                         components=parts, unread=tuple(unread))
 
 
 def _query(host: Machine, address: str, unread: list[Unread]
@@ -220,16 +220,16 @@ def _query(host: Machine, address: str, unread: list[Unread]
     return None, None
 
 
-def _spi(host: Machine, address: str) -> Told:
+def _spi(host: Machine, address: str) -> DeviceReading:
     """A card without a driver: its SPI firmware."""
     if host.which(LOADER) is None:
-        return Told()
+        return DeviceReading()
     ran = host.run((LOADER, '-s', '-d', address), common.ASK)
     match = _SPI_LINE.search(ran.out) if ran.ok else None
     if match is None:
-        return Told(unread=(common.unread(
+        return DeviceReading(unread=(common.unread(
             LOADER, common.said(LOADER, ran), f'firmware:{SPI}'),))
-    return Told(components=(Component(SPI, 'SPI', match[1]),))
+    return DeviceReading(components=(Component(SPI, 'SPI', match[1]),))
 
 
 def _components(host: Machine, folder: str) -> tuple[Component, ...]:

@@ -40,9 +40,9 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
@@ -105,7 +105,7 @@ class IntelGpu(common.BaseFamily):
         """Who it is, health, versions and ECC."""
         return ('identity', 'health', 'firmware', 'mode:ecc')
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """One discovery, one configuration and the health of each GPU."""
@@ -114,15 +114,15 @@ class IntelGpu(common.BaseFamily):
         return ToolReading({f.address: self._told(host, f.address)
                      for f in functions})
 
-    def _told(self, host: Machine, at: str) -> Told:
+    def _told(self, host: Machine, at: str) -> DeviceReading:
         unread: list[Unread] = []
         found = self._ask(host, at, 'discovery', unread, 'identity',
                           'health', 'firmware', 'mode:ecc')
         if not found:
-            return Told(unread=tuple(unread))
+            return DeviceReading(unread=tuple(unread))
         config = self._ask(host, at, 'config', unread, 'mode:ecc')
         health = self._health(host, at, unread)
-        return Told(
+        return DeviceReading(
             serial=clean_serial(common.text_of(found.get('serial_number'))),
             model=common.text_of(found.get('device_name')),
             health=health, components=_components(found),

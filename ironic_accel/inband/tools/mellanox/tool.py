@@ -34,9 +34,9 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools.mellanox import config
 from ironic_accel.inband.tools.mellanox.config import Config
@@ -116,11 +116,11 @@ class Mellanox(common.BaseFamily):
             f'mode:{m}' for m in modes.NAMES
             if product is None or m in product.modes))
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """Firmware and PSID by mstflint, modes by mstconfig."""
-        told: dict[str, Told] = {}
+        told: dict[str, DeviceReading] = {}
         for function in common.first_functions(functions):
             at = function.address
             unread: list[Unread] = []
@@ -132,7 +132,7 @@ class Mellanox(common.BaseFamily):
                 settings.parameters, settings.lacking,
                 modes.NAMES if product is None else product.modes)
             part = firmware(query)
-            told[at] = Told(
+            told[at] = DeviceReading(
                 fit=Fit(psid=version.clean(query.get('PSID'))),
                 components=(part,) if part else (), modes=found,
                 unread=(*unread, *more))

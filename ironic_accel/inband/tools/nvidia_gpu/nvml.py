@@ -33,8 +33,8 @@ from typing import Any
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FACTS
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.model.device import Component
 from ironic_accel.model.device import Mode
 from ironic_accel.model.device_marks import clean_serial
@@ -120,7 +120,8 @@ def users(host: Machine, found: Answers) -> str | None:
     return ', '.join(words) + (f' and {more} more' if more else '')
 
 
-def told(found: Answers, said: str, modes: Collection[str] = ()) -> Told:
+def told(found: Answers, said: str, modes: Collection[str] = ()
+         ) -> DeviceReading:
     """What the answers to a question come to.
 
     :param said: what to say of a query that has no answer.
@@ -134,7 +135,7 @@ def told(found: Answers, said: str, modes: Collection[str] = ()) -> Told:
                 _number(answer.get('error')) or 0)
             facts = [f for f in FACTS if f != 'state' and not (
                 f == 'health' and health)]
-            return Told(health=health, unread=(common.unread(
+            return DeviceReading(health=health, unread=(common.unread(
                 TOOL, _words(answer, said), *facts),))
     reader = _Reader(found, said)
     identity = {key: version.clean(reader.value(query, 'identity'))
@@ -145,7 +146,7 @@ def told(found: Answers, said: str, modes: Collection[str] = ()) -> Told:
     seen += [_protection(reader, name) for name in ('cc', 'ppcie')
              if name in modes]
     health = _health(reader)
-    return Told(
+    return DeviceReading(
         serial=clean_serial(identity['serial']), model=identity['model'],
         part_number=identity['part_number'], health=health,
         components=parts, modes=tuple(m for m in seen if m),

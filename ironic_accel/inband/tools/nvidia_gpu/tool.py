@@ -30,9 +30,9 @@ from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools.nvidia_gpu import cc
 from ironic_accel.inband.tools.nvidia_gpu import first_boot
@@ -87,11 +87,11 @@ class NvidiaGpu(common.BaseFamily):
         """Who it is, health, versions and modes."""
         return ('identity', 'health', 'firmware', 'modes')
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """NVML for GPUs with NVIDIA's driver, gpu-admin-tools for others."""
-        told: dict[str, Told] = {}
+        told: dict[str, DeviceReading] = {}
         warnings: dict[Warned, None] = {}
         for function in functions:
             at = function.address
@@ -112,7 +112,7 @@ class NvidiaGpu(common.BaseFamily):
         return ToolReading(told, tuple(warnings))
 
     def _undriven(self, host: Machine, function: Function,
-                  warnings: dict[Warned, None]) -> Told:
+                  warnings: dict[Warned, None]) -> DeviceReading:
         """A GPU that NVIDIA's driver does not hold."""
         if function.driver is not None:
             warnings[common.warned(
@@ -121,13 +121,13 @@ class NvidiaGpu(common.BaseFamily):
         left = common.left_out(host, function, DRIVER)
         lost = (common.unread(NVML, left, *self.facts(None)),) if left else ()
         if not has_mode(function, 'cc'):
-            return Told(unread=lost)
+            return DeviceReading(unread=lost)
         if host.which(cc.TOOL) is None:
             warnings[common.missing(cc.TOOL)] = None
-            return Told(unread=lost)
+            return DeviceReading(unread=lost)
         modes, unread = cc.read(host, function.address,
                                        ppcie=has_mode(function, 'ppcie'))
-        return Told(modes=modes, unread=lost + unread)
+        return DeviceReading(modes=modes, unread=lost + unread)
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
         """MIG and ECC through NVML, CC and PPCIe where no driver holds the
@@ -256,7 +256,7 @@ def _refused(ran: Ran) -> str | None:
             if match else None)
 
 
-def _waits(device: Device, after: Told) -> tuple[Result, ...]:
+def _waits(device: Device, after: DeviceReading) -> tuple[Result, ...]:
     """Whether a reset GPU answers, and MIG no longer waits for it."""
     if after.unread:
         return common.reset_failed(

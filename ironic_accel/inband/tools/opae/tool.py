@@ -34,9 +34,9 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Activation
@@ -126,17 +126,17 @@ class Opae(common.BaseFamily):
         """Versions."""
         return ('firmware',)
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """One report per card."""
         if host.which(INFO) is None:
             return ToolReading(warnings=(common.missing(INFO),))
-        told: dict[str, Told] = {}
+        told: dict[str, DeviceReading] = {}
         for function in common.first_functions(functions):
             unread: list[Unread] = []
             parts = self._ask(host, function.address, unread)
-            told[function.address] = Told(components=parts,
+            told[function.address] = DeviceReading(components=parts,
                                           unread=tuple(unread))
         return ToolReading(told)
 

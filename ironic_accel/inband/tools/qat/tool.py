@@ -26,9 +26,9 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools.qat import first_boot
 from ironic_accel.model.catalog_types import Product
@@ -63,24 +63,25 @@ def services(host: Machine, address: str) -> tuple[str, ...] | None:
         _ORDER.index(w) if w in _ORDER else len(_ORDER), w)))
 
 
-def _told(host: Machine, function: Function) -> Told:
+def _told(host: Machine, function: Function) -> DeviceReading:
     """Services are what a device does while it is up. Of one that is down
     they are what it will do once it comes up: no more than set."""
     at = function.address
     left = common.left_out(host, function, *DRIVERS)
     if left:
-        return Told(unread=(common.unread('qat', left, 'mode:services'),))
+        return DeviceReading(unread=(
+            common.unread('qat', left, 'mode:services'),))
     if not host.exists(_file(at, 'cfg_services')):
-        return Told()
+        return DeviceReading()
     found = services(host, at)
     state = host.read(_file(at, 'state'))
     if found is not None and state == 'up':
-        return Told(modes=(Mode('services', found),))
+        return DeviceReading(modes=(Mode('services', found),))
     if found is not None and state == 'down':
-        return Told(modes=(Mode('services', None, found,
+        return DeviceReading(modes=(Mode('services', None, found,
                                 standing=Standing.ABSENT),))
     said = 'cfg_services' if found is None else 'state'
-    return Told(
+    return DeviceReading(
         modes=(Mode('services', standing=Standing.UNREAD),),
         unread=(common.unread('qat', f'{said}: unexpected value '
                               f'{host.read(_file(at, said))!r}',
@@ -117,7 +118,7 @@ class Qat(common.BaseFamily):
         """One mode."""
         return ('mode:services',)
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """The services, where the kernel's driver holds the device."""

@@ -37,9 +37,9 @@ from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
@@ -165,16 +165,16 @@ class Rshim(common.BaseFamily):
         """Nothing: it shows only that there is a way to write."""
         return ()
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """That there is such a component; nothing is asked of the card."""
         found = nodes(host)
-        told: dict[str, Told] = {}
+        told: dict[str, DeviceReading] = {}
         for function in common.first_functions(functions):
             node, _ = found.get(function.card, (None, None))
             if node is not None:
-                told[function.address] = Told(
+                told[function.address] = DeviceReading(
                     components=(Component(PART, node),))
         warnings: tuple[Warned, ...] = ()
         if told and host.which(TOOL) is None:

@@ -30,9 +30,9 @@ from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import ANY
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.inband.tools.sriov import first_boot
 from ironic_accel.model.catalog_types import Product
@@ -134,7 +134,7 @@ class Sriov(common.BaseFamily):
         """One mode."""
         return ('mode:vfs',)
 
-    def look(
+    def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
         """The number of virtual functions now, of every port of a card.
@@ -150,14 +150,14 @@ class Sriov(common.BaseFamily):
             silent = [at for at, number in found if number is None]
             numbers = [number for _, number in found if number is not None]
             if silent:
-                told[function.address] = Told(
+                told[function.address] = DeviceReading(
                     modes=(Mode('vfs', standing=Standing.UNREAD),),
                     unread=tuple(Unread(
                         f'{_DEVICES}/{at}/sriov_numvfs', 'no number',
                         facts=('mode:vfs',)) for at in silent))
             elif numbers:
                 alike = len(set(numbers)) == 1
-                told[function.address] = Told(modes=(Mode(
+                told[function.address] = DeviceReading(modes=(Mode(
                     'vfs', numbers[0] if alike else None),))
                 warnings += [] if alike else [common.warned(
                     'sysfs', function.address, 'its ports have different '

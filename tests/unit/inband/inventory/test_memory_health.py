@@ -56,7 +56,7 @@ class FakeMachine:
         """NVML tells nothing of the GPU any more."""
         self.state.fault('nvml', 'error-10')
 
-    def look(self) -> Inventory:
+    def read(self) -> Inventory:
         """A look of an agent that was just started."""
         return LocalBackend(
             Machine(self.host.root, self.host.path, nvml.__name__),
@@ -74,9 +74,9 @@ def machine(tmp_path: pathlib.Path,
 def test_an_agent_that_is_restarted_knows_the_card(
     machine: FakeMachine,
 ) -> None:
-    before = machine.look()
+    before = machine.read()
     machine.silent()
-    after = machine.look()
+    after = machine.read()
     (gpu,) = after.devices
     assert (gpu.id, gpu.serial, gpu.model) == (
         GPU, '1650000000001', 'NVIDIA H200')
@@ -90,10 +90,10 @@ def test_after_a_reboot_it_is_the_same_place_and_not_proved(
         machine: FakeMachine) -> None:
     """Another card may sit there: who it is has to be told anew. Whoever
     kept the last look takes it for the card of that place meanwhile."""
-    before = machine.look()
+    before = machine.read()
     machine.silent()
     machine.boot('second')
-    after = machine.look()
+    after = machine.read()
     (gpu,) = after.devices
     assert (gpu.id, gpu.serial) == (f'gpu@{h200.AT}', None)
     assert gpu.is_unread('identity') and gpu.is_unread('health')
@@ -106,11 +106,11 @@ def test_after_a_reboot_it_is_the_same_place_and_not_proved(
 
 def test_another_card_at_the_address_is_not_the_one(
         machine: FakeMachine) -> None:
-    machine.look()
+    machine.read()
     machine.silent()
     path = machine.folder / f'root/sys/bus/pci/devices/{h200.AT}'
     (path / 'subsystem_device').write_text('0x18be')
-    assert machine.look().devices[0].serial is None
+    assert machine.read().devices[0].serial is None
 
 
 _BAD: list[Any] = [
@@ -124,7 +124,7 @@ _BAD: list[Any] = [
 @pytest.mark.parametrize('bad', _BAD, ids=range(len(_BAD)))
 def test_a_memory_that_is_none_remembers_nothing(
         machine: FakeMachine, bad: Any) -> None:
-    machine.look()
+    machine.read()
     path = machine.folder / 'run/known.json'
     good = json.loads(path.read_text())
     if isinstance(bad, dict):
@@ -136,16 +136,16 @@ def test_a_memory_that_is_none_remembers_nothing(
                                  else {})}
     path.write_text(bad if isinstance(bad, str) else json.dumps(bad))
     machine.silent()
-    (gpu,) = machine.look().devices
+    (gpu,) = machine.read().devices
     assert (gpu.id, gpu.serial) == (f'gpu@{h200.AT}', None)
 
 
 def test_a_memory_that_others_may_write_is_not_believed(
         machine: FakeMachine) -> None:
-    machine.look()
+    machine.read()
     (machine.folder / 'run/known.json').chmod(0o666)
     machine.silent()
-    assert machine.look().devices[0].serial is None
+    assert machine.read().devices[0].serial is None
 
 
 # Vital product data.

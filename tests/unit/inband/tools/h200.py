@@ -119,7 +119,7 @@ def card() -> dict[str, Any]:
                      'ecc': setting(1, 'warm-reboot', default=1)}}
 
 
-def look(folder: Path, *families: Any) -> tuple[LocalBackend, Inventory]:
+def read(folder: Path, *families: Any) -> tuple[LocalBackend, Inventory]:
     """A look of some families at the machine, in a folder."""
     backend = LocalBackend(machine(folder), families,
                            folder=str(folder / 'jobs'))

@@ -66,10 +66,10 @@ def test_gpu_tools_query(tmp_path: Path) -> None:
                  to='2')
     function = Function('0000:3a:00.0', '10de', '2321', '10de', '0001',
                         '030200')
-    seen = nvidia_gpu.NvidiaGpu().look(host, [function])
+    seen = nvidia_gpu.NvidiaGpu().read(host, [function])
     assert seen.warnings == ()
     assert [(m.name, m.current) for m in
-            seen.told['0000:3a:00.0'].modes] == [('cc', 'off')]
+            seen.devices['0000:3a:00.0'].modes] == [('cc', 'off')]
 
 
 def test_gpu_tools_saying_that_it_was_set_is_not_a_mode(
@@ -79,8 +79,8 @@ def test_gpu_tools_saying_that_it_was_set_is_not_a_mode(
                  to='2')
     function = Function('0000:43:00.0', '10de', '2330', '10de', '0001',
                         '030200')
-    seen = nvidia_gpu.NvidiaGpu().look(host, [function])
-    told = seen.told['0000:43:00.0']
+    seen = nvidia_gpu.NvidiaGpu().read(host, [function])
+    told = seen.devices['0000:43:00.0']
     assert [m.current for m in told.modes] == [None, None]
     assert [(u.source, u.facts) for u in told.unread] == [
         ('nvidia_gpu_tools.py', ('mode:cc',)),
@@ -92,7 +92,7 @@ def test_xpu_smi_list_of_devices_has_no_versions(tmp_path: Path) -> None:
     bench.prints(tmp_path, 'xpu-smi', 'xpu-smi-discovery-list.json')
     function = Function('0000:4d:00.0', '8086', '56c0', '8086', '4905',
                         '038000')
-    told = intel_gpu.IntelGpu().look(host, [function]).told['0000:4d:00.0']
+    told = intel_gpu.IntelGpu().read(host, [function]).devices['0000:4d:00.0']
     assert (told.components, told.modes, told.serial) == ((), (), None)
 
 

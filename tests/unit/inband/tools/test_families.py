@@ -153,11 +153,11 @@ FUNCTION = Function(A100, '10de', '20b0', '10de', '134f', '030200')
 def test_health_of_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                          facts: dict[str, Any], health: str | None) -> None:
     host, _ = _gpu(tmp_path, monkeypatch, **facts)
-    seen = nvidia_gpu.NvidiaGpu().look(host, [FUNCTION])
-    assert seen.told[A100].health == health
-    assert (seen.warnings, seen.told[A100].unread) == ((), ())
+    seen = nvidia_gpu.NvidiaGpu().read(host, [FUNCTION])
+    assert seen.devices[A100].health == health
+    assert (seen.warnings, seen.devices[A100].unread) == ((), ())
     # No source that counts anything: told absent, not unread.
-    assert ('health' in seen.told[A100].absent) is (health is None)
+    assert ('health' in seen.devices[A100].absent) is (health is None)
 
 
 def test_a_gpu_in_use_may_be_set_later(
@@ -237,7 +237,7 @@ def test_amd_smi_before_and_from_rocm_7(tmp_path: Path, wrap: bool) -> None:
     bench.prints(tmp_path, 'amd-smi', str(tmp_path / 'static.json'))
     function = Function('0000:05:00.0', '1002', '74a1', '1002', '74a1',
                         '120000')
-    told = amd_gpu.AmdGpu().look(host, [function]).told['0000:05:00.0']
+    told = amd_gpu.AmdGpu().read(host, [function]).devices['0000:05:00.0']
     assert {m.name: m.current for m in told.modes} == {
         'compute-partition': 'dpx', 'memory-partition': 'nps1'}
     assert [c.running for c in told.components] == ['022.0']
@@ -296,8 +296,8 @@ def test_fwupd_does_not_guess_between_two_cards(tmp_path: Path) -> None:
     tools.install(tmp_path / 'bin', state.path, ['fwupdmgr'])
     cards = [Function(f'0000:{bus}:00.0', '15b3', '1021', '15b3', '0001',
                       '020000') for bus in ('17', '18')]
-    assert set(fwupd.Fwupd().look(host, cards[:1]).told) == {'0000:17:00.0'}
-    assert fwupd.Fwupd().look(host, cards).told == {}
+    assert set(fwupd.Fwupd().read(host, cards[:1]).devices) == {'0000:17:00.0'}
+    assert fwupd.Fwupd().read(host, cards).devices == {}
 
 
 @pytest.mark.parametrize(('text', 'address'), [

@@ -42,7 +42,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
 
 
 def _gpu(tmp_path: Path) -> tuple[Machine, Device]:
-    _, seen = h200.look(tmp_path, nvidia_gpu.NvidiaGpu())
+    _, seen = h200.read(tmp_path, nvidia_gpu.NvidiaGpu())
     (tmp_path / 'root/proc/704').mkdir(parents=True, exist_ok=True)
     (tmp_path / 'root/proc/704/comm').write_text('python3\n')
     tools.install(tmp_path / 'bin', tmp_path / 'state.json',

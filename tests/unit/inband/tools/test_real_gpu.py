@@ -26,7 +26,7 @@ import pytest
 from ironic_accel.inband.machine.machine import Ran
 from ironic_accel.inband.machine import pci_functions
 from ironic_accel.inband.machine.pci_functions import Function
-from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.nvidia_gpu import first_boot
 from ironic_accel.inband.tools.nvidia_gpu import nvml as nvidia_nvml
 from ironic_accel.inband.tools.nvidia_gpu import tool as nvidia_gpu
@@ -46,7 +46,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     return found
 
 
-def _told(**more: Any) -> Told:
+def _told(**more: Any) -> DeviceReading:
     return nvidia_nvml.told({**h200.answers(), **more}, 'silence',
                             ['cc', 'ppcie'])
 
@@ -221,7 +221,7 @@ def test_the_simulated_nvml_answers_in_the_same_form(
 
 
 def test_the_look_at_the_machine(tmp_path: Path, state: State) -> None:
-    backend, seen = h200.look(tmp_path, nvidia_gpu.NvidiaGpu())
+    backend, seen = h200.read(tmp_path, nvidia_gpu.NvidiaGpu())
     assert seen.system == 'local' and seen.complete
     assert seen.unread == () and seen.warnings == ()
     (gpu,) = seen.devices
@@ -238,7 +238,7 @@ def test_the_look_at_the_machine(tmp_path: Path, state: State) -> None:
 
 def test_without_families_it_says_that_nobody_was_asked(
         tmp_path: Path) -> None:
-    _, seen = h200.look(tmp_path)
+    _, seen = h200.read(tmp_path)
     (gpu,) = seen.devices
     assert (gpu.health, gpu.unread, gpu.modes) == (None, (), ())
     assert [w.uri for w in seen.warnings] == ['ironic_accel.tools', h200.AT]

@@ -28,7 +28,7 @@ from ironic_accel.converge.ports import Result
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.alveo import tool as alveo
-from ironic_accel.inband.tools.family import Told
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.fwupd import tool as fwupd
 from ironic_accel.inband.tools.gaudi import tool as gaudi
 from ironic_accel.inband.tools.mellanox import config as mellanox_config
@@ -59,8 +59,8 @@ def test_fpgainfo(tmp_path: Path, board: str, address: str, fim: str,
                   bmc: str | None) -> None:
     host = bench.host(tmp_path)
     bench.prints(tmp_path, 'fpgainfo', f'fpgainfo-{board}.txt')
-    told = opae.Opae().look(host, [_function('8086:0b2b', address)]
-                            ).told[address]
+    told = opae.Opae().read(host, [_function('8086:0b2b', address)]
+                            ).devices[address]
     assert {c.name: c.running for c in told.components} == {
         'fim': fim, **({'bmc': bmc} if bmc else {})}
     assert [f for u in told.unread for f in u.facts] == (
@@ -71,7 +71,7 @@ def test_fpgainfo_of_another_card_says_nothing(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     bench.prints(tmp_path, 'fpgainfo', 'fpgainfo-n6000.txt')
     at = '0000:0e:00.0'
-    told = opae.Opae().look(host, [_function('8086:0b2b', at)]).told[at]
+    told = opae.Opae().read(host, [_function('8086:0b2b', at)]).devices[at]
     assert told.components == ()
     assert [u.facts for u in told.unread] == [('firmware',)]
 
@@ -106,15 +106,15 @@ def test_fpgasupdate(tmp_path: Path, log: str) -> None:
 
 # xbmgmt.
 
-def _report(folder: Path, text: str, address: str) -> Told:
+def _report(folder: Path, text: str, address: str) -> DeviceReading:
     host = bench.host(folder)
     (folder / 'report').write_text(text)
     tool = folder / 'bin' / 'xbmgmt'
     tool.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n'
                     f'/bin/cat {folder}/report > "$2"\n')
     tool.chmod(0o755)
-    return alveo.Alveo().look(
-        host, [_function('10ee:5020', address)]).told[address]
+    return alveo.Alveo().read(
+        host, [_function('10ee:5020', address)]).devices[address]
 
 
 @pytest.mark.parametrize(('name', 'address', 'shell', 'sc'), [
@@ -189,7 +189,7 @@ def test_hl_fw_loader(tmp_path: Path) -> None:
     host = bench.host(tmp_path)
     bench.prints(tmp_path, 'hl-fw-loader', 'hl-fw-loader-gaudi3.txt')
     at = '0000:19:00.0'
-    told = gaudi.Gaudi().look(host, [_function('1da3:1060', at)]).told[at]
+    told = gaudi.Gaudi().read(host, [_function('1da3:1060', at)]).devices[at]
     assert [(c.name, c.running) for c in told.components] == [
         ('spi', 'hl-gaudi3-1.22.0-fw-61.3.2-sec-9')]
 
@@ -206,8 +206,8 @@ def test_fwupd_rows(tmp_path: Path, row: int, updateable: bool) -> None:
     host = bench.host(tmp_path)
     bench.prints(tmp_path, 'fwupdmgr', str(tmp_path / 'rows'))
     at = '0000:17:00.0'
-    told = fwupd.Fwupd().look(
-        host, [_function('15b3:101d', at, '020000')]).told[at]
+    told = fwupd.Fwupd().read(
+        host, [_function('15b3:101d', at, '020000')]).devices[at]
     (part,) = told.components
     assert (part.name, part.running, part.updateable) == (
         'nic', raw['Devices'][row]['Version'], updateable)
@@ -224,8 +224,8 @@ def test_an_error_that_fwupd_ends_well_with_is_unread(
         '"failed to find deadbeef"}}')
     bench.prints(tmp_path, 'fwupdmgr', str(tmp_path / 'error'))
     at = '0000:17:00.0'
-    told = fwupd.Fwupd().look(
-        host, [_function('15b3:101d', at, '020000')]).told[at]
+    told = fwupd.Fwupd().read(
+        host, [_function('15b3:101d', at, '020000')]).devices[at]
     assert [(u.answer, u.facts) for u in told.unread] == [
         ('failed to find deadbeef', ('firmware:nic',))]
 
@@ -238,5 +238,5 @@ def test_fwupd_without_a_device_tells_nothing_and_hides_nothing(
         '{"Error": {"Domain": "FwupdError", "Code": 9, "Message": '
         '"No detected devices"}}')
     bench.prints(tmp_path, 'fwupdmgr', str(tmp_path / 'none'), 2)
-    assert fwupd.Fwupd().look(
-        host, [_function('15b3:101d', '0000:17:00.0', '020000')]).told == {}
+    assert fwupd.Fwupd().read(
+        host, [_function('15b3:101d', '0000:17:00.0', '020000')]).devices == {}

@@ -24,8 +24,8 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools.amd_gpu import tool as amd_gpu
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import Family
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.gaudi import tool as gaudi
 from ironic_accel.inband.tools.intel_gpu import tool as intel_gpu
 from ironic_accel.inband.tools.mellanox import config as mellanox_config
@@ -55,8 +55,8 @@ def _function(ids: str, class_code: str = '120000', at: str = AT,
                     driver=driver)
 
 
-def _told(family: Family, host: Machine, function: Function) -> Told:
-    return family.look(host, [function]).told[function.address]
+def _told(family: Family, host: Machine, function: Function) -> DeviceReading:
+    return family.read(host, [function]).devices[function.address]
 
 
 def _state(folder: pathlib.Path, *names: str, at: str = AT,

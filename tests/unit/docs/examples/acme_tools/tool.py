@@ -23,10 +23,10 @@ from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine.pci_functions import Function
 from ironic_accel.inband.tools import common
 from ironic_accel.inband.tools.family import Beside
+from ironic_accel.inband.tools.family import DeviceReading
 from ironic_accel.inband.tools.family import FirstBootMode
 from ironic_accel.inband.tools.family import Flashers
 from ironic_accel.inband.tools.family import Progress
-from ironic_accel.inband.tools.family import Told
 from ironic_accel.inband.tools.family import ToolReading
 from ironic_accel.model.catalog_types import Product
 from ironic_accel.model.device import Component
@@ -53,21 +53,22 @@ class Acme(common.BaseFamily):
     def facts(self, product: Product | None) -> tuple[str, ...]:
         return ('firmware',)
 
-    def look(self, host: Machine,
+    def read(self, host: Machine,
              functions: Sequence[Function]) -> ToolReading:
         if host.which(TOOL) is None:
             return ToolReading(warnings=(common.missing(TOOL),))
         return ToolReading({f.address: self._card(host, f.address)
                             for f in functions})
 
-    def _card(self, host: Machine, address: str) -> Told:
+    def _card(self, host: Machine, address: str) -> DeviceReading:
         ran = host.run((TOOL, 'show', address, '--json'), common.ASK)
         found: dict[str, Any] = common.table(common.json_in(ran.out))
         release = common.text_of(found.get('firmware'))
         if not ran.ok or release is None:
-            return Told(unread=(common.unread(
+            return DeviceReading(unread=(common.unread(
                 TOOL, common.said(TOOL, ran), 'firmware:gpu'),))
-        return Told(components=(Component('gpu', 'firmware', release),))
+        return DeviceReading(
+            components=(Component('gpu', 'firmware', release),))
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:
         return frozenset({'gpu'} if host.which(TOOL) else ())
