@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Simulated machines with physics, behind a Redfish service.
+"""Simulated systems with accelerators, behind a Redfish service.
 
-An independent judge: nothing here imports the readers it judges.
+The emulator is independent of the product: it imports none of its readers.
 
     box = load_box('hgx-h100', clock=FakeClock())
     with TwinServer(box) as url:

@@ -12,9 +12,9 @@
 
 """Baseboards for which firmware bundles can be built.
 
-Component identifiers and device descriptors of the HGX H100 are those that
-NVIDIA's published unpacking of ``nvfw_HGX-H100x8_0002_230517.3.0`` shows
-(github.com/NVIDIA/PLDM-unpack, README).
+Component identifiers and device descriptors of the HGX H100 are those of
+``nvfw_HGX-H100x8_0002_230517.3.0`` as unpacked in
+github.com/NVIDIA/PLDM-unpack, README.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def _record(
 
 @dataclass(frozen=True)
 class Board:
-    """What a bundle for one kind of baseboard looks like.
+    """The content of a bundle for one kind of baseboard.
 
-    ``parts`` maps a component to its PLDM component identifier, the name
-    that NVIDIA gives it, and the descriptors of its device.
+    ``parts`` maps a component to its PLDM component identifier, its name in
+    NVIDIA's bundles, and the descriptors of its device.
     """
 
     package: str
@@ -79,8 +79,8 @@ BOARDS: dict[str, Board] = {
             ),
         },
     ),
-    # Another baseboard, so that a test has a bundle that does not fit:
-    # 10de:2335 is the H200 SXM (pci.ids); the SKUs are made up.
+    # Another baseboard, for a bundle that does not fit: 10de:2335 is the H200
+    # SXM (pci.ids); the SKUs are invented.
     'hgx-h200': Board(
         'HGX-H200x8_0001_240601.1.0',
         {
@@ -90,8 +90,8 @@ BOARDS: dict[str, Board] = {
             ),
         },
     ),
-    # Blackwell: identifiers are the SoftwareId of a GB300's inventory;
-    # the PCI ids are the capture's.
+    # Blackwell: identifiers are the SoftwareIds of a GB300's inventory; the
+    # PCI ids are those of the capture.
     'gb300': Board(
         'GB300-P4978_0004_250701.1.0',
         {

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A box: one server's devices, firmware, power and BMC, in one state.
+"""One simulated system: the state of its devices, firmware, power and BMC.
 
-Every face (the Redfish service; later the host's inside) reads and changes
-this one state, holding ``lock``.
+The Redfish service and the simulated host both read and change this state,
+holding ``lock``.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ Overlay = Callable[[Document], None]
 
 
 class Box:
-    """One simulated machine.
+    """One simulated system.
 
-    ``hosts``, ``devices``, ``components`` and ``modes`` are its state by
-    id; ``ledger`` is what was done to it; ``on_power(system, state)``
+    ``hosts``, ``devices``, ``components`` and ``modes`` are its state by id;
+    ``ledger`` records all operations on it; ``on_power(system, state)``
     callbacks are in ``power.hooks``.
     """
 
@@ -100,48 +100,48 @@ class Box:
     # Time
 
     def tick(self) -> None:
-        """Let everything that is due by now happen."""
+        """Run all events that are due."""
         with self.lock:
             self.timeline.run_due()
 
     def advance(self, seconds: float) -> None:
-        """Move time forward and play what happens meanwhile."""
+        """Advance the time and run the events in between."""
         with self.lock:
             self.clock.advance(seconds)
             self.timeline.run_due()
             self.timeline.changed.notify_all()
 
     def timestamp(self, at: float | None = None) -> str:
-        """A simulated time (now by default) as Redfish writes it."""
+        """A simulated time (now by default) in the format of Redfish."""
         seconds = self.timeline.now if at is None else at
         when = self.epoch + datetime.timedelta(seconds=seconds)
         return when.isoformat(timespec='seconds')
 
     def retry_after(self, seconds: float) -> int:
-        """Whole real seconds for a Retry-After, 1 at least."""
+        """Whole real seconds for a Retry-After, at least 1."""
         real = self.clock.real_delay(seconds)
         return max(1, round(seconds if real is None else real))
 
     def on_power(self, hook: PowerHook) -> None:
-        """Call ``hook(system_id, 'On' | 'Off')`` when host power moves.
+        """Call ``hook(system_id, 'On' | 'Off')`` when host power changes.
 
-        A warm reset is told as Off and then On. Hooks run while the box
-        is locked: a hook that starts something does so without waiting.
+        A warm reset calls it with Off and then On. Hooks run while the system
+        is locked, and must not wait for anything.
         """
         self.power.hooks.append(hook)
 
     def attach(self, child: Box | RemoteCard) -> None:
-        """Let another box (a DPU with its own BMC) live on our power."""
+        """Power another system (a DPU with its own BMC) from this one."""
         self.children.append(child)
 
-    # What shows
+    # Reported documents
 
     def lay(self, path: str, overlay: Overlay) -> None:
-        """Lay a piece of state over the document at ``path``."""
+        """Apply a part of the state to the document at ``path``."""
         self.overlays.setdefault(path, []).append(overlay)
 
     def shown(self, device: Device) -> bool:
-        """Whether a device answers just now."""
+        """Whether a device is reported now."""
         if not device.present or device.bricked:
             return False
         host = self.hosts.get(device.host)
@@ -153,12 +153,12 @@ class Box:
         return ready is None or self.timeline.now >= ready
 
     def unseen(self) -> list[Device]:
-        """The devices of which not everything answers just now."""
+        """The devices of which some resources are not reported now."""
         return [device for device in self.devices.values()
                 if device.enabled is False or not self.shown(device)]
 
     def hidden(self, path: str) -> str | None:
-        """``hidden`` or ``error`` where ``path`` does not answer now."""
+        """``hidden`` or ``error`` if ``path`` is not reported now."""
         return self._hides(self.unseen(), path)
 
     def _hides(self, unseen: list[Device], path: str) -> str | None:
@@ -174,16 +174,16 @@ class Box:
         return None
 
     def all_seen(self, paths: list[str]) -> bool:
-        """Whether all of these answer now."""
+        """Whether all of these paths are reported now."""
         unseen = self.unseen()
         return not unseen or not any(
             self._hides(unseen, path) for path in paths
         )
 
     def document(self, path: str) -> Document | None:
-        """Return the resource at ``path`` as it reads just now.
+        """Return the current resource at ``path``.
 
-        None where there is none; ``hidden`` tells the two reasons apart.
+        None if there is none; ``hidden`` distinguishes the two reasons.
         """
         found = self.tasks.document(path)
         if found is None:
@@ -199,10 +199,10 @@ class Box:
             keep_members(found, lambda uri: self._hides(unseen, uri))
         return found
 
-    # What resets do
+    # Resets
 
     def take_effect(self, host: str | None, activation: Activation) -> None:
-        """Let a reset of one host (None: of all) do what it does."""
+        """Apply a reset of one host (None: of all)."""
         for component in list(self.components.values()):
             if host is None or component.host == host:
                 self._component_reset(component, activation)
@@ -230,10 +230,10 @@ class Box:
     def _strong_enough(
         self, item: Component | Mode, activation: Activation
     ) -> bool:
-        """Whether a reset activates something.
+        """Whether a reset activates a change.
 
-        The fault ``weak-reset`` asks for one step more than documented,
-        and where there is no stronger one, for a second time.
+        With the fault ``weak-reset`` the next stronger reset is required, and
+        if there is none, a second one.
         """
         if activation < item.activation:
             return False
@@ -243,7 +243,7 @@ class Box:
             item.activation == Activation.AUX_CYCLE and item.resets_seen > 1)
 
     def activate(self, part: Component) -> None:
-        """Let the waiting version of a component run."""
+        """Activate the pending version of a component."""
         old = part.running
         part.activate()
         if part.running == staged.VERSION:
@@ -252,7 +252,7 @@ class Box:
             self.family.activated(self, part, old)
 
     def mode_reset(self, mode: Mode, activation: Activation) -> None:
-        """Let a reset of a mode's device do what it does to the mode."""
+        """Apply a reset of a device to one of its modes."""
         if mode.lost_at is not None and activation >= mode.lost_at:
             mode.current, mode.pending = mode.default, None
         elif mode.pending is not None and self._strong_enough(
@@ -273,10 +273,10 @@ class Box:
         device.ready_at = self.timeline.now + seconds
 
     def switch(self, device: Device, on: bool) -> None:
-        """Disable or enable a device, while its host runs.
+        """Disable or enable a device while its host is on.
 
-        Disabled, it falls off the host's bus; enabled again it starts as
-        after a reset. Written as it is, nothing happens.
+        A disabled device is removed from the host's bus; an enabled one
+        starts as after a reset. Writing the current value has no effect.
         """
         if device.enabled is None or device.enabled is on:
             return
@@ -288,7 +288,7 @@ class Box:
         damage.cut_parts(self, own, 'device disabled')
 
     def warm_up(self, host: Host) -> None:
-        """Devices of a host that just started show after a while."""
+        """Delay the devices of a host that has just started."""
         late = self.faults.number('late-devices', 0.0)
         for device in self.devices.values():
             if device.host == host.id:
@@ -301,7 +301,7 @@ class Box:
             self.family.renumber(self)
 
     def activate_manager(self, manager: str) -> None:
-        """A BMC started again: its own firmware is activated."""
+        """Activate the firmware of a BMC after its restart."""
         for part in list(self.components.values()):
             if part.manager == manager and part.pending is not None:
                 self.activate(part)
@@ -309,12 +309,12 @@ class Box:
             if gone and part.device in self.devices:
                 self.devices[part.device].present = False
 
-    # What goes wrong
+    # Faults
 
     def misbehave(self, text: str) -> None:
-        """Let a fault stand, as ``--fault`` writes it, and begin it.
+        """Activate a fault in the syntax of ``--fault``.
 
-        Raises ValueError for a fault that is not known.
+        Raises ValueError for an unknown fault.
         """
         with self.lock:
             fault = self.faults.parse(text)
@@ -327,12 +327,12 @@ class Box:
                 staged.begin(self, fault.name, fault.value)
 
     def violate(self, kind: str, detail: str) -> None:
-        """Record something that would have hurt a real machine."""
+        """Record an operation that would have damaged real hardware."""
         entry = Violation(self.timeline.now, kind, detail)
         self.ledger.violations.append(entry)
 
     def forget_sessions(self) -> None:
-        """Let every session end, as a BMC does that restarts."""
+        """End all sessions, like a restart of the BMC."""
         self.sessions.clear()
 
     def as_dict(self) -> dict[str, Any]:

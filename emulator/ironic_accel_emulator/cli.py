@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The command that serves one twin until it is told to stop."""
+"""The command that serves one simulated system until it is stopped."""
 
 from __future__ import annotations
 
@@ -36,56 +36,58 @@ _TIMES = [item.name for item in dataclasses.fields(Timing)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the twin's arguments to a parser."""
+    """Add the arguments of the emulator to a parser."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         '--box',
         metavar='NAME',
-        help=f'a shipped box ({", ".join(shipped())}) or a YAML file',
+        help=f'simulated system ({", ".join(shipped())}), or a YAML file',
     )
     source.add_argument(
         '--list-faults',
         action='store_true',
-        help='print all that can go wrong here, and end',
+        help='list all faults and exit',
     )
     source.add_argument(
         '--capture',
         metavar='TARBALL',
-        help='a Redfish capture laid out as a DMTF mockup',
+        help='Redfish capture in the layout of a DMTF mockup',
     )
     add = parser.add_argument
-    add('--port', type=int, default=0, help='0 (default) takes a free one')
+    add('--port', type=int, default=0,
+        help='port to listen on (default: any free port)')
     add(
         '--time-scale', type=float, default=1.0, metavar='X',
         help='simulated seconds per real second',
     )  # fmt: skip
-    add('--user', help='ask for these credentials')
+    add('--user', help='user name that clients must give')
     add('--password-file', type=Path, metavar='FILE')
-    add('--tls', action='store_true', help='a self-signed certificate')
-    add('--power', choices=('on', 'off'), help='host power at the start')
+    add('--tls', action='store_true',
+        help='serve HTTPS with a self-signed certificate')
+    add('--power', choices=('on', 'off'), help='initial power state of hosts')
     add(
         '--slot-powered', action='store_true',
-        help='a card on the power of a host: that host\'s twin is told of '
-        'it by POST /_twin/card {"url": "http://..."}',
+        help='simulate a card that is powered by a host; register it at the '
+        'emulator of that host by POST /_twin/card {"url": "http://..."}',
     )  # fmt: skip
     add(
         '--fault', action='append', default=[],
         metavar='NAME[=VALUE][@MATCH][#COUNT]',
-        help=f'let a fault stand (see --list-faults): {", ".join(KNOWN)}',
+        help=f'activate a fault (see --list-faults): {", ".join(KNOWN)}',
     )  # fmt: skip
     add(
         '--timing', action='append', default=[], metavar='NAME=SECONDS',
-        help=f'simulated seconds of: {", ".join(_TIMES)}',
+        help=f'simulated duration in seconds of: {", ".join(_TIMES)}',
     )  # fmt: skip
     add(
         '--inside', type=Path, metavar='FOLDER',
-        help='put what the first host shows inside there: root/ (/sys and '
-        '/proc), bin/ (tools), lib/ (pynvml) and state.json',
+        help='write the inside of the first host to this folder: root/ (/sys '
+        'and /proc), bin/ (tools), lib/ (pynvml) and state.json',
     )  # fmt: skip
     add(
         '--guest', metavar='COMMAND',
-        help='what runs on that host while it is on; TWIN_BOOT says from '
-        'where it was booted (Pxe, Hdd and so on)',
+        help='command to run while that host is on; its environment has the '
+        'boot device in TWIN_BOOT (Pxe, Hdd and so on)',
     )  # fmt: skip
     add('--cost-per-request', type=float, default=20.0, metavar='MS')
     add('--cost-per-expanded', type=float, default=10.0, metavar='MS')
@@ -102,12 +104,12 @@ def _pair(text: str) -> tuple[str, float]:
 
 
 def make_box(args: argparse.Namespace) -> Box:
-    """Make the box that the arguments ask for; ValueError if they err."""
+    """Make the system of the arguments; ValueError if they are invalid."""
     password = None
     if args.password_file is not None:
         password = args.password_file.read_text().rstrip('\n')
     if (args.user is None) != (password is None):
-        raise ValueError('--user and --password-file: expected both or none')
+        raise ValueError('--user and --password-file: give both or neither')
     box = load_box(
         args.box or args.capture,
         clock=ScaledClock(args.time_scale),
@@ -124,7 +126,7 @@ def make_box(args: argparse.Namespace) -> Box:
     if args.inside is not None:
         _furnish(box, args.inside, args.guest)
     elif args.guest is not None:
-        raise ValueError('--guest: expected --inside beside it')
+        raise ValueError('--guest requires --inside')
     return box
 
 
@@ -138,7 +140,7 @@ def _furnish(box: Box, folder: Path, command: str | None) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; 2 where the arguments are bad."""
+    """Serve until SIGTERM or SIGINT; returns 2 for invalid arguments."""
     if args.list_faults:
         print('\n'.join(lines()))
         return 0

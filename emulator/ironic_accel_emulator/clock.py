@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The time a twin lives in: real, scaled or moved by hand."""
+"""The time of a simulated system: real, scaled or advanced explicitly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Simulated time in seconds since the box was made."""
+    """Simulated time in seconds since the system was made."""
 
     def now(self) -> float:
         """Return the simulated seconds that have passed."""
@@ -30,7 +30,7 @@ class Clock(Protocol):
     def real_delay(self, seconds: float) -> float | None:
         """Real seconds until so many simulated ones have passed.
 
-        None where time moves by ``advance`` only.
+        None if only ``advance`` moves the time.
         """
 
 
@@ -59,7 +59,7 @@ class ScaledClock:
 
 
 class FakeClock:
-    """Simulated time that stands still until it is advanced."""
+    """Simulated time that stands still until ``advance`` is called."""
 
     def __init__(self) -> None:
         self._now = 0.0

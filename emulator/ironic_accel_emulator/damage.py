@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What becomes of a flash or a background copy that is cut short."""
+"""The effect of a reset or power cut on updates and background copies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def cut(box: Box, host: Host | None, why: str) -> None:
-    """Power or clock goes away under one host (None: the whole box)."""
+    """Power cut or reset of one host (None: of the whole system)."""
     parts = [
         part
         for part in box.components.values()
@@ -39,7 +39,7 @@ def cut(box: Box, host: Host | None, why: str) -> None:
 
 
 def cut_manager(box: Box, manager: str) -> None:
-    """A BMC restarts: what it was flashing is lost."""
+    """Restart of a BMC: the firmware that it is writing is lost."""
     parts = [p for p in box.components.values() if p.flashing]
     cut_parts(box, parts, f'{manager} reset')
 
@@ -53,7 +53,7 @@ def cut_parts(box: Box, parts: list[Component], why: str) -> None:
 
 
 def brick(box: Box, part: Component) -> None:
-    """A half-written firmware: the card is gone for good."""
+    """Incompletely written firmware: the device is lost permanently."""
     device = box.devices.get(part.device or '')
     if device is None:
         part.updateable = False

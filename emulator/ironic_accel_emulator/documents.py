@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The Redfish documents of a box, before its state is laid over them."""
+"""The Redfish documents of a system, without its state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INDEX = '/index.json'
 
 
 def encode(document: object) -> bytes:
-    """A document as it is sent."""
+    """The bytes of a document."""
     return json.dumps(document, separators=(',', ':')).encode()
 
 
@@ -71,10 +71,10 @@ def keep_members(
 
 
 class Documents:
-    """Redfish documents by path; captured ones are parsed when asked for.
+    """Redfish documents by path; captured ones are parsed when needed.
 
-    ``fits`` has what the hardware at a path is beyond what its documents
-    say (a PSID): images have to match it.
+    ``fits`` has additional properties of the hardware at a path (a PSID),
+    which images have to match.
     """
 
     def __init__(self) -> None:
@@ -85,11 +85,10 @@ class Documents:
         self._made: dict[str, tuple[Document, Any]] = {}
 
     def copy(self) -> Documents:
-        """The same documents, for another box.
+        """The same documents, for another system.
 
-        They are parsed once for all copies: a stored document is replaced
-        and never changed, so that what one box does to its own is not seen
-        by another.
+        They are parsed once for all copies: a stored document is replaced and
+        never changed, so that the copies are independent.
         """
         made = Documents()
         made.fits = {path: dict(fit) for path, fit in self.fits.items()}
@@ -100,9 +99,11 @@ class Documents:
         return made
 
     def once(self, path: str, make: Callable[[Document], T]) -> T | None:
-        """What is made of a stored document, once for all copies of it.
+        """The result of ``make`` for a stored document, cached for all
+        copies of it.
 
-        ``make`` is given a copy, and always the same one for a path.
+        ``make`` is called with a copy, and must be the same for each call
+        with a path.
         """
         document = self.see(path)
         if document is None:
@@ -123,7 +124,7 @@ class Documents:
         return len({**self._raw, **self._parsed})
 
     def see(self, path: str) -> Document | None:
-        """Return the stored document itself: look, do not change."""
+        """Return the stored document itself, which must not be changed."""
         found = self._parsed.get(path)
         if found is None and path in self._raw:
             found = self._read.get(path)
@@ -140,7 +141,7 @@ class Documents:
         return found
 
     def put(self, path: str, document: Document) -> None:
-        """Store a document, replacing one that is there."""
+        """Store a document, replacing an existing one."""
         self._parsed[path] = document
 
     def drop(self, path: str) -> None:
@@ -149,7 +150,7 @@ class Documents:
         self._raw.pop(path, None)
 
     def below(self, prefix: str) -> list[str]:
-        """Return the paths that lie under ``prefix``, sorted."""
+        """Return the paths below ``prefix``, sorted."""
         start = prefix + '/'
         return sorted(path for path in self if path.startswith(start))
 
@@ -158,23 +159,23 @@ class Documents:
         return members(self.see(path))
 
     def children(self, path: str) -> list[str]:
-        """Return what lies directly under a collection, listed or not."""
+        """Return the paths directly below a collection, listed or not."""
         depth = path.count('/') + 1
         found = [p for p in self.below(path) if p.count('/') == depth]
         listed = self.collection(path)
         return listed + [p for p in found if p not in listed]
 
     def load_raw(self, name: str, data: bytes) -> None:
-        """Take in one ``.../redfish/v1/.../index.json`` of a mockup."""
+        """Add one ``.../redfish/v1/.../index.json`` of a mockup."""
         at = ('/' + name).find('/redfish')
         if at >= 0 and name.endswith(_INDEX):
             self._raw[normal(('/' + name)[at : -len(_INDEX)])] = data
 
 
 def from_tarball(path: Path) -> Documents:
-    """Read a capture laid out as a DMTF mockup.
+    """Read a capture in the layout of a DMTF mockup.
 
-    Raises ValueError where the tarball holds no Redfish service root.
+    Raises ValueError if the tarball contains no Redfish service root.
     """
     documents = Documents()
     with tarfile.open(path) as archive:

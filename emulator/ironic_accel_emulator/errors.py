@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Redfish error answers (DSP0266, error responses)."""
+"""Redfish error responses (DSP0266)."""
 
 from __future__ import annotations
 
@@ -218,8 +218,8 @@ def message(
 ) -> dict[str, Any]:
     """Return one Message object.
 
-    ``name`` is a Base message or a whole MessageId of another registry,
-    which brings its own ``text`` and ``severity``.
+    ``name`` is a Base message or a whole MessageId of another registry, which
+    requires ``text`` and ``severity``.
     """
     known = _MESSAGES.get(name)
     wording, level, resolution = known or (text or name, 'Warning', 'None.')
@@ -238,7 +238,7 @@ def message(
 
 
 class RedfishError(Exception):
-    """Raised to answer a request with a Redfish error body."""
+    """Raised to reply to a request with a Redfish error body."""
 
     def __init__(
         self,
@@ -262,13 +262,13 @@ class RedfishError(Exception):
 
     @classmethod
     def bad_parameter(cls, name: str, value: object) -> RedfishError:
-        """400 for an action parameter that has no such value."""
+        """400 for an invalid value of an action parameter."""
         args = (str(value), name, 'Reset')
         return cls(400, 'ActionParameterValueNotInList', args)
 
     @classmethod
     def missing(cls, path: str) -> RedfishError:
-        """404 for a resource that is not there."""
+        """404 for a resource that does not exist."""
         kind, _, name = path.strip('/').rpartition('/')
         kind = kind.rpartition('/')[2] or 'Resource'
         return cls(404, 'ResourceNotFound', (kind, name))

@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Faults on request: how they stand, are chosen and used up.
+"""Active faults of a system: added, found and used up.
 
 A fault is ``NAME[=VALUE]``; the names are in ``fault_catalogue``. ``match``
 limits it to request paths (or component, mode and device ids) that contain
-the text (that end with it, where it ends with ``$``), ``count`` to so many
-times, ``skip`` lets the first ones pass.
+the text (that end with it, if it ends with ``$``). ``count`` limits the number
+of times, ``skip`` exempts the first ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Fault:
-    """One fault that stands."""
+    """One active fault."""
 
     name: str
     value: str | None = None
@@ -43,7 +43,7 @@ class Fault:
     skip: int = 0
 
     def concerns(self, what: str) -> bool:
-        """Whether it is about that path or id."""
+        """Whether it applies to that path or id."""
         if self.match is None:
             return True
         if self.match.endswith('$'):
@@ -52,7 +52,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that stand on a box."""
+    """The active faults of a system."""
 
     def __init__(self) -> None:
         self._standing: list[Fault] = []
@@ -66,7 +66,7 @@ class Faults:
         count: int | None = None,
         skip: int = 0,
     ) -> Fault:
-        """Let a fault stand.
+        """Activate a fault.
 
         Raises ValueError for a name that is not in ``KNOWN``.
         """
@@ -79,9 +79,10 @@ class Faults:
         return fault
 
     def parse(self, text: str) -> Fault:
-        """Let ``NAME[=VALUE][@MATCH][#COUNT]`` stand, as ``--fault`` has it.
+        """Activate ``NAME[=VALUE][@MATCH][#COUNT]``, the syntax of
+        ``--fault``.
 
-        Raises ValueError for an unknown name or a count that is none.
+        Raises ValueError for an unknown name or an invalid count.
         """
         rest, _, count = text.partition('#')
         rest, _, match = rest.partition('@')
@@ -94,11 +95,11 @@ class Faults:
         )  # fmt: skip
 
     def lift(self, fault: Fault) -> None:
-        """Lift this very fault."""
+        """Remove this fault."""
         self._standing = [one for one in self._standing if one is not fault]
 
     def clear(self, name: str | None = None) -> None:
-        """Lift one kind of fault, or all."""
+        """Remove one kind of fault, or all."""
         self._standing = [
             fault
             for fault in self._standing
@@ -108,7 +109,7 @@ class Faults:
     def find(
         self, name: str, what: str = '', method: str | None = None
     ) -> Fault | None:
-        """Return the fault of that name that concerns ``what``, if any."""
+        """Return the fault with that name that applies to ``what``."""
         for fault in self._standing:
             if fault.name != name or fault.count == 0:
                 continue
@@ -120,27 +121,27 @@ class Faults:
         return None
 
     def all(self, name: str, what: str) -> list[Fault]:
-        """All faults of that name that concern ``what``."""
+        """All faults with that name that apply to ``what``."""
         return [f for f in self._standing
                 if f.name == name and f.count != 0 and f.concerns(what)]
 
     def bend(self, path: str) -> bool:
-        """Whether any fault of a document stands for the one at a path."""
+        """Whether a property fault is active for the document at a path."""
         return any(f.name in PROPERTY and f.concerns(path)
                    for f in self._standing)
 
     def stands(self, fault: Fault) -> bool:
-        """Whether this very fault has not been lifted, used up or not."""
+        """Whether this fault has not been removed, even if it is used up."""
         return any(one is fault for one in self._standing)
 
     def active(self, name: str, what: str = '') -> bool:
-        """Whether such a fault stands; it is not used up."""
+        """Whether such a fault is active; does not use it up."""
         return self.find(name, what) is not None
 
     def take(
         self, name: str, what: str = '', method: str | None = None
     ) -> Fault | None:
-        """As ``find``, and use it up once."""
+        """As ``find``, and use the fault up once."""
         fault = self.find(name, what, method)
         if fault is None:
             return None
@@ -152,14 +153,14 @@ class Faults:
         return fault
 
     def number(self, name: str, default: float, what: str = '') -> float:
-        """The number that a standing fault has, or ``default``."""
+        """The numeric value of an active fault, or ``default``."""
         fault = self.find(name, what)
         if fault is None or fault.value is None:
             return default
         return float(fault.value)
 
     def task_started(self, box: Box, task: Task) -> None:
-        """Do to a new update task what stands for it."""
+        """Apply the active faults to a new update task."""
         if fault := self.take('task-new'):
             task.state = 'New'
             box.timeline.after(
@@ -174,7 +175,7 @@ class Faults:
         task.fast = self.take('task-done') is not None
 
     def as_dict(self) -> list[dict[str, Any]]:
-        """The standing faults as JSON."""
+        """The active faults as JSON."""
         return [asdict(fault) for fault in self._standing]
 
 

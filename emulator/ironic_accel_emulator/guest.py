@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What runs on a host of a box while the host is on.
+"""A command that runs on a simulated host while the host is on.
 
-A guest is a command. It is started a while after power on or a warm reset
-(``Timing.boot``) and ends, with everything that it started, the moment the
-power goes or the host is reset. Each boot takes the boot device as the BMC
-has it then: an override that holds once is used up by it
-(ComputerSystem, ``Boot.BootSourceOverrideEnabled``).
+The command is started a while after power on or a warm reset
+(``Timing.boot``). It is ended, with all its child processes, when the power
+is cut or the host is reset. Each boot uses the boot device of the BMC at that
+time; a single-use override is used up by it (ComputerSystem,
+``Boot.BootSourceOverrideEnabled``).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from ironic_accel_emulator.timeline import Event
 
 INIT = Path(__file__).with_name('guest_init.py')
-#: The variable in the guest's environment that has the boot device.
+#: Environment variable of the guest with the boot device.
 BOOT = 'TWIN_BOOT'
-#: The one that has the address of the image in the virtual drive, or nothing.
+#: Environment variable with the URL of the image in the virtual drive, or "".
 MEDIA = 'TWIN_MEDIA'
-#: Real seconds; far more than a busy machine needs.
+#: Real seconds; far more than even a busy machine needs.
 _PATIENCE = 30.0
 
 
@@ -61,7 +61,7 @@ class Guest:
         self._process: subprocess.Popen[bytes] | None = None
         self._event: Event | None = None
         self.boots: list[str] = []
-        # Before all others: nothing runs while they deal with the cut.
+        # First of all hooks, so that nothing runs during the others.
         box.power.hooks.insert(0, self._power)
 
     def _power(self, host: str, state: str) -> None:
@@ -85,7 +85,7 @@ class Guest:
         )
 
     def _boot_device(self) -> str:
-        """The target of the override, or Hdd; a single use is used up."""
+        """The override's target, or Hdd; uses up a single-use override."""
         uri = self._box.hosts[self._host].uri
         document = self._box.documents.get(uri) or {}
         boot = document.get('Boot') or {}
@@ -100,7 +100,7 @@ class Guest:
         return str(target)
 
     def _media(self) -> str:
-        """The address of the image in the host's first drive that has one."""
+        """The URL of the image in the host's first drive with an image."""
         uri = self._box.hosts[self._host].uri
         listed = self._box.documents.get(f'{uri}/VirtualMedia') or {}
         for member in listed.get('Members') or ():
@@ -110,7 +110,7 @@ class Guest:
         return ''
 
     def end(self) -> None:
-        """Cut the power: when this returns, nothing of the guest runs."""
+        """Cut the power; no process of the guest runs afterwards."""
         if self._event is not None:
             self._event.cancelled = True
             self._event = None

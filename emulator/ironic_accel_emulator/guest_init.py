@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The first process of a simulated host: whatever it started ends with it.
+"""The first process of a simulated host; ends all its descendants.
 
-Runs as a script (it imports nothing of ours), with the command of the guest
-as arguments. While standard input is open the host is on: the command runs,
-and what it leaves behind becomes a child of this process. When the other end
-closes, for whatever reason, the power is gone: every process below this one
-is killed, and no other.
+Runs as a script without imports of this package, with the command of the
+guest as arguments. While standard input is open the host is on: the command
+runs, and its orphans become children of this process. When the other end
+closes for any reason, the power is cut: every descendant of this process is
+killed, and no other process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def below(pid: int) -> list[int]:
-    """Every living process under one (proc(5), /proc/PID/stat)."""
+    """All living descendants of a process (proc(5), /proc/PID/stat)."""
     parents: dict[int, list[int]] = {}
     for name in os.listdir('/proc'):
         if not name.isdigit():
@@ -52,7 +52,7 @@ def below(pid: int) -> list[int]:
 
 
 def power_off() -> None:
-    """Kill what is below, again until nothing is: it may have forked."""
+    """Kill all descendants, repeatedly, as they may have forked."""
     while found := below(os.getpid()):
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
@@ -68,7 +68,7 @@ def _reap() -> None:
 
 
 def main() -> None:
-    """Run the command until standard input ends."""
+    """Run the command until standard input is closed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), 'prctl')

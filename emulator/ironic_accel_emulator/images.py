@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Firmware images for twins: builders, and the parser that a BMC uses.
+"""Firmware images for the emulator: builders, and the parser of the BMC.
 
 Three kinds: PLDM packages (NVIDIA bundles, see ``pldm``), AMD/Xilinx
 ``xclbin2`` containers (header layout: XRT, ``xclbin.h``, struct axlf), and
-``plain`` images for makers whose format is not public: a line of JSON
-after a magic number, made up here. NVIDIA's network firmware starts with
-its genuine magic number; what follows is the ``plain`` kind.
+``plain`` images for vendors whose format is not public: a line of JSON after
+a magic number. NVIDIA's network firmware begins with its real magic number,
+followed by the ``plain`` kind.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ _EROT = 0xFF00
 
 @dataclass(frozen=True)
 class ImagePart:
-    """One firmware in an image and what it is for.
+    """One firmware in an image, and the hardware that it fits.
 
-    ``fits`` must equal what a component says of itself, key by key, where
-    the component says anything.
+    ``fits`` must equal the properties of a component, key by key, as far as
+    the component has them.
     """
 
     software_id: str | None
@@ -67,7 +67,7 @@ class ImagePart:
 
 @dataclass(frozen=True)
 class FirmwareImage:
-    """What an image file turned out to be."""
+    """A parsed image file."""
 
     kind: str
     version: str
@@ -152,7 +152,7 @@ def plain_image(
     size: int = 4096,
     magic: bytes = b'',
 ) -> str:
-    """Write an image in the twin's own format; return its SHA-256."""
+    """Write an image in the emulator's own format; return its SHA-256."""
     said = {'component': component, 'version': version, 'fits': fits or {}}
     body = magic + _PLAIN_MAGIC + json.dumps(said).encode() + b'\n'
     path.write_bytes(body.ljust(size, b'\xff'))
@@ -169,9 +169,9 @@ def mlnx_image(
 
 
 def xsabin_image(path: Path, platform: str, size: int = 4096) -> str:
-    """Write an Alveo shell for ``platform``, which is its version too.
+    """Write an Alveo shell for ``platform``, which is also its version.
 
-    The platform is what XRT calls VBNV, such as
+    The platform is the VBNV of XRT, such as
     ``xilinx_u55c_gen3x16_xdma_base_3``.
     """
     body = bytearray(max(size, _AXLF_SIZE))
@@ -188,8 +188,8 @@ def build_image(
 ) -> str:
     """Write an image of any kind (``pldm``, ``mlnx``, ``xsabin``, ...).
 
-    ``fits`` are the kind's own words: ``board`` and ``component`` for
-    pldm, ``psid`` for mlnx, ``component`` and more for plain.
+    The keys of ``fits`` depend on the kind: ``board`` and ``component`` for
+    pldm, ``psid`` for mlnx, ``component`` and others for plain.
     """
     if kind == 'pldm':
         board = fits.get('board', 'hgx-h100')
@@ -208,9 +208,9 @@ def build_image(
 
 
 def parse_image(path: Path) -> FirmwareImage:
-    """Say what an image is, from its bytes alone.
+    """Identify an image by its bytes.
 
-    Raises BadPackage where it is none that a twin knows, or is damaged.
+    Raises BadPackage for an unknown format, or a damaged image.
     """
     size = path.stat().st_size
     with path.open('rb') as stream:
@@ -224,7 +224,7 @@ def parse_image(path: Path) -> FirmwareImage:
         return _parse_plain('mlnx', path, len(_MLNX_MAGIC))
     if start[:8] == _PLAIN_MAGIC:
         return _parse_plain('plain', path, 0)
-    raise BadPackage('image: no known firmware format')
+    raise BadPackage('image: unknown firmware format')
 
 
 def _parse_pldm(stream: BinaryIO, size: int) -> FirmwareImage:
@@ -266,5 +266,5 @@ def _parse_plain(kind: str, path: Path, skip: int) -> FirmwareImage:
             None, said['component'], said['version'], said['fits']
         )
     except (ValueError, KeyError) as error:
-        raise BadPackage(f'image: header not readable: {error}') from error
+        raise BadPackage(f'image: invalid header: {error}') from error
     return FirmwareImage(kind, part.version, (part,))

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Updates that are jobs: of the JobService, or of an iDRAC's manager.
+"""Updates as jobs of the JobService, or of an iDRAC's manager.
 
 Redfish Job v1.2 (DSP2046); DellJob v1.4 at
-``Managers/iDRAC.Embedded.1/Oem/Dell/Jobs``, which that manager links as
-``Links.Oem.Dell.Jobs``. They are there while the fault ``jobs`` stands.
+``Managers/iDRAC.Embedded.1/Oem/Dell/Jobs``, linked in the manager as
+``Links.Oem.Dell.Jobs``. They exist while the fault ``jobs`` is active.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DELL = '/Links/Oem/Dell/Jobs'
 
 
 def place(box: Box) -> str:
-    """The collection in which this box keeps its jobs."""
+    """The collection of the system's jobs."""
     if 'JobService' in (box.documents.see(ROOT) or {}):
         return JOBS
     for manager in box.managers:
@@ -47,20 +47,20 @@ def place(box: Box) -> str:
 
 
 def is_collection(box: Box, path: str) -> bool:
-    """Whether a path is that collection, on a box that has jobs now."""
+    """Whether a path is that collection, on a system with jobs."""
     if path != JOBS and not path.endswith('/Oem/Dell/Jobs'):
-        return False  # not worth asking the documents
+        return False  # without reading the documents
     return box.faults.active('jobs') and path == place(box)
 
 
 def listed(box: Box, root: Document) -> None:
-    """Let a service root link its job service."""
+    """Add the link to the job service to a service root."""
     if box.faults.active('jobs') and place(box) == JOBS:
         root['JobService'] = {'@odata.id': SERVICE}
 
 
 def service(box: Box, path: str) -> Document | None:
-    """The job service, where a path is that."""
+    """The job service, if it is at that path."""
     if path != SERVICE or not box.faults.active('jobs'):
         return None
     return {
@@ -75,7 +75,7 @@ def service(box: Box, path: str) -> Document | None:
 
 
 def document(box: Box, job: Task) -> Document:
-    """A job as its service tells it."""
+    """The resource of a job."""
     dell = job.place != JOBS
     kind = '#DellJob.v1_4_0.DellJob' if dell else '#Job.v1_2_3.Job'
     found: Document = {
@@ -100,5 +100,5 @@ def document(box: Box, job: Task) -> Document:
     return found
 
 
-#: JobState of DellJob where it has another word than TaskState.
+#: JobState of DellJob if it differs from TaskState.
 _DELL_STATES = {'Exception': 'Failed', 'UserIntervention': 'Scheduled'}

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What was done to a box: the truth that tests compare against."""
+"""The record of all operations on a system, for the checks of tests."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Push:
-    """One firmware image that reached the BMC whole.
+    """One firmware image that the BMC received completely.
 
-    ``source`` is the URI from which the BMC fetched it, where it did.
+    ``source`` is the URI from which the BMC downloaded it, if it did.
     """
 
     time: float
@@ -67,7 +67,7 @@ class ResetRecord:
 
 @dataclass(frozen=True)
 class Violation:
-    """Something that would have hurt a real machine."""
+    """An operation that would have damaged real hardware."""
 
     time: float
     kind: str
@@ -76,7 +76,7 @@ class Violation:
 
 @dataclass
 class Ledger:
-    """Counts of everything that reached the box, in order of time."""
+    """All operations on the system, in the order of time."""
 
     requests: list[Exchange] = field(default_factory=list)
     pushes: list[Push] = field(default_factory=list)
@@ -86,11 +86,11 @@ class Ledger:
 
     @property
     def cost(self) -> float:
-        """Simulated milliseconds that all requests took."""
+        """Simulated milliseconds of all requests."""
         return sum(exchange.cost for exchange in self.requests)
 
     def count(self, *methods: str) -> int:
-        """How many requests there were, of these methods or of all."""
+        """The number of requests with these methods, or of all."""
         return sum(
             1
             for exchange in self.requests
@@ -106,7 +106,7 @@ class Ledger:
         )
 
     def clear(self) -> None:
-        """Forget everything, so that a test counts from here."""
+        """Forget everything, so that a test counts from now on."""
         for entries in (
             self.requests,
             self.pushes,

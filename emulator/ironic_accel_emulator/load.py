@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Make a box from a capture or from one of the shipped descriptions."""
+"""Make a system from a capture or from one of the shipped descriptions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BOXES = resources.files('ironic_accel_emulator') / 'boxes'
 
 
 def shipped() -> list[str]:
-    """The names of the boxes that come with the package."""
+    """The names of the systems in this package."""
     return sorted(
         entry.name.removesuffix('.yaml')
         for entry in _BOXES.iterdir()
@@ -45,12 +45,12 @@ def shipped() -> list[str]:
 def load_box(
     source: str | Path, clock: Clock | None = None, **options: Any
 ) -> Box:
-    """Make a box.
+    """Make a system.
 
-    ``source`` is the name of a shipped box, a box's YAML file, a capture
+    ``source`` is the name of a shipped system, a YAML file, a capture
     tarball, or a folder with an unpacked capture. ``options`` are fields
     of ``Options``; ``timing`` may be a mapping of seconds. Raises
-    ValueError naming what is wrong with the source or an option.
+    ValueError for an invalid source or option.
     """
     clock = ScaledClock() if clock is None else clock
     return blueprint(source).box(clock, **options)
@@ -58,7 +58,7 @@ def load_box(
 
 @dataclasses.dataclass(frozen=True)
 class Blueprint:
-    """What a box is made of, as often as is wanted."""
+    """The description of a system, from which any number can be made."""
 
     name: str
     documents: documents.Documents
@@ -66,16 +66,16 @@ class Blueprint:
     options: Options
 
     def box(self, clock: Clock, **options: Any) -> Box:
-        """Make a box; see ``load_box``."""
+        """Make a system; see ``load_box``."""
         chosen = _options(self.options, options, 'options')
         return Box(self.name, self.documents.copy(), self.family(), clock,
                    chosen)  # fmt: skip
 
 
 def blueprint(source: str | Path) -> Blueprint:
-    """Read what ``load_box`` makes a box of.
+    """Read the description for ``load_box``.
 
-    Raises ValueError naming what is wrong with the source.
+    Raises ValueError for an invalid source.
     """
     path = Path(source)
     if str(source) in shipped():
@@ -89,7 +89,7 @@ def blueprint(source: str | Path) -> Blueprint:
         found = documents.from_tarball(path)
     else:
         raise ValueError(
-            f'box: {str(source)!r}: expected a capture, a YAML file or one '
+            f'system: {str(source)!r}: expected a capture, a YAML file or one '
             f'of {", ".join(shipped())}'
         )
     name = path.name.partition('.')[0]
@@ -99,13 +99,14 @@ def blueprint(source: str | Path) -> Blueprint:
 def _from_yaml(name: str, text: str) -> Blueprint:
     spec = yaml.safe_load(text)
     if not isinstance(spec, dict):
-        raise ValueError(f'box {name}: expected a mapping')
-    base = _options(Options(), spec.get('options') or {}, f'box {name}')
+        raise ValueError(f'system {name}: expected a mapping')
+    base = _options(Options(), spec.get('options') or {}, f'system {name}')
     found = build(spec, name)
     family = spec.get('family')
     if family is not None and family not in FAMILIES:
         raise ValueError(
-            f'box {name}.family: {family!r}: expected one of {[*FAMILIES]}'
+            f'system {name}.family: {family!r}: expected one of '
+            f'{[*FAMILIES]}'
         )
     kind = FAMILIES[family] if family else type(family_of(found))
     return Blueprint(name, found, kind, base)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What can be chosen about a box besides what is in it."""
+"""The options of a simulated system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Timing:
-    """How long things take, in simulated seconds."""
+    """Durations, in simulated seconds."""
 
     power_on: float = 2.0
     power_off: float = 2.0
@@ -43,7 +43,7 @@ class Timing:
     def changed(self, given: Mapping[str, Any], where: str) -> Timing:
         """Return a copy with some values replaced.
 
-        Raises ValueError naming the key that is unknown or no number.
+        Raises ValueError for an unknown key or a value that is not a number.
         """
         known = {item.name for item in fields(self)}
         for name, value in given.items():
@@ -58,14 +58,14 @@ class Timing:
 
 @dataclass(frozen=True)
 class Options:
-    """The switches of a twin.
+    """The options of a simulated system.
 
     Costs are simulated milliseconds: ``cost_per_request`` for each request
-    and ``cost_per_expanded`` for each resource that ``$expand`` pulled in.
-    They are counted in the ledger, never slept. ``extended_reset`` gives an
-    iDRAC the action that those from 7.00.60 on have. ``slot_powered`` is a
-    card whose own resets are those of its processor alone: what needs a cut
-    of power waits for one of the host that it is in.
+    and ``cost_per_expanded`` for each resource included by ``$expand``. They
+    are counted in the ledger and cause no delay. ``extended_reset`` adds the
+    action of iDRAC 7.00.60 and later. ``slot_powered`` is a card whose own
+    resets only reset its processor: a change that needs a power cut waits for
+    one of its host.
     """
 
     timing: Timing = field(default_factory=Timing)

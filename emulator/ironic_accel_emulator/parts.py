@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a box is made of: devices, their firmware, their modes."""
+"""The parts of a system: devices, their firmware and their modes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 
 class Activation(enum.IntEnum):
-    """What a change needs before it is active, weakest first."""
+    """The event that activates a change, weakest first."""
 
     NONE = 0
     DRIVER_RELOAD = 1
@@ -30,7 +30,7 @@ class Activation(enum.IntEnum):
 
     @classmethod
     def named(cls, text: str) -> Activation:
-        """Return the effect called ``text``, such as ``warm-reboot``."""
+        """Return the activation with that name, such as ``warm-reboot``."""
         try:
             return cls[text.upper().replace('-', '_')]
         except KeyError:
@@ -42,17 +42,16 @@ class Activation(enum.IntEnum):
 
 @dataclass
 class Device:
-    """One piece of hardware and where it shows.
+    """One device and its resources.
 
-    ``uris`` are the resources that come and go with it (and all below
-    them). ``while_off`` says how they answer while the host is off or the
-    device still starts: ``hidden`` (404 and not in collections), ``error``
-    (400 on the resource) or ``shown``.
-    ``enabled`` is None where the BMC has no such switch; a device that is
-    disabled keeps its first resource, which has the switch, and is not on
-    the host's bus. ``switched_at`` is the settings object where that is
-    written, if it is not the resource; ``enabled_soon`` what the next host
-    reset makes of it.
+    ``uris`` are its resources (and all below them). ``while_off`` is their
+    state while the host is off or the device is starting: ``hidden`` (404
+    and not in collections), ``error`` (400 on the resource) or ``shown``.
+    ``enabled`` is None if the BMC has no such property; a disabled device
+    keeps its first resource, which has the property, and is not on the host's
+    bus. ``switched_at`` is the settings object where the property is written,
+    if it is not the resource; ``enabled_soon`` its value after the next host
+    reset.
     """
 
     id: str
@@ -72,10 +71,10 @@ class Device:
 
 @dataclass
 class Component:
-    """One firmware: what runs, what waits, and what makes it run.
+    """One firmware: its running and pending version, and its activation.
 
-    ``key`` is the name by which image components select it (``gpu``,
-    ``erot``), ``software_id`` the identifier that a PLDM package names.
+    ``key`` is the name by which images select it (``gpu``, ``erot``),
+    ``software_id`` its identifier in a PLDM package.
     """
 
     id: str
@@ -101,7 +100,7 @@ class Component:
     flashing: bool = False
 
     def activate(self) -> None:
-        """Let the waiting version run; the old one keeps the other slot."""
+        """Activate the pending version; the old one keeps the other slot."""
         if self.pending is None:
             return
         if self.slotted:
@@ -114,7 +113,7 @@ class Component:
         self.resets_seen = 0
 
     def land(self, version: str, digest: str) -> None:
-        """Put a new version where the next activation finds it."""
+        """Stage a new version for the next activation."""
         self.pending = version
         self.pending_digest = digest
         self.resets_seen = 0
@@ -127,11 +126,11 @@ Value = bool | int | str
 
 @dataclass
 class Mode:
-    """One whole-device setting and where it is read and written.
+    """One device setting, and where it is read and written.
 
     ``read`` and ``write`` are (URI, JSON pointer); ``pending_at`` is where
-    the waiting value shows, if anywhere. ``lost_at`` is the weakest effect
-    that puts a volatile mode back to ``default``.
+    the pending value is reported, if anywhere. ``lost_at`` is the weakest
+    activation that resets a volatile mode to ``default``.
     """
 
     device: str
@@ -149,5 +148,5 @@ class Mode:
 
     @property
     def id(self) -> str:
-        """``device/mode``, as the ledger names it."""
+        """``device/mode``, its name in the ledger."""
         return f'{self.device}/{self.name}'

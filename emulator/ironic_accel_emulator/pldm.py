@@ -12,9 +12,8 @@
 
 """PLDM firmware update packages, header format 1 (DMTF DSP0267 1.0.x).
 
-The layout is the standard's; the descriptors in ``boards`` are those that
-NVIDIA's published unpacking of an HGX H100 package shows
-(github.com/NVIDIA/PLDM-unpack, README).
+The layout is that of the standard; the descriptors in ``boards`` are those of
+an HGX H100 package as unpacked in github.com/NVIDIA/PLDM-unpack, README.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _RELEASED = struct.pack('<hBHBBBBBHB', 0, 0, 0, 0, 0, 12, 1, 1, 2026, 0)
 
 
 class BadPackage(ValueError):
-    """Raised where a package cannot be what it says it is."""
+    """Raised for an invalid package."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,10 @@ class ComponentImage:
 
 @dataclass(frozen=True)
 class DeviceRecord:
-    """One kind of device that a package is for, and its images.
+    """One kind of device of a package, and its images.
 
-    ``descriptors`` hold text: PCI ids as ``10de``, vendor-defined ones
-    under their title (``APSKU``).
+    ``descriptors`` are strings: PCI ids as ``10de``, vendor-defined ones by
+    their title (``APSKU``).
     """
 
     name: str
@@ -80,7 +79,7 @@ class Package:
 
 @dataclass(frozen=True)
 class NewImage:
-    """An image to be packed; ``data`` is repeated up to ``size`` bytes."""
+    """An image to pack; ``data`` is repeated up to ``size`` bytes."""
 
     identifier: int
     version: str
@@ -93,7 +92,7 @@ def build_header(
     records: Sequence[DeviceRecord],
     images: Sequence[NewImage],
 ) -> bytes:
-    """Return the package header; the images follow it in order."""
+    """Return the package header, which is followed by the images."""
     bits = -(-max(1, len(images)) // 8) * 8
     front = bytearray()
     front += struct.pack('<HBB', bits, _ASCII, len(version))
@@ -167,8 +166,8 @@ class _Reader:
 def parse(stream: BinaryIO, size: int) -> Package:
     """Read the package header at the start of ``stream``.
 
-    ``size`` is the size of the whole package. Raises BadPackage where the
-    identifier, the checksum, or an image's place is wrong.
+    ``size`` is the size of the whole package. Raises BadPackage if the
+    identifier, the checksum, or the location of an image is wrong.
     """
     start = stream.read(19)
     if start[:16] != HEADER_ID:
@@ -178,7 +177,7 @@ def parse(stream: BinaryIO, size: int) -> Package:
         raise BadPackage(f'package header: revision {revision}: expected 1')
     header = start + stream.read(header_size - 19)
     if len(header) != header_size:
-        raise BadPackage('package header: the package is cut short')
+        raise BadPackage('package header: the package is truncated')
     (checksum,) = struct.unpack('<I', header[-4:])
     if zlib.crc32(header[:-4]) != checksum:
         raise BadPackage('package header: checksum does not match')

@@ -26,7 +26,7 @@ def _parts(pointer: str) -> list[str]:
 
 
 def get(document: Any, pointer: str) -> Any:
-    """Return what a pointer points to; None where there is nothing."""
+    """Return the value at a pointer, or None."""
     for part in _parts(pointer):
         if isinstance(document, dict):
             document = document.get(part)
@@ -39,7 +39,7 @@ def get(document: Any, pointer: str) -> Any:
 
 
 def put(document: Any, pointer: str, value: Any) -> None:
-    """Set a value; parents that are missing are made as objects."""
+    """Set a value; missing parents are created as objects."""
     *parents, last = _parts(pointer)
     for part in parents:
         if isinstance(document, list):
@@ -53,7 +53,7 @@ def put(document: Any, pointer: str, value: Any) -> None:
 
 
 def drop(document: Any, pointer: str) -> None:
-    """Remove a property where it is."""
+    """Remove a property, if it exists."""
     head, _, last = pointer.strip('/').rpartition('/')
     parent = get(document, head) if head else document
     if isinstance(parent, dict):
@@ -61,9 +61,9 @@ def drop(document: Any, pointer: str) -> None:
 
 
 def leaves(document: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield (pointer, value) for every value that is no object.
+    """Yield (pointer, value) for every value that is not an object.
 
-    A list is walked where it holds objects, and is a value otherwise.
+    A list of objects is traversed; any other list is a value.
     """
     if isinstance(document, dict) and document:
         for name, value in document.items():

@@ -39,10 +39,10 @@ _NEEDS_ON = (*_WARM, 'PowerCycle', 'Nmi')
 
 @dataclass
 class Host:
-    """One ComputerSystem with a power switch of its own.
+    """One ComputerSystem with its own power state.
 
-    ``power`` is a Redfish PowerState; ``satellites`` are Systems without
-    a switch that live on this host's power (an HGX baseboard).
+    ``power`` is a Redfish PowerState; ``satellites`` are Systems that are
+    powered by this host (an HGX baseboard).
     """
 
     id: str
@@ -55,7 +55,7 @@ class Host:
 
 
 class Power:
-    """The power physics of a box."""
+    """The power behaviour of a system."""
 
     def __init__(self, box: Box) -> None:
         self._box = box
@@ -64,15 +64,15 @@ class Power:
 
     @property
     def bmc_away(self) -> bool:
-        """Whether the BMC answers nothing at all just now."""
+        """Whether the BMC does not respond now."""
         back = self.bmc_back_at
         return back is not None and self._box.timeline.now < back
 
     def reset(self, host: Host, kind: str) -> None:
         """Perform ComputerSystem.Reset.
 
-        Raises RedfishError 400 for an unknown type, 409 for one that needs
-        the host on.
+        Raises RedfishError 400 for an unknown type, 409 for one that requires
+        a host that is on.
         """
         if kind not in RESET_TYPES:
             raise RedfishError.bad_parameter('ResetType', kind)
@@ -98,9 +98,9 @@ class Power:
             self._change(host, 'PoweringOff', timing.power_off, self._cycle)
 
     def fail(self, host: Host, back_in: float | None = None) -> None:
-        """A host loses its power, whatever it does; nobody asked for it.
+        """A host loses its power unexpectedly.
 
-        ``back_in`` seconds later it is powered on again; None: never.
+        It is powered on again after ``back_in`` seconds; None: never.
         """
         if host.change is not None:
             host.change.cancelled = True
@@ -167,12 +167,12 @@ class Power:
             hook(host.id, state)
 
     def aux_cycle(self, force: bool, then_on: bool = False) -> None:
-        """Cut auxiliary power to everything and let the BMC start again.
+        """Cut the auxiliary power of everything and restart the BMC.
 
-        Hosts that were on come on again, and with ``then_on`` all do.
+        Hosts that were on are powered on again; with ``then_on`` all are.
 
-        Raises RedfishError 400 ChassisPowerStateOffRequired where a host
-        is on and ``force`` is not given.
+        Raises RedfishError 400 ChassisPowerStateOffRequired if a host is on
+        without ``force``.
         """
         on = [h for h in self._box.hosts.values() if h.power != 'Off']
         if on and not force:
@@ -199,7 +199,7 @@ class Power:
             self._change(host, 'PoweringOn', delay, self._on)
 
     def bmc_reset(self, manager: str) -> None:
-        """Perform Manager.Reset: the BMC goes away and comes back."""
+        """Perform Manager.Reset: the BMC restarts."""
         self._record('ManagerReset', manager)
         damage.cut_manager(self._box, manager)
         self._leave(

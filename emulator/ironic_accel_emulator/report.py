@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The whole state of a box as JSON, for ``/_twin/state``."""
+"""The whole state of a system as JSON, for ``/_twin/state``."""
 
 from __future__ import annotations
 

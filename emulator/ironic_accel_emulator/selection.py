@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which components an image is for."""
+"""Select the components that an image fits."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Job:
 def select(
     box: Box, image: FirmwareImage, targets: Sequence[str] | None
 ) -> list[Job]:
-    """The components that an image is for, within the targets.
+    """The components that an image fits, within the targets.
 
-    A part of an image names a PLDM component identifier or a kind, and
-    what the hardware must be; a component that says nothing of a property
-    matches any.
+    A part of an image has a PLDM component identifier or a kind, and
+    properties of the hardware; a component without a property matches any
+    value.
     """
     jobs: dict[str, Job] = {}
     for part in image.parts:

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A card in another process that lives on this box's power.
+"""A card in another process that is powered by this system.
 
-A DPU with a BMC of its own is a box of its own, and so a process of its own
-in a lab. What a reset of its host does to it is told to it here: over the
-control interface, which is no BMC traffic.
+A DPU with its own BMC is a separate system, and in a lab a separate process.
+A reset of its host is forwarded to it over the control interface, which is
+not counted as BMC traffic.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _TIMEOUT = 30.0
 
 
 class RemoteCard:
-    """A box behind another server, attached to this one's power.
+    """A system of another server, powered by this one.
 
-    :param url: of that server.
+    :param url: URL of that server.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,13 +41,13 @@ class RemoteCard:
 
     @property
     def lock(self) -> AbstractContextManager[object]:
-        """Nothing: its own process locks it."""
+        """No lock: its own process locks it."""
         return nullcontext()
 
     def take_effect(self, host: str | None, activation: Activation) -> None:
-        """Tell it, without waiting: this box is locked meanwhile.
+        """Forward a reset, without waiting: this system is locked.
 
-        :param host: of the card; None is all that it has.
+        :param host: host of the card; None for all of its hosts.
         """
         name = activation.name.lower().replace('_', '-')
         threading.Thread(
@@ -64,6 +64,6 @@ class RemoteCard:
             )
             answer.raise_for_status()
         except requests.RequestException as error:
-            # A card that is gone feels nothing; whoever waits for the
-            # effect reads why it did not come.
+            # A missing card has no state to change; the message explains
+            # why the reset had no effect.
             print(f'{self._url}: {error}', file=sys.stderr, flush=True)

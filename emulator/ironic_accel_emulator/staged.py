@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What somebody else has staged for the next reset of the host.
+"""Changes that another client has staged for the next host reset.
 
-An update that waits as a task or a job, BIOS settings, a firmware that was
-written and not activated. Whoever resets the host carries it out, which is
-noted as a violation.
+A pending update as a task or a job, BIOS settings, or firmware that was
+written and not activated. A host reset applies them, which is recorded as a
+violation.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ironic_accel_emulator.documents import Document
 if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
 
-#: What the waiting update calls itself.
+#: Name of the pending update.
 NAME = 'Firmware Update: BIOS'
 VERSION = '9.9.9-of-others'
-CARRIED = 'something that others staged was carried out'
+CARRIED = 'a change staged by another client was applied'
 
 
 def begin(box: Box, kind: str, value: str | None) -> None:
-    """Stage something; the faults ``foreign-job``, ``-settings`` and
+    """Stage a change: the faults ``foreign-job``, ``-settings`` and
     ``-firmware`` of the catalogue."""
     {'foreign-job': _job, 'foreign-settings': _settings,
      'foreign-firmware': _firmware}[kind](box, value)
@@ -45,13 +45,13 @@ def _job(box: Box, state: str | None) -> None:
     if task.state == 'UserIntervention':
         task.percent = 100
     if task.state not in ('New', 'Pending'):
-        # Those two are all that a generic service says.
+        # A generic service has only these two.
         task.say('IDRAC.2.8.JCP001', (), 'Task successfully scheduled.',
                  'OK')
 
 
 def carried_out(box: Box) -> None:
-    """A host was reset: the waiting updates run, and are over."""
+    """Apply the pending updates after a host reset."""
     for task in list(box.tasks.all.values()):
         if task.foreign and not task.ended:
             task.foreign, task.state = False, 'Running'
@@ -60,7 +60,7 @@ def carried_out(box: Box) -> None:
 
 
 def _settings(box: Box, name: str | None) -> None:
-    """BIOS settings of the first host that wait, if it has a BIOS or not."""
+    """Stage BIOS settings of the first host, adding a BIOS if needed."""
     host = next(iter(box.hosts.values()))
     bios = f'{host.uri}/Bios'
     now: Document = dict(box.documents.see(bios) or {})
@@ -80,7 +80,7 @@ def _settings(box: Box, name: str | None) -> None:
 
 
 def _firmware(box: Box, component: str | None) -> None:
-    """Somebody wrote a component and did not activate it."""
+    """Stage a version of a component without activating it."""
     part = next(p for p in box.components.values()
                 if component is None or p.id == component)
     part.land(VERSION, '0' * 64)

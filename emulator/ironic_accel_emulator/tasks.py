@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
 
 TASKS = f'{ROOT}/TaskService/Tasks'
-#: iDRAC: the work is done, and the server has to be restarted.
+#: iDRAC: the work has ended, and the server must be restarted.
 WAITS = 'UserIntervention'
 ENDED = ('Completed', 'Exception', 'Killed', 'Cancelled', 'Interrupted')
 
 
 @dataclass
 class Task:
-    """One long operation and what it has said so far."""
+    """One long operation and its messages."""
 
     id: str
     name: str
@@ -56,23 +56,23 @@ class Task:
 
     @property
     def monitor(self) -> str:
-        """The task monitor, as OpenBMC places it."""
+        """The task monitor, at the path of OpenBMC."""
         return f'{self.uri}/Monitor'
 
     @property
     def running(self) -> bool:
-        """Whether the task has not ended, and waits for no reset."""
+        """Whether the task has not ended and does not wait for a reset."""
         return self.state not in (*ENDED, WAITS) and not self.foreign
 
     def say(
         self, name: str, args: tuple[str, ...], text: str, severity: str
     ) -> None:
-        """Add one message of another registry than Base."""
+        """Add one message of a registry other than Base."""
         self.messages.append(message(name, args, text, severity))
 
 
 class Tasks:
-    """The task list of a box; ids grow even over a BMC reset."""
+    """The task list of a system; ids increase even over a BMC reset."""
 
     def __init__(self, box: Box) -> None:
         self._box = box
@@ -114,7 +114,7 @@ class Tasks:
         )
 
     def _wait(self, task: Task) -> None:
-        """The task waits for a host reset, and ends with it."""
+        """Let the task wait for a host reset, which ends it."""
         task.state, task.percent = WAITS, 100
         task.say(
             'TaskEvent.1.0.TaskPaused', (task.id,),
@@ -122,30 +122,30 @@ class Tasks:
         )  # fmt: skip
 
     def restarted(self) -> None:
-        """A host was reset: what waited for that is over."""
+        """End the tasks that waited for a host reset."""
         for task in list(self.all.values()):
             if task.state == WAITS:
                 task.state = 'Running'
                 self.end(task, 'Completed')
 
     def drop(self, task: Task) -> None:
-        """Forget one task, as a BMC that reaps tasks does."""
+        """Remove one task, like a BMC that purges tasks."""
         self.all.pop(task.id, None)
 
     def lose(self, task: Task) -> None:
-        """Forget one task; what it does goes on (``forgotten``)."""
+        """Remove one task; its work continues (``forgotten``)."""
         self.forgotten.append(task)
         self.drop(task)
 
     def forget(self) -> None:
-        """Forget all tasks: the BMC started again."""
+        """Remove all tasks: the BMC was restarted."""
         for task in self.all.values():
             task.state = 'Interrupted' if task.running else task.state
         self.all.clear()
 
     @property
     def running(self) -> list[Task]:
-        """The tasks that have not ended, forgotten ones with them."""
+        """The tasks that have not ended, including forgotten ones."""
         known = [*self.all.values(), *self.forgotten]
         return [task for task in known if task.running]
 
@@ -184,7 +184,7 @@ class Tasks:
         }
 
     def monitored(self, path: str) -> Task | None:
-        """Return the task whose monitor ``path`` is."""
+        """Return the task with the monitor at ``path``."""
         return next((t for t in self.all.values() if t.monitor == path), None)
 
     def _task(self, task: Task) -> Document:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What will happen to a box, in order of simulated time."""
+"""The future events of a system, in the order of simulated time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ironic_accel_emulator.clock import Clock
 
 @dataclass(order=True)
 class Event:
-    """Something that will happen to a box at a known time."""
+    """A future event of a system."""
 
     due: float
     number: int
@@ -35,10 +35,10 @@ class Event:
 
 
 class Timeline:
-    """The events of one box, run in order of their due times.
+    """The events of one system, run in the order of their due times.
 
-    Within an event ``now`` is that event's due time, so a long jump of the
-    clock plays a chain of events exactly as slow time would have.
+    Within an event ``now`` is that event's due time, so that a chain of events
+    runs in the same way after a jump of the clock as in slow time.
     """
 
     def __init__(self, clock: Clock, lock: threading.RLock) -> None:
@@ -50,13 +50,13 @@ class Timeline:
 
     @property
     def now(self) -> float:
-        """Simulated seconds, as the event that is running sees them."""
+        """Simulated seconds for the event that is running."""
         return self.clock.now() if self._at is None else self._at
 
     def after(
         self, delay: float, act: Callable[[], None], label: str = ''
     ) -> Event:
-        """Let ``act`` happen in ``delay`` simulated seconds."""
+        """Call ``act`` in ``delay`` simulated seconds."""
         event = Event(self.now + delay, next(self._numbers), act, label)
         with self.changed:
             heapq.heappush(self._events, event)
@@ -64,7 +64,7 @@ class Timeline:
         return event
 
     def run_due(self) -> None:
-        """Run whatever is due; the caller holds the box's lock."""
+        """Run all due events; the caller holds the system's lock."""
         if self._at is not None:
             return
         limit = self.clock.now()

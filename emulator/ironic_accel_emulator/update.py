@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a BMC does with a firmware image once it has the bytes."""
+"""How a BMC processes a firmware image that it has received."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class Order:
-    """An update that was asked for.
+    """A requested update.
 
-    ``targets`` None means that the request named none; ``stage_only`` is
-    NVIDIA's UpdateOption; ``apply_time`` the Redfish OperationApplyTime.
+    ``targets`` is None if the request has none; ``stage_only`` is NVIDIA's
+    UpdateOption; ``apply_time`` the Redfish OperationApplyTime.
     """
 
     file: Path
@@ -51,17 +51,17 @@ class Order:
 
 
 class Updates:
-    """The update service's physics."""
+    """The behaviour of the update service."""
 
     def __init__(self, box: Box) -> None:
         self._box = box
         self.waiting: list[tuple[Task, Order]] = []
 
     def start(self, order: Order) -> Task:
-        """Take in an image that has arrived whole; return its task.
+        """Start the update of a received image; return its task.
 
-        Raises RedfishError 503 while another update runs, which also goes
-        down in the ledger as a violation.
+        Raises RedfishError 503 while another update is running, which is also
+        recorded as a violation.
         """
         box = self._box
         self._refuse_equal(order)
@@ -90,9 +90,9 @@ class Updates:
         return task
 
     def _uploaded(self, order: Order) -> tuple[Order, Task]:
-        """Supermicro: an upload is checked, and waits to be started.
+        """Supermicro: verify an upload, which then waits for its start.
 
-        Raises RedfishError 405 while another one waits.
+        Raises RedfishError 405 while another one is waiting.
         """
         box = self._box
         fault = box.faults.find('upload-waits')
@@ -112,7 +112,7 @@ class Updates:
         return replace(order, apply_time='OnStartUpdateRequest'), task
 
     def _refuse_equal(self, order: Order) -> None:
-        """Some makers refuse what runs already before any task."""
+        """Reject the running version without a task, like some vendors."""
         box = self._box
         refuses = box.family.refuses_equal or box.faults.active(
             'equal-refused'
@@ -133,16 +133,16 @@ class Updates:
             )
 
     def _targets(self, order: Order) -> tuple[str, ...] | None:
-        """What the service heeds of the targets it was given."""
+        """The targets of a request that the service respects."""
         ignored = self._box.faults.active('targets-ignored')
         return None if ignored else order.targets
 
     def start_waiting(self) -> list[Task]:
-        """Begin what waited for UpdateService.StartUpdate."""
+        """Start the updates that waited for UpdateService.StartUpdate."""
         return self._start_waiting('OnStartUpdateRequest')
 
     def start_on_reset(self) -> None:
-        """Begin what waited for a host reset."""
+        """Start the updates that waited for a host reset."""
         self._start_waiting('OnReset')
 
     def _start_waiting(self, when: str) -> list[Task]:
@@ -305,7 +305,7 @@ class Updates:
             self.copy(part.copies)
 
     def start_foreign(self, seconds: float) -> Task:
-        """Someone else updates something for so many seconds."""
+        """Start an update of another client for some seconds."""
         task = self._box.tasks.new('Update')
         self._box.timeline.after(
             seconds,
@@ -317,7 +317,7 @@ class Updates:
     def copy(self, path: str, committed: Component | None = None) -> None:
         """Start the background copy of one root of trust.
 
-        :param committed: what was asked to be copied to its other slot.
+        :param committed: component to copy to its other slot.
         """
         self._box.copying[path] = 'InProgress'
         self._box.timeline.after(

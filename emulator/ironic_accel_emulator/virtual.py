@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Simulated time for everything that asks this process for the time.
+"""Simulated time for all time functions of this process.
 
     with at(clock):
         time.monotonic(), time.time()   # the clock's
         time.sleep(60)                  # moves it
 
-Threads that wait for each other are not helped by it: what runs within has
-to run in one thread.
+It does not work for threads that wait for each other: everything inside the
+context must run in one thread.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from unittest import mock
 
 from ironic_accel_emulator.clock import FakeClock
 
-#: When the simulated world begins: 2026-01-01 in epoch seconds.
+#: Start of simulated time: 2026-01-01 in epoch seconds.
 EPOCH = 1767225600.0
 
 
 @contextlib.contextmanager
 def at(clock: FakeClock) -> Iterator[None]:
-    """Let ``time`` be the clock's within."""
+    """Replace the functions of ``time`` by those of the clock."""
     patches = {
         'time': lambda: EPOCH + clock.now(),
         'monotonic': lambda: 1000.0 + clock.now(),

@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The Redfish face of a box."""
+"""The Redfish service of a simulated system."""

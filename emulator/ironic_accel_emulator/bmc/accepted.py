@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How services answer a write: what they want of it, what they tell of it."""
+"""Responses to writes: preconditions, refusals and accepted updates."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from ironic_accel_emulator.tasks import TASKS, Task
 def refuse(
     box: Box, targets: tuple[str, ...] | None, discard: Callable[[], None]
 ) -> None:
-    """Refuse an image that has come, before anything is done with it.
+    """Refuse a received image before anything is done with it.
 
-    Raises RedfishError with the status that stands for it.
+    Raises RedfishError with the status of the fault.
     """
     fault = box.faults.take('push-refused')
     if fault is not None:
@@ -46,7 +46,7 @@ def refuse(
 
 
 def answer(box: Box, task: Task, document: Document | None) -> Reply:
-    """What the sender of an image is told, which was taken."""
+    """The response to an accepted image."""
     fault = box.faults.take('bare')
     if fault is not None:
         return Reply(int(fault.value or 202))
@@ -56,14 +56,14 @@ def answer(box: Box, task: Task, document: Document | None) -> Reply:
         return named(task)
     wait = str(box.retry_after(box.options.timing.retry_after))
     if task.place != TASKS:
-        # An iDRAC tells where the job is, and nothing else.
+        # An iDRAC returns only the location of the job.
         return Reply(202, None, {'Location': task.uri})
     headers = {'Location': task.monitor, 'Retry-After': wait}
     return Reply(202, document, headers)
 
 
 def named(task: Task) -> Reply:
-    """How Supermicro's X12 names a task: in a message, without Location."""
+    """Supermicro X12: the task is named in a message, without Location."""
     entry = message(
         'SMC.1.0.OemSimpleupdateAcceptedMessage', (task.uri,),
         f'Please also check Task Resource {task.uri} to see more '
@@ -73,7 +73,7 @@ def named(task: Task) -> Reply:
 
 
 def shown_tag(box: Box, tag: str) -> str:
-    """The ETag as a service shows it in the header."""
+    """The ETag as a service returns it in the header."""
     fault = box.faults.find('if-match')
     if fault is not None and fault.value == 'quoted':
         return f'"{_strong(tag)}"'
@@ -81,7 +81,7 @@ def shown_tag(box: Box, tag: str) -> str:
 
 
 def check_tag(form: str, tag: str, given: str | None) -> None:
-    """Insist on If-Match, and on one form of it.
+    """Require If-Match, in one form.
 
     Raises RedfishError 428 without it, 412 for any other form.
     """

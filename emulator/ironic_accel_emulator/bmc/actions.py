@@ -42,9 +42,10 @@ def offered(document: Document | None) -> Iterator[str]:
 
 
 def perform(box: Box, path: str, body: dict[str, Any]) -> Reply:
-    """Carry out an action that some resource offers.
+    """Perform an action that a resource offers.
 
-    Raises RedfishError 404 where no resource does, and the action's own.
+    Raises RedfishError 404 if no resource offers it, and the errors of the
+    action.
     """
     owner, _, name = path.partition('/Actions/')
     if path not in offered(box.document(owner)):
@@ -98,8 +99,8 @@ def _aux_reset(box: Box, owner: str, body: dict[str, Any]) -> None:
 def _extended_reset(box: Box, owner: str, body: dict[str, Any]) -> None:
     """Dell's DellOemChassis.ExtendedReset (iDRAC 7.00.60).
 
-    Dell's own clients power the server off first; what an iDRAC answers
-    where that was not done is not published: here it is refused.
+    Dell's own clients power the server off first. The response of an iDRAC
+    to a server that is on is not published; here it is refused.
     """
     kind = _parameter(body, 'ResetType', 'ExtendedReset')
     if kind != 'PowerCycle':
@@ -134,7 +135,7 @@ def _mode_set(box: Box, owner: str, body: dict[str, Any]) -> None:
 
 
 def _commit(box: Box, owner: str, body: dict[str, Any]) -> Reply:
-    """NvidiaUpdateService.CommitImage: copy the running image over."""
+    """NvidiaUpdateService.CommitImage: copy the running image."""
     targets = {normal(str(t)) for t in body.get('Targets') or []}
     for part in box.components.values():
         if part.copies and (not targets or part.uri in targets):
@@ -149,14 +150,14 @@ def _start_update(box: Box, owner: str, body: dict[str, Any]) -> Reply:
     task = started[0]
     fault = box.faults.find('upload-waits')
     if fault is not None:
-        # X13 says only that it was taken: the same task goes on.
+        # X13 returns only a success: the same task continues.
         return accepted.named(task) if fault.value == 'new' else Reply(202)
     document = box.tasks.document(task.uri)
     return Reply(202, document, {'Location': task.monitor})
 
 
 def _insert_media(box: Box, owner: str, body: dict[str, Any]) -> None:
-    """VirtualMedia.InsertMedia: Redfish wants an image's URI at least."""
+    """VirtualMedia.InsertMedia: Redfish requires the URI of an image."""
     image = _parameter(body, 'Image', 'InsertMedia')
     drive = box.documents.get(owner) or {}
     if drive.get('Inserted'):

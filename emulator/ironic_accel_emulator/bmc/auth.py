@@ -29,10 +29,10 @@ _OPEN = ('/redfish', ROOT, f'{ROOT}/odata', f'{ROOT}/$metadata')
 
 
 def check(box: Box, request: Request) -> None:
-    """Let a request pass that may.
+    """Check the credentials of a request.
 
     Raises RedfishError 401 for missing or wrong credentials, and for a
-    session that is unknown or has ended.
+    session that is unknown or has expired.
     """
     token = request.headers.get('x-auth-token')
     if token is not None and token not in box.sessions.values():

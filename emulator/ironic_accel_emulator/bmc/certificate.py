@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A self-signed certificate for one run of a twin."""
+"""A self-signed certificate for one run of the emulator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pathlib import Path
 def make_certificate(host: str) -> tuple[Path, Path]:
     """Write a new certificate and key for an IP address; return both.
 
-    They lie in a fresh folder that the caller removes. Needs the
+    They are in a new folder, which the caller removes. Requires the
     ``cryptography`` package.
     """
     from cryptography import x509

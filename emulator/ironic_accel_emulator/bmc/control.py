@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""/_twin: the truth, the clock, faults and hands behind the BMC's back.
+"""/_twin: the control interface for state, clock, faults and hardware.
 
-None of this is BMC traffic, and none of it is counted as such.
+Its requests are not BMC requests, and are not counted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ironic_accel_emulator.slot import RemoteCard
 
 
 def handle(box: Box, request: Request) -> Reply:
-    """Answer a control request; 400 says what was wrong with it."""
+    """Answer a control request; 400 has the error of an invalid one."""
     path = request.path.rstrip('/')
     try:
         with box.lock:
@@ -88,18 +88,18 @@ def _fault(box: Box, body: dict[str, Any]) -> Any:
 
 
 def start_foreign_task(box: Box, seconds: float = 600.0) -> str:
-    """Someone else starts an update; return its task's URI."""
+    """Start an update of another client; return its task's URI."""
     return box.updates.start_foreign(seconds).uri
 
 
 def start_foreign_copy(box: Box) -> None:
-    """Background copies begin that nobody here started."""
+    """Start background copies of another client."""
     for path in box.copying:
         box.updates.copy(path)
 
 
 def change_device(box: Box, body: dict[str, Any]) -> None:
-    """Change the hardware behind the manager's back.
+    """Change the hardware without the BMC.
 
     Keys: ``device`` with ``present``, ``health``, ``serial``;
     ``component`` with ``running``, ``pending``, ``effect``; ``mode`` with

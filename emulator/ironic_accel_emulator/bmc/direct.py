@@ -10,17 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""BMCs without sockets: what this process asks of them, answered in it.
+"""BMCs without sockets: requests of this process are answered in it.
 
     network = Network(clock)
     url = network.add(box)
     with network:
         requests.get(f'{url}/redfish/v1')
 
-Within it nothing that goes through ``requests`` leaves the process: a
-request to a host that is no BMC here is refused and noted in ``strays``.
-Time is the clock's: each request takes ``latency`` simulated seconds, and
-one that waits longer than its client does ends in that client's timeout.
+Inside the context nothing that is sent by ``requests`` leaves the process: a
+request to an unknown host is refused and recorded in ``strays``. Time is that
+of the clock: each request takes ``latency`` simulated seconds, and one that
+takes longer than the client's timeout ends with that timeout.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _PORTS = {'http': 80, 'https': 443}
 class Network:
     """The hosts that this process can reach.
 
-    :ivar strays: URLs of requests to any other host, with what they had of
-        credentials: nothing may ever be here.
+    :ivar strays: URLs of requests to any other host, with their credentials;
+        must always be empty.
     """
 
     def __init__(self, clock: Clock, latency: float = 0.02) -> None:
@@ -98,7 +98,7 @@ class Network:
     def add(
         self, box: Box | Service, url: str = 'http://bmc.invalid'
     ) -> str:
-        """Let a box, or a service of one, answer at a URL; return that."""
+        """Let a system, or its service, answer at a URL; return the URL."""
         service = box if isinstance(box, Service) else Service(box)
         self._services[_origin(url)] = service
         return url
@@ -124,7 +124,7 @@ class Network:
         url: str,
         words: Mapping[str, Any],
     ) -> requests.Response:
-        """A plain exchange, without what requests would prepare for it."""
+        """A plain exchange, without the preparations of requests."""
         asked = quick.request_of(
             session, method, url, words, _patience(words.get('timeout'))
         )
@@ -143,9 +143,9 @@ class Network:
     def _reply(
         self, asked: Request, sent: requests.PreparedRequest
     ) -> Reply:
-        """The answer of the BMC whose URL was asked.
+        """The response of the BMC with that URL.
 
-        Raises ConnectionError and ReadTimeout of requests without one.
+        Raises ConnectionError and ReadTimeout of requests without a response.
         """
         service = self._services.get(_origin(sent.url or ''))
         if service is None:
@@ -173,7 +173,7 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 
 def _patience(timeout: Any) -> float:
-    """Seconds that the client waits for an answer; a day if for ever."""
+    """Seconds that the client waits for a response; a day if forever."""
     if isinstance(timeout, urllib3.Timeout):
         timeout = timeout.read_timeout
     if isinstance(timeout, tuple):
@@ -210,7 +210,7 @@ def _text(value: str | bytes) -> str:
 def _aborted(
     request: requests.PreparedRequest,
 ) -> exceptions.ConnectionError:
-    """As urllib3 tells of a server that hung up without an answer."""
+    """The error of urllib3 for a server that closed the connection."""
     cause = http.client.RemoteDisconnected(
         'Remote end closed connection without response'
     )

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Requests and replies, apart from any HTTP server."""
+"""Requests and replies, independent of any HTTP server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BODY_LIMIT = 1 << 20
 
 
 class Body(Protocol):
-    """The body of a request as it comes in."""
+    """The body of a request while it is received."""
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes; none at the end."""
@@ -36,8 +36,8 @@ class Body(Protocol):
 class Request:
     """One request; header names are lower case, ``path`` is decoded.
 
-    ``patience`` is how many simulated seconds the client waits for an
-    answer, where time is simulated on its side too.
+    ``patience`` is the client's timeout in simulated seconds, if its time is
+    simulated too.
     """
 
     method: str
@@ -51,7 +51,7 @@ class Request:
     def json(self) -> dict[str, Any]:
         """The body as a JSON object.
 
-        Raises RedfishError 400 where it is none, 413 where it is large.
+        Raises RedfishError 400 if it is not one, 413 if it is too large.
         """
         raw = b''
         while self.body is not None and (piece := self.body.read(65536)):
@@ -84,7 +84,7 @@ class Reply:
 
     @classmethod
     def of_error(cls, error: RedfishError) -> Reply:
-        """The reply that an error stands for."""
+        """The reply for an error."""
         return cls(error.status, error.body, dict(error.headers))
 
     def encoded(self) -> bytes:

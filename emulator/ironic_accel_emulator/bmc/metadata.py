@@ -25,7 +25,7 @@ _SCHEMAS = 'http://redfish.dmtf.org/schemas/v1/'
 
 
 def special(box: Box, path: str) -> Reply | None:
-    """Answer the paths that are no resources; None for all others."""
+    """Answer the paths that are not resources; None for all others."""
     if path == '/redfish':
         return Reply(200, {'v1': f'{ROOT}/'})
     if path == f'{ROOT}/odata':
@@ -57,7 +57,7 @@ def _service_document(box: Box) -> dict[str, object]:
 
 
 def _metadata(box: Box) -> str:
-    """References to the schemas of all types that the box uses."""
+    """References to the schemas of all types that the system uses."""
     types: dict[str, set[str]] = {}
     for path in box.documents:
         document = box.documents.see(path) or {}

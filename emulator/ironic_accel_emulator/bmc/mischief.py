@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where the faults of a box meet its exchanges."""
+"""Apply the faults of a system to its HTTP exchanges."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _TWISTS: dict[str, Any] = {
 }
 
 
-#: Where a link or a redirect leads that leads astray (RFC 5737).
+#: Foreign host of links and redirects (RFC 5737).
 ASTRAY = 'http://192.0.2.66'
 
 
 def pause(box: Box, request: Request) -> None:
-    """Let this request wait, unless its fault is lifted meanwhile.
+    """Delay this request, unless its fault is removed meanwhile.
 
-    Where the client said how long it waits, simulated time passes instead
-    of real time. Raises TimeoutError where it has gone by then.
+    If the client's timeout is known, simulated time passes instead of real
+    time. Raises TimeoutError if the delay is longer than the timeout.
     """
     for name, default in (('hang', 60.0), ('slow', 0.5)):
         fault = box.faults.take(name, request.path, request.method)
@@ -63,7 +63,7 @@ def pause(box: Box, request: Request) -> None:
 
 
 def instead(box: Box, request: Request) -> Reply | None:
-    """An answer that is given in place of the right one.
+    """A reply in place of the correct one.
 
     Raises RedfishError for the faults that are errors.
     """
@@ -97,7 +97,7 @@ def instead(box: Box, request: Request) -> Reply | None:
 
 
 def _services_down(box: Box, path: str) -> None:
-    """Whole services that are away; raises RedfishError 503."""
+    """Services that are unavailable; raises RedfishError 503."""
     if '/HGX_' in path and box.faults.active('hmc-down', path):
         raise RedfishError(
             503, 'GeneralError', text='HMC communication failed'
@@ -108,14 +108,14 @@ def _services_down(box: Box, path: str) -> None:
 
 
 def _told(value: str) -> Reply:
-    """The reply that the fault ``body`` spells out."""
+    """The reply of the fault ``body``."""
     found = re.fullmatch(r'(\d{3}):(.*)', value, re.DOTALL)
     status, text = (int(found[1]), found[2]) if found else (200, value)
     return Reply(status, text.encode())
 
 
 def spoil(box: Box, request: Request, reply: Reply) -> None:
-    """Spoil an answer after the request was carried out."""
+    """Damage a reply after the request was performed."""
     faults, path = box.faults, request.path
     if faults.take('drop', path, request.method):
         reply.drop = True
@@ -139,7 +139,7 @@ def _halve(reply: Reply) -> None:
 
 
 def _thin(value: Any, name: str, top: bool = True) -> None:
-    """Take a property out of all resources within another."""
+    """Remove a property from all resources within another."""
     if isinstance(value, dict):
         if not top and '@odata.type' in value:
             value.pop(name, None)
@@ -151,7 +151,7 @@ def _thin(value: Any, name: str, top: bool = True) -> None:
 
 
 def _collapsed(document: Document) -> Document:
-    """As if the service had ignored $expand below the first level."""
+    """The reply of a service that ignores $expand below the first level."""
     found = json.loads(json.dumps(document))
     if isinstance(found.get('Members'), list):
         found['Members'] = [
@@ -187,7 +187,7 @@ def twist(box: Box, path: str, document: Document) -> None:
 
 
 def present(box: Box, request: Request, document: Document) -> Document:
-    """A document as this service lays it out: in pages, with full URLs."""
+    """A document in the form of this service: in pages, with full URLs."""
     fault = box.faults.find('pages', request.path)
     if fault is not None and isinstance(document.get('Members'), list):
         _page(request, document, int(fault.value or 1))

@@ -24,7 +24,7 @@ from ironic_accel_emulator.errors import RedfishError
 from ironic_accel_emulator.ledger import Write
 from ironic_accel_emulator.parts import Device, Mode
 
-# What any service lets a client write besides modes: (path, pointer).
+# What every service lets a client write in addition to modes: (path, pointer).
 _FREE = (
     (r'/Systems/[^/]+(/Settings)?', r'/Boot/(?!BootOptions).*'),
     (r'/Systems/[^/]+', r'/(AssetTag|IndicatorLED|HostName)'),
@@ -37,7 +37,7 @@ _FREE = (
 
 
 def patch(box: Box, path: str, body: dict[str, Any]) -> None:
-    """Carry out a PATCH, all of it or nothing.
+    """Perform a PATCH completely or not at all.
 
     Raises RedfishError 400 for a property that is unknown, read-only, of
     the wrong type or not in the list.
@@ -104,7 +104,7 @@ def _apply_time(body: dict[str, Any]) -> Any:
 
 
 def _switch(box: Box, device: Device, on: bool, at_once: bool) -> None:
-    """Switch a device; in its settings object only where at once is said."""
+    """Enable or disable a device; in its settings object only immediately."""
     name = f'{device.id}/enabled'
     box.ledger.writes.append(Write(box.timeline.now, name, str(on)))
     if box.faults.take('silent-noop', name):
@@ -116,9 +116,9 @@ def _switch(box: Box, device: Device, on: bool, at_once: bool) -> None:
 
 
 def _ignored(pointer: str, value: Any) -> bool:
-    """Whether a part of a PATCH asks for nothing.
+    """Whether a part of a PATCH changes nothing.
 
-    An empty object in an array stands for an unchanged element.
+    An empty object in an array is an unchanged element.
     """
     apply_time = pointer.startswith('/@Redfish.SettingsApplyTime/')
     return apply_time or (value == {} and '/Controllers/' in pointer)
@@ -155,14 +155,14 @@ def _check(mode: Mode, pointer: str, value: Any) -> None:
 
 
 def _check_together(modes: list[tuple[Mode, Any]]) -> None:
-    """bmcweb (NVIDIA): CC and CC-dev may not be given together."""
+    """bmcweb (NVIDIA): CC and CC-dev must not be set together."""
     names = {mode.name for mode, _ in modes}
     if {'cc', 'cc-dev'} <= names:
         raise RedfishError(400, 'QueryCombinationInvalid')
 
 
 def set_mode(box: Box, mode: Mode, value: Any) -> None:
-    """Write a mode: at once, or waiting for its effect."""
+    """Write a mode: immediately, or pending until its activation."""
     now = box.timeline.now
     box.ledger.writes.append(Write(now, mode.id, str(value)))
     if box.faults.take('silent-noop', mode.id):

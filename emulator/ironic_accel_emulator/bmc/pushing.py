@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Firmware images on their way into a BMC: pushed, or fetched by it."""
+"""Receive firmware images: pushed to the BMC, or downloaded by it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SIMPLE = '#UpdateService.SimpleUpdate'
 
 
 class Landing:
-    """A file that an image is written to, digested as it comes."""
+    """A file for a received image, with its digest."""
 
     def __init__(self, limit: int | None) -> None:
         handle, name = tempfile.mkstemp(prefix='twin-image-')
@@ -52,7 +52,7 @@ class Landing:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Take in a piece; raises RedfishError 413 past the limit."""
+        """Add a chunk; raises RedfishError 413 beyond the limit."""
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
             raise RedfishError(413, 'PayloadTooLarge')
@@ -71,7 +71,7 @@ class Landing:
 
 
 class _Form:
-    """The parts of a multipart push, in whatever order they come."""
+    """The parts of a multipart push, in any order."""
 
     def __init__(self, boundary: bytes, landing: Landing) -> None:
         self.fields: dict[str, bytes] = {}
@@ -122,7 +122,7 @@ class _Form:
 
 
 def limit_of(box: Box) -> int | None:
-    """Largest image that the service takes, in bytes, if it says."""
+    """Largest image that the service accepts, in bytes, or None."""
     service = box.documents.see(f'{ROOT}/UpdateService') or {}
     found = service.get('MaxImageSizeBytes')
     return found if isinstance(found, int) else None
@@ -142,8 +142,8 @@ def _pour(body: Body | None, into: Callable[[bytes], Any]) -> None:
 def push_multipart(box: Box, request: Request) -> Reply:
     """MultipartHttpPushUri: UpdateParameters and UpdateFile.
 
-    Raises RedfishError 400 for a bad form or bad parameters, 413 for an
-    image that is too large, 503 while an update runs.
+    Raises RedfishError 400 for an invalid form or invalid parameters, 413 for
+    an image that is too large, 503 while an update is running.
     """
     _check_length(box, request)
     kind = request.headers.get('content-type', '')
@@ -183,7 +183,7 @@ def _parameters(form: _Form) -> Document:
 
 
 def push_plain(box: Box, request: Request) -> Reply:
-    """HttpPushUri: the image is the whole body; errors as above."""
+    """HttpPushUri: the body is the image; errors as for a multipart push."""
     _check_length(box, request)
     landing = Landing(limit_of(box))
     try:
@@ -200,16 +200,16 @@ def push_plain(box: Box, request: Request) -> Reply:
 
 
 def simple_update_target(document: Document | None) -> str | None:
-    """The target of SimpleUpdate, where the service offers it."""
+    """The target of SimpleUpdate, or None."""
     found = pointers.get(document, f'/Actions/{_SIMPLE}/target')
     return normal(found) if isinstance(found, str) else None
 
 
 def simple_update(box: Box, body: dict[str, Any]) -> Reply:
-    """SimpleUpdate: the BMC fetches the image itself, for real.
+    """SimpleUpdate: the emulator downloads the image.
 
-    Raises RedfishError 400 for bad parameters; an image that cannot be
-    fetched ends the task, as it does on a BMC.
+    Raises RedfishError 400 for invalid parameters. If the image cannot be
+    downloaded, the task fails, as on a BMC.
     """
     uri = body.get('ImageURI')
     if not isinstance(uri, str):

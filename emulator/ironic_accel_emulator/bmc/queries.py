@@ -28,9 +28,9 @@ _EXPAND = re.compile(r'([.~*])(?:\(\$levels=(\d+)\))?')
 
 
 class Query:
-    """The query of one GET, and what it does to a document.
+    """The query of one GET, and its result for a document.
 
-    ``expanded`` counts the resources that ``$expand`` pulled in.
+    ``expanded`` is the number of resources included by ``$expand``.
     """
 
     def __init__(self, text: str, features: Document, read: Reader) -> None:
@@ -49,14 +49,14 @@ class Query:
 
     @property
     def wants_expand(self) -> bool:
-        """Whether $expand was asked for."""
+        """Whether $expand was requested."""
         return '$expand' in self._items
 
     def apply(self, document: Document) -> Document:
-        """Return what the query makes of a document.
+        """Return the result of the query for a document.
 
-        Raises RedfishError 400 for a malformed or impossible query, 501
-        for one that the service does not offer.
+        Raises RedfishError 400 for an invalid query, 501 for one that the
+        service does not support.
         """
         if 'only' in self._items:
             document = self._only(document)
@@ -130,7 +130,7 @@ class Query:
         self, name: str, value: Any, how: str, levels: int, linked: bool
     ) -> Any:
         linked = linked or name == 'Links'
-        # DSP0266: payload annotations expand too, Settings among them.
+        # DSP0266: payload annotations such as Settings are expanded too.
         if name.startswith('@') and name != '@Redfish.Settings':
             return value
         if isinstance(value, list):

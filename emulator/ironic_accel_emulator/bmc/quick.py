@@ -12,9 +12,9 @@
 
 """Plain exchanges of ``requests`` in process, without its preparations.
 
-A hundred thousand runs make a hundred million requests, nearly all of them
-alike: a method, a URL of harmless characters, a few headers, perhaps a JSON
-body. What is not like that is left to ``requests`` itself.
+A hundred thousand runs make a hundred million requests. Nearly all of them
+have a URL of plain characters, a few headers and perhaps a JSON body. All
+others are processed by ``requests`` itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from requests.structures import CaseInsensitiveDict
 
 from ironic_accel_emulator.bmc.messages import Reply, Request
 
-#: Nothing in it would be quoted, unquoted or cut off on its way.
+#: URLs that need no quoting, unquoting or truncation.
 _HARMLESS = re.compile(r'https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._:()/-]*)'
                        r'(?:\?([A-Za-z0-9._=&$()/-]*))?')
 _WORDS = frozenset({'json', 'headers', 'stream', 'verify', 'timeout'})
@@ -42,7 +42,7 @@ _WORDS = frozenset({'json', 'headers', 'stream', 'verify', 'timeout'})
 def is_plain(
     session: requests.Session, url: str, words: Mapping[str, Any]
 ) -> bool:
-    """Whether an exchange is one of those that are answered here."""
+    """Whether an exchange can be answered by this module."""
     follows = type(session).get_redirect_target
     return (
         follows is not requests.Session.get_redirect_target
@@ -63,7 +63,7 @@ def request_of(
     words: Mapping[str, Any],
     patience: float,
 ) -> Request:
-    """As a service sees it: what requests would have sent."""
+    """The request as ``requests`` would have sent it."""
     headers = {k.lower(): _text(v) for k, v in session.headers.items()}
     for name, value in (words.get('headers') or {}).items():
         headers[name.lower()] = _text(value)
@@ -96,7 +96,7 @@ def _text(value: Any) -> Any:
 
 
 def sent(method: str, url: str) -> requests.PreparedRequest:
-    """A request as a response and an error have it."""
+    """A request for the attributes of a response or an error."""
     made = requests.PreparedRequest()
     made.method, made.url = method, url
     made.headers = CaseInsensitiveDict()
@@ -104,18 +104,18 @@ def sent(method: str, url: str) -> requests.PreparedRequest:
 
 
 class _Body(io.BytesIO):
-    """A body as ``urllib3.HTTPResponse`` gives it out."""
+    """A body with the interface of ``urllib3.HTTPResponse``."""
 
     def read(self, amt: int | None = -1, *_: Any, **__: Any) -> bytes:
-        """Up to so many bytes."""
+        """Up to ``amt`` bytes."""
         return super().read(amt)
 
     def release_conn(self) -> None:
-        """There is none."""
+        """Do nothing: there is no connection."""
 
 
 def response_of(method: str, url: str, reply: Reply) -> requests.Response:
-    """A reply as requests hands it out."""
+    """A reply as a response of requests."""
     out = requests.Response()
     data = reply.encoded()
     shown = {'Content-Type': 'application/json; charset=utf-8',
@@ -130,7 +130,7 @@ def response_of(method: str, url: str, reply: Reply) -> requests.Response:
     out.request = sent(method, url)
     body = b'' if method == 'HEAD' else data
     if reply.truncate or 'Content-Encoding' in out.headers:
-        # Only the real one notices what is missing.
+        # Only the real class detects a truncated body.
         out.raw = urllib3.HTTPResponse(
             body=io.BytesIO(body), headers=shown, status=reply.status,
             preload_content=False, request_method=method,

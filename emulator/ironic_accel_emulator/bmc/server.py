@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""HTTP/1.1 on loopback for one box, with TLS where it is asked for."""
+"""HTTP/1.1 on loopback for one system, optionally with TLS."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from ironic_accel_emulator.errors import RedfishError
 
 LOG = logging.getLogger(__name__)
 _IDLE_SECONDS = 60
-# How soon the server sees that it is to stop; half a second by default,
-# which every test that stops one would wait for.
+# Interval of the check for a shutdown. The default of half a second would
+# delay every test that stops a server.
 _POLL_SECONDS = 0.02
 
 
@@ -64,12 +64,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _HTTPServer
 
     def handle_expect_100(self) -> bool:
-        """Wait with ``100 Continue`` until somebody reads the body."""
+        """Delay ``100 Continue`` until the body is read."""
         self._expecting = True
         return True
 
     def go_on(self) -> None:
-        """Tell a client that waits to send its body."""
+        """Tell a waiting client to send its body."""
         if getattr(self, '_expecting', False):
             self._expecting = False
             self.send_response_only(100)
@@ -134,10 +134,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._drain(body)
 
     def _drain(self, body: _Body) -> None:
-        """Take in a little of what the client still sends.
+        """Read a little of what the client still sends.
 
-        Closing at once would reset the connection, and the client would
-        lose the answer that says why.
+        Closing immediately would reset the connection, and the client would
+        lose the response with the reason.
         """
         self.connection.settimeout(0.2)
         try:
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.connection.shutdown(socket.SHUT_RDWR)
         except OSError as error:
-            LOG.debug('connection was gone already: %s', error)
+            LOG.debug('connection is already closed: %s', error)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log requests at debug level."""
@@ -164,7 +164,7 @@ class _HTTPServer(ThreadingHTTPServer):
     service: Service
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what broke a connection; clients that left are normal."""
+        """Log the error of a connection; closed ones are normal."""
         error = sys.exception()
         usual = isinstance(error, OSError)
         level = logging.DEBUG if usual else logging.ERROR
@@ -172,10 +172,10 @@ class _HTTPServer(ThreadingHTTPServer):
 
 
 class TwinServer:
-    """A box behind a socket: ``start()`` gives the URL, ``stop()`` ends it.
+    """A system behind a socket: ``start()`` returns the URL.
 
-    A thread plays the box's events when they are due, so that power hooks
-    fire without anybody asking.
+    A thread runs the events of the system when they are due, so that power
+    hooks run without any request.
     """
 
     def __init__(
@@ -211,18 +211,18 @@ class TwinServer:
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
+        """The URL of the service."""
         host, port = self._http.server_address[:2]
         return f'{self._scheme}://{host!s}:{port}'
 
     def start(self) -> str:
-        """Begin to answer; return the URL."""
+        """Start the server; return the URL."""
         for thread in self._threads:
             thread.start()
         return self.url
 
     def stop(self) -> None:
-        """Stop answering and wait until that is so."""
+        """Stop the server and wait for its end."""
         self._http.shutdown()
         self._http.server_close()
         with self.box.lock:

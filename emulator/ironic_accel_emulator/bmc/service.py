@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One Redfish exchange: what a request does to a box, and the answer."""
+"""One Redfish exchange: the effect of a request, and its reply."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ODATA = {'OData-Version': '4.0', 'Cache-Control': 'no-cache'}
 
 @dataclass
 class _Told:
-    """A resource as it is sent."""
+    """A resource in the form in which it is sent."""
 
     body: Any
     tag: str
@@ -57,13 +57,13 @@ class _Told:
 
 
 def _told(found: Document) -> _Told:
-    """Give a document its ETag, and write it."""
+    """Add the ETag to a document, and encode it."""
     tag, body = _tagged(found)
     return _Told(body, tag, metadata.described_by(found), members(found))
 
 
 def _tagged(found: Document) -> tuple[str, bytes]:
-    """A document's ETag, and its bytes with that in them."""
+    """A document's ETag, and its bytes with the ETag."""
     shown = found.pop('@odata.etag', None)
     body = encode(found)
     tag = f'W/"{zlib.crc32(body):08x}"'
@@ -74,13 +74,13 @@ def _tagged(found: Document) -> tuple[str, bytes]:
 
 
 class Service:
-    """The Redfish service of one box, without any socket."""
+    """The Redfish service of one system, without a socket."""
 
     def __init__(self, box: Box) -> None:
         self.box = box
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request; never raises for what a client sent."""
+        """Answer one request; never raises because of a client."""
         if request.path.startswith('/_twin'):
             return control.handle(self.box, request)
         request.path = normal(request.path)
@@ -134,7 +134,7 @@ class Service:
     # Reading
 
     def read(self, path: str) -> Document | None:
-        """The resource at ``path`` as a client sees it.
+        """The resource at ``path`` for a client.
 
         Raises RedfishError 400 for an adapter that is off.
         """
@@ -164,9 +164,9 @@ class Service:
         return reply
 
     def _as_stored(self, request: Request) -> _Told | None:
-        """A resource that reads just as it is stored, as most do.
+        """A resource as stored, which is the usual case.
 
-        None of one that state, time, a query or a fault may have changed.
+        None if state, time, a query or a fault may change it.
         """
         box, path = self.box, request.path
         if (
@@ -184,9 +184,9 @@ class Service:
         return told
 
     def _as_read(self, request: Request) -> _Told:
-        """A resource as it reads now, whatever changes it.
+        """A resource with all changes of state, time, query and faults.
 
-        Raises RedfishError for none, and for a query that is not taken.
+        Raises RedfishError if there is none, and for an invalid query.
         """
         found = self.read(request.path)
         if found is None:
@@ -198,13 +198,13 @@ class Service:
         told = _told(found)
         told.expanded = query.expanded
         if query.expanded:
-            told.body = found  # some faults are of what was expanded
+            told.body = found  # some faults concern expanded resources
         return told
 
     def _monitor(self, path: str) -> Reply:
-        """OpenBMC: 202 while it runs, 204 once, then 404.
+        """OpenBMC: 202 while the task is running, 204 once, then 404.
 
-        NVIDIA: the percentage moves on the task, not here.
+        NVIDIA: only the task reports the percentage.
         """
         task = self.box.tasks.monitored(path)
         if task is None or task.hidden or task.told_end:

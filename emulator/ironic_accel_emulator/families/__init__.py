@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the machines of one maker behave, one file for each."""
+"""The behaviour of the systems of each vendor, one file per vendor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAMILIES: dict[str, type[Family]] = {
 
 
 def family_of(documents: Documents) -> Family:
-    """Choose the family by what the service says of itself."""
+    """Choose the family by the properties of the service."""
     root = documents.see(ROOT) or {}
     service = documents.see(f'{ROOT}/UpdateService') or {}
     if 'Dell' in (root.get('Oem') or {}):

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What all families have in common: a plain Redfish server.
+"""The common behaviour of all families: a plain Redfish server.
 
-A family reads the documents once, when a box is made, and grows the state
-from them: hosts, devices, components and modes, and the overlays by which
-that state shows in the documents again.
+A family reads the documents once, when a system is made, and builds the state
+from them: hosts, devices, components and modes, and the overlays that write
+the state into the documents.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 
 class Family:
-    """The behaviour of a server of no particular maker.
+    """The behaviour of a server without a known vendor.
 
-    ``keys`` tells what an inventory id holds and which effect activates
-    it: the first pattern that is found in the id counts.
+    ``keys`` maps patterns of inventory ids to a component and its activation;
+    the first pattern found in the id is used.
     """
 
     name = 'generic'
@@ -51,8 +51,8 @@ class Family:
     skipped = 'Update.1.0.UpdateNotApplicable'
     refuses_equal = False
     rejects_equal = False
-    # An update that waits for a reset is applied while the host starts, and
-    # active when it is up; its task says so in these words.
+    # An update that waits for a reset is applied while the host boots, and
+    # active afterwards; this is the message of its task.
     scheduled: str | None = None
     keys: tuple[tuple[str, str, Activation], ...] = (
         (r'(?<!V)BIOS', 'bios', Activation.WARM_REBOOT),
@@ -69,37 +69,37 @@ class Family:
     )
 
     def grow(self, box: Box) -> None:
-        """Read the documents of a box into its state."""
+        """Build the state of a system from its documents."""
         hardware.grow_hosts(box)
         hardware.grow_devices(box)
         firmware.grow_components(box)
         settings.grow_modes(box)
 
     def key_of(self, name: str, document: Document) -> tuple[str, Activation]:
-        """What an inventory entry holds, and what activates it."""
+        """The component of an inventory entry, and its activation."""
         for pattern, key, activation in self.keys:
             if re.search(pattern, name):
                 return key, activation
         return 'other', Activation.POWER_CYCLE
 
     def covers(self, target: str, component: Component) -> bool:
-        """Whether a target that is no component's own means it."""
+        """Whether a target that is not the component's own includes it."""
         return False
 
     def check_update(self, box: Box, parameters: Mapping[str, Any]) -> None:
-        """Refuse parameters of an update that this maker does not take.
+        """Refuse parameters of an update that this vendor does not accept.
 
         Raises RedfishError 400.
         """
 
     def activated(self, box: Box, component: Component, old: str) -> None:
-        """A component runs another version now."""
+        """Called after a component has changed its running version."""
 
     def renumber(self, box: Box) -> None:
-        """Move resource ids, as some machines do at a reset."""
+        """Change resource ids, as some systems do at a reset."""
         renumber.renumber(box)
 
 
 def inventory(box: Box) -> list[str]:
-    """Paths of the firmware inventory's members."""
+    """Paths of the members of the firmware inventory."""
     return box.documents.collection(f'{ROOT}/UpdateService/FirmwareInventory')

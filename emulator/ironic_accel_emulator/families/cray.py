@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""HPE Cray EX blades: two nodes behind one controller."""
+"""HPE Cray EX blades: two nodes with one controller."""
 
 from __future__ import annotations
 

@@ -29,16 +29,16 @@ _INVENTORY = f'{ROOT}/UpdateService/FirmwareInventory'
 
 
 class Dell(Family):
-    """Versions are part of inventory ids; an equal one is refused.
+    """Versions are part of inventory ids; an equal version is refused.
 
-    ``IDRAC.2.8.SUP029``: the firmware is already at that version.
+    ``IDRAC.2.8.SUP029``: the firmware already has that version.
     """
 
     name = 'dell'
     bad_image = 'IDRAC.2.8.RED007'
     misfit = 'IDRAC.2.8.RED096'
     refuses_equal = True
-    # Lifecycle Controller writes while the host starts.
+    # Lifecycle Controller writes while the host boots.
     flash_while_off = True
     scheduled = 'Task successfully scheduled.'
     keys = (
@@ -50,10 +50,10 @@ class Dell(Family):
     )
 
     def grow(self, box: Box) -> None:
-        """As ever; ``Previous`` and ``Current`` entries are history.
+        """As in the base class, without ``Previous`` and ``Current`` entries.
 
         An iDRAC from 7.00.60 on can cut the auxiliary power
-        (``extended_reset``, an option of the box): the recorded one cannot.
+        (option ``extended_reset``): the recorded one cannot.
         """
         super().grow(box)
         if box.options.extended_reset:
@@ -65,7 +65,7 @@ class Dell(Family):
 
     @staticmethod
     def _ids(box: Box, component: Component) -> dict[str, str]:
-        """The PCI ids that a package for an entry has to be for."""
+        """The PCI ids that a package for an entry must have."""
         document = box.documents.get(component.uri) or {}
         oem = (document.get('Oem') or {}).get('Dell') or {}
         told = oem.get('DellSoftwareInventory') or {}
@@ -86,14 +86,14 @@ class Dell(Family):
         box.documents.put(chassis, document)
 
     def covers(self, target: str, component: Component) -> bool:
-        """One entry for each port: a card's own are one firmware."""
+        """The entries of all ports of a card are one firmware."""
         ports = [re.search(r'__(\w+\.\w+\.\d+)-\d', name)
                  for name in (target, component.id)]
         first, second = (found and found[1] for found in ports)
         return first is not None and first == second
 
     def activated(self, box: Box, component: Component, old: str) -> None:
-        """The installed version is part of the id: the resource moves."""
+        """Change the id of the resource, which contains the version."""
         found = re.match(r'(Installed-[^-]*-).*(__.*)', component.id)
         document = box.documents.get(component.uri)
         if found is None or document is None:

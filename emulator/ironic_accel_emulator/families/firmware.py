@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Firmware components, grown from the firmware inventory."""
+"""Build the firmware components from the firmware inventory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OTHER = '/Oem/Nvidia/InactiveFirmwareSlot'
 
 
 def grow_components(box: Box) -> None:
-    """Make a component of every member of the firmware inventory."""
+    """Make a component for every member of the firmware inventory."""
     path = f'{ROOT}/UpdateService/FirmwareInventory'
     for uri in box.documents.collection(path):
         document = box.documents.see(uri)
@@ -88,7 +88,7 @@ def _manager(box: Box, key: str, uri: str) -> str | None:
 def _device_of(
     box: Box, name: str, related: list[str | None]
 ) -> Device | None:
-    """The device a firmware belongs to: by link, else by its name."""
+    """The device of a firmware entry: by link, else by its name."""
     for device in box.devices.values():
         if any(path in device.uris for path in related):
             return device
@@ -108,7 +108,7 @@ def _numbered(box: Box, name: str) -> Device | None:
 
 
 def _fits(box: Box, at: str | None, device: Device | None) -> dict[str, str]:
-    """PCI ids of the first function below a component, and what is known."""
+    """PCI ids of the first function of a component, and known properties."""
     roots = [at] if at else []
     roots += device.uris if device else ()
     fits: dict[str, str] = {}
@@ -137,7 +137,7 @@ def _pci(document: Document) -> dict[str, str]:
 
 
 def lay_component(box: Box, part: Component) -> None:
-    """Show a component in its inventory entry."""
+    """Write the state of a component into its inventory entry."""
 
     def overlay(document: Document) -> None:
         document['Version'] = part.running
@@ -160,7 +160,7 @@ def lay_component(box: Box, part: Component) -> None:
 def _lay_elsewhere(
     box: Box, part: Component, device: Device | None
 ) -> None:
-    """Show the running version on the device or manager as well."""
+    """Write the running version into the device or manager as well."""
     if part.key == 'bmc' and part.manager is not None:
         _lay_version(box, part.manager, '/FirmwareVersion', part)
     if device is None or part.key in ('erot', 'inforom', 'sc'):

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Hosts and devices, grown from Systems, Chassis and Managers."""
+"""Build the hosts and devices from Systems, Chassis and Managers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KINDS = {'GPU': 'gpu', 'FPGA': 'fpga', 'Accelerator': 'ai', 'DSP': 'ai'}
 
 
 def grow_hosts(box: Box) -> None:
-    """Find the Systems that have a power switch, and their satellites."""
+    """Find the Systems with a power state, and their satellites."""
     systems = box.documents.collection(f'{ROOT}/Systems')
     satellites = []
     for uri in systems:
@@ -66,7 +66,7 @@ def _lay_power(box: Box, host: Host) -> None:
             state = 'OSRunning' if host.power == 'On' else 'None'
             if any(d.host == host.id and (d.ready_at or 0.0) > now
                    for d in box.devices.values()):
-                # Firmware counts devices before anything boots.
+                # The firmware enumerates devices before the boot.
                 state = 'PCIResourceConfigStarted'
             document['BootProgress'] = {'LastState': state}
 
@@ -79,10 +79,10 @@ def _lay_power(box: Box, host: Host) -> None:
 
 
 def host_of(box: Box, uri: str) -> str:
-    """The host whose power a resource lives on.
+    """The host that powers a resource.
 
-    By the System in its path, by the Systems its chassis names, by a
-    chassis named like a host; else the first host.
+    By the System in its path, by the Systems of its chassis, by a chassis
+    with the name of a host; else the first host.
     """
     for host in box.hosts.values():
         for system in (host.uri, *host.satellites):
@@ -98,7 +98,7 @@ def host_of(box: Box, uri: str) -> str:
 
 
 def device_name(box: Box, uri: str) -> str:
-    """A short unique name: the id, with the host's where there are many."""
+    """A short unique name: the id, with the host's if there are several."""
     name = uri.rpartition('/')[2]
     if len(box.hosts) > 1:
         name = f'{host_of(box, uri)}.{name}'
@@ -162,7 +162,7 @@ def _add(
 
 
 def _switched_in_settings(box: Box, device: Device, uri: str) -> None:
-    """A switch that stands in the settings object is written there."""
+    """Write ``Enabled`` in the settings object, if it is there."""
     own = box.documents.see(uri) or {}
     settings = (own.get('@Redfish.Settings') or {}).get('SettingsObject')
     there = target(settings)
@@ -183,7 +183,7 @@ def _adapter_kind(document: Document) -> str:
 
 
 def _belongings(box: Box, uri: str, document: Document) -> list[str]:
-    """Resources that come and go with a processor."""
+    """Resources that exist only while a processor does."""
     links = document.get('Links') or {}
     found = [target(links.get('PCIeDevice'))]
     found += map(target, links.get('Memory') or [])

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""NVIDIA HGX and Grace-Blackwell machines, as bmcweb's fork has them."""
+"""NVIDIA HGX and Grace-Blackwell systems with NVIDIA's fork of bmcweb."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _INVENTORY = f'{ROOT}/UpdateService/FirmwareInventory'
 class Nvidia(Family):
     """A/B slots, roots of trust, and the auxiliary cycle.
 
-    Activation: NVIDIA's HGX and GB200 firmware guides ask for an AC (or
-    auxiliary) cycle after a bundle. ``targets_empty`` is the convention of
-    GB300: ``Targets`` must be an empty list.
+    Activation: NVIDIA's HGX and GB200 firmware guides require an AC (or
+    auxiliary) cycle after a bundle. ``targets_empty`` is the requirement of
+    GB300 that ``Targets`` is an empty list.
     """
 
     name = 'nvidia'
@@ -60,7 +60,7 @@ class Nvidia(Family):
     )
 
     def grow(self, box: Box) -> None:
-        """As ever, and the roots of trust with their background copies."""
+        """Also adds the roots of trust with their background copies."""
         super().grow(box)
         root = box.documents.see(ROOT) or {}
         self.targets_empty = 'GB' in str(root.get('Product'))
@@ -97,7 +97,7 @@ class Nvidia(Family):
 
     @staticmethod
     def _places(box: Box, component: Component) -> set[str | None]:
-        """Where a root of trust may find a component: chassis, processor."""
+        """The resources of a component with a root of trust."""
         document = box.documents.see(component.uri) or {}
         found = set(map(target, document.get('RelatedItem') or []))
         device = box.devices.get(component.device or '')
@@ -106,12 +106,12 @@ class Nvidia(Family):
         return found
 
     def covers(self, target: str, component: Component) -> bool:
-        """``HGX_0`` means the whole GPU tray."""
+        """``HGX_0`` is the whole GPU tray."""
         tray = target == f'{_INVENTORY}/HGX_0'
         return tray and component.id.startswith('HGX_')
 
     def check_update(self, box: Box, parameters: Mapping[str, Any]) -> None:
-        """Only Immediate; known targets; GB300: an empty list of them."""
+        """Immediate and known targets only; GB300: an empty list."""
         when = parameters.get('@Redfish.OperationApplyTime', 'Immediate')
         if when != 'Immediate':
             name = '@Redfish.OperationApplyTime'

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Cards that answer under other names after a reset.
+"""Cards that have other resource ids after a reset.
 
-The hardware stays where it is; only who answers under which URI moves, as
-a different order of enumeration does. What a card is and what state it is
-in moves along: serial number, firmware, modes.
+The hardware is unchanged, but the URIs of the cards are exchanged, like after
+a different order of enumeration. The properties and the state of a card move
+with it: serial number, firmware, modes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FIRMWARE = (
 
 
 def renumber(box: Box) -> None:
-    """Let the first two GPUs of each host trade their names."""
+    """Exchange the names of the first two GPUs of each host."""
     for host in box.hosts:
         gpus = [
             device

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whole-device modes, grown from the properties that hold them.
+"""Build the device modes from their properties.
 
-Where each is written, and what activates it, is from DMTF's schemas and
-NVIDIA's bmcweb (redfish-core, OEM processor utilities).
+Where each is written, and its activation, is from DMTF's schemas and NVIDIA's
+bmcweb (redfish-core, OEM processor utilities).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ironic_accel_emulator.box import Box
 
 _AMPERE = re.compile(r'\bA(100|30|40|10|800)\b|A100')
-# Name, pointer, whether it is written on the settings object, effect.
+# Name, pointer, whether it is written to the settings object, activation.
 _GPU = (
     ('ecc', '/MemorySummary/ECCModeEnabled', True, Activation.WARM_REBOOT),
     ('mig', '/Oem/Nvidia/MIGModeEnabled', False, Activation.NONE),
@@ -51,7 +51,7 @@ _SRIOV = (
 
 
 def grow_modes(box: Box) -> None:
-    """Find the modes of every device that has any."""
+    """Find the modes of all devices."""
     for device in box.devices.values():
         uri = device.uris[0]
         document = box.documents.see(uri) or {}
@@ -110,7 +110,7 @@ def _gpu(device: Device, uri: str, document: Document) -> Iterator[Mode]:
 
 
 def _grow_dpu(box: Box, host: str, system: str) -> None:
-    """BlueField's mode: its own resource, set by an action."""
+    """BlueField's mode: a resource, set by an action."""
     _lay_nic_mode(box, system)
     uri = f'{system}/Oem/Nvidia'
     document = box.documents.see(uri) or {}
@@ -142,7 +142,7 @@ def _grow_dpu(box: Box, host: str, system: str) -> None:
 
 
 def _lay_nic_mode(box: Box, system: str) -> None:
-    """A BlueField-3 in NIC mode has stopped its own system for good."""
+    """The own system of a BlueField-3 in NIC mode is stopped."""
 
     def overlay(document: Document) -> None:
         mode = box.modes.get(f'{system.rpartition("/")[2]}/mode')
@@ -156,7 +156,7 @@ def _lay_nic_mode(box: Box, system: str) -> None:
 
 
 def add(box: Box, mode: Mode) -> None:
-    """Add a mode to a box and show it in its documents."""
+    """Add a mode to a system and write it into its documents."""
     box.modes[mode.id] = mode
     read, pointer = mode.read
 

@@ -11,8 +11,8 @@
 #    under the License.
 
 
-"""The inside of a simulated box: what its host's operating system shows.
+"""The inside of a simulated host: what its operating system shows.
 
 The tree of /sys and /proc, the vendors' tools as executables, and a library
-in the place of NVML: all of them over the box's one state.
+in place of NVML. All of them use the state of the simulated system.
 """

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The tools inside a host, played in this process and in simulated time.
+"""Run the tools inside a host in this process and in simulated time.
 
-What a tool prints is taken from it; one that goes on past its caller's
-patience is ended there, as its caller would end the process.
+The output of a tool is captured. A tool that exceeds its caller's timeout is
+ended, like the process would be.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ironic_accel_emulator.box import Box
 
 @dataclass(frozen=True)
 class Played:
-    """What became of a tool; ``status`` None where it was ended."""
+    """The result of a tool; ``status`` is None after a timeout."""
 
     status: int | None
     out: str
@@ -39,7 +39,7 @@ class Played:
 
 
 class _Ended(BaseException):
-    """The tool's time is over: no tool may catch it."""
+    """The timeout of a tool, which no tool can catch."""
 
 
 def play(
@@ -48,7 +48,7 @@ def play(
     argv: Sequence[str],
     patience: float,
 ) -> Played:
-    """Play a tool: its seconds are the box's."""
+    """Run a tool in the simulated time of the system."""
     out, err = io.StringIO(), io.StringIO()
     until = box.timeline.now + patience
 
@@ -66,7 +66,7 @@ def play(
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch.object(time, 'sleep', new=sleep),
-        # A tool that crashes ends its own process, which is ours here.
+        # A tool that crashes would end its process, which is this one.
         mock.patch.object(os, '_exit', new=leave),
     ):
         try:

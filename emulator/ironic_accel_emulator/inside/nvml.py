@@ -12,22 +12,22 @@
 
 """A simulated NVML: pynvml's functions over the state of the tools.
 
-Names, values, return types and errors as in nvidia-ml-py 13, and as an H200
-with driver 580.159.04 answers it. The state file
-is named by the environment variable ``TWIN_INSIDE_STATE``; a copy of this
-file named ``pynvml.py`` on a PYTHONPATH stands for the real binding.
+Names, values, return types and errors as in nvidia-ml-py 13, and as returned
+by an H200 with driver 580.159.04. The environment variable
+``TWIN_INSIDE_STATE`` names the state file; a copy of this file named
+``pynvml.py`` on a PYTHONPATH replaces the real binding.
 
 A card has ``facts`` (name, serial, part_number, remapped, recovery,
 uncorrected, repair, unrepairable, sram, fabric, processes), the parts ``gpu``
 and ``inforom``, and the settings ``mig`` and ``ecc`` (0, 1), ``cc`` and
-``ppcie`` (words). A fact that is not there is one that the GPU does not
-support. The MIG mode of a GPU with processes waits until they end.
-The fault ``nvml`` of kind ``lie`` takes settings and keeps none, ``fail``
-answers that the GPU is in use, ``in-use`` keeps a MIG mode for its next reset
-because of that, ``hang`` never returns, ``garble`` prints
-nonsense and ends the process, ``error-N`` (``error-15``) answers with NVML's
-number N, ``lost`` with 15. ``on`` limits a fault to a query's name or a GPU's
-address, or to both: ``nvmlDeviceGetSerial 0000:31:00.0``.
+``ppcie`` (strings). A missing fact is not supported by the GPU. The MIG mode
+of a GPU with processes is pending until they end.
+The fault ``nvml`` of kind ``lie`` accepts settings without effect, ``fail``
+reports that the GPU is in use, ``in-use`` keeps a MIG mode pending until the
+next reset for that reason, ``hang`` never returns, ``garble`` prints garbage
+and ends the process, ``error-N`` (``error-15``) returns NVML's error N,
+``lost`` error 15. ``on`` limits a fault to a query's name or a GPU's address,
+or to both: ``nvmlDeviceGetSerial 0000:31:00.0``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class NVMLError(Exception):
         self.value = value
 
     def __str__(self) -> str:
-        """NVML's words for it."""
+        """NVML's text of the error."""
         return _TEXTS.get(self.value, f'NVML Error with code {self.value}')
 
 
@@ -88,7 +88,7 @@ def _box() -> State:
 
 
 def _meets(*words: str) -> str | None:
-    """The fault that a query meets; what hangs or fails does so here."""
+    """The fault for a query; hangs or raises for some faults."""
     fault = _box().called('nvml', words)
     if fault == 'hang':
         _box().hang()
@@ -104,7 +104,7 @@ def _meets(*words: str) -> str | None:
 
 
 def nvmlInit() -> None:
-    """Begin; fails where the driver is not loaded."""
+    """Initialise; fails if the driver is not loaded."""
     _meets('nvmlInit')
 
 
@@ -113,7 +113,7 @@ def nvmlShutdown() -> None:
 
 
 def nvmlDeviceGetHandleByPciBusId(bus_id: bytes) -> str:
-    """The handle of a GPU: here its address."""
+    """The handle of a GPU, which is its address here."""
     address = bus_id.decode().lower()
     _meets('nvmlDeviceGetHandleByPciBusId', address)
     if not re.fullmatch(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.0', address):
@@ -184,7 +184,7 @@ def nvmlDeviceGetRemappedRows(handle: str) -> tuple[int, int, int, int]:
 
 
 def nvmlDeviceGetFieldValues(handle: str, fields: list[int]) -> list[Any]:
-    """Field values; the recovery action is the one that is known here."""
+    """Field values; only the recovery action is implemented."""
     _meets('nvmlDeviceGetFieldValues', handle)
     action = _card(handle)['facts'].get('recovery')
     out = []
@@ -204,7 +204,7 @@ def nvmlDeviceGetFieldValues(handle: str, fields: list[int]) -> list[Any]:
 
 
 def nvmlDeviceGetRetiredPagesPendingStatus(handle: str) -> int:
-    """Whether a page waits to be retired; GPUs that remap rows have none."""
+    """Whether a page retirement is pending; not on GPUs that remap rows."""
     _meets('nvmlDeviceGetRetiredPagesPendingStatus', handle)
     found = _card(handle)['facts'].get('retired_pending')
     if found is None:
@@ -215,7 +215,7 @@ def nvmlDeviceGetRetiredPagesPendingStatus(handle: str) -> int:
 def nvmlDeviceGetTotalEccErrors(
     handle: str, error_type: int, counter: int
 ) -> int:
-    """Errors since the driver came up."""
+    """Errors since the driver was loaded."""
     _meets('nvmlDeviceGetTotalEccErrors', handle)
     found = _card(handle)['facts'].get('uncorrected')
     if found is None:
@@ -232,7 +232,7 @@ def _listed(handle: str, query: str, name: str) -> Any:
 
 
 def nvmlDeviceGetRepairStatus(handle: str) -> list[int]:
-    """Whether a repair of a channel, and of a TPC, waits."""
+    """Whether a repair of a channel, and of a TPC, is pending."""
     found = _listed(handle, 'nvmlDeviceGetRepairStatus', 'repair')
     return [int(found[0]), int(found[1])]
 
@@ -247,13 +247,13 @@ def nvmlDeviceGetUnrepairableMemoryFlag_v1(handle: str) -> int:
 
 
 class c_nvmlEccSramErrorStatus_v1_t(ctypes.Structure):
-    """The one field of it that is known here."""
+    """The one field of it that is implemented."""
 
     _fields_ = (('bThresholdExceeded', ctypes.c_uint),)
 
 
 def nvmlDeviceGetSramEccErrorStatus(handle: str, status: Any) -> int:
-    """Fill in what is told of SRAM errors."""
+    """Fill in the SRAM errors."""
     status._obj.bThresholdExceeded = int(
         _listed(handle, 'nvmlDeviceGetSramEccErrorStatus', 'sram')
     )
@@ -261,7 +261,7 @@ def nvmlDeviceGetSramEccErrorStatus(handle: str, status: Any) -> int:
 
 
 class c_nvmlGpuFabricInfo_v3_t(ctypes.Structure):
-    """The fields of it that are known here."""
+    """The fields of it that are implemented."""
 
     _fields_ = (
         ('status', ctypes.c_uint),
@@ -278,7 +278,7 @@ def nvmlDeviceGetGpuFabricInfoV(handle: str, info: Any) -> int:
 
 
 def _words(name: str) -> set[str]:
-    """What the cards have for a setting that is one for all of them."""
+    """The values of the cards for a setting that all share."""
     return {
         str(card['settings'][name]['current'])
         for card in _box().read()['cards'].values()
@@ -287,7 +287,7 @@ def _words(name: str) -> set[str]:
 
 
 def nvmlSystemGetConfComputeState() -> types.SimpleNamespace:
-    """Confidential computing of all GPUs; off where there is none."""
+    """Confidential computing of all GPUs; off if not supported."""
     _meets('nvmlSystemGetConfComputeState')
     words = _words('cc')
     return types.SimpleNamespace(
@@ -298,13 +298,13 @@ def nvmlSystemGetConfComputeState() -> types.SimpleNamespace:
 
 
 class c_nvmlSystemConfComputeSettings_v1_t(ctypes.Structure):
-    """The one field of it that is known here."""
+    """The one field of it that is implemented."""
 
     _fields_ = (('multiGpuMode', ctypes.c_uint),)
 
 
 def nvmlSystemGetConfComputeSettings(settings: Any) -> int:
-    """Fill in the protection of several GPUs together."""
+    """Fill in the protected PCIe mode of all GPUs."""
     _meets('nvmlSystemGetConfComputeSettings')
     settings._obj.multiGpuMode = int('on' in _words('ppcie'))
     return NVML_SUCCESS
@@ -313,7 +313,7 @@ def nvmlSystemGetConfComputeSettings(settings: Any) -> int:
 def nvmlDeviceGetConfComputeProtectedMemoryUsage(
     handle: str,
 ) -> types.SimpleNamespace:
-    """All of the GPU's memory where it is confidential, else nothing."""
+    """All of the GPU's memory in confidential mode, else nothing."""
     _meets('nvmlDeviceGetConfComputeProtectedMemoryUsage', handle)
     found = _card(handle)['settings'].get('cc', {}).get('current', 'off')
     total = 0 if found == 'off' else 80 << 30
@@ -321,7 +321,7 @@ def nvmlDeviceGetConfComputeProtectedMemoryUsage(
 
 
 def nvmlDeviceGetComputeRunningProcesses(handle: str) -> list[Any]:
-    """The processes that compute on it."""
+    """The compute processes."""
     _meets('nvmlDeviceGetComputeRunningProcesses', handle)
     return [
         types.SimpleNamespace(pid=pid, usedGpuMemory=660602880)
@@ -330,13 +330,13 @@ def nvmlDeviceGetComputeRunningProcesses(handle: str) -> list[Any]:
 
 
 def nvmlDeviceGetGraphicsRunningProcesses(handle: str) -> list[Any]:
-    """The processes that draw on it: none."""
+    """The graphics processes: none."""
     _meets('nvmlDeviceGetGraphicsRunningProcesses', handle)
     return []
 
 
 def nvmlDeviceGetMPSComputeRunningProcesses(handle: str) -> list[Any]:
-    """The processes that share it by MPS: none."""
+    """The MPS processes: none."""
     _meets('nvmlDeviceGetMPSComputeRunningProcesses', handle)
     return []
 
@@ -365,12 +365,12 @@ def nvmlDeviceGetMigMode(handle: str) -> list[int]:
 
 
 def nvmlDeviceSetMigMode(handle: str, mode: int) -> int:
-    """Set the MIG mode; the activation status comes back."""
+    """Set the MIG mode; returns the activation status."""
     current = _pair(handle, 'mig')[0]
     fault = _put(handle, 'mig', mode)
     used = fault == 'in-use' or _card(handle)['facts'].get('processes')
     if used and mode != current:
-        # It stays, for whoever resets the GPU next.
+        # It stays pending until the next reset of the GPU.
         with _box().change() as document:
             found = document['cards'][handle]['settings']['mig']
             found['current'], found['pending'] = current, mode

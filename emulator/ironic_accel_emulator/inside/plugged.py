@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is plugged into the inside of a box, made from its documents."""
+"""The cards inside a host, made from the documents of the system."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from ironic_accel_emulator.parts import Component, Device, Activation, Mode
 Ids = tuple[str, str, str, str]
 
 _WORD = {e: e.name.lower().replace('_', '-') for e in Activation}
-#: By the PCI vendor: the tools' executables, driver, class of a function.
+#: By PCI vendor: executables of the tools, driver, class of a function.
 MAKERS: dict[str, tuple[tuple[str, ...], str, str]] = {
     '10de': (('nvidia-smi',), 'nvidia', '030200'),
     '15b3': (('mstflint', 'mstconfig', 'mstfwreset'), 'mlx5_core', '020000'),
     '10ee': (('xbmgmt',), 'xclmgmt', '120000'),
 }
-#: What a card's tool has besides, that no BMC shows.
+#: Additional facts of a card's tool, which no BMC reports.
 _MORE: dict[str, dict[str, Any]] = {
     'nic': {'SRIOV_EN': 0, 'NUM_OF_VFS': 8,
             'LINK_TYPE_P1': 2, 'LINK_TYPE_P2': 2},
     'dpu': {'SRIOV_EN': 0, 'NUM_OF_VFS': 16, 'INTERNAL_CPU_MODEL': 1,
             'INTERNAL_CPU_OFFLOAD_ENGINE': 0},
 }  # fmt: skip
-#: Modes of the box, and what the tools call them.
+#: Modes of the system to the names of the tools.
 SETTINGS = {'mig': 'mig', 'ecc': 'ecc', 'sriov': 'SRIOV_EN'}
 
 
@@ -76,7 +76,7 @@ def _said(box: Box, device: Device) -> Mapping[str, Any]:
 
 
 def function_of(box: Box, device: Device, address: str, ids: Ids) -> Card:
-    """What sysfs shows of a device."""
+    """The PCI function of a device in sysfs."""
     _, driver, class_code = MAKERS[ids[0]]
     said = _said(box, device)
     vpd = {'PN': said['PartNumber'], 'SN': said['SerialNumber']}
@@ -86,7 +86,7 @@ def function_of(box: Box, device: Device, address: str, ids: Ids) -> Card:
         ids,
         class_code,
         name=said['Model'],
-        # NVIDIA's GPUs and Xilinx's cards have no VPD.
+        # GPUs of NVIDIA and cards of Xilinx have no VPD.
         vpd=vpd if ids[0] == '15b3' else {},
         driver=driver,
         totalvfs=16 if ids[0] == '15b3' else None,
@@ -95,7 +95,7 @@ def function_of(box: Box, device: Device, address: str, ids: Ids) -> Card:
 
 
 def card_of(box: Box, device: Device) -> Document:
-    """What the tools' state has of a device."""
+    """A device in the state of the tools."""
     said = _said(box, device)
     facts = {
         'name': said['Model'],
@@ -113,7 +113,7 @@ def card_of(box: Box, device: Device) -> Document:
         facts.update(component.fits)
         activation = _WORD[component.activation]
         if device.kind == 'nic':
-            # mstfwreset loads what any stronger reset loads too.
+            # mstfwreset loads the same as any stronger reset.
             activation = 'device-reset'
         parts[component.key] = part(component.running, activation)
     settings = {
@@ -138,7 +138,7 @@ def components_of(box: Box, device: Device) -> list[Component]:
 
 
 def modes_of(box: Box, device: Device) -> list[Mode]:
-    """The modes of a device that tools know too."""
+    """The modes of a device that its tools support."""
     return [
         m
         for m in box.modes.values()

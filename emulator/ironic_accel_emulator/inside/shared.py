@@ -10,19 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One box seen both ways: its BMC outside, its host's tools inside.
+"""One system for both its BMC and the tools inside its host.
 
-``Inside`` makes the inside of one host of a box (the tree of /sys, the
-vendors' tools, the state that they share) and keeps that state and the box
-the same: what a tool burnt waits in the box too, and runs there after the
-reset; what the BMC burnt is what the tools show.
+``Inside`` makes the inside of one host of a system (the tree of /sys, the
+vendors' tools, their shared state) and synchronises it with the state of the
+system: firmware written by a tool is pending in the BMC too, and runs after
+the reset; firmware written by the BMC is reported by the tools.
 
     inside = Inside(box, '1', folder)
     host = Host(str(inside.root), str(inside.path), nvml=...)
 
-The two are compared when a resource of a card is read outside, when the
-host's power moves, and whenever ``sync`` is called: tools are processes of
-their own, and nobody tells the box that one has run.
+The two are synchronised when a resource of a card is read from the BMC, when
+the host's power changes, and when ``sync`` is called: tools are separate
+processes, and do not notify the system.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _Seen = tuple[Any, Any]
 
 
 class Inside:
-    """The inside of one host of a box.
+    """The inside of one host of a system.
 
-    :ivar root: the folder of its /sys and /proc.
-    :ivar path: the folder of its tools, for PATH.
-    :ivar library: a folder for PYTHONPATH, with a ``pynvml``.
-    :ivar state: what the tools share.
-    :ivar addresses: the PCI address of each device of the box that is here.
+    :ivar root: folder of its /sys and /proc.
+    :ivar path: folder of its tools, for PATH.
+    :ivar library: folder for PYTHONPATH, with a ``pynvml``.
+    :ivar state: shared state of the tools.
+    :ivar addresses: PCI address of each device of the system in this host.
     """
 
     def __init__(self, box: Box, host: str, folder: Path) -> None:
@@ -90,9 +90,9 @@ class Inside:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to be inside, besides root and PATH.
+        """Environment of a process inside, in addition to PATH.
 
-        A path of ours stays: it is where this checkout's modules are.
+        PYTHONPATH keeps its value, which has the modules of this checkout.
         """
         ours = os.environ.get('PYTHONPATH')
         return {
@@ -111,7 +111,7 @@ class Inside:
             uris = [*device.uris]
             uris += [c.uri for c in plugged.components_of(self.box, device)]
             for uri in uris:
-                # Before the overlays that show the state.
+                # Before the overlays that report the state.
                 found = self.box.overlays.setdefault(uri, [])
                 found.insert(0, lambda document: self.sync())
 
@@ -123,14 +123,14 @@ class Inside:
             self.sync()
             self._warm = self.box.hosts[host].power == 'On'
             return
-        # The box has done what the reset does to what both have; what it
-        # does not know of goes through the reset here.
+        # The system has applied the reset to the shared state; the rest of
+        # the state is reset here.
         self.state.reset('warm-reboot' if self._warm else 'power-cycle')
         self._push()
         self.tree.reboot()
 
     def _cut(self) -> None:
-        """What a tool is writing just now is lost, and its card with it."""
+        """Brick the card that a tool is writing."""
         self.state.cut('host reset or power cut')
         found = self.state.read()
         for detail in found['violations'][self._told :]:
@@ -143,14 +143,14 @@ class Inside:
                 device.health = 'Critical'
 
     def sync(self) -> None:
-        """Let each side have what changed on the other."""
+        """Copy the changes of each side to the other."""
         with self.box.lock:
             self._pull()
             self._push()
             self._bus()
 
     def _bus(self) -> None:
-        """What is disabled by the BMC, or gone, is not on the host's bus."""
+        """Remove disabled and missing devices from the host's bus."""
         for name, address in self.addresses.items():
             device = self.box.devices[name]
             off = device.enabled is False or not device.present
@@ -162,7 +162,7 @@ class Inside:
                 self.tree.restore(address)
 
     def _pull(self) -> None:
-        """Into the box: what tools changed since the last time."""
+        """Copy the changes of the tools into the system."""
         cards = self.state.read()['cards']
         for component, address in self._shared_parts():
             found = cards[address]['parts'][component.key]
@@ -185,7 +185,7 @@ class Inside:
                 mode.pending = _value(seen[1], mode)
 
     def _push(self) -> None:
-        """Into the file: what the box has, which pulled before."""
+        """Copy the state of the system, after ``_pull``, into the file."""
         with self.state.change() as document:
             cards = document['cards']
             for name, address in self.addresses.items():

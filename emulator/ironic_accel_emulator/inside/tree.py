@@ -11,11 +11,10 @@
 #    under the License.
 
 
-"""The host's /sys and /proc, as far as they tell of PCI cards.
+"""The host's /sys and /proc, as far as they concern PCI cards.
 
-A tree of plain files and symbolic links in a folder, laid out as Linux does
-it (Documentation/ABI/testing/sysfs-bus-pci): what is read and written there
-is what the kernel would show, without its refusals.
+A tree of plain files and symbolic links in a folder, in the layout of Linux
+(Documentation/ABI/testing/sysfs-bus-pci), without the checks of the kernel.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ class Card:
     :ivar ids: vendor, device, subsystem vendor, subsystem device: four
         hexadecimal digits each.
     :ivar class_code: six hexadecimal digits.
-    :ivar vpd: VPD fields (PN, SN); none, and there is no VPD at all.
+    :ivar vpd: VPD fields (PN, SN); without fields there is no VPD.
     :ivar interfaces: MAC addresses by name of the network interface.
     :ivar totalvfs: None without SR-IOV.
     :ivar slot: name of its hot-plug slot.
-    :ivar designation: what the SMBIOS calls its slot.
-    :ivar files: more files of its folder, by name.
+    :ivar designation: name of its slot in the SMBIOS.
+    :ivar files: additional files of its folder, by name.
     """
 
     address: str
@@ -64,7 +63,7 @@ class Card:
 class Tree:
     """The files of a simulated host below a folder.
 
-    :param root: the folder; made where it is missing.
+    :param root: the folder; created if missing.
     :param system: the system's UUID in the SMBIOS.
     """
 
@@ -79,39 +78,39 @@ class Tree:
         self._booted()
 
     def at(self, path: str) -> pathlib.Path:
-        """Where an absolute path of the host is."""
+        """The file of an absolute path of the host."""
         return self.root / path.lstrip('/')
 
     def put(self, path: str, content: str | bytes) -> None:
-        """Write a file, its folders with it; text ends in a newline."""
+        """Write a file and create its folders; text ends in a newline."""
         file = self.at(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content if isinstance(content, bytes)
                          else f'{content}\n'.encode())
 
     def get(self, path: str) -> str:
-        """The text of a file without blanks around it."""
+        """The text of a file, stripped."""
         return self.at(path).read_text().strip()
 
     def add(self, *cards: Card) -> None:
-        """Plug cards in."""
+        """Add cards."""
         for card in cards:
             self._ids(card)
             self._more(card)
             self._place(card)
 
     def remove(self, address: str) -> None:
-        """Take a function away, as a card that falls off the bus."""
+        """Remove a function, like a card that falls off the bus."""
         link = self.at(f'/sys/bus/pci/devices/{address}')
         link.rename(self.at(f'/sys/gone-{address}-{uuid.uuid4()}'))
 
     def restore(self, address: str) -> None:
-        """Let a function that was taken away be on the bus again."""
+        """Restore a removed function."""
         self._link(f'/sys/bus/pci/devices/{address}',
                    f'../../../devices/pci{address[:7]}/{address}')
 
     def reboot(self) -> None:
-        """Forget what a boot of the kernel forgets."""
+        """Reset the state that a boot of the kernel resets."""
         for name in self.at('/sys/bus/pci/devices').iterdir():
             if (name / 'sriov_numvfs').exists():
                 (name / 'sriov_numvfs').write_text('0\n')

@@ -30,7 +30,7 @@ def build(name: str, fields: Mapping[str, str]) -> bytes:
     """
     head = _large(0x82, name.encode('ascii'))
     body = b''.join(_field(k, v.encode('ascii')) for k, v in fields.items())
-    # The checksum byte makes the sum of all bytes up to it zero.
+    # With the checksum byte the sum of all bytes is zero.
     start = head + b'\x90' + (len(body) + 4).to_bytes(2, 'little') + body
     start += b'RV\x01'
     check = -sum(start) & 0xff

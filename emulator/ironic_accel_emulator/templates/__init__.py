@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Redfish documents for boxes that are described in a few lines of YAML.
+"""Redfish documents for systems that are described in YAML.
 
 A description has ``service``, ``hosts`` and, each optional, ``hgx``,
 ``dpu`` and ``options``; hosts have ``gpus``, ``fpgas`` and ``adapters``.
-What the resources look like follows recorded ones of such machines.
+The resources follow recorded ones of such systems.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _KEYS = {'summary', 'family', 'service', 'hosts', 'hgx', 'options', 'dpu'}
 
 
 def build(spec: Mapping[str, Any], name: str) -> Documents:
-    """Return the documents that a description stands for.
+    """Return the documents of a description.
 
-    Raises ValueError naming an unknown or missing key.
+    Raises ValueError for an unknown or missing key.
     """
     unknown = set(spec) - _KEYS
     if unknown or 'hosts' not in spec:
         raise ValueError(
-            f'box {name}: {sorted(unknown)}: expected hosts and some of '
+            f'system {name}: {sorted(unknown)}: expected hosts and some of '
             f'{sorted(_KEYS)}'
         )
     documents = Documents()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The small pieces that all documents are made of."""
+"""Common parts of all documents."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def put(
 ) -> Document:
     """Store one resource of a schema version such as ``Chassis.v1_22_0``.
 
-    A resource in a collection is added to it.
+    A resource below a collection is added to the collection.
     """
     schema = kind.partition('.')[0]
     identity = path.rpartition('/')[2]

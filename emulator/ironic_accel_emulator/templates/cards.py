@@ -31,7 +31,7 @@ from ironic_accel_emulator.templates.service import stable_uuid
 
 
 def add(documents: Documents, host: Mapping[str, Any]) -> None:
-    """Add the cards of one host; their keys are in each function."""
+    """Add the cards of one host; the functions list their keys."""
     system = f'{ROOT}/Systems/{host["id"]}'
     chassis = f'{ROOT}/Chassis/{host.get("chassis", host["id"])}'
     for card in host.get('gpus') or []:
@@ -94,7 +94,7 @@ def _processor(
 def _card_chassis(
     documents: Documents, chassis: str, name: str, processor: str
 ) -> str:
-    """A Chassis that is one card, with a power of its own; its path."""
+    """Add a Chassis of one card with its own power; returns its path."""
     path = f'{ROOT}/Chassis/{name}'
     put(
         documents, path, 'Chassis.v1_22_0', name,
@@ -126,7 +126,7 @@ def _slot(number: int) -> Document:
 
 
 def gpu_settings(documents: Documents, path: str, oem: Document) -> Document:
-    """The settings object of a GPU; return what refers to it."""
+    """Add the settings object of a GPU; returns the reference to it."""
     there = f'{path}/Settings'
     put(
         documents, there, 'Processor.v1_20_0', 'Pending Settings',
@@ -150,11 +150,11 @@ def _gpu(
     number: int,
 ) -> None:
     """Keys: count, first, id, manufacturer, model, part_number, serial,
-    pci, slot, memory_mib, bare (as little as a Cray tells), firmware
+    pci, slot, memory_mib, bare (only the properties of a Cray), firmware
     (inventory id), version, reset (``enabled``: by that property and no
-    action; ``enabled-settings``: by that of the settings object, at once;
-    ``enabled-later``: by that, at a host reset only; ``card``: by the power
-    of a chassis of its own; ``none``).
+    action; ``enabled-settings``: by that of the settings object, immediately;
+    ``enabled-later``: the same, at a host reset only; ``card``: by the power
+    of its own chassis; ``none``).
     """
     said: dict[str, Any] = {'ProcessorType': 'GPU'}
     name = card['id'].replace('{n}', _index(card, number))
@@ -186,7 +186,7 @@ def _gpu(
 def _in_settings(
     documents: Documents, path: str, said: Document, transport: str
 ) -> None:
-    """Let a Processor be switched in its settings object."""
+    """Move ``Enabled`` of a Processor to its settings object."""
     if transport not in ('enabled-settings', 'enabled-later'):
         return
     there = documents.get(f'{path}/Settings') or {}
@@ -198,7 +198,7 @@ def _in_settings(
 
 
 def _way_to_reset(path: str, transport: str) -> Document:
-    """What a Processor has for being reset."""
+    """The properties and actions to reset a Processor."""
     if transport.startswith('enabled'):
         return {'Enabled': True}
     if transport != 'action':

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An NVIDIA HGX H100 8-GPU baseboard behind the host's BMC.
+"""An NVIDIA HGX H100 8-GPU baseboard, managed by the host's BMC.
 
 Resource ids are those of bmcweb and of NVIDIA's update tool on this board
-(``HGX_FW_GPU_SXM_1``, ``HGX_FW_ERoT_NVSwitch_0``, ...); the shape of each
-resource is that of a recorded GB300 of the same software.
+(``HGX_FW_GPU_SXM_1``, ``HGX_FW_ERoT_NVSwitch_0``, ...); the form of each
+resource is that of a recorded GB300 with the same software.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _part(
     versions: Mapping[str, str],
     **said: Any,
 ) -> str:
-    """A chip: chassis, firmware and, where it has one, root of trust."""
+    """A chip: chassis, firmware and, if it has one, root of trust."""
     path = f'{ROOT}/Chassis/HGX_{name}'
     if chip.pci is not None:
         said['PCIeDevices'] = link(f'{path}/PCIeDevices')
@@ -251,7 +251,7 @@ def _processor(
 
 
 def _metrics(documents: Documents, path: str, number: int) -> None:
-    """What an idle GPU measures; the resources are those of the GB300."""
+    """The sensors of an idle GPU, in the resources of the GB300."""
     put(
         documents, f'{path}/EnvironmentMetrics',
         'EnvironmentMetrics.v1_3_0', 'Environment Metrics',
@@ -284,7 +284,7 @@ def _memory(documents: Documents, name: str, size: int) -> str:
 
 
 def _fpga(documents: Documents, version: str) -> None:
-    """The baseboard's FPGA is a Processor too, as bmcweb shows it."""
+    """The baseboard's FPGA, which bmcweb also reports as a Processor."""
     put(
         documents, f'{SYSTEM}/Processors/FPGA_0', 'Processor.v1_20_0',
         'Processor',

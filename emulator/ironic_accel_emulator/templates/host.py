@@ -143,7 +143,7 @@ def _processors(
 def _ethernet(
     documents: Documents, system: str, spec: Mapping[str, Any]
 ) -> None:
-    """Host interfaces: those of its adapters, or one made-up one."""
+    """Host interfaces: those of its adapters, or an invented one."""
     macs = [m for a in spec.get('adapters') or [] for m in a.get('macs', [])]
     if not macs:
         tail = stable_uuid(system).replace('-', '')[:10]

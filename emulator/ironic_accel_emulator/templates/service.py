@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The service itself: root, sessions, tasks, accounts, updates, BMC."""
+"""The service: root, sessions, tasks, accounts, updates, BMC."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def stable_uuid(name: str) -> str:
 
 
 def add(documents: Documents, spec: Mapping[str, Any], name: str) -> None:
-    """Add the service root and all that is not hardware.
+    """Add the service root and everything that is not hardware.
 
     Keys of ``spec``: vendor, product, version, expand (MaxLevels, or 0
     for none), push (any of multipart, http, simple), max_image_size,

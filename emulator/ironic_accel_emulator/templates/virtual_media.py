@@ -10,14 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The drive of a BMC into which an image can be put (VirtualMedia v1.6)."""
+"""The virtual drive of a BMC (VirtualMedia v1.6)."""
 
 from __future__ import annotations
 
 from ironic_accel_emulator.documents import Documents
 from ironic_accel_emulator.templates.base import collection, put
 
-#: What a drive is like without an image in it.
+#: A drive without an image.
 EMPTY = {
     'Image': None,
     'ImageName': None,
@@ -28,7 +28,7 @@ EMPTY = {
 
 
 def add(documents: Documents, system: str) -> None:
-    """Give a System a CD drive; that of Managers is deprecated."""
+    """Add a CD drive to a System; that of Managers is deprecated."""
     path = f'{system}/VirtualMedia'
     drive = f'{path}/CD1'
     collection(documents, path, 'VirtualMedia')

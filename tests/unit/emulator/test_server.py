@@ -214,9 +214,9 @@ def test_command_serves_until_it_is_told_to_stop() -> None:
 @pytest.mark.parametrize(
     ('arguments', 'complaint'),
     [
-        (['--box', 'nothing'], "box: 'nothing'"),
+        (['--box', 'nothing'], "system: 'nothing'"),
         (['--box', 'plain', '--fault', 'x'], "fault: 'x'"),
-        (['--box', 'plain', '--user', 'me'], 'expected both or none'),
+        (['--box', 'plain', '--user', 'me'], 'give both or neither'),
         (['--box', 'plain', '--time-scale', '0'], 'time scale: 0.0'),
         (['--box', 'plain', '--timing', 'flash'], "--timing: 'flash'"),
         (['--box', 'plain', '--timing', 'x=1'], 'options.timing.x: 1.0'),

@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Simulated vendor tools: executables that share one state with a box.
+"""Simulated vendor tools: executables that share one state.
 
-``install`` puts small executables named like the real tools into a folder
-that stands in PATH. Each reads and changes the cards in one state file
-(``state``), and prints what the real tool prints: the source of the output
-is named in each module. None of them touches a device.
+``install`` writes small executables with the names of the real tools into a
+folder for PATH. Each reads and changes the cards in one state file
+(``state``), and prints the output of the real tool; each module names the
+source of the output. None of them accesses a device.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 
 from ironic_accel_emulator.inside.tools.state import State
 
-#: By the name of the executable, the module and function that play it.
+#: Module and function of each tool, by the name of its executable.
 TOOLS: dict[str, tuple[str, str]] = {
     'mstflint': ('mellanox', 'flint'),
     'mstconfig': ('mellanox', 'config'),
@@ -47,8 +47,8 @@ TOOLS: dict[str, tuple[str, str]] = {
     'bfb-install': ('bluefield', 'install'),
 }
 
-# A tool is started many times: the parents are entered without running
-# their __init__ modules, and without site-packages.
+# A tool is started many times, so the parent packages are registered without
+# running their __init__ modules, and without site-packages.
 _SCRIPT = """#!{python} -IS
 import sys
 import types
@@ -91,7 +91,7 @@ def install(
 
 
 def main(tool: str, state: str, argv: Sequence[str]) -> int:
-    """Play a tool: what an executable does. Returns its exit status."""
+    """Run a tool; returns its exit status."""
     box = State(Path(state))
     trouble = box.called(tool, argv)
     if trouble == 'hang':

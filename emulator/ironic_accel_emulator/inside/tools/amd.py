@@ -28,7 +28,7 @@ from ironic_accel_emulator.inside.tools.state import Document, State, option
 
 
 def smi(box: State, argv: list[str], trouble: str | None) -> int:
-    """Static information of all GPUs; partitions; the driver's reload."""
+    """Static information of all GPUs; partitions; driver reload."""
     told = {'static': _static, 'bad-pages': _pages, 'metric': _errors}
     if argv[0] in told:
         wanted = option(argv, '-g', '--gpu')
@@ -42,7 +42,7 @@ def smi(box: State, argv: list[str], trouble: str | None) -> int:
         if not gpus:
             print(f'Value \'{wanted}\' is not of valid type or format')
             return 1
-        # An object from ROCm 7 on.
+        # An object since ROCm 7.
         old = trouble == 'list'
         print(json.dumps(gpus if old else {'gpu_data': gpus}, indent=4))
         return 0
@@ -61,7 +61,7 @@ def smi(box: State, argv: list[str], trouble: str | None) -> int:
 def _compute(
     box: State, address: str, wanted: str, trouble: str | None
 ) -> int:
-    """Of one GPU."""
+    """Set the compute partition of one GPU."""
     if wanted not in ('SPX', 'DPX', 'TPX', 'QPX', 'CPX'):
         print(f'AMDSMIException: invalid choice: {wanted!r}')
         return 1
@@ -73,7 +73,7 @@ def _compute(
 
 
 def _memory(box: State, wanted: str | None, trouble: str | None) -> int:
-    """For every GPU; NPS4 leaves no compute partition but CPX."""
+    """Set the memory partition of all GPUs; NPS4 requires CPX."""
     if wanted not in ('NPS1', 'NPS2', 'NPS4'):
         print(f'AMDSMIException: invalid choice: {wanted!r}')
         return 1
@@ -136,7 +136,7 @@ def _static(number: int, address: str, card: Document) -> Document:
 
 
 def _pages(number: int, address: str, card: Document) -> Document:
-    """Pages out of use; ``facts`` may have ``un_res`` and ``pending``."""
+    """Retired pages; ``facts`` may have ``un_res`` and ``pending``."""
     facts = card['facts']
     none = 'No bad pages found.'
     return {
@@ -147,7 +147,7 @@ def _pages(number: int, address: str, card: Document) -> Document:
 
 
 def _errors(number: int, address: str, card: Document) -> Document:
-    """Errors since the driver came up; N/A where none are counted."""
+    """Errors since the driver was loaded; N/A if none are counted."""
     count = card['facts'].get('uncorrected', 0)
     return {
         'gpu': number,
@@ -161,7 +161,7 @@ def _errors(number: int, address: str, card: Document) -> Document:
 
 
 def xbmgmt(box: State, argv: list[str], trouble: str | None) -> int:
-    """Report a card as JSON; write its shell or satellite controller."""
+    """Report a card as JSON; update its shell or satellite controller."""
     address = option(argv, '-d', '--device')
     card = box.card(address)
     if card is None or address is None:

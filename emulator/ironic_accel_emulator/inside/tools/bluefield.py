@@ -12,10 +12,10 @@
 
 """bfb-install, and the rshim device of a BlueField.
 
-After rshim-user-space: ``scripts/bfb-install`` (its words, the log of the
-card that it repeats), ``src/rshim_fuse.c`` (misc), ``scripts/mlx-mkbfb``
-(headers of a boot stream, kind 50 its information) and ``scripts/bfb-tool``
-(what that information holds).
+After rshim-user-space: ``scripts/bfb-install`` (its output and the log of the
+card), ``src/rshim_fuse.c`` (misc), ``scripts/mlx-mkbfb`` (headers of a boot
+stream, kind 50 its information) and ``scripts/bfb-tool`` (the content of that
+information).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _INFO, _BL2, _OS = 50, 1, 62
 
 
 def misc(address: str, generation: int = 3) -> str:
-    """What /dev/rshimN/misc shows of a card at ``0000:ca:00.0``."""
+    """The content of /dev/rshimN/misc for a card at ``0000:ca:00.0``."""
     lines = {
         'DISPLAY_LEVEL': '0 (0:basic, 1:advanced, 2:log)',
         'BF_MODE': 'DPU mode',
@@ -49,7 +49,7 @@ def misc(address: str, generation: int = 3) -> str:
 
 
 def boot_stream(path: Path, version: str, generation: int = 3) -> str:
-    """Write a boot stream for one generation of chips; its digest."""
+    """Write a boot stream for a chip generation; returns its digest."""
     members = [{'Id': '1', 'Name': f'BF{generation}_BSP',
                 'Version': '4.9.0'}]  # fmt: skip
     info = json.dumps({'Name': 'BFB File Content', 'Members': members})
@@ -84,10 +84,10 @@ def _version(body: bytes) -> str | None:
 
 
 def install(box: State, argv: list[str], trouble: str | None) -> int:
-    """Push a boot stream, and repeat the card's log until it is up.
+    """Push a boot stream, and print the card's log until it is up.
 
-    Faults: ``no-nic-reset`` (all is installed, and the NIC could not be
-    reset from inside, as BlueField-3 reports it), ``nic-update-failed``.
+    Faults: ``no-nic-reset`` (the installation succeeds, but the NIC cannot be
+    reset from inside, as reported by BlueField-3), ``nic-update-failed``.
     """
     path, node = option(argv, '-b', '--bfb'), option(argv, '-r', '--rshim')
     print('Checking if local host has root access...')

@@ -15,7 +15,7 @@
 Output after fwupd (``libfwupd/fwupd-device.c``, ``src/fu-cli.c``), the OPAE
 SDK (``tools/fpgainfo/fpgainfo.c``, ``libraries/libboard``,
 ``opae/admin/tools/fpgasupdate.py``), and the Intel Gaudi documentation,
-System Management Interface Tool. A cabinet is the twin's own plain image.
+System Management Interface Tool. A cabinet is the emulator's plain image.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _BLOCK0 = 0xB6EAFD19
 _KINDS = {0: 'fim', 1: 'bmc'}
 
 
-#: What boards print of their controller (``libraries/libboard``): D5005,
-#: N3000 and N5010; N6000, C6100 and CMC; A10GX, also where dfl drives it.
+#: Output of boards for their controller (``libraries/libboard``): D5005,
+#: N3000 and N5010; N6000, C6100 and CMC; A10GX, also with the dfl driver.
 _CONTROLLER = {
     'comma': 'Board Management Controller, MAX10 NIOS FW version: {} \n'
     'Board Management Controller, MAX10 Build version: 2.0.6 ',
@@ -56,7 +56,7 @@ def _guid(card: Document) -> str:
 
 
 def fwupdmgr(box: State, argv: list[str], trouble: str | None) -> int:
-    """Devices, details of a cabinet, and its installation on one device."""
+    """List devices, show a cabinet, and install it on one device."""
     cards = box.read()['cards']
     if argv[0] == 'get-devices':
         found = [_device(at, card) for at, card in cards.items()]
@@ -106,7 +106,7 @@ def _device(address: str, card: Document) -> Document:
 
 
 def fpgainfo(box: State, argv: list[str], trouble: str | None) -> int:
-    """What one card's management engine and board controller say."""
+    """Information of one card's management engine and board controller."""
     words = [option(argv, x) or '0x0' for x in ('-S', '-B', '-D', '-F')]
     numbers = [int(w, 16) for w in words]
     address = '{:04x}:{:02x}:{:02x}.{:x}'.format(*numbers)
@@ -137,7 +137,7 @@ def fpgainfo(box: State, argv: list[str], trouble: str | None) -> int:
 def signed(
     path: Path, kind: int, version: str, board: str, subtype: int = 0
 ) -> str:
-    """Write a signed update as far as its first block says; its digest."""
+    """Write the first block of a signed update; returns its digest."""
     head = struct.pack('<III', _BLOCK0, 4096, kind | subtype << 8)
     said = json.dumps({'version': version, 'board': board})
     body = head.ljust(1152, b'\0') + said.encode()
@@ -183,7 +183,7 @@ def rsu(box: State, argv: list[str], trouble: str | None) -> int:
 
 
 def hl_fw_loader(box: State, argv: list[str], trouble: str | None) -> int:
-    """The SPI firmware of one card without a driver: shown, written."""
+    """Show or write the SPI firmware of one card without a driver."""
     address = option(argv, '-d') or ''
     card = box.card(address)
     if card is None:
@@ -211,7 +211,7 @@ def hl_fw_loader(box: State, argv: list[str], trouble: str | None) -> int:
 
 
 def hl_smi(box: State, argv: list[str], trouble: str | None) -> int:
-    """Names and serial numbers of all cards; the reset of one."""
+    """List names and serial numbers of all cards; reset one."""
     if '-r' in argv:
         address = option(argv, '-i')
         if trouble == 'fail' or box.card(address) is None:

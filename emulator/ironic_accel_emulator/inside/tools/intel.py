@@ -64,10 +64,11 @@ def xpu_smi(box: State, argv: list[str], trouble: str | None) -> int:
 
 
 def _health(card: Document, which: str | None, trouble: str | None) -> int:
-    """GPU memory and core temperature, as 1.3 says them.
+    """Health of GPU memory and core temperature, in the format of 1.3.
 
-    The fault ``words`` is an early 2.0, whose ``-j`` prints none; ``v2`` is
-    2.0 to 2.3; ``renumbered`` is 2.4, whose component 4 is the frequency.
+    The fault ``words`` is an early 2.0, whose ``-j`` does not print JSON;
+    ``v2`` is 2.0 to 2.3; ``renumbered`` is 2.4, whose component 4 is the
+    frequency.
     """
     word = card['facts'].get('memory_health', 'OK')
     if trouble == 'words':

@@ -71,7 +71,7 @@ def _info(version: str, running: str | None, psid: str, mac: str) -> None:
 
 
 def flint(box: State, argv: list[str], trouble: str | None) -> int:
-    """Query a device or an image; burn an image into a device."""
+    """Query a device or an image; write an image to a device."""
     image = option(argv, '-i', '--image')
     found = _card(box, argv)
     if image is not None and '-d' not in argv:
@@ -202,9 +202,10 @@ def _query(
 ) -> int:
     """The configuration, as JSON in a file or as a table.
 
-    Faults: ``no-json`` (4.21, Debian 12's, knows no ``-j``), ``tlv`` (one
-    parameter cannot be queried, the others can), ``no-current`` (firmware
-    that cannot tell what is active); ``no-json-tlv`` is both.
+    Faults: ``no-json`` (4.21 of Debian 12 does not support ``-j``), ``tlv``
+    (one parameter cannot be queried, the others can), ``no-current``
+    (firmware that cannot report the current values); ``no-json-tlv`` is both
+    of the first two.
     """
     path = option(argv, '-j', '--json_format')
     kind = trouble or ''
@@ -235,7 +236,7 @@ def _query(
 
 
 def _table(found: Document, columns: list[str]) -> None:
-    """What 4.21 prints (printOpening, printConfHeader, printSingleParam)."""
+    """Output of 4.21 (printOpening, printConfHeader, printSingleParam)."""
     print('\nDevice #1:\n----------\n')
     for title, key in (('Device type:', 'device_type'), ('Name:', 'name'),
                        ('Description:', 'description'),
@@ -255,7 +256,7 @@ def _table(found: Document, columns: list[str]) -> None:
 
 
 def fwreset(box: State, argv: list[str], trouble: str | None) -> int:
-    """Reset a card: what waits for a device reset is active then."""
+    """Reset a card, which activates changes that need a device reset."""
     found = _card(box, argv)
     if found is None:
         print('-E- Failed to open device.')

@@ -10,13 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""nvidia-smi (its reset alone) and nvidia_gpu_tools.py.
+"""nvidia-smi (only its reset) and nvidia_gpu_tools.py.
 
 Output of the latter after NVIDIA gpu-admin-tools v2025.10.20:
-``cli/main.py`` (what it prints first, the form of its log) and
-``cli/per_gpu.py``, ``cli/per_gpu_nvswitch.py``. What nvidia-smi says of a
-GPU in use is what drivers from 515 on printed (NVIDIA/NVSentinel, issue
-1690); only its exit status is to be relied on (nvidia-smi(1)).
+``cli/main.py`` (first lines and log format) and ``cli/per_gpu.py``,
+``cli/per_gpu_nvswitch.py``. The message of nvidia-smi for a GPU in use is
+that of drivers since 515 (NVIDIA/NVSentinel, issue 1690); only its exit
+status is documented (nvidia-smi(1)).
 """
 
 from __future__ import annotations

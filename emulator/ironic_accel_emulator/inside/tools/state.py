@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The state that simulated tools share with a box: one JSON file.
+"""The state of the simulated tools: one JSON file.
 
-``cards`` by PCI address, each with ``facts`` (what it is), ``parts`` (its
-firmware) and ``settings`` (its modes, as its tool names them)::
+``cards`` by PCI address, each with ``facts`` (its properties), ``parts`` (its
+firmware) and ``settings`` (its modes, with the names of its tool)::
 
     {"facts": {"psid": "MT_0000000838"},
      "parts": {"nic": {"running": "28.39.1002", "pending": null,
@@ -22,12 +22,12 @@ firmware) and ``settings`` (its modes, as its tool names them)::
                                "effect": "device-reset", "lost_at": null,
                                "default": 0}}}
 
-``faults`` by tool: ``hang`` (it never ends), ``garble`` (nonsense and a
-status of 0), ``lie`` (says that all is well and changes nothing), ``fail``
-(changes nothing and says so); ``on`` limits one to calls that have a word
-among their arguments. ``calls`` is what was called, ``burns`` what was
-written. ``pace`` is how many real seconds a burn takes: a reset or power cut
-meanwhile is a violation, and the card is gone for good (``bricked``).
+``faults`` by tool: ``hang`` (never ends), ``garble`` (prints garbage and
+exits with 0), ``lie`` (reports success and changes nothing), ``fail`` (reports
+an error and changes nothing); ``on`` limits one to calls with that argument.
+``calls`` lists all calls, ``burns`` all updates. ``pace`` is the real
+duration of an update in seconds: a reset or power cut meanwhile is a
+violation, and the card is lost permanently (``bricked``).
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from ironic_accel_emulator.parts import Activation
 
 Document = dict[str, Any]
 
-#: Files that are none: what they would have in them, in this process.
+#: Contents of state files that are kept in this process.
 _HELD: dict[Path, Document] = {}
 
 
 @contextlib.contextmanager
 def in_memory(path: Path) -> Iterator[None]:
-    """Keep what belongs into a state file in this process meanwhile.
+    """Keep a state file in the memory of this process meanwhile.
 
-    For tools that are functions here: a file is read and written whole at
-    each call, with all the calls before it.
+    For tools that are called as functions: a file would be read and written
+    completely at each call.
     """
     _HELD[path] = {}
     try:
@@ -65,7 +65,7 @@ def in_memory(path: Path) -> Iterator[None]:
 
 
 def _copy(document: Document) -> Document:
-    """A copy, but for what was called: that is added to and never read."""
+    """A copy, without a copy of ``calls``, which is only appended to."""
     calls = document.get('calls')
     found: Document = marshal.loads(  # noqa: S302 - our own
         marshal.dumps({**document, 'calls': None})
@@ -74,13 +74,13 @@ def _copy(document: Document) -> Document:
 
 
 class State:
-    """A state file; every change is made under a lock and is whole."""
+    """A state file; each change is atomic and made under a lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def create(self, cards: Document) -> None:
-        """Begin with some cards."""
+        """Create the file with some cards."""
         self._save(
             {
                 'cards': cards,
@@ -93,7 +93,7 @@ class State:
         )
 
     def read(self) -> Document:
-        """The whole state, as it is now."""
+        """The whole current state."""
         if self.path in _HELD:
             return _copy(_HELD[self.path])
         found: Document = json.loads(self.path.read_text('utf-8'))
@@ -101,7 +101,7 @@ class State:
 
     @contextlib.contextmanager
     def change(self) -> Iterator[Document]:
-        """The state to be changed; kept when the block ends well."""
+        """The state to change; saved if the block ends without error."""
         if self.path in _HELD:
             document = self.read()
             yield document
@@ -129,7 +129,7 @@ class State:
         return found
 
     def called(self, tool: str, argv: Sequence[str]) -> str | None:
-        """Note a call; the fault that it meets, or None."""
+        """Record a call; returns its fault, or None."""
         with self.change() as document:
             document['calls'].append([tool, *argv])
             fault = document['faults'].get(tool)
@@ -144,21 +144,21 @@ class State:
     def fault(
         self, tool: str, kind: str | None, on: str | None = None
     ) -> None:
-        """Let a tool misbehave from now on; None ends it."""
+        """Activate a fault of a tool; None removes it."""
         with self.change() as document:
             document['faults'].pop(tool, None)
             if kind is not None:
                 document['faults'][tool] = {'kind': kind, 'on': on}
 
     def hang(self) -> None:
-        """Never end of oneself."""
+        """Never return."""
         while True:
             time.sleep(60)
 
     def land(self, address: str, part: str, version: str) -> None:
-        """Write firmware: at once where nothing activates it, else pending.
+        """Write firmware: running if it needs no activation, else pending.
 
-        Takes ``pace`` seconds, and ends the tool where the card went
+        Takes ``pace`` seconds, and ends the tool if the card was lost
         meanwhile.
         """
         with self.change() as document:
@@ -175,7 +175,7 @@ class State:
             document['burns'].append([address, part, version])
 
     def cut(self, why: str, address: str | None = None) -> None:
-        """Power or clock goes away: what is half written bricks its card."""
+        """Power cut or reset: bricks a card with an incomplete update."""
         with self.change() as document:
             for at, card in document['cards'].items():
                 if address is not None and at != address:
@@ -188,7 +188,7 @@ class State:
                         )
 
     def put(self, address: str, values: Document) -> None:
-        """Write settings of a card, by the tool's names."""
+        """Write settings of a card, by the names of the tool."""
         with self.change() as document:
             for name, value in values.items():
                 found = document['cards'][address]['settings'][name]
@@ -198,7 +198,7 @@ class State:
                     found['pending'] = value
 
     def reset(self, activation: str, address: str | None = None) -> None:
-        """Let a reset of one card, or of the host, do what it does."""
+        """Apply a reset of one card, or of the host."""
         level = Activation.named(activation)
         self.cut(activation, address)
         with self.change() as document:
@@ -236,7 +236,7 @@ def setting(
     lost_at: str | None = None,
     default: Any = None,
 ) -> Document:
-    """One setting of a card; ``lost_at`` is what puts it to its default."""
+    """One setting of a card; ``lost_at`` is the reset to its default."""
     return {
         'current': current,
         'pending': None,
@@ -247,7 +247,7 @@ def setting(
 
 
 def after(setting: Document) -> Any:
-    """What a setting will be after the reset that it waits for."""
+    """The value of a setting after its activation."""
     waits = setting['pending']
     return setting['current'] if waits is None else waits
 
