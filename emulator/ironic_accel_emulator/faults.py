@@ -125,7 +125,7 @@ class Faults:
         return [f for f in self._standing
                 if f.name == name and f.count != 0 and f.concerns(what)]
 
-    def bend(self, path: str) -> bool:
+    def changes_document(self, path: str) -> bool:
         """Whether a property fault is active for the document at a path."""
         return any(f.name in PROPERTY and f.concerns(path)
                    for f in self._standing)

@@ -112,7 +112,7 @@ class Component:
         self.staged_only = False
         self.resets_seen = 0
 
-    def land(self, version: str, digest: str) -> None:
+    def stage(self, version: str, digest: str) -> None:
         """Stage a new version for the next activation."""
         self.pending = version
         self.pending_digest = digest

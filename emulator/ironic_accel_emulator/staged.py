@@ -83,4 +83,4 @@ def _firmware(box: Box, component: str | None) -> None:
     """Stage a version of a component without activating it."""
     part = next(p for p in box.components.values()
                 if component is None or p.id == component)
-    part.land(VERSION, '0' * 64)
+    part.stage(VERSION, '0' * 64)

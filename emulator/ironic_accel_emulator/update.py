@@ -265,7 +265,7 @@ class Updates:
         for job in jobs:
             if job.part.flashing:
                 job.part.flashing = False
-                self._land(task, job, order)
+                self._stage(task, job, order)
         self._end(task)
 
     def _end(self, task: Task) -> None:
@@ -276,12 +276,12 @@ class Updates:
         else:
             self._box.tasks.end(task, 'Completed')
 
-    def _land(self, task: Task, job: Job, order: Order) -> None:
+    def _stage(self, task: Task, job: Job, order: Order) -> None:
         box, part = self._box, job.part
         entry = Write(box.timeline.now, part.id, job.version, order.digest)
         box.ledger.writes.append(entry)
         if not box.faults.take('silent-noop', part.id):
-            part.land(job.version, order.digest)
+            part.stage(job.version, order.digest)
             part.staged_only = order.stage_only
             at_once = order.apply_time == 'OnReset' and box.family.scheduled
             if part.activation == 0 or at_once:

@@ -358,7 +358,7 @@ def test_what_is_cut_inside_a_host_is_gone() -> None:
         address, state = played.inside.addresses['NIC6'], played.inside.state
 
         def burn(argv: Sequence[str]) -> int:
-            state.land(address, 'nic', '28.43.1014')
+            state.write_firmware(address, 'nic', '28.43.1014')
             return 0
 
         ended = direct.play(played.box, burn, (), 600.0)

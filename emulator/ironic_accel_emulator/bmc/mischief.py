@@ -40,7 +40,7 @@ _TWISTS: dict[str, Any] = {
 ASTRAY = 'http://192.0.2.66'
 
 
-def pause(box: Box, request: Request) -> None:
+def delay(box: Box, request: Request) -> None:
     """Delay this request, unless its fault is removed meanwhile.
 
     If the client's timeout is known, simulated time passes instead of real
@@ -62,7 +62,7 @@ def pause(box: Box, request: Request) -> None:
         return
 
 
-def instead(box: Box, request: Request) -> Reply | None:
+def replacement(box: Box, request: Request) -> Reply | None:
     """A reply in place of the correct one.
 
     Raises RedfishError for the faults that are errors.
@@ -85,7 +85,7 @@ def instead(box: Box, request: Request) -> Reply | None:
     if faults.take('empty', path, method):
         return Reply(200, b'{}')
     if fault := faults.take('body', path, method):
-        return _told(fault.value or '')
+        return _body_reply(fault.value or '')
     if fault := faults.take('redirect', path, method):
         place = fault.value or f'{ASTRAY}{path}'
         return Reply(307, None, {'Location': place})
@@ -107,47 +107,47 @@ def _services_down(box: Box, path: str) -> None:
         raise RedfishError(503, 'ServiceTemporarilyUnavailable', ('30',))
 
 
-def _told(value: str) -> Reply:
+def _body_reply(value: str) -> Reply:
     """The reply of the fault ``body``."""
     found = re.fullmatch(r'(\d{3}):(.*)', value, re.DOTALL)
     status, text = (int(found[1]), found[2]) if found else (200, value)
     return Reply(status, text.encode())
 
 
-def spoil(box: Box, request: Request, reply: Reply) -> None:
+def damage(box: Box, request: Request, reply: Reply) -> None:
     """Damage a reply after the request was performed."""
     faults, path = box.faults, request.path
     if faults.take('drop', path, request.method):
         reply.drop = True
     if reply.status == 200 and faults.take('cut', path, request.method):
-        _halve(reply)
+        _truncate(reply)
     if '$expand' not in request.query or not reply.expanded:
         return
     if faults.take('expand-truncated', path):
-        _halve(reply)
+        _truncate(reply)
     elif not isinstance(reply.body, dict):
         return  # cut already
     elif faults.take('expand-wrong', path):
         reply.body = _collapsed(reply.body)
     elif fault := faults.take('expand-drops', path):
-        _thin(reply.body, fault.value or 'Id')
+        _remove_property(reply.body, fault.value or 'Id')
 
 
-def _halve(reply: Reply) -> None:
+def _truncate(reply: Reply) -> None:
     reply.body = reply.encoded()[: len(reply.encoded()) // 2]
     reply.truncate = True
 
 
-def _thin(value: Any, name: str, top: bool = True) -> None:
+def _remove_property(value: Any, name: str, top: bool = True) -> None:
     """Remove a property from all resources within another."""
     if isinstance(value, dict):
         if not top and '@odata.type' in value:
             value.pop(name, None)
         for inner in value.values():
-            _thin(inner, name, False)
+            _remove_property(inner, name, False)
     elif isinstance(value, list):
         for inner in value:
-            _thin(inner, name, False)
+            _remove_property(inner, name, False)
 
 
 def _collapsed(document: Document) -> Document:
@@ -161,7 +161,7 @@ def _collapsed(document: Document) -> Document:
     return found  # type: ignore[no-any-return]
 
 
-def twist(box: Box, path: str, document: Document) -> None:
+def change_properties(box: Box, path: str, document: Document) -> None:
     """Apply the faults of properties to a document."""
     for name, value in _TWISTS.items():
         fault = box.faults.find(name, path)
@@ -186,7 +186,7 @@ def twist(box: Box, path: str, document: Document) -> None:
         document['SerialNumber'] = _ZEROS
 
 
-def present(box: Box, request: Request, document: Document) -> Document:
+def lay_out(box: Box, request: Request, document: Document) -> Document:
     """A document in the form of this service: in pages, with full URLs."""
     fault = box.faults.find('pages', request.path)
     if fault is not None and isinstance(document.get('Members'), list):

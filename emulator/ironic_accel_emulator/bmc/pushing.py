@@ -40,7 +40,7 @@ _SMALL = 1 << 16
 _SIMPLE = '#UpdateService.SimpleUpdate'
 
 
-class Landing:
+class ReceivedImage:
     """A file for a received image, with its digest."""
 
     def __init__(self, limit: int | None) -> None:
@@ -73,10 +73,10 @@ class Landing:
 class _Form:
     """The parts of a multipart push, in any order."""
 
-    def __init__(self, boundary: bytes, landing: Landing) -> None:
+    def __init__(self, boundary: bytes, received: ReceivedImage) -> None:
         self.fields: dict[str, bytes] = {}
         self.types: dict[str, str] = {}
-        self._landing = landing
+        self._received = received
         self._header = [b'', b'']
         self._name = ''
         self.parser = MultipartParser(
@@ -113,7 +113,7 @@ class _Form:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._name == 'UpdateFile':
-            self._landing.write(data[start:end])
+            self._received.write(data[start:end])
             return
         known = self.fields.get(self._name, b'') + data[start:end]
         if len(known) > _SMALL:
@@ -151,18 +151,18 @@ def push_multipart(box: Box, request: Request) -> Reply:
     boundary = options.get(b'boundary')
     if name != b'multipart/form-data' or not boundary:
         raise RedfishError(415, 'UnrecognizedRequestBody')
-    landing = Landing(limit_of(box))
+    received = ReceivedImage(limit_of(box))
     try:
-        form = _Form(boundary, landing)
+        form = _Form(boundary, received)
         _pour(request.body, form.parser.write)
         form.parser.finalize()
         parameters = _parameters(form)
-        return _order(box, landing, 'multipart', parameters)
+        return _order(box, received, 'multipart', parameters)
     except MultipartParseError as error:
-        landing.discard()
+        received.discard()
         raise RedfishError(400, 'UnrecognizedRequestBody') from error
     except BaseException:
-        landing.discard()
+        received.discard()
         raise
 
 
@@ -185,17 +185,17 @@ def _parameters(form: _Form) -> Document:
 def push_plain(box: Box, request: Request) -> Reply:
     """HttpPushUri: the body is the image; errors as for a multipart push."""
     _check_length(box, request)
-    landing = Landing(limit_of(box))
+    received = ReceivedImage(limit_of(box))
     try:
-        _pour(request.body, landing.write)
+        _pour(request.body, received.write)
         service = box.documents.see(f'{ROOT}/UpdateService') or {}
         targets = service.get('HttpPushUriTargets')
         given = {'Targets': targets} if targets else {}
         if getattr(box.family, 'targets_empty', False):
             given['Targets'] = []
-        return _order(box, landing, 'http-push', given)
+        return _order(box, received, 'http-push', given)
     except BaseException:
-        landing.discard()
+        received.discard()
         raise
 
 
@@ -224,25 +224,25 @@ def simple_update(box: Box, body: dict[str, Any]) -> Reply:
         raise RedfishError(400, 'ActionParameterValueNotInList', args)
     if '://' not in uri:
         uri = f'{scheme.lower()}://{uri}'
-    landing = Landing(limit_of(box))
+    received = ReceivedImage(limit_of(box))
     try:
-        _fetch(uri, landing)
+        _fetch(uri, received)
     except (OSError, RedfishError) as error:
-        landing.discard()
+        received.discard()
         return _not_fetched(box, uri, str(error))
-    return _order(box, landing, 'simple-update', body, uri)
+    return _order(box, received, 'simple-update', body, uri)
 
 
-def _fetch(uri: str, landing: Landing) -> None:
+def _fetch(uri: str, received: ReceivedImage) -> None:
     parts = urlsplit(uri)
     if parts.scheme == 'file':
         with open(unquote(parts.path), 'rb') as stream:
-            shutil.copyfileobj(stream, landing, _CHUNK)
+            shutil.copyfileobj(stream, received, _CHUNK)
         return
     with requests.get(uri, stream=True, timeout=30) as answer:
         answer.raise_for_status()
         for piece in answer.iter_content(_CHUNK):
-            landing.write(piece)
+            received.write(piece)
 
 
 def _not_fetched(box: Box, uri: str, why: str) -> Reply:
@@ -271,29 +271,29 @@ def _targets(parameters: Document) -> tuple[str, ...] | None:
 
 def _order(
     box: Box,
-    landing: Landing,
+    received: ReceivedImage,
     transport: str,
     parameters: Document,
     source: str | None = None,
 ) -> Reply:
-    digest = landing.close()
+    digest = received.close()
     with box.lock:
         targets = _targets(parameters)
-        accepted.refuse(box, targets, landing.discard)
+        accepted.refuse(box, targets, received.discard)
         for name in targets or ():
             if box.document(normal(name)) is None and not any(
                 box.family.covers(normal(name), part)
                 for part in box.components.values()
             ):
-                landing.discard()
+                received.discard()
                 raise RedfishError(
                     400, 'PropertyValueNotInList', (name, 'Targets')
                 )
         box.family.check_update(box, parameters)
         order = Order(
-            file=landing.path,
+            file=received.path,
             digest=digest,
-            size=landing.size,
+            size=received.size,
             transport=transport,
             targets=targets,
             force=parameters.get('ForceUpdate') is True,

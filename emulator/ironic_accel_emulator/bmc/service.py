@@ -87,14 +87,14 @@ class Service:
         self.box.tick()
         if self.box.power.bmc_away:
             return self._noted(request, Reply(0, drop=True))
-        mischief.pause(self.box, request)
+        mischief.delay(self.box, request)
         try:
             reply = self._answer(request)
         except RedfishError as error:
             reply = Reply.of_error(error)
             reply.close = error.status in (413, 503)
         reply.headers.update(_ODATA)
-        mischief.spoil(self.box, request, reply)
+        mischief.damage(self.box, request, reply)
         return self._noted(request, reply)
 
     def _noted(self, request: Request, reply: Reply) -> Reply:
@@ -111,7 +111,7 @@ class Service:
         return reply
 
     def _answer(self, request: Request) -> Reply:
-        early = mischief.instead(self.box, request)
+        early = mischief.replacement(self.box, request)
         if early is not None:
             return early
         auth.check(self.box, request)
@@ -144,7 +144,7 @@ class Service:
         if found is None:
             found = self.box.document(path)
         if found is not None:
-            mischief.twist(self.box, path, found)
+            mischief.change_properties(self.box, path, found)
         return found
 
     def _get(self, request: Request) -> Reply:
@@ -174,7 +174,7 @@ class Service:
             or path in box.overlays
             or path.startswith(auth.SESSIONS)
             or path not in box.documents
-            or box.faults.bend(path)
+            or box.faults.changes_document(path)
             or box.tasks.document(path) is not None
         ):
             return None
@@ -194,7 +194,7 @@ class Service:
         root = self.box.documents.see(ROOT) or {}
         features = root.get('ProtocolFeaturesSupported') or {}
         query = Query(request.query, features, self.read)
-        found = mischief.present(self.box, request, query.apply(found))
+        found = mischief.lay_out(self.box, request, query.apply(found))
         told = _told(found)
         told.expanded = query.expanded
         if query.expanded:

@@ -83,15 +83,15 @@ class NVMLError(Exception):
         return _TEXTS.get(self.value, f'NVML Error with code {self.value}')
 
 
-def _box() -> State:
+def _state() -> State:
     return State(Path(os.environ['TWIN_INSIDE_STATE']))
 
 
 def _meets(*words: str) -> str | None:
     """The fault for a query; hangs or raises for some faults."""
-    fault = _box().called('nvml', words)
+    fault = _state().called('nvml', words)
     if fault == 'hang':
-        _box().hang()
+        _state().hang()
     if fault == 'garble':
         sys.stdout.write('\x00\x07{"%% Segmentation :: fault [[[\n')
         sys.stdout.flush()
@@ -118,13 +118,13 @@ def nvmlDeviceGetHandleByPciBusId(bus_id: bytes) -> str:
     _meets('nvmlDeviceGetHandleByPciBusId', address)
     if not re.fullmatch(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.0', address):
         raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
-    if _box().card(address) is None:
+    if _state().card(address) is None:
         raise NVMLError(NVML_ERROR_NOT_FOUND)
     return address
 
 
 def _card(handle: str) -> Document:
-    found = _box().card(handle)
+    found = _state().card(handle)
     if found is None:
         raise NVMLError(NVML_ERROR_NOT_FOUND)
     return found
@@ -281,7 +281,7 @@ def _words(name: str) -> set[str]:
     """The values of the cards for a setting that all share."""
     return {
         str(card['settings'][name]['current'])
-        for card in _box().read()['cards'].values()
+        for card in _state().read()['cards'].values()
         if name in card['settings']
     }
 
@@ -354,7 +354,7 @@ def _put(handle: str, name: str, value: int) -> str | None:
     if fault == 'fail':
         raise NVMLError(NVML_ERROR_IN_USE)
     if fault != 'lie':
-        _box().put(handle, {name: value})
+        _state().put(handle, {name: value})
     return fault
 
 
@@ -371,12 +371,12 @@ def nvmlDeviceSetMigMode(handle: str, mode: int) -> int:
     used = fault == 'in-use' or _card(handle)['facts'].get('processes')
     if used and mode != current:
         # It stays pending until the next reset of the GPU.
-        with _box().change() as document:
+        with _state().change() as document:
             found = document['cards'][handle]['settings']['mig']
             found['current'], found['pending'] = current, mode
         return NVML_ERROR_IN_USE
     if mode == current:
-        with _box().change() as document:
+        with _state().change() as document:
             document['cards'][handle]['settings']['mig']['pending'] = None
         return NVML_SUCCESS
     waits = _pair(handle, 'mig')

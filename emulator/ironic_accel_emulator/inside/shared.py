@@ -174,7 +174,7 @@ class Inside:
                 self.box.activate(component)
                 component.running = seen[0]
             if seen[1] is not None:
-                component.land(seen[1], '')
+                component.stage(seen[1], '')
             else:
                 component.pending = None
         for mode, address in self._shared_modes():

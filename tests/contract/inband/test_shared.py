@@ -119,7 +119,7 @@ def test_a_reset_inside_is_one_outside(box: Box, inside: Inside,
                                        host: Machine, tmp_path: Path) -> None:
     family = mellanox.Mellanox()
     card = _device(host, family, 'nic', inside.addresses['NIC6'])
-    inside.state.land(card.address or '', 'nic', '28.43.1014')
+    inside.state.write_firmware(card.address or '', 'nic', '28.43.1014')
     assert family.reset(host, card, Activation.DEVICE_RESET, _quiet) == ()
     inside.sync()
     assert box.components['NIC6_ConnectX-7'].running == '28.43.1014'
@@ -142,7 +142,7 @@ def test_mig_that_is_set_inside_is_seen_outside(
 
 def test_what_is_burnt_outside_is_seen_inside(box: Box, inside: Inside,
                                               host: Machine) -> None:
-    box.components['Alveo_FPGA1_SHELL'].land(
+    box.components['Alveo_FPGA1_SHELL'].stage(
         'xilinx_u55c_gen3x16_xdma_base_3', '')
     _restart(box, 'PowerCycle')
     told = _told(host, alveo.Alveo(), inside.addresses['FPGA1'])

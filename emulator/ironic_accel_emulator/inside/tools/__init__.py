@@ -92,14 +92,14 @@ def install(
 
 def main(tool: str, state: str, argv: Sequence[str]) -> int:
     """Run a tool; returns its exit status."""
-    box = State(Path(state))
-    trouble = box.called(tool, argv)
+    shared = State(Path(state))
+    trouble = shared.called(tool, argv)
     if trouble == 'hang':
-        box.hang()
+        shared.hang()
     if trouble == 'garble':
         sys.stdout.write('\x00\x07{"%% Segmentation :: fault [[[\n')
         return 0
     module, name = TOOLS[tool]
     play = getattr(importlib.import_module(f'{__name__}.{module}'), name)
-    status: int = play(box, list(argv), trouble)
+    status: int = play(shared, list(argv), trouble)
     return status

@@ -27,7 +27,7 @@ from ironic_accel_emulator.images import BadPackage, parse_image
 from ironic_accel_emulator.inside.tools.state import Document, State, option
 
 
-def smi(box: State, argv: list[str], trouble: str | None) -> int:
+def smi(state: State, argv: list[str], trouble: str | None) -> int:
     """Static information of all GPUs; partitions; driver reload."""
     told = {'static': _static, 'bad-pages': _pages, 'metric': _errors}
     if argv[0] in told:
@@ -35,7 +35,7 @@ def smi(box: State, argv: list[str], trouble: str | None) -> int:
         gpus = [
             told[argv[0]](number, address, card)
             for number, (address, card) in enumerate(
-                sorted(box.read()['cards'].items())
+                sorted(state.read()['cards'].items())
             )
             if wanted in (None, address) and not card.get('bricked')
         ]
@@ -47,32 +47,32 @@ def smi(box: State, argv: list[str], trouble: str | None) -> int:
         print(json.dumps(gpus if old else {'gpu_data': gpus}, indent=4))
         return 0
     if argv[0] == 'reset':
-        return _reload(box, trouble)
+        return _reload(state, trouble)
     address = option(argv, '-g', '--gpu')
-    if address is None or box.card(address) is None:
+    if address is None or state.card(address) is None:
         print('AMDSMIException: invalid argument')
         return 1
     compute = option(argv, '-C', '--compute-partition')
     if compute is not None:
-        return _compute(box, address, compute, trouble)
-    return _memory(box, option(argv, '-M', '--memory-partition'), trouble)
+        return _compute(state, address, compute, trouble)
+    return _memory(state, option(argv, '-M', '--memory-partition'), trouble)
 
 
 def _compute(
-    box: State, address: str, wanted: str, trouble: str | None
+    state: State, address: str, wanted: str, trouble: str | None
 ) -> int:
     """Set the compute partition of one GPU."""
     if wanted not in ('SPX', 'DPX', 'TPX', 'QPX', 'CPX'):
         print(f'AMDSMIException: invalid choice: {wanted!r}')
         return 1
     if trouble != 'lie':
-        box.put(address, {'compute': wanted})
+        state.put(address, {'compute': wanted})
     print(f'GPU: 0\n    COMPUTEPARTITION: Successfully set compute partition '
           f'to {wanted}\n')  # fmt: skip
     return 0
 
 
-def _memory(box: State, wanted: str | None, trouble: str | None) -> int:
+def _memory(state: State, wanted: str | None, trouble: str | None) -> int:
     """Set the memory partition of all GPUs; NPS4 requires CPX."""
     if wanted not in ('NPS1', 'NPS2', 'NPS4'):
         print(f'AMDSMIException: invalid choice: {wanted!r}')
@@ -83,22 +83,22 @@ def _memory(box: State, wanted: str | None, trouble: str | None) -> int:
         return 1
     if trouble == 'lie':
         return 0
-    for at in box.read()['cards']:
-        box.put(at, {'memory': wanted})
+    for at in state.read()['cards']:
+        state.put(at, {'memory': wanted})
         if wanted == 'NPS4':
-            box.put(at, {'compute': 'CPX'})
+            state.put(at, {'compute': 'CPX'})
     print(f'GPU: 0\n    MEMORYPARTITION: Successfully set memory partition '
           f'to {wanted}\n')  # fmt: skip
     return 0
 
 
-def _reload(box: State, trouble: str | None) -> int:
+def _reload(state: State, trouble: str | None) -> int:
     sys.stdin.readline()
     if trouble == 'fail':
         print('AMDSMI_STATUS_AMDGPU_RESTART_ERR: could not restart amdgpu')
         return 1
-    for at in box.read()['cards']:
-        box.reset('driver-reload', at)
+    for at in state.read()['cards']:
+        state.reset('driver-reload', at)
     print('    RELOAD_DRIVER: Successfully reloaded driver')
     return 0
 
@@ -160,10 +160,10 @@ def _errors(number: int, address: str, card: Document) -> Document:
     }
 
 
-def xbmgmt(box: State, argv: list[str], trouble: str | None) -> int:
+def xbmgmt(state: State, argv: list[str], trouble: str | None) -> int:
     """Report a card as JSON; update its shell or satellite controller."""
     address = option(argv, '-d', '--device')
-    card = box.card(address)
+    card = state.card(address)
     if card is None or address is None:
         print(f'ERROR: Specified device BDF {address!r} not found.')
         return 1
@@ -182,7 +182,7 @@ def xbmgmt(box: State, argv: list[str], trouble: str | None) -> int:
         path.write_text(json.dumps(report, indent=4), 'utf-8')
         print(f'Successfully wrote the JSON file: {path}')
         return 0
-    return _program(box, address, card, argv, trouble)
+    return _program(state, address, card, argv, trouble)
 
 
 def _platform(address: str, card: Document) -> Document:
@@ -209,7 +209,7 @@ def _platform(address: str, card: Document) -> Document:
 
 
 def _program(
-    box: State,
+    state: State,
     address: str,
     card: Document,
     argv: list[str],
@@ -239,5 +239,5 @@ def _program(
         stars = '*' * 52
         print(f'{stars}\nCold reboot machine to load the new image on '
               f'device.\n{stars}')  # fmt: skip
-    box.land(address, base, image.version)
+    state.write_firmware(address, base, image.version)
     return 0

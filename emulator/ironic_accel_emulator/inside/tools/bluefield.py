@@ -83,7 +83,7 @@ def _version(body: bytes) -> str | None:
     return found
 
 
-def install(box: State, argv: list[str], trouble: str | None) -> int:
+def install(state: State, argv: list[str], trouble: str | None) -> int:
     """Push a boot stream, and print the card's log until it is up.
 
     Faults: ``no-nic-reset`` (the installation succeeds, but the NIC cannot be
@@ -91,7 +91,7 @@ def install(box: State, argv: list[str], trouble: str | None) -> int:
     """
     path, node = option(argv, '-b', '--bfb'), option(argv, '-r', '--rshim')
     print('Checking if local host has root access...')
-    address = _card(box, node)
+    address = _card(state, node)
     if address is None:
         print(f'Error: /dev/{node} is not a valid rshim device.')
         return 1
@@ -105,7 +105,7 @@ def install(box: State, argv: list[str], trouble: str | None) -> int:
     if trouble == 'lie':
         return 0
     print(' INFO[MISC]: Installation started')
-    box.land(address, 'bfb', version)
+    state.write_firmware(address, 'bfb', version)
     if trouble == 'no-nic-reset':
         print(' INFO[MISC]: Updating NIC firmware...')
         print(' INFO[MISC]: NIC firmware update done: 32.49.1118')
@@ -120,9 +120,9 @@ def install(box: State, argv: list[str], trouble: str | None) -> int:
     return 0
 
 
-def _card(box: State, node: str | None) -> str | None:
-    for address in box.read()['cards']:
-        card = box.card(address)
+def _card(state: State, node: str | None) -> str | None:
+    for address in state.read()['cards']:
+        card = state.card(address)
         if card is not None and card['facts'].get('rshim') == node:
             return str(address)
     return None

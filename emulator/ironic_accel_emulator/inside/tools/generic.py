@@ -55,9 +55,9 @@ def _guid(card: Document) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, card['facts']['instance']))
 
 
-def fwupdmgr(box: State, argv: list[str], trouble: str | None) -> int:
+def fwupdmgr(state: State, argv: list[str], trouble: str | None) -> int:
     """List devices, show a cabinet, and install it on one device."""
-    cards = box.read()['cards']
+    cards = state.read()['cards']
     if argv[0] == 'get-devices':
         found = [_device(at, card) for at, card in cards.items()]
         print(json.dumps({'Devices': found}, indent=2))
@@ -85,7 +85,8 @@ def fwupdmgr(box: State, argv: list[str], trouble: str | None) -> int:
         print(json.dumps({'Error': {'Message': 'failed to write'}}))
         return 1
     if trouble != 'lie':
-        box.land(address, next(iter(cards[address]['parts'])), image.version)
+        state.write_firmware(
+            address, next(iter(cards[address]['parts'])), image.version)
     return 0
 
 
@@ -105,12 +106,12 @@ def _device(address: str, card: Document) -> Document:
     }
 
 
-def fpgainfo(box: State, argv: list[str], trouble: str | None) -> int:
+def fpgainfo(state: State, argv: list[str], trouble: str | None) -> int:
     """Information of one card's management engine and board controller."""
     words = [option(argv, x) or '0x0' for x in ('-S', '-B', '-D', '-F')]
     numbers = [int(w, 16) for w in words]
     address = '{:04x}:{:02x}:{:02x}.{:x}'.format(*numbers)
-    card = box.card(address)
+    card = state.card(address)
     if card is None:
         print('No FPGA resources found.')
         return 0
@@ -145,12 +146,12 @@ def signed(
     return hashlib.sha256(body).hexdigest()
 
 
-def fpgasupdate(box: State, argv: list[str], trouble: str | None) -> int:
+def fpgasupdate(state: State, argv: list[str], trouble: str | None) -> int:
     """Write a signed file to one card."""
     address, path = argv[-1], Path(argv[-2])
     body = path.read_bytes()
     magic, _, kind = struct.unpack('<III', body[:12])
-    card = box.card(address)
+    card = state.card(address)
     if magic != _BLOCK0 or card is None:
         _log('ERROR', f'Unknown file format in {path}')
         return 1
@@ -161,7 +162,7 @@ def fpgasupdate(box: State, argv: list[str], trouble: str | None) -> int:
         return 1
     if trouble == 'lie':
         return 0
-    box.land(address, _KINDS[kind & 0xFF], said['version'])
+    state.write_firmware(address, _KINDS[kind & 0xFF], said['version'])
     _log('INFO', f'update of {address} complete')
     _log('INFO', 'Secure update OK')
     _log('INFO', 'Total time: 0:00:01')
@@ -172,20 +173,20 @@ def _log(level: str, message: str) -> None:
     print(f'[2026-01-01 00:00:00,000] [{level:<8}] {message}')
 
 
-def rsu(box: State, argv: list[str], trouble: str | None) -> int:
+def rsu(state: State, argv: list[str], trouble: str | None) -> int:
     """Power cycle one card."""
-    if trouble == 'fail' or box.card(argv[-1]) is None:
+    if trouble == 'fail' or state.card(argv[-1]) is None:
         _log('ERROR', f'PCIe device not found at {argv[-1]}')
         return 1
-    box.reset('device-reset', argv[-1])
+    state.reset('device-reset', argv[-1])
     _log('INFO', f'{argv[0]} RSU operation complete')
     return 0
 
 
-def hl_fw_loader(box: State, argv: list[str], trouble: str | None) -> int:
+def hl_fw_loader(state: State, argv: list[str], trouble: str | None) -> int:
     """Show or write the SPI firmware of one card without a driver."""
     address = option(argv, '-d') or ''
-    card = box.card(address)
+    card = state.card(address)
     if card is None:
         print('No devices found')
         return 1
@@ -205,22 +206,22 @@ def hl_fw_loader(box: State, argv: list[str], trouble: str | None) -> int:
         print('#### Finished sending firmware: FAILED')
         return 1
     if trouble != 'lie':
-        box.land(address, 'spi', image.version)
+        state.write_firmware(address, 'spi', image.version)
     print('#### Finished sending firmware: OK')
     return 0
 
 
-def hl_smi(box: State, argv: list[str], trouble: str | None) -> int:
+def hl_smi(state: State, argv: list[str], trouble: str | None) -> int:
     """List names and serial numbers of all cards; reset one."""
     if '-r' in argv:
         address = option(argv, '-i')
-        if trouble == 'fail' or box.card(address) is None:
+        if trouble == 'fail' or state.card(address) is None:
             print('Reset of AIP device failed')
             return 1
-        box.reset('device-reset', address)
+        state.reset('device-reset', address)
         return 0
     wanted = option(argv, '-i')
-    for address, card in box.read()['cards'].items():
+    for address, card in state.read()['cards'].items():
         if wanted is not None and address != wanted:
             continue
         print(f'{address}, {card["facts"]["name"]}, '

@@ -31,10 +31,10 @@ _TYPES = {'GFX': 'gpu', 'GFX_DATA': 'gfx-data'}
 _ECC = {0: 'disabled', 1: 'enabled'}
 
 
-def xpu_smi(box: State, argv: list[str], trouble: str | None) -> int:
+def xpu_smi(state: State, argv: list[str], trouble: str | None) -> int:
     """Discovery, configuration and firmware of one GPU."""
     address = option(argv, '-d', '--device')
-    card = box.card(address)
+    card = state.card(address)
     if card is None or address is None:
         print(json.dumps({'error': 'device not found', 'errno': 4}))
         return 4
@@ -44,14 +44,14 @@ def xpu_smi(box: State, argv: list[str], trouble: str | None) -> int:
     if argv[0] == 'health':
         return _health(card, option(argv, '-c', '--component'), trouble)
     if argv[0] == 'updatefw':
-        return _update(box, address, card, argv, trouble)
+        return _update(state, address, card, argv, trouble)
     wanted = option(argv, '--memoryecc')
     if wanted is not None:
         word = _ECC[int(wanted)]
         print(f'Return: Succeed to change the ECC mode to be {word} on GPU '
               '0. Please reset GPU or reboot OS to take effect.')
         if trouble != 'lie':
-            box.put(address, {'ecc': int(wanted)})
+            state.put(address, {'ecc': int(wanted)})
         return 0
     ecc = card['settings']['ecc']
     print(json.dumps({
@@ -119,7 +119,7 @@ def _discovery(address: str, card: Document) -> Document:
 
 
 def _update(
-    box: State,
+    state: State,
     address: str,
     card: Document,
     argv: list[str],
@@ -151,5 +151,5 @@ def _update(
     print(f'[{"=" * 60}] 100 %\r\nFirmware update successful.')
     if kind == 'GFX_DATA':
         print('Please reboot OS to take effect.')
-    box.land(address, part, image.version)
+    state.write_firmware(address, part, image.version)
     return 0

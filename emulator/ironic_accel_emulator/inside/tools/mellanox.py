@@ -41,9 +41,9 @@ _WORDS = {
 }
 
 
-def _card(box: State, argv: list[str]) -> tuple[str, Document] | None:
+def _card(state: State, argv: list[str]) -> tuple[str, Document] | None:
     address = option(argv, '-d', '--dev', '--device')
-    found = box.card(address)
+    found = state.card(address)
     if address is None or found is None or 'psid' not in found['facts']:
         return None
     return address, found
@@ -70,10 +70,10 @@ def _info(version: str, running: str | None, psid: str, mac: str) -> None:
     _line('Security Attributes', 'secure-fw')
 
 
-def flint(box: State, argv: list[str], trouble: str | None) -> int:
+def flint(state: State, argv: list[str], trouble: str | None) -> int:
     """Query a device or an image; write an image to a device."""
     image = option(argv, '-i', '--image')
-    found = _card(box, argv)
+    found = _card(state, argv)
     if image is not None and '-d' not in argv:
         return _query_image(image)
     if found is None:
@@ -90,7 +90,7 @@ def flint(box: State, argv: list[str], trouble: str | None) -> int:
         )
         return 0
     if argv[-1] in ('burn', 'b') and image is not None:
-        return _burn(box, address, card, image, trouble)
+        return _burn(state, address, card, image, trouble)
     print(f'-E- Invalid command: {argv[-1]}')
     return 1
 
@@ -115,7 +115,7 @@ def _query_image(image: str) -> int:
 
 
 def _burn(
-    box: State, address: str, card: Document, image: str, trouble: str | None
+    state: State, address: str, card: Document, image: str, trouble: str | None
 ) -> int:
     said = _said(image)
     if said is None:
@@ -137,7 +137,7 @@ def _burn(
         return 1
     print('Burning FW image without signatures - OK')
     if trouble != 'lie':
-        box.land(address, 'nic', version)
+        state.write_firmware(address, 'nic', version)
     return 0
 
 
@@ -168,9 +168,9 @@ def _configuration(address: str, card: Document) -> Document:
     }
 
 
-def config(box: State, argv: list[str], trouble: str | None) -> int:
+def config(state: State, argv: list[str], trouble: str | None) -> int:
     """Query the configuration as JSON; set parameters for the next boot."""
-    found = _card(box, argv)
+    found = _card(state, argv)
     if found is None:
         print('-E- Failed to open the device')
         return 3
@@ -186,14 +186,14 @@ def config(box: State, argv: list[str], trouble: str | None) -> int:
         values[name] = int(value)
     if trouble == 'half':
         first = dict([min(values.items())])
-        box.put(address, first)
+        state.put(address, first)
         print('\nApplying... Failed!')
         print('-E- Failed to set config: Bad parameters')
         return 3
     print('\nApplying... Done!')
     print('-I- Please reboot machine to load new configurations.')
     if trouble != 'lie':
-        box.put(address, values)
+        state.put(address, values)
     return 0
 
 
@@ -255,9 +255,9 @@ def _table(found: Document, columns: list[str]) -> None:
           'default/current value.')
 
 
-def fwreset(box: State, argv: list[str], trouble: str | None) -> int:
+def fwreset(state: State, argv: list[str], trouble: str | None) -> int:
     """Reset a card, which activates changes that need a device reset."""
-    found = _card(box, argv)
+    found = _card(state, argv)
     if found is None:
         print('-E- Failed to open device.')
         return 1
@@ -271,5 +271,5 @@ def fwreset(box: State, argv: list[str], trouble: str | None) -> int:
         print(f'-I- {step:<40}-Done')
     print('-I- FW was loaded successfully.')
     if trouble != 'lie':
-        box.reset('device-reset', found[0])
+        state.reset('device-reset', found[0])
     return 0

@@ -26,10 +26,10 @@ import sys
 from ironic_accel_emulator.inside.tools.state import Document, State, option
 
 
-def smi(box: State, argv: list[str], trouble: str | None) -> int:
+def smi(state: State, argv: list[str], trouble: str | None) -> int:
     """Reset one GPU."""
     address = option(argv, '-i', '--id')
-    card = box.card(address)
+    card = state.card(address)
     if card is None or '-r' not in argv:
         print('No devices were found')
         return 6
@@ -44,7 +44,7 @@ def smi(box: State, argv: list[str], trouble: str | None) -> int:
               'running in the system.')
         return 255
     if trouble != 'lie':
-        box.reset('device-reset', address)
+        state.reset('device-reset', address)
     print(f'GPU {address} was successfully reset.\nAll done.')
     return 0
 
@@ -53,12 +53,12 @@ def _log(level: str, message: str) -> None:
     print(f'2026-01-01,00:00:00.000 {level:<8} {message}', file=sys.stderr)
 
 
-def admin(box: State, argv: list[str], trouble: str | None) -> int:
+def admin(state: State, argv: list[str], trouble: str | None) -> int:
     """Query and set the confidential computing modes of one GPU."""
     print('NVIDIA GPU Tools version v2025.10.20o')
     print(f'Command line arguments: {["nvidia_gpu_tools.py", *argv]}')
     address = option(argv, '--devices')
-    card = box.card(address)
+    card = state.card(address)
     if card is None or address is None:
         _log('WARNING', f'No device found at BDF {address}')
         _log('ERROR', f'No devices found matching: {address}')
@@ -69,7 +69,7 @@ def admin(box: State, argv: list[str], trouble: str | None) -> int:
         _log('ERROR', f'{name} reset failed')
         return 1
     if '--reset-with-os' in argv:
-        box.reset('device-reset', address)
+        state.reset('device-reset', address)
     for key, title, words in (
         ('cc', 'CC', ('off', 'on', 'devtools')),
         ('ppcie', 'PPCIe', ('off', 'on')),
@@ -81,12 +81,12 @@ def admin(box: State, argv: list[str], trouble: str | None) -> int:
             print(f'nvidia_gpu_tools.py: error: argument --set-{key}-mode: '
                   f'invalid choice: {wanted!r}', file=sys.stderr)  # fmt: skip
             return 2
-        _set(box, argv, address, name, (key, title, wanted), trouble)
-    return _query(box.card(address) or {}, argv, name)
+        _set(state, argv, address, name, (key, title, wanted), trouble)
+    return _query(state.card(address) or {}, argv, name)
 
 
 def _set(
-    box: State,
+    state: State,
     argv: list[str],
     address: str,
     name: str,
@@ -95,11 +95,11 @@ def _set(
 ) -> None:
     key, title, wanted = change
     if trouble != 'lie':
-        box.put(address, {key: wanted})
+        state.put(address, {key: wanted})
     _log('INFO', f'{name} {title} mode set to {wanted}. It will be active '
          'after GPU reset.')  # fmt: skip
     if f'--reset-after-{key}-mode-switch' in argv:
-        box.reset('device-reset', address)
+        state.reset('device-reset', address)
         _log('INFO', f'{name} was reset to apply the new {title} mode.')
 
 

@@ -155,7 +155,7 @@ class State:
         while True:
             time.sleep(60)
 
-    def land(self, address: str, part: str, version: str) -> None:
+    def write_firmware(self, address: str, part: str, version: str) -> None:
         """Write firmware: running if it needs no activation, else pending.
 
         Takes ``pace`` seconds, and ends the tool if the card was lost
