@@ -60,11 +60,12 @@ def test_an_image_that_changed_is_not_served(image: Ready) -> None:
         assert requests.get(uri, timeout=10).status_code == 410
 
 
-def test_a_server_that_is_not_entered_serves_nothing(image: Ready) -> None:
+def test_a_server_outside_its_context_serves_nothing(image: Ready) -> None:
     assert ImageServer('http://127.0.0.1:1').uri(image) is None
 
 
-def test_simple_update_fetches_from_it(rig: Start, tmp_path: Path) -> None:
+def test_simple_update_downloads_from_the_image_server(
+        rig: Start, tmp_path: Path) -> None:
     with ImageServer('http://127.0.0.1:1') as server:
         at = rig('two-nodes', 'Node0', image_uri=server.uri)
         inventory = at.backend.observe()

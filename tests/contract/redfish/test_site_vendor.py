@@ -134,7 +134,8 @@ def test_a_site_adds_a_vendor_by_one_module(
     assert told['warnings'] == without['warnings']
 
 
-def test_it_is_for_what_it_recognises(tmp_path: Path, acme: Path) -> None:
+def test_a_site_vendor_applies_only_to_its_systems(
+        tmp_path: Path, acme: Path) -> None:
     told = look(tmp_path, 'Contoso', acme)
     assert 'acme' in told['plugins']
     assert told['writes'] == [0, 0, 0, 0]
@@ -144,7 +145,7 @@ def test_it_is_for_what_it_recognises(tmp_path: Path, acme: Path) -> None:
     ('acme_accel:MISSING', 'cannot be loaded'),
     ('no_such_module:VENDOR', 'cannot be loaded'),
     ('acme_accel:Layer', 'is not a Vendor')])
-def test_one_that_cannot_be_used_stops_writes_to_unknown_vendors_alone(
+def test_an_invalid_plug_in_stops_writes_only_to_unknown_vendors(
         point: str, why: str, tmp_path: Path) -> None:
     install(tmp_path / 'site', block('python'), {'acme': point})
     told = look(tmp_path, 'Acme', tmp_path / 'site')
@@ -158,7 +159,7 @@ def test_one_that_cannot_be_used_stops_writes_to_unknown_vendors_alone(
     assert not any('acme' in w for w in known['warnings'])
 
 
-def test_a_vendor_that_is_known_is_not_claimed_by_another_plug_in(
+def test_a_known_vendor_cannot_be_matched_by_another_plug_in(
         tmp_path: Path) -> None:
     install(tmp_path / 'site', block('python').replace(
         "r'Acme'", "r'Super.*'"), {'acme': 'acme_accel:VENDOR'})
@@ -168,7 +169,7 @@ def test_a_vendor_that_is_known_is_not_claimed_by_another_plug_in(
                for w in told['warnings'])
 
 
-def test_a_name_is_one_plug_in_s_alone(tmp_path: Path) -> None:
+def test_a_plug_in_name_is_unique(tmp_path: Path) -> None:
     install(tmp_path / 'site', block('python'), {
         'dell': 'acme_accel:VENDOR'})
     told = look(tmp_path, 'Acme', tmp_path / 'site')
@@ -176,7 +177,7 @@ def test_a_name_is_one_plug_in_s_alone(tmp_path: Path) -> None:
     assert 'dell' in told['plugins']
 
 
-def test_our_own_vendors_do_not_hang_on_the_metadata(
+def test_own_vendors_are_used_without_metadata(
         tmp_path: Path) -> None:
     install(tmp_path / 'site', '', {}, 'ironic-accel')
     told = look(tmp_path, 'Supermicro', tmp_path / 'site')

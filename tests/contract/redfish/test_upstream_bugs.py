@@ -44,38 +44,38 @@ TESTS = Path(__file__).parents[2]
 COVERED = {
     'a task that is New counts as failed': [
         'contract/redfish/actions/test_update_faults.py::'
-        'test_a_new_task_is_under_way'],
+        'test_a_new_task_counts_as_running'],
     'a task purged before the first poll': [
         'contract/redfish/actions/test_update_faults.py::'
         'test_a_task_purged_before_the_first_poll_is_unknown',
         'contract/redfish/test_upstream_bugs.py::'
-        'test_a_run_survives_what_becomes_of_its_task'],
+        'test_a_run_completes_whatever_happens_to_its_task'],
     'a task done before the first poll': [
         'contract/redfish/actions/test_update_faults.py::'
-        'test_a_task_done_before_the_first_poll_is_done',
+        'test_a_task_that_ended_before_the_first_poll_has_succeeded',
         'contract/redfish/test_upstream_bugs.py::'
-        'test_a_run_survives_what_becomes_of_its_task'],
+        'test_a_run_completes_whatever_happens_to_its_task'],
     'a task that runs is taken for one that is over, and the reverse': [
         'contract/redfish/actions/test_update_faults.py::'
-        'test_a_hundred_percent_of_a_running_task_is_running',
+        'test_a_running_task_at_100_percent_is_running',
         'contract/redfish/test_upstream_bugs.py::'
-        'test_a_task_that_never_ends_is_somebody_s_to_look_at'],
+        'test_a_task_that_never_ends_needs_an_operator'],
     'a component is gone after an update of the BMC': [
         'contract/redfish/test_upstream_bugs.py::'
-        'test_a_component_gone_after_the_bmc_started_is_told'],
+        'test_a_component_missing_after_a_bmc_restart_is_reported'],
     'a reboot before the write is over': [
         'contract/test_path.py::'
         'test_a_host_that_is_off_is_burnt_set_reset_once_and_proved',
         'contract/redfish/inventory/test_reading_faults.py::'
-        'test_what_somebody_else_runs_is_busy'],
+        'test_a_task_of_another_client_makes_the_system_busy'],
     'versions that are null are kept as versions': [
         'unit/conductor/node/test_inventory_store.py::'
         'test_an_unknown_version_is_no_version',
         'contract/redfish/inventory/test_reading_faults.py::'
-        'test_a_bad_property_of_a_firmware_entry'],
+        'test_an_invalid_property_of_a_firmware_entry'],
     'network adapters answer 400 while the host is off': [
         'contract/redfish/inventory/test_reading_faults.py::'
-        'test_an_adapter_that_does_not_answer_is_unread_for_good'],
+        'test_an_unreadable_adapter_stays_unread'],
     'the power sync cuts in': [
         'unit/conductor/node/test_flash_guard.py::'
         'test_the_recorded_power_state_is_given',
@@ -83,19 +83,19 @@ COVERED = {
         'test_the_power_sync_does_no_harm_while_an_instance_is_served'],
     'a wait begins anew after 24 hours': [
         'contract/redfish/test_upstream_bugs.py::'
-        'test_a_wait_ends_however_long_nobody_looked'],
+        'test_a_wait_ends_after_any_pause'],
     'a service step runs into the timeout of heartbeats': [
         'unit/conductor/operation/test_heartbeat.py::'
         'test_a_node_that_is_worked_on_is_no_node_that_waits'],
     'one request flashes two identical cards': [
         'contract/redfish/test_upstream_bugs.py::'
-        'test_of_identical_cards_only_the_one_that_is_meant_is_burnt'],
+        'test_only_the_selected_one_of_identical_cards_is_updated'],
     'Updateable false is not heeded': [
         'contract/redfish/test_upstream_bugs.py::'
-        'test_what_is_not_updateable_is_refused'],
+        'test_a_component_that_is_not_updateable_is_refused'],
     'an auxiliary cycle that is refused is tried for ever': [
         'contract/redfish/test_upstream_bugs.py::'
-        'test_an_auxiliary_cycle_that_is_refused_is_asked_for_once',
+        'test_a_rejected_auxiliary_cycle_is_requested_once',
         'unit/conductor/operation/test_runner.py::'
         'test_a_refused_cycle_ends_and_the_host_is_on_again'],
 }
@@ -138,7 +138,7 @@ def test_every_mistake_has_tests(mistake: str) -> None:
 
 @pytest.mark.parametrize('fault', [
     'task-purged', 'task-done', 'task-new', 'task-early', 'task-warning'])
-def test_a_run_survives_what_becomes_of_its_task(
+def test_a_run_completes_whatever_happens_to_its_task(
         tmp_path: Path, fault: str) -> None:
     """One push, whatever the BMC makes of its task, and then the proof."""
     with machine('hgx-h100', tmp_path) as box:
@@ -152,7 +152,7 @@ def test_a_run_survives_what_becomes_of_its_task(
         assert not box.box.ledger.violations
 
 
-def test_a_task_that_never_ends_is_somebody_s_to_look_at(
+def test_a_task_that_never_ends_needs_an_operator(
         rig: Start, tmp_path: Path) -> None:
     """The work is done, the task says Running: its end is never known."""
     at = rig('hgx-h100', 'System_0')
@@ -167,7 +167,7 @@ def test_a_task_that_never_ends_is_somebody_s_to_look_at(
     assert [b.kind for b in at.backend.observe().busy] == ['task']
 
 
-def test_a_run_with_a_task_that_never_ends_ends(tmp_path: Path) -> None:
+def test_a_run_with_an_endless_task_times_out(tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add('task-stuck')
         out = box.run(profile(box.image({'gpu': NEW}),
@@ -185,7 +185,7 @@ def test_a_run_with_a_task_that_never_ends_ends(tmp_path: Path) -> None:
         assert posts(box) == 1
 
 
-def test_a_component_gone_after_the_bmc_started_is_told(
+def test_a_component_missing_after_a_bmc_restart_is_reported(
         tmp_path: Path) -> None:
     """The auxiliary cycle starts the BMC too; one GPU does not come back."""
     with machine('hgx-h100', tmp_path) as box:
@@ -203,7 +203,7 @@ def test_a_component_gone_after_the_bmc_started_is_told(
         assert out.error.seen == '7'
 
 
-def test_a_wait_ends_however_long_nobody_looked(tmp_path: Path) -> None:
+def test_a_wait_ends_after_any_pause(tmp_path: Path) -> None:
     """A day and a minute is more than an hour."""
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add('task-stuck')
@@ -227,7 +227,7 @@ def test_a_wait_ends_however_long_nobody_looked(tmp_path: Path) -> None:
         assert record.intent is not None
 
 
-def test_of_identical_cards_only_the_one_that_is_meant_is_burnt(
+def test_only_the_selected_one_of_identical_cards_is_updated(
         tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         meant = next(d for d in box.backend.observe().devices
@@ -245,7 +245,7 @@ def test_of_identical_cards_only_the_one_that_is_meant_is_burnt(
         assert len(push.targets or ()) == 1
 
 
-def test_what_is_not_updateable_is_refused(tmp_path: Path) -> None:
+def test_a_component_that_is_not_updateable_is_refused(tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         path = ('/redfish/v1/UpdateService/FirmwareInventory/'
                 'HGX_FW_GPU_SXM_4')
@@ -262,7 +262,7 @@ def test_what_is_not_updateable_is_refused(tmp_path: Path) -> None:
         assert box.box.ledger.count('POST', 'PATCH') == 0
 
 
-def test_an_auxiliary_cycle_that_is_refused_is_asked_for_once(
+def test_a_rejected_auxiliary_cycle_is_requested_once(
         rig: Start) -> None:
     """With the host off, which is what the plain form wants."""
     at = rig('hgx-h100', 'System_0', options={'power': 'Off'})
@@ -278,7 +278,7 @@ def test_an_auxiliary_cycle_that_is_refused_is_asked_for_once(
     assert at.box.ledger.resets == []
 
 
-def test_egm_is_set_by_the_settings_object(
+def test_egm_is_set_in_the_settings_object(
         rig: Start, captures: Path) -> None:
     """NVIDIA's bmcweb takes EGMModeEnabled there, and no other place."""
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')

@@ -124,5 +124,5 @@ def test_a_box_of_ones_own(tmp_path: Path) -> None:
     box = load_box(path, clock=FakeClock())
     assert list(box.hosts) == ['X']
     path.write_text('hats: []\n')
-    with pytest.raises(ValueError, match=r'box mine: .*hats'):
+    with pytest.raises(ValueError, match=r'system mine: .*hats'):
         load_box(path)

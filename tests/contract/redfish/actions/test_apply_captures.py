@@ -42,7 +42,8 @@ def gb300(digest: str, allow: str = 'collateral') -> str:
     return GB300.format(digest=digest, allow=allow)
 
 
-def test_gb300_from_burn_to_proof(captures: Path, tmp_path: Path) -> None:
+def test_gb300_is_updated_reset_and_verified(
+        captures: Path, tmp_path: Path) -> None:
     digest = images.plain_image(tmp_path / 'gpu', 'gpu', '97.10.55.00.01')
     with machine(captures / 'gb300-supermicro.tar.gz', tmp_path,
                  'System_0') as box:
@@ -60,7 +61,7 @@ def test_gb300_from_burn_to_proof(captures: Path, tmp_path: Path) -> None:
         assert len(box.box.ledger.pushes) == 1
 
 
-def test_gb300_wants_consent_to_write_more_than_was_asked(
+def test_gb300_push_with_collateral_requires_consent(
         captures: Path, tmp_path: Path) -> None:
     digest = images.plain_image(tmp_path / 'gpu', 'gpu', '97.10.55.00.01')
     with machine(captures / 'gb300-supermicro.tar.gz', tmp_path,
@@ -71,7 +72,7 @@ def test_gb300_wants_consent_to_write_more_than_was_asked(
         assert box.box.ledger.pushes == []
 
 
-def test_dell_dpu_from_burn_to_proof(
+def test_dell_dpu_is_updated_reset_and_verified(
         captures: Path, tmp_path: Path) -> None:
     digest = images.plain_image(tmp_path / 'nic', 'nic', '24.43.2026',
                                 {'pci': '15b3:a2d6'})
@@ -95,7 +96,7 @@ devices:
         assert len(box.box.ledger.pushes) == 1
 
 
-def test_cray_writes_nothing_that_is_not_proved(
+def test_cray_component_without_known_activation_is_refused(
         captures: Path, tmp_path: Path) -> None:
     digest = images.plain_image(tmp_path / 'fpga', 'fpga', '2.8')
     asked = f"""

@@ -39,35 +39,36 @@ HGX = '/redfish/v1/Systems/HGX_Baseboard_0'
 
 #: What a BMC does, and the tests of that kind.
 COVERED = {
-    'the GPU tray is away': [f'{__name__}:test_a_tray_that_is_away_'],
+    'the GPU tray is away': [f'{__name__}:test_a_gpu_tray_that_'],
     'one device is unread for good': [
-        f'{__name__}:test_one_gpu_that_is_unread_'],
+        f'{__name__}:test_one_unread_gpu_is_not_omitted_from_verification'],
     'every processor is unread on a host that is up': [
-        f'{__name__}:test_no_gpu_that_is_read_'],
-    'the task service is away': [f'{__name__}:test_tasks_that_nobody_reads_'],
+        f'{__name__}:test_unread_gpus_do_not_count_as_absent'],
+    'the task service is away': [
+        f'{__name__}:test_an_unread_task_service_counts_as_busy'],
     'a push is answered without a task': [
-        f'{__name__}:test_a_flash_that_no_answer_names_',
-        'tests.contract.redfish.actions.test_updates:test_one_push_whatever_'],
+        f'{__name__}:test_an_update_without_a_task_is_waited_for',
+        'tests.contract.redfish.actions.test_updates:test_one_push_whatever_the_response'],
     'a DPU in NIC mode is StandbyOffline': [
-        f'{__name__}:test_a_card_in_nic_mode_'],
+        f'{__name__}:test_a_dpu_is_set_to_nic_mode_and_back'],
     'a task waits for a reset': [
-        'tests.contract.redfish.actions.test_updates:test_an_update_that_waits_',
+        'tests.contract.redfish.actions.test_updates:test_an_update_that_waits_for_a_reset_is_staged',
         'tests.contract.redfish.actions.test_others_staged:'
-        'test_an_update_of_ours_that_waits_'],
+        'test_our_own_pending_update_is_not_foreign'],
     'If-Match is wanted in an odd form': [
-        'tests.contract.redfish.actions.test_settings:test_a_service_gets_the_form'],
+        'tests.contract.redfish.actions.test_settings:test_each_service_gets_the_form_of_if_match_that_it_requires'],
     'On is answered not now': [
-        'tests.contract.redfish.actions.test_system_power:test_a_cycle_goes_on_',
-        'tests.contract.redfish.actions.test_system_power:test_a_reset_that_is_answered_'],
+        'tests.contract.redfish.actions.test_system_power:test_a_power_cycle_continues_after_a_503',
+        'tests.contract.redfish.actions.test_system_power:test_a_reset_rejected_with_not_now_is_repeated_later'],
     'one Target a push': [
-        'tests.contract.redfish.actions.test_updates:test_a_service_that_takes_one_',
-        'tests.contract.redfish.actions.test_updates:test_two_targets_never_'],
+        'tests.contract.redfish.actions.test_updates:test_a_service_with_one_target_per_push_gets_one',
+        'tests.contract.redfish.actions.test_updates:test_two_targets_are_never_sent_to_a_service_with_one_per_push'],
     'a push of the profile\'s own style': [
-        'tests.contract.redfish.actions.test_updates:test_a_profile_s_own_push_',
-        'tests.contract.redfish.actions.test_updates:test_what_a_push_writes_'],
+        'tests.contract.redfish.actions.test_updates:test_the_push_style_of_a_profile_is_planned_with_its_collateral',
+        'tests.contract.redfish.actions.test_updates:test_the_collateral_of_a_push'],
     'Targets are ignored': [
-        'tests.contract.redfish.actions.test_updates:test_targets_that_are_ignored_',
-        'tests.contract.redfish.actions.test_updates:test_dell_writes_what_is_like_'],
+        'tests.contract.redfish.actions.test_updates:test_a_service_that_ignores_targets_requires_consent',
+        'tests.contract.redfish.actions.test_updates:test_dell_updates_all_similar_devices_at_the_next_reset'],
     'a redirect to another host': [
         'tests.security.test_origin:test_a_redirect_'],
     'an entry that is Absent': [
@@ -130,7 +131,7 @@ COUNTS = ['8', '{min: 0}', '{min: 1}']
     ('status', '404', f'{HGX}$'), ('body', '503:{"error": "busy"}', HGX),
     ('empty', None, f'{HGX}$')])
 @pytest.mark.parametrize('count', COUNTS[1:])
-def test_a_tray_that_is_away_for_good_proves_nothing(
+def test_a_gpu_tray_that_stays_unreachable_fails_the_run(
         tmp_path: Path, fault: tuple[str, str | None, str | None],
         count: str) -> None:
     with machine('hgx-h100', tmp_path) as box:
@@ -141,7 +142,7 @@ def test_a_tray_that_is_away_for_good_proves_nothing(
 
 
 @pytest.mark.parametrize('minutes', [1, 25])
-def test_a_tray_that_is_away_for_minutes_is_waited_for(
+def test_a_gpu_tray_that_is_unreachable_for_minutes_is_waited_for(
         tmp_path: Path, minutes: int) -> None:
     """At the beginning, and after our own auxiliary cycle."""
     with machine('hgx-h100', tmp_path) as box:
@@ -166,7 +167,7 @@ def test_a_tray_that_is_away_for_minutes_is_waited_for(
     ('status', '500'), ('status', '404'), ('cut', None), ('empty', None),
     ('body', '{"error": "busy"}')])
 @pytest.mark.parametrize('count', COUNTS[1:])
-def test_one_gpu_that_is_unread_is_not_left_out_of_a_proof(
+def test_one_unread_gpu_is_not_omitted_from_verification(
         tmp_path: Path, fault: tuple[str, str | None], count: str) -> None:
     with machine('hgx-h100', tmp_path) as box:
         singly(box)
@@ -189,7 +190,7 @@ devices:
 @pytest.mark.parametrize('box_name', ['hgx-h100', 'pcie-a100'])
 @pytest.mark.parametrize('status', ['503', '404'])
 @pytest.mark.parametrize('count', COUNTS[:2])
-def test_no_gpu_that_is_read_is_no_gpu_that_is_there(
+def test_unread_gpus_do_not_count_as_absent(
         tmp_path: Path, box_name: str, status: str, count: str) -> None:
     """However long the host has been up."""
     with machine(box_name, tmp_path) as box:
@@ -203,7 +204,7 @@ def test_no_gpu_that_is_read_is_no_gpu_that_is_there(
     ('tasks-down', None, None), ('status', '500', '/TaskService/Tasks$'),
     ('empty', None, '/TaskService$'), ('cut', None, '/TaskService/Tasks$')])
 @pytest.mark.parametrize('what', ['burn', 'mode'])
-def test_tasks_that_nobody_reads_are_as_good_as_running(
+def test_an_unread_task_service_counts_as_busy(
         tmp_path: Path, fault: tuple[str, str | None, str | None],
         what: str) -> None:
     """Somebody else's update runs all the while."""
@@ -220,7 +221,7 @@ def test_tasks_that_nobody_reads_are_as_good_as_running(
 @pytest.mark.parametrize('answer', [
     ('success', None), ('bare', '200'), ('bare', '202'), ('bare', '204')])
 @pytest.mark.parametrize('minutes', [1, 40])
-def test_a_flash_that_no_answer_names_is_waited_for(
+def test_an_update_without_a_task_is_waited_for(
         tmp_path: Path, answer: tuple[str, str | None], minutes: int) -> None:
     """One push, and no power is cut before the device shows the version."""
     with machine('hgx-h100', tmp_path,
@@ -247,7 +248,7 @@ limits: {reset: power-cycle}
 
 
 @pytest.mark.parametrize('fault', ['nic-mode-offline', None])
-def test_a_card_in_nic_mode_is_set_there_and_back(
+def test_a_dpu_is_set_to_nic_mode_and_back(
         tmp_path: Path, fault: str | None) -> None:
     """BlueField-3: Paused and StandbyOffline for good in that mode."""
     with machine('bluefield-3', tmp_path) as box:

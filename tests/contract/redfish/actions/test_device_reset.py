@@ -112,7 +112,7 @@ def test_disabling_and_enabling_is_a_reset(
     assert after.halfway == ()
 
 
-def test_a_switch_in_the_settings_object_is_applied_at_once(
+def test_enabled_in_the_settings_object_is_written_with_immediate_apply_time(
         tmp_path: Path) -> None:
     path = box_with(tmp_path, 'enabled-settings')
     with machines.machine(path, tmp_path) as at:
@@ -128,7 +128,7 @@ def test_a_switch_in_the_settings_object_is_applied_at_once(
             'GPU1/enabled') == 2
 
 
-def test_a_switch_that_waits_for_a_host_reset_is_none(
+def test_enabled_that_changes_at_a_host_reset_is_not_used(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'enabled-later'))
     inventory = at.backend.observe()
@@ -139,7 +139,7 @@ def test_a_switch_that_waits_for_a_host_reset_is_none(
     assert sent(at) == []
 
 
-def test_a_settings_object_that_nobody_had_read_yet(
+def test_a_settings_object_is_read_before_enabled_is_written(
         rig: Start, tmp_path: Path) -> None:
     """It shows when the device is to be reset: nothing is written then."""
     at = rig(box_with(tmp_path, 'enabled-later'))
@@ -157,7 +157,7 @@ def test_a_settings_object_that_nobody_had_read_yet(
     assert sent(at) == []
 
 
-def test_a_disabled_card_is_off_the_bus_of_its_host(
+def test_a_disabled_card_is_not_on_the_host_bus(
         rig: Start, tmp_path: Path) -> None:
     """The Alveo of the shipped box has the property."""
     at = rig('pcie-a100')
@@ -178,7 +178,7 @@ def test_a_disabled_card_is_off_the_bus_of_its_host(
     assert look.one(at.backend.observe(), 'fpga') == fpga
 
 
-def test_a_whole_run_needs_no_reset_of_the_host(tmp_path: Path) -> None:
+def test_a_run_with_device_resets_needs_no_host_reset(tmp_path: Path) -> None:
     with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
         out = at.run(PROFILE)
         assert isinstance(out, outcome.Converged), out
@@ -189,7 +189,7 @@ def test_a_whole_run_needs_no_reset_of_the_host(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('skip', [0, 1, 2, 3])
-def test_a_reset_that_breaks_off_is_brought_to_its_end(
+def test_a_device_reset_with_a_lost_connection_is_completed(
         tmp_path: Path, skip: int) -> None:
     """The connection is lost at the first or second half of either."""
     with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
@@ -202,7 +202,7 @@ def test_a_reset_that_breaks_off_is_brought_to_its_end(
         assert switches(at.box) == [True, True]
 
 
-def test_a_caller_that_dies_with_a_device_disabled_enables_it(
+def test_a_new_process_enables_a_device_that_was_left_disabled(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
         start = type(at.backend).start
@@ -228,7 +228,7 @@ def test_a_caller_that_dies_with_a_device_disabled_enables_it(
                 if w.item == 'GPU1/enabled'] == ['False', 'True']
 
 
-def test_what_somebody_else_disabled_stays_disabled(
+def test_a_device_disabled_by_another_client_stays_disabled(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'enabled'))
     at.box.switch(at.box.devices['GPU1'], False)
@@ -243,7 +243,7 @@ def test_what_somebody_else_disabled_stays_disabled(
     assert sent(at) == []
 
 
-def test_a_service_that_does_not_let_it_be_written(
+def test_a_rejected_write_of_enabled_leads_to_a_stronger_reset(
         tmp_path: Path) -> None:
     """It counts as a reset that did nothing: the stronger one is next."""
     with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
@@ -253,7 +253,7 @@ def test_a_service_that_does_not_let_it_be_written(
         assert [r.kind for r in at.box.ledger.resets] == ['ForceRestart']
 
 
-def test_what_never_shows_as_disabled_is_written_back(
+def test_enabled_is_restored_if_the_device_is_never_disabled(
         rig: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service may keep the value for the next boot."""
     at = rig(box_with(tmp_path, 'enabled'))
@@ -271,7 +271,7 @@ def test_what_never_shows_as_disabled_is_written_back(
     assert [w.value for w in at.box.ledger.writes] == ['False', 'True']
 
 
-def test_a_service_that_lists_what_can_be_written_is_believed(
+def test_the_list_of_writable_properties_is_respected(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'enabled'))
     doc = look.document(at.box, GPU)
@@ -286,7 +286,8 @@ def test_a_service_that_lists_what_can_be_written_is_believed(
     )
 
 
-def test_the_power_of_a_card_of_its_own(tmp_path: Path) -> None:
+def test_a_card_is_reset_by_the_power_of_its_own_chassis(
+        tmp_path: Path) -> None:
     with machines.machine(box_with(tmp_path, 'card'), tmp_path) as at:
         out = at.run(PROFILE)
         assert isinstance(out, outcome.Converged), out
@@ -305,7 +306,7 @@ def test_the_power_of_a_card_of_its_own(tmp_path: Path) -> None:
     ('Contains', ['/redfish/v1/Chassis/1']),
     ('ResetType@Redfish.AllowableValues', ['ForceOff', 'On']),
     ('ResetType@Redfish.AllowableValues', None)])
-def test_a_chassis_that_is_more_than_the_card_is_left_alone(
+def test_a_chassis_with_other_contents_is_not_power_cycled(
         rig: Start, tmp_path: Path, pointer: str, value: object) -> None:
     at = rig(box_with(tmp_path, 'card'))
     path = '/redfish/v1/Chassis/GPU1'
@@ -324,7 +325,7 @@ def test_a_chassis_that_is_more_than_the_card_is_left_alone(
         False, True]
 
 
-def test_a_device_without_any_of_it_is_not_reset(
+def test_a_device_without_any_reset_method_is_not_reset(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'none'))
     inventory = at.backend.observe()

@@ -88,7 +88,7 @@ def test_eight_gpus_take_sixty_requests_and_one_inventory(
         assert not box.box.ledger.violations
 
 
-def test_a_refusal_for_good_is_sent_once_and_ends_the_run(
+def test_a_permanent_rejection_is_sent_once_and_ends_the_run(
         tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         fault = box.box.faults.add('status', '400', THIRD, 'PATCH')
@@ -107,7 +107,7 @@ def test_a_refusal_for_good_is_sent_once_and_ends_the_run(
         assert [r.kind for r in box.box.ledger.resets] == ['ForceRestart']
 
 
-def test_a_lost_answer_is_looked_for_before_the_rest_is_sent(
+def test_a_lost_response_is_resolved_before_the_other_requests(
         tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         fault = box.box.faults.add('drop', None, THIRD, 'PATCH')
@@ -123,7 +123,7 @@ def test_a_lost_answer_is_looked_for_before_the_rest_is_sent(
         assert set(taken(box).values()) == {1}
 
 
-def test_what_was_lost_and_never_shows_is_sent_once_more(
+def test_a_lost_request_without_effect_is_sent_once_more(
         tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         fault = box.box.faults.add('refuse', None, THIRD, 'PATCH')
@@ -136,7 +136,7 @@ def test_what_was_lost_and_never_shows_is_sent_once_more(
         assert box.clock.now() - began > box.pace.lost
 
 
-def test_a_busy_bmc_is_no_attempt_and_is_left_alone(tmp_path: Path) -> None:
+def test_a_busy_bmc_counts_as_no_attempt(tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         fault = box.box.faults.add('busy', '30', THIRD, 'PATCH')
         box.box.timeline.after(20, lambda: box.box.faults.lift(fault), 'over')
@@ -148,7 +148,7 @@ def test_a_busy_bmc_is_no_attempt_and_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('attempts', [1, 2])
-def test_a_passing_refusal_is_its_own_device_s(
+def test_a_transient_rejection_fails_only_its_own_device(
         tmp_path: Path, attempts: int) -> None:
     with machine('hgx-h100', tmp_path) as box:
         fault = box.box.faults.add('status', '500', THIRD, 'PATCH')
@@ -166,7 +166,7 @@ def test_a_passing_refusal_is_its_own_device_s(
 
 
 @pytest.mark.parametrize('sent', range(9))
-def test_a_process_that_ends_between_two_requests_is_settled_by_looking(
+def test_an_interrupted_action_is_resolved_by_an_inventory(
         tmp_path: Path, sent: int) -> None:
 
     class Ended(Exception):
@@ -192,7 +192,7 @@ def test_a_process_that_ends_between_two_requests_is_settled_by_looking(
         assert [r.kind for r in box.box.ledger.resets] == ['ForceRestart']
 
 
-def test_a_value_that_does_not_stay_costs_no_reset(tmp_path: Path) -> None:
+def test_a_value_that_is_not_kept_causes_no_reset(tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add('says', 'MemorySummary/ECCModeEnabled:true', THIRD,
                            'GET')
@@ -203,7 +203,7 @@ def test_a_value_that_does_not_stay_costs_no_reset(tmp_path: Path) -> None:
         assert patched(box) == ALL
 
 
-def test_without_expand_each_is_read_back_by_itself(
+def test_without_expand_each_setting_is_read_back_separately(
         tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         again(box, expand=False)
@@ -219,7 +219,7 @@ def test_without_expand_each_is_read_back_by_itself(
 
 
 @pytest.mark.parametrize('lasts', [60, 400])
-def test_a_setting_of_several_that_is_unread_is_unknown_by_itself(
+def test_an_unread_setting_is_unknown_without_affecting_the_others(
         tmp_path: Path, lasts: float) -> None:
     with machine('hgx-h100', tmp_path) as box:
         def unread() -> None:

@@ -50,7 +50,7 @@ def staged(box: Machine, faults: list[str]) -> None:
 
 
 @pytest.mark.parametrize(('faults', 'words'), STAGED)
-def test_a_reset_that_would_carry_it_out_is_refused_by_name(
+def test_a_reset_that_would_apply_foreign_changes_is_refused(
         tmp_path: Path, faults: list[str], words: str) -> None:
     with machine('hgx-h100', tmp_path) as box:
         staged(box, faults)
@@ -58,12 +58,12 @@ def test_a_reset_that_would_carry_it_out_is_refused_by_name(
         assert isinstance(out, outcome.Refused), out
         reason = out.plan.refused[0].reason
         assert words in reason
-        assert 'the profile has to allow staged' in reason
+        assert 'add staged to allow' in reason
         assert touched(box) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(('faults', 'words'), STAGED)
-def test_with_consent_it_is_carried_out(
+def test_foreign_changes_are_applied_with_consent(
         tmp_path: Path, faults: list[str], words: str) -> None:
     with machine('hgx-h100', tmp_path) as box:
         staged(box, faults)
@@ -76,7 +76,7 @@ def test_with_consent_it_is_carried_out(
 
 @pytest.mark.parametrize('state', ['New', 'Pending', 'Downloaded',
                                    'ReadyForExecution'])
-def test_what_may_begin_at_any_time_is_waited_out_and_named(
+def test_a_foreign_job_that_may_start_any_time_is_waited_for(
         tmp_path: Path, state: str) -> None:
     """Neither written past it nor reset over it."""
     with machine('hgx-h100', tmp_path) as box:
@@ -94,7 +94,7 @@ def test_what_may_begin_at_any_time_is_waited_out_and_named(
 
 
 @pytest.mark.parametrize('faults', [f for f, _ in STAGED[:6]])
-def test_a_host_is_not_powered_on_over_it(
+def test_a_host_with_foreign_changes_is_not_powered_on(
         tmp_path: Path, faults: list[str]) -> None:
     with machine('hgx-h100', tmp_path) as box:
         box.box.power.reset(next(iter(box.box.hosts.values())), 'ForceOff')
@@ -108,7 +108,8 @@ def test_a_host_is_not_powered_on_over_it(
 
 @pytest.mark.parametrize('fault', ['foreign-firmware=HGX_FW_NVSwitch_0',
                                    'foreign-firmware=HGX_FW_GPU_SXM_8'])
-def test_a_weaker_reset_leaves_it_alone(tmp_path: Path, fault: str) -> None:
+def test_a_weaker_reset_does_not_apply_foreign_changes(
+        tmp_path: Path, fault: str) -> None:
     """It waits for an auxiliary cycle; a warm reboot does nothing to it."""
     asked = """
 profile: 1
@@ -126,7 +127,8 @@ devices:
         assert [r.kind for r in box.box.ledger.resets]
 
 
-def test_what_comes_in_the_middle_stops_the_reset(tmp_path: Path) -> None:
+def test_a_foreign_change_staged_during_the_run_stops_the_reset(
+        tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         box.box.timeline.after(
             30.0, lambda: box.box.misbehave('foreign-job=UserIntervention'),
@@ -142,7 +144,7 @@ def test_what_comes_in_the_middle_stops_the_reset(tmp_path: Path) -> None:
         assert len(box.box.ledger.pushes) == 1
 
 
-def test_an_update_of_ours_that_waits_is_ours(
+def test_our_own_pending_update_is_not_foreign(
         tmp_path: Path, captures: Path) -> None:
     """An iDRAC shows it as a job: the one that our push became."""
     digest = images.plain_image(tmp_path / 'nic', 'nic', '24.43.2026',

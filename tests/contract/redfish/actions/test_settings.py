@@ -47,7 +47,7 @@ GPU = '/redfish/v1/Systems/1/Processors/GPU1'
     (None, None, []), ('', '', []), (' "a" ', None, ['"a"', 'a', '*']),
     ('"a\r\nX: y"', None, []), ('"' + 'a' * 600 + '"', None, []),
     ('"\u00e4"', None, [])])
-def test_the_forms_of_if_match(
+def test_if_match_values(
         header: str | None, body: str | None, expected: list[str]) -> None:
     found = retry_rules.if_match_values(header, body)
     assert found == expected
@@ -60,7 +60,7 @@ def patches(at: Rig) -> list[int]:
 
 
 @pytest.mark.parametrize('form', ['weak', 'strong', 'quoted'])
-def test_a_service_gets_the_form_that_it_wants(
+def test_each_service_gets_the_form_of_if_match_that_it_requires(
         rig: Start, form: str) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
@@ -77,7 +77,7 @@ def test_a_service_gets_the_form_that_it_wants(
         'disabled')
 
 
-def test_each_form_is_tried_once(rig: Start) -> None:
+def test_each_form_of_if_match_is_tried_once(rig: Start) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
     at.box.faults.add('if-match', 'weak')
@@ -88,7 +88,7 @@ def test_each_form_is_tried_once(rig: Start) -> None:
     assert at.box.ledger.writes == []
 
 
-def test_a_412_that_changed_something_is_not_repeated(
+def test_a_412_after_which_the_value_changed_is_not_repeated(
         rig: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the service says and what the resource shows are two things."""
     at = rig('pcie-a100')
@@ -109,7 +109,7 @@ def test_a_412_that_changed_something_is_not_repeated(
     assert [w.value for w in at.box.ledger.writes] == ['False']
 
 
-def test_a_resource_without_an_etag_says_so(
+def test_a_missing_etag_is_reported(
         rig: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
@@ -154,7 +154,7 @@ def test_a_redirect_that_only_adds_a_slash_is_followed(
 
 
 @pytest.mark.parametrize('place', ['GPU1/Settings', 'GPU1$'])
-def test_a_setting_that_cannot_be_read_back_is_not_done(
+def test_a_setting_that_cannot_be_read_back_is_unknown(
         rig: Start, place: str) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
@@ -174,7 +174,7 @@ def test_a_setting_that_cannot_be_read_back_is_not_done(
 @pytest.mark.parametrize(('listed', 'asked'), [
     (['Immediate', 'OnReset'], 'OnReset'), (['OnReset'], 'OnReset'),
     (['Immediate'], None), ([], None)])
-def test_what_a_reset_activates_is_not_asked_for_at_once(
+def test_a_setting_that_needs_a_reset_is_not_applied_immediately(
         rig: Start, monkeypatch: pytest.MonkeyPatch, listed: list[str],
         asked: str | None) -> None:
     at = rig('pcie-a100')

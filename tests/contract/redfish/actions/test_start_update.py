@@ -94,7 +94,7 @@ def test_an_upload_is_checked_and_started_once(
     ('status', '500', 1), ('status', '400', 1),
     ('body', '405:' + json.dumps({'error': {'@Message.ExtendedInfo': [{
         'MessageId': 'SMC.1.0.OemFirmwareAlreadyInUpdateMode'}]}}), 1)])
-def test_a_start_that_goes_wrong_is_not_sent_twice_to_no_purpose(
+def test_a_failed_start_update_is_repeated_only_if_it_was_rejected(
         tmp_path: Path, how: str | None, fault: tuple[str, Any, int]
         ) -> None:
     """Turned down for now, it is sent again; lost, it is looked for."""
@@ -116,7 +116,7 @@ def test_a_start_that_goes_wrong_is_not_sent_twice_to_no_purpose(
 
 
 @pytest.mark.parametrize('how', [None, 'new'])
-def test_a_process_that_dies_while_it_starts_it_does_not_start_it_again(
+def test_start_update_is_not_repeated_by_a_new_process(
         tmp_path: Path, how: str | None) -> None:
     """The save before the request outlives it; the request may have gone."""
     with asked(tmp_path, how) as (box, wanted):
@@ -142,7 +142,7 @@ def test_a_process_that_dies_while_it_starts_it_does_not_start_it_again(
 
 
 @pytest.mark.parametrize('how', [None, 'new'])
-def test_an_image_that_does_not_pass_the_check_is_told(
+def test_a_failed_image_verification_is_reported(
         tmp_path: Path, how: str | None) -> None:
     with asked(tmp_path, how) as (box, wanted):
         def unfit() -> None:
@@ -156,7 +156,7 @@ def test_an_image_that_does_not_pass_the_check_is_told(
         assert posts(box, '.StartUpdate') == 0
 
 
-def test_a_board_without_the_second_request_is_asked_for_at_once(
+def test_a_board_without_start_update_gets_immediate(
         rig: Start, tmp_path: Path) -> None:
     """Supermicro's SYS-420GP-TNR."""
     at = rig(box_with(tmp_path, 'action'))
@@ -182,7 +182,7 @@ def test_a_board_without_the_second_request_is_asked_for_at_once(
 @pytest.mark.parametrize(('times', 'words'), [
     (['OnStartUpdateRequest'], 'OnStartUpdateRequest'),
     (['AtMaintenanceWindowStart'], 'AtMaintenanceWindowStart')])
-def test_what_starts_it_is_named_where_it_cannot_be(
+def test_an_unsupported_apply_time_is_named_in_the_refusal(
         tmp_path: Path, times: list[str], words: str) -> None:
     """No StartUpdate to be seen: refused in one sentence, nothing sent."""
     with machine('pcie-a100', tmp_path) as box:
@@ -203,7 +203,7 @@ def test_what_starts_it_is_named_where_it_cannot_be(
     ('Dell', 'only stores an image that is sent to HttpPushUri'),
     ('Lenovo', 'only after HttpPushUriTargets was reserved'),
     ('HPE', 'only as a form that contains the session key')])
-def test_a_vendor_s_upload_that_is_not_ours_to_do_is_named(
+def test_an_unsupported_vendor_upload_is_named_in_the_refusal(
         tmp_path: Path, vendor: str, words: str) -> None:
     with machine('pcie-a100', tmp_path) as box:
         strange(box, HttpPushUri='/redfish/v1/UpdateService/update',

@@ -63,7 +63,7 @@ def kinds(at: Rig) -> list[str]:
     ('busy', '3'), ('busy', '31536000'), ('busy', '0'), ('status', '503'),
     ('status', '429'), ('status', '500'), ('refuse', None)])
 @pytest.mark.parametrize('skip', [0, 1])
-def test_a_cycle_goes_on_where_the_bmc_is_not_ready(
+def test_a_power_cycle_continues_after_a_503(
         rig: Start, fault: tuple[str, str | None], skip: int) -> None:
     """503 with Retry-After at the power off, or at the power on."""
     at = rig('pcie-a100')
@@ -96,7 +96,7 @@ NOT_NOW = [
 @pytest.mark.parametrize(('activation', 'skip'), [
     (Activation.POWER_CYCLE, 0), (Activation.POWER_CYCLE, 1),
     (Activation.WARM_REBOOT, 0)])
-def test_a_reset_that_is_answered_with_a_message_of_not_now_is_waited_for(
+def test_a_reset_rejected_with_not_now_is_repeated_later(
         rig: Start, body: str, activation: Activation, skip: int) -> None:
     """Of any vendor, anywhere in the list, at the off and at the on."""
     at = rig('pcie-a100')
@@ -126,7 +126,7 @@ def test_a_host_that_is_not_powered_on_again_is_reported(
     (['On', 'ForceRestart', 'GracefulRestart'], False, 'ForceRestart'),
     ([], True, 'GracefulRestart')])
 @pytest.mark.parametrize('where', ['action', 'info'])
-def test_what_a_system_offers(
+def test_the_reset_types_that_a_system_offers(
         rig: Start, told: list[str], soft: bool, expected: str,
         where: str) -> None:
     at = rig('pcie-a100')
@@ -163,7 +163,7 @@ Do = Callable[[SystemPower], None]
 @pytest.mark.parametrize(('do', 'expected'), [
     (SystemPower.power_on, 'On'),
     (SystemPower.warm_reboot, 'ForceRestart')])
-def test_a_list_of_resets_that_is_not_read(
+def test_an_unreadable_list_of_reset_types(
         rig: Start, do: Do, expected: str) -> None:
     """Nobody may say what is offered; what is asked for all the same is
     for the service to turn down."""

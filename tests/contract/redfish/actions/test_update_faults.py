@@ -66,7 +66,7 @@ def flash(rig: Start, tmp_path: Path) -> Flash:
     return Flash(rig, tmp_path)
 
 
-def test_a_busy_service_says_when_to_come_back(flash: Flash) -> None:
+def test_a_busy_service_returns_a_retry_after(flash: Flash) -> None:
     flash.at.box.faults.add('busy', '42', PUSH, 'POST')
     with pytest.raises(Rejected) as error:
         flash.start()
@@ -77,7 +77,7 @@ def test_a_busy_service_says_when_to_come_back(flash: Flash) -> None:
     assert flash.at.box.ledger.pushes == []
 
 
-def test_a_body_taken_and_a_connection_dropped_is_unknown(
+def test_a_dropped_connection_after_the_body_is_unknown(
         flash: Flash) -> None:
     flash.at.box.faults.add('drop', None, PUSH, 'POST')
     with pytest.raises(OutcomeUnknown):
@@ -96,7 +96,7 @@ def test_a_body_taken_and_a_connection_dropped_is_unknown(
     assert {r.ref for r in poll.results if r.ok} == set(task.targets)
 
 
-def test_an_answer_that_does_not_come_is_unknown(
+def test_a_missing_response_is_unknown(
         rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path, push_timeout=0.3)
     flash.at.box.faults.add('hang', '2', PUSH, 'POST')
@@ -104,7 +104,8 @@ def test_an_answer_that_does_not_come_is_unknown(
         flash.start()
 
 
-def test_a_bmc_that_is_away_got_nothing(rig: Start, tmp_path: Path) -> None:
+def test_an_unreachable_bmc_received_nothing(
+        rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path)
     flash.at.box.faults.add('refuse', None, '/redfish/v1')
     with pytest.raises(Unreachable):
@@ -112,7 +113,7 @@ def test_a_bmc_that_is_away_got_nothing(rig: Start, tmp_path: Path) -> None:
     assert flash.posts == 0
 
 
-def test_an_expired_session_is_made_anew_before_the_push(
+def test_an_expired_session_is_renewed_before_the_push(
         rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path, user='admin', password='secret')
     flash.at.box.sessions.clear()
@@ -122,7 +123,7 @@ def test_an_expired_session_is_made_anew_before_the_push(
     assert len(flash.at.box.ledger.pushes) == 1
 
 
-def test_a_session_that_ends_under_the_push_is_no_attempt(
+def test_a_session_that_expires_during_the_push_counts_as_no_attempt(
         rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path, user='admin', password='secret')
     flash.at.box.faults.add('expire-session', None, PUSH, 'POST', count=1)
@@ -157,7 +158,7 @@ def test_an_image_that_changed_on_disk_is_not_sent(flash: Flash) -> None:
     assert flash.posts == 0
 
 
-def test_an_image_too_large_is_turned_down(
+def test_a_too_large_image_is_rejected(
         rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path)
     service = look.document(flash.at.box, '/redfish/v1/UpdateService')
@@ -172,14 +173,14 @@ def test_an_image_too_large_is_turned_down(
     assert flash.at.box.ledger.pushes == []
 
 
-def test_a_second_push_is_waited_out(flash: Flash) -> None:
+def test_a_second_push_waits_for_the_first(flash: Flash) -> None:
     flash.start()
     with pytest.raises(Rejected) as error:
         flash.start()
     assert error.value.retry_after == 60
 
 
-def test_a_bad_image_says_so(flash: Flash, tmp_path: Path) -> None:
+def test_an_invalid_image_is_reported(flash: Flash, tmp_path: Path) -> None:
     path = tmp_path / 'junk.fwpkg'
     path.write_bytes(b'no package at all' * 100)
     flash.image = Ready(str(path), path.stat().st_size, hashlib.sha256(
@@ -197,7 +198,7 @@ def test_a_bad_image_says_so(flash: Flash, tmp_path: Path) -> None:
 
 # The known faults of upstream's Redfish firmware code, one by one.
 
-def test_a_new_task_is_under_way(flash: Flash) -> None:
+def test_a_new_task_counts_as_running(flash: Flash) -> None:
     flash.at.box.faults.add('task-new', '30')
     poll = flash.poll(flash.start())
     assert isinstance(poll, Running)
@@ -210,7 +211,8 @@ def test_a_task_purged_before_the_first_poll_is_unknown(
     assert isinstance(flash.poll(flash.start()), Unknown)
 
 
-def test_a_task_done_before_the_first_poll_is_done(flash: Flash) -> None:
+def test_a_task_that_ended_before_the_first_poll_has_succeeded(
+        flash: Flash) -> None:
     flash.at.box.faults.add('task-done')
     ticket = flash.start()
     flash.at.clock.advance(60)
@@ -219,7 +221,7 @@ def test_a_task_done_before_the_first_poll_is_done(flash: Flash) -> None:
     assert all(r.ok for r in poll.results)
 
 
-def test_a_task_that_ends_with_a_warning_has_written(
+def test_a_task_that_ends_with_a_warning_has_succeeded(
         flash: Flash) -> None:
     flash.at.box.faults.add('task-warning')
     ticket = flash.start()
@@ -229,7 +231,7 @@ def test_a_task_that_ends_with_a_warning_has_written(
     assert all(r.ok for r in poll.results)
 
 
-def test_a_hundred_percent_of_a_running_task_is_running(
+def test_a_running_task_at_100_percent_is_running(
         flash: Flash) -> None:
     flash.at.box.faults.add('task-early')
     ticket = flash.start()
@@ -237,7 +239,7 @@ def test_a_hundred_percent_of_a_running_task_is_running(
     assert isinstance(flash.poll(ticket), Running)
 
 
-def test_a_bmc_reset_forgets_tasks(flash: Flash) -> None:
+def test_a_task_lost_by_a_bmc_reset_is_unknown(flash: Flash) -> None:
     ticket = flash.start()
     flash.at.clock.advance(3000)
     flash.at.box.power.bmc_reset(flash.at.box.managers[0])
@@ -245,7 +247,7 @@ def test_a_bmc_reset_forgets_tasks(flash: Flash) -> None:
     assert isinstance(flash.poll(ticket), Unknown)
 
 
-def test_another_task_under_the_same_name_is_unknown(
+def test_another_task_with_the_same_id_is_unknown(
         flash: Flash) -> None:
     ticket = dict(flash.start())
     assert isinstance(flash.poll(ticket), Running)
@@ -253,7 +255,7 @@ def test_another_task_under_the_same_name_is_unknown(
     assert isinstance(flash.poll(ticket), Unknown)
 
 
-def test_one_of_eight_fails_and_is_named(flash: Flash) -> None:
+def test_one_failed_component_of_eight_is_named(flash: Flash) -> None:
     flash.at.box.faults.add('fail-component', None, 'GPU_SXM_5')
     ticket = flash.start()
     flash.at.clock.advance(3000)
@@ -269,7 +271,7 @@ def test_one_of_eight_fails_and_is_named(flash: Flash) -> None:
     assert pending == set(flash.gpus) - {flash.gpus[4]}
 
 
-def test_an_image_taken_that_changes_nothing_shows_nothing(
+def test_an_accepted_image_without_effect_changes_no_version(
         flash: Flash) -> None:
     flash.at.box.faults.add('silent-noop')
     ticket = flash.start()
@@ -280,7 +282,7 @@ def test_an_image_taken_that_changes_nothing_shows_nothing(
                if d.kind == 'gpu')
 
 
-def test_a_bmc_that_is_away_is_asked_again(flash: Flash) -> None:
+def test_an_unreachable_bmc_is_polled_again(flash: Flash) -> None:
     ticket = flash.start()
     flash.at.box.faults.add('refuse', None, '/redfish/v1')
     with pytest.raises(Unreachable):
@@ -289,7 +291,7 @@ def test_a_bmc_that_is_away_is_asked_again(flash: Flash) -> None:
     assert isinstance(flash.poll(ticket), Running)
 
 
-def test_a_task_that_answers_errors_is_not_over(flash: Flash) -> None:
+def test_a_task_that_returns_errors_has_not_ended(flash: Flash) -> None:
     ticket = flash.start()
     flash.at.box.faults.add('status', '500', '/TaskService/Tasks')
     assert isinstance(flash.poll(ticket), Running)
@@ -297,7 +299,7 @@ def test_a_task_that_answers_errors_is_not_over(flash: Flash) -> None:
 
 @pytest.mark.parametrize('name', ['null', 'absent', 'wrong-type',
                                   'unknown-enum'])
-def test_a_task_without_a_state_is_not_over(
+def test_a_task_without_a_state_has_not_ended(
         flash: Flash, name: str) -> None:
     ticket = flash.start()
     flash.at.box.faults.add(name, '/TaskState', '/TaskService/Tasks')

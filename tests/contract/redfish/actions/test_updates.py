@@ -68,7 +68,7 @@ def harmless(box: Machine, updates: int = 1) -> None:
     ('success', None), ('bare', '200'), ('bare', '202'), ('bare', '204'),
     ('monitor-error', None), ('task-purged', None), ('jobs', None),
     ('task-forgotten', '120')])
-def test_one_push_whatever_the_answer_names(
+def test_one_push_whatever_the_response(
         tmp_path: Path, fault: tuple[str, str | None]) -> None:
     """No task, no Location, a job, a monitor with an error: the device
     tells, and nothing is cut or sent again until it does."""
@@ -112,7 +112,7 @@ devices:
 """
 
 
-def test_a_service_that_takes_one_target_gets_one(tmp_path: Path) -> None:
+def test_a_service_with_one_target_per_push_gets_one(tmp_path: Path) -> None:
     """bmcweb: push by push, each with the target of its component."""
     with machine(_two_cards(tmp_path), tmp_path) as box:
         box.box.faults.add('one-target')
@@ -126,7 +126,7 @@ def test_a_service_that_takes_one_target_gets_one(tmp_path: Path) -> None:
         harmless(box)
 
 
-def test_an_update_that_waits_for_a_reset_has_landed(
+def test_an_update_that_waits_for_a_reset_is_staged(
         tmp_path: Path) -> None:
     """UserIntervention, 100 %, until the host is reset: by us."""
     with machine('hgx-h100', tmp_path) as box:
@@ -138,7 +138,7 @@ def test_an_update_that_waits_for_a_reset_has_landed(
         harmless(box)
 
 
-def test_targets_that_are_ignored_write_nothing_without_consent(
+def test_a_service_that_ignores_targets_requires_consent(
         tmp_path: Path) -> None:
     with machine(_two_cards(tmp_path), tmp_path) as box:
         strange(box)
@@ -157,7 +157,7 @@ def test_targets_that_are_ignored_write_nothing_without_consent(
         harmless(box)
 
 
-def test_two_targets_never_go_to_a_service_that_takes_one(
+def test_two_targets_are_never_sent_to_a_service_with_one_per_push(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'action'))
     gpus = burning.gpus(at.backend.observe())
@@ -172,7 +172,7 @@ STYLES = ['multipart-all', 'multipart-plain', 'http-push']
 
 
 @pytest.mark.parametrize('style', STYLES)
-def test_a_profile_s_own_push_is_planned_by_what_it_writes(
+def test_the_push_style_of_a_profile_is_planned_with_its_collateral(
         tmp_path: Path, style: str) -> None:
     """It names nothing: the cards that no group selects are written too."""
     push = f'push: {{style: {style}}}'
@@ -202,7 +202,7 @@ def test_a_profile_s_own_push_is_planned_by_what_it_writes(
      None),
     (Push('multipart-targets', ()), 0),
     (Push('pigeon'), 'refused'), (Push('simple-targets'), 'refused')])
-def test_what_a_push_writes_besides(
+def test_the_collateral_of_a_push(
         rig: Start, push: Push | None, also: Any) -> None:
     """0: nothing; None: all that can be written."""
     at = rig('hgx-h100', 'System_0')
@@ -224,7 +224,7 @@ def test_what_a_push_writes_besides(
 
 
 @pytest.mark.parametrize('also', [True, False])
-def test_a_write_that_would_be_more_than_planned_is_not_sent(
+def test_a_push_with_more_collateral_than_planned_is_not_sent(
         rig: Start, tmp_path: Path, also: bool) -> None:
     at = rig('pcie-a100')
     dpu = look.one(at.backend.observe(), 'dpu')
@@ -250,7 +250,7 @@ def strange(at: Any, **more: Any) -> None:
     at.box.documents.put(SERVICE, doc)
 
 
-def test_targets_of_an_unknown_service_are_not_believed(
+def test_an_unknown_service_is_not_trusted_to_respect_targets(
         rig: Start, tmp_path: Path) -> None:
     """Every like device may be written: both GPUs, no other card."""
     at = rig(box_with(tmp_path, 'action'))
@@ -268,7 +268,7 @@ def test_targets_of_an_unknown_service_are_not_believed(
     (['Immediate', 'OnReset'], 'Immediate'), (['OnReset'], 'OnReset'),
     (['OnStartUpdateRequest'], None),
     (['AtMaintenanceWindowStart', 'OnStartUpdateRequest'], None), ([], '')])
-def test_a_push_that_wants_a_second_request_is_not_begun_without_one(
+def test_an_upload_is_not_sent_without_start_update(
         rig: Start, tmp_path: Path, times: list[str], transport: str | None
         ) -> None:
     """The upload alone flashes nothing: StartUpdate does, and is not there.
@@ -283,7 +283,7 @@ def test_a_push_that_wants_a_second_request_is_not_begun_without_one(
     assert bool(found.updates) is (transport is not None)
 
 
-def test_dell_writes_what_is_like_it_and_waits_for_the_reset(
+def test_dell_updates_all_similar_devices_at_the_next_reset(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
@@ -303,7 +303,7 @@ def test_dell_writes_what_is_like_it_and_waits_for_the_reset(
     ('file:///i/Network_Firmware_N3K9W_WN64_24.43.EXE', True),
     ('https://x.example/a/fw.d9', True), ('file:///i/fw.bin', False),
     ('file:///i/fw', False)])
-def test_dell_goes_by_the_name_of_the_file(
+def test_dell_requires_a_suffix_of_the_file_name(
         rig: Start, captures: Path, tmp_path: Path, url: str, fine: bool
         ) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
@@ -324,7 +324,7 @@ def test_dell_goes_by_the_name_of_the_file(
     assert at.box.ledger.pushes == []
 
 
-def test_a_refused_push_names_what_runs(
+def test_a_rejected_push_names_the_running_task(
         rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
     gpu = burning.gpus(at.backend.observe())[0]
@@ -339,7 +339,7 @@ def test_a_refused_push_names_what_runs(
 
 
 @pytest.mark.parametrize('where', ['action', 'info'])
-def test_simple_update_says_its_protocol_where_only_the_info_tells(
+def test_simple_update_takes_the_protocol_from_the_action_info(
         rig: Start, tmp_path: Path, where: str) -> None:
     """Cray's ActionInfo says that it is required."""
     at = rig('pcie-a100', image_uri=lambda image, spec:

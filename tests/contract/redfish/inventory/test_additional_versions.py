@@ -66,7 +66,7 @@ devices:
 """
 
 
-def test_every_one_is_a_component_that_cannot_be_written(
+def test_additional_versions_are_components_that_are_not_updateable(
         rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     before = at.backend.observe()
@@ -87,7 +87,7 @@ def test_every_one_is_a_component_that_cannot_be_written(
     assert {c['name'] for c in listed} >= set(OURS)
 
 
-def test_one_that_equals_the_firmware_does_not_stand_for_it(
+def test_an_additional_version_does_not_replace_the_firmware(
         rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     document = look.document(at.box, GPU3)
@@ -102,7 +102,7 @@ def test_one_that_equals_the_firmware_does_not_stand_for_it(
     ({'Kernel': None, 'Microcode': '5'}, {'microcode'}),
     ({'Kernel': 7, 'Microcode': '5'}, {'microcode'}),
     ({'Invented': '1', 'Microcode': '5'}, {'microcode'})])
-def test_a_bad_one_costs_itself(
+def test_an_invalid_additional_version_affects_only_itself(
         rig: Start, told: object, names: set[str]) -> None:
     at = rig('hgx-h100', 'System_0')
     tell(at.box, GPU3, told)
@@ -112,7 +112,8 @@ def test_a_bad_one_costs_itself(
     assert look.part(gpu, 'gpu').running
 
 
-def test_a_profile_can_ask_for_one_but_not_burn_it(tmp_path: Path) -> None:
+def test_a_profile_can_require_an_additional_version_but_not_update_it(
+        tmp_path: Path) -> None:
     with machine('pcie-a100', tmp_path) as box:
         for uri in [d.uri for d in box.backend.observe().devices
                     if d.kind == 'gpu' and d.uri]:

@@ -134,7 +134,7 @@ def test_gb300_takes_few_requests_with_expand(
     assert plain >= 5 * expanded
 
 
-def test_tasks_are_read_before_what_they_change(
+def test_tasks_are_read_before_the_firmware_inventory(
         rig: Start, captures: Path) -> None:
     """Else a flash that ends in between is an old version on an idle box."""
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
@@ -190,7 +190,7 @@ def test_gb300_cards_of_one_board_keep_their_own_firmware(
                     'IO_Board_1_CX8_0': 'CX8_2', 'IO_Board_1_CX8_1': 'CX8_3'}
 
 
-def test_gb300_push_says_what_else_it_writes(
+def test_gb300_push_lists_its_collateral(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
@@ -208,7 +208,8 @@ def test_gb300_push_says_what_else_it_writes(
         'nic', 'dpu'}
 
 
-def test_cray_nodes_do_not_share(rig: Start, captures: Path) -> None:
+def test_cray_nodes_have_separate_inventories(
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'a100x4-cray-ex235n.tar.gz', 'Node0')
     here = at.backend.observe()
     there = at.again('Node1').observe()
@@ -224,7 +225,7 @@ def test_cray_nodes_do_not_share(rig: Start, captures: Path) -> None:
     assert at.again('Node0').transports(here)[0].updates == {}
 
 
-def test_dell_reads_the_gpu_where_it_stands(
+def test_dell_gpu_firmware_is_read_from_the_oem_collection(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
@@ -246,7 +247,7 @@ def test_dell_reads_the_gpu_where_it_stands(
         'Installed-0-20.31.10.14__InfiniBand.Slot.7-1')
 
 
-def test_dell_card_that_hides_while_off_gets_no_second_identity(
+def test_a_dell_card_hidden_while_off_keeps_its_identity(
         rig: Start, captures: Path) -> None:
     """Its adapter answers 400 then, and its PCIeDevice has no serial."""
     at = rig(captures / 'dell-r750-h100.tar.gz', options={'power': 'Off'})
@@ -255,7 +256,7 @@ def test_dell_card_that_hides_while_off_gets_no_second_identity(
     assert [d.id for d in inventory.devices] == ['dpu-MT2242XZ00QA']
 
 
-def test_smartnic_parts_hang_on_their_cards(
+def test_smartnic_processors_belong_to_their_cards(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'dmtf-smartnic.tar.gz', '437XR1138R2')
     inventory = at.backend.observe()
@@ -267,7 +268,7 @@ def test_smartnic_parts_hang_on_their_cards(
     assert at.backend.transports(inventory)[0].updates == {}
 
 
-def test_plain_adapter_firmware_of_the_dpus_own_system(
+def test_adapter_firmware_of_a_dpu_system(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'dmtf-smartnic.tar.gz', 'Card1-SoC')
     inventory = at.backend.observe()

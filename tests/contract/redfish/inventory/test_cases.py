@@ -50,7 +50,7 @@ def runs(device: Device, name: str) -> str | None:
     return look.part(device, name).running
 
 
-def test_an_ilo_that_shows_cards_in_its_own_collection_alone(
+def test_an_ilo_lists_cards_only_in_its_own_collection(
         seen: Any) -> None:
     inventory = seen('hpe-ilo5-a40')
     assert inventory.complete
@@ -72,7 +72,7 @@ def test_an_ilo_that_shows_cards_in_its_own_collection_alone(
     assert len(inventory.devices) == 3
 
 
-def test_an_hgx_board_behind_a_bmc_without_a_system_for_it(
+def test_an_hgx_board_without_a_system_of_its_own(
         seen: Any) -> None:
     inventory = seen('supermicro-hgx-h100')
     gpus = of(inventory, 'gpu')
@@ -86,7 +86,7 @@ def test_an_hgx_board_behind_a_bmc_without_a_system_for_it(
 
 
 @pytest.mark.parametrize('node', ['Node0', 'Node1'])
-def test_blades_that_spell_their_model_otherwise(
+def test_blades_with_another_spelling_of_the_model(
         seen: Any, node: str) -> None:
     device, = seen('cray-ex425', node).devices
     assert (device.kind, runs(device, 'nic')) == ('nic', '1.5.27')
@@ -103,7 +103,7 @@ def test_an_absent_entry_has_no_running_version(seen: Any) -> None:
     assert {d.health for d in of(inventory, 'gpu')} == {'OK'}
 
 
-def test_health_that_only_the_pcie_device_tells(seen: Any) -> None:
+def test_health_from_the_pcie_device_only(seen: Any) -> None:
     inventory = seen('health-in-pciedevice')
     assert {(d.serial, d.health, d.location, d.product)
             for d in inventory.devices} == {
@@ -118,7 +118,7 @@ def test_states_in_which_a_gpu_does_not_work(seen: Any) -> None:
         ('1300000000002', 'Disabled'), ('1300000000003', 'Enabled')]
 
 
-def test_ids_in_decimal(seen: Any) -> None:
+def test_pci_ids_in_decimal(seen: Any) -> None:
     inventory = seen('hpe-decimal-ids')
     assert {(d.kind, d.pci.pair if d.pci else None, d.product)
             for d in inventory.devices} == {

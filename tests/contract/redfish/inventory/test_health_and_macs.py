@@ -45,7 +45,7 @@ def health(at: Rig) -> dict[str, str | None]:
     ({'RowRemappingFailed': True, 'RowRemappingPending': False}, 'Critical'),
     ({'RowRemappingFailed': False, 'RowRemappingPending': True}, 'Warning'),
     ({'RowRemappingFailed': False, 'RowRemappingPending': False}, 'OK')])
-def test_a_row_that_is_not_remapped_makes_the_gpu_ill(
+def test_a_failed_row_remapping_makes_the_gpu_unhealthy(
         rig: Start, captures: Path, expand: bool, said: dict[str, bool],
         expected: str) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0',
@@ -56,13 +56,14 @@ def test_a_row_that_is_not_remapped_makes_the_gpu_ill(
     assert set(found.values()) == {'OK'}
 
 
-def test_ill_memory_makes_the_gpu_ill(rig: Start, captures: Path) -> None:
+def test_unhealthy_memory_makes_the_gpu_unhealthy(
+        rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     change(at, MEMORY, Status={'Health': 'Warning', 'State': 'Enabled'})
     assert health(at)[GPU] == 'Warning'
 
 
-def test_good_memory_says_nothing_of_the_gpu(
+def test_healthy_memory_does_not_make_the_gpu_healthy(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     change(at, GPU, Status={'State': 'Enabled'})
@@ -71,7 +72,7 @@ def test_good_memory_says_nothing_of_the_gpu(
     assert health(at)[GPU] is None
 
 
-def test_memory_that_is_not_there_costs_itself(
+def test_missing_memory_leaves_only_the_health_unknown(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     change(at, GPU, Links={'Memory': [{'@odata.id': f'{MEMORY}_gone'}]})
@@ -91,13 +92,13 @@ def dpu(at: Rig) -> Device:
     return card
 
 
-def test_a_dpu_in_its_host_tells_the_macs_of_its_ports(rig: Start) -> None:
+def test_a_dpu_in_its_host_has_the_macs_of_its_ports(rig: Start) -> None:
     card = dpu(rig('pcie-a100'))
     assert len(card.macs) == 2
     assert all(m == m.lower() for m in card.macs)
 
 
-def test_functions_go_before_ports(rig: Start) -> None:
+def test_functions_take_precedence_over_ports(rig: Start) -> None:
     at = rig('pcie-a100')
     uri = str(dpu(at).uri)
     base = f'{uri}/NetworkDeviceFunctions'
@@ -130,7 +131,7 @@ def test_adapters_of_a_dpu_s_own_system_are_its_parts(rig: Start) -> None:
     assert dpu(at).macs == ('02:00:00:00:0a:0c', '02:00:00:00:0a:0b')
 
 
-def test_who_tells_no_controllers_is_not_asked_for_ports(
+def test_ports_are_not_read_without_controllers(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     assert all(d.macs == () for d in at.backend.observe().devices)

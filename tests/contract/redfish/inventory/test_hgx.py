@@ -31,7 +31,7 @@ from tests.contract.redfish import look
 NEW = '96.00.A6.00.01'
 
 
-def test_one_push_burns_eight_gpus_and_the_board(
+def test_one_push_updates_eight_gpus_and_the_board(
         rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
@@ -75,7 +75,8 @@ def test_one_push_burns_eight_gpus_and_the_board(
     assert at.box.ledger.violations == []
 
 
-def test_the_auxiliary_cycle_activates(rig: Start, tmp_path: Path) -> None:
+def test_the_auxiliary_cycle_activates_the_bundle(
+        rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
     gpus = burning.gpus(inventory)
@@ -144,7 +145,7 @@ def test_mig_is_patched_on_the_processor(rig: Start) -> None:
 @pytest.mark.parametrize(('first', 'then'), [
     ('on', 'off'), ('devtools', 'on'), ('devtools', 'off'),
     ('on', 'devtools')])
-def test_confidential_computing_takes_one_property_at_a_time(
+def test_confidential_computing_is_set_one_property_per_request(
         rig: Start, first: str, then: str) -> None:
     at = rig('hgx-h100', 'System_0')
     gpu = burning.gpus(at.backend.observe())[0]
@@ -181,7 +182,7 @@ def test_mode_is_unknown_where_its_second_request_is_refused(
     assert look.mode_at(at.backend.observe(), gpu, 'cc').pending == 'off'
 
 
-def test_commit_names_what_has_slots(rig: Start) -> None:
+def test_commit_names_the_entries_with_different_slots(rig: Start) -> None:
     """Only of what is meant, and only where the slots differ."""
     at = rig('hgx-h100', 'System_0')
     seen = at.backend.observe()

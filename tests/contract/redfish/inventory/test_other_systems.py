@@ -84,14 +84,14 @@ def test_a_certificate_is_verified_by_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('url', [
     'bmc', 'ftp://bmc', 'https://user:secret@bmc', ''])
-def test_what_is_no_bmc(url: str) -> None:
+def test_a_url_that_is_not_a_bmc(url: str) -> None:
     with pytest.raises(BadInput) as error:
         session.connect(url)
     assert 'secret' not in str(error.value)
 
 
 @pytest.mark.parametrize('system', ['Node7', '/redfish/v1/Systems/7', None])
-def test_a_system_that_is_not_there(rig: Start, system: str | None) -> None:
+def test_an_unknown_system_is_refused(rig: Start, system: str | None) -> None:
     at = rig('two-nodes', system)
     with pytest.raises(BadInput, match='/redfish/v1/Systems/Node1'):
         at.backend.observe()
@@ -106,7 +106,7 @@ def test_the_forms_of_a_systems_name(rig: Start, system: str) -> None:
 
 
 @pytest.mark.parametrize('kind', ['Physical', 'OS', 'Composed'])
-def test_a_storage_box_with_accelerators_works_the_same(
+def test_a_storage_system_with_accelerators_works_the_same(
         rig: Start, tmp_path: Path, kind: str) -> None:
     path = tmp_path / 'shelf.yaml'
     path.write_text(textwrap.dedent(STORAGE))

@@ -63,7 +63,7 @@ def assert_unread(inventory: Inventory, uri: str) -> None:
         ('/PartNumber', 'part_number'), ('/Status', 'health'),
         ('/Location', 'location'), ('/Manufacturer', 'vendor'))
 ])
-def test_a_bad_property_costs_itself(
+def test_an_invalid_property_affects_only_itself(
         rig: Start, name: str, pointer: str, field: str) -> None:
     at = rig('hgx-h100', 'System_0')
     before = at.backend.observe()
@@ -95,7 +95,7 @@ def test_a_bad_property_costs_itself(
 
 
 @pytest.mark.parametrize('pointer', ['/Status/Health', '/ProcessorType'])
-def test_an_unknown_word_costs_itself_and_is_named(
+def test_an_unknown_value_affects_only_itself_and_is_named(
         rig: Start, pointer: str) -> None:
     at = rig('hgx-h100', 'System_0')
     count = expected(at)
@@ -114,7 +114,7 @@ def test_an_unknown_word_costs_itself_and_is_named(
     '/Version', '/Updateable', '/RelatedItem', '/SoftwareId',
     '/Oem/Nvidia/InactiveFirmwareSlot'])
 @pytest.mark.parametrize('name', ['null', 'wrong-type', 'unknown-enum'])
-def test_a_bad_property_of_a_firmware_entry(
+def test_an_invalid_property_of_a_firmware_entry(
         rig: Start, name: str, pointer: str) -> None:
     at = rig('hgx-h100', 'System_0')
     at.box.faults.add(name, pointer, 'HGX_FW_GPU_SXM_2')
@@ -136,7 +136,7 @@ def test_a_bad_property_of_a_firmware_entry(
 @pytest.mark.parametrize(('name', 'value'), [
     ('status', '400'), ('status', '404'), ('status', '500'),
     ('garbage', None)])
-def test_a_bad_resource_costs_itself(
+def test_an_unread_resource_affects_only_itself(
         rig: Start, name: str, value: str | None, expand: bool) -> None:
     at = rig('hgx-h100', 'System_0', expand=expand)
     count = expected(at)
@@ -153,7 +153,7 @@ def test_a_bad_resource_costs_itself(
     '/redfish/v1/Chassis', '/redfish/v1/UpdateService/FirmwareInventory',
     '/redfish/v1/Systems/HGX_Baseboard_0/Processors'])
 @pytest.mark.parametrize('value', ['404', '500'])
-def test_no_service_is_needed_for_a_look(
+def test_an_inventory_needs_no_task_or_update_service(
         rig: Start, path: str, value: str) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
     at.box.faults.add('status', value, path)
@@ -164,7 +164,7 @@ def test_no_service_is_needed_for_a_look(
     at.backend.transports(inventory)
 
 
-def test_a_hanging_resource_costs_its_time_once(rig: Start) -> None:
+def test_a_hanging_resource_is_read_once(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0', expand=False, read_timeout=0.3)
     count = expected(at)
     at.box.faults.add('hang', '2', GPU3, 'GET')
@@ -175,7 +175,7 @@ def test_a_hanging_resource_costs_its_time_once(rig: Start) -> None:
     assert_unread(after, GPU3)
 
 
-def test_a_bmc_that_is_gone_is_unreachable(rig: Start) -> None:
+def test_a_bmc_without_response_is_unreachable(rig: Start) -> None:
     at = rig('plain')
     at.backend.observe()
     at.box.faults.add('refuse', None, '/redfish/v1')
@@ -185,7 +185,7 @@ def test_a_bmc_that_is_gone_is_unreachable(rig: Start) -> None:
 
 @pytest.mark.parametrize('fault', [
     'expand-error', 'expand-truncated', 'expand-wrong'])
-def test_expand_that_is_answered_badly_is_done_without(
+def test_wrong_responses_to_expand_are_replaced_by_single_reads(
         rig: Start, fault: str) -> None:
     at = rig('hgx-h100', 'System_0')
     good = at.backend.observe()
@@ -196,7 +196,7 @@ def test_expand_that_is_answered_badly_is_done_without(
     assert any('$expand' in w.message for w in after.warnings)
 
 
-def test_an_answer_too_large_is_not_read(rig: Start) -> None:
+def test_a_too_large_response_is_not_read(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     whole = at.backend.observe()
     small = at.again('System_0', body_limit=16000).observe()
@@ -217,7 +217,7 @@ def test_eight_serials_of_zeros_are_eight_devices(rig: Start) -> None:
 
 
 @pytest.mark.parametrize('zeros', [False, True])
-def test_ids_hold_when_uris_move(rig: Start, zeros: bool) -> None:
+def test_device_ids_are_kept_when_uris_change(rig: Start, zeros: bool) -> None:
     at = rig('hgx-h100', 'System_0')
     if zeros:
         at.box.faults.add('serial-zeros')
@@ -232,7 +232,8 @@ def test_ids_hold_when_uris_move(rig: Start, zeros: bool) -> None:
     assert any(moved[d.id] != d.uri for d in after.devices)
 
 
-def test_off_and_warming_up_is_not_removed(rig: Start) -> None:
+def test_devices_of_a_host_that_is_off_or_booting_are_not_removed(
+        rig: Start) -> None:
     at = rig('pcie-a100')
     keep_time(at)
     on = at.backend.observe()
@@ -253,7 +254,7 @@ def test_off_and_warming_up_is_not_removed(rig: Start) -> None:
 
 
 @pytest.mark.parametrize('value', ['400', '404', '405', '500', '501', '503'])
-def test_an_adapter_that_does_not_answer_is_unread_for_good(
+def test_an_unreadable_adapter_stays_unread(
         rig: Start, value: str) -> None:
     """A member that is listed is there, however long ago the reset was."""
     at = rig('pcie-a100', expand=False)
@@ -270,7 +271,7 @@ def test_an_adapter_that_does_not_answer_is_unread_for_good(
         assert (lost.uri or '').endswith('/NetworkAdapters/NIC5')
 
 
-def test_what_somebody_else_runs_is_busy(rig: Start) -> None:
+def test_a_task_of_another_client_makes_the_system_busy(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     assert at.backend.observe().busy == ()
     uri = control.start_foreign_task(at.box, 600)
@@ -285,7 +286,7 @@ def test_what_somebody_else_runs_is_busy(rig: Start) -> None:
     assert at.backend.observe().busy == ()
 
 
-def test_credentials_that_are_refused(rig: Start) -> None:
+def test_rejected_credentials_are_reported(rig: Start) -> None:
     at = rig('plain', user='admin', password='secret')
     assert at.backend.observe().host == 'on'
     with pytest.raises(Unreachable) as refused:
@@ -296,7 +297,7 @@ def test_credentials_that_are_refused(rig: Start) -> None:
 @pytest.mark.parametrize(('fault', 'value'), [
     ('status', '503'), ('status', '403'), ('garbage', None),
     ('drop', None), ('body', '{"error": "busy"}')])
-def test_a_session_of_no_use_is_ended_at_once(
+def test_an_unusable_session_is_closed_immediately(
         rig: Start, fault: str, value: str | None) -> None:
     """A BMC has few of them, and somebody else may need one."""
     at = rig('plain', user='admin', password='secret')
@@ -309,7 +310,7 @@ def test_a_session_of_no_use_is_ended_at_once(
     assert at.backend.observe().host == 'on'
 
 
-def test_a_session_that_cannot_be_ended_is_let_go(rig: Start) -> None:
+def test_a_session_that_cannot_be_closed_is_abandoned(rig: Start) -> None:
     """Nothing is asked of the BMC later, when Python clears up."""
     at = rig('plain', user='admin', password='secret')
     other = session.connect(at.url, 'admin', 'secret')
@@ -326,7 +327,7 @@ def test_a_session_that_cannot_be_ended_is_let_go(rig: Start) -> None:
     '{"@odata.id": "/redfish/v1"}', '{"error": {}}',
     '{"error": null, "@odata.id": "/redfish/v1"}',
     '{"error": "busy", "@odata.id": "/redfish/v1/"}'])
-def test_a_service_root_that_is_none_is_looked_for_again(
+def test_an_invalid_service_root_is_a_transient_error(
         rig: Start, body: str) -> None:
     """It is no BMC of a switch, and nobody's input is wrong."""
     at = rig('plain')
@@ -338,7 +339,7 @@ def test_a_service_root_that_is_none_is_looked_for_again(
     assert at.backend.observe().host == 'on'
 
 
-def test_systems_that_the_root_no_longer_links_are_unread(
+def test_systems_without_a_link_in_the_root_are_unread(
         rig: Start) -> None:
     at = rig('plain')
     at.backend.observe()
@@ -347,7 +348,7 @@ def test_systems_that_the_root_no_longer_links_are_unread(
         at.backend.observe()
 
 
-def test_what_proves_nothing_is_not_sent_again(rig: Start) -> None:
+def test_unchanged_static_resources_are_not_sent_again(rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     first = at.backend.observe()
     before = len(at.box.ledger.requests)
@@ -369,7 +370,7 @@ def test_what_proves_nothing_is_not_sent_again(rig: Start) -> None:
     'System_0', '/redfish/v1/Systems/System_0'])
 @pytest.mark.parametrize(('value', 'kind'), [
     ('500', 'transient'), ('503', 'transient'), ('403', 'needs-operator')])
-def test_a_system_that_is_not_given_is_not_a_wrong_name(
+def test_an_unreadable_system_is_not_an_unknown_one(
         rig: Start, path: str, system: str, value: str, kind: str) -> None:
     at = rig('hgx-h100', system, expand=False)
     at.box.faults.add('status', value, path)

@@ -65,7 +65,7 @@ def test_no_device_is_read_while_the_host_starts(box: Machine) -> None:
     assert any(w.startswith('the host is booting') for w in box.progress)
 
 
-def test_a_host_that_starts_is_told_in_words(box: Machine) -> None:
+def test_a_booting_host_is_reported(box: Machine) -> None:
     assert box.backend.starting() is None
     reset(box)
     assert box.backend.starting() == (
@@ -74,7 +74,7 @@ def test_a_host_that_starts_is_told_in_words(box: Machine) -> None:
     assert box.backend.starting() is None
 
 
-def test_a_host_that_is_off_is_read_whole(box: Machine) -> None:
+def test_a_host_that_is_off_gets_a_full_inventory(box: Machine) -> None:
     box.power('ForceOff')
     assert box.backend.starting() is None
 
@@ -82,14 +82,15 @@ def test_a_host_that_is_off_is_read_whole(box: Machine) -> None:
 @pytest.mark.parametrize('path', [
     '/redfish/v1/TaskService$', '/redfish/v1/UpdateService$',
     '/Managers'])
-def test_what_is_unread_is_for_the_whole_inventory_to_tell(
+def test_unread_resources_lead_to_a_full_inventory(
         box: Machine, path: str) -> None:
     reset(box)
     box.box.faults.add('status', '503', path, 'GET')
     assert box.backend.starting() is None
 
 
-def test_a_bmc_that_is_silent_is_unreachable(box: Machine) -> None:
+def test_a_bmc_that_does_not_respond_while_booting_is_unreachable(
+        box: Machine) -> None:
     reset(box)
     box.box.faults.add('status', '503', '/redfish/v1$', 'GET')
     with pytest.raises(Unreachable):

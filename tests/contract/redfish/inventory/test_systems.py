@@ -66,7 +66,7 @@ def nic_image(folder: Path, version: str, psid: str) -> Ready:
     return Ready(str(path), path.stat().st_size, digest)
 
 
-def test_pcie_box_lists_parts_by_their_words(rig: Start) -> None:
+def test_pcie_system_names_components_by_words_in_ids(rig: Start) -> None:
     at = rig('pcie-a100')
     inventory = at.backend.observe()
     fpga = look.one(inventory, 'fpga')
@@ -80,7 +80,7 @@ def test_pcie_box_lists_parts_by_their_words(rig: Start) -> None:
     'multipart-targets', 'multipart-all', 'multipart-plain',
     'multipart-targets-forced', 'simple-targets', 'simple-plain',
     'http-push'])
-def test_every_style_writes_what_it_was_asked(
+def test_every_push_style_writes_the_requested_components(
         rig: Start, tmp_path: Path, style: str) -> None:
     at = rig('pcie-a100', image_uri=local)
     dpu = look.one(at.backend.observe(), 'dpu')
@@ -99,7 +99,8 @@ def test_every_style_writes_what_it_was_asked(
     assert look.part(after, 'nic').running == '32.43.1014'
 
 
-def test_a_style_that_forces_wants_consent(rig: Start, tmp_path: Path) -> None:
+def test_a_push_style_that_forces_requires_consent(
+        rig: Start, tmp_path: Path) -> None:
     at = rig('pcie-a100')
     dpu = look.one(at.backend.observe(), 'dpu')
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
@@ -114,7 +115,7 @@ def test_a_style_that_forces_wants_consent(rig: Start, tmp_path: Path) -> None:
     assert at.box.ledger.pushes == []
 
 
-def test_ways_follow_the_service(rig: Start) -> None:
+def test_update_targets_follow_the_service(rig: Start) -> None:
     at = rig('pcie-a100')
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
@@ -157,7 +158,7 @@ def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
     ('nic', 'sriov', 'disabled'), ('dpu', 'sriov', 'enabled'),
     ('fpga', 'virtual-functions', 4),
     ('fpga', 'host-programming', 'disabled')])
-def test_the_modes_of_cards(
+def test_modes_of_network_cards(
         rig: Start, kind: str, name: str, value: Value) -> None:
     at = rig('pcie-a100')
     dev = look.one(at.backend.observe(), kind)
@@ -170,7 +171,7 @@ def test_the_modes_of_cards(
     assert look.mode_at(at.backend.observe(), dev.id, name).current == value
 
 
-def test_a_value_that_is_none_is_turned_down_before_it_is_sent(
+def test_an_invalid_value_is_rejected_before_it_is_sent(
         rig: Start) -> None:
     at = rig('pcie-a100')
     fpga = look.one(at.backend.observe(), 'fpga')
@@ -182,7 +183,7 @@ def test_a_value_that_is_none_is_turned_down_before_it_is_sent(
     assert at.box.ledger.writes == []
 
 
-def test_a_mode_that_is_taken_and_does_not_show(rig: Start) -> None:
+def test_an_accepted_mode_with_the_old_value_fails(rig: Start) -> None:
     at = rig('pcie-a100')
     gpu = burning.gpus(at.backend.observe())[0]
     at.box.faults.add('silent-noop')
@@ -199,7 +200,7 @@ def test_a_mode_that_is_taken_and_does_not_show(rig: Start) -> None:
         'disabled', 'enabled')
 
 
-def test_a_mode_turned_down_for_good_ends_the_action(rig: Start) -> None:
+def test_a_permanently_rejected_mode_ends_the_action(rig: Start) -> None:
     """What was set before counts; what was not sent is told as not set."""
     at = rig('pcie-a100')
     gpus = sorted(burning.gpus(at.backend.observe()))
@@ -232,7 +233,7 @@ def test_the_mode_of_a_dpu_on_its_own_bmc(rig: Start, box: str) -> None:
     assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'nic'
 
 
-def test_a_dpu_is_seen_by_its_host_and_by_itself(
+def test_a_dpu_is_reported_by_its_host_and_its_own_bmc(
         rig: Start, tmp_path: Path) -> None:
     """One plan on the parent spans both BMCs; each does what it showed."""
     parent = rig('pcie-a100')
@@ -254,7 +255,7 @@ def test_a_dpu_is_seen_by_its_host_and_by_itself(
     assert parent.box.ledger.writes == []
 
 
-def test_cray_fetches_for_one_node(
+def test_cray_simple_update_writes_one_node(
         rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'a100x4-cray-ex235n.tar.gz', 'Node0',
              image_uri=local)
@@ -275,7 +276,7 @@ def test_cray_fetches_for_one_node(
     assert [t.rsplit('/', 1)[-1] for t in push.targets] == ['Node0.AccFPGA0']
 
 
-def test_gb300_takes_no_targets(
+def test_gb300_accepts_no_targets(
         rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
@@ -295,7 +296,7 @@ def test_gb300_takes_no_targets(
         '97.10.55.00.01'}
 
 
-def test_dells_equal_version_is_satisfied(
+def test_an_equal_version_rejected_by_dell_is_satisfied(
         rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     at.box.faults.add('equal-refused')
@@ -312,7 +313,7 @@ def test_dells_equal_version_is_satisfied(
     assert at.box.ledger.pushes == []
 
 
-def test_dells_firmware_moves_with_its_version(
+def test_the_dell_firmware_id_changes_with_its_version(
         rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
@@ -335,7 +336,7 @@ def test_dells_firmware_moves_with_its_version(
         '24.43.2026', 'Installed-0-24.43.2026__NIC.Slot.5-1')
 
 
-def test_a_host_without_an_auxiliary_cycle_says_so(rig: Start) -> None:
+def test_a_missing_auxiliary_cycle_action_is_reported(rig: Start) -> None:
     at = rig('plain')
     host = SystemPower(at.connector, at.backend.system_uri)
     assert host.aux_cycle_action() is None
@@ -343,7 +344,7 @@ def test_a_host_without_an_auxiliary_cycle_says_so(rig: Start) -> None:
         host.aux_cycle()
 
 
-def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
+def test_a_forced_auxiliary_cycle(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     host = SystemPower(at.connector, at.backend.system_uri)
     action = host.aux_cycle_action()
@@ -355,7 +356,7 @@ def test_an_auxiliary_cycle_by_force(rig: Start) -> None:
 
 @pytest.mark.parametrize('begin', [
     control.start_foreign_task, control.start_foreign_copy])
-def test_no_auxiliary_cycle_cuts_what_began_since(
+def test_an_auxiliary_cycle_is_refused_while_an_update_is_running(
         rig: Start, begin: Callable[[Box], object]) -> None:
     at = rig('hgx-h100', 'System_0')
     host = SystemPower(at.connector, at.backend.system_uri)
@@ -381,7 +382,7 @@ def test_no_auxiliary_cycle_cuts_what_began_since(
     ('status', '503', '/redfish/v1/UpdateService$'),
     ('body', '200:{"error": "busy"}', '/redfish/v1/UpdateService$')])
 @pytest.mark.parametrize('box', ['hgx-h100', 'pcie-a100'])
-def test_a_bmc_that_cannot_tell_what_it_does_is_not_idle(
+def test_a_bmc_with_unread_tasks_is_not_idle(
         rig: Start, box: str, fault: str, value: str | None, place: str
         ) -> None:
     at = rig(box, 'System_0' if box == 'hgx-h100' else None)
@@ -396,7 +397,7 @@ def test_a_bmc_that_cannot_tell_what_it_does_is_not_idle(
     assert at.box.ledger.resets == []
 
 
-def test_an_idrac_that_can_cuts_the_auxiliary_power(
+def test_an_idrac_with_extended_reset_cuts_the_auxiliary_power(
         rig: Start, captures: Path) -> None:
     """Its host has to be off, and stays off: whoever asked powers it on."""
     at = rig(captures / 'dell-r750-h100.tar.gz',
@@ -417,7 +418,7 @@ def test_an_idrac_that_can_cuts_the_auxiliary_power(
         'ForceOff', 'AuxPowerCycle']
 
 
-def test_an_idrac_that_cannot_offers_no_auxiliary_cycle(
+def test_an_idrac_without_extended_reset_offers_no_auxiliary_cycle(
         rig: Start, captures: Path) -> None:
     """The recorded one has Chassis.Reset, which is less than that."""
     at = rig(captures / 'dell-r750-h100.tar.gz')
@@ -425,7 +426,7 @@ def test_an_idrac_that_cannot_offers_no_auxiliary_cycle(
                 ).aux_cycle_action() is None
 
 
-def test_power_of_two_nodes_behind_one_bmc(rig: Start) -> None:
+def test_two_nodes_of_one_bmc_have_separate_power(rig: Start) -> None:
     at = rig('two-nodes', 'Node0')
     one_, two = (SystemPower(at.connector, f'/redfish/v1/Systems/{n}')
                  for n in ('Node0', 'Node1'))

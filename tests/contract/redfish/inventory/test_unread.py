@@ -55,7 +55,7 @@ def facts(inventory: Inventory) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(('name', 'value'), FAILURES)
-def test_a_device_that_is_listed_and_unread(
+def test_a_listed_device_that_cannot_be_read_is_unread(
         rig: Start, name: str, value: str | None) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
     before = at.backend.observe()
@@ -81,7 +81,7 @@ def test_a_device_that_is_listed_and_unread(
     ('pcie-a100', '/Chassis/1/NetworkAdapters$',
      {'nic', 'dpu', 'fpga', 'ai'}),
 ])
-def test_a_collection_that_is_unread_hides_what_may_be_in_it(
+def test_an_unread_collection_may_hide_its_kinds_of_devices(
         rig: Start, box: str, place: str, kinds: set[str], name: str,
         value: str | None) -> None:
     at = rig(box, 'System_0' if box == 'hgx-h100' else None, expand=False)
@@ -96,7 +96,7 @@ def test_a_collection_that_is_unread_hides_what_may_be_in_it(
 
 
 @pytest.mark.parametrize('health', ['OK', 'Critical'])
-def test_a_card_seen_by_its_slot_alone_is_not_known_to_be_healthy(
+def test_a_card_with_only_a_pcie_device_has_unknown_health(
         rig: Start, health: str) -> None:
     """Its Processor may say worse than its PCIeDevice."""
     at = rig('pcie-a100', expand=False)
@@ -119,7 +119,7 @@ def test_a_card_seen_by_its_slot_alone_is_not_known_to_be_healthy(
 @pytest.mark.parametrize('place', [
     '/redfish/v1/TaskService$', '/redfish/v1/TaskService/Tasks$',
     '/redfish/v1/UpdateService$'])
-def test_a_service_that_is_unread_holds_the_box(
+def test_an_unread_service_makes_the_system_busy(
         rig: Start, place: str, name: str, value: str | None) -> None:
     at = rig('pcie-a100', expand=False)
     assert not at.backend.observe().held
@@ -131,7 +131,7 @@ def test_a_service_that_is_unread_holds_the_box(
 
 
 @pytest.mark.parametrize(('name', 'value'), SOME)
-def test_one_entry_that_is_unread_costs_its_component(
+def test_an_unread_firmware_entry_leaves_its_component_unknown(
         rig: Start, name: str, value: str | None) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
     at.box.faults.add(name, value, '/HGX_FW_GPU_SXM_2$')
@@ -141,7 +141,7 @@ def test_one_entry_that_is_unread_costs_its_component(
 
 
 @pytest.mark.parametrize(('name', 'value'), SOME)
-def test_an_unread_settings_object_costs_the_modes_in_it(
+def test_an_unread_settings_object_leaves_its_modes_unknown(
         rig: Start, name: str, value: str | None) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
     at.box.faults.add(name, value, f'{GPU2}/Settings$')
@@ -152,7 +152,8 @@ def test_an_unread_settings_object_costs_the_modes_in_it(
     assert not spoilt(seen)
 
 
-def test_the_board_s_own_bmc_restarts(rig: Start) -> None:
+def test_a_restarting_baseboard_bmc_leaves_its_devices_unread(
+        rig: Start) -> None:
     """DGX H100: HGX_Baseboard_0 answers 503 for minutes."""
     at = rig('hgx-h100', 'System_0', expand=False)
     at.box.faults.add('hmc-down')
@@ -166,7 +167,7 @@ def test_the_board_s_own_bmc_restarts(rig: Start) -> None:
     assert not at.backend.observe().unread
 
 
-def test_an_update_of_others_while_the_task_service_is_away(
+def test_a_foreign_update_during_an_unread_task_service(
         rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     control.start_foreign_task(at.box, 3600)
@@ -181,7 +182,7 @@ def test_an_update_of_others_while_the_task_service_is_away(
 @pytest.mark.parametrize('name', [
     'ProcessorType', 'Status', 'Version', 'Oem', 'FirmwareVersion',
     'SerialNumber', 'Links', 'MemorySummary', 'RelatedItem'])
-def test_members_that_expand_gives_without_what_matters(
+def test_members_expanded_without_required_properties_are_read_directly(
         rig: Start, name: str) -> None:
     at = rig('hgx-h100', 'System_0')
     good = at.backend.observe()
@@ -201,7 +202,8 @@ def test_members_that_expand_gives_without_what_matters(
     assert backend.observe().requests < dear
 
 
-def test_fewer_members_than_are_counted(rig: Start) -> None:
+def test_a_collection_with_fewer_members_than_its_count_is_unread(
+        rig: Start) -> None:
     at = rig('hgx-h100', 'System_0', expand=False)
     at.box.faults.add('short', '2', f'{HGX}/Processors$')
     seen = at.backend.observe()
@@ -232,7 +234,7 @@ def looks(at: Rig, backend: Callable[[], Inventory], seconds: float,
 
 
 @pytest.mark.parametrize('status', ['404', '405', '501'])
-def test_what_is_listed_and_never_there_is_absent_in_the_end(
+def test_a_listed_resource_that_never_exists_becomes_absent(
         rig: Start, status: str) -> None:
     at = rig('pcie-a100', expand=False)
     at.box.faults.add('status', status, f'{OPTIONAL}$')
@@ -243,13 +245,13 @@ def test_what_is_listed_and_never_there_is_absent_in_the_end(
                for w in seen.warnings)
 
 
-def test_looks_in_a_row_are_one(rig: Start) -> None:
+def test_inventories_in_quick_succession_count_once(rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     at.box.faults.add('status', '404', f'{OPTIONAL}$')
     assert all(looks(at, at.backend.observe, 5, 10))
 
 
-def test_what_was_there_once_is_never_taken_for_absent(rig: Start) -> None:
+def test_a_resource_that_existed_never_becomes_absent(rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     at.backend.observe()
     at.box.faults.add('status', '404', f'{OPTIONAL}$')
@@ -257,7 +259,7 @@ def test_what_was_there_once_is_never_taken_for_absent(rig: Start) -> None:
 
 
 @pytest.mark.parametrize('between', ['500', '503'])
-def test_another_error_in_between_counts_anew(
+def test_another_error_restarts_the_count(
         rig: Start, between: str) -> None:
     at = rig('pcie-a100', expand=False)
     fault = at.box.faults.add('status', '404', f'{OPTIONAL}$')
@@ -268,7 +270,7 @@ def test_another_error_in_between_counts_anew(
     assert looks(at, at.backend.observe, 61, 3) == [True, True, False]
 
 
-def test_a_host_that_is_off_and_a_busy_box_tell_nothing_absent(
+def test_nothing_becomes_absent_while_off_or_busy(
         rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     at.box.faults.add('status', '404', f'{OPTIONAL}$')
@@ -281,7 +283,7 @@ def test_a_host_that_is_off_and_a_busy_box_tell_nothing_absent(
     assert all(looks(at, at.backend.observe, 61, 5))
 
 
-def test_a_service_is_never_taken_for_absent(rig: Start) -> None:
+def test_a_service_never_becomes_absent(rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     at.box.faults.add('status', '404', '/redfish/v1/TaskService/Tasks$')
     for _ in range(6):
@@ -289,7 +291,7 @@ def test_a_service_is_never_taken_for_absent(rig: Start) -> None:
         assert at.backend.observe().held
 
 
-def test_a_sub_resource_that_the_operator_accepts(rig: Start) -> None:
+def test_an_accepted_sub_resource_is_a_warning(rig: Start) -> None:
     part = f'{GPU2}/Settings'
     at = rig('hgx-h100', 'System_0', expand=False,
              accept_unread=frozenset({part, GPU2, f'{HGX}/Processors'}))
@@ -305,7 +307,7 @@ def test_a_sub_resource_that_the_operator_accepts(rig: Start) -> None:
     assert [u.source for u in seen.unread] == [GPU2]
 
 
-def test_history_is_bounded_and_clocks_may_go_back() -> None:
+def test_read_history_is_bounded_and_tolerates_clock_changes() -> None:
     now = [1000.0]
     history = read_history.ReadHistory(lambda: now[0], lambda: 5.0)
     for i in range(5000):
@@ -324,7 +326,7 @@ def test_history_is_bounded_and_clocks_may_go_back() -> None:
 
 
 @pytest.mark.parametrize('told', [True, False])
-def test_two_equal_looks_settle_a_tree_that_tells_no_reset(
+def test_two_equal_inventories_complete_a_tree_without_reset_time(
         rig: Start, told: bool) -> None:
     at = rig('pcie-a100', options={'boot_mark': told}, warm_up=30.0,
              expand=False)
@@ -350,7 +352,7 @@ def test_two_equal_looks_settle_a_tree_that_tells_no_reset(
 
 
 @pytest.mark.parametrize('mode', ['nic', 'dpu'])
-def test_a_card_in_nic_mode_is_off_for_good(rig: Start, mode: str) -> None:
+def test_a_dpu_in_nic_mode_is_complete(rig: Start, mode: str) -> None:
     """BlueField-3: Paused and StandbyOffline is a steady state of NIC mode.
     """
     at = rig('bluefield-3', 'Bluefield')
@@ -370,7 +372,7 @@ def test_a_card_in_nic_mode_is_off_for_good(rig: Start, mode: str) -> None:
     assert seen.complete is (mode == 'nic')
 
 
-def test_a_card_that_only_its_pcie_device_shows_now_may_tell_more(
+def test_a_card_with_only_a_pcie_device_may_have_unread_firmware(
         rig: Start) -> None:
     at = rig('pcie-a100', expand=False)
     at.box.faults.add('status', '503', '/NetworkAdapters$')

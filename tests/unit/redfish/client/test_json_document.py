@@ -45,7 +45,7 @@ def read(doc: dict[str, Any] = DOC) -> tuple[Fields, Told]:
     return Fields(doc, told), told
 
 
-def test_good_properties() -> None:
+def test_valid_properties_are_read() -> None:
     shown, told = read()
     assert shown.uri == '/redfish/v1/Systems/1'
     assert shown.text('Text') == '96.00.A6.00.01'
@@ -68,7 +68,7 @@ def test_good_properties() -> None:
     ('text', ('List', 'Deep'), 'List: [1]: expected an object'),
     ('text', ('Text', 0), 'Text'),
 ])
-def test_a_wrong_type_is_named(
+def test_a_wrong_type_is_named_in_the_warning(
         call: str, path: tuple[str | int, ...], named: str) -> None:
     shown, told = read()
     assert not getattr(shown, call)(*path)
@@ -77,7 +77,7 @@ def test_a_wrong_type_is_named(
     assert named in message
 
 
-def test_missing_is_silent_unless_needed() -> None:
+def test_a_missing_property_warns_only_if_needed() -> None:
     shown, told = read()
     for name in ('Missing', 'Null', 'Blank', 'NA'):
         assert shown.text(name) is None
@@ -97,13 +97,13 @@ def test_a_part_is_named_by_its_path() -> None:
                      "Part.Deep.Flag: 'yes': expected true or false")]
 
 
-def test_an_unknown_word_is_named_with_what_is_known() -> None:
+def test_an_unknown_value_is_named_with_the_known_ones() -> None:
     shown, told = read()
     assert shown.word('NA', known={'OK', 'Warning'}) is None
     assert told[0][1] == "NA: 'NA': expected one of OK, Warning"
 
 
-def test_knows_tells_null_from_missing() -> None:
+def test_knows_distinguishes_null_from_missing() -> None:
     shown, _ = read()
     assert shown.knows('Null')
     assert not shown.has('Null')
@@ -122,7 +122,7 @@ JSON = st.recursive(
 
 @given(JSON, st.lists(st.sampled_from(['a', 'b', 0, 1]), min_size=1,
                       max_size=3))
-def test_nothing_that_json_can_hold_breaks_it(
+def test_no_json_value_raises_an_error(
         value: Any, path: list[str | int]) -> None:
     shown, _ = read({'a': value, 'b': [value]})
     assert isinstance(shown.text(*path), str | None)
@@ -139,5 +139,5 @@ def test_nothing_that_json_can_hold_breaks_it(
 @pytest.mark.parametrize(('uri', 'plain'), [
     ('/redfish/v1/', '/redfish/v1'), ('/', '/'), ('', '/'),
     ('https://x:443/a/b?c=d', '/a/b'), ('/a#/b', '/a')])
-def test_normal(uri: str, plain: str) -> None:
+def test_normal_path_of_a_uri(uri: str, plain: str) -> None:
     assert json_document.normal(uri) == plain

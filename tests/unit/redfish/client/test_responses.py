@@ -57,7 +57,7 @@ def said(severity: str, text: str, *args: str, key: str = 'Severity'
 @pytest.mark.parametrize('state', [
     'New', 'Starting', 'Running', 'Pending', 'Stopping', 'Suspended',
     'Interrupted', 'Cancelling', 'Service', 'SomethingElse', None, 3, ''])
-def test_states_that_are_not_over(state: Any) -> None:
+def test_states_of_running_tasks(state: Any) -> None:
     assert isinstance(poll(TaskState=state, PercentComplete=100), Running)
 
 
@@ -66,14 +66,15 @@ def test_states_that_are_not_over(state: Any) -> None:
     ('Completed', None, True), ('Completed', 'Critical', False),
     ('Exception', 'Critical', False), ('Killed', 'OK', False),
     ('Cancelled', 'OK', False), ('Exception', 'OK', False)])
-def test_states_that_are(state: str, status: str | None, ok: bool) -> None:
+def test_states_of_ended_tasks(
+        state: str, status: str | None, ok: bool) -> None:
     found = poll(TaskState=state, TaskStatus=status)
     assert isinstance(found, Ended)
     assert [r.ok for r in found.results] == [ok, ok]
 
 
 @pytest.mark.parametrize('key', ['Severity', 'MessageSeverity'])
-def test_a_part_that_is_blamed_fails_alone(key: str) -> None:
+def test_only_the_part_named_in_a_message_fails(key: str) -> None:
     found = poll(TaskState='Exception', TaskStatus='Critical', Messages=[
         said('OK', 'UpdateSuccessful', 'x', 'HGX_FW_GPU_1', key=key),
         said('Critical', 'ApplyFailed', 'x', 'HGX_FW_GPU_2', key=key)])
@@ -85,7 +86,7 @@ def test_a_part_that_is_blamed_fails_alone(key: str) -> None:
     assert detail.message_id == 'Update.1.0.ApplyFailed'
 
 
-def test_a_completed_task_that_blames_a_part() -> None:
+def test_a_completed_task_with_a_failed_part() -> None:
     found = poll(TaskState='Completed', TaskStatus='OK', Messages=[
         said('Critical', 'ApplyFailed',
              '/redfish/v1/UpdateService/FirmwareInventory/HGX_FW_GPU_1')])
@@ -93,7 +94,7 @@ def test_a_completed_task_that_blames_a_part() -> None:
     assert [r.ok for r in found.results] == [False, True]
 
 
-def test_a_failed_task_gives_its_gravest_reason() -> None:
+def test_a_failed_task_reports_its_most_severe_message() -> None:
     found = poll(TaskState='Exception', TaskStatus='Critical', Messages=[
         said('OK', 'Started'), said('Critical', 'VerificationFailed'),
         said('OK', 'Ended')])
@@ -102,7 +103,7 @@ def test_a_failed_task_gives_its_gravest_reason() -> None:
         'Update.1.0.VerificationFailed'}
 
 
-def test_a_task_that_says_running_and_has_ended_is_unknown() -> None:
+def test_a_running_task_with_an_end_time_is_unknown() -> None:
     assert isinstance(poll(
         TaskState='Running', PercentComplete=100,
         EndTime='2026-01-01T00:00:00Z'), Unknown)
@@ -123,7 +124,7 @@ def fine(severity: str) -> dict[str, Any]:
     (200, 'fine', Unknown), (200, {'@odata.id': '/redfish/v1/UpdateService',
                                    '@odata.type': '#X.X'}, Unknown)])
 @pytest.mark.parametrize('place', ['monitor', 'task'])
-def test_what_is_no_task(
+def test_responses_that_are_not_a_task(
         place: str, status: int, doc: Any, kind: type) -> None:
     """A monitor may answer as the operation would; a task may not."""
     found = tasks.poll(answer(doc, status), {
@@ -152,7 +153,7 @@ def failing(*statuses: int) -> mock.Mock:
     ((404, 503), Running), ((400, 404), Unknown), ((403, 404), Unknown),
     ((405, 405), Unknown), ((404, 400), Unknown), ((429, 404), Running),
     ((404, 202), Running), ((500, 202), Running)])
-def test_a_task_that_cannot_be_read_is_never_over(
+def test_an_unreadable_task_never_ends(
         statuses: tuple[int, ...], kind: type) -> None:
     found = tasks.poll(failing(*statuses), {
         'kind': 'task', 'task': TASK, 'monitor': f'{TASK}/Monitor',
@@ -169,7 +170,7 @@ JOB = '/redfish/v1/JobService/Jobs/JID_1'
     {'@odata.type': '#Job.v1_0_7.Job', 'JobState': 'Completed'},
     {'@odata.type': '#DellJob.v1_2_0.DellJob', 'JobState': 'Completed'},
     {'JobState': 'Completed'}, {'TaskState': 'Completed'}])
-def test_a_job_is_followed_where_its_vendor_keeps_it(
+def test_a_job_is_followed_at_its_vendor_s_uri(
         kind: dict[str, Any]) -> None:
     """iDRAC forgets the task and has the job under JobService."""
     connector = failing(404)
@@ -191,14 +192,14 @@ def test_a_job_is_followed_where_its_vendor_keeps_it(
         {'Message': 'Task successfully scheduled.'}]},
     {'TaskState': 'Completed', 'Oem': {'Dell': {'JobState': 'Scheduled'}}},
     {'JobState': 'Scheduled'}])
-def test_what_waits_for_our_reset_has_landed(doc: dict[str, Any]) -> None:
+def test_a_job_that_waits_for_a_reset_is_staged(doc: dict[str, Any]) -> None:
     found = poll(**doc)
     assert isinstance(found, Ended)
     assert found.at_reset
     assert [r.ok for r in found.results] == [True, True]
 
 
-def test_what_waits_for_a_reset_may_have_failed_in_part() -> None:
+def test_a_staged_task_may_have_a_failed_part() -> None:
     found = poll(TaskState='UserIntervention', PercentComplete=100, Messages=[
         said('Critical', 'ApplyFailed', 'HGX_FW_GPU_2')])
     assert isinstance(found, Ended)
@@ -217,14 +218,14 @@ def test_a_job_that_failed(doc: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize('own', ['/redfish/v1/TaskService/Tasks/8', TASK])
-def test_a_task_that_answers_for_another(own: str) -> None:
+def test_a_task_uri_that_returns_another_task_is_unknown(own: str) -> None:
     connector = answer({'@odata.id': own, 'TaskState': 'Completed'})
     found = tasks.poll(connector, {
         'kind': 'task', 'task': TASK, 'parts': PARTS})
     assert isinstance(found, Ended if own == TASK else Unknown)
 
 
-def test_no_address_is_unknown() -> None:
+def test_a_ticket_without_uri_is_unknown() -> None:
     assert isinstance(tasks.poll(answer(None), {'kind': 'task'}), Unknown)
 
 
@@ -268,13 +269,13 @@ def test_no_address_is_unknown() -> None:
         'MessageId': 'SMC.1.0.OemSimpleupdateAcceptedMessage',
         'MessageArgs': ['http://elsewhere', 3]}]},
      {'kind': 'watch', 'said': 'HTTP 202 without a task'})])
-def test_tickets(location: str | None, doc: dict[str, Any],
+def test_the_ticket_of_a_response(location: str | None, doc: dict[str, Any],
                  expected: dict[str, Any]) -> None:
     ticket = tasks.ticket(Answer(202, location, doc), [])
     assert ticket == {'kind': 'task', 'parts': [], **expected}
 
 
-def test_the_gravest_message_of_an_error_counts() -> None:
+def test_the_most_severe_message_of_an_error_is_used() -> None:
     assert responses.message({'error': {
         'code': 'Base.1.0.GeneralError', '@Message.ExtendedInfo': [
             {'MessageId': 'A', 'Message': 'a', 'Severity': 'OK'},

@@ -82,7 +82,7 @@ IDS = ['Base.1.8.ResourceInUse', 'Base.1.18.1.ResourceInUse',
 @pytest.mark.parametrize('name', IDS)
 @pytest.mark.parametrize('status', [400, 403, 409, 500])
 @pytest.mark.parametrize('at', ['error', 'top', 'Accepted'])
-def test_a_busy_service_is_waited_out(
+def test_a_busy_response_has_a_time_to_wait(
         name: str, status: int, at: str) -> None:
     error = refused(status, told(name, at=at))
     assert isinstance(error, Rejected)
@@ -91,7 +91,7 @@ def test_a_busy_service_is_waited_out(
     assert error.detail.message_id == name
 
 
-def test_a_busy_message_counts_wherever_it_stands_in_the_list() -> None:
+def test_a_busy_message_counts_at_any_position() -> None:
     doc = told('Base.1.8.GeneralError', 'Base.1.8.PropertyValueError',
                'IDRAC.2.8.SYS518', severity='Critical')
     error = refused(400, doc)
@@ -110,7 +110,7 @@ def test_a_busy_message_counts_wherever_it_stands_in_the_list() -> None:
     'CrayHMS.1.0.FW000', 'CrayHMS.1.0.FW006', 'CrayHMS.1.0.PW004',
     'Other.1.0.FW008', 'Base.1.8.NodeBusy', 'IDRAC.2.7.RAC0720',
     'IDRAC.2.7.SYS406', 'IDRAC.2.7.LC068'])
-def test_what_is_turned_down_for_good_is_not(name: str) -> None:
+def test_a_permanent_rejection_has_no_time_to_wait(name: str) -> None:
     error = refused(400, told(name))
     assert isinstance(error, Rejected)
     assert error.retry_after is None
@@ -121,7 +121,7 @@ def test_what_is_turned_down_for_good_is_not(name: str) -> None:
 @pytest.mark.parametrize('body', [
     None, [], 'busy', 3, {}, {'error': 'busy'}, {'error': []},
     {'error': {'@Message.ExtendedInfo': 'busy'}}])
-def test_statuses_that_say_not_now(status: int, body: Any) -> None:
+def test_statuses_that_mean_not_now(status: int, body: Any) -> None:
     error = refused(status, body)
     assert isinstance(error, Rejected)
     assert error.retry_after == task_rows.BUSY
@@ -129,7 +129,7 @@ def test_statuses_that_say_not_now(status: int, body: Any) -> None:
 
 
 @pytest.mark.parametrize('status', [500, 502, 504, 507, 520, 599])
-def test_an_error_in_the_middle_of_a_post_says_nothing(status: int) -> None:
+def test_a_server_error_of_a_post_is_unknown(status: int) -> None:
     """bmcweb has taken an image and answers 500 when it shows too late."""
     assert isinstance(refused(status, told('Base.1.8.InternalError')),
                       OutcomeUnknown)
@@ -137,7 +137,7 @@ def test_an_error_in_the_middle_of_a_post_says_nothing(status: int) -> None:
 
 @pytest.mark.parametrize(('status', 'method'), [
     (500, 'PATCH'), (501, 'POST'), (505, 'POST')])
-def test_an_error_that_did_nothing_may_be_tried_again(
+def test_a_server_error_of_a_patch_may_be_repeated(
         status: int, method: str) -> None:
     error = refused(status, None, method)
     assert isinstance(error, Rejected)
@@ -146,7 +146,7 @@ def test_an_error_that_did_nothing_may_be_tried_again(
 
 
 @pytest.mark.parametrize('status', [301, 302, 307, 308, 400, 404, 413])
-def test_a_redirect_is_no_yes(status: int) -> None:
+def test_a_redirect_is_not_a_success(status: int) -> None:
     error = refused(status)
     assert isinstance(error, Rejected)
     assert error.detail.error_class is ErrorClass.PERMANENT
@@ -159,12 +159,12 @@ def test_a_redirect_is_no_yes(status: int) -> None:
     ('soon', None), ('', None), (None, None), ('5 seconds', None),
     ('Fri, 31 Dec 1999 23:59:59 GMT', 1), ('\ud800', None),
     ('Fri, 99 Foo 99999 99:99:99 GMT', None), (',', None)])
-def test_retry_after_is_bounded_whatever_it_says(
+def test_retry_after_is_bounded(
         text: str | None, expected: float | None) -> None:
     assert retry_rules.seconds(text) == expected
 
 
-def test_a_date_is_meant_by_the_clock_of_the_bmc() -> None:
+def test_a_retry_after_date_is_relative_to_the_bmc_clock() -> None:
     later = email.utils.formatdate(time.time() + 100, usegmt=True)
     assert 90 < (retry_rules.seconds(later) or 0) < 101
     # A BMC that lives in 2001 says: in two minutes.
@@ -180,7 +180,7 @@ def test_a_date_is_meant_by_the_clock_of_the_bmc() -> None:
     ({}, False), ({'error': {}}, True), ({'error': 'busy'}, True),
     (told('A', severity='OK'), False), (told('A', severity='Ok'), False),
     (told('A'), True), (told('A', at='top'), False)])
-def test_a_body_of_an_error(doc: dict[str, Any], expected: bool) -> None:
+def test_bodies_that_are_errors(doc: dict[str, Any], expected: bool) -> None:
     assert responses.is_error(doc) is expected
 
 

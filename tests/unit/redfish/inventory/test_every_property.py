@@ -120,7 +120,8 @@ def spoil(doc: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 @pytest.mark.parametrize(('name', 'system'), BOXES)
-def test_no_spoilt_property_breaks_the_look(name: str, system: str) -> None:
+def test_no_invalid_property_breaks_the_inventory(
+        name: str, system: str) -> None:
     docs = documents(name)
     whole, connector, _ = look(docs, system)
     assert whole.devices
@@ -144,7 +145,7 @@ def test_no_spoilt_property_breaks_the_look(name: str, system: str) -> None:
 
 
 @pytest.mark.parametrize(('name', 'system'), BOXES)
-def test_no_missing_resource_breaks_the_look(
+def test_no_missing_resource_breaks_the_inventory(
         name: str, system: str) -> None:
     docs = documents(name)
     _, connector, _ = look(docs, system)

@@ -52,7 +52,7 @@ def job(state: Any, percent: int | None = None, *said: str
     (job(7), Phase.UNKNOWN), ({}, Phase.UNKNOWN),
     ({'TaskState': '', 'Messages': 'x'}, Phase.UNKNOWN),
     ({'TaskState': 'New', 'Messages': [None, {'Message': 3}]}, Phase.GOING)])
-def test_what_a_task_does(doc: dict[str, Any], expected: Phase) -> None:
+def test_the_phase_of_a_task(doc: dict[str, Any], expected: Phase) -> None:
     assert task_states.phase(doc) is expected
 
 
@@ -75,7 +75,7 @@ def test_every_state_of_the_schema_is_in_the_table(
 @pytest.mark.parametrize(('end', 'expected'), [
     ('2024-03-26T22:17:44-05:00', True), ('TIME_NA', False), (None, False),
     ('', False), (7, False)])
-def test_an_end_that_is_none(end: Any, expected: bool) -> None:
+def test_placeholder_end_times(end: Any, expected: bool) -> None:
     assert task_states.ended({'EndTime': end}) is expected
 
 
@@ -98,7 +98,7 @@ REBOOT = ('Job completed, server reboot pending In order to apply changes, '
     ('Lifecycle Controller in use. This job will start when Lifecycle '
      'Controller is available.', 'X', Phase.GOING),
     ('The BMC reset the component', None, Phase.GOING)])
-def test_what_waits_for_a_reset_says_so(
+def test_messages_of_tasks_that_wait_for_a_reset(
         state: str, text: str, message_id: Any, expected: Phase) -> None:
     assert task_states.phase({'TaskState': state, 'Messages': [
         {'Message': text, 'MessageId': message_id}]}) is expected
@@ -114,7 +114,7 @@ def test_what_waits_for_a_reset_says_so(
     ('Starting', 'Scheduled', Phase.WAITING, False),
     ('Running', 'Scheduled', Phase.GOING, False),
     ('Running', 'Completed', Phase.GOING, False)])
-def test_idrac_tells_two_states(
+def test_the_job_state_of_an_idrac_task_counts(
         standard: str, own: str, expected: Phase, good: bool) -> None:
     doc = {'TaskState': standard, 'Oem': {'Dell': {'JobState': own}}}
     assert task_states.phase(doc) is expected
@@ -123,21 +123,21 @@ def test_idrac_tells_two_states(
 
 @pytest.mark.parametrize('oem', [None, 3, [], {}, {'Dell': 'x'},
                                  {'Dell': {'JobState': 3}}])
-def test_an_own_state_that_is_none_changes_nothing(oem: Any) -> None:
+def test_an_invalid_vendor_state_is_ignored(oem: Any) -> None:
     doc = {'TaskState': 'Completed', 'Oem': oem}
     assert task_states.phase(doc) is Phase.OVER
     assert task_states.good(doc)
     assert not task_states.good({'Oem': oem})
 
 
-def test_a_job_that_reboots_the_host_is_under_way() -> None:
+def test_a_job_that_reboots_the_host_counts_as_running() -> None:
     assert task_states.phase({
         'Id': 'RID_8431', 'JobState': 'RebootPending'}) is Phase.GOING
     assert task_states.phase({
         'Id': 'JID_8431', 'JobState': 'RebootPending'}) is Phase.WAITING
 
 
-def test_a_task_in_few_words() -> None:
+def test_the_description_of_a_task() -> None:
     assert task_states.describe({
         'Name': 'Update', 'TaskState': 'Pending', 'Messages': 3,
         'Oem': {'Dell': {'JobState': 'Scheduled', 'Message': 'later'}}}) == (

@@ -101,7 +101,7 @@ PROCESSORS = f'{SYSTEM}/Processors'
 GPU1 = f'{PROCESSORS}/GPU1'
 
 
-def test_the_tree_that_all_others_are_made_of() -> None:
+def test_the_base_tree_is_complete() -> None:
     seen = look(server())
     assert [d.product for d in seen.devices] == ['nvidia-a100-sxm4-40gb'] * 2
     assert (seen.complete, seen.unread, seen.busy) == (True, (), ())
@@ -134,7 +134,7 @@ GPU2 = f'{PROCESSORS}/GPU2'
      'cannot read all pages of'),
     (odd(**{'@odata.id': f'{V1}/Systems/1/Memory'}), 0, 'another resource'),
 ])
-def test_a_collection_that_does_not_tell_all_of_it(
+def test_an_incomplete_collection_is_unread(
         docs: Docs, devices: int, answer: str) -> None:
     seen = look(docs)
     assert len(seen.devices) == devices
@@ -155,7 +155,7 @@ def test_a_loop_of_pages_ends() -> None:
     {'@odata.id': GPU1, '@odata.type': '#Memory.v1_0_0.Memory'},
     {'@odata.id': GPU2, '@odata.type': '#Processor.v1_0_0.Processor'},
     {'error': {'message': 'x'}}, {}, {'Name': 'x'}, 500, 404])
-def test_a_member_that_is_something_else(doc: Any) -> None:
+def test_a_member_of_another_type_is_unread(doc: Any) -> None:
     seen = look(server(**{GPU1: doc}))
     lost = next(d for d in seen.devices if d.uri == GPU1)
     assert lost.unread == ('presence',)
@@ -177,7 +177,7 @@ def test_a_device_listed_twice_is_one() -> None:
     ({'Model': 'NVIDIA A100-SXM4-40GB', 'Manufacturer': 'NVIDIA'}, 'gpu'),
     ({'PartNumber': '20B0-895-A1', 'Manufacturer': 'NVIDIA'}, 'gpu'),
     ({'InstructionSet': 'x86-64'}, None), ({}, 'gpu')])
-def test_a_processor_that_does_not_tell_its_type(
+def test_a_processor_without_a_type(
         told: Docs, kind: str | None, more: Docs) -> None:
     docs = server()
     docs[GPU1] = resource(GPU1, 'Processor', **told, **more)
@@ -186,7 +186,7 @@ def test_a_processor_that_does_not_tell_its_type(
         [kind] if kind else [])
 
 
-def test_a_processor_that_nothing_tells_of_may_be_one() -> None:
+def test_an_unidentified_processor_may_be_an_accelerator() -> None:
     path = f'{PROCESSORS}/7'
     docs = odd(Members=[link(GPU1), link(GPU2), link(path)],
                **{'Members@odata.count': 3})
@@ -202,7 +202,7 @@ def test_a_processor_that_nothing_tells_of_may_be_one() -> None:
     ('96.00.01', '96.00.01'), (' 96.00.01\0', '96.00.01'), ('nil', None),
     ('N/A', None), ('Not Supported', None), ('', None), (None, None),
     ('unknown', None)])
-def test_words_that_are_no_version(
+def test_placeholders_are_not_versions(
         told: str | None, expected: str | None) -> None:
     docs = server()
     docs[GPU1] = {**docs[GPU1], 'FirmwareVersion': told}
@@ -215,7 +215,7 @@ def test_words_that_are_no_version(
     (('OK', 'OK'), 'OK'), (('OK', 'Warning'), 'Warning'),
     (('Warning', 'Critical'), 'Critical'), (('Critical', 'OK'), 'Critical'),
     ((None, 'Warning'), 'Warning'), ((None, None), None)])
-def test_the_worst_of_a_device_s_own_resources_holds(
+def test_the_worst_health_of_a_device_s_resources_counts(
         health: tuple[str | None, str | None], worst: str | None) -> None:
     docs = server()
     card = f'{V1}/Chassis/1/PCIeDevices/7'
@@ -233,14 +233,14 @@ def test_the_worst_of_a_device_s_own_resources_holds(
 
 @pytest.mark.parametrize('status', [
     {'Health': 'Fine'}, {'Health': 7}, {'Health': ['OK']}, 'OK', ['OK']])
-def test_an_unknown_word_is_no_health(status: Any) -> None:
+def test_an_unknown_value_is_not_a_health(status: Any) -> None:
     docs = server()
     docs[GPU1] = {**docs[GPU1], 'Status': status}
     device = next(d for d in look(docs).devices if d.uri == GPU1)
     assert (device.health, 'health' in device.unread) == (None, True)
 
 
-def test_two_versions_of_one_firmware_prove_neither() -> None:
+def test_two_versions_of_one_firmware_are_not_verified() -> None:
     docs = server()
     card = f'{V1}/Chassis/1/PCIeDevices/7'
     docs[GPU1] = {**docs[GPU1], 'Links': {'PCIeDevice': link(card)}}
@@ -266,7 +266,7 @@ def test_two_versions_of_one_firmware_prove_neither() -> None:
     ({'VendorId': '0x144d', 'DeviceId': '0xa80a',
       'DeviceClass': 'MassStorageController'}, None),
     ({'VendorId': '0x0000', 'DeviceId': '0x0000'}, None)])
-def test_a_card_of_unknown_id_by_its_class(
+def test_a_card_with_unknown_ids_is_classified_by_its_class(
         function: Docs, kind: str | None) -> None:
     card = f'{V1}/Chassis/1/PCIeDevices/7'
     docs = server()
@@ -319,7 +319,7 @@ def with_jobs(**job: Any) -> Docs:
     ({'JobState': 'Completed'}, False), ({'JobState': 'Scheduled'}, False),
     ({'JobState': 'Invented'}, True), ({}, True),
     ({'EndTime': '2026-01-01T00:00:00Z'}, False)])
-def test_jobs_are_read_beside_tasks(job: Docs, busy: bool) -> None:
+def test_jobs_are_read_in_addition_to_tasks(job: Docs, busy: bool) -> None:
     seen = look(with_jobs(**job))
     assert bool(seen.busy) is busy
     assert not seen.held
@@ -329,7 +329,7 @@ def test_jobs_are_read_beside_tasks(job: Docs, busy: bool) -> None:
 @pytest.mark.parametrize('path', [
     f'{V1}/JobService', f'{V1}/JobService/Jobs',
     f'{V1}/JobService/Jobs/JID_1'])
-def test_an_unread_job_holds_the_box(path: str, doc: Any) -> None:
+def test_an_unread_job_makes_the_system_busy(path: str, doc: Any) -> None:
     docs = with_jobs(JobState='Completed')
     docs[path] = doc
     assert [u.source for u in look(docs).held] == [path]
@@ -340,7 +340,7 @@ def test_an_unread_job_holds_the_box(path: str, doc: Any) -> None:
     ('Running', 'Running', True), ('Completed', 'Completed', False),
     ('Completed', 503, False), ('Running', 503, True)])
 @pytest.mark.parametrize('slow', [True, False])
-def test_a_look_that_takes_a_while_asks_for_tasks_again(
+def test_a_long_inventory_reads_tasks_again(
         first: str, then: Any, busy: bool, slow: bool) -> None:
     """JID_1 is there from the beginning; JID_2 comes in the middle."""
     docs = with_jobs(JobState=first)
@@ -390,7 +390,7 @@ def test_a_task_that_ended_between_list_and_read_is_over() -> None:
 @pytest.mark.parametrize('at', [
     ('AMIUpdateService',), ('AMIUpdateService', 'UpdateInformation'),
     ('Ami',)])
-def test_a_megarac_that_updates_without_a_task(
+def test_a_megarac_update_without_a_task_is_busy(
         at: tuple[str, ...], status: str | None, busy: bool) -> None:
     oem: Any = {'UpdateStatus': status, 'FlashPercentage': '37% done.'}
     for key in reversed(at):
@@ -404,7 +404,7 @@ def test_a_megarac_that_updates_without_a_task(
 @pytest.mark.parametrize('state', [
     'Updating', 'Enabled', 'Disabled', 'UnavailableOffline', None])
 @pytest.mark.parametrize('what', ['device', 'card', 'system', 'entry'])
-def test_what_says_that_it_is_updated_is_written_to(
+def test_a_resource_in_state_updating_makes_the_system_busy(
         what: str, state: str | None) -> None:
     """No task tells of it; nothing is written or reset meanwhile."""
     update = f'{V1}/UpdateService'
@@ -429,7 +429,7 @@ def test_what_says_that_it_is_updated_is_written_to(
 @pytest.mark.parametrize(('state', 'busy'), [
     ('Idle', False), ('Complete', False), ('Updating', True),
     ('Writing', True), (None, False)])
-def test_an_ilo_that_updates_without_a_task(
+def test_an_ilo_update_without_a_task_is_busy(
         state: str | None, busy: bool) -> None:
     docs = server()
     docs[V1] = {**docs[V1], 'Product': 'ProLiant DL380 Gen10',
@@ -448,7 +448,7 @@ def test_an_ilo_that_updates_without_a_task(
      'a cooling unit'),
     ({}, 'Shelf', 'a shelf'), ({}, 'RackMount', 'not a server')])
 @pytest.mark.parametrize('listed', [True, False])
-def test_a_bmc_without_systems_is_told_as_what_it_is(
+def test_a_bmc_without_systems_is_named_by_its_kind(
         root: Docs, kind: str, words: str, listed: bool) -> None:
     docs = server()
     docs[V1] = {k: v for k, v in docs[V1].items()
@@ -462,7 +462,7 @@ def test_a_bmc_without_systems_is_told_as_what_it_is(
 
 
 @pytest.mark.parametrize('state', ['404', '503'])
-def test_a_link_of_a_card_that_does_not_answer_costs_its_facts(
+def test_an_unread_link_of_a_card_leaves_its_facts_unknown(
         state: str) -> None:
     docs = server()
     card = f'{V1}/Chassis/1/PCIeDevices/7'
@@ -475,7 +475,7 @@ def test_a_link_of_a_card_that_does_not_answer_costs_its_facts(
     assert seen.complete_of('gpu')
 
 
-def test_nothing_of_a_look_is_kept_from_another() -> None:
+def test_inventories_share_no_readings() -> None:
     docs = server()
     backend = RedfishBackend(Tree(docs), settings=BmcSettings(
         warm_up=0, expand=False, history=ReadHistory()))
@@ -497,7 +497,7 @@ def without(doc: Docs, name: str) -> Docs:
      False),
     (f'{V1}/Chassis/1', 'PCIeDevices', (
         'gpu', 'fpga', 'ai', 'crypto', 'nic', 'dpu', 'baseboard'), False)])
-def test_a_link_that_is_told_no_more_is_no_absence(
+def test_a_link_that_disappears_is_unread(
         path: str, name: str, kinds: tuple[str, ...], holds: bool) -> None:
     docs = with_jobs(JobState='Completed')
     tasks = f'{V1}/TaskService/Tasks'
@@ -526,7 +526,7 @@ def test_a_link_that_is_told_no_more_is_no_absence(
     assert not backend.observe().unread
 
 
-def test_what_nothing_links_is_found_at_its_standard_place() -> None:
+def test_an_unlinked_task_service_is_found_at_its_standard_path() -> None:
     docs = server()
     docs[SYSTEM] = without(docs[SYSTEM], 'Processors')
     assert len(look(docs).devices) == 2
@@ -539,7 +539,8 @@ def test_what_nothing_links_is_found_at_its_standard_place() -> None:
 
 
 @pytest.mark.parametrize('status', [400, 401, 403, 404, 405, 500, 501, 503])
-def test_what_nothing_lists_is_absent_at_once(status: int) -> None:
+def test_an_unlinked_service_that_cannot_be_read_is_absent(
+        status: int) -> None:
     docs = server(**{f'{V1}/TaskService': status,
                      f'{V1}/JobService': status})
     seen = look(docs)

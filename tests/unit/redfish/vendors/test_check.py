@@ -44,7 +44,7 @@ def states(*rows: TaskState) -> Vendor:
 
 
 @pytest.mark.parametrize('name', registry.installed().vendors)
-def test_nothing_is_wrong_with_ours(name: str) -> None:
+def test_our_own_vendors_are_valid(name: str) -> None:
     others = dict(registry.installed().vendors)
     made = others.pop(name)
     assert check.problems(made, others.values()) == []
@@ -79,7 +79,7 @@ def test_nothing_is_wrong_with_ours(name: str) -> None:
         NotNow(statuses=frozenset({400})),)), 'a row needs ids'),
     (Vendor(Layer.SERVER, not_now=(NotNow(),)), 'a row needs ids'),
 ])
-def test_what_is_wrong_is_said(made: object, said: str) -> None:
+def test_problems_of_a_plug_in_are_reported(made: object, said: str) -> None:
     wrong = check.problems(made, registry.vendors())
     assert said in '; '.join(wrong)
 

@@ -68,7 +68,7 @@ EMPTY: Docs = {'InitialStartTime': None, 'RecurrenceInterval': None,
      'InitialStartTime 2031-01-01T02:00:00Z'),
     ({'Schedule': {**EMPTY, 'EnabledDaysOfWeek': ['Every']}},
      "EnabledDaysOfWeek ['Every']")])
-def test_a_schedule_is_no_work_until_it_is_set(
+def test_a_schedule_without_a_time_is_not_work(
         state: str, more: Docs, begins: str | None) -> None:
     """Lenovo ThinkSystem with XCC: JobService/Jobs/PowerOff and so on."""
     seen = look(with_jobs(JobState=state, Name='Restart',
@@ -84,7 +84,7 @@ def test_a_schedule_is_no_work_until_it_is_set(
     {'JobState': 'Suspended', 'Schedule': EMPTY,
      'StartTime': '2026-01-01T00:00:00Z'},
     {'JobState': 'Suspended'}, {'JobState': 'Invented', 'Schedule': EMPTY}])
-def test_a_job_that_has_begun_is_work_whatever_its_schedule(
+def test_a_started_job_is_work_whatever_its_schedule(
         more: Docs) -> None:
     assert look(with_jobs(**more)).busy
 
@@ -96,7 +96,7 @@ def test_a_job_that_has_begun_is_work_whatever_its_schedule(
     ({'ExportStatus': 'InProgress'}, 'New', True),
     ({'ExportStatus': 'NA', 'UpdateStatus': 'Starting (0%)'}, 'New', True),
     ({'ExportStatus': None}, 'New', True), ({}, 'New', True)])
-def test_a_slot_for_a_task_that_nobody_has_begun(
+def test_a_task_slot_that_was_never_started_is_not_work(
         own: Docs, state: str, busy: bool) -> None:
     """Cisco UCS S3260, CIMC: its ten tasks are there from the beginning."""
     docs = server()
@@ -113,7 +113,7 @@ def test_a_slot_for_a_task_that_nobody_has_begun(
 
 @pytest.mark.parametrize(('kind', 'held'), [
     ('Job', False), ('DellJob', False), ('Memory', True)])
-def test_a_maker_s_own_type_of_job(kind: str, held: bool) -> None:
+def test_a_vendor_s_own_job_type(kind: str, held: bool) -> None:
     """iDRAC: a JobCollection of DellJobs."""
     docs = with_jobs(JobState='Completed')
     path = f'{V1}/JobService/Jobs/JID_1'
@@ -137,14 +137,14 @@ def with_entry(**more: Any) -> Docs:
     ([link(GPU1)], True), (link(GPU1), True), (GPU1, True), ([GPU1], True),
     ([f'{GPU1}/'], True), ('GPU1', False), ([None], False), (None, False),
     (['http://192.0.2.66' + GPU1], False)])
-def test_links_that_are_bare_paths(related: Any, known: bool) -> None:
+def test_related_item_as_a_bare_path(related: Any, known: bool) -> None:
     """Cisco UCS C240 M5, CIMC: RelatedItem."""
     part = gpu1(with_entry(RelatedItem=related)).component('gpu')
     assert part is not None
     assert (part.uri == f'{ENTRIES}/7') is known
 
 
-def test_an_unread_entry_may_be_what_the_product_has_and_nothing_else(
+def test_an_unread_entry_may_be_any_component_of_the_product(
         ) -> None:
     docs = with_entry()
     docs[f'{ENTRIES}/7'] = 503
@@ -187,7 +187,7 @@ def dpu(**adapter: Any) -> Docs:
     return docs
 
 
-def test_the_network_side_of_a_dpu_is_no_card_of_its_own() -> None:
+def test_the_network_side_of_a_dpu_is_not_a_separate_card() -> None:
     device, = look(dpu()).devices
     assert (device.kind, device.product, device.macs) == (
         'dpu', 'nvidia-bluefield-3', ('02:00:00:00:00:01',))
@@ -196,7 +196,7 @@ def test_the_network_side_of_a_dpu_is_no_card_of_its_own() -> None:
 
 
 @pytest.mark.parametrize('name', ['Model', 'SerialNumber', 'PartNumber'])
-def test_an_adapter_with_a_name_is_one_of_its_own(name: str) -> None:
+def test_an_adapter_with_a_name_is_a_separate_card(name: str) -> None:
     kinds = [d.kind for d in look(dpu(**{name: 'X1'})).devices]
     assert kinds.count('nic') >= 1
 
@@ -230,7 +230,7 @@ OK = {'Health': 'OK', 'State': 'Enabled'}
     ([{'Status': {'HealthRollup': 'Critical'}}], 'OK', 'Enabled'),
     ([{'DeviceClass': 'NetworkController',
        'Status': {**OK, 'State': 'Disabled'}}], 'OK', 'Enabled')])
-def test_health_that_a_function_tells(
+def test_health_from_a_pcie_function(
         functions: list[Docs], health: str, state: str) -> None:
     """Lenovo ThinkSystem with XCC: each PCIeFunction has a Status."""
     device = gpu1(with_card(*functions))
@@ -238,7 +238,7 @@ def test_health_that_a_function_tells(
         health, state, ())
 
 
-def test_place_and_model_that_only_the_card_tells() -> None:
+def test_location_and_model_from_the_pcie_device_only() -> None:
     docs = with_card({'VendorId': '0x10de', 'DeviceId': '0x26b5'}, Slot={
         'Location': {'PartLocation': {'ServiceLabel': 'PCIe 3'},
                      'Info': 'Slot 3'}}, SerialNumber='S9',
@@ -252,7 +252,7 @@ def test_place_and_model_that_only_the_card_tells() -> None:
 
 
 @pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}, 404])
-def test_an_unread_function_leaves_health_open(doc: Any) -> None:
+def test_an_unread_function_leaves_health_unknown(doc: Any) -> None:
     docs = with_card({'Status': OK})
     docs[f'{CARD}/PCIeFunctions/0'] = doc
     assert gpu1(docs).unread == ('health', 'identity', 'state')
@@ -279,7 +279,7 @@ def condition(severity: Any, origin: str | None = None,
     ([condition(None)], 'OK', ('health',)),
     ([7], 'OK', ('health',)), ('bad', 'OK', ('health',)),
     ({'Severity': 'Critical'}, 'OK', ('health',))])
-def test_conditions_of_a_device_are_a_second_witness(
+def test_conditions_count_for_the_health_of_a_device(
         conditions: Any, health: str, unread: tuple[str, ...]) -> None:
     """NVIDIA GB200 NVL: a processor with Health OK and a Critical one."""
     docs = server()
@@ -288,7 +288,7 @@ def test_conditions_of_a_device_are_a_second_witness(
     assert (device.health, device.unread) == (health, unread)
 
 
-def test_a_condition_is_told_in_its_words() -> None:
+def test_a_condition_is_a_warning_with_its_message() -> None:
     docs = server()
     docs[GPU1]['Status'] = {**OK, 'Conditions': [condition('Critical')]}
     assert (GPU1, 'condition Critical: bad') in {
@@ -296,7 +296,7 @@ def test_a_condition_is_told_in_its_words() -> None:
 
 
 @pytest.mark.parametrize('health', ['OK', 'Ok', 'ok'])
-def test_health_however_it_is_capitalised(health: str) -> None:
+def test_health_in_any_capitalisation(health: str) -> None:
     """Older iDRACs and Cray blade controllers say Ok."""
     docs = server()
     docs[GPU1]['Status'] = {'Health': health}
@@ -331,7 +331,7 @@ def test_a_manager_that_is_not_read_may_be_updating(doc: Any) -> None:
     assert seen.complete_of('gpu')
 
 
-def test_an_enclosure_is_told_as_one() -> None:
+def test_an_enclosure_is_named_in_the_error() -> None:
     """HPE Cray EX: the chassis controller."""
     docs = server()
     docs[f'{V1}/Systems'] = collection(f'{V1}/Systems', 'ComputerSystem')
@@ -365,7 +365,7 @@ def bare(*cards: str, **more: Docs) -> Docs:
     (['UCSC-GPU-T4-16-slot-5'], [None, '1.5']),
     (['UCSC-GPU-T4-16-slot-7', 'UCSC-RAID-M5-slot-3', 'BIOS'],
      [None, None])])
-def test_a_card_whose_slot_names_its_entry(
+def test_a_firmware_entry_is_assigned_by_the_slot_in_its_id(
         entries: list[str], versions: list[str | None]) -> None:
     """Cisco UCS C220 M6, CIMC, with a T4."""
     docs = bare('3', '5')
@@ -400,7 +400,7 @@ def slot(label: str, *cards: str) -> Docs:
     ([slot('Slot 1', 'A', 'B'), slot('Slot 2', 'A', 'B')], [None, None]),
     ([{'Links': {'PCIeDevice': [link(f'{CHASSIS}/PCIeDevices/A')]}}],
      [None, None]), ([], [None, None]), ('none', [None, None])])
-def test_the_slot_that_only_the_chassis_tells(
+def test_locations_from_pcie_slots_of_the_chassis(
         slots: Any, places: list[str | None]) -> None:
     """Supermicro SYS-821GE-TNHR: Chassis/1/PCIeSlots."""
     docs = bare('A', 'B', A={'SerialNumber': 'S1'}, B={'SerialNumber': 'S2'})
@@ -412,7 +412,7 @@ def test_the_slot_that_only_the_chassis_tells(
 
 @pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}])
 @pytest.mark.parametrize('serials', [('S1', 'S2'), (None, None)])
-def test_unread_slots_leave_open_where_the_cards_sit(
+def test_unread_slots_leave_locations_unknown(
         doc: Any, serials: tuple[str | None, str | None]) -> None:
     docs = bare('A', 'B', A={'SerialNumber': serials[0]},
                 B={'SerialNumber': serials[1]})
@@ -429,7 +429,7 @@ def test_unread_slots_leave_open_where_the_cards_sit(
     (('1.0', False), (None, True), '1.0', 'a'),
     (('1.0', False), ('2.0', True), None, 'b'),
     (('1.0', True), ('2.0', True), None, 'a')])
-def test_two_entries_about_one_firmware(
+def test_two_entries_of_one_firmware(
         first: tuple[str | None, bool | None],
         second: tuple[str | None, bool | None], running: str | None,
         uri: str) -> None:
@@ -452,7 +452,7 @@ def test_two_entries_about_one_firmware(
 @pytest.mark.parametrize(('lost', 'other', 'hides'), [
     ('1', '3', True), ('Self', 'Other', True),
     ('Backplane_1', 'Backplane_2', False)])
-def test_a_chassis_that_is_not_read_is_not_like_one_of_another_number(
+def test_an_unread_chassis_is_not_similar_to_another_number(
         lost: str, other: str, hides: bool, doc: Any) -> None:
     """Lenovo ThinkSystem: Chassis 1 is the server, 3 a backplane."""
     both = [f'{V1}/Chassis/{c}' for c in (lost, other)]
@@ -467,7 +467,7 @@ def test_a_chassis_that_is_not_read_is_not_like_one_of_another_number(
 
 @pytest.mark.parametrize('doc', [503, {}, {'error': 'busy'}])
 @pytest.mark.parametrize('what', ['F', 'F/eth0'])
-def test_unread_functions_of_a_dpu_leave_open_which_it_is(
+def test_unread_functions_of_a_dpu_leave_its_identity_unknown(
         what: str, doc: Any) -> None:
     docs = dpu()
     for path in [p for p in docs if p.endswith(f'/{what}')]:
@@ -477,7 +477,7 @@ def test_unread_functions_of_a_dpu_leave_open_which_it_is(
 
 
 @pytest.mark.parametrize('doc', [503, 404, {}, {'error': 'busy'}])
-def test_a_root_that_is_not_read_is_named(doc: Any) -> None:
+def test_an_unread_service_root_is_named(doc: Any) -> None:
     with pytest.raises(Unreachable,
                        match='/redfish/v1: cannot read the service root'):
         look(server(**{V1: doc}))
@@ -487,7 +487,7 @@ def test_a_root_that_is_not_read_is_named(doc: Any) -> None:
     (['IRoT_CX7_0', 'IRoT_CX7_1'], ['1.0', '1.1']),
     (['IRoT_CX7_0'], [None, None]),
     (['IRoT_CX7_0', 'IRoT_CX7_1', 'IRoT_CX7_2'], [None, None])])
-def test_a_root_of_trust_for_two_cards_tells_of_neither(
+def test_a_root_of_trust_of_two_cards_identifies_neither(
         guards: list[str], versions: list[str | None]) -> None:
     """NVIDIA GB200 NVL: two ConnectX-7 of a board, one IRoT_CX7_0."""
     board = f'{V1}/Chassis/IO_Board_0'
@@ -528,7 +528,7 @@ def test_a_root_of_trust_for_two_cards_tells_of_neither(
 @pytest.mark.parametrize(('board', 'kinds'), [
     ('UBB', ['baseboard', 'gpu', 'gpu', 'gpu']),
     ('UBB_1', ['baseboard', 'gpu', 'gpu', 'gpu'])])
-def test_a_baseboard_of_amd_is_no_other_host(
+def test_an_amd_baseboard_is_not_another_host(
         board: str, kinds: list[str]) -> None:
     """AMD Instinct: the System of the board beside the host's."""
     ubb = f'{V1}/Systems/{board}'
@@ -565,7 +565,7 @@ def test_a_baseboard_of_amd_is_no_other_host(
      'closed without a response'),
     (OSError('something else'), 'no complete response: ')])
 @pytest.mark.parametrize('path', [V1, GPU1])
-def test_a_connection_that_fails_is_told_in_plain_words(
+def test_connection_errors_are_described(
         path: str, cause: Exception, words: str) -> None:
     class Broken(Tree):
         lost = path
@@ -591,7 +591,7 @@ def test_a_connection_that_fails_is_told_in_plain_words(
     assert words in lost.answer
 
 
-def test_links_that_name_a_host_are_told_of_alike() -> None:
+def test_links_with_a_host_have_one_warning() -> None:
     docs = server()
     docs[V1]['Chassis'] = link(f'https://u:secret@10.0.0.9{V1}/Chassis')
     docs[SYSTEM]['Processors'] = link(f'https://10.0.0.9{PROCESSORS}')

@@ -42,7 +42,7 @@ def silent(uri: str, message: str) -> None:
 @pytest.mark.parametrize(
     'quirks', [q for v in registry.vendors() for q in v.quirks],
     ids=lambda q: q.name)
-def test_rows_name_what_exists(quirks: Quirks) -> None:
+def test_rows_refer_to_existing_names(quirks: Quirks) -> None:
     known = catalog.load()
     assert quirks.recognised_by
     for _, pattern in quirks.recognised_by:
@@ -60,7 +60,7 @@ def test_rows_name_what_exists(quirks: Quirks) -> None:
         assert oem.component in known.components('gpu')
 
 
-def test_generic_words_name_what_exists() -> None:
+def test_component_words_refer_to_existing_names() -> None:
     words = [w for v in registry.vendors() for w in v.component_words]
     assert len(words) >= 7
     for word in words:
@@ -68,7 +68,7 @@ def test_generic_words_name_what_exists() -> None:
         re.compile(word.pattern)
 
 
-def test_styles_are_named_as_they_are() -> None:
+def test_names_of_styles_match_their_properties() -> None:
     assert all(s.name == name for name, s in update_methods.by_name().items())
 
 
@@ -100,19 +100,19 @@ def entries(*names: str) -> list[Fields]:
     (('MultipartHttpPushUri', 'HttpPushUri'), BmcSettings(), None),
     (('MultipartHttpPushUri', 'HttpPushUri'), FETCHED, 'simple-targets'),
 ])
-def test_the_best_that_is_offered(
+def test_the_best_offered_style_is_chosen(
         without: tuple[str, ...], settings: BmcSettings,
         chosen: str | None) -> None:
     choice = update_methods.choose(service(*without), 'X', [], (), settings)
     assert (choice.style.name if choice else None) == chosen
 
 
-def test_a_disabled_service_takes_nothing() -> None:
+def test_a_disabled_update_service_offers_no_style() -> None:
     off = Fields({**SERVICE, 'ServiceEnabled': False}, silent)
     assert update_methods.choose(off, 'X', [], (), FETCHED) is None
 
 
-def test_the_tray_is_named_where_it_has_an_entry() -> None:
+def test_the_gpu_tray_is_the_target_if_it_has_an_entry() -> None:
     quirks = (nvidia.QUIRKS,)
     tray = update_methods.choose(service(), 'HGX_FW_GPU_SXM_1',
                          entries('HGX_0', 'HGX_FW_GPU_SXM_1'), quirks,
@@ -130,7 +130,7 @@ def test_the_tray_is_named_where_it_has_an_entry() -> None:
     assert bare.lane('X') == bare.lane('Y')
 
 
-def test_a_gb_station_wins_over_its_board() -> None:
+def test_quirks_of_a_gb_system_precede_those_of_its_board() -> None:
     choice = update_methods.choose(service(), 'HGX_FW_GPU_0', entries('HGX_0'),
                            (nvidia.STATION, nvidia.QUIRKS), BmcSettings())
     assert choice is not None
@@ -160,7 +160,7 @@ def test_simple_update_names_its_protocol() -> None:
     assert update_methods.transfer_protocol(service(), 'ftp://x/y') is None
 
 
-def test_boxes_are_recognised() -> None:
+def test_systems_match_their_quirks() -> None:
     def names(root: dict[str, str], *systems: dict[str, str]) -> set[str]:
         found = scope.recognise(
             Fields(root, silent), [Fields(s, silent) for s in systems])
@@ -185,7 +185,7 @@ def test_boxes_are_recognised() -> None:
     ('Previous-25227-4.40.29.00__iDRAC.Embedded.1-1', None),
     ('Installed-25227-6.00.30.00__iDRAC.Embedded.1-1', None),
     ('Installed-159-1.8.2__BIOS.Setup.1-1', None)])
-def test_dell_entries_that_run(name: str, fqdd: str | None) -> None:
+def test_dell_entries_of_running_firmware(name: str, fqdd: str | None) -> None:
     found = [m[1] for r in dell.QUIRKS.firmware
              if (m := re.fullmatch(r.pattern, name))]
     assert found == ([fqdd] if fqdd else [])
