@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What one way alone can see, kept while another way looks.
+"""Keeps what only another transport can read.
 
-An agent sees devices that a BMC knows nothing of, and the other way round.
-A look by one of them must not make the other's vanish: they are kept from
-the last look that could see them. What has a URI was seen by a BMC.
+An agent reads devices that a BMC does not know, and vice versa. An inventory
+by one of them must not drop those of the other: they are kept from the last
+inventory that could read them. Anything with a URI was read from a BMC.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _T = TypeVar('_T', Device, Component, Mode)
 
 
 def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
-    """A look with what it could not see, as it was stored.
+    """An inventory with the stored parts that it could not read.
 
     :param seen: with the ids of ``stored``, where a device is in both.
     :param state: whether versions, modes and health are kept too, or only
-        who is there: whoever had the host since may have changed the rest.
+        the devices: a tenant may have changed the rest since.
     """
     inside, outside = _sides(seen)
     if inside == outside or _sides(stored)[int(inside)] is False:
@@ -62,25 +62,25 @@ def carried(seen: Inventory, stored: Inventory, state: bool) -> Inventory:
 
 
 def missing(seen: Inventory, stored: Inventory) -> tuple[Device, ...]:
-    """The stored devices that a look of the same node does not have.
+    """The stored devices that an inventory of the same node lacks.
 
-    :param seen: with the ids of ``stored``, and with what only another way
-        can see.
+    :param seen: with the ids of ``stored``, and with what only another
+        transport can read.
     """
     there = {d.id for d in seen.devices}
     return tuple(d for d in stored.devices if d.id not in there)
 
 
 def unseen(seen: Inventory, stored: Inventory, once: bool) -> Inventory:
-    """A look with the devices that it cannot tell to be gone, as unread.
+    """An inventory with the devices that may still be present, as unread.
 
-    Those are the ones of a kind that was not read whole; and where it is the
-    first look that does not list them any more, all that it lacks.
+    These are the devices of kinds that were not read completely, and all
+    missing devices if it is the first inventory without them.
 
-    :param once: whether one look is all that there was.
+    :param once: whether there was only one inventory.
     """
     known = {d.id for d in stored.devices}
-    # One that is listed and was not read may be one of them, by another id.
+    # A listed device that was not read may be one of them, with another id.
     new = Counter(d.kind for d in seen.devices
                   if d.is_unread() and d.id not in known)
     kept = []
@@ -97,15 +97,15 @@ def unseen(seen: Inventory, stored: Inventory, once: bool) -> Inventory:
     return dataclasses.replace(seen, devices=(*seen.devices, *kept))
 
 
-def _sides(look: Inventory) -> tuple[bool, bool]:
-    """Whether a look has what is seen from inside, and from outside."""
-    transports = set(look.seen_via)
+def _sides(seen: Inventory) -> tuple[bool, bool]:
+    """Whether an inventory was read inside of the host, and out of band."""
+    transports = set(seen.seen_via)
     return bool(transports & INSIDE), bool(transports - INSIDE)
 
 
 def transports(now: Iterable[Transport], stored: Iterable[Transport],
          seen: Inventory) -> tuple[Transport, ...]:
-    """The ways of a look, and those that were not open to it."""
+    """The transports of an inventory, and those that it could not use."""
     now = tuple(now)
     names = {w.name for w in now} | set(seen.seen_via)
     there = {d.id for d in seen.devices}
@@ -132,9 +132,9 @@ def _detailed(device: Device,
 def _part(device: Device,
           hidden: Callable[[Device | Component | Mode], bool],
           state: bool, inside: bool) -> Device:
-    """A device as far as only the other way knows it.
+    """A device as far as only the other transport knows it.
 
-    :param inside: whether that way looks from inside of the host.
+    :param inside: whether that transport reads inside of the host.
     """
     if not state:
         return dataclasses.replace(
@@ -142,7 +142,7 @@ def _part(device: Device,
             unread=(), absent=(), told=())
     told = tuple(t for t in device.told
                  if (t.partition(':')[0] in INSIDE) == inside)
-    # The health of a device that two ways told is not that of one of them.
+    # The health by two transports is not the health by one of them.
     health = (device.health if hidden(device) and not device.told
               else None)
     for one in told:

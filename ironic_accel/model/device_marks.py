@@ -10,18 +10,26 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a device is known by, and which of two inventories' devices are one.
+"""Identifies the devices of two inventories that are the same device.
 
-A device is known by its serial number, then by where it sits, then by its
-PCI address. Serial numbers may be a board's, shared by two GPUs, and may be
-lost; nothing that is told may tell two devices apart that are taken for one.
+A device is identified by its serial number, then by its location, then by its
+PCI address. Serial numbers may be those of a board, shared by two GPUs, and
+may be lost; two devices are the same only if no reported value contradicts
+it.
+
+Two transports that each show the whole system show the same devices. If one
+reports a wrong serial number or PCI id, nothing joins what they show, and one
+device would count twice: the number of the kind is then not known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import itertools
 from typing import Any
 from typing import TypeVar
 import zlib
@@ -49,7 +57,7 @@ def clean_serial(text: object) -> str | None:
 
 
 def mark(dev: Device) -> str:
-    """What a device is known by from one inventory to the next, in short.
+    """The mark of a device, by which it is known in the next inventory.
 
     ``serial.place``, each as eight hexadecimal digits or nothing.
     """
@@ -61,8 +69,8 @@ def mark(dev: Device) -> str:
 def same_mark(one: str, other: str) -> bool:
     """Whether two marks are those of one device.
 
-    Serial numbers that are told decide, but for a board's, which its GPUs
-    share: they sit in different places.
+    Serial numbers decide, except those of a board, which its GPUs share in
+    different locations.
     """
     (serial, place), (serial2, place2) = one.split('.'), other.split('.')
     if serial and serial2 and serial != serial2:
@@ -72,13 +80,13 @@ def same_mark(one: str, other: str) -> bool:
 
 
 def cleaned(dev: Device) -> Device:
-    """The device; a serial and a location that say nothing become None."""
+    """The device; a serial or location without a meaning becomes None."""
     return dataclasses.replace(dev, serial=clean_serial(dev.serial),
                                location=version.clean(dev.location))
 
 
 def filled(mine: _T, other: _T) -> _T:
-    """A dataclass with what it does not know taken from another."""
+    """A dataclass with its missing values taken from another."""
     known: dict[str, Any] = {}
     for field in dataclasses.fields(mine):  # type: ignore[arg-type]
         if getattr(mine, field.name) is None:
@@ -99,8 +107,8 @@ class Matched:
     """Which devices of one inventory are which of another.
 
     :ivar pairs: those that are one.
-    :ivar doubtful: of the other inventory, those that may be one of the
-        first and cannot be told to be: they are not counted.
+    :ivar doubtful: devices of the other inventory that may or may not be one
+        of the first: they are not counted.
     :ivar uncounted: kinds of which the two do not show the same number.
     """
 
@@ -111,7 +119,7 @@ class Matched:
 
 def match(ours: Sequence[Device], theirs: Sequence[Device],
           counts: Callable[[Device], bool]) -> Matched:
-    """Tell which devices of two inventories are one.
+    """Find the devices of two inventories that are the same.
 
     Two that are the only ones left on either side, of one product, are one.
 
@@ -131,17 +139,17 @@ def match(ours: Sequence[Device], theirs: Sequence[Device],
 
 def _counterparts(ours: Sequence[Device], theirs: Sequence[Device]
                   ) -> Pairs:
-    """The devices that a serial number, a place or an address joins.
+    """The devices with the same serial number, location or address.
 
-    A key joins two devices only where it tells one on either side: two GPUs
-    with one board serial are told apart by the next key, or stay apart.
+    A key joins two devices only if it is unique in both inventories: two GPUs
+    with one board serial are distinguished by the next key, or not joined.
     """
     pairs: Pairs = []
     for key in (serial, location, address):
         left = [d for d in ours if all(d is not p[0] for p in pairs)]
         right = [d for d in theirs if all(d is not p[1] for p in pairs)]
         for mine in left:
-            # A key that several devices of one look have tells nobody.
+            # A key that several devices share identifies none of them.
             if key(mine) is None or _count(ours, mine, key) != 1:
                 continue
             found = [d for d in right if key(d) == key(mine)
@@ -175,7 +183,7 @@ def same_kind(a: Device, b: Device) -> bool:
 
 
 def _alike(a: Device, b: Device) -> bool:
-    """Whether nothing that both know tells them apart."""
+    """Whether no value that both report contradicts."""
     serials = (serial(a), serial(b))
     pairs = (a.pci.pair if a.pci else None, b.pci.pair if b.pci else None)
     return same_kind(a, b) and all(
@@ -184,7 +192,7 @@ def _alike(a: Device, b: Device) -> bool:
 
 def _only_ones(alone: list[Device],
                doubtful: list[Device]) -> Pairs:
-    """Pairs of devices that can only be each other, and look alike."""
+    """Pairs of devices of one product with no other candidate."""
     out = []
     for device in doubtful:
         mine = [d for d in alone if may_be(device, d)]
@@ -203,7 +211,7 @@ def _like(one: Device, other: Device) -> bool:
 
 
 def _uncounted(alone: list[Device], doubtful: list[Device]) -> set[str]:
-    """Kinds of which the two looks do not show the same number."""
+    """Kinds of which the two inventories show different numbers."""
     kinds = set()
     for device in doubtful:
         rivals = [d for d in alone if same_kind(d, device)
@@ -215,7 +223,7 @@ def _uncounted(alone: list[Device], doubtful: list[Device]) -> set[str]:
 
 
 def may_be(one: Device, other: Device) -> bool:
-    """Whether nothing tells two devices apart.
+    """Whether two devices may be the same.
 
     Network cards of two makers are two: hosts have some of their own beside
     those that are meant. Of other kinds a server's maker may be named. Two
@@ -229,3 +237,85 @@ def may_be(one: Device, other: Device) -> bool:
         len(makers) > 1 and one.kind in ('nic', 'dpu')) and not (
         one.address and other.address
         and one.address.lower() != other.address.lower())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ShownBySource:
+    """Which devices one source shows.
+
+    :ivar ids: of devices, as all sources agree on them.
+    :ivar whole: whether it shows the whole system; the BMC of a card shows
+        that card alone.
+    """
+
+    ids: frozenset[str]
+    whole: bool
+
+
+def possible_duplicates(there: Sequence[Device], shown: Sequence[ShownBySource]
+                        ) -> Iterator[tuple[Device, Device]]:
+    """Devices that count as two and may be one, the earlier one first.
+
+    Two that one source shows beside each other are two, as are those that
+    the BMCs of two cards show.
+
+    :param there: the devices of all sources, each once.
+    :param shown: which of them each source shows.
+    """
+    for one, other in itertools.combinations(there, 2):
+        if not _told_apart(one.id, other.id, shown) and (
+                _shares_a_mark(one, other)
+                or may_be(_unnumbered(one),
+                                       _unnumbered(other))):
+            yield one, other
+
+
+def crossed(there: Sequence[Device], pairs: Pairs) -> set[str]:
+    """Kinds of devices whose serial numbers and places contradict.
+
+    A device that a serial number joins with one which sits, by its location
+    or its PCI address, where another device of its kind is: two serial
+    numbers are swapped, and nobody can tell which card is which.
+
+    :param there: the devices of one moment that ``pairs`` joins with others.
+    """
+    return {mine.kind for mine, other in pairs for place in (
+            location, address)
+            if _elsewhere(mine, other, place)
+            and any(place(d) == place(other) and d is not mine
+                    and same_kind(d, mine) for d in there)}
+
+
+def _elsewhere(one: Device, other: Device,
+               place: Callable[[Device], str | None]) -> bool:
+    here, there = place(one), place(other)
+    return here is not None and there is not None and here != there
+
+
+def _told_apart(one: str, other: str, shown: Iterable[ShownBySource]) -> bool:
+    """Whether who shows two devices tells that they are two."""
+    cards = [s.ids for s in shown if not s.whole]
+    return any({one, other} <= s.ids for s in shown) or (
+        any(one in ids for ids in cards)
+        and any(other in ids for ids in cards))
+
+
+def _shares_a_mark(one: Device, other: Device) -> bool:
+    """Whether two devices have a serial number or a place in common.
+
+    At one PCI address there is one device, whatever kind it is said to be.
+    The boards of a system may share what its maker wrote there.
+    """
+    if 'baseboard' in (one.kind, other.kind):
+        return False
+    if address(one) is not None and (
+            address(one) == address(other)):
+        return True
+    return same_kind(one, other) and any(
+        key(one) is not None and key(one) == key(other)
+        for key in (serial, location))
+
+
+def _unnumbered(dev: Device) -> Device:
+    """A device as it is where its serial number is not to be trusted."""
+    return dataclasses.replace(dev, serial=None)

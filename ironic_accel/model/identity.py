@@ -10,12 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Identity: the one place where devices get the ids that last.
+"""Identity: the only place where devices get their stable ids.
 
-Readers call a device what is at hand: its URI, its PCI address. Here, and
-nowhere else, all that several transports and endpoints show of a node is put
-together, and each device gets its stable id, the one that it had before where
-it was seen before.
+Readers name a device by its URI or its PCI address. Here the devices that
+several transports and endpoints show of a node are put together, and each one
+gets its stable id: the one that it had before, if it is known.
 
 A device is known by its serial number, then by where it sits, then by its
 PCI address; by its URI only where nothing else is known, and never from one
@@ -42,8 +41,7 @@ from ironic_accel.model import device_marks
 from ironic_accel.model.device_marks import clean_serial
 from ironic_accel.model.device_marks import Matched
 from ironic_accel.model.device_marks import Pairs
-from ironic_accel.model import possible_duplicates
-from ironic_accel.model.possible_duplicates import ShownBySource
+from ironic_accel.model.device_marks import ShownBySource
 from ironic_accel.model import version
 
 #: (kind, serial, location): what a device is known by.
@@ -87,21 +85,11 @@ def identify(sources: Iterable[Source], known: Known = NOBODY,
              both: bool = True) -> tuple[Inventory, ...]:
     """The inventories with stable ids: one id is one device in all of them.
 
-    Serials and locations that say nothing ("NA", zeros) become None. A
-    device that may be one of an earlier source and cannot be told to be is
-    left out, with a warning; where the numbers differ, how many there are of
-    the kind is not known (``uncounted``). Nor is it where two that count may
-    be one device with a wrong serial number (``possible_duplicates``).
-
-    A device that is known from before has the id that it had: by serial and
-    location, then by serial, then by location; never by URI. A serial that
-    was shared needs the location too, and a device at a known location with
-    another serial is another device.
-
-    A new one is ``<kind>-<serial>`` where no other device of the kind has
-    that serial, ``<kind>-<serial>@<location>`` where one has,
-    ``<kind>@<location>`` without a serial, then the PCI address, then the
-    end of the URI.
+    Serials and locations without a meaning ("NA", zeros) become None. A
+    device that may or may not be one of an earlier source is ignored, with a
+    warning. The number of a kind is unknown (``uncounted``) if the sources
+    show different numbers, or if two counted devices may be one with a wrong
+    serial number (``device_marks.possible_duplicates``).
 
     :param sources: in the order in which they are preferred.
     :param known: ``identities`` of before.
@@ -117,7 +105,7 @@ def identify(sources: Iterable[Source], known: Known = NOBODY,
             matched = device_marks.match(there, devices, source.counts)
             if both:
                 matched.uncounted.update(
-                    possible_duplicates.crossed(there, matched.pairs))
+                    device_marks.crossed(there, matched.pairs))
             agreed = _agree(there, devices, matched, source.counts)
         else:
             there = list(devices)
@@ -129,7 +117,7 @@ def identify(sources: Iterable[Source], known: Known = NOBODY,
                         for old, new in names.items()}))
     last = _as_known(there, known)
     out = [_renamed(inventory, names, last) for inventory, names in joined]
-    twice = list(possible_duplicates.possible_duplicates(there, shown))
+    twice = list(device_marks.possible_duplicates(there, shown))
     if twice:
         out[-1] = _doubted(out[-1], twice, last)
     return tuple(out)

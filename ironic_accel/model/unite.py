@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One device as two ways see it: what each alone tells, and where they differ.
+"""Unites what two transports read of one device.
 
-Two witnesses of one moment that tell a version or a mode differently make a
-doubt: neither value counts, both are kept with their source. Of two healths
-the worse holds, of two states the one in which the device cannot be used.
+If both report a version or a mode at the same time, with different values,
+neither value counts, and both are kept with their source. The worse health
+counts, and the state in which the device cannot be used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ironic_accel.model import version
 #: Words of Redfish Resource.Health, the best first.
 _HEALTH = (None, 'OK', 'Warning', 'Critical')
 
-#: The names of two ways; None where one of the two is of an earlier time.
+#: The names of two transports; None if one of the two is of an earlier time.
 Transports = tuple[str, str] | None
 
 
@@ -53,15 +53,15 @@ def inventory(sources: Iterable[Source], known: Known = NOBODY,
               both: bool = True) -> Inventory:
     """One inventory of what several transports show of one node.
 
-    Who is who ``identity.identify`` says. Where two know a value, that of
-    the first stands; what it does not know is filled from the other.
-    Components and modes are united. It is complete where all are. What one
-    did not read and another tells is told.
+    ``identity.identify`` decides which devices are the same. A value of the
+    first transport takes precedence; a missing one is taken from the other.
+    Components and modes are united. It is complete if all are. What one did
+    not read and another reports counts as read.
 
     :param sources: at least one, in the order in which they are preferred.
     :param known: what devices were known by before, by their ids.
-    :param both: whether all are of one time: what was stored earlier is no
-        witness against what is seen now.
+    :param both: whether all are of one time: a stored value does not
+        contradict a present one.
     """
     return functools.reduce(functools.partial(_inventory, both=both),
                             identity.identify(sources, known, both))
@@ -92,7 +92,7 @@ def _inventory(a: Inventory, b: Inventory, both: bool) -> Inventory:
 
 
 def devices(mine: Device, other: Device, transports: Transports) -> Device:
-    """A device with what the other way knows of it."""
+    """A device with what the other transport knows of it."""
     out = device_marks.united(mine, other)
     left = (*_unread(mine, other), *_unread(other, mine))
     return dataclasses.replace(
@@ -114,7 +114,7 @@ def devices(mine: Device, other: Device, transports: Transports) -> Device:
 
 def unread(found: Iterable[Unread], joint: Iterable[Device]
            ) -> tuple[Unread, ...]:
-    """What two looks did not read, without what the other one told.
+    """What two inventories did not read and the other one does not report.
 
     :param joint: the devices that both have, united.
     """
@@ -134,8 +134,8 @@ def unread(found: Iterable[Unread], joint: Iterable[Device]
 
 
 def worse(one: str | None, other: str | None) -> str | None:
-    """The worse of two healths; a word that is not Redfish's is the worst,
-    one that nobody tells the best."""
+    """The worse of two healths; a value that is not one of Redfish is the
+    worst, None the best."""
     def rank(health: str | None) -> int:
         return (_HEALTH.index(health) if health in _HEALTH
                 else len(_HEALTH))
@@ -146,7 +146,7 @@ def worse(one: str | None, other: str | None) -> str | None:
 def _told(
     mine: Device, other: Device, transports: Transports
 ) -> tuple[str, ...]:
-    """What each way says of the health, where two say something."""
+    """The health by each transport, if both report one."""
     if transports is None or None in (mine.health, other.health):
         return mine.told + other.told
     return tuple(dict.fromkeys((
@@ -161,7 +161,7 @@ def _state(mine: Device, other: Device) -> str | None:
 
 
 def _tells(device: Device, fact: str) -> bool:
-    """Whether a way tells a fact that another one did not read."""
+    """Whether a transport reports a fact that another one did not read."""
     if device.is_unread(fact):
         return False
     what, _, name = fact.partition(':')
@@ -181,10 +181,10 @@ def _tells(device: Device, fact: str) -> bool:
 
 
 def _unread(mine: Device, other: Device) -> list[str]:
-    """What one way did not read and the other does not tell either.
+    """What one transport did not read and the other does not report either.
 
-    Of firmware and modes as a whole the other way tells those that it sees:
-    the rest stays unread.
+    Of firmware and modes as a whole the other transport reports those that it
+    reads: the rest stays unread.
     """
     out: list[str] = []
     for fact in mine.unread:
@@ -257,7 +257,7 @@ def _text(value: Value) -> str:
 
 
 def _standing(mine: Standing, other: Standing) -> Standing:
-    """Why neither way tells a value."""
+    """Why neither transport reports a value."""
     return next((s for s in (Standing.UNREAD, Standing.ABSENT)
                  if s in (mine, other)), mine)
 
