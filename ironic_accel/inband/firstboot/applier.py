@@ -216,6 +216,11 @@ def apply(document: Any, root: str = '/', patience: float = PATIENCE,
         except SettingFailed as exc:
             well = False
             print(f'<3>{name}: not set: {exc}')
+        except Exception as exc:
+            # A setter may be a plug-in's: its defect costs its mode alone.
+            well = False
+            print(f'<3>{name}: not set: {type(exc).__name__}: '
+                  f'{str(exc)[:200]}')
         else:
             became = 'set to' if changed else 'is already'
             print(f"<5>{name}: {became} {item['wanted']}")

@@ -123,7 +123,7 @@ class FirstBootMode:
         Python 3.7; it is copied into the instance as a file. It defines
         ``VALUE`` (the type of a value), ``ORDER`` (lower numbers are set
         first) and ``set_mode(card, wanted, patience) -> bool``, which
-        returns whether it changed the mode, and raises ``card.failed(text)``
+        returns whether it changed the mode, and raises ``card.Failed(text)``
         if the mode is not set (``firstboot/applier.py``).
     :ivar vendor: the only vendor of devices that it is for, as
         ``Device.vendor``; None for any.

@@ -24,6 +24,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import types
 from typing import Any
 
 import pytest
@@ -508,6 +509,20 @@ def test_without_the_driver_mig_is_told(
     monkeypatch.setenv('PATH', str(tmp_path / 'bin'))
     assert not _apply(tree, _document((GPU, 'mig', 'enabled')))
     assert 'nvidia-smi is not installed' in capsys.readouterr().out
+
+
+def test_defect_of_one_setter_does_not_stop_the_others(
+        tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    def set_mode(card: Any, wanted: str, patience: float) -> bool:
+        return bool(card.no_such_attribute)
+
+    broken = types.SimpleNamespace(VALUE=str, ORDER=-1, set_mode=set_mode)
+    document = _document((GPU, 'mig', 'enabled'), (QAT, 'vfs', 4))
+    assert not applier.apply(document, str(tree.root), 0.0,
+                             {**_SETTERS, 'mig': broken})
+    told = capsys.readouterr().out
+    assert 'mig of at-' in told and 'not set: AttributeError' in told
+    assert f'vfs of at-{QAT}: set to 4' in told
 
 
 def test_another_schema_is_refused(
