@@ -60,11 +60,12 @@ class Apply(base.Lister):
             help='Transport: redfish to use the BMC only (default for nodes '
                  'with Redfish), agent to boot the ramdisk and use both.')
         kind = parser.add_mutually_exclusive_group()
-        for name, state in (
-                ('clean', 'manageable and available'), ('service', 'active')):
-            kind.add_argument(
-                f'--{name}', action='store_const', const=name, dest='kind',
-                help=f'Use {name} only; accepts {state} nodes.')
+        kind.add_argument(
+            '--clean', action='store_const', const='clean', dest='kind',
+            help='Clean the nodes; accepts manageable and available nodes.')
+        kind.add_argument(
+            '--service', action='store_const', const='service', dest='kind',
+            help='Service the nodes; accepts active nodes.')
         deprecation.add_renamed(
             parser, '--max-effect', '--max-activation',
             choices=[e.value for e in Activation],
