@@ -13,6 +13,6 @@
 
 """In band: a backend over sysfs and the vendors' own tools.
 
-Nothing here knows of the agent, of Redfish or of Ironic: the agent's manager,
-the command line and the applier inside an instance stand on it alike.
+It imports nothing of the agent, of Redfish or of Ironic: the agent's hardware
+manager, the command line and the applier inside an instance all use it.
 """

@@ -11,10 +11,10 @@
 #    under the License.
 
 
-"""The local backend for a caller elsewhere: requests and answers as JSON.
+"""The local backend for a remote caller: requests and answers as JSON.
 
-The caller has joined several looks and may call a device otherwise than it
-is called here, so a request says what each device is known by.
+The caller has merged several inventories and may use other device ids, so a
+request says by which serial number, address and location each device is known.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from ironic_accel.model import serialization
 from ironic_accel.model.untrusted import Untrusted
 from ironic_accel.model.untrusted import Wrong
 
-#: Bytes of an image where the conductor does not say.
+#: Maximum bytes of an image if the conductor does not limit it.
 _LARGEST = 4 << 30
 
-#: Gives the images for a request, by what it says of their sources.
+#: Provides the images for a request, from the sources that it allows.
 ImagesFor = Callable[[Mapping[str, Any]], Images]
 
 
 def told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The answer, or the error in its place."""
+    """The answer, or the error instead of it."""
     try:
         return work()
     except AccelError as exc:
@@ -52,10 +52,10 @@ def told(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def sources(raw: Any) -> tuple[frozenset[str], tuple[str, ...] | None, int]:
-    """Schemes, hosts (None: any) and most bytes that the conductor's policy
-    allows; what is missing is the strictest default.
+    """Schemes, hosts (None: any) and maximum number of bytes that the
+    conductor's policy allows; what is missing gets the strictest default.
 
-    :raises: BadInput for what is no such policy.
+    :raises: BadInput for an invalid policy.
     """
     given = Untrusted(raw if raw else {}, 'sources')
     try:
@@ -101,13 +101,13 @@ def start(backend: LocalBackend, request: Mapping[str, Any],
 
 def poll(backend: LocalBackend, ticket: Mapping[str, Any]
          ) -> dict[str, Any]:
-    """``poll``: what became of a write."""
+    """``poll``: the state of a write."""
     return told(lambda: {'poll': agent_schema.poll_to_dict(
         backend.poll(_object(ticket, 'ticket')))})
 
 
 def _object(raw: Any, name: str) -> Mapping[str, Any]:
-    """:raises: BadInput for what is no object."""
+    """:raises: BadInput for anything but an object."""
     if not isinstance(raw, Mapping):
         raise BadInput(f'{name}: not an object')
     return raw

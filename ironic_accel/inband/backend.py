@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""The local backend: looks, and writes that go on in the background."""
+"""The local backend: reads the inventory, and writes in the background."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ironic_accel.inband.inventory import external_flashers
 from ironic_accel.inband.inventory.inventory import boot_mark
 from ironic_accel.inband.inventory.inventory import InventoryReader
 from ironic_accel.inband.inventory.inventory import PATIENCE
-from ironic_accel.inband.inventory.memory_health import Memory
+from ironic_accel.inband.inventory.identity_store import IdentityStore
 from ironic_accel.inband.jobs.job_store import Jobs
 from ironic_accel.inband.jobs.job_store import StoredJob
 from ironic_accel.inband.jobs.job_worker import Work
@@ -70,7 +70,7 @@ LOG = logging.getLogger(__name__)
 
 RUN_FOLDER = '/run/ironic-accel/jobs'
 
-#: Seconds after which a card that is being flashed is asked for again.
+#: Seconds after which a card that is being written may be tried again.
 _LATER = 30.0
 
 
@@ -88,10 +88,11 @@ class LocalBackend(Backend):
 
     :param host: the machine.
     :param families: tool families; None for those that are installed.
-    :param name: the name of the way: ``local``, or ``agent`` in the agent.
+    :param name: the name of the transport: ``local``, or ``agent`` in the
+        agent.
     :param folder: where jobs are kept: they must not outlive a reboot.
-    :param images: where an image comes from that ``start`` is not given.
-    :param patience: seconds for which one look waits for tools.
+    :param images: the source of images that ``start`` is not given.
+    :param patience: seconds for which one reading waits for tools.
     """
 
     def __init__(self, host: Machine | None = None,
@@ -113,14 +114,15 @@ class LocalBackend(Backend):
         self._flashers = external_flashers.programs(families)
         self._reader = InventoryReader(
             self._host, families, self._catalog, name, warnings, patience,
-            Memory(os.path.join(folder, 'known.json')))
+            IdentityStore(os.path.join(folder, 'known.json')))
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
-        """Nothing: no tool here has a second slot to be written by hand."""
+        """Does nothing: no tool here has a second slot that is activated by
+        hand."""
         return ()
 
     def sources(self) -> tuple[Source, ...]:
-        """Read the inventory; its devices have their PCI addresses as ids.
+        """Read the inventory; the ids of its devices are their PCI addresses.
 
         It is bounded by the families' own deadlines.
         """
@@ -138,7 +140,7 @@ class LocalBackend(Backend):
         return inventory
 
     def _mine(self, inventory: Inventory) -> dict[str, Device]:
-        """The devices seen here by the ids that an inventory gives them."""
+        """The local devices by the ids that an inventory gives them."""
         ours = self._reader.devices()
         found = ((d.id, device_match.find(device_match.known(d), ours))
                  for d in inventory.devices)
@@ -146,15 +148,15 @@ class LocalBackend(Backend):
                 if device is not None}
 
     def devices(self) -> tuple[Device, ...]:
-        """The devices as they were last seen."""
+        """The devices as last read."""
         return self._reader.devices()
 
     def transports(self, inventory: Inventory, pushes: Collection[Push] = ()
              ) -> tuple[Transport, ...]:
-        """What can be done here and now on what was just observed.
+        """What can be done now to the devices of an inventory.
 
-        The inventory may be joined with others, and call devices otherwise
-        than ``observe`` did: what is then started uses its ids.
+        The inventory may be merged with others, and have other ids than
+        ``observe`` returned: an action that is started next uses its ids.
         """
         updates: dict[Ref, UpdateTarget] = {}
         sets: set[Ref] = set()
@@ -174,8 +176,9 @@ class LocalBackend(Backend):
         return (Transport(self._name, updates, frozenset(sets), resets),)
 
     def _can(self, family: Family, device: Device) -> _Can:
-        """What a family can do to a device now. A driver that holds the
-        card, and a plug-in that fails, cost that family and that device."""
+        """What a family can do to a device now. A driver that is bound to the
+        card, and a plug-in that fails, affect that family and that device
+        only."""
         def free(verb: device_users.Verb) -> bool:
             return device.address is not None and tool_family.held(
                 self._host, family, device.address, verb) is None
@@ -203,7 +206,7 @@ class LocalBackend(Backend):
               spec: Image | None = None, force: bool = False) -> Ticket:
         """Begin a write in the background; see ports.Backend."""
         if not self._called:
-            # A process that just began has not looked yet.
+            # A new process has not read the inventory yet.
             self.observe()
         ours = self._called
         return self.begin(
@@ -214,12 +217,12 @@ class LocalBackend(Backend):
               spec: Image | None = None, force: bool = False,
               names: Mapping[str, str] | None = None,
               images: Images | None = None) -> Ticket:
-        """``start``, for a caller that has told which device is which.
+        """``start``, for a caller that has resolved the devices.
 
         :param action: its devices by their PCI addresses.
         :param names: by PCI address, the caller's ids: results carry them.
-        :param images: where the image comes from, where it is not here.
-        :raises: Rejected where nothing was written.
+        :param images: the source of the image, if it is not here.
+        :raises: Rejected if nothing was written.
         """
         called = dict(names or {})
         devices = [self._device(i.device, called) for i in action.items]
@@ -244,7 +247,7 @@ class LocalBackend(Backend):
         return job.ticket
 
     def poll(self, ticket: Ticket) -> Poll:
-        """See what became of a write; any process may ask."""
+        """The state of a write; any process may ask."""
         job = self._jobs.load(str(ticket.get('job', '')))
         if job is None:
             return Unknown('this agent has no record of the job: the node '
@@ -255,7 +258,7 @@ class LocalBackend(Backend):
             if job.overdue is not None:
                 return Unknown(job.overdue)
             return Running(_summary(job, self._jobs), job.percent)
-        # It may have ended between the two looks at it.
+        # It may have ended between the two reads.
         job = self._jobs.load(job.id) or job
         if job.lost is not None:
             return Unknown(job.lost)
@@ -285,7 +288,8 @@ class LocalBackend(Backend):
         return external_flashers.flashes(self._host, self._flashers, ours)
 
     def _check_free(self, cards: Sequence[str]) -> None:
-        """Refuse a second write on a card, whoever does the first."""
+        """Refuse a second write on a card, whichever process does the first.
+        """
         for job in self._jobs.under_way():
             if set(job.cards) & set(cards):
                 raise Rejected(

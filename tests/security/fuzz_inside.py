@@ -34,7 +34,7 @@ from ironic_accel.inband.firstboot import deliver
 from ironic_accel.inband.firstboot import items
 from ironic_accel.inband.firstboot import target
 from ironic_accel.inband.inventory import external_flashers
-from ironic_accel.inband.inventory.memory_health import Memory
+from ironic_accel.inband.inventory.identity_store import IdentityStore
 from ironic_accel.inband.jobs.job_store import Jobs
 from ironic_accel.inband.machine.machine import Machine
 from ironic_accel.inband.machine import pci_functions
@@ -183,7 +183,7 @@ class Inside:
             'schema': 'known/1', 'boot': 'b', 'devices': [{
                 'address': sample.GPU, 'kind': 'gpu', 'serial': '1',
                 'pci': ['10de', '20b0', '10de', '1463']}]}))
-        Memory(str(known)).load('b')
+        IdentityStore(str(known)).load('b')
         FileJournal(str(path), 'http://b', 's').load()
         return 3
 

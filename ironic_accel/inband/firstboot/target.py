@@ -11,10 +11,10 @@
 #    under the License.
 
 
-"""Whether an instance can take a first boot, and how it is to be brought.
+"""Whether an instance supports first-boot modes, and how they are delivered.
 
-Looks at a mounted root file system (a directory tree) and at what the
-partitions of its disk hold; every reason against is told, not the first.
+Checks a mounted root file system (a directory tree) and the file systems on
+its disk; all reasons against are reported, not only the first.
 """
 
 from __future__ import annotations
@@ -45,18 +45,17 @@ _CMDLINES = ('etc/kernel/cmdline', 'etc/default/grub', 'boot/grub/grub.cfg',
              'boot/cmdline.txt')
 _SYSTEMD = ('usr/lib/systemd/systemd', 'lib/systemd/systemd')
 _INIT = ('sbin/init', 'usr/sbin/init')
-#: Bytes of a file, and levels of brackets in it, that are looked at.
+#: Maximum bytes of a file, and levels of brackets in it, that are read.
 _MOST, _DEEPEST = 64 << 10, 24
 _OLDEST = 7
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InstanceTarget:
-    """A root file system as far as it matters.
+    """What was found out about a root file system.
 
-    :ivar reasons: why nothing can be delivered; empty where it can.
-    :ivar method: ``configdrive`` where cloud-init reads one, else
-        ``files``.
+    :ivar reasons: why nothing can be delivered; empty if it can.
+    :ivar method: ``configdrive`` if cloud-init reads one, otherwise ``files``.
     """
 
     reasons: tuple[str, ...] = ()
@@ -65,7 +64,7 @@ class InstanceTarget:
 
 def node_reasons(deploy_interface: str, boots_from_volume: bool
                  ) -> tuple[str, ...]:
-    """Reasons against that the node alone tells."""
+    """Reasons against that are known from the node alone."""
     out = []
     if deploy_interface == 'ramdisk':
         out.append('the deploy interface ramdisk writes no disk')
@@ -75,18 +74,17 @@ def node_reasons(deploy_interface: str, boots_from_volume: bool
 
 
 def sealed(partitions: Collection[str]) -> bool:
-    """Whether a disk must not even be mounted: a hash tree tells that
-    dm-verity checks every block of the root."""
+    """Whether a disk must not even be mounted: with a hash tree, dm-verity
+    checks every block of the root file system."""
     return 'DM_verity_hash' in partitions
 
 
 def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
             ) -> InstanceTarget:
-    """Look at an instance's root file system.
+    """Check the root file system of an instance.
 
-    :param root: where it is mounted, None where none could be.
-    :param partitions: types of what the disk's partitions hold, as blkid
-        names them.
+    :param root: where it is mounted, None if none could be mounted.
+    :param partitions: file system types of the disk's partitions, by blkid.
     """
     if root is None:
         sealed = [_SEALED[p] for p in partitions if p in _SEALED]
@@ -99,10 +97,10 @@ def examine(root: pathlib.Path | None, partitions: Collection[str] = ()
 
 
 def _text(path: pathlib.Path) -> str:
-    """The beginning of a text file; nothing of what is no regular one.
+    """The beginning of a text file; empty for anything but a regular file.
 
-    The image is somebody else's: a FIFO would be waited for, and a link may
-    lead to a device of the ramdisk.
+    The image is not trusted: reading a FIFO would block, and a link may point
+    to a device of the ramdisk.
     """
     try:
         with files.open_regular(str(path)) as file:
@@ -128,7 +126,7 @@ def _sealed(root: pathlib.Path) -> Iterator[str]:
 
 
 def _mapped(root: pathlib.Path) -> bool:
-    """Whether the root stands on a mapping that crypttab makes."""
+    """Whether the root file system is on a mapping of crypttab."""
     names = {line.split()[0] for line in _text(
         root / 'etc/crypttab').splitlines()
         if line.strip() and not line.lstrip().startswith('#')}
@@ -140,7 +138,7 @@ def _mapped(root: pathlib.Path) -> bool:
 
 
 def _init(root: pathlib.Path) -> Iterator[str]:
-    """Whether systemd is there, and is what the kernel starts."""
+    """Whether systemd is installed, and is what the kernel starts."""
     there = any((root / p).is_file() for p in _SYSTEMD)
     starts = [p for p in _INIT if (root / p).is_symlink()
               and (root / p).readlink().name == 'systemd']
@@ -160,7 +158,7 @@ def _python(root: pathlib.Path) -> Iterator[str]:
 
 
 def _cloud_init(root: pathlib.Path) -> bool:
-    """Whether cloud-init is there, on, and reads config drives."""
+    """Whether cloud-init is installed, enabled, and reads config drives."""
     if not (root / 'usr/bin/cloud-init').exists() or (
             root / 'etc/cloud/cloud-init.disabled').exists():
         return False
@@ -191,7 +189,7 @@ def _mapping(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _depth(text: str) -> int:
-    """How deep brackets are nested, at most: PyYAML takes long for many."""
+    """The maximum nesting of brackets: PyYAML takes long for many."""
     most = depth = 0
     for char in text:
         depth += (char in '[{') - (char in ']}')

@@ -13,9 +13,9 @@
 
 """Whether there is an accelerator at all, in a few milliseconds.
 
-The agent asks at its start, on machines of which most have none: neither
-the catalogue's YAML nor its schema is parsed for that, its PCI ids are just
-picked out of the text.
+The agent asks when it starts, on machines of which most have none. Neither the
+catalogue's YAML nor its schema is parsed for that: the PCI ids are extracted
+from the text.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def known_ids() -> frozenset[str]:
 
 
 def has_accelerator(host: Machine) -> bool:
-    """Whether a PCI function of the machine is in the catalogue, or may be:
-    of one that cannot be read a whole look has to tell.
+    """Whether a PCI function of the machine is in the catalogue. A function
+    whose ids cannot be read may be one, and counts.
 
-    :raises: AccelError where they cannot be listed.
+    :raises: AccelError if the functions cannot be listed.
     """
     known = known_ids()
     vendors = {k[:4] for k in known}

@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""From PCI functions and what tools tell to the devices of an inventory."""
+"""From PCI functions and the readings of tools to devices."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _T = TypeVar('_T', Component, Mode)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeviceBuilder:
-    """A device on its way: its functions and the catalogue's product.
+    """The functions of a card and the catalogue's product.
 
     The functions of one slot that are of one product are one card: the two
     ports of an adapter, the management and the user function of an FPGA.
@@ -51,13 +51,13 @@ class DeviceBuilder:
 
     @property
     def address(self) -> str:
-        """That of its first function: the device's."""
+        """The address of its first function, which is the device's."""
         return self.functions[0].address
 
 
 def cards(functions: Iterable[Function], catalog: Catalog
           ) -> tuple[DeviceBuilder, ...]:
-    """The cards that the catalogue knows."""
+    """The cards that the catalogue lists."""
     groups: dict[tuple[str, str], list[Function]] = {}
     products: dict[str, Product] = {}
     for function in functions:
@@ -74,9 +74,7 @@ def cards(functions: Iterable[Function], catalog: Catalog
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BuiltDevices:
-    """What came of a look.
-
-    """
+    """The devices of one reading, with what is unread and warnings."""
 
     devices: tuple[Device, ...]
     unread: tuple[Unread, ...] = ()
@@ -87,14 +85,14 @@ def devices(found: Sequence[DeviceBuilder],
             told: Mapping[str, Sequence[DeviceReading]],
             places: Mapping[str, str], catalog: Catalog,
             known: Sequence[Device] = ()) -> BuiltDevices:
-    """The devices by their PCI addresses, what of them was asked and not
-    told, and what tools said that has no place.
+    """The devices by PCI address, what of them is unread, and readings that
+    fit no device.
 
-    :param told: by address of a function, what families say: earlier ones
-        are believed before later ones.
+    :param told: by address of a function, the readings of families; an earlier
+        one has precedence.
     :param places: designations of slots by card.
-    :param known: devices of an earlier look of the same boot: one that does
-        not say now who it is keeps its name.
+    :param known: devices of an earlier reading of the same boot: a device that
+        does not report its identity now keeps it.
     """
     warnings: list[Warned] = []
     whole = [_united(card, told) for card in found]
@@ -109,7 +107,7 @@ def devices(found: Sequence[DeviceBuilder],
 
 
 def _recalled(device: Device, known: Device | None) -> Device:
-    """What a device was known by, where it does not say it now."""
+    """A device with the identity that it reported earlier."""
     if known is None:
         return device
     return dataclasses.replace(
@@ -123,10 +121,11 @@ def _recalled(device: Device, known: Device | None) -> Device:
 
 def _united(card: DeviceBuilder,
             told: Mapping[str, Sequence[DeviceReading]]) -> DeviceReading:
-    """What all families say of all functions of a card.
+    """All readings of all functions of a card as one.
 
-    What one source has not read and another has told is told, but for
-    health and state: there the silent one might know of worse.
+    What one source could not read and another has reported counts as read,
+    except for health and state: there the silent source might report something
+    worse.
     """
     out = DeviceReading()
     for function in card.functions:
@@ -145,7 +144,7 @@ def _united(card: DeviceBuilder,
               *(f'mode:{m.name}' for m in out.modes
                 if m.current is not None)}
     if out.serial or any(f.serial for f in card.functions):
-        # Who it is was told: the VPD would say no more.
+        # The identity is known: the VPD would add nothing.
         values |= {f'{f.path}/{VPD}' for f in card.functions}
     left = (dataclasses.replace(u, facts=tuple(
         f for f in u.facts if f not in values and u.source not in values))
@@ -155,10 +154,11 @@ def _united(card: DeviceBuilder,
 
 
 def _dead(told: DeviceReading) -> DeviceReading:
-    """With its health unread, where nobody was told anything of a card.
+    """The reading with health unread, if no firmware version of the card was
+    read.
 
-    A card that is on the bus and of which its own tool tells no firmware at
-    all may be broken: after a burn that was cut short it looks like that.
+    A card that is on the bus and whose own tool reports no firmware at all may
+    be broken: that is how it looks after an interrupted update.
     """
     if told.health is not None or any(c.running for c in told.components):
         return told
@@ -179,8 +179,8 @@ def _value(part: Component | Mode) -> object:
 
 
 def _unite(mine: tuple[_T, ...], more: tuple[_T, ...]) -> tuple[_T, ...]:
-    """Parts of both, by name: of two the first that has a value, else the
-    one that was asked in vain."""
+    """Components or modes of both, by name: of two the first that has a value,
+    otherwise the one that is unread."""
     out = {x.name: x for x in mine}
     for x in more:
         had = out.get(x.name)

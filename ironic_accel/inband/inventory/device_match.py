@@ -11,11 +11,11 @@
 #    under the License.
 
 
-"""Which of our devices a caller means, who may call it otherwise.
+"""Find the local device that a caller means, who may use another id.
 
-He has joined several looks, or a look with an earlier one: his ids are his
-own. A device is the same by its serial number, then its address, then its
-place, and nothing that is known may tell the two apart.
+The caller has merged several inventories, or one with an earlier one. A device
+is identified by its serial number, then its address, then its location, and
+nothing else that is known may contradict.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ironic_accel.model import version
 
 
 def known(device: Device) -> Whose:
-    """What a device is known by."""
+    """The identity of a device."""
     return Whose(device.id, device.kind,
                  device_marks.clean_serial(device.serial),
                  device.address, device.location)
@@ -65,7 +65,7 @@ def _alike(whose: Whose, device: Device) -> bool:
 
 
 def renamed(action: Action, names: Mapping[str, str]) -> Action:
-    """The action with other ids of its devices: new ones by old ones."""
+    """The action with other device ids: new ones by old ones."""
     def ref(old: Ref) -> Ref:
         return names.get(old[0], old[0]), old[1]
 

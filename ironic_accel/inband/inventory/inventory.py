@@ -11,10 +11,10 @@
 #    under the License.
 
 
-"""One look at the machine: sysfs, then what the families' tools tell.
+"""Read the inventory of this machine: sysfs, then the families' tools.
 
-A card that is plugged in is always in the inventory. What of it was asked
-and not told is said with it, and costs no other card.
+A card that is plugged in is always in the inventory. What could not be read of
+it is listed with it, and affects no other card.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import time
 
 from ironic_accel.inband.inventory import device_builder
 from ironic_accel.inband.inventory.device_builder import DeviceBuilder
-from ironic_accel.inband.inventory.memory_health import Memory
+from ironic_accel.inband.inventory.identity_store import IdentityStore
 from ironic_accel.inband.inventory.questions import NoAnswer
 from ironic_accel.inband.inventory.questions import Questions
 from ironic_accel.inband.machine import device_users
@@ -54,8 +54,8 @@ from ironic_accel.model.reading_status import Unread
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds for which one look waits for tools. A look within the agent holds
-#: the agent's lock; a tool that takes longer is heard at the next look.
+#: Seconds for which one reading waits for tools. In the agent a reading holds
+#: the agent's lock; a slower tool is heard at the next reading.
 PATIENCE = 20.0
 
 #: Of the patience, what sysfs may take.
@@ -70,23 +70,23 @@ def boot_mark(host: Machine) -> str | None:
 
 
 class InventoryReader:
-    """What is seen here, and which family is whose.
+    """Reads the devices, and knows which families are for which device.
 
-    Each family is asked about each card by itself, so that trouble stays
-    with the card that has it.
+    Each family is asked about each card separately, so that a failure affects
+    only the card that has it.
 
-    :param warnings: what every inventory is to carry.
-    :param patience: seconds for which one look waits for tools.
-    :param memory: who the devices are, for the next process.
+    :param warnings: added to every inventory.
+    :param patience: seconds for which one reading waits for tools.
+    :param identities: the stored identities of devices, for the next process.
     """
 
     def __init__(self, host: Machine, families: Sequence[Family],
                  catalog: Catalog, name: str,
                  warnings: Sequence[Warned] = (),
                  patience: float = PATIENCE,
-                 memory: Memory | None = None) -> None:
+                 identities: IdentityStore | None = None) -> None:
         self._host = host
-        self._memory = memory
+        self._identities = identities
         self._families = tuple(families)
         self._catalog = catalog
         self._name = name
@@ -101,29 +101,30 @@ class InventoryReader:
         self._boot: str | None = None
 
     def devices(self) -> tuple[Device, ...]:
-        """The devices as last seen; looks where nothing was yet."""
+        """The devices as last read; reads them if that was not done yet."""
         if not self._made.devices:
             self.observe((), ())
         return self._made.devices
 
     def device(self, device_id: str) -> Device | None:
-        """A device as it was last seen."""
+        """A device as last read."""
         return next((d for d in self.devices() if d.id == device_id), None)
 
     def forget(self) -> None:
-        """Something was written: answers to earlier questions are void."""
+        """Discard answers to earlier questions, after something was written.
+        """
         self._questions.forget()
 
     def families_of(self, device: Device) -> tuple[Family, ...]:
-        """The families for a device, the most special first."""
+        """The families for a device, vendor families before generic ones."""
         return self._claims.get(device.address or '', ())
 
     def observe(self, busy: Sequence[Busy],
                 writing: Collection[str]) -> Inventory:
-        """Look now; one look at a time.
+        """Read the inventory now; one reading at a time.
 
-        :param writing: addresses of cards that are being written: their
-            tools are not disturbed, so the look is not complete.
+        :param writing: addresses of cards that are being written: their tools
+            are not run, so the inventory is not complete.
         """
         with self._lock:
             return self._observe(busy, writing)
@@ -157,8 +158,8 @@ class InventoryReader:
         self._made = device_builder.devices(
             sorted(cards, key=lambda c: c.address), told,
             smbios_slots.designations(self._host), self._catalog, known)
-        if self._memory is not None:
-            self._memory.save(boot, self._made.devices)
+        if self._identities is not None:
+            self._identities.save(boot, self._made.devices)
         system = self._host.read('/sys/class/dmi/id/product_uuid')
         return Inventory(
             system=system.lower() if system else self._name, host='on',
@@ -170,15 +171,16 @@ class InventoryReader:
             unread=self._dated((*bus.unread, *self._made.unread)))
 
     def _known(self, boot: str | None) -> tuple[Device, ...]:
-        """Who the devices of this boot were when last seen."""
+        """The devices of this boot as last read."""
         if boot == self._boot and self._made.devices:
             return self._made.devices
-        return self._memory.load(boot) if self._memory else ()
+        return self._identities.load(boot) if self._identities else ()
 
     def _nobody(self, cards: Sequence[DeviceBuilder],
                 told: Mapping[str, Sequence[DeviceReading]]) -> list[Warned]:
-        """Of which devices nobody could be asked: what sysfs does not tell
-        of them is untold, which is not the same as well."""
+        """Warnings for devices that no tool could be asked about: what sysfs
+        does not report of them is unknown, which is not the same as healthy.
+        """
         out = [] if self._families else [Warned(
             loader.NAMESPACE, 'no tool family is installed: health, versions '
             'and modes of all devices are unknown, and nothing can be '
@@ -197,7 +199,8 @@ class InventoryReader:
         return out
 
     def _dated(self, unread: Iterable[Unread]) -> tuple[Unread, ...]:
-        """Each with the time of the first look in a row that lacked it."""
+        """Each with the time of the first of the successive readings without
+        it."""
         now = time.time()
         since = {(u.source, u.about, '/'.join(u.facts)): u for u in unread}
         self._since = {key: self._since.get(key, now) for key in since}
@@ -207,7 +210,8 @@ class InventoryReader:
     def _remember(
         self, card: DeviceBuilder, told: dict[str, list[DeviceReading]]
     ) -> None:
-        """Who a card is that is being written, without what changes."""
+        """Keep the identity of a card that is being written, without what
+        changes."""
         for function in card.functions:
             told[function.address] = [
                 dataclasses.replace(one, components=(), modes=(), unread=())
@@ -215,7 +219,7 @@ class InventoryReader:
 
     def _detailed(self, cards: Sequence[DeviceBuilder], until: float,
                   told: dict[str, list[DeviceReading]]) -> list[DeviceBuilder]:
-        """The cards with what sysfs tells of them besides their ids."""
+        """The cards with what sysfs reports besides their ids."""
         for card in cards:
             self._questions.ask((_DETAILS, card.address), functools.partial(
                 _details, self._host, card.functions))
@@ -244,7 +248,7 @@ class InventoryReader:
 
     def _ask(self, cards: Sequence[DeviceBuilder], until: float,
              told: dict[str, list[DeviceReading]]) -> list[Warned]:
-        """Ask the families side by side, no longer than the patience."""
+        """Ask the families in parallel, for no longer than the patience."""
         asked = []
         for family, wanted in self._claim(cards):
             for key, some in _questions(family, wanted):
@@ -262,7 +266,7 @@ class InventoryReader:
 
     def _claim(self, cards: Sequence[DeviceBuilder]
                ) -> list[tuple[Family, list[DeviceBuilder]]]:
-        """Families and the functions of each card that are theirs."""
+        """Families with the functions of each card that they claim."""
         claims: list[tuple[Family, list[DeviceBuilder]]] = []
         owners: dict[str, list[Family]] = {}
         for family in self._families:
@@ -279,7 +283,7 @@ class InventoryReader:
 
     def _hear(self, family: Family, key: str, cards: Sequence[DeviceBuilder],
               until: float) -> ToolReading:
-        """What a family says of some cards, or that it says nothing."""
+        """The answer of a family about some cards, or that there is none."""
         try:
             seen: ToolReading = self._questions.hear((family.name, key), until)
         except NoAnswer as exc:
@@ -313,7 +317,7 @@ def _details(host: Machine, found: Sequence[Function]) -> tuple[Function, ...]:
 
 def _questions(family: Family, cards: Sequence[DeviceBuilder]
                ) -> list[tuple[str, Sequence[DeviceBuilder]]]:
-    """What a family is asked: each card by itself, or all at once."""
+    """The questions for a family: each card separately, or all at once."""
     if getattr(family, 'together', False):
         return [('', cards)]
     return [(card.address, (card,)) for card in cards]
@@ -322,7 +326,7 @@ def _questions(family: Family, cards: Sequence[DeviceBuilder]
 def _silent(
     family: Family, cards: Sequence[DeviceBuilder], answer: str
 ) -> ToolReading:
-    """That a family told nothing of some cards."""
+    """A reading in which everything about some cards is unread."""
     told = {}
     for card in cards:
         facts = getattr(family, 'facts', None)

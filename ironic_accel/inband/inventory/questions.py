@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Questions to devices and tools, side by side, each in a thread of its own.
+"""Questions to devices and tools, in parallel, each in its own thread.
 
-Who asks waits no longer than he likes. An answer that comes later is kept
-and heard the next time; a question that still runs is never asked twice, so
-one that hangs for ever costs one thread and itself.
+The caller decides how long it waits. A late answer is kept until the caller
+asks the next time; a question that is still running is not asked again, so one
+that hangs forever costs one thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import threading
 import time
 from typing import Any
 
-#: A subject: who is asked (``mellanox``), and about which card.
+#: The family that is asked (``mellanox``), and the address of the card.
 Key = tuple[str, str]
 
 #: Seconds for which an answer that came late still counts.
@@ -46,9 +46,9 @@ class NoAnswer(Exception):
 
 @dataclasses.dataclass(slots=True)
 class _Asked:
-    """A question under way, or answered and not heard yet.
+    """A question that is running, or whose answer was not fetched yet.
 
-    :ivar void: something was written since: its answer says nothing.
+    :ivar void: something was written since: the answer does not count.
     """
 
     work: Callable[[], Any]
@@ -59,15 +59,15 @@ class _Asked:
 
 
 class Questions:
-    """The questions of one looker; for one thread that asks and hears."""
+    """The questions of one reader; for one thread that asks and fetches."""
 
     def __init__(self, fresh: float = FRESH) -> None:
         self._fresh = fresh
         self._asked: dict[Key, _Asked] = {}
 
     def ask(self, key: Key, work: Callable[[], Any]) -> None:
-        """Begin a question, unless an earlier one of the key still runs or
-        was answered a moment ago and not heard."""
+        """Start a question, unless an earlier one with this key is still
+        running or has a recent answer that was not fetched."""
         asked = self._asked.get(key)
         if asked is not None:
             asked.work = work
@@ -78,10 +78,10 @@ class Questions:
         self._asked[key] = _begin(key, work)
 
     def hear(self, key: Key, until: float) -> Any:
-        """The answer to what was asked.
+        """Wait for the answer to a question.
 
-        :param until: how long to wait for it (``time.monotonic``).
-        :raises: NoAnswer where there is none by then; else what the work
+        :param until: how long to wait (``time.monotonic``).
+        :raises: NoAnswer if there is none by then; otherwise what the work
             raised.
         """
         asked = self._asked[key]
@@ -97,20 +97,20 @@ class Questions:
         return asked.future.result()
 
     def forget(self) -> None:
-        """Something was written: answers to what was asked are void."""
+        """Discard all answers, after something was written."""
         for asked in tuple(self._asked.values()):
             asked.void = True
 
 
 def _begin(key: Key, work: Callable[[], Any]) -> _Asked:
-    """Ask in a thread that keeps nobody from ending."""
+    """Start a question in a daemon thread."""
     future: futures.Future[Any] = futures.Future()
     asked = _Asked(work, future, time.monotonic())
 
     def answer() -> None:
         try:
             found = work()
-        except Exception as exc:  # told to whoever hears the answer
+        except Exception as exc:  # raised where the answer is fetched
             asked.answered = time.monotonic()
             future.set_exception(exc)
         else:

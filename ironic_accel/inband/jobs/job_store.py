@@ -11,11 +11,11 @@
 #    under the License.
 
 
-"""Writes under way, kept in files so that they outlive who began them.
+"""Writes that are running, kept in files so that they outlive the agent.
 
-A job is a folder with ``job.json``, replaced as a whole, and the output of
-its flashes. Whoever reads it can tell what became of it: its worker still
-lives, or only a flash of it does, or nobody knows any more.
+A job is a folder with ``job.json``, replaced as a whole, and the output of its
+tools. A reader can tell what became of it: its worker is running, or only a
+tool that it started, or the result is unknown.
 """
 
 from __future__ import annotations
@@ -69,19 +69,20 @@ _WORKERS: dict[str, threading.Thread] = {}
 
 @dataclasses.dataclass(slots=True)
 class StoredJob:
-    """One write, and how far it is.
+    """One write, and its progress.
 
-    :ivar refs: the items that it writes, by our own device ids.
+    :ivar refs: the items that it writes, by local device ids.
     :ivar cards: addresses of the cards that it writes.
-    :ivar names: what the caller calls our devices, where it is otherwise.
-    :ivar boot: the boot in which it was begun.
+    :ivar names: the caller's ids of the devices, if they differ.
+    :ivar boot: the boot in which it was started.
     :ivar since: epoch seconds.
-    :ivar worker: process id and start time of who does it.
-    :ivar flashes: process id and start time of each flash of it.
-    :ivar results: one for each item, as ``converge.wire`` has them; None
-        while it goes on.
-    :ivar lost: why nobody can tell how it ended, or None.
-    :ivar begun: seconds since boot, by which its age is measured: the wall
+    :ivar worker: process id and start time of the agent.
+    :ivar flashes: process id and start time of each tool that it started to
+        write firmware.
+    :ivar results: one for each item, as in ``converge.agent_schema``; None
+        while it is running.
+    :ivar lost: why the result is unknown, or None.
+    :ivar begun: seconds since boot, from which its age is computed: the wall
         clock of a ramdisk may be set at any time.
     """
 
@@ -103,15 +104,15 @@ class StoredJob:
     begun: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The file's content."""
+        """The content of the file."""
         return {'schema': SCHEMA, **dataclasses.asdict(self)}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> StoredJob:
-        """Read a file's content back.
+        """Read the content of a file.
 
-        :raises: AttributeError, KeyError, TypeError or ValueError for what
-            is none.
+        :raises: AttributeError, KeyError, TypeError or ValueError if it is
+            invalid.
         """
         raw = earlier_documents.job(raw, SCHEMA)
         known = {k: v for k, v in raw.items() if k != 'schema'}
@@ -135,8 +136,8 @@ class StoredJob:
 
     @property
     def overdue(self) -> str | None:
-        """That it takes longer than it may, without a flash that lasts:
-        something below it does not come back."""
+        """That it takes longer than allowed, without a tool that still writes:
+        something below it does not return."""
         limit = (_LIMITS[self.verb] * max(len(self.cards), 1)
                  if self.verb in _LIMITS else _LONGEST)
         if self.begun is None or self.is_flashing or (
@@ -147,22 +148,22 @@ class StoredJob:
 
     @property
     def ticket(self) -> dict[str, Any]:
-        """What the job is polled with."""
+        """The ticket with which the job is polled."""
         return {'transport': self.transport, 'job': self.id}
 
     @property
     def is_flashing(self) -> bool:
-        """Whether a flash of it, as far as noted, goes on."""
+        """Whether a tool that it started, as far as recorded, still writes."""
         return any(_lives(pid, start) for pid, start in self.flashes)
 
     @property
     def mark(self) -> dict[str, str]:
-        """The environment by which its flashes are known: one that began
-        just before its starter died has not been noted."""
+        """The environment variable by which its tools are found: one that
+        started just before the agent ended is not recorded."""
         return {_MARK: self.id}
 
     def busy(self) -> Busy:
-        """The job as something that is under way."""
+        """The job as an entry of ``Inventory.busy``."""
         return Busy('flash' if self.verb == 'update' else 'task', self.id,
                     self.overdue or self.summary, self.percent, self.refs,
                     self.image, self.ticket)
@@ -198,8 +199,7 @@ def _is_marked(job: StoredJob) -> bool:
 class Jobs:
     """All jobs of a machine, in one folder.
 
-    :param folder: made where it is missing; gone at a reboot, as the jobs
-        are (``/run``).
+    :param folder: created if it is missing; emptied by a reboot (``/run``).
     """
 
     def __init__(self, folder: str) -> None:
@@ -207,19 +207,19 @@ class Jobs:
         self._writing = threading.Lock()
 
     def folder(self, job_id: str) -> pathlib.Path:
-        """Where a job keeps its files."""
+        """The folder of a job."""
         return self._folder / job_id
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else, in any process, begins a job meanwhile."""
+        """A lock: no other process starts a job meanwhile."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with open(self._folder / 'lock', 'w', encoding='ascii') as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def new(self, **known: Any) -> StoredJob:
-        """A job that is saved, of this process."""
+        """A new job of this process, saved."""
         job = StoredJob(id=uuid.uuid4().hex, since=time.time(),
                   begun=_since_boot(),
                   worker=(os.getpid(), start_time(os.getpid())), **known)
@@ -229,13 +229,13 @@ class Jobs:
         return job
 
     def drop(self, job: StoredJob) -> None:
-        """Forget a job that was never begun."""
+        """Delete a job that was never started."""
         shutil.rmtree(self.folder(job.id), ignore_errors=True)
 
     def save(self, job: StoredJob) -> None:
-        """Keep a job as it is; durable on return.
+        """Save a job; durable on return.
 
-        :raises: OSError where that cannot be done.
+        :raises: OSError if it cannot be saved.
         """
         folder = self.folder(job.id)
         with self._writing:
@@ -247,7 +247,7 @@ class Jobs:
             os.replace(part, folder / 'job.json')
 
     def load(self, job_id: str) -> StoredJob | None:
-        """A job, or None where there is none of that id."""
+        """A job, or None if there is none with that id."""
         if not job_id.isalnum():
             return None
         try:
@@ -270,12 +270,12 @@ class Jobs:
             return None
 
     def run(self, job: StoredJob, thread: threading.Thread) -> None:
-        """Start a job's worker and know that it is ours."""
+        """Start a job's worker thread and register it."""
         _WORKERS[str(self.folder(job.id))] = thread
         thread.start()
 
     def all(self) -> tuple[StoredJob, ...]:
-        """Every job that is known, in the order of their beginning."""
+        """All known jobs, oldest first."""
         try:
             found = [p for p in self._folder.iterdir() if p.is_dir()]
         except OSError:
@@ -284,7 +284,7 @@ class Jobs:
         return tuple(sorted(jobs, key=lambda j: j.since))
 
     def under_way(self) -> tuple[StoredJob, ...]:
-        """The jobs that go on, be it only by a flash without a worker."""
+        """The jobs that are running, including those with only a tool left."""
         return tuple(j for j in self.all() if self.goes_on(j))
 
     def goes_on(self, job: StoredJob) -> bool:
@@ -296,7 +296,7 @@ class Jobs:
         return self.has_worker(job) or _is_marked(job)
 
     def has_worker(self, job: StoredJob) -> bool:
-        """Whether who does the job still lives."""
+        """Whether the worker of a job is running."""
         pid, start = job.worker
         if pid == os.getpid() and start == start_time(pid):
             thread = _WORKERS.get(str(self.folder(job.id)))
@@ -306,7 +306,7 @@ class Jobs:
     def _prune(self) -> None:
         ended = [j for j in self.all() if not self.goes_on(j)]
         for job in ended:
-            # Whoever did it died before it could: an image is large.
+            # The agent ended before it could; an image is large.
             private_files.remove(self.folder(job.id))
         for job in ended[:-_KEPT]:
             _WORKERS.pop(str(self.folder(job.id)), None)
@@ -314,5 +314,5 @@ class Jobs:
 
 
 def noted(job: StoredJob, note: FlashNote) -> None:
-    """Add a flash that has begun to a job."""
+    """Record a tool that a job has started to write firmware."""
     job.flashes = (*job.flashes, (note.pid, note.started))

@@ -11,7 +11,7 @@
 #    under the License.
 
 
-"""The work of one job, in a thread of its own."""
+"""The work of one job, in its own thread."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _FETCH_POLL = 0.2
 
 
 class Work:
-    """What a worker needs to know; ``run`` is its body."""
+    """The parameters of a job; ``run`` is the body of its thread."""
 
     def __init__(self, host: Machine, reader: InventoryReader, jobs: Jobs,
                  action: Action, image: Ready | None, spec: Image | None,
@@ -65,7 +65,7 @@ class Work:
         self._images = images
 
     def run(self, job: StoredJob) -> None:
-        """Do the work and keep its end, whatever it is."""
+        """Do the work and save the result, whatever it is."""
         host = self._host.watched(
             str(self._jobs.folder(job.id)),
             lambda note: self._noted(job, note), job.mark)
@@ -122,9 +122,9 @@ class Work:
     def _set(
         self, job: StoredJob, host: Machine, device: Device, items: list[Item]
     ) -> tuple[Result, ...]:
-        """The modes of one device; what fails here is its own failure.
+        """Set the modes of one device; a failure is its own.
 
-        :raises: OutcomeUnknown where the job is about this device alone.
+        :raises: OutcomeUnknown if the job is about this device alone.
         """
         try:
             return self._one(job, host, device, items, None)
@@ -152,7 +152,7 @@ class Work:
         return out
 
     def _fetch(self, job: StoredJob) -> Ready:
-        """The image, which the caller has named but not sent."""
+        """Fetch the image, which the caller named but did not send."""
         if self._images is None or self._spec is None:
             raise AccelError(f'image {self._action.image}: no source to '
                              'fetch it from')
@@ -175,7 +175,7 @@ class Work:
         items: list[Item],
         image: Ready | None,
     ) -> tuple[Result, ...]:
-        """All items of one device, each by the first family that can."""
+        """Write all items of one device, each by the first family that can."""
         def tell(summary: str, percent: int | None) -> None:
             self._tell(job, summary, percent)
 
@@ -195,7 +195,8 @@ class Work:
 
     def _unable(self, host: Machine, device: Device, name: str | None = None
                 ) -> Detail:
-        """Why nothing was done: who holds the card, or no tool can."""
+        """Why nothing was done: a driver is bound to the card, or no tool can.
+        """
         held = [why for family in self._reader.families_of(device)
                 if (why := self._held(host, family, device))]
         verb = self._action.verb
@@ -248,7 +249,7 @@ class Work:
 
 
 def _defect(exc: Exception) -> Detail:
-    """What a tool family's own defect comes to."""
+    """The failure of a tool family that raised an exception."""
     return Detail(f'the tool family failed: {type(exc).__name__}: {exc}',
                   ErrorClass.NEEDS_OPERATOR)
 

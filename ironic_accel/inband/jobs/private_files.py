@@ -10,14 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The image that a tool is given: what was checked, and nobody else's.
+"""A private copy of an image for a tool: exactly what was checked.
 
-A tool opens a file by its name, reads it more than once, and goes on when
-we are gone: neither a name in a cache nor an open file is enough. What it is
-given is a copy of its own in a folder of ours (``jobs/ID``, mode 0700),
-made through one descriptor, whose digest is that of the bytes that went into
-the copy. Whatever comes to stand under the old name, or is written into the
-old file, is not read any more.
+A tool opens a file by its name, reads it more than once, and keeps running if
+the agent ends: neither a name in a cache nor an open file is enough. It gets a
+copy in a folder of the job (``jobs/ID``, mode 0700), made through one
+descriptor, whose digest is that of the copied bytes. Later changes of the old
+file, or another file with its name, have no effect.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ _SUFFIX = re.compile(r'(?:\.[A-Za-z0-9]{1,8}){1,2}')
 
 
 def copy(image: Ready, spec: Image | None, folder: pathlib.Path) -> Ready:
-    """A private, read-only copy of an image, digested on the way.
+    """A private, read-only copy of an image, digested while it is copied.
 
-    :param spec: whose URL names the file: tools may look at its suffix.
-    :raises: AccelError where it is not, or no longer, what was checked, or
-        cannot be copied; there is no copy then.
+    :param spec: its URL names the file: tools may look at the suffix.
+    :raises: AccelError if the image is not what was checked, or cannot be
+        copied; there is no copy then.
     """
     path = folder / f'{PREFIX}{image.sha256[:16]}{_suffix(spec)}'
     try:
@@ -69,7 +68,7 @@ def copy(image: Ready, spec: Image | None, folder: pathlib.Path) -> Ready:
 
 
 def _write(path: pathlib.Path, checked: files.Checked) -> None:
-    """All of it or nothing: a part of an image is none."""
+    """Write all of it, or leave no file."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
                  | os.O_CLOEXEC, 0o400)
     try:
@@ -84,7 +83,7 @@ def _write(path: pathlib.Path, checked: files.Checked) -> None:
 
 
 def _suffix(spec: Image | None) -> str:
-    """That of the file's name in a URL, where it is a plain one."""
+    """The suffix of the file's name in a URL, if it is a plain one."""
     name = parse.urlsplit(spec.url).path.rpartition('/')[2] if spec else ''
     match = _SUFFIX.search(name)
     return match[0] if match and name.endswith(match[0]) else ''

@@ -11,10 +11,9 @@
 #    under the License.
 
 
-"""The machine: everything that touches it goes through here.
+"""The machine: every access to it goes through here.
 
-Tests and the twin give another root and another PATH, and nothing else is
-different.
+Tests and the emulator use another root and another PATH; nothing else differs.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from ironic_accel.model.errors import ErrorClass
 DEFAULT_PATH = ('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:'
                 '/bin:/opt/xilinx/xrt/bin')
 
-#: More than any tool has to say: one that goes on past it is ended.
+#: Maximum output of a tool; one that prints more is ended.
 MAX_OUTPUT = 8 << 20
 _MAX_FILE = 1 << 20
 _SLICE = 0.5
@@ -53,13 +52,13 @@ NOT_STARTED = 127
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of a tool.
+    """The result of running a tool.
 
-    :ivar rc: exit status, negative for a signal; None while it still runs.
-        127 where it could not be started, which ``err`` then explains.
-    :ivar timed_out: it did not end in time, or said too much. A flash then
-        goes on; any other tool was ended.
-    :ivar pid: its process id, None where it could not be started.
+    :ivar rc: exit status, negative for a signal; None while it is still
+        running. 127 if it could not be started; ``err`` has the reason.
+    :ivar timed_out: it did not end in time, or printed too much. A tool that
+        writes firmware is still running then; any other was ended.
+    :ivar pid: its process id, None if it could not be started.
     """
 
     rc: int | None
@@ -70,13 +69,13 @@ class Ran:
 
     @property
     def ok(self) -> bool:
-        """Whether it ended in time with status 0: no proof of anything."""
+        """Whether it ended in time with status 0, which proves nothing."""
         return self.rc == 0 and not self.timed_out
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FlashNote:
-    """What is kept of a flash, so that another process knows of it.
+    """What is recorded of a tool that writes firmware, for other processes.
 
     :ivar pid: process id of the tool.
     :ivar started: its start time, in clock ticks since boot (proc(5)).
@@ -87,20 +86,20 @@ class FlashNote:
     argv: tuple[str, ...]
 
 
-#: Told of every flash as soon as it runs.
+#: Called for every tool that starts to write firmware.
 OnFlash = Callable[[FlashNote], None]
 
 
 class Machine:
-    """The machine on which this runs, or a tree that stands for it.
+    """The machine on which this runs, or a directory tree that simulates it.
 
     :param root: prefix of /sys, /dev, /proc and /usr/share.
-    :param path: PATH on which tools are looked for.
-    :param nvml: the module that talks to NVIDIA GPUs (``nvidia-ml-py``), or
-        None; it is imported in processes of its own alone.
-    :param env: more environment for the tools.
-    :param spool: a folder in which the output of flashes is kept.
-    :param on_flash: told of each flash that begins.
+    :param path: PATH on which tools are searched.
+    :param nvml: the Python module for NVIDIA GPUs (``nvidia-ml-py``), or None;
+        it is imported in separate processes only.
+    :param env: additional environment for the tools.
+    :param spool: a folder for the output of tools that write firmware.
+    :param on_flash: called for each tool that starts to write firmware.
     """
 
     def __init__(self, root: str = '/', path: str = DEFAULT_PATH,
@@ -117,9 +116,9 @@ class Machine:
 
     def watched(self, spool: str, on_flash: OnFlash,
                 mark: Mapping[str, str] | None = None) -> Machine:
-        """The same machine, for one write whose flashes are to be known.
+        """The same machine, for one write whose tools are recorded.
 
-        :param mark: what they carry in their environment.
+        :param mark: environment variables of these tools.
         """
         return Machine(self.root, self.path, self._nvml,
                     {**self._env, **(mark or {})}, spool, on_flash)
@@ -133,9 +132,9 @@ class Machine:
             return False
 
     def nvml(self, timeout: float, *words: str) -> Ran:
-        """Ask NVML in a process of its own.
+        """Ask NVML in a separate process.
 
-        :param timeout: seconds; past them the process is ended.
+        :param timeout: seconds after which the process is ended.
         :param words: its arguments after the module.
         """
         return self.run(
@@ -145,21 +144,21 @@ class Machine:
             env={'PYTHONPATH': os.pathsep.join(filter(None, sys.path))})
 
     def at(self, path: str) -> str:
-        """Where an absolute path of the machine really is."""
+        """The real path of an absolute path of the machine."""
         return os.path.join(self.root, path.lstrip('/'))
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file or folder."""
+        """Whether the file or folder exists."""
         return os.path.exists(self.at(path))
 
     def read(self, path: str) -> str | None:
-        """The text of a small file without blanks around it, or None."""
+        """The stripped text of a small file, or None."""
         raw = self.read_bytes(path)
         return None if raw is None else raw.decode(
             errors='replace').strip()
 
     def read_bytes(self, path: str, most: int = _MAX_FILE) -> bytes | None:
-        """The first bytes of a file, or None where it cannot be read."""
+        """The first bytes of a file, or None if it cannot be read."""
         try:
             with open(self.at(path), 'rb') as file:
                 return file.read(most)
@@ -167,7 +166,7 @@ class Machine:
             return None
 
     def trouble(self, path: str) -> str | None:
-        """Why a file that is there cannot be read, or None."""
+        """Why an existing file cannot be read, or None."""
         try:
             with open(self.at(path), 'rb') as file:
                 file.read(1)
@@ -180,7 +179,7 @@ class Machine:
     def write(self, path: str, text: str) -> None:
         """Write to an existing file: a setting of sysfs.
 
-        :raises: AccelError where it is not there or the kernel refuses.
+        :raises: AccelError if it does not exist or the kernel refuses.
         """
         try:
             fd = os.open(self.at(path), os.O_WRONLY | os.O_TRUNC)
@@ -193,16 +192,16 @@ class Machine:
                 seen=exc.strerror or str(exc)) from exc
 
     def names(self, path: str) -> tuple[str, ...]:
-        """What a folder holds, sorted; empty where it is not there."""
+        """The sorted names in a folder; empty if it does not exist."""
         try:
             return tuple(sorted(os.listdir(self.at(path))))
         except OSError:
             return ()
 
     def listing(self, path: str) -> tuple[str, ...]:
-        """As ``names``, of a folder that is to be there.
+        """As ``names``, of a folder that must exist.
 
-        :raises: AccelError where it cannot be read: that is no empty one.
+        :raises: AccelError if it cannot be read: that is not an empty folder.
         """
         try:
             return tuple(sorted(os.listdir(self.at(path))))
@@ -212,7 +211,7 @@ class Machine:
                              seen=exc.strerror or str(exc)) from exc
 
     def link(self, path: str) -> str | None:
-        """The last part of where a symbolic link points, or None."""
+        """The last part of the target of a symbolic link, or None."""
         try:
             return os.path.basename(os.readlink(self.at(path)))
         except OSError:
@@ -227,17 +226,18 @@ class Machine:
             env: Mapping[str, str] | None = None) -> Ran:
         """Run a tool to its end, never through a shell, in the C locale.
 
-        :param argv: its name (looked for on ``path``) or absolute path, and
+        :param argv: its name (searched on ``path``) or absolute path, and
             arguments.
-        :param timeout: seconds. Past them a tool is ended with all that it
-            started; a flash is left alone, and goes on without us.
-        :param flash: it writes firmware: it stands in a session of its own
-            and writes its output to files, so that it survives us.
-        :param answer: what it reads where it asks; nothing by default.
-        :param env: more environment for this call.
+        :param timeout: seconds. After them a tool is ended with all that it
+            started; a tool that writes firmware keeps running without the
+            agent.
+        :param flash: it writes firmware: it gets its own session and writes
+            its output to files, so that it survives the agent.
+        :param answer: its standard input; empty by default.
+        :param env: additional environment for this call.
 
-        A call that could not even be ended is not made again while its
-        process is there: the same device would hold that one too.
+        A call that could not be killed is not repeated while its process
+        exists: the device would block the next one too.
         """
         program = self.which(argv[0])
         if program is None:
@@ -278,11 +278,10 @@ class Machine:
                        not ended, process.pid)
 
     def _scope(self) -> list[str]:
-        """Words before a flash that take it out of our own unit: systemd
-        ends all that a unit began when the unit is stopped or restarted
-        (systemd.kill(5), KillMode=control-group; systemd-run(1), --scope:
-        systemd-run becomes the command, with its environment).
-        """
+        """The words before a command that take it out of the agent's unit:
+        systemd ends all that a unit started when the unit is stopped or
+        restarted (systemd.kill(5), KillMode=control-group; systemd-run(1),
+        --scope: systemd-run becomes the command, with its environment)."""
         if os.geteuid() != 0 or not self.exists('/run/systemd/system'):
             return []
         program = self.which('systemd-run')
@@ -305,14 +304,15 @@ class Machine:
 
 
 def _call(argv: Sequence[str]) -> tuple[str, ...]:
-    """What a call is about: its words without temporary files."""
+    """The words of a call without temporary files."""
     return tuple(w for w in argv
                  if not w.startswith(f'{tempfile.gettempdir()}/'))
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float,
           outputs: Sequence[IO[bytes]], flash: bool) -> bool:
-    """Whether it ended in time; one that did not is ended, a flash not."""
+    """Whether it ended in time; if not it is ended, unless it writes firmware.
+    """
     until = time.monotonic() + timeout
     while True:
         left = until - time.monotonic()
@@ -329,7 +329,7 @@ def _wait(process: subprocess.Popen[bytes], timeout: float,
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a tool and all that it started: the group is its own."""
+    """End a tool and all that it started: it has its own process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -340,13 +340,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _text(file: IO[bytes]) -> str:
-    """What was written so far. The place in the file is shared with a tool
-    that may still write: it is not moved."""
+    """What was written so far. The offset is shared with a tool that may still
+    write: it is not moved."""
     return os.pread(file.fileno(), MAX_OUTPUT, 0).decode(errors='replace')
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None where it is
+    """The start time of a process in clock ticks since boot; None if it is
     gone or a zombie (proc(5), /proc/PID/stat, fields 3 and 22)."""
     try:
         with open(f'/proc/{pid}/stat', encoding='ascii',

@@ -44,7 +44,7 @@ _SPEED = re.compile(r'([0-9]+(?:\.[0-9]+)?) GT/s')
 _MAC = re.compile(r'[0-9a-f]{2}(:[0-9a-f]{2}){5}')
 #: What a device that a slot holds may be.
 _ANY = tuple(k for k in KINDS if k != 'baseboard')
-#: Vendor and device id of a configuration space that nobody answers for
+#: Vendor and device id of a configuration space without a response
 #: (Linux include/linux/pci.h, PCI_ERROR_RESPONSE).
 _GONE = b'\xff' * 4
 #: More than a VPD may hold (15 bits of address).
@@ -106,11 +106,10 @@ class Function:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bus:
-    """What is plugged in, by what the kernel keeps of it in memory: nothing
-    of it is asked of a device or waits for a driver.
+    """The PCI functions, from what the kernel keeps in memory: no device is
+    accessed and no driver is waited for.
 
-    :ivar unread: a function of which not even the ids can be read may be
-        any device.
+    :ivar unread: a function whose ids cannot be read may be any device.
     """
 
     functions: tuple[Function, ...] = ()
@@ -118,10 +117,10 @@ class Bus:
 
 
 def addresses(host: Machine) -> tuple[str, ...]:
-    """Addresses of all PCI functions but virtual ones.
+    """Addresses of all PCI functions except virtual ones.
 
-    :raises: AccelError where they cannot be listed. A machine without PCI
-        has no such folder, and has none of them.
+    :raises: AccelError if they cannot be listed. A machine without PCI has no
+        such folder, and no functions.
     """
     if host.exists(_BUSES) and not host.exists(DEVICES):
         return ()
@@ -157,8 +156,8 @@ def bus(host: Machine, vendors: Container[str] | None = None) -> Bus:
 
 def scan(host: Machine, vendors: Container[str] | None = None
          ) -> tuple[Function, ...]:
-    """All that sysfs tells of the functions on the bus (``bus``), their
-    VPD with it."""
+    """All functions on the bus (``bus``) with all that sysfs reports,
+    including their VPD."""
     return tuple(details(host, f) for f in bus(host, vendors).functions)
 
 
@@ -178,8 +177,8 @@ def _plain(host: Machine, address: str, vendor: str, device: str,
 def details(host: Machine, function: Function) -> Function:
     """The function with what its device or its driver has to be asked for.
 
-    The kernel takes the device's lock for ``sriov_numvfs``, and reads VPD
-    from the device: either may last as long as the device's trouble does.
+    The kernel takes the device's lock for ``sriov_numvfs``, and reads VPD from
+    the device: both may block while the device has a problem.
     """
     path = function.path
     raw = host.read_bytes(f'{path}/{VPD}', _VPD_BYTES)
@@ -196,10 +195,10 @@ def details(host: Machine, function: Function) -> Function:
 
 
 def _without_vpd(host: Machine, path: str, raw: bytes | None) -> str | None:
-    """Why VPD that is there says nothing: it cannot be read, or is garbage.
+    """Why existing VPD has no content: it cannot be read, or is invalid.
 
-    The kernel gives none at all for an EEPROM that is missing
-    (drivers/pci/vpd.c): such an empty one tells that there is nothing.
+    The kernel creates no file if the EEPROM is missing (drivers/pci/vpd.c): an
+    empty file means that there is no VPD.
     """
     if raw is None:
         return host.trouble(path)
@@ -216,7 +215,7 @@ def _number(text: str | None) -> int | None:
 
 def _link(host: Machine, path: str) -> Link | None:
     width = _number(host.read(f'{path}/current_link_width'))
-    if width in (0, 255):  # nothing is connected, or nobody answered
+    if width in (0, 255):  # nothing is connected, or no response
         width = None
     match = _SPEED.match(host.read(f'{path}/current_link_speed') or '')
     speed = match[1] if match else None

@@ -41,8 +41,8 @@ def numbers(host: Machine) -> dict[str, str]:
 
 
 def designations(host: Machine) -> dict[str, str]:
-    """What the firmware calls the slot of a card: "PCIe Slot 7"; a name
-    that it gives to several places is nobody's."""
+    """The firmware's names of the cards' slots ("PCIe Slot 7"); a name that
+    several slots have is left out."""
     found: list[tuple[str, str]] = []
     for entry in host.names(_ENTRIES):
         if entry.startswith('9-'):

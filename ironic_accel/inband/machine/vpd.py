@@ -11,11 +11,11 @@
 #    under the License.
 
 
-"""Vital product data: what a PCI card says of itself.
+"""Vital product data: what a PCI card reports of itself.
 
 The format is that of the PCI Local Bus Specification 3.0, appendix I: large
-resources (0x82 identifier string, 0x90 read-only and 0x91 writable fields)
-and an end tag (small resource, 0x0f). Linux gives the bytes in ``vpd``.
+resources (0x82 identifier string, 0x90 read-only and 0x91 writable fields) and
+an end tag (small resource, 0x0f). Linux provides the bytes in ``vpd``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _END = 0x0f
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Vpd:
-    """The fields that matter; None where they are not there.
+    """The fields that are used; None if a field is missing.
 
     :ivar name: the identifier string.
     :ivar part_number: keyword PN.
@@ -47,7 +47,7 @@ class Vpd:
 
 
 def parse(raw: bytes) -> Vpd:
-    """Read VPD; what is cut short or garbled is left out, never guessed."""
+    """Read VPD; truncated or invalid fields are left out, never guessed."""
     name: str | None = None
     fields: dict[str, str] = {}
     for tag, data in _resources(raw):
@@ -61,7 +61,7 @@ def parse(raw: bytes) -> Vpd:
 
 
 def is_any(raw: bytes) -> bool:
-    """Whether bytes have a resource of VPD in them at all."""
+    """Whether the bytes contain a VPD resource at all."""
     return next(_resources(raw), None) is not None
 
 
@@ -99,7 +99,7 @@ def _fields(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _printable(value: bytes) -> str | None:
-    """The text of a field, or None where it is none."""
+    """The text of a field, or None if it is not printable."""
     text = value.rstrip(b'\0 ').lstrip(b' ')
     if not text or any(c < 0x20 or c > 0x7e for c in text):
         return None

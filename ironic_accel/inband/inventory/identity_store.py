@@ -10,13 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Who the devices are, kept beyond the life of one process.
+"""The identities of the devices, kept beyond the life of one process.
 
-A card whose tool falls silent does not say its serial number any more. As
-long as the machine has not been started anew and the card at its address has
-the same ids, it is taken for the card that it was; so it is too by an agent
-that was itself restarted meanwhile. Nothing else is kept: no version, mode
-or health is ever remembered for told.
+A card whose tool stops answering does not report its serial number any more.
+Until the next reboot, and as long as the card at its address has the same PCI
+ids, it keeps its identity, also for an agent that was restarted meanwhile. No
+version, mode or health is stored.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ _MOST, _BYTES = 256, 1 << 20
 _TEXTS = ('address', 'vendor', 'model', 'product', 'serial', 'part_number')
 
 
-class Memory:
-    """The file; what is no such file is as none.
+class IdentityStore:
+    """The file; an invalid file counts as none.
 
     :param path: in a folder that a reboot empties (``/run``).
     """
@@ -57,7 +56,7 @@ class Memory:
         self._last: str | None = None
 
     def load(self, boot: str | None) -> tuple[Device, ...]:
-        """The devices as they were known in this boot."""
+        """The devices as stored in this boot."""
         if boot is None:
             return ()
         try:
@@ -79,7 +78,8 @@ class Memory:
             return ()
 
     def save(self, boot: str | None, devices: Sequence[Device]) -> None:
-        """Keep who the devices are; where that fails, nobody remembers."""
+        """Store the identities. A failure is logged; nothing is stored then.
+        """
         if boot is None:
             return
         text = json.dumps({'schema': SCHEMA, 'boot': boot, 'devices': [
