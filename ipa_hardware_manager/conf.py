@@ -23,28 +23,31 @@ CONF = cfg.CONF
 
 OPTS = [
     cfg.StrOpt('root', default='/',
-               help='Prefix of /sys, /proc, /dev and /usr/share: another '
-                    'one than / only where a simulated machine is tried.'),
+               help='Directory that contains /sys, /proc, /dev and '
+                    '/usr/share. Change it only to test with a simulated '
+                    'machine.'),
     cfg.StrOpt('tool_path',
-               help='PATH on which vendor tools are looked for; without it '
-                    'the usual folders of a Linux system.'),
+               help='Search path for vendor tools. If unset, the standard '
+                    'directories of a Linux system.'),
     cfg.StrOpt('run_dir', default='/run/ironic-accel',
-               help='Where writes under way are kept, so that a restarted '
-                    'agent knows of them. It must not outlive a reboot.'),
+               help='Directory with the state of updates in progress, from '
+                    'which a restarted agent continues. Its content must not '
+                    'survive a reboot.'),
     cfg.StrOpt('image_cache_dir', default='/run/ironic-accel/images',
-               help='Where firmware images are kept while they are needed.'),
+               help='Directory in which firmware images are stored while they '
+                    'are in use.'),
     cfg.IntOpt('image_cache_mib', default=4096, min=1,
-               help='Disk or memory that the images may take, in MiB.'),
+               help='Maximum size of the stored images in MiB.'),
     cfg.ListOpt('image_dirs', default=[],
-                help='Folders of the ramdisk from which "file" URLs may be '
-                     'read. Without any, images come over the network.'),
+                help='Directories of the ramdisk from which file URLs may be '
+                     'read. Empty: images are downloaded only.'),
     cfg.StrOpt('instance_root',
-               help='A folder that stands for the root file system of the '
-                    'instance: only where a simulated machine is tried. '
-                    'Without it, that of the disk that the image was '
-                    'written to.'),
+               help='Directory that replaces the root file system of the '
+                    'instance. Set it only to test with a simulated machine. '
+                    'If unset, the file system of the deployed disk is '
+                    'mounted.'),
     cfg.StrOpt('nvml', default='pynvml',
-               help='The Python module that talks to NVIDIA GPUs.'),
+               help='Python module that provides NVML for NVIDIA GPUs.'),
 ]
 
 

@@ -62,16 +62,15 @@ def bring(document: Mapping[str, Any], look_only: bool = False,
     schema = document.get('schema') if isinstance(
         document, Mapping) else None
     if schema != 'first-boot/1':
-        raise BadInput(f"schema: {schema!r} where 'first-boot/1' was "
-                       'expected')
+        raise BadInput(f'schema is {schema!r}, expected \'first-boot/1\'')
     try:
         return _bring(document, look_only, configdrive, node)
     except (errors.RESTError, processutils.ProcessExecutionError) as exc:
-        LOG.exception('cannot deliver a first boot')
+        LOG.exception('Failed to deliver the first-boot unit')
         raise AccelError(
-            'the disk of the instance cannot be worked on',
+            'the disk of the instance cannot be read or mounted',
             error_class=ErrorClass.NEEDS_OPERATOR,
-            seen=type(exc).__name__, todo='see the log of the ramdisk'
+            seen=type(exc).__name__, todo='check the log of the ramdisk'
             ) from exc
 
 
@@ -87,12 +86,12 @@ def _bring(document: Mapping[str, Any], look_only: bool,
     if configdrive is None:
         with _root(device) as root:
             if root is None:
-                raise AccelError('the root file system was there a moment '
-                                 'ago, and cannot be written into')
+                raise AccelError('the root file system of the instance is not '
+                                 'writable')
             deliver.inject(root, deliver.files(document))
         return {**answer, 'delivered': 'files'}
     if found.method != 'configdrive':
-        raise AccelError('the instance reads no config drive')
+        raise AccelError('the instance does not read a config drive')
     partition_utils.create_config_drive_partition(node, device, configdrive)
     return {**answer, 'delivered': 'configdrive'}
 
@@ -127,7 +126,7 @@ def _root(device: str, *options: str) -> Iterator[pathlib.Path | None]:
                 folder = pathlib.Path(stack.enter_context(
                     utils.mounted(path, opts=list(options) or None)))
             except processutils.ProcessExecutionError:
-                LOG.info('%s holds nothing that can be mounted', path)
+                LOG.info('%s has no file system that can be mounted', path)
                 continue
             if all((folder / name).is_dir() for name in _ROOT_HAS):
                 yield folder

@@ -35,21 +35,20 @@ STEP = 'apply_profile_in_band'
 
 _ARGSINFO = {
     'profile': {
-        'description': 'The name of a site profile, or a whole profile as a '
+        'description': 'Name of a site profile, or an inline profile as a '
                        'mapping (at most 8 KiB).',
         'required': True},
     'max_activation': {
-        'description': 'The strongest reset that this step may cause; in a '
-                       'service step the default is none.',
+        'description': 'Strongest reset that this step may perform. Default '
+                       'in a service step: none.',
         'required': False},
     'max_effect': {
         'description': 'Deprecated, use max_activation. The name of this '
                        'argument in earlier versions.',
         'required': False},
     'allow_disruption': {
-        'description': 'true where an instance on the node may be '
-                       'interrupted; a service step needs it for any reset '
-                       'at all.',
+        'description': 'Whether the instance on the node may be interrupted. '
+                       'A service step requires true for any reset.',
         'required': False},
 }
 
@@ -75,8 +74,8 @@ class AccelHardwareManager(hardware.HardwareManager):
         except Exception:
             # Whatever it is: the agent asks at its start, and one that does
             # not start costs the whole node, accelerators or not.
-            LOG.exception('cannot look for accelerators: '
-                          '%s is offered all the same', STEP)
+            LOG.exception('Failed to detect accelerators; offering step %s '
+                          'anyway', STEP)
             there = True
         support = hardware.HardwareSupport
         return int(support.SERVICE_PROVIDER if there else support.NONE)
@@ -104,6 +103,5 @@ class AccelHardwareManager(hardware.HardwareManager):
         :raises: CommandExecutionError always.
         """
         raise errors.CommandExecutionError(
-            f'{STEP} runs on the conductor, with this agent as its hand: '
-            'set the node\'s vendor_interface to one of accelerator, '
-            'accelerator-idrac, accelerator-ipmi')
+            f'{STEP} is run by the conductor: set vendor_interface of the '
+            'node to accelerator, accelerator-idrac or accelerator-ipmi')

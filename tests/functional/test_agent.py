@@ -217,7 +217,7 @@ def test_an_agent_that_dies_in_a_burn_leaves_a_node_that_tells_so(
         stage.clean_up(one)
         status, text = stage.refused(lambda: ironic.clean(
             one.uuid, [ramdisk.step(made)]))
-        assert (status, 'flash in progress' in text) == (409, True)
+        assert (status, 'update in progress' in text) == (409, True)
         # Somebody looks at the host's console, and resets it by hand.
         ramdisk.reset(one)
         stage.wait(one, 'the guard to fall', lambda told: not told['guard'])

@@ -274,7 +274,8 @@ def test_a_conductor_may_be_upgraded(
     assert {c['check']: c['result'] for c in told['checks']} == {
         name: 0 for name in (
             'Release of Ironic', 'Enabled interfaces', 'Site profiles',
-            'Records of nodes', 'Who may write them', 'Nothing being written',
+            'Records of the nodes', 'Permissions of the site profiles',
+            'No update in progress',
             'Redfish vendor plug-ins')}
 
 

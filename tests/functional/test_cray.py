@@ -142,8 +142,8 @@ def test_a_node_is_reset_beside_an_active_one_but_never_over_its_head(
     told = stage.ledger(one)
     error = ended['last_error']
     assert 'fpga: not applied' in error
-    assert 'no reset stronger than power-cycle was possible' in error
-    assert f'node {neighbour.uuid} behind the same BMC is active' in error
+    assert 'a reset stronger than power-cycle was not allowed' in error
+    assert f'node {neighbour.uuid}, which shares the BMC, is active' in error
     assert len(told['pushes']) == 1
     assert told['violations'] == []
     assert resets(told) == [('Node0', 'ForceOff'), ('Node0', 'On')]

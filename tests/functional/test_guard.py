@@ -45,7 +45,7 @@ def test_delete_and_power_are_refused_during_a_flash(
                 lambda: ironic.set_power(one.uuid, 'power off'),
                 lambda: ironic.set_power(one.uuid, 'rebooting')):
             status, text = stage.refused(call)
-            assert (status, 'flash in progress on gpu-' in text) == (
+            assert (status, 'firmware update in progress on gpu-' in text) == (
                 409, True), text
         assert stage.flashing(one)
         assert stage.fields(ironic, one.uuid) == before
@@ -71,7 +71,7 @@ def test_the_power_sync_does_no_harm_while_an_instance_is_served(
         stage.writing(one)
         status, text = stage.refused(
             lambda: ironic.set_provision(one.uuid, 'deleted'))
-        assert (status, 'flash in progress' in text) == (409, True), text
+        assert (status, 'update in progress' in text) == (409, True), text
         # The sync that goes on at this moment may have begun before.
         await_power_syncs(lab, 2)
         assert stage.flashing(one)

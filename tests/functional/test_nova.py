@@ -352,7 +352,7 @@ def test_a_stop_does_not_reach_a_flash_and_the_instance_stays_active(
         stage.writing(box)
         # What Nova does to an instance that it takes for down.
         chain.nova.api.post(f'/servers/{server}/action', {'os-stop': None})
-        chain.wait_said('flash in progress')
+        chain.wait_said('update in progress')
         stage.finish(box)
         lab.ironic.api.wait_state(box.uuid, 'active')
         chain.nova.api.wait_server(server)

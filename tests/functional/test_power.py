@@ -77,8 +77,9 @@ def test_an_active_node_is_left_on(
             told = stage.result(one)
             assert (told['step'], told['outcome']) == (
                 'apply_profile', 'refused')
-            assert any('not run for that: vendor.refresh_traits' in e['event']
-                       for e in ironic.history(one.uuid))
+            assert any(
+                'steps that were not run: vendor.refresh_traits' in e['event']
+                for e in ironic.history(one.uuid))
             # Nothing to do.
             ironic.service(one.uuid, [stage.step(as_it_is)])
             assert stage.result(one)['outcome'] == 'converged'
@@ -117,7 +118,7 @@ def test_a_refused_clean_fails_and_leaves_the_host_on(
         with pytest.raises(ironic_api.NodeStateError) as ended:
             ironic.clean(one.uuid, [LOOK, asked], disable_ramdisk=True)
     assert ended.value.node['provision_state'] == 'clean failed'
-    assert 'refused, nothing was begun' in ended.value.node['last_error']
+    assert 'refused, nothing was changed' in ended.value.node['last_error']
     assert untouched(one)
     assert ironic.node(one.uuid)['power_state'] == 'power on'
 
@@ -153,7 +154,7 @@ def test_a_deploy_that_its_step_refuses_fails_and_is_not_torn_down(
             {**stage.step(profile), 'priority': 150}])
     node = ended.value.node
     assert node['provision_state'] == 'deploy failed'
-    assert 'refused, nothing was begun' in node['last_error']
+    assert 'refused, nothing was changed' in node['last_error']
     assert 'burn_at_deploy' in node['last_error']
     told = stage.ledger(one)
     assert (told['writes'], told['pushes'], told['violations']) == (
@@ -184,7 +185,7 @@ def test_a_bmc_that_is_silent_ends_a_service_soon_and_active(
     assert told['outcome'] == 'failed'
     assert 'does not answer' in told['error']['summary'], told
     assert seconds < SILENT
-    assert any('not run for that: vendor.refresh_traits' in e['event']
+    assert any('steps that were not run: vendor.refresh_traits' in e['event']
                for e in ironic.history(one.uuid))
     assert untouched(one)
     assert stage.read(one, stage.SYSTEM)['PowerState'] == 'On'

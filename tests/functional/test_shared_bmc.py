@@ -103,8 +103,9 @@ def test_a_reset_of_the_whole_bmc_waits_for_no_neighbour(
             status, error = stage.refused(
                 lambda: ironic.clean(one.uuid, asked))
         assert status == 400
-        assert 'refused, nothing was begun' in error
-        assert f'node {neighbour.uuid} behind the same BMC is active' in error
+        assert 'refused, nothing was changed' in error
+        assert (f'node {neighbour.uuid}, which shares the BMC, is active'
+                in error)
         told = stage.ledger(one)
         assert (told['pushes'], told['writes'], told['resets']) == (
             [], [], [])

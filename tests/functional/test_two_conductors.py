@@ -40,7 +40,7 @@ from tests.functional.harness.machines import Machine
 #: Seconds after which a conductor that says nothing is offline, and for
 #: which the BMC does not answer: long enough to be stopped meanwhile.
 HEARTBEAT, HANG = 6, 60
-STOPPED = 'nothing more is written to it'
+STOPPED = 'Stopping work on a node'
 
 
 class Conductor(ironic_service.Ironic):

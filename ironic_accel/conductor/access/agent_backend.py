@@ -81,10 +81,10 @@ class AgentView:
                 'transports' not in answer)
         except agent_answers.Wrong as exc:
             raise Unreachable(
-                'the agent in the ramdisk answers with what is no inventory',
+                'the agent in the ramdisk returned an invalid inventory',
                 error_class=ErrorClass.TRANSIENT, seen=str(exc),
-                todo='see the log of the ramdisk, and that its ironic-accel '
-                     'is of a release that fits this conductor') from exc
+                todo='check the log of the ramdisk, and that it has the same '
+                     'release of ironic-accel as this conductor') from exc
 
     def transports(self, inventory: Inventory) -> tuple[Transport, ...]:
         """What can be done from inside, by the names of the given look.
@@ -147,7 +147,8 @@ class AgentBackend(Backend):
         devices = dict.fromkeys(i.device for i in action.items)
         unknown = [d for d in devices if d not in self._whose]
         if unknown:
-            raise Rejected('the device was not seen from inside',
+            raise Rejected('the agent in the ramdisk does not report the '
+                           'device',
                            error_class=ErrorClass.TRANSIENT,
                            device=unknown[0])
         request = agent_schema.Start(
@@ -164,8 +165,8 @@ class AgentBackend(Backend):
         except agent_answers.Wrong as exc:
             # It may have begun all the same.
             raise OutcomeUnknown(
-                'the agent in the ramdisk answers a write with what is no '
-                'ticket', error_class=ErrorClass.TRANSIENT, seen=str(exc)
+                'the agent in the ramdisk returned an invalid ticket for a '
+                'write', error_class=ErrorClass.TRANSIENT, seen=str(exc)
             ) from exc
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
@@ -181,19 +182,20 @@ class AgentBackend(Backend):
             answer = self._calls.ask('accel_poll', ticket=dict(ticket))
         except (Lost, Unreachable) as exc:
             raise Unreachable(
-                f'{exc.detail.summary}: what became of the write is unknown',
+                f'{exc.detail.summary}: the result of the write is unknown',
                 error_class=exc.detail.error_class,
-                running='nobody can tell',
-                todo='run it again: a look at the device settles it') from exc
+                running='unknown',
+                todo='run the step again; it reads the result from the '
+                     'device') from exc
         try:
             return agent_answers.poll(answer.get('poll'))
         except agent_answers.Wrong as exc:
             raise Unreachable(
-                'the agent in the ramdisk says of a write what nobody can '
-                'read: what became of it is unknown',
+                'the agent in the ramdisk returned an invalid state of a '
+                'write: its result is unknown',
                 error_class=ErrorClass.TRANSIENT, seen=str(exc),
-                running='nobody can tell',
-                todo='see the log of the ramdisk') from exc
+                running='unknown',
+                todo='check the log of the ramdisk') from exc
 
 
 def _called(transport: Transport, names: Mapping[str, str]) -> Transport:

@@ -73,7 +73,7 @@ class AgentCalls:
         try:
             status, raw = self._post(node, f'accel.{command}', params)
         except exception.AgentConnectionFailed as exc:
-            raise Unreachable('no agent is there: the ramdisk is not up',
+            raise Unreachable('no agent is running: the ramdisk is not up',
                               error_class=ErrorClass.TRANSIENT) from exc
         except requests.RequestException as exc:
             raise _silent(node, command, exc) from None
@@ -85,7 +85,7 @@ class AgentCalls:
             raise _failed(node, command, raw)
         answer = raw.get('command_result')
         if not isinstance(answer, dict):
-            raise _garbled(node, command, 'no result in it')
+            raise _garbled(node, command, 'the response has no result')
         if answer.get('error'):
             try:
                 failed = agent_answers.error(answer['error'])
@@ -129,51 +129,52 @@ class AgentCalls:
 
 def _garbled(node: Any, command: str, why: str) -> AccelError:
     """An answer that is none: whether it was done, nobody knows."""
-    LOG.warning('Node %(node)s: the agent answers %(command)s with what is '
-                'no answer: %(why)s', {'node': node.uuid, 'command': command,
+    LOG.warning('Node %(node)s: the agent returned an invalid response to '
+                '%(command)s: %(why)s', {'node': node.uuid, 'command': command,
                                        'why': why})
-    return Lost(f'the agent in the ramdisk answers {command} with what is '
-                'no answer', error_class=ErrorClass.TRANSIENT, seen=why,
-                todo='see the log of the ramdisk')
+    return Lost('the agent in the ramdisk returned an invalid response to '
+                f'{command}', error_class=ErrorClass.TRANSIENT, seen=why,
+                todo='check the log of the ramdisk')
 
 
 def _silent(node: Any, command: str,
             exc: requests.RequestException) -> AccelError:
     """What it means that there was no answer."""
-    LOG.warning('Node %(node)s: no answer of the agent to %(command)s '
+    LOG.warning('Node %(node)s: no response from the agent to %(command)s '
                 '(%(kind)s)', {'node': node.uuid, 'command': command,
                                'kind': type(exc).__name__})
     reason = getattr(exc.args[0], 'reason', None) if exc.args else None
     if isinstance(exc, requests.ConnectTimeout) or isinstance(
             reason, urllib3_errors.NewConnectionError):
-        return Unreachable('the agent in the ramdisk does not answer',
+        return Unreachable('cannot connect to the agent in the ramdisk',
                            error_class=ErrorClass.TRANSIENT)
-    return Lost('the agent in the ramdisk did not answer',
+    return Lost('the agent in the ramdisk did not respond',
                 error_class=ErrorClass.TRANSIENT, seen=type(exc).__name__)
 
 
 def _turned_down(node: Any, command: str, status: int,
                  raw: Mapping[str, Any]) -> AccelError:
     text = Untrusted(str(raw.get('faultstring') or ''), '').words()
-    LOG.warning('Node %(node)s: the agent turns %(command)s down (%(status)d)',
+    LOG.warning('Node %(node)s: the agent rejected %(command)s with HTTP '
+                'status %(status)d',
                 {'node': node.uuid, 'command': command, 'status': status})
     if status == HTTPStatus.CONFLICT or 'agent is busy' in text.lower():
         return Unreachable('the agent in the ramdisk is busy with another '
                            'command', error_class=ErrorClass.TRANSIENT)
     if status == HTTPStatus.UNAUTHORIZED:
         return Unreachable(
-            'the agent in the ramdisk does not accept our token',
+            'the agent in the ramdisk rejected the agent token',
             error_class=ErrorClass.NEEDS_OPERATOR,
-            todo='start the ramdisk anew')
+            todo='restart the ramdisk')
     if status == HTTPStatus.NOT_FOUND:
         return AccelError(
-            'the ramdisk has no accelerator plug-in',
+            'the ramdisk does not contain ironic-accel',
             error_class=ErrorClass.NEEDS_OPERATOR,
             expected='a ramdisk with ironic-accel[agent] installed',
             seen=f'HTTP {status} for {command}')
-    return Lost(f'the agent in the ramdisk answers {command} with HTTP '
+    return Lost(f'the agent in the ramdisk responded to {command} with HTTP '
                 f'{status}', error_class=ErrorClass.NEEDS_OPERATOR,
-                todo='see the log of the ramdisk')
+                todo='check the log of the ramdisk')
 
 
 def _failed(node: Any, command: str, raw: Mapping[str, Any]) -> AccelError:
@@ -185,4 +186,4 @@ def _failed(node: Any, command: str, raw: Mapping[str, Any]) -> AccelError:
         'error': Untrusted(str(error.value), '').words()})
     return Lost(f'{command} failed in the ramdisk with {kind}',
                 error_class=ErrorClass.NEEDS_OPERATOR,
-                todo='see the log of the ramdisk')
+                todo='check the log of the ramdisk')

@@ -63,7 +63,7 @@ def session(node: Any) -> tuple[Any, str]:
         # An AttributeError is how sushy tells of a session that is gone
         # (ironic, SessionCache.__exit__).
         raise Unreachable(
-            f'the BMC does not answer: {type(exc).__name__}',
+            f'the BMC does not respond: {type(exc).__name__}',
             error_class=ErrorClass.TRANSIENT, node=node.uuid,
             seen=str(exc)) from exc
 

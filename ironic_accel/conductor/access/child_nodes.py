@@ -54,9 +54,8 @@ def refuse(node: Any) -> None:
     """
     if node.parent_node:
         raise exception.InvalidParameterValue(
-            f'node {node.uuid} is a child node: its accelerators are '
-            f'changed by a step of its parent {node.parent_node}, whose '
-            'reset activates the change; here they are only looked at')
+            f'node {node.uuid} is a child node; run the step on its parent '
+            f'{node.parent_node}, whose reset activates the change')
 
 
 def at_work(child: OtherNode, disruption: bool = False) -> str | None:
@@ -113,7 +112,7 @@ def power_on(task: Any, uuids: Iterable[str]) -> None:
                     purpose='power on after a reset of the parent') as child:
                 manager_utils.node_power_action(child, states.POWER_ON)
         except exception.NodeNotFound:
-            LOG.info('Child node %s is gone', uuid)
+            LOG.info('Child node %s no longer exists', uuid)
 
 
 def look_again(task: Any) -> None:
@@ -129,10 +128,11 @@ def look_again(task: Any) -> None:
         try:
             with task_manager.acquire(
                     task.context, child.uuid, shared=False, load_driver=False,
-                    purpose='looking after a run on its parent') as locked:
+                    purpose='refreshing it after a run on its '
+                            'parent') as locked:
                 if operation.can_refresh(locked.node):
                     operation.begin_refresh(locked.node, power_on=False)
                     saving.save(locked.node)
         except (exception.NodeLocked, exception.NodeNotFound) as exc:
-            LOG.warning('Child node %(child)s is not looked at again: '
+            LOG.warning('Not refreshing child node %(child)s: '
                         '%(why)s', {'child': child.uuid, 'why': exc})

@@ -116,11 +116,11 @@ def _check_folder(folder: pathlib.Path) -> None:
     why = files.shared(str(folder))
     if why is not None:
         raise Rejected(
-            f'images are not served out of {folder}: {why}',
+            f'cannot serve images from {folder}: {why}',
             error_class=ErrorClass.NEEDS_OPERATOR,
-            expected='a folder that only the conductor may write',
-            todo=f'chmod go-w {folder}, or set '
-                 '[accelerator]image_serve_dir to another')
+            expected='a directory that only the conductor can write to',
+            todo=f'run chmod go-w {folder}, or set '
+                 '[accelerator]image_serve_dir to another directory')
 
 
 def _is(path: pathlib.Path, ready: Ready) -> bool:
@@ -131,7 +131,7 @@ def _is(path: pathlib.Path, ready: Ready) -> bool:
             while image.read():
                 pass
     except OSError as exc:
-        LOG.debug('%(path)s is not served as it is: %(why)s',
+        LOG.debug('Copying the image to %(path)s again: %(why)s',
                   {'path': path, 'why': exc.strerror})
         return False
     return not image.len
@@ -186,4 +186,4 @@ def _forget_old(folder: pathlib.Path) -> None:
                     clock.now() - path.stat().st_mtime > KEPT):
                 path.unlink()
         except FileNotFoundError:
-            LOG.debug('%s is gone already', path)
+            LOG.debug('%s was already removed', path)

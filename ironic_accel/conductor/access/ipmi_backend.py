@@ -97,9 +97,9 @@ class IpmiBackend(Backend):
 
         :raises: Rejected.
         """
-        raise Rejected('nothing is written by IPMI',
+        raise Rejected('accelerators cannot be changed over IPMI',
                        error_class=ErrorClass.NEEDS_OPERATOR,
-                       todo='use apply_profile_in_band')
+                       todo='use the step apply_profile_in_band')
 
     def commit(self, refs: Sequence[Ref]) -> tuple[str, ...]:
         """Commit nothing."""
@@ -107,4 +107,4 @@ class IpmiBackend(Backend):
 
     def poll(self, ticket: Ticket) -> Poll:
         """Nothing was ever begun here."""
-        return Unknown('nothing is written by IPMI')
+        return Unknown('accelerators cannot be changed over IPMI')

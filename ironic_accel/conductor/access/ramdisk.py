@@ -104,13 +104,13 @@ def wait(task: Any, current: Operation) -> bool:
     until = current.awaits or now + CONF.accelerator.agent_timeout
     if now > until:
         raise AccelError(
-            'the agent of the ramdisk did not come back',
+            'the agent did not respond after a host reset',
             error_class=ErrorClass.NEEDS_OPERATOR,
             expected=f'a heartbeat within {CONF.accelerator.agent_timeout} s',
-            todo='look at the console of the host, and at what it boots')
+            todo='check the console of the host and its boot order')
     operation.store(node, current.but(
         awaits=until, due=min(until + 1, now + LOOK), failures=0,
-        progress='waiting for the agent of the ramdisk', percent=None))
+        progress='waiting for the agent in the ramdisk', percent=None))
     saving.save(node, touch=True)
     return True
 

@@ -93,7 +93,7 @@ def in_use(task: Any) -> str | None:
     """Why a reset of the whole BMC would hurt another node, or None."""
     nodes = others(task)
     return _not_idle(nodes) or next((
-        f'node {n.uuid} behind the same BMC is being worked on'
+        f'node {n.uuid}, which shares the BMC, has an operation in progress'
         for n in nodes if _worked_on(n)), None)
 
 
@@ -108,15 +108,15 @@ def check_reset(task: Any) -> str | None:
     why = _not_idle(nodes)
     if why:
         raise AccelError(
-            f'a reset of the BMC is not possible any more: {why}',
+            f'the BMC can no longer be reset: {why}',
             error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
-            todo='free that node for it, then run again')
-    return next((f'waiting for node {n.uuid} behind the same BMC'
+            todo='move that node to an idle state, then run the step again')
+    return next((f'waiting for node {n.uuid}, which shares the BMC'
                  for n in nodes if _worked_on(n)), None)
 
 
 def _not_idle(nodes: Iterable[OtherNode]) -> str | None:
-    return next((f'node {n.uuid} behind the same BMC is {n.provision_state}'
+    return next((f'node {n.uuid}, which shares the BMC, is {n.provision_state}'
                  for n in nodes
                  if n.instance_uuid or n.provision_state not in IDLE), None)
 

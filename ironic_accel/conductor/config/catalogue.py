@@ -44,11 +44,11 @@ def catalogue() -> Catalog:
 
 def _texts(folder: pathlib.Path) -> dict[str, str]:
     if not folder.is_dir():
-        raise BadInput(f'[accelerator]catalogue_path: {str(folder)!r}: an '
-                       'existing folder was expected')
+        raise BadInput(f'[accelerator]catalogue_path: {str(folder)!r}: not an '
+                       'existing directory')
     told = files.warning([str(folder), *map(str, folder.glob('*.yaml'))])
     if told is not None:
-        LOG.warning('Other users can change the catalogue, and with it '
+        LOG.warning('The catalogue is writable by other users, who can change '
                     'resets and traits: %s', told)
     texts = {}
     for path in sorted(folder.glob('*.yaml')):
@@ -57,6 +57,6 @@ def _texts(folder: pathlib.Path) -> dict[str, str]:
                 str(path), strict_yaml.MAX_LENGTH)
         except (OSError, UnicodeDecodeError) as exc:
             why = getattr(exc, 'strerror', None) or exc
-            raise BadInput(f'{path}: a text in UTF-8 was expected: {why}'
+            raise BadInput(f'{path}: not valid UTF-8: {why}'
                            ) from exc
     return texts

@@ -51,9 +51,8 @@ def asked(max_activation: str | None, max_effect: str | None) -> str | None:
         return max_activation
     if max_activation is not None:
         raise exception.InvalidParameterValue(
-            f'max_activation: {max_activation!r} differs from max_effect: '
-            f'{max_effect!r}, its deprecated name: expected max_activation '
-            'alone')
+            f'max_activation is {max_activation!r}, but max_effect, its '
+            f'deprecated name, is {max_effect!r}: set max_activation only')
     return max_effect
 
 
@@ -88,8 +87,8 @@ def strongest(task: Any, kind: str, limit: str | None,
     if (kind == 'service' and activation is not Activation.NONE
             and not disruption):
         raise exception.InvalidParameterValue(
-            f'allow_disruption: max_activation {activation} in a service '
-            'step: expected allow_disruption true')
+            f'a service step with max_activation {activation} requires '
+            'allow_disruption: true')
     if activation.rank <= allowed.rank:
         return activation, f'max_activation of the step is {activation}'
     return allowed, why or ''

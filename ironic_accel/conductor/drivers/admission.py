@@ -91,7 +91,7 @@ def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:
     if kind == 'deploy' and 'burn_at_deploy' not in profile.allow:
         transports = tuple(
             dataclasses.replace(w, updates={}) for w in transports)
-        hint = ('; writing firmware in a deploy step wants allow: '
+        hint = ('; firmware updates in a deploy step require allow: '
                 '[burn_at_deploy] in the profile')
     try:
         record = operation.load_record(task.node)
@@ -105,7 +105,7 @@ def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:
     if not told:
         return
     one = told[0]
-    text = f'refused, nothing was begun: {one.item.device} {one.item.name}: '
+    text = f'refused, nothing was changed: {one.item.device} {one.item.name}: '
     text += one.reason
     if one.expected is not None:
         text += f' (expected {one.expected}, seen {one.seen})'
@@ -115,5 +115,5 @@ def _check_plan(task: Any, kind: str, profile: Any, activation: Any) -> None:
         text += f'; {len(told) - 1} more refused'
     age = max(0, round(clock.shared() - stored.at))
     raise steps.bad(
-        f'{text}{hint}; this is by the inventory of {age} s ago: where that '
-        'has changed, look again first (accel_refresh)')
+        f'{text}{hint}. The plan is based on the inventory of {age} s ago; if '
+        'the node changed since, refresh it first (accel_refresh)')

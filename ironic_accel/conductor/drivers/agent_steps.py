@@ -110,11 +110,12 @@ class AgentSteps:
             return steps.refuse(task, step['step'], str(exc))
         except Exception as exc:
             # The text of an unknown exception may hold secrets.
-            LOG.exception('Step %s of node %s', step['step'],
+            LOG.exception('Step %s of node %s failed '
+                          'unexpectedly', step['step'],
                           task.node.uuid)
             return steps.refuse(
                 task, step['step'], f'unexpected {type(exc).__name__}, see '
-                'the conductor\'s log')
+                                    'the log of the conductor')
 
     def _hand_on(self, task: Any, step: Mapping[str, Any], kind: str
                    ) -> str | None:
@@ -167,12 +168,12 @@ def _check(task: Any, step: Mapping[str, Any], kind: str) -> None:
     :raises: InvalidParameterValue.
     """
     if deploy_utils.is_ramdisk_disabled(task.node):
-        raise steps.bad(f'{STEP} needs the ramdisk, which this {kind} was '
-                        'asked not to boot (disable_ramdisk)')
+        raise steps.bad(f'{STEP} requires the ramdisk, but disable_ramdisk is '
+                        f'set for this {kind}')
     priority = step.get('priority')
     if kind == 'deploy' and priority is not None \
             and priority not in DEPLOY_PRIORITIES:
         raise steps.bad(
-            f'priority: {priority!r}: {STEP} runs after the agent was booted '
-            'and before the image is written: expected '
-            f'{DEPLOY_PRIORITIES[0]} to {DEPLOY_PRIORITIES[-1]}')
+            f'priority {priority!r} of {STEP}: expected {DEPLOY_PRIORITIES[0]}'
+            f' to {DEPLOY_PRIORITIES[-1]}, after the agent is booted and '
+            'before the image is written')

@@ -72,8 +72,7 @@ def fail(task: Any, power_state: str) -> str | None:
             saving.process_event(
                 task, 'fail', states.MANAGEABLE if manual else None)
         except saving.NotOurs as exc:
-            LOG.warning('Node %(node)s is not moved to a failed state by '
-                        'this conductor: %(why)s',
+            LOG.warning('Not moving node %(node)s to a failed state: %(why)s',
                         {'node': node.uuid, 'why': exc})
     return why
 

@@ -80,21 +80,20 @@ def _allowed(task: Any, profile: Profile) -> None:
     :raises: InvalidParameterValue.
     """
     if 'first_boot' not in profile.allow:
-        raise steps.bad(f'allow: profile {profile.name} does not allow '
-                        'first_boot')
+        raise steps.bad(f'profile {profile.name} does not allow first_boot: '
+                        'add it to allow in the profile')
     if not CONF.accelerator.first_boot_injection:
-        raise steps.bad('[accelerator]first_boot_injection: this site brings '
-                        'nothing into instances; expected true')
+        raise steps.bad('[accelerator]first_boot_injection is disabled')
     priority = (task.node.deploy_step or {}).get('priority')
     if priority is not None and not LAST <= priority <= FIRST:
         raise steps.bad(
-            f'priority: {priority}: expected {FIRST} to {LAST}, after the '
+            f'priority {priority}: expected {FIRST} to {LAST}, after the '
             'image is written and before its boot is prepared')
     reasons = target.node_reasons(
         task.node.deploy_interface,
         not task.driver.storage.should_write_image(task))
     if task.node.deploy_interface not in (*_AGENTS, 'ramdisk'):
-        reasons += (f'deploy interface {task.node.deploy_interface} leaves '
-                    'no agent beside the written disk',)
+        reasons += (f'deploy interface {task.node.deploy_interface} has no '
+                    'agent running after the image is written',)
     if reasons:
         raise steps.bad(f'{first_boot.STEP}: ' + '; '.join(reasons))

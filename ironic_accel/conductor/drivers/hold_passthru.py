@@ -51,15 +51,17 @@ class Holding:
         unknown = set(kwargs) - {'reason', 'http_method'}
         if unknown:
             raise exception.InvalidParameterValue(
-                f"{method}: {', '.join(sorted(unknown))}: expected reason")
+                f"{method}: {', '.join(sorted(unknown))}: unknown argument; "
+                'supported arguments: reason')
         _check_reason(kwargs.get('reason'))
         if method == 'accel_unlock':
             check_unlock(task)
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
-                   description='Hold the node: no write to its accelerators '
-                               'and no reset begins; what runs is watched '
-                               'to its end. Argument: reason.')
+                   description='Hold the node: no new write to its '
+                               'accelerators and no host reset begins. An '
+                               'update in progress is monitored until it '
+                               'ends. Argument: reason.')
     def accel_hold(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """Hold the node."""
         write_hold.put(task.node, str(kwargs['reason']).strip(),
@@ -67,8 +69,7 @@ class Holding:
         return {'hold': dict(write_hold.of(task.node) or {})}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
-                   description='Let a node that is held go on. Argument: '
-                               'reason.')
+                   description='Remove the hold of a node. Argument: reason.')
     def accel_unhold(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """Lift the hold."""
         before = write_hold.of(task.node)
@@ -78,17 +79,17 @@ class Holding:
         return {'hold': None, 'was': dict(before or {}) or None}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
-                   description='End the guard of the node\'s power by hand: '
-                               'whoever asks vouches that nothing is '
-                               'written any more. Argument: reason.')
+                   description='Remove the power lock of the node. The '
+                               'operator confirms that no update is in '
+                               'progress any more. Argument: reason.')
     def accel_unlock(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """End the guard; what is remembered of the write stays."""
         node = task.node
         standing = check_unlock(task)
         asked = operation.asked_by(task.context)
         saving.history(node, (
-            f"guard of {standing['what']} ended by hand "
-            f"({standing.get('state')}, last seen: "
+            f"power lock of {standing['what']} removed by an operator ("
+            f"{standing.get('state')}, last progress: "
             f"{standing.get('last') or 'nothing'}): "
             f"{str(kwargs['reason']).strip()}"),
             user=asked.get('user'), project=asked.get('project'))
@@ -109,17 +110,17 @@ def check_unlock(task: Any) -> StoredGuard:
     standing = flash_guard.stands(node)
     if standing is None:
         over = flash_guard.over(task)
-        more = (f'; that of its parent {over[1].uuid} covers it: unlock that '
-                'one' if over else '')
+        more = ('; it is covered by the power lock of its parent '
+                f'{over[1].uuid}: unlock the parent' if over else '')
         raise exception.InvalidState(
-            f'node {node.uuid}: no guard stands{more}')
+            f'node {node.uuid} has no power lock{more}')
     current = operation.load(node)
     if current is not None and current.work != 'watch' \
             and operation.is_current(node, current):
         raise exception.InvalidState(
-            f'node {node.uuid}: {current.step} is under way '
-            f'({current.progress or current.phase}); hold the node, and '
-            'unlock it once the run has ended')
+            f'node {node.uuid}: {current.step} is in progress ('
+            f'{current.progress or current.phase}); hold the node, and unlock '
+            'it after the step has ended')
     return standing
 
 
@@ -127,5 +128,5 @@ def _check_reason(reason: object) -> None:
     if not isinstance(reason, str) or not reason.strip() \
             or len(reason) > LONGEST or not reason.isprintable():
         raise exception.InvalidParameterValue(
-            f'reason: {reason!r:.80}: expected one line of text, at most '
+            f'reason: {reason!r:.80}: expected one line of text of at most '
             f'{LONGEST} characters')

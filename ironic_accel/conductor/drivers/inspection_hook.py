@@ -57,21 +57,22 @@ class AcceleratorTraits(base.InspectionHook):
         try:
             _process(task, inventory, plugin_data)
         except saving.NotOurs as exc:
-            LOG.warning('Accelerators of node %(node)s are not inspected: '
+            LOG.warning('Skipping the accelerators in the inspection of node '
+                        '%(node)s: '
                         '%(why)s', {'node': task.node.uuid, 'why': exc})
         except AccelError as exc:
-            LOG.warning('The accelerators of node %(node)s are not '
-                        'inspected: %(why)s', {
+            LOG.warning('Failed to inspect the accelerators of node %(node)s: '
+                        '%(why)s', {
                             'node': task.node.uuid, 'why': exc})
             inspection.failed(task.node, str(exc))
         except Exception as exc:
             # An inspection is about the whole node, and Ironic fails it for
             # whatever a hook raises: nothing of ours may. The text of an
             # unknown exception may hold secrets: it goes to the log alone.
-            LOG.exception('The accelerators of node %s are not inspected',
+            LOG.exception('Failed to inspect the accelerators of node %s',
                           task.node.uuid)
-            inspection.failed(task.node, f'{type(exc).__name__}, see the '
-                             'conductor\'s log')
+            inspection.failed(task.node, f'{type(exc).__name__}, see the log '
+                                         'of the conductor')
 
 
 def _process(task: Any, inventory: dict[str, Any],
@@ -80,8 +81,9 @@ def _process(task: Any, inventory: dict[str, Any],
     if ours:
         seen = inspection.take(task, plugin_data)
     else:
-        LOG.info('Node %(node)s has the vendor interface %(name)s: of its '
-                 'accelerators the property alone is set, no trait', {
+        LOG.info('Node %(node)s has vendor interface %(name)s, which is not '
+                 'an accelerator interface: setting properties/accelerators '
+                 'only, no traits', {
                      'node': task.node.uuid,
                      'name': task.node.vendor_interface})
         seen = inspection.sent(plugin_data)

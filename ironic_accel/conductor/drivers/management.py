@@ -89,7 +89,7 @@ def _readings(task: Any) -> list[Reading]:
         connector, _ = bmc_session.session(task.node)
         return sensors.read(connector, stored.inventory.devices, BmcSettings())
     except AccelError as exc:
-        LOG.warning('The accelerators of node %(node)s tell no sensors: '
+        LOG.warning('Failed to read the accelerator sensors of node %(node)s: '
                     '%(why)s', {'node': task.node.uuid, 'why': exc})
         return []
 

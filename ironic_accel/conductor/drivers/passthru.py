@@ -76,7 +76,8 @@ class Passthru:
         if unknown:
             known = ', '.join(sorted(_KNOWN[method])) or 'none'
             raise exception.InvalidParameterValue(
-                f"{method}: {', '.join(sorted(unknown))}: expected {known}")
+                f"{method}: {', '.join(sorted(unknown))}: unknown argument; "
+                f'supported arguments: {known}')
         if method == 'accel_refresh':
             bmc_session.check(task.node)
             _check_refresh(task, kwargs.get('power_on'))
@@ -96,8 +97,8 @@ class Passthru:
                 'inventory': serialization.inventory_to_dict(stored.inventory)}
 
     @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
-                   description='What is under way on the accelerators, and '
-                               'what became of the last thing that was.')
+                   description='The operation in progress on the '
+                               'accelerators, and the result of the last one.')
     def accel_progress(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """What is under way, the last result, and the guard."""
         node = task.node
@@ -113,11 +114,12 @@ class Passthru:
             'age': _age(stored.at) if stored else None}
 
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=True,
-                   description='Begin to look at the accelerators and to '
-                               'publish what is there; answers at once with '
-                               'the id that accel_progress will show. '
-                               'Optional argument: power_on (default true '
-                               'on a node without an instance).')
+                   description='Start an inventory of the accelerators and '
+                               'publish the result. Returns immediately with '
+                               'the id that accel_progress shows. Optional '
+                               'argument: power_on, whether a host that is '
+                               'off is powered on (default: true on a node '
+                               'without an instance).')
     def accel_refresh(self, task: Any, **kwargs: Any) -> dict[str, str]:
         """Begin a refresh; the periodic takes it up from there.
 
@@ -136,8 +138,8 @@ class Passthru:
         return {'id': current.id}
 
     @base.passthru(['GET'], async_call=False, require_exclusive_lock=False,
-                   description='The site profiles of the conductor that the '
-                               'node belongs to, with their digests.')
+                   description='The site profiles of the conductor that '
+                               'manages the node, with their digests.')
     def accel_profiles(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """The site profiles of this conductor."""
         return {'conductor': CONF.host,
@@ -166,9 +168,10 @@ class Passthru:
     @base.passthru(['POST'], async_call=False, require_exclusive_lock=False,
                    description='Plan a profile from the stored inventory. '
                                'Optional argument: profile, the name of a '
-                               'site profile or a whole profile; without it '
-                               'the baseline of the node is planned, and the '
-                               'answer says why it is that one.')
+                               'site profile or an inline profile. Default: '
+                               'the baseline profile of the node; the '
+                               'response contains the reason for its '
+                               'selection.')
     def accel_plan(self, task: Any, **kwargs: Any) -> dict[str, Any]:
         """Plan a profile from what is stored.
 
@@ -208,8 +211,8 @@ def _check_refresh(task: Any, power_on: object) -> None:
             f'power_on: {power_on!r}: expected true or false')
     if operation.kind_of(node) != 'idle':
         raise exception.InvalidState(
-            f'node {node.uuid} is {node.provision_state}: a refresh wants it '
-            'enroll, manageable, available or active')
+            f'cannot refresh node {node.uuid} in state {node.provision_state}'
+            '; allowed states: enroll, manageable, available, active')
     operation.check_free(node)
 
 

@@ -39,10 +39,12 @@ def _rule(name: str, method: str, what: str) -> Any:
 
 
 RULES = (
-    _rule(HOLD, 'accel_hold', 'Hold a node, or lift the hold: no write to '
-          'its accelerators and no reset begins while it is held.'),
-    _rule(UNLOCK, 'accel_unlock', 'End the guard of a node\'s power by hand, '
-          'although a write to its accelerators was not seen to be over.'))
+    _rule(HOLD, 'accel_hold', 'Hold a node or remove the hold. While a node '
+                              'is held, no write to its accelerators and no '
+                              'host reset begins.'),
+    _rule(UNLOCK, 'accel_unlock', 'Remove the power lock of a node although '
+                                  'its update was not confirmed to have '
+                                  'ended.'))
 
 
 def list_rules() -> Sequence[Any]:

@@ -53,19 +53,20 @@ from ironic_accel.model import loader
 from ironic_accel.model.profile import Profile
 
 PROFILE = {
-    'description': 'The name of a site profile, or a whole profile as a '
-                   'mapping (at most 8 KiB). Only site profiles make IS '
-                   'traits.',
+    'description': 'Name of a site profile, or an inline profile as a mapping '
+                   '(at most 8 KiB). IS traits are published for site '
+                   'profiles only.',
     'required': True}
 _DISRUPTION = {
-    'description': 'true where an instance on the node may be interrupted; '
-                   'a service step needs it for any reset at all.'}
+    'description': 'Whether the instance on the node may be interrupted. A '
+                   'service step requires true for any reset.'}
 APPLY: declared_steps.Arguments = {
     'profile': PROFILE, **activation_limit.ARGUMENTS,
     'allow_disruption': _DISRUPTION}
 _DEVICES = {
-    'devices': {'description': 'Ids of the devices (as in accel_inventory); '
-                               'without it every device that can be.'},
+    'devices': {'description': 'List of device ids, as shown by '
+                               'accel_inventory. Default: all devices that '
+                               'support a reset.'},
     'allow_disruption': _DISRUPTION}
 
 #: Before the agent is booted (ironic/drivers/modules/agent.py: 100). It is
@@ -123,8 +124,8 @@ class Steps:
         in_band = without_redfish(task.node) or ramdisk_module.can_help(
             task.node, 'clean')
         if in_band and deploy_utils.is_ramdisk_disabled(task.node):
-            raise bad('the node has no redfish_address, so its baseline '
-                      'needs the ramdisk (disable_ramdisk is set)')
+            raise bad('the node has no redfish_address, so apply_baseline '
+                      'requires the ramdisk, but disable_ramdisk is set')
         if not name:
             return _begin_choice(task, in_band)
         return begin_apply(task, 'apply_baseline', name, in_band=in_band)
@@ -225,7 +226,7 @@ def check_stopped(task: Any, step: str) -> None:
     """
     stopped = write_hold.why(task)
     if stopped:
-        raise exception.InvalidState(f'{step}: nothing is begun: {stopped}')
+        raise exception.InvalidState(f'{step} refused: {stopped}')
 
 
 def _check_known(node: Any) -> None:
@@ -298,10 +299,10 @@ def check_reset(node: Any, kind: str | None,
     if devices is not None and not (
             isinstance(devices, list)
             and all(isinstance(d, str) for d in devices)):
-        raise bad(f'devices: {devices!r}: expected a list of ids')
+        raise bad(f'devices: {devices!r}: expected a list of device ids')
     if kind == 'service' and not _truth(allow_disruption):
-        raise bad('allow_disruption: a device that is in use is not '
-                  'reset; expected true')
+        raise bad('a service step that resets devices requires '
+                  'allow_disruption: true')
 
 
 def check_out_of_band(node: Any) -> None:
@@ -310,8 +311,8 @@ def check_out_of_band(node: Any) -> None:
     :raises: InvalidParameterValue.
     """
     if without_redfish(node):
-        raise bad('apply_profile works out of band, and the node has no '
-                  'redfish_address: use apply_profile_in_band')
+        raise bad('apply_profile requires redfish_address in driver_info; use '
+                  'apply_profile_in_band for this node')
 
 
 def _begin_choice(task: Any, in_band: bool) -> str:

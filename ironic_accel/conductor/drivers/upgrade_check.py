@@ -69,8 +69,8 @@ class Checks(upgradecheck.UpgradeCommands):
             if one.name == 'ironic' and not one.specifier.contains(
                     found, prereleases=True):
                 return Result(Code.FAILURE, (
-                    f'ironic {found} is installed, {one.specifier} is '
-                    'wanted: install the ironic-accel of that release'))
+                    f'ironic {found} is installed, but {one.specifier} is '
+                    'required: install the matching release of ironic-accel'))
         return Result(Code.SUCCESS, f'ironic {found}')
 
     def _check_interfaces(self) -> Any:
@@ -87,8 +87,8 @@ class Checks(upgradecheck.UpgradeCommands):
             return Result(Code.FAILURE, 'missing: ' + '; '.join(missing))
         if not enabled:
             return Result(Code.WARNING, (
-                'none of our hardware types is in enabled_hardware_types: '
-                'no node is looked after'))
+                'no hardware type of ironic-accel is in '
+                'enabled_hardware_types'))
         return Result(Code.SUCCESS, ', '.join(enabled))
 
     def _check_vendors(self) -> Any:
@@ -108,10 +108,10 @@ class Checks(upgradecheck.UpgradeCommands):
         """Every site profile is valid for the version installed."""
         folder = CONF.accelerator.profile_path
         if not folder:
-            return Result(Code.SUCCESS, 'no profile_path is set')
+            return Result(Code.SUCCESS, 'profile_path is not set')
         if not pathlib.Path(folder).is_dir():
             return Result(Code.FAILURE, (
-                f'profile_path: {folder}: expected a folder'))
+                f'profile_path: {folder}: not a directory'))
         bad = []
         paths = sorted(pathlib.Path(folder).glob('*.yaml'))
         for path in paths:
@@ -155,7 +155,7 @@ class Checks(upgradecheck.UpgradeCommands):
                  for r in _nodes(keys.OPERATION.name)
                  if r.provision_state in (
                      states.CLEANING, states.DEPLOYING, states.SERVICING)]
-        lost = [f'{uuid}: a write whose node was written over'
+        lost = [f'{uuid}: an update in progress, whose record was overwritten'
                 for uuid in sorted(queries.all_overwritten())]
         if busy or stuck or lost:
             return Result(Code.WARNING, (
@@ -168,9 +168,9 @@ class Checks(upgradecheck.UpgradeCommands):
         ('Enabled interfaces', _check_interfaces),
         ('Redfish vendor plug-ins', _check_vendors),
         ('Site profiles', _check_profiles),
-        ('Who may write them', _check_files),
-        ('Records of nodes', _check_records),
-        ('Nothing being written', _check_quiet))
+        ('Permissions of the site profiles', _check_files),
+        ('Records of the nodes', _check_records),
+        ('No update in progress', _check_quiet))
 
 
 def _nodes(key: str) -> list[Any]:
@@ -188,7 +188,7 @@ def main() -> int:
         code: int = upgradecheck.main(
             cfg.CONF, project='ironic', upgrade_command=Checks())
     except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError) as exc:
-        print(f"Ironic's database cannot be read: {exc}", file=sys.stderr)
+        print(f'cannot read the database of Ironic: {exc}', file=sys.stderr)
         return int(Code.FAILURE)
     return code
 

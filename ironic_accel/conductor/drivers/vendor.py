@@ -54,12 +54,12 @@ class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot,
         upstream: dict[str, str] = super(  # type: ignore[misc]
             ).get_properties()
         return {**upstream, keys.BASELINE.name:
-                'Site profile that the clean step apply_baseline brings '
-                'this node to. Optional.',
+                'Site profile that the clean step apply_baseline applies to '
+                'this node. Optional.',
                 keys.ACCEPT_UNREAD.name:
-                'List of Redfish paths of sub-resources that the BMC is '
-                'known not to answer for; a device, a collection, a task, '
-                'a job or an update resource is refused. Optional.'}
+                'List of Redfish paths of sub-resources that the BMC is known '
+                'not to serve. Paths of devices, collections, tasks, jobs and '
+                'update resources are refused. Optional.'}
 
 
 class RedfishAccelerator(Accelerator, redfish_vendor.RedfishVendorPassthru):

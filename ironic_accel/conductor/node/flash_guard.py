@@ -150,10 +150,10 @@ def word(guard: StoredGuard, node: Any) -> str:
     until = datetime.datetime.fromtimestamp(at, datetime.UTC)
     when = (f'until about {until:%Y-%m-%d %H:%M:%S} UTC'
             if at > clock.now()
-            else 'for longer than it should take')
-    return (f"flash in progress on {guard['what']} of node {node.uuid} "
-            f'{when}; cutting the power now can destroy the device: try '
-            'again later')
+            else 'for longer than expected')
+    return (f"firmware update in progress on {guard['what']} of node "
+            f'{node.uuid} {when}; powering the node off now can destroy the '
+            'device. Try again later')
 
 
 @contextlib.contextmanager

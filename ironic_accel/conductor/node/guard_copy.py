@@ -124,16 +124,18 @@ def words(kept: Kept) -> str:
     hold = keys.HOLD.read(kept.values)
     if hold:
         found.append(f"the hold of this node ({hold.get('reason')})")
-        todo = ('; no write and no reset begins: where that is not wanted '
-                'any more: baremetal accelerator unhold')
+        todo = ('; no write and no reset begins. To remove the hold: '
+                'baremetal accelerator unhold')
     standing = keys.GUARD.read(kept.values)
     intent = (keys.RECORD.read(kept.values) or {}).get('intent')
     if standing or intent:
         what = f" ({standing.get('what')})" if standing else ''
-        found.append(f'what is known of a write under way{what}')
-        todo += '; the write is watched to its end, nothing is to be done'
-    return (f"{' and '.join(found) or 'the time of this node'} was written "
-            f'over by another process, and is put back{todo}')
+        found.append(f'the record of an update in progress{what}')
+        todo += ('; the update is monitored until it ends, no action is '
+                 'required')
+    return ('another process overwrote '
+            f"{' and '.join(found) or 'the time of this node'}; it was "
+            f'restored{todo}')
 
 
 def _worth(info: Mapping[str, Any]) -> bool:
@@ -150,8 +152,8 @@ def read(event: str | None) -> Kept | None:
         return Kept(int(raw['generation']),
                     {k: raw[k] for k in KEYS if k in raw})
     except (KeyError, TypeError, ValueError) as exc:
-        LOG.error('A row of type %(type)s in the history of a node is not '
-                  'read: %(why)s', {'type': EVENT_TYPE, 'why': repr(exc)})
+        LOG.error('Ignoring a malformed node history entry of type %(type)s: '
+                  '%(why)s', {'type': EVENT_TYPE, 'why': repr(exc)})
         return None
 
 

@@ -111,7 +111,7 @@ class Key(Generic[T]):
 @functools.lru_cache(maxsize=1024)
 def tell(name: str, node: str | None, why: str) -> None:
     """Say in the log, once, that a value cannot be read, and why."""
-    LOG.warning('Node %(node)s: the value of %(key)s cannot be read: '
+    LOG.warning('Ignoring malformed %(key)s of node %(node)s: '
                 '%(why)s', {'node': node or '(unknown)', 'key': name,
                             'why': why})
 
@@ -127,18 +127,18 @@ def _readable(hint: Any, value: Any, instead: Any = None) -> dict[str, Any]:
 
 OPERATION = Key[values.StoredOperation](
     'accel_operation', INTERNAL, values.StoredOperation,
-    holds='The operation that is under way on the accelerators: which step '
-          'it belongs to, when it is due, and what is restored at its end.',
-    writer='Whoever begins an operation, and each tick of it.',
-    ends='With the operation, or with the next cleanup where its step is '
-         'over.')
+    holds='The operation in progress on the accelerators: its step, when its '
+          'next tick is due, and what is restored at its end.',
+    writer='Steps and refreshes that begin an operation, and each tick of it.',
+    ends='At the end of the operation, or by the next cleanup if its step has '
+         'ended.')
 RECORD = Key[values.StoredRecord](
     'accel_record', INTERNAL, values.StoredRecord,
     holds='The record of a run: the write in progress, attempts, resets, '
           'and what is staged until a reset.',
     writer='The run, before and after each write.',
     ends='At the end of the run, unless something is still staged or in '
-         'progress: the next run takes that over.',
+         'progress: the next run continues with that.',
     # A conductor leaves a node alone whose record it does not know.
     instead=lambda _value: {'schema': 'unreadable'})
 PROFILE = Key[Mapping[str, Any]](
@@ -146,142 +146,145 @@ PROFILE = Key[Mapping[str, Any]](
     holds='The profile of the run as it was when the run began; a large one '
           'is compressed.',
     writer='The step that begins the run.',
-    ends='With the operation.',
+    ends='At the end of the operation.',
     instead=lambda _value: {})
 RESULT = Key[Mapping[str, Any]](
     'accel_result', INTERNAL, Mapping[str, Any],
     holds='The outcome of the last operation.',
     writer='The operation, at its end; verification and inspection.',
-    ends='With the next operation or its outcome.')
+    ends='When the next operation begins or ends.')
 SUMMARY = Key[values.StoredSummary](
     'accel_summary', INTERNAL, values.StoredSummary,
     holds='The last inventory in short: when it was, and how many devices of '
           'each kind.',
-    writer='Whatever stores an inventory.',
-    ends='When the node is released.')
+    writer='Every inventory that is stored.',
+    ends='When ironic-accel is disabled for the node.')
 INSIDE_VOID = Key[float](
     'accel_inside_void', INTERNAL, float,
-    holds='When a tenant left the node (epoch seconds): what only the '
-          'ramdisk sees may have changed since it was seen.',
+    holds='When a tenant left the node (epoch seconds). Data that only the '
+          'ramdisk can read may have changed since they were read.',
     writer='The end of a tenancy.',
-    ends='With the next inventory out of the ramdisk.',
+    ends='With the next inventory from the ramdisk.',
     instead=lambda _value: math.inf)
 GUARD = Key[values.StoredGuard](
     'accel_guard', INTERNAL, values.StoredGuard,
-    holds='What is being written: the power of the node must not be cut, '
-          'nor its BMC reset.',
-    writer='The save of a write that is about to begin, and whatever sees '
-           'an update in progress.',
-    ends='When the node was seen idle twice, or by '
-         '``baremetal accelerator unlock``.',
+    holds='The power lock: the update in progress, during which the node must '
+          'not be powered off and its BMC not reset.',
+    writer='The save before a write, and every inventory that finds an update '
+           'in progress.',
+    ends='When two inventories found the node idle, or by ``baremetal '
+         'accelerator unlock``.',
     instead=lambda _value: {
-        'what': 'an accelerator (the guard cannot be read)',
+        'what': 'an accelerator (the power lock is malformed)',
         'kind': 'action', 'state': 'unknown', 'until': 0.0})
 HOLD = Key[values.StoredHold](
     'accel_hold', INTERNAL, values.StoredHold,
-    holds='That no write and no reset may begin on the node: why, by whom '
-          'and since when.',
+    holds='The hold of the node, while which no write and no reset begins: '
+          'its reason, user and time.',
     writer='``baremetal accelerator hold``.',
-    ends='With ``baremetal accelerator unhold``.',
+    ends='By ``baremetal accelerator unhold``.',
     instead=lambda _value: {
-        'reason': 'the hold cannot be read', 'by': None, 'at': 0.0})
+        'reason': 'the hold is malformed', 'by': None, 'at': 0.0})
 CLOCK = Key[values.StoredClock](
     'accel_clock', INTERNAL, values.StoredClock,
-    holds='The time of the node, by which deadlines and guards are measured '
-          'whatever clocks are set to.',
+    holds='The elapsed time of the node, by which deadlines and power locks '
+          'are measured independently of the clocks of the conductors.',
     writer='Each tick of an operation.',
-    ends='When the node is released.')
+    ends='When ironic-accel is disabled for the node.')
 FENCE = Key[str](
     'accel_fence', INTERNAL, str,
     holds='The fencing token ``GENERATION:MARK``: a conductor that lost the '
-          'node cannot save it any more.',
+          'node can no longer save it.',
     writer='Each save.',
-    ends='When the node is released.')
+    ends='When ironic-accel is disabled for the node.')
 TRAITS = Key[Mapping[str, Any]](
     'accel_traits', INTERNAL, Mapping[str, Any],
-    holds='The published traits by name, with what each stands for '
-          '(``model.trait_meaning`` reads it).',
+    holds='The published traits by name, each with its meaning (see '
+          '``model.trait_meaning``).',
     writer='Publication and withdrawal of traits.',
-    ends='When the node is released.')
+    ends='When ironic-accel is disabled for the node.')
 VOID = Key[list[str]](
     'accel_void', INTERNAL, list[str],
-    holds='Traits that are void and stay until the instance that names them '
-          'is gone.',
+    holds='Traits that are void and kept until the instance that requires '
+          'them is deleted.',
     writer='Withdrawal of traits.',
-    ends='When they could be removed, or hold again.')
+    ends='When they are removed or become valid again.')
 PROOFS = Key[dict[str, values.StoredProof]](
     'accel_proofs', INTERNAL, dict[str, values.StoredProof],
-    holds='The site profiles that the node was read back to comply with: '
-          'digest, devices and time.',
+    holds='The verified site profiles of the node: digest, devices and time.',
     writer='Publication of a complete inventory.',
-    ends='When the profile or one of its devices changes, when it is too '
-         'old, or when a tenant had the node.',
+    ends='When the profile or one of its devices changes, when the '
+         'verification expires, or after a tenant had the node.',
     # A digest that no profile has: it is void, and its trait goes.
     instead=lambda value: _readable(
         values.StoredProof, value, {'digest': '', 'at': 0.0, 'devices': []}))
 TENANT = Key[bool](
     'accel_tenant', INTERNAL, bool,
-    holds='That the node was deployed: what was proved before is void once '
-          'the instance is gone.',
+    holds='Whether the node was deployed: earlier verifications are void once '
+          'the instance is deleted.',
     writer='Deployment, and publication on a node with an instance.',
-    ends='When the instance is gone and what it may have changed is '
-         'withdrawn.',
+    ends='When the instance is deleted and the traits that it may have '
+         'changed are withdrawn.',
     instead=lambda _value: True)
 APPLIED = Key[str](
     'accel_applied', INTERNAL, str,
-    holds='The site profile that was applied last: the node is held to its '
-          'counts of devices.',
+    holds='The site profile that was applied last. The device counts of the '
+          'node are compared with it.',
     writer='Publication at the end of a run.',
-    ends='When the node is released.')
+    ends='When ironic-accel is disabled for the node.')
 DIFFERING = Key[list[str]](
     'accel_differing', INTERNAL, list[str],
-    holds='Profiles that are not published because conductors have '
-          'different files under one name.',
+    holds='Profiles that are not published because conductors have different '
+          'profiles of that name.',
     writer='Publication, and cleanup.',
-    ends='When the conductors agree again and the node was refreshed.')
+    ends='When the conductors have the same profile again and the node was '
+         'refreshed.')
 SITE = Key[values.StoredSite](
     'accel_site', INTERNAL, values.StoredSite,
-    holds='The digests of the site profiles of a conductor, for the other '
-          'conductors to compare with theirs.',
+    holds='The digests of the site profiles of one conductor, which the other '
+          'conductors compare with theirs.',
     writer='Each conductor, on one of its nodes.',
-    ends='When the node is released; those of a conductor that is offline '
-         'do not count.')
+    ends='When ironic-accel is disabled for the node. Digests of offline '
+         'conductors are ignored.')
 CLAIMS = Key[values.StoredClaims](
     'accel_claims', INTERNAL, values.StoredClaims,
     holds='The devices of the node, by digests of their serial numbers.',
     writer='Publication of a complete inventory.',
-    ends='When the node is released, or has no devices to claim.')
+    ends='When ironic-accel is disabled for the node, or the node has no '
+         'devices.')
 WAITS = Key[dict[str, values.StoredWait]](
     'accel_waits', INTERNAL, dict[str, values.StoredWait],
-    holds='Devices that are not published yet because another node claims '
-          'them.',
+    holds='Devices that are not published yet because another node reports '
+          'them too.',
     writer='Publication of a complete inventory.',
     ends='When the other node was refreshed.',
     instead=lambda value: _readable(values.StoredWait, value))
 LOOKS = Key[values.StoredLooks](
     'accel_looks', INTERNAL, values.StoredLooks,
-    holds='How often the node was refreshed because of a device that another '
-          'node claims.',
-    writer='The periodic that follows up claims.',
-    ends='When the node is released.')
+    holds='How often the node was refreshed because another node reports one '
+          'of its devices.',
+    writer='The periodic that refreshes nodes with disputed devices.',
+    ends='When ironic-accel is disabled for the node.')
 PORTS = Key[dict[str, dict[str, Any]]](
     'accel_ports', INTERNAL, dict[str, dict[str, Any]],
     holds='What was set on the ports of a DPU or SmartNIC, by the uuid of '
           'the port.',
     writer='Publication, before it sets a field of a port.',
-    ends='When it is taken back.',
+    ends='When it is removed from the port.',
     instead=lambda value: _readable(dict[str, Any], value))
 RESOURCE_CLASS = Key[str](
     'accel_resource_class', INTERNAL, str,
-    holds='The resource class that was set: another one is an operator\'s.',
+    holds='The resource class that ironic-accel set. A different one was set '
+          'by an operator.',
     writer='Publication.',
-    ends='When the node has another resource class, or is released.')
+    ends='When the node has another resource class, or ironic-accel is '
+         'disabled for it.')
 PROPERTIES = Key[list[dict[str, Any]]](
     'accel_properties', INTERNAL, list[dict[str, Any]],
-    holds='What ``properties/accelerators`` has to be once a later '
-          'inspection hook has written over it.',
+    holds='The value of ``properties/accelerators`` to restore after a later '
+          'inspection hook overwrote it.',
     writer='The inspection hook.',
-    ends='When the property was set after the inspection.')
+    ends='When the property was restored after the inspection.')
 
 BASELINE = Key[str](
     'accel_baseline', DRIVER, str,
@@ -290,8 +293,7 @@ BASELINE = Key[str](
     writer='The operator.', ends='By the operator.')
 ACCEPT_UNREAD = Key[Any](
     'accel_accept_unread', DRIVER, object,
-    holds='Redfish paths of sub-resources that the BMC is known not to '
-          'answer for.',
+    holds='Redfish paths of sub-resources that the BMC is known not to serve.',
     writer='The operator.', ends='By the operator.')
 ACCELERATORS = Key[list[dict[str, Any]]](
     'accelerators', PROPERTY, list[dict[str, Any]],
@@ -305,34 +307,34 @@ ADOPTED = Key[dict[str, Any]](
     instead=lambda _value: {})
 INVENTORY = Key[Any](
     'accelerators', PLUGIN_DATA, object,
-    holds='The whole inventory, what could be done on it, and the last '
-          'plan; the ramdisk\'s collector and Ironic\'s own hook use that '
-          'name too.',
-    writer='Whatever stores an inventory.',
-    ends='When the node is released.')
+    holds='The full inventory, its transports and the last plan. The '
+          'collector of the ramdisk and a hook of Ironic use this name too.',
+    writer='Every inventory that is stored.',
+    ends='When ironic-accel is disabled for the node.')
 RAMDISK_ERROR = Key[Any](
     'accelerators_error', PLUGIN_DATA, object,
     holds='Why the ramdisk\'s collector found no inventory.',
     writer='The collector.', ends='With the next inspection.')
 FIRMWARE_ROW = Key[str](
     'accel:', FIRMWARE, str,
-    holds='What the names of the firmware components of ours begin with: '
+    holds='Prefix of the firmware components of accelerators: '
           '``accel:DEVICE/COMPONENT``.',
     writer='Publication of a complete inventory.',
-    ends='When the device is gone, or the node is released.')
+    ends='When the device is removed, or ironic-accel is disabled for the '
+         'node.')
 EVENT = Key[str](
     'accelerator', HISTORY, str,
-    holds='The type of the events of ours: what was written to the node, '
-          'and who asked for it.',
-    writer='Each write, and whoever has something to tell.',
+    holds='Type of the events of ironic-accel: what was written to the node '
+          'and who requested it.',
+    writer='Each write, and other events that an operator needs to know of.',
     ends='By ``[conductor]node_history_max_entries``.')
 GUARD_COPY = Key[str](
     'accel-guard', HISTORY, str,
-    holds='The type of the event with a copy of guard, record, operation, '
-          'clock and hold, for what Ironic may write over.',
-    writer='Each save while a guard stands, a write is in progress or the '
-           'node is held.',
-    ends='With the last of these.')
+    holds='Type of the event with a copy of the power lock, record, '
+          'operation, clock and hold, in case Ironic overwrites them.',
+    writer='Each save while the node has a power lock, an update in progress '
+           'or a hold.',
+    ends='When the node has none of these.')
 
 #: All of them, in the order of the table.
 KEYS: tuple[Key[Any], ...] = tuple(

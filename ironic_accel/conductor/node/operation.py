@@ -264,7 +264,7 @@ def check_free(node: Any) -> None:
             current.kind == 'idle' and current.step in keys.UNASKED_STEPS
             and current.restore is None):
         raise exception.InvalidState(
-            f'node {node.uuid}: {current.step} is under way')
+            f'node {node.uuid}: {current.step} is in progress')
     if why := foreign(node):
         raise exception.InvalidState(f'node {node.uuid}: {why}')
 
@@ -281,9 +281,9 @@ def foreign(node: Any) -> str | None:
     raw = keys.RECORD.of(node)
     if not raw or raw.get('schema') in record_mod.READ:
         return None
-    return (f"its record is {raw.get('schema')!r} where this conductor knows "
-            f'{record_mod.SCHEMA!r}: a later version works on it, hands off '
-            'until this conductor is upgraded')
+    return (f"its record has schema {raw.get('schema')!r}, but this conductor "
+            f'supports {record_mod.SCHEMA!r}: a later version of ironic-accel '
+            'manages it. Upgrade this conductor')
 
 
 def load_record(node: Any) -> Record | None:
@@ -313,9 +313,9 @@ def check_size(info: Mapping[str, Any]) -> None:
     size = len(json.dumps(info, default=str).encode())
     if size > MAX_INFO_BYTES:
         raise AccelError(
-            'driver_internal_info of the node is too full for the record',
+            'driver_internal_info of the node has no space for the record',
             expected=f'at most {MAX_INFO_BYTES} bytes', seen=f'{size} bytes',
-            todo='apply the profile in parts')
+            todo='split the profile and apply the parts one after another')
 
 
 def is_current(node: Any, operation: Operation) -> bool:

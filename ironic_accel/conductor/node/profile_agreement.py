@@ -112,8 +112,8 @@ class Agreement:
         """Say what changed, once."""
         for name, host in found.items():
             if self._told.get(name) != host:
-                LOG.error('Profile %(name)s is not the same on conductor '
-                          '%(host)s: neither publishes it', {
+                LOG.error('Profile %(name)s differs from the one on conductor '
+                          '%(host)s: neither conductor publishes it', {
                               'name': name, 'host': host})
         for name in set(self._told) - set(found):
             LOG.info('Profile %s is the same on all conductors again', name)
@@ -200,7 +200,7 @@ def _put(context: Any, uuid: str, interface: type,
     try:
         with task_manager.acquire(
                 context, uuid, shared=False, retry=False,
-                purpose='telling of the site profiles') as task:
+                purpose='publishing the digests of the site profiles') as task:
             if not isinstance(getattr(task.driver, 'vendor', None),
                               interface):
                 return False

@@ -247,7 +247,7 @@ def _check_kept(node: Any, number: int) -> None:
     kept = queries.guard_copy_of(node)
     if kept is not None and kept.generation > number:
         raise NotOurs(
-            'what is known of a write under way was written over',
+            'the record of an update in progress was overwritten',
             node=node.uuid, error_class=ErrorClass.TRANSIENT,
             expected=f'saved {kept.generation} times',
             seen=f'saved {number - 1} times')
@@ -309,7 +309,7 @@ def _not_ours(session: Any, table: Any, node: Any) -> NotOurs:
         there.reservation, there.provision_state,
         keys.FENCE.of(there))
     return NotOurs(
-        'the node is no longer ours', node=node.uuid,
+        'this conductor no longer holds the node', node=node.uuid,
         error_class=ErrorClass.TRANSIENT, seen=seen, expected=_words(
             node.reservation, node.provision_state, token(node)))
 

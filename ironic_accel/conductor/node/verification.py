@@ -126,13 +126,14 @@ def void(node: Any, profiles: Mapping[str, Profile],
     for name, proof in of(node).items():
         profile = profiles.get(name)
         if profile is None:
-            out[name] = 'the profile is gone'
+            out[name] = 'the profile was removed'
         elif profile.digest != proof['digest']:
             out[name] = 'the profile has changed'
         elif name in differing:
-            out[name] = f'conductor {differing[name]} has it otherwise'
+            out[name] = (f'conductor {differing[name]} has a different '
+                         'profile of this name')
         elif too_old(proof['at'], now):
-            out[name] = 'the proof is too old'
+            out[name] = 'the verification has expired'
         elif had_tenant(node):
             out[name] = 'a tenant had the node'
     return out

@@ -60,7 +60,7 @@ def writes() -> bool:
     try:
         return bool(CONF.accelerator.allow_writes)
     except cfg.ConfigFileValueError as exc:
-        LOG.error('Writes are switched off: %s', exc)
+        LOG.error('Writes are disabled: %s', exc)
         return False
 
 
@@ -71,8 +71,8 @@ def why(task: Any) -> str | None:
         written to in its runs.
     """
     if not writes():
-        return ('writes are switched off on conductor '
-                f'{CONF.host} ([accelerator]allow_writes is not true)')
+        return (f'writes are disabled on conductor {CONF.host}'
+                ' ([accelerator]allow_writes is not true)')
     # What Ironic's core wrote over in a child is seen through; the node
     # itself is mended before anything is done to it.
     for kind, node in (('node', task.node), *(
@@ -92,9 +92,10 @@ def check(task: Any) -> None:
     """
     found = why(task)
     if found:
-        raise Held(f'nothing is begun: {found}', node=task.node.uuid,
+        raise Held('waiting, no write or reset begins: '
+                   f'{found}', node=task.node.uuid,
                    error_class=ErrorClass.TRANSIENT,
-                   todo='it goes on by itself once that is lifted')
+                   todo='the operation continues when the hold is removed')
 
 
 def put(node: Any, reason: str, asked: Mapping[str, str]) -> None:

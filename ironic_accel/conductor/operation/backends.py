@@ -73,9 +73,9 @@ def backend(task: Any, current: Operation) -> Backend:
             return Both({ipmi_backend.NAME: IpmiBackend(task)})
         if agent is None:
             raise AccelError(
-                'there is no way to the accelerators of this node',
+                'no transport can reach the accelerators of this node',
                 error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
-                expected='a redfish_address, or a step in band')
+                expected='redfish_address in driver_info, or an in-band step')
         return Both({agent_backend.NAME: agent})
     # One action may take a request for each of its devices: a conductor that
     # loses the node in between sends no more of them.
@@ -83,8 +83,9 @@ def backend(task: Any, current: Operation) -> Backend:
     own = bmc_session.backend(task.node, before_write=fence)
     if task.node.parent_node:
         standing = flash_guard.over(task)
-        return ReadOnlyBackend(own, 'a child node is changed by steps of its '
-                        'parent', standing is not None)
+        return ReadOnlyBackend(own, 'a child node can only be changed by '
+                                    'steps of its '
+                                    'parent', standing is not None)
     transports: dict[str, Backend] = {NAME: own}
     for child in child_nodes.of(task):
         if child.maintenance or bmc_address.of(child) is None:
@@ -143,7 +144,7 @@ class ChildBackend(Delegating):
     def _unreachable(self, why: str, kind: ErrorClass) -> Unreachable:
         """That it is this BMC which does not answer, and not the host's."""
         name = self._node.name or self._node.uuid
-        return Unreachable(f'the BMC of child node {name} is unreachable: '
+        return Unreachable(f'the BMC of child node {name} is not reachable: '
                            f'{why}', error_class=kind, node=self._node.uuid)
 
     def sources(self) -> tuple[Source, ...]:
@@ -180,7 +181,7 @@ class ReadOnlyBackend(Delegating):
         sources = super().sources()
         if not self._changing:
             return sources
-        why = 'the parent node is changing it'
+        why = 'an operation on the parent node is in progress'
         return tuple(dataclasses.replace(s, inventory=dataclasses.replace(
             s.inventory, complete=False,
             lacking=(*s.inventory.lacking, why), warnings=(

@@ -74,13 +74,14 @@ def explain(task: Any) -> tuple[str | None, list[dict[str, str]]]:
         where = (f'driver_info/{keys.BASELINE.name}'
                  if keys.BASELINE.of(task.node)
                  else '[accelerator]baseline_profile')
-        return name, [{'profile': name, 'why': f'{where} names it'}]
+        return name, [{'profile': name, 'why': f'set by {where}'}]
     stored = inventory_store.load(task)
     if not by_inventory(task.node) or stored is None:
         return None, []
     choice = choose(stored.inventory)
     return (choice.profile.name if choice.profile else None), [
-        {'profile': t.profile, 'why': t.why or 'the first that matches'}
+        {'profile': t.profile, 'why': t.why or 'the first profile that '
+                                               'matches'}
         for t in choice.tried]
 
 

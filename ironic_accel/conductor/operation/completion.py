@@ -88,8 +88,8 @@ class Ending:
             operation.store(task.node, current.but(
                 phase='restore', outcome=result, due=now, failures=0,
                 deadline=now + CONF.accelerator.busy_timeout,
-                progress=f'back to {current.restore}'
-                if current.restore else 'looking once more'))
+                progress=f'restoring power state: {current.restore}'
+                if current.restore else 'running a final inventory'))
             saving.save(task.node, touch=True)
             return
         kept = keys.RESULT.of(task.node)
@@ -159,7 +159,7 @@ def converged(ctx: Context, outcome: Converged) -> Ending:
 def refused(task: Any, current: Operation) -> Ending:
     """The end of a step that its own arguments or the node turn down."""
     return Ending(current, Detail(
-        f'refused, nothing was begun: {current.why}',
+        f'refused, nothing was changed: {current.why}',
         ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
 
 
@@ -169,8 +169,8 @@ def not_restored(task: Any, current: Operation, why: Detail) -> Operation:
     A failure says so too; what was proved stays proved, and the node's
     ``last_error`` and history have the power.
     """
-    text = (f'the host is not back to {current.restore}: {why.summary}; look '
-            'at its power')
+    text = (f'the power state was not restored to {current.restore}: '
+            f'{why.summary}; check the power state of the host')
     LOG.error('Node %(node)s: %(text)s', {
         'node': task.node.uuid, 'text': text})
     result = {**(current.outcome or {}), 'not_restored': current.restore}
@@ -276,7 +276,7 @@ def _words(current: Operation, result: Mapping[str, Any]) -> str:
     what = f'{current.step} {current.profile}'.strip()
     return (f"{what}: {result['outcome']} in {result['seconds']} s, "
             f"{result['writes']} writes, {result['resets']} host resets, "
-            f"{result['requests']} requests to look")
+            f"{result['requests']} requests for inventories")
 
 
 def _resume(task: Any, current: Operation) -> None:

@@ -121,7 +121,8 @@ def profile_of(node: Any, current: Operation) -> Profile:
     if found is not None:
         return found
     if current.inline:
-        raise BadInput('profile: the inline profile of the step is gone')
+        raise BadInput('the inline profile of the step was removed from the '
+                       'node')
     return profiles.site_profiles().get(current.profile)
 
 

@@ -92,7 +92,8 @@ def deliver_unit(ctx: Context) -> Ending | None:
                         seen=_text(first.seen))
     if not wanted:
         return Ending(ctx.operation, facts={
-            'note': 'nothing to deliver: all modes of the profile last'})
+            'note': 'nothing to deliver: all modes of the profile are '
+                    'persistent'})
     return _deliver(ctx, profile, wanted, seen)
 
 
@@ -103,7 +104,7 @@ def _deliver(ctx: Context, profile: Profile, wanted: tuple[Item, ...],
     found = _ask(calls, document=document, look_only=True)
     if found['reasons']:
         return _refused(ctx, '; '.join(found['reasons']))
-    drive, why = None, 'cloud-init reads no config drive there'
+    drive, why = None, 'cloud-init of the image does not read a config drive'
     # A ramdisk of the release before has the method under ``way``.
     if found.get('method', found.get('way')) == 'configdrive':
         try:
@@ -165,15 +166,15 @@ def add_vendor_part(node: Any, part: str) -> str:
     elif isinstance(drive, str) and '://' not in drive[:16]:
         files = read_drive(drive)
     else:
-        raise DriveUnfit('the config drive is given by a URL')
+        raise DriveUnfit('the config drive is a URL')
     folders = sorted({posixpath.dirname(p) for p in files
                       if p.startswith(f'{DRIVE_ROOT}/')
                       and p.endswith('/meta_data.json')})
     if not folders:
-        raise DriveUnfit(f'the config drive has no folder {DRIVE_ROOT}')
+        raise DriveUnfit(f'the config drive has no directory {DRIVE_ROOT}')
     for folder in folders:
         if b'vendor_data' in files.get(f'{folder}/user_data', b''):
-            raise DriveUnfit('the user data say what becomes of vendor data')
+            raise DriveUnfit('the user data configure vendor data')
         path = f'{folder}/{VENDOR}'
         files[path] = _added(files.get(path), part)
     return _pack(files)
@@ -208,10 +209,10 @@ def read_drive(drive: str) -> Files:
         iso.open_fp(io.BytesIO(raw))
     except (binascii.Error, ValueError, OSError, EOFError, zlib.error,
             pycdlibexception.PyCdlibException) as exc:
-        raise DriveUnfit('the config drive is no ISO 9660 image') from exc
+        raise DriveUnfit('the config drive is not an ISO 9660 image') from exc
     with contextlib.closing(iso):
         if not iso.has_rock_ridge():
-            raise DriveUnfit('the config drive has no Rock Ridge names')
+            raise DriveUnfit('the config drive has no Rock Ridge extensions')
         for folder, _, names in iso.walk(rr_path='/'):
             for name in names:
                 path = posixpath.join(folder, name)
@@ -226,12 +227,13 @@ def _added(before: bytes | None, part: str) -> bytes:
     try:
         data = json.loads(before) if before else {}
     except ValueError as exc:
-        raise DriveUnfit(f'{VENDOR} of the config drive is no JSON') from exc
+        raise DriveUnfit(f'{VENDOR} of the config drive is not valid '
+                         'JSON') from exc
     if not isinstance(data, dict):
         data = {'cloud-init': data}
     theirs = data.get('cloud-init') or []
     if isinstance(theirs, dict):
-        raise DriveUnfit(f'{VENDOR} of the config drive is for others')
+        raise DriveUnfit(f'{VENDOR} of the config drive has other content')
     parts = theirs if isinstance(theirs, list) else [theirs]
     return json.dumps({**data, 'cloud-init': [*parts, part]}).encode()
 

@@ -109,7 +109,7 @@ class GuardedBackend(Delegating):
                  else shared_bmc.writing(self._task))
         if other:
             raise Rejected(
-                f'node {other} writes through the same BMC',
+                f'node {other} has an update in progress on the same BMC',
                 retry_after=5 + zlib.crc32(
                     self._task.node.uuid.encode()) % 11,
                 error_class=ErrorClass.TRANSIENT)

@@ -85,7 +85,7 @@ def strongest_allowed(task: Any, disruption: bool = False
         return Activation.WARM_REBOOT, 'disable_power_off is set on the node'
     why = shared_bmc.in_use(task)
     if bmc_address.of(task.node) is None:
-        why = 'without Redfish there is no auxiliary power cycle'
+        why = 'an auxiliary power cycle requires Redfish'
     if why:
         return Activation.POWER_CYCLE, why
     return Activation.AUX_CYCLE, None
@@ -111,9 +111,9 @@ def power_on(ctx: Context) -> Ending | None:
     current = ctx.operation
     if not current.power_on:
         return Ending(current, Detail(
-            'the host is off, and this step may not power it on',
+            'the host is off and this step must not power it on',
             ErrorClass.NEEDS_OPERATOR, node=ctx.node.uuid,
-            todo='power it on, or allow the disruption'))
+            todo='power the host on, or set allow_disruption: true'))
     write_hold.check(ctx.task)
     if current.restore is None:
         ctx.change(restore=states.POWER_OFF)
@@ -122,7 +122,8 @@ def power_on(ctx: Context) -> Ending | None:
         ramdisk_module.prepare(ctx.task, current)
     power(ctx.task, states.POWER_ON)
     ctx.change(due=ctx.now + ctx.pace.look, failures=0,
-               progress='powered on, its devices appear', percent=None)
+               progress='host powered on, waiting for its '
+                        'devices', percent=None)
     return None
 
 
@@ -207,10 +208,10 @@ def _check(task: Any, activation: Activation) -> None:
         task, bool(current and current.disruption))
     if activation.rank > strongest.rank:
         raise AccelError(
-            f'{activation} of the host is not possible: {why}',
+            f'a {activation} of the host is not possible: {why}',
             error_class=ErrorClass.NEEDS_OPERATOR, node=task.node.uuid,
             expected=f'{strongest} or weaker', seen=str(activation),
-            todo='free the node for it, then run again')
+            todo='resolve this, then run the step again')
 
 
 class IronicPower:
@@ -259,7 +260,8 @@ class IronicPower:
             LOG.warning('The operating system of node %(node)s did not shut '
                         'down; powering the node off: %(why)s',
                         {'node': self._task.node.uuid, 'why': exc})
-            raise Rejected(f'no soft power off: {type(exc).__name__}') from exc
+            raise Rejected('soft power off failed: '
+                           f'{type(exc).__name__}') from exc
 
     def warm_reboot(self, soft: bool = False) -> None:
         """Restart the host, into the ramdisk where there is one.
@@ -274,11 +276,11 @@ class IronicPower:
         try:
             power(self._task, states.SOFT_REBOOT)
         except exception.IronicException as exc:
-            LOG.warning('The soft reboot of node %(node)s failed, waiting '
-                        'whether it follows all the same: %(why)s',
+            LOG.warning('The soft reboot of node %(node)s failed; waiting in '
+                        'case the host reboots anyway: %(why)s',
                         {'node': self._task.node.uuid, 'why': exc})
             raise OutcomeUnknown(
-                f'soft reboot: {type(exc).__name__}') from exc
+                f'soft reboot failed: {type(exc).__name__}') from exc
 
     def boot_mark(self) -> str | None:
         """What changes at a reset of the host, or None."""

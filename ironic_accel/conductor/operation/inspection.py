@@ -106,7 +106,7 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
     else:
         found, note = _looked(task, plugin_data)
     if found is not None and flash_guard.over(task) is not None:
-        found, note = None, 'something is being written: not published'
+        found, note = None, 'not published: an update is in progress'
     if found is not None:
         published = publish.publish(
             task, found.seen, found.transports, found.at, looks=found.looks)
@@ -144,12 +144,13 @@ def _stored(node: Any, given: Stored, before: Stored | None
             ) -> tuple[Inspected | None, str]:
     """Data that were stored, unless they are of another time."""
     if before is not None and before.at > given.at:
-        return None, 'later data are stored: these are not published'
+        return None, 'not published: newer data are stored'
     gone = keys.INSIDE_VOID.of(node)
     if verification.had_tenant(node) or (gone and gone >= given.at):
-        return None, 'a tenant had the node since these data were stored'
+        return None, ('not published: a tenant had the node after these data '
+                      'were stored')
     return Inspected(given.inventory, lambda _seen, _pushes: given.transports,
-                 given.at, given.looks), 'taken from stored data'
+                 given.at, given.looks), 'read from the stored inspection data'
 
 
 def _looked(task: Any, plugin_data: Mapping[str, Any]
@@ -157,12 +158,12 @@ def _looked(task: Any, plugin_data: Mapping[str, Any]
     """What was seen from inside, and by the BMC."""
     failed = plugin_data.get(keys.RAMDISK_ERROR.name)
     if failed:
-        return None, f'the ramdisk could not look: {failed}'
+        return None, f'the ramdisk could not read the accelerators: {failed}'
     at = clock.shared()
     inside = _view(plugin_data)
     if inside is not None and (
             inside.inventory.busy or not inside.inventory.complete):
-        return None, 'not everything was seen in the ramdisk'
+        return None, 'the inventory of the ramdisk is incomplete'
     outside, note = _outside(task)
     if inside is None:
         if outside is None:
@@ -172,13 +173,13 @@ def _looked(task: Any, plugin_data: Mapping[str, Any]
     if outside is None:
         return Inspected(
             _identified(inside), lambda seen, _pushes: agent(seen), at), (
-                f'seen in the ramdisk; {note}')
+                f'reported by the ramdisk; {note}')
     bmc = outside.transports
     return Inspected(
         unite.inventory((Source(outside.seen, stable=True),
                          Source(inside.inventory))),
         lambda seen, pushes: (*bmc(seen, pushes), *agent(seen)), at), (
-            'seen in the ramdisk and by the BMC')
+            'reported by the ramdisk and the BMC')
 
 
 def _outside(task: Any) -> tuple[Inspected | None, str]:
@@ -190,17 +191,17 @@ def _outside(task: Any) -> tuple[Inspected | None, str]:
     except workers.NoFreeWorker as exc:
         return None, f'the BMC was not read: {exc}'
     except AccelError as exc:
-        return None, f'not seen by the BMC: {exc}'
+        return None, f'the BMC could not be read: {exc}'
     if looked is None:
-        return None, f'the BMC did not answer within {seconds} s'
+        return None, f'the BMC did not respond within {seconds} s'
     ctx, seen = looked
     if seen.host == 'off':
-        return None, 'the BMC shows the host as off'
+        return None, 'the BMC reports the host as off'
     if seen.busy or not seen.complete:
-        return None, 'the BMC does not show everything yet'
+        return None, 'the inventory of the BMC is not complete yet'
     return Inspected(
         seen, ctx.backend.all_transports, ctx.wall
-    ), 'seen by the BMC'
+    ), 'reported by the BMC'
 
 
 def _note(node: Any, note: str, facts: Mapping[str, Any]) -> None:

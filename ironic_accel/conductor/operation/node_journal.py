@@ -94,8 +94,8 @@ class NodeJournal:
         other = shared_bmc.writing(self._task)
         if other:
             raise BmcBusy(
-                f'waiting for node {other}, which writes through the same '
-                'BMC', error_class=ErrorClass.TRANSIENT,
+                f'waiting for node {other}, which has an update in progress '
+                'on the same BMC', error_class=ErrorClass.TRANSIENT,
                 node=self._task.node.uuid)
 
 
@@ -111,7 +111,7 @@ def check_ours(task: Any, current: operation.Operation) -> None:
     there = operation.load(task.node)
     if there is None or there.id != current.id:
         raise saving.NotOurs(
-            'the node is worked on by another operation',
+            'another operation is in progress on the node',
             node=task.node.uuid, error_class=ErrorClass.TRANSIENT,
             expected=current.step, seen=there.step if there else 'none')
 

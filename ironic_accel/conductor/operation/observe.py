@@ -52,7 +52,7 @@ LOG = log.getLogger(__name__)
 
 #: The progress of an operation whose last look lacked stored devices: the
 #: next whole look that lacks them too takes them for gone.
-_LOST = 'devices are no longer listed, looking once more'
+_LOST = 'devices are no longer listed, checking again'
 
 
 @work.register('look')
@@ -107,7 +107,7 @@ def reset(ctx: Context) -> Ending | None:
     transport, devices = _resettable(ctx, seen)
     if not devices:
         return Ending(ctx.operation, Detail(
-            'none of the devices can be reset by itself',
+            'none of the devices supports a reset',
             ErrorClass.NEEDS_OPERATOR,
             expected=', '.join(ctx.operation.devices) or 'any device',
             seen=', '.join(d.id for d in seen.devices) or 'no device'))
@@ -141,7 +141,7 @@ def _poll(ctx: Context, ticket: Mapping[str, Any]) -> Ending | None:
         if isinstance(state, Running):
             if ctx.now > ctx.operation.deadline:
                 return Ending(ctx.operation, Detail(
-                    'the devices did not come back from their reset',
+                    'the devices did not return after their reset',
                     ErrorClass.NEEDS_OPERATOR, running=state.summary))
             ctx.change(due=ctx.now + ctx.pace.poll, progress=state.summary,
                        percent=state.percent)
@@ -166,7 +166,7 @@ def wait(ctx: Context, seen: Inventory, why: str = '') -> Ending | None:
         what = f'waiting for {seen.busy[0].kind} {seen.busy[0].summary}'
     if ctx.now > ctx.operation.deadline:
         return Ending(ctx.operation, Detail(
-            f'no stable look at the box in time: {what}',
+            f'the inventory did not become stable in time: {what}',
             ErrorClass.TRANSIENT, todo='try again'))
     ctx.change(due=ctx.now + ctx.pace.look, progress=what, percent=None,
                failures=0)
@@ -188,7 +188,7 @@ def look_once(task: Any) -> None:
     node = task.node
     foreign = operation.foreign(node)
     if foreign:
-        LOG.warning('Node %(node)s is not looked at: %(why)s',
+        LOG.warning('Skipping the verification of node %(node)s: %(why)s',
                     {'node': node.uuid, 'why': foreign})
         return
     current = operation.refresh('verify', keys.VERIFY_STEP, power_on=False)
@@ -196,7 +196,7 @@ def look_once(task: Any) -> None:
         found = read_in_time(
             task, current, CONF.accelerator.verify_timeout)
         if found is None:
-            note = (f'no answer within {CONF.accelerator.verify_timeout} s: '
+            note = (f'no response within {CONF.accelerator.verify_timeout} s: '
                     'not inventoried')
         else:
             note = _take(*found)
@@ -207,7 +207,8 @@ def look_once(task: Any) -> None:
         note = f'not inventoried: {exc}'
     except Exception as exc:
         # A node becomes manageable whatever its accelerators do.
-        LOG.exception('Verifying the accelerators of node %s', node.uuid)
+        LOG.exception('Failed to verify the accelerators of node '
+                      '%s', node.uuid)
         note = f'not inventoried: {type(exc).__name__}'
     LOG.info('Accelerators of node %(node)s: %(note)s',
              {'node': node.uuid, 'note': note})
@@ -221,7 +222,7 @@ def _take(ctx: Context, seen: Inventory) -> str:
     if seen.host == 'off':
         return 'host off: not inventoried'
     if seen.busy:
-        return _again(ctx.node, f'{seen.busy[0].kind} under way')
+        return _again(ctx.node, f'{seen.busy[0].kind} in progress')
     if not seen.complete:
         return _again(ctx.node, seen.unready)
     publish.publish(ctx.task, seen, ctx.backend.all_transports, ctx.wall)
@@ -237,7 +238,7 @@ def _again(node: Any, why: str) -> str:
     """
     operation.begin_refresh(node, keys.VERIFY_STEP, power_on=False,
                             state=states.MANAGEABLE)
-    return f'{why}: not inventoried yet, looked at again at once'
+    return f'{why}: not inventoried yet, a refresh follows'
 
 
 def read_in_time(task: Any, current: operation.Operation, seconds: float

@@ -57,7 +57,8 @@ def may_wait(ctx: Context) -> bool:
     """
     doubt = device_ownership.doubt_of(ctx.node)
     if doubt.obstacles or ctx.now > ctx.operation.deadline:
-        device_ownership.tell(ctx.node, f'traits stay withheld: {doubt.words}')
+        device_ownership.tell(ctx.node, 'traits are not published: '
+                                        f'{doubt.words}')
         return False
     ctx.change(due=ctx.now + PATIENCE * ctx.pace.look, progress=doubt.words,
                percent=None, failures=0)
@@ -79,12 +80,12 @@ def begin_looks(manager: Any, context: Any, interface: type) -> None:
         try:
             with task_manager.acquire(
                     context, uuid, shared=False, retry=False,
-                    purpose='looking for a moved device') as task:
+                    purpose='refreshing the node of a moved device') as task:
                 if isinstance(getattr(task.driver, 'vendor', None),
                               interface):
                     _begin(task, wanted[uuid])
         except (exception.NodeLocked, exception.NodeNotFound):
-            LOG.debug('Node %s is looked at another time', uuid)
+            LOG.debug('Node %s is locked; refreshing it later', uuid)
 
 
 def called_for(waiting: list[Any]) -> Mapping[str, float]:

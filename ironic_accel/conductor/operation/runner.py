@@ -87,11 +87,11 @@ def tick(task: Any) -> None:
             return
         _tick(task, current)
     except saving.NotOurs as exc:
-        LOG.warning('%s: nothing more is written to it', exc)
+        LOG.warning('Stopping work on a node: %s', exc)
     except Exception as exc:
         # Where the database fails, what it has is what the next tick goes
         # on with: nothing is lost, and nothing could be saved now.
-        LOG.exception('Working on node %s failed', current.id
+        LOG.exception('Unexpected error while working on node %s', current.id
                       if task.node is None else task.node.uuid)
         if task.node is not None and not saving.passes(exc):
             _unexpected(task, current, exc)
@@ -110,14 +110,14 @@ def _unexpected(task: Any, current: operation.Operation,
                              f'unexpected {type(exc).__name__}')
             return
         completion.fail(task, operation.load(task.node) or current, Detail(
-            f'unexpected {type(exc).__name__}, see the conductor\'s log',
+            f'unexpected {type(exc).__name__}, see the log of the conductor',
             ErrorClass.NEEDS_OPERATOR, node=task.node.uuid))
     except saving.NotOurs as gone:
-        LOG.warning('%s: nothing more is written to it', gone)
+        LOG.warning('Stopping work on a node: %s', gone)
     except Exception:
         # The worker's thread ends here, with nobody to tell: the operation
         # still stands, so the next tick tries to end it again.
-        LOG.exception('Ending operation %s failed', current.id)
+        LOG.exception('Failed to end operation %s; trying again', current.id)
 
 
 def _tick(task: Any, current: operation.Operation) -> None:
@@ -236,7 +236,7 @@ def _with_limit(ctx: Context, error: Detail) -> Detail:
     if profile.limits.reset.rank <= limit.rank:
         return error
     return dataclasses.replace(error, summary=(
-        f'{error.summary}; no reset stronger than {limit} was possible: '
+        f'{error.summary}; a reset stronger than {limit} was not allowed: '
         f'{current.why}'))
 
 
@@ -244,11 +244,11 @@ def _refusal(ctx: Context, plan: Plan) -> Detail:
     """A plan's refusals in one detail: the first, and how many more."""
     first = plan.refused[0]
     more = len(plan.refused) - 1
-    summary = f'refused, nothing was begun: {first.reason}'
+    summary = f'refused, nothing was changed: {first.reason}'
     if ctx.operation.why:
         summary += f' ({ctx.operation.why})'
     if not ctx.backend.updates:
-        summary += ('; writing firmware in a deploy step wants allow: '
+        summary += ('; firmware updates in a deploy step require allow: '
                     '[burn_at_deploy] in the profile')
     if more:
         summary += f'; {more} more refused'
@@ -257,7 +257,7 @@ def _refusal(ctx: Context, plan: Plan) -> Detail:
         device=first.item.device or None, component=first.item.name or None,
         expected=None if first.expected is None else str(first.expected),
         seen=None if first.seen is None else str(first.seen),
-        todo='see accel_progress for the whole plan')
+        todo='to list all refusals, run: baremetal accelerator plan')
 
 
 def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
@@ -299,7 +299,7 @@ def _restore(task: Any, current: operation.Operation) -> Ending | None:
         if flash_guard.stands(task.node) is not None and (
                 ctx.now <= current.deadline):
             ctx.change(due=ctx.now + ctx.pace.poll, failures=0,
-                       progress='waiting for the box to be idle')
+                       progress='waiting until the system is idle')
             saving.save(task.node, touch=True)
             return None
     state = completion.to_restore(current.outcome or {}, current)
@@ -343,7 +343,8 @@ def _failed_look(task: Any, detail: Detail) -> None:
         else:
             completion.fail(task, current, detail)
         return
-    LOG.warning('Node %(node)s, look %(n)d: %(why)s', {
+    LOG.warning('Node %(node)s: inventory failed %(n)d times in a row: '
+                '%(why)s', {
         'node': task.node.uuid, 'n': failures, 'why': detail.summary})
     operation.store(task.node, current.but(failures=failures))
     _again(task, detail.summary)

@@ -123,7 +123,7 @@ def fail(task: Any, current: Operation, text: str, nothing: bool) -> None:
         # A handler powers nodes off where it is told to, and the guard
         # refuses that while something is still written: the node has to
         # leave the wait state all the same.
-        LOG.exception('Ending step %s of node %s', current.step,
+        LOG.exception('Failed to end step %s of node %s', current.step,
                       task.node.uuid)
         _fail_in_place(task, kind, text)
 
@@ -139,8 +139,8 @@ def resume(task: Any, current: Operation) -> None:
     if (current.kind == 'service'
             and (node.service_step or {}).get('abort_after')
             and deploy_utils.is_ramdisk_disabled(node)):
-        _stay_active(task, current, 'the service was aborted on request '
-                                    f'after step {current.step}')
+        _stay_active(task, current, 'the service was aborted by request after '
+                                    f'step {current.step}')
         return
     saving.resume(task, current.kind)
 
@@ -175,7 +175,7 @@ def _stay_active(task: Any, current: Operation, text: str) -> None:
     left = steps[done:]
     node.set_driver_internal_info('service_steps', steps[:done])
     if left:
-        text += f'; not run for that: {_names(left)}'
+        text += f'; steps that were not run: {_names(left)}'
     step = {k: v for k, v in (node.service_step or {}).items()
             if k != 'abort_after'}
     node.service_step = step

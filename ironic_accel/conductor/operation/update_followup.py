@@ -46,7 +46,8 @@ from ironic_accel.model.record import Intent
 
 LOG = log.getLogger(__name__)
 
-OVER = 'nothing is written any more; run again'
+OVER = ('firmware update finished after the step ended; run the step again to '
+        'verify')
 
 
 @work.register('watch')
@@ -131,22 +132,22 @@ def _look(ctx: Context) -> Ending | None:
         return _unheard(ctx, seen.held[0].words)
     if intent is not None and intent.transport == agent_backend.NAME \
             and agent_backend.NAME not in seen.seen_via:
-        return _unheard(ctx, 'the agent is silent')
+        return _unheard(ctx, 'the agent does not respond')
     if record is not None and intent is not None \
             and intent.kind == 'action':
         if intent_resolution.in_doubt(intent, seen, ctx.facts) \
                 and ctx.now < intent.since + write.patience(
                     intent, seen, ctx.facts, ctx.pace):
-            return _unheard(ctx, f'nobody tells of the {intent.verb}')
+            return _unheard(ctx, f'no task reports the {intent.verb}')
         operation.store_record(
             ctx.node, intent_resolution.seen(record, intent, seen, ctx.facts))
     elif record is not None and write.unfolding(
             record, seen, ctx.facts, ctx.pace, ctx.now):
-        return _unheard(ctx, 'the host was reset, which may have begun the '
-                        'write')
+        return _unheard(ctx, 'the host was reset, which may have started the '
+                             'update')
     if not guard_followup.quiet(ctx):
         ctx.change(due=ctx.now + ctx.pace.poll, failures=0, percent=None,
-                   progress='nothing runs, looking once more')
+                   progress='no update in progress, checking again')
         return None
     return _over(ctx, OVER)
 
@@ -172,9 +173,8 @@ def _unheard(ctx: Context, why: str) -> Ending | None:
 def _lift(node: Any, why: str) -> None:
     standing = flash_guard.stands(node)
     what = 'it' if standing is None else standing['what']
-    text = ('the power of the host is free again: the write to '
-            f'{what} can not be seen ({why}), and the '
-            'longest ones are over by now')
+    text = (f'removed the power lock of {what}: the state of the update is '
+            f'unknown ({why}), but the longest update time has passed')
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
     saving.history(node, text)
     flash_guard.drop(node)

@@ -62,8 +62,8 @@ def run(ctx: Context) -> Ending | None:
     name = ctx.operation.work
     if name not in _registered:
         raise AccelError(
-            f'operation {ctx.operation.step} needs work {name!r}, which this '
-            'conductor does not know',
+            f'step {ctx.operation.step} needs work {name!r}, which this '
+            'conductor does not support',
             error_class=ErrorClass.NEEDS_OPERATOR,
             expected=', '.join(sorted(_registered)), seen=name,
             todo='upgrade this conductor, or run the step again')

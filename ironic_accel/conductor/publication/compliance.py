@@ -110,10 +110,9 @@ class Compliance:
             return (f'conductor {self.differing[name]} has another profile '
                     'of this name')
         if name in self.aged:
-            return 'what it stands on was read too long ago'
+            return 'its values were read too long ago'
         if seen.uncounted:
-            return (f"it cannot be told how many {', '.join(seen.uncounted)} "
-                    'there are')
+            return (f"the number of {', '.join(seen.uncounted)} is unknown")
         return _why_not_met(self.plans.get(name))
 
 
@@ -159,12 +158,11 @@ def _deployable(profile: Profile, plan: Plan) -> bool:
 def _why_not_met(plan: Plan | None) -> str:
     """Why the plan of a profile proves nothing."""
     if plan is None:
-        return 'the profile is no longer there'
+        return 'the profile was removed'
     if plan.refused:
         return f'refused: {plan.refused[0].reason}'
     if plan.stages:
-        return 'not everything was read back as wanted'
+        return 'not every item was read back with the declared value'
     volatile = sorted(
         {x.item.name for x in plan.satisfied if not x.persistent})
-    return (f"{', '.join(volatile)} does not survive a reboot, as far as is "
-            'known')
+    return (f"{', '.join(volatile)} is not known to survive a reboot")

@@ -171,14 +171,14 @@ def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
         if wait is None or wait.node != row.uuid:
             wait = OwnershipWait(key, row.uuid, mine[key], clock.shared())
         if over(wait, row):
-            tell(node, f'{mine[key]}: node {row.uuid} has a device with '
-                        'this serial number too, and keeps it')
+            tell(node, f'{mine[key]}: node {row.uuid} reports a device with '
+                       'the same serial number')
         else:
             waits.append(dataclasses.replace(wait, device=mine[key]))
     doubt = Doubt(tuple(waits), {
         row.uuid: why for row in holders.values() if (why := obstacle(row))})
     if {w.key for w in waits} - set(known):
-        tell(node, f'traits withheld: {doubt.words}')
+        tell(node, f'traits are not published: {doubt.words}')
     keys.CLAIMS.put(node, {
         'at': observed, 'system': seen.system,
         'of': sorted(set(mine) - {w.key for w in waits})})

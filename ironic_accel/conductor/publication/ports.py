@@ -158,7 +158,7 @@ def _port(node: Any, port: Any, ours: Mapping[str, Any],
     if port.obj_what_changed():
         saving.save_row(node, port)
         LOG.info('Port %(port)s: %(fields)s', {
-            'port': port.uuid, 'fields': kept or 'taken back'})
+            'port': port.uuid, 'fields': kept or 'removed'})
     return kept
 
 

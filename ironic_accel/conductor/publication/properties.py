@@ -114,7 +114,7 @@ def _known() -> dict[tuple[str, str], dict[str, Any]]:
                 for r in rows['pci_devices']}
     except (OSError, ValueError, KeyError, TypeError,
             yaml.YAMLError) as exc:
-        LOG.warning('[inspector]known_accelerators: %(path)s is not read: '
+        LOG.warning('Cannot read [inspector]known_accelerators %(path)s: '
                     '%(why)s', {'path': path, 'why': exc})
         return {}
 
@@ -137,8 +137,9 @@ def put(task: Any, entries: list[dict[str, Any]], ours: bool) -> None:
         operation.check_size({**node.driver_internal_info,
                               keys.PROPERTIES.name: entries})
     except AccelError as exc:
-        LOG.warning('Node %(node)s keeps what a later hook says of its '
-                    'accelerators: %(why)s', {'node': node.uuid, 'why': exc})
+        LOG.warning('Not restoring properties/accelerators of node %(node)s '
+                    'after a later inspection hook: '
+                    '%(why)s', {'node': node.uuid, 'why': exc})
         return
     keys.PROPERTIES.put(node, entries)
 

@@ -221,8 +221,8 @@ def _publish_traits(task: Any, there: list[trait_names.Trait],
                if n not in change.dropped}, change.remove)
     facts: dict[str, Any] = {'traits': sorted(traits.published(node))}
     if change.dropped:
-        LOG.error('Node %(node)s has no room for these traits (%(limit)d a '
-                  'node, everybody\'s included): %(traits)s', {
+        LOG.error('Cannot publish all traits of node %(node)s, which may have '
+                  '%(limit)d in total. Not published: %(traits)s', {
                       'node': node.uuid, 'limit': trait_names.BUDGET,
                       'traits': ', '.join(change.dropped)})
         facts['dropped_traits'] = list(change.dropped)

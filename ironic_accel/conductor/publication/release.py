@@ -63,8 +63,8 @@ def leave(task: Any) -> dict[str, Any]:
                   if k.startswith(keys.PREFIX) and k != keys.FENCE.name)
     for key in ours:
         node.del_driver_internal_info(key)
-    text = (f"released: {len(removed)} traits, {rows} firmware components "
-            f'and {len(ours)} keys removed')
+    text = (f'disabled: removed {len(removed)} traits, {rows} firmware '
+            f'components and {len(ours)} keys')
     if kept:
         text += f"; kept for the instance: {', '.join(kept)}"
     saving.history(node, text)

@@ -56,7 +56,7 @@ def suggest(task: Any, seen: Inventory, catalog: Catalog) -> None:
     name = made(template, seen, catalog)
     if name is None or name == node.resource_class:
         return
-    LOG.info('Node %(node)s gets the resource class %(name)s',
+    LOG.info('Setting resource class %(name)s of node %(node)s',
              {'node': node.uuid, 'name': name})
     node.resource_class = name
     keys.RESOURCE_CLASS.put(node, name)

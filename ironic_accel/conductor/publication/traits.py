@@ -106,7 +106,8 @@ def remove_all(task: Any) -> tuple[list[str], list[str]]:
 
 
 def _alert(node: Any, name: str) -> None:
-    text = f'trait {name} is void, and stays until the instance is gone'
+    text = (f'trait {name} is void and will be removed when the instance is '
+            'deleted')
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
     saving.history(node, text)
 
@@ -124,7 +125,7 @@ def _create(task: Any, name: str) -> bool:
         saving.write(task.node, lambda: objects.Trait(
             task.context, node_id=task.node.id, trait=name).create())
     except exception.InvalidParameterValue as exc:
-        LOG.error('Trait %(name)s is not published: %(why)s',
+        LOG.error('Cannot publish trait %(name)s: %(why)s',
                   {'name': name, 'why': exc})
         return False
     return True
@@ -136,7 +137,7 @@ def _destroy(task: Any, name: str) -> None:
             task.context, task.node.id, name))
     except exception.NodeTraitNotFound:
         # Somebody was faster: it is gone, which is what was wanted.
-        LOG.debug('Trait %s was gone already', name)
+        LOG.debug('Trait %s was already removed', name)
 
 
 def _remember(task: Any, ours: Mapping[str, TraitMeaning],

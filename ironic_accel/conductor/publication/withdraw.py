@@ -223,7 +223,8 @@ def from_children(task: Any, kinds: Collection[str]) -> None:
         with task_manager.acquire(
                 task.context, child.uuid, shared=False, retry=False,
                 load_driver=False,
-                purpose='withdrawing what its parent changes') as locked:
+                purpose='withdrawing traits before its parent is '
+                        'changed') as locked:
             withdraw(locked, changed_by_parent(kinds))
             saving.save(locked.node)
 
@@ -243,5 +244,5 @@ def after_tenant(task: Any) -> None:
         return
     names = withdraw(task, tenant_left())
     saving.save(node)
-    LOG.info('Node %(node)s had a tenant; withdrawn: %(traits)s',
+    LOG.info('Node %(node)s had a tenant; withdrew traits: %(traits)s',
              {'node': node.uuid, 'traits': ', '.join(names) or 'nothing'})

@@ -155,7 +155,8 @@ def begin(manager: Any, context: Any, interface: type,
             manager._spawn_worker(_work, context, uuid, interface, queue)
             handed = True
         except exception.NoFreeConductorWorker:
-            LOG.debug('No worker for an audit of node %s now', uuid)
+            LOG.debug('No free worker for an audit of node %s, trying again '
+                      'later', uuid)
             return
         finally:
             if not handed:
@@ -179,7 +180,7 @@ def _work(context: Any, uuid: str, interface: type, queue: Due) -> None:
         # database, a driver of somebody else's that does not load) would be
         # lost in a pool that asks nobody, and with it the node's turn. It is
         # told with its trace, counted, and the node is looked at again.
-        LOG.exception('The audit of node %s failed', uuid)
+        LOG.exception('Unexpected error in the audit of node %s', uuid)
         metrics.count('audit.failed')
     finally:
         queue.put(uuid, clock.steady() + wait)
@@ -202,7 +203,7 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     """
     try:
         with task_manager.acquire(context, uuid, shared=True,
-                                  purpose='an audit') as task:
+                                  purpose='auditing it') as task:
             if not isinstance(getattr(task.driver, 'vendor', None),
                               interface):
                 return 'foreign'
@@ -228,7 +229,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
         return 'partial'
     try:
         with task_manager.acquire(context, uuid, shared=False, retry=False,
-                                  purpose='publishing an audit') as task:
+                                  purpose='publishing the result of an '
+                                          'audit') as task:
             # What a parent writes to is not as it was seen, whether or not
             # anything was withdrawn from the child for it.
             if revision(task.node) != mark or hindered(task.node) \
@@ -292,16 +294,16 @@ def _silent(context: Any, uuid: str, mark: tuple[Any, ...], why: str,
     """Put up with a node that cannot be seen, for a while."""
     since = queue.silent(uuid, clock.steady())
     bound = CONF.accelerator.audit_unreachable_timeout
-    LOG.warning('Node %(node)s cannot be audited for %(since)d s: %(why)s',
+    LOG.warning('Node %(node)s could not be audited for %(since)d s: %(why)s',
                 {'node': uuid, 'since': since, 'why': why})
     if not bound or since < bound:
         return 'silent'
     try:
         with task_manager.acquire(context, uuid, shared=False, retry=False,
-                                  purpose='voiding proofs') as task:
+                                  purpose='voiding verifications') as task:
             if revision(task.node) != mark or hindered(task.node):
                 return 'overtaken'
-            audit_result.void(task, f'not seen for {since:.0f} s ({why})')
+            audit_result.void(task, f'not reachable for {since:.0f} s ({why})')
             return 'void'
     except (exception.NodeLocked, exception.NodeNotFound, saving.NotOurs):
         return 'overtaken'

@@ -159,7 +159,8 @@ def _is_ours(step: Any) -> bool:
 def _drop_operation(node: Any) -> None:
     """Drop the operation; intent and landed items are the next run's."""
     current = operation.load(node)
-    LOG.warning('Node %(node)s: %(step)s was cut short in %(state)s', {
+    LOG.warning('Node %(node)s: %(step)s was aborted in state %(state)s; '
+                'removing its operation', {
         'node': node.uuid, 'state': node.provision_state,
         'step': current.step if current else 'an operation'})
     keys.OPERATION.drop(node)
@@ -181,7 +182,7 @@ def _drop_steps(node: Any) -> None:
         setattr(node, field, {})
     if stale:
         async_steps.remove_node_flags(node)
-        LOG.warning('Node %(node)s: stale %(fields)s cleared',
+        LOG.warning('Node %(node)s: removed stale %(fields)s',
                     {'node': node.uuid, 'fields': ', '.join(stale)})
 
 
@@ -220,9 +221,9 @@ def _withdraw_void(task: Any) -> None:
     if gone:
         scope |= withdraw.tenant_left()
     names = withdraw.withdraw(task, scope)
-    LOG.info('Node %(node)s: withdrawn %(names)s (%(why)s)', {
+    LOG.info('Node %(node)s: withdrew traits %(names)s (%(why)s)', {
         'node': node.uuid, 'names': ', '.join(names) or 'nothing',
         'why': '; '.join(f'{k}: {v}' for k, v in {
-            **{n: f'conductor {h} has it otherwise'
+            **{n: f'conductor {h} has a different profile of this name'
                for n, h in differs.items()}, **void}.items())
         or 'a tenant had the node'})

@@ -83,8 +83,9 @@ def leads(interface: Any) -> bool:
     runs them for the nodes of all, so that each question is asked once.
     """
     enabled = driver_factory.interfaces('vendor')
-    return next((found for _name, found in sorted(enabled.items())
-                 if isinstance(found, Periodics)), None) is interface
+    first = next((found for _name, found in sorted(enabled.items())
+                  if isinstance(found, Periodics)), None)
+    return type(first) is type(interface)
 
 
 class Periodics:
@@ -229,12 +230,13 @@ def mend_lost(manager: Any, context: Any) -> None:
         try:
             with task_manager.acquire(
                     context, uuid, shared=False, retry=False,
-                    load_driver=False, purpose='putting back what was '
-                    'written over') as task:
+                    load_driver=False, purpose='restoring overwritten '
+                                               'values') as task:
                 saving.mend(task.node)
         except (exception.NodeLocked, exception.NodeNotFound,
                 saving.NotOurs) as exc:
-            LOG.warning('Node %(node)s is not mended yet: %(why)s',
+            LOG.warning('Cannot restore overwritten values of node %(node)s '
+                        'yet: %(why)s',
                         {'node': uuid, 'why': exc})
 
 

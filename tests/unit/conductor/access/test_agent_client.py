@@ -106,12 +106,12 @@ def test_without_an_agent_nothing_is_sent(post: mock.MagicMock) -> None:
 
 
 @pytest.mark.parametrize(('raised', 'words'), [
-    (_failure(requests.ConnectTimeout), 'does not answer'),
+    (_failure(requests.ConnectTimeout), 'cannot connect'),
     (_failure(requests.ConnectionError, urllib3_errors.NewConnectionError(
-        mock.sentinel.connection, 'refused')), 'does not answer'),
+        mock.sentinel.connection, 'refused')), 'cannot connect'),
     (_failure(requests.ConnectionError, ConnectionResetError()),
-     'did not answer'),
-    (_failure(requests.ReadTimeout), 'did not answer'),
+     'did not respond'),
+    (_failure(requests.ReadTimeout), 'did not respond'),
 ])
 def test_silence_at_a_look_is_silence(
         post: mock.MagicMock, raised: Exception, words: str,
@@ -128,8 +128,8 @@ def test_silence_at_a_look_is_silence(
 @pytest.mark.parametrize(('status', 'text', 'kind', 'words'), [
     (409, 'Agent is busy', Unreachable, 'busy with another command'),
     (500, 'the Agent is busy with x', Unreachable, 'busy'),
-    (401, 'Token invalid.', Unreachable, 'does not accept our token'),
-    (404, 'Extension not found', AccelError, 'no accelerator plug-in'),
+    (401, 'Token invalid.', Unreachable, 'rejected the agent token'),
+    (404, 'Extension not found', AccelError, 'does not contain ironic-accel'),
     (500, 'a long story', Unreachable, 'HTTP 500'),
 ])
 def test_what_an_agent_turns_down(
@@ -157,7 +157,7 @@ def test_an_answer_that_is_no_json_is_none(post: mock.MagicMock) -> None:
     response.status_code = 200
     response._content = b'<html>'
     post.return_value = response
-    with pytest.raises(Unreachable, match='what is no answer'):
+    with pytest.raises(Unreachable, match='invalid response'):
         _look()
 
 
@@ -262,7 +262,7 @@ def test_a_start_is_sent_once_whatever_comes_of_it(
 
 def test_a_device_that_was_not_seen_is_not_written(
         post: mock.MagicMock) -> None:
-    with pytest.raises(Rejected, match='not seen from inside'):
+    with pytest.raises(Rejected, match='does not report the device'):
         AgentBackend(AgentCalls(_task())).start(SET)
     post.assert_not_called()
 

@@ -193,7 +193,7 @@ def test_an_agent_that_is_gone_and_one_that_forgot(
 
 def test_a_stranger_is_not_answered(task: Any) -> None:
     task.node.driver_internal_info['agent_secret_token'] = 'of-the-last'
-    with pytest.raises(Unreachable, match='does not accept our token'):
+    with pytest.raises(Unreachable, match='rejected the agent token'):
         AgentBackend(AgentCalls(task)).observe()
 
 

@@ -57,7 +57,7 @@ def test_a_child_says_nothing_of_what_its_parent_changes(
     family.refresh(family.child)
     left = family.tick(family.child)
     assert left is not None
-    assert left.progress == 'the parent node is changing it'
+    assert left.progress == 'an operation on the parent node is in progress'
 
 
 def test_the_guard_of_a_parent_covers_its_child(

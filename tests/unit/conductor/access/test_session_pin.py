@@ -246,7 +246,7 @@ def test_a_bmc_that_does_not_answer_is_asked_once(
     bounds = BmcSettings(read_timeout=0.3, request_timeout=0.3)
     try:
         with mock.patch.object(connector_module.Pinned, 'settings', bounds), \
-                pytest.raises(Unreachable, match='does not answer'):
+                pytest.raises(Unreachable, match='does not respond'):
             bmc_session.session(node)
     finally:
         CONF.clear_override('read_timeout', group='redfish')

@@ -129,7 +129,7 @@ def test_a_neighbour_that_was_written_over_is_waited_for(
     assert record is not None and record.intent is None
     # Neither does anybody cut the power of the one that burns.
     task = stage.acquire(neighbour.node, shared=True)
-    with pytest.raises(exception.InvalidState, match='flash in progress'):
+    with pytest.raises(exception.InvalidState, match='update in progress'):
         task.driver.power.validate(task)
     for power in (task.driver.power.reboot,
                   lambda t: task.driver.power.set_power_state(

@@ -127,5 +127,5 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path,
                                                 site: Site) -> None:
     site(ROWS)
     CONF.set_override('catalogue_path', str(tmp_path / 'no'), 'accelerator')
-    with pytest.raises(BadInput, match='an existing folder was expected'):
+    with pytest.raises(BadInput, match='not an existing directory'):
         catalogue.catalogue()

@@ -49,8 +49,8 @@ def test_a_service_is_not_interrupted_unless_it_may_be(
 @pytest.mark.parametrize(('kind', 'info', 'step', 'words'), [
     ('clean', {'cleaning_disable_ramdisk': True}, {}, 'disable_ramdisk'),
     ('service', {'service_disable_ramdisk': True}, {}, 'disable_ramdisk'),
-    ('deploy', {}, {'priority': 80}, 'priority: 80: .*expected 81 to 99'),
-    ('deploy', {}, {'priority': 150}, 'priority: 150'),
+    ('deploy', {}, {'priority': 80}, 'priority 80 .*expected 81 to 99'),
+    ('deploy', {}, {'priority': 150}, 'priority 150'),
     ('clean', {}, {'args': {}}, 'profile: required argument missing'),
     ('clean', {}, {'args': {'profile': 'both-ways', 'x': 1}},
      'x: unknown argument'),
@@ -151,4 +151,4 @@ def test_different_values_for_both_names_are_refused(
         stage: Stage, inside: Ramdisk) -> None:
     begin(stage, 'clean', max_activation='none', max_effect='warm-reboot')
     stage.node.refresh()
-    assert "differs from max_effect: 'warm-reboot'" in refused(stage.node)
+    assert "its deprecated name, is 'warm-reboot'" in refused(stage.node)

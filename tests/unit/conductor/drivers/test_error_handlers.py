@@ -95,7 +95,7 @@ def test_a_clean_fails_with_its_reason(
     with pytest.raises(exception.DriverOperationError):
         utils.cleaning_error_handler(task, 'said', 'the disk is broken')
     ended(world, task, states.CLEANFAIL, 'the disk is broken',
-          'flash in progress on gpu-0')
+          'firmware update in progress on gpu-0')
     node = world.stage.node
     assert node.maintenance is bool(step)
     assert node.target_provision_state == (
@@ -112,7 +112,7 @@ def test_a_service_fails_with_its_reason(
     with pytest.raises(exception.DriverOperationError):
         utils.servicing_error_handler(task, 'said', 'the disk is broken')
     ended(world, task, states.SERVICEFAIL, 'the disk is broken',
-          'flash in progress on gpu-0')
+          'firmware update in progress on gpu-0')
 
 
 @pytest.mark.parametrize('target', [states.MANAGEABLE, states.AVAILABLE])
@@ -121,7 +121,8 @@ def test_a_clean_that_begins_over_a_write_fails(
     task = guarded(world, states.CLEANING, target_provision_state=target)
     with contextlib.suppress(exception.DriverOperationError):
         cleaning.do_node_clean(task)
-    ended(world, task, states.CLEANFAIL, 'flash in progress on gpu-0')
+    ended(world, task, states.CLEANFAIL,
+          'firmware update in progress on gpu-0')
 
 
 def test_a_service_that_begins_over_a_write_fails(world: World) -> None:
@@ -129,7 +130,8 @@ def test_a_service_that_begins_over_a_write_fails(world: World) -> None:
                    target_provision_state=states.ACTIVE)
     with contextlib.suppress(exception.DriverOperationError):
         servicing.do_node_service(task, [])
-    ended(world, task, states.SERVICEFAIL, 'flash in progress on gpu-0')
+    ended(world, task, states.SERVICEFAIL,
+          'firmware update in progress on gpu-0')
 
 
 @pytest.mark.parametrize(('callback', 'state', 'fields', 'reason'), [
@@ -146,7 +148,7 @@ def test_a_service_that_begins_over_a_write_fails(world: World) -> None:
     (utils.abort_on_conductor_take_over, states.DEPLOYFAIL, {},
      'conductor take over'),
     (utils.cleanup_rescuewait_timeout, states.RESCUEFAIL, {},
-     'flash in progress')])
+     'update in progress')])
 def test_what_comes_after_the_state_has_failed_keeps_the_reason(
         world: World, callback: Callable[[Any], None], state: str,
         fields: dict[str, Any], reason: str) -> None:
@@ -170,7 +172,8 @@ def test_a_rescue_fails(world: World) -> None:
     task = guarded(world, states.RESCUING,
                    target_provision_state=states.RESCUE)
     utils.rescuing_error_handler(task, 'no ramdisk')
-    ended(world, task, states.RESCUEFAIL, 'flash in progress on gpu-0')
+    ended(world, task, states.RESCUEFAIL,
+          'firmware update in progress on gpu-0')
 
 
 @pytest.mark.parametrize('recorded', [states.POWER_OFF, states.POWER_ON])

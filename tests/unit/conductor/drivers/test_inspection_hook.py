@@ -188,7 +188,8 @@ def test_agent_data_become_record_traits_and_rows(
     assert (known.at, known.inventory.seen_via) == (NOW, ('agent',))
     transport, = known.transports
     assert ('nic-MT2049X00001', 'sriov') in transport.sets
-    assert note(task).startswith('seen in the ramdisk; not seen by the BMC')
+    assert note(task).startswith(
+        'reported by the ramdisk; the BMC could not be read')
 
 
 def test_the_property_has_all_that_upstream_has_and_more(
@@ -251,7 +252,7 @@ def test_again_on_stored_data_gives_the_same(
     now.return_value = NOW + 1000
     assert run(task, stored) == stored
     assert published(task) == first
-    assert note(task) == 'taken from stored data'
+    assert note(task) == 'read from the stored inspection data'
 
 
 def test_again_on_a_node_without_traits_gives_the_same(
@@ -285,7 +286,7 @@ def test_data_older_than_the_stored_ones_change_nothing(
     known = inventory_store.load(task)
     assert known is not None
     assert (known.at, len(known.inventory.devices)) == (NOW + 500, 2)
-    assert 'later data are stored' in note(task)
+    assert 'newer data are stored' in note(task)
 
 
 def test_data_of_before_a_tenant_are_not_published_again(
@@ -295,7 +296,7 @@ def test_data_of_before_a_tenant_are_not_published_again(
     inventory_store.tenant_gone(task.node)
     run(task, old)
     assert published(task)['traits'] == [FOREIGN]
-    assert 'a tenant had the node since' in note(task)
+    assert 'a tenant had the node after' in note(task)
 
 
 def test_a_look_from_outside_says_nothing_of_inside_after_a_tenant(
@@ -333,7 +334,7 @@ def test_what_the_bmc_sees_besides_is_joined(
     assert (nic.address, nic.uri, nic.mode('sriov') is not None) == (
         inband.NIC[0], '/nic', True)
     assert found['rows']['accel:baseboard-B1/fpga'] == '3.11'
-    assert note(task) == 'seen in the ramdisk and by the BMC'
+    assert note(task) == 'reported by the ramdisk and the BMC'
 
 
 def test_a_bmc_that_is_away_leaves_what_it_showed_last(
@@ -362,7 +363,7 @@ def test_redfish_inspection_looks_at_the_bmc(
     assert stored['accelerators']['inventory']['seen_via'] == ['redfish']
     assert [e['type'] for e in found['properties']['accelerators']] == [
         'GPU', 'GPU']
-    assert note(task) == 'seen by the BMC'
+    assert note(task) == 'reported by the BMC'
 
 
 def test_an_inspection_asks_the_bmc_for_the_pushes_of_the_profiles(
@@ -383,8 +384,8 @@ def test_an_inspection_asks_the_bmc_for_the_pushes_of_the_profiles(
 
 
 @pytest.mark.parametrize(('change', 'why'), [
-    ({'host': 'off'}, 'the BMC shows the host as off'),
-    ({'complete': False}, 'the BMC does not show everything yet')])
+    ({'host': 'off'}, 'the BMC reports the host as off'),
+    ({'complete': False}, 'the inventory of the BMC is not complete yet')])
 def test_half_a_look_publishes_nothing(
         task: Any, bmc: mock.Mock, change: dict[str, Any], why: str) -> None:
     bmc.sources.side_effect = None
@@ -407,10 +408,10 @@ def test_what_was_stored_outlives_an_inspection_without_accelerators(
 
 @pytest.mark.parametrize(('data', 'why'), [
     ({'accelerators_error': 'OSError: no sysfs'},
-     'the ramdisk could not look: OSError: no sysfs'),
+     'the ramdisk could not read the accelerators: OSError: no sysfs'),
     ({'accelerators': {'inventory': {
         **serialization.inventory_to_dict(sample.box(complete=False))}}},
-     'not everything was seen in the ramdisk')])
+     'the inventory of the ramdisk is incomplete')])
 def test_a_ramdisk_that_did_not_see_all_withdraws_nothing(
         task: Any, bmc: mock.Mock, data: dict[str, Any], why: str) -> None:
     traits.change(task, {KINDS[2]: PRESENT}, ())
@@ -442,7 +443,7 @@ def test_nothing_is_published_while_something_is_written(
         task.node.parent_node = node.uuid
     run(task, sent)
     assert published(task)['traits'] == [FOREIGN]
-    assert 'something is being written' in note(task)
+    assert 'an update is in progress' in note(task)
 
 
 def test_a_node_with_another_driver_gets_the_property_alone(
@@ -537,7 +538,7 @@ def test_what_goes_wrong_fails_no_inspection_and_is_told(
     assert stored['root_disk'] == {'name': '/dev/sda'}
     assert note(task).startswith(told)
     assert 'secret-7' not in note(task)
-    assert f'The accelerators of node {task.node.uuid}' in caplog.text
+    assert f'inspect the accelerators of node {task.node.uuid}' in caplog.text
 
 
 def test_a_ramdisk_that_sends_garbage_is_named_in_the_result(

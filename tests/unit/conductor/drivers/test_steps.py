@@ -136,7 +136,7 @@ def test_a_service_step_wants_consent_for_any_reset(
         make_node: Make, acquire: Make, site: pathlib.Path) -> None:
     task, _state = run(acquire, make_node(), 'service', profile='h100-new',
                        max_activation='power-cycle')
-    assert 'allow_disruption: max_activation power-cycle' in refused(task.node)
+    assert 'requires allow_disruption: true' in refused(task.node)
     task, _state = run(acquire, make_node(), 'service', profile='h100-new',
                        max_activation='power-cycle', allow_disruption=True)
     current = operation.load(task.node)
@@ -168,8 +168,8 @@ def test_both_names_of_max_activation_have_to_agree(
     task, _state = run(acquire, make_node(), 'clean', profile='h100-new',
                        max_activation='none', max_effect='warm-reboot')
     assert refused(task.node) == (
-        "max_activation: 'none' differs from max_effect: 'warm-reboot', its "
-        'deprecated name: expected max_activation alone')
+        "max_activation is 'none', but max_effect, its deprecated name, is "
+        "'warm-reboot': set max_activation only")
 
 
 @pytest.mark.parametrize('kind', STATES)
@@ -264,7 +264,7 @@ def test_a_deploy_is_noted_as_a_tenancy(
 def test_devices_in_use_are_not_reset(
         make_node: Make, acquire: Make) -> None:
     task, _state = run(acquire, make_node(), 'service', 'reset_devices')
-    assert 'in use' in refused(task.node)
+    assert 'requires allow_disruption' in refused(task.node)
     task, _state = run(acquire, make_node(), 'clean', 'reset_devices',
                        devices=['gpu-0'])
     current = operation.load(task.node)
@@ -297,4 +297,4 @@ def test_a_neighbour_in_use_limits_the_resets(
     current = operation.load(task.node)
     assert current is not None
     assert current.activation == 'power-cycle'
-    assert f'node {other.uuid} behind the same BMC is active' in current.why
+    assert f'node {other.uuid}, which shares the BMC, is active' in current.why

@@ -78,11 +78,11 @@ def test_what_stands_in_the_way_is_named(
         'Enabled interfaces'][1]
     assert told['Site profiles'][0] == Code.FAILURE
     assert 'bad.yaml' in told['Site profiles'][1]
-    assert told['Records of nodes'][0] == Code.FAILURE
-    assert newer.uuid in told['Records of nodes'][1]
-    assert busy.uuid not in told['Records of nodes'][1]
-    assert told['Nothing being written'][0] == Code.WARNING
-    assert f'{busy.uuid}: gpu-0' in told['Nothing being written'][1]
+    assert told['Records of the nodes'][0] == Code.FAILURE
+    assert newer.uuid in told['Records of the nodes'][1]
+    assert busy.uuid not in told['Records of the nodes'][1]
+    assert told['No update in progress'][0] == Code.WARNING
+    assert f'{busy.uuid}: gpu-0' in told['No update in progress'][1]
 
 
 def test_a_vendor_plug_in_that_is_not_used_is_named(

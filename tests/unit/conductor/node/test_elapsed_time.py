@@ -175,7 +175,7 @@ def test_a_proof_is_as_old_as_it_is_on_every_conductor(
         assert verification.void(node, {one.name: one}) == {}
         clocks.real += 300
         assert verification.void(node, {one.name: one}) == {
-            one.name: 'the proof is too old'}
+            one.name: 'the verification has expired'}
     finally:
         CONF.clear_override('verification_max_age', group='accelerator')
 
@@ -190,7 +190,7 @@ def test_a_proof_of_later_than_now_is_none(
         clocks.shared = -DAY
         clocks.real += clock.ASK
         assert verification.void(node, {one.name: one}) == {
-            one.name: 'the proof is too old'}
+            one.name: 'the verification has expired'}
         # What conductors differ by that ask at different moments is none.
         clocks.shared = 1.0 - verification.AHEAD - clock.ASK
         clocks.real += clock.ASK
@@ -266,7 +266,7 @@ def failed(stage: Stage) -> dict[str, Any]:
 def refused(stage: Stage, make_task: Callable[..., Any]) -> None:
     """Nobody's power call passes."""
     task = make_task(stage.node, shared=True)
-    with pytest.raises(exception.InvalidState, match='flash in progress'):
+    with pytest.raises(exception.InvalidState, match='update in progress'):
         task.driver.power.validate(task)
     with pytest.raises(exception.DriverOperationError):
         task.driver.power.set_power_state(task, states.POWER_OFF)
@@ -372,7 +372,7 @@ def test_a_bmc_that_falls_silent_is_given_as_long(
     assert stage.box.now - begun > CONF.accelerator.lost_update_timeout
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
-    assert [e for e in events if 'the power of the host is free again' in e
+    assert [e for e in events if 'removed the power lock of' in e
             and 'no route to the BMC' in e]
 
 

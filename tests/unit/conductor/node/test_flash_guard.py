@@ -61,7 +61,8 @@ def test_validate_refuses_with_what_and_until_when(
     task.driver.power.validate(task)
     guarded(task)
     with pytest.raises(exception.InvalidState,
-                       match=r'flash in progress on gpu-1 .* until about 20'):
+                       match=r'firmware update in progress on gpu-1 .* '
+                             r'until about 20'):
         task.driver.power.validate(task)
     assert exception.InvalidState.code == 409
 
@@ -71,7 +72,7 @@ def test_no_clock_ends_a_guard(
         make_node: Make, acquire: Make, seconds: float) -> None:
     task = acquire(make_node())
     guarded(task, seconds)
-    with pytest.raises(exception.InvalidState, match='flash in progress'):
+    with pytest.raises(exception.InvalidState, match='update in progress'):
         task.driver.power.validate(task)
     assert flash_guard.stands(task.node) is not None
 
@@ -93,7 +94,7 @@ def test_power_actions_are_refused_and_nothing_is_forgotten(
     task = acquire(make_node(driver_internal_info=known))
     guarded(task)
     with pytest.raises(exception.DriverOperationError,
-                       match='flash in progress'):
+                       match='update in progress'):
         manager_utils.node_power_action(task, target)
     upstream['set_power_state'].assert_not_called()
     upstream['reboot'].assert_not_called()

@@ -105,7 +105,7 @@ def test_what_was_written_over_is_put_back(
     assert queries.all_overwritten() == {stage.node.uuid}
     # The power is refused from the first moment on.
     task = acquire(stage.node, shared=True)
-    with pytest.raises(exception.InvalidState, match='flash in progress'):
+    with pytest.raises(exception.InvalidState, match='update in progress'):
         task.driver.power.validate(task)
     with pytest.raises(exception.DriverOperationError):
         task.driver.power.reboot(task)
@@ -120,7 +120,7 @@ def test_what_was_written_over_is_put_back(
     assert queries.all_overwritten() == set()
     events = [e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id)]
-    assert [e for e in events if 'written over' in e]
+    assert [e for e in events if 'another process overwrote' in e]
 
 
 def test_a_run_that_was_written_over_goes_on_without_a_second_push(
@@ -139,7 +139,7 @@ def test_nobody_saves_before_it_is_mended(
     old = burning(stage)
     write_over(stage, old)
     task = acquire(stage.node)
-    with pytest.raises(saving.NotOurs, match='written over'):
+    with pytest.raises(saving.NotOurs, match='overwritten'):
         saving.save(task.node)
 
 
@@ -211,9 +211,9 @@ def test_a_hold_that_was_written_over_is_put_back(
     assert stage.box.writes == 0
     told = '\n'.join(e.event for e in objects.NodeHistory.list_by_node_id(
         None, stage.node.id) if e.event_type == keys.EVENT.name)
-    assert 'the hold of this node (audit) was written over' in told
+    assert 'overwrote the hold of this node (audit)' in told
     assert 'baremetal accelerator unhold' in told
-    assert 'a write under way' not in told
+    assert 'an update in progress' not in told
     task = acquire(stage.node)
     write_hold.lift(task.node, 'done', {})
     task.release_resources()

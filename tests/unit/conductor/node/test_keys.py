@@ -130,7 +130,7 @@ UNREADABLE = [
     (keys.SUMMARY, {'host': 'on'}, None),
     (keys.SUMMARY, {'at': 'today'}, None),
     (keys.INSIDE_VOID, 'yesterday', math.inf),
-    (keys.HOLD, True, {'reason': 'the hold cannot be read', 'by': None,
+    (keys.HOLD, True, {'reason': 'the hold is malformed', 'by': None,
                        'at': 0.0}),
     (keys.CLOCK, {'at': 1.0}, None),
     (keys.FENCE, 7, None),

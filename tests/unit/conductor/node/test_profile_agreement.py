@@ -179,12 +179,12 @@ def test_those_that_differ_publish_nothing_and_say_so(
         for each in (one, two, one):
             each.pass_over()
     said = [r.getMessage() for r in caplog.records
-            if 'is not the same' in r.getMessage()]
+            if 'differs from' in r.getMessage()]
     assert sorted(said) == [
-        'Profile ecc-on is not the same on conductor one: neither '
-        'publishes it',
-        'Profile ecc-on is not the same on conductor two: neither '
-        'publishes it']
+        'Profile ecc-on differs from the one on conductor one: neither '
+        'conductor publishes it',
+        'Profile ecc-on differs from the one on conductor two: neither '
+        'conductor publishes it']
     for each in (one, two):
         for traits in each.look():
             assert not traits & BOTH

@@ -95,7 +95,7 @@ def test_nothing_new_begins_and_it_goes_on_afterwards(
     stop(stage, how)
     for _ in range(3):
         current = stage.tick()
-        assert 'nothing is begun' in current.progress
+        assert 'no write or reset begins' in current.progress
     assert (stage.box.writes, stage.box.resets) == (0, [])
     record = operation.load_record(stage.node)
     assert record is not None and record.intent is None
@@ -120,7 +120,7 @@ def test_what_runs_is_watched_to_its_end_and_no_reset_follows(
         assert flash_guard.stands(stage.node) is not None
     for _ in range(4):
         current = stage.tick()
-    assert 'nothing is begun' in current.progress
+    assert 'no write or reset begins' in current.progress
     assert (stage.box.writes, stage.box.resets) == (writes, [])
     assert stage.box.sins == []
     go(stage, how)
@@ -134,7 +134,7 @@ def test_no_host_is_powered_on_either(
     stage.begin(profile='h100-new', node=stage.make_node(
         power_state=states.POWER_OFF))
     stop(stage, how)
-    assert 'nothing is begun' in stage.tick().progress
+    assert 'no write or reset begins' in stage.tick().progress
     assert stage.box.host == 'off'
 
 
@@ -157,7 +157,7 @@ def test_a_stop_after_the_call_ends_the_step_as_refused(
     stop(stage, how)
     stage.begin(kind, node=stage.node, step=step, **args)
     stage.node.refresh()
-    assert f'{step}: nothing is begun' in refusal.refused(stage.node)
+    assert f'{step} refused' in refusal.refused(stage.node)
     # What another run left to be remembered is as it was.
     assert operation.load_record(stage.node) is None
     told = stage.run()
@@ -252,7 +252,7 @@ def test_the_option_is_read_again_at_sighup(
         write_hold.check(task)
         conf.mutate_config_files()
         with pytest.raises(
-            write_hold.Held, match='switched off on conductor one'):
+            write_hold.Held, match='disabled on conductor one'):
             write_hold.check(task)
         written('allow_writes = true')
         conf.mutate_config_files()
@@ -261,7 +261,7 @@ def test_the_option_is_read_again_at_sighup(
         written('allow_writes = perhaps')
         conf.mutate_config_files()
         with pytest.raises(
-            write_hold.Held, match='switched off on conductor one'):
+            write_hold.Held, match='disabled on conductor one'):
             write_hold.check(task)
 
 
@@ -301,7 +301,7 @@ def test_a_guard_is_ended_by_hand_and_not_set_again(stage: Stage) -> None:
     task = stage.acquire(stage.node, shared=True)
     task.driver.power.validate(task)
     last = objects.NodeHistory.list_by_node_id(None, stage.node.id)[-1]
-    assert 'guard of gpu-0, gpu-1 ended by hand' in last.event
+    assert 'power lock of gpu-0, gpu-1 removed by an operator' in last.event
     assert 'the BMC was replaced' in last.event
     # The next run still knows of the write.
     record = operation.load_record(stage.node)
@@ -313,14 +313,14 @@ def test_a_run_under_way_is_not_unlocked(stage: Stage) -> None:
     stage.seconds = 1.0
     while not stage.box.flashing():
         stage.tick()
-    with pytest.raises(exception.InvalidState, match='is under way'):
+    with pytest.raises(exception.InvalidState, match='is in progress'):
         call(stage.acquire, stage.node, 'accel_unlock', reason='why not')
     assert flash_guard.stands(stage.node) is not None
 
 
 def test_where_no_guard_stands_there_is_nothing_to_unlock(
         make_node: Make, acquire: Make) -> None:
-    with pytest.raises(exception.InvalidState, match='no guard stands'):
+    with pytest.raises(exception.InvalidState, match='has no power lock'):
         call(acquire, make_node(), 'accel_unlock', reason='why not')
 
 

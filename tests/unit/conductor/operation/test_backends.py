@@ -126,7 +126,7 @@ def test_a_child_that_does_not_answer_holds_up_its_parent(
     family.refresh(family.parent)
     left = family.tick(family.parent)
     assert left is not None
-    assert left.progress == ('the BMC of child node dpu is unreachable: no '
+    assert left.progress == ('the BMC of child node dpu is not reachable: no '
                              'route to the DPU')
     # Hands are off what is in maintenance.
     family.child.refresh()
@@ -139,7 +139,7 @@ def test_a_child_whose_node_is_not_configured_does_not_answer(
         family: Family) -> None:
     one = backends.ChildBackend(family.child, TRANSPORT)
     family.error = exception.MissingParameterValue('no user')
-    with pytest.raises(Unreachable, match='dpu is unreachable') as error:
+    with pytest.raises(Unreachable, match='dpu is not reachable') as error:
         one.observe()
     assert 'no user' in str(error.value)
 

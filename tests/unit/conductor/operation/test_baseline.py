@@ -76,7 +76,7 @@ def test_a_profile_that_is_gone_ends_no_run(
     profiles.joinpath('site.yaml').unlink()
     result = stage.run()
     assert (result['outcome'], result['no_is']) == (
-        'converged', 'the profile is no longer there')
+        'converged', 'the profile was removed')
 
 
 def test_a_large_profile_is_kept_too(make_node: Any) -> None:
@@ -94,7 +94,7 @@ def test_a_large_profile_is_kept_too(make_node: Any) -> None:
     profile_snapshot.drop(node)
     assert profile_snapshot.load(node) is None
     node.set_driver_internal_info('somebody', 'x' * 59990)
-    with pytest.raises(AccelError, match='too full'):
+    with pytest.raises(AccelError, match='no space for the record'):
         profile_snapshot.keep(node, profile)
     assert profile_snapshot.load(node) is None
 
@@ -120,8 +120,8 @@ def test_the_first_baseline_that_matches_is_applied(
     assert told['plan']['converged'] is True
     assert told['baseline'] == [
         {'profile': 'eight',
-         'why': 'group gpus wants 8 devices, 2 match'},
-        {'profile': 'two', 'why': 'the first that matches'}]
+         'why': 'group gpus requires 8 devices, found 2'},
+        {'profile': 'two', 'why': 'the first profile that matches'}]
 
 
 def test_a_host_that_is_off_is_looked_at_all_the_same(
@@ -141,7 +141,7 @@ def test_a_node_that_none_matches_has_no_baseline(
     stage.begin(step='apply_baseline')
     result = stage.run()
     assert (result['outcome'], result['writes']) == ('done', 0)
-    assert 'eight: group gpus wants 8' in result['note']
+    assert 'eight: group gpus requires 8' in result['note']
 
 
 def test_a_baseline_that_is_not_there_fails(
@@ -156,8 +156,8 @@ def test_a_baseline_that_is_not_there_fails(
 
 
 @pytest.mark.parametrize(('own', 'option', 'expected', 'why'), [
-    ('mine', 'theirs', 'mine', 'driver_info/accel_baseline names it'),
-    (None, 'theirs', 'theirs', '[accelerator]baseline_profile names it')])
+    ('mine', 'theirs', 'mine', 'set by driver_info/accel_baseline'),
+    (None, 'theirs', 'theirs', 'set by [accelerator]baseline_profile')])
 def test_what_somebody_named_goes_before_what_matches(
         stage: Stage, profiles: pathlib.Path, own: str | None, option: str,
         expected: str, why: str) -> None:

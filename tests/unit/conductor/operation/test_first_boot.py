@@ -222,14 +222,14 @@ def test_cloud_init_gets_one_more_part(stage: Stage, key: str) -> None:
 
 @pytest.mark.parametrize(('info', 'why'), [
     ({}, 'has no config drive'),
-    ({'configdrive': 'https://example.org/drive'}, 'by a URL'),
+    ({'configdrive': 'https://example.org/drive'}, 'is a URL'),
     ({'configdrive': base64.b64encode(gzip.compress(b'x')).decode()},
-     'no ISO 9660'),
-    ({'configdrive': '%%%'}, 'no ISO 9660'),
+     'not an ISO 9660'),
+    ({'configdrive': '%%%'}, 'not an ISO 9660'),
     ({'configdrive': {'user_data': '#cloud-config\nvendor_data2: '
                                    '{enabled: false}\n'}}, 'vendor data'),
     ({'configdrive': {'vendor_data': {'cloud-init': {'a': 1}}}},
-     'for others'),
+     'has other content'),
 ])
 def test_where_the_drive_cannot_carry_it_files_do(
         stage: Stage, info: dict[str, Any], why: str) -> None:
@@ -287,8 +287,8 @@ def test_an_agent_that_stays_silent_ends_the_step(stage: Stage) -> None:
 @pytest.mark.parametrize(('fields', 'told'), [
     ({'profile': {**PROFILE, 'allow': []}}, 'does not allow first_boot'),
     ({'profile': 'other'}, "'other' is no site profile"),
-    ({'priority': 80}, 'priority: 80: expected 79 to 61'),
-    ({'priority': 60}, 'priority: 60: expected 79 to 61'),
+    ({'priority': 80}, 'priority 80: expected 79 to 61'),
+    ({'priority': 60}, 'priority 60: expected 79 to 61'),
     ({'deploy_interface': 'ramdisk'},
      'the deploy interface ramdisk writes no disk'),
 ])

@@ -147,7 +147,7 @@ def test_a_service_step_powers_nothing_on(stage: Stage) -> None:
     stage.begin('service', profile='h100-new')
     told = stage.run()
     assert told['outcome'] == 'failed'
-    assert 'may not power it on' in told['error']['summary']
+    assert 'must not power it on' in told['error']['summary']
     assert stage.box.host == 'off'
     assert stage.resumed == ['service']
 
@@ -534,7 +534,7 @@ def test_a_host_that_stays_off_is_told_loudly(stage: Stage) -> None:
     assert told['outcome'] == 'failed'
     assert told['not_restored'] == states.POWER_ON
     for text in (told['error']['summary'], stage.node.last_error):
-        assert 'the host is not back to power on' in text
+        assert 'the power state was not restored to power on' in text
         assert '503, Retry-After 3' in text
     assert stage.node.provision_state == states.CLEANFAIL
 
@@ -558,7 +558,8 @@ def test_what_was_proved_stays_so_where_the_power_is_not_restored(
         told = stage.run(100)
     assert told['outcome'] == 'converged'
     assert told['not_restored'] == states.POWER_OFF
-    assert 'the host is not back to power off' in stage.node.last_error
+    assert 'the power state was not restored to power off' in (
+        stage.node.last_error)
 
 
 @pytest.mark.parametrize(('marks', 'offered', 'asked'), [

@@ -179,8 +179,8 @@ def test_a_refusal_touches_no_power(
     assert world.power == []
     assert world.stage.node.provision_state == FAILED[kind]
     assert world.stage.box.host == 'on'
-    assert 'refused, nothing was begun' in world.stage.node.last_error
-    assert 'refused, nothing was begun' in world.history
+    assert 'refused, nothing was changed' in world.stage.node.last_error
+    assert 'refused, nothing was changed' in world.history
     assert world.stage.node.maintenance is (kind == 'clean')
 
 
@@ -238,7 +238,8 @@ def test_the_steps_that_are_left_are_dropped_and_named(world: World) -> None:
                 boot='redfish-virtual-media', deploy='direct')
     assert world.run()['step'] == 'apply_profile'
     assert world.stage.node.provision_state == states.ACTIVE
-    assert ('not run for that: vendor.refresh_traits, bios.factory_reset'
+    assert ('steps that were not run: vendor.refresh_traits, '
+            'bios.factory_reset'
             in world.stage.node.last_error)
     assert world.stage.resumed == []
     assert world.stage.result['outcome'] == 'refused'
@@ -293,7 +294,7 @@ def test_an_abort_of_a_service_without_a_ramdisk_touches_no_power(
     world.run()
     assert world.power == []
     assert world.stage.node.provision_state == states.ACTIVE
-    assert 'not run for that: vendor.refresh_traits' in (
+    assert 'steps that were not run: vendor.refresh_traits' in (
         world.stage.node.last_error)
 
 
@@ -313,7 +314,7 @@ def test_a_clean_that_ironic_begins_over_a_write_fails_and_is_not_stuck(
     task.release_resources()
     node.refresh()
     assert node.provision_state == states.CLEANFAIL
-    assert 'flash in progress on gpu-0' in node.last_error
+    assert 'firmware update in progress on gpu-0' in node.last_error
     assert world.power == []
     assert flash_guard.stands(node) is not None
 

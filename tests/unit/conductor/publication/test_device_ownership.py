@@ -226,7 +226,7 @@ def test_a_node_that_cannot_be_looked_at_is_not_waited_for(
     assert world.look(second) is None
     told = second.driver_internal_info[keys.RESULT.name]
     assert 'cannot be looked at: it is in maintenance' in told['withheld']
-    assert 'traits stay withheld' in events(second)
+    assert 'traits are not published' in events(second)
     assert 'it is in maintenance' in events(second)
     for _ in range(3):
         world.begin()
@@ -260,7 +260,7 @@ def test_a_look_waits_no_longer_than_its_deadline(
     world.now += CONF.accelerator.stable_timeout
     assert world.tick(second) is None
     assert counts(second) == set()
-    assert 'traits stay withheld' in events(second)
+    assert 'traits are not published' in events(second)
 
 
 def test_a_node_is_not_looked_at_for_ever(
@@ -322,8 +322,8 @@ def test_two_devices_with_one_serial_both_count(world: World) -> None:
     world.tick(first)
     assert world.tick(second) is None
     assert counts(first) == counts(second) == {'CUSTOM_ACCEL_GPU_X2'}
-    assert f'node {first.uuid} has a device with this serial' in events(
-        second)
+    assert (f'node {first.uuid} reports a device with the same serial'
+            in events(second))
     for node in (first, second, first):
         assert world.look(node) is None
         assert counts(node) == {'CUSTOM_ACCEL_GPU_X2'}

@@ -105,13 +105,13 @@ def test_nothing_goes_while_something_is_under_way(
     task = acquire(make_node())
     furnish(task)
     flash_guard.put(task.node, 'gpu-0', clock.now(), 600)
-    with pytest.raises(exception.InvalidState, match='flash in progress'):
+    with pytest.raises(exception.InvalidState, match='update in progress'):
         call(task)
     flash_guard.drop(task.node)
     operation.store(task.node, operation.Operation(
         kind='idle', step='accel_refresh', work='look',
         state=task.node.provision_state))
-    with pytest.raises(exception.InvalidState, match='is under way'):
+    with pytest.raises(exception.InvalidState, match='is in progress'):
         call(task)
     assert 'CUSTOM_ACCEL_GPU' in traits.of(task)
 
@@ -143,7 +143,8 @@ def test_what_a_later_version_works_on_is_left_alone(
     vendor = task.driver.vendor
     for method in ('accel_refresh', 'accel_disable', 'accel_release'):
         node.del_driver_internal_info(keys.OPERATION.name)
-        with pytest.raises(exception.InvalidState, match=r'record/9.*hands'):
+        with pytest.raises(exception.InvalidState,
+                           match=r'record/9.*later version'):
             vendor.validate(task, method=method, http_method='POST')
         node.set_driver_internal_info(keys.OPERATION.name,
                                       left[keys.OPERATION.name])

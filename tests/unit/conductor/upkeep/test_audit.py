@@ -595,7 +595,7 @@ def test_whatever_ends_an_audit_its_place_is_free_again(
             run(world)
         # More often than there are places.
         assert asked.call_count > CONF.accelerator.audit_workers
-    assert f'The audit of node {node.uuid} failed' in caplog.text
+    assert f'Unexpected error in the audit of node {node.uuid}' in caplog.text
     world.now += CONF.accelerator.audit_retry
     run(world)
     assert world.asked == [node.uuid]

@@ -243,8 +243,8 @@ def test_verify_inventories_what_is_on(
     (seeing(sample.box(host='off', complete=False)),
      'host off: not inventoried'),
     (seeing(sample.box(complete=False)),
-     'device discovery is not complete: not inventoried yet, looked at again '
-     'at once'),
+     'device discovery is not complete: not inventoried yet, a refresh '
+     'follows'),
     ({'side_effect': Unreachable('no answer')},
      'not inventoried: no answer [permanent]'),
     ({'side_effect': ValueError('what')}, 'not inventoried: ValueError'),
@@ -268,7 +268,7 @@ def test_a_look_that_nobody_asked_for_is_in_nobody_s_way(
     if gives_way:
         operation.check_free(node)
     else:
-        with pytest.raises(exception.InvalidState, match='is under way'):
+        with pytest.raises(exception.InvalidState, match='is in progress'):
             operation.check_free(node)
 
 
@@ -319,7 +319,7 @@ def test_verify_waits_for_no_slow_bmc(
     finally:
         release.set()
         CONF.clear_override('verify_timeout', group='accelerator')
-    assert told['note'] == 'no answer within 1 s: not inventoried'
+    assert told['note'] == 'no response within 1 s: not inventoried'
 
 
 def test_void_proofs_leave_available_nodes_in_a_pass_of_their_own(

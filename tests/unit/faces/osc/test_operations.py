@@ -127,7 +127,7 @@ def test_plan_without_a_profile_uses_the_baseline(
     cloud = make_cloud()
     cloud.add('one')
     tried = [{'profile': 'a', 'why': 'gpus: 0 of 8'},
-             {'profile': 'b', 'why': 'the first that matches'}]
+             {'profile': 'b', 'why': 'the first profile that matches'}]
     answer: dict[str, Any] = {
         'age': 1.0, 'profile': 'b', 'digest': 'd', 'plan': PLAN,
         'baseline': tried}
@@ -654,10 +654,10 @@ def test_disable_refused_by_the_conductor_changes_no_driver(
     cloud = make_cloud()
     node = cloud.add('one')
     cloud.passthru['accel_disable'] = lambda node, body: clouds.error(
-        409, 'flash in progress on gpu-0')
+        409, 'firmware update in progress on gpu-0')
     told = run(cloud, 'disable', 'one', '-f', 'json')
     assert told.status == 4
-    assert 'flash in progress' in told.data[0]['Note']
+    assert 'update in progress' in told.data[0]['Note']
     assert (node['driver'], node['maintenance']) == ('accel-redfish', False)
 
 
