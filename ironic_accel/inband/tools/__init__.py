@@ -10,8 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One file per family of vendor tools, each a plug-in ``ironic_accel.tools``.
+"""One package per tool family, each a plug-in of ``ironic_accel.tools``.
 
-What a tool prints is parsed as its source or its vendor's documentation says,
-named beside the parser. What neither tells is left out.
+The output of a tool is parsed as its source or its vendor's documentation
+describes it, which is named beside the parser. What neither describes is left
+out.
 """

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What all families share: how they say what went well and what did not."""
+"""Functions of all families: parse output, report success and failure."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ FLASH = 3600.0
 _LONGEST = 300
 #: Characters of a value, and bits of a number: more is no version or name.
 _TEXT, _BITS = 256, 64
-#: How tools mark the line that says why they failed.
+#: How tools mark the line with the reason of a failure.
 _ERROR = re.compile(r'-E-|ERR(?:OR)?\b|Error:')
 _ADDRESS = re.compile(r'(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})'
                       r'\.([0-7])')
 
 
 class BaseFamily:
-    """A family that can do nothing yet; others override what they can."""
+    """A family that does nothing; a family overrides what it can do."""
 
     name = ''
     generic = False
@@ -71,17 +71,17 @@ class BaseFamily:
     beside: Beside = ()
 
     def claims(self, function: Function, product: Product | None) -> bool:
-        """None: a family says which devices are its own."""
+        """None: a family says which devices it is for."""
         return False
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """All: a family that tells less says so."""
+        """All facts: a family that reports fewer overrides it."""
         return FACTS
 
     def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
-        """Nothing more than sysfs tells."""
+        """Nothing more than sysfs reports."""
         return ToolReading()
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:
@@ -114,14 +114,14 @@ class BaseFamily:
 
 
 def tell(text: str) -> str:
-    """What a tool said, on one line that is short enough to be repeated."""
+    """The output of a tool on one line, shortened for a message."""
     line = ' '.join(text.split())
     return line if len(line) <= _LONGEST else f'{line[:_LONGEST - 3]}...'
 
 
 def said(tool: str, ran: Ran) -> str:
-    """Why a tool is not believed, in its own words: the first line that it
-    marks as an error, else the last."""
+    """Why the result of a tool does not count: the first line of its output
+    that is marked as an error, otherwise the last."""
     if ran.timed_out:
         return f'{tool} did not end in time'
     if ran.rc == NOT_STARTED and ran.pid is None:
@@ -136,7 +136,7 @@ def said(tool: str, ran: Ran) -> str:
 
 
 def _signal(number: int) -> str:
-    """A signal by its name, as signal(7) has it."""
+    """The name of a signal (signal(7))."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -149,13 +149,13 @@ def warned(tool: str, address: str | None, message: str) -> Warned:
 
 
 def unread(tool: str, answer: str, *facts: str) -> Unread:
-    """What a tool was asked of a device and did not tell."""
+    """What a tool was asked of a device and did not answer."""
     return Unread(tool, answer, facts=facts)
 
 
 def left_out(host: Machine, function: Function, *drivers: str) -> str | None:
-    """That a driver is loaded and does not hold a device of its own, nor
-    does another one: it failed there, which is not "nobody was asked"."""
+    """That a driver for the device is loaded, but no driver is bound to it:
+    the driver failed there, which is not the same as no driver at all."""
     if function.driver is not None:
         return None
     loaded = [d for d in drivers if host.exists(f'/sys/bus/pci/drivers/{d}')]
@@ -164,27 +164,27 @@ def left_out(host: Machine, function: Function, *drivers: str) -> str | None:
 
 
 def missing(tool: str) -> Warned:
-    """The one warning about a tool that is not installed."""
+    """The only warning about a tool that is not installed."""
     return warned(tool, None, f'{tool} is not installed: what only this '
                   'tool reports is unknown, and what only it writes cannot '
                   'be changed')
 
 
 def ok(device: Device, items: Iterable[Item]) -> tuple[Result, ...]:
-    """Each item went well, as the device was read afterwards."""
+    """Each item succeeded, as the device was read back afterwards."""
     return tuple(Result((device.id, i.name), True) for i in items)
 
 
 def failure(device: Device, item: Item, summary: str,
             **known: Any) -> Result:
-    """One item did not go well."""
+    """One item failed."""
     return Result((device.id, item.name), False, Detail(
         summary, device=device.id, component=item.name, **known))
 
 
 def failures(device: Device, items: Iterable[Item], summary: str,
              **known: Any) -> tuple[Result, ...]:
-    """None of the items went well, and for one reason."""
+    """All items failed, for one reason."""
     return tuple(failure(device, i, summary, **known) for i in items)
 
 
@@ -198,7 +198,8 @@ def reset_failed(device: Device, summary: str,
 
 def still_running(device: Device, items: Iterable[Item], tool: str,
                   ran: Ran) -> tuple[Result, ...]:
-    """A flash that outlived its deadline: it goes on, and is to be left."""
+    """A tool that writes firmware past its deadline: it must not be
+    interrupted."""
     return failures(
         device, items, f'{tool} did not end in {FLASH / 60:.0f} minutes',
         error_class=ErrorClass.NEEDS_OPERATOR,
@@ -215,9 +216,9 @@ def misfit(device: Device, items: Iterable[Item], what: str,
 
 
 def json_in(text: str) -> Any:
-    """The JSON value of a tool's output, or None where there is none.
+    """The JSON value in a tool's output, or None if there is none.
 
-    Some tools print lines of their own before or behind it.
+    Some tools print lines of their own before or after it.
     """
     starts = [i for i in (text.find('{'), text.find('[')) if i >= 0]
     for start in sorted(starts):
@@ -241,19 +242,19 @@ def json_file(path: str) -> Any:
 
 
 def rows(value: object) -> list[dict[str, Any]]:
-    """The objects in a list; what is none is left out."""
+    """The objects in a list; other values are left out."""
     if not isinstance(value, list):
         return []
     return [x for x in value if isinstance(x, dict)]
 
 
 def table(value: object) -> dict[str, Any]:
-    """An object, or an empty one where it is something else."""
+    """An object, or an empty one for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def text_of(value: object) -> str | None:
-    """A text or whole number as text, without placeholders; else None."""
+    """A text or whole number as text, without placeholders; otherwise None."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value) if isinstance(value, str) or (
@@ -263,9 +264,9 @@ def text_of(value: object) -> str | None:
 
 
 def bdf(text: object) -> str | None:
-    """A PCI address as sysfs spells it: ``0000:17:00.0``, or None.
+    """A PCI address as sysfs writes it: ``0000:17:00.0``, or None.
 
-    Takes addresses without domain, with one of eight digits, and in
+    Accepts addresses without domain, with a domain of eight digits, and in
     capitals.
     """
     match = _ADDRESS.fullmatch((text_of(text) or '').lower())
@@ -286,7 +287,7 @@ def product_of(function: Function) -> Product | None:
 
 
 def first_functions(functions: Sequence[Function]) -> list[Function]:
-    """One function of each card, the lowest: tools speak to the card."""
+    """The lowest function of each card: tools address the card."""
     first: dict[str, Function] = {}
     for function in sorted(functions, key=lambda f: f.address):
         first.setdefault(function.card, function)

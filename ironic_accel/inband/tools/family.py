@@ -13,13 +13,13 @@
 """The interface of a tool family: what it reads, what it changes.
 
 A family is a stevedore plug-in of the group ``ironic_accel.tools``: a class
-that is created without arguments. The backend finds the devices in sysfs,
-asks the families about them, completes the answers from the catalogue, and
-calls a family to write. A family keeps no state and starts no thread.
+that is created without arguments. The backend finds the devices in sysfs, asks
+the families about them, completes the answers from the catalogue, and calls a
+family to write. A family keeps no state and starts no thread.
 
-What only some families have stands in protocols of its own: programs of the
-vendor that write firmware (``HasFlashers``), modes that an instance can set
-at each boot (``HasFirstBoot``), images of several components (``Besides``).
+Optional parts have protocols of their own: programs of the vendor that write
+firmware (``HasFlashers``), modes that an instance can set at each boot
+(``HasFirstBoot``), images of several components (``Besides``).
 """
 
 from __future__ import annotations
@@ -121,10 +121,11 @@ class FirstBootMode:
     :ivar mode: its name in profiles and in the catalogue.
     :ivar setter: a module that needs nothing but the standard library of
         Python 3.7; it is copied into the instance as a file. It defines
-        ``VALUE`` (the type of a value), ``ORDER`` (lower numbers are set
-        first) and ``set_mode(card, wanted, patience) -> bool``, which
-        returns whether it changed the mode, and raises ``card.Failed(text)``
-        if the mode is not set (``firstboot/applier.py``).
+        ``VALUE`` (the type of a value: str, int or list), ``ORDER`` (lower
+        numbers are set first) and ``set_mode(card, wanted, patience) ->
+        bool``, which returns whether it changed the mode, and raises
+        ``card.Failed(text)`` if the mode is not set
+        (``firstboot/applier.py``).
     :ivar vendor: the only vendor of devices that it is for, as
         ``Device.vendor``; None for any.
     """
@@ -195,9 +196,10 @@ class Family(Protocol):
         """Write an image to one device; blocks until it has ended.
 
         Checks again that the image is for the device, with what the tool
-        itself reports of the image, if it can. The exit status proves
-        nothing. Returns a result for each item. If the flash outlives its
-        deadline (``Ran.timed_out``), the detail's ``running`` names it.
+        itself reports of the image, if it can. The exit status proves nothing.
+        Returns a result for each item. If the tool exceeds its deadline
+        (``Ran.timed_out``), it keeps running, and the detail's ``running``
+        names it.
         """
         ...
 

@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 NAMESPACE = 'ironic_accel.tools'
 
 #: What a family must have at least; ``update``, ``set`` and ``reset`` are
-#: called only if it says that it can.
+#: called only if the others allow it.
 _METHODS = ('claims', 'read', 'updates', 'sets', 'resets')
 
 

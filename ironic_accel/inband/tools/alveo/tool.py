@@ -50,7 +50,7 @@ from ironic_accel.model.reading_status import Unread
 
 TOOL = 'xbmgmt'
 
-#: By component, what a write says that went well.
+#: By component, the message of a successful write.
 _DONE = {'shell': 'Base flash image has been programmed successfully.',
          'sc': 'SC firmware image has been programmed successfully.'}
 _MAGIC = b'xclbin2\0'
@@ -64,7 +64,7 @@ _VERSION = re.compile(r'[0-9]+(?:\.[0-9]+)*(?:\(FIXED\))?')
 
 
 def platform_of(path: str) -> str | None:
-    """The platform (VBNV) that an xsabin is for, None where it is none."""
+    """The platform (VBNV) that an xsabin is for, or None."""
     try:
         with open(path, 'rb') as file:
             header = file.read(_VBNV_AT + _VBNV_SIZE)
@@ -98,7 +98,7 @@ class Alveo(common.BaseFamily):
                 and product.kind == 'fpga')
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """Who it is, and versions."""
+        """Identity and versions."""
         return ('identity', 'firmware')
 
     def read(
@@ -117,7 +117,7 @@ class Alveo(common.BaseFamily):
 
     def _examine(self, host: Machine, address: str,
                  unread: list[Unread]) -> Mapping[str, Any]:
-        """The platform report; empty where it is not told."""
+        """The platform report; empty if there is none."""
         with tempfile.TemporaryDirectory(prefix='xbmgmt-') as folder:
             path = os.path.join(folder, 'platform.json')
             ran = host.run((TOOL, 'examine', '-d', address, '-r', 'platform',
@@ -142,11 +142,11 @@ class Alveo(common.BaseFamily):
     def update(self, host: Machine, device: Device, items: Sequence[Item],
                image: Ready, spec: Image | None, force: bool,
                progress: Progress) -> tuple[Result, ...]:
-        """Write to one card. What it writes is not seen before the reset:
-        until then its own words count, and that the card still answers.
+        """Write to one card. The new version is not visible before the reset:
+        until then the tool's messages count, and that the card still responds.
 
-        Only the named image is written: ``--base all`` would write both,
-        and does nothing, with status 0, where it thinks that it need not.
+        Only the named image is written: ``--base all`` would write both, and
+        does nothing, with status 0, if it considers them up to date.
         """
         assert device.address is not None  # noqa: S101 - see updates
         inside = platform_of(image.path)
@@ -155,7 +155,7 @@ class Alveo(common.BaseFamily):
                                  inside)
         out: list[Result] = []
         with tempfile.TemporaryDirectory(prefix='xbmgmt-') as folder:
-            # Files that are not called so are taken for development's.
+            # Files with another suffix are treated as development images.
             path = os.path.join(folder, 'image.xsabin')
             os.symlink(image.path, path)
             for item in items:

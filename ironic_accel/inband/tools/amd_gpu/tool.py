@@ -73,7 +73,7 @@ class AmdGpu(common.BaseFamily):
     """Instinct GPUs."""
 
     name = 'amd_gpu'
-    # amd-smi is the driver's own, and reloads it itself where it must.
+    # amd-smi belongs to the driver, and reloads it if needed.
     beside: Beside = (('set', 'amdgpu'), ('reset', 'amdgpu'))
 
     def claims(self, function: Function, product: Product | None) -> bool:
@@ -84,7 +84,7 @@ class AmdGpu(common.BaseFamily):
                 and product is not None and product.kind == 'gpu')
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """Who it is, health, the version and partitions."""
+        """Identity, health, the version and partitions."""
         return ('identity', 'health', 'firmware', *(
             f'mode:{m}' for m in _MODES))
 
@@ -123,9 +123,9 @@ class AmdGpu(common.BaseFamily):
 
     def _health(self, host: Machine, address: str
                 ) -> tuple[str | None, tuple[Unread, ...]]:
-        """Critical: pages that could not be taken out of use. Warning: pages
-        that wait for it, or errors that were not corrected since the driver
-        came up. None where the driver counts neither."""
+        """Critical: pages that could not be retired. Warning: pages that are
+        pending retirement, or errors that were not corrected since the driver
+        was loaded. None if the driver counts neither."""
         said: list[str] = []
         unread: list[Unread] = []
         for words, judge in _HEALTH:
@@ -181,7 +181,7 @@ class AmdGpu(common.BaseFamily):
                                expected=str(item.wanted), seen=mode)
 
     def resets(self, host: Machine, device: Device) -> Activation:
-        """A reload of the driver, which holds all of AMD's GPUs."""
+        """A reload of the driver, which is bound to all GPUs of AMD."""
         if host.which(TOOL) is None or device.mode(
                 'memory-partition') is None:
             return Activation.NONE
@@ -189,7 +189,7 @@ class AmdGpu(common.BaseFamily):
 
     def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
-        """Reload the driver; the GPU has to be shown again after it."""
+        """Reload the driver; the GPU has to be in the report afterwards."""
         progress('reloading amdgpu', None)
         ran = host.run((TOOL, 'reset', '--reload-driver'), common.RESET,
                        answer=_YES)
@@ -206,7 +206,7 @@ class AmdGpu(common.BaseFamily):
 
 
 def _gpus(ran: Ran) -> list[dict[str, Any]]:
-    """What a command says of each GPU; nothing where it failed."""
+    """The answer of a command for each GPU; empty if it failed."""
     raw = common.json_in(ran.out)
     return common.rows(common.table(raw).get('gpu_data', raw)
                        ) if ran.ok else []
@@ -242,7 +242,7 @@ def _errors(gpu: Mapping[str, Any]) -> list[str]:
     return ['Warning' if found else 'OK']
 
 
-#: What tells of health, and how.
+#: The commands that report health, and how it is derived.
 _HEALTH: tuple[tuple[tuple[str, ...], Callable[
     [Mapping[str, Any]], list[str]]], ...] = (
         (('bad-pages', '--pending', '--un-res'), _pages),

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whatever the Linux Vendor Firmware Service has firmware for, by fwupd.
+"""Devices for which the Linux Vendor Firmware Service has firmware, by fwupd.
 
 Sources: fwupd (github.com/fwupd/fwupd): ``libfwupd/fwupd-device.c``
 (fwupd_device_add_json: keys of the JSON), ``libfwupd/fwupd-common.c`` (GUIDs
@@ -18,8 +18,8 @@ are of version 5 in the namespace of DNS), ``src/fu-cli.c`` (get-devices,
 get-details, local-install), README of the plug-ins devlink and nvme (their
 instance ids).
 
-fwupd does not tell where a device sits. A device of it is taken for a PCI
-function by the GUID of its ids, and only where both are the only ones.
+fwupd does not report where a device sits. A device of fwupd is matched to a
+PCI function by the GUID of its ids, and only if both are unique.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ _NAMES = {'nic': 'nic', 'dpu': 'nic', 'gpu': 'gpu', 'ai': 'firmware',
           'crypto': 'firmware', 'storage': 'firmware'}
 _FORMS = ('PCI\\VEN_{}&DEV_{}', 'PCI\\VEN_{}&DEV_{}&COMPONENT_fw',
           'NVME\\VEN_{}&DEV_{}')
-#: FWUPD_ERROR_NOTHING_TO_DO: what the daemon says, and fwupdmgr ends with
-#: status 2 for, where it has no device at all.
+#: FWUPD_ERROR_NOTHING_TO_DO: the answer of the daemon (fwupdmgr ends with
+#: status 2) if it has no device at all.
 _NOTHING = ('FwupdError', 9)
-#: Flags of a device whose new firmware waits for something.
+#: Flags of a device whose new firmware is pending.
 _WAITS = ('needs-reboot', 'needs-shutdown', 'needs-activation')
 
 
@@ -77,7 +77,7 @@ def guids(vendor_id: str, device_id: str) -> frozenset[str]:
 
 
 class Fwupd(common.BaseFamily):
-    """Devices of any vendor, where no family of its vendor writes them."""
+    """Devices of any vendor that no family of the vendor updates."""
 
     name = 'fwupd'
     generic = True
@@ -96,14 +96,14 @@ class Fwupd(common.BaseFamily):
         return product is not None and product.kind in _NAMES
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """The one firmware of a device, which another family may tell."""
+        """The only firmware of a device, which another family may report."""
         name = _NAMES.get(product.kind) if product else None
         return (f'firmware:{name}',) if name else ()
 
     def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
-        """One call for all; without the tool there is nothing to say."""
+        """One call for all devices; without the tool nothing is reported."""
         if host.which(TOOL) is None or not functions:
             return ToolReading()
         unread: list[Unread] = []
@@ -144,7 +144,7 @@ class Fwupd(common.BaseFamily):
         return []
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:
-        """The firmware, where fwupd says that it can be updated."""
+        """The firmware, if fwupd reports that it can be updated."""
         if host.which(TOOL) is None:
             return frozenset()
         return frozenset(
@@ -220,7 +220,7 @@ def _name(function: Function) -> str | None:
 def _only(devices: Sequence[Mapping[str, Any]],
           functions: Sequence[Function],
           function: Function) -> Mapping[str, Any] | None:
-    """fwupd's device of a function, where there is no second of either."""
+    """fwupd's device of a function, if both are unique."""
     ids = (function.vendor_id, function.device_id)
     cards = {f.card for f in functions if (f.vendor_id, f.device_id) == ids}
     wanted = guids(*ids)

@@ -16,15 +16,15 @@ the SPI firmware by hl-fw-loader.
 Sources: Linux Documentation/ABI/testing/sysfs-driver-habanalabs (class
 habanalabs; from 6.2 on class accel, with the same files below ``device``) and
 drivers/accel/habanalabs/common/habanalabs_drv.c, create_hdev (the words of
-``status``);
-Intel Gaudi documentation, System Management Interface Tool (-Q, -i, -r).
-Of hl-fw-loader: the same documentation, Firmware Update Tool (-d: a specific
-device, by default it writes to all) and Firmware Upgrade (-s, what it says);
-Intel's Gaudi SPI Firmware Upgrade for OpenShift (its last words); that -d
-takes a PCI address is seen in the scripts of its users.
+``status``); Intel Gaudi documentation, System Management Interface Tool (-Q,
+-i, -r). Of hl-fw-loader: the same documentation, Firmware Update Tool (-d: a
+specific device, by default it writes to all) and Firmware Upgrade (-s and its
+output); Intel's Gaudi SPI Firmware Upgrade for OpenShift (the last line of its
+output); that -d accepts a PCI address is seen in the scripts of its users.
 
-The SPI firmware is read and written only where no driver holds the card: the
-drivers of all cards would have to go, and nothing is unloaded here.
+The SPI firmware is read and written only if no driver is bound to the card:
+the drivers of all cards would have to be unloaded, and nothing is unloaded
+here.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ DRIVER = 'habanalabs'
 SPI = 'spi'
 
 _QUERY = ('bus_id', 'name', 'serial')
-#: Where the kernel's class has its devices, and their files.
+#: The folders of the kernel's class, and the files of a device.
 _CLASSES = (('/sys/class/accel', '/device'), ('/sys/class/habanalabs', ''))
 #: By our name, the files that hold its version, the newer name first.
 _PARTS = {'spi': ('preboot_btl_ver',), 'cpld': ('cpld_ver',),
@@ -95,10 +95,10 @@ def folders(host: Machine) -> Iterator[tuple[str, str]]:
 
 
 class Gaudi(common.BaseFamily):
-    """Accelerators that habanalabs drives."""
+    """Accelerators of the driver habanalabs."""
 
     name = 'gaudi'
-    # hl-smi resets through the driver; hl-fw-loader wants none.
+    # hl-smi resets through the driver; hl-fw-loader needs no driver.
     beside: Beside = (('reset', DRIVER),)
     # Intel Gaudi documentation, Firmware Upgrade
     flashers: ClassVar[Flashers] = {'hl-fw-loader': frozenset()}
@@ -108,7 +108,7 @@ class Gaudi(common.BaseFamily):
         return function.vendor_id == '1da3'
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """Who it is, health and versions."""
+        """Identity, health and versions."""
         return ('identity', 'health', 'firmware')
 
     def read(
@@ -134,7 +134,7 @@ class Gaudi(common.BaseFamily):
         return ToolReading(told, tuple(warnings))
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:
-        """The SPI firmware of a card that no driver holds."""
+        """The SPI firmware of a card without a driver."""
         if (host.which(LOADER) is None or device.component(SPI) is None
                 or device.address in dict(folders(host))):
             return frozenset()
@@ -143,10 +143,10 @@ class Gaudi(common.BaseFamily):
     def update(self, host: Machine, device: Device, items: Sequence[Item],
                image: Ready, spec: Image | None, force: bool,
                progress: Progress) -> tuple[Result, ...]:
-        """Write to one card, and read back what its flash holds.
+        """Write to one card, and read back the version in its flash.
 
-        The tool checks the image against the card itself. Power that goes
-        away meanwhile breaks the card.
+        The tool checks the image against the card itself. A power loss
+        meanwhile breaks the card.
         """
         if device.address is None or device.address in dict(folders(host)):
             return common.failures(
@@ -168,7 +168,7 @@ class Gaudi(common.BaseFamily):
             seen=now[0] if now else after.unread[0].answer)
 
     def resets(self, host: Machine, device: Device) -> Activation:
-        """A reset of one card, where the driver holds it."""
+        """A reset of one card, if the driver is bound to it."""
         if host.which(TOOL) is None or device.address not in dict(
                 folders(host)):
             return Activation.NONE
@@ -189,7 +189,7 @@ class Gaudi(common.BaseFamily):
 
 
 def _held(host: Machine, address: str, folder: str) -> DeviceReading:
-    """A card that the driver holds."""
+    """A card with the driver."""
     unread: list[Unread] = []
     name, serial = _query(host, address, unread)
     word = (host.read(f'{folder}/status') or '').lower()

@@ -63,7 +63,7 @@ _PARTS = {'gpu': ('GFX', 'gfx_firmware_version'),
           'oprom-code': ('OPROM_CODE', 'oprom_code_firmware_version'),
           'oprom-data': ('OPROM_DATA', 'oprom_data_firmware_version')}
 _WRITTEN = frozenset({'gpu', 'gfx-data'})
-#: The last words of a write that went well, by major version.
+#: The last line of a successful write, by major version.
 _DONE = ('Firmware update successful.',
          'Firmware update operation completed successfully.')
 #: A component of ``health``: GPU memory, until 2.3.
@@ -95,14 +95,14 @@ class IntelGpu(common.BaseFamily):
         'xpumcli': frozenset({'updatefw'})}
 
     def claims(self, function: Function, product: Product | None) -> bool:
-        """Display controllers of Intel that the catalogue knows as GPUs of
-        servers: the graphics of a processor is none."""
+        """Display controllers of Intel that the catalogue lists as data center
+        GPUs, not the graphics of a processor."""
         return (function.vendor_id == '8086'
                 and function.class_code.startswith('03')
                 and product is not None and product.kind == 'gpu')
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """Who it is, health, versions and ECC."""
+        """Identity, health, versions and ECC."""
         return ('identity', 'health', 'firmware', 'mode:ecc')
 
     def read(
@@ -130,8 +130,8 @@ class IntelGpu(common.BaseFamily):
 
     def _health(self, host: Machine, at: str,
                 unread: list[Unread]) -> str | None:
-        """Health of the memory: of that component alone, else, where its
-        number is another's, of all of them."""
+        """Health of the memory: of that component alone, or of all components
+        if its number is another one's in this version."""
         for which in (('-c', _MEMORY), ()):
             ran = host.run((TOOL, 'health', '-d', at, *which, '-j'),
                            common.ASK)
@@ -147,7 +147,7 @@ class IntelGpu(common.BaseFamily):
 
     def _ask(self, host: Machine, address: str, verb: str,
              unread: list[Unread], *facts: str) -> Mapping[str, Any]:
-        """What the tool says of one GPU; empty where it does not."""
+        """The answer of the tool about one GPU; empty if there is none."""
         ran = host.run((TOOL, verb, '-d', address, '-j'), common.ASK)
         found = common.table(common.json_in(ran.out))
         if ran.ok and found and 'error' not in found:
@@ -165,7 +165,7 @@ class IntelGpu(common.BaseFamily):
         return _WRITTEN & {c.name for c in device.components}
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
-        """Memory ECC, where the GPU tells it."""
+        """Memory ECC, if the GPU reports it."""
         if host.which(TOOL) is None or device.address is None:
             return frozenset()
         return frozenset({'ecc'} & {m.name for m in device.modes})
@@ -175,9 +175,9 @@ class IntelGpu(common.BaseFamily):
                progress: Progress) -> tuple[Result, ...]:
         """Write to one GPU: without -d the tool writes to all of them.
 
-        The tool checks the image against the device itself. What it wrote
-        is seen once it runs, so its own last words count until then, and
-        that the GPU still answers.
+        The tool checks the image against the device itself. The new version is
+        visible once it runs; until then the last line of the output counts,
+        and that the GPU still responds.
         """
         out: list[Result] = []
         for item in items:
@@ -208,7 +208,7 @@ class IntelGpu(common.BaseFamily):
 
     def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
-        """Set memory ECC, and read what waits for the reboot."""
+        """Set memory ECC, and read the pending value."""
         out: list[Result] = []
         for item in items:
             if item.name != 'ecc' or item.wanted not in _SWITCH \
@@ -232,8 +232,8 @@ class IntelGpu(common.BaseFamily):
 
 
 def _memory_word(text: str) -> str | None:
-    """What is said of the health of a GPU's memory; temperatures come and
-    go. None where nothing is said of memory, be it of something else."""
+    """The reported health of a GPU's memory; temperatures are ignored. None if
+    nothing is reported of memory."""
     raw = common.table(common.json_in(text))
     for key in _MEMORY_KEYS:
         word = common.text_of(common.table(raw.get(key)).get('status'))

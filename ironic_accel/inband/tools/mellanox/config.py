@@ -49,11 +49,11 @@ _NO_JSON = re.compile(r'^-E-.*-j\b', re.MULTILINE)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Config:
-    """What a query told.
+    """The answer to a query.
 
     :ivar parameters: by name; each has ``current_value`` and ``next_value``,
         as far as the firmware can read them.
-    :ivar lacking: why some are missing, or all; None where none is.
+    :ivar lacking: why some or all are missing, or None.
     """
 
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -65,10 +65,10 @@ class Config:
 
 
 def query(host: Machine, address: str) -> Config:
-    """Ask for the whole configuration of a card.
+    """Query the whole configuration of a card.
 
-    A query that could not read some parameters ends with an error, and the
-    others are told all the same.
+    A query that could not read some parameters ends with an error, but prints
+    the others.
     """
     with tempfile.TemporaryDirectory(prefix='mstconfig-') as folder:
         path = os.path.join(folder, 'query.json')
@@ -97,7 +97,7 @@ def parse_table(text: str) -> Mapping[str, Mapping[str, str]]:
     """The parameters in the table that the tool prints without ``-j``.
 
     A line with another number of values than the table has columns is left
-    out: which of them is which cannot be told.
+    out: its values cannot be assigned.
     """
     header = _HEADER.search(text)
     if header is None:

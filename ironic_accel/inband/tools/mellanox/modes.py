@@ -46,7 +46,7 @@ Config = Mapping[str, Any]
 
 
 def number(value: object) -> int | None:
-    """The number of a value: 16, "16" or "True(1)"; None for others."""
+    """The number of a value: 16, "16" or "True(1)"; otherwise None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -102,11 +102,11 @@ _READERS = {'mode': (_OFFLOAD, _dpu), 'sriov': ('SRIOV_EN', _switch),
 def read(config: Config, lacking: str | None,
          names: Collection[str] = NAMES
          ) -> tuple[tuple[Mode, ...], tuple[Unread, ...]]:
-    """The modes that a card has, and those that were asked in vain.
+    """The modes that a card has, and those that are unread.
 
     :param names: of the modes that such a card may have.
     :param lacking: why some of the parameters may be missing, or None: only
-        then is a parameter that is not there one that the card has not.
+        then a missing parameter means that the card does not have it.
     """
     found: list[Mode] = []
     unread: list[Unread] = []
@@ -135,9 +135,9 @@ def read(config: Config, lacking: str | None,
 
 def parameters(name: str, wanted: Value | None,
                config: Config) -> dict[str, int]:
-    """What to set for a mode.
+    """The parameters to set for a mode.
 
-    :raises: ValueError where the card cannot have that value.
+    :raises: ValueError if the card cannot have that value.
     """
     if name == 'sriov' and wanted in _SWITCH:
         return {'SRIOV_EN': _SWITCH[str(wanted)]}
@@ -152,7 +152,7 @@ def parameters(name: str, wanted: Value | None,
                          'expected')
     if name == 'mode' and wanted in ('dpu', 'nic'):
         side = int(wanted == 'nic')
-        # The host may not write the model: set only where it is another.
+        # The host may not write the model: set only if it differs.
         model = {} if _get(config, _MODEL, 'next_value') == 1 else {_MODEL: 1}
         return {**model, _OFFLOAD: side,
                 **{p: side for p in _OWNERS if p in config}}

@@ -76,10 +76,10 @@ def parse_query(text: str) -> Mapping[str, str]:
 
 
 def firmware(query: Mapping[str, str]) -> Component | None:
-    """The firmware component of a query; None where it shows no version.
+    """The firmware component of a query; None if it has no version.
 
-    ``FW Version`` is the image in flash. Only where another one runs there
-    is a line ``FW Version(Running)``, and the one in flash waits.
+    ``FW Version`` is the image in flash. The line ``FW Version(Running)`` is
+    printed only if another one runs; the image in flash is then pending.
     """
     stored = version.clean(query.get('FW Version'))
     running = version.clean(query.get('FW Version(Running)'))
@@ -141,7 +141,7 @@ class Mellanox(common.BaseFamily):
 
     def _query(self, host: Machine, address: str,
                unread: list[Unread]) -> Mapping[str, str]:
-        """What the device says of its flash; empty where it does not."""
+        """The device's answer about its flash; empty if there is none."""
         if host.which(MSTFLINT) is None:
             return {}
         ran = host.run((MSTFLINT, '-d', address, '-qq', 'query'), common.ASK)
@@ -156,7 +156,7 @@ class Mellanox(common.BaseFamily):
         return {}
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:
-        """The firmware, where mstflint is there and has told the PSID."""
+        """The firmware, if mstflint is installed and reported the PSID."""
         if (host.which(MSTFLINT) is None or device.address is None
                 or device.component('nic') is None
                 or device.fit.psid is None):
@@ -164,7 +164,7 @@ class Mellanox(common.BaseFamily):
         return frozenset({'nic'})
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
-        """The modes that mstconfig has told."""
+        """The modes that mstconfig reported."""
         if host.which(CONFIG) is None or device.address is None:
             return frozenset()
         return frozenset(m.name for m in device.modes
@@ -226,8 +226,8 @@ class Mellanox(common.BaseFamily):
             progress: Progress) -> tuple[Result, ...]:
         """Set parameters for the next boot, and read them back.
 
-        All go in one call: several may have to change together. What the
-        tool says of the whole says nothing of one of them.
+        One call sets all: several may have to change together. The tool
+        reports success or failure for all of them only.
         """
         assert device.address is not None  # noqa: S101 - see sets
         before = config.query(host, device.address)
@@ -257,7 +257,8 @@ class Mellanox(common.BaseFamily):
 
     def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
-        """Reset the card; loaded is what it says of itself afterwards."""
+        """Reset the card; the output has to say that the firmware was loaded.
+        """
         if device.address is None or device.kind != 'nic':
             return common.reset_failed(device, 'not a ConnectX with '
                                        'a PCI address')

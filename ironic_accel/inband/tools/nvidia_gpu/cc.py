@@ -10,15 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Confidential computing and protected PCIe of NVIDIA's GPUs and switches,
-by gpu-admin-tools.
+"""Confidential computing and protected PCIe of NVIDIA's GPUs and switches, by
+gpu-admin-tools.
 
 Source: NVIDIA gpu-admin-tools v2025.10.20, ``cli/main.py`` (options, the
-form of its log, which goes to standard error), ``cli/per_gpu.py`` and
-``cli/per_gpu_nvswitch.py`` (what it says of the modes).
+format of its log, which goes to standard error), ``cli/per_gpu.py`` and
+``cli/per_gpu_nvswitch.py`` (its messages about the modes).
 
-The tool works on the GPU's registers: it is used only while NVIDIA's driver
-does not hold the GPU.
+The tool accesses the GPU's registers: it is used only while the NVIDIA driver
+is not bound to the GPU.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def _seen(mode: Mode, unread: Unread | None) -> str:
 
 
 def set_mode(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
-    """Set the CC mode, with the reset that it takes, and read it back.
+    """Set the CC mode with the reset that it needs, and read it back.
 
-    What waits for a reset cannot be read from the GPU: hence in one.
+    A pending mode cannot be read from the GPU, so both are one call.
     """
     if device.address is None or driven(host, device.address):
         return common.failures(
@@ -132,9 +132,9 @@ def _unknown(device: Device, item: Item) -> tuple[Result, ...]:
 def set_ppcie(host: Machine, device: Device, item: Item) -> tuple[Result, ...]:
     """Set the mode of a GPU and of every switch, with their resets.
 
-    The mode is one for all GPUs and switches of a board (the catalogue says
-    so, and the planner asks for all of them); a switch that has it already
-    is left alone. CC mode has to be off first.
+    The mode is common to all GPUs and switches of a board (the catalogue says
+    so, and the planner asks for all of them); a switch that has it already is
+    not written. The CC mode has to be off.
     """
     word = next((w for w, name in _PPCIE_WORDS.items()
                  if name == item.wanted), None)

@@ -10,18 +10,17 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What NVML tells of a GPU.
+"""The state of a GPU from the answers of NVML.
 
 Sources: NVML API reference and its binding ``nvidia-ml-py`` (names, values,
 errors; nvmlGpuFabricInfo_v3_t, nvmlRepairStatus_v1_t,
 nvmlEccSramErrorStatus_v1_t, nvmlConfComputeSystemState_t); NVIDIA's documents
-on row remapping, page retirement and recovery actions, as far as the values'
-names there say it. What the real ones answer was read on an H200 with driver
-580.159.04.
+on row remapping, page retirement and recovery actions, as far as they explain
+the values. Real answers were read on an H200 with driver 580.159.04.
 
-Not asked: the state of single NVLinks, of which an inactive one is no fault
-where nothing is at its other end; the version of the GSP's firmware, which is
-the driver's own; the place on the baseboard, which its BMC calls otherwise.
+Not asked are the state of single NVLinks (an inactive link is no fault if
+nothing is connected), the version of the GSP firmware (part of the driver),
+and the position on the baseboard (its BMC uses another name).
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ Answers = Mapping[str, Mapping[str, Any]]
 
 
 def answers(ran: Ran) -> Answers:
-    """What a question was told, by query: as far as it came."""
+    """The answers by query, as far as the process printed them."""
     found: dict[str, Mapping[str, Any]] = {}
     for line in ran.out.splitlines():
         try:
@@ -96,17 +95,17 @@ def answers(ran: Ran) -> Answers:
 
 
 def ask(host: Machine, address: str) -> tuple[Answers, str]:
-    """What NVML answers about a GPU, and what to say of a query to which
-    there is no answer."""
+    """The answers of NVML about a GPU, and the text for a query without an
+    answer."""
     ran = host.nvml(common.ASK, 'ask', address)
     return answers(ran), common.said('NVML', ran)
 
 
 def users(host: Machine, found: Answers) -> str | None:
-    """Who uses a GPU, in words; None where nobody is known to.
+    """The processes that use a GPU, in words; None if none is known.
 
-    What NVML itself is not told of (nvidia-persistenced, DCGM) is not among
-    them, nor what runs in another process namespace by its name.
+    Processes that NVML does not list (nvidia-persistenced, DCGM) are not among
+    them; one in another process namespace has no name.
     """
     value = found.get('processes', {}).get('value')
     pids = [p for p in value if type(p) is int] if isinstance(
@@ -122,9 +121,9 @@ def users(host: Machine, found: Answers) -> str | None:
 
 def told(found: Answers, said: str, modes: Collection[str] = ()
          ) -> DeviceReading:
-    """What the answers to a question come to.
+    """The reading of a GPU from the answers.
 
-    :param said: what to say of a query that has no answer.
+    :param said: the text for a query without an answer.
     :param modes: which of ``cc`` and ``ppcie`` such a GPU has.
     """
     for name in ('init', 'handle'):
@@ -193,7 +192,7 @@ def _number(value: object) -> int | None:
 
 
 def _numbers(value: object, count: int) -> tuple[int, ...] | None:
-    """So many whole numbers, or None."""
+    """A list of this many whole numbers, or None."""
     if not isinstance(value, list) or len(value) != count or any(
             type(x) is not int for x in value):
         return None
@@ -231,10 +230,11 @@ def _mode(reader: _Reader, name: str) -> Mode | None:
 
 
 def _protection(reader: _Reader, name: str) -> Mode | None:
-    """Confidential computing or protected PCIe, while the driver holds the
-    GPU. Both are the driver's word for all its GPUs: of this one speaks how
-    much of its own memory is protected, and where the two differ nothing is
-    proved."""
+    """Confidential computing or protected PCIe, while the driver is bound.
+
+    Both are what the driver reports for all its GPUs. The amount of protected
+    memory is specific to this GPU; if the two contradict, the mode is unread.
+    """
     fact = f'mode:{name}'
     several = reader.value('multi_gpu', fact)
     if name == 'ppcie':
@@ -263,15 +263,15 @@ def _protection(reader: _Reader, name: str) -> Mode | None:
 
 
 def _health(reader: _Reader) -> str | None:
-    """The worst of what the GPU says of itself.
+    """The worst of what the GPU reports.
 
-    Critical: a row could not be remapped, memory that cannot be repaired, an
-    unhealthy fabric, or an error that only a broken GPU gives. Warning: a
-    remapping, retirement or repair waits for a reset, the GPU asks for a
-    recovery action, there were errors since the driver came up that ECC did
-    not correct, or more in all than NVIDIA's diagnostic allows, or the
-    fabric has less capacity or failed to come up. OK where the GPU says that
-    there is none of it; None where it says nothing.
+    Critical: a row could not be remapped, memory cannot be repaired, the
+    fabric is unhealthy, or an error that only a broken GPU returns. Warning: a
+    remapping, retirement or repair is pending until a reset, the GPU asks for
+    a recovery action, there were errors since the driver was loaded that ECC
+    did not correct, or more in total than NVIDIA's diagnostic allows, or the
+    fabric has less capacity or failed to come up. OK if the GPU reports none
+    of it; None if it reports nothing.
     """
     said = []
     rows = reader.value('nvmlDeviceGetRemappedRows', 'health')
@@ -299,8 +299,8 @@ def _health(reader: _Reader) -> str | None:
 
 
 def _fabric(reader: _Reader) -> list[str]:
-    """What the NVLink fabric says of the GPU, once it is up: before that it
-    waits for the fabric manager, which a ramdisk need not run."""
+    """The state of the NVLink fabric, once it is up: before that it waits for
+    the fabric manager, which a ramdisk need not run."""
     found = reader.value('fabric', 'health')
     if found is None:
         return []

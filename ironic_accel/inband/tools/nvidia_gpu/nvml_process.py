@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Questions to NVIDIA's NVML about one GPU, in a process of its own.
+"""Ask NVIDIA's NVML about one GPU, in a separate process.
 
 Run as ``python -m ironic_accel.inband.tools.nvidia_gpu.nvml_process MODULE``.
 ``ask ADDRESS`` prints a line of JSON for each query: its ``name``, and its
@@ -18,8 +18,8 @@ Run as ``python -m ironic_accel.inband.tools.nvidia_gpu.nvml_process MODULE``.
 VALUE`` sets first; a MIG mode that cannot become active because the GPU is in
 use is set back.
 
-NVML talks to the driver, and a GPU that hangs may hold a call for ever: this
-process can be ended, what it has said by then counts, and another GPU has
+NVML talks to the driver, and a GPU that hangs may block a call forever: this
+process can be killed, what it has printed by then counts, and another GPU has
 another process. Sources: NVML API reference and its binding ``nvidia-ml-py``
 (names, values, types, errors).
 """
@@ -53,7 +53,7 @@ Answer = dict[str, Any]
 
 
 def _told(nvml: Any, ask: Callable[[], Any]) -> Answer:
-    """What a query tells, as JSON has it."""
+    """The answer to a query as JSON."""
     try:
         value = ask()
     except nvml.NVMLError as exc:
@@ -84,7 +84,7 @@ def _uncorrected(nvml: Any, handle: Any) -> Any:
 
 
 def _sram(nvml: Any, handle: Any) -> Any:
-    """Whether its memory had more errors than NVIDIA's diagnostic allows."""
+    """Whether the memory had more errors than NVIDIA's diagnostic allows."""
     found = nvml.c_nvmlEccSramErrorStatus_v1_t()
     nvml.nvmlDeviceGetSramEccErrorStatus(handle, ctypes.byref(found))
     return int(found.bThresholdExceeded)
@@ -143,7 +143,7 @@ def _handle(nvml: Any, address: str) -> Any:
 
 
 def _ask(nvml: Any, address: str) -> None:
-    """All that is asked of a GPU; only that it has no handle, where so."""
+    """All queries of a GPU; only an error if it has no handle."""
     if not _say('handle', _told(
             nvml, lambda: bool(_handle(nvml, address)))):
         return
@@ -160,10 +160,10 @@ def _older(handle: Any) -> Any:
 
 
 def _set(nvml: Any, address: str, name: str, value: int) -> Answer:
-    """Set one mode; ``value`` is the status that NVML gives back.
+    """Set one mode; ``value`` is the status that NVML returns.
 
-    Where a GPU that is used cannot activate a MIG mode, NVML keeps it for
-    the next reset, whoever does that: what waited before is set again.
+    If a GPU that is in use cannot activate a MIG mode, NVML keeps it for the
+    next reset, whoever does that: the earlier pending value is set again.
     """
     before = None
     if name == _SET_MIG:
@@ -181,7 +181,7 @@ def _set(nvml: Any, address: str, name: str, value: int) -> Answer:
 
 
 def main(argv: list[str]) -> int:
-    """Answer on standard output; 0 where NVML was asked at all."""
+    """Answer on standard output; 0 if NVML could be asked."""
     module, verb, address, *more = argv
     nvml = importlib.import_module(module)
     if not _say('init', _told(nvml, nvml.nvmlInit)):

@@ -10,13 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""NVIDIA's data centre GPUs, through NVML and gpu-admin-tools.
+"""NVIDIA's data center GPUs, through NVML and gpu-admin-tools.
 
-Sources: ``nvml`` and ``cc``; NVIDIA MIG User Guide (activation);
-nvidia-smi(1) for the reset.
+Sources: ``nvml`` and ``cc``; NVIDIA MIG User Guide (activation); nvidia-smi(1)
+for the reset.
 
-NVIDIA publishes no tool that writes a GPU's firmware from its host, so none
-is written here: that is its board's BMC.
+NVIDIA publishes no tool that writes a GPU's firmware from its host; the BMC of
+the board does that.
 """
 
 from __future__ import annotations
@@ -51,26 +51,27 @@ NVML = nvml.TOOL
 DRIVER = 'nvidia'
 SMI = 'nvidia-smi'
 
-#: GPUs: VGA and 3D controllers.
-#: What nvidia-smi says of a GPU that it did not reset: until driver 460 the
-#: first line alone, later a list (NVIDIA gpu-operator, issue 118; NVSentinel,
-#: issue 1690).
+#: The output of nvidia-smi about a GPU that it did not reset: until driver 460
+#: the first line alone, later a list (NVIDIA gpu-operator, issue 118;
+#: NVSentinel, issue 1690).
 _NOT_RESET = re.compile(
     r'^\s*GPU [0-9A-Fa-f]{8}:[0-9A-Fa-f:.]+(?::| is) (\S.*?)\.?\s*$',
     re.MULTILINE)
 _STOP_USERS = ('stop what uses the GPU: processes, nvidia-persistenced, '
                'Fabric Manager, DCGM; or unload nvidia_drm')
+#: PCI classes of GPUs: VGA and 3D controllers.
 _CLASSES = ('0300', '0302')
 
 
 def has_mode(function: Function, name: str) -> bool:
-    """Whether the catalogue knows such a mode of such a GPU."""
+    """Whether the catalogue lists the mode for such a GPU."""
     product = common.product_of(function)
     return product is not None and name in product.modes
 
 
 class NvidiaGpu(common.BaseFamily):
-    """GPUs with NVIDIA's driver, or with none for confidential computing."""
+    """GPUs with the NVIDIA driver, or without any for confidential computing.
+    """
 
     name = 'nvidia_gpu'
     # NVML and nvidia-smi(1) are the driver's own; a reset is refused there
@@ -84,13 +85,13 @@ class NvidiaGpu(common.BaseFamily):
                 and function.class_code.startswith(_CLASSES))
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """Who it is, health, versions and modes."""
+        """Identity, health, versions and modes."""
         return ('identity', 'health', 'firmware', 'modes')
 
     def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
-        """NVML for GPUs with NVIDIA's driver, gpu-admin-tools for others."""
+        """NVML for GPUs with the NVIDIA driver, gpu-admin-tools for others."""
         told: dict[str, DeviceReading] = {}
         warnings: dict[Warned, None] = {}
         for function in functions:
@@ -113,7 +114,7 @@ class NvidiaGpu(common.BaseFamily):
 
     def _undriven(self, host: Machine, function: Function,
                   warnings: dict[Warned, None]) -> DeviceReading:
-        """A GPU that NVIDIA's driver does not hold."""
+        """A GPU that the NVIDIA driver is not bound to."""
         if function.driver is not None:
             warnings[common.warned(
                 NVML, function.address, f'driver {function.driver} is bound '
@@ -130,8 +131,7 @@ class NvidiaGpu(common.BaseFamily):
         return DeviceReading(modes=modes, unread=lost + unread)
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
-        """MIG and ECC through NVML, CC and PPCIe where no driver holds the
-        GPU."""
+        """MIG and ECC through NVML; CC and PPCIe if no driver is bound."""
         if device.address is None:
             return frozenset()
         if cc.driven(host, device.address):
@@ -142,8 +142,8 @@ class NvidiaGpu(common.BaseFamily):
 
     def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
-        """Set modes one by one; each is read back. Nothing is set on a GPU
-        of which one mode cannot be, because it is used."""
+        """Set modes one by one; each is read back. If one mode cannot be set
+        because the GPU is in use, none is set."""
         if any(i.name == 'mig' for i in items):
             users = self._users(host, device)
             if users:
@@ -167,7 +167,7 @@ class NvidiaGpu(common.BaseFamily):
         return tuple(out)
 
     def _users(self, host: Machine, device: Device) -> str | None:
-        """Who uses a GPU now, as far as NVML tells."""
+        """The processes that use a GPU now, as far as NVML lists them."""
         if device.address is None or not host.has_nvml() or (
                 not cc.driven(host, device.address)):
             return None
@@ -176,8 +176,8 @@ class NvidiaGpu(common.BaseFamily):
 
     def _set(self, host: Machine, device: Device,
              item: Item) -> tuple[Result, ...]:
-        """Set and read back. Where the set does not come back, the GPU says
-        what came of it, if it says anything."""
+        """Set and read back. If the call does not return, the value that is
+        read back decides."""
         if not host.has_nvml():
             return common.failures(device, [item],
                                    common.missing(NVML).message)
@@ -205,7 +205,7 @@ class NvidiaGpu(common.BaseFamily):
             seen=str(mode.pending or mode.current) if mode else None)
 
     def resets(self, host: Machine, device: Device) -> Activation:
-        """A GPU reset, by whichever of the two tools can do it."""
+        """A GPU reset, by the one of the two tools that can do it."""
         tool = SMI if device.address and cc.driven(
             host, device.address) else cc.TOOL
         if device.address is None or host.which(tool) is None:
@@ -214,7 +214,8 @@ class NvidiaGpu(common.BaseFamily):
 
     def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
-        """Reset one GPU; with NVIDIA's driver it has to answer after it."""
+        """Reset one GPU; with the NVIDIA driver it has to respond afterwards.
+        """
         if device.address is None:
             return common.reset_failed(device, 'the device has no PCI address')
         progress(f'resetting {device.address}', None)
@@ -236,7 +237,7 @@ class NvidiaGpu(common.BaseFamily):
 
 def _used(device: Device, item: Item, mode: Mode | None
           ) -> tuple[Result, ...]:
-    """A mode that was not set, because somebody uses the GPU."""
+    """A mode that was not set because the GPU is in use."""
     waits = mode is not None and mode.pending is not None
     return common.failures(
         device, [item], 'NVML: the GPU is in use by another client; its '
@@ -257,7 +258,7 @@ def _refused(ran: Ran) -> str | None:
 
 
 def _waits(device: Device, after: DeviceReading) -> tuple[Result, ...]:
-    """Whether a reset GPU answers, and MIG no longer waits for it."""
+    """Check that a reset GPU responds, and that MIG is no longer pending."""
     if after.unread:
         return common.reset_failed(
             device, 'the GPU does not answer NVML after its reset',

@@ -71,7 +71,7 @@ _LOADS = {'fim': ('fpga', '--page=user1'), 'bmc': ('bmc', '--page=user')}
 
 
 def kind_of(path: str) -> str | None:
-    """``fim``, ``bmc`` or ``afu``; None for what is no signed update."""
+    """``fim``, ``bmc`` or ``afu``; None for anything but a signed update."""
     try:
         with open(path, 'rb') as file:
             head = file.read(12)
@@ -86,7 +86,7 @@ def kind_of(path: str) -> str | None:
 
 
 def parse_fme(text: str) -> tuple[Component, ...]:
-    """The components in what fpgainfo says of one card."""
+    """The components in the report of fpgainfo about one card."""
     values = {m['key']: m['value'] for m in _LINE.finditer(text)}
     parts = []
     fim = common.text_of(values.get('Bitstream Version'))
@@ -168,9 +168,8 @@ class Opae(common.BaseFamily):
     def update(self, host: Machine, device: Device, items: Sequence[Item],
                image: Ready, spec: Image | None, force: bool,
                progress: Progress) -> tuple[Result, ...]:
-        """Write a signed file to one card. What it writes is seen once rsu
-        or a power cycle has loaded it; until then the tool's words count.
-        """
+        """Write a signed file to one card. The new version is visible once rsu
+        or a power cycle has loaded it; until then the tool's output counts."""
         kind = kind_of(image.path)
         wrong = [i for i in items if i.name != kind]
         if wrong or device.address is None:
@@ -198,9 +197,9 @@ class Opae(common.BaseFamily):
 
     def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
-        """Load what was written: the controller first, then the FPGA.
+        """Load what was written: first the board controller, then the FPGA.
 
-        ``--force``, which does not ask the driver, is never given.
+        ``--force``, which does not ask the driver, is never used.
         """
         names = [n for n in ('bmc', 'fim') if device.component(n)]
         for name in names:

@@ -51,9 +51,9 @@ def _file(address: str, name: str) -> str:
 
 
 def services(host: Machine, address: str) -> tuple[str, ...] | None:
-    """The configured services, in our order; None where none is told.
+    """The configured services, in a fixed order; None if none is reported.
 
-    Later kernels may know more of them than we do.
+    Later kernels may have services that are not listed here.
     """
     text = host.read(_file(address, 'cfg_services')) or ''
     words = [w.strip() for w in text.split(';') if w.strip()]
@@ -64,8 +64,8 @@ def services(host: Machine, address: str) -> tuple[str, ...] | None:
 
 
 def _told(host: Machine, function: Function) -> DeviceReading:
-    """Services are what a device does while it is up. Of one that is down
-    they are what it will do once it comes up: no more than set."""
+    """The services of a device that is up. Those of a device that is down are
+    the ones it will have once it is up: they are pending."""
     at = function.address
     left = common.left_out(host, function, *DRIVERS)
     if left:
@@ -89,8 +89,7 @@ def _told(host: Machine, function: Function) -> DeviceReading:
 
 
 def _put_back(host: Machine, at: str, before: str | None) -> str:
-    """Services as they were, and the device up; else what is not, in words.
-    """
+    """Restore the services and put the device up; the result in words."""
     try:
         if host.read(_file(at, 'state')) != 'up':
             if before and host.read(_file(at, 'cfg_services')) != before:
@@ -102,7 +101,7 @@ def _put_back(host: Machine, at: str, before: str | None) -> str:
 
 
 class Qat(common.BaseFamily):
-    """4xxx, 420xx and 6xxx devices: others have no configurable services."""
+    """4xxx, 420xx and 6xxx devices; others have no configurable services."""
 
     name = 'qat'
     # Its files are the driver's own; it refuses to put a device in use down.
@@ -110,7 +109,7 @@ class Qat(common.BaseFamily):
     first_boot = (FirstBootMode('services', first_boot, vendor='intel'),)
 
     def claims(self, function: Function, product: Product | None) -> bool:
-        """Intel devices of which the catalogue knows the mode."""
+        """Intel devices for which the catalogue lists the mode."""
         return (function.vendor_id == '8086' and product is not None
                 and product.kind == 'crypto' and 'services' in product.modes)
 
@@ -121,11 +120,11 @@ class Qat(common.BaseFamily):
     def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
-        """The services, where the kernel's driver holds the device."""
+        """The services, if the kernel's driver is bound to the device."""
         return ToolReading({f.address: _told(host, f) for f in functions})
 
     def sets(self, host: Machine, device: Device) -> frozenset[str]:
-        """Services, where the driver takes them."""
+        """Services, if the driver supports them."""
         if device.address is None or not host.exists(
                 _file(device.address, 'cfg_services')):
             return frozenset()
@@ -133,7 +132,7 @@ class Qat(common.BaseFamily):
 
     def set(self, host: Machine, device: Device, items: Sequence[Item],
             progress: Progress) -> tuple[Result, ...]:
-        """Down, write, up again whatever happened, and read back."""
+        """Down, write, up again whatever happens, and read back."""
         out: list[Result] = []
         for item in items:
             wanted = item.wanted
@@ -178,7 +177,7 @@ class Qat(common.BaseFamily):
 
     def reset(self, host: Machine, device: Device, activation: Activation,
               progress: Progress) -> tuple[Result, ...]:
-        """Put the device down and up; one in use refuses."""
+        """Put the device down and up; a device in use refuses."""
         at = device.address or ''
         try:
             host.write(_file(at, 'state'), 'down')

@@ -10,14 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 """The boot stream (BFB) of a BlueField's Arm side, over rshim.
+
 Sources: rshim-user-space (github.com/Mellanox/rshim-user-space):
 ``src/rshim_fuse.c`` (/dev/rshimN/misc), ``src/rshim_pcie.c`` (DEV_NAME),
 ``scripts/bfb-install`` (what it waits for), ``scripts/mlx-mkbfb`` (header of
 an image in the stream), ``scripts/bfb-tool`` (the image ``info``).
 
-rshim does not tell which version runs: its component has none, and a burn is
-proved by what the card's own BMC says (``DPU_OS``). Without that it is
-refused, as all is that could not be proved.
+rshim does not report which version runs: its component has none, and an update
+is verified by what the card's own BMC reports (``DPU_OS``). Without that the
+update is refused, as everything that cannot be verified.
 """
 
 from __future__ import annotations
@@ -52,16 +53,16 @@ from ironic_accel.model import strict_json
 
 TOOL = 'bfb-install'
 PART = 'bfb'
-#: What a stream installs besides the Arm side's system.
+#: What a stream installs besides the system of the Arm side.
 COLLATERAL = ('atf', 'uefi', 'nic', 'bmc', 'erot')
 
 _LINE = re.compile(r'^(?P<key>[A-Z_]+)\s+(?P<value>\S.*?)\s*$', re.MULTILINE)
 _NAME = re.compile(r'pcie-(?:lf-)?(\S+)')
 _CHIP = re.compile(r'BlueField-(\d)')
-#: Words with which the installation is over (``filter0`` of the tool).
+#: Messages at the end of the installation (``filter0`` of the tool).
 _DONE = re.compile(r'Rebooting\.\.\.|Installation finished|DPU is ready|'
                    'Linux up|In Enhanced NIC mode')
-#: What the card or the tool says of a failure.
+#: Messages of the card or the tool about a failure.
 _FAILED = re.compile(r'CRITICAL ERROR|^\s*ERR\[|^Error|update failed\s*$',
                      re.IGNORECASE | re.MULTILINE)
 #: What is no failure: the NIC's new firmware is in its flash, and its card
@@ -76,7 +77,7 @@ _MOST_INFO = 1 << 20
 
 
 def misc(host: Machine, node: str) -> Mapping[str, str]:
-    """What an rshim device says of itself, first lines of each key."""
+    """The first line of each key that an rshim device reports."""
     found: dict[str, str] = {}
     for match in _LINE.finditer(host.read(f'/dev/{node}/misc') or ''):
         found.setdefault(match['key'], match['value'])
@@ -86,8 +87,7 @@ def misc(host: Machine, node: str) -> Mapping[str, str]:
 def nodes(host: Machine) -> dict[str, tuple[str, str | None]]:
     """By card, the rshim device (``rshim0``) and the chip's generation.
 
-    One that goes over USB has no PCI address, and cannot be told to be a
-    certain card's.
+    An rshim over USB has no PCI address, so its card is unknown.
     """
     found = {}
     for node in host.names('/dev'):
@@ -104,9 +104,9 @@ def nodes(host: Machine) -> dict[str, tuple[str, str | None]]:
 
 
 def contents(path: str) -> Mapping[str, str] | None:
-    """What a stream says that it holds: versions by name (``BF3_BSP``).
+    """What a stream contains, as it says: versions by name (``BF3_BSP``).
 
-    Empty where it does not say; None where it is no boot stream.
+    Empty if it does not say; None if it is no boot stream.
     """
     try:
         with open(path, 'rb') as file:
@@ -121,7 +121,7 @@ def contents(path: str) -> Mapping[str, str] | None:
 def _images(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Kinds of the images in a stream, and the body of the information.
 
-    :raises: ValueError where it is no stream.
+    :raises: ValueError if it is no stream.
     """
     while head := file.read(_HEADER.size):
         if len(head) < _HEADER.size:
@@ -148,10 +148,10 @@ def _members(body: bytes) -> Mapping[str, str]:
 
 
 class Rshim(common.BaseFamily):
-    """BlueField cards whose rshim this host has."""
+    """BlueField cards with an rshim device on this host."""
 
     name = 'rshim'
-    # bfb-install unbinds this driver itself where the card needs that.
+    # bfb-install unbinds this driver itself if the card needs that.
     beside: Beside = (('update', 'mlx5_core'),)
     # rshim-user-space, man/bfb-install.8
     flashers: ClassVar[Flashers] = {TOOL: frozenset()}
@@ -162,13 +162,13 @@ class Rshim(common.BaseFamily):
                 and product.kind == 'dpu')
 
     def facts(self, product: Product | None) -> tuple[str, ...]:
-        """Nothing: it shows only that there is a way to write."""
+        """Nothing: rshim only shows that the card can be written."""
         return ()
 
     def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
-        """That there is such a component; nothing is asked of the card."""
+        """The component, without a version; the card is not asked."""
         found = nodes(host)
         told: dict[str, DeviceReading] = {}
         for function in common.first_functions(functions):
@@ -182,20 +182,20 @@ class Rshim(common.BaseFamily):
         return ToolReading(told, warnings)
 
     def updates(self, host: Machine, device: Device) -> frozenset[str]:
-        """The boot stream, where rshim and its tool are there."""
+        """The boot stream, if an rshim device and its tool exist."""
         if host.which(TOOL) is None or _node(host, device) is None:
             return frozenset()
         return frozenset({PART})
 
     def also_writes(self, host: Machine, device: Device, part: str
                     ) -> tuple[str, ...]:
-        """A stream brings the card's other firmware too; see ``Besides``."""
+        """A stream contains the card's other firmware too; see ``Besides``."""
         return COLLATERAL if part == PART else ()
 
     def update(self, host: Machine, device: Device, items: Sequence[Item],
                image: Ready, spec: Image | None, force: bool,
                progress: Progress) -> tuple[Result, ...]:
-        """Push the stream to one card; the card installs it by itself."""
+        """Push the stream to one card, which installs it."""
         found = _node(host, device)
         if found is None:
             return common.failures(device, items,
@@ -226,8 +226,8 @@ def _node(host: Machine, device: Device) -> tuple[str, str | None] | None:
 
 def _judged(device: Device, items: Sequence[Item], ran: Ran
             ) -> tuple[Result, ...]:
-    """What the card's log says at the end; the tool's status says nothing
-    of what the card came to. Each line counts for itself."""
+    """The result from the end of the card's log; the exit status of the tool
+    does not include the result of the card. Each line counts by itself."""
     wrong = [x for x in (*ran.out.splitlines(), *ran.err.splitlines())
              if _FAILED.search(x) and not _WAITS.search(x)]
     if ran.ok and not wrong and _DONE.search(ran.out):

@@ -69,9 +69,9 @@ def ports(host: Machine, address: str) -> tuple[str, ...]:
 
 
 def _change(host: Machine, address: str, wanted: int) -> None:
-    """Set the number of a port: only from zero and to zero it changes.
+    """Set the number of a port. It can be changed only from and to zero.
 
-    :raises: AccelError where the kernel refuses.
+    :raises: AccelError if the kernel refuses.
     """
     path = f'{_DEVICES}/{address}/sriov_numvfs'
     now = _count(host, address, 'sriov_numvfs')
@@ -84,7 +84,7 @@ def _change(host: Machine, address: str, wanted: int) -> None:
 
 
 def _put_back(host: Machine, before: Mapping[str, int | None]) -> str:
-    """Give the ports back what they had; what could not be, in words."""
+    """Restore the earlier numbers of the ports; the result in words."""
     left = []
     for at, number in before.items():
         try:
@@ -96,7 +96,7 @@ def _put_back(host: Machine, before: Mapping[str, int | None]) -> str:
 
 
 def power_file(host: Machine, address: str) -> str | None:
-    """The file that switches a card's slot, None where there is none."""
+    """The file that switches the power of a card's slot, or None."""
     card = address.rpartition('.')[0]
     for name in host.names(_SLOTS):
         if host.read(f'{_SLOTS}/{name}/address') == card:
@@ -106,7 +106,7 @@ def power_file(host: Machine, address: str) -> str | None:
 
 
 def users(host: Machine, address: str) -> list[str]:
-    """What holds functions of a card: ``0000:17:00.1 (mlx5_core)``."""
+    """The bound functions of a card: ``0000:17:00.1 (mlx5_core)``."""
     card = address.rpartition('.')[0]
     found = []
     for name in host.names(_DEVICES):
@@ -117,11 +117,11 @@ def users(host: Machine, address: str) -> list[str]:
 
 
 class Sriov(common.BaseFamily):
-    """Whatever has virtual functions; whatever has a switched slot."""
+    """Devices with virtual functions, and slots with switchable power."""
 
     name = 'sriov'
     generic = True
-    # Virtual functions are made by whichever driver holds the physical one
+    # The driver of the physical function creates the virtual ones
     # (Linux Documentation/PCI/pci-iov-howto.rst); slot power needs none.
     beside: Beside = (('set', ANY),)
     first_boot = (FirstBootMode('vfs', first_boot),)
@@ -137,10 +137,10 @@ class Sriov(common.BaseFamily):
     def read(
         self, host: Machine, functions: Sequence[Function]
     ) -> ToolReading:
-        """The number of virtual functions now, of every port of a card.
+        """The current number of virtual functions of every port of a card.
 
-        Ports that have not the same number have no one value: a profile that
-        wants one is not fulfilled, and sets it.
+        Ports with different numbers have no common value: a profile that asks
+        for one is not fulfilled, and sets it.
         """
         told = {}
         warnings = []
@@ -194,8 +194,8 @@ class Sriov(common.BaseFamily):
 
     def _set(self, host: Machine, device: Device, item: Item,
              found: Sequence[str], wanted: int) -> tuple[Result, ...]:
-        """All ports, or none: where one refuses, each gets back what it
-        had."""
+        """Set all ports or none: if one refuses, the earlier numbers are
+        restored."""
         before = {at: _count(host, at, 'sriov_numvfs') for at in found}
         said = 'sysfs accepted the number but reports another'
         try:
@@ -212,7 +212,7 @@ class Sriov(common.BaseFamily):
             seen=', '.join(f'{n} of {at}' for at, n in now.items()))
 
     def resets(self, host: Machine, device: Device) -> Activation:
-        """Slot power, of a card that no driver holds."""
+        """Slot power, of a card without a driver."""
         if device.address is None or power_file(
                 host, device.address) is None or users(host, device.address):
             return Activation.NONE
