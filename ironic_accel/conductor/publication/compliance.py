@@ -134,6 +134,7 @@ def evaluate(node: Any, seen: Inventory, transports: Sequence[Transport],
                 and all(x.persistent for x in p.satisfied))
     can = tuple(profiles[n] for n, p in plans.items()
                 if profiles[n].offered and not p.refused
+                and applies(profiles[n], seen)
                 and _deployable(profiles[n], p))
     return Compliance(plans, are, can)
 
@@ -145,6 +146,16 @@ def possible(node: Any, profile: Profile) -> Profile:
         return profile
     return dataclasses.replace(profile, limits=dataclasses.replace(
         profile.limits, reset=Activation.WARM_REBOOT))
+
+
+def applies(profile: Profile, seen: Inventory) -> bool:
+    """Whether a device of the node matches a group of the profile.
+
+    A profile whose groups all accept no device (``count: {min: 0}``) is
+    fulfilled by any node without such devices, which says nothing about it.
+    """
+    return any(matching.matches(group, device)
+               for group in profile.groups for device in seen.devices)
 
 
 def _deployable(profile: Profile, plan: Plan) -> bool:
