@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The whole out-of-band path in one process: loop, backend, twin.
+"""The whole out-of-band path in one process: loop, backend, emulator.
 
-Time is the twin's: a wait advances it, so twenty minutes of flashing take a
-few milliseconds. Host resets are done to the twin as a caller would do them,
-over HTTP.
+Time is that of the emulator: a wait advances it, so that an update of twenty
+minutes takes a few milliseconds. Host resets are requested over HTTP, like
+those of a caller.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from ironic_accel_emulator import TwinServer
 RESETS = {Activation.WARM_REBOOT: ('ForceRestart',),
           Activation.POWER_CYCLE: ('ForceOff', 'On'),
           Activation.AUX_CYCLE: ('ForceOff', 'aux', 'On')}
-#: Twenty minutes of flashing need not be asked about every five seconds.
+#: An update of twenty minutes is not polled every five seconds.
 PACE = Pace(poll=60, look=30)
 AUX = '/redfish/v1/Chassis/BMC_0/Actions/Oem/NvidiaChassis.AuxPowerReset'
 
@@ -58,13 +58,13 @@ End = outcome.Converged | outcome.Refused | outcome.Failed
 
 
 class Local:
-    """Images that lie beside the test; a path by name."""
+    """Images in the folder of the test, by name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def get(self, image: profile_mod.Image) -> ports.Ready | ports.Bad:
-        """The file, its digest checked."""
+        """The file, after a check of its digest."""
         path = self.folder / image.name
         digest = twin_images.sha256_of(path)
         if digest != image.sha256:
@@ -73,24 +73,24 @@ class Local:
 
 
 class Memory:
-    """A journal in memory, as JSON; ``saved`` is every record kept."""
+    """A journal in memory, as JSON; ``saved`` has all saved records."""
 
     def __init__(self) -> None:
         self.saved: list[str] = []
 
     def save(self, record: record_mod.Record) -> None:
-        """Keep it."""
+        """Save a record."""
         self.saved.append(json.dumps(record_mod.dump(record)))
 
     def load(self) -> record_mod.Record | None:
-        """The last one."""
+        """The last saved record."""
         return record_mod.load(
             json.loads(self.saved[-1]) if self.saved else None)
 
 
 @dataclasses.dataclass
 class Machine:
-    """A twin, the backend on it, and a caller of the loop."""
+    """A simulated system, its backend, and a caller of the loop."""
 
     box: Box
     clock: FakeClock
@@ -110,7 +110,7 @@ class Machine:
 
     def run(self, profile: str | profile_mod.Profile,
             steps: int = 3000) -> End:
-        """Run a profile to its end."""
+        """Run a profile until the run ends."""
         if isinstance(profile, str):
             profile = loader.load_text(profile)[0]
         record = loop.begin(profile, self.journal.load(), self.clock.now())
@@ -131,10 +131,10 @@ class Machine:
                 self.journal.save(record)
             else:
                 return out
-        raise AssertionError(f'it does not end: {self.progress[-5:]}')
+        raise AssertionError(f'the run does not end: {self.progress[-5:]}')
 
     def power(self, kind: str) -> None:
-        """One power action, and the time that it takes."""
+        """Perform one power action and let its time pass."""
         if kind == 'aux':
             path, kind = AUX, 'AuxPowerCycle'
         else:
@@ -149,9 +149,9 @@ class Machine:
 def machine(name: str | Path, folder: Path, system: str | None = None,
             known: catalog.Catalog | None = None,
             **options: Any) -> Iterator[Machine]:
-    """A machine grown from a shipped box or a capture.
+    """A machine made from a shipped system or a capture.
 
-    :param known: another catalogue than the package's own.
+    :param known: another catalogue than that of the package.
     """
     known = known or catalog.load()
     clock = FakeClock()

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Twins behind real HTTP, and backends that look at them."""
+"""Simulated systems behind real HTTP, and their backends."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from ironic_accel_emulator import FakeClock
 from ironic_accel_emulator import load_box
 from ironic_accel_emulator import TwinServer
 
-#: Nothing here needs patience: the twin is beside us.
+#: Short timeouts: the emulator runs in the same process.
 QUICK = BmcSettings(connect_timeout=5.0, read_timeout=2.0, write_timeout=5.0,
                  push_timeout=10.0, warm_up=0.0)
 
 
 @dataclasses.dataclass
 class Rig:
-    """A twin, what moves its time, and a backend for one System of it."""
+    """A simulated system, its clock, and a backend for one System."""
 
     box: Box
     clock: FakeClock
@@ -50,7 +50,7 @@ class Rig:
 
     def again(self, system: str | None = None, name: str = 'redfish',
               **settings: Any) -> RedfishBackend:
-        """Another backend for the same twin."""
+        """Another backend for the same simulated system."""
         return RedfishBackend(
             self.connector, system, name=name,
             settings=dataclasses.replace(self.settings, **settings))
@@ -61,7 +61,7 @@ Start = Callable[..., Rig]
 
 @pytest.fixture
 def rig() -> Iterator[Start]:
-    """Starts a twin: ``rig('hgx-h100', system=..., expand=False)``."""
+    """Starts a system: ``rig('hgx-h100', system=..., expand=False)``."""
     with contextlib.ExitStack() as stack:
 
         def start(source: str | Path, system: str | None = None,

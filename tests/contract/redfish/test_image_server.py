@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A BMC that fetches its images gets them, and nobody else gets anything."""
+"""The image server serves registered images to a BMC, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ironic_accel.converge.ports import Ended
 from ironic_accel.converge.ports import Ready
 from ironic_accel.redfish.image_server import ImageServer
 from ironic_accel_emulator import images
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
+from tests.contract.redfish import plans
 
 
 @pytest.fixture
@@ -69,13 +69,13 @@ def test_simple_update_downloads_from_the_image_server(
     with ImageServer('http://127.0.0.1:1') as server:
         at = rig('two-nodes', 'Node0', image_uri=server.uri)
         inventory = at.backend.observe()
-        gpus = burning.gpus(inventory)
+        gpus = plans.gpus(inventory)
         transport, = at.backend.transports(inventory)
         assert set(transport.updates) == {(g, 'gpu') for g in gpus}
         path = tmp_path / 'vbios.rom'
         digest = images.plain_image(path, 'gpu', '92.00.45.00.03')
         ticket = at.backend.start(
-            burning.burn(inventory, {(gpus[0], 'gpu'): '92.00.45.00.03'}),
+            plans.update(inventory, {(gpus[0], 'gpu'): '92.00.45.00.03'}),
             Ready(str(path), path.stat().st_size, digest))
         at.clock.advance(3000)
         poll = at.backend.poll(ticket)

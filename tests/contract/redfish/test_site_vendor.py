@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A site's Redfish vendor: the module and entry point that the docs show."""
+"""A site's Redfish vendor: the module and entry point of the docs page."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ with TwinServer(load_box(sys.argv[1], clock=FakeClock())) as url:
 
 
 def block(language: str) -> str:
-    """The one block of code of that language on the page."""
+    """The only code block in that language on the page."""
     found = re.findall(rf'code-block:: {language}\n\n((?:   .*\n|\n)+)',
                        PAGE.read_text('utf-8'))
     assert len(found) == 1
@@ -75,7 +75,7 @@ def block(language: str) -> str:
 
 def install(folder: Path, module: str, points: dict[str, str],
             name: str = 'acme-accel') -> None:
-    """A package with one module and some entry points of the group."""
+    """Install a package with one module and entry points of the group."""
     folder.mkdir(exist_ok=True)
     stem = name.replace('-', '_')
     info = folder / f'{stem}-99.0.dist-info'
@@ -89,7 +89,7 @@ def install(folder: Path, module: str, points: dict[str, str],
 
 
 def box(folder: Path, vendor: str) -> Path:
-    """The shipped system with PCIe cards, made by somebody."""
+    """The shipped system with PCIe cards, with another vendor."""
     shipped = Path(emulator.__file__).parent / 'boxes' / 'pcie-a100.yaml'
     spec = yaml.safe_load(shipped.read_text())
     spec['service']['vendor'] = vendor
@@ -102,7 +102,7 @@ def box(folder: Path, vendor: str) -> Path:
 
 
 def look(folder: Path, vendor: str, *sites: Path) -> dict[str, Any]:
-    """What is seen of a system of that vendor, in a process of its own."""
+    """What a separate process reads from a system of that vendor."""
     path = ':'.join(map(str, (*sites, ROOT, ROOT / 'emulator')))
     ran = subprocess.run(
         [sys.executable, '-c', _REPORT, str(box(folder, vendor))],
@@ -116,7 +116,7 @@ def look(folder: Path, vendor: str, *sites: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def acme(tmp_path: Path) -> Path:
-    """The package that the page shows, installed."""
+    """The package of the page, installed."""
     points = tomllib.loads(block('toml'))['project']['entry-points'][GROUP]
     install(tmp_path / 'site', block('python'), points)
     return tmp_path / 'site'

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What upstream's Redfish firmware code gets wrong, and who watches it here.
+"""Known bugs of upstream's Redfish firmware code, and their tests here.
 
-``COVERED`` has every one of those mistakes that is known, with the tests that
-would fail if it were made here too; that they are there is tested as well.
+``COVERED`` lists each known bug with the tests that would fail if it existed
+here too. The existence of these tests is checked.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.contract.machine import Local
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 TESTS = Path(__file__).parents[2]
 
-#: What goes wrong: the tests, as ``file::name``.
+#: The bugs, and their tests as ``file::name``.
 COVERED = {
     'a task that is New counts as failed': [
         'contract/redfish/actions/test_update_faults.py::'
@@ -55,45 +55,45 @@ COVERED = {
         'test_a_task_that_ended_before_the_first_poll_has_succeeded',
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_run_completes_whatever_happens_to_its_task'],
-    'a task that runs is taken for one that is over, and the reverse': [
+    'a running task counts as ended, or the reverse': [
         'contract/redfish/actions/test_update_faults.py::'
         'test_a_running_task_at_100_percent_is_running',
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_task_that_never_ends_needs_an_operator'],
-    'a component is gone after an update of the BMC': [
+    'a component is missing after an update of the BMC': [
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_component_missing_after_a_bmc_restart_is_reported'],
-    'a reboot before the write is over': [
+    'a reboot before the end of the write': [
         'contract/test_path.py::'
         'test_a_host_that_is_off_is_burnt_set_reset_once_and_proved',
         'contract/redfish/inventory/test_reading_faults.py::'
         'test_a_task_of_another_client_makes_the_system_busy'],
-    'versions that are null are kept as versions': [
+    'null is stored as a version': [
         'unit/conductor/node/test_inventory_store.py::'
         'test_an_unknown_version_is_no_version',
         'contract/redfish/inventory/test_reading_faults.py::'
         'test_an_invalid_property_of_a_firmware_entry'],
-    'network adapters answer 400 while the host is off': [
+    'network adapters return 400 while the host is off': [
         'contract/redfish/inventory/test_reading_faults.py::'
         'test_an_unreadable_adapter_stays_unread'],
-    'the power sync cuts in': [
+    'the power sync interrupts an update': [
         'unit/conductor/node/test_flash_guard.py::'
         'test_the_recorded_power_state_is_given',
         'functional/test_guard.py::'
         'test_the_power_sync_does_no_harm_while_an_instance_is_served'],
-    'a wait begins anew after 24 hours': [
+    'a wait restarts after 24 hours': [
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_wait_ends_after_any_pause'],
-    'a service step runs into the timeout of heartbeats': [
+    'a service step exceeds the heartbeat timeout': [
         'unit/conductor/operation/test_heartbeat.py::'
         'test_a_node_that_is_worked_on_is_no_node_that_waits'],
-    'one request flashes two identical cards': [
+    'one request updates two identical cards': [
         'contract/redfish/test_upstream_bugs.py::'
         'test_only_the_selected_one_of_identical_cards_is_updated'],
-    'Updateable false is not heeded': [
+    'Updateable false is ignored': [
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_component_that_is_not_updateable_is_refused'],
-    'an auxiliary cycle that is refused is tried for ever': [
+    'a rejected auxiliary cycle is retried forever': [
         'contract/redfish/test_upstream_bugs.py::'
         'test_a_rejected_auxiliary_cycle_is_requested_once',
         'unit/conductor/operation/test_runner.py::'
@@ -122,7 +122,7 @@ devices:
 
 
 def posts(box: Machine) -> int:
-    """How many pushes were begun."""
+    """The number of pushes."""
     return len([r for r in box.box.ledger.requests
                 if (r.method, r.path) == ('POST', PUSH)])
 
@@ -140,13 +140,13 @@ def test_every_mistake_has_tests(mistake: str) -> None:
     'task-purged', 'task-done', 'task-new', 'task-early', 'task-warning'])
 def test_a_run_completes_whatever_happens_to_its_task(
         tmp_path: Path, fault: str) -> None:
-    """One push, whatever the BMC makes of its task, and then the proof."""
+    """One push, whatever happens to its task, and then verification."""
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add(fault)
         out = box.run(profile(box.image({'gpu': NEW})))
         assert isinstance(out, outcome.Converged), out
-        # A BMC that lost its task still writes: neither a second push nor
-        # a reset may meet it.
+        # A BMC that lost its task is still writing: no second push and no
+        # reset are allowed.
         assert len(box.box.ledger.pushes) == 1
         assert set(box.box.ledger.updates().values()) == {1}
         assert not box.box.ledger.violations
@@ -154,14 +154,14 @@ def test_a_run_completes_whatever_happens_to_its_task(
 
 def test_a_task_that_never_ends_needs_an_operator(
         rig: Start, tmp_path: Path) -> None:
-    """The work is done, the task says Running: its end is never known."""
+    """The work has ended, but the task stays Running."""
     at = rig('hgx-h100', 'System_0')
     at.box.faults.add('task-stuck')
     inventory = at.backend.observe()
-    gpu = burning.gpus(inventory)[0]
+    gpu = plans.gpus(inventory)[0]
     ticket = at.backend.start(
-        burning.burn(inventory, {(gpu, 'gpu'): NEW}),
-        burning.bundle(tmp_path, gpu=NEW))
+        plans.update(inventory, {(gpu, 'gpu'): NEW}),
+        plans.bundle(tmp_path, gpu=NEW))
     at.clock.advance(7200)
     assert not isinstance(at.backend.poll(ticket), Ended | Unknown)
     assert [b.kind for b in at.backend.observe().busy] == ['task']
@@ -174,9 +174,9 @@ def test_a_run_with_an_endless_task_times_out(tmp_path: Path) -> None:
                               more='limits: {minutes: 60}'))
         assert isinstance(out, outcome.Failed), out
         assert posts(box) == 1
-        # Nothing is cut while the BMC says that it writes.
+        # No reset while the BMC reports a running write.
         assert box.box.ledger.resets == []
-        # The BMC starts again and has forgotten it: the next run goes on.
+        # The BMC restarts and loses the task: the next run continues.
         box.box.faults.clear()
         box.box.power.bmc_reset(box.box.managers[0])
         box.clock.advance(300)
@@ -187,7 +187,7 @@ def test_a_run_with_an_endless_task_times_out(tmp_path: Path) -> None:
 
 def test_a_component_missing_after_a_bmc_restart_is_reported(
         tmp_path: Path) -> None:
-    """The auxiliary cycle starts the BMC too; one GPU does not come back."""
+    """The auxiliary cycle restarts the BMC; one GPU stays missing."""
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add('vanish-after-bmc', None, 'HGX_FW_GPU_SXM_4')
         for part in box.box.components.values():
@@ -204,7 +204,7 @@ def test_a_component_missing_after_a_bmc_restart_is_reported(
 
 
 def test_a_wait_ends_after_any_pause(tmp_path: Path) -> None:
-    """A day and a minute is more than an hour."""
+    """A pause of a day and a minute is more than an hour."""
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add('task-stuck')
         asked = loader.load_text(profile(
@@ -236,7 +236,7 @@ def test_only_the_selected_one_of_identical_cards_is_updated(
             box.image({'gpu': NEW}),
             match=f'kind: gpu, location: "{meant.location}"'))
         assert isinstance(out, outcome.Converged), out
-        running = {d.id: look.part(d, 'gpu').running
+        running = {d.id: lookup.part(d, 'gpu').running
                    for d in box.backend.observe().devices
                    if d.kind == 'gpu'}
         assert [d for d, v in running.items() if v == NEW] == [meant.id]
@@ -249,7 +249,7 @@ def test_a_component_that_is_not_updateable_is_refused(tmp_path: Path) -> None:
     with machine('hgx-h100', tmp_path) as box:
         path = ('/redfish/v1/UpdateService/FirmwareInventory/'
                 'HGX_FW_GPU_SXM_4')
-        entry = look.document(box.box, path)
+        entry = lookup.document(box.box, path)
         entry['Updateable'] = False
         box.box.documents.put(path, entry)
         box.box.components['HGX_FW_GPU_SXM_4'].updateable = False
@@ -264,12 +264,12 @@ def test_a_component_that_is_not_updateable_is_refused(tmp_path: Path) -> None:
 
 def test_a_rejected_auxiliary_cycle_is_requested_once(
         rig: Start) -> None:
-    """With the host off, which is what the plain form wants."""
+    """With the host off, as the plain form requires."""
     at = rig('hgx-h100', 'System_0', options={'power': 'Off'})
     at.box.faults.add('aux-refused')
     with pytest.raises(Rejected) as error:
         SystemPower(at.connector, at.backend.system_uri).aux_cycle()
-    # It is not told to be busy, so nobody asks again by himself.
+    # The BMC is not busy, so it is not requested again.
     assert error.value.retry_after is None
     assert 'ChassisPowerStateOffRequired' in (
         error.value.detail.message_id or '')
@@ -280,19 +280,19 @@ def test_a_rejected_auxiliary_cycle_is_requested_once(
 
 def test_egm_is_set_in_the_settings_object(
         rig: Start, captures: Path) -> None:
-    """NVIDIA's bmcweb takes EGMModeEnabled there, and no other place."""
+    """NVIDIA's bmcweb accepts EGMModeEnabled there only."""
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
-    gpu = burning.gpus(inventory)[0]
+    gpu = plans.gpus(inventory)[0]
     transport, = at.backend.transports(inventory)
     assert (gpu, 'egm') in transport.sets
-    # Nobody has shown what activates it, so no plan changes it.
-    assert look.mode_at(inventory, gpu, 'egm').activation is None
-    poll = at.backend.poll(at.backend.start(burning.set_mode(
+    # Its activation is unknown, so no plan changes it.
+    assert lookup.mode_at(inventory, gpu, 'egm').activation is None
+    poll = at.backend.poll(at.backend.start(plans.set_mode(
         {gpu: 'disabled'}, 'egm', Activation.WARM_REBOOT)))
     assert isinstance(poll, Ended)
     assert [r.ok for r in poll.results] == [True]
     patch, = [r for r in at.box.ledger.requests if r.method == 'PATCH']
     assert patch.path.endswith('/Settings')
-    mode = look.mode_at(at.backend.observe(), gpu, 'egm')
+    mode = lookup.mode_at(at.backend.observe(), gpu, 'egm')
     assert (mode.current, mode.pending) == ('enabled', 'disabled')

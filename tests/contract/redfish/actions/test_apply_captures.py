@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A whole run on twins of recorded BMCs: burn, set, reset, prove."""
+"""Whole runs on simulated recorded BMCs: update, set, reset, verify."""
 
 from __future__ import annotations
 

@@ -10,10 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whole runs against BMCs that behave as public reports say of real ones.
+"""Whole runs with the behaviour of real BMCs in public reports.
 
-Each kind in its variants; ``COVERED`` says where the ones are that have
-tests of their own.
+``COVERED`` has the tests of each behaviour, also those in other files.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ from tests.contract.redfish.actions.test_updates import profile
 
 HGX = '/redfish/v1/Systems/HGX_Baseboard_0'
 
-#: What a BMC does, and the tests of that kind.
+#: Behaviour of a BMC, and its tests.
 COVERED = {
-    'the GPU tray is away': [f'{__name__}:test_a_gpu_tray_that_'],
-    'one device is unread for good': [
+    'the GPU tray is unreachable': [f'{__name__}:test_a_gpu_tray_that_'],
+    'one device stays unread': [
         f'{__name__}:test_one_unread_gpu_is_not_omitted_from_verification'],
-    'every processor is unread on a host that is up': [
+    'every processor is unread while the host is on': [
         f'{__name__}:test_unread_gpus_do_not_count_as_absent'],
-    'the task service is away': [
+    'the task service is unreachable': [
         f'{__name__}:test_an_unread_task_service_counts_as_busy'],
-    'a push is answered without a task': [
+    'the response to a push has no task': [
         f'{__name__}:test_an_update_without_a_task_is_waited_for',
         'tests.contract.redfish.actions.test_updates:test_one_push_whatever_the_response'],
     'a DPU in NIC mode is StandbyOffline': [
@@ -55,9 +54,9 @@ COVERED = {
         'tests.contract.redfish.actions.test_updates:test_an_update_that_waits_for_a_reset_is_staged',
         'tests.contract.redfish.actions.test_others_staged:'
         'test_our_own_pending_update_is_not_foreign'],
-    'If-Match is wanted in an odd form': [
+    'If-Match is required in an unusual form': [
         'tests.contract.redfish.actions.test_settings:test_each_service_gets_the_form_of_if_match_that_it_requires'],
-    'On is answered not now': [
+    'power on is rejected with not now': [
         'tests.contract.redfish.actions.test_system_power:test_a_power_cycle_continues_after_a_503',
         'tests.contract.redfish.actions.test_system_power:test_a_reset_rejected_with_not_now_is_repeated_later'],
     'one Target a push': [
@@ -88,7 +87,7 @@ def test_every_behaviour_has_tests(behaviour: str) -> None:
 
 
 def ends(box: Machine, asked: str, within: float) -> outcome.Failed:
-    """The run fails as one that may pass, in time, and touches nothing."""
+    """The run fails with a transient error in time, and changes nothing."""
     box.pace = SELDOM
     began = box.clock.now()
     out = box.run(asked)
@@ -121,7 +120,7 @@ devices:
     count: %s
     modes: {ecc: disabled}
 """
-#: Looks at a box that never answers well need not be many.
+#: Few inventories of a system that never responds correctly.
 SELDOM = Pace(poll=60, look=600)
 COUNTS = ['8', '{min: 0}', '{min: 1}']
 
@@ -136,7 +135,7 @@ def test_a_gpu_tray_that_stays_unreachable_fails_the_run(
         count: str) -> None:
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add(*fault)
-        # What its chassis copy cannot be told either, which holds for longer.
+        # Its background copy is unknown too, which delays the run.
         out = ends(box, ECC % count, 6600)
         assert 'HGX_' in str(out.error)
 
@@ -174,7 +173,7 @@ def test_one_unread_gpu_is_not_omitted_from_verification(
         box.box.faults.add(*fault, f'{HGX}/Processors/GPU_SXM_4$')
         out = ends(box, ECC % count, 3000)
         assert 'GPU_SXM_4' in str(out.error)
-        # What it could not change goes on.
+        # Other parts of the system can still be updated.
         board = box.run("""
 profile: 1
 name: board
@@ -192,7 +191,7 @@ devices:
 @pytest.mark.parametrize('count', COUNTS[:2])
 def test_unread_gpus_do_not_count_as_absent(
         tmp_path: Path, box_name: str, status: str, count: str) -> None:
-    """However long the host has been up."""
+    """Independent of the uptime of the host."""
     with machine(box_name, tmp_path) as box:
         singly(box)
         box.clock.advance(7200)
@@ -203,15 +202,15 @@ def test_unread_gpus_do_not_count_as_absent(
 @pytest.mark.parametrize('fault', [
     ('tasks-down', None, None), ('status', '500', '/TaskService/Tasks$'),
     ('empty', None, '/TaskService$'), ('cut', None, '/TaskService/Tasks$')])
-@pytest.mark.parametrize('what', ['burn', 'mode'])
+@pytest.mark.parametrize('what', ['update', 'mode'])
 def test_an_unread_task_service_counts_as_busy(
         tmp_path: Path, fault: tuple[str, str | None, str | None],
         what: str) -> None:
-    """Somebody else's update runs all the while."""
+    """An update of another client is running meanwhile."""
     with machine('hgx-h100', tmp_path) as box:
         box.box.misbehave('foreign-task=86400')
         box.box.faults.add(*fault)
-        asked = (profile(box.image({'gpu': NEW})) if what == 'burn'
+        asked = (profile(box.image({'gpu': NEW})) if what == 'update'
                  else ECC % '8')
         out = ends(box, asked, 6600)
         assert 'TaskService' in str(out.error)
@@ -223,7 +222,7 @@ def test_an_unread_task_service_counts_as_busy(
 @pytest.mark.parametrize('minutes', [1, 40])
 def test_an_update_without_a_task_is_waited_for(
         tmp_path: Path, answer: tuple[str, str | None], minutes: int) -> None:
-    """One push, and no power is cut before the device shows the version."""
+    """One push, and no power cut before the device has the version."""
     with machine('hgx-h100', tmp_path,
                  timing={'flash': 60.0 * minutes}) as box:
         box.box.faults.add(*answer)
@@ -250,7 +249,7 @@ limits: {reset: power-cycle}
 @pytest.mark.parametrize('fault', ['nic-mode-offline', None])
 def test_a_dpu_is_set_to_nic_mode_and_back(
         tmp_path: Path, fault: str | None) -> None:
-    """BlueField-3: Paused and StandbyOffline for good in that mode."""
+    """BlueField-3: it stays Paused and StandbyOffline in that mode."""
     with machine('bluefield-3', tmp_path) as box:
         if fault is not None:
             box.box.faults.add(fault)

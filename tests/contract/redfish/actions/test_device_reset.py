@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Devices reset by what their BMC has for it, and left as they were found.
+"""Device resets by the methods of the BMC, which restore the initial state.
 
-The A100s of these boxes have, in place of the action, the property
-``Enabled``, or the power of a card's own chassis, or nothing.
+Instead of the action, the A100s of these systems have the property
+``Enabled``, or the power of a card's own chassis, or no reset at all.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ import ironic_accel_emulator as emulator
 from ironic_accel_emulator import Box
 from ironic_accel_emulator.inside.shared import Inside
 from tests.contract import machine as machines
-from tests.contract.redfish import burning
-from tests.contract.redfish import look
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 GPU = '/redfish/v1/Systems/1/Processors/GPU1'
 PROFILE = """
@@ -53,7 +53,7 @@ limits: {reset: device-reset}
 
 
 def box_with(folder: Path, reset: str) -> Path:
-    """The shipped PCIe box with two A100s that are reset another way."""
+    """The shipped PCIe system with two A100s with another reset method."""
     shipped = Path(emulator.__file__).parent / 'boxes' / 'pcie-a100.yaml'
     spec = yaml.safe_load(shipped.read_text())
     gpus, = spec['hosts'][0]['gpus']
@@ -64,14 +64,14 @@ def box_with(folder: Path, reset: str) -> Path:
 
 
 def reset(gpu: str) -> Action:
-    """Reset one GPU, for what waits on it."""
+    """Reset one GPU for its pending changes."""
     item = Item(gpu, 'mig', 'mode', 'enabled')
     return Action('reset', 'redfish', (Change(item, None),),
                   Activation.DEVICE_RESET)
 
 
 def sent(at: Rig) -> list[tuple[str, str]]:
-    """What was written: method and path."""
+    """The writes: method and path."""
     return [(r.method, r.path) for r in at.box.ledger.requests
             if r.method != 'GET']
 
@@ -83,7 +83,7 @@ def switches(box: Box) -> list[bool | None]:
 
 def first(inventory: Inventory) -> str:
     """Id of the first GPU."""
-    return burning.gpus(inventory)[0]
+    return plans.gpus(inventory)[0]
 
 
 def test_disabling_and_enabling_is_a_reset(
@@ -93,12 +93,12 @@ def test_disabling_and_enabling_is_a_reset(
     gpu = first(inventory)
     transport, = at.backend.transports(inventory)
     assert transport.resets[gpu] is Activation.DEVICE_RESET
-    at.backend.start(burning.set_mode(
+    at.backend.start(plans.set_mode(
         {gpu: 'enabled'}, 'mig', Activation.DEVICE_RESET))
     ticket = at.backend.start(reset(gpu))
     assert switches(at.box) == [False, True]
     assert at.box.modes['GPU1/mig'].current is False
-    # Enabled again by the poll; it starts, and is over when it shows.
+    # The poll enables it again; the reset ends when the device is reported.
     assert isinstance(at.backend.poll(ticket), Running)
     assert switches(at.box) == [True, True]
     at.clock.advance(60)
@@ -108,7 +108,7 @@ def test_disabling_and_enabling_is_a_reset(
     assert [(w.item, w.value) for w in at.box.ledger.writes[1:]] == [
         ('GPU1/enabled', 'False'), ('GPU1/enabled', 'True')]
     after = at.backend.observe()
-    assert look.mode_at(after, gpu, 'mig').current == 'enabled'
+    assert lookup.mode_at(after, gpu, 'mig').current == 'enabled'
     assert after.halfway == ()
 
 
@@ -133,7 +133,7 @@ def test_enabled_that_changes_at_a_host_reset_is_not_used(
     at = rig(box_with(tmp_path, 'enabled-later'))
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
-    assert not set(burning.gpus(inventory)) & set(transport.resets)
+    assert not set(plans.gpus(inventory)) & set(transport.resets)
     with pytest.raises(Rejected, match='offers no reset of'):
         at.backend.start(reset(first(inventory)))
     assert sent(at) == []
@@ -141,7 +141,7 @@ def test_enabled_that_changes_at_a_host_reset_is_not_used(
 
 def test_a_settings_object_is_read_before_enabled_is_written(
         rig: Start, tmp_path: Path) -> None:
-    """It shows when the device is to be reset: nothing is written then."""
+    """It is read when the device is reset: nothing is written then."""
     at = rig(box_with(tmp_path, 'enabled-later'))
     gpu = first(at.backend.observe())
     at.box.faults.add('status', '503', 'GPU1/Settings', 'GET', count=1)
@@ -159,10 +159,10 @@ def test_a_settings_object_is_read_before_enabled_is_written(
 
 def test_a_disabled_card_is_not_on_the_host_bus(
         rig: Start, tmp_path: Path) -> None:
-    """The Alveo of the shipped box has the property."""
+    """The Alveo of the shipped system has the property."""
     at = rig('pcie-a100')
     inside = Inside(at.box, '1', tmp_path)
-    fpga = look.one(at.backend.observe(), 'fpga')
+    fpga = lookup.one(at.backend.observe(), 'fpga')
     bus = inside.tree.at('/sys/bus/pci/devices')
     there = {p.name for p in bus.iterdir()}
     item = Item(fpga.id, 'shell', 'firmware', '2')
@@ -175,7 +175,7 @@ def test_a_disabled_card_is_not_on_the_host_bus(
     at.clock.advance(60)
     assert isinstance(at.backend.poll(ticket), Ended)
     assert {p.name for p in bus.iterdir()} == there
-    assert look.one(at.backend.observe(), 'fpga') == fpga
+    assert lookup.one(at.backend.observe(), 'fpga') == fpga
 
 
 def test_a_run_with_device_resets_needs_no_host_reset(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_run_with_device_resets_needs_no_host_reset(tmp_path: Path) -> None:
 @pytest.mark.parametrize('skip', [0, 1, 2, 3])
 def test_a_device_reset_with_a_lost_connection_is_completed(
         tmp_path: Path, skip: int) -> None:
-    """The connection is lost at the first or second half of either."""
+    """The connection is lost during the first or second write of either."""
     with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
         # Two PATCHes for MIG itself, then two for each device.
         at.box.faults.add('drop', None, 'Processors/', 'PATCH', count=1,
@@ -233,7 +233,7 @@ def test_a_device_disabled_by_another_client_stays_disabled(
     at = rig(box_with(tmp_path, 'enabled'))
     at.box.switch(at.box.devices['GPU1'], False)
     inventory = at.backend.observe()
-    gpu, other = burning.gpus(inventory)
+    gpu, other = plans.gpus(inventory)
     left, = inventory.halfway
     assert (left.kind, left.targets) == ('disabled', ((gpu, 'enabled'),))
     assert inventory.busy == ()
@@ -245,7 +245,7 @@ def test_a_device_disabled_by_another_client_stays_disabled(
 
 def test_a_rejected_write_of_enabled_leads_to_a_stronger_reset(
         tmp_path: Path) -> None:
-    """It counts as a reset that did nothing: the stronger one is next."""
+    """It counts as a reset without effect: the next stronger one follows."""
     with machines.machine(box_with(tmp_path, 'enabled'), tmp_path) as at:
         at.box.faults.add('status', '405', 'Processors/', 'PATCH', skip=2)
         out = at.run(PROFILE.replace('device-reset', 'warm-reboot'))
@@ -255,7 +255,7 @@ def test_a_rejected_write_of_enabled_leads_to_a_stronger_reset(
 
 def test_enabled_is_restored_if_the_device_is_never_disabled(
         rig: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service may keep the value for the next boot."""
+    """A service may apply the value at the next boot."""
     at = rig(box_with(tmp_path, 'enabled'))
     gpu = first(at.backend.observe())
     at.box.faults.add('silent-noop', None, 'GPU1/enabled')
@@ -274,11 +274,11 @@ def test_enabled_is_restored_if_the_device_is_never_disabled(
 def test_the_list_of_writable_properties_is_respected(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'enabled'))
-    doc = look.document(at.box, GPU)
+    doc = lookup.document(at.box, GPU)
     at.box.documents.put(GPU, {
         **doc, '@Redfish.WriteableProperties': ['AssetTag']})
     inventory = at.backend.observe()
-    mine, other = burning.gpus(inventory)
+    mine, other = plans.gpus(inventory)
     transport, = at.backend.transports(inventory)
     assert (mine in transport.resets, other in transport.resets) == (
         False,
@@ -310,7 +310,7 @@ def test_a_chassis_with_other_contents_is_not_power_cycled(
         rig: Start, tmp_path: Path, pointer: str, value: object) -> None:
     at = rig(box_with(tmp_path, 'card'))
     path = '/redfish/v1/Chassis/GPU1'
-    doc = look.document(at.box, path)
+    doc = lookup.document(at.box, path)
     if pointer == 'ChassisType':
         doc[pointer] = value
     elif pointer.startswith('ResetType'):
@@ -321,7 +321,7 @@ def test_a_chassis_with_other_contents_is_not_power_cycled(
     at.box.documents.put(path, doc)
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
-    assert [g in transport.resets for g in burning.gpus(inventory)] == [
+    assert [g in transport.resets for g in plans.gpus(inventory)] == [
         False, True]
 
 
@@ -330,7 +330,7 @@ def test_a_device_without_any_reset_method_is_not_reset(
     at = rig(box_with(tmp_path, 'none'))
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
-    assert not set(burning.gpus(inventory)) & set(transport.resets)
+    assert not set(plans.gpus(inventory)) & set(transport.resets)
     with pytest.raises(Rejected, match='offers no reset of'):
         at.backend.start(reset(first(inventory)))
     assert sent(at) == []

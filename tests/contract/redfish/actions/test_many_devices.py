@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""One mode set on eight GPUs: one action, and a request for each of them."""
+"""One mode of eight GPUs is set by one action with a request for each."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ devices:
 ALL = [*range(1, 9)]
 THIRD = 'GPU_SXM_3/Settings$'
 
-#: Requests from the first observation, by a process that has never seen the
-#: BMC, until every GPU was read back and the reset is asked for.
+#: Requests from the first inventory of a new process until every GPU was read
+#: back and the reset is requested.
 MOST = 60
 
 
 def patched(box: Machine) -> list[int]:
-    """The GPUs whose settings were patched, in order."""
+    """The GPUs in the order of their PATCH requests."""
     return [int(found[1]) for r in box.box.ledger.requests
             if r.method == 'PATCH' and (found := re.search(
                 r'GPU_SXM_(\d)/Settings$', r.path))]
 
 
 def taken(box: Machine) -> dict[int, int]:
-    """How often each GPU took its new setting."""
+    """How often each GPU accepted its new setting."""
     return dict(Counter(
         int(found[1]) for w in box.box.ledger.writes
         if (found := re.search(r'GPU_SXM_(\d)', str(w)))))
@@ -62,7 +62,7 @@ def taken(box: Machine) -> dict[int, int]:
 
 def again(box: Machine, before_write: Callable[[], None] | None = None,
           expand: bool = True) -> None:
-    """Another process takes the node over."""
+    """A new process takes over the node."""
     old = box.backend
     box.backend = RedfishBackend(
         old._connector, old._system, catalog=box.known,
@@ -99,7 +99,7 @@ def test_a_permanent_rejection_is_sent_once_and_ends_the_run(
         assert not out.running
         assert patched(box) == [1, 2, 3]
         assert box.box.ledger.resets == []
-        # What was staged is kept, and the rest is set by the next run.
+        # Staged values are kept, and the next run sets the others.
         box.box.faults.lift(fault)
         assert isinstance(box.run(ECC % 1), outcome.Converged)
         assert patched(box) == [1, 2, 3, *ALL[2:]]
@@ -112,7 +112,7 @@ def test_a_lost_response_is_resolved_before_the_other_requests(
     with machine('hgx-h100', tmp_path) as box:
         fault = box.box.faults.add('drop', None, THIRD, 'PATCH')
         box.box.timeline.after(5, lambda: box.box.faults.lift(fault), 'over')
-        # Nothing of it was an attempt of the ones that were not sent.
+        # It did not count as an attempt of requests that were not sent.
         out = box.run(ECC % 1)
         assert isinstance(out, outcome.Converged), out
         assert patched(box) == ALL
@@ -142,7 +142,7 @@ def test_a_busy_bmc_counts_as_no_attempt(tmp_path: Path) -> None:
         box.box.timeline.after(20, lambda: box.box.faults.lift(fault), 'over')
         out = box.run(ECC % 1)
         assert isinstance(out, outcome.Converged), out
-        # Asked a second time when it is looked at again, and then waited for.
+        # Sent a second time after the next inventory, and then waited for.
         assert Counter(patched(box)) == Counter([*ALL, 3, 3])
         assert set(taken(box).values()) == {1}
 
@@ -170,7 +170,7 @@ def test_an_interrupted_action_is_resolved_by_an_inventory(
         tmp_path: Path, sent: int) -> None:
 
     class Ended(Exception):
-        """The process is gone, or has lost the node."""
+        """The process has ended, or has lost the node."""
 
     with machine('hgx-h100', tmp_path) as box:
         def fence() -> None:
@@ -212,7 +212,7 @@ def test_without_expand_each_setting_is_read_back_separately(
         assert patched(box) == ALL
         told = box.box.ledger.requests
         last = max(n for n, r in enumerate(told) if r.method == 'PATCH')
-        # Read back one by one, where the service expands nothing.
+        # Read back one by one, as the service has no $expand.
         for number in ALL:
             assert any(r.method == 'GET' and r.path.endswith(
                 f'GPU_SXM_{number}/Settings') for r in told[last:last + 20])
@@ -223,7 +223,7 @@ def test_an_unread_setting_is_unknown_without_affecting_the_others(
         tmp_path: Path, lasts: float) -> None:
     with machine('hgx-h100', tmp_path) as box:
         def unread() -> None:
-            # From the moment at which the third was patched.
+            # From the PATCH of the third one on.
             if patched(box)[-1:] == [3] and not standing:
                 standing.append(box.box.faults.add(
                     'status', '503', THIRD, 'GET'))

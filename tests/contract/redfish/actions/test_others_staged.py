@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What others have staged for the next reset is not carried out by ours."""
+"""Changes staged by other clients are not applied by our resets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.contract.machine import machine
 from tests.contract.redfish.actions.test_updates import NEW
 from tests.contract.redfish.actions.test_updates import profile
 
-#: Fault, and what is told of it.
+#: Faults, and a text that the refusal contains.
 STAGED = [
     (['foreign-job=UserIntervention'], 'TaskService/Tasks/0'),
     (['foreign-job=Suspended'], 'Firmware Update: BIOS Suspended'),
@@ -78,7 +78,7 @@ def test_foreign_changes_are_applied_with_consent(
                                    'ReadyForExecution'])
 def test_a_foreign_job_that_may_start_any_time_is_waited_for(
         tmp_path: Path, state: str) -> None:
-    """Neither written past it nor reset over it."""
+    """Nothing is written or reset meanwhile."""
     with machine('hgx-h100', tmp_path) as box:
         staged(box, [*(['jobs'] if state not in ('New', 'Pending') else []),
                      f'foreign-job={state}'])
@@ -110,7 +110,7 @@ def test_a_host_with_foreign_changes_is_not_powered_on(
                                    'foreign-firmware=HGX_FW_GPU_SXM_8'])
 def test_a_weaker_reset_does_not_apply_foreign_changes(
         tmp_path: Path, fault: str) -> None:
-    """It waits for an auxiliary cycle; a warm reboot does nothing to it."""
+    """A change that waits for an auxiliary cycle, with a warm reboot."""
     asked = """
 profile: 1
 name: ecc
@@ -137,7 +137,7 @@ def test_a_foreign_change_staged_during_the_run_stops_the_reset(
         assert isinstance(out, outcome.Failed), out
         assert 'TaskService/Tasks/1' in str(out.error)
         assert (len(box.box.ledger.pushes), box.box.ledger.resets) == (1, [])
-        # It is over: the next run resets, and pushes nothing again.
+        # It has ended: the next run resets the host without another push.
         box.box.tasks.all.clear()
         again = box.run(profile(box.image({'gpu': NEW})))
         assert isinstance(again, outcome.Converged), again
@@ -146,7 +146,7 @@ def test_a_foreign_change_staged_during_the_run_stops_the_reset(
 
 def test_our_own_pending_update_is_not_foreign(
         tmp_path: Path, captures: Path) -> None:
-    """An iDRAC shows it as a job: the one that our push became."""
+    """An iDRAC reports it as a job: that of our push."""
     digest = images.plain_image(tmp_path / 'nic', 'nic', '24.43.2026',
                                 {'pci': '15b3:a2d6'})
     asked = f"""

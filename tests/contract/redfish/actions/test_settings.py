@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Settings as services really take them: If-Match, apply times, slashes."""
+"""Settings of real services: If-Match, apply times, closing slashes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from ironic_accel.redfish.client import retry_rules
 from ironic_accel.redfish.client import responses
 from ironic_accel.redfish.client.responses import Answer
 from ironic_accel.redfish.client.writer import Writer
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 SETTINGS = '/redfish/v1/Systems/1/Processors/GPU1/Settings'
 GPU = '/redfish/v1/Systems/1/Processors/GPU1'
@@ -63,9 +63,9 @@ def patches(at: Rig) -> list[int]:
 def test_each_service_gets_the_form_of_if_match_that_it_requires(
         rig: Start, form: str) -> None:
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     at.box.faults.add('if-match', form)
-    poll = at.backend.poll(at.backend.start(burning.set_mode(
+    poll = at.backend.poll(at.backend.start(plans.set_mode(
         {gpu: 'disabled'}, 'ecc')))
     assert isinstance(poll, Ended)
     assert [r.ok for r in poll.results] == [True]
@@ -73,26 +73,26 @@ def test_each_service_gets_the_form_of_if_match_that_it_requires(
     assert told[-1] == 200
     assert set(told[:-1]) <= {412, 428}
     assert len(told) <= 1 + retry_rules.MOST_TAGS
-    assert look.mode_at(at.backend.observe(), gpu, 'ecc').pending == (
+    assert lookup.mode_at(at.backend.observe(), gpu, 'ecc').pending == (
         'disabled')
 
 
 def test_each_form_of_if_match_is_tried_once(rig: Start) -> None:
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     at.box.faults.add('if-match', 'weak')
     at.box.faults.add('status', '412', SETTINGS, 'PATCH')
     with pytest.raises(Rejected, match='no known form was accepted'):
-        at.backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))
+        at.backend.start(plans.set_mode({gpu: 'disabled'}, 'ecc'))
     assert 2 <= len(patches(at)) <= 1 + retry_rules.MOST_TAGS
     assert at.box.ledger.writes == []
 
 
 def test_a_412_after_which_the_value_changed_is_not_repeated(
         rig: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the service says and what the resource shows are two things."""
+    """The resource is checked although the response is an error."""
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     at.box.faults.add('if-match', 'strong')
     once = Writer._once
 
@@ -105,19 +105,19 @@ def test_a_412_after_which_the_value_changed_is_not_repeated(
 
     monkeypatch.setattr(Writer, '_once', lies)
     with pytest.raises(OutcomeUnknown):
-        at.backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))
+        at.backend.start(plans.set_mode({gpu: 'disabled'}, 'ecc'))
     assert [w.value for w in at.box.ledger.writes] == ['False']
 
 
 def test_a_missing_etag_is_reported(
         rig: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     monkeypatch.setattr(retry_rules, 'if_match_values',
                         lambda header, body: [])
     at.box.faults.add('if-match', 'strong')
     with pytest.raises(Rejected, match='requires an ETag and returns none'):
-        at.backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))
+        at.backend.start(plans.set_mode({gpu: 'disabled'}, 'ecc'))
     assert patches(at) == [428]
 
 
@@ -129,9 +129,9 @@ def test_a_missing_etag_is_reported(
 def test_a_redirect_that_only_adds_a_slash_is_followed(
         rig: Start, monkeypatch: pytest.MonkeyPatch, location: str,
         taken: bool, status: int) -> None:
-    """iLO has a slash at the end of every path."""
+    """iLO has a closing slash in every path."""
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     once, asked = Writer._once, []
 
     def redirects(self: Writer, method: str, uri: str, data: Any,
@@ -143,7 +143,7 @@ def test_a_redirect_that_only_adds_a_slash_is_followed(
         return once(self, method, uri[:-1], data, headers, *more)
 
     monkeypatch.setattr(Writer, '_once', redirects)
-    action = burning.set_mode({gpu: 'disabled'}, 'ecc')
+    action = plans.set_mode({gpu: 'disabled'}, 'ecc')
     if taken:
         at.backend.start(action)
         assert asked == [SETTINGS, f'{SETTINGS}/']
@@ -157,8 +157,8 @@ def test_a_redirect_that_only_adds_a_slash_is_followed(
 def test_a_setting_that_cannot_be_read_back_is_unknown(
         rig: Start, place: str) -> None:
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
-    ticket = at.backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))
+    gpu = plans.gpus(at.backend.observe())[0]
+    ticket = at.backend.start(plans.set_mode({gpu: 'disabled'}, 'ecc'))
     at.box.faults.add('status', '503', place, 'GET')
     assert isinstance(at.backend.poll(ticket), Running)
     at.clock.advance(31)
@@ -178,10 +178,10 @@ def test_a_setting_that_needs_a_reset_is_not_applied_immediately(
         rig: Start, monkeypatch: pytest.MonkeyPatch, listed: list[str],
         asked: str | None) -> None:
     at = rig('pcie-a100')
-    doc = look.document(at.box, GPU)
+    doc = lookup.document(at.box, GPU)
     doc['@Redfish.Settings']['SupportedApplyTimes'] = listed
     at.box.documents.put(GPU, doc)
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     send, bodies = Writer.send, []
 
     def sees(self: Writer, method: str, uri: str, body: Any = None
@@ -190,8 +190,8 @@ def test_a_setting_that_needs_a_reset_is_not_applied_immediately(
         return send(self, method, uri, body)
 
     monkeypatch.setattr(Writer, 'send', sees)
-    at.backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))
+    at.backend.start(plans.set_mode({gpu: 'disabled'}, 'ecc'))
     told = bodies[0].get('@Redfish.SettingsApplyTime')
     assert (told or {}).get('ApplyTime') == asked
-    assert look.mode_at(at.backend.observe(), gpu, 'ecc').pending == (
+    assert lookup.mode_at(at.backend.observe(), gpu, 'ecc').pending == (
         'disabled')

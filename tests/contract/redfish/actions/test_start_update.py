@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Uploads that a second request starts: checked first, started once."""
+"""Uploads that a second request starts: verified first, started once."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from tests.contract.redfish.actions.test_device_reset import box_with
 from tests.contract.redfish.actions.test_updates import cards
 from tests.contract.redfish.actions.test_updates import SERVICE
 from tests.contract.redfish.actions.test_updates import strange
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish.inventory.test_systems import nic_image
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 START = f'{SERVICE}/Actions/UpdateService.StartUpdate'
 TIMES = {'MultipartHttpPushUri@Redfish.OperationApplyTimeSupport': {
@@ -42,25 +42,25 @@ TIMES = {'MultipartHttpPushUri@Redfish.OperationApplyTimeSupport': {
 
 
 def upload(at: Any, how: str | None, listed: bool = False) -> None:
-    """A service that wants its uploads started.
+    """Let a service require that uploads are started.
 
-    :param how: as the fault has it.
-    :param listed: the service is nobody's we know, and lists the times; else
-        it is Supermicro's, and lists none.
+    :param how: value of the fault.
+    :param listed: the service is of an unknown vendor and lists its apply
+        times; else it is that of Supermicro, which lists none.
     """
     actions = {'#UpdateService.StartUpdate': {'target': START}}
     strange(at, Actions=actions, **(TIMES if listed else {
         'MultipartHttpPushUri': f'{SERVICE}/upload'}))
     if not listed:
         for host in at.box.hosts.values():
-            doc = look.document(at.box, host.uri)
+            doc = lookup.document(at.box, host.uri)
             at.box.documents.put(host.uri, {
                 **doc, 'Manufacturer': 'Supermicro'})
     at.box.faults.add('upload-waits', how)
 
 
 def posts(box: Machine, path: str) -> int:
-    """Requests that were taken there."""
+    """The number of accepted POST requests."""
     return len([r for r in box.box.ledger.requests
                 if r.method == 'POST' and r.path.endswith(path)])
 
@@ -68,7 +68,7 @@ def posts(box: Machine, path: str) -> int:
 @contextlib.contextmanager
 def asked(folder: Path, how: str | None, listed: bool = False
           ) -> Iterator[tuple[Machine, str]]:
-    """A box that wants its uploads started, and a profile of its NIC."""
+    """A system that requires the start of uploads, and a profile."""
     with machine('pcie-a100', folder) as box:
         upload(box, how, listed)
         digest = images.mlnx_image(folder / 'fw', '28.43.1014',
@@ -97,7 +97,7 @@ def test_an_upload_is_checked_and_started_once(
 def test_a_failed_start_update_is_repeated_only_if_it_was_rejected(
         tmp_path: Path, how: str | None, fault: tuple[str, Any, int]
         ) -> None:
-    """Turned down for now, it is sent again; lost, it is looked for."""
+    """A rejected one is sent again; a lost one is resolved by reading."""
     name, value, times = fault
     with asked(tmp_path, how) as (box, wanted):
         box.box.faults.add(name, value, '.StartUpdate', 'POST', count=times)
@@ -107,8 +107,8 @@ def test_a_failed_start_update_is_repeated_only_if_it_was_rejected(
         assert len(ledger.writes) <= 1
         assert len(ledger.pushes) == 1
         if name in ('status', 'refuse'):
-            # Nothing was started, or nobody knows; and while an upload
-            # waits the service takes no other.
+            # Nothing was started, or that is unknown; and while an upload is
+            # waiting the service accepts no other.
             assert isinstance(out, outcome.Failed), out
             assert ledger.writes == []
         else:
@@ -118,7 +118,7 @@ def test_a_failed_start_update_is_repeated_only_if_it_was_rejected(
 @pytest.mark.parametrize('how', [None, 'new'])
 def test_start_update_is_not_repeated_by_a_new_process(
         tmp_path: Path, how: str | None) -> None:
-    """The save before the request outlives it; the request may have gone."""
+    """The record of the request is saved, so it may have been sent."""
     with asked(tmp_path, how) as (box, wanted):
         save = box.journal.save
         died: list[int] = []
@@ -162,18 +162,18 @@ def test_a_board_without_start_update_gets_immediate(
     at = rig(box_with(tmp_path, 'action'))
     upload(at, None)
     at.box.faults.clear('upload-waits')
-    doc = look.document(at.box, SERVICE)
+    doc = lookup.document(at.box, SERVICE)
     at.box.documents.put(SERVICE, {**doc, 'Actions': {}})
     at.box.faults.add('one-target')
     inventory = at.backend.observe()
-    dpu = look.one(inventory, 'dpu')
+    dpu = lookup.one(inventory, 'dpu')
     transport, = at.backend.transports(inventory)
     assert (
         transport.updates[dpu.id, 'nic'].lane.split('/')[1]
         == 'multipart-targets'
     )
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
-    at.backend.start(burning.planned(
+    at.backend.start(plans.planned(
         at.backend, {(dpu.id, 'nic'): '32.43.1014'}), image)
     push, = at.box.ledger.pushes
     assert len(push.targets or ()) == 1
@@ -184,7 +184,7 @@ def test_a_board_without_start_update_gets_immediate(
     (['AtMaintenanceWindowStart'], 'AtMaintenanceWindowStart')])
 def test_an_unsupported_apply_time_is_named_in_the_refusal(
         tmp_path: Path, times: list[str], words: str) -> None:
-    """No StartUpdate to be seen: refused in one sentence, nothing sent."""
+    """Without StartUpdate: refused with one sentence, nothing is sent."""
     with machine('pcie-a100', tmp_path) as box:
         strange(box, Actions={}, **{
             'MultipartHttpPushUri@Redfish.OperationApplyTimeSupport': {
@@ -208,10 +208,10 @@ def test_an_unsupported_vendor_upload_is_named_in_the_refusal(
     with machine('pcie-a100', tmp_path) as box:
         strange(box, HttpPushUri='/redfish/v1/UpdateService/update',
                 Actions={})
-        doc = look.document(box.box, SERVICE)
+        doc = lookup.document(box.box, SERVICE)
         del doc['MultipartHttpPushUri']
         box.box.documents.put(SERVICE, doc)
-        root = look.document(box.box, '/redfish/v1')
+        root = lookup.document(box.box, '/redfish/v1')
         box.box.documents.put('/redfish/v1', {
             **root, 'Vendor': vendor, 'Product': 'ProLiant DL380' if (
                 vendor == 'HPE') else 'x'})

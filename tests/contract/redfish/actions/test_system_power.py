@@ -32,7 +32,7 @@ from ironic_accel.model.record import Record
 from ironic_accel.redfish.actions.system_power import SystemPower
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
 
 RESET = 'Actions/ComputerSystem.Reset'
 SYSTEM = '/redfish/v1/Systems/1'
@@ -40,7 +40,7 @@ RULES = ResetRules('here', ResetTimes(look=5, soft=0, hard=120, busy=900))
 
 
 def perform(at: Rig, activation: Activation) -> float:
-    """Perform a reset in simulated time; how long it took."""
+    """Perform a reset; returns its duration in simulated seconds."""
     saved: list[Record] = []
     host = SystemPower(at.connector, SYSTEM, at.settings)
     resetter = HostResetter(host, saved.append, RULES)
@@ -65,7 +65,7 @@ def kinds(at: Rig) -> list[str]:
 @pytest.mark.parametrize('skip', [0, 1])
 def test_a_power_cycle_continues_after_a_503(
         rig: Start, fault: tuple[str, str | None], skip: int) -> None:
-    """503 with Retry-After at the power off, or at the power on."""
+    """503 with Retry-After for power off, or for power on."""
     at = rig('pcie-a100')
     name, value = fault
     at.box.faults.add(name, value, RESET, 'POST', count=2, skip=skip)
@@ -75,7 +75,7 @@ def test_a_power_cycle_continues_after_a_503(
 
 
 def told(status: int, *ids: str) -> str:
-    """An answer with messages, for the fault ``body``."""
+    """A response with messages, for the fault ``body``."""
     return f'{status}:' + json.dumps({'error': {
         'code': 'Base.1.8.GeneralError', '@Message.ExtendedInfo': [
             {'MessageId': i, 'Message': i, 'Severity': 'Warning'}
@@ -98,7 +98,7 @@ NOT_NOW = [
     (Activation.WARM_REBOOT, 0)])
 def test_a_reset_rejected_with_not_now_is_repeated_later(
         rig: Start, body: str, activation: Activation, skip: int) -> None:
-    """Of any vendor, anywhere in the list, at the off and at the on."""
+    """Of any vendor, at any position, for power off and power on."""
     at = rig('pcie-a100')
     at.box.faults.add('body', body, RESET, 'POST', count=2, skip=skip)
     assert perform(at, activation) < 1300
@@ -140,7 +140,7 @@ def test_the_reset_types_that_a_system_offers(
 
 
 def offer(at: Rig, told: list[str], where: str) -> None:
-    """What resets the System says that it allows, and where it says so."""
+    """Let the System list its reset types, at the action or elsewhere."""
     info = f'{SYSTEM}/ResetActionInfo'
     action: dict[str, Any] = {'target': f'{SYSTEM}/{RESET}'}
     if where == 'action':
@@ -152,7 +152,7 @@ def offer(at: Rig, told: list[str], where: str) -> None:
             'Id': 'ResetActionInfo', 'Name': 'Reset', 'Parameters': [
                 {'Name': 'Other', 'AllowableValues': ['x']},
                 {'Name': 'ResetType', 'AllowableValues': told}]})
-    doc = look.document(at.box, SYSTEM)
+    doc = lookup.document(at.box, SYSTEM)
     doc['Actions'] = {'#ComputerSystem.Reset': action}
     at.box.documents.put(SYSTEM, doc)
 
@@ -165,8 +165,8 @@ Do = Callable[[SystemPower], None]
     (SystemPower.warm_reboot, 'ForceRestart')])
 def test_an_unreadable_list_of_reset_types(
         rig: Start, do: Do, expected: str) -> None:
-    """Nobody may say what is offered; what is asked for all the same is
-    for the service to turn down."""
+    """The offered types are unknown; a request is sent anyway, as the
+    service rejects unknown types."""
     at = rig('pcie-a100')
     offer(at, ['On', 'ForceRestart'], 'info')
     at.box.faults.add('status', '500', 'ResetActionInfo')
@@ -179,7 +179,7 @@ def test_an_unreadable_list_of_reset_types(
 
 def test_a_system_without_a_reset_is_refused(rig: Start) -> None:
     at = rig('pcie-a100')
-    doc = look.document(at.box, SYSTEM)
+    doc = lookup.document(at.box, SYSTEM)
     doc['Actions'] = {}
     at.box.documents.put(SYSTEM, doc)
     host = SystemPower(at.connector, SYSTEM, at.settings)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Pushes that go wrong: nothing is sent twice, nothing is taken for done."""
+"""Failing pushes: nothing is sent twice, and nothing counts as done."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from ironic_accel.model.errors import ErrorClass
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.model.errors import Unreachable
-from tests.contract.redfish import burning
-from tests.contract.redfish import look
 from tests.contract.redfish.conftest import Start
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 NEW = '96.00.A6.00.01'
 PUSH = '/redfish/v1/UpdateService/update-multipart'
 
 
 class Flash:
-    """Eight GPUs to burn."""
+    """An update of eight GPUs."""
 
     def __init__(self, rig: Start, folder: Path, **given: Any) -> None:
         self.at = rig('hgx-h100', 'System_0', **given)
         self.inventory = self.at.backend.observe()
-        self.gpus = burning.gpus(self.inventory)
-        self.image = burning.bundle(folder, gpu=NEW)
+        self.gpus = plans.gpus(self.inventory)
+        self.image = plans.bundle(folder, gpu=NEW)
 
     def start(self) -> Ticket:
-        return self.at.backend.start(burning.burn(
+        return self.at.backend.start(plans.update(
             self.inventory, {(g, 'gpu'): NEW for g in self.gpus}),
             self.image)
 
@@ -83,7 +83,7 @@ def test_a_dropped_connection_after_the_body_is_unknown(
     with pytest.raises(OutcomeUnknown):
         flash.start()
     assert flash.posts == 1
-    # The box acts on it, and whoever looks sees that.
+    # The BMC processes it, which the next inventory shows.
     task, = flash.at.backend.observe().busy
     flash.at.clock.advance(60)
     task, = flash.at.backend.observe().busy
@@ -132,7 +132,7 @@ def test_a_session_that_expires_during_the_push_counts_as_no_attempt(
     assert error.value.retry_after is not None
     assert flash.posts == 1
     assert flash.at.box.ledger.pushes == []
-    # Once more, with a session that the read before it has made.
+    # Once more, with the new session of the read before it.
     assert isinstance(flash.poll(flash.start()), Running)
     assert len(flash.at.box.ledger.pushes) == 1
 
@@ -161,7 +161,7 @@ def test_an_image_that_changed_on_disk_is_not_sent(flash: Flash) -> None:
 def test_a_too_large_image_is_rejected(
         rig: Start, tmp_path: Path) -> None:
     flash = Flash(rig, tmp_path)
-    service = look.document(flash.at.box, '/redfish/v1/UpdateService')
+    service = lookup.document(flash.at.box, '/redfish/v1/UpdateService')
     service['MaxImageSizeBytes'] = 1000
     flash.at.box.documents.put('/redfish/v1/UpdateService', service)
     flash.inventory = flash.at.backend.observe()
@@ -277,7 +277,7 @@ def test_an_accepted_image_without_effect_changes_no_version(
     ticket = flash.start()
     flash.at.clock.advance(3600)
     assert isinstance(flash.poll(ticket), Ended)
-    assert all(look.part(d, 'gpu').pending is None
+    assert all(lookup.part(d, 'gpu').pending is None
                for d in flash.at.backend.observe().devices
                if d.kind == 'gpu')
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Pushes as services really take them: what is planned is what is sent."""
+"""Pushes to real services: the planned request is the one that is sent."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from ironic_accel_emulator import images
 from tests.contract.machine import Machine
 from tests.contract.machine import machine
 from tests.contract.redfish.actions.test_device_reset import box_with
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
 from tests.contract.redfish.inventory.test_systems import nic_image
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 NEW = '96.00.A6.00.01'
 SERVICE = '/redfish/v1/UpdateService'
@@ -41,7 +41,7 @@ SERVICE = '/redfish/v1/UpdateService'
 
 def profile(digest: str, more: str = '', match: str = 'kind: gpu',
             push: str = '', url: str = 'file:///i/bundle') -> str:
-    """GPU firmware of the twin's HGX H100."""
+    """GPU firmware of the simulated HGX H100."""
     return f"""
 profile: 1
 name: gpus
@@ -59,7 +59,7 @@ devices:
 
 
 def harmless(box: Machine, updates: int = 1) -> None:
-    """Nothing was cut, and every component was written so many times."""
+    """No violation, and every component was written ``updates`` times."""
     assert not box.box.ledger.violations
     assert set(box.box.ledger.updates().values()) == {updates}
 
@@ -70,8 +70,8 @@ def harmless(box: Machine, updates: int = 1) -> None:
     ('task-forgotten', '120')])
 def test_one_push_whatever_the_response(
         tmp_path: Path, fault: tuple[str, str | None]) -> None:
-    """No task, no Location, a job, a monitor with an error: the device
-    tells, and nothing is cut or sent again until it does."""
+    """No task, no Location, a job, a monitor with an error: nothing is reset
+    or sent again until the device has the version."""
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add(*fault)
         out = box.run(profile(box.image({'gpu': NEW})))
@@ -81,7 +81,7 @@ def test_one_push_whatever_the_response(
 
 
 def _two_cards(folder: Path) -> Path:
-    """The shipped PCIe box with two ConnectX-7."""
+    """The shipped PCIe system with two ConnectX-7."""
     shipped = Path(emulator.__file__).parent / 'boxes' / 'pcie-a100.yaml'
     spec = yaml.safe_load(shipped.read_text())
     cards = spec['hosts'][0]['adapters']
@@ -95,7 +95,7 @@ def _two_cards(folder: Path) -> Path:
 
 
 def cards(digest: str, match: str, count: int) -> str:
-    """Firmware of some of them."""
+    """A profile with firmware of some cards."""
     return f"""
 profile: 1
 name: cards
@@ -113,7 +113,7 @@ devices:
 
 
 def test_a_service_with_one_target_per_push_gets_one(tmp_path: Path) -> None:
-    """bmcweb: push by push, each with the target of its component."""
+    """bmcweb: one push after another, each with its component."""
     with machine(_two_cards(tmp_path), tmp_path) as box:
         box.box.faults.add('one-target')
         digest = images.mlnx_image(tmp_path / 'fw', '28.43.1014',
@@ -128,7 +128,7 @@ def test_a_service_with_one_target_per_push_gets_one(tmp_path: Path) -> None:
 
 def test_an_update_that_waits_for_a_reset_is_staged(
         tmp_path: Path) -> None:
-    """UserIntervention, 100 %, until the host is reset: by us."""
+    """UserIntervention, 100 %, until our host reset."""
     with machine('hgx-h100', tmp_path) as box:
         box.box.faults.add('task-waits')
         out = box.run(profile(box.image({'gpu': NEW})))
@@ -150,7 +150,7 @@ def test_a_service_that_ignores_targets_requires_consent(
         assert isinstance(refused, outcome.Refused), refused
         assert 'collateral' in refused.plan.refused[0].reason
         assert box.box.ledger.pushes == []
-        # All of them are asked for with the same image: no consent wanted.
+        # All of them get the same image: no consent is required.
         out = box.run(cards(digest, 'kind: nic', 2))
         assert isinstance(out, outcome.Converged), out
         assert len(box.box.ledger.pushes) == 1
@@ -160,10 +160,10 @@ def test_a_service_that_ignores_targets_requires_consent(
 def test_two_targets_are_never_sent_to_a_service_with_one_per_push(
         rig: Start, tmp_path: Path) -> None:
     at = rig(box_with(tmp_path, 'action'))
-    gpus = burning.gpus(at.backend.observe())
-    image = burning.bundle(tmp_path, gpu=NEW)
+    gpus = plans.gpus(at.backend.observe())
+    image = plans.bundle(tmp_path, gpu=NEW)
     with pytest.raises(Rejected, match='limits the number of targets'):
-        at.backend.start(burning.planned(
+        at.backend.start(plans.planned(
             at.backend, {(g, 'gpu'): NEW for g in gpus}), image)
     assert at.box.ledger.pushes == []
 
@@ -174,7 +174,7 @@ STYLES = ['multipart-all', 'multipart-plain', 'http-push']
 @pytest.mark.parametrize('style', STYLES)
 def test_the_push_style_of_a_profile_is_planned_with_its_collateral(
         tmp_path: Path, style: str) -> None:
-    """It names nothing: the cards that no group selects are written too."""
+    """It names no target: cards outside the groups are written too."""
     push = f'push: {{style: {style}}}'
     with machine('hgx-h100', tmp_path) as box:
         digest = box.image({'gpu': NEW})
@@ -204,13 +204,13 @@ def test_the_push_style_of_a_profile_is_planned_with_its_collateral(
     (Push('pigeon'), 'refused'), (Push('simple-targets'), 'refused')])
 def test_the_collateral_of_a_push(
         rig: Start, push: Push | None, also: Any) -> None:
-    """0: nothing; None: all that can be written."""
+    """0: nothing; None: everything that can be written."""
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
-    gpu = burning.gpus(inventory)[0]
+    gpu = plans.gpus(inventory)[0]
     transport, = at.backend.transports(inventory, (push,) if push else ())
-    burn = transport.updates[gpu, 'gpu']
-    told = burn.also_writes if push is None else burn.pushes[push]
+    target = transport.updates[gpu, 'gpu']
+    told = target.also_writes if push is None else target.pushes[push]
     if also == 'refused':
         assert told is None
         return
@@ -227,10 +227,10 @@ def test_the_collateral_of_a_push(
 def test_a_push_with_more_collateral_than_planned_is_not_sent(
         rig: Start, tmp_path: Path, also: bool) -> None:
     at = rig('pcie-a100')
-    dpu = look.one(at.backend.observe(), 'dpu')
+    dpu = lookup.one(at.backend.observe(), 'dpu')
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
     spec = Image('fw', 'file:///fw', image.sha256, {}, Push('multipart-all'))
-    action = burning.planned(at.backend, {(dpu.id, 'nic'): '32.43.1014'},
+    action = plans.planned(at.backend, {(dpu.id, 'nic'): '32.43.1014'},
                              spec.push if also else None)
     if also:
         at.backend.start(action, image, spec)
@@ -242,8 +242,8 @@ def test_a_push_with_more_collateral_than_planned_is_not_sent(
 
 
 def strange(at: Any, **more: Any) -> None:
-    """An update service that no table knows."""
-    doc = look.document(at.box, SERVICE)
+    """Change the UpdateService to one without a row in any table."""
+    doc = lookup.document(at.box, SERVICE)
     doc['MultipartHttpPushUri'] = '/redfish/v1/UpdateService/put-it-here'
     doc.pop('HttpPushUri', None)
     doc |= more
@@ -252,15 +252,15 @@ def strange(at: Any, **more: Any) -> None:
 
 def test_an_unknown_service_is_not_trusted_to_respect_targets(
         rig: Start, tmp_path: Path) -> None:
-    """Every like device may be written: both GPUs, no other card."""
+    """All similar devices may be written: both GPUs, no other card."""
     at = rig(box_with(tmp_path, 'action'))
     strange(at)
     inventory = at.backend.observe()
-    one, two = burning.gpus(inventory)
+    one, two = plans.gpus(inventory)
     transport, = at.backend.transports(inventory)
     assert transport.updates[one, 'gpu'].also_writes == ((two, 'gpu'),)
     assert transport.updates[two, 'gpu'].also_writes == ((one, 'gpu'),)
-    dpu = look.one(inventory, 'dpu')
+    dpu = lookup.one(inventory, 'dpu')
     assert transport.updates[dpu.id, 'nic'].also_writes == ()
 
 
@@ -271,8 +271,7 @@ def test_an_unknown_service_is_not_trusted_to_respect_targets(
 def test_an_upload_is_not_sent_without_start_update(
         rig: Start, tmp_path: Path, times: list[str], transport: str | None
         ) -> None:
-    """The upload alone flashes nothing: StartUpdate does, and is not there.
-    """
+    """An upload alone has no effect, and StartUpdate does not exist."""
     at = rig(box_with(tmp_path, 'action'))
     note = 'MultipartHttpPushUri@Redfish.OperationApplyTimeSupport'
     strange(at, Actions={}, **{note: {
@@ -288,10 +287,10 @@ def test_dell_updates_all_similar_devices_at_the_next_reset(
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
-    dpu = look.one(inventory, 'dpu')
-    burn = transport.updates[dpu.id, 'nic']
-    assert '/multipart-all' in burn.lane
-    # The other port of one card is no other device.
+    dpu = lookup.one(inventory, 'dpu')
+    target = transport.updates[dpu.id, 'nic']
+    assert '/multipart-all' in target.lane
+    # The other port of a card is not another device.
     assert all(
         'InfiniBand.Slot.7' not in name
         for b in transport.updates.values()
@@ -307,13 +306,13 @@ def test_dell_requires_a_suffix_of_the_file_name(
         rig: Start, captures: Path, tmp_path: Path, url: str, fine: bool
         ) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
-    dpu = look.one(at.backend.observe(), 'dpu')
+    dpu = lookup.one(at.backend.observe(), 'dpu')
     # A cached image is named by its digest.
     path = tmp_path / ('0' * 64)
     digest = images.plain_image(path, 'nic', '24.43.2026',
                                 {'pci': '15b3:a2d6'})
     ready = Ready(str(path), path.stat().st_size, digest)
-    action = burning.planned(at.backend, {(dpu.id, 'nic'): '24.43.2026'})
+    action = plans.planned(at.backend, {(dpu.id, 'nic'): '24.43.2026'})
     spec = Image('fw', url, digest, {})
     if fine:
         at.backend.start(action, ready, spec)
@@ -327,13 +326,13 @@ def test_dell_requires_a_suffix_of_the_file_name(
 def test_a_rejected_push_names_the_running_task(
         rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     at.box.faults.add('foreign-task', '3600')
     at.box.updates.start_foreign(3600)
     at.box.faults.add('busy', '30', '/update-multipart', 'POST')
     with pytest.raises(Rejected) as error:
-        at.backend.start(burning.planned(at.backend, {(gpu, 'gpu'): NEW}),
-                         burning.bundle(tmp_path, gpu=NEW))
+        at.backend.start(plans.planned(at.backend, {(gpu, 'gpu'): NEW}),
+                         plans.bundle(tmp_path, gpu=NEW))
     assert 'Update Running' in (error.value.detail.running or '')
     assert error.value.retry_after == 30
 
@@ -341,11 +340,11 @@ def test_a_rejected_push_names_the_running_task(
 @pytest.mark.parametrize('where', ['action', 'info'])
 def test_simple_update_takes_the_protocol_from_the_action_info(
         rig: Start, tmp_path: Path, where: str) -> None:
-    """Cray's ActionInfo says that it is required."""
+    """Cray's ActionInfo requires it."""
     at = rig('pcie-a100', image_uri=lambda image, spec:
              f'file://{image.path}')
     info = f'{SERVICE}/SimpleUpdateActionInfo'
-    doc = look.document(at.box, SERVICE)
+    doc = lookup.document(at.box, SERVICE)
     action = doc['Actions']['#UpdateService.SimpleUpdate']
     action.pop('TransferProtocol@Redfish.AllowableValues', None)
     if where == 'action':
@@ -358,7 +357,7 @@ def test_simple_update_takes_the_protocol_from_the_action_info(
                 {'Name': 'TransferProtocol', 'Required': True,
                  'AllowableValues': ['HTTP', 'FILE']}]})
     at.box.documents.put(SERVICE, doc)
-    dpu = look.one(at.backend.observe(), 'dpu')
+    dpu = lookup.one(at.backend.observe(), 'dpu')
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
     spec = Image('fw', 'file:///fw', image.sha256, {}, Push('simple-targets'))
     bodies: list[Any] = []
@@ -370,7 +369,7 @@ def test_simple_update_takes_the_protocol_from_the_action_info(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(at.backend._writer), 'send', sees)
-        at.backend.start(burning.planned(
+        at.backend.start(plans.planned(
             at.backend, {(dpu.id, 'nic'): '32.43.1014'}, spec.push),
             image, spec)
     assert bodies[0]['TransferProtocol'] == 'FILE'

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Versions beside a processor's firmware: told, asserted, never written.
+"""Additional versions of a processor: reported, required, never written.
 
-What a Processor v1.15 may say in AdditionalFirmwareVersions is put into a
-box's documents; no recorded BMC has it.
+AdditionalFirmwareVersions of Processor v1.15 are added to the documents of a
+system, as no recorded BMC has them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.contract.asking import refused
 from tests.contract.asking import writes
 from tests.contract.machine import machine
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
 
 GPU3 = '/redfish/v1/Systems/HGX_Baseboard_0/Processors/GPU_SXM_3'
 
@@ -47,14 +47,14 @@ OURS = {
 
 
 def tell(box: Box, path: str, versions: object) -> None:
-    """Let a processor say it."""
-    document = look.document(box, path)
+    """Let a processor report the versions."""
+    document = lookup.document(box, path)
     document['AdditionalFirmwareVersions'] = versions
     box.documents.put(path, document)
 
 
 def asserted(name: str, wanted: str) -> str:
-    """A profile that asks for a version and has nothing to burn."""
+    """A profile that requires a version and has no image."""
     return f"""
 profile: 1
 name: asserted
@@ -90,10 +90,10 @@ def test_additional_versions_are_components_that_are_not_updateable(
 def test_an_additional_version_does_not_replace_the_firmware(
         rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
-    document = look.document(at.box, GPU3)
+    document = lookup.document(at.box, GPU3)
     tell(at.box, GPU3, {'Microcode': document['FirmwareVersion']})
     gpu = next(d for d in at.backend.observe().devices if d.uri == GPU3)
-    assert look.part(gpu, 'gpu').running == look.part(
+    assert lookup.part(gpu, 'gpu').running == lookup.part(
         gpu, 'microcode').running
 
 
@@ -109,7 +109,7 @@ def test_an_invalid_additional_version_affects_only_itself(
     gpu = next(d for d in at.backend.observe().devices if d.uri == GPU3)
     assert {c.name for c in gpu.components} & {
         *OURS, 'invented'} == names
-    assert look.part(gpu, 'gpu').running
+    assert lookup.part(gpu, 'gpu').running
 
 
 def test_a_profile_can_require_an_additional_version_but_not_update_it(

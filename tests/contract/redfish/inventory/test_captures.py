@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Every accelerator and network card of the recorded BMCs, exactly."""
+"""The exact accelerators and network cards of the recorded BMCs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from ironic_accel.model.device import Inventory
-from tests.contract.redfish import look
 from tests.contract.redfish.conftest import Start
+from tests.contract.redfish import lookup
 
 Row = tuple[str | None, ...]
 
@@ -116,27 +116,28 @@ def test_every_device_is_listed(
     assert inventory.complete
     assert inventory.busy == ()
     assert len({d.id for d in inventory.devices}) == len(expected)
-    # What was counted is what went over the wire, but for the clients'
-    # second tries, of which a healthy twin causes none.
+    # The counted requests are those that were sent, as the emulator causes
+    # no retries.
     assert inventory.requests == len(at.box.ledger.requests)
 
 
 def test_gb300_takes_few_requests_with_expand(
         rig: Start, captures: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
-    # The first look of a process tries members by themselves too.
+    # The first inventory of a process also reads some members directly.
     assert at.backend.observe().requests <= 40
     expanded = at.backend.observe().requests
     plain = at.again('System_0', expand=False).observe().requests
-    # Among them one for the PCIeDevice of each GPU, whose health counts too,
-    # and one for the Managers, whose own firmware may be written.
+    # Including one for the PCIeDevice of each GPU, whose health counts too,
+    # and one for the Managers, whose own firmware may be being written.
     assert expanded <= 20
     assert plain >= 5 * expanded
 
 
 def test_tasks_are_read_before_the_firmware_inventory(
         rig: Start, captures: Path) -> None:
-    """Else a flash that ends in between is an old version on an idle box."""
+    """Otherwise an update that ends meanwhile shows the old version on an
+    idle system."""
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     at.backend.observe()
     paths = [r.path.partition('?')[0] for r in at.box.ledger.requests]
@@ -178,7 +179,7 @@ def test_gb300_details(rig: Start, captures: Path) -> None:
     assert [c.name for c in board.components] == [
         'bmc', 'cpld', 'cpu', 'cpu-1', 'erot', 'erot-1', 'erot-2',
         'erot-3', 'erot-4', 'fpga', 'fpga-1', 'pcie-switch-config']
-    assert look.part(board, 'pcie-switch-config').updateable is False
+    assert lookup.part(board, 'pcie-switch-config').updateable is False
 
 
 def test_gb300_cards_of_one_board_keep_their_own_firmware(
@@ -196,14 +197,14 @@ def test_gb300_push_lists_its_collateral(
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
     gpu = next(d for d in inventory.devices if d.kind == 'gpu')
-    burn = transport.updates[gpu.id, 'gpu']
-    assert ('-', 'FW_BMC_0') in burn.also_writes
-    assert ('baseboard-1653125034241', 'fpga') in burn.also_writes
-    assert (gpu.id, 'gpu') not in burn.also_writes
+    target = transport.updates[gpu.id, 'gpu']
+    assert ('-', 'FW_BMC_0') in target.also_writes
+    assert ('baseboard-1653125034241', 'fpga') in target.also_writes
+    assert (gpu.id, 'gpu') not in target.also_writes
     board = 'baseboard-1653125034241'
-    assert (board, 'pcie-switch-config') not in burn.also_writes
+    assert (board, 'pcie-switch-config') not in target.also_writes
     assert (board, 'pcie-switch-config') not in transport.updates
-    # Chassis are read anyway, adapters tell that they can be reset.
+    # Chassis are read anyway; adapters report that they can be reset.
     assert {d.kind for d in inventory.devices if d.id in transport.resets} == {
         'nic', 'dpu'}
 
@@ -219,8 +220,8 @@ def test_cray_nodes_have_separate_inventories(
     gpu = next(d for d in here.devices if d.serial == '1322420112794')
     assert gpu.location == 'GPU2'
     assert gpu.components[0].id == 'Node0.Acc2.VBIOS'
-    # The BMC cannot write it, and can write nothing without being told
-    # where images are to be fetched.
+    # The BMC cannot write it, and cannot write anything without a URI for
+    # the download of images.
     assert gpu.components[0].updateable is False
     assert at.again('Node0').transports(here)[0].updates == {}
 
@@ -239,7 +240,7 @@ def test_dell_gpu_firmware_is_read_from_the_oem_collection(
     dpu = next(d for d in inventory.devices if d.kind == 'dpu')
     assert dpu.pci is not None
     assert dpu.pci.pair == '15b3:a2d6'
-    # The adapter has no health; its PCIeDevice has.
+    # Only the PCIeDevice of the adapter has a health.
     assert dpu.health == 'OK'
     infiniband = next(d for d in inventory.devices
                       if d.location == 'InfiniBand.Slot.7')
@@ -249,7 +250,7 @@ def test_dell_gpu_firmware_is_read_from_the_oem_collection(
 
 def test_a_dell_card_hidden_while_off_keeps_its_identity(
         rig: Start, captures: Path) -> None:
-    """Its adapter answers 400 then, and its PCIeDevice has no serial."""
+    """Its adapter returns 400 then, and its PCIeDevice has no serial."""
     at = rig(captures / 'dell-r750-h100.tar.gz', options={'power': 'Off'})
     inventory = at.backend.observe()
     assert not inventory.complete

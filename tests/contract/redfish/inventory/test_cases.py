@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Cut-down trees of real machines, and what is right of each.
+"""Reduced trees of real systems, and their correct inventories.
 
-``check`` of a row is asked of every device of it: kind, product, serial,
-place, PCI ids, versions.
+``check`` of a row is applied to each of its devices: kind, product, serial
+number, location, PCI ids, versions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ironic_accel.model.device import Device
 from ironic_accel.model.device import Inventory
 from ironic_accel.model.reading_status import Standing
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
 
 pytestmark = pytest.mark.parametrize('expand', [True, False],
                                      ids=['expand', 'plain'])
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.parametrize('expand', [True, False],
 
 @pytest.fixture
 def seen(rig: Start, cases: Path, expand: bool) -> Any:
-    """``seen('cray-ex425', 'Node0')``: a look at a twin of that tree."""
+    """``seen('cray-ex425', 'Node0')``: the inventory of that tree."""
     def at(name: str, system: str | None = None) -> Inventory:
         return rig(cases / 'redfish' / f'{name}.tar.gz', system,
                    expand=expand).backend.observe()
@@ -47,7 +47,7 @@ def of(inventory: Inventory, kind: str) -> list[Device]:
 
 
 def runs(device: Device, name: str) -> str | None:
-    return look.part(device, name).running
+    return lookup.part(device, name).running
 
 
 def test_an_ilo_lists_cards_only_in_its_own_collection(
@@ -65,7 +65,7 @@ def test_an_ilo_lists_cards_only_in_its_own_collection(
     nic, = of(inventory, 'nic')
     assert (nic.location, runs(nic, 'nic'), nic.health) == (
         'PCI-E Slot 18', '1.5.23', None)
-    # The entries are those of the BMC, so that they can be written by.
+    # The entries are those of the BMC, so that they can be updated.
     assert {c.uri for d in inventory.devices for c in d.components} == {
         f'/redfish/v1/UpdateService/FirmwareInventory/{n}'
         for n in (11, 15, 18)}
@@ -95,11 +95,11 @@ def test_blades_with_another_spelling_of_the_model(
 
 def test_an_absent_entry_has_no_running_version(seen: Any) -> None:
     inventory = seen('gb200-absent-firmware', 'System_0')
-    parts = [look.part(d, 'gpu') for d in of(inventory, 'gpu')]
+    parts = [lookup.part(d, 'gpu') for d in of(inventory, 'gpu')]
     assert [(p.running, p.standing) for p in parts] == [
         (None, Standing.ABSENT)] * 2
     assert runs(of(inventory, 'gpu')[0], 'inforom') == 'G548.0201.00.03'
-    # What the entry's health says is not the device's.
+    # The health of the entry is not that of the device.
     assert {d.health for d in of(inventory, 'gpu')} == {'OK'}
 
 

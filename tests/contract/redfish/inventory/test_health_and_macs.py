@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What memory says of its GPU, and the MAC addresses of cards with a mode."""
+"""The health of GPU memory, and the MAC addresses of DPUs and SmartNICs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GPU = '/redfish/v1/Systems/HGX_Baseboard_0/Processors/GPU_2'
 
 
 def change(at: Rig, path: str, **fields: Any) -> None:
-    """Let the box show a resource otherwise."""
+    """Change properties of a resource."""
     document = dict(at.box.documents.get(path) or {})
     document.update(fields)
     at.box.documents.put(path, document)
@@ -80,14 +80,14 @@ def test_missing_memory_leaves_only_the_health_unknown(
     assert health(at)[GPU] == 'OK'
     assert any(w.uri == f'{MEMORY}_gone' for w in seen.warnings)
     gpu = next(d for d in seen.devices if d.uri == GPU)
-    # What the memory would have said is not known.
+    # The health of the memory is unknown.
     assert gpu.unread == ('health',)
     assert [(u.source, u.about) for u in seen.unread] == [
         (f'{MEMORY}_gone', gpu.id)]
 
 
 def dpu(at: Rig) -> Device:
-    """The one DPU of a box."""
+    """The one DPU of a system."""
     [card] = [d for d in at.backend.observe().devices if d.kind == 'dpu']
     return card
 
@@ -108,7 +108,7 @@ def test_functions_take_precedence_over_ports(rig: Start) -> None:
 
 
 def function(at: Rig, base: str) -> None:
-    """Let there be one function, with two addresses."""
+    """Add one function with two addresses."""
     at.box.documents.put(base, {
         '@odata.id': base, 'Members': [{'@odata.id': f'{base}/eth0f0'}]})
     at.box.documents.put(f'{base}/eth0f0', {

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The HGX H100: one push for a tray, settings, resets."""
+"""The HGX H100: one push for the GPU tray, settings, resets."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from ironic_accel.model.device import Activation
 from ironic_accel.model.errors import OutcomeUnknown
 from ironic_accel.model.errors import Rejected
 from ironic_accel.redfish.actions.system_power import SystemPower
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 NEW = '96.00.A6.00.01'
 
@@ -35,7 +35,7 @@ def test_one_push_updates_eight_gpus_and_the_board(
         rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
-    gpus = burning.gpus(inventory)
+    gpus = plans.gpus(inventory)
     board = next(d for d in inventory.devices if d.kind == 'baseboard')
     transport, = at.backend.transports(inventory)
     assert len({transport.updates[g, 'gpu'].lane for g in gpus}
@@ -43,8 +43,8 @@ def test_one_push_updates_eight_gpus_and_the_board(
     assert transport.updates[gpus[0], 'gpu'].also_writes == ()
     wanted = {(g, 'gpu'): NEW for g in gpus} | {(board.id, 'fpga'): '3.11'}
     ticket = at.backend.start(
-        burning.burn(inventory, wanted),
-        burning.bundle(tmp_path, gpu=NEW, fpga='3.11', bmc='HGX-99'))
+        plans.update(inventory, wanted),
+        plans.bundle(tmp_path, gpu=NEW, fpga='3.11', bmc='HGX-99'))
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Running)
     assert poll.percent == 0
@@ -66,11 +66,11 @@ def test_one_push_updates_eight_gpus_and_the_board(
     after = at.backend.observe()
     assert after.busy == ()
     for gpu in gpus:
-        part = look.part_at(after, gpu, 'gpu')
+        part = lookup.part_at(after, gpu, 'gpu')
         assert (part.running, part.pending) == ('96.00.68.00.01', NEW)
-    assert look.part_at(after, board.id, 'fpga').pending == '3.11'
-    # Named targets: the bundle's BMC image was not asked for.
-    assert look.part_at(after, board.id, 'bmc').pending is None
+    assert lookup.part_at(after, board.id, 'fpga').pending == '3.11'
+    # With targets: the BMC image of the bundle was not requested.
+    assert lookup.part_at(after, board.id, 'bmc').pending is None
     assert len(at.box.ledger.pushes) == 1
     assert at.box.ledger.violations == []
 
@@ -79,10 +79,10 @@ def test_the_auxiliary_cycle_activates_the_bundle(
         rig: Start, tmp_path: Path) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
-    gpus = burning.gpus(inventory)
+    gpus = plans.gpus(inventory)
     at.backend.start(
-        burning.burn(inventory, {(g, 'gpu'): NEW for g in gpus}),
-        burning.bundle(tmp_path, gpu=NEW))
+        plans.update(inventory, {(g, 'gpu'): NEW for g in gpus}),
+        plans.bundle(tmp_path, gpu=NEW))
     at.clock.advance(3000)
     host = SystemPower(at.connector, at.backend.system_uri)
     assert host.power_state() == 'on'
@@ -102,7 +102,7 @@ def test_the_auxiliary_cycle_activates_the_bundle(
     after = at.backend.observe()
     assert after.complete
     assert after.boot != inventory.boot
-    assert [look.part_at(after, g, 'gpu').running for g in gpus] == (
+    assert [lookup.part_at(after, g, 'gpu').running for g in gpus] == (
         [NEW] * 8)
     assert [r.kind for r in at.box.ledger.resets] == [
         'ForceOff', 'AuxPowerCycle', 'On']
@@ -111,33 +111,33 @@ def test_the_auxiliary_cycle_activates_the_bundle(
 def test_ecc_waits_for_a_warm_reboot(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     inventory = at.backend.observe()
-    gpus = burning.gpus(inventory)
+    gpus = plans.gpus(inventory)
     transport, = at.backend.transports(inventory)
     assert (gpus[0], 'ecc') in transport.sets
-    ticket = at.backend.start(burning.set_mode(
+    ticket = at.backend.start(plans.set_mode(
         dict.fromkeys(gpus, 'disabled'), 'ecc'))
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     assert [r.ok for r in poll.results] == [True] * 8
-    seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
+    seen = lookup.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending, seen.activation) == (
         'enabled', 'disabled', Activation.WARM_REBOOT)
     SystemPower(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(120)
-    seen = look.mode_at(at.backend.observe(), gpus[0], 'ecc')
+    seen = lookup.mode_at(at.backend.observe(), gpus[0], 'ecc')
     assert (seen.current, seen.pending) == ('disabled', None)
     assert len(at.box.ledger.writes) == 8
 
 
 def test_mig_is_patched_on_the_processor(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
-    gpu = burning.gpus(at.backend.observe())[0]
-    ticket = at.backend.start(burning.set_mode(
+    gpu = plans.gpus(at.backend.observe())[0]
+    ticket = at.backend.start(plans.set_mode(
         {gpu: 'enabled'}, 'mig', Activation.NONE))
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     assert poll.results[0].ok
-    mode = look.mode_at(at.backend.observe(), gpu, 'mig')
+    mode = lookup.mode_at(at.backend.observe(), gpu, 'mig')
     assert (mode.current, mode.pending, mode.persists) == (
         'enabled', None, False)
 
@@ -148,42 +148,42 @@ def test_mig_is_patched_on_the_processor(rig: Start) -> None:
 def test_confidential_computing_is_set_one_property_per_request(
         rig: Start, first: str, then: str) -> None:
     at = rig('hgx-h100', 'System_0')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     for value in (first, then):
-        ticket = at.backend.start(burning.set_mode(
+        ticket = at.backend.start(plans.set_mode(
             {gpu: value}, 'cc', Activation.DEVICE_RESET))
         poll = at.backend.poll(ticket)
         assert isinstance(poll, Ended)
         assert poll.results[0].ok, poll.results[0].detail
         inventory = at.backend.observe()
-        assert look.mode_at(inventory, gpu, 'cc').pending == value
+        assert lookup.mode_at(inventory, gpu, 'cc').pending == value
         SystemPower(at.connector, at.backend.system_uri).warm_reboot()
         at.clock.advance(120)
         at.backend.transports(at.backend.observe())
-        mode = look.mode_at(at.backend.observe(), gpu, 'cc')
+        mode = lookup.mode_at(at.backend.observe(), gpu, 'cc')
         assert (mode.current, mode.pending) == (value, None)
 
 
 def test_mode_is_unknown_where_its_second_request_is_refused(
         rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
-    gpu = burning.gpus(at.backend.observe())[0]
-    at.backend.start(burning.set_mode(
+    gpu = plans.gpus(at.backend.observe())[0]
+    at.backend.start(plans.set_mode(
         {gpu: 'devtools'}, 'cc', Activation.DEVICE_RESET))
     SystemPower(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(120)
     at.backend.transports(at.backend.observe())
     at.box.faults.add('status', '400', '/Settings', 'PATCH', count=1, skip=1)
     with pytest.raises(OutcomeUnknown, match='request 2 of 2 that set cc'):
-        at.backend.start(burning.set_mode(
+        at.backend.start(plans.set_mode(
             {gpu: 'on'}, 'cc', Activation.DEVICE_RESET))
     assert [w.value for w in at.box.ledger.writes] == ['True', 'False']
     # The first request alone leaves it off.
-    assert look.mode_at(at.backend.observe(), gpu, 'cc').pending == 'off'
+    assert lookup.mode_at(at.backend.observe(), gpu, 'cc').pending == 'off'
 
 
 def test_commit_names_the_entries_with_different_slots(rig: Start) -> None:
-    """Only of what is meant, and only where the slots differ."""
+    """Only for the given components, and only if the slots differ."""
     at = rig('hgx-h100', 'System_0')
     seen = at.backend.observe()
     at.backend.transports(seen)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""TLS, and boxes that are no servers."""
+"""TLS, and systems that are not servers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ironic_accel.redfish.client import session
 from ironic_accel_emulator import FakeClock
 from ironic_accel_emulator import load_box
 from ironic_accel_emulator import TwinServer
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 STORAGE = """\
 family: generic
@@ -72,10 +72,10 @@ def test_a_certificate_is_verified_by_default(tmp_path: Path) -> None:
             backend = RedfishBackend(connector, 'System_0',
                                      settings=BmcSettings(warm_up=0))
             inventory = backend.observe()
-            gpu = burning.gpus(inventory)[0]
-            backend.start(burning.set_mode({gpu: 'disabled'}, 'ecc'))
+            gpu = plans.gpus(inventory)[0]
+            backend.start(plans.set_mode({gpu: 'disabled'}, 'ecc'))
             session.disconnect(connector)
-        # Sessions are ended, not left for the BMC to run out of.
+        # Sessions are closed, as a BMC has few of them.
         assert box.sessions == {} or not box.sessions
         assert len(box.ledger.writes) == 2
     finally:
@@ -111,13 +111,13 @@ def test_a_storage_system_with_accelerators_works_the_same(
     path = tmp_path / 'shelf.yaml'
     path.write_text(textwrap.dedent(STORAGE))
     at = rig(path)
-    system = look.document(at.box, '/redfish/v1/Systems/shelf')
+    system = lookup.document(at.box, '/redfish/v1/Systems/shelf')
     system['SystemType'] = kind
     system['HostingRoles'] = ['StorageServer']
     at.box.documents.put('/redfish/v1/Systems/shelf', system)
     inventory = at.backend.observe()
-    gpus = burning.gpus(inventory)
+    gpus = plans.gpus(inventory)
     assert len(gpus) == 2
-    image = burning.bundle(tmp_path, gpu='96.00.A6.00.01')
-    assert at.backend.start(burning.burn(
+    image = plans.bundle(tmp_path, gpu='96.00.A6.00.01')
+    assert at.backend.start(plans.update(
         inventory, {(gpus[0], 'gpu'): '96.00.A6.00.01'}), image)

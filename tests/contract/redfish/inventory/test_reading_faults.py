@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a misbehaving BMC costs: a property, a resource, never the look."""
+"""A faulty BMC affects a property or a resource, never the inventory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GPU3 = '/redfish/v1/Systems/HGX_Baseboard_0/Processors/GPU_SXM_3'
 
 
 def keep_time(at: Rig) -> None:
-    """Let the twin tell its time, as real BMCs do."""
+    """Let the emulator report its time, like real BMCs."""
     def overlay(document: dict[str, object]) -> None:
         document['DateTime'] = at.box.timestamp()
 
@@ -45,7 +45,7 @@ def expected(at: Rig) -> int:
 
 
 def assert_unread(inventory: Inventory, uri: str) -> None:
-    """The GPU is there and not read; others are what they are."""
+    """The GPU is listed and not read; the others are unchanged."""
     hit = next(d for d in inventory.devices if d.uri == uri)
     assert (hit.kind, hit.unread) == ('gpu', ('presence',))
     assert (hit.health, hit.serial, hit.modes) == (None, None, ())
@@ -73,13 +73,13 @@ def test_an_invalid_property_affects_only_itself(
     hit = next(d for d in after.devices if d.uri == GPU3)
     known = next(d for d in before.devices if d.uri == GPU3)
     if field == 'location':
-        # The Id names the slot where nothing else does.
+        # The Id names the slot if nothing else does.
         assert hit.location == 'GPU_SXM_3'
     elif field == 'vendor':
-        # The PCI ids tell it as well.
+        # The PCI ids identify it too.
         assert hit.vendor == 'nvidia'
     elif field == 'health':
-        # So does the PCIeDevice; what stands here instead is no health.
+        # The PCIeDevice has it too, but the value here is not a health.
         assert hit.health == 'OK'
         assert ('health' in hit.unread) == (name == 'wrong-type')
     else:
@@ -103,7 +103,7 @@ def test_an_unknown_value_affects_only_itself_and_is_named(
     after = at.backend.observe()
     assert any('TwinInvented' in w.message and w.uri == GPU3
                for w in after.warnings)
-    # What it is, other properties tell as well.
+    # Other properties identify it too.
     assert len(after.devices) == count
     hit = next(d for d in after.devices if d.uri == GPU3)
     assert hit.kind == 'gpu'
@@ -124,7 +124,7 @@ def test_an_invalid_property_of_a_firmware_entry(
     part = gpu.component('gpu')
     assert part is not None
     if pointer == '/Version' and name != 'unknown-enum':
-        # The Processor itself tells it too, where it does.
+        # The Processor may report it too.
         assert part.running in (None, '96.00.68.00.01')
     if pointer == '/Updateable':
         assert part.updateable is None
@@ -160,7 +160,7 @@ def test_an_inventory_needs_no_task_or_update_service(
     inventory = at.backend.observe()
     assert inventory.host == 'on'
     assert any(w.uri.startswith(path) for w in inventory.warnings)
-    # What is not seen cannot be changed, and nothing falls over.
+    # Unread parts cannot be changed, and there is no error.
     at.backend.transports(inventory)
 
 
@@ -200,7 +200,7 @@ def test_a_too_large_response_is_not_read(rig: Start) -> None:
     at = rig('hgx-h100', 'System_0')
     whole = at.backend.observe()
     small = at.again('System_0', body_limit=16000).observe()
-    # Collections that do not fit expanded are read one by one.
+    # Collections that are too large expanded are read one by one.
     assert small.devices == whole.devices
     assert small.requests > whole.requests
 
@@ -256,7 +256,7 @@ def test_devices_of_a_host_that_is_off_or_booting_are_not_removed(
 @pytest.mark.parametrize('value', ['400', '404', '405', '500', '501', '503'])
 def test_an_unreadable_adapter_stays_unread(
         rig: Start, value: str) -> None:
-    """A member that is listed is there, however long ago the reset was."""
+    """A listed member exists, however long ago the reset was."""
     at = rig('pcie-a100', expand=False)
     keep_time(at)
     at.box.faults.add('status', value, '/NetworkAdapters/NIC5')
@@ -299,7 +299,7 @@ def test_rejected_credentials_are_reported(rig: Start) -> None:
     ('drop', None), ('body', '{"error": "busy"}')])
 def test_an_unusable_session_is_closed_immediately(
         rig: Start, fault: str, value: str | None) -> None:
-    """A BMC has few of them, and somebody else may need one."""
+    """A BMC has few of them, and another client may need one."""
     at = rig('plain', user='admin', password='secret')
     before = set(at.box.sessions)
     held = at.box.faults.add(fault, value, '/redfish/v1/Systems$', 'GET')
@@ -311,7 +311,7 @@ def test_an_unusable_session_is_closed_immediately(
 
 
 def test_a_session_that_cannot_be_closed_is_abandoned(rig: Start) -> None:
-    """Nothing is asked of the BMC later, when Python clears up."""
+    """No request is sent later, during garbage collection."""
     at = rig('plain', user='admin', password='secret')
     other = session.connect(at.url, 'admin', 'secret')
     held = at.box.faults.add('refuse', None, '/Sessions/')
@@ -329,7 +329,7 @@ def test_a_session_that_cannot_be_closed_is_abandoned(rig: Start) -> None:
     '{"error": "busy", "@odata.id": "/redfish/v1/"}'])
 def test_an_invalid_service_root_is_a_transient_error(
         rig: Start, body: str) -> None:
-    """It is no BMC of a switch, and nobody's input is wrong."""
+    """It is neither the BMC of a switch nor an input error."""
     at = rig('plain')
     held = at.box.faults.add('body', body, '/redfish/v1$')
     with pytest.raises(Unreachable, match='cannot read the') as error:
@@ -358,7 +358,7 @@ def test_unchanged_static_resources_are_not_sent_again(rig: Start) -> None:
     kept = [e.path for e in answers if e.status == 304]
     assert kept
     assert all('/PCIe' in path for path in kept)
-    # What is proved is always read.
+    # Verified values are always read.
     fresh = [e.path for e in answers if e.status == 200]
     assert any('/FirmwareInventory/' in path for path in fresh)
     assert any(path.endswith('/Processors/GPU1') for path in fresh)

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A host that was reset and starts costs its BMC a few requests a look."""
+"""An inventory of a booting host needs only a few requests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_no_device_is_read_while_the_host_starts(box: Machine) -> None:
     assert len(whole) > 2
     assert all(not any('/Processors' in p or '/Chassis' in p for p in look)
                and len(look) <= 6 for look in whole[:2])
-    # What proves the modes is read whole.
+    # The inventory that verifies the modes is complete.
     assert any('/Processors' in p for p in whole[-1])
     assert any(w.startswith('the host is booting') for w in box.progress)
 

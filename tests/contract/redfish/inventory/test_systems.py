@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Other boxes' ways: SimpleUpdate, empty targets, DPU modes, resets."""
+"""Other systems: SimpleUpdate, empty targets, DPU modes, resets."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from ironic_accel.redfish.client.limits import BmcSettings
 from ironic_accel_emulator.bmc import control
 from ironic_accel_emulator.box import Box
 from ironic_accel_emulator import images
-from tests.contract.redfish import burning
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
+from tests.contract.redfish import plans
 
 
 def local(image: Ready, spec: Image | None) -> str:
-    """A place where the twin can fetch an image."""
+    """A URI at which the emulator can download an image."""
     return f'file://{image.path}'
 
 
@@ -56,7 +56,7 @@ def ended(backend: RedfishBackend, ticket: Ticket
     return {r.ref: r.ok for r in poll.results}
 
 
-#: What a package for the BlueField-2 of the R750 is for.
+#: Properties of a package for the BlueField-2 of the R750.
 BF2 = {'pci': '15b3:a2d6'}
 
 
@@ -69,11 +69,11 @@ def nic_image(folder: Path, version: str, psid: str) -> Ready:
 def test_pcie_system_names_components_by_words_in_ids(rig: Start) -> None:
     at = rig('pcie-a100')
     inventory = at.backend.observe()
-    fpga = look.one(inventory, 'fpga')
+    fpga = lookup.one(inventory, 'fpga')
     assert [(c.name, c.running) for c in fpga.components] == [
         ('sc', '7.1.20'), ('shell', 'xilinx_u55c_gen3x16_xdma_base_2')]
-    assert look.one(inventory, 'dpu').fit.psid == 'MT_0000000884'
-    assert look.one(inventory, 'nic').fit.psid == 'MT_0000000834'
+    assert lookup.one(inventory, 'dpu').fit.psid == 'MT_0000000884'
+    assert lookup.one(inventory, 'nic').fit.psid == 'MT_0000000834'
 
 
 @pytest.mark.parametrize('style', [
@@ -83,10 +83,10 @@ def test_pcie_system_names_components_by_words_in_ids(rig: Start) -> None:
 def test_every_push_style_writes_the_requested_components(
         rig: Start, tmp_path: Path, style: str) -> None:
     at = rig('pcie-a100', image_uri=local)
-    dpu = look.one(at.backend.observe(), 'dpu')
+    dpu = lookup.one(at.backend.observe(), 'dpu')
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
     spec = Image('fw', 'file:///fw', image.sha256, {}, Push(style))
-    ticket = at.backend.start(burning.planned(
+    ticket = at.backend.start(plans.planned(
         at.backend, {(dpu.id, 'nic'): '32.43.1014'}, Push(style)),
         image, spec, force=True)
     at.clock.advance(3000)
@@ -95,21 +95,21 @@ def test_every_push_style_writes_the_requested_components(
     assert push.digest == image.sha256
     SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    after = look.device(at.backend.observe(), dpu.id)
-    assert look.part(after, 'nic').running == '32.43.1014'
+    after = lookup.device(at.backend.observe(), dpu.id)
+    assert lookup.part(after, 'nic').running == '32.43.1014'
 
 
 def test_a_push_style_that_forces_requires_consent(
         rig: Start, tmp_path: Path) -> None:
     at = rig('pcie-a100')
-    dpu = look.one(at.backend.observe(), 'dpu')
+    dpu = lookup.one(at.backend.observe(), 'dpu')
     image = nic_image(tmp_path, '32.43.1014', 'MT_0000000884')
     for style, said in (('multipart-targets-forced', 'force'),
                         ('simple-targets', 'does not offer'),
                         ('pigeon', 'expected one of')):
         spec = Image('fw', 'file:///fw', image.sha256, {}, Push(style))
         with pytest.raises(Rejected, match=said):
-            at.backend.start(burning.burn(
+            at.backend.start(plans.update(
                 at.backend.observe(), {(dpu.id, 'nic'): '32.43.1014'}),
                 image, spec)
     assert at.box.ledger.pushes == []
@@ -119,8 +119,8 @@ def test_update_targets_follow_the_service(rig: Start) -> None:
     at = rig('pcie-a100')
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
-    gpus = burning.gpus(inventory)
-    # OpenBMC's push URI: one target a push, so each goes by itself.
+    gpus = plans.gpus(inventory)
+    # OpenBMC's push URI: one target per push, so each has its own lane.
     lane = transport.updates[gpus[0], 'gpu'].lane
     assert lane.startswith(f'{at.backend.address}/multipart-targets/')
     assert len(
@@ -129,7 +129,7 @@ def test_update_targets_follow_the_service(rig: Start) -> None:
     assert {b.also_writes for b in transport.updates.values()} == {()}
     assert transport.resets == dict.fromkeys(gpus, Activation.DEVICE_RESET) | {
         d: e for d, e in transport.resets.items() if d not in gpus}
-    service = look.document(at.box, '/redfish/v1/UpdateService')
+    service = lookup.document(at.box, '/redfish/v1/UpdateService')
     service['ServiceEnabled'] = False
     at.box.documents.put('/redfish/v1/UpdateService', service)
     assert at.backend.transports(at.backend.observe())[0].updates == {}
@@ -137,8 +137,8 @@ def test_update_targets_follow_the_service(rig: Start) -> None:
 
 def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
-    ended(at.backend, at.backend.start(burning.set_mode(
+    gpu = plans.gpus(at.backend.observe())[0]
+    ended(at.backend, at.backend.start(plans.set_mode(
         {gpu: 'enabled'}, 'mig', Activation.DEVICE_RESET)))
     item = Item(gpu, 'mig', 'mode', 'enabled')
     ticket = at.backend.start(Action(
@@ -146,12 +146,13 @@ def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
         Activation.DEVICE_RESET))
     at.clock.advance(60)
     assert ended(at.backend, ticket) == {(gpu, 'mig'): True}
-    mode = look.mode_at(at.backend.observe(), gpu, 'mig')
+    mode = lookup.mode_at(at.backend.observe(), gpu, 'mig')
     assert (mode.current, mode.persists) == ('enabled', True)
-    # It outlives a power cycle.
+    # It persists over a power cycle.
     SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    assert look.mode_at(at.backend.observe(), gpu, 'mig').current == 'enabled'
+    mode = lookup.mode_at(at.backend.observe(), gpu, 'mig')
+    assert mode.current == 'enabled'
 
 
 @pytest.mark.parametrize(('kind', 'name', 'value'), [
@@ -161,33 +162,33 @@ def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
 def test_modes_of_network_cards(
         rig: Start, kind: str, name: str, value: Value) -> None:
     at = rig('pcie-a100')
-    dev = look.one(at.backend.observe(), kind)
-    assert look.mode(dev, name).current not in (value, None)
-    results = ended(at.backend, at.backend.start(burning.set_mode(
+    dev = lookup.one(at.backend.observe(), kind)
+    assert lookup.mode(dev, name).current not in (value, None)
+    results = ended(at.backend, at.backend.start(plans.set_mode(
         {dev.id: value}, name, Activation.POWER_CYCLE)))
     assert results == {(dev.id, name): True}
     SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    assert look.mode_at(at.backend.observe(), dev.id, name).current == value
+    assert lookup.mode_at(at.backend.observe(), dev.id, name).current == value
 
 
 def test_an_invalid_value_is_rejected_before_it_is_sent(
         rig: Start) -> None:
     at = rig('pcie-a100')
-    fpga = look.one(at.backend.observe(), 'fpga')
+    fpga = lookup.one(at.backend.observe(), 'fpga')
     with pytest.raises(Rejected):
-        at.backend.start(burning.set_mode(
+        at.backend.start(plans.set_mode(
             {fpga.id: 'many'}, 'virtual-functions'))
     with pytest.raises(Rejected):
-        at.backend.start(burning.set_mode({fpga.id: 'enabled'}, 'ecc'))
+        at.backend.start(plans.set_mode({fpga.id: 'enabled'}, 'ecc'))
     assert at.box.ledger.writes == []
 
 
 def test_an_accepted_mode_with_the_old_value_fails(rig: Start) -> None:
     at = rig('pcie-a100')
-    gpu = burning.gpus(at.backend.observe())[0]
+    gpu = plans.gpus(at.backend.observe())[0]
     at.box.faults.add('silent-noop')
-    ticket = dict(at.backend.start(burning.set_mode(
+    ticket = dict(at.backend.start(plans.set_mode(
         {gpu: 'disabled'}, 'ecc')))
     assert isinstance(at.backend.poll(ticket), Running)
     at.clock.advance(31)
@@ -201,18 +202,18 @@ def test_an_accepted_mode_with_the_old_value_fails(rig: Start) -> None:
 
 
 def test_a_permanently_rejected_mode_ends_the_action(rig: Start) -> None:
-    """What was set before counts; what was not sent is told as not set."""
+    """Modes that were set before count; the others are not sent."""
     at = rig('pcie-a100')
-    gpus = sorted(burning.gpus(at.backend.observe()))
+    gpus = sorted(plans.gpus(at.backend.observe()))
     at.box.faults.add('status', '400', 'GPU3/Settings', 'PATCH')
-    results = ended(at.backend, at.backend.start(burning.set_mode(
+    results = ended(at.backend, at.backend.start(plans.set_mode(
         dict.fromkeys(gpus, 'disabled'), 'ecc')))
     assert [results[gpu, 'ecc'] for gpu in gpus] == [
         True, True, False, False]
     at.box.faults.clear()
     at.box.faults.add('status', '400', 'GPU1/Settings', 'PATCH')
     with pytest.raises(Rejected):
-        at.backend.start(burning.set_mode(
+        at.backend.start(plans.set_mode(
             dict.fromkeys(gpus, 'enabled'), 'ecc'))
 
 
@@ -220,28 +221,30 @@ def test_a_permanently_rejected_mode_ends_the_action(rig: Start) -> None:
 def test_the_mode_of_a_dpu_on_its_own_bmc(rig: Start, box: str) -> None:
     at = rig(box)
     inventory = at.backend.observe()
-    dpu = look.one(inventory, 'dpu')
+    dpu = lookup.one(inventory, 'dpu')
     assert dpu.vendor == 'nvidia'
-    mode = look.mode(dpu, 'mode')
+    mode = lookup.mode(dpu, 'mode')
     assert (mode.current, mode.activation) == ('dpu', Activation.POWER_CYCLE)
-    results = ended(at.backend, at.backend.start(burning.set_mode(
+    results = ended(at.backend, at.backend.start(plans.set_mode(
         {dpu.id: 'nic'}, 'mode', Activation.POWER_CYCLE)))
     assert results == {(dpu.id, 'mode'): True}
-    assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'dpu'
+    mode = lookup.mode_at(at.backend.observe(), dpu.id, 'mode')
+    assert mode.current == 'dpu'
     SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)
-    assert look.mode_at(at.backend.observe(), dpu.id, 'mode').current == 'nic'
+    mode = lookup.mode_at(at.backend.observe(), dpu.id, 'mode')
+    assert mode.current == 'nic'
 
 
 def test_a_dpu_is_reported_by_its_host_and_its_own_bmc(
         rig: Start, tmp_path: Path) -> None:
-    """One plan on the parent spans both BMCs; each does what it showed."""
+    """One plan on the parent uses both BMCs, each for what it reports."""
     parent = rig('pcie-a100')
     child = rig('bluefield-3')
     own = child.again(name='redfish-dpu')
     told = unite.inventory((*parent.backend.sources(), *own.sources()))
-    dpu = look.one(told, 'dpu')
-    assert look.mode(dpu, 'mode').current == 'dpu'
+    dpu = lookup.one(told, 'dpu')
+    assert lookup.mode(dpu, 'mode').current == 'dpu'
     outer, = parent.backend.transports(told)
     inner, = own.transports(told)
     assert (outer.name, inner.name) == ('redfish', 'redfish-dpu')
@@ -249,7 +252,7 @@ def test_a_dpu_is_reported_by_its_host_and_its_own_bmc(
     assert (dpu.id, 'mode') in inner.sets
     assert (dpu.id, 'mode') not in outer.sets
     assert not {r for r in inner.sets if r[0] != dpu.id}
-    assert ended(own, own.start(burning.set_mode(
+    assert ended(own, own.start(plans.set_mode(
         {dpu.id: 'nic'}, 'mode', Activation.POWER_CYCLE))) == {
         (dpu.id, 'mode'): True}
     assert parent.box.ledger.writes == []
@@ -261,12 +264,12 @@ def test_cray_simple_update_writes_one_node(
              image_uri=local)
     inventory = at.backend.observe()
     transport, = at.backend.transports(inventory)
-    board = look.one(inventory, 'baseboard')
+    board = lookup.one(inventory, 'baseboard')
     assert list(transport.updates) == [(board.id, 'fpga')]
     path = tmp_path / 'fpga.bin'
     digest = images.plain_image(path, 'fpga', '2.8')
     ticket = at.backend.start(
-        burning.burn(inventory, {(board.id, 'fpga'): '2.8'}),
+        plans.update(inventory, {(board.id, 'fpga'): '2.8'}),
         Ready(str(path), path.stat().st_size, digest))
     at.clock.advance(3000)
     assert ended(at.backend, ticket) == {(board.id, 'fpga'): True}
@@ -280,11 +283,11 @@ def test_gb300_accepts_no_targets(
         rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'gb300-supermicro.tar.gz', 'System_0')
     inventory = at.backend.observe()
-    gpus = burning.gpus(inventory)
+    gpus = plans.gpus(inventory)
     path = tmp_path / 'gpu.bin'
     digest = images.plain_image(path, 'gpu', '97.10.55.00.01')
     ticket = at.backend.start(
-        burning.planned(at.backend, {(g, 'gpu'): '97.10.55.00.01'
+        plans.planned(at.backend, {(g, 'gpu'): '97.10.55.00.01'
                                      for g in gpus}),
         Ready(str(path), path.stat().st_size, digest))
     at.clock.advance(4000)
@@ -292,7 +295,7 @@ def test_gb300_accepts_no_targets(
     push, = at.box.ledger.pushes
     assert push.targets == ()
     after = at.backend.observe()
-    assert {look.part_at(after, g, 'gpu').pending for g in gpus} == {
+    assert {lookup.part_at(after, g, 'gpu').pending for g in gpus} == {
         '97.10.55.00.01'}
 
 
@@ -301,11 +304,11 @@ def test_an_equal_version_rejected_by_dell_is_satisfied(
     at = rig(captures / 'dell-r750-h100.tar.gz')
     at.box.faults.add('equal-refused')
     inventory = at.backend.observe()
-    dpu = look.one(inventory, 'dpu')
+    dpu = lookup.one(inventory, 'dpu')
     path = tmp_path / 'nic.exe'
     digest = images.plain_image(path, 'nic', '24.40.10.00', BF2)
     ticket = at.backend.start(
-        burning.burn(inventory, {(dpu.id, 'nic'): '24.40.10.00'}),
+        plans.update(inventory, {(dpu.id, 'nic'): '24.40.10.00'}),
         Ready(str(path), path.stat().st_size, digest))
     assert ended(at.backend, ticket) == {(dpu.id, 'nic'): True}
     last = at.box.ledger.requests[-1]
@@ -317,13 +320,13 @@ def test_the_dell_firmware_id_changes_with_its_version(
         rig: Start, captures: Path, tmp_path: Path) -> None:
     at = rig(captures / 'dell-r750-h100.tar.gz')
     inventory = at.backend.observe()
-    dpu = look.one(inventory, 'dpu')
+    dpu = lookup.one(inventory, 'dpu')
     path = tmp_path / 'nic.exe'
     digest = images.plain_image(path, 'nic', '24.43.2026', BF2)
     ticket = at.backend.start(
-        burning.burn(inventory, {(dpu.id, 'nic'): '24.43.2026'}),
+        plans.update(inventory, {(dpu.id, 'nic'): '24.43.2026'}),
         Ready(str(path), path.stat().st_size, digest))
-    # Scheduled: it is written while the host starts, and nothing before.
+    # Scheduled: it is written while the host boots, and not before.
     poll = at.backend.poll(ticket)
     assert isinstance(poll, Ended)
     assert poll.at_reset
@@ -331,7 +334,7 @@ def test_the_dell_firmware_id_changes_with_its_version(
     assert at.backend.observe().busy == ()
     SystemPower(at.connector, at.backend.system_uri).warm_reboot()
     at.clock.advance(3000)
-    part = look.part_at(at.backend.observe(), dpu.id, 'nic')
+    part = lookup.part_at(at.backend.observe(), dpu.id, 'nic')
     assert (part.running, part.id) == (
         '24.43.2026', 'Installed-0-24.43.2026__NIC.Slot.5-1')
 
@@ -386,7 +389,7 @@ def test_a_bmc_with_unread_tasks_is_not_idle(
         rig: Start, box: str, fault: str, value: str | None, place: str
         ) -> None:
     at = rig(box, 'System_0' if box == 'hgx-h100' else None)
-    # What an expansion tells of a collection need not be read.
+    # A collection that was expanded is not read again.
     host = SystemPower(at.connector, at.backend.system_uri,
                        BmcSettings(expand=False))
     host.check_idle()
@@ -399,7 +402,7 @@ def test_a_bmc_with_unread_tasks_is_not_idle(
 
 def test_an_idrac_with_extended_reset_cuts_the_auxiliary_power(
         rig: Start, captures: Path) -> None:
-    """Its host has to be off, and stays off: whoever asked powers it on."""
+    """Its host must be off, and stays off until the caller powers it on."""
     at = rig(captures / 'dell-r750-h100.tar.gz',
              options={'extended_reset': True})
     host = SystemPower(at.connector, at.backend.system_uri)
@@ -420,7 +423,7 @@ def test_an_idrac_with_extended_reset_cuts_the_auxiliary_power(
 
 def test_an_idrac_without_extended_reset_offers_no_auxiliary_cycle(
         rig: Start, captures: Path) -> None:
-    """The recorded one has Chassis.Reset, which is less than that."""
+    """The recorded one has only Chassis.Reset, which is weaker."""
     at = rig(captures / 'dell-r750-h100.tar.gz')
     assert SystemPower(at.connector, at.backend.system_uri
                 ).aux_cycle_action() is None

@@ -10,8 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What is not read is neither absent nor healthy nor idle: kinds of failure
-against places, and what each may spoil."""
+"""Unread resources are neither absent nor healthy nor idle: kinds of
+failures, resources, and what is unknown then."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from ironic_accel.redfish.client import read_history
 from ironic_accel_emulator.bmc import control
 from tests.contract.redfish.conftest import Rig
 from tests.contract.redfish.conftest import Start
-from tests.contract.redfish import look
+from tests.contract.redfish import lookup
 
 HGX = '/redfish/v1/Systems/HGX_Baseboard_0'
 GPU2 = f'{HGX}/Processors/GPU_SXM_2'
 
-#: Every way in which a read may fail: fault of the twin, its value.
+#: All kinds of failing reads: fault of the emulator, its value.
 FAILURES = [
     ('status', '400'), ('status', '403'), ('status', '404'),
     ('status', '405'), ('status', '500'), ('status', '501'),
@@ -44,12 +44,12 @@ SOME = [('status', '404'), ('status', '503'), ('body', '{"error": "busy"}'),
 
 
 def spoilt(inventory: Inventory) -> set[str]:
-    """Kinds of which nobody knows how many there are."""
+    """Kinds of devices whose number is unknown."""
     return {k for k in KINDS if not inventory.complete_of(k)}
 
 
 def facts(inventory: Inventory) -> dict[str, tuple[str, ...]]:
-    """What is unread of each device, by the end of its path."""
+    """The unread facts of each device, by the end of its path."""
     return {(d.uri or '').rsplit('/', 1)[-1]: d.unread
             for d in inventory.devices if d.unread}
 
@@ -68,8 +68,8 @@ def test_a_listed_device_that_cannot_be_read_is_unread(
     told, = after.unread
     assert (told.source, told.kinds, told.holds) == (GPU2, ('gpu',), False)
     lost = next(d for d in after.devices if d.uri == GPU2)
-    # What other resources tell is told all the same.
-    assert look.part(lost, 'gpu').running == '96.00.68.00.01'
+    # Properties of other resources are still reported.
+    assert lookup.part(lost, 'gpu').running == '96.00.68.00.01'
     assert told.about == lost.id
     assert told.answer and told.since is not None
 
@@ -90,7 +90,7 @@ def test_an_unread_collection_may_hide_its_kinds_of_devices(
     assert spoilt(seen) == kinds
     assert place.rstrip('$') in seen.unread[0].source
     assert not seen.held
-    # The host being up for long changes nothing of that.
+    # A long uptime of the host does not change that.
     at.clock.advance(7200)
     assert spoilt(at.backend.observe()) == kinds
 
@@ -98,7 +98,7 @@ def test_an_unread_collection_may_hide_its_kinds_of_devices(
 @pytest.mark.parametrize('health', ['OK', 'Critical'])
 def test_a_card_with_only_a_pcie_device_has_unknown_health(
         rig: Start, health: str) -> None:
-    """Its Processor may say worse than its PCIeDevice."""
+    """Its Processor may have a worse health than its PCIeDevice."""
     at = rig('pcie-a100', expand=False)
     gpu = next(d for d in at.backend.observe().devices if d.kind == 'gpu')
     assert gpu.uri is not None
@@ -109,7 +109,7 @@ def test_a_card_with_only_a_pcie_device_has_unknown_health(
     assert cards
     assert all(d.is_unread('health') and not traits.healthy(d)
                for d in cards)
-    # What has its own collection, read well, is as it was.
+    # Devices of other collections are unchanged.
     nics = [d for d in at.backend.observe().devices if d.kind == 'nic']
     assert nics
     assert not any(d.is_unread('health') for d in nics)
@@ -154,7 +154,7 @@ def test_an_unread_settings_object_leaves_its_modes_unknown(
 
 def test_a_restarting_baseboard_bmc_leaves_its_devices_unread(
         rig: Start) -> None:
-    """DGX H100: HGX_Baseboard_0 answers 503 for minutes."""
+    """DGX H100: HGX_Baseboard_0 returns 503 for minutes."""
     at = rig('hgx-h100', 'System_0', expand=False)
     at.box.faults.add('hmc-down')
     seen = at.backend.observe()
@@ -193,7 +193,7 @@ def test_members_expanded_without_required_properties_are_read_directly(
     assert seen.devices == good.devices
     assert any('$expand drops' in w.message for w in seen.warnings)
     at.box.faults.clear()
-    # It is tried once an hour, and remembered meanwhile.
+    # It is checked once an hour, and the result is kept meanwhile.
     at.clock.advance(60)
     dear = backend.observe().requests
     at.clock.advance(3600)
@@ -225,7 +225,7 @@ OPTIONAL = '/redfish/v1/Chassis/1/NetworkAdapters'
 
 def looks(at: Rig, backend: Callable[[], Inventory], seconds: float,
           times: int) -> list[bool]:
-    """Whether the collection is unread, over some looks."""
+    """Whether the collection is unread, for several inventories."""
     out = []
     for _ in range(times):
         at.clock.advance(seconds)
@@ -344,7 +344,7 @@ def test_two_equal_inventories_complete_a_tree_without_reset_time(
     assert not at.backend.observe().complete
     at.clock.advance(15)
     assert at.backend.observe().complete
-    # A device more begins it anew.
+    # One more device restarts the wait.
     at.box.faults.add('status', '503', '/Processors/GPU2$')
     assert not at.backend.observe().complete
     at.clock.advance(31)
@@ -353,8 +353,7 @@ def test_two_equal_inventories_complete_a_tree_without_reset_time(
 
 @pytest.mark.parametrize('mode', ['nic', 'dpu'])
 def test_a_dpu_in_nic_mode_is_complete(rig: Start, mode: str) -> None:
-    """BlueField-3: Paused and StandbyOffline is a steady state of NIC mode.
-    """
+    """BlueField-3: Paused and StandbyOffline is permanent in NIC mode."""
     at = rig('bluefield-3', 'Bluefield')
     uri = next(iter(at.box.hosts.values())).uri
     word = {'nic': 'NicMode', 'dpu': 'DpuMode'}[mode]
@@ -367,7 +366,7 @@ def test_a_dpu_in_nic_mode_is_complete(rig: Start, mode: str) -> None:
     at.box.lay(uri, overlay)
     seen = at.backend.observe()
     card = next(d for d in seen.devices if d.kind == 'dpu')
-    assert (card.state, look.mode(card, 'mode').current) == (
+    assert (card.state, lookup.mode(card, 'mode').current) == (
         'StandbyOffline', mode)
     assert seen.complete is (mode == 'nic')
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Properties of every wrong shape are read as unknown, and named."""
+"""Properties with invalid values are read as unknown, with a warning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOC = {
 
 
 class Told(list[tuple[str, str]]):
-    """What was complained of."""
+    """The warnings."""
 
     def __call__(self, uri: str, message: str) -> None:
         self.append((uri, message))

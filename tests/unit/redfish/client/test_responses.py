@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What services say: tasks, errors, times."""
+"""Responses of services: tasks, errors, times."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_running_task_with_an_end_time_is_unknown() -> None:
 
 
 def fine(severity: str) -> dict[str, Any]:
-    """What bmcweb says of something that went well, or not."""
+    """A message of bmcweb for a success or a failure."""
     return {'@Message.ExtendedInfo': [
         {'MessageId': 'Base.1.13.0.Success', 'MessageSeverity': severity}]}
 
@@ -126,7 +126,7 @@ def fine(severity: str) -> dict[str, Any]:
 @pytest.mark.parametrize('place', ['monitor', 'task'])
 def test_responses_that_are_not_a_task(
         place: str, status: int, doc: Any, kind: type) -> None:
-    """A monitor may answer as the operation would; a task may not."""
+    """A monitor may return the response of the operation; a task not."""
     found = tasks.poll(answer(doc, status), {
         'kind': 'task', place: '/redfish/v1/TaskService/TaskMonitors/7',
         'parts': PARTS})
@@ -138,7 +138,7 @@ def test_responses_that_are_not_a_task(
 
 
 def failing(*statuses: int) -> mock.Mock:
-    """A connector whose answers have these statuses, one after another."""
+    """A connector whose responses have these statuses, in that order."""
     connector: mock.Mock = mock.create_autospec(
         sushy_connector.Connector, instance=True)
     connector.get.side_effect = [
@@ -172,7 +172,7 @@ JOB = '/redfish/v1/JobService/Jobs/JID_1'
     {'JobState': 'Completed'}, {'TaskState': 'Completed'}])
 def test_a_job_is_followed_at_its_vendor_s_uri(
         kind: dict[str, Any]) -> None:
-    """iDRAC forgets the task and has the job under JobService."""
+    """iDRAC removes the task and keeps the job in the JobService."""
     connector = failing(404)
     body = mock.Mock(status_code=200, content=json.dumps(
         {'@odata.id': JOB, **kind}).encode())

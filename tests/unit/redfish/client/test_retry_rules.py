@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Answers that mean "not now", and answers that do not say what was done."""
+"""Responses that mean "not now", and responses with an unknown result."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def response(status: int, doc: Any = None, **headers: str
 
 def told(*ids: str, severity: str = 'Warning', at: str = 'error'
          ) -> dict[str, Any]:
-    """An answer with messages, the first the least grave."""
+    """A response with messages, the first one the least severe."""
     messages = [{'MessageId': i, 'Message': f'says {i}',
                  'MessageSeverity': severity} for i in ids]
     body = {'@Message.ExtendedInfo': messages}
@@ -130,7 +130,7 @@ def test_statuses_that_mean_not_now(status: int, body: Any) -> None:
 
 @pytest.mark.parametrize('status', [500, 502, 504, 507, 520, 599])
 def test_a_server_error_of_a_post_is_unknown(status: int) -> None:
-    """bmcweb has taken an image and answers 500 when it shows too late."""
+    """bmcweb accepts an image and returns 500 if its processing is slow."""
     assert isinstance(refused(status, told('Base.1.8.InternalError')),
                       OutcomeUnknown)
 
@@ -167,7 +167,7 @@ def test_retry_after_is_bounded(
 def test_a_retry_after_date_is_relative_to_the_bmc_clock() -> None:
     later = email.utils.formatdate(time.time() + 100, usegmt=True)
     assert 90 < (retry_rules.seconds(later) or 0) < 101
-    # A BMC that lives in 2001 says: in two minutes.
+    # A BMC whose clock is in 2001: in two minutes.
     assert retry_rules.seconds('Mon, 01 Jan 2001 00:02:00 GMT',
                            'Mon, 01 Jan 2001 00:00:00 GMT') == 120
     assert retry_rules.seconds('Mon, 01 Jan 2001 00:02:00 GMT',
@@ -184,7 +184,7 @@ def test_bodies_that_are_errors(doc: dict[str, Any], expected: bool) -> None:
     assert responses.is_error(doc) is expected
 
 
-#: What a message that means "not now" says, in a registry of its vendor.
+#: Texts of messages that mean "not now" in the registries of vendors.
 _WAIT = re.compile(
     r'in progress|is (already )?running|not ready|busy|temporar|inhibited|'
     r'unavailable|unable to|update mode|currently in use|is in use|'
@@ -196,8 +196,8 @@ _WAIT = re.compile(
     ('a100x4-cray-ex235n', {'CrayHMS', 'IPC'})])
 def test_the_rows_are_messages_of_real_registries(
         captures: Path, name: str, prefixes: set[str]) -> None:
-    """Each id of a vendor's row is in the registry that its BMC serves, and
-    says there that something has to be waited for."""
+    """Each id of a vendor's row is in the registry of its BMC, with a text
+    that requires a wait."""
     found: dict[str, dict[str, Any]] = {}
     with tarfile.open(captures / f'{name}.tar.gz') as tree:
         for member in tree:

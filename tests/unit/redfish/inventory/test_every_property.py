@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Any single property, spoilt in any way, costs that property at most."""
+"""Any invalid property affects at most that property."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ EACH = 120
 
 
 class Answer:
-    """What a connector's ``get`` gives."""
+    """The response of a connector's ``get``."""
 
     def __init__(self, doc: Any) -> None:
         self.status_code = 200
@@ -63,7 +63,7 @@ class Answer:
 
 
 class Documents:
-    """A connector in front of documents; it notes what is asked for."""
+    """A connector for documents; it records the requested paths."""
 
     def __init__(self, docs: dict[str, Any]) -> None:
         self._url = 'http://192.0.2.1'
@@ -132,7 +132,7 @@ def test_no_invalid_property_breaks_the_inventory(
     seen = 0
     for uri, path, value in chosen:
         if path == ('@odata.id',) and uri.endswith(f'/{system}'):
-            # Without it nobody knows what the answer is of.
+            # Without it the resource of the response is unknown.
             continue
         spoilt = {**docs, uri: spoil(docs[uri], path, value)}
         inventory, _, backend = look(spoilt, system)
@@ -140,7 +140,7 @@ def test_no_invalid_property_breaks_the_inventory(
         assert len({d.id for d in inventory.devices}) == len(
             inventory.devices)
         seen += inventory.devices == whole.devices
-    # Most properties are not ours to read.
+    # Most properties are not read.
     assert seen > EACH // 3
 
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The table of task and job states, against the schemas and real answers."""
+"""The table of task and job states, for the schemas and real responses."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_placeholder_end_times(end: Any, expected: bool) -> None:
     assert task_states.ended({'EndTime': end}) is expected
 
 
-#: What Dell's issue 266 quotes of a network card's update.
+#: Message of a network card's update in Dell's issue 266.
 REBOOT = ('Job completed, server reboot pending In order to apply changes, '
           'recover from errors, or complete the operation, a component reset '
           'is required with the Reset action URI '

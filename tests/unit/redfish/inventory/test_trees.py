@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Trees made up of single resources: what each says, and what is right."""
+"""Inventories of trees that are built from single resources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Docs = dict[str, Any]
 
 
 class Tree:
-    """A connector in front of documents; a number is an error's status."""
+    """A connector for documents; a number is the status of an error."""
 
     def __init__(self, docs: Docs) -> None:
         self._url = 'http://192.0.2.1'
@@ -108,7 +108,7 @@ def test_the_base_tree_is_complete() -> None:
 
 
 def odd(**changes: Any) -> Docs:
-    """The collection of processors, otherwise."""
+    """The collection of processors with changes."""
     docs = server()
     docs[PROCESSORS] = {**docs[PROCESSORS], **changes}
     return docs
@@ -342,7 +342,7 @@ def test_an_unread_job_makes_the_system_busy(path: str, doc: Any) -> None:
 @pytest.mark.parametrize('slow', [True, False])
 def test_a_long_inventory_reads_tasks_again(
         first: str, then: Any, busy: bool, slow: bool) -> None:
-    """JID_1 is there from the beginning; JID_2 comes in the middle."""
+    """JID_1 exists from the beginning; JID_2 is added meanwhile."""
     docs = with_jobs(JobState=first)
     jobs, now = f'{V1}/JobService/Jobs', [0.0]
 
@@ -406,7 +406,7 @@ def test_a_megarac_update_without_a_task_is_busy(
 @pytest.mark.parametrize('what', ['device', 'card', 'system', 'entry'])
 def test_a_resource_in_state_updating_makes_the_system_busy(
         what: str, state: str | None) -> None:
-    """No task tells of it; nothing is written or reset meanwhile."""
+    """There is no task for it; nothing is written or reset meanwhile."""
     update = f'{V1}/UpdateService'
     folder = f'{update}/FirmwareInventory'
     docs = server(**{
@@ -521,7 +521,7 @@ def test_a_link_that_disappears_is_unread(
     told, = backend.observe().unread
     assert 'no longer links to it' in told.answer
     assert (sorted(told.kinds), told.holds) == (sorted(kinds), holds)
-    # It may have got another firmware meanwhile.
+    # It may have been updated meanwhile.
     now[0] += 90000
     assert not backend.observe().unread
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What makes a vendor plug-in one that is not used."""
+"""Reasons for which a vendor plug-in is not used."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What single makers' trees have that others do not.
+"""Properties of the trees of single vendors.
 
 The structure of each is that of a recorded tree, which the test names; the
-values are made up.
+values are invented.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def test_a_started_job_is_work_whatever_its_schedule(
     ({'ExportStatus': None}, 'New', True), ({}, 'New', True)])
 def test_a_task_slot_that_was_never_started_is_not_work(
         own: Docs, state: str, busy: bool) -> None:
-    """Cisco UCS S3260, CIMC: its ten tasks are there from the beginning."""
+    """Cisco UCS S3260, CIMC: its ten tasks always exist."""
     docs = server()
     tasks = f'{V1}/TaskService'
     docs[V1] = {**docs[V1], 'Tasks': link(tasks)}
@@ -122,7 +122,7 @@ def test_a_vendor_s_own_job_type(kind: str, held: bool) -> None:
 
 
 def with_entry(**more: Any) -> Docs:
-    """A firmware entry that says whose it is by a link."""
+    """A firmware entry with a link to its device."""
     docs = server(**{
         UPDATE: resource(UPDATE, 'UpdateService',
                          FirmwareInventory=link(ENTRIES)),
@@ -152,7 +152,7 @@ def test_an_unread_entry_may_be_any_component_of_the_product(
 
 
 def dpu(**adapter: Any) -> Docs:
-    """A BlueField's own BMC: the network side in both of its Chassis."""
+    """A BlueField's BMC: the network side is in both of its Chassis."""
     system = f'{V1}/Systems/Bluefield'
     both = [f'{V1}/Chassis/{c}' for c in ('Bluefield_BMC', 'Card1')]
     docs: Docs = {
@@ -297,7 +297,7 @@ def test_a_condition_is_a_warning_with_its_message() -> None:
 
 @pytest.mark.parametrize('health', ['OK', 'Ok', 'ok'])
 def test_health_in_any_capitalisation(health: str) -> None:
-    """Older iDRACs and Cray blade controllers say Ok."""
+    """Older iDRACs and Cray blade controllers report Ok."""
     docs = server()
     docs[GPU1]['Status'] = {'Health': health}
     assert (gpu1(docs).health, gpu1(docs).unread) == ('OK', ())
@@ -341,7 +341,7 @@ def test_an_enclosure_is_named_in_the_error() -> None:
 
 
 def bare(*cards: str, **more: Docs) -> Docs:
-    """Cards that PCIeDevices alone show, each with one function."""
+    """Cards that are only PCIeDevices, each with one function."""
     folder = f'{CHASSIS}/PCIeDevices'
     docs = server(**{
         folder: collection(folder, 'PCIeDevice',
@@ -433,8 +433,8 @@ def test_two_entries_of_one_firmware(
         first: tuple[str | None, bool | None],
         second: tuple[str | None, bool | None], running: str | None,
         uri: str) -> None:
-    """Supermicro SYS-821GE-TNHR: GPU1, which cannot be written, and
-    HGX_FW_GPU_SXM_1 of the board's controller, which can."""
+    """Supermicro SYS-821GE-TNHR: GPU1, which is not updateable, and
+    HGX_FW_GPU_SXM_1 of the board's controller, which is."""
     docs = with_entry()
     paths = [f'{ENTRIES}/a', f'{ENTRIES}/b']
     docs[ENTRIES] = collection(ENTRIES, 'SoftwareInventory', *paths)
@@ -530,7 +530,7 @@ def test_a_root_of_trust_of_two_cards_identifies_neither(
     ('UBB_1', ['baseboard', 'gpu', 'gpu', 'gpu'])])
 def test_an_amd_baseboard_is_not_another_host(
         board: str, kinds: list[str]) -> None:
-    """AMD Instinct: the System of the board beside the host's."""
+    """AMD Instinct: the board has a System besides that of the host."""
     ubb = f'{V1}/Systems/{board}'
     oam = f'{ubb}/Processors/GPU_0'
     docs = server(**{
@@ -576,7 +576,7 @@ def test_connection_errors_are_described(
             try:
                 raise cause
             except OSError:
-                # As sushy does: the cause stays the context.
+                # Like sushy: the cause is the context.
                 raise exceptions.ConnectionError(
                     url=path, error='x') from None
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The vendors' tables say what the catalogue and the styles know."""
+"""The vendors' tables are consistent with the catalogue and the styles."""
 
 from __future__ import annotations
 

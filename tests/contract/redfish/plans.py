@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Actions as the planner makes them, in few words."""
+"""Short forms of actions of the planner."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ from ironic_accel_emulator import images
 
 
 def bundle(folder: Path, board: str = 'hgx-h100', **versions: str) -> Ready:
-    """A firmware bundle of the twin's, ready to be pushed."""
+    """A firmware bundle of the emulator, ready for a push."""
     path = folder / 'bundle.fwpkg'
     digest = images.pldm_bundle(path, versions, board=board)
     return Ready(str(path), path.stat().st_size, digest)
 
 
-def burn(inventory: Inventory, wanted: dict[tuple[str, str], str],
+def update(inventory: Inventory, wanted: dict[tuple[str, str], str],
          also: Iterable[Ref] = ()) -> Action:
-    """Burn versions to (device id, component)s by one push.
+    """Update components by one push.
 
-    :param also: what the plan says is written besides.
+    :param wanted: versions by (device id, component).
+    :param also: collateral in the plan.
     """
     return Action('update', 'redfish', tuple(
         Change(Item(d, c, 'firmware', v), None)
@@ -51,7 +52,7 @@ def burn(inventory: Inventory, wanted: dict[tuple[str, str], str],
 
 def planned(backend: RedfishBackend, wanted: dict[tuple[str, str], str],
             push: Push | None = None) -> Action:
-    """The same, as the way says what it writes besides."""
+    """The same, with the collateral that the transport reports."""
     inventory = backend.observe()
     transport, = backend.transports(inventory, () if push is None else (push,))
     also: set[Ref] = set()
@@ -59,7 +60,7 @@ def planned(backend: RedfishBackend, wanted: dict[tuple[str, str], str],
         more = (transport.updates[ref].also_writes if push is None
                 else transport.updates[ref].pushes[push])
         also |= set(more or ())
-    return burn(inventory, wanted, sorted(also - set(wanted)))
+    return update(inventory, wanted, sorted(also - set(wanted)))
 
 
 def set_mode(wanted: dict[str, Value], name: str,

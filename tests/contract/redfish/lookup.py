@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What has to be there: its absence is the test's failure, said plainly."""
+"""Lookups in an inventory that fail the test if there is no result."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ def one(inventory: Inventory, kind: str) -> Device:
 
 
 def device(inventory: Inventory, device_id: str) -> Device:
-    """The device of that id."""
+    """The device with that id."""
     found = inventory.device(device_id)
     assert found is not None, f'no {device_id} in the inventory'
     return found
 
 
 def part(of: Device, name: str) -> Component:
-    """The component of that name."""
+    """The component with that name."""
     found = of.component(name)
     assert found is not None, f'{of.id} has no component {name}'
     return found
 
 
 def mode(of: Device, name: str) -> Mode:
-    """The mode of that name."""
+    """The mode with that name."""
     found = of.mode(name)
     assert found is not None, f'{of.id} has no mode {name}'
     return found
 
 
 def part_at(inventory: Inventory, device_id: str, name: str) -> Component:
-    """The component of that name, of the device of that id."""
+    """The component with that name of the device with that id."""
     return part(device(inventory, device_id), name)
 
 
 def mode_at(inventory: Inventory, device_id: str, name: str) -> Mode:
-    """The mode of that name, of the device of that id."""
+    """The mode with that name of the device with that id."""
     return mode(device(inventory, device_id), name)
 
 
 def document(box: Box, path: str) -> Document:
-    """A copy of the twin's document at a path."""
+    """A copy of the emulator's document at a path."""
     found = box.documents.get(path)
-    assert found is not None, f'the twin has no {path}'
+    assert found is not None, f'the emulator has no {path}'
     return found
