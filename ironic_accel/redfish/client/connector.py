@@ -294,5 +294,5 @@ def _moved(response: requests.Response, pin: origins.Origin | None) -> str:
         response.url,
         f'answered {response.status_code} with a '
         f'redirect to {origins.shown(location)}, which is not '
-        'followed: it leaves the address of the BMC',
+        'followed: its address is not that of the BMC',
     )

@@ -151,8 +151,8 @@ class Writer:
             raise Rejected(
                 f'{uri}: the service requires an ETag and returns none')
         raise Rejected(refused.detail, expected='If-Match in a form that the '
-                       'service accepts', todo='report the ETag of the '
-                       'resource: no known form was accepted')
+                       'service accepts', todo='check which If-Match the '
+                       'BMC requires: no known form was accepted')
 
     def _tagged(self, uri: str
                 ) -> tuple[str | None, str | None, Mapping[str, Any]] | None:
