@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A client that talks to a twin's service without any socket."""
+"""A client of a simulated service without a socket."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UPDATE = '/redfish/v1/UpdateService'
 
 
 class Client:
-    """Requests to one box; time moves by ``box.advance`` only."""
+    """Requests to one system; only ``box.advance`` moves the time."""
 
     def __init__(self, box: Box) -> None:
         self.box = box
@@ -55,7 +55,7 @@ class Client:
         )  # fmt: skip
 
     def get(self, path: str) -> Any:
-        """The body of a resource that has to be there."""
+        """The body of a resource that must exist."""
         reply = self.send('GET', path)
         assert reply.status == 200, (path, reply.status, reply.body)
         return json.loads(reply.encoded())
@@ -74,7 +74,7 @@ class Client:
         return self.post(path, {'ResetType': kind})
 
     def push(self, image: Path, parameters: Any) -> Reply:
-        """A multipart push, as DSP0266 has it."""
+        """A multipart push in the format of DSP0266."""
         body = (
             b'--B\r\nContent-Disposition: form-data; '
             b'name="UpdateParameters"\r\nContent-Type: application/json'
@@ -90,7 +90,7 @@ class Client:
         )
 
     def version(self, component: str) -> str:
-        """The version that the inventory shows."""
+        """The version in the firmware inventory."""
         path = f'{UPDATE}/FirmwareInventory/{component}'
         return str(self.get(path)['Version'])
 
@@ -100,7 +100,7 @@ MakeClient = Callable[..., Client]
 
 @pytest.fixture
 def client() -> MakeClient:
-    """Make a client of a new box with a clock that stands still."""
+    """Make a client of a new system with a clock that stands still."""
 
     def make(source: str, **options: Any) -> Client:
         return Client(load_box(source, clock=FakeClock(), **options))
@@ -110,7 +110,7 @@ def client() -> MakeClient:
 
 @pytest.fixture
 def capture() -> Callable[[str], str]:
-    """The path of a recorded machine; skips where there is none."""
+    """The path of a recorded system; skips the test if it is missing."""
 
     def find(name: str) -> str:
         path = CAPTURES / f'{name}.tar.gz'

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Twins of real machines: what was recorded is what they answer."""
+"""Simulated recorded systems: their responses are the recorded ones."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def test_hardware_is_found(
 
 
 @pytest.mark.parametrize('name', ['gb300-supermicro', 'dell-r750-h100'])
-def test_answers_are_the_recorded_ones(
+def test_responses_equal_the_recorded_ones(
     client: MakeClient, capture: Callable[[str], str], name: str
 ) -> None:
-    """All but what has a life of its own: power marks, tasks, sessions."""
+    """All but changing properties: boot marks, tasks, sessions."""
     path = capture(name)
     twin = client(path)
     changed = []
@@ -77,7 +77,7 @@ def test_answers_are_the_recorded_ones(
     assert len(changed) < 20
 
 
-def test_nodes_of_a_cray_blade_are_apart(
+def test_nodes_of_a_cray_blade_are_separate(
     client: MakeClient, capture: Callable[[str], str]
 ) -> None:
     blade = client(capture('a100x4-cray-ex235n'))
@@ -118,7 +118,7 @@ def test_options_are_checked() -> None:
         load_box('plain', power='on')
 
 
-def test_a_box_of_ones_own(tmp_path: Path) -> None:
+def test_a_system_from_a_yaml_file(tmp_path: Path) -> None:
     path = tmp_path / 'mine.yaml'
     path.write_text('hosts:\n- {id: X, model: Mine}\n')
     box = load_box(path, clock=FakeClock())

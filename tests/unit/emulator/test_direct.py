@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Boxes that answer in this process, in simulated time."""
+"""Systems that respond in this process, in simulated time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def get(url: str, timeout: float = 30.0) -> requests.Response:
     return requests.get(url, timeout=timeout, allow_redirects=False)
 
 
-def test_what_is_read_and_written_is_the_boxs(box: Box, url: str) -> None:
+def test_requests_read_and_write_the_system(box: Box, url: str) -> None:
     found = get(f'{url}{ROOT}/Systems/System_0')
     assert found.json()['PowerState'] == 'On'
     assert found.headers['ETag']
@@ -87,14 +87,15 @@ def test_a_hang_costs_simulated_seconds(
         min(60, patience), abs=0.1)
 
 
-def test_a_dropped_connection_reads_as_one(box: Box, url: str) -> None:
+def test_a_dropped_connection_raises_a_connection_error(
+        box: Box, url: str) -> None:
     box.faults.parse('refuse#1')
     with pytest.raises(requests.ConnectionError, match='Connection aborted'):
         get(f'{url}{ROOT}')
     assert get(f'{url}{ROOT}').status_code == 200
 
 
-def test_a_cut_body_breaks_off(box: Box, url: str) -> None:
+def test_a_truncated_body_raises_an_error(box: Box, url: str) -> None:
     box.faults.parse('cut@/Systems$')
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         get(f'{url}{ROOT}/Systems')
@@ -107,7 +108,7 @@ def test_a_cut_body_breaks_off(box: Box, url: str) -> None:
     ('status=405', 405, None),
     ('garbage', 200, '<html>{"not": json'),
 ])
-def test_answers_in_place_of_the_right_one(
+def test_replies_in_place_of_the_correct_one(
         box: Box, url: str, fault: str, status: int, body: str | None
         ) -> None:
     box.faults.parse(f'{fault}@/Systems$')
@@ -166,7 +167,7 @@ def test_expanded_members_lack_a_property(box: Box, url: str) -> None:
         f'{url}{GPUS}/GPU_SXM_1').json()
 
 
-def test_links_of_another_host_and_values_at_will(
+def test_absolute_links_and_other_values(
         box: Box, url: str) -> None:
     box.faults.parse('absolute=http://10.0.0.9@/Systems$')
     box.faults.parse('says=/Status/State:"StandbyOffline"@GPU_SXM_1$')
@@ -176,7 +177,7 @@ def test_links_of_another_host_and_values_at_will(
         'State'] == 'StandbyOffline'
 
 
-def test_a_forgotten_task_leaves_its_work_going(box: Box, url: str) -> None:
+def test_a_forgotten_task_continues_its_work(box: Box, url: str) -> None:
     box.faults.parse('task-forgotten=20')
     task = box.updates.start_foreign(600)
     box.faults.task_started(box, task)

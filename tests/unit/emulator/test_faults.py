@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Each fault on request, as a manager meets it."""
+"""Each fault, as seen by a client."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_parse_and_limits() -> None:
         faults.parse('busy#many')
 
 
-def test_the_catalogue_names_every_fault_that_can_stand() -> None:
+def test_the_catalogue_lists_every_fault() -> None:
     printed = [line.split()[0] for line in lines()]
     assert set(KNOWN) <= set(printed)
 
 
-def test_the_catalogue_names_every_fault_of_the_tools_inside() -> None:
+def test_the_catalogue_lists_every_fault_of_the_tools() -> None:
     meant = set()
     for file in Path(inside.__file__).parent.rglob('*.py'):
         meant |= set(re.findall(
@@ -90,14 +90,14 @@ def test_a_match_with_a_dollar_is_the_end_of_a_path() -> None:
     assert faults.find('status', '/redfish/v1/Systems/1') is None
 
 
-def test_skip_lets_the_first_ones_pass() -> None:
+def test_skip_exempts_the_first_requests() -> None:
     faults = Faults()
     faults.add('busy', skip=1, count=1)
     found = [faults.take('busy') is not None for _ in range(3)]
     assert found == [False, True, False]
 
 
-def test_every_fault_can_stand() -> None:
+def test_every_fault_can_be_activated() -> None:
     faults = Faults()
     for name in KNOWN:
         faults.parse(name)
@@ -108,14 +108,14 @@ def test_every_fault_can_stand() -> None:
     assert faults.as_dict() == []
 
 
-def test_busy_says_when_to_come_again(hgx: Client) -> None:
+def test_busy_returns_retry_after(hgx: Client) -> None:
     hgx.box.faults.parse('busy=7#1')
     reply = hgx.send('GET', GPU)
     assert (reply.status, reply.headers['Retry-After']) == (503, '7')
     assert hgx.send('GET', GPU).status == 200
 
 
-def test_drop_carries_the_push_out(hgx: Client, image: Path) -> None:
+def test_drop_performs_the_push(hgx: Client, image: Path) -> None:
     hgx.box.faults.parse('drop@update-multipart#1')
     assert hgx.push(image, {'Targets': []}).drop
     assert len(hgx.box.ledger.pushes) == 1
@@ -139,7 +139,7 @@ def test_slow_and_hang_take_real_time(hgx: Client) -> None:
     assert spent[1] >= 0.05
 
 
-def test_status_and_garbage_hit_one_resource(hgx: Client) -> None:
+def test_status_and_garbage_affect_one_resource(hgx: Client) -> None:
     hgx.box.faults.parse('status=404@GPU_SXM_1')
     hgx.box.faults.parse('garbage@GPU_SXM_2')
     assert hgx.send('GET', GPU).status == 404

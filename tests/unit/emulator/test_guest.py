@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What runs on a host comes and goes with its power."""
+"""A guest runs only while its host is on."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.unit.emulator.conftest import Client, MakeClient
 
 SYSTEM = '/redfish/v1/Systems/1'
 BOOT = 60
-# A process of the guest's own, one in another session whose parent is gone,
-# and the boot device: written last, as a whole.
+# A child process, an orphan in another session, and the boot device, which is
+# written last and atomically.
 SCRIPT = """
 (setsid sleep 1000 & echo $! > {0}/orphan)
 sleep 1000 & echo $! > {0}/child
@@ -44,7 +44,7 @@ def lives(pid: int) -> bool:
 
 
 class Machine:
-    """A box that is off, and its guest."""
+    """A system that is off, and its guest."""
 
     def __init__(self, client: Client, folder: Path) -> None:
         self.client = client
@@ -58,7 +58,7 @@ class Machine:
         self.client.box.advance(seconds)
 
     def booted(self) -> str:
-        """The boot device that the guest was told; its processes run."""
+        """The boot device of the guest, whose processes are running."""
         told = self.folder / 'boot'
         end = time.monotonic() + 20
         while not told.exists():
@@ -82,7 +82,7 @@ def machine(client: MakeClient, tmp_path: Path) -> Iterator[Machine]:
     made.guest.end()
 
 
-def test_a_guest_comes_and_goes_with_the_power(machine: Machine) -> None:
+def test_a_guest_runs_only_while_the_host_is_on(machine: Machine) -> None:
     machine.reset('On', 2 + BOOT)
     assert machine.booted() == 'Hdd'
     first = machine.pids()
@@ -113,7 +113,7 @@ def test_a_boot_device_that_is_set_once_is_used_up(machine: Machine) -> None:
     assert machine.guest.boots == ['Pxe', 'Cd', 'Cd']
 
 
-def test_power_that_goes_before_the_boot_boots_nothing(
+def test_a_power_cut_before_the_boot_prevents_it(
     machine: Machine,
 ) -> None:
     machine.reset('On', 2 + BOOT / 2)

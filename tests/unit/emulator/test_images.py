@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Images: what a builder writes, the parser reads."""
+"""The parser reads the images that the builders write."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_root_of_trust_is_in_every_device_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('at', [3, 17, 25, 60])
-def test_a_flipped_header_byte_is_noticed(tmp_path: Path, at: int) -> None:
+def test_a_changed_header_byte_is_detected(tmp_path: Path, at: int) -> None:
     path = tmp_path / 'bundle.fwpkg'
     pldm_bundle(path, {'gpu': '1'}, size=100)
     data = bytearray(path.read_bytes())
@@ -59,7 +59,7 @@ def test_a_flipped_header_byte_is_noticed(tmp_path: Path, at: int) -> None:
         parse_image(path)
 
 
-def test_a_short_package_is_noticed(tmp_path: Path) -> None:
+def test_a_truncated_package_is_detected(tmp_path: Path) -> None:
     path = tmp_path / 'bundle.fwpkg'
     pldm_bundle(path, {'gpu': '1'}, size=100)
     path.write_bytes(path.read_bytes()[:-1])

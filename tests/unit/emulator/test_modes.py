@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Modes: where they are written, when they are active, what they survive."""
+"""Modes: where they are written, their activation and persistence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ecc(box: Client, path: str) -> bool:
     return bool(box.get(path)['MemorySummary']['ECCModeEnabled'])
 
 
-def test_ecc_waits_on_the_settings_object(client: MakeClient) -> None:
+def test_ecc_is_pending_in_the_settings_object(client: MakeClient) -> None:
     hgx = client('hgx-h100')
     change = {'MemorySummary': {'ECCModeEnabled': False}}
     assert hgx.patch(H100, change).status == 400
@@ -49,7 +49,7 @@ def test_ecc_waits_on_the_settings_object(client: MakeClient) -> None:
     assert not ecc(hgx, H100)
 
 
-def test_mig_on_hopper_is_at_once_and_lost_at_a_reset(
+def test_mig_on_hopper_is_immediate_and_volatile(
     client: MakeClient,
 ) -> None:
     hgx = client('hgx-h100')
@@ -60,7 +60,7 @@ def test_mig_on_hopper_is_at_once_and_lost_at_a_reset(
     assert not mig(hgx, H100)
 
 
-def test_mig_on_ampere_needs_a_reset_and_lasts(client: MakeClient) -> None:
+def test_mig_on_ampere_needs_a_reset_and_persists(client: MakeClient) -> None:
     box = client('pcie-a100')
     box.patch(A100, {'Oem': {'Nvidia': {'MIGModeEnabled': True}}})
     assert not mig(box, A100)
@@ -73,7 +73,7 @@ def test_mig_on_ampere_needs_a_reset_and_lasts(client: MakeClient) -> None:
     assert mig(box, A100)
 
 
-def test_confidential_computing_takes_one_mode_at_a_time(
+def test_confidential_computing_is_set_one_mode_per_request(
     client: MakeClient,
 ) -> None:
     hgx = client('hgx-h100')
@@ -92,7 +92,7 @@ def test_confidential_computing_takes_one_mode_at_a_time(
         ({'Model': 'better'}, 'PropertyNotWritable'),
     ],
 )
-def test_bad_patches_change_nothing(
+def test_invalid_patches_change_nothing(
     client: MakeClient, body: dict[str, object], code: str
 ) -> None:
     hgx = client('hgx-h100')
@@ -140,8 +140,8 @@ def test_bluefield_3_mode_needs_the_parents_power_cycle(
     assert dpu.get(oem)['Mode'] == 'NicMode'
 
 
-def test_a_card_in_another_process_feels_its_host_s_power() -> None:
-    """Its own resets, which are its processor's, leave the mode as it is."""
+def test_a_card_in_another_process_follows_its_host_s_power() -> None:
+    """Its own resets, which only reset its processor, keep the mode."""
     dpu = Client(
         load_box('bluefield-3', clock=FakeClock(), slot_powered=True)
     )

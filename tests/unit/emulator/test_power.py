@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Host power, what it hides, and the auxiliary cycle."""
+"""Host power, hidden resources, and the auxiliary cycle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOST = '/redfish/v1/Systems/System_0'
 AUX = '/redfish/v1/Chassis/BMC_0/Actions/Oem/NvidiaChassis.AuxPowerReset'
 
 
-def test_devices_hide_while_off_and_while_they_start(
+def test_devices_are_hidden_while_off_and_starting(
     client: MakeClient,
 ) -> None:
     hgx = client('hgx-h100')
@@ -49,7 +49,7 @@ def test_adapters_answer_400_while_off(client: MakeClient) -> None:
     assert box.send('GET', f'{adapters}/NIC5').status == 400
 
 
-def test_boot_mark_moves_with_host_resets_only(client: MakeClient) -> None:
+def test_boot_mark_changes_at_host_resets_only(client: MakeClient) -> None:
     hgx = client('hgx-h100')
     before = hgx.get(HOST)['LastResetTime']
     hgx.box.advance(100)
@@ -66,7 +66,7 @@ def test_boot_mark_is_absent_where_there_was_none(
     assert 'LastResetTime' not in nodes.get('/redfish/v1/Systems/Node0')
 
 
-def test_two_nodes_have_power_of_their_own(client: MakeClient) -> None:
+def test_two_nodes_have_separate_power(client: MakeClient) -> None:
     nodes = client('two-nodes')
     nodes.reset('ForceOff', 'Node0')
     nodes.box.advance(5)
@@ -77,7 +77,7 @@ def test_two_nodes_have_power_of_their_own(client: MakeClient) -> None:
     assert len(nodes.get(f'{systems}/Node1/Processors')['Members']) == 3
 
 
-def test_power_hooks_are_told_of_every_move(client: MakeClient) -> None:
+def test_power_hooks_are_called_for_every_change(client: MakeClient) -> None:
     hgx = client('hgx-h100')
     told: list[tuple[str, str]] = []
     hgx.box.on_power(lambda system, state: told.append((system, state)))
@@ -104,7 +104,7 @@ def test_unknown_reset_type_and_missing_one(client: MakeClient) -> None:
     assert 'ActionParameterMissing' in reply.body['error']['code']
 
 
-def test_aux_cycle_needs_the_host_off_and_takes_the_bmc_away(
+def test_aux_cycle_needs_the_host_off_and_restarts_the_bmc(
     client: MakeClient,
 ) -> None:
     hgx = client('hgx-h100')
@@ -120,7 +120,7 @@ def test_aux_cycle_needs_the_host_off_and_takes_the_bmc_away(
     assert [r.kind for r in hgx.box.ledger.resets][-1] == 'AuxPowerCycle'
 
 
-def test_forced_aux_cycle_brings_the_host_back(client: MakeClient) -> None:
+def test_forced_aux_cycle_powers_the_host_on_again(client: MakeClient) -> None:
     hgx = client('hgx-h100')
     hgx.post(AUX, {'ResetType': 'AuxPowerCycleForce'})
     hgx.box.advance(125)

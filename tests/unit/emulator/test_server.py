@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The twin over a real socket, read by other people's clients."""
+"""The emulator over a real socket, with independent clients."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hgx() -> Iterator[TwinServer]:
         yield server
 
 
-def test_sushy_reads_and_switches_it(hgx: TwinServer) -> None:
+def test_sushy_reads_and_powers_the_system(hgx: TwinServer) -> None:
     service = sushy.Sushy(hgx.url)
     host = service.get_system('/redfish/v1/Systems/System_0')
     board = service.get_system('/redfish/v1/Systems/HGX_Baseboard_0')
@@ -74,7 +74,7 @@ def test_push_with_expect_and_keep_alive(
     assert [push.digest for push in hgx.box.ledger.pushes] == [digest]
 
 
-def test_a_body_that_is_too_large_is_not_asked_for(hgx: TwinServer) -> None:
+def test_a_too_large_body_is_not_requested(hgx: TwinServer) -> None:
     address = urlsplit(hgx.url)
     link = http.client.HTTPConnection(str(address.hostname), address.port)
     link.putrequest('POST', f'{UPDATE}/update')
@@ -86,7 +86,7 @@ def test_a_body_that_is_too_large_is_not_asked_for(hgx: TwinServer) -> None:
     link.close()
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(hgx: TwinServer) -> None:
+def test_an_interrupted_upload_leaves_nothing(hgx: TwinServer) -> None:
     address = urlsplit(hgx.url)
     link = http.client.HTTPConnection(str(address.hostname), address.port)
     link.putrequest('POST', f'{UPDATE}/update')
@@ -97,7 +97,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(hgx: TwinServer) -> None:
     assert hgx.box.ledger.pushes == []
 
 
-def test_a_bmc_that_is_away_hangs_up(hgx: TwinServer) -> None:
+def test_an_unavailable_bmc_closes_the_connection(hgx: TwinServer) -> None:
     hgx.box.power.bmc_reset('/redfish/v1/Managers/BMC_0')
     with pytest.raises(requests.ConnectionError):
         requests.get(hgx.url + '/redfish/v1', timeout=30)
@@ -105,7 +105,7 @@ def test_a_bmc_that_is_away_hangs_up(hgx: TwinServer) -> None:
     assert requests.get(hgx.url + '/redfish/v1', timeout=30).ok
 
 
-def test_etag_spares_the_body(hgx: TwinServer) -> None:
+def test_an_unchanged_etag_returns_no_body(hgx: TwinServer) -> None:
     url = hgx.url + '/redfish/v1/Systems/System_0'
     tag = requests.get(url, timeout=30).headers['ETag']
     same = requests.get(url, headers={'If-None-Match': tag}, timeout=30)
@@ -131,12 +131,12 @@ def test_expand_costs_by_resource(hgx: TwinServer) -> None:
 
 
 @pytest.mark.parametrize('text', ['.($levels=9)', 'all', '.($levels=0)'])
-def test_bad_expand_is_400(hgx: TwinServer, text: str) -> None:
+def test_an_invalid_expand_returns_400(hgx: TwinServer, text: str) -> None:
     url = f'{hgx.url}/redfish/v1/Systems?$expand={text}'
     assert requests.get(url, timeout=30).status_code == 400
 
 
-def test_expand_is_refused_where_it_is_not_offered() -> None:
+def test_expand_is_refused_if_not_supported() -> None:
     with TwinServer(load_box('plain', clock=FakeClock())) as url:
         reply = requests.get(
             url + '/redfish/v1/Systems?$expand=.', timeout=30
@@ -179,7 +179,7 @@ def test_retry_after_is_in_real_seconds() -> None:
     assert fast.retry_after(1) == 1
 
 
-def test_events_play_without_anybody_asking() -> None:
+def test_events_run_without_a_request() -> None:
     box = load_box('plain', clock=ScaledClock(100.0))
     told: list[str] = []
     off = box.timeline.changed
@@ -194,7 +194,7 @@ def test_events_play_without_anybody_asking() -> None:
         assert off.wait_for(lambda: told == ['Off'], timeout=30)
 
 
-def test_command_serves_until_it_is_told_to_stop() -> None:
+def test_command_serves_until_it_is_stopped() -> None:
     command = [
         sys.executable, '-m', 'ironic_accel_emulator', '--box', 'pcie-a100',
         '--power', 'off', '--time-scale', '1000',
@@ -222,7 +222,7 @@ def test_command_serves_until_it_is_told_to_stop() -> None:
         (['--box', 'plain', '--timing', 'x=1'], 'options.timing.x: 1.0'),
     ],
 )
-def test_command_says_what_is_wrong(
+def test_command_reports_invalid_arguments(
     arguments: list[str],
     complaint: str,
     capsys: pytest.CaptureFixture[str],

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Update and task services of many makers, each as a fault of the twin."""
+"""Update and task services of many vendors, each as a fault."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def image(tmp_path: Path) -> Path:
 
 
 def waiting(hgx: Client) -> set[str]:
-    """The ids of what has the new version waiting."""
+    """The ids of the components with a pending version."""
     return {c.id for c in hgx.box.components.values() if c.pending == NEW}
 
 
 @pytest.mark.parametrize(('fault', 'status', 'body'), [
     ('bare', 202, b''), ('bare=200', 200, b''),
     ('success', 200, b'Success')])
-def test_a_push_is_taken_and_names_no_task(
+def test_a_push_is_accepted_without_a_task(
         hgx: Client, image: Path, fault: str, status: int, body: bytes
         ) -> None:
     hgx.box.faults.parse(f'{fault}#1')
@@ -79,7 +79,7 @@ def test_one_target_at_a_time(hgx: Client, image: Path) -> None:
     assert waiting(hgx) == {'HGX_FW_GPU_SXM_1'}
 
 
-def test_targets_that_are_not_heeded(hgx: Client, image: Path) -> None:
+def test_ignored_targets(hgx: Client, image: Path) -> None:
     hgx.box.faults.parse('targets-ignored')
     hgx.push(image, {'Targets': GPUS[:1]})
     hgx.box.advance(3000)
@@ -137,7 +137,7 @@ def test_a_task_that_waits_for_a_reset(hgx: Client, image: Path) -> None:
     assert hgx.get(task)['TaskState'] == 'Completed'
 
 
-def test_a_monitor_that_answers_with_an_error(
+def test_a_monitor_that_returns_an_error(
         hgx: Client, image: Path) -> None:
     reply = hgx.push(image, {'Targets': GPUS})
     hgx.box.faults.parse('monitor-error#1')
@@ -168,7 +168,7 @@ def test_if_match_in_one_form_only(
 @pytest.mark.parametrize(('fault', 'path', 'text'), [
     ('hmc-down', GPU, b'HMC communication failed'),
     ('tasks-down', f'{ROOT}/TaskService', b'ServiceTemporarily')])
-def test_a_service_that_is_away(
+def test_an_unavailable_service(
         hgx: Client, fault: str, path: str, text: bytes) -> None:
     hgx.box.faults.parse(fault)
     found = hgx.send('GET', path)
@@ -178,7 +178,7 @@ def test_a_service_that_is_away(
 
 
 @pytest.mark.parametrize('fault', [True, False])
-def test_a_dpu_in_nic_mode_stands_still_for_good(
+def test_a_dpu_in_nic_mode_stays_paused(
         client: MakeClient, fault: bool) -> None:
     dpu = client('bluefield-3')
     if fault:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Images on their way to becoming the running firmware."""
+"""Updates: from the image to the running firmware."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def slots(hgx: Client, name: str = GPU) -> tuple[Any, Any]:
     )
 
 
-def test_bundle_lands_and_waits_for_the_aux_cycle(
+def test_bundle_is_staged_until_the_aux_cycle(
     client: MakeClient, tmp_path: Path
 ) -> None:
     hgx = client('hgx-h100')
@@ -95,7 +95,7 @@ def test_targets_limit_what_is_written(
 
 
 @pytest.mark.parametrize('what', ['garbage', 'misfit'])
-def test_bad_images_end_the_task_with_an_exception(
+def test_invalid_images_end_the_task_with_an_exception(
     client: MakeClient, tmp_path: Path, what: str
 ) -> None:
     hgx = client('hgx-h100')
@@ -113,7 +113,7 @@ def test_bad_images_end_the_task_with_an_exception(
     assert hgx.box.ledger.writes == []
 
 
-def test_size_limit_is_413_before_anything_is_kept(
+def test_size_limit_is_413_before_anything_is_stored(
     client: MakeClient, tmp_path: Path
 ) -> None:
     box = client('hgx-h100')
@@ -124,7 +124,7 @@ def test_size_limit_is_413_before_anything_is_kept(
     assert box.box.ledger.pushes == []
 
 
-def test_two_pushes_at_once_are_refused_and_noted(
+def test_two_concurrent_pushes_are_refused_and_recorded(
     client: MakeClient, tmp_path: Path
 ) -> None:
     hgx = client('hgx-h100')
@@ -155,7 +155,7 @@ def test_a_reset_during_a_flash_bricks_the_cards(
     assert hgx.send('GET', f'{gpus}/GPU_SXM_2').status == 200
 
 
-def test_aux_cycle_during_background_copy_is_noted(
+def test_aux_cycle_during_background_copy_is_recorded(
     client: MakeClient, tmp_path: Path
 ) -> None:
     hgx = client('hgx-h100')
@@ -186,7 +186,7 @@ def test_an_equal_version_is_skipped_unless_forced(
     assert len(hgx.box.ledger.writes) == 8
 
 
-def test_a_bmc_reset_activates_the_bmc_and_nothing_else(
+def test_a_bmc_reset_activates_only_the_bmc(
     client: MakeClient, tmp_path: Path
 ) -> None:
     hgx = client('hgx-h100')
@@ -202,7 +202,7 @@ def test_a_bmc_reset_activates_the_bmc_and_nothing_else(
     assert hgx.send('GET', task).status == 404
 
 
-def test_gb300_wants_empty_targets_and_force(
+def test_gb300_requires_empty_targets_and_force(
     client: MakeClient, tmp_path: Path, capture: Any
 ) -> None:
     station = client(capture('gb300-supermicro'))
@@ -217,7 +217,7 @@ def test_gb300_wants_empty_targets_and_force(
     assert items == {f'HGX_FW_GPU_{n}' for n in range(4)}
 
 
-def test_dell_refuses_an_equal_version_and_moves_ids(
+def test_dell_refuses_an_equal_version_and_changes_ids(
     client: MakeClient, tmp_path: Path, capture: Any
 ) -> None:
     dell = client(capture('dell-r750-h100'))
@@ -248,10 +248,10 @@ class _Files(http.server.BaseHTTPRequestHandler):
         self.wfile.write(self.content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-def test_simple_update_fetches_over_http(
+def test_simple_update_downloads_over_http(
     client: MakeClient, tmp_path: Path
 ) -> None:
     box = client('pcie-a100')
@@ -283,7 +283,7 @@ def test_simple_update_fetches_over_http(
     assert box.version('Alveo_FPGA1_SHELL') == shell
 
 
-def test_simple_update_that_finds_nothing_ends_its_task(
+def test_simple_update_without_an_image_fails_its_task(
     client: MakeClient, tmp_path: Path
 ) -> None:
     box = client('pcie-a100')
@@ -295,7 +295,7 @@ def test_simple_update_that_finds_nothing_ends_its_task(
     assert found['Messages'][1]['MessageId'] == 'Update.1.0.TransferFailed'
 
 
-def test_cray_takes_simple_update_for_one_node(
+def test_cray_accepts_simple_update_for_one_node(
     client: MakeClient, tmp_path: Path, capture: Any
 ) -> None:
     blade = client(capture('a100x4-cray-ex235n'))
@@ -313,7 +313,7 @@ def test_cray_takes_simple_update_for_one_node(
         assert found is expected
 
 
-def test_a_staged_image_waits_until_it_is_asked_to_activate(
+def test_a_staged_image_waits_for_its_activation(
     client: MakeClient, tmp_path: Path
 ) -> None:
     hgx = client('hgx-h100')
@@ -334,7 +334,7 @@ def test_a_staged_image_waits_until_it_is_asked_to_activate(
     assert hgx.version(GPU) == NEW
 
 
-def test_psid_decides_between_cards(
+def test_the_psid_selects_the_card(
     client: MakeClient, tmp_path: Path
 ) -> None:
     box = client('pcie-a100')
