@@ -95,7 +95,7 @@ def test_a_permanent_rejection_is_sent_once_and_ends_the_run(
         out = box.run(ECC % 2)
         assert isinstance(out, outcome.Failed)
         assert 'GPU_SXM_3/Settings' in out.error.summary
-        assert 'nothing was written' in str(out.error.todo)
+        assert 'wrote nothing' in str(out.error.todo)
         assert not out.running
         assert patched(box) == [1, 2, 3]
         assert box.box.ledger.resets == []

@@ -116,7 +116,7 @@ def test_a_host_that_is_not_powered_on_again_is_reported(
     at.box.faults.add('busy', '3', RESET, 'POST', skip=1)
     with pytest.raises(AccelError) as error:
         perform(at, Activation.POWER_CYCLE)
-    assert 'the host was switched off' in (error.value.detail.todo or '')
+    assert 'the host was powered off' in (error.value.detail.todo or '')
     assert at.box.hosts['1'].power == 'Off'
 
 

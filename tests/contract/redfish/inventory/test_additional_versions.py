@@ -124,8 +124,8 @@ def test_a_profile_can_require_an_additional_version_but_not_update_it(
             ('microcode', '0x2b')}
         assert writes(box) == 0
         assert refused(box, asserted('microcode', '0x2c')) == [
-            ('microcode', 'it differs, and the profile gives no image '
-             'for it')]
+            ('microcode', 'its version differs, and the profile has no '
+             'image for it')]
         assert refused(box, card(
             'kind: gpu', '0x2c', 'pci: "10de:20b5"',
             component='microcode')) == [('microcode', LOCKED)]
