@@ -190,7 +190,7 @@ class Modes(_Generated):
         yield from _table(
             ('Kind', 'Mode', 'Values', 'Products', 'Activation', 'Persistent'),
             ((kind, f'``{name}``', _words(mode.values or mode.type), who,
-              _words(mode.activation), _words(mode.persists))
+              _words(mode.activation), _words(mode.persistent))
              for each in known.kinds for name, kind, who, mode
              in _by_products(each, known.modes(each), known.mode)))
 

@@ -182,7 +182,8 @@ def _modes(given: Untrusted, catalog: Catalog, kind: str,
         standing = Standing.UNREAD if odd or odder else _standing(one)
         out.append(Mode(
             name, None if odd or odder else current, pending,
-            _allowed(one['allowed'], facts), facts.activation, facts.persists,
+            _allowed(one['allowed'], facts), facts.activation,
+            facts.persistent,
             unordered=facts.unordered, standing=standing,
             doubt=_doubt(one)))
     return tuple(out)

@@ -93,7 +93,7 @@ class ModeFacts:
     values: tuple[str, ...]
     unordered: bool
     activation: Activation | None
-    persists: bool | None
+    persistent: bool | None
     source: str
     together: bool = False
 

@@ -123,7 +123,7 @@ class Component:
 class Mode:
     """A whole-device setting.
 
-    :ivar persists: whether the value survives host resets; None is unproved,
+    :ivar persistent: whether the value survives host resets; None is unproved,
         and it then makes no IS trait.
     :ivar unordered: whether a list value is a set.
     :ivar standing: why ``current`` is None, where it is.
@@ -136,7 +136,7 @@ class Mode:
     pending: Value | None = None
     allowed: tuple[Value, ...] | None = None
     activation: Activation | None = None
-    persists: bool | None = None
+    persistent: bool | None = None
     uri: str | None = None
     unordered: bool = False
     standing: Standing = Standing.UNTOLD

@@ -113,7 +113,7 @@ def _prove(want: Wanted) -> Proof:
     persistent = True
     if want.item.kind == 'mode':
         mode = want.device.mode(want.item.name)
-        persistent = mode is not None and mode.persists is True
+        persistent = mode is not None and mode.persistent is True
     return Proof(
         want.item, matching.seen_value(want.device, want.item), persistent)
 

@@ -336,13 +336,13 @@ def _mode(
     if no or transport is None or mode.activation is None:
         return no, None
     real = stages.real_activation(device.id, mode.activation, transports)
-    if mode.persists is False and real.is_host_reset:
+    if mode.persistent is False and real.is_host_reset:
         return [Refusal(item, 'it would be lost at the host reset that '
                         'activates it, and no transport can reset the '
                         'device alone', mode.activation, real)], None
     return [], stages.Todo(
         item, mode.current, transport.name, mode.activation, real,
-        late=mode.persists is not True and not real.is_host_reset)
+        late=mode.persistent is not True and not real.is_host_reset)
 
 
 def _settable(item: Item, mode: Mode, profile: Profile) -> list[Refusal]:

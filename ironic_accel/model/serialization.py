@@ -68,7 +68,7 @@ def _mode_to_dict(mode: Mode) -> dict[str, Any]:
         'current': plain(mode.current), 'pending': plain(mode.pending),
         'allowed': (None if mode.allowed is None
                     else [plain(v) for v in mode.allowed]),
-        'activation': mode.activation, 'persistent': mode.persists}
+        'activation': mode.activation, 'persistent': mode.persistent}
     if mode.uri is not None:
         out['uri'] = mode.uri
     if mode.unordered:

@@ -94,7 +94,7 @@ SEEN = Inventory(
                     'ecc',
                     'enabled',
                     activation=Activation.WARM_REBOOT,
-                    persists=True,
+                    persistent=True,
                 ),
             ),
         ),
@@ -190,17 +190,17 @@ def test_a_product_is_what_the_catalogue_says(product: str | None) -> None:
     assert found is None or FACTS.products[found].kind == 'gpu'
 
 
-@pytest.mark.parametrize(('activation', 'persists'), [
+@pytest.mark.parametrize(('activation', 'persistent'), [
     ('none', True), ('aux-cycle', True), ('nonsense', 7), (None, None)])
 def test_what_a_change_takes_is_the_catalogues_to_say(
-        activation: Any, persists: Any) -> None:
+        activation: Any, persistent: Any) -> None:
     said = answer()
     device = said['inventory']['devices'][0]
     device['components'][0]['activation'] = activation
     for name in ('ecc', 'mig'):
         device['modes'][name] = {
             **device['modes']['ecc'], 'activation': activation,
-            'persistent': persists, 'allowed': ['enabled', 'is-h100-strict']}
+            'persistent': persistent, 'allowed': ['enabled', 'is-h100-strict']}
     seen, = look(said).devices
     part = FACTS.component('gpu', 'gpu', 'nvidia-h100-sxm')
     assert part is not None
@@ -208,9 +208,9 @@ def test_what_a_change_takes_is_the_catalogues_to_say(
     for mode in seen.modes:
         facts = FACTS.mode('gpu', mode.name, 'nvidia-h100-sxm')
         assert facts is not None
-        assert (mode.activation, mode.persists) == (
+        assert (mode.activation, mode.persistent) == (
             facts.activation,
-            facts.persists,
+            facts.persistent,
         )
         assert mode.allowed == ('enabled',)
     assert 'CUSTOM_ACCEL_GPU_MIG' not in named(look(said))

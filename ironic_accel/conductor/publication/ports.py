@@ -81,7 +81,7 @@ def proved(device: Device, catalog: Catalog) -> dict[str, Any]:
     mode = device.mode(MODE)
     if device.kind not in KINDS or not traits.counts(device, catalog) \
             or not traits.healthy(device) or mode is None \
-            or not isinstance(mode.current, str) or not mode.persists \
+            or not isinstance(mode.current, str) or not mode.persistent \
             or device.is_unread(f'mode:{MODE}'):
         return {}
     if not (mode.pending is None or matching.same_value(

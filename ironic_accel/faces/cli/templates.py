@@ -132,7 +132,7 @@ def _volatile(profile: Profile, known: Catalog) -> frozenset[tuple[str, str]]:
         (group.name, name) for group in profile.groups
         for name in group.modes for kind in group.match.get('kind', ())
         if all((facts := known.mode(kind, name, product)) is not None
-               and facts.persists is False
+               and facts.persistent is False
                for product in group.match.get('product') or (None,)))
 
 

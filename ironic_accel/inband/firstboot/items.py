@@ -93,13 +93,13 @@ def _persistent(device: Device, name: str, catalog: Catalog
                 ) -> tuple[bool | None, bool]:
     """Whether a mode survives a reboot, and whether the device has it."""
     mode = device.mode(name)
-    if mode is not None and mode.persists is not None:
-        return mode.persists, True
+    if mode is not None and mode.persistent is not None:
+        return mode.persistent, True
     product = catalog.product(device.product)
     facts = catalog.mode(device.kind, name, product, device.vendor)
     has = mode is not None or (
         product is not None and name in product.modes)
-    return facts.persists if facts else None, has
+    return facts.persistent if facts else None, has
 
 
 def build(profile: Profile, items: Iterable[Item], inventory: Inventory

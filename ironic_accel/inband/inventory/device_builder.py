@@ -256,5 +256,6 @@ def _mode(card: DeviceBuilder, mode: Mode, product: Product, catalog: Catalog,
         activation=facts.activation
         if mode.activation is None
         else mode.activation,
-        persists=facts.persists if mode.persists is None else mode.persists,
+        persistent=(facts.persistent if mode.persistent is None
+                    else mode.persistent),
     )

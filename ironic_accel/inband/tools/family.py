@@ -68,8 +68,9 @@ class DeviceReading:
     """What a family's tool reports of one device; None is "not reported".
 
     What sysfs knows need not be repeated. A component or mode without an
-    ``activation`` takes the catalogue's, and so ``persists``, ``allowed`` and
-    ``unordered`` of a mode; ``shows_pending`` is what *this* tool can show.
+    ``activation`` takes the catalogue's; so do ``persistent``, ``allowed``
+    and ``unordered`` of a mode. ``shows_pending`` is what *this* tool can
+    show.
 
     What the tool was asked and did not answer is in ``unread``, and never
     left out: a mode that is not named is one that the device does not have.

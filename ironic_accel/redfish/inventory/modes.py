@@ -215,7 +215,7 @@ def _with_facts(mode: Mode, kind: str, catalog: Catalog,
     if facts is None:
         return mode
     return dataclasses.replace(
-        mode, activation=facts.activation, persists=facts.persists,
+        mode, activation=facts.activation, persistent=facts.persistent,
         unordered=facts.unordered, allowed=facts.values or None)
 
 

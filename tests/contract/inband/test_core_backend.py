@@ -87,7 +87,8 @@ def test_the_catalogue_completes_what_a_tool_leaves_out(
         Activation.DEVICE_RESET,
         True,
     )
-    assert (mode.activation, mode.persists) == (Activation.DEVICE_RESET, True)
+    assert (mode.activation, mode.persistent) == (
+        Activation.DEVICE_RESET, True)
     assert mode.allowed == ('enabled', 'disabled')
     # A name outside the closed list is not shown as a component.
     assert [c.name for c in nic.components] == ['nic']

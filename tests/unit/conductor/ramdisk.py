@@ -156,7 +156,7 @@ class Facts:
                      if name in p), None)
         return found if found is None or part is None else (
             dataclasses.replace(found, activation=part.claimed,
-                                persists=part.persists))
+                                persistent=part.persistent))
 
 
 class Ramdisk:

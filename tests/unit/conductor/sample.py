@@ -45,9 +45,9 @@ def gpu(number: int, version: str = OLD, **fields: Any) -> Device:
             'gpu', f'HGX_FW_GPU_{number}', version, updateable=True,
             activation=Activation.POWER_CYCLE),),
         modes=(Mode('ecc', 'disabled', allowed=('enabled', 'disabled'),
-                    activation=Activation.WARM_REBOOT, persists=True),
+                    activation=Activation.WARM_REBOOT, persistent=True),
                Mode('mig', 'disabled', allowed=('enabled', 'disabled'),
-                    activation=Activation.NONE, persists=False)), **fields)
+                    activation=Activation.NONE, persistent=False)), **fields)
 
 
 def box(*devices: Device, **fields: Any) -> Inventory:

@@ -60,7 +60,7 @@ class Part:
     claimed: Activation = Activation.AUX_CYCLE
     real: Activation = Activation.AUX_CYCLE
     shows: bool = True
-    persists: bool = True
+    persistent: bool = True
     default: Value | None = None
     transport: str = 'redfish'
     lane: str = 'bmc'
@@ -171,7 +171,7 @@ class Box(ports.Backend):
         self.boots += 1
         for device in self.parts:
             for part in self._all(device):
-                if not part.persists and part.default is not None:
+                if not part.persistent and part.default is not None:
                     part.current, part.waiting = part.default, None
             self._activate(device, activation)
         self.host = 'on'
@@ -218,7 +218,7 @@ class Box(ports.Backend):
             p.shows, True, p.claimed) for c, p in self.parts[name].items())
         modes = tuple(Mode(
             m, p.current, p.waiting if p.shows else None, None, p.claimed,
-            p.persists) for m, p in self.modes.get(name, {}).items())
+            p.persistent) for m, p in self.modes.get(name, {}).items())
         return Device(name, 'gpu', serial=name, location=name,
                       model='*', components=comps,
                       modes=modes, health='OK')

@@ -68,7 +68,7 @@ def mode(draw: st.DrawFn) -> Part:
         None,
         Activation.NONE,
         Activation.NONE,
-        persists=False,
+        persistent=False,
         default='disabled',
     )
 

@@ -163,12 +163,12 @@ def test_mig_by_architecture(catalog: Catalog) -> None:
     hopper = catalog.mode('gpu', 'mig', 'nvidia-h100-sxm')
     unknown = catalog.mode('gpu', 'mig')
     assert ampere is not None and hopper is not None and unknown is not None
-    assert (ampere.activation, ampere.persists) == (
+    assert (ampere.activation, ampere.persistent) == (
         Activation.DEVICE_RESET,
         True,
     )
-    assert (hopper.activation, hopper.persists) == (Activation.NONE, False)
-    assert (unknown.activation, unknown.persists) == (None, None)
+    assert (hopper.activation, hopper.persistent) == (Activation.NONE, False)
+    assert (unknown.activation, unknown.persistent) == (None, None)
 
 
 @pytest.mark.parametrize(('kind', 'name', 'product', 'activation', 'alone'), [

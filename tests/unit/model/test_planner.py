@@ -177,7 +177,7 @@ REFUSED = {
         ECC, activation=None),))), profile(modes={'ecc': 'enabled'}),
         'activation: null', 'enabled', 'disabled'),
     'lost at its own reset': (box(gpu(0, modes=(dataclasses.replace(
-        ECC, activation=Activation.DEVICE_RESET, persists=False),))),
+        ECC, activation=Activation.DEVICE_RESET, persistent=False),))),
         profile(modes={'ecc': 'enabled'}),
         'lost at the host reset', 'device-reset', 'warm-reboot'),
     'too many resets': (box(gpu(0)), profile(NEWER, limits=Limits(resets=0)),

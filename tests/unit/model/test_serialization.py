@@ -48,7 +48,7 @@ _MODE = st.builds(
     Mode, name=st.sampled_from(['ecc', 'mig', 'services']),
     current=st.none() | _VALUE, pending=st.none() | _VALUE,
     allowed=st.none() | st.lists(_VALUE, max_size=2).map(tuple),
-    activation=_ACTIVATION, persists=st.none() | st.booleans(), uri=_TEXT,
+    activation=_ACTIVATION, persistent=st.none() | st.booleans(), uri=_TEXT,
     unordered=st.booleans())
 _DEVICE = st.builds(
     Device, id=st.text(), kind=st.sampled_from(['gpu', 'nic']),

@@ -107,7 +107,7 @@ def test_a_host_that_is_off_says_nothing(ask: Any) -> None:
 
 
 def mode(name: str, current: Value | None, **more: Any) -> Mode:
-    return Mode(name, current, **{'persists': True, **more})
+    return Mode(name, current, **{'persistent': True, **more})
 
 
 @pytest.mark.parametrize(('kind', 'product', 'shown', 'expected'), [
@@ -115,8 +115,8 @@ def mode(name: str, current: Value | None, **more: Any) -> Mode:
     ('gpu', H100, mode('ecc', 'disabled'), set()),
     ('gpu', H100, mode('cc', 'off'), set()),
     ('gpu', H100, mode('cc', 'devtools'), {'GPU_CC_DEVTOOLS'}),
-    ('gpu', H100, mode('mig', 'enabled', persists=False), set()),
-    ('gpu', H100, mode('mig', 'enabled', persists=None), set()),
+    ('gpu', H100, mode('mig', 'enabled', persistent=False), set()),
+    ('gpu', H100, mode('mig', 'enabled', persistent=None), set()),
     ('gpu', H100, mode('ecc', 'enabled', pending='disabled'), set()),
     ('gpu', H100, mode('ecc', 'enabled', pending='enabled'), {'GPU_ECC'}),
     ('gpu', H100, mode('ecc', None), set()),

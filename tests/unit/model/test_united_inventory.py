@@ -80,7 +80,7 @@ def test_what_one_does_not_know_the_other_tells() -> None:
             ),
             modes=(
                 Mode('mig', 'disabled'),
-                Mode('ecc', 'enabled', 'disabled', persists=True),
+                Mode('ecc', 'enabled', 'disabled', persistent=True),
             ),
         )
     )
@@ -98,7 +98,7 @@ def test_what_one_does_not_know_the_other_tells() -> None:
     assert [c.name for c in dev.components] == ['gpu', 'inforom']
     assert dev.mode('ecc') == Mode(
         'ecc', 'enabled', 'disabled', activation=Activation.WARM_REBOOT,
-        persists=True)
+        persistent=True)
     assert dev.mode('mig') == Mode('mig', 'disabled')
 
 

@@ -138,7 +138,7 @@ def test_mig_is_patched_on_the_processor(rig: Start) -> None:
     assert isinstance(poll, Ended)
     assert poll.results[0].ok
     mode = lookup.mode_at(at.backend.observe(), gpu, 'mig')
-    assert (mode.current, mode.pending, mode.persists) == (
+    assert (mode.current, mode.pending, mode.persistent) == (
         'enabled', None, False)
 
 

@@ -147,7 +147,7 @@ def test_mig_of_ampere_waits_for_a_device_reset(rig: Start) -> None:
     at.clock.advance(60)
     assert ended(at.backend, ticket) == {(gpu, 'mig'): True}
     mode = lookup.mode_at(at.backend.observe(), gpu, 'mig')
-    assert (mode.current, mode.persists) == ('enabled', True)
+    assert (mode.current, mode.persistent) == ('enabled', True)
     # It persists over a power cycle.
     SystemPower(at.connector, at.backend.system_uri).power_cycle()
     at.clock.advance(200)

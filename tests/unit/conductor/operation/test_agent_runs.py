@@ -288,7 +288,7 @@ def test_a_weak_mode_is_set_after_the_last_reset(
     """What does not survive a reboot is set by the agent that stays."""
     for modes in stage.box.modes.values():
         modes['ecc'] = Part('disabled', claimed=Activation.NONE,
-                            real=Activation.NONE, persists=False,
+                            real=Activation.NONE, persistent=False,
                             default='disabled', transport='agent')
     begin(stage)
     told = stage.run()

@@ -50,7 +50,7 @@ def card(mode: str = 'dpu', **fields: Any) -> Device:
         'model': 'BlueField-3 DPU', 'product': 'nvidia-bluefield-3',
         'macs': tuple(m.upper() for m in MACS),
         'modes': (Mode('mode', mode, activation=Activation.POWER_CYCLE,
-                       persists=True),), **fields})
+                       persistent=True),), **fields})
 
 
 def pending(device: Device) -> Device:
@@ -135,7 +135,7 @@ def test_the_ports_of_a_dpu_are_found_by_trait_based_scheduling(
 @pytest.mark.parametrize('devices', [
     [card('nic')], [pending(card())], [card(health='Critical')], [],
     [card(modes=())],
-    [card(modes=(Mode('mode', 'dpu', persists=None),))]])
+    [card(modes=(Mode('mode', 'dpu', persistent=None),))]])
 def test_they_lose_it_when_the_mode_goes(
         ports: Ports, devices: list[Device]) -> None:
     ports.follow(card())

@@ -302,8 +302,8 @@ def _wanted(kind: str, product: str, **modes: Any) -> Profile:
 
 @pytest.mark.parametrize(('device', 'modes', 'names'), [
     (Device('gpu-1', 'gpu', 'nvidia', product='nvidia-h100-sxm', modes=(
-        Mode('ecc', 'enabled', persists=True),
-        Mode('mig', 'disabled', persists=False))),
+        Mode('ecc', 'enabled', persistent=True),
+        Mode('mig', 'disabled', persistent=False))),
      {'ecc': 'enabled', 'mig': 'enabled'}, ['mig']),
     # No driver in the ramdisk: the catalogue knows.
     (Device('gpu-1', 'gpu', 'nvidia', product='nvidia-h100-sxm'),
