@@ -29,7 +29,7 @@ NAME = 'agent'
 
 
 def host() -> Machine:
-    """The machine, as the agent's configuration says."""
+    """The machine, as configured."""
     options = conf.register()
     return Machine(options.root, options.tool_path or DEFAULT_PATH,
                 options.nvml)

@@ -25,18 +25,18 @@ from ironic_accel.inband.machine.machine import Machine
 
 LOG = log.getLogger(__name__)
 
-#: Looks until tools that are slow have answered.
+#: Maximum number of inventories until slow tools have responded.
 _LOOKS = 3
 
 
 def collect(data: dict[str, Any], failures: Any) -> None:
-    """Put what is there under ``accelerators``.
+    """Store the inventory under ``accelerators``.
 
-    ``inventory`` is a document inventory/3, ``transports`` what can be done
-    on it in this ramdisk (``converge.agent_schema``).
+    ``inventory`` is a document inventory/3, ``transports`` what can be changed
+    in this ramdisk (``converge.agent_schema``).
 
-    :param data: what the inspection sends, changed in place. Where the look
-        fails, ``accelerators_error`` says why: an inspection without
+    :param data: the data of the inspection, changed in place. If the inventory
+        fails, ``accelerators_error`` has the reason: an inspection without
         accelerators is better than none.
     :param failures: of the agent; a failure there fails the inspection, so
         nothing is added.
@@ -69,9 +69,9 @@ def _seen() -> dict[str, Any]:
 
 
 def _nothing(host: Machine) -> dict[str, Any]:
-    """That there is none, told without catalogue and tool families.
+    """An inventory without accelerators, made without catalogue and tools.
 
-    Most machines have none, and shall not wait for us.
+    Most machines have none, and their inspection must not be slowed down.
     """
     from ironic_accel.model.device import Inventory
     from ironic_accel.model import serialization

@@ -11,10 +11,10 @@
 #    under the License.
 
 
-"""Commands for the conductor's loop: short, synchronous, JSON both ways.
+"""Commands for the conductor: short, synchronous, JSON both ways.
 
-Each answers while the agent's command lock is held: a write goes on in the
-background, and a look waits no longer for tools than its patience.
+The agent's command lock is held during each: a write continues in the
+background, and an inventory waits for slow tools for a limited time only.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ipa_hardware_manager import backend
 
 
 class AccelExtension(base.BaseAgentExtension):
-    """``accel.accel_observe`` and so on.
+    """The commands ``accel.accel_observe`` and so on.
 
-    What goes wrong is in the answer's ``error`` (``converge.wire``), so that
-    it reaches the loop as it is.
+    An error is in ``error`` of the response (``converge.agent_schema``), so
+    that it reaches the conductor unchanged.
     """
 
     @base.sync_command('accel_observe')

@@ -47,17 +47,18 @@ _ROOT_HAS = ('etc', 'usr')
 
 def bring(document: Mapping[str, Any], look_only: bool = False,
           configdrive: str | None = None, node: str = '') -> dict[str, Any]:
-    """Look at the instance, and deliver where nothing is against it.
+    """Examine the instance, and deliver the unit if nothing prevents it.
 
     :param document: first-boot/1.
     :param look_only: change nothing.
-    :param configdrive: a config drive that carries it already (base64 of a
-        gzipped image), which takes the place of the one on the disk; without
-        one, files are written.
+    :param configdrive: a config drive that contains it already (base64 of a
+        gzipped image), which replaces the one on the disk; without one, files
+        are written.
     :param node: UUID of the node, for the config drive.
-    :returns: ``reasons`` against (nothing was done then), the ``method`` that
-        suits the instance, and what was ``delivered``, or None.
-    :raises: AccelError where it cannot be written.
+    :returns: ``reasons`` that prevent it (nothing was done then), the
+        ``method`` that suits the instance, and what was ``delivered``, or
+        None.
+    :raises: AccelError if it cannot be written.
     """
     schema = document.get('schema') if isinstance(
         document, Mapping) else None
@@ -97,15 +98,16 @@ def _bring(document: Mapping[str, Any], look_only: bool,
 
 
 def _device() -> str:
-    """The disk, or the folder that stands for its root file system."""
+    """The disk, or the directory that replaces its root file system."""
     folder = conf.register().instance_root
     return str(folder or hardware.dispatch_to_managers(
         'get_os_install_device'))
 
 
 def _examine(device: str) -> target.InstanceTarget:
-    """What stands on the disk. It is not mounted to be written to: that
-    alone would break a root that dm-verity watches over."""
+    """Examine the disk without a writable mount, which alone would break a
+    root file system protected by dm-verity.
+    """
     partitions = _partitions(device)
     if target.sealed(partitions):
         return target.examine(None, partitions)

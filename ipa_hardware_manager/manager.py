@@ -11,11 +11,11 @@
 #    under the License.
 
 
-"""The agent's hardware manager: it says that the in-band step is there.
+"""The agent's hardware manager, which declares the in-band step.
 
-The step itself runs on the conductor, which asks this agent through its
-extension (``ipa_hardware_manager.extension``). Declared by the agent alone,
-it is what makes a service boot the ramdisk.
+The step itself runs on the conductor, which calls this agent through its
+extension (``ipa_hardware_manager.extension``). Because only the agent declares
+it, Ironic boots the ramdisk for a service.
 """
 
 from __future__ import annotations
@@ -62,12 +62,10 @@ class AccelHardwareManager(hardware.HardwareManager):
     HARDWARE_MANAGER_VERSION = '1'
 
     def evaluate_hardware_support(self) -> int:
-        """SERVICE_PROVIDER where a device of the catalogue is there, or may
-        be.
+        """SERVICE_PROVIDER if a device of the catalogue is or may be present.
 
-        Reads ids from sysfs and nothing else. Where even that fails it is
-        logged, and the step is offered: silence says nothing of what is
-        there, and the step's own look tells what is wrong.
+        Reads ids from sysfs only. If that fails, the error is logged and the
+        step is offered: the inventory of the step will report the problem.
         """
         try:
             there = detect.has_accelerator(backend.host())

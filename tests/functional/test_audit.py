@@ -92,7 +92,7 @@ def test_drift_silence_and_a_changed_profile(
         # The BMC is silent: for a while nothing changes, then all is void.
         stage.fault(box, 'refuse', match='/redfish')
         wait(box, {DEGRADED}, {is_ecc, MODE})
-        wait_told(box, 'not seen for')
+        wait_told(box, 'not reachable for')
         stage.lift(box)
         wait(box, {is_ecc, MODE}, {DEGRADED})
         # The profile says something else now: what was proved is void.

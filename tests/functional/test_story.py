@@ -95,7 +95,7 @@ def test_a_profile_from_its_declaration_to_the_scheduler(
         assert told['by_method'].keys() == {'GET'}
         # What does not survive a reboot is no lasting state.
         ironic.clean(one.uuid, [stage.step(hopper)])
-        assert 'does not survive a reboot' in stage.result(one)['no_is']
+        assert 'not known to survive a reboot' in stage.result(one)['no_is']
         assert trait('IS', hopper) not in ironic.traits(one.uuid)
         # Converted on the way to a tenant, served, and given back.
         ironic.provide(one.uuid)

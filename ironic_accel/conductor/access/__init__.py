@@ -10,4 +10,4 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Ways to a node's hardware: BMC, agent, ramdisk, images."""
+"""Access to the hardware of a node: BMC, agent, ramdisk, images."""

@@ -10,11 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The agent in the ramdisk, as one of the ways to a node.
+"""The agent in the ramdisk, as a transport to a node.
 
-It is asked over Ironic's own session with the agent, in commands of our
-extension (``accel_observe``, ``accel_start``, ``accel_poll``): short ones,
-JSON both ways (``converge.wire``). A write goes on in the ramdisk.
+It is called over Ironic's own session with the agent, by commands of our
+extension (``accel_observe``, ``accel_start``, ``accel_poll``), which are short
+and use JSON both ways (``converge.agent_schema``). A write continues in the
+ramdisk.
 """
 
 from __future__ import annotations
@@ -56,11 +57,11 @@ NAME = 'agent'
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AgentView:
-    """What a ramdisk told of its machine in one answer.
+    """The inventory of a ramdisk in one response.
 
-    :ivar inventory: what it sees; its ids are the agent's own.
-    :ivar before: whether the ramdisk is of the release before: it reads
-        requests in the form that they had then.
+    :ivar inventory: what it reports; its ids are the agent's own.
+    :ivar before: whether the ramdisk has the previous release, which reads
+        requests in its own form.
     """
 
     inventory: Inventory
@@ -87,10 +88,10 @@ class AgentView:
                      'release of ironic-accel as this conductor') from exc
 
     def transports(self, inventory: Inventory) -> tuple[Transport, ...]:
-        """What can be done from inside, by the names of the given look.
+        """The transports of the ramdisk, by the device ids of an inventory.
 
-        That look may be one joined with others, which calls the devices
-        otherwise than the agent does.
+        That inventory may be joined from several and have other ids than the
+        agent.
         """
         names = {}
         for one in inventory.devices:
@@ -113,9 +114,9 @@ class AgentBackend(Backend):
         self._whose: dict[str, agent_schema.Whose] = {}
 
     def sources(self) -> tuple[Source, ...]:
-        """Read the inventory from inside; see ports.Backend.
+        """Read the inventory from the ramdisk; see ports.Backend.
 
-        :raises: Unreachable; AccelError where the agent cannot look at all.
+        :raises: Unreachable; AccelError if the agent cannot take an inventory.
         """
         self._view = None
         try:
@@ -174,9 +175,9 @@ class AgentBackend(Backend):
         return ()
 
     def poll(self, ticket: Ticket) -> Poll:
-        """See what became of a write; see ports.Backend.
+        """Read the state of a write; see ports.Backend.
 
-        :raises: Unreachable where nobody can say.
+        :raises: Unreachable if the state is unknown.
         """
         try:
             answer = self._calls.ask('accel_poll', ticket=dict(ticket))
@@ -199,7 +200,7 @@ class AgentBackend(Backend):
 
 
 def _called(transport: Transport, names: Mapping[str, str]) -> Transport:
-    """A way by other names of its devices; one without a name is not in."""
+    """A transport with other device ids; devices without one are left out."""
     def ref(old: Ref) -> Ref:
         return names.get(old[0], old[0]), old[1]
 

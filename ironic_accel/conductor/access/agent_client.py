@@ -43,7 +43,7 @@ LIMIT = 1024 * 1024
 
 
 class Lost(AccelError):
-    """Whether the agent got the command, nobody knows."""
+    """It is unknown whether the agent received the command."""
 
 
 class AgentCalls:
@@ -61,13 +61,13 @@ class AgentCalls:
         self._task = task
 
     def ask(self, command: str, **params: Any) -> dict[str, Any]:
-        """One command of our extension; gives its result.
+        """Send a command of our extension and return its result.
 
-        An exception's own text is not passed on: it has the URL, and that
-        has the agent's token.
+        The text of an exception is not passed on: it has the URL, which
+        contains the agent's token.
 
-        :raises: Unreachable where the agent was not reached or is busy;
-            Lost where nobody knows; AccelError where it cannot do it.
+        :raises: Unreachable if the agent was not reached or is busy; Lost if
+            that is unknown; AccelError if it cannot run the command.
         """
         node = self._task.node
         try:
@@ -96,10 +96,11 @@ class AgentCalls:
 
     def _post(self, node: Any, method: str,
               params: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Send it, once and nowhere else; the status, and what was said.
+        """Send a command once, without redirects; returns the status and the
+        body.
 
-        :raises: requests.RequestException; NotJson where a good answer is
-            none.
+        :raises: requests.RequestException; NotJson if the body of a success is
+            invalid.
         """
         client = agent_client.get_client(self._task)
         query = {'wait': 'true'}
@@ -128,7 +129,7 @@ class AgentCalls:
 
 
 def _garbled(node: Any, command: str, why: str) -> AccelError:
-    """An answer that is none: whether it was done, nobody knows."""
+    """The error for an invalid response: the result is unknown."""
     LOG.warning('Node %(node)s: the agent returned an invalid response to '
                 '%(command)s: %(why)s', {'node': node.uuid, 'command': command,
                                        'why': why})

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Ways to a node's BMC, over the session that Ironic keeps itself."""
+"""Backends for a node's BMC, over the session that Ironic keeps itself."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def session(node: Any) -> tuple[Any, str]:
                 uri = root.get_system(None).path
             return root._conn, str(uri)
     except (sushy_error, AttributeError) as exc:
-        # An AttributeError is how sushy tells of a session that is gone
+        # sushy raises AttributeError for a session that no longer exists
         # (ironic, SessionCache.__exit__).
         raise Unreachable(
             f'the BMC does not respond: {type(exc).__name__}',
@@ -69,11 +69,13 @@ def session(node: Any) -> tuple[Any, str]:
 
 
 def pin(node: Any) -> None:
-    """Have Ironic's own session with a node's BMC led nowhere else.
+    """Restrict Ironic's own session with a node's BMC to the origin of the
+    BMC.
 
-    The session is made here, so that its login is pinned too, unless Ironic
-    has one: that one is pinned as it is. Where it cannot be made nothing is
-    left to Ironic, whose login would go wherever the BMC says.
+    The session is made here, so that its login is restricted too, unless
+    Ironic has one, which is restricted as it is. If it cannot be made, Ironic
+    is not left to make it, because its login would follow any redirect of the
+    BMC.
 
     :raises: RedfishConnectionError, after as many attempts as Ironic makes;
         RedfishError; InvalidParameterValue, MissingParameterValue.
@@ -101,11 +103,11 @@ def pin(node: Any) -> None:
 class _Cache(redfish_utils.SessionCache):
     """Ironic's cache of sessions, the same ones; new ones are pinned.
 
-    Whether the BMC is there at all is asked by ourselves first: sushy asks a
-    BMC for its root ten times, three seconds and a timeout apart, before it
-    says that there is none (sushy/main.py, connector.py), half a minute where
-    the connection is refused and ten where nobody answers. So long a look
-    would hold the node and one of few workers.
+    The BMC is probed first: sushy requests the root of a BMC ten times, three
+    seconds and a timeout apart, before it reports that it is not reachable
+    (sushy/main.py, connector.py), which takes half a minute if the connection
+    is refused and ten minutes if nothing responds. Such an inventory would
+    hold the node and one of few workers for so long.
     """
 
     AUTH_CLASSES: Mapping[str, Any] = session_pin.AUTH_CLASSES
@@ -127,11 +129,11 @@ class _Cache(redfish_utils.SessionCache):
 
 @functools.lru_cache(maxsize=1024)
 def _cache(info: tuple[tuple[str, Any], ...]) -> Any:
-    """Ironic's session cache as one node uses it, made once.
+    """Ironic's session cache for one node, made once.
 
     Making one hashes the password with 600,000 rounds of PBKDF2 (ironic,
     SessionCache.__init__): a third of a second of a core, too much for every
-    look. The sessions themselves stay in Ironic's hands.
+    inventory. Ironic still manages the sessions themselves.
     """
     return _Cache(dict(info))
 
@@ -156,12 +158,12 @@ def backend(node: Any, name: str = NAME,
 
 
 def accept_unread(node: Any) -> frozenset[str]:
-    """``driver_info/accel_accept_unread``: what a BMC is known not to tell.
+    """``driver_info/accel_accept_unread``: what a BMC is known not to serve.
 
     A list of paths, or a text with them between commas or blanks.
 
-    :raises: BadInput for what is no such list, and for a path without which
-        nobody knows what there is or whether it is idle.
+    :raises: BadInput for an invalid list, and for a path that is required to
+        know the devices or whether the system is idle.
     """
     told = keys.ACCEPT_UNREAD.of(node) or []
     if isinstance(told, str):

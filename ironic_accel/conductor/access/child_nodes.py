@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Child nodes: what shares the power of a node and has a BMC of its own.
+"""Child nodes: devices with a BMC of their own that share the power of a node.
 
 A DPU with a BMC is a node whose ``parent_node`` is its host's. It is written
-to by its host's steps alone, because it is the host's reset that activates
-what is written; and its host is reset only when nobody is at work on it.
+by steps of its host only, because the reset of the host activates the change;
+and its host is reset only when no operation is in progress on it.
 """
 
 from __future__ import annotations
@@ -116,10 +116,10 @@ def power_on(task: Any, uuids: Iterable[str]) -> None:
 
 
 def look_again(task: Any) -> None:
-    """Let the children publish what they are after their parent's run.
+    """Let the children publish their inventory after a run on their parent.
 
-    Those that are looked after and that said something before are due for a
-    look; what one does not get to say now it says at its next refresh.
+    Managed children that had published something are refreshed; one that
+    cannot be refreshed now publishes at its next refresh.
     """
     for child in of(task):
         if child.driver not in HARDWARE_TYPES \

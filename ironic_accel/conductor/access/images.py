@@ -38,7 +38,7 @@ from ironic_accel.model.profile import Image
 LOG = log.getLogger(__name__)
 
 FOLDER = 'accel-images'
-#: Seconds after which an image that nobody asked for again is taken away.
+#: Seconds after which an image that was not requested again is removed.
 KEPT = 24 * 3600
 
 #: When this process was last asked for an image (``clock.steady``).
@@ -51,7 +51,7 @@ _store_lock = threading.Lock()
 
 
 def policy() -> Policy:
-    """Where images may come from, as the options say."""
+    """The allowed sources of images, from the options."""
     options = CONF.accelerator
     hosts = tuple(options.image_hosts)
     return Policy(
@@ -76,15 +76,15 @@ def store() -> ImageStore:
 
 
 def serve(ready: Ready, image: Image | None) -> str | None:
-    """Put an image where BMCs can fetch it.
+    """Copy an image to a directory from which BMCs can download it.
 
-    Its name has the digest in it, so that two images are never one.
+    Its name contains the digest, so that two images never have the same.
 
-    :param image: what the profile says of it; some BMCs go by the ending of
-        a name, so that of its URL is kept.
-    :returns: the URL, or None where no web server is configured.
-    :raises: Rejected where others could change what is served, or where the
-        image is not what it was.
+    :param image: the image of the profile; some BMCs depend on the file
+        extension, so that of its URL is kept.
+    :returns: the URL, or None if no web server is configured.
+    :raises: Rejected if others could change the served file, or if the image
+        has changed.
     """
     base, root = (CONF.accelerator.image_serve_url,
                   CONF.accelerator.image_serve_dir)
@@ -138,10 +138,10 @@ def _is(path: pathlib.Path, ready: Ready) -> bool:
 
 
 def _put(ready: Ready, path: pathlib.Path) -> None:
-    """Copy by way of another name: what is served is there whole, and is
-    what was digested on the way.
+    """Copy under a temporary name, so that the served file is complete and is
+    what was digested while it was copied.
 
-    :raises: Rejected where it is not the image any more.
+    :raises: Rejected if the image has changed.
     """
     handle, new = tempfile.mkstemp(dir=path.parent, prefix='.new-')
     try:

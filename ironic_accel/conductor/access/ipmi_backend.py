@@ -69,7 +69,8 @@ class IpmiBackend(Backend):
     """The FRU inventory and the firmware revision of a node's BMC.
 
     :param task: a task that holds the node.
-    :raises: AccelError where driver_info does not say how to reach it.
+    :raises: AccelError if driver_info has no valid IPMI address or
+        credentials.
     """
 
     def __init__(self, task: Any) -> None:
@@ -77,9 +78,9 @@ class IpmiBackend(Backend):
         self._target = target(task.node)
 
     def sources(self) -> tuple[Source, ...]:
-        """Ask the BMC; see ports.Backend.
+        """Read the BMC; see ports.Backend.
 
-        :raises: Unreachable where it does not answer or lets nobody in.
+        :raises: Unreachable if it does not respond or rejects the credentials.
         """
         answer = ipmi.ask(self._target, float(CONF[DRIVER].timeout))
         stored = inventory_store.load(self._task)

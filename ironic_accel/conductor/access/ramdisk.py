@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The ramdisk of an operation: whether it is there, and booting it again.
+"""The ramdisk of an operation: whether it is running, and booting it again.
 
-A host reset in the middle of a clean, deploy or service that has a ramdisk
-ends its agent. The next one has another address and another token, and must
-be there before anything in band goes on, be it ours or the step after ours.
+A host reset during a clean, deploy or service with a ramdisk ends its agent.
+The next one has another address and another token, and must be running before
+anything in band continues, be it our step or the next one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ironic_accel.conductor.node import saving
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
-#: Seconds between two looks for an agent that is not there. Each takes the
-#: lock of the node, and a heartbeat that finds it locked is passed over
-#: until the next one; an agent that has come is noticed at once (``came``).
+#: Seconds between two checks for an agent that is not running. Each check
+#: locks the node, and a heartbeat to a locked node is ignored; an agent that
+#: has come is noticed at once (``came``).
 LOOK = 30.0
 
 #: The name of our hardware manager in the ramdisk.
@@ -74,8 +74,8 @@ def can_help(node: Any, kind: str) -> bool:
 def prepare(task: Any, current: Operation) -> None:
     """Have the next boot of the host be one into the ramdisk.
 
-    The flag tells Ironic that a reboot in the step is meant, and makes it
-    forget the agent's token.
+    The flag tells Ironic that the reboot is part of the step, and makes it
+    drop the agent's token.
     """
     saving.check(task.node)
     async_steps.set_node_flags(
@@ -129,11 +129,11 @@ def _is_needed(node: Any, current: Operation) -> bool:
 
 
 def _back(node: Any, current: Operation) -> None:
-    """Go on with an agent that is there.
+    """Continue with an agent that is running.
 
-    Ironic takes its own flag away where it runs the step itself. Left
-    behind, it would have ``deploy.deploy`` leave out its own reboot; without
-    a ramdisk of ours it is another step's, and meant.
+    Ironic removes its own flag if it runs the step itself. Left behind, it
+    would have ``deploy.deploy`` omit its own reboot; without a ramdisk of ours
+    it belongs to another step.
     """
     if current.ramdisk:
         node.del_driver_internal_info(_REBOOT[current.kind])

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Nodes that share a BMC: one push at a time, no reset over another's head.
+"""Nodes that share a BMC: one push at a time, no reset of a node in use.
 
-Several Ironic nodes may stand behind one BMC (a blade enclosure, a node
-card). What is pushed into it and what resets it concerns all of them.
+Several Ironic nodes may share one BMC (a blade enclosure, a node card).
+Updates and resets of the BMC concern all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ironic_accel.model import earlier_documents
 from ironic_accel.model.errors import AccelError
 from ironic_accel.model.errors import ErrorClass
 
-#: States in which a node is nobody's: a reset of the BMC hurts nobody.
+#: States of a node that is not in use: a reset of its BMC interrupts nothing.
 IDLE = frozenset({
     states.ENROLL, states.MANAGEABLE, states.AVAILABLE, states.CLEANFAIL,
     states.DEPLOYFAIL, states.INSPECTFAIL, states.ERROR})
@@ -43,8 +43,8 @@ IDLE = frozenset({
 def others(task: Any) -> list[OtherNode]:
     """The other nodes behind the BMC of a task's node.
 
-    What somebody wrote over is seen through: a node that is burning says
-    nothing of it then until it is mended.
+    Values that another process overwrote are read from their copy: a node with
+    an update in progress would look idle until it is restored.
     """
     mine = bmc_address.of(task.node)
     if mine is None:
@@ -56,10 +56,9 @@ def others(task: Any) -> list[OtherNode]:
 def writing(task: Any) -> str | None:
     """The uuid of another node that writes through the same BMC, or None.
 
-    It does as long as its guard stands; what was seen to be over does not
-    count, whatever is remembered of it. Nor does an intent that goes by way
-    of the agent: it is none of the BMC's. A reset of the host is none
-    either, unless it takes the BMC down with it.
+    It does as long as it has a power lock. A write that has ended does not
+    count, whatever the record has. Nor does an intent of the agent, which does
+    not use the BMC, or a reset of the host, unless it resets the BMC too.
     """
     node = task.node
     mine = {address for n in queries.family(node.uuid)
@@ -74,7 +73,7 @@ def writing(task: Any) -> str | None:
 
 
 def _keeps_bmc(node: OtherNode) -> bool:
-    """Whether nobody else may write through a node's BMC now."""
+    """Whether no other node may write through a node's BMC now."""
     standing = flash_guard.stands(node)
     if standing is None:
         return False
@@ -83,8 +82,8 @@ def _keeps_bmc(node: OtherNode) -> bool:
     if standing.get('kind') == 'reset' and not standing.get('over'):
         return bool(intent.get('activation') == Activation.AUX_CYCLE)
     if not intent:
-        # A write of ours that nobody has to find out about any more is over;
-        # what goes on by itself, as a copy in the background, is not.
+        # A write of ours with a known result has ended; an update that
+        # continues without us, as a background copy, has not.
         return standing.get('kind') == 'busy'
     return bool(intent.get('transport') != agent_backend.NAME)
 
@@ -100,9 +99,10 @@ def in_use(task: Any) -> str | None:
 def check_reset(task: Any) -> str | None:
     """What a reset of the whole BMC has to wait for now, or None.
 
-    For the last moment before it: whoever began since it was planned.
+    The last check before the reset, for operations that began since it was
+    planned.
 
-    :raises: AccelError where a node behind the BMC is somebody's by now.
+    :raises: AccelError if a node behind the BMC is in use by now.
     """
     nodes = others(task)
     why = _not_idle(nodes)

@@ -67,11 +67,11 @@ def database() -> float:
 
 
 def shared() -> float:
-    """Epoch seconds for what is stored and compared by any conductor later.
+    """Epoch seconds for values that are stored and compared by any conductor.
 
-    They are the database's, counted on by ``steady`` in between, so that
-    whoever looks at many nodes asks once. The clock of a conductor has no
-    part in it.
+    They are the time of the database, advanced by ``steady`` in between, so
+    that reading many nodes queries it once. The clock of a conductor is not
+    used.
 
     :raises: an error of the database.
     """

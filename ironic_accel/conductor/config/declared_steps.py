@@ -12,13 +12,13 @@
 
 """The steps of the vendor interfaces, each declared once.
 
-A step is a method of a vendor interface with the decorator ``step``. That
-is the only declaration: Ironic's decorators are applied by it, and whatever
-has to know which steps are ours, which arguments they take and whether they
-write asks here.
+A step is a method of a vendor interface with the decorator ``step``, which
+applies Ironic's decorators. It is the only declaration: admission, cleanup and
+the end of a step read from it which steps are ours, which arguments they take
+and whether they write.
 
-A step that only the agent declares has no method on the conductor;
-``declare`` is called for it.
+A step that only the agent declares has no method on the conductor; ``declare``
+is called for it.
 """
 
 from __future__ import annotations

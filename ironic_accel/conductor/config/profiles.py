@@ -97,7 +97,7 @@ class SiteProfiles:
             except FileNotFoundError:
                 continue
             except OSError:
-                # Said once, by whoever reads it: it has no time of change.
+                # Logged once: it has no time of change.
                 mark = (0, 0, 0, 0, 0)
             old = self._files.get(path)
             seen[path] = (old if old and old.mark == mark
@@ -110,10 +110,10 @@ class SiteProfiles:
 
     def _warn_of_others(self, folder: pathlib.Path,
                         seen: Mapping[pathlib.Path, _File]) -> None:
-        """Say once who else may write what is burnt by it.
+        """Log once that other users can write the profiles.
 
-        The profiles stand: to withdraw what they say from a whole cloud for
-        the mode of a folder would hurt more than it helps.
+        The profiles stay in use: withdrawing their traits from a whole cloud
+        because of the mode of a directory would do more harm than good.
         """
         told = files.warning([str(folder), *map(str, seen)])
         if told is not None and told != self._told:
@@ -132,7 +132,7 @@ def _read(path: pathlib.Path) -> tuple[Profile, ...]:
             'path': path,
             'why': getattr(exc, 'strerror', None) or exc})
     except Exception:
-        # Whatever is wrong with one file, the others' profiles stand.
+        # An error in one file does not affect the profiles of the others.
         LOG.exception('Site profiles of %s are not used', path)
     return ()
 

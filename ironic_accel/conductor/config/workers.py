@@ -173,7 +173,7 @@ class Threads(_Lane):
             raise NoFreeWorker('the conductor is stopping') from None
 
     def _late(self, future: futures.Future[Any]) -> None:
-        """Log what came of work that nobody waits for any more."""
+        """Log the result of work whose caller has timed out."""
         if not future.cancelled():
             LOG.debug('A worker of lane %(lane)s ended after its timeout: '
                       '%(outcome)s', {
@@ -181,7 +181,7 @@ class Threads(_Lane):
                           'outcome': future.exception() or 'done'})
 
     def before_stop(self, call: Callable[[], None]) -> None:
-        """Have something called first when the lane ends.
+        """Register a function to be called first when the lane ends.
 
         :param call: tells the work in progress to end soon.
         """

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Refusing a step at the API call, where what is stored is enough for it.
+"""Refusal of a step when it is requested, from stored data.
 
-Nothing has begun by then: the node keeps its state, whoever asked reads the
-reason in the answer, and no ramdisk is booted for a step that would be
-refused in it. What only a look at the box can tell is refused by the step.
+The request fails with the reason, the state of the node does not change, and
+no ramdisk is booted for a step that would be refused later. What can only be
+decided from a new inventory is decided by the step.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from ironic_accel.model.planner import make_plan
 
 
 def check(task: Any) -> None:
-    """Refuse what a request asks for, if a step of ours in it cannot be run.
+    """Refuse the request if one of our steps in it cannot run.
 
-    :raises: InvalidParameterValue (400); InvalidState (409) where a later
-        version works on the node, or the stop switch stands.
+    :raises: InvalidParameterValue (400); InvalidState (409) if a later version
+        of ironic-accel manages the node, or the node is held.
     """
     found = requested_steps.steps(task)
     if found is None:
@@ -55,7 +55,7 @@ def check(task: Any) -> None:
         declared = declared_steps.get(step)
         if declared is not None and not step.get('execute_on_child_nodes'):
             _check_step(task, kind, declared, step.get('args') or {}, first)
-        # What comes later may find another box than the one that is stored.
+        # Later steps may find the node changed by the earlier ones.
         first = False
 
 

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The in-band step, and those of other managers of the ramdisk's agent.
+"""The in-band step, and the steps of other hardware managers of the agent.
 
-``apply_profile_in_band`` is declared by the agent alone: a step that the
-conductor does not know is what makes a service boot the ramdisk. It runs
-here all the same, with the agent as one more way to the node.
+``apply_profile_in_band`` is declared by the agent only: a step that the
+conductor does not know makes Ironic boot the ramdisk for a service. The step
+still runs on the conductor, with the agent as an additional transport.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ class AgentSteps:
     """What a vendor interface does with the steps of the agent."""
 
     def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
-        """Ours, and those that the agent declares for this interface."""
+        """Our steps, and the vendor steps that the agent declares."""
         _update_arguments(task.node, 'clean')
         return [*super().get_clean_steps(task),  # type: ignore[misc]
                 *agent_base.get_steps(task, 'clean', interface='vendor')]
 
     def get_deploy_steps(self, task: Any) -> list[dict[str, Any]]:
-        """Ours, and those that the agent declares for this interface."""
+        """Our steps, and the vendor steps that the agent declares."""
         _update_arguments(task.node, 'deploy')
         return [*super().get_deploy_steps(task),  # type: ignore[misc]
                 *agent_base.get_steps(task, 'deploy', interface='vendor')]
 
     def get_service_steps(self, task: Any) -> list[dict[str, Any]]:
-        """Ours alone.
+        """Our steps only.
 
         Ironic reads the agent's service steps of all interfaces from the
-        deploy interface, and it asks the vendor interface before that one
+        deploy interface, and it reads the vendor interface before that one
         (ironic/conductor/steps.py, SERVICING_INTERFACE_PRIORITY).
         """
         _update_arguments(task.node, 'service')
@@ -92,11 +92,11 @@ class AgentSteps:
 
     def _run(self, task: Any, step: Mapping[str, Any], kind: str
              ) -> str | None:
-        """Begin a step of ours, hand on another's.
+        """Begin one of our steps, or pass another step on.
 
-        Ours never raises: what turns it down is the end of its operation.
+        An error of our step does not raise: the operation ends as refused.
 
-        :raises: InvalidState where not even that can be written down.
+        :raises: InvalidState if not even the operation can be stored.
         """
         if step['step'] not in declared_steps.names():
             return self._hand_on(task, step, kind)

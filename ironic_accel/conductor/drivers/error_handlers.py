@@ -10,13 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What Ironic's error handlers leave undone where a power off is refused.
+"""The failed state that Ironic's error handlers do not set if power off fails.
 
-With ``[conductor]poweroff_in_cleanfail`` and ``poweroff_in_servicefail``
-the handlers power a node off before they fail it, and catch nothing (ironic
-39, conductor/utils.py cleaning_error_handler and servicing_error_handler):
-whatever class of error the power interface raises, the node would stay in a
-state in which nobody works on it.
+With ``[conductor]poweroff_in_cleanfail`` and ``poweroff_in_servicefail`` the
+handlers power a node off before they fail it, and catch no exception (ironic
+39, conductor/utils.py cleaning_error_handler and servicing_error_handler).
+Whatever exception the power interface raises, the node would stay in a
+transient state without an operation.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def fail(task: Any, power_state: str) -> str | None:
 
 
 def _why(node: Any, event_type: str) -> str | None:
-    """The last thing that a handler wrote: ``last_error`` may be gone."""
+    """The reason that a handler recorded last; ``last_error`` may be empty."""
     rows = [row for row in objects.NodeHistory.list_by_node_id(
         None, node.id) if row.event_type == event_type]
     return str(max(rows, key=lambda row: row.id).event) if rows else None

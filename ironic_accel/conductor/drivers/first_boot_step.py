@@ -45,7 +45,7 @@ def _request(_task: Any, _kind: str, args: Mapping[str, Any]) -> None:
 
 
 class FirstBoot:
-    """The step, for every vendor interface of ours."""
+    """The step ``deliver_first_boot`` of the vendor interfaces."""
 
     @declared_steps.step('deploy', arguments={'profile': steps.PROFILE},
                          check=_request)
@@ -53,9 +53,8 @@ class FirstBoot:
                            profile: str | Mapping[str, Any]) -> str:
         """Let the instance set the modes that do not survive a reboot.
 
-        The profile has to allow ``first_boot``, the site
-        ``[accelerator]first_boot_injection``. Its priority is one of 79 to
-        61.
+        Requires ``first_boot`` in ``allow`` of the profile and
+        ``[accelerator]first_boot_injection``. Its priority must be 79 to 61.
 
         :raises: InvalidParameterValue.
         """
@@ -75,7 +74,7 @@ class FirstBoot:
 
 
 def _allowed(task: Any, profile: Profile) -> None:
-    """Whether profile, site and node are for it.
+    """Check that profile, configuration and node allow the step.
 
     :raises: InvalidParameterValue.
     """

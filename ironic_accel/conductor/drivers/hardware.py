@@ -27,10 +27,10 @@ from ironic_accel.conductor.drivers import vendor
 
 
 class AccelRedfishHardware(redfish.RedfishHardware):
-    """Redfish hardware whose accelerators are looked after.
+    """Redfish hardware with managed accelerators.
 
-    The guarded power interface is the only one, so that no node can be
-    configured into being cut in the middle of a flash.
+    Only power interfaces with the power lock are supported, so that no node
+    can be configured to be powered off during a firmware update.
     """
 
     @property
@@ -40,19 +40,20 @@ class AccelRedfishHardware(redfish.RedfishHardware):
 
     @property
     def supported_vendor_interfaces(self) -> list[Any]:
-        """Ours first: it is the default where it is enabled."""
+        """The accelerator interface first: it is the default if it is enabled.
+        """
         upstream: list[Any] = super().supported_vendor_interfaces
         return [vendor.RedfishAccelerator, *upstream]
 
     @property
     def supported_management_interfaces(self) -> list[Any]:
-        """Ours, whose sensors know accelerators, and Ironic's."""
+        """The interface with accelerator sensors, and Ironic's."""
         upstream: list[Any] = super().supported_management_interfaces
         return [management.AccelRedfishManagement, *upstream]
 
 
 class AccelIdracHardware(drac.IDRACHardware):
-    """Dell hardware whose accelerators are looked after."""
+    """Dell hardware with managed accelerators."""
 
     @property
     def supported_power_interfaces(self) -> list[Any]:
@@ -61,21 +62,22 @@ class AccelIdracHardware(drac.IDRACHardware):
 
     @property
     def supported_vendor_interfaces(self) -> list[Any]:
-        """Ours first: it is the default where it is enabled."""
+        """The accelerator interface first: it is the default if it is enabled.
+        """
         upstream: list[Any] = super().supported_vendor_interfaces
         return [vendor.IdracAccelerator, *upstream]
 
     @property
     def supported_management_interfaces(self) -> list[Any]:
-        """Ours, whose sensors know accelerators, and Ironic's."""
+        """The interface with accelerator sensors, and Ironic's."""
         upstream: list[Any] = super().supported_management_interfaces
         return [management.AccelIdracManagement, *upstream]
 
 
 class AccelIpmiHardware(ipmi.IPMIHardware):
-    """Hardware without Redfish, whose accelerators are looked after in band.
+    """Hardware without Redfish, whose accelerators are managed in band.
 
-    What its BMC tells of FRUs and firmware is read by IPMI.
+    FRU data and firmware revisions of the BMC are read over IPMI.
     """
 
     @property
@@ -85,6 +87,7 @@ class AccelIpmiHardware(ipmi.IPMIHardware):
 
     @property
     def supported_vendor_interfaces(self) -> list[Any]:
-        """Ours first: it is the default where it is enabled."""
+        """The accelerator interface first: it is the default if it is enabled.
+        """
         upstream: list[Any] = super().supported_vendor_interfaces
         return [vendor.IpmiAccelerator, *upstream]

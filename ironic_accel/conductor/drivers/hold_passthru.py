@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Passthru methods of the stop switch, and the end of a guard by hand."""
+"""Passthru methods that hold a node, and that remove its power lock."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ class Holding:
 
 
 def check_unlock(task: Any) -> StoredGuard:
-    """The guard that may be ended by hand.
+    """The power lock that an operator may remove.
 
-    :raises: InvalidState where none stands on this node, or a run of ours
-        is under way, which would only set it again.
+    :raises: InvalidState if the node has none, or an operation is in progress,
+        which would only set it again.
     """
     node = task.node
     standing = flash_guard.stands(node)

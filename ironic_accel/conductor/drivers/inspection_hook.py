@@ -34,11 +34,11 @@ LOG = log.getLogger(__name__)
 
 
 class AcceleratorTraits(base.InspectionHook):
-    """Makes record, traits, firmware rows and properties of an inspection.
+    """Publishes record, traits, firmware components and properties of an
+    inspection.
 
-    A node whose driver is not ours gets the property alone. Whatever goes
-    wrong is in the result and in the log: a node is inspected whatever its
-    accelerators do.
+    A node with another driver gets the property only. Errors are stored in the
+    result and logged; they never fail the inspection of the node.
     """
 
     def preprocess(self, task: Any, inventory: dict[str, Any],
@@ -66,9 +66,9 @@ class AcceleratorTraits(base.InspectionHook):
                             'node': task.node.uuid, 'why': exc})
             inspection.failed(task.node, str(exc))
         except Exception as exc:
-            # An inspection is about the whole node, and Ironic fails it for
-            # whatever a hook raises: nothing of ours may. The text of an
-            # unknown exception may hold secrets: it goes to the log alone.
+            # Ironic fails the whole inspection for any exception of a hook, so
+            # none may escape. The text of an unknown exception may contain
+            # secrets: it is logged only.
             LOG.exception('Failed to inspect the accelerators of node %s',
                           task.node.uuid)
             inspection.failed(task.node, f'{type(exc).__name__}, see the log '

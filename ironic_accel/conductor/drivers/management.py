@@ -53,15 +53,15 @@ class Sensors:
     """Adds accelerators to what an interface of Ironic's reads."""
 
     def get_sensors_data(self, task: Any) -> dict[str, Any]:
-        """The node's sensors by category.
+        """The sensor data of the node by category.
 
         Under ``Accelerator``, for each device: identity, kind, product,
-        serial_number, state, health, temperature_celsius, power_watts, and
-        the ECC errors of memory and caches over its life; None is what the
-        device does not tell. Accelerators that cannot be read cost nothing
-        of the rest: the node's log says why.
+        serial_number, state, health, temperature_celsius, power_watts, and the
+        lifetime ECC errors of memory and caches; None is a value that the
+        device does not report. If the accelerators cannot be read, the other
+        categories are returned and the reason is logged.
 
-        :raises: what the interface of Ironic's raises.
+        :raises: what the interface of Ironic raises.
         """
         data: dict[str, Any] = dict(
             super().get_sensors_data(task))  # type: ignore[misc]

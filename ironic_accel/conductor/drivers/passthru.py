@@ -10,9 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Vendor passthru: what is stored, with its age; and the ways in and out.
+"""Vendor passthru methods: stored data with its age, refresh, plan, disable.
 
-A passthru runs inside an RPC call of 60 s: none of these talks to a BMC.
+A passthru method runs inside an RPC call of at most 60 s, so none of them
+communicates with a BMC.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ _KNOWN = {'accel_inventory': frozenset[str](),
 
 
 class Passthru:
-    """The passthru methods of every vendor interface of ours."""
+    """The passthru methods of the vendor interfaces."""
 
     def validate(self, task: Any, method: str | None = None,
                  **kwargs: Any) -> None:
@@ -100,7 +101,7 @@ class Passthru:
                    description='The operation in progress on the '
                                'accelerators, and the result of the last one.')
     def accel_progress(self, task: Any, **kwargs: Any) -> dict[str, Any]:
-        """What is under way, the last result, and the guard."""
+        """The operation in progress, the last result, and the power lock."""
         node = task.node
         current = operation.load(node)
         stored = inventory_store.load(task)
@@ -121,10 +122,10 @@ class Passthru:
                                'off is powered on (default: true on a node '
                                'without an instance).')
     def accel_refresh(self, task: Any, **kwargs: Any) -> dict[str, str]:
-        """Begin a refresh; the periodic takes it up from there.
+        """Begin a refresh, which the periodic continues.
 
-        The look is asynchronous, not the call: whoever asks for progress
-        next shall find this refresh and not the result of an earlier one.
+        The inventory is asynchronous, the call is not: a following request for
+        the progress shows this refresh and not the result of an earlier one.
         """
         node = task.node
         power_on = kwargs.get('power_on')

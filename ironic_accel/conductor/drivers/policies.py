@@ -53,9 +53,9 @@ def list_rules() -> Sequence[Any]:
 
 
 def enforce(task: Any, name: str) -> None:
-    """Make sure that whoever asks may do it.
+    """Make sure that the user of a request is allowed to make it.
 
-    Without Keystone everybody may do everything, as in the API.
+    Without Keystone every user is allowed to, as in the API.
 
     :raises: HTTPForbidden.
     """

@@ -34,12 +34,12 @@ _BEGUN = frozenset({states.CLEANING, states.SERVICING, states.DEPLOYING})
 
 
 class GuardedPower:
-    """What every power interface of ours has in front of Ironic's own.
+    """The power lock in front of a power interface of Ironic.
 
-    ``validate`` is the first line: the power API and delete call it before
+    ``validate`` is the first check: the power API and delete call it before
     they change anything, and InvalidState is a 409. ``set_power_state`` and
-    ``reboot`` are the second: whoever does not validate is refused there,
-    and what Ironic wiped by then is given back.
+    ``reboot`` are the second one: callers that do not validate are refused
+    there, and the fields that Ironic cleared by then are restored.
     """
 
     def validate(self, task: Any) -> None:
@@ -67,10 +67,10 @@ class GuardedPower:
         admission.check(task)
 
     def get_power_state(self, task: Any) -> str | None:
-        """The power state; while the guard stands, the recorded one.
+        """The power state; with a power lock, the recorded one.
 
-        The real one may differ for a while then, and whoever would correct
-        it would cut the flash.
+        The actual state may differ meanwhile, and Ironic would correct it by
+        powering the node off during an update.
         """
         if not flash_guard.passes(task) and flash_guard.over(task):
             recorded: str | None = task.node.power_state
@@ -83,9 +83,9 @@ class GuardedPower:
 
     def set_power_state(self, task: Any, power_state: str,
                         timeout: int | None = None) -> None:
-        """Set the power state, unless something is being written.
+        """Set the power state, unless the node has a power lock.
 
-        :raises: DriverOperationError while the guard stands.
+        :raises: DriverOperationError if the node has a power lock.
         """
         _refuse(task, power_state)
         if task.node.provision_state == states.DELETING:
@@ -95,9 +95,9 @@ class GuardedPower:
             task, power_state, timeout=timeout)
 
     def reboot(self, task: Any, timeout: int | None = None) -> None:
-        """Reboot, unless something is being written.
+        """Reboot, unless the node has a power lock.
 
-        :raises: DriverOperationError while the guard stands.
+        :raises: DriverOperationError if the node has a power lock.
         """
         _refuse(task)
         self._pin(task)

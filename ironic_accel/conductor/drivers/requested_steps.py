@@ -10,16 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The steps that a request asks Ironic's API for, while it waits.
+"""The steps of the request that Ironic's API is waiting for.
 
-Ironic validates the power interface before it accepts a clean, a service or
-a deploy, and answers with what that raises; the steps it shows to nobody
+Ironic validates the power interface before it accepts a clean, a service or a
+deploy, and returns the error that this raises. It does not pass the steps on
 before the node has changed its state (ironic 32 to 39: conductor/manager.py
-do_node_clean and do_node_service, conductor/deployments.py start_deploy).
-They are arguments of the method that called, so they are looked up among the
-calls that are under way in this thread: read, never changed. Where a later
-Ironic names them otherwise none are found here, and a step is refused once it
-runs.
+do_node_clean and do_node_service, conductor/deployments.py start_deploy). They
+are arguments of the calling method, so they are read from the call stack of
+this thread, and never changed. If a later Ironic uses other names, no steps
+are found here, and a step is refused when it runs.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ def steps(task: Any) -> tuple[str, list[Step]] | None:
 
 
 def _deploying(task: Any, given: Sequence[Step]) -> list[Step]:
-    """The steps of a request and of templates, the most urgent first."""
+    """The steps of a request and of deploy templates, by priority."""
     mine = {(s.get('interface'), s.get('step')) for s in given}
     templates = conductor_steps._get_deployment_templates(task)
     more = [{'interface': s['interface'], 'step': s['step'],

@@ -12,9 +12,10 @@
 
 """The steps: each begins an operation and returns at once.
 
-A step body validates, writes the operation and the record, and returns the
-wait state, without a word to the BMC: a conductor restart fails what is in
-CLEANING, DEPLOYING or SERVICING, and resumes what waits.
+A step validates its arguments, stores the operation and the record, and
+returns the wait state. It does not communicate with the BMC: a restart of the
+conductor fails nodes in CLEANING, DEPLOYING and SERVICING, and resumes those
+in a wait state.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _request_to_reset(task: Any, kind: str, args: Mapping[str, Any]
 
 
 class Steps:
-    """The steps of every vendor interface of ours."""
+    """The steps of the vendor interfaces."""
 
     @declared_steps.step('clean', 'deploy', 'service', arguments=APPLY,
                          check=_request_to_apply)
@@ -95,7 +96,7 @@ class Steps:
                       max_activation: str | None = None,
                       allow_disruption: bool = False,
                       max_effect: str | None = None) -> str:
-        """Bring the accelerators to a profile, out of band.
+        """Apply a profile to the accelerators, out of band.
 
         :param max_effect: the deprecated name of ``max_activation``.
         :raises: InvalidParameterValue.
@@ -109,12 +110,12 @@ class Steps:
 
     @declared_steps.step('clean')
     def apply_baseline(self, task: Any) -> str | None:
-        """Bring the accelerators to the node's baseline profile.
+        """Apply the baseline profile of the node.
 
-        ``driver_info/accel_baseline`` names it, or
+        It is set by ``driver_info/accel_baseline`` or
         ``[accelerator]baseline_profile``, or it is the first of
-        ``[accelerator]baseline_profiles`` that matches what the node has;
-        without any of them there is nothing to do.
+        ``[accelerator]baseline_profiles`` that matches the devices of the
+        node. Without any of them the step does nothing.
 
         :raises: InvalidParameterValue.
         """
@@ -134,7 +135,7 @@ class Steps:
                          check=_request_to_reset)
     def reset_devices(self, task: Any, devices: list[str] | None = None,
                       allow_disruption: bool = False) -> str:
-        """Reset devices by themselves, with the host on.
+        """Reset individual devices while the host is on.
 
         :raises: InvalidParameterValue.
         """
@@ -146,7 +147,7 @@ class Steps:
 
     @declared_steps.step('clean', 'deploy', 'service', writes=False)
     def refresh_traits(self, task: Any) -> str:
-        """Look at the accelerators and publish what is there."""
+        """Take an inventory of the accelerators and publish it."""
         kind = str(operation.kind_of(task.node))
         # Powering a child on would power its parent on.
         return begin(task, operation.refresh(
@@ -156,30 +157,33 @@ class Steps:
 
     @declared_steps.step('deploy', priority=200, writes=False)
     def note_tenant(self, task: Any) -> None:
-        """Note that a tenant gets the node: its proofs end with it."""
+        """Record that a tenant gets the node, which voids its verifications
+        later.
+        """
         withdraw.note_tenant(task.node)
         saving.save(task.node)
 
     @base.verify_step(priority=10)
     def verify_accelerators(self, task: Any) -> None:
-        """Look once, if the host is on; nothing found fails nothing."""
+        """Take an inventory if the host is on. Missing devices do not fail it.
+        """
         observe.look_once(task)
 
     def get_clean_steps(self, task: Any) -> list[dict[str, Any]]:
-        """The clean steps, with the baseline's priority as configured."""
+        """The clean steps, with ``[accelerator]baseline_priority`` applied."""
         steps = super().get_clean_steps(task)  # type: ignore[misc]
         return [{**s, 'priority': CONF.accelerator.baseline_priority}
                 if s['step'] == 'apply_baseline' else dict(s) for s in steps]
 
 
 def begin(task: Any, current: Operation) -> str:
-    """Write an operation down; the periodic takes it up from there.
+    """Store an operation, which the periodic continues.
 
     Everything is saved at once, so that a kill leaves all of it or nothing.
 
     :returns: the wait state to return from the step.
-    :raises: InvalidState where the node is in no operation that has steps,
-        a later version works on it, or nothing may be begun.
+    :raises: InvalidState if the node is in no operation that has steps, a
+        later version of ironic-accel manages it, or writes are held.
     """
     node = task.node
     if current.kind not in operation.WAIT_STATES:
@@ -205,10 +209,10 @@ def begin(task: Any, current: Operation) -> str:
 
 
 def refuse(task: Any, step: str, why: str) -> str:
-    """Let a step that cannot be begun end as refused.
+    """Let a step that cannot begin end as refused.
 
-    A step body that raises has Ironic tear down a ramdisk that was never
-    booted, and on some boot interfaces that powers the host off.
+    If a step method raises, Ironic tears down a ramdisk that was never booted,
+    and some boot interfaces power the host off for that.
 
     :param why: the reason.
     :returns: the wait state to return from the step.
@@ -220,9 +224,9 @@ def refuse(task: Any, step: str, why: str) -> str:
 
 
 def check_stopped(task: Any, step: str) -> None:
-    """Refuse a step that writes, resets or has an instance do so.
+    """Refuse a step that writes, resets or lets an instance do so.
 
-    :raises: InvalidState while the stop switch stands.
+    :raises: InvalidState while writes are held.
     """
     stopped = write_hold.why(task)
     if stopped:
@@ -239,11 +243,11 @@ def begin_apply(task: Any, step: str, given: object,
                 max_activation: str | None = None,
                 allow_disruption: object = False,
                 in_band: bool = False) -> str:
-    """Begin to bring a node to a profile.
+    """Begin to apply a profile to a node.
 
-    :param given: the step's ``profile``; the next two are its arguments
-        of those names.
-    :param in_band: whether the agent in the ramdisk is one of the ways.
+    :param given: the argument ``profile`` of the step; the next ones are its
+        arguments of those names.
+    :param in_band: whether the agent in the ramdisk is one of the transports.
     :returns: the wait state to return from the step.
     :raises: InvalidParameterValue; InvalidState as ``begin`` does.
     """
@@ -316,7 +320,7 @@ def check_out_of_band(node: Any) -> None:
 
 
 def _begin_choice(task: Any, in_band: bool) -> str:
-    """Begin to find out which baseline a node has, and to bring it there.
+    """Begin to select the baseline of a node and to apply it.
 
     :raises: InvalidParameterValue.
     """
@@ -330,7 +334,7 @@ def _begin_choice(task: Any, in_band: bool) -> str:
 
 
 def given_profile(given: object) -> tuple[Profile, bool]:
-    """The profile of a step's argument, and whether it is an inline one.
+    """The profile of a step argument, and whether it is an inline profile.
 
     :raises: InvalidParameterValue.
     """
@@ -353,10 +357,10 @@ def _truth(value: object) -> bool:
 
 
 def without_redfish(node: Any) -> bool:
-    """Whether the agent is the only way that changes a node."""
+    """Whether the agent is the only transport that can change a node."""
     return bmc_address.of(node) is None
 
 
 def bad(text: str) -> exception.InvalidParameterValue:
-    """What a step says of an argument that is not right."""
+    """The error for an invalid argument of a step."""
     return exception.InvalidParameterValue(text)

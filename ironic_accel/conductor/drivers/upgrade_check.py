@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""``ironic-accel-status upgrade check``: may the conductor be upgraded?
+"""``ironic-accel-status upgrade check``: whether a conductor can be upgraded.
 
 It runs where a conductor is installed, with Ironic's configuration, like
-``ironic-status``. Exit codes are oslo.upgradecheck's: 0 all well, 1 look at
-the warnings, 2 do not go on.
+``ironic-status``. Exit codes are those of oslo.upgradecheck: 0 success, 1
+warnings, 2 do not upgrade.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Checks(upgradecheck.UpgradeCommands):
         return Result(Code.SUCCESS, f'ironic {found}')
 
     def _check_interfaces(self) -> Any:
-        """Each enabled hardware type of ours has its interfaces enabled."""
+        """Each enabled hardware type of ironic-accel has its interfaces
+        enabled.
+        """
         missing = []
         enabled = [t for t in CONF.enabled_hardware_types if t in NEEDED]
         for name in enabled:
@@ -129,7 +131,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return Result(Code.SUCCESS, f'{len(paths)} files')
 
     def _check_files(self) -> Any:
-        """Nobody else may write what decides on nodes."""
+        """Profile and catalogue files are not writable by other users."""
         folders = [pathlib.Path(f) for f in (
             CONF.accelerator.profile_path, CONF.accelerator.catalogue_path)
             if f]

@@ -38,13 +38,14 @@ from ironic_accel.conductor.upkeep.periodics import Periodics
 
 class Accelerator(Holding, Passthru, AgentSteps, Steps, FirstBoot,
                   Periodics):
-    """What every vendor interface of ours has besides the one it replaces."""
+    """The methods that every accelerator vendor interface adds to Ironic's."""
 
     def __init__(self) -> None:
-        """Read the catalogue: a conductor whose files are not valid says so
-        when it starts, and not in the middle of a run.
+        """Read the catalogue, so that invalid files are reported when the
+        conductor starts.
 
-        :raises: BadInput, which Ironic words as a driver that cannot load.
+        :raises: BadInput, which Ironic reports as a driver that cannot be
+            loaded.
         """
         super().__init__()
         catalogue.catalogue()

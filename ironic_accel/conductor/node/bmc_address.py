@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The address of a node's BMC: the same text for the same BMC.
+"""The address of a node's BMC, in the same form for the same BMC.
 
-Several nodes may stand behind one BMC, and each may write its address in
-another way. ``of`` says which BMC it is; ``may_match`` is the condition by
-which a database finds the nodes that may stand behind it.
+Several nodes may share one BMC, and each may have its address in another
+notation. ``of`` gives the normalized address; ``may_match`` is the SQL
+condition that finds the nodes that may have it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ import sqlalchemy
 
 
 def of(node: Any) -> str | None:
-    """The BMC's address as ``HOST:PORT``, or None without one.
+    """The address of the BMC as ``HOST:PORT``, or None without one.
 
-    Scheme, path, case, a trailing slash or dot and the way in which an IP
-    address is written do not make another BMC of it; a port does, as several
-    may stand behind one gateway. What is no address at all is nobody's: no
-    session is made with it either.
+    Scheme, path, case, a trailing slash or dot and the notation of an IP
+    address make no difference; a port does, because several BMCs may share one
+    gateway. An invalid address gives None: no session is made with it either.
 
     :param node: a node, or anything with ``driver_info``.
     """
@@ -68,17 +67,17 @@ def _host(text: str) -> str:
 def may_match(column: Any, addresses: Iterable[str], database: str) -> Any:
     """The SQL condition that a ``driver_info`` may have such an address.
 
-    It misses none, in whatever way it is written, and finds more than those:
-    ``of`` tells. JSON has a backslash in whatever is not plain ASCII and in
-    control characters, which are left out of an address when it is read; so
-    what has a backslash anywhere is found, too.
+    It misses no notation and finds more nodes than those with the address, so
+    ``of`` must be compared too. JSON escapes non-ASCII and control characters,
+    which are removed from an address when it is read; so every value with a
+    backslash matches, too.
 
     :param column: the JSON text of ``driver_info``.
     :param addresses: as ``of`` gives them.
     :param database: the name of SQLAlchemy's dialect.
     """
-    # SQLite's LIKE does not tell the case of ASCII apart, and is a third
-    # faster without two calls of lower() for each row.
+    # LIKE of SQLite ignores the case of ASCII, and is a third faster without
+    # two calls of lower() for each row.
     holds = column.contains if database == 'sqlite' else column.icontains
     texts = {t for a in addresses for t in _texts(a.rpartition(':')[0])}
     return sqlalchemy.or_(*(holds(t, autoescape=True)
@@ -86,11 +85,11 @@ def may_match(column: Any, addresses: Iterable[str], database: str) -> Any:
 
 
 def _texts(host: str) -> tuple[str, ...]:
-    """What stands in an address that is the same as this one, any of them.
+    """Texts of which every notation of an address contains at least one.
 
     An IPv6 address ends with the last of its eight groups, or with four
     decimals (RFC 4291, 2.2), before its bracket or its zone. The group may
-    have leading zeros or, where it is zero, be left out.
+    have leading zeros or, if it is zero, be left out.
     """
     try:
         address = ipaddress.ip_address(host)

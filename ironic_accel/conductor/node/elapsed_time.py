@@ -10,18 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Time as it goes by for a node: it only grows, whoever counts it.
+"""The elapsed time of a node: it only grows, whichever conductor counts it.
 
-Deadlines, waits and what the guard promises are times of this count. It is
-kept with the node and begins with the time of day, so that it reads like
-one; from then on it is moved on by what has gone by since:
+Deadlines, waits and power locks are measured in this time. It is stored with
+the node and begins with the time of day, so that it reads like one. From then
+on it is advanced by the time that passed:
 
-- the machine that counted last goes on with the seconds since its start,
-  which no clock setting changes;
-- another machine, or the same one started again, goes on by the clock of
-  Ironic's database, which all share; for no more than ``STEP`` at a time,
-  since that one may be set, too. It counts too little rather than too much:
-  a wait gets longer, and no guard ends early.
+- the machine that counted last adds the seconds since its own start, which
+  setting a clock does not change;
+
+- another machine, or the same one after a restart, adds the time by the clock
+  of Ironic's database, which all conductors share; at most ``STEP`` at once,
+  since that clock may be set, too. It counts too little rather than too much:
+  a wait gets longer, and no power lock ends early.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ PAUSE = 600.0
 
 
 def now(node: Any) -> float:
-    """The time of a node, as its last ``mark`` and this machine tell it.
+    """The time of a node, according to its last ``mark`` and this machine.
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
@@ -57,9 +58,9 @@ def now(node: Any) -> float:
 
 
 def foreign(node: Any) -> bool:
-    """Whether this machine has not counted a node's time yet.
+    """Whether this machine has not counted the time of a node yet.
 
-    It stands still for this machine until then.
+    The time does not advance on this machine until then.
     """
     mark_ = _of(node)
     return mark_ is not None and mark_['boot'] != clock.boot()
@@ -89,10 +90,10 @@ def bounded(seconds: float) -> float:
 
 
 def pause(now_: float, until: float, kind: str) -> float:
-    """When to go on where it is asked to wait until a time.
+    """When to continue if a BMC asks to wait until a time.
 
-    A BMC may ask to be left alone for a year, or for ever. Ironic gives up
-    on what nobody touches within its callback timeout.
+    A BMC may ask for a wait of a year. Ironic fails an operation that is not
+    touched within its callback timeout.
 
     :param kind: the operation of Ironic.
     """

@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The guard: nobody cuts the power of a box while it is being written.
+"""The power lock: a node is not powered off while a device is written.
 
-It stands under a key of its own in ``driver_internal_info``, so that
-dropping the record of a run does not drop it, and it is set in the same save
-as the intent that it protects. No clock ends it: whoever looks at the box
-does (``guarding``), or an operator by hand.
+It has a key of its own in ``driver_internal_info``, so that dropping the
+record of a run does not drop it, and it is set in the same save as the intent
+that it protects. No clock ends it: only an inventory that finds the node idle
+(``guard_followup``), or an operator.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def stands(node: Any) -> StoredGuard | None:
 
 
 def over(task: Any) -> tuple[StoredGuard, Any] | None:
-    """The guard that a task's node stands under, and whose it is.
+    """The power lock that applies to the node of a task, and its node.
 
-    A child node (a DPU) stands under its parent's too: what is written to
-    it is written by its parent, and it lives in the parent's power.
+    The lock of the parent applies to a child node (a DPU) too: it is written
+    by steps of its parent and gets its power from it.
     """
     node = task.node
     standing = _anywhere(node)
@@ -71,7 +71,7 @@ def over(task: Any) -> tuple[StoredGuard, Any] | None:
 
 
 def _anywhere(node: Any) -> StoredGuard | None:
-    """The guard of a node, also where somebody wrote over it."""
+    """The power lock of a node, also if another process overwrote it."""
     standing = stands(node)
     if standing is None:
         kept = queries.overwritten(node)
@@ -145,7 +145,7 @@ def give_back(node: Any) -> None:
 
 
 def word(guard: StoredGuard, node: Any) -> str:
-    """Say why something is refused."""
+    """The reason for which a power action is refused."""
     at = guard.get('until', 0.0)
     until = datetime.datetime.fromtimestamp(at, datetime.UTC)
     when = (f'until about {until:%Y-%m-%d %H:%M:%S} UTC'

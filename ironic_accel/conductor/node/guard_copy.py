@@ -10,17 +10,17 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The mirror: guard and intent once more, where Ironic's core never writes.
+"""A copy of power lock and intent where Ironic's own code never writes.
 
-Ironic's own code saves ``driver_internal_info`` as a whole. One that does so
-for a conductor that lost the node, and does not know, wipes out what another
-one has begun since, and no comparison of ours is asked. So as long as a
-guard stands, an intent is open, or somebody holds the node, that is kept a
-second time, in a row of the node's history: Ironic only ever adds such rows,
-and removes the oldest of more than ``[conductor]node_history_max_entries``
-(ours is always among the youngest) and those of a node that is deleted. It
-is written in the same transaction as the node, with its fencing token, so
-that an older token in the node tells that somebody wrote over it.
+Ironic saves ``driver_internal_info`` as a whole. A process that lost the node
+without knowing it overwrites what another conductor has begun since, and no
+check of ours is involved. So while a node has a power lock, an open intent or
+a hold, these are stored a second time, in an entry of the node history: Ironic
+only adds such entries, and removes the oldest of more than
+``[conductor]node_history_max_entries`` (ours is always among the youngest) and
+those of a deleted node. The copy is written in the same transaction as the
+node, with its fencing token, so an older token in the node shows that the node
+was overwritten.
 """
 
 from __future__ import annotations
@@ -90,20 +90,20 @@ def follow(node: Any) -> None:
             session.execute(sqlalchemy.insert(table).values(
                 uuid=str(uuid.uuid4()), node_id=node.id, severity='INFO',
                 event_type=EVENT_TYPE,
-                # What is read by Ironic's objects has to say of which it is.
+                # Objects of Ironic's need the version of each entry.
                 version=objects.NodeHistory.VERSION, **values))
 
 
 def is_newer(kept: Kept, info: Mapping[str, Any] | None) -> bool:
-    """Whether somebody wrote over what is kept.
+    """Whether the node was overwritten after the copy was made.
 
-    :param info: the node's ``driver_internal_info`` as it is now.
+    :param info: the current ``driver_internal_info`` of the node.
     """
     return kept.generation > generation(info)
 
 
 def restore(node: Any, kept: Kept) -> None:
-    """Put back what somebody wrote over; the caller saves the node."""
+    """Restore the overwritten values; the caller saves the node."""
     node.driver_internal_info = restored(node.driver_internal_info, kept)
 
 
@@ -119,7 +119,7 @@ def restored(info: Mapping[str, Any] | None, kept: Kept) -> dict[str, Any]:
 
 
 def words(kept: Kept) -> str:
-    """What an operator reads of what was written over."""
+    """What was overwritten, for an operator."""
     found, todo = [], ''
     hold = keys.HOLD.read(kept.values)
     if hold:

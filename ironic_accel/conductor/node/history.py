@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Support evidence: what was written to a node, in the node's history."""
+"""Entries in the node history: what was written to a node, for support."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ironic_accel.converge.ports import Ready
 from ironic_accel.model.plan import Action
 from ironic_accel.model.serialization import plain
 
-#: Devices that are named; a text of a thousand is read by nobody.
+#: Maximum number of devices that an entry names.
 SHOWN = 8
 
 

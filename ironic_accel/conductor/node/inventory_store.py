@@ -52,10 +52,11 @@ LOG = log.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stored:
-    """What was stored, and when (epoch seconds).
+    """A stored inventory and its time (epoch seconds).
 
-    :ivar looks: when each way of ``seen_via`` last looked itself: what it
-        alone can see is carried over from there.
+    :ivar looks: the time of the last own inventory of each transport in
+        ``seen_via``: data that only one transport has are carried over from
+        there.
     """
 
     inventory: Inventory
@@ -67,11 +68,11 @@ class Stored:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InspectionData:
-    """The inspection data of a node, as they were read once.
+    """The inspection data of a node, as read once.
 
-    :ivar inventory: what an inspection stored for itself.
+    :ivar inventory: what an inspection stored.
     :ivar plugin: what inspection hooks stored, ours among it.
-    :ivar stored: ours, or None where there is none that can be read.
+    :ivar stored: ours, or None if there is none or it is malformed.
     """
 
     inventory: Mapping[str, Any]
@@ -133,11 +134,11 @@ def save(task: Any, inventory: Inventory, transports: Iterable[Transport] = (),
          data: InspectionData | None = None) -> Stored:
     """Store an inventory; the caller saves the node (the summary).
 
-    :param transports: what could be done on it, for a plan.
-    :param plan: the document of the plan that was made of it.
-    :param looks: when each way looked, where not all did now.
-    :param data: the inspection data that it goes into, where they were read
-        under the same lock.
+    :param transports: the transports for it, used by a plan.
+    :param plan: the document of the plan for it.
+    :param looks: the time of each transport's inventory, if not all are new.
+    :param data: the inspection data to store it in, if they were read under
+        the same lock.
     :returns: what is stored now.
     """
     at = clock.shared() if now is None else now
@@ -204,13 +205,13 @@ def whole(
     inventory: Inventory,
     transports: Iterable[Transport] = (),
 ) -> tuple[Inventory, tuple[Transport, ...]]:
-    """A complete look, with what only another way can see.
+    """A complete inventory, with data that only another transport has.
 
-    What state that is in is kept only where no tenant can have changed it.
+    Their state is kept only if no tenant can have changed it.
 
-    :param stored: what was stored of the node last, or None.
-    :returns: the inventory, with the ids that devices had, and the ways,
-        with those that were not open to this look.
+    :param stored: the last stored inventory of the node, or None.
+    :returns: the inventory, with the previous ids of devices, and the
+        transports, including those that this inventory did not use.
     """
     transports = tuple(transports)
     state = not verification.had_tenant(node) and not (
@@ -225,9 +226,10 @@ def whole(
 
 def looks(stored: Stored | None, own: Inventory,
           now: float) -> dict[str, float]:
-    """When each way last looked itself (epoch seconds), with a new look.
+    """The time of the last inventory of each transport (epoch seconds),
+    including a new one.
 
-    :param stored: what was stored of the node last, or None.
+    :param stored: the last stored inventory of the node, or None.
     """
     known = {} if stored is None else {
         w: stored.looks.get(w, stored.at) for w in stored.inventory.seen_via}
@@ -246,21 +248,21 @@ def tenant_gone(node: Any) -> None:
 
 
 def seen_inside(node: Any, own: Inventory) -> None:
-    """Vouch for it again, if a look that was stored was one from inside.
+    """Trust data of the ramdisk again if the stored inventory is from there.
 
-    Not before it is stored: what is there until then is of the tenant's
-    time. The caller saves the node.
+    Not before it is stored: the data until then may be of the time of the
+    tenant. The caller saves the node.
     """
     if carry_over.INSIDE & set(own.seen_via):
         keys.INSIDE_VOID.drop(node)
 
 
 def sync_firmware(task: Any, inventory: Inventory) -> None:
-    """Bring the node's firmware components up to what was seen.
+    """Update the firmware components of the node to an inventory.
 
-    A component that does not tell its version leaves its row as it was:
-    unknown is not a version. Rows of ours whose hardware is gone are
-    removed; Ironic itself never does.
+    A component without a reported version leaves its row unchanged. Rows of
+    ours whose hardware was removed are deleted; Ironic itself never deletes
+    them.
     """
     rows = {r.component: r for r in objects.FirmwareComponentList
             .get_by_node_id(task.context, task.node.id)}

@@ -36,7 +36,7 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
-#: What all keys of ours in a field that others write to begin with.
+#: Prefix of all keys of ironic-accel in fields that others write to.
 PREFIX = 'accel_'
 
 INTERNAL = 'driver_internal_info'
@@ -79,11 +79,11 @@ class Key(Generic[T]):
 
     def read(self, field: Mapping[str, Any] | None,
              node: str | None = None) -> T | None:
-        """The value out of a field of a node, or None.
+        """The value in a field of a node, or None.
 
-        One that cannot be read is told in the log, once.
+        A malformed value is logged, once.
 
-        :param node: the uuid of the node, to be told.
+        :param node: the uuid of the node, for the log.
         """
         value = (field or {}).get(self.name)
         if value is None:
@@ -110,7 +110,7 @@ class Key(Generic[T]):
 
 @functools.lru_cache(maxsize=1024)
 def tell(name: str, node: str | None, why: str) -> None:
-    """Say in the log, once, that a value cannot be read, and why."""
+    """Log, once, that a value is malformed, and why."""
     LOG.warning('Ignoring malformed %(key)s of node %(node)s: '
                 '%(why)s', {'node': node or '(unknown)', 'key': name,
                             'why': why})
@@ -340,8 +340,8 @@ GUARD_COPY = Key[str](
 KEYS: tuple[Key[Any], ...] = tuple(
     value for value in list(vars().values()) if isinstance(value, Key))
 
-#: The steps of refreshes that nobody asked for. They are in nobody's way:
-#: conductor and commands have to agree about that.
+#: The steps of refreshes that were not requested. They give way to any
+#: request; conductor and commands use the same list.
 FOLLOW_UP_STEP = 'look_for_moved'
 VERIFY_STEP = 'verify_accelerators'
 UNASKED_STEPS = frozenset({FOLLOW_UP_STEP, VERIFY_STEP})

@@ -10,18 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What was read of nodes, kept in memory until they change.
+"""Values read from nodes, kept in memory until the nodes change.
 
-Where a question is about the internal info of every node of a cloud, it is
-read once, and then of those nodes alone whose ``updated_at`` is another one.
-Ironic sets that with each change of a node.
+A question about the internal info of every node of a cloud reads it once, and
+then only that of nodes whose ``updated_at`` has changed. Ironic sets that with
+each change of a node.
 
-What may be stale: MySQL keeps whole seconds, so of two changes within one
-second the later one may not be seen. So nothing is kept of a node that was
-changed less than ``RECENT`` seconds ago. A conductor whose clock is further
-behind than that is offline to Ironic; should it write all the same, what is
-kept is wrong for ``LONGEST`` seconds at most. No write to a BMC is decided
-by what is kept here.
+What may be stale: MySQL stores whole seconds, so the later of two changes
+within one second may be missed. So nothing is kept of a node that was changed
+less than ``RECENT`` seconds ago. A conductor whose clock is further behind
+than that is offline to Ironic; if it writes all the same, a kept value is
+wrong for at most ``LONGEST`` seconds. No write to a BMC is decided by a kept
+value.
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ class ScannedNode(NamedTuple):
 
 
 class NodeScan:
-    """One pass over all nodes, for every question of the same moment.
+    """One pass over all nodes for all questions of the same moment.
 
     The periodics of a conductor run at the same time and ask different
-    things of all nodes. The first one reads the few columns of
-    ``ScannedNode``; those that ask within ``SHARED`` seconds use the same.
+    questions about all nodes. The first one reads the few columns of
+    ``ScannedNode``; those that ask within ``SHARED`` seconds use the same
+    rows.
 
     :param read: reads the columns of all nodes, oldest first.
     """
@@ -161,9 +162,9 @@ class ScanCache(Generic[Value]):
 
 
 def _is_recent(at: datetime.datetime | None, now: float) -> bool:
-    """Whether a node changed so late that it may change again unseen.
+    """Whether a node changed so recently that the next change may be missed.
 
-    :param at: naive, in UTC; None where nobody knows.
+    :param at: naive, in UTC; None if unknown.
     """
     return at is None or at.replace(
         tzinfo=datetime.UTC).timestamp() > now - RECENT

@@ -49,8 +49,8 @@ REFRESH_STEP = 'accel_refresh'
 #: write to it too (ironic/db/sqlalchemy/models.py, Node).
 MAX_INFO_BYTES = 60000
 
-#: The operation of Ironic by provision state. The state alone tells: which
-#: of the step fields is set does not, a stale one is left behind often.
+#: The operation of Ironic by provision state. The step fields are no
+#: indication: a stale one is often left behind.
 OPERATIONS = {
     states.CLEANING: 'clean', states.CLEANWAIT: 'clean',
     states.DEPLOYING: 'deploy', states.DEPLOYWAIT: 'deploy',
@@ -73,42 +73,43 @@ STEP_FIELDS = {'clean': 'clean_step', 'deploy': 'deploy_step',
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Operation:
-    """One step, or one refresh, under way on a node.
+    """One step, or one refresh, in progress on a node.
 
     :ivar kind: ``clean``, ``deploy``, ``service``, or ``idle`` for a refresh
-        that is no step of Ironic's.
-    :ivar work: ``apply``, ``look``, ``reset``, ``refuse`` for a step that
-        ends as refused (``why`` has the reason), or ``watch`` for a write
-        that outlived its step.
-    :ivar state: the provision state of an ``idle`` one: it ends where that
+        that is not a step of Ironic.
+    :ivar work: the name of the work (``operation.work``): ``apply``, ``look``
+        for an inventory, ``reset``, ``refuse`` for a step that ends as refused
+        (``why`` has the reason), or ``watch`` for a write that outlived its
+        step.
+    :ivar state: the provision state of an ``idle`` one: it ends if that
         changes.
     :ivar phase: ``run``, or ``restore`` once the outcome is known.
     :ivar profile: the name of the profile.
-    :ivar inline: whether the profile lies in the node, not on the conductor.
+    :ivar inline: whether the profile is stored in the node, not on the
+        conductor.
     :ivar activation: the strongest reset that the step and the node allow, or
         None to leave that to the profile.
     :ivar why: why it is no stronger, or empty.
     :ivar disruption: whether an instance may be interrupted.
     :ivar power_on: whether a host that is off may be powered on.
-    :ivar in_band: whether the agent is one of the ways.
-    :ivar ramdisk: whether an agent ran when it began: one has to be there
+    :ivar in_band: whether the agent is one of the transports.
+    :ivar ramdisk: whether an agent ran when it began: one must be running
         again after each host reset.
-    :ivar awaits: epoch seconds until which an agent is waited for, or None
-        where none is.
+    :ivar awaits: epoch seconds until which it waits for an agent, or None.
     :ivar due: epoch seconds of the next tick.
     :ivar started: epoch seconds.
-    :ivar deadline: epoch seconds at which a ``look`` or ``reset`` gives up.
+    :ivar deadline: epoch seconds at which a ``look`` or ``reset`` fails.
     :ivar restore: the power state to restore at the end, or None.
-    :ivar failures: looks in a row that failed.
-    :ivar writes: writes begun to the BMC, host resets apart.
+    :ivar failures: consecutive failed inventories.
+    :ivar writes: writes begun to the BMC, without host resets.
     :ivar resets: host resets performed.
-    :ivar requests: requests that the observations took.
-    :ivar ticket: a device reset under way (``reset``).
+    :ivar requests: requests of the inventories.
+    :ivar ticket: a device reset in progress (``reset``).
     :ivar outcome: the result, once ``phase`` is ``restore``.
-    :ivar changed_before: whether an earlier step of the same service may
-        have changed something.
-    :ivar asked: who asked for it, as far as Ironic knows: ``user`` and
-        ``project`` (ids), ``request`` (the id in its API's log).
+    :ivar changed_before: whether an earlier step of the same service may have
+        changed something.
+    :ivar asked: who requested it, as far as Ironic knows: ``user`` and
+        ``project`` (ids), ``request`` (the id in the log of its API).
     """
 
     kind: str
@@ -229,17 +230,17 @@ def can_refresh(node: Any) -> bool:
 def begin_refresh(node: Any, step: str = REFRESH_STEP, *, power_on: bool,
                   state: str | None = None,
                   asked: Mapping[str, str] | None = None) -> Operation:
-    """Begin a refresh that is no step of Ironic's; the caller saves.
+    """Begin a refresh that is not a step of Ironic; the caller saves.
 
-    The periodic takes it up, and gives up after ``stable_timeout``.
+    The periodic continues it, and it fails after ``stable_timeout``.
 
-    :param node: a locked node; what was under way on it is replaced.
-    :param step: what asks for it; those of ``keys.UNASKED_STEPS`` give way
-        to whoever asks for something.
+    :param node: a locked node; an operation in progress on it is replaced.
+    :param step: its name; those of ``keys.UNASKED_STEPS`` give way to any
+        request.
     :param power_on: whether a host that is off may be powered on.
-    :param state: the provision state that the refresh ends with, where that
-        is not the present one.
-    :param asked: who asks (``asked_by``).
+    :param state: the provision state that the refresh ends with, if that is
+        not the present one.
+    :param asked: who requested it (``asked_by``).
     :raises: an error of the database.
     """
     now = elapsed_time.mark(node)
@@ -252,12 +253,12 @@ def begin_refresh(node: Any, step: str = REFRESH_STEP, *, power_on: bool,
 
 
 def check_free(node: Any) -> None:
-    """Make sure that nothing of ours is under way on a node.
+    """Make sure that no operation of ours is in progress on a node.
 
-    A look that nobody asked for gives way to whoever asks for something,
-    unless it has powered the host on and has that to bring back.
+    A refresh that was not requested gives way, unless it powered the host on
+    and has to restore its power state.
 
-    :raises: InvalidState, also where a later version works on it.
+    :raises: InvalidState, also if a later version manages the node.
     """
     current = load(node)
     if current is not None and is_current(node, current) and not (
@@ -270,11 +271,11 @@ def check_free(node: Any) -> None:
 
 
 def foreign(node: Any) -> str | None:
-    """Why a node is not ours to touch, or None.
+    """Why this conductor must not change a node, or None.
 
-    During an upgrade conductors of two versions run side by side, and a
-    node may come to the older one: what a later version wrote is neither
-    ticked, nor cleared away, nor overwritten here.
+    During an upgrade conductors of two versions run side by side, and the
+    older one may get a node with a record of the later version. Such a node is
+    neither ticked, cleaned up nor overwritten.
 
     :param node: a node, or anything with ``driver_internal_info``.
     """
@@ -321,8 +322,8 @@ def check_size(info: Mapping[str, Any]) -> None:
 def is_current(node: Any, operation: Operation) -> bool:
     """Whether the node is still in the operation that this belongs to.
 
-    A record that survived a delete must not be picked up by the next deploy:
-    it is ticked only while Ironic's own polling flag stands.
+    A record that survived a delete must not be continued by the next deploy:
+    it is ticked only while Ironic's own polling flag is set.
     """
     if operation.work == 'watch':
         return OPERATIONS.get(node.provision_state, 'idle') == 'idle'

@@ -10,18 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the conductors of a cloud tell each other of their site profiles.
+"""Comparison of the site profiles of all conductors.
 
-A proof and its trait mean what the profile of that name says. Where two
-conductors have different profiles under one name, the trait would mean two
-things, and neither publishes it until they agree again.
+A verification and its trait refer to the profile of that name. If two
+conductors have different profiles of one name, the trait would be ambiguous,
+and neither publishes it until the profiles are the same again.
 
-Ironic's table of conductors has no room for anything of ours, and the nodes
-are what every conductor sees. So each conductor keeps a beacon on one of its
-nodes: its name, and the digest of each of its site profiles. Beacons of a
-conductor that Ironic does not count as online any more say nothing. Which of
-two is the later one its number tells, and no clock: one that stays behind on
-a node that the conductor lost would win by a clock that was set back.
+Ironic's table of conductors has no field for this, and every conductor reads
+the nodes. So each conductor stores a beacon on one of its nodes: its name, and
+the digest of each of its site profiles. Beacons of conductors that Ironic
+counts as offline are ignored. The later one of two beacons is decided by their
+number, not by a clock: one that was left on a node that the conductor lost
+would win after a clock was set back.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ from ironic_accel.model.errors import AccelError
 
 LOG = log.getLogger(__name__)
 
-#: Characters of a digest: what is compared is told apart by less.
+#: Characters of a digest; enough to tell profiles apart.
 SHORT = 16
-#: Seconds for which what the others said is not asked for again.
+#: Seconds for which the digests of other conductors are kept.
 FRESH = 10.0
 #: Nodes that are tried for one beacon: a locked one is no place.
 TRIED = 20
@@ -58,10 +58,10 @@ TRIED = 20
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Beacon:
-    """What one conductor said last.
+    """The last digests of one conductor.
 
-    :ivar number: of the beacons that the conductor wrote, this one.
-    :ivar node: the uuid of the node that it stands on.
+    :ivar number: the serial number of this beacon of the conductor.
+    :ivar node: the uuid of the node that stores it.
     """
 
     host: str
@@ -71,7 +71,7 @@ class Beacon:
 
 
 class Agreement:
-    """What this conductor knows of the others' profiles."""
+    """The comparison with the profiles of other conductors."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,12 +82,12 @@ class Agreement:
         self.host: str = CONF.host
 
     def differing(self) -> Mapping[str, str]:
-        """The site profiles that another conductor has otherwise.
+        """The site profiles that differ from those of another conductor.
 
         A profile that another conductor does not have is no difference: no
-        trait says two things then.
+        trait is ambiguous then.
 
-        :returns: by name, which conductor that is.
+        :returns: the conductor, by name of the profile.
         """
         now = clock.steady()
         with self._lock:
@@ -109,7 +109,7 @@ class Agreement:
             self._asked = float('-inf')
 
     def _tell(self, found: dict[str, str]) -> None:
-        """Say what changed, once."""
+        """Log the changes, once."""
         for name, host in found.items():
             if self._told.get(name) != host:
                 LOG.error('Profile %(name)s differs from the one on conductor '
@@ -162,12 +162,12 @@ def others(host: str) -> tuple[Beacon, ...]:
 
 
 def announce(manager: Any, context: Any, interface: type) -> None:
-    """Have a beacon of this conductor that says what is so.
+    """Store a beacon of this conductor with its current digests.
 
-    :param interface: the vendor interface whose nodes are looked after.
+    :param interface: base class of the vendor interfaces of its nodes.
     """
     _announce(manager, context, interface)
-    # Whoever differs says so, whether or not anything is published.
+    # A difference is logged whether or not anything is published.
     differing()
 
 
@@ -176,7 +176,8 @@ def _announce(manager: Any, context: Any, interface: type) -> None:
     host = getattr(manager, 'host', None) or CONF.host
     agreement().host = host
     if not _online() - {host}:
-        # Nobody reads it; whoever comes is told by the next pass.
+        # No other conductor reads it; the next pass stores it for one that
+        # starts.
         return
     mine = [b for b in _beacons() if b.host == host]
     last = max(mine, key=lambda b: b.number, default=None)

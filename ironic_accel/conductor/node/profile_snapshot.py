@@ -10,14 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The profile of a run, kept with the node as it was when the run began.
+"""The profile of a run, stored with the node as it was when the run began.
 
-A site profile may change while a run is under way, and a run that went on
-with another one would spend attempts and resets on what nobody planned.
+A site profile may change during a run, and a run that continued with another
+profile would spend attempts and resets on values that nobody planned.
 
 Every tick needs the profile and reads what is stored; it is parsed when its
-digest is new to this conductor: once a run, and once more where another
-conductor takes the run over.
+digest is new to this conductor: once a run, and once more if another conductor
+continues the run.
 """
 
 from __future__ import annotations

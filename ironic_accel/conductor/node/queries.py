@@ -10,21 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Questions about other nodes than the one at hand.
+"""Queries about other nodes than the one at hand.
 
-Nothing else of this product lists nodes. Ironic's own lists load whole rows
-and make objects of them, which for a cloud of thousands of nodes costs a
-conductor seconds. Here each question selects the columns that it needs, of
-the nodes that it is about.
+No other module lists nodes. Ironic's own lists load whole rows and make
+objects of them, which costs a conductor seconds in a cloud of thousands of
+nodes. Here each query selects only the columns and nodes that it needs.
 
-Ironic has no column for what we keep in ``driver_internal_info``. That is
-JSON in a TEXT column, so the condition is a LIKE on the text of the key,
-which all of Ironic's databases have. It may find the key elsewhere in the
-text, so each question looks again at what was found.
+Ironic has no columns for our keys in ``driver_internal_info``, which is JSON
+in a TEXT column. So that column is read once for each change of a node
+(``node_cache``), and each query reads again the nodes that it finds.
 
-What is read here may have changed when it is used. Whoever decides by it
-holds a node of its own, saves first what it is about to do, and asks after
-that: of two that begin at the same time at least one sees the other.
+A result may be outdated when it is used. A caller that makes a decision by it
+holds a node of its own, saves first what it is about to do, and queries after
+that: of two that begin at the same time at least one finds the other.
 """
 
 from __future__ import annotations
@@ -78,7 +76,7 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(OtherNode))
 
 
 def node(uuid: str) -> OtherNode | None:
-    """A node, or None where it is gone."""
+    """A node, or None if it does not exist."""
     return nodes([uuid]).get(uuid)
 
 
@@ -123,16 +121,16 @@ def with_key(key: str, columns: Collection[str] = (), *,
              provision_states: Collection[str] = ()) -> list[Any]:
     """The nodes whose internal info has a key, oldest first.
 
-    :param columns: what to read besides ``uuid`` and
-        ``driver_internal_info``.
-    :param unreserved: leave out those that somebody holds.
-    :param provision_states: leave out those in any other state.
+    :param columns: what to read besides ``uuid`` and ``driver_internal_info``.
+    :param unreserved: only nodes that are not reserved.
+    :param provision_states: only nodes in these states.
     """
     having = [i for i, names in _known_keys.of(_scan.rows()).items()
               if key in names]
     names = {'uuid', 'driver_internal_info', 'reservation',
              'provision_state', *columns}
-    # What was scanned may have changed, so each row is looked at again.
+    # The scan may be outdated, so the conditions are checked on each row
+    # again.
     return [row for row in by_id(having, names)
             if key in (row.driver_internal_info or ())
             and not (unreserved and row.reservation)
@@ -143,13 +141,13 @@ def with_key(key: str, columns: Collection[str] = (), *,
 def changed_at(*, unreserved: bool = False,
                provision_states: Collection[str] = (), fresh: bool = False
                ) -> dict[int, datetime.datetime | None]:
-    """When each node changed last, or was made, by its id.
+    """When each node was changed last, or created, by its id.
 
-    See ``node_cache``. It may be as old as a scan is shared.
+    See ``node_cache``. It may be as old as a shared scan.
 
-    :param unreserved: leave out those that somebody holds.
-    :param provision_states: leave out those in any other state.
-    :param fresh: scan now, for who decides by what it finds.
+    :param unreserved: only nodes that are not reserved.
+    :param provision_states: only nodes in these states.
+    :param fresh: scan now, for a caller that makes a decision by it.
     """
     states = frozenset(provision_states)
     return {number: when
@@ -171,10 +169,10 @@ def by_id(ids: Collection[int], columns: Collection[str]) -> list[Any]:
 
 def served(manager: Any, uuids: Iterable[str] | None = None,
            **filters: Any) -> Iterator[tuple[str, str]]:
-    """The nodes that this conductor serves, each with its driver.
+    """The nodes that this conductor manages, each with its driver.
 
-    :param manager: Ironic's conductor manager, whose hash ring tells.
-    :param uuids: of the nodes that it is about; None for all.
+    :param manager: Ironic's conductor manager, which has the hash ring.
+    :param uuids: of the nodes in question; None for all.
     :param filters: of Ironic's nodes.
     """
     parts: Iterable[dict[str, Any]] = [{}] if uuids is None else (
@@ -187,7 +185,7 @@ def served(manager: Any, uuids: Iterable[str] | None = None,
 
 def managed(manager: Any, uuids: Iterable[str] | None = None,
             **filters: Any) -> Iterator[str]:
-    """Those with a driver of ours; see ``served``."""
+    """Those with a hardware type of ironic-accel; see ``served``."""
     return (uuid for uuid, driver in served(manager, uuids, **filters)
             if driver in HARDWARE_TYPES)
 
@@ -201,17 +199,17 @@ def guard_copy_of(node: Any) -> Kept | None:
 
 
 def overwritten(node: Any) -> Kept | None:
-    """The copy of the guard of a node that was written over, or None."""
+    """The copy of the power lock of a node that was overwritten, or None."""
     kept = guard_copy_of(node)
     return kept if kept is not None and guard_copy.is_newer(
         kept, node.driver_internal_info) else None
 
 
 def all_overwritten() -> set[str]:
-    """The uuids of the nodes that somebody wrote over.
+    """The uuids of the nodes that another process overwrote.
 
-    Who writes over a node changes it, so only nodes that changed are
-    compared with their copies.
+    Overwriting a node changes it, so only nodes that changed are compared with
+    their copies.
     """
     ids = [i for i, over in _overwritten.of(_scan.rows()).items() if over]
     kept = _guard_copies(ids)
@@ -236,13 +234,13 @@ def _read_keys(ids: list[int]) -> dict[int, tuple[str, ...]]:
 
 
 def seen_through(found: Iterable[OtherNode]) -> list[OtherNode]:
-    """Nodes as they would be had nobody written over them.
+    """Nodes as they would be if no process had overwritten them.
 
-    For whoever decides by other nodes than the one that it holds: those are
-    mended by who holds them, and until then they say what is not so.
+    For decisions about nodes that the caller does not hold: their own
+    conductor restores them, and until then they are wrong.
 
-    :param found: as they were read, before this was called: what was begun
-        in between is kept by then, so that none of it is missed.
+    :param found: as they were read, before this was called: what began in
+        between is in the copies by then, so that none of it is missed.
     """
     there = list(found)
     kept = _guard_copies([n.id for n in there])

@@ -10,19 +10,19 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The one way to save: fenced, whole or not at all, and tried again.
+"""Saving of nodes: fenced, atomic and retried.
 
-A conductor that was cut off from the database, or stopped for longer than
-its heartbeat may be, can lose a node to another one and not know it. What it
-remembers of the node is stale then, and Ironic saves whole columns: it would
-wipe out what the other one has begun since. So every save carries a fencing
-token: a generation that grows by one with each save of ours and a mark that
-no other save has. One UPDATE of the node's row compares it, and with it
-reservation and provision state, in the same transaction as whatever is
-written; where they are not as they were read, nothing is.
+A conductor that was cut off from the database, or stopped for longer than its
+heartbeat timeout, can lose a node to another one without knowing it. Its data
+of the node are stale then, and Ironic saves whole columns: it would overwrite
+what the other one has begun since. So every save carries a fencing token: a
+generation that grows by one with each save of ours and a mark that no other
+save has. One UPDATE of the node's row compares it, and with it reservation and
+provision state, in the same transaction as the data; if they are not as they
+were read, nothing is written.
 
-What Ironic's own code saves cannot be compared: ``check`` is called right
-before it is.
+Saves of Ironic's own code cannot be compared: ``check`` is called right before
+them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class NotOurs(AccelError):
 
 
 def passes(exc: BaseException) -> bool:
-    """Whether an error of the database may be gone at the next try."""
+    """Whether an error of the database may disappear at the next attempt."""
     return isinstance(exc, (
         db_exc.DBError, sqlalchemy.exc.OperationalError,
         sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError,
@@ -98,14 +98,14 @@ def generation(node: Any) -> int:
 
 def save(node: Any, forget: bool = False, touch: bool = False,
          past: int | None = None) -> None:
-    """Save what changed on a node that is still ours.
+    """Save the changes of a node that this conductor still holds.
 
     :param node: a node that is locked by us, as it was read and changed.
-    :param forget: leave no token behind, where the node is not in our care.
-    :param touch: tell Ironic that its operation is alive, too.
-    :param past: the generation of what was put back from the mirror.
-    :raises: NotOurs; nothing was written then. An error of the database
-        where it lasts.
+    :param forget: remove the token, if ironic-accel is disabled for the node.
+    :param touch: tell Ironic that the operation is alive, too.
+    :param past: the generation of the values that were restored from the copy.
+    :raises: NotOurs; nothing was written then. An error of the database if it
+        persists.
     """
     old = token(node)
     number = max(generation(node), past or 0) + 1
@@ -114,9 +114,10 @@ def save(node: Any, forget: bool = False, touch: bool = False,
     changed = set(node._changed_fields)
 
     def attempt() -> None:
-        # A save that was rolled back has made the object look clean.
+        # A save that was rolled back has cleared the changes of the object.
         node._changed_fields |= changed
-        # A connection may break after the commit: our own new token tells.
+        # A connection may break after the commit: our own new token shows
+        # that.
         with _fenced(node, {old, new}, changed):
             if past is None:
                 _check_kept(node, number)
@@ -133,11 +134,11 @@ def save(node: Any, forget: bool = False, touch: bool = False,
 
 
 def mend(node: Any) -> bool:
-    """Put back what somebody wrote over, and save it.
+    """Restore and save what another process overwrote.
 
-    It comes before anything else that is done to a node that was locked.
+    It comes before anything else that is done to a locked node.
 
-    :returns: whether anything was.
+    :returns: whether anything was restored.
     :raises: NotOurs.
     """
     kept = queries.overwritten(node)
@@ -152,10 +153,10 @@ def mend(node: Any) -> bool:
 
 
 def write(node: Any, function: Callable[[], Answer]) -> Answer:
-    """Write to other tables of Ironic's, if the node is still ours.
+    """Write to other tables of Ironic's, if we still hold the node.
 
-    :param function: what writes; to the database alone, since it is called
-        again where that fails.
+    :param function: what writes; to the database only, since it is called
+        again if that fails.
     :raises: NotOurs; nothing was written then.
     """
     def attempt() -> Answer:
@@ -167,7 +168,7 @@ def write(node: Any, function: Callable[[], Answer]) -> Answer:
 
 
 def save_row(node: Any, row: Any) -> None:
-    """Save another object of Ironic's, if its node is still ours.
+    """Save another object of Ironic's, if we still hold its node.
 
     :raises: NotOurs; nothing was written then.
     """
@@ -181,8 +182,8 @@ def save_row(node: Any, row: Any) -> None:
 
 
 def check(node: Any) -> None:
-    """Make sure that a node is still ours, right before something is done
-    that the database cannot undo.
+    """Make sure that we still hold a node, right before something that the
+    database cannot undo.
 
     :raises: NotOurs.
     """
@@ -195,10 +196,10 @@ def check(node: Any) -> None:
 
 def history(node: Any, event: str, *, error: bool = False,
             user: str | None = None, project: str | None = None) -> None:
-    """Put a line into the history of a node that is still ours.
+    """Add an entry to the history of a node that we still hold.
 
-    :param error: whether it is the node's ``last_error`` too; the caller
-        saves the node.
+    :param error: whether to set it as ``last_error`` of the node too; the
+        caller saves the node.
     :raises: NotOurs.
     """
     write(node, lambda: manager_utils.node_history_record(
@@ -208,9 +209,9 @@ def history(node: Any, event: str, *, error: bool = False,
 
 def process_event(task: Any, event: str,
                   target_state: str | None = None) -> None:
-    """Change the provision state of a node that is still ours.
+    """Change the provision state of a node that we still hold.
 
-    :raises: NotOurs. An error of the database where it lasts.
+    :raises: NotOurs. An error of the database if it persists.
     """
     node = task.node
     before = node.provision_state
@@ -220,8 +221,8 @@ def process_event(task: Any, event: str,
             with _fenced(node, {token(node)}):
                 task.process_event(event, target_state=target_state)
             return
-        # Ironic's state machine has gone on, and takes the event once: it is
-        # the row alone that has not, or of which nobody knows.
+        # The state machine of Ironic has accepted the event, and does so once;
+        # only the row was not written, or it is not known whether it was.
         node._changed_fields |= _OF_AN_EVENT
         with _fenced(node, {token(node)}, _OF_AN_EVENT):
             node.save()
@@ -239,10 +240,10 @@ def resume(task: Any, kind: str) -> None:
 
 
 def _check_kept(node: Any, number: int) -> None:
-    """Make sure that nobody wrote over what is kept besides.
+    """Make sure that no other process overwrote the copied values.
 
     :param number: the generation that is about to be saved.
-    :raises: NotOurs: the next tick puts it back first.
+    :raises: NotOurs: the next tick restores them first.
     """
     kept = queries.guard_copy_of(node)
     if kept is not None and kept.generation > number:
@@ -263,13 +264,13 @@ def _put(node: Any, value: str | None) -> None:
 @contextlib.contextmanager
 def _fenced(node: Any, tokens: Collection[str | None],
             changed: Collection[str] = ()) -> Iterator[None]:
-    """A transaction in which a node's row is ours, or nothing is written.
+    """A transaction that holds the node's row, or writes nothing.
 
-    Whatever Ironic's objects write within is part of it: its sessions of
-    one thread share a transaction (oslo.db's enginefacade).
+    Whatever Ironic's objects write within is part of it: its sessions of one
+    thread share a transaction (oslo.db's enginefacade).
 
     :param changed: fields that differ from the row, besides those that the
-        object tells of.
+        object lists as changed.
     :raises: NotOurs.
     """
     from ironic.db.sqlalchemy import api as db_api
@@ -300,7 +301,7 @@ def _is(table: Any, value: str | None) -> Any:
 
 
 def _not_ours(session: Any, table: Any, node: Any) -> NotOurs:
-    """What is said of a node that is not as it was read."""
+    """The error for a node that is not as it was read."""
     there = session.execute(sqlalchemy.select(
         table.c.reservation, table.c.provision_state,
         table.c.driver_internal_info).where(

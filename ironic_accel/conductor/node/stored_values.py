@@ -10,11 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What the values have to be that are kept with a node, and the check.
+"""The types of the values that are stored with a node, and their check.
 
-Whatever stands in the database may have been written by another version, by
-an operator or by somebody else's code. ``misfit`` compares it with a type
-hint, before anybody works with it.
+A stored value may have been written by another version, by an operator or by
+other code. ``misfit`` compares it with a type hint before it is used.
 """
 
 from __future__ import annotations
@@ -55,15 +54,16 @@ class StoredRecord(TypedDict, total=False):
 
 
 class StoredGuard(TypedDict):
-    """A guard of a node's power.
+    """A power lock.
 
-    ``what`` it guards; ``kind``: ``action``, ``reset`` of the host, or
-    ``busy`` for what goes on without us; ``since``, ``longest`` and
-    ``moved`` (the last progress) in seconds of the node's time; ``state``:
-    ``begun``, ``running``, ``unknown`` or ``quiet``; ``quiet``: looks in a
-    row that found the node idle; ``last``: what was last seen; ``told``:
-    whether somebody was told that it is stuck; ``until``: epoch seconds, for
-    people; ``over``: whether a host reset stands over another guard.
+    ``what`` it protects; ``kind``: ``action``, ``reset`` of the host, or
+    ``busy`` for an update that continues without us; ``since``, ``longest``
+    and ``moved`` (the last progress) in seconds of the node's time; ``state``:
+    ``begun``, ``running``, ``unknown`` or ``quiet``; ``quiet``: consecutive
+    inventories that found the node idle; ``last``: the last reported progress;
+    ``told``: whether it was reported as stuck; ``until``: epoch seconds, for
+    people; ``over``: whether a host reset is in progress in addition to
+    another lock.
     """
 
     what: str
@@ -139,7 +139,7 @@ class StoredWait(TypedDict):
 
 
 class StoredLooks(TypedDict):
-    """How often a node was looked at for one reason.
+    """How often a node was refreshed for one reason.
 
     ``since``: when the reason arose; ``at``: the last time; both epoch
     seconds.
@@ -153,8 +153,8 @@ class StoredLooks(TypedDict):
 class StoredSite(TypedDict):
     """The digests of a conductor's site profiles, by name.
 
-    ``number`` tells the later of two (the first version wrote none); ``at``:
-    epoch seconds, for people.
+    ``number`` is higher in the later of two (the first version wrote none);
+    ``at``: epoch seconds, for people.
     """
 
     host: str

@@ -10,11 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Proofs: that a node was read back as a site profile declares.
+"""Verifications: records that a node was read back as compliant.
 
-A proof is what an IS trait stands on. It is void when the profile has
-changed, when conductors differ about it, when a tenant had the node since,
-or when it is too old.
+An IS trait requires one. It is void if the profile has changed, if conductors
+differ about it, if a tenant had the node since, or if it is too old.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from ironic_accel.model.profile import Profile
 #: the database for its time now and then.
 AHEAD = 300.0
 
-#: States of a node that nobody has.
+#: Provision states of a node without a tenant.
 FREE = frozenset({
     states.ENROLL, states.MANAGEABLE, states.AVAILABLE, states.CLEANING,
     states.CLEANWAIT, states.CLEANFAIL, states.INSPECTFAIL})
@@ -85,20 +84,20 @@ def on_devices(node: Any, devices: Collection[str]) -> set[str]:
 
 
 def had_tenant(node: Any) -> bool:
-    """Whether a tenant had the node and is gone.
+    """Whether a tenant had the node and has left it.
 
-    The provision state tells, not the instance: a node that is deployed by
-    hand has none.
+    By the provision state, not by the instance: a node that was deployed
+    without Nova has none.
     """
     return (bool(keys.TENANT.of(node)) and not node.instance_uuid
             and node.provision_state in FREE)
 
 
 def too_old(at: float, now: float) -> bool:
-    """Whether a proof of then (epoch seconds) has gone past its age.
+    """Whether a verification of that time (epoch seconds) has expired.
 
-    How old one is that was made later than now, nobody knows: the clock of
-    the database was set back since, or it was a conductor's that went ahead.
+    The age of one with a time in the future is unknown: the clock of the
+    database was set back since, or it was a conductor's that was ahead.
     """
     oldest = CONF.accelerator.verification_max_age
     return bool(oldest) and not -AHEAD <= now - at <= oldest
@@ -141,15 +140,16 @@ def void(node: Any, profiles: Mapping[str, Profile],
 
 def read_at(plan: Plan, own: Inventory | None,
             looks: Mapping[str, float], now: float) -> float:
-    """When the oldest item that a plan is satisfied by was read.
+    """When the oldest item that satisfies a plan was read.
 
-    What a look did not read itself was carried over from the last look of
-    the way that can, and is as old as that.
+    An item that an inventory did not read itself was carried over from the
+    last inventory of the transport that can, and is as old as that.
 
-    :param own: what the look itself saw, before anything was carried over;
-        with the ids of the plan; None where that cannot be told any more.
-    :param looks: when each way last looked (epoch seconds).
-    :param now: when this look was (epoch seconds).
+    :param own: what the inventory itself read, before anything was carried
+        over; with the ids of the plan; None if that is no longer known.
+    :param looks: the time of the last inventory of each transport (epoch
+        seconds).
+    :param now: the time of this inventory (epoch seconds).
     """
     if own is not None and all(_read(own, x.item) for x in plan.satisfied):
         return now

@@ -53,9 +53,9 @@ def of(node: Any) -> StoredHold | None:
 def writes() -> bool:
     """Whether this conductor may write.
 
-    A value that is no boolean is told by oslo.config when it is read, not
-    at SIGHUP: whoever mistyped it meant to stop rather than to go on, and
-    an exception here would end the runs that are to be watched.
+    oslo.config reports a value that is not a boolean when it is read, not at
+    SIGHUP. It counts as false: an exception here would end the runs that are
+    to be monitored.
     """
     try:
         return bool(CONF.accelerator.allow_writes)
@@ -73,8 +73,8 @@ def why(task: Any) -> str | None:
     if not writes():
         return (f'writes are disabled on conductor {CONF.host}'
                 ' ([accelerator]allow_writes is not true)')
-    # What Ironic's core wrote over in a child is seen through; the node
-    # itself is mended before anything is done to it.
+    # Values of a child that Ironic overwrote are read from their copy; the
+    # node itself is restored before anything is done to it.
     for kind, node in (('node', task.node), *(
             ('child node', child)
             for child in queries.seen_through(

@@ -59,13 +59,13 @@ from ironic_accel.redfish.backend import NAME
 
 
 def backend(task: Any, current: Operation) -> Backend:
-    """The backend of a node, with those of its children in it.
+    """The backend of a node, including the backends of its child nodes.
 
-    A child in maintenance is left out: hands are off it, and a DPU whose
-    BMC is dead does not keep its host's other devices from anything.
+    A child node in maintenance is left out: a DPU whose BMC has failed does
+    not block the other devices of its host.
 
-    :raises: Unreachable where the node's own BMC does not answer; AccelError
-        where there is no way to the node.
+    :raises: Unreachable if the BMC of the node does not respond; AccelError if
+        no transport can reach the node.
     """
     agent = AgentBackend(AgentCalls(task)) if current.in_band else None
     if bmc_address.of(task.node) is None:
@@ -99,8 +99,8 @@ def backend(task: Any, current: Operation) -> Backend:
     if agent is None:
         return Both(transports)
     return Both({**transports, agent_backend.NAME: agent},
-                # Whoever only watches learns from the BMC, too, that the
-                # host was cut off.
+                # The monitoring of an update, too, learns from the BMC that
+                # the host lost its power.
                 needed=() if current.work == 'watch' else (
                     agent_backend.NAME,))
 

@@ -38,7 +38,7 @@ WORK = 'baseline'
 
 
 def named(node: Any) -> str | None:
-    """The baseline that somebody has named for a node, or None."""
+    """The baseline profile that is configured for a node, or None."""
     name = keys.BASELINE.of(node)
     if not name and not node.parent_node:
         # The general baseline of a child is its parent's business.
@@ -64,9 +64,10 @@ def choose(seen: Inventory) -> ProfileChoice:
 
 
 def explain(task: Any) -> tuple[str | None, list[dict[str, str]]]:
-    """The baseline of a node by what is stored of it, and why.
+    """The baseline of a node according to its stored inventory, and why.
 
-    :returns: its name, or None; and each that was looked at, in order.
+    :returns: its name, or None; and each profile that was considered, in
+        order.
     :raises: BadInput.
     """
     name = named(task.node)
@@ -87,11 +88,12 @@ def explain(task: Any) -> tuple[str | None, list[dict[str, str]]]:
 
 @work.register(WORK)
 def select(ctx: Context) -> Ending | None:
-    """Look at the box, choose its baseline, and go on with that.
+    """Take an inventory, select the baseline and begin to apply it.
 
-    A node that none of them matches has none, as where none is configured.
+    If no profile matches, the node has no baseline, as if none were
+    configured.
 
-    :raises: AccelError where the baseline cannot be begun.
+    :raises: AccelError if the baseline cannot be begun.
     """
     seen = ctx.backend.observe()
     if seen.host == 'off':

@@ -99,7 +99,8 @@ class Ending:
         nothing = step_end.untouched(task.node, current)
         _close(task, current, result)
         if current.step == keys.FOLLOW_UP_STEP and kept:
-            # Nobody asked for this look: the result is what was asked for.
+            # This refresh was not requested; the result of the last request
+            # stays.
             keys.RESULT.put(task.node, kept)
             saving.save(task.node)
         if current.writes:
@@ -118,11 +119,11 @@ def to_restore(result: Mapping[str, Any], current: Operation) -> str | None:
 
 def _is_left(node: Any, result: Mapping[str, Any],
              current: Operation) -> bool:
-    """Whether something comes before an operation is handed back.
+    """Whether work remains before an operation is handed back to Ironic.
 
-    What is still guarded is seen idle first, and then the power is restored.
-    Neither is waited for where nobody knows yet what became of a write: the
-    step ends, and the write is watched.
+    First the node must be idle to release the power lock, then the power state
+    is restored. Neither is waited for while the result of a write is unknown:
+    the step ends, and the write is monitored.
     """
     record = operation.load_record(node)
     if current.work == 'watch' or (
@@ -132,7 +133,7 @@ def _is_left(node: Any, result: Mapping[str, Any],
 
 
 def converged(ctx: Context, outcome: Converged) -> Ending:
-    """Publish what was proved: read back on a box that is idle."""
+    """Publish what was verified by reading it back from an idle system."""
     flash_guard.drop(ctx.node)
     profile = profile_of(ctx.node, ctx.operation)
     seen = ctx.backend.last
@@ -164,10 +165,10 @@ def refused(task: Any, current: Operation) -> Ending:
 
 
 def not_restored(task: Any, current: Operation, why: Detail) -> Operation:
-    """An operation whose host is not in the power state that it had.
+    """An operation whose host does not have its previous power state.
 
-    A failure says so too; what was proved stays proved, and the node's
-    ``last_error`` and history have the power.
+    A failure names it in its error. A success stays one; ``last_error`` and
+    the history of the node name the power state.
     """
     text = (f'the power state was not restored to {current.restore}: '
             f'{why.summary}; check the power state of the host')
@@ -230,10 +231,10 @@ def _forget_reset(node: Any) -> None:
 
 
 def watch_on(task: Any) -> None:
-    """Go on watching what a failed step leaves running on the box.
+    """Continue to monitor what a failed step left running in the system.
 
-    Whoever watches lifts the guard as soon as it is over, so that nobody is
-    refused for longer than need be.
+    The power lock is removed as soon as the write has ended, so that power
+    actions are not refused for longer than necessary.
     """
     node = task.node
     standing = flash_guard.stands(node)
@@ -308,7 +309,7 @@ def _end_in_failure(task: Any, current: Operation, error: Detail,
 
 
 def _quarantine(task: Any, text: str) -> None:
-    """Let cleaning go on, and nobody on the node."""
+    """Let cleaning continue, and put the node into maintenance."""
     node = task.node
     withdraw.withdraw(task, withdraw.everything())
     node.maintenance = True

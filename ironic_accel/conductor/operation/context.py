@@ -76,7 +76,7 @@ class Context:
 
 
 def pace(current: Operation) -> Pace:
-    """The times of the loop for an operation, as the options say."""
+    """The timeouts of an operation, from the options."""
     options = CONF.accelerator
     step = float(options.poll_interval)
     return Pace(poll=step, look=step, fetch=step,
@@ -113,9 +113,9 @@ def make(task: Any, current: Operation, now: float | None = None) -> Context:
 
 
 def profile_of(node: Any, current: Operation) -> Profile:
-    """The profile of an operation, as its step may apply it.
+    """The profile of an operation, limited to what its step may do.
 
-    :raises: BadInput where it is gone or is no longer valid.
+    :raises: BadInput if it was removed or is no longer valid.
     """
     found = profile_snapshot.load(node)
     if found is not None:

@@ -75,9 +75,11 @@ class DriveUnfit(Exception):
 
 @work.register(WORK)
 def deliver_unit(ctx: Context) -> Ending | None:
-    """Look at devices and instance, and deliver; again is the same.
+    """Take an inventory of devices and instance, and deliver the unit.
 
-    :raises: Unreachable where the agent is silent or busy.
+    Calling it again gives the same result.
+
+    :raises: Unreachable if the agent does not respond or is busy.
     """
     profile = context.profile_of(ctx.node, ctx.operation)
     seen = ctx.backend.observe()
@@ -126,10 +128,10 @@ def _deliver(ctx: Context, profile: Profile, wanted: tuple[Item, ...],
 
 
 def _ask(calls: AgentCalls, **params: Any) -> dict[str, Any]:
-    """Ask the agent's side; it may be asked again, so a lost answer is a
-    matter of another look.
+    """Send the request to the agent. It is idempotent, so a lost response is
+    not an unknown result.
 
-    :raises: Unreachable; AccelError where it cannot be written.
+    :raises: Unreachable; AccelError if the unit cannot be written.
     """
     try:
         answer: dict[str, Any] = calls.ask('accel_first_boot', **params)[

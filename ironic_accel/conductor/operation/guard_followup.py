@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The guard follows the box: renewed by seeing, ended by seeing."""
+"""Renewal and release of the power lock, by what an inventory reports."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from ironic_accel.model.device import Inventory
 
 LOG = log.getLogger(__name__)
 
-#: Looks in a row that have to find a box idle before it counts as idle: a
-#: background copy begins a moment after the task of a push is over.
+#: Consecutive inventories that have to find a system idle: a background copy
+#: begins a moment after the task of a push has ended.
 QUIET = 2
 
-#: How often the longest time may pass without any progress before somebody
-#: is told.
+#: How often the longest time may pass without any progress before it is
+#: reported.
 STUCK = 2
 
 
@@ -48,7 +48,7 @@ def follow(ctx: Context) -> None:
     elif seen is not None and seen.busy:
         what = seen.busy[0]
         if flash_guard.stands(ctx.node) is None:
-            # It goes on without an intent of ours, as a background copy.
+            # It continues without an intent of ours, as a background copy.
             flash_guard.put(ctx.node, f'{what.kind} {what.summary or what.ref}'
                       .strip(), ctx.now,
                       CONF.accelerator.lost_update_timeout, 'busy')
@@ -61,7 +61,7 @@ def follow(ctx: Context) -> None:
 
 
 def running(ctx: Context, summary: str, percent: int | None) -> None:
-    """The box says that it goes on."""
+    """The system reports that the update continues."""
     standing = flash_guard.stands(ctx.node)
     if standing is None:
         return
@@ -78,7 +78,7 @@ def running(ctx: Context, summary: str, percent: int | None) -> None:
 
 
 def quiet(ctx: Context) -> bool:
-    """A look found the box idle; whether that ends the guard."""
+    """An inventory found the system idle; whether that ends the power lock."""
     standing = flash_guard.stands(ctx.node)
     looks = (0 if standing is None else standing.get('quiet', 0)) + 1
     if looks >= QUIET:
@@ -89,7 +89,7 @@ def quiet(ctx: Context) -> bool:
 
 
 def is_open(ctx: Context) -> bool:
-    """Whether it is not known yet what became of a write of ours."""
+    """Whether the result of a write is still unknown."""
     record = operation.load_record(ctx.node)
     intent = record.intent if record else None
     return ctx.operation.ticket is not None or (
@@ -98,9 +98,9 @@ def is_open(ctx: Context) -> bool:
 
 
 def must_be_over(node: Any, now: float) -> bool:
-    """Whether what nobody can tell of has had as long as the longest takes.
+    """Whether an update without a reported state has had the longest time.
 
-    What the box last said to be running is looked for once more.
+    It is searched once more by what the system reported last.
 
     :param now: the time of the node.
     """
@@ -111,7 +111,7 @@ def must_be_over(node: Any, now: float) -> bool:
 
 
 def idle(seen: Inventory) -> bool:
-    """Whether a look tells that nothing is under way on a box."""
+    """Whether an inventory reports that no update is in progress."""
     return not seen.busy and not seen.held
 
 

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""A backend as the conductor lends it to the loop.
+"""A backend as the conductor gives it to the converge loop.
 
-It counts what goes to the BMC, keeps what was seen last, and stands between
-two nodes that share a BMC.
+It counts the requests to the BMC, keeps the last inventory, and serializes the
+writes of nodes that share a BMC.
 """
 
 from __future__ import annotations
@@ -53,16 +53,18 @@ from ironic_accel.model.profile import Push
 class GuardedBackend(Delegating):
     """The backend of one tick.
 
-    :param task: a task that holds the node exclusively.
-    :param current: the operation that it works for.
+    :param task: a task with an exclusive lock on the node.
+    :param current: the operation.
     :param backend: the backend that does the work.
-    :param updates: whether images may be written at all; without it no way
-        can, and a plan that needs it is refused before anything is begun.
+    :param updates: whether images may be written; without it no transport can,
+        and a plan that needs it is refused before anything begins.
     :ivar updates: as given.
-    :ivar last: what was seen last, or None.
-    :ivar polled: what the last poll said, or None where a look came after.
-    :ivar writes: writes begun; a mode set on several devices is several.
-    :ivar requests: requests that observations took.
+    :ivar last: the last inventory, or None.
+    :ivar polled: the result of the last poll, or None if an inventory came
+        after it.
+    :ivar writes: writes begun; a mode set on several devices counts as
+        several.
+    :ivar requests: requests of the inventories.
     """
 
     def __init__(self, task: Any, current: Operation, backend: Backend,
@@ -99,11 +101,11 @@ class GuardedBackend(Delegating):
 
     def start(self, action: Action, image: Ready | None = None,
               spec: Image | None = None, force: bool = False) -> Ticket:
-        """Begin a write, if the node and its BMC are still ours.
+        """Begin a write if this conductor still holds the node and its BMC.
 
-        :raises: NotOurs; Rejected where another node has just begun to
-            write through the same BMC: the journal looked before our intent
-            was saved, this is the look after it.
+        :raises: NotOurs; Rejected if another node has just begun to write
+            through the same BMC: the journal checked that before our intent
+            was saved, this is the check after it.
         """
         other = (None if action.transport == agent_backend.NAME
                  else shared_bmc.writing(self._task))
@@ -114,7 +116,7 @@ class GuardedBackend(Delegating):
                     self._task.node.uuid.encode()) % 11,
                 error_class=ErrorClass.TRANSIENT)
         history.note(self._task.node, self._current, action, image)
-        # Nothing that takes time comes between this look and the write.
+        # Nothing that takes time comes between this check and the write.
         check_ours(self._task, self._current)
         self.writes += action.writes
         try:

@@ -12,9 +12,9 @@
 
 """Host resets through Ironic.
 
-What comes next is decided in ``converge.host_reset``; this is its host, as
-Ironic has it: power through Ironic's own calls, which clear the agent's
-token and tell Nova, and what Ironic has no call for through the BMC.
+The next phase is decided in ``converge.host_reset``. This module performs it:
+power through Ironic's own calls, which clear the agent's token and notify
+Nova, and what Ironic has no call for through the BMC.
 """
 
 from __future__ import annotations
@@ -64,19 +64,19 @@ CHILDREN = 'children'
 #: This process, in the note of the resets that it performs.
 _HERE = uuid.uuid4().hex
 
-#: Seconds between two looks at a host or BMC in a reset, at most.
+#: Maximum time in seconds between two checks of a host or BMC in a reset.
 BMC_LOOK = 5.0
 
-#: Poll intervals until another look at a neighbour that is in the way.
+#: Poll intervals until the next check of a node that shares the BMC.
 RETRY = 2
 
 
 def strongest_allowed(task: Any, disruption: bool = False
                       ) -> tuple[Activation, str | None]:
-    """The strongest reset that this node may be given, and why no stronger.
+    """The strongest reset that is possible for a node, and why no stronger.
 
-    It is told to the planner, so that what needs more is refused before
-    anything is begun.
+    The planner gets it, so that a plan that needs a stronger one is refused
+    before anything begins.
     """
     why = child_nodes.any_at_work(task, disruption)
     if why:
@@ -128,7 +128,7 @@ def power_on(ctx: Context) -> Ending | None:
 
 
 def power_state(task: Any) -> str | None:
-    """The real power state, whatever the guard says to others."""
+    """The actual power state, whatever the power lock makes Ironic see."""
     with flash_guard.passing(task):
         seen: str | None = task.driver.power.get_power_state(task)
         return seen
@@ -142,11 +142,11 @@ def perform(
     now: float,
     soft: bool,
 ) -> ResetStep:
-    """Go one phase on with a host reset.
+    """Perform the next phase of a host reset.
 
     :param soft: whether an operating system is asked to shut down first.
-    :raises: AccelError where the reset may not be performed; Ironic's own
-        exceptions where the power does not do what it is told.
+    :raises: AccelError if the reset may not be performed; exceptions of Ironic
+        if a power action fails.
     """
     if record.intent is None:
         raise ValueError('no reset is asked for')
@@ -168,7 +168,7 @@ def perform(
     try:
         return resetter.step(record, now)
     except Unreachable as exc:
-        # It was waited for long enough: no look that may be repeated.
+        # The wait has ended, so this error is not retried.
         raise AccelError(exc.detail) from exc
 
 
@@ -197,7 +197,7 @@ def _rules(node: Any, soft: bool, ramdisk: bool) -> ResetRules:
 
 
 def _check(task: Any, activation: Activation) -> None:
-    """The last look before the first step; the planner was told before."""
+    """The last check before the first phase; the planner made the same one."""
     write_hold.check(task)
     held = child_nodes.waited_for(task)
     if held:
@@ -230,7 +230,7 @@ class IronicPower:
 
     @property
     def _has_bmc(self) -> bool:
-        """Whether there is Redfish to ask what Ironic does not tell."""
+        """Whether Redfish can be asked for what Ironic does not report."""
         return bmc_address.of(self._task.node) is not None
 
     def power_state(self) -> str:
@@ -288,10 +288,10 @@ class IronicPower:
                 if self._has_bmc else None)
 
     def offers(self, kind: str) -> bool:
-        """Whether a ResetType may be asked for.
+        """Whether a ResetType is supported.
 
-        Ironic is asked for a soft power off in any case: every driver has
-        one, and says so where it fails.
+        A soft power off is always offered: every driver of Ironic has one and
+        reports its failure.
         """
         return kind == 'GracefulShutdown' or (
             self._has_bmc and bmc_session.host(self._task.node).offers(kind))
@@ -302,7 +302,8 @@ class IronicPower:
         :raises: Rejected, to be tried later, where it is in use; AccelError
             where a node behind the BMC has a user by now; as redfish.host.
         """
-        # The host went down since the first look: others had time to begin.
+        # The host was powered off since the first check, and other nodes had
+        # time to begin.
         held = shared_bmc.check_reset(self._task)
         if held:
             raise Rejected(held, RETRY * CONF.accelerator.poll_interval,

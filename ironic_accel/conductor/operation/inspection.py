@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an inspection found, as our record, traits and firmware rows.
+"""The result of an inspection, published as record, traits and firmware rows.
 
-The collector in the ramdisk sends what it sees (``plugin_data``), and the
-BMC is looked at besides where there is a way to it, so that one inspection
-has what both ways see. Data that were stored are taken as they are.
+The collector in the ramdisk sends its inventory (``plugin_data``). The BMC is
+read too if the node has one, so that one inspection has the data of both
+transports. Stored inspection data are used as they are.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ STEP = 'accelerator-traits'
 class Inspected:
     """What is to be published.
 
-    :ivar seen: complete, with nothing under way.
-    :ivar transports: what can be done on it.
-    :ivar at: epoch seconds of the look.
-    :ivar looks: when each way looked, where it is not one look.
+    :ivar seen: a complete inventory without any update in progress.
+    :ivar transports: the transports for it.
+    :ivar at: epoch seconds of the inventory.
+    :ivar looks: the time of each transport's inventory, if they differ.
     """
 
     seen: Inventory
@@ -92,12 +92,12 @@ def _view(plugin_data: Mapping[str, Any]) -> AgentView | None:
 
 
 def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
-    """Publish what an inspection found; the caller saves the node.
+    """Publish the result of an inspection; the caller saves the node.
 
-    What is stored goes into ``plugin_data`` too: whoever runs the hooks
-    writes that over what the database has.
+    The stored inventory is put into ``plugin_data`` too, because Ironic writes
+    that over the data in the database afterwards.
 
-    :returns: what is known of the node now, or None where nothing is.
+    :returns: the inventory of the node, or None if there is none.
     """
     raw = plugin_data.get(keys.INVENTORY.name)
     before = inventory_store.load(task)
@@ -122,15 +122,16 @@ def take(task: Any, plugin_data: dict[str, Any]) -> Inventory | None:
 
 
 def failed(node: Any, why: str) -> None:
-    """Say in the result that nothing was taken; Ironic saves the node."""
+    """Store in the result that nothing was published; Ironic saves the node.
+    """
     _note(node, f'not inspected: {why}', {})
 
 
 def _is_stored(raw: Mapping[str, Any], before: Stored | None) -> bool:
-    """Whether data are what we stored ourselves, now or earlier.
+    """Whether inspection data are an inventory that we stored.
 
-    A ramdisk that sends data in that form is not believed for it: what is
-    not in the database is what somebody saw in a ramdisk.
+    Data of that form that are not in the database come from a ramdisk and are
+    not trusted.
     """
     if 'at' not in raw or before is None:
         return False

@@ -82,7 +82,7 @@ class NodeJournal:
             withdraw.withdraw(
                 self._task, withdraw.changing(devices, kinds))
         if intent is None:
-            # What was written is guarded until the box is seen idle.
+            # The node stays locked until it is found idle after the write.
             flash_guard.end_reset(node)
             _guard_begun(node, record)
         elif fresh or flash_guard.stands(node) is None:
@@ -100,10 +100,10 @@ class NodeJournal:
 
 
 def check_ours(task: Any, current: operation.Operation) -> None:
-    """Make sure that the node is still ours to write.
+    """Make sure that this conductor still holds the node.
 
-    A conductor that was cut off from the database for long may have lost
-    its reservation to another one.
+    A conductor that lost its connection to the database for a long time may
+    have lost its reservation to another one.
 
     :raises: NotOurs.
     """
@@ -170,9 +170,10 @@ def _changing(record: Record, intent: Intent) -> tuple[set[str], set[str]]:
 
 
 def _withdraw_children(task: Any, kinds: set[str]) -> None:
-    """Take back what child nodes say of what is about to change.
+    """Withdraw the traits of child nodes that are about to change.
 
-    :raises: BmcBusy where one of them is worked on: nothing is saved then.
+    :raises: BmcBusy if one of them has an operation in progress: nothing is
+        saved then.
     """
     try:
         withdraw.from_children(task, kinds)

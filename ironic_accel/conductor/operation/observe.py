@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Work that is no convergence: a look at the box, and device resets."""
+"""Inventories and device resets: the work of steps that apply no profile."""
 
 from __future__ import annotations
 
@@ -50,14 +50,15 @@ from ironic_accel.model.plan import Item
 
 LOG = log.getLogger(__name__)
 
-#: The progress of an operation whose last look lacked stored devices: the
-#: next whole look that lacks them too takes them for gone.
+#: The progress of an operation whose last inventory lacked stored devices. If
+#: the next complete inventory lacks them too, they count as removed.
 _LOST = 'devices are no longer listed, checking again'
 
 
 @work.register('look')
 def look(ctx: Context) -> Ending | None:
-    """Inventory the box, power it on for that if need be, and publish."""
+    """Take an inventory and publish it; power the host on for it if allowed.
+    """
     seen = ctx.backend.observe()
     if seen.host == 'off':
         if ctx.operation.power_on:
@@ -74,8 +75,8 @@ def look(ctx: Context) -> Ending | None:
     facts = publish.publish(
         ctx.task, seen, ctx.backend.all_transports, ctx.wall).facts
     if not seen.complete:
-        # What is there is published; that nobody could wait for the rest is
-        # told all the same.
+        # The available part is published; the error reports that the rest did
+        # not appear in time.
         end = wait(ctx, seen)
         return None if end is None else Ending(
             ctx.operation, end.error, facts={**_counts(seen), **facts})
@@ -156,10 +157,9 @@ def _poll(ctx: Context, ticket: Mapping[str, Any]) -> Ending | None:
 
 
 def wait(ctx: Context, seen: Inventory, why: str = '') -> Ending | None:
-    """Look again later at a box that is not stable; the end, past the
-    deadline.
+    """Repeat the inventory later, or end the operation past its deadline.
 
-    :param why: what is waited for, where the look itself does not say it.
+    :param why: what is waited for, if the inventory itself does not have it.
     """
     what = why or seen.unready
     if seen.busy:
@@ -179,11 +179,11 @@ def _counts(seen: Inventory) -> dict[str, Any]:
 
 
 def look_once(task: Any) -> None:
-    """Look at the BMC for a bounded time, and publish what is there.
+    """Read the BMC for a bounded time and publish the inventory.
 
-    The node is never powered on for it. What it did, or why it did nothing,
-    is in the result record. A box that has not settled is looked at again by
-    itself, once the node is manageable.
+    The host is never powered on for it. The result record has the reason if
+    nothing was published. A node whose inventory is not complete yet is
+    refreshed once it is manageable.
     """
     node = task.node
     foreign = operation.foreign(node)
@@ -230,11 +230,11 @@ def _take(ctx: Context, seen: Inventory) -> str:
 
 
 def _again(node: Any, why: str) -> str:
-    """Let the node be looked at again as soon as it is manageable.
+    """Let the node be refreshed once it is manageable.
 
-    Many BMCs do not tell when their host was last reset, and only a second
-    look some time later settles such a tree: longer than a step may take
-    that has the API's caller wait. The host is not powered on for it.
+    Many BMCs do not report when their host was last reset. Their inventory
+    counts as stable only if a second one some time later is identical, which
+    takes longer than a verify step may. The host is not powered on for it.
     """
     operation.begin_refresh(node, keys.VERIFY_STEP, power_on=False,
                             state=states.MANAGEABLE)

@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Looks at two nodes, one after another, when a device has moved.
+"""Refreshes of two nodes, one after another, if a device has moved.
 
-The node that it left is looked at first, and takes its traits back; then the
-node that has it now. Each look is an operation of its own under its own
-lock, begun by the conductor that the node belongs to: no worker ever holds
-two nodes, and what is still to be looked at stands in the database.
+The node that the device left is refreshed first, which withdraws its traits;
+then the node that has the device now. Each refresh is an operation with a lock
+of its own, begun by the conductor that manages the node: no worker ever holds
+two nodes, and pending refreshes are stored in the database.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ from ironic_accel.conductor.publication import device_ownership
 
 LOG = log.getLogger(__name__)
 
-#: A node that does not let itself be looked at is not powered on for ever.
+#: Maximum number of refreshes of a node that cannot be refreshed.
 MOST = 3
-#: Looks of the loop between two looks at a box that waits for another one.
+#: Inventory intervals between two checks of a node that waits for another one.
 PATIENCE = 6
 
-#: States in which a host that is off is powered on for a look.
+#: Provision states in which a host that is off is powered on for a refresh.
 FREE = frozenset({states.MANAGEABLE, states.AVAILABLE})
 
 
 def may_wait(ctx: Context) -> bool:
-    """Let a look wait until another node has given a device up.
+    """Let a refresh wait until another node no longer reports a device.
 
-    It waits until the deadline of the look, and not at all for a node that
-    cannot be looked at; the traits stay withheld then, and are looked for
-    again once that node has given up its claim.
+    It waits until its own deadline, and not at all if the other node cannot be
+    refreshed. Its traits are not published then; the node is refreshed again
+    once the other one no longer reports the device.
     """
     doubt = device_ownership.doubt_of(ctx.node)
     if doubt.obstacles or ctx.now > ctx.operation.deadline:
@@ -66,9 +66,9 @@ def may_wait(ctx: Context) -> bool:
 
 
 def begin_looks(manager: Any, context: Any, interface: type) -> None:
-    """Begin the looks that are called for, at nodes of this conductor.
+    """Begin the pending refreshes of nodes of this conductor.
 
-    :param interface: the vendor interface whose nodes are looked after.
+    :param interface: base class of the vendor interfaces of these nodes.
     """
     waiting = device_ownership.waiting()
     if not waiting:
@@ -89,7 +89,7 @@ def begin_looks(manager: Any, context: Any, interface: type) -> None:
 
 
 def called_for(waiting: list[Any]) -> Mapping[str, float]:
-    """The nodes to be looked at, with when the reason for it arose.
+    """The nodes to be refreshed, with the time at which the reason arose.
 
     :param waiting: rows of nodes that wait for others.
     """
@@ -107,7 +107,9 @@ def called_for(waiting: list[Any]) -> Mapping[str, float]:
 
 
 def _begin(task: Any, since: float) -> None:
-    """Begin a look at a locked node, if none is under way or just was."""
+    """Begin a refresh of a locked node, unless one is in progress or was
+    recently.
+    """
     node = task.node
     if not operation.can_refresh(node):
         return

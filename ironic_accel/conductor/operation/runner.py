@@ -60,15 +60,15 @@ LOG = log.getLogger(__name__)
 #: eight GPUs are eight settings, and need not be eight passes.
 CHAIN = 10.0
 
-#: Poll intervals until another look after somebody else was in the way.
+#: Poll intervals until the next attempt if another node was in the way.
 RETRY = 2
 
 
 def tick(task: Any) -> None:
-    """Go one step on with what is under way on a node.
+    """Continue the operation of a node by one tick.
 
-    It runs in a worker that holds the node exclusively. It never raises:
-    what goes wrong is the end of the operation or another look.
+    It runs in a worker with an exclusive lock on the node. It never raises: an
+    error ends the operation or has the tick repeated.
     """
     current = operation.load(task.node)
     if current is None:
@@ -77,7 +77,8 @@ def tick(task: Any) -> None:
     try:
         if saving.mend(task.node):
             current = operation.load(task.node) or current
-        # From here on whoever had the node before writes nothing any more.
+        # From here on a conductor that had the node before can no longer save
+        # it.
         early = elapsed_time.foreign(task.node)
         now = elapsed_time.mark(task.node)
         saving.save(task.node)
@@ -99,10 +100,10 @@ def tick(task: Any) -> None:
 
 def _unexpected(task: Any, current: operation.Operation,
                 exc: Exception) -> None:
-    """Whatever it is, the node must not wait for ever.
+    """End an operation after an unexpected error, so that its node does not
+    wait forever.
 
-    The text of an unknown exception may hold secrets: it goes to the log
-    alone.
+    The text of an unknown exception may contain secrets: it is logged only.
     """
     try:
         if current.work == 'watch':
@@ -115,8 +116,8 @@ def _unexpected(task: Any, current: operation.Operation,
     except saving.NotOurs as gone:
         LOG.warning('Stopping work on a node: %s', gone)
     except Exception:
-        # The worker's thread ends here, with nobody to tell: the operation
-        # still stands, so the next tick tries to end it again.
+        # The thread of the worker ends here. The operation is still stored, so
+        # the next tick tries again to end it.
         LOG.exception('Failed to end operation %s; trying again', current.id)
 
 
@@ -160,8 +161,8 @@ def _work(ctx: Context) -> Ending | None:
     try:
         end = work.run(ctx)
     except (write_hold.Held, node_journal.BmcBusy):
-        # Nothing was begun; what was seen counts all the same. Two nodes
-        # behind one BMC would wait for each other's guard for ever.
+        # Nothing was begun, but the inventory counts: otherwise two nodes that
+        # share a BMC would wait forever for each other's power lock.
         guard_followup.follow(ctx)
         raise
     ctx.change(writes=ctx.operation.writes + ctx.backend.writes,
@@ -181,8 +182,8 @@ def _apply(ctx: Context) -> Ending | None:
         context.profile_of(ctx.node, ctx.operation), ctx.operation)
     record = operation.load_record(ctx.node)
     if record is None or not record.started:
-        # A run that was over when the conductor died before it could say
-        # so: looking again costs nothing where all is as it should be.
+        # The conductor ended before it could store the end of this run.
+        # Another inventory changes nothing on a compliant node.
         record = converge.begin(profile, record, ctx.now)
     until = ctx.now + CHAIN
     while True:
@@ -275,13 +276,13 @@ def _reset(ctx: Context, outcome: Reset, record: Record) -> None:
 
 
 def _soft(ctx: Context) -> bool:
-    """Whether an operating system is asked to go down by itself first.
+    """Whether an operating system is asked to shut down first.
 
-    Wherever there may be one with something to lose: whatever ran when the
-    step began, in a clean too, and an instance's, also where we powered it
-    on. The ramdisk has nothing to lose: it lives in memory, and Ironic
-    itself cuts it off. Nor has what booted by itself on a host of nobody's
-    that was off until this step powered it on for a look.
+    It is wherever an operating system may lose data: one that ran when the
+    step began, in a clean too, and an instance, also if this step powered it
+    on. It is not for the ramdisk, which Ironic itself powers off, nor for
+    whatever booted on an unused host that this step powered on for an
+    inventory.
     """
     current = ctx.operation
     if current.ramdisk:
@@ -309,7 +310,7 @@ def _restore(task: Any, current: operation.Operation) -> Ending | None:
 
 
 def _again(task: Any, why: str) -> None:
-    """Look again later; nothing was begun."""
+    """Repeat the tick later; nothing was begun."""
     current = operation.load(task.node)
     if current is None:
         return
@@ -326,7 +327,7 @@ def _again(task: Any, why: str) -> None:
 
 
 def _failed_look(task: Any, detail: Detail) -> None:
-    """Count a look that failed; too many in a row end the operation."""
+    """Count a failed inventory; too many in a row end the operation."""
     current = operation.load(task.node)
     if current is None:
         return
@@ -336,8 +337,8 @@ def _failed_look(task: Any, detail: Detail) -> None:
     failures = current.failures + 1
     if failures >= CONF.accelerator.max_failures:
         if current.phase == 'restore':
-            # What the operation came to is known; only the power is not as
-            # it was, and whoever reads the result or the node sees that.
+            # The result of the operation is known; only the power state was
+            # not restored, which the result and the node report.
             current = completion.not_restored(task, current, detail)
             Ending.restored(current).finish(task)
         else:

@@ -50,8 +50,8 @@ _FAULTS = {'clean': faults.CLEAN_FAILURE, 'service': faults.SERVICE_FAILURE}
 def changed_before(node: Any, kind: str) -> bool:
     """Whether an earlier step of the same service may have changed anything.
 
-    To be asked before the result of the last step is dropped: each step of
-    ours leaves one, so it is that of the step before.
+    It must be called before the result of the last step is dropped: each of
+    our steps leaves one, so it is that of the step before.
     """
     if kind != 'service':
         return False
@@ -74,10 +74,10 @@ def _reads(step: Mapping[str, Any]) -> bool:
 
 
 def untouched(node: Any, current: Operation) -> bool:
-    """Whether an operation began nothing that could have changed the box.
+    """Whether an operation began nothing that could have changed the system.
 
-    A host that was off and was powered on to be looked at counts as
-    untouched: it is off again.
+    A host that was powered on for an inventory counts as untouched: it is off
+    again.
     """
     record = operation.load_record(node)
     begun = record is not None and record.intent is not None
@@ -87,13 +87,13 @@ def untouched(node: Any, current: Operation) -> bool:
 
 
 def fail(task: Any, current: Operation, text: str, nothing: bool) -> None:
-    """End a step that failed; it releases the task where a service goes on.
+    """End a step that failed; it releases the task if a service continues.
 
-    A service that began nothing ends active: whoever has the host has not
-    been interrupted, and an abort of a failed service would power it off.
+    A service that began nothing ends in ``active``: the instance was not
+    interrupted, and an abort of a failed service would power the host off.
     Everything else fails.
 
-    :param text: what the operator reads.
+    :param text: the error that the operator reads.
     :param nothing: whether nothing was begun (``untouched``).
     :raises: NotOurs.
     """
@@ -120,9 +120,9 @@ def fail(task: Any, current: Operation, text: str, nothing: bool) -> None:
     except saving.NotOurs:
         raise
     except Exception:
-        # A handler powers nodes off where it is told to, and the guard
-        # refuses that while something is still written: the node has to
-        # leave the wait state all the same.
+        # A handler may be configured to power nodes off, which the power lock
+        # refuses while an update is in progress. The node has to leave the
+        # wait state all the same.
         LOG.exception('Failed to end step %s of node %s', current.step,
                       task.node.uuid)
         _fail_in_place(task, kind, text)

@@ -10,10 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Watching a write that outlived its step, until the box is seen idle.
+"""Monitoring of a write that outlived its step, until the node is idle.
 
-The node may be in any state by then; nothing is begun here. What the write
-came to is for the next run to find out.
+The node may be in any provision state by then. Nothing is begun here; the next
+run verifies the result of the write.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ OVER = ('firmware update finished after the step ended; run the step again to '
 
 @work.register('watch')
 def watch(ctx: Context) -> Ending | None:
-    """Watch a write, and lift the guard once it is over.
+    """Monitor a write, and remove the power lock once it has ended.
 
-    It is over where the device shows what was written, or the task has
-    ended, and the box is idle at two looks; or where nobody can tell of it
-    for as long as the longest ones take.
+    It has ended if the device reports the written value or the task has ended,
+    and two inventories find the system idle; or if its state is not reported
+    for as long as the longest update takes.
     """
     if flash_guard.stands(ctx.node) is None:
         return _over(ctx, OVER)
@@ -68,9 +68,9 @@ def watch(ctx: Context) -> Ending | None:
 
 
 def unheard(task: Any, current: operation.Operation, why: str) -> None:
-    """A watch could not even begin to look; everything is saved.
+    """The inventory of a monitored write failed; everything is saved.
 
-    A guard does not end because of trouble on the way to the box.
+    An error of a transport does not end a power lock.
     """
     node = task.node
     now = elapsed_time.now(node)
@@ -96,7 +96,7 @@ def _poll(ctx: Context) -> None:
     except Unreachable:
         if intent.transport != agent_backend.NAME:
             raise
-        # The BMC may still tell that the host was cut off.
+        # The BMC may still report that the host lost its power.
         return
     if isinstance(state, Ended):
         operation.store_record(ctx.node, intent_resolution.told(
@@ -153,14 +153,14 @@ def _look(ctx: Context) -> Ending | None:
 
 
 def _still(ctx: Context, summary: str, percent: int | None) -> None:
-    """It goes on, as the box says."""
+    """The system reports that the write continues."""
     guard_followup.running(ctx, summary, percent)
     ctx.change(due=ctx.now + ctx.pace.poll, progress=summary,
                percent=percent, failures=0)
 
 
 def _unheard(ctx: Context, why: str) -> Ending | None:
-    """Nobody tells of it: it is given as long as the longest ones take."""
+    """No task reports the write: it gets the time of the longest updates."""
     if guard_followup.must_be_over(ctx.node, ctx.now):
         _lift(ctx.node, why)
         return _over(ctx, OVER)

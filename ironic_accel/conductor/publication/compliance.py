@@ -11,11 +11,11 @@
 #    under the License.
 
 
-"""Which site profiles a node is in, and which it can be brought into.
+"""Which site profiles a node complies with, and which a deploy can apply.
 
-Every site profile is planned for what was seen. A profile of which every
-item was read back as declared, and stays so over a reboot, is one that the
-node is in; what is in doubt for any reason is left out.
+Every site profile is planned for the inventory. A node complies with a profile
+if every item was read back with the declared value and persists over a reboot.
+Profiles with unknown values are left out.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from ironic_accel.model.record import Staged
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compliance:
-    """How a node stands towards the site profiles.
+    """The compliance of a node with the site profiles.
 
     :ivar plans: the plan for each, by name.
-    :ivar are: those that it is in, persistently.
-    :ivar can: the offered ones that a deploy can bring it into.
-    :ivar differing: those left out because another conductor has them
-        differently: its host name, by profile.
-    :ivar aged: names of those left out because what they were read from is
-        too old.
+    :ivar are: those that it complies with, persistently.
+    :ivar can: the offered ones that a deploy can apply.
+    :ivar differing: those left out because another conductor has a different
+        profile of the name: its host name, by profile.
+    :ivar aged: names of those left out because their values were read too long
+        ago.
     """
 
     plans: Mapping[str, Plan]
@@ -60,10 +60,10 @@ class Compliance:
     aged: frozenset[str] = frozenset()
 
     def certain(self, seen: Inventory, doubt: Doubt) -> Compliance:
-        """Without the profiles that a device in doubt would have a part in.
+        """Without the profiles that devices with unknown values are part of.
 
-        So would one of a kind that may have more than are told apart. Of a
-        node that may be busy, nobody knows in which profile it will be.
+        That includes kinds that may have more devices than can be told apart.
+        No profile is certain for a node that may have an update in progress.
         """
         if seen.held:
             return dataclasses.replace(self, are=(), can=())
@@ -159,8 +159,9 @@ def applies(profile: Profile, seen: Inventory) -> bool:
 
 
 def _deployable(profile: Profile, plan: Plan) -> bool:
-    """Whether a deploy may do all of a plan: CAN stands for a deploy
-    template that does it, and one burns only with the profile's consent."""
+    """Whether a deploy can do all of a plan: a CAN trait requires a deploy
+    template for it, and one updates firmware only if the profile allows it.
+    """
     return 'burn_at_deploy' in profile.allow or not any(
         action.verb == 'update' for stage in plan.stages
         for action in stage.actions)

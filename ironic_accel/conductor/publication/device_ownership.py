@@ -10,17 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Which node a device belongs to, when two nodes say that they have it.
+"""The node that owns a device, if two nodes report it.
 
-A device that is moved to another System is seen there before anybody looks
-at the node that it left. Until that node was looked at, it is still
-published there, and a scheduler would count the device twice. So every node
-keeps claims, one digest for each device with a serial number to be trusted,
-and a device that is new to a node and claimed by another one is withheld.
+A device that was moved to another System is reported there before the node
+that it left is read again. Until then that node still publishes it, and a
+scheduler would count the device twice. So every node stores claims, one digest
+for each device with a trusted serial number, and a device that is new to a
+node and claimed by another one is not published.
 
-What proves a move is a look at the other node: a claim that it makes again
-after the device was seen here is not given up. Then there are two devices
-with one serial number, or one that serves two hosts, and both nodes keep it.
+A move is proved by an inventory of the other node: if that node still reports
+the device after it was found here, it keeps its claim. Then there are two
+devices with one serial number, or one that serves two hosts, and both nodes
+publish it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from ironic_accel.model import device_marks
 
 LOG = log.getLogger(__name__)
 
-#: States in which a look may be begun by ourselves.
+#: Provision states in which a refresh may begin without a request.
 LOOKED_AT = frozenset({states.ENROLL, states.MANAGEABLE, states.AVAILABLE,
                        states.ACTIVE})
 
@@ -85,7 +86,7 @@ class Doubt:
     """What a node may not publish yet.
 
     :ivar waits: the devices that other nodes claim.
-    :ivar obstacles: why those nodes cannot be looked at now, by uuid.
+    :ivar obstacles: why those nodes cannot be refreshed now, by uuid.
     """
 
     waits: tuple[OwnershipWait, ...] = ()
@@ -98,7 +99,7 @@ class Doubt:
 
     @property
     def words(self) -> str:
-        """Say what is withheld and what it waits for."""
+        """What is not published and what it waits for."""
         return '; '.join(
             f'{w.device} is still claimed by node {w.node}'
             + (f', which cannot be looked at: {self.obstacles[w.node]}'
@@ -142,7 +143,7 @@ def waits_of(node: Any) -> tuple[OwnershipWait, ...]:
 
 
 def doubt_of(node: Any) -> Doubt:
-    """What a node may not publish yet, as far as its last look knows."""
+    """What a node may not publish yet, according to its last inventory."""
     waits = waits_of(node)
     there = queries.nodes(w.node for w in waits)
     return Doubt(waits, {uuid: why for uuid, row in there.items()
@@ -155,9 +156,9 @@ def drop(node: Any) -> None:
 
 
 def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
-    """Claim the devices of a complete look; the caller saves the node.
+    """Claim the devices of a complete inventory; the caller saves the node.
 
-    :param observed: epoch seconds at which the look began.
+    :param observed: epoch seconds at which the inventory began.
     :returns: those that another node has to give up first.
     """
     node = task.node
@@ -187,9 +188,9 @@ def settle(task: Any, seen: Inventory, observed: float) -> Doubt:
 
 
 def over(wait: OwnershipWait, row: Any) -> bool:
-    """Whether a wait has come to its end.
+    """Whether a wait has ended.
 
-    :param row: the node that it waits for, or None where that is gone.
+    :param row: the node that it waits for, or None if it was deleted.
     """
     there = None if row is None else keys.CLAIMS.of(row)
     return (there is None or wait.key not in there['of']
@@ -197,7 +198,7 @@ def over(wait: OwnershipWait, row: Any) -> bool:
 
 
 def obstacle(row: Any) -> str | None:
-    """Why a node cannot be looked at now, or None."""
+    """Why a node cannot be refreshed now, or None."""
     if row.maintenance:
         return 'it is in maintenance'
     if row.provision_state not in LOOKED_AT:
@@ -245,9 +246,9 @@ def _holders(task: Any, seen: Inventory,
 def _claiming(keys: Collection[str]) -> list[Any]:
     """The nodes that claim any of some devices, oldest first.
 
-    What every node claims is kept in memory: without that, each of N nodes
-    that is new would have all N searched. A claim that somebody makes while
-    this is asked is missed, as it always was: who claims last sees both.
+    The claims of every node are kept in memory: without that, each of N new
+    nodes would search all N. A claim that is made during this query is missed,
+    as it always was: the later one finds both.
     """
     claims = _claims.values(
         queries.changed_at(fresh=True), clock.shared(), lambda ids: {
@@ -285,6 +286,6 @@ def _remember(node: Any, waits: Iterable[OwnershipWait]) -> None:
 
 
 def tell(node: Any, text: str) -> None:
-    """Say something about a node's devices in its history and the log."""
+    """Log a message about the devices of a node and add it to its history."""
     LOG.warning('Node %(node)s: %(text)s', {'node': node.uuid, 'text': text})
     saving.history(node, text)

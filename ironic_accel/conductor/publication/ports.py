@@ -10,13 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Ironic ports of DPUs and SmartNICs, while their mode makes them such.
+"""Ironic ports of DPUs and SmartNICs, according to their verified mode.
 
 Trait-based port scheduling compares ``port.category`` and ``port.vendor``
-(ironic/common/trait_based_networking/base.py, Variables); Neutron's smart
-NIC ports are those with ``is_smartnic``. All three are set where nobody has
-set them, and taken back when the mode goes, where they still are as we set
-them.
+(ironic/common/trait_based_networking/base.py, Variables); Neutron's smart NIC
+ports are those with ``is_smartnic``. All three are set if they are unset, and
+removed when the mode changes if they still have our value.
 """
 
 from __future__ import annotations
@@ -51,11 +50,12 @@ LONGEST = {'category': 80, 'vendor': 32}
 
 def follow(task: Any, seen: Inventory, catalog: Catalog,
            doubtful: Collection[str] = ()) -> None:
-    """Let the ports of a node say what was proved; the caller saves it.
+    """Set the ports of a node to its verified modes; the caller saves the
+    node.
 
-    Ports of an instance are left as they are: they change when it is gone.
+    Ports of a node with an instance are not changed until it is deleted.
 
-    :param doubtful: ids of devices that may be another node's.
+    :param doubtful: ids of devices that may belong to another node.
     """
     if task.node.provision_state in traits_module.HAS_INSTANCE:
         return
@@ -73,9 +73,9 @@ def clear(task: Any) -> None:
 
 
 def proved(device: Device, catalog: Catalog) -> dict[str, Any]:
-    """What a device's ports are to say, or nothing.
+    """The port fields of a device, or none.
 
-    Its mode has to be read back, with nothing pending, and to outlast a
+    Its mode must be read back, without a pending one, and must survive a
     reset.
     """
     mode = device.mode(MODE)
@@ -106,8 +106,8 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         return
     planned = _planned(task.ports, before, wanted)
     if planned != before:
-        # Known before it is set: what nobody remembers to be ours would be
-        # left behind by a kill.
+        # Stored before it is set: a field that is not stored as ours would be
+        # left behind after a kill.
         keys.PORTS.put(node, planned)
         saving.save(node)
     for port in task.ports:
@@ -124,7 +124,7 @@ def _apply(task: Any, wanted: Mapping[str, Mapping[str, Any]]) -> None:
 def _planned(ports: Iterable[Any], before: Mapping[str, Mapping[str, Any]],
              wanted: Mapping[str, Mapping[str, Any]]
              ) -> dict[str, dict[str, Any]]:
-    """What is ours, and what is about to be: fields that nobody has set."""
+    """The fields that we set or are about to set: those that are unset."""
     out = {uuid: dict(fields) for uuid, fields in before.items()}
     for port in ports:
         fields = wanted.get(port.address.lower()) or {}
@@ -136,16 +136,16 @@ def _planned(ports: Iterable[Any], before: Mapping[str, Mapping[str, Any]],
 
 def _port(node: Any, port: Any, ours: Mapping[str, Any],
           wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring one port about.
+    """Set or remove our fields of one port.
 
     :param ours: what we set on it before.
-    :returns: what is there because of us now.
+    :returns: the fields that we have set now.
     """
     kept = {}
     for field in ('category', 'vendor', 'is_smartnic'):
         now, mine = getattr(port, field), ours.get(field)
         if now and now != mine:
-            # Somebody else's.
+            # Set by someone else.
             continue
         value = wanted.get(field)
         if field == 'is_smartnic' and value and not _may_be_smart(port):

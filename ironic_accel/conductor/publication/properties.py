@@ -13,8 +13,8 @@
 """``properties['accelerators']``: what upstream's hook writes, and more.
 
 Upstream lists the devices of a short file by their PCI ids
-(ironic/drivers/modules/inspector/hooks/accelerators.py); ours has every
-accelerator that was seen, and those of that file besides.
+(ironic/drivers/modules/inspector/hooks/accelerators.py); ours lists every
+accelerator of the inventory, and in addition those of that file.
 """
 
 from __future__ import annotations
@@ -120,10 +120,10 @@ def _known() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def put(task: Any, entries: list[dict[str, Any]], ours: bool) -> None:
-    """Set the property, so that it is there after the inspection too.
+    """Set the property so that it is still set after the inspection.
 
-    :param ours: whether the node has a driver of ours, whose periodic makes
-        good what a later hook writes over it.
+    :param ours: whether the node has a driver of ours, whose periodic restores
+        what a later hook overwrites.
     """
     node = task.node
     held = _held.get(task)
@@ -145,7 +145,7 @@ def put(task: Any, entries: list[dict[str, Any]], ours: bool) -> None:
 
 
 def _is_overwritten(task: Any) -> bool:
-    """Whether a hook that comes after ours writes the property, too."""
+    """Whether a hook that runs after ours writes the property, too."""
     names = [h.name for h in getattr(task.driver.inspect, 'hooks', ())]
     return (UPSTREAM in names and 'accelerator-traits' in names and
             names.index(UPSTREAM) > names.index('accelerator-traits'))

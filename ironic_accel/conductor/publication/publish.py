@@ -11,11 +11,11 @@
 #    under the License.
 
 
-"""Publishing what an inventory proves, and only that.
+"""Publication of what an inventory verifies, and only that.
 
-Whoever has a complete look at a node publishes it here: a step, a refresh,
-the audit, the verify step and an inspection. It takes the look and what can
-be done on what was seen, and nothing of how it was looked.
+Everything with a complete inventory of a node publishes it here: a step, a
+refresh, the audit, the verify step and an inspection. It takes the inventory
+and its transports, and does not depend on how they were read.
 """
 
 from __future__ import annotations
@@ -60,18 +60,19 @@ LOG = log.getLogger(__name__)
 #: Most sources that a result names as not read.
 UNREAD = 8
 
-#: What can be done on devices, by the ids of the inventory given; with the
-#: ways to push images that profiles declare.
+#: The transports for the devices of the inventory, with the methods to push
+#: images that profiles declare.
 Transports = Callable[[Inventory, Collection[Push]], Sequence[Transport]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Published:
-    """What became of a look.
+    """The result of a publication.
 
-    :ivar facts: what is worth a line in the result of the operation.
+    :ivar facts: entries for the result of the operation.
     :ivar before: what was stored of the node until then, or None.
-    :ivar stored: what is stored now: the look, with what it cannot see.
+    :ivar stored: what is stored now: the inventory, with the carried-over
+        data.
     """
 
     facts: Mapping[str, Any]
@@ -85,23 +86,23 @@ def publish(task: Any, seen: Inventory, transports: Transports, at: float, *,
             once: bool = False) -> Published:
     """Store an inventory and publish what follows from it.
 
-    What was not read costs the kinds and the profiles that it could change;
-    devices that it may hide stay stored, as not read.
+    Data that could not be read withhold the kinds and profiles that they could
+    change; devices that they may hide stay stored, as not read.
 
     The caller saves the node.
 
-    :param task: a task that holds the node exclusively.
-    :param seen: a settled look at a host that is on.
-    :param transports: what can be done on what was seen.
-    :param at: epoch seconds of the look, by the clock that all conductors
+    :param task: a task with an exclusive lock on the node.
+    :param seen: a stable inventory of a host that is on.
+    :param transports: the transports for it.
+    :param at: epoch seconds of the inventory, by the clock that all conductors
         share.
     :param plan: the plan that was made of it, to be stored with it.
-    :param applied: the site profile that the node was just brought to.
-    :param looks: when each way looked, where this is no look of its own but
-        what was stored of some; which part is whose cannot be told then.
-    :param once: whether this is the only look: a device that it no longer
-        lists is gone only when the next one agrees.
-    :raises: NotOurs where the node was lost meanwhile.
+    :param applied: the site profile that was just applied to the node.
+    :param looks: the time of each transport's inventory, if this one was
+        joined from stored ones; which part is from which is unknown then.
+    :param once: whether this is the only inventory: a device that it no longer
+        lists is removed only if the next one agrees.
+    :raises: NotOurs if the node was lost meanwhile.
     """
     node, declared = task.node, profiles.site_profiles().all()
     data = inventory_store.inspection_data(task)
@@ -167,7 +168,7 @@ def _facts(seen: Inventory, found: Compliance, doubt: Doubt,
 
 def _present(node: Any, seen: Inventory, doubt: Doubt,
              declared: Mapping[str, Profile]) -> list[trait_names.Trait]:
-    """Traits of what is there, whosever the devices in doubt are."""
+    """Traits of present devices, whichever node owns disputed ones."""
     expected = _expected(node, declared)
     catalog = catalogue.catalogue()
 
@@ -186,7 +187,7 @@ def _present(node: Any, seen: Inventory, doubt: Doubt,
 
 
 def _expected(node: Any, declared: Mapping[str, Profile]) -> list[Group]:
-    """Groups that say how many devices the node has to have."""
+    """Groups that declare how many devices the node must have."""
     names = {keys.APPLIED.of(node), keys.BASELINE.of(node),
              CONF.accelerator.baseline_profile}
     return [g for n in names if n in declared for g in declared[n].groups]

@@ -33,9 +33,9 @@ from ironic_accel.conductor.publication import traits
 
 
 def check(task: Any) -> None:
-    """Make sure that a node can be let go.
+    """Make sure that ironic-accel can be disabled for a node.
 
-    :raises: InvalidState while anything of ours is under way or written.
+    :raises: InvalidState while an operation or an update is in progress.
     """
     node = task.node
     standing = flash_guard.over(task)
@@ -45,15 +45,15 @@ def check(task: Any) -> None:
 
 
 def leave(task: Any) -> dict[str, Any]:
-    """Remove what we put on a node, and save it.
+    """Remove what we set on a node, and save it.
 
-    What its ports say because of us goes too. A trait that the node's
-    instance names stays: a rebuild needs it, and whoever releases the node
-    has to remove it later. A resource class stays as well: Nova counts the
-    node by it. Doing it twice changes nothing.
+    Fields of its ports are removed too. A trait that the instance of the node
+    requires stays: a rebuild needs it, and the operator has to remove it
+    later. A resource class stays as well: Nova counts the node by it. Doing it
+    twice changes nothing.
 
-    :returns: ``traits`` and ``kept_traits`` (names), ``firmware`` (number
-        of rows) and ``keys`` (names).
+    :returns: ``traits`` and ``kept_traits`` (names), ``firmware`` (number of
+        rows) and ``keys`` (names).
     """
     node = task.node
     ports.clear(task)

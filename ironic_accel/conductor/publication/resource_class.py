@@ -40,10 +40,10 @@ FREE = frozenset({states.ENROLL, states.MANAGEABLE, states.AVAILABLE})
 
 
 def suggest(task: Any, seen: Inventory, catalog: Catalog) -> None:
-    """Give a node a resource class, where it has none or one of ours.
+    """Set the resource class of a node that has none or one of ours.
 
-    The caller saves the node. A node that is short of devices keeps what it
-    has: what is broken today is repaired tomorrow.
+    The caller saves the node. A node with missing devices keeps what it has,
+    because they may be repaired.
     """
     node, template = task.node, CONF.accelerator.resource_class
     ours = keys.RESOURCE_CLASS.of(node)
@@ -63,10 +63,10 @@ def suggest(task: Any, seen: Inventory, catalog: Catalog) -> None:
 
 
 def made(template: str, seen: Inventory, catalog: Catalog) -> str | None:
-    """The resource class of a template, or None where it cannot be told.
+    """The resource class of a template, or None if it cannot be determined.
 
     It is made of the first kind of device that the node has, and of all of
-    that kind: two products under one name would be one too few.
+    that kind: two products under one name would make it ambiguous.
     """
     found = [d for d in seen.devices if traits.counts(d, catalog)]
     kind = next((k for k in KINDS if any(d.kind == k for d in found)), None)

@@ -12,8 +12,8 @@
 
 """Traits of a node: added and removed one by one, never replaced as a list.
 
-What was published is remembered with what it stands for, so that exactly
-what a change puts in doubt can be taken back before the change.
+Each published trait is stored with its meaning, so that exactly those that a
+change makes uncertain can be withdrawn before the change.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ HAS_INSTANCE = frozenset({
 
 
 def of(task: Any) -> set[str]:
-    """The names of all traits of a node, whoever owns them."""
+    """The names of all traits of a node, whoever set them."""
     found = objects.TraitList.get_by_node_id(task.context, task.node.id)
     return set(found.get_trait_names())
 
 
 def published(node: Any) -> dict[str, TraitMeaning]:
-    """What we published: what each trait says, by its name."""
+    """The traits that we published, with their meaning, by name."""
     return trait_meaning.read(keys.TRAITS.of(node))
 
 
@@ -58,11 +58,11 @@ def change(task: Any, add: Mapping[str, TraitMeaning],
            remove: Collection[str]) -> None:
     """Add and remove traits; the caller saves the node.
 
-    Removal goes first, so that a node never shows more than is true. What
-    an instance of the node needs for a rebuild is marked void instead, and
-    the node degraded.
+    Removal goes first, so that a node never has a trait that is not true. A
+    trait that an instance of the node needs for a rebuild is marked void
+    instead, and the node is published as degraded.
 
-    :param add: what to add, with what each says.
+    :param add: the traits to add, with their meaning.
     """
     node = task.node
     there = of(task)
@@ -92,7 +92,7 @@ def remove_all(task: Any) -> tuple[list[str], list[str]]:
     """Remove all traits of ours; the caller saves the node.
 
     :returns: the names of those removed, and of those that stay because an
-        instance of the node names them.
+        instance of the node requires them.
     """
     node = task.node
     ours = {n for n in of(task) if n.startswith(grammar.PREFIX)
@@ -136,7 +136,7 @@ def _destroy(task: Any, name: str) -> None:
         saving.write(task.node, lambda: objects.Trait.destroy(
             task.context, task.node.id, name))
     except exception.NodeTraitNotFound:
-        # Somebody was faster: it is gone, which is what was wanted.
+        # Another process removed it meanwhile, which is the same result.
         LOG.debug('Trait %s was already removed', name)
 
 

@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Withdrawing what a node publishes, as soon as it is in doubt.
+"""Withdrawal of what a node publishes as soon as it is uncertain.
 
-A trait that may be false puts a customer on the wrong machine, so whatever
-puts something in doubt withdraws it first, in the same locked call: a write
-before it is begun, a tenant that leaves, a proof that is void. All of them
-say what is in doubt by a scope, and there is one way to withdraw it.
+A trait that may be false schedules a server to the wrong machine, so whatever
+makes it uncertain withdraws it first, in the same locked call: a write before
+it begins, a tenant that leaves, a verification that is void. Each describes
+what is uncertain by a scope, and one function withdraws it.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ _NONE: frozenset[str] = frozenset()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WithdrawalScope:
-    """What of a node is in doubt; ``|`` joins two.
+    """What of a node is uncertain; ``|`` joins two.
 
-    :ivar profiles: names of profiles: their proofs and IS traits.
-    :ivar devices: ids of devices: the proofs that rest on one of them, and
-        the IS traits of those profiles.
+    :ivar profiles: names of profiles: their verifications and IS traits.
+    :ivar devices: ids of devices: the verifications that include one of them,
+        and the IS traits of those profiles.
     :ivar offers: names of profiles: their CAN traits.
     :ivar modes: kinds of devices: the traits of their modes.
-    :ivar ports: kinds of devices: what Ironic's ports say of them.
+    :ivar ports: kinds of devices: the fields of their Ironic ports.
     :ivar presence: every other trait too, and which devices the node owns.
-    :ivar inside: what was seen from inside the host before: a look that
-        cannot see it does not take it over any more.
+    :ivar inside: data that only the ramdisk could read: an inventory without
+        it no longer carries them over.
     :ivar degraded: whether the node is published as degraded.
     """
 
@@ -82,7 +82,7 @@ class WithdrawalScope:
     degraded: bool = False
 
     def __or__(self, other: WithdrawalScope) -> WithdrawalScope:
-        """All that is in doubt by either."""
+        """Everything that is uncertain by either."""
         return WithdrawalScope(
             _union(self.profiles, other.profiles),
             self.devices | other.devices,
@@ -94,11 +94,11 @@ class WithdrawalScope:
             self.degraded or other.degraded)
 
     def has(self, meaning: TraitMeaning, void: Collection[str]) -> bool:
-        """Whether a trait of this meaning is in doubt.
+        """Whether a trait of this meaning is uncertain.
 
-        One whose meaning nobody can read goes with any other.
+        One with an unknown meaning is withdrawn with any other.
 
-        :param void: the profiles whose proofs are withdrawn.
+        :param void: the profiles whose verifications are withdrawn.
         """
         if meaning.type is TraitType.IS_PROFILE:
             return meaning.subject in self.profiles or meaning.subject in void
@@ -126,12 +126,12 @@ def everything() -> WithdrawalScope:
 
 
 def not_seen(instance: bool) -> WithdrawalScope:
-    """What nobody has seen for too long; it is degraded then.
+    """What could not be read for too long; the node is degraded then.
 
-    That devices are there stays: they were, and nobody saw them go.
+    That devices are present stays: nothing reported their removal.
 
-    :param instance: whether the node has an instance: its ports change when
-        it is gone.
+    :param instance: whether the node has an instance: its ports change when it
+        is deleted.
     """
     return WithdrawalScope(
         profiles=ALL, offers=ALL, modes=ALL, ports=_NONE if instance else ALL,
@@ -141,26 +141,26 @@ def not_seen(instance: bool) -> WithdrawalScope:
 def tenant_left() -> WithdrawalScope:
     """What a tenant may have changed.
 
-    It may have written and set what it liked. Until somebody looks, all that
-    is certain is that the devices were there.
+    It may have written and set anything. Until the next inventory only the
+    presence of the devices is certain.
     """
     return WithdrawalScope(
         profiles=ALL, modes=ALL, ports=ALL, inside=True)
 
 
 def changed_by_parent(kinds: Collection[str]) -> WithdrawalScope:
-    """What a child node says, whose devices of some kinds are to change."""
+    """The scope of a child node with devices of kinds that will change."""
     return WithdrawalScope(profiles=ALL, offers=ALL, modes=ALL,
                            ports=frozenset(kinds))
 
 
 def changing(devices: Collection[str],
              kinds: Collection[str]) -> WithdrawalScope:
-    """What is in doubt once these devices are being changed.
+    """What is uncertain while these devices are changed.
 
-    A profile is proved of all its devices together, so every proof that
-    rests on one of these is void; the traits of modes stand for all devices
-    of a kind.
+    A profile is verified for all its devices together, so every verification
+    that includes one of these is void; the traits of modes refer to all
+    devices of a kind.
 
     :param devices: their ids.
     :param kinds: their kinds.
@@ -181,14 +181,14 @@ def disagreed(profiles: Collection[str]) -> WithdrawalScope:
 
 
 def withdraw(task: Any, scope: WithdrawalScope) -> list[str]:
-    """Withdraw what is in doubt; the caller saves the node.
+    """Withdraw what is uncertain; the caller saves the node.
 
-    Traits and ports change in the database at once, the traits first: it is
-    by them that a node is scheduled.
+    Traits and ports change in the database at once, the traits first, because
+    nodes are scheduled by them.
 
-    :param task: a task that holds the node exclusively.
-    :returns: the names of the traits that were published and are in doubt.
-    :raises: NotOurs where the node was lost meanwhile.
+    :param task: a task with an exclusive lock on the node.
+    :returns: the names of the published traits that are uncertain.
+    :raises: NotOurs if the node was lost meanwhile.
     """
     node = task.node
     void = {name for name in verification.of(node) if name in scope.profiles}
@@ -211,9 +211,10 @@ def withdraw(task: Any, scope: WithdrawalScope) -> list[str]:
 
 
 def from_children(task: Any, kinds: Collection[str]) -> None:
-    """Withdraw what child nodes say of kinds of devices that will change.
+    """Withdraw the traits of child nodes for kinds of devices that will
+    change.
 
-    :raises: NodeLocked where somebody works on such a child now.
+    :raises: NodeLocked if such a child is locked.
     """
     for child in child_nodes.of(task) if kinds else ():
         summary = keys.SUMMARY.of(child)

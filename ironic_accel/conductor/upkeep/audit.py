@@ -10,13 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The audit: now and then a look at every node, so that its traits are true.
+"""The audit: a periodic inventory of every node, so that its traits are true.
 
-A pass asks the database for the ids of nodes alone; what is due stands in a
-queue in memory, spread over the interval. A BMC is read without any lock;
-what was seen is published under the node's lock, if the node is still as it
-was when the look began. Nothing is ever written to a box, and no host is
-powered on.
+A pass reads the ids of nodes only; due nodes are in a queue in memory, spread
+over the interval. A BMC is read without any lock; the inventory is published
+under the lock of the node if the node is unchanged since the inventory began.
+Nothing is written to a device, and no host is powered on.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Due:
         self._listed = float('-inf')
 
     def stale(self, now: float, interval: float) -> bool:
-        """Whether the nodes should be listed again; says so once."""
+        """Whether the nodes should be listed again; true once per interval."""
         with self._lock:
             if 0 <= now - self._listed < min(LIST, interval):
                 return False
@@ -110,9 +109,9 @@ class Due:
             return now - self._silent.setdefault(uuid, now)
 
     def partial(self, uuid: str, now: float, is_so: bool) -> float:
-        """Seconds since looks at a node first left something unread.
+        """Seconds since inventories of a node first left something unread.
 
-        :param is_so: whether this look did; a whole one ends it.
+        :param is_so: whether this one did; a complete one resets the time.
         """
         with self._lock:
             if not is_so:
@@ -136,9 +135,9 @@ _due = Due()
 
 def begin(manager: Any, context: Any, interface: type,
           queue: Due = _due) -> None:
-    """Hand what is due to workers, as far as there are free ones.
+    """Hand due nodes to workers, while any is free.
 
-    :param interface: the vendor interface whose nodes are looked after.
+    :param interface: base class of the vendor interfaces of these nodes.
     """
     now, options = clock.steady(), CONF.accelerator
     if queue.stale(now, options.audit_interval):
@@ -176,10 +175,10 @@ def _work(context: Any, uuid: str, interface: type, queue: Due) -> None:
         LOG.debug('Audit of node %(node)s: %(outcome)s',
                   {'node': uuid, 'outcome': outcome})
     except Exception:
-        # The end of a worker's thread: whatever was not foreseen (the
-        # database, a driver of somebody else's that does not load) would be
-        # lost in a pool that asks nobody, and with it the node's turn. It is
-        # told with its trace, counted, and the node is looked at again.
+        # The thread of the worker ends here. An unexpected error (of the
+        # database, of another driver that cannot be loaded) would be lost with
+        # it, and the node would never be audited again. It is logged with its
+        # traceback and counted, and the node is audited again later.
         LOG.exception('Unexpected error in the audit of node %s', uuid)
         metrics.count('audit.failed')
     finally:
@@ -193,13 +192,13 @@ _SETTLED = frozenset({'clean', 'drift', 'off', 'maintenance', 'foreign',
 
 
 def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
-    """Audit one node, and say in a word what it came to.
+    """Audit one node, and return the outcome as a word.
 
-    ``clean``, ``drift``, ``off`` (the host), ``busy`` (something is done
-    to the node), ``partial`` (something was not read, and may be by the next
-    look), ``silent`` (no answer or no stable look), ``void`` (silent for too
+    ``clean``, ``drift``, ``off`` (the host), ``busy`` (the node is in use),
+    ``partial`` (something could not be read, and may be readable next time),
+    ``silent`` (no response or no stable inventory), ``void`` (silent for too
     long), ``overtaken`` (the node changed meanwhile), ``maintenance`` (in
-    maintenance), ``foreign`` and ``gone``.
+    maintenance), ``foreign`` (another driver) and ``gone`` (deleted).
     """
     try:
         with task_manager.acquire(context, uuid, shared=True,
@@ -221,9 +220,8 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
     if ctx is None or seen is None:
         return _silent(context, uuid, mark, why, queue)
     queue.heard(uuid)
-    # What was not read may be told by the next look; past the bound, what is
-    # told is published, and what is not costs the traits that it could
-    # change.
+    # What could not be read may be readable next time. Past the limit the rest
+    # is published, without the traits that the unread part could change.
     since = queue.partial(uuid, clock.steady(), seen.partial)
     if seen.partial and since < CONF.accelerator.stable_timeout:
         return 'partial'
@@ -243,16 +241,16 @@ def audit(context: Any, uuid: str, interface: type, queue: Due) -> str:
 
 
 def in_maintenance(node: Any) -> bool:
-    """Whether hands are off a node.
+    """Whether a node is in maintenance by an operator or a failed step.
 
-    Not where Ironic itself put it there because its BMC does not answer:
-    that is what the audit has to find out for how long.
+    Not if Ironic put it there because its BMC does not respond: the audit has
+    to find out for how long.
     """
     return bool(node.maintenance and node.fault != faults.POWER_FAILURE)
 
 
 def hindered(node: Any) -> bool:
-    """Whether something is done to a node, or its state is none of ours."""
+    """Whether a node is in use, or in a state that is not audited."""
     return bool(
         in_maintenance(node) or operation.load(node) is not None
         or operation.foreign(node) is not None
@@ -261,7 +259,9 @@ def hindered(node: Any) -> bool:
 
 
 def revision(node: Any) -> tuple[Any, ...]:
-    """What of a node must not have changed since a look at it began."""
+    """The fields of a node that must not have changed since an inventory
+    began.
+    """
     info: Mapping[str, Any] = node.driver_internal_info or {}
     return (node.provision_state, node.instance_uuid, node.driver,
             node.driver_info, {k: v for k, v in info.items()
@@ -270,9 +270,9 @@ def revision(node: Any) -> tuple[Any, ...]:
 
 def _look(task: Any) -> tuple[
         contexts.Context | None, Inventory | None, str]:
-    """Read the box: the context and what was seen, or why there is none.
+    """Read the BMC: the context and the inventory, or why there is none.
 
-    With the host off there is no context: nothing can be said of devices.
+    With the host off there is no context, because its devices are unknown.
     """
     try:
         ctx = contexts.make(

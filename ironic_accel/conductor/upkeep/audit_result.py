@@ -10,7 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What an audit found: first the traits follow, then it is told."""
+"""The result of an audit: the traits are updated first, then it is reported.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +32,17 @@ from ironic_accel.model import drift
 
 LOG = log.getLogger(__name__)
 
-#: Differences that are named; a text of a thousand is read by nobody.
+#: Maximum number of differences that an entry names.
 SHOWN = 8
 
 
 def settle(task: Any, seen: Inventory, transports: publish.Transports,
            at: float) -> bool:
-    """Publish what an audit saw of a locked node, and tell what changed.
+    """Publish the inventory of an audit for a locked node, and report changes.
 
-    :param transports: what can be done on what was seen.
-    :param at: epoch seconds of the look.
-    :returns: whether anything is not as it was.
+    :param transports: the transports for it.
+    :param at: epoch seconds of the inventory.
+    :returns: whether anything changed.
     """
     node = task.node
     before = _held(node)
@@ -63,9 +64,9 @@ def settle(task: Any, seen: Inventory, transports: publish.Transports,
 
 
 def void(task: Any, why: str) -> None:
-    """Take back what nobody can vouch for any more; the node is locked.
+    """Withdraw what can no longer be verified; the node is locked.
 
-    That devices are there stays: they were, and nobody saw them go.
+    That devices are present stays: nothing reported their removal.
     """
     node = task.node
     before = _held(node)
@@ -79,13 +80,13 @@ def void(task: Any, why: str) -> None:
 
 
 def _held(node: Any) -> set[str]:
-    """What a node says that is not void."""
+    """The published traits of a node that are not void."""
     return set(traits.published(node)) - set(keys.VOID.of(node) or ())
 
 
 def _tell(node: Any, found: Collection[object], lost: Iterable[str],
           gained: Iterable[str]) -> None:
-    """Say it in the node's history and in the log."""
+    """Add an entry to the node's history and to the log."""
     parts = [str(f) for f in list(found)[:SHOWN]]
     if len(found) > SHOWN:
         parts.append(f'and {len(found) - SHOWN} more')

@@ -10,11 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Clearing away what a kill, a delete or a tenant left behind.
+"""Removal of what a kill, a delete or a tenant left behind.
 
-A conductor that is killed in a step body leaves the step, its flags and our
+A conductor that is killed in a step leaves the step, its flags and our
 operation on the node; a delete out of a wait state leaves them too. Ironic's
-next clean would be taken for the old one, and succeed without running.
+next clean would be mistaken for the old one, and succeed without running.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from ironic_accel.conductor.publication import withdraw
 
 LOG = log.getLogger(__name__)
 
-#: States in which no step of ours can be running.
+#: Provision states in which no step of ours can be running.
 SETTLED = frozenset({
     states.ENROLL, states.MANAGEABLE, states.AVAILABLE, states.ACTIVE,
     states.CLEANFAIL, states.DEPLOYFAIL, states.SERVICEFAIL, states.ERROR,
     states.INSPECTFAIL, states.ADOPTFAIL, states.RESCUE, states.RESCUEFAIL})
 
 
-#: What ``wanted`` looks at.
+#: The columns that ``wanted`` reads.
 _COLUMNS = ('uuid', 'driver_internal_info', 'provision_state',
             'instance_uuid', *operation.STEP_FIELDS.values())
 
@@ -61,9 +61,9 @@ _clean: NodeCache[float] = NodeCache()
 
 
 def found(provision_states: Collection[str]) -> list[str]:
-    """The nodes that nobody holds and that have something to clear away.
+    """The unreserved nodes with something to remove.
 
-    :param provision_states: leave out those in any other state.
+    :param provision_states: only nodes in these states.
     """
     wanting: list[str] = []
     now = clock.shared()
@@ -130,10 +130,10 @@ def reap(task: Any) -> None:
 
 
 def _stale_operation(node: Any) -> bool:
-    """Whether an operation is there whose step is over.
+    """Whether there is an operation whose step has ended.
 
-    While Ironic is about to run or to end a step the flags may be gone for
-    a moment: only settled states tell, and those of a delete.
+    While Ironic begins or ends a step the flags may be missing for a moment:
+    only settled states count, and those of a delete.
     """
     current = operation.load(node)
     if current is None or operation.is_current(node, current):
@@ -144,7 +144,9 @@ def _stale_operation(node: Any) -> bool:
 
 
 def _unwatched(node: Any) -> bool:
-    """Whether a guard stands and nobody looks whether it may be lifted."""
+    """Whether there is a power lock without an operation that could release
+    it.
+    """
     return (
         flash_guard.stands(node) is not None
         and operation.load(node) is None
@@ -157,7 +159,8 @@ def _is_ours(step: Any) -> bool:
 
 
 def _drop_operation(node: Any) -> None:
-    """Drop the operation; intent and landed items are the next run's."""
+    """Drop the operation; the next run continues with intent and staged items.
+    """
     current = operation.load(node)
     LOG.warning('Node %(node)s: %(step)s was aborted in state %(state)s; '
                 'removing its operation', {
@@ -201,7 +204,7 @@ def _held(node: Any) -> list[str]:
 
 
 def _agrees_again(node: Any) -> bool:
-    """Whether what was withheld may be published again after a look."""
+    """Whether withheld profiles may be published again after a refresh."""
     held = _held(node)
     return (bool(held) and operation.can_refresh(node)
             and not set(held) & set(profile_agreement.differing()))

@@ -55,16 +55,16 @@ OTHER_STATES = sorted({str(s) for s in state_machine.machine.states}
 def due(node: Any) -> bool:
     """Whether a node has an operation that is due.
 
-    In maintenance hands are off; what is being written is watched all the
-    same, because Ironic puts a node whose step failed into maintenance. So it
-    does with one whose BMC does not answer its power sync, in SERVICEWAIT
-    too: how long the BMC may be silent is counted by the looks, and without
-    them the node would wait until the BMC is back.
+    A node in maintenance is skipped, but a write in progress is monitored all
+    the same, because Ironic puts a node whose step failed into maintenance. It
+    does the same with one whose BMC does not respond to its power sync, in
+    SERVICEWAIT too: inventories count for how long the BMC does not respond,
+    and without them the node would wait until the BMC is back.
 
-    Of two passes the nearer one counts: what is due one interval after a
-    pass began its work would miss the next pass by a hair, and be looked at
-    half as often as configured. Where another machine counted its time last,
-    it is due to be counted on.
+    Of two passes the nearer one counts: an operation that is due one interval
+    after a pass would just miss the next pass, and run half as often as
+    configured. If another machine counted its time last, it is due so that the
+    time advances.
     """
     current = operation.load(node)
     until = elapsed_time.now(node) + CONF.accelerator.poll_interval / 2
@@ -80,7 +80,7 @@ def leads(interface: Any) -> bool:
     """Whether a vendor interface runs the periodics of this conductor.
 
     Ironic calls the periodics of each enabled vendor interface. One of ours
-    runs them for the nodes of all, so that each question is asked once.
+    runs them for the nodes of all, so that each query is made once.
     """
     enabled = driver_factory.interfaces('vendor')
     first = next((found for _name, found in sorted(enabled.items())
@@ -224,7 +224,7 @@ def _set_property(task: Any) -> None:
 
 
 def mend_lost(manager: Any, context: Any) -> None:
-    """Put back what was written over on nodes of this conductor."""
+    """Restore overwritten values of nodes of this conductor."""
     for uuid in queries.managed(
             manager, queries.all_overwritten(), reserved=False):
         try:

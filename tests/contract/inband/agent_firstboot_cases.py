@@ -114,7 +114,7 @@ def test_a_first_boot_is_brought_by_config_drive(
 def test_an_instance_that_reads_no_config_drive_gets_none(
         tree: Tree, tmp_path: pathlib.Path) -> None:
     answer, drive = _bring(_instance(tmp_path), configdrive='H4sI')
-    assert 'no config drive' in str(
+    assert 'does not read a config drive' in str(
         agent_schema.error_from_dict(answer['error']))
     drive.assert_not_called()
 
