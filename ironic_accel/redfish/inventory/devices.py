@@ -153,8 +153,8 @@ def _processor(reader: Reader, shown: Fields, hint: str,
     found.link = pcie.link(shown.part('SystemInterface', 'PCIe'))
     found.own.add(shown.uri)
     device = shown.link('Links', 'PCIeDevice')
-    pcie.learn(reader, found, [device] if device else [],
-               shown.links('Links', 'PCIeFunctions'), catalog, levels)
+    pcie.add_pcie_facts(reader, found, [device] if device else [],
+                        shown.links('Links', 'PCIeFunctions'), catalog, levels)
     return found
 
 
@@ -263,8 +263,8 @@ def _adapter(reader: Reader, scope: Scope, chassis: Fields, shown: Fields,
             controller.part('PCIeInterface'))
         devices += controller.links('Links', 'PCIeDevices')
         found.own |= set(devices)
-    pcie.learn(reader, found, devices, [], catalog,
-               scope.levels('PCIeDevices'))
+    pcie.add_pcie_facts(reader, found, devices, [], catalog,
+                        scope.levels('PCIeDevices'))
     return found
 
 

@@ -84,25 +84,9 @@ def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
     service = _service(reader, scope)
     info = update_methods.info_uri(service) if service is not None else None
     simple = reader.read(info, steady=True)
-    entries, lost, whole = firmware.entries(reader, scope, service)
-    firmware.attach(scope, found, entries, service, catalog)
     host = system_state.power(scope.system)
-    bare = pcie.scan(reader, scope, found, catalog, host == 'on')
-    firmware.attach(scope, bare, entries, service, catalog)
-    hidden = {kind for impact in reader.open.values()
-              for kind in impact.kinds}
-    for one in bare:
-        # Its own resource may be unread, and have more properties.
-        if firmware.kind_of(one, catalog) in hidden:
-            one.unread |= {'firmware', 'modes'}
-    known = {f.uri for f in found}
-    found += [f for f in bare if f.uri not in known]
-    for one in found:
-        versions.learn(reader, scope, one, catalog)
-    firmware.declare_unread(reader, scope, found, lost, whole, catalog)
-    memory_health.learn(reader, found)
-    slots.learn(reader, scope, found)
-    made = mac_addresses.learn(reader, catalog, found, [
+    entries, bare = _complete(reader, scope, found, service, catalog)
+    made = mac_addresses.with_mac_addresses(reader, catalog, found, [
         _device(reader, f, catalog) for f in found])
     if settings.history.now() - began > _LONG:
         # Another client may have started a push since.
@@ -132,6 +116,36 @@ def read_inventory(reader: Reader, system: str | None, catalog: Catalog,
         inventory, complete=not lacking, lacking=lacking,
         requests=reader.requests, warnings=reader.warnings)
     return SystemReading(scope, service, tuple(entries), inventory, simple)
+
+
+def _complete(reader: Reader, scope: Scope, found: list[FoundDevice],
+              service: Fields | None, catalog: Catalog
+              ) -> tuple[list[Fields], list[FoundDevice]]:
+    """Add firmware, versions, health and locations to the devices.
+
+    :param found: devices with a resource of their own; those that are only a
+        PCIeDevice are appended.
+    :returns: the firmware entries; the devices that are only a PCIeDevice.
+    """
+    entries, lost, whole = firmware.entries(reader, scope, service)
+    firmware.attach(scope, found, entries, service, catalog)
+    host = system_state.power(scope.system)
+    bare = pcie.scan(reader, scope, found, catalog, host == 'on')
+    firmware.attach(scope, bare, entries, service, catalog)
+    hidden = {kind for impact in reader.open.values()
+              for kind in impact.kinds}
+    for one in bare:
+        # Its own resource may be unread, and have more properties.
+        if firmware.kind_of(one, catalog) in hidden:
+            one.unread |= {'firmware', 'modes'}
+    known = {f.uri for f in found}
+    found += [f for f in bare if f.uri not in known]
+    for one in found:
+        versions.add_versions(reader, scope, one, catalog)
+    firmware.declare_unread(reader, scope, found, lost, whole, catalog)
+    memory_health.add_health(reader, found)
+    slots.add_locations(reader, scope, found)
+    return entries, bare
 
 
 def starting(reader: Reader, system: str | None, settings: BmcSettings

@@ -26,8 +26,9 @@ from ironic_accel.redfish.client.reader import Reader
 from ironic_accel.redfish.inventory.device_builder import FoundDevice
 
 
-def learn(reader: Reader, catalog: Catalog, found: Sequence[FoundDevice],
-          devices: Sequence[Device]) -> list[Device]:
+def with_mac_addresses(reader: Reader, catalog: Catalog,
+                       found: Sequence[FoundDevice],
+                       devices: Sequence[Device]) -> list[Device]:
     """The devices, with the MAC addresses of DPUs and SmartNICs.
 
     A DPU that is a System has adapters of its own. Other devices are not

@@ -27,7 +27,7 @@ from ironic_accel.redfish.vendors.device_rows import MemoryFlags
 from ironic_accel.redfish.vendors import registry
 
 
-def learn(reader: Reader, found: list[FoundDevice]) -> None:
+def add_health(reader: Reader, found: list[FoundDevice]) -> None:
     """Add the health of the memory of GPUs to the GPUs.
 
     Processor.Links.Memory links to it (Processor v1.8). It is read if a

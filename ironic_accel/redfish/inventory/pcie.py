@@ -124,8 +124,9 @@ def link(interface: Fields) -> Link | None:
     return Link(width or None, _SPEEDS[kind] if kind else None)
 
 
-def learn(reader: Reader, found: FoundDevice, devices: list[str],
-          functions: list[str], catalog: Catalog, levels: int = 1) -> None:
+def add_pcie_facts(reader: Reader, found: FoundDevice, devices: list[str],
+                   functions: list[str], catalog: Catalog, levels: int = 1
+                   ) -> None:
     """Add a device's PCI ids, address, link and more from its PCIeDevice.
 
     The PCIeDevice also counts for health, state and location, and for the
@@ -152,11 +153,11 @@ def learn(reader: Reader, found: FoundDevice, devices: list[str],
         found.add_version(device, device.text('FirmwareVersion'))
         status(found, device)
         functions = functions or _functions(reader, found.uri, device)
-    _learn_functions(reader, found, functions, catalog)
+    _add_functions(reader, found, functions, catalog)
 
 
-def _learn_functions(reader: Reader, found: FoundDevice, functions: list[str],
-                     catalog: Catalog) -> Fields | None:
+def _add_functions(reader: Reader, found: FoundDevice, functions: list[str],
+                   catalog: Catalog) -> Fields | None:
     """Add PCI ids, address and health of a card from its functions.
 
     Each function may have its own Status. The functions of a network card
@@ -285,7 +286,7 @@ def _found(reader: Reader, device: Fields, catalog: Catalog
     shown.link = link(device.part('PCIeInterface'))
     functions = _functions(reader, device.uri, device)
     shown.claimed.add(device.uri)
-    function = _learn_functions(reader, shown, functions, catalog)
+    function = _add_functions(reader, shown, functions, catalog)
     return shown, (None if function is None
                    else _kind(function, shown, catalog))
 

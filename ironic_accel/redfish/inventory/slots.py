@@ -29,7 +29,8 @@ from ironic_accel.redfish.inventory.device_builder import location
 from ironic_accel.redfish.inventory.scope import Scope
 
 
-def learn(reader: Reader, scope: Scope, found: Iterable[FoundDevice]) -> None:
+def add_locations(reader: Reader, scope: Scope, found: Iterable[FoundDevice]
+                  ) -> None:
     """Set the location of cards without one to their slot.
 
     If the slots cannot be read, their location is unknown.

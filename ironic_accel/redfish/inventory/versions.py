@@ -39,8 +39,8 @@ def additional(shown: Fields) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def learn(reader: Reader, scope: Scope, found: FoundDevice, catalog: Catalog
-          ) -> None:
+def add_versions(reader: Reader, scope: Scope, found: FoundDevice,
+                 catalog: Catalog) -> None:
     """Add versions that the device itself reports, if no entry does.
 
     The additional versions are read only: no entry exists that an image could
