@@ -125,7 +125,7 @@ class Fields:
         self._warn(self.uri,
                    f'{self._name(path)}: {shown}: expected {expected}')
 
-    def say(self, message: str) -> None:
+    def add_warning(self, message: str) -> None:
         """Add a warning about the resource."""
         self._warn(self.uri, message)
 

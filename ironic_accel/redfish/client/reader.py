@@ -96,7 +96,7 @@ class Reader:
         """Add a warning about a resource, once."""
         self._warned[(uri, message)] = None
 
-    def note(self, uri: str, impact: Impact) -> None:
+    def declare(self, uri: str, impact: Impact) -> None:
         """Declare what a failure to read a resource leaves unknown."""
         uri = normal(uri)
         if impact is NOTHING:
@@ -107,11 +107,11 @@ class Reader:
         else:
             self.read_well[uri] = None
 
-    def lacks(self, uri: str, answer: str, impact: Impact) -> None:
+    def mark_unread(self, uri: str, answer: str, impact: Impact) -> None:
         """Count a resource as unread although it was read: it is incomplete.
         """
         self._fail(normal(uri), Failure(200, answer))
-        self.note(uri, impact)
+        self.declare(uri, impact)
 
     def fields(self, doc: Doc) -> Fields:
         """A resource's properties, with this reader's warnings."""
@@ -190,7 +190,7 @@ class Reader:
         if not uri:
             return None
         doc = self.get(uri, steady)
-        self.note(uri, impact)
+        self.declare(uri, impact)
         return None if doc is None else self.fields(doc)
 
     def whole(self, shown: Fields, *wanted: str) -> Fields:
@@ -222,8 +222,8 @@ class Reader:
         uri = shown.link(name)
         if self._settings.history.is_link_lost(
                 self.address, shown.uri, name, uri is not None):
-            self.lacks(f'{shown.uri}/{name}', f'{shown.uri} no longer links '
-                       'to it', impact)
+            self.mark_unread(f'{shown.uri}/{name}', f'{shown.uri} no longer '
+                             'links to it', impact)
         return uri
 
     def probe(self, uri: str) -> Fields | None:
@@ -289,7 +289,7 @@ class Reader:
                 unread.append(normal(link))
             else:
                 found.append(member)
-        self.note(uri, impact)
+        self.declare(uri, impact)
         return found, unread
 
     def _member_links(self, uri: str, doc: Doc | None, counted: bool

@@ -140,7 +140,7 @@ def _service(reader: Reader, uri: str | None, name: str, levels: int = 0
     if service is None:
         return None, []
     if service.link(name) is None:
-        reader.lacks(service.uri, f'a service without {name}', HOLDS)
+        reader.mark_unread(service.uri, f'a service without {name}', HOLDS)
         return service, []
     return service, _members(reader, service.link(name))
 
@@ -173,7 +173,7 @@ def _members(reader: Reader, uri: str | None) -> list[Fields]:
         for one in gone - set(still):
             reader.failures.pop(one, None)
     for one in unread:
-        reader.note(one, HOLDS)
+        reader.declare(one, HOLDS)
     return shown
 
 

@@ -92,7 +92,7 @@ def _other_origin(condition: Fields, own: Collection[str]) -> str | None:
 def _warn(shown: Fields, condition: Fields, severity: str | None,
           others: str | None) -> None:
     text = condition.text('Message') or condition.text('MessageId')
-    shown.say(f'condition {severity or "of unknown severity"}'
-              + (f' of {others}, not counted for this device' if others
-                 else '')
-              + f': {(text or "without a message")[:200]}')
+    shown.add_warning(
+        f'condition {severity or "of unknown severity"}'
+        + (f' of {others}, not counted for this device' if others else '')
+        + f': {(text or "without a message")[:200]}')

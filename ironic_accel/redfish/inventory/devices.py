@@ -209,7 +209,7 @@ def _adapters(reader: Reader, scope: Scope, dpus: list[FoundDevice],
             seen.add(uri)
             # BMCs do not return the adapters of a host that is off: not even
             # their kind is known.
-            reader.note(uri, Impact(
+            reader.declare(uri, Impact(
                 Role.DEVICE, ADAPTER_KINDS, ('presence',) if on else (),
                 uri if on else None, optional=False))
             if on:

@@ -112,16 +112,16 @@ def declare_unread(reader: Reader, scope: Scope, devices: list[FoundDevice],
         if owner is not None and entry.rule is not None:
             fact = f'firmware:{entry.rule.component}'
             owner.unread.add(fact)
-            reader.note(uri, Impact(Role.SERVICE, facts=(fact,),
-                                    about=owner.uri, optional=False))
+            reader.declare(uri, Impact(Role.SERVICE, facts=(fact,),
+                                       about=owner.uri, optional=False))
             continue
         for one in devices:
             known = {c.name for c in one.components}
             missing = [n for n in _possible(one, catalog) if n not in known]
             one.unread |= ({'firmware'} if not known else
                            {f'firmware:{n}' for n in missing})
-        reader.note(uri, Impact(Role.SERVICE, facts=('firmware',),
-                                optional=False))
+        reader.declare(uri, Impact(Role.SERVICE, facts=('firmware',),
+                                   optional=False))
 
 
 def _possible(found: FoundDevice, catalog: Catalog) -> tuple[str, ...]:

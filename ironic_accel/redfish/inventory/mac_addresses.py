@@ -77,7 +77,7 @@ def _of(reader: Reader, about: str, adapter: Fields) -> Iterator[str]:
                 told = True
                 yield mac.lower()
     for uri in lost:
-        reader.note(uri, impact)
+        reader.declare(uri, impact)
     if told or lost or not adapter.parts('Controllers'):
         # Without controllers the ports have no addresses either (seen on
         # real BMCs), so they are not read.

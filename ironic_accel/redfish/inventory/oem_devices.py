@@ -55,7 +55,7 @@ def _cards(reader: Reader, row: OemDevices, chassis: Fields,
     shown, lost = reader.listing(chassis.link(*row.collection), Impact(
         Role.COLLECTION, CARD_KINDS))
     for uri in lost:
-        reader.note(uri, Impact(Role.DEVICE, CARD_KINDS, optional=False))
+        reader.declare(uri, Impact(Role.DEVICE, CARD_KINDS, optional=False))
     for one in shown:
         if absent(one):
             continue

@@ -192,7 +192,7 @@ def _functions(reader: Reader, about: str, device: Fields) -> list[str]:
                                  part(about, 'identity'), steady=True)
     if not shown:
         for uri in lost[:1]:
-            reader.note(uri, part(about, 'identity'))
+            reader.declare(uri, part(about, 'identity'))
     return [f.uri for f in shown]
 
 
@@ -270,7 +270,7 @@ def _listed(reader: Reader, scope: Scope, claimed: set[str]) -> list[Fields]:
     for uri in lost:
         # A claimed one is declared by the device that claims it.
         if not _alias(uri, claimed):
-            reader.note(uri, member)
+            reader.declare(uri, member)
     return [d for u, d in out.items() if not _alias(u, claimed)]
 
 

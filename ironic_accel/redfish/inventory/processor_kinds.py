@@ -68,9 +68,10 @@ def hint(reader: Reader, shown: Fields, others: list[Fields],
     if guess is None:
         return None
     if guess == 'unknown':
-        reader.lacks(shown.uri, 'no ProcessorType, and no other property '
-                     'that identifies its kind', Impact(
-                         Role.DEVICE, PROCESSOR_KINDS, optional=False))
+        reader.mark_unread(
+            shown.uri, 'no ProcessorType, and no other property that '
+            'identifies its kind', Impact(
+                Role.DEVICE, PROCESSOR_KINDS, optional=False))
         return None
     return guess
 
@@ -101,9 +102,9 @@ def unread(reader: Reader, uri: str, others: list[Fields], on_board: bool
     if hint is None or (on_board and hint == 'fpga'):
         return None
     if hint == 'unknown':
-        reader.note(uri, Impact(Role.DEVICE, PROCESSOR_KINDS,
-                                optional=False))
+        reader.declare(uri, Impact(Role.DEVICE, PROCESSOR_KINDS,
+                                   optional=False))
         return None
-    reader.note(uri, Impact(Role.DEVICE, (hint,), ('presence',), uri,
-                            optional=False))
+    reader.declare(uri, Impact(Role.DEVICE, (hint,), ('presence',), uri,
+                               optional=False))
     return listed(uri, hint, reader.fields({'@odata.id': uri}))

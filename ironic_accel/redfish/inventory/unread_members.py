@@ -60,7 +60,7 @@ def systems(reader: Reader, scope: Scope, lost: Iterable[str],
         elif any(re.search(p, last(uri), re.I) for p in (
                 _DPU, *(v.dpu for v in registry.vendors() if v.dpu))):
             kinds = ADAPTER_KINDS
-        reader.note(uri, Impact(
+        reader.declare(uri, Impact(
             Role.DEVICE, kinds, about=uri, optional=False,
             facts=('presence',) if uri in scope.lost_boards else ()))
 
@@ -94,8 +94,8 @@ def chassis(reader: Reader, scope: Scope, shown: Iterable[Fields],
             v.root_of_trust and re.search(v.root_of_trust, last(uri))
             for v in registry.vendors()) else ()
         if kinds or holds or facts:
-            reader.note(uri, Impact(Role.DEVICE, kinds, facts, holds=holds,
-                                    optional=False))
+            reader.declare(uri, Impact(Role.DEVICE, kinds, facts, holds=holds,
+                                       optional=False))
 
 
 def no_system(reader: Reader, root: Fields) -> str:

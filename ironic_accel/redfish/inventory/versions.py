@@ -113,7 +113,7 @@ def _oem_versions(reader: Reader, scope: Scope, found: FoundDevice, name: str
                 scope.system.link(*row.collection), fact)
             for uri in lost:
                 if last(uri) == last(found.uri):
-                    reader.note(uri, fact)
+                    reader.declare(uri, fact)
             for one in shown:
                 if one.text(row.id) == last(found.uri):
                     told = one.text(row.version)
